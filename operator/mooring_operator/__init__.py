@@ -1,1 +1,1 @@
-"""Mooring."""
+"""Mooring's operator: resources, decision core, adapters, handlers and command line."""

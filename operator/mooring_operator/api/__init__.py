@@ -1,0 +1,25 @@
+"""The custom resources of API group ``mooring.dev``: every field in one place.
+
+The pydantic models here are the single source of truth. ``python -m mooring_operator.api``
+writes the CustomResourceDefinitions under ``crds/`` from them.
+"""
+
+from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.model_policy import ModelPolicySpec
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+
+GROUP = "mooring.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "VERSION",
+    "DriftMonitorSpec",
+    "DriftMonitorStatus",
+    "ModelDeploymentSpec",
+    "ModelDeploymentStatus",
+    "ModelPolicySpec",
+]

@@ -1,0 +1,162 @@
+"""``DriftMonitor``: what live traffic is compared with, how often, and what happens when it drifts."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mooring_operator.api.model_deployment import URI_PATTERN
+from mooring_operator.api.types import Condition, Duration, Model, StatusModel, Time
+
+
+class Target(Model):
+    """The ModelDeployment that is watched."""
+
+    name: Annotated[
+        str, Field(description="A ModelDeployment in this namespace.", min_length=1, max_length=253)
+    ]
+
+
+class Rows(Model):
+    """Rows of features in Parquet."""
+
+    uri: Annotated[
+        str,
+        Field(
+            description="Parquet file, or a folder of them: s3://, gs://, az:// or file://.",
+            pattern=URI_PATTERN,
+            max_length=1024,
+        ),
+    ]
+
+
+class KolmogorovSmirnov(Model):
+    """Two-sample Kolmogorov-Smirnov test per numeric feature, corrected for the number of features."""
+
+    alpha: Annotated[
+        float,
+        Field(
+            gt=0, lt=1, description="False discovery rate over all features (Benjamini and Hochberg 1995)."
+        ),
+    ] = 0.01
+
+
+class PopulationStability(Model):
+    """Population stability index per feature."""
+
+    threshold: Annotated[float, Field(gt=0, description="Index from which a feature counts as drifted.")] = (
+        0.2
+    )
+    bins: Annotated[int, Field(ge=2, le=100, description="Quantile bins of the baseline.")] = 10
+
+
+class Detectors(Model):
+    """Tests that are made per feature; both when spec.detectors is left out."""
+
+    ks: Annotated[KolmogorovSmirnov | None, Field(description="Kolmogorov-Smirnov test.")] = None
+    psi: Annotated[PopulationStability | None, Field(description="Population stability index.")] = None
+
+
+Detectors.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {"rule": "has(self.ks) || has(self.psi)", "message": "spec.detectors needs ks, psi or both"}
+    ]
+}
+
+
+class DriftMonitorSpec(Model):
+    """What the user wants watched."""
+
+    target: Annotated[Target, Field(description="ModelDeployment that is watched.")]
+    baseline: Annotated[
+        Rows, Field(description="What traffic should look like: rows of training, or of a good time.")
+    ]
+    window: Annotated[Rows, Field(description="What traffic looks like now; read anew at every evaluation.")]
+    features: Annotated[
+        list[Annotated[str, Field(max_length=253)]],
+        Field(description="Columns to compare; all that both sides share when left out.", max_length=2000),
+    ] = []
+    min_rows: Annotated[
+        int, Field(ge=20, le=10_000_000, description="Rows below which a window says nothing.")
+    ] = 100
+    detectors: Annotated[Detectors, Field(description="Tests that are made per feature.")] = Detectors(
+        ks=KolmogorovSmirnov(), psi=PopulationStability()
+    )
+    drifted_features: Annotated[
+        int,
+        Field(
+            ge=1, le=2000, description="Number of drifted features from which the traffic counts as drifted."
+        ),
+    ] = 1
+    interval: Annotated[Duration, Field(description="Time between evaluations.")] = timedelta(minutes=1)
+    actions: Annotated[
+        list[Literal["Rollback"]],
+        Field(
+            description="What happens when drift begins, besides an Event and the condition Drifted. Rollback: the "
+            "ModelDeployment goes back to the revision that was stable before.",
+            max_length=4,
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = []
+    suspend: Annotated[bool, Field(description="Stop evaluating; the status stays as it is.")] = False
+
+
+class TestResult(StatusModel):
+    """A statistic and how likely one so large is without drift."""
+
+    statistic: Annotated[float, Field(description="Kolmogorov-Smirnov D, or the population stability index.")]
+    p_value: Annotated[float, Field(description="Probability of one so large without drift.")]
+
+
+class FeatureDrift(StatusModel):
+    """What was found for one feature."""
+
+    name: Annotated[str, Field(description="Column.")]
+    drifted: Annotated[bool, Field(description="Whether it counts as drifted.")]
+    ks: Annotated[TestResult | None, Field(description="Kolmogorov-Smirnov test.")] = None
+    psi: Annotated[TestResult | None, Field(description="Population stability index.")] = None
+    missing: Annotated[float, Field(description="Share of missing values in the window.")] = 0.0
+    reason: Annotated[str, Field(description="Why it counts as drifted.")] = ""
+
+
+class Evaluation(StatusModel):
+    """The last evaluation."""
+
+    time: Annotated[Time, Field(description="When it was made.")]
+    revision: Annotated[str, Field(description="Revision that was stable then.")] = ""
+    baseline_rows: Annotated[int, Field(description="Rows of the baseline.")] = 0
+    window_rows: Annotated[int, Field(description="Rows of the window.")] = 0
+    window_digest: Annotated[str, Field(description="Identity of the window's content.")] = ""
+    features_tested: Annotated[int, Field(description="Number of features compared.")] = 0
+    features_drifted: Annotated[int, Field(description="Number of features that count as drifted.")] = 0
+    features: Annotated[
+        list[FeatureDrift],
+        Field(description="The features that moved most, drifted ones first; 20 at most.", max_length=20),
+    ] = []
+
+
+class DriftMonitorStatus(StatusModel):
+    """What the operator has found; it has one writer."""
+
+    observed_generation: Annotated[
+        int, Field(description="Generation of the spec that this status is about; -1 before the first look.")
+    ] = -1
+    phase: Annotated[
+        Literal["Pending", "Watching", "Drifted", "Suspended", "Failed"],
+        Field(description="Where the monitor stands, in one word."),
+    ] = "Pending"
+    reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
+    message: Annotated[str, Field(description="Why, in a sentence, and what to do.")] = ""
+    evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
+    next_evaluation: Annotated[Time | None, Field(description="When the next evaluation is due.")] = None
+    acted_on: Annotated[
+        str | None, Field(description="Revision for which drift was last acted on; once for each.")
+    ] = None
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            description="Ready (monitoring works), Drifted, and Stalled when a person is needed.",
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = []

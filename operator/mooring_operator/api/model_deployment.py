@@ -1,0 +1,146 @@
+"""``ModelDeployment``: which model, how it is tested, how it is served, how it is rolled out."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from mooring_operator.api.rollout import RolloutSpec
+from mooring_operator.api.serving import ServingSpec
+from mooring_operator.api.types import Duration, Model
+
+URI_PATTERN = r"^[a-z][a-z0-9+.-]*:/{1,3}[^\s]+$"
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+
+# KServe names a Deployment NAME-PREDICTOR-predictor; a predictor's name here has 9 characters and
+# KServe allows 47 for NAME-PREDICTOR.
+MAX_NAME_LENGTH = 37
+
+
+class ModelSpec(Model):
+    """The model: what it resolves to is pinned in status before anything is tested or served."""
+
+    uri: Annotated[
+        str,
+        Field(
+            description="Where the model is: models:/NAME/VERSION or models:/NAME@ALIAS (MLflow registry), or an "
+            "address that KServe can load: s3://, gs://, https://, pvc://, oci://, file:// ...",
+            pattern=URI_PATTERN,
+            max_length=1024,
+        ),
+    ]
+    digest: Annotated[
+        str | None,
+        Field(
+            description="Content the model must have (sha256:HEX of its manifest). Computed from s3, gs, az and "
+            "file addresses when left out.",
+            pattern=DIGEST_PATTERN,
+            max_length=71,
+        ),
+    ] = None
+    format: Annotated[
+        str,
+        Field(
+            description="Model format by KServe's name: onnx, pytorch, sklearn, xgboost, ...",
+            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+            max_length=63,
+        ),
+    ]
+    format_version: Annotated[
+        str | None,
+        Field(description="Version of the format, for runtimes that tell them apart.", max_length=63),
+    ] = None
+    poll_interval: Annotated[
+        Duration,
+        Field(
+            description="How often a models:/NAME@ALIAS address is looked up; a moved alias is a new revision."
+        ),
+    ] = timedelta(minutes=1)
+
+
+class TestData(Model):
+    """Rows with known answers."""
+
+    uri: Annotated[
+        str,
+        Field(
+            description="Parquet file with the test rows: s3://, gs://, az:// or file://.",
+            pattern=URI_PATTERN,
+            max_length=1024,
+        ),
+    ]
+    label_column: Annotated[
+        str,
+        Field(description="Column with the right answer; all other columns are features.", max_length=253),
+    ] = "label"
+
+
+class Gate(Model):
+    """A limit that a measured metric must keep."""
+
+    metric: Annotated[
+        str,
+        Field(
+            description="What is measured: accuracy, precision, recall, f1, mae, rmse, latencyMeanMs, latencyP50Ms, "
+            "latencyP95Ms, latencyP99Ms, modelSizeMB, rows.",
+            pattern=r"^[a-zA-Z][a-zA-Z0-9]*$",
+            max_length=63,
+        ),
+    ]
+    min: Annotated[float | None, Field(description="Least allowed value.")] = None
+    max: Annotated[float | None, Field(description="Greatest allowed value.")] = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> "Gate":
+        if self.min is None and self.max is None:
+            raise ValueError(f"gate on {self.metric}: set min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"gate on {self.metric}: min {self.min} exceeds max {self.max}")
+        return self
+
+
+Gate.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "has(self.min) || has(self.max)",
+            "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' needs min, max or both'",
+        },
+        {
+            "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
+            "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' has min ' + string(self.min) + "
+            "' above max ' + string(self.max)",
+        },
+    ]
+}
+
+
+class CISpec(Model):
+    """How a revision is tested before any of it is served: a run of the KFP pipeline model-ci."""
+
+    test_data: Annotated[TestData, Field(description="Rows that the model is tested on.")]
+    gates: Annotated[
+        list[Gate],
+        Field(
+            description="Limits that must all hold. Without gates the run only has to succeed.", max_length=32
+        ),
+    ] = []
+    timeout: Annotated[Duration, Field(description="How long the run may take.")] = timedelta(minutes=30)
+
+
+class ModelDeploymentSpec(Model):
+    """What the user wants. Mooring never writes here."""
+
+    model: Annotated[ModelSpec, Field(description="Which model.")]
+    ci: Annotated[
+        CISpec | None,
+        Field(description="How a revision is tested before it is served; untested when left out."),
+    ] = None
+    policies: Annotated[
+        list[Annotated[str, Field(max_length=253)]],
+        Field(description="ModelPolicies in this namespace that a revision must satisfy.", max_length=16),
+    ] = []
+    serving: Annotated[ServingSpec, Field(description="How the model runs.")] = ServingSpec()
+    rollout: Annotated[RolloutSpec, Field(description="How a new revision takes over.")] = RolloutSpec()
+    history_limit: Annotated[
+        int, Field(ge=0, le=50, description="How many finished rollouts status.history keeps.")
+    ] = 10

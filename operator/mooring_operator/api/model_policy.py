@@ -1,0 +1,56 @@
+"""``ModelPolicy``: governance rules that several deployments share."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mooring_operator.api.types import Model
+
+
+class PolicyRule(Model):
+    """One rule: a CEL expression over the facts about a revision."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="Rule's name, unique in the policy.",
+            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+            max_length=63,
+        ),
+    ]
+    expression: Annotated[
+        str,
+        Field(
+            description="CEL that must be true. It sees metrics (of the CI run, by name), model {uri, storageUri, "
+            "digest, format}, deployment {name, namespace, labels} and serving (spec.serving). An error, a missing "
+            "fact included, counts as false.",
+            min_length=1,
+            max_length=4096,
+        ),
+    ]
+    message: Annotated[
+        str, Field(description="What to tell people when the rule is not met.", max_length=1024)
+    ] = ""
+
+
+class ModelPolicySpec(Model):
+    """Rules that a revision must satisfy before any of it is served."""
+
+    rules: Annotated[
+        list[PolicyRule],
+        Field(
+            description="The rules.",
+            min_length=1,
+            max_length=64,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    minimum_score: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Share of the rules that must be met. 1 (default) means every rule: with less, a model "
+            "passes that breaks a rule.",
+        ),
+    ] = 1.0

@@ -1,0 +1,138 @@
+"""``ModelDeployment.status``: what the operator has done and seen."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mooring_operator.api.serving import ServingSpec
+from mooring_operator.api.types import Condition, OpenObject, StatusModel, Time
+
+Phase = Literal[
+    "Pending",
+    "Testing",
+    "Deploying",
+    "Canary",
+    "AwaitingApproval",
+    "Paused",
+    "Promoting",
+    "Promoted",
+    "RolledBack",
+    "Failed",
+]
+
+
+class Revision(StatusModel):
+    """A model with the way it is served, pinned: all that is needed to serve it again."""
+
+    revision: Annotated[str, Field(description="Hash of what the revision resolves to.")]
+    model_uri: Annotated[str, Field(description="Model's address as the spec gave it.")]
+    storage_uri: Annotated[str, Field(description="Address that the model is loaded from.")]
+    digest: Annotated[str | None, Field(description="Content of the model, where it could be computed.")] = (
+        None
+    )
+    format: Annotated[str, Field(description="Model format.")]
+    format_version: Annotated[str | None, Field(description="Version of the format.")] = None
+    serving: Annotated[
+        OpenObject, Field(description="How it is served: a copy of spec.serving as it was.")
+    ] = {}
+    workload: Annotated[
+        str | None,
+        Field(description="KServe predictor (Standard) or Knative revision (Knative) that runs it."),
+    ] = None
+    since: Annotated[Time | None, Field(description="When it was promoted.")] = None
+
+    @property
+    def serving_spec(self) -> ServingSpec:
+        """The copy of ``spec.serving``, parsed."""
+        return ServingSpec.model_validate(self.serving)
+
+
+class Candidate(Revision):
+    """A revision on its way to take over."""
+
+    attempt: Annotated[int, Field(description="How often this revision has been tried.")] = 1
+    weight: Annotated[int, Field(description="Percent of traffic that it should get.")] = 0
+    step: Annotated[int, Field(description="Index of the current step of spec.rollout.steps.")] = 0
+    steps_hash: Annotated[str, Field(description="Hash of the steps that the index is for.")] = ""
+    started_at: Annotated[Time, Field(description="When its rollout began.")]
+    step_started_at: Annotated[Time, Field(description="When the current step began.")]
+    unready_since: Annotated[
+        Time | None, Field(description="Since when it has been expected to be ready, and is not.")
+    ] = None
+
+
+class CIStatus(StatusModel):
+    """The test of the candidate, or the last one."""
+
+    run_id: Annotated[str, Field(description="KFP run.")]
+    revision: Annotated[str, Field(description="Revision that the run tests.")]
+    url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
+    state: Annotated[
+        Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"],
+        Field(description="State of the run."),
+    ] = "Pending"
+    verdict: Annotated[
+        Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
+    ] = None
+    message: Annotated[str, Field(description="Why the verdict is Failed.")] = ""
+    metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=64)] = {}
+    started_at: Annotated[Time, Field(description="When the run was asked for.")]
+
+
+class HistoryEntry(StatusModel):
+    """A rollout that has ended."""
+
+    revision: Annotated[str, Field(description="Revision that was rolled out.")]
+    model_uri: Annotated[str, Field(description="Its model's address.")]
+    outcome: Annotated[
+        Literal["Promoted", "RolledBack", "Failed", "Superseded"], Field(description="How it ended.")
+    ]
+    reason: Annotated[str, Field(description="One CamelCase word.")]
+    message: Annotated[str, Field(description="Sentence for people.")] = ""
+    started_at: Annotated[Time, Field(description="When it began.")]
+    finished_at: Annotated[Time, Field(description="When it ended.")]
+
+
+class ResolvedModel(StatusModel):
+    """What ``spec.model`` was resolved to, once, so that nothing moves under a rollout."""
+
+    uri: Annotated[str, Field(description="Address that was resolved.")]
+    storage_uri: Annotated[str, Field(description="Address that the model is loaded from.")]
+    digest: Annotated[str | None, Field(description="Content of the model, where it could be computed.")] = (
+        None
+    )
+
+
+class ModelDeploymentStatus(StatusModel):
+    """What the operator has done and seen; it has one writer."""
+
+    observed_generation: Annotated[
+        int, Field(description="Generation of the spec that this status is about; -1 before the first look.")
+    ] = -1
+    phase: Annotated[Phase, Field(description="Where the deployment stands, in one word.")] = "Pending"
+    reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
+    message: Annotated[str, Field(description="Why, in a sentence, and what to do.")] = ""
+    url: Annotated[str, Field(description="Where the model answers.")] = ""
+    model: Annotated[ResolvedModel | None, Field(description="What spec.model resolves to.")] = None
+    stable: Annotated[Revision | None, Field(description="Revision that is promoted.")] = None
+    candidate: Annotated[Candidate | None, Field(description="Revision that is on its way.")] = None
+    previous: Annotated[
+        Revision | None, Field(description="Revision that was stable before; a rollback goes there.")
+    ] = None
+    failed_revision: Annotated[
+        str | None,
+        Field(description="Revision that was rejected; not tried again until the spec changes or by retry."),
+    ] = None
+    failed_attempt: Annotated[int, Field(description="How often the rejected revision was tried.")] = 0
+    ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
+    history: Annotated[
+        list[HistoryEntry], Field(description="Rollouts that have ended, newest first.", max_length=50)
+    ] = []
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet.",
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = []

@@ -1,0 +1,98 @@
+"""From a pydantic model to a structural OpenAPI v3 schema, as a CustomResourceDefinition wants it.
+
+Specification: Kubernetes, "Specifying a structural schema" (apiextensions.k8s.io/v1).
+"""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
+from mooring_operator.api.types import format_duration
+
+Schema = dict[str, Any]
+
+# JSON Schema words that carry no meaning in a CRD, or that it forbids.
+_DROPPED = frozenset({"title", "$defs", "additionalProperties", "discriminator"})
+
+
+class _Generator(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Write defaults as the API carries them: camelCase, durations like 10m, nothing that is unset."""
+        return _plain(dft)
+
+    def emit_warning(self, kind: Any, detail: str) -> None:
+        raise TypeError(f"no schema for this field: {detail}")
+
+
+def structural_schema(model: type[BaseModel], *, defaults: bool = True) -> Schema:
+    """Give the schema of `model` with references resolved and optional fields left plain.
+
+    Without `defaults` nothing is filled in by the API server: right for a status, which has one writer.
+
+    Raises:
+        TypeError: the model has a type that a structural schema cannot say.
+    """
+    schema = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
+    structural = _structural(schema, schema.get("$defs", {}))
+    return structural if defaults else _without_defaults(structural)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return format_duration(value) if isinstance(value, timedelta) else value
+
+
+def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    node = _resolve(node, definitions)
+    out: Schema = {"description": node["description"]} if "description" in node else {}
+    for key, value in node.items():
+        if key == "properties":
+            out[key] = {name: _structural(child, definitions) for name, child in value.items()}
+        elif key == "items":
+            out[key] = _structural(value, definitions)
+        elif key == "default":
+            # An object is given even when empty: its own fields' defaults then fill it in.
+            if value is not None and (value not in ({}, []) or "properties" in node):
+                out[key] = value
+        elif key == "const":
+            out["enum"] = [value]
+        elif key in ("exclusiveMinimum", "exclusiveMaximum"):
+            # OpenAPI 3.0 has a flag where JSON Schema has the number.
+            out[key.replace("exclusive", "").lower()] = value
+            out[key] = True
+        elif key not in _DROPPED:
+            out[key] = value
+    extra = node.get("additionalProperties")
+    if isinstance(extra, dict) and extra:
+        out["additionalProperties"] = _structural(extra, definitions)
+    return out
+
+
+def _without_defaults(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    out = {key: _without_defaults(value) for key, value in node.items() if key != "default"}
+    if "properties" in node:
+        out["properties"] = {name: _without_defaults(child) for name, child in node["properties"].items()}
+    return out
+
+
+def _resolve(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Follow a reference and drop the null of an optional field; what stands beside them wins."""
+    if "$ref" in node:
+        target = definitions[node["$ref"].rsplit("/", 1)[1]]
+        return {**_resolve(target, definitions), **{k: v for k, v in node.items() if k != "$ref"}}
+    if "anyOf" in node:
+        kinds = [option for option in node["anyOf"] if option.get("type") != "null"]
+        if len(kinds) != 1:
+            raise TypeError(f"no structural schema for a choice of types: {json.dumps(node)[:200]}")
+        return {**_resolve(kinds[0], definitions), **{k: v for k, v in node.items() if k != "anyOf"}}
+    if "allOf" in node and len(node["allOf"]) == 1:
+        return {**_resolve(node["allOf"][0], definitions), **{k: v for k, v in node.items() if k != "allOf"}}
+    return node

@@ -1,0 +1,97 @@
+"""Field types that several resources share."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
+
+
+class Model(BaseModel):
+    """A part of a resource: camelCase on the wire, no unknown fields, never changed in place."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=False,
+    )
+
+
+class StatusModel(Model):
+    """A part of a status: fields of a newer version are dropped rather than refused."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def parse_duration(value: Any) -> timedelta:
+    """Read ``1h30m``, ``10m`` or ``45s``.
+
+    Raises:
+        ValueError: for anything else, the empty string and zero included.
+    """
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    if match is None:
+        raise ValueError(f"{value!r} is no duration: write hours, minutes and seconds, like 1h30m or 45s")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration the way `parse_duration` reads it."""
+    seconds = int(value.total_seconds())
+    hours, seconds = divmod(seconds, 3600)
+    minutes, seconds = divmod(seconds, 60)
+    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{seconds}s" if seconds else ""]
+    return "".join(parts) or "0s"
+
+
+def format_time(value: datetime) -> str:
+    """Write a point in time as Kubernetes does: RFC 3339, UTC, whole seconds."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "minLength": 2, "maxLength": 20}),
+]
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
+    Field(pattern=QUANTITY_PATTERN, max_length=32),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN, "maxLength": 32}),
+]
+
+OpenObject = Annotated[
+    dict[str, Any],
+    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+]
+
+
+class Condition(StatusModel):
+    """One aspect of the resource's state, as in ``metav1.Condition``."""
+
+    type: Annotated[str, Field(description="Aspect that this condition reports.", max_length=63)]
+    status: Annotated[str, Field(description="True, False or Unknown.", pattern="^(True|False|Unknown)$")]
+    reason: Annotated[str, Field(description="One CamelCase word for programs.", max_length=128)]
+    message: Annotated[str, Field(description="Sentence for people: what is, and what to do.")] = ""
+    last_transition_time: Annotated[Time, Field(description="When the status last changed.")]
+    observed_generation: Annotated[int, Field(description="Generation of the spec this was seen for.")] = 0
