@@ -1,0 +1,112 @@
+"""ONNX Runtime behind the interface the fronts use: a signature, and arrays in, arrays out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime as ort
+
+from mooring_inference.errors import ModelLoadError
+from mooring_inference.tensors import Array, Signature, TensorSpec, datatype_of_onnx
+
+log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """Runs one loaded model; ``run`` may be called from any thread."""
+
+    signature: Signature
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """The named outputs, in that order, for one array per input of the signature."""
+        ...
+
+
+class OnnxEngine:
+    """One ONNX model in an ONNX Runtime session."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        """Load a model.
+
+        Args:
+            path: the .onnx file.
+            threads: threads of one operator; independent operators run one after the other.
+
+        Raises:
+            ModelLoadError: the file is not a model that this runtime can serve.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        wanted = [name for name in ("CUDAExecutionProvider",) if name in ort.get_available_providers()]
+        wanted.append("CPUExecutionProvider")
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=wanted)
+        except Exception as exc:
+            raise ModelLoadError(f"{path.name} is not a usable ONNX model: {_first_line(exc)}") from None
+        if (used := self._session.get_providers()) != wanted:
+            # ONNX Runtime falls back to the CPU without a word when a GPU library is missing.
+            log.warning("execution provider missing", extra={"fields": {"wanted": wanted, "used": used}})
+        self.signature = _signature(path, self._session)
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """The named outputs, in that order."""
+        return [np.asarray(value) for value in self._session.run(list(outputs), dict(inputs))]
+
+
+def find_model(model_dir: Path) -> Path:
+    """The one .onnx file in a folder, searched below it where the top holds none; or the file itself.
+
+    Raises:
+        ModelLoadError: there is no such path, no .onnx file or more than one.
+    """
+    if model_dir.is_file():
+        return model_dir
+    if not model_dir.is_dir():
+        raise ModelLoadError(f"{model_dir} does not exist")
+    found = sorted(model_dir.glob("*.onnx")) or sorted(model_dir.rglob("*.onnx"))
+    if not found:
+        raise ModelLoadError(f"no .onnx file in {model_dir}")
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(model_dir)) for path in found)
+        raise ModelLoadError(f"{len(found)} .onnx files in {model_dir}, expected one: {names}")
+    return found[0]
+
+
+def load_onnx(model_dir: Path, *, threads: int) -> OnnxEngine:
+    """Find the model and load it; raises ModelLoadError."""
+    return OnnxEngine(find_model(model_dir), threads=threads)
+
+
+def _signature(path: Path, session: Any) -> Signature:
+    inputs = _specs(session.get_inputs())
+    outputs = _specs(session.get_outputs())
+    if len(inputs) != len(session.get_inputs()):
+        raise ModelLoadError(f"{path.name} has inputs that are not tensors")
+    if not outputs:
+        raise ModelLoadError(f"{path.name} has no output that is a tensor")
+    left_out = sorted({node.name for node in session.get_outputs()} - {spec.name for spec in outputs})
+    if left_out:
+        # Such as the maps of a scikit-learn classifier converted with zipmap.
+        log.warning("outputs that are not tensors are not served", extra={"fields": {"outputs": left_out}})
+    return Signature(tuple(inputs), tuple(outputs))
+
+
+def _specs(nodes: Sequence[Any]) -> list[TensorSpec]:
+    specs = []
+    for node in nodes:
+        datatype = datatype_of_onnx(node.type)
+        if datatype is not None:
+            shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+            specs.append(TensorSpec(node.name, datatype, shape))
+    return specs
+
+
+def _first_line(exc: Exception) -> str:
+    lines = str(exc).strip().splitlines()
+    return lines[0] if lines else type(exc).__name__

@@ -1,0 +1,88 @@
+"""Tensor types of the Open Inference Protocol (V2), and what a model takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Datatype:
+    """One V2 datatype.
+
+    Attributes:
+        name: the protocol's name, such as ``FP32``.
+        dtype: the numpy dtype that holds it; object for ``BYTES`` (each element a str).
+        pack: the ``struct`` format character; None where elements need another conversion.
+        onnx: the element type's name in an ONNX Runtime signature.
+    """
+
+    name: str
+    dtype: np.dtype[np.generic]
+    pack: str | None
+    onnx: str
+
+
+DATATYPES = {
+    row.name: row
+    for row in (
+        Datatype("BOOL", np.dtype(np.bool_), None, "bool"),
+        Datatype("UINT8", np.dtype(np.uint8), "B", "uint8"),
+        Datatype("UINT16", np.dtype(np.uint16), "H", "uint16"),
+        Datatype("UINT32", np.dtype(np.uint32), "I", "uint32"),
+        Datatype("UINT64", np.dtype(np.uint64), "Q", "uint64"),
+        Datatype("INT8", np.dtype(np.int8), "b", "int8"),
+        Datatype("INT16", np.dtype(np.int16), "h", "int16"),
+        Datatype("INT32", np.dtype(np.int32), "i", "int32"),
+        Datatype("INT64", np.dtype(np.int64), "q", "int64"),
+        Datatype("FP16", np.dtype(np.float16), "e", "float16"),
+        Datatype("FP32", np.dtype(np.float32), "f", "float"),
+        Datatype("FP64", np.dtype(np.float64), "d", "double"),
+        Datatype("BYTES", np.dtype(object), None, "string"),
+    )
+}
+
+_BY_ONNX = {row.onnx: row for row in DATATYPES.values()}
+
+
+def datatype_of_onnx(onnx_type: str) -> Datatype | None:
+    """The datatype of ``tensor(float)`` and the like; None for sequences, maps and unknown elements."""
+    if not (onnx_type.startswith("tensor(") and onnx_type.endswith(")")):
+        return None
+    return _BY_ONNX.get(onnx_type[len("tensor(") : -1])
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, datatype and shape of one input or output; a dimension of None takes any size."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int | None, ...]
+
+    def metadata(self) -> dict[str, object]:
+        """The V2 metadata entry, with -1 for open dimensions."""
+        return {"name": self.name, "datatype": self.datatype.name, "shape": self.open_shape()}
+
+    def open_shape(self) -> list[int]:
+        """The shape with -1 for open dimensions."""
+        return [-1 if size is None else size for size in self.shape]
+
+    def accepts(self, shape: Sequence[int]) -> bool:
+        """Whether an array of ``shape`` fits."""
+        return len(shape) == len(self.shape) and all(
+            want is None or want == size for want, size in zip(self.shape, shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The inputs and outputs of a model, in the model's order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]

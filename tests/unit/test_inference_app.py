@@ -1,0 +1,301 @@
+"""The protocols over a real ONNX model, against the ASGI app in process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import httpx
+import numpy as np
+import pytest
+from mooring_inference.app import InferenceApp, Phase
+from mooring_inference.cpu import cgroup_limit, usable_cores
+from mooring_inference.engine import OnnxEngine, find_model, load_onnx
+from mooring_inference.errors import ModelLoadError
+from onnx import TensorProto, helper, save
+
+INFER = "/v2/models/m/infer"
+BODY = {"id": "a1", "inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4]}]}
+
+
+def save_model(path, *, factor=2.0):
+    """y = x * factor on [n, 2], and greater = x > 2."""
+    nodes = [
+        helper.make_node("Mul", ["x", "factor"], ["y"]),
+        helper.make_node("Greater", ["x", "two"], ["greater"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2]),
+            helper.make_tensor_value_info("greater", TensorProto.BOOL, ["n", 2]),
+        ],
+        [
+            helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor]),
+            helper.make_tensor("two", TensorProto.FLOAT, [1], [2.0]),
+        ],
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    save_model(path)
+    return OnnxEngine(path, threads=1)
+
+
+@pytest.fixture
+def app(engine):
+    app = InferenceApp(model="m", revision="r7", max_request_bytes=2000)
+    app.ready(engine, 0.5)
+    return app
+
+
+@pytest.fixture
+async def client(app):
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+        yield client
+
+
+async def test_v2_infer(client):
+    response = await client.post(INFER, json=BODY)
+    assert response.status_code == 200
+    assert response.headers["x-mooring-revision"] == "r7"
+    assert response.headers["x-request-id"] == "a1"
+    assert response.json() == {
+        "model_name": "m",
+        "model_version": "r7",
+        "id": "a1",
+        "outputs": [
+            {"name": "y", "datatype": "FP32", "shape": [2, 2], "data": [2.0, 4.0, 6.0, 8.0]},
+            {"name": "greater", "datatype": "BOOL", "shape": [2, 2], "data": [False, False, True, True]},
+        ],
+    }
+
+
+async def test_only_the_outputs_asked_for_come_back(client):
+    body = BODY | {"outputs": [{"name": "greater"}]}
+    assert [o["name"] for o in (await client.post(INFER, json=body)).json()["outputs"]] == ["greater"]
+
+
+async def test_an_id_is_made_where_the_caller_gave_none(client):
+    made = [(await client.post(INFER, json={"inputs": BODY["inputs"]})).json()["id"] for _ in range(2)]
+    assert all(made)
+    assert made[0] != made[1]
+
+
+async def test_the_id_may_come_in_the_header(client):
+    response = await client.post(INFER, json={"inputs": BODY["inputs"]}, headers={"x-request-id": "h1"})
+    assert (response.json()["id"], response.headers["x-request-id"]) == ("h1", "h1")
+
+
+async def test_an_id_that_is_not_safe_in_a_header_stays_in_the_body(client):
+    response = await client.post(INFER, json=BODY | {"id": "a\r\nset-cookie: b"})
+    assert response.json()["id"] == "a\r\nset-cookie: b"
+    assert "x-request-id" not in response.headers
+
+
+async def test_v1_predict(client):
+    response = await client.post("/v1/models/m:predict", json={"instances": [[1, 2], [3, 4]]})
+    assert response.json() == {
+        "predictions": [
+            {"y": [2.0, 4.0], "greater": [False, False]},
+            {"y": [6.0, 8.0], "greater": [True, True]},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v2", {"name": "mooring-inference", "version": "r7", "extensions": []}),
+        ("/v2/health/live", {"live": True}),
+        ("/v2/health/ready", {"ready": True}),
+        ("/v2/models/m/ready", {"name": "m", "ready": True}),
+        ("/v2/models/m/versions/r7/ready", {"name": "m", "ready": True}),
+        ("/v1/models", {"models": ["m"]}),
+        ("/v1/models/m", {"name": "m", "ready": True}),
+    ],
+)
+async def test_documents(client, path, expected):
+    response = await client.get(path)
+    assert (response.status_code, response.json()) == (200, expected)
+
+
+async def test_metadata_is_the_same_with_and_without_the_version(client):
+    plain, versioned = (
+        (await client.get("/v2/models/m")).json(),
+        (await client.get("/v2/models/m/versions/r7")).json(),
+    )
+    assert plain == versioned
+    assert plain["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]
+    assert plain["versions"] == ["r7"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v2/models/other/infer", 404),
+        ("POST", "/v2/models/m/versions/r6/infer", 404),
+        ("POST", "/v1/models/other:predict", 404),
+        ("GET", "/v2/models/other", 404),
+        ("GET", "/", 404),
+        ("GET", INFER, 405),
+        ("POST", "/v2/models/m", 405),
+    ],
+)
+async def test_what_is_not_served(client, method, path, status):
+    response = await client.request(method, path)
+    assert response.status_code == status
+    assert response.json()["error"]
+
+
+async def test_a_bad_request_says_what_was_expected(client):
+    response = await client.post(INFER, json={"inputs": [BODY["inputs"][0] | {"shape": [2, 3]}]})
+    assert response.status_code == 400
+    assert response.json() == {
+        "error": "inputs[0].shape: expected [-1, 2], got [2, 3]",
+        "field": "inputs[0].shape",
+        "expected": [-1, 2],
+        "got": [2, 3],
+    }
+
+
+async def test_a_body_over_the_limit_is_413(client):
+    response = await client.post(INFER, content=b"x" * 2001)
+    assert (response.status_code, response.json()["expected"], response.json()["got"]) == (413, 2000, 2001)
+
+
+async def test_a_streamed_body_over_the_limit_is_413(client):
+    async def chunks():
+        for _ in range(3):
+            yield b"x" * 1000
+
+    assert (await client.post(INFER, content=chunks())).status_code == 413
+
+
+async def test_the_binary_extension_is_refused_clearly(client):
+    response = await client.post(INFER, json=BODY, headers={"inference-header-content-length": "10"})
+    assert response.status_code == 400
+    assert "binary" in response.json()["error"]
+
+
+@pytest.mark.parametrize("phase", [Phase.LOADING, Phase.CLOSING])
+async def test_503_when_not_serving(app, client, phase):
+    app.phase = phase
+    assert (await client.post(INFER, json=BODY)).status_code == 503
+    assert (await client.get("/v2/health/ready")).status_code == 503
+    assert (await client.get("/v2/models/m/ready")).status_code == 503
+    assert (await client.get("/v2/health/live")).status_code == 200
+
+
+async def test_a_draining_server_is_not_ready_but_answers_and_closes(app, client):
+    app.phase = Phase.DRAINING
+    assert (await client.get("/v2/health/ready")).status_code == 503
+    response = await client.post(INFER, json=BODY)
+    assert (response.status_code, response.headers["connection"]) == (200, "close")
+
+
+class Broken:
+    def __init__(self, signature):
+        self.signature = signature
+
+    def run(self, inputs, outputs):
+        raise RuntimeError("secret path")
+
+
+async def test_a_failing_model_is_500_without_internals(app, client, engine):
+    app.engine = Broken(engine.signature)
+    response = await client.post(INFER, json=BODY)
+    assert (response.status_code, response.json()) == (
+        500,
+        {"error": "internal error", "id": response.json()["id"]},
+    )
+
+
+class Slow:
+    def __init__(self, signature):
+        self.signature = signature
+        self.started, self.release = threading.Event(), threading.Event()
+
+    def run(self, inputs, outputs):
+        self.started.set()
+        assert self.release.wait(10)
+        return [np.zeros((2, 2), np.float32), np.zeros((2, 2), bool)]
+
+
+async def test_probes_are_answered_while_the_model_computes(app, client, engine):
+    app.engine = slow = Slow(engine.signature)
+    inference = asyncio.create_task(client.post(INFER, json=BODY))
+    assert await asyncio.to_thread(slow.started.wait, 10)
+    assert (await client.get("/v2/health/ready")).status_code == 200
+    metrics = (await client.get("/metrics")).text
+    assert 'mooring_inference_requests_in_flight{model="m",revision="r7"} 1.0' in metrics
+    slow.release.set()
+    assert (await inference).status_code == 200
+
+
+async def test_metrics_carry_the_revision(client):
+    await client.post(INFER, json=BODY)
+    await client.post(INFER, content=b"")
+    await client.post("/v1/models/m:predict", json={"instances": [[1, 2]]})
+    text = (await client.get("/metrics")).text
+    identity = 'model="m",protocol="v2",revision="r7"'
+    assert f'mooring_inference_requests_total{{code="200",{identity}}} 1.0' in text
+    assert f'mooring_inference_requests_total{{code="400",{identity}}} 1.0' in text
+    assert f"mooring_inference_request_duration_seconds_count{{{identity}}} 2.0" in text
+    assert 'mooring_inference_model_load_seconds{model="m",revision="r7"} 0.5' in text
+
+
+def test_a_folder_must_hold_exactly_one_model(tmp_path):
+    with pytest.raises(ModelLoadError, match=r"no \.onnx file"):
+        find_model(tmp_path)
+    (tmp_path / "a.onnx").touch()
+    assert find_model(tmp_path) == find_model(tmp_path / "a.onnx")
+    (tmp_path / "b.onnx").touch()
+    with pytest.raises(ModelLoadError, match=r"expected one: a\.onnx, b\.onnx"):
+        find_model(tmp_path)
+    with pytest.raises(ModelLoadError, match="does not exist"):
+        find_model(tmp_path / "nowhere")
+
+
+def test_a_file_that_is_not_a_model_is_one_line(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"not a model")
+    with pytest.raises(ModelLoadError, match=r"a\.onnx is not a usable ONNX model") as caught:
+        load_onnx(tmp_path, threads=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scikit_learn_model_is_served_without_its_maps(tmp_path):
+    from skl2onnx import to_onnx
+    from sklearn.linear_model import LogisticRegression
+
+    rows = np.array([[0, 0], [1, 1], [0, 1], [1, 0]], np.float32)
+    model = LogisticRegression().fit(rows, [0, 1, 1, 0])
+    (tmp_path / "model.onnx").write_bytes(to_onnx(model, rows[:1]).SerializeToString())
+    engine = load_onnx(tmp_path, threads=1)
+    assert [spec.datatype.name for spec in engine.signature.outputs] == ["INT64"]
+    (labels,) = engine.run({engine.signature.inputs[0].name: rows}, [engine.signature.outputs[0].name])
+    assert labels.tolist() == model.predict(rows).tolist()
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_the_cpu_limit_comes_from_the_cgroup(tmp_path, files, limit):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert cgroup_limit(tmp_path) == limit
+    if limit is not None:
+        assert usable_cores(tmp_path) == 1

@@ -1,0 +1,125 @@
+"""The real process: start, refusal to start, SIGTERM under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from onnx import TensorProto, helper, save
+
+BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+    )
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        folder / "model.onnx",
+    )
+    return folder
+
+
+async def spawn(*flags, env=None):
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mooring_inference",
+        *flags,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | (env or {}),
+    )
+
+
+@asynccontextmanager
+async def running(model_dir, *flags, env=None):
+    """A ready server and a client for it; the server is killed at the end if it still runs."""
+    process = await spawn(
+        "--model_name=m", f"--model_dir={model_dir}", "--host=127.0.0.1", "--http_port=0", *flags, env=env
+    )
+    lines = []
+    try:
+        while not any(line["message"] == "model ready" for line in lines):
+            lines.append(json.loads(await process.stdout.readline()))
+        (port,) = [line["port"] for line in lines if line["message"] == "listening"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield process, client
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_sigterm_under_load_loses_nothing(model_dir):
+    codes, failures = [], []
+    async with running(model_dir, "--drain_seconds=1") as (process, client):
+        stop, loaded = asyncio.Event(), asyncio.Event()
+
+        async def call():
+            while not stop.is_set():
+                try:
+                    codes.append((await client.post("/v2/models/m/infer", json=BODY)).status_code)
+                except httpx.HTTPError as exc:
+                    failures.append(repr(exc))
+                if len(codes) + len(failures) >= 100:
+                    loaded.set()
+
+        async def watch_readiness():
+            # What a Service does: callers stop coming once the readiness probe fails.
+            while (await client.get("/v2/health/ready")).status_code == 200:
+                pass
+            stop.set()
+
+        callers = [asyncio.create_task(call()) for _ in range(8)]
+        await loaded.wait()
+        process.send_signal(signal.SIGTERM)
+        await asyncio.gather(watch_readiness(), *callers)
+        assert await process.wait() == 0
+    assert failures == []
+    assert set(codes) == {200}
+
+
+async def test_the_revision_may_come_from_the_environment(model_dir):
+    async with running(model_dir, env={"MOORING_REVISION": "v9"}) as (_, client):
+        response = await client.post("/v2/models/m/infer", json=BODY)
+        assert response.json()["model_version"] == "v9"
+
+
+async def test_dashes_work_as_well(model_dir):
+    process = await spawn(
+        "--model-name=m", f"--model-dir={model_dir}/none", "--http-port=0", "--host=127.0.0.1"
+    )
+    _, stderr = await process.communicate()
+    assert process.returncode == 1
+    assert b"does not exist" in stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "no .onnx file in"),
+        ({"a.onnx": b"junk"}, "a.onnx is not a usable ONNX model"),
+        ({"a.onnx": b"", "b.onnx": b""}, "expected one: a.onnx, b.onnx"),
+    ],
+)
+async def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(tmp_path, files, reason):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    process = await spawn("--model_name=m", f"--model_dir={tmp_path}", "--http_port=0", "--host=127.0.0.1")
+    _, stderr = await process.communicate()
+    assert process.returncode == 1
+    assert reason in stderr.decode()
+    assert stderr.decode().count("\n") == 1
