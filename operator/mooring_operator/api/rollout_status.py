@@ -53,6 +53,10 @@ class Candidate(Revision):
     attempt: Annotated[int, Field(description="How often this revision has been tried.")] = 1
     weight: Annotated[int, Field(description="Percent of traffic that it should get.")] = 0
     step: Annotated[int, Field(description="Index of the current step of spec.rollout.steps.")] = 0
+    restores: Annotated[
+        bool, Field(description="Whether it is the previous revision, coming back without tests and steps.")
+    ] = False
+    note: Annotated[str, Field(description="Why it comes back.")] = ""
     steps_hash: Annotated[str, Field(description="Hash of the steps that the index is for.")] = ""
     started_at: Annotated[Time, Field(description="When its rollout began.")]
     step_started_at: Annotated[Time, Field(description="When the current step began.")]
@@ -118,6 +122,10 @@ class ModelDeploymentStatus(StatusModel):
     candidate: Annotated[Candidate | None, Field(description="Revision that is on its way.")] = None
     previous: Annotated[
         Revision | None, Field(description="Revision that was stable before; a rollback goes there.")
+    ] = None
+    rejected: Annotated[
+        Revision | None,
+        Field(description="Knative mode: rejected revision that the service still holds, at 0 percent."),
     ] = None
     failed_revision: Annotated[
         str | None,

@@ -1,0 +1,30 @@
+"""Labels and annotations that Mooring reads and writes."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+FIELD_MANAGER = "mooring"
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY_VALUE = "mooring"
+DEPLOYMENT_LABEL = "mooring.dev/model-deployment"
+REVISION_LABEL = "mooring.dev/revision"
+APPLIED_ANNOTATION = "mooring.dev/applied"
+
+Command = Literal["approve", "promote", "abort", "retry", "pause", "rollback"]
+"""What a person, or a DriftMonitor, may ask of a ModelDeployment.
+
+A command is the annotation ``mooring.dev/COMMAND`` with the value ``REVISION``, ``REVISION/STEP`` or
+either with a note behind a blank: ``3f2a91c0de by alice``. The operator removes it once it is done
+or fits nothing any more. ``pause`` holds for as long as it is there.
+"""
+
+COMMANDS: tuple[Command, ...] = get_args(Command)
+COMMAND_PREFIX = "mooring.dev/"
+
+
+def commands_of(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Give the commands among an object's annotations: value by name."""
+    return {
+        name: annotations[COMMAND_PREFIX + name] for name in COMMANDS if COMMAND_PREFIX + name in annotations
+    }

@@ -1,0 +1,46 @@
+"""Conditions by kstatus: Ready, and Reconciling or Stalled, never both True.
+
+Source: kubernetes-sigs/cli-utils, pkg/kstatus.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from mooring_operator.api.types import Condition
+
+_PROGRESSING = frozenset(
+    {"Pending", "Testing", "Deploying", "Canary", "AwaitingApproval", "Paused", "Promoting"}
+)
+
+
+def for_phase(
+    phase: str, reason: str, message: str, *, stalled: bool = False
+) -> dict[str, tuple[str, str, str]]:
+    """Give (status, reason, message) per condition type for a rollout's phase."""
+    if phase == "Promoted":
+        return {"Ready": ("True", reason, message)}
+    if stalled or phase not in _PROGRESSING:
+        return {"Ready": ("False", reason, message), "Stalled": ("True", reason, message)}
+    return {"Ready": ("Unknown", reason, message), "Reconciling": ("True", reason, message)}
+
+
+def merge(
+    old: Iterable[Condition], new: Mapping[str, tuple[str, str, str]], generation: int, now: datetime
+) -> list[Condition]:
+    """Give the conditions of `new`; the transition time moves only when the status does."""
+    before = {condition.type: condition for condition in old}
+    merged = []
+    for kind, (status, reason, message) in new.items():
+        known = before.get(kind)
+        since = known.last_transition_time if known is not None and known.status == status else now
+        merged.append(
+            Condition(
+                type=kind,
+                status=status,
+                reason=reason,
+                message=message,
+                last_transition_time=since,
+                observed_generation=generation,
+            )
+        )
+    return merged

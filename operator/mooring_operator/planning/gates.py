@@ -1,0 +1,147 @@
+"""What a revision must pass before any of it is served: the CI run, then the policies."""
+
+from datetime import timedelta
+
+from mooring_operator.api.model_deployment import CISpec
+from mooring_operator.api.rollout_status import CIStatus
+from mooring_operator.planning import identity, policy
+from mooring_operator.planning.draft import Draft
+from mooring_operator.planning.situation import LaunchRun, Run
+
+
+def test_candidate(draft: Draft) -> Draft:
+    """Wait for the verdict of the candidate's run; anything but a pass rejects the candidate."""
+    candidate, ci = draft.candidate, draft.spec.ci
+    assert candidate is not None
+    if ci is None:
+        return draft.change(ci=None)
+    run_id = identity.run_id_of(
+        draft.observed.owner.uid, draft.resolved, draft.spec.model, ci, candidate.attempt
+    )
+    known = draft.status.ci
+    if known is None or known.run_id != run_id:
+        draft = draft.change(
+            ci=CIStatus(
+                run_id=run_id, revision=candidate.revision, url=draft.observed.run_url, started_at=draft.now
+            )
+        )
+    elif known.verdict == "Passed":
+        return _passed(draft)
+    run = draft.observed.run
+    if run is None or run.run_id != run_id:
+        waiting = draft.request(LaunchRun(run_id, candidate))
+        return _testing(waiting, ci, "TestStarting", f"testing revision {candidate.revision}", timedelta())
+    return _judge_run(draft, ci, run)
+
+
+def _judge_run(draft: Draft, ci: CISpec, run: Run) -> Draft:
+    candidate, status = draft.candidate, draft.status.ci
+    assert candidate is not None
+    assert status is not None
+    draft = draft.change(ci=status.model_copy(update={"state": run.state}))
+    name = f"revision {candidate.revision}"
+    if run.state in ("Pending", "Running"):
+        elapsed = draft.elapsed(status.started_at)
+        if elapsed > ci.timeout:
+            return _failed(
+                draft, "CITimeout", f"{name}: run {run.run_id} took longer than spec.ci.timeout allows"
+            )
+        return _testing(draft, ci, "TestRunning", f"testing {name}: run {run.run_id}", elapsed)
+    if run.state != "Succeeded":
+        detail = f": {run.message}" if run.message else ""
+        return _failed(draft, "CIRunFailed", f"{name}: run {run.run_id} ended as {run.state}{detail}")
+    return _judge_verdict(draft, run)
+
+
+def _judge_verdict(draft: Draft, run: Run) -> Draft:
+    candidate, status, verdict = draft.candidate, draft.status.ci, draft.observed.verdict
+    assert candidate is not None
+    assert status is not None
+    name = f"revision {candidate.revision}"
+    if verdict is None:
+        why = draft.observed.verdict_error or "it left no verdict"
+        return _failed(draft, "VerdictMissing", f"{name}: run {run.run_id} succeeded, but {why}")
+    if verdict.run_id != run.run_id:
+        return _failed(
+            draft, "VerdictMismatch", f"{name}: the verdict is of run {verdict.run_id}, not {run.run_id}"
+        )
+    if candidate.digest and verdict.digest and verdict.digest != candidate.digest:
+        return _failed(
+            draft,
+            "VerdictMismatch",
+            f"{name}: the run tested {verdict.digest}, but the revision is pinned to {candidate.digest}; "
+            "the model's files changed under its address",
+        )
+    draft = draft.change(ci=status.model_copy(update={"state": run.state, "metrics": dict(verdict.metrics)}))
+    if not verdict.passed:
+        return _failed(
+            draft, "CIFailed", f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
+        )
+    status = draft.status.ci
+    assert status is not None
+    return _passed(draft.change(ci=status.model_copy(update={"verdict": "Passed"})))
+
+
+def _testing(draft: Draft, ci: CISpec, reason: str, message: str, elapsed: timedelta) -> Draft:
+    # A run cannot be watched. Ask often at first, when a short run ends, and less often later.
+    pause = min(max(elapsed.total_seconds() / 10, 1.0), 15.0)
+    until_timeout = max((ci.timeout - elapsed).total_seconds(), 1.0)
+    draft = draft.aspect("Tested", "Unknown", reason, message)
+    return draft.settle("Testing", reason, message, recheck_after=min(pause, until_timeout))
+
+
+def _passed(draft: Draft) -> Draft:
+    assert draft.status.ci is not None
+    return draft.aspect("Tested", "True", "CIPassed", f"run {draft.status.ci.run_id} met every gate")
+
+
+def _failed(draft: Draft, reason: str, message: str) -> Draft:
+    status = draft.status.ci
+    assert status is not None
+    stays = (
+        f"; revision {draft.stable.revision} keeps serving" if draft.stable else "; nothing of it is served"
+    )
+    failed = draft.change(ci=status.model_copy(update={"verdict": "Failed", "message": message}))
+    return failed.aspect("Tested", "False", reason, message).reject(reason, message + stays)
+
+
+def enforce_policies(draft: Draft) -> Draft:
+    """Every policy that the deployment names must find the candidate compliant."""
+    candidate = draft.candidate
+    assert candidate is not None
+    if not draft.spec.policies:
+        return draft
+    facts = {
+        "metrics": dict(draft.status.ci.metrics) if draft.status.ci else {},
+        "model": {
+            "uri": candidate.model_uri,
+            "storageUri": candidate.storage_uri,
+            "digest": candidate.digest or "",
+            "format": candidate.format,
+        },
+        "deployment": {
+            "name": draft.observed.owner.name,
+            "namespace": draft.observed.owner.namespace,
+            "labels": dict(draft.observed.owner.labels),
+        },
+        "serving": candidate.serving,
+    }
+    failures = []
+    for name in draft.spec.policies:
+        rules = draft.observed.policies.get(name)
+        if rules is None:
+            message = f"ModelPolicy {name!r} does not exist in namespace {draft.observed.owner.namespace!r}; make it"
+            return draft.aspect("PoliciesMet", "Unknown", "PolicyNotFound", message).settle(
+                "Pending", "PolicyNotFound", message, recheck_after=60.0
+            )
+        result = policy.evaluate(rules, facts)
+        if not result.compliant:
+            failures.append(
+                f"{name} meets {result.met} of {result.total} rules ({'; '.join(result.failures)})"
+            )
+    if failures:
+        message = f"revision {candidate.revision}: {'; '.join(failures)}"
+        return draft.aspect("PoliciesMet", "False", "PolicyViolated", message).reject(
+            "PolicyViolated", message
+        )
+    return draft.aspect("PoliciesMet", "True", "PoliciesMet", "every policy is met")

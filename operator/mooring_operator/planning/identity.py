@@ -1,0 +1,72 @@
+"""Names that follow from content: revisions, runs, steps, predictors."""
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+from mooring_operator.api.model_deployment import CISpec, ModelSpec
+from mooring_operator.api.rollout import RolloutSpec
+from mooring_operator.api.serving import ServingSpec
+from mooring_operator.planning.situation import Resolved
+
+_RUNS = uuid.UUID("6d6f6f72-696e-4067-8000-6d6f6f72696e")
+
+
+def fingerprint(value: Any, length: int = 10) -> str:
+    """Give `length` hexadecimal digits that stand for a JSON value, whatever the order of its keys."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:length]
+
+
+def serving_snapshot(serving: ServingSpec) -> dict[str, Any]:
+    """Give what `serving` says beyond the defaults, as status keeps it."""
+    return serving.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def revision_of(model: ModelSpec, resolved: Resolved, serving: ServingSpec) -> str:
+    """Give the revision: what the model resolves to and how it is served, not how it is called.
+
+    An alias that moves gives a new revision; another name for the same content does not.
+    """
+    return fingerprint(
+        {
+            "content": resolved.digest or resolved.storage_uri,
+            "format": [model.format, model.format_version],
+            "serving": serving_snapshot(serving),
+        }
+    )
+
+
+def run_id_of(owner_uid: str, resolved: Resolved, model: ModelSpec, ci: CISpec, attempt: int) -> str:
+    """Give the KFP run that tests this content with these gates, this time round.
+
+    The same question gets the same id, so that it is asked once: after a crash, by a second
+    replica, and for a revision that serves the same model in another way.
+    """
+    question = fingerprint(
+        {
+            "content": resolved.digest or resolved.storage_uri,
+            "format": model.format,
+            "ci": ci.model_dump(mode="json", by_alias=True),
+        },
+        length=64,
+    )
+    return str(uuid.uuid5(_RUNS, f"{owner_uid}/ci/{question}/{attempt}"))
+
+
+def steps_hash(rollout: RolloutSpec) -> str:
+    """Give a hash of the steps, to notice that they were edited during a rollout."""
+    return fingerprint(
+        [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in rollout.steps]
+    )
+
+
+def predictor_name(revision: str) -> str:
+    """Give the name of KServe's predictor for `revision`: 9 characters, a letter first."""
+    return f"r{revision[:8]}"
+
+
+def is_alias(uri: str) -> bool:
+    """Whether a model's address may point to something else tomorrow, by its registry's own rules."""
+    return uri.startswith("models:/") and "@" in uri

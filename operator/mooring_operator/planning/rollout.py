@@ -1,0 +1,227 @@
+"""Decides what happens next to a ModelDeployment.
+
+    spec changes, alias moves                                     weights, pauses, approvals
+            |                                                              |
+            v                                                              v
+        Testing --passed--> Deploying (first) ----------ready---------> Promoted
+            |        \\----> Canary <-> Paused, AwaitingApproval -> Promoting -^
+            |                  |
+         failed            deadline, abort, blocked
+            v                  v
+          Failed           RolledBack          both: the stable revision keeps serving
+
+The revision that is stable never loses its traffic to a revision that has not passed.
+"""
+
+from datetime import datetime
+
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.rollout_status import (
+    Candidate,
+    ModelDeploymentStatus,
+    Phase,
+    ResolvedModel,
+    Revision,
+)
+from mooring_operator.planning import identity
+from mooring_operator.planning.draft import Draft
+from mooring_operator.planning.gates import enforce_policies, test_candidate
+from mooring_operator.planning.situation import Decision, Notify, Observed, Unresolved
+from mooring_operator.planning.steps import restore, roll_out
+
+# KServe: InferenceService + predictor + namespace, with their hyphens.
+_LONGEST_HOST_LABEL = 51
+
+
+def plan(
+    spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed, now: datetime
+) -> Decision:
+    """Give the next status and the actions that follow from it.
+
+    Planning again on the result, with nothing observed anew, changes nothing.
+    """
+    draft = Draft.begin(spec, status, observed, now)
+    for rule in (
+        refuse_long_names,  # KServe would make host names that DNS forbids
+        wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
+        go_back_when_asked,  # a person or a DriftMonitor wants the previous revision
+        finish_going_back,  # and has it as soon as it is ready
+        stay_on_the_stable_revision,  # the spec asks for what is promoted
+        leave_the_failed_revision,  # rejected before, and nobody asked for a retry
+        take_up_the_candidate,  # a new revision supersedes whatever was on its way
+        abort_when_asked,  # by a person
+        test_candidate,  # the CI run and its verdict
+        enforce_policies,  # the rules that deployments share
+        roll_out,  # first deployment, canary steps, promotion, rollback
+    ):
+        draft = rule(draft)
+        if draft.settled:
+            return draft.decide()
+    raise AssertionError("the last rule settles every draft")
+
+
+def refuse_long_names(draft: Draft) -> Draft:
+    """KServe puts name, predictor and namespace into one DNS label."""
+    owner = draft.observed.owner
+    length = len(owner.name) + 1 + len(identity.predictor_name("0" * 10)) + 1 + len(owner.namespace)
+    if length <= _LONGEST_HOST_LABEL:
+        return draft
+    return draft.settle(
+        "Failed",
+        "NameTooLong",
+        f"metadata.name {owner.name!r} and namespace {owner.namespace!r} have "
+        f"{len(owner.name) + len(owner.namespace)} characters together; "
+        f"KServe's host names allow {_LONGEST_HOST_LABEL - length + len(owner.name) + len(owner.namespace)}",
+        stalled=True,
+    )
+
+
+def wait_for_the_model(draft: Draft) -> Draft:
+    """Pin what the model resolves to, or say why it does not."""
+    model = draft.observed.model
+    if isinstance(model, Unresolved):
+        dropped = draft
+        if draft.candidate is not None and draft.candidate.model_uri != draft.spec.model.uri:
+            dropped = draft.record("Superseded", "Superseded", "the spec changed").change(candidate=None)
+        stays = f"; revision {draft.stable.revision} keeps serving" if draft.stable else ""
+        return dropped.aspect("ModelResolved", "False", model.reason, model.message).settle(
+            "Pending" if model.temporary else "Failed",
+            model.reason,
+            model.message + stays,
+            recheck_after=15.0 if model.temporary else 60.0,
+            stalled=not model.temporary,
+        )
+    pinned = ResolvedModel(uri=draft.spec.model.uri, storage_uri=model.storage_uri, digest=model.digest)
+    return draft.change(model=pinned)
+
+
+def go_back_when_asked(draft: Draft) -> Draft:
+    """Bring the previous revision back beside the stable one; it takes over as soon as it is ready."""
+    stable, previous, current = draft.stable, draft.status.previous, draft.candidate
+    if stable is None or (current is not None and current.restores):
+        return draft
+    note = draft.asked("rollback", stable.revision)
+    if note is None:
+        return draft
+    if previous is None:
+        message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
+        return draft.request(Notify("Warning", "NothingToRollBackTo", message))
+    if current is not None:
+        draft = draft.record("Superseded", "RollbackRequested", f"revision {stable.revision} is being left")
+    returning = Candidate(
+        **previous.model_dump(exclude={"workload", "since"}),
+        restores=True,
+        note=note,
+        started_at=draft.now,
+        step_started_at=draft.now,
+    )
+    return draft.change(candidate=_named(draft.stable, returning))
+
+
+def finish_going_back(draft: Draft) -> Draft:
+    """While the previous revision comes back, what the spec asks for has to wait."""
+    if draft.candidate is None or not draft.candidate.restores:
+        return draft
+    return restore(draft)
+
+
+def stay_on_the_stable_revision(draft: Draft) -> Draft:
+    """The spec asks for what is promoted: nothing is on its way, and the service follows."""
+    stable = draft.stable
+    if stable is None or stable.revision != draft.target:
+        return draft
+    if draft.candidate is not None:
+        draft = draft.record("Superseded", "Superseded", "the spec went back to the stable revision")
+        draft = draft.change(candidate=None)
+    draft = draft.change(failed_revision=None, failed_attempt=0, rejected=None)
+    service = draft.observed.service
+    model = stable.model_uri
+    if service is None or not service.stable.ready or service.candidate is not None:
+        why = service.stable.message if service is not None and service.stable.message else "it is not ready"
+        message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
+        phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
+        return draft.settle(phase, "ServiceNotReady", message, recheck_after=30.0)
+    if stable.workload != service.stable.workload and service.stable.workload is not None:
+        draft = draft.change(stable=stable.model_copy(update={"workload": service.stable.workload}))
+    return draft.settle(
+        "Promoted",
+        "Promoted",
+        f"revision {stable.revision} ({model}) serves all traffic",
+        recheck_after=_poll(draft.spec),
+    )
+
+
+def leave_the_failed_revision(draft: Draft) -> Draft:
+    """A rejected revision is not tried again by itself."""
+    if draft.status.failed_revision is None:
+        return draft
+    if draft.status.failed_revision != draft.target:
+        return draft.change(failed_revision=None, failed_attempt=0)
+    if draft.asked("retry", draft.target) is not None:
+        return draft
+    if draft.candidate is not None:
+        draft = draft.record("Superseded", "Superseded", "the spec went back to a rejected revision")
+        draft = draft.change(candidate=None)
+    before, recheck = draft.before, _poll(draft.spec)
+    if (
+        before.phase in ("RolledBack", "Failed")
+        and before.observed_generation == draft.observed.owner.generation
+    ):
+        return draft.settle(before.phase, before.reason, before.message, recheck_after=recheck)
+    known = next((entry for entry in draft.status.history if entry.revision == draft.target), None)
+    why = f": {known.message}" if known is not None and known.message else ""
+    message = f"revision {draft.target} was rejected before{why}; change the spec, or ask for a retry"
+    return draft.settle("Failed", "RejectedBefore", message, recheck_after=recheck)
+
+
+def take_up_the_candidate(draft: Draft) -> Draft:
+    """Start the rollout of a new revision, in place of whatever was on its way."""
+    current = draft.candidate
+    if current is not None and current.revision == draft.target:
+        return draft
+    if current is not None:
+        draft = draft.record("Superseded", "Superseded", f"revision {draft.target} took its place")
+    attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
+    candidate = Candidate(
+        revision=draft.target,
+        model_uri=draft.spec.model.uri,
+        storage_uri=draft.resolved.storage_uri,
+        digest=draft.resolved.digest,
+        format=draft.spec.model.format,
+        format_version=draft.spec.model.format_version,
+        serving=identity.serving_snapshot(draft.spec.serving),
+        attempt=attempt,
+        steps_hash=identity.steps_hash(draft.spec.rollout),
+        started_at=draft.now,
+        step_started_at=draft.now,
+    )
+    return draft.change(candidate=_named(draft.stable, candidate), failed_revision=None, failed_attempt=0)
+
+
+def abort_when_asked(draft: Draft) -> Draft:
+    """A person has seen enough."""
+    candidate = draft.candidate
+    assert candidate is not None
+    note = draft.asked("abort", candidate.revision)
+    if note is None:
+        return draft
+    stays = f"; revision {draft.stable.revision} keeps serving" if draft.stable else ""
+    return draft.reject(
+        "Aborted", f"revision {candidate.revision} was aborted{': ' + note if note else ''}{stays}"
+    )
+
+
+def _named(stable: Revision | None, candidate: Candidate) -> Candidate:
+    """Name the candidate's predictor, unlike the stable one's; Knative makes its own names."""
+    if candidate.serving_spec.mode == "Knative":
+        return candidate
+    name = identity.predictor_name(candidate.revision)
+    if stable is not None and stable.workload == name:
+        # A revision that only changed how the model is served kept its predecessor's predictor.
+        name = name[:-1] + ("x" if name[-1] != "x" else "y")
+    return candidate.model_copy(update={"workload": name})
+
+
+def _poll(spec: ModelDeploymentSpec) -> float | None:
+    """Seconds until a moving address has to be looked up again; None for an address that stays."""
+    return spec.model.poll_interval.total_seconds() if identity.is_alias(spec.model.uri) else None

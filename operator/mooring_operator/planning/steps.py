@@ -1,0 +1,275 @@
+"""Moves traffic to a revision that has passed its gates: step by step, or back."""
+
+from mooring_operator.api.rollout import Approve, Pause, Step
+from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.planning import identity
+from mooring_operator.planning.draft import Draft
+from mooring_operator.planning.situation import DropCommand, Notify, Variant
+
+# Replicas come and go without a sign on the InferenceService; look again after this many seconds.
+_LOOK_AGAIN = 2.0
+
+
+def roll_out(draft: Draft) -> Draft:
+    """Serve the candidate: all at once where there is nothing to share traffic with, else by steps."""
+    draft = drop_if_hopeless(draft)
+    if draft.settled:
+        return draft
+    if draft.stable is None:
+        return _deploy_first(draft)
+    return _walk(_skip_if_promoted_by_hand(_follow_edited_steps(draft)))
+
+
+def restore(draft: Draft) -> Draft:
+    """Bring the previous revision back: no tests, no steps, but not before it is ready."""
+    draft = drop_if_hopeless(draft)
+    if draft.settled:
+        return draft
+    draft = _give(draft, 100)
+    candidate, left = draft.candidate, draft.stable
+    assert candidate is not None
+    assert left is not None
+    if not _in_effect(draft):
+        message = f"going back from {left.revision} to {candidate.revision}: {candidate.note or 'asked for'}"
+        return draft.settle("Promoting", "RollingBack", message, recheck_after=_until_deadline(draft))
+    why = candidate.note or "asked for"
+    message = f"went back from {left.revision} to {candidate.revision}: {why}"
+    entry = candidate.model_copy(
+        update={"revision": left.revision, "model_uri": left.model_uri, "started_at": left.since or draft.now}
+    )
+    recorded = draft.change(candidate=entry).record("RolledBack", "RollbackRequested", message)
+    return recorded.change(
+        stable=_promoted(draft),
+        previous=None,
+        candidate=None,
+        rejected=None,
+        failed_revision=draft.target,
+        failed_attempt=max(draft.status.failed_attempt, 1),
+    ).settle("RolledBack", "RollbackRequested", message, recheck_after=_LOOK_AGAIN)
+
+
+def drop_if_hopeless(draft: Draft) -> Draft:
+    """Reject a candidate that is refused, blocked, or unready for longer than it may be."""
+    candidate = draft.candidate
+    assert candidate is not None
+    stays = f"; revision {draft.stable.revision} keeps serving" if draft.stable else ""
+    name = f"revision {candidate.revision}"
+    if draft.observed.refused is not None:
+        return draft.reject("ServiceRefused", f"{name}: {draft.observed.refused}{stays}")
+    if candidate.weight == 0:
+        return draft
+    variant = _variant(draft)
+    if variant is not None and variant.blocked is not None:
+        return draft.reject("CandidateBlocked", f"{name}: {variant.blocked}{stays}")
+    if variant is not None and variant.ready:
+        return draft.change_candidate(unready_since=None) if candidate.unready_since else draft
+    since = candidate.unready_since or draft.now
+    deadline = draft.spec.rollout.progress_deadline
+    if draft.elapsed(since) >= deadline:
+        detail = f": {variant.message}" if variant is not None and variant.message else ""
+        message = f"{name} was not ready for {int(deadline.total_seconds())} s{detail}{stays}"
+        return draft.reject("ProgressDeadlineExceeded", message)
+    return draft.change_candidate(unready_since=since)
+
+
+def _deploy_first(draft: Draft) -> Draft:
+    draft = _give(draft, 100)
+    candidate, variant = draft.candidate, _variant(draft)
+    assert candidate is not None
+    if variant is None or not variant.ready:
+        detail = f": {variant.message}" if variant is not None and variant.message else ""
+        message = f"waiting for revision {candidate.revision} to become ready{detail}"
+        return draft.settle("Deploying", "Deploying", message, recheck_after=_until_deadline(draft))
+    return _promote(draft)
+
+
+def _walk(draft: Draft) -> Draft:
+    """Go through the steps until one has to be waited for."""
+    steps = draft.spec.rollout.steps
+    while draft.candidate is not None and draft.candidate.step < len(steps):
+        draft = _take(draft, steps[draft.candidate.step])
+        if draft.settled:
+            return draft
+        assert draft.candidate is not None
+        draft = draft.change_candidate(step=draft.candidate.step + 1, step_started_at=draft.now)
+    draft = _give(draft, 100)
+    if _in_effect(draft):
+        return _promote(draft)
+    assert draft.candidate is not None
+    message = f"revision {draft.candidate.revision} is taking over: {_waiting_for(draft)}"
+    return draft.settle("Promoting", "Promoting", message, recheck_after=_until_deadline(draft))
+
+
+def _take(draft: Draft, step: Step) -> Draft:
+    """Do one step, or settle on waiting for it."""
+    candidate = draft.candidate
+    assert candidate is not None
+    if step.set_weight is not None:
+        draft = _give(draft, step.set_weight)
+        if not _in_effect(draft):
+            message = (
+                f"giving revision {candidate.revision} {step.set_weight}% of traffic: {_waiting_for(draft)}"
+            )
+            return draft.settle("Canary", "SettingWeight", message, recheck_after=_until_deadline(draft))
+    elif draft.asked("pause", candidate.revision) is None:
+        if step.pause is not None:
+            return _pause(draft, step.pause)
+        if step.approve is not None:
+            return _await_approval(draft, step.approve)
+    return _hold_if_asked(draft)
+
+
+def _hold_if_asked(draft: Draft) -> Draft:
+    """A person's pause stops the rollout between two steps, and keeps the weight as it is."""
+    candidate = draft.candidate
+    assert candidate is not None
+    note = draft.asked("pause", candidate.revision)
+    if note is None:
+        return draft
+    why = f": {note}" if note else ""
+    message = f"revision {candidate.revision} is held at {candidate.weight}% of traffic{why}"
+    return draft.settle("Paused", "PausedByCommand", message, recheck_after=_until_deadline(draft))
+
+
+def _pause(draft: Draft, pause: Pause) -> Draft:
+    candidate = draft.candidate
+    assert candidate is not None
+    at = f"revision {candidate.revision} stays at {candidate.weight}% of traffic"
+    if pause.duration is None:
+        message = f"{at} until it is approved (step {candidate.step})"
+        return _approved(draft) or draft.settle(
+            "Paused", "PausedByStep", message, recheck_after=_until_deadline(draft)
+        )
+    left = (pause.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
+    if left <= 0:
+        return draft
+    until = candidate.step_started_at + pause.duration
+    message = f"{at} until {until:%H:%M:%S} UTC (step {candidate.step})"
+    deadline = _until_deadline(draft)
+    return draft.settle("Canary", "Pausing", message, recheck_after=min(left, deadline or left))
+
+
+def _await_approval(draft: Draft, approve: Approve) -> Draft:
+    candidate = draft.candidate
+    assert candidate is not None
+    why = f": {approve.message}" if approve.message else ""
+    message = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval{why}"
+    return _approved(draft) or draft.settle(
+        "AwaitingApproval", "AwaitingApproval", message, recheck_after=_until_deadline(draft)
+    )
+
+
+def _approved(draft: Draft) -> Draft | None:
+    """Go on when this step was approved; the approval is used up with it."""
+    candidate = draft.candidate
+    assert candidate is not None
+    note = draft.asked("approve", candidate.revision)
+    if note is None:
+        return None
+    value = draft.observed.commands["approve"]
+    commands = {name: value for name, value in draft.observed.commands.items() if name != "approve"}
+    used = draft.with_commands(commands)
+    by = f": {note}" if note else ""
+    message = f"revision {candidate.revision} was approved at {candidate.weight}% of traffic{by}"
+    return used.request(DropCommand("approve", value), Notify("Normal", "Approved", message))
+
+
+def _skip_if_promoted_by_hand(draft: Draft) -> Draft:
+    candidate = draft.candidate
+    assert candidate is not None
+    steps = len(draft.spec.rollout.steps)
+    if draft.asked("promote", candidate.revision) is None or candidate.step >= steps:
+        return draft
+    return draft.change_candidate(step=steps, step_started_at=draft.now)
+
+
+def _follow_edited_steps(draft: Draft) -> Draft:
+    """Where the steps were edited under way, go on at the first that gives no less than there is."""
+    candidate = draft.candidate
+    assert candidate is not None
+    digest = identity.steps_hash(draft.spec.rollout)
+    if candidate.steps_hash == digest:
+        return draft
+    weights = [(index, step.set_weight) for index, step in enumerate(draft.spec.rollout.steps)]
+    resume = next(i for i, weight in weights if weight is not None and weight >= candidate.weight)
+    return draft.change_candidate(
+        step=resume if candidate.weight else 0, steps_hash=digest, step_started_at=draft.now
+    )
+
+
+def _give(draft: Draft, weight: int) -> Draft:
+    """Have the candidate get `weight` percent; from the first percent on it is expected to be ready."""
+    candidate = draft.candidate
+    assert candidate is not None
+    if candidate.weight == weight:
+        return draft
+    begun = {"unready_since": draft.now} if candidate.weight == 0 else {}
+    return draft.change_candidate(weight=weight, step_started_at=draft.now, **begun)
+
+
+def _promote(draft: Draft) -> Draft:
+    candidate = draft.candidate
+    assert candidate is not None
+    replaced = f" in place of {draft.stable.revision}" if draft.stable else ""
+    message = f"revision {candidate.revision} was promoted{replaced}"
+    first = draft.stable is None
+    done = draft.record("Promoted", "Promoted", message).change(
+        stable=_promoted(draft), previous=draft.stable, candidate=None, rejected=None
+    )
+    if first:
+        serving = f"revision {candidate.revision} ({candidate.model_uri}) serves all traffic"
+        return done.settle("Promoted", "Promoted", serving, recheck_after=_LOOK_AGAIN)
+    return done.settle("Promoting", "Promoting", message, recheck_after=_LOOK_AGAIN)
+
+
+def _promoted(draft: Draft) -> Revision:
+    """Give the candidate as a stable revision.
+
+    KServe lets a predictor's name change only together with its storage URI: a revision that
+    serves the same files in another way takes its predecessor's predictor over.
+    """
+    candidate, stable, service = draft.candidate, draft.stable, draft.observed.service
+    assert candidate is not None
+    workload = candidate.workload
+    if candidate.serving_spec.mode == "Standard":
+        if stable is not None and stable.storage_uri == candidate.storage_uri:
+            workload = stable.workload
+    elif service is not None:
+        variant = service.candidate or service.stable
+        workload = variant.workload
+    names = Revision.model_fields
+    fields = {name: value for name, value in candidate.model_dump().items() if name in names}
+    return Revision.model_validate({**fields, "workload": workload, "since": draft.now})
+
+
+def _variant(draft: Draft) -> Variant | None:
+    service = draft.observed.service
+    if service is None:
+        return None
+    return service.stable if draft.stable is None else service.candidate
+
+
+def _in_effect(draft: Draft) -> bool:
+    candidate, variant = draft.candidate, _variant(draft)
+    assert candidate is not None
+    return variant is not None and variant.ready and variant.weight == candidate.weight
+
+
+def _waiting_for(draft: Draft) -> str:
+    variant = _variant(draft)
+    if variant is None:
+        return "waiting for KServe to start it"
+    if not variant.ready:
+        return f"waiting for it to become ready{': ' + variant.message if variant.message else ''}"
+    return f"it has {variant.weight or 0}% so far"
+
+
+def _until_deadline(draft: Draft) -> float | None:
+    """Seconds until an unready candidate has to be judged again; None while it is ready."""
+    candidate: Candidate | None = draft.candidate
+    if candidate is None or candidate.weight == 0:
+        return None
+    if candidate.unready_since is None:
+        return None if _in_effect(draft) else _LOOK_AGAIN
+    left = (draft.spec.rollout.progress_deadline - draft.elapsed(candidate.unready_since)).total_seconds()
+    return max(min(left, _LOOK_AGAIN), 0.1)
