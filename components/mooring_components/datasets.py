@@ -1,0 +1,125 @@
+"""Test data: Parquet, as columns of numbers or one column of fixed-size lists, and a label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mooring_components.errors import InputError
+from mooring_components.storage import list_files, locate, stream
+
+
+@dataclass(frozen=True)
+class TestData:
+    """Rows to test a model with.
+
+    features: (rows, features), float64.
+    labels: (rows,): float64 for regression, int64 or str objects for classification.
+    """
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    features: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.generic]
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the label is a float."""
+        return bool(np.issubdtype(self.labels.dtype, np.floating))
+
+
+def load_test_data(uri: str, label_column: str) -> TestData:
+    """Read the Parquet file at `uri`, or every `.parquet` file of that folder.
+
+    Every column but the label is a feature, in the file's order; a column of fixed-size lists
+    counts as many features as its lists hold.
+
+    Raises:
+        InputError: not Parquet, no rows, no such label, nulls, columns that are not numbers.
+    """
+    table = _read_table(uri)
+    if label_column not in table.column_names:
+        raise InputError(
+            f"label_column {label_column!r} is not in {uri!r}; its columns are {_some(table.column_names)}"
+        )
+    if table.num_rows == 0:
+        raise InputError(f"test_data_uri {uri!r} holds no rows")
+    names = [name for name in table.column_names if name != label_column]
+    if not names:
+        raise InputError(f"test_data_uri {uri!r} holds no column but the label {label_column!r}")
+    for name in table.column_names:
+        nulls = table[name].null_count
+        if nulls:
+            raise InputError(f"test_data_uri {uri!r}: column {name!r} holds {nulls} nulls; none are allowed")
+    blocks = [_features(table[name].combine_chunks(), name, uri) for name in names]
+    return TestData(np.concatenate(blocks, axis=1), _labels(table[label_column], label_column, uri))
+
+
+def _read_table(uri: str) -> pa.Table:
+    location = locate(uri, "test_data_uri")
+    files = list_files(location, "test_data_uri")
+    if len(files) > 1 or files[0].key != location.key:
+        files = [file for file in files if file.path.endswith(".parquet")]
+        if not files:
+            raise InputError(f"test_data_uri {uri!r} is a folder without .parquet files")
+    tables = []
+    for file in files:
+        content = b"".join(stream(location, file))
+        try:
+            # pandas metadata would otherwise decide which columns are an index.
+            tables.append(pq.read_table(pa.BufferReader(content)).replace_schema_metadata(None))
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"test_data_uri {uri!r}: {file.path!r} is not Parquet: {error}") from error
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException as error:
+        raise InputError(f"test_data_uri {uri!r}: its files have different columns: {error}") from error
+
+
+def _features(column: pa.Array, name: str, uri: str) -> npt.NDArray[np.float64]:
+    """(rows, 1) of a numeric column, (rows, list size) of a column of fixed-size lists."""
+    width = 1
+    kind = column.type
+    if pa.types.is_fixed_size_list(kind):
+        width = kind.list_size
+        column = column.flatten()
+        kind = kind.value_type
+        if column.null_count:
+            raise InputError(
+                f"test_data_uri {uri!r}: the lists of column {name!r} hold nulls; none are allowed"
+            )
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise InputError(
+            f"test_data_uri {uri!r}: feature column {name!r} is of type {kind}; "
+            "numbers, booleans and fixed-size lists of them are allowed"
+        )
+    values: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    return values.reshape(-1, width)
+
+
+def _labels(column: pa.ChunkedArray, name: str, uri: str) -> npt.NDArray[np.generic]:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    values: npt.NDArray[np.generic] = column.to_numpy()
+    if pa.types.is_floating(kind):
+        floats = values.astype(np.float64)
+        if not np.isfinite(floats).all():
+            raise InputError(f"test_data_uri {uri!r}: label {name!r} holds values that are not finite")
+        return floats
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return values.astype(np.int64)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return values.astype(object)
+    raise InputError(
+        f"test_data_uri {uri!r}: label {name!r} is of type {kind}; integers, booleans, strings and floats are allowed"
+    )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

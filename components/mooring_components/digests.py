@@ -1,0 +1,67 @@
+"""The digest of a file or folder: what `spec.model.digest` and a verdict's `modelDigest` hold.
+
+It is the sha256 over a canonical JSON manifest `[{"path", "sha256", "size"}, ...]` sorted by path,
+without white space, keys sorted. A single file is a folder of one, under its base name, so that
+renaming the folder around it changes nothing. Imports only the standard library and obstore.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from mooring_components.errors import InputError
+from mooring_components.storage import list_files, locate, stream
+
+_FORMAT = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One file: its path relative to the folder, its size in bytes, its sha256 as 64 hex digits."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def manifest_digest(entries: Iterable[ManifestEntry]) -> str:
+    """The digest, `sha256:<64 hex digits>`, of the folder that holds exactly `entries`."""
+    manifest = [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.path)]
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def content_digest(uri: str) -> str:
+    """The digest, `sha256:<64 hex digits>`, of the file or folder at `uri`.
+
+    Raises:
+        InputError: the URI is not allowed, does not exist or cannot be read.
+    """
+    location = locate(uri)
+    entries = []
+    for file in list_files(location):
+        sha256 = hashlib.sha256()
+        size = 0
+        for chunk in stream(location, file):
+            sha256.update(chunk)
+            size += len(chunk)
+        entries.append(ManifestEntry(file.path, size, sha256.hexdigest()))
+    return manifest_digest(entries)
+
+
+def check_digest(actual: str, expected: str, uri: str) -> None:
+    """Do nothing when the digests agree.
+
+    Raises:
+        InputError: `expected` is not a digest, or it is another one.
+    """
+    if not _FORMAT.fullmatch(expected):
+        raise InputError(f"model_digest {expected!r} is not allowed: write sha256: and 64 hex digits")
+    if actual != expected:
+        raise InputError(
+            f"model_digest {expected!r} does not match the content of {uri!r}, which is {actual!r}"
+        )

@@ -1,0 +1,118 @@
+"""Gates are inclusive bounds, and what cannot be compared never passes."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mooring_components.errors import InputError
+from mooring_components.verdicts import METRICS, Gate, judge, make_verdict, parse_gates, write_verdict
+
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+bounds = st.none() | numbers
+
+
+@given(value=numbers, low=bounds, high=bounds, metric=st.sampled_from(METRICS))
+def test_a_known_finite_metric_violates_a_gate_exactly_when_it_is_out_of_bounds(value, low, high, metric):
+    outside = (low is not None and value < low) or (high is not None and value > high)
+    found = judge({metric: value}, [Gate(metric, low, high)])
+    assert bool(found) is outside
+    assert all((v.metric, v.value, v.min, v.max) == (metric, value, low, high) for v in found)
+
+
+@given(
+    metrics=st.dictionaries(st.sampled_from(METRICS) | st.text(max_size=8), st.floats()),
+    gates=st.lists(st.builds(Gate, st.sampled_from(METRICS) | st.text(max_size=8), bounds, bounds)),
+)
+def test_a_gate_on_something_unknown_missing_or_not_finite_never_passes(metrics, gates):
+    failed = {(v.metric, v.min, v.max) for v in judge(metrics, gates)}
+    for gate in gates:
+        comparable = gate.metric in METRICS and math.isfinite(metrics.get(gate.metric, math.nan))
+        assert comparable or (gate.metric, gate.min, gate.max) in failed
+
+
+@pytest.mark.parametrize(
+    ("metrics", "gate", "message"),
+    [
+        ({"accuracy": 0.61}, {"metric": "accuracy", "min": 0.9}, "accuracy 0.61 is below the minimum 0.9"),
+        (
+            {"latencyP99Ms": 12.5},
+            {"metric": "latencyP99Ms", "max": 10},
+            "latencyP99Ms 12.5 is above the maximum 10",
+        ),
+        ({"accuracy": 1.0}, {"metric": "rmse", "max": 1}, "rmse was not measured"),
+        ({"rmse": math.nan}, {"metric": "rmse", "max": 1}, "rmse is nan, which is not a finite number"),
+    ],
+)
+def test_a_violation_says_what_was_found_and_what_is_allowed(metrics, gate, message):
+    assert [v.message for v in judge(metrics, parse_gates([gate]))] == [message]
+
+
+def test_an_unknown_metric_is_a_failed_gate_that_lists_the_known_ones():
+    (violation,) = judge({"acuracy": 1.0}, [Gate("acuracy", min=0.5)])
+    assert violation.value is None
+    assert violation.message.startswith("acuracy is not a known metric; known are accuracy, precision")
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ({"metric": "accuracy"}, "neither min nor max"),
+        ({"metric": "accuracy", "min": 2, "max": 1}, r"gates\[0\].min 2 is above"),
+        ({"metric": "accuracy", "min": "0.9"}, r"gates\[0\].min '0.9' is not allowed"),
+        ({"metric": "accuracy", "min": True}, r"gates\[0\].min True is not allowed"),
+        ({"metric": "accuracy", "max": math.inf}, "write a finite number"),
+        ({"metric": "accuracy", "minimum": 1}, "unknown key 'minimum'"),
+        ({"min": 1}, r"gates\[0\] .* is not allowed"),
+        ("accuracy", r"gates\[0\] 'accuracy' is not allowed"),
+    ],
+)
+def test_a_malformed_gate_is_an_error_that_names_it(gate, message):
+    with pytest.raises(InputError, match=message):
+        parse_gates([gate])
+
+
+def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
+    uri = f"file://{tmp_path}/ci/verdict.json"
+    gates = [{"metric": "accuracy", "min": 0.9}, {"metric": "rmse", "max": 1.0}]
+    write_verdict(make_verdict("r0", "m", "d", {"accuracy": 1.0}, []), uri)
+    write_verdict(
+        make_verdict("r1", "s3://b/m", "sha256:0", {"accuracy": 0.61, "rmse": math.inf}, gates), uri
+    )
+    assert json.loads((tmp_path / "ci/verdict.json").read_text()) == {
+        "schemaVersion": 1,
+        "runId": "r1",
+        "modelUri": "s3://b/m",
+        "modelDigest": "sha256:0",
+        "passed": False,
+        "metrics": {"accuracy": 0.61},
+        "violations": [
+            {
+                "metric": "accuracy",
+                "value": 0.61,
+                "min": 0.9,
+                "max": None,
+                "message": "accuracy 0.61 is below the minimum 0.9",
+            },
+            {
+                "metric": "rmse",
+                "value": None,
+                "min": None,
+                "max": 1.0,
+                "message": "rmse is inf, which is not a finite number",
+            },
+        ],
+    }
+
+
+def test_without_gates_everything_passes():
+    assert make_verdict("r", "m", "d", {"accuracy": 0.0}, []).passed
+
+
+@pytest.mark.parametrize(
+    "uri", ["/tmp/verdict.json", "http://host/v.json", "file://host/v.json", "s3:///v.json"]
+)
+def test_a_verdict_uri_of_another_form_is_refused_by_name(uri):
+    with pytest.raises(InputError, match="verdict_uri"):
+        write_verdict(make_verdict("r", "m", "d", {}, []), uri)

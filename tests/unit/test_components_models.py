@@ -1,0 +1,201 @@
+"""Fetch, run and measure real ONNX models, and refuse what is not one."""
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mooring_components.datasets import load_test_data
+from mooring_components.digests import content_digest
+from mooring_components.errors import InputError
+from mooring_components.latency import measure_latency, summarize_latency
+from mooring_components.models import OnnxModel, fetch_model
+from mooring_components.quality import evaluate, measure_classification
+from onnx import TensorProto, helper
+from skl2onnx import to_onnx
+from sklearn import datasets, linear_model, metrics
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A folder with a classifier of 8x8 digits, its test data in two forms, and what scikit-learn predicts."""
+    folder = tmp_path_factory.mktemp("digits")
+    x, y = datasets.load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    classifier = linear_model.LogisticRegression(max_iter=200).fit(x[:900], y[:900])
+    graph = to_onnx(classifier, x[:1], options={"zipmap": False})
+    (folder / "model").mkdir()
+    (folder / "model" / "model.onnx").write_bytes(graph.SerializeToString())
+    columns = {f"p{i}": x[900:, i] for i in range(64)}
+    pq.write_table(pa.table({**columns, "label": y[900:]}), folder / "columns.parquet")
+    pixels = pa.FixedSizeListArray.from_arrays(pa.array(x[900:].ravel()), 64)
+    pq.write_table(pa.table({"label": y[900:], "pixels": pixels}), folder / "lists.parquet")
+    return folder, y[900:], classifier.predict(x[900:])
+
+
+def linear_graph(features, outputs=1, batch=None):
+    """y = x @ ones: a graph of one MatMul."""
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [features, outputs], np.ones(features * outputs))
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, features])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, outputs])],
+        [weights],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def save(model, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, folder / "model.onnx")
+    return OnnxModel(folder)
+
+
+def write_rows(path, **columns):
+    pq.write_table(pa.table(columns), path)
+    return f"file://{path}"
+
+
+@pytest.mark.parametrize("data", ["columns.parquet", "lists.parquet"])
+def test_quality_agrees_with_scikit_learn(digits, tmp_path, data):
+    folder, actual, predicted = digits
+    fetched = fetch_model(f"file://{folder}/model", tmp_path)
+    quality = evaluate(OnnxModel(fetched.folder), load_test_data(f"file://{folder}/{data}", "label"))
+    p, r, f1, _ = metrics.precision_recall_fscore_support(actual, predicted, average="macro")
+    expected = {"accuracy": metrics.accuracy_score(actual, predicted), "precision": p, "recall": r, "f1": f1}
+    assert quality.metrics == pytest.approx({**expected, "rows": len(actual)})
+    assert quality.confusion == metrics.confusion_matrix(actual, predicted).tolist()
+    assert quality.categories == [str(i) for i in range(10)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_macro_averages_agree_with_scikit_learn_when_labels_are_missing_on_one_side():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        actual, predicted = rng.integers(0, 5, 6), rng.integers(2, 8, 6)
+        p, r, f1, _ = metrics.precision_recall_fscore_support(
+            actual, predicted, average="macro", zero_division=0
+        )
+        found, _, _ = measure_classification(actual, predicted)
+        assert (found["precision"], found["recall"], found["f1"]) == pytest.approx((p, r, f1))
+
+
+def test_a_float_label_means_regression(tmp_path):
+    model = save(linear_graph(2), tmp_path / "m")
+    uri = write_rows(tmp_path / "d.parquet", a=[1.0, 2.0], b=[1.0, 2.0], label=[2.0, 1.0])
+    assert evaluate(model, load_test_data(uri, "label")).metrics == pytest.approx(
+        {"mae": 1.5, "rmse": np.sqrt(4.5), "rows": 2}
+    )
+
+
+def test_a_model_of_a_fixed_batch_size_sees_every_row_once(tmp_path):
+    model = save(linear_graph(1, batch=4), tmp_path / "m")
+    uri = write_rows(tmp_path / "d.parquet", a=np.arange(10.0), label=np.arange(10.0))
+    assert evaluate(model, load_test_data(uri, "label")).metrics == {"mae": 0.0, "rmse": 0.0, "rows": 10.0}
+    assert measure_latency(model, np.ones((3, 1)), requests=5, warm_up=1)["latencyP99Ms"] > 0
+
+
+def test_the_digest_of_what_was_fetched_is_the_digest_of_the_source(digits, tmp_path):
+    uri = f"file://{digits[0]}/model"
+    fetched = fetch_model(uri, tmp_path / "a", content_digest(uri))
+    assert fetched.digest == content_digest(uri) == content_digest(f"file://{tmp_path}/a")
+    assert fetched.size_bytes == (digits[0] / "model" / "model.onnx").stat().st_size
+
+
+def test_another_digest_is_refused_and_both_are_named(digits, tmp_path):
+    other = "sha256:" + "0" * 64
+    with pytest.raises(InputError, match=f"model_digest '{other}' does not match .* is 'sha256:"):
+        fetch_model(f"file://{digits[0]}/model/model.onnx", tmp_path, other)
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "md5:00", "sha256:xyz"])
+def test_what_is_no_digest_is_refused(digits, tmp_path, digest):
+    with pytest.raises(InputError, match="write sha256: and 64 hex digits"):
+        fetch_model(f"file://{digits[0]}/model", tmp_path, digest)
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"'model\.onnx' is not a usable ONNX model"):
+        fetch_model(f"file://{tmp_path}/model.onnx", tmp_path / "out")
+
+
+def test_a_folder_must_hold_exactly_one_onnx_file(tmp_path):
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"exactly one \.onnx file; found 2 \(a\.onnx, b\.onnx\)"):
+        fetch_model(f"file://{tmp_path}", tmp_path / "out")
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"model_uri 'file://.*/none' does not exist"):
+        fetch_model(f"file://{tmp_path}/none", tmp_path / "out")
+
+
+def test_a_missing_label_column_is_an_error_that_lists_the_columns(tmp_path):
+    uri = write_rows(tmp_path / "d.parquet", a=[1.0], target=[1])
+    with pytest.raises(InputError, match=r"label_column 'label' is not in .*; its columns are 'a', 'target'"):
+        load_test_data(uri, "label")
+
+
+def test_a_wrong_number_of_features_is_an_error_that_gives_both(tmp_path):
+    model = save(linear_graph(3), tmp_path / "m")
+    uri = write_rows(tmp_path / "d.parquet", a=[1.0], b=[1.0], label=[1])
+    with pytest.raises(InputError, match=r"2 features per row; the model's input 'x' takes 3"):
+        evaluate(model, load_test_data(uri, "label"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": ["x"], "label": [1]}, "feature column 'a' is of type string"),
+        ({"a": [1.0, None], "label": [1, 2]}, "column 'a' holds 1 nulls"),
+        ({"a": [1.0], "label": [[1]]}, "label 'label' is of type list"),
+        ({"label": [1]}, "no column but the label"),
+        ({"a": pa.array([], pa.float64()), "label": pa.array([], pa.int64())}, "holds no rows"),
+        ({"a": [1.0], "label": [np.inf]}, "label 'label' holds values that are not finite"),
+    ],
+)
+def test_unusable_columns_are_refused_by_name(tmp_path, columns, message):
+    with pytest.raises(InputError, match=message):
+        load_test_data(write_rows(tmp_path / "d.parquet", **columns), "label")
+
+
+def test_a_file_that_is_not_parquet_is_refused(tmp_path):
+    (tmp_path / "d.parquet").write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"'d\.parquet' is not Parquet"):
+        load_test_data(f"file://{tmp_path}/d.parquet", "label")
+
+
+def test_a_folder_of_parquet_files_is_one_table_and_other_files_do_not_count(tmp_path):
+    write_rows(tmp_path / "1.parquet", a=[1.0], label=[1])
+    write_rows(tmp_path / "2.parquet", a=[2.0], label=[2])
+    (tmp_path / "_SUCCESS").touch()
+    data = load_test_data(f"file://{tmp_path}", "label")
+    assert (data.features.ravel().tolist(), data.labels.tolist()) == ([1.0, 2.0], [1, 2])
+
+
+def test_string_labels_do_not_fit_a_model_of_scores(tmp_path):
+    model = save(linear_graph(1, outputs=3), tmp_path / "m")
+    uri = write_rows(tmp_path / "d.parquet", a=[1.0], label=["cat"])
+    with pytest.raises(InputError, match="label column holds strings, but the model gives float32 of shape"):
+        evaluate(model, load_test_data(uri, "label"))
+
+
+def test_latency_is_measured_in_milliseconds_and_its_percentiles_are_ordered(digits):
+    model = OnnxModel(digits[0] / "model", threads=1)
+    found = measure_latency(model, np.ones((5, 64)), requests=50, warm_up=2)
+    assert 0 < found["latencyP50Ms"] <= found["latencyP95Ms"] <= found["latencyP99Ms"]
+    assert summarize_latency([1.0, 2.0, 3.0]) == pytest.approx(
+        {"latencyMeanMs": 2.0, "latencyP50Ms": 2.0, "latencyP95Ms": 2.9, "latencyP99Ms": 2.98}
+    )
+
+
+def test_a_slow_model_gets_fewer_requests_but_at_least_one(digits):
+    model = OnnxModel(digits[0] / "model", threads=1)
+    calls = []
+    run = model.run
+    model.run = lambda row: (calls.append(row), run(row))[1]
+    measure_latency(model, np.ones((5, 64)), requests=1000, warm_up=1000, max_seconds=0.0)
+    assert len(calls) == 2
