@@ -1,0 +1,88 @@
+"""A permissive InferenceService definition, for API servers without KServe's own (which is 2 MB).
+
+Only what decides routing is typed, with the rules of KServe's webhook; everything else is preserved.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+GROUP, VERSION, KIND, PLURAL = "serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices"
+
+_ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+_PREDICTOR = {**_ANY, "properties": {"name": {"type": "string", "maxLength": 63}}}
+
+_CANARY = {
+    "type": "array",
+    "maxItems": 10,
+    "x-kubernetes-list-type": "atomic",
+    "items": {
+        "type": "object",
+        "required": ["predictor", "trafficPercent"],
+        "properties": {
+            "trafficPercent": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 100},
+            "predictor": {
+                **_ANY,
+                "required": ["name"],
+                "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 63}},
+            },
+        },
+    },
+}
+
+_RULES = [
+    {
+        "rule": "!has(self.canary) || self.canary.map(c, c.trafficPercent).sum() <= 100",
+        "message": "sum of canary trafficPercent values must be <= 100",
+    },
+    {
+        "rule": "!has(self.canary) || self.canary.all(c, "
+        "self.canary.exists_one(d, d.predictor.name == c.predictor.name))",
+        "message": "canary predictor.name is duplicated",
+    },
+    {
+        "rule": "!has(self.canary) || !has(self.predictor.name) || "
+        "self.canary.all(c, c.predictor.name != self.predictor.name)",
+        "message": "canary predictor.name conflicts with stable predictor name",
+    },
+]
+
+_SPEC = {
+    **_ANY,
+    "required": ["predictor"],
+    "properties": {"predictor": _PREDICTOR, "canary": _CANARY},
+    "x-kubernetes-validations": _RULES,
+}
+
+
+def inferenceservice_crd() -> dict[str, Any]:
+    """The CustomResourceDefinition as a document."""
+    columns = [
+        {"name": "URL", "type": "string", "jsonPath": ".status.url"},
+        {"name": "READY", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"},
+        {"name": "CANARY", "type": "string", "jsonPath": ".status.canaryStatuses[*].trafficPercent"},
+        {"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]
+    schema = {"type": "object", "required": ["spec"], "properties": {"spec": _SPEC, "status": _ANY}}
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": columns,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    names = {
+        "kind": KIND,
+        "listKind": f"{KIND}List",
+        "plural": PLURAL,
+        "singular": "inferenceservice",
+        "shortNames": ["isvc"],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }

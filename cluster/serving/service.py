@@ -1,0 +1,150 @@
+"""One InferenceService: from its object and its fleet to routes and status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from cluster.serving import knative, predictors
+from cluster.serving.fleet import Fleet, ReplicaLike, Start
+from cluster.serving.predictors import Deployment, InvalidSpecError
+from cluster.serving.routing import SmoothRoundRobin, standard_weights
+from cluster.serving.status import (
+    CanaryObservation,
+    Status,
+    invalid_status,
+    knative_status,
+    standard_status,
+    stopped_status,
+)
+
+
+class Service:
+    """What the agent knows about one InferenceService.
+
+    ``reconcile`` is synchronous, so that routes never change halfway: requests see the state before or after.
+    """
+
+    def __init__(self, obj: Mapping[str, Any], *, start: Start, base_url: str) -> None:
+        metadata = obj["metadata"]
+        self.namespace: str = metadata["namespace"]
+        self.name: str = metadata["name"]
+        self.uid: str = metadata.get("uid", "")
+        self.obj = obj
+        self.status: Status = dict(obj.get("status") or {})
+        self.fleet = Fleet(start)
+        self.weights: dict[str, int] = {}
+        self.stable = ""
+        self._base_url = f"{base_url}/{self.namespace}"
+        self._balancer = SmoothRoundRobin()
+        self._history = knative.History()
+        # Serves until its successor does.
+        self._former_stable = ""
+
+    def observe(self, obj: Mapping[str, Any]) -> None:
+        """Take a newer version of the object."""
+        self.obj = obj
+        self.status = dict(obj.get("status") or {})
+
+    def reconcile(self, now: str) -> Status:
+        """Start and end processes, set the weights, and say what status should be at ``now`` (RFC 3339)."""
+        mode = predictors.deployment_mode(self.obj)
+        if predictors.is_stopped(self.obj):
+            self.fleet.apply([])
+            self._route({})
+            return stopped_status(self.status, mode, now)
+        if mode == "Knative":
+            return self._reconcile_knative(now)
+        try:
+            return self._reconcile_standard(now)
+        except InvalidSpecError as exc:
+            return invalid_status(self.status, mode, str(exc))
+
+    def pick(self) -> str | None:
+        """The deployment that the next request goes to."""
+        return self._balancer.pick()
+
+    def endpoints(self, name: str) -> list[ReplicaLike]:
+        """Replicas that answer for a deployment."""
+        found = self.fleet.endpoints(name)
+        if not found and name == self.stable:
+            return self.fleet.endpoints(self._former_stable)
+        return found
+
+    async def stop(self) -> None:
+        """End all processes."""
+        self._route({})
+        await self.fleet.stop()
+
+    def _reconcile_standard(self, now: str) -> Status:
+        spec = self.obj["spec"]
+        canaries = predictors.canaries(self.name, spec)
+        ready = [canary for canary in canaries if self.fleet.endpoints(canary.deployment.name)]
+        stable = predictors.stable_deployment(self.name, spec, ready)
+        self._run_and_keep_former(stable, [stable, *(canary.deployment for canary in canaries)])
+
+        observations = [
+            CanaryObservation(canary.name, canary.percent, self.fleet.observe(canary.deployment.name))
+            for canary in canaries
+        ]
+        split = [
+            (canary.deployment.name, canary.percent, canary.deployment.available) for canary in observations
+        ]
+        self._route(standard_weights(stable.name, split))
+        return standard_status(
+            self.status,
+            self.fleet.observe(stable.name),
+            observations,
+            base_url=self._base_url,
+            service=self.name,
+            now=now,
+        )
+
+    def _reconcile_knative(self, now: str) -> Status:
+        predictor = self.obj["spec"]["predictor"]
+        component = self.status.get("components", {}).get("predictor", {})
+        self._history = knative.record(
+            self._history or knative.adopt(component, predictor), self.name, predictor
+        )
+        created = self._history.revisions[-1].name
+        latest_ready = created if self.fleet.endpoints(created) else component.get("latestReadyRevision", "")
+        rolled_out = component.get("latestRolledoutRevision", "")
+        split = knative.traffic(predictor.get("canaryTrafficPercent"), rolled_out, latest_ready)
+        component = knative.roll_out(component, created, latest_ready, split)
+
+        running = {
+            created,
+            latest_ready,
+            component.get("latestRolledoutRevision"),
+            *knative.traffic_weights(split),
+        }
+        wanted = [_of_revision(revision) for revision in self._history.revisions if revision.name in running]
+        self._former_stable = latest_ready
+        self.stable = created
+        self.fleet.apply(wanted)
+        self._route(knative.traffic_weights(split))
+        kept = {*running, component.get("previousRolledoutRevision")}
+        self._history = self._history.keep({name for name in kept if name})
+        observed = replace(self.fleet.observe(created), generation=self._history.created)
+        return knative_status(
+            self.status, component, observed, base_url=self._base_url, service=self.name, now=now
+        )
+
+    def _run_and_keep_former(self, stable: Deployment, wanted: list[Deployment]) -> None:
+        if self.fleet.endpoints(stable.name):
+            self._former_stable = stable.name
+        self.stable = stable.name
+        self.fleet.apply(wanted, keep={self._former_stable})
+
+    def _route(self, weights: Mapping[str, int]) -> None:
+        self.weights = dict(weights)
+        self._balancer.update(weights)
+
+
+def _of_revision(revision: knative.Revision) -> Deployment:
+    replicas = max(1, int(revision.predictor.get("minReplicas") or 1))
+    declared = predictors.environment(revision.predictor).get("MOORING_REVISION")
+    return predictors.make_deployment(
+        revision.name, revision.predictor, replicas, revision=declared or revision.name
+    )

@@ -1,0 +1,55 @@
+"""``storageUri`` to a folder with the model, as a storage initializer would fill /mnt/models."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cluster.serving.predictors import Document
+from cluster.serving.status import Failure
+
+
+class UnusablePredictorError(Exception):
+    """A predictor that cannot be run here; carries the failure for status."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def model_source(predictor: Document, roots: Sequence[Path]) -> Path:
+    """The file or folder that ``model.storageUri`` names.
+
+    Raises:
+        UnusablePredictorError: no model, another scheme than file, or a path outside of the roots.
+    """
+    model: dict[str, Any] = predictor.get("model") or {}
+    uri = model.get("storageUri")
+    if not uri:
+        raise _unusable("InvalidPredictorSpec", "predictor.model.storageUri is missing")
+    parts = urlsplit(uri)
+    if parts.scheme != "file" or parts.netloc:
+        raise _unusable("ModelLoadFailed", f"storageUri {uri}: only file:///... can be read here")
+    path = Path(unquote(parts.path)).resolve()
+    if not any(path.is_relative_to(root.resolve()) for root in roots):
+        raise _unusable("ModelLoadFailed", f"storageUri {uri} is outside of the models folder")
+    if not path.exists():
+        raise _unusable("ModelLoadFailed", f"storageUri {uri}: there is nothing")
+    return path
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copy a model file, or what is in a model folder, to a fresh ``target`` folder."""
+    shutil.rmtree(target, ignore_errors=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        target.mkdir(parents=True)
+        shutil.copy2(source, target)
+
+
+def _unusable(reason: str, message: str) -> UnusablePredictorError:
+    return UnusablePredictorError(Failure(reason, message))
