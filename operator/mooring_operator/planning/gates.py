@@ -22,7 +22,7 @@ def test_candidate(draft: Draft) -> Draft:
     if known is None or known.run_id != run_id:
         draft = draft.change(
             ci=CIStatus(
-                run_id=run_id, revision=candidate.revision, url=draft.observed.run_url, started_at=draft.now
+                run_id=run_id, revision=candidate.revision, url=draft.observed.run_pages and draft.observed.run_pages + run_id, started_at=draft.now
             )
         )
     elif known.verdict == "Passed":
@@ -30,7 +30,7 @@ def test_candidate(draft: Draft) -> Draft:
     run = draft.observed.run
     if run is None or run.run_id != run_id:
         waiting = draft.request(LaunchRun(run_id, candidate))
-        return _testing(waiting, ci, "TestStarting", f"testing revision {candidate.revision}", timedelta())
+        return _testing(waiting, ci, f"testing revision {candidate.revision}: run {run_id}", timedelta())
     return _judge_run(draft, ci, run)
 
 
@@ -46,7 +46,7 @@ def _judge_run(draft: Draft, ci: CISpec, run: Run) -> Draft:
             return _failed(
                 draft, "CITimeout", f"{name}: run {run.run_id} took longer than spec.ci.timeout allows"
             )
-        return _testing(draft, ci, "TestRunning", f"testing {name}: run {run.run_id}", elapsed)
+        return _testing(draft, ci, f"testing {name}: run {run.run_id}", elapsed)
     if run.state != "Succeeded":
         detail = f": {run.message}" if run.message else ""
         return _failed(draft, "CIRunFailed", f"{name}: run {run.run_id} ended as {run.state}{detail}")
@@ -82,12 +82,12 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
     return _passed(draft.change(ci=status.model_copy(update={"verdict": "Passed"})))
 
 
-def _testing(draft: Draft, ci: CISpec, reason: str, message: str, elapsed: timedelta) -> Draft:
+def _testing(draft: Draft, ci: CISpec, message: str, elapsed: timedelta) -> Draft:
     # A run cannot be watched. Ask often at first, when a short run ends, and less often later.
     pause = min(max(elapsed.total_seconds() / 10, 1.0), 15.0)
     until_timeout = max((ci.timeout - elapsed).total_seconds(), 1.0)
-    draft = draft.aspect("Tested", "Unknown", reason, message)
-    return draft.settle("Testing", reason, message, recheck_after=min(pause, until_timeout))
+    draft = draft.aspect("Tested", "Unknown", "Testing", message)
+    return draft.settle("Testing", "Testing", message, recheck_after=min(pause, until_timeout))
 
 
 def _passed(draft: Draft) -> Draft:

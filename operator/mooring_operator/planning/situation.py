@@ -80,6 +80,7 @@ class Service:
     url: str
     stable: Variant
     candidate: Variant | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class Observed:
     commands: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None
     """Why the API server or a webhook refused what the last decision wanted."""
-    run_url: str = ""
+    run_pages: str = ""
+    """Address of the runs' pages, to which a run's id is appended; empty where there is no UI."""
 
 
 # --- decided ------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Adapters: one file for each outside system, behind a small Protocol."""

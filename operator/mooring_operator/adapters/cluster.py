@@ -1,0 +1,116 @@
+"""The port to the Kubernetes API: plain dicts in, plain dicts out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Manifest = dict[str, Any]
+
+
+class ClusterError(Exception):
+    """A call to the API server did not do what was asked."""
+
+
+class Conflict(ClusterError):
+    """The object has changed since it was read; read it again."""
+
+
+class Unavailable(ClusterError):
+    """The API server does not answer, or asks for patience; try again after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Refused(ClusterError):
+    """The API server or an admission webhook says no; the message says why."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of object, as the API server addresses it."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The address of one namespaced object."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something to tell people about one object."""
+
+    about_api_version: str
+    about_kind: str
+    namespace: str
+    name: str
+    uid: str
+    type: str
+    reason: str
+    message: str
+
+    @classmethod
+    def about(cls, resource: Manifest, type: str, reason: str, message: str) -> "Event":
+        """Make an Event about `resource`; type is Normal or Warning."""
+        metadata = resource["metadata"]
+        return cls(
+            about_api_version=resource["apiVersion"],
+            about_kind=resource["kind"],
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            type=type,
+            reason=reason,
+            message=message,
+        )
+
+
+class Cluster(Protocol):
+    """The calls that Mooring makes. All raise `ClusterError`."""
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """Read one object; None where there is none, or no such kind."""
+        ...
+
+    async def list(
+        self, kind: Kind, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """Read all objects of a kind, page by page; in every namespace when none is named."""
+        ...
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Make the object say what `manifest` says: server-side apply, forced, by field manager mooring."""
+        ...
+
+    async def delete(self, ref: Ref, *, uid: str | None = None) -> None:
+        """Delete an object, if it is still the one with `uid`; one that is gone is a success."""
+        ...
+
+    async def write_status(self, resource: Manifest, status: Manifest) -> Manifest:
+        """Replace the status of `resource` as it was read.
+
+        Raises:
+            Conflict: somebody has written the object since.
+        """
+        ...
+
+    async def set_annotation(self, ref: Ref, name: str, value: str) -> None:
+        """Set one annotation, whatever it was."""
+        ...
+
+    async def remove_annotation(self, resource: Manifest, name: str, value: str) -> None:
+        """Remove an annotation, if it still has `value`; one that is gone or changed is left alone."""
+        ...
+
+    async def emit(self, event: Event) -> None:
+        """Record an Event."""
+        ...

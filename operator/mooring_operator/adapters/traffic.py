@@ -1,0 +1,34 @@
+"""The port to the serving layer: who gets how much traffic."""
+
+from typing import Protocol
+
+from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.planning.situation import Owner, Service
+
+
+class Traffic(Protocol):
+    """Serves revisions. Every call may be repeated; one that changes nothing costs nothing."""
+
+    async def observe(self, owner: Owner, stable: Revision | None, candidate: Candidate | None) -> Service | None:
+        """Say how the two revisions do; None when nothing is served yet."""
+        ...
+
+    async def reconcile(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
+        """Give all traffic to one revision."""
+        ...
+
+    async def split(self, owner: Owner, stable: Revision, candidate: Candidate, seen: Service | None) -> None:
+        """Give the candidate its weight, and the stable revision the rest."""
+        ...
+
+    async def reject(self, owner: Owner, stable: Revision, rejected: Revision, seen: Service | None) -> None:
+        """Take all traffic from a revision that was rejected, at once."""
+        ...
+
+    async def finalize(self, owner: Owner, stable: Revision) -> None:
+        """Remove what is left of workloads that are gone."""
+        ...
+
+    async def remove(self, owner: Owner) -> None:
+        """Stop serving."""
+        ...

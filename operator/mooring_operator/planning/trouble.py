@@ -1,0 +1,55 @@
+"""What status says when a decision could not be made or carried out."""
+
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.planning import conditions
+from mooring_operator.planning.situation import Decision, Notify, Owner
+
+
+def invalid_spec(status: ModelDeploymentStatus, error: ValidationError, owner: Owner, now: datetime) -> Decision:
+    """A spec that the CRD let through and the operator cannot read; what is served stays as it is."""
+    message = f"{describe(error)}; {_stays(status)}"
+    return _noted(status, "Failed", "InvalidSpec", message, owner, now)
+
+
+def surroundings(
+    status: ModelDeploymentStatus, reason: str, message: str, owner: Owner, now: datetime
+) -> Decision:
+    """Something that the rollout needs does not answer; it waits where it is."""
+    return _noted(status, status.phase, reason, f"{message}; {_stays(status)}", owner, now)
+
+
+def describe(error: ValidationError) -> str:
+    """Name every field that is wrong, its value and what is allowed."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = "spec"
+        for part in problem["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}"
+        given = "" if problem["type"] == "missing" else f", got {problem['input']!r:.80}"
+        lines.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}{given}")
+    return "; ".join(lines)
+
+
+def _stays(status: ModelDeploymentStatus) -> str:
+    return f"revision {status.stable.revision} keeps serving" if status.stable else "nothing is served yet"
+
+
+def _noted(
+    status: ModelDeploymentStatus, phase: str, reason: str, message: str, owner: Owner, now: datetime
+) -> Decision:
+    wanted = conditions.for_phase(phase, reason, message)
+    noted = status.model_copy(
+        update={
+            "phase": phase,
+            "reason": reason,
+            "message": message,
+            "observed_generation": owner.generation,
+            "conditions": conditions.merge(status.conditions, wanted, owner.generation, now),
+        }
+    )
+    told = () if status.reason == reason else (Notify("Warning", reason, message),)
+    return Decision(noted, told)

@@ -1,0 +1,1 @@
+"""The reconcile paths: observe, plan, write the status, act."""

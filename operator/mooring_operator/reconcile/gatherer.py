@@ -1,0 +1,102 @@
+"""Looks up all that a decision about a ModelDeployment is made from."""
+
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
+from mooring_operator.adapters.traffic import Traffic
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.model_policy import ModelPolicySpec
+from mooring_operator.api.names import commands_of
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.planning import identity
+from mooring_operator.planning.situation import Manifest, Observed, Owner, Resolved, Unresolved
+from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.kinds import MODEL_POLICY, ref
+
+
+def owner_of(resource: Manifest) -> Owner:
+    """Give the identity of a ModelDeployment."""
+    metadata = resource["metadata"]
+    return Owner(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        labels=metadata.get("labels") or {},
+    )
+
+
+class Gatherer:
+    """Does the looking up, so that the plan need not."""
+
+    def __init__(self, *, cluster: Cluster, traffic: Traffic, runs: CIRuns, registry: Registry) -> None:
+        self._cluster = cluster
+        self._traffic = traffic
+        self._runs = runs
+        self._registry = registry
+
+    async def observe(
+        self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+    ) -> Observed:
+        """Look up the model, what is served, the policies, and the run that is being waited for."""
+        owner = owner_of(resource)
+        commands = commands_of(resource["metadata"].get("annotations") or {})
+        observed = Observed(
+            owner=owner,
+            model=await self._resolve(spec, status, again="retry" in commands),
+            service=await self._traffic.observe(owner, status.stable, status.candidate),
+            policies=await self._policies(owner, spec, status),
+            commands=commands,
+            run_pages=self._runs.pages,
+        )
+        return await self._with_run(owner, spec, status, observed)
+
+    async def _resolve(
+        self, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, *, again: bool
+    ) -> Resolved | Unresolved:
+        """Look the model up once; an alias every time, and any address when a person asks for a retry."""
+        model, pinned = spec.model, status.model
+        known = pinned is not None and pinned.uri == model.uri and model.digest in (None, pinned.digest)
+        if known and pinned is not None and not again and not identity.is_alias(model.uri):
+            return Resolved(pinned.storage_uri, pinned.digest)
+        try:
+            return await self._registry.resolve(model)
+        except ModelNotFound as error:
+            return Unresolved(error.reason, error.message)
+        except RegistryUnavailable as error:
+            if known and pinned is not None:
+                # What was pinned still holds; a registry that is away stops no rollout.
+                return Resolved(pinned.storage_uri, pinned.digest)
+            return Unresolved("RegistryUnavailable", str(error), temporary=True)
+
+    async def _policies(
+        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+    ) -> dict[str, ModelPolicySpec | None]:
+        if status.phase == "Promoted" and status.observed_generation == owner.generation:
+            return {}
+        return {name: await self._policy(owner, name) for name in spec.policies}
+
+    async def _policy(self, owner: Owner, name: str) -> ModelPolicySpec | None:
+        resource = await self._cluster.get(ref(MODEL_POLICY, owner.namespace, name))
+        try:
+            return None if resource is None else ModelPolicySpec.model_validate(resource["spec"])
+        except ValidationError:
+            # Only an older CRD lets such a policy in; a policy that cannot be read is not met.
+            return None
+
+    async def _with_run(
+        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
+    ) -> Observed:
+        ci = status.ci
+        if spec.ci is None or status.candidate is None or ci is None or ci.verdict is not None:
+            return observed
+        run = await self._runs.get(ci.run_id)
+        if run is None or run.state != "Succeeded":
+            return replace(observed, run=run)
+        verdict = await self._runs.verdict(owner, ci.run_id)
+        if isinstance(verdict, str):
+            return replace(observed, run=run, verdict_error=verdict)
+        return replace(observed, run=run, verdict=verdict)

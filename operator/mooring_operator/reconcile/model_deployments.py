@@ -1,0 +1,168 @@
+"""Reconciles one ModelDeployment: observe, plan, write the status, act.
+
+The status goes first. It is the log: after a crash anywhere below, the next pass plans from it
+and repeats the actions that follow, none of which does anything the second time.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from mooring_operator.adapters.cluster import Cluster, Refused
+from mooring_operator.adapters.notifier import Notifier
+from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
+from mooring_operator.adapters.traffic import Traffic
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.names import COMMAND_PREFIX
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.planning import trouble
+from mooring_operator.planning.rollout import plan
+from mooring_operator.planning.situation import (
+    Action,
+    CleanUp,
+    Decision,
+    DropCommand,
+    LaunchRun,
+    Manifest,
+    Notify,
+    Observed,
+    Reject,
+    RemoveService,
+    Run,
+    Serve,
+    Split,
+    TerminateRun,
+)
+from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.gatherer import Gatherer, owner_of
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, ref
+
+
+class ModelDeployments:
+    """The controller of ModelDeployments."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        traffic: Traffic,
+        pipelines: Pipelines,
+        runs: CIRuns,
+        gatherer: Gatherer,
+        notifier: Notifier,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._traffic = traffic
+        self._pipelines = pipelines
+        self._runs = runs
+        self._gatherer = gatherer
+        self._notifier = notifier
+        self._clock = clock
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        """Bring one ModelDeployment a step further.
+
+        Returns:
+            Seconds until it wants to be looked at again; None: only after a change.
+
+        Raises:
+            ClusterError: the API server does not answer, or the object moved on; try again.
+            PipelinesUnavailable: noted in status; try again.
+        """
+        resource = await self._cluster.get(ref(MODEL_DEPLOYMENT, namespace, name))
+        if resource is None or "deletionTimestamp" in resource["metadata"]:
+            return None
+        status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
+        try:
+            spec = ModelDeploymentSpec.model_validate(resource["spec"])
+        except ValidationError as error:
+            await self._write(resource, status, trouble.invalid_spec(status, error, owner_of(resource), self._clock()))
+            return None
+        try:
+            observed = await self._gatherer.observe(resource, spec, status)
+            return await self._proceed(resource, spec, status, observed)
+        except PipelinesUnavailable as error:
+            await self._report(namespace, name, "PipelinesUnavailable", f"{error}; trying again")
+            raise
+
+    async def deleted(self, resource: Manifest) -> None:
+        """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""
+        status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
+        if status.ci is not None and status.ci.verdict is None:
+            await self._pipelines.terminate(status.ci.run_id)
+
+    async def _proceed(
+        self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
+    ) -> float | None:
+        decision = plan(spec, status, observed, self._clock())
+        resource = await self._write(resource, status, decision)
+        try:
+            await self._act(resource, spec, observed, decision)
+        except (Refused, PipelinesRefused) as refusal:
+            # What was refused fails the candidate: no amount of repeating makes it welcome.
+            seen = _with_refusal(observed, refusal, decision)
+            after = plan(spec, decision.status, seen, self._clock())
+            resource = await self._write(resource, decision.status, after)
+            await self._act(resource, spec, observed, after)
+            decision = after
+        return decision.recheck_after
+
+    async def _act(self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, decision: Decision) -> None:
+        for action in decision.actions:
+            await self._do(resource, spec, seen, action)
+
+    async def _do(self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action) -> None:
+        owner, service = seen.owner, seen.service
+        match action:
+            case LaunchRun(run_id, candidate):
+                await self._runs.launch(owner, spec, run_id, candidate)
+            case TerminateRun(run_id):
+                await self._pipelines.terminate(run_id)
+            case Serve(stable):
+                await self._traffic.reconcile(owner, stable, service)
+            case Split(stable, candidate):
+                await self._traffic.split(owner, stable, candidate, service)
+            case Reject(stable, rejected):
+                await self._traffic.reject(owner, stable, rejected, service)
+            case CleanUp(stable):
+                await self._traffic.finalize(owner, stable)
+            case RemoveService():
+                await self._traffic.remove(owner)
+            case DropCommand(name, value):
+                await self._cluster.remove_annotation(resource, COMMAND_PREFIX + name, value)
+            case Notify():
+                await self._notifier.notify(resource, action)
+
+    async def _write(self, resource: Manifest, before: ModelDeploymentStatus, decision: Decision) -> Manifest:
+        wanted = to_wire(decision.status)
+        if wanted == resource.get("status"):
+            return resource
+        return await self._cluster.write_status(resource, wanted)
+
+    async def _report(self, namespace: str, name: str, reason: str, message: str) -> None:
+        """Say in status what is wrong with the surroundings; the rollout stays where it is."""
+        resource = await self._cluster.get(ref(MODEL_DEPLOYMENT, namespace, name))
+        if resource is None:
+            return
+        status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
+        decision = trouble.surroundings(status, reason, message, owner_of(resource), self._clock())
+        await self._write(resource, status, decision)
+        for action in decision.actions:
+            if isinstance(action, Notify):
+                await self._notifier.notify(resource, action)
+
+
+def to_wire(status: Any) -> dict[str, Any]:
+    """Give a status as the API carries it: nothing that is unset."""
+    wire: dict[str, Any] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {key: value for key, value in wire.items() if value not in ("", [], {})}
+
+
+def _with_refusal(observed: Observed, refusal: Refused | PipelinesRefused, decision: Decision) -> Observed:
+    if isinstance(refusal, PipelinesRefused) and decision.status.ci is not None:
+        return replace(observed, run=Run(decision.status.ci.run_id, "Failed", str(refusal)))
+    return replace(observed, refused=str(refusal))
