@@ -1,0 +1,1 @@
+"""The command line ``mooring``, also ``kubectl mooring``: thin commands over pure modules."""

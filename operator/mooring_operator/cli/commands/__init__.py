@@ -1,0 +1,8 @@
+"""One module for each command of ``mooring``: arguments in, exit code out.
+
+Their heavy imports are inside the functions, so that ``mooring --help`` stays quick.
+"""
+
+from mooring_operator.cli.commands import rehearse, validate
+
+COMMANDS = (validate, rehearse)

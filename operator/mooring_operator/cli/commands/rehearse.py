@@ -1,0 +1,171 @@
+"""``mooring rehearse``: what a rollout would do, and when, without a cluster."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring_operator.cli import output
+from mooring_operator.cli.errors import NO, CliError
+from mooring_operator.cli.files import read_manifests
+from mooring_operator.cli.help import paragraphs
+
+if TYPE_CHECKING:
+    from mooring_operator.cli.rehearsal import Timeline
+    from mooring_operator.cli.rehearsal_world import Script
+
+_HELP = paragraphs(
+    """
+    Show what a rollout would do, and when, without a cluster.
+
+    The operator's own planner decides, a simulated world answers: a CI run that passes or fails, pods
+    that become ready or do not, a person who approves or does not. Shown are the first deployment of
+    the model and a new revision on top of a stable one; --first and --from-stable show one of them.
+
+    ModelPolicies among FILES are applied; others that the deployment names are taken as met.
+    """,
+    "mooring rehearse iris.yaml",
+    "mooring rehearse iris.yaml --ci fail",
+    "mooring rehearse iris.yaml --from-stable --candidate never",
+    "mooring rehearse iris.yaml --approve-after 2h --candidate 'after 90s'",
+    "mooring rehearse iris.yaml policies.yaml --metric accuracy=0.87",
+)
+
+
+class Outcome(StrEnum):
+    """How the CI run ends."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("rehearse", help=_HELP, rich_help_panel="Before a cluster")(rehearse)
+
+
+def rehearse(
+    files: Annotated[list[str], typer.Argument(metavar="FILES", help="Manifests, folders, or - for stdin.")],
+    ci: Annotated[Outcome, typer.Option(help="How the CI run ends.")] = Outcome.PASS,
+    ci_takes: Annotated[str, typer.Option(metavar="TIME", help="How long the run takes, or never.")] = "2m",
+    candidate: Annotated[
+        str, typer.Option(metavar="WHEN", help="When pods are ready: ready (at once), after 30s, never.")
+    ] = "after 30s",
+    approve_after: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a person takes to approve, or never.")
+    ] = "5m",
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the CI run measures; repeatable.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The ModelDeployment, where FILES hold several.")] = None,
+    first: Annotated[bool, typer.Option("--first", help="The first deployment only.")] = False,
+    from_stable: Annotated[
+        bool, typer.Option("--from-stable", help="A new revision on top of a stable one only.")
+    ] = False,
+    form: Annotated[output.Format, typer.Option("-o", "--output", help="How to write it.")] = (
+        output.Format.TEXT
+    ),
+) -> None:
+    """Play the rollout of every ModelDeployment in the files."""
+    objects = list(_valid_objects(files))
+    deployments = _deployments(objects, name)
+    script = _script(ci, ci_takes, candidate, approve_after, metric or [], objects)
+    kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
+    played = {
+        deployment["metadata"]["name"]: [_play(deployment, script, kind) for kind in kinds]
+        for deployment in deployments
+    }
+    _write(played, form)
+
+
+def _valid_objects(files: list[str]) -> Iterator[dict[str, Any]]:
+    from mooring_operator.cli.commands.validate import check_manifest, describe
+    from mooring_operator.cli.validation.source import read_documents
+
+    for manifest in read_manifests(files):
+        problems = [problem for finding in check_manifest(manifest) for problem in finding["problems"]]
+        for problem in problems:
+            output.say(describe(manifest.label, problem), style="red", stderr=True)
+        if problems:
+            raise CliError(f"{manifest.label} is not valid: nothing to rehearse", exit_code=NO)
+        yield from (document.value for document in read_documents(manifest.text))
+
+
+def _deployments(objects: list[dict[str, Any]], name: str | None) -> list[dict[str, Any]]:
+    found = [value for value in objects if value.get("kind") == "ModelDeployment"]
+    if not found:
+        raise CliError("no ModelDeployment in these files")
+    if name is not None:
+        found = [value for value in found if value["metadata"]["name"] == name]
+        if not found:
+            raise CliError(f"no ModelDeployment {name} in these files")
+    return found
+
+
+def _script(
+    ci: Outcome, ci_takes: str, candidate: str, approve_after: str, metrics: list[str], objects: list[Any]
+) -> "Script":
+    from mooring_operator.api import ModelPolicySpec
+    from mooring_operator.cli.rehearsal_world import Script
+
+    policies = [value for value in objects if value.get("kind") == "ModelPolicy"]
+    return Script(
+        ci="pass" if ci is Outcome.PASS else "fail",
+        ci_takes=_time("--ci-takes", ci_takes),
+        ready_after=_time("--candidate", candidate),
+        approve_after=_time("--approve-after", approve_after),
+        metrics=dict(_metric(text) for text in metrics),
+        policies={
+            value["metadata"]["name"]: ModelPolicySpec.model_validate(value["spec"]) for value in policies
+        },
+    )
+
+
+def _time(option: str, text: str) -> timedelta | None:
+    """Read ``5m``, ``after 5m``, ``ready`` (at once) or ``never`` (None)."""
+    from mooring_operator.api.types import parse_duration
+
+    word = text.strip().removeprefix("after").strip()
+    if word in ("never", "ready"):
+        return None if word == "never" else timedelta()
+    try:
+        return parse_duration(word)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"{text!r}: write a time like 30s, 5m or 1h30m, or never", param_hint=option
+        ) from error
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: write NAME=NUMBER", param_hint="--metric") from None
+
+
+def _play(deployment: dict[str, Any], script: "Script", from_stable: bool) -> "Timeline":
+    from mooring_operator.api import ModelDeploymentSpec
+    from mooring_operator.cli.rehearsal import rehearse as play
+
+    try:
+        spec = ModelDeploymentSpec.model_validate(deployment["spec"])
+        return play(spec, script, name=deployment["metadata"]["name"], from_stable=from_stable)
+    except OverflowError:
+        raise CliError("a duration is too long to rehearse: it goes beyond the year 9999") from None
+
+
+def _write(played: dict[str, list["Timeline"]], form: output.Format) -> None:
+    from mooring_operator.cli.rehearsal_view import render, to_plain
+
+    if form is not output.Format.TEXT:
+        plain = [{"name": name, "timelines": [to_plain(t) for t in found]} for name, found in played.items()]
+        output.dump(plain, form)
+        return
+    console = output.console()
+    for name, timelines in played.items():
+        console.print(f"ModelDeployment {name}", style="bold", markup=False)
+        for timeline in timelines:
+            console.print(render(timeline))

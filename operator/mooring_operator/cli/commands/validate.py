@@ -1,0 +1,135 @@
+"""``mooring validate``: what the API server would say, without one."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring_operator.cli import output
+from mooring_operator.cli.errors import NO
+from mooring_operator.cli.files import Manifest, read_manifests
+from mooring_operator.cli.help import paragraphs
+
+if TYPE_CHECKING:
+    from mooring_operator.cli.validation.check import Report
+    from mooring_operator.cli.validation.source import Document
+
+_HELP = paragraphs(
+    """
+    Check manifests offline, as the API server would.
+
+    Types, limits, unknown fields and the rules between fields of ModelDeployment, DriftMonitor and
+    ModelPolicy; other kinds are skipped. Exit code: 0 all valid, 1 something is wrong, 2 a file
+    cannot be read.
+    """,
+    "mooring validate iris.yaml",
+    "mooring validate deploy/ monitors.yaml",
+    "kustomize build . | mooring validate -",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("validate", help=_HELP, rich_help_panel="Before a cluster")(validate)
+
+
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders, or - for stdin.")],
+    form: Annotated[
+        output.Format, typer.Option("-o", "--output", help="How to write what was found.")
+    ] = output.Format.TEXT,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Also say what cannot be checked offline.")
+    ] = False,
+) -> None:
+    """Check manifests and say what is wrong, with line numbers."""
+    findings = [finding for manifest in read_manifests(files) for finding in check_manifest(manifest)]
+    if form is output.Format.TEXT:
+        for finding in findings:
+            _print(finding, verbose)
+        _print_summary(findings)
+    else:
+        output.dump(findings, form)
+    if not all(finding["valid"] for finding in findings):
+        raise typer.Exit(NO)
+
+
+def check_manifest(manifest: Manifest) -> list[dict[str, Any]]:
+    """Give a finding per document: file, line, kind, name, valid, skipped, problems, notChecked."""
+    from mooring_operator.cli.validation.check import check_document
+    from mooring_operator.cli.validation.source import SourceError, read_documents
+
+    findings = []
+    try:
+        for document in read_documents(manifest.text):
+            findings.append(_finding(manifest.label, document, check_document(document)))
+    except SourceError as error:
+        problem = {"line": error.line, "field": "", "message": f"not YAML: {error.message}"}
+        findings.append(_empty(manifest.label, error.line) | {"valid": False, "problems": [problem]})
+    if not findings:
+        findings.append(_empty(manifest.label, 1) | {"skipped": "the file is empty"})
+    return findings
+
+
+def _empty(label: str, line: int) -> dict[str, Any]:
+    return {
+        "file": label,
+        "line": line,
+        "kind": "",
+        "name": "",
+        "valid": True,
+        "skipped": "",
+        "problems": [],
+        "notChecked": [],
+    }
+
+
+def _finding(label: str, document: "Document", report: "Report") -> dict[str, Any]:
+    problems = [
+        {"line": document.line_of(problem.path), "field": problem.field, "message": problem.message}
+        for problem in report.problems
+    ]
+    return {
+        **_empty(label, document.line),
+        "kind": report.kind,
+        "name": report.name,
+        "valid": report.ok,
+        "skipped": report.skipped,
+        "problems": sorted(problems, key=lambda problem: problem["line"]),
+        "notChecked": report.not_checked,
+    }
+
+
+def describe(label: str, problem: dict[str, Any]) -> str:
+    """Write a problem as compilers do: FILE:LINE: field: message."""
+    field, message = problem["field"], problem["message"]
+    # The messages of many rules name their field themselves.
+    says_where = not field or message.startswith(re.sub(r"\[.*", "", field))
+    named = message if says_where else f"{field}: {message}"
+    return f"{label}:{problem['line']}: {named}"
+
+
+def _print(finding: dict[str, Any], verbose: bool) -> None:
+    label, line = finding["file"], finding["line"]
+    name = f"{finding['kind']} {finding['name']}".strip()
+    for problem in finding["problems"]:
+        output.say(describe(label, problem), style="red")
+    if finding["skipped"]:
+        output.say(f"{label}:{line}: skipped: {finding['skipped']}", style="dim")
+    elif finding["valid"]:
+        output.say(f"{label}:{line}: {name} is valid", style="green")
+    if verbose:
+        for field in finding["notChecked"]:
+            output.say(
+                f"{label}:{line}: {field}: its rule compares with the object in the cluster: not checked here",
+                style="dim",
+            )
+
+
+def _print_summary(findings: list[dict[str, Any]]) -> None:
+    problems = sum(len(finding["problems"]) for finding in findings)
+    if problems:
+        wrong = sum(not finding["valid"] for finding in findings)
+        output.say(
+            f"{problems} problem{'s' * (problems > 1)} in {wrong} document{'s' * (wrong > 1)}", stderr=True
+        )

@@ -1,0 +1,68 @@
+"""The entry of ``mooring`` and ``kubectl mooring``."""
+
+import sys
+
+import typer
+
+from mooring_operator.cli.commands import COMMANDS
+from mooring_operator.cli.errors import UNUSABLE, CliError
+from mooring_operator.cli.help import paragraphs
+
+_HELP = paragraphs(
+    """
+    Take trained models to production on Kubeflow and KServe: check, rehearse, watch and steer rollouts.
+
+    Exit codes: 0 done; 1 the answer is no (an invalid file, a rollout that failed, a request that does
+    not fit); 2 wrong usage or an unreachable cluster.
+    """,
+    "mooring validate iris.yaml",
+    "mooring rehearse iris.yaml --ci fail",
+    "mooring status iris --watch",
+    "mooring approve iris -m 'latency looks fine'",
+)
+
+
+def make_app() -> typer.Typer:
+    """Give the application with all of its commands."""
+    app = typer.Typer(
+        name="mooring",
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="rich",
+    )
+    app.callback()(lambda: None)
+    for command in COMMANDS:
+        command.register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line; a failure that a person can act on ends without a traceback."""
+    # kubectl runs the program as kubectl-mooring; people type it with a blank.
+    name = "kubectl mooring" if sys.argv[0].endswith("kubectl-mooring") else "mooring"
+    sys.exit(run(sys.argv[1:], name))
+
+
+def run(arguments: list[str], name: str = "mooring") -> int:
+    """Run the command line with `arguments` and give the exit code."""
+    from mooring_operator.cli import output
+
+    try:
+        make_app()(arguments, prog_name=name)
+    except CliError as error:
+        output.say(f"error: {error.message}", style="red", stderr=True)
+        if error.hint:
+            output.say(f"hint: {error.hint}", stderr=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # Somebody piped into head; the interpreter must not complain at exit.
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else UNUSABLE
+    return 0

@@ -1,0 +1,45 @@
+"""Writes to the terminal: for people with rich, for machines as JSON or YAML."""
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_WITHOUT_TERMINAL = 120
+
+
+class Format(StrEnum):
+    """What a command writes."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Give a console that colours a terminal's text only, and that wraps at the terminal's width."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in made._environ:
+        # A file or a pipe has no width; 80 columns would cut tables that somebody wants to grep.
+        made = Console(stderr=stderr, highlight=False, emoji=False, width=_WIDTH_WITHOUT_TERMINAL)
+    return made
+
+
+def say(text: str, *, style: str | None = None, stderr: bool = False) -> None:
+    """Write a line as it is: no markup, no wrapping, so that it can be searched and copied."""
+    console(stderr=stderr).print(text, style=style, markup=False, soft_wrap=True)
+
+
+def dump(value: Any, form: Format) -> None:
+    """Write `value` for a machine."""
+    if form is Format.YAML:
+        import yaml
+
+        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110))
+    else:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,167 @@
+"""Plays a rollout without a cluster: the planner decides, a simulated world answers, a simulated clock runs.
+
+The planner is a pure function of the time too. So the clock need not tick: the next moment at which
+anything happens is the world's next event, or the first second at which the planner would decide
+otherwise, found by bisection. A pause of a week costs as little as one of a second.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+from mooring_operator.cli.rehearsal_world import Script, World
+from mooring_operator.planning.rollout import plan
+from mooring_operator.planning.situation import Decision, Notify
+
+START = datetime(2000, 1, 1, tzinfo=UTC)
+_HORIZON = timedelta(days=366)
+_SETTLED = ("Promoted", "RolledBack", "Failed")
+_MOST_MOMENTS = 500
+_MOST_DECISIONS = 200
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of the timeline: `at` counts from the start, `weight` is the new revision's percent."""
+
+    at: timedelta
+    phase: str
+    reason: str
+    weight: int
+    step: int | None
+    what: str
+    waits_for: str = ""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What would happen, and how it ends: Promoted, RolledBack, Failed or Waiting."""
+
+    title: str
+    moments: tuple[Moment, ...]
+    end: str
+    because: str
+    new: str = ""
+    stable: str = ""
+
+
+@dataclass
+class Rehearsal:
+    """One rollout in the making."""
+
+    spec: ModelDeploymentSpec
+    world: World
+    now: datetime = START
+    status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+    known: list[str] = field(default_factory=list)
+    """Revisions that were candidates."""
+
+    def run(self) -> Iterator[Moment]:
+        """Yield what happens until the rollout has ended or waits for what will not come."""
+        for _ in range(_MOST_MOMENTS):
+            yield from self._settle()
+            if self.status.phase in _SETTLED:
+                return
+            following = self._next_moment()
+            if following is None:
+                return
+            self.now = following
+
+    def plan(self, at: datetime | None = None) -> Decision:
+        """Ask the planner what it would do, now or then."""
+        moment = at or self.now
+        return plan(self.spec, self.status, self.world.observe(moment, self.status), moment)
+
+    def _settle(self) -> Iterator[Moment]:
+        """Decide at one moment until nothing changes any more."""
+        for _ in range(_MOST_DECISIONS):
+            self.world.react(self.status, self.now)
+            decision = self.plan()
+            yield from self._approvals(decision)
+            before, self.status = self.status, decision.status
+            moved = self.world.apply(decision.actions, self.now)
+            if _visible(self.status) != _visible(before):
+                yield self._moment()
+            if not moved and self.status == before:
+                return
+
+    def _approvals(self, decision: Decision) -> Iterator[Moment]:
+        for action in decision.actions:
+            if isinstance(action, Notify) and action.reason == "Approved":
+                yield self._moment(reason="Approved", what=action.message)
+
+    def _moment(self, *, reason: str | None = None, what: str | None = None) -> Moment:
+        status = self.status
+        candidate = status.candidate
+        if candidate is not None and candidate.revision not in self.known:
+            self.known.append(candidate.revision)
+        weight = candidate.weight if candidate else 0
+        if candidate is None and status.phase in ("Promoted", "Promoting"):
+            weight = 100
+        return Moment(
+            at=self.now - START,
+            phase=status.phase,
+            reason=reason or status.reason,
+            weight=weight,
+            step=candidate.step if candidate and status.stable else None,
+            what=what or status.message,
+            waits_for="" if reason else self.world.awaited(status),
+        )
+
+    def _next_moment(self) -> datetime | None:
+        event = self.world.next_event(self.now, self.status)
+        limit = event or self.now + _HORIZON
+        if not self._decides_otherwise(limit):
+            return event
+        early, late = self.now, limit
+        while late - early > timedelta(seconds=1):
+            middle = early + timedelta(seconds=int((late - early).total_seconds() / 2) or 1)
+            early, late = (early, middle) if self._decides_otherwise(middle) else (middle, late)
+        return late
+
+    def _decides_otherwise(self, at: datetime) -> bool:
+        # The world as it is now: only the clock has moved.
+        observed = self.world.observe(self.now, self.status)
+        decision = plan(self.spec, self.status, observed, at)
+        return _visible(decision.status) != _visible(self.status)
+
+
+def _visible(status: ModelDeploymentStatus) -> tuple[object, ...]:
+    candidate = status.candidate
+    place = (candidate.revision, candidate.weight, candidate.step) if candidate else None
+    return (status.phase, status.reason, status.message, place)
+
+
+def _without_glimpses(moments: Iterator[Moment]) -> tuple[Moment, ...]:
+    """Leave out what is over at once: of several lines for one second and one reason, the last stays."""
+    kept: list[Moment] = []
+    for moment in moments:
+        if kept and (kept[-1].at, kept[-1].reason) == (moment.at, moment.reason):
+            kept.pop()
+        kept.append(moment)
+    return tuple(kept)
+
+
+def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stable: bool) -> Timeline:
+    """Play the rollout of `spec`: the first of its deployment, or one on top of a stable revision."""
+    rehearsal = Rehearsal(spec, World(spec, script, name=name))
+    if from_stable:
+        rehearsal = _after_a_promotion(spec, script, name)
+    stable = rehearsal.status.stable.revision if rehearsal.status.stable else ""
+    moments = _without_glimpses(rehearsal.run())
+    status, known = rehearsal.status, rehearsal.known
+    end = status.phase if status.phase in _SETTLED else "Waiting"
+    title = "A new revision on top of a stable one" if from_stable else "The first deployment"
+    because = status.message if end != "Waiting" else f"nothing more happens: {status.message}"
+    return Timeline(title, moments, end, because, new=known[-1] if known else "", stable=stable)
+
+
+def _after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str) -> Rehearsal:
+    """Give a rehearsal that finds another model of the same kind promoted and serving."""
+    before = Rehearsal(spec, World(spec, Script.smooth(), name=name, older=True))
+    for _ in before.run():
+        pass
+    world = World(spec, script, name=name)
+    world.stable = before.world.stable
+    return Rehearsal(spec, world, START, before.status.model_copy(update={"history": [], "ci": None}))

@@ -1,0 +1,81 @@
+"""Writes a rehearsal's timeline: a table for people, plain values for machines."""
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mooring_operator.cli.styles import phase_style
+
+if TYPE_CHECKING:
+    from mooring_operator.cli.rehearsal import Moment, Timeline
+
+_RUN = re.compile(r"run [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ENDS = {
+    "Promoted": "ends promoted",
+    "RolledBack": "ends rolled back",
+    "Failed": "ends as failed",
+    "Waiting": "waits",
+}
+
+
+def render(timeline: "Timeline") -> RenderableType:
+    """Give the timeline as a table with a sentence about its end."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table.add_column("At", justify="right", no_wrap=True)
+    table.add_column("Phase", no_wrap=True)
+    table.add_column("New", justify="right", no_wrap=True)
+    table.add_column("What happens", overflow="fold")
+    for moment in timeline.moments:
+        phase = Text(moment.phase, style=phase_style(moment.phase))
+        table.add_row(offset(moment.at), phase, f"{moment.weight}%", Text(_sentence(moment, timeline)))
+    length = timeline.moments[-1].at if timeline.moments else timedelta()
+    end = Text.assemble(
+        "It ", (_ENDS[timeline.end], phase_style(timeline.end)), f" at {offset(length)}", style="bold"
+    )
+    return Group(Text(timeline.title, style="bold"), "", table, "", end, "")
+
+
+def _sentence(moment: "Moment", timeline: "Timeline") -> str:
+    """Give the planner's message with roles for hashes, which mean nothing before there is a cluster."""
+    text = _RUN.sub("its CI run", moment.what)
+    for revision, role in ((timeline.new, "the new revision"), (timeline.stable, "the stable revision")):
+        if revision:
+            text = text.replace(f"revision {revision}", role).replace(revision, role)
+    person = moment.reason in ("PausedByStep", "AwaitingApproval")
+    return f"{text} (mooring approve)" if person else text
+
+
+def offset(value: timedelta) -> str:
+    """Write a time from the start: ``+0:02:30``, with days in front where there are any."""
+    days, seconds = value.days, value.seconds
+    hours, seconds = divmod(seconds, 3600)
+    minutes, seconds = divmod(seconds, 60)
+    return f"+{f'{days}d ' if days else ''}{hours}:{minutes:02}:{seconds:02}"
+
+
+def to_plain(timeline: "Timeline") -> dict[str, Any]:
+    """Give the timeline in JSON's types; times are seconds from the start."""
+    return {
+        "title": timeline.title,
+        "end": timeline.end,
+        "because": timeline.because,
+        "revision": timeline.new,
+        "moments": [_moment_to_plain(moment) for moment in timeline.moments],
+    }
+
+
+def _moment_to_plain(moment: "Moment") -> dict[str, Any]:
+    return {
+        "atSeconds": int(moment.at.total_seconds()),
+        "phase": moment.phase,
+        "reason": moment.reason,
+        "weight": moment.weight,
+        "step": moment.step,
+        "message": moment.what,
+        "waitsFor": moment.waits_for,
+    }

@@ -1,0 +1,207 @@
+"""The world that a rehearsal plays in: pipelines, KServe and people, each doing as the script says."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, ModelPolicySpec
+from mooring_operator.api.model_policy import PolicyRule
+from mooring_operator.planning.identity import predictor_name
+from mooring_operator.planning.situation import (
+    Action,
+    DropCommand,
+    LaunchRun,
+    Observed,
+    Owner,
+    Reject,
+    RemoveService,
+    Resolved,
+    Run,
+    Serve,
+    Service,
+    Split,
+    TerminateRun,
+    Variant,
+    Verdict,
+)
+
+_OWNER_UID = "00000000-0000-4000-8000-000000000000"
+_MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])
+
+# What a phase's reason waits for, in words.
+_AWAITED = {
+    "Testing": "the CI run",
+    "Deploying": "the revision to become ready",
+    "SettingWeight": "the revision to become ready",
+    "Promoting": "the service to follow",
+    "ServiceNotReady": "the service to follow",
+    "Pausing": "the pause to end",
+    "PausedByStep": "mooring approve",
+    "AwaitingApproval": "mooring approve",
+    "PolicyNotFound": "the ModelPolicy",
+}
+
+
+@dataclass(frozen=True)
+class Script:
+    """How the world behaves; None for a time means never."""
+
+    ci: Literal["pass", "fail"] = "pass"
+    ci_takes: timedelta | None = timedelta(minutes=2)
+    ready_after: timedelta | None = timedelta(seconds=30)
+    approve_after: timedelta | None = timedelta(minutes=5)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    policies: Mapping[str, ModelPolicySpec] = field(default_factory=dict)
+
+    @classmethod
+    def smooth(cls) -> "Script":
+        """Everything works at once."""
+        return cls(ci_takes=timedelta(), ready_after=timedelta(), approve_after=timedelta())
+
+
+@dataclass
+class World:
+    """What exists besides the ModelDeployment's own status; `older` plays the revision before."""
+
+    spec: ModelDeploymentSpec
+    script: Script
+    name: str = "model"
+    older: bool = False
+    runs: dict[str, datetime] = field(default_factory=dict)
+    stable: Variant | None = None
+    candidate: Variant | None = None
+    candidate_since: datetime | None = None
+    commands: dict[str, str] = field(default_factory=dict)
+    awaiting_since: tuple[str, datetime] | None = None
+
+    # --- what the planner sees ------------------------------------------------------------------
+
+    def observe(self, now: datetime, status: ModelDeploymentStatus) -> Observed:
+        """Give all that can be looked up at this time."""
+        run = self._run(now, status)
+        service = Service(url=f"http://{self.name}.example.com", stable=self.stable) if self.stable else None
+        if service is not None and self.candidate is not None:
+            service = replace(service, candidate=self.candidate)
+        return Observed(
+            owner=Owner(namespace="default", name=self.name, uid=_OWNER_UID, generation=1),
+            model=self._model(),
+            service=service,
+            run=run,
+            verdict=self._verdict(run) if run is not None and run.state == "Succeeded" else None,
+            policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
+            commands=dict(self.commands),
+        )
+
+    def _model(self) -> Resolved:
+        uri, digest = self.spec.model.uri, self.spec.model.digest
+        return Resolved(f"{uri}#before", None) if self.older else Resolved(uri, digest)
+
+    def _run(self, now: datetime, status: ModelDeploymentStatus) -> Run | None:
+        begun = self.runs.get(status.ci.run_id) if status.ci is not None else None
+        if status.ci is None or begun is None:
+            return None
+        takes = self.script.ci_takes
+        ended = takes is not None and now >= begun + takes
+        return Run(status.ci.run_id, "Succeeded" if ended else "Running")
+
+    def _verdict(self, run: Run) -> Verdict:
+        gates = self.spec.ci.gates if self.spec.ci else []
+        passing = {gate.metric: gate.min if gate.min is not None else gate.max or 0.0 for gate in gates}
+        passed = self.script.ci == "pass"
+        violations = () if passed else ("the rehearsal was asked for a run that fails",)
+        return Verdict(run.run_id, None, passed, {**passing, **self.script.metrics}, violations)
+
+    # --- what the planner does ------------------------------------------------------------------
+
+    def apply(self, actions: Iterable[Action], now: datetime) -> bool:
+        """Do what was decided; give whether that changed anything."""
+        before = (dict(self.runs), self.stable, self.candidate, dict(self.commands))
+        for action in actions:
+            self._apply(action, now)
+        return before != (self.runs, self.stable, self.candidate, self.commands)
+
+    def _apply(self, action: Action, now: datetime) -> None:
+        if isinstance(action, LaunchRun):
+            self.runs.setdefault(action.run_id, now)
+        elif isinstance(action, TerminateRun):
+            self.runs.pop(action.run_id, None)
+        elif isinstance(action, Serve):
+            self._serve(action, now)
+        elif isinstance(action, Split):
+            self._start_candidate(now)
+            workload = action.candidate.workload or predictor_name(action.candidate.revision)
+            self.candidate = self._starting(now, action.candidate.weight, workload)
+        elif isinstance(action, Reject):
+            self.candidate = self.candidate_since = None
+        elif isinstance(action, RemoveService):
+            self.stable = self.candidate = self.candidate_since = None
+        elif isinstance(action, DropCommand):
+            self.commands.pop(action.name, None)
+
+    def _serve(self, action: Serve, now: datetime) -> None:
+        """All traffic to one revision: one that was a candidate is up already, a first one has to start."""
+        workload = action.stable.workload or predictor_name(action.stable.revision)
+        known = self.stable is not None and self.stable.ready
+        if known or self.candidate is not None:
+            self.stable = Variant(ready=True, weight=100, workload=workload)
+            self.candidate = self.candidate_since = None
+            return
+        self._start_candidate(now)
+        self.stable = self._starting(now, 100, workload)
+
+    def _start_candidate(self, now: datetime) -> None:
+        if self.candidate_since is None:
+            self.candidate_since = now
+
+    def _starting(self, now: datetime, weight: int, workload: str) -> Variant:
+        ready = self._is_up(now)
+        return Variant(ready=ready, weight=weight if ready else 0, workload=workload)
+
+    def _is_up(self, now: datetime) -> bool:
+        after, since = self.script.ready_after, self.candidate_since
+        return since is not None and after is not None and now >= since + after
+
+    # --- what happens by itself -----------------------------------------------------------------
+
+    def react(self, status: ModelDeploymentStatus, now: datetime) -> None:
+        """Let pods become ready, and people approve what has waited for long enough."""
+        if self._is_up(now):
+            weight = status.candidate.weight if status.candidate else 100
+            if self.candidate is not None:
+                self.candidate = replace(self.candidate, ready=True, weight=weight)
+            elif status.stable is None and self.stable is not None:
+                self.stable = replace(self.stable, ready=True, weight=weight)
+        self._approve(status, now)
+
+    def _approve(self, status: ModelDeploymentStatus, now: datetime) -> None:
+        place = _awaiting(status)
+        if place is None:
+            self.awaiting_since = None
+            return
+        if self.awaiting_since is None or self.awaiting_since[0] != place:
+            self.awaiting_since = (place, now)
+        after = self.script.approve_after
+        if after is not None and now >= self.awaiting_since[1] + after:
+            self.commands["approve"] = f"{place} by the rehearsal"
+
+    def next_event(self, now: datetime, status: ModelDeploymentStatus) -> datetime | None:
+        """Give the time of the next thing that happens by itself."""
+        takes, after, approve = self.script.ci_takes, self.script.ready_after, self.script.approve_after
+        events = [begun + takes for begun in self.runs.values() if takes is not None]
+        if self.candidate_since is not None and after is not None:
+            events.append(self.candidate_since + after)
+        if self.awaiting_since is not None and approve is not None:
+            events.append(self.awaiting_since[1] + approve)
+        return min((event for event in events if event > now), default=None)
+
+    def awaited(self, status: ModelDeploymentStatus) -> str:
+        """Say what a status waits for."""
+        return _AWAITED.get(status.reason, "")
+
+
+def _awaiting(status: ModelDeploymentStatus) -> str | None:
+    """Give the REVISION/STEP that waits for a person."""
+    if status.reason not in ("PausedByStep", "AwaitingApproval") or status.candidate is None:
+        return None
+    return f"{status.candidate.revision}/{status.candidate.step}"

@@ -1,0 +1,93 @@
+"""Checks one document of a file: what the API server would say to `kubectl apply`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from mooring_operator.api import API_VERSION, GROUP, crds
+from mooring_operator.cli.validation.defaults import Schema, with_defaults
+from mooring_operator.cli.validation.problem import Problem, show
+from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
+from mooring_operator.cli.validation.source import Document
+from mooring_operator.cli.validation.structure import find_problems
+
+
+@dataclass
+class Report:
+    """What was found in one document; `kind` and `name` are empty where it has none."""
+
+    kind: str = ""
+    name: str = ""
+    problems: list[Problem] = field(default_factory=list)
+    skipped: str = ""
+    """Why the document was not checked, where it is none of ours."""
+    not_checked: list[str] = field(default_factory=list)
+    """Fields with rules that only an update can break."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the API server would take it."""
+        return not self.problems
+
+
+@lru_cache(maxsize=1)
+def schemas() -> dict[str, Schema]:
+    """Give the OpenAPI schema of every kind that Mooring defines."""
+    return {
+        resource.kind: crds.custom_resource_definition(resource)["spec"]["versions"][0]["schema"][
+            "openAPIV3Schema"
+        ]
+        for resource in crds.RESOURCES
+    }
+
+
+def check_document(document: Document) -> Report:
+    """Say what is wrong with a document, or why it is not ours to judge."""
+    value = document.value
+    if not isinstance(value, dict):
+        return Report(
+            problems=[Problem((), f"must be a mapping with apiVersion and kind, got {show(value)}")]
+        )
+    report = Report(kind=str(value.get("kind") or ""), name=_name(value))
+    report.problems = [Problem(path, "is given twice") for path in document.repeated]
+    identity = list(_identity_problems(value))
+    if identity or report.problems:
+        report.problems += identity
+        return report
+    if not str(value["apiVersion"]).startswith(f"{GROUP}/"):
+        report.skipped = f"{report.kind} of {value['apiVersion']} is not Mooring's"
+        return report
+    schema = schemas()[report.kind]
+    report.problems = check_object(value)
+    report.not_checked = list(skipped_rules(with_defaults(value, schema), schema))
+    return report
+
+
+def check_object(value: dict[str, Any]) -> list[Problem]:
+    """Give all that is wrong with an object of one of our kinds."""
+    schema = schemas()[value["kind"]]
+    # A status in a manifest is ignored: the API server drops it on create.
+    filled = with_defaults({key: part for key, part in value.items() if key != "status"}, schema)
+    problems = find_problems(filled, schema)
+    if not any(problem.blocks for problem in problems):
+        problems += broken_rules(filled, schema)
+    return problems
+
+
+def _identity_problems(value: dict[str, Any]) -> Iterator[Problem]:
+    for key in ("apiVersion", "kind"):
+        if not isinstance(value.get(key), str) or not value[key]:
+            yield Problem((key,), "is required")
+    version, kind = str(value.get("apiVersion")), value.get("kind")
+    if not version.startswith(f"{GROUP}/") or not isinstance(kind, str):
+        return
+    if version != API_VERSION:
+        yield Problem(("apiVersion",), f"{show(version)} is not served; use {API_VERSION}")
+    if kind not in schemas():
+        yield Problem(("kind",), f"{show(kind)} is not one of {', '.join(schemas())}")
+
+
+def _name(value: dict[str, Any]) -> str:
+    metadata = value.get("metadata")
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""

@@ -1,0 +1,43 @@
+"""What is wrong with a manifest, and where."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from mooring_operator.cli.validation.source import Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that the API server would refuse.
+
+    `blocks` says that the CEL rules are not evaluated on such an object, as in the API server.
+    """
+
+    path: Path
+    message: str
+    blocks: bool = False
+
+    @property
+    def field(self) -> str:
+        """The field as Kubernetes writes it: ``spec.rollout.steps[1]``."""
+        return format_path(self.path)
+
+
+def format_path(path: Path) -> str:
+    """Write a path as Kubernetes does."""
+    out = ""
+    for part in path:
+        if isinstance(part, int):
+            out += f"[{part}]"
+        elif part.replace("_", "").replace("-", "").isalnum():
+            out += f".{part}" if out else part
+        else:
+            out += f"[{part}]"
+    return out
+
+
+def show(value: Any) -> str:
+    """Write a value for a message: JSON, cut where it gets long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,127 @@
+"""Reads YAML the way the Kubernetes API does, and remembers the line of every field."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+
+class SourceError(Exception):
+    """The text is no YAML; `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+@dataclass
+class Document:
+    """One YAML document: its value as JSON has it, the line of every field, fields that are given twice."""
+
+    value: Any
+    line: int
+    lines: dict[Path, int] = field(default_factory=dict)
+    repeated: list[Path] = field(default_factory=list)
+
+    def line_of(self, path: Path) -> int:
+        """Give the line of `path`, or of the nearest field above it that the text has."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, self.line)
+
+
+class _Resolver(yaml.SafeLoader):
+    """Scalars as kubectl reads them: YAML 1.1 booleans, but neither dates nor sexagesimal numbers."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+for _tag, _pattern, _first in (
+    (
+        "bool",
+        r"^(?:y|Y|n|N|yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$",
+        "yYnNtTfFoO",
+    ),
+    ("int", r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", r"^<<$", "<"),
+):
+    _Resolver.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+_BOOLEANS = {"y": True, "yes": True, "true": True, "on": True, "n": False, "no": False}
+
+
+def read_documents(text: str) -> Iterator[Document]:
+    """Give the documents of `text`; empty ones are left out.
+
+    Raises:
+        SourceError: the text is no YAML.
+    """
+    try:
+        for node in yaml.compose_all(text, Loader=_Resolver):
+            if node is None or node.value == "":
+                continue
+            document = Document(None, node.start_mark.line + 1)
+            document.value = _value(node, (), document)
+            yield document
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        context = f"{error.context}: " if error.context else ""
+        problem = f"{context}{error.problem or 'cannot be read'}".replace("\t", "tab")
+        raise SourceError(mark.line + 1 if mark else 1, problem) from error
+    except yaml.YAMLError as error:
+        raise SourceError(1, " ".join(str(error).split())) from error
+
+
+def _value(node: Any, path: Path, document: Document) -> Any:
+    document.lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, document)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(child, (*path, index), document) for index, child in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _mapping(node: Any, path: Path, document: Document) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
+    for key_node, child in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            sources = child.value if isinstance(child, yaml.SequenceNode) else [child]
+            for source in sources:
+                merged = {**_value(source, path, document), **merged}
+            continue
+        key = str(key_node.value)
+        if key in out:
+            document.repeated.append((*path, key))
+        document.lines[(*path, key)] = key_node.start_mark.line + 1
+        out[key] = _value(child, (*path, key), document)
+    return {**merged, **out}
+
+
+def _scalar(node: Any) -> Any:
+    kind, text = node.tag.rsplit(":", 1)[-1], node.value
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return _BOOLEANS.get(text.lower(), False)
+    if kind == "int":
+        return _integer(text.replace("_", ""))
+    if kind == "float":
+        number = float(text)
+        # The API's JSON has no 1.0: a whole number is an integer.
+        return int(number) if number.is_integer() and abs(number) < 2**63 else number
+    return text
+
+
+def _integer(text: str) -> int:
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.lstrip("+"))
+    if digits.startswith("0") and len(digits) > 1 and digits[1].isdigit():
+        return sign * int(digits, 8)
+    return sign * int(digits, 0)

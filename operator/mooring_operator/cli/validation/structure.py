@@ -1,0 +1,224 @@
+"""Holds an object to its CRD's structural schema: types, limits, patterns, unknown fields, repeated items."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from mooring_operator.api.model_deployment import DIGEST_PATTERN, URI_PATTERN
+from mooring_operator.api.types import DURATION_PATTERN, QUANTITY_PATTERN
+from mooring_operator.cli.validation.defaults import Schema, child_schema
+from mooring_operator.cli.validation.problem import Problem, show
+from mooring_operator.cli.validation.source import Path
+
+# Fields of metav1.ObjectMeta; the CRD's schema leaves metadata to the API server.
+_METADATA = (
+    *("name", "generateName", "namespace", "labels", "annotations", "ownerReferences", "finalizers"),
+    *("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "selfLink"),
+    *("deletionGracePeriodSeconds", "managedFields"),
+)
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+_MEANING = {
+    DURATION_PATTERN: "is no duration: write hours, minutes and seconds, like 1h30m or 45s",
+    URI_PATTERN: "is no address: write SCHEME://..., like s3://bucket/model, or models:/NAME@ALIAS",
+    DIGEST_PATTERN: "is no digest: write sha256: and 64 hexadecimal digits",
+    QUANTITY_PATTERN: "is no quantity: write a number with an optional unit, like 500m, 2 or 4Gi",
+}
+_ARTICLE = {"integer": "an integer", "array": "a list", "object": "a mapping", "null": "null"}
+
+
+def find_problems(value: Any, schema: Schema) -> list[Problem]:
+    """Give all that is wrong with the structure of `value`, which has its defaults."""
+    return [
+        *_metadata(value.get("metadata")),
+        *_unknown(
+            value, {**schema, "properties": {**schema["properties"], "metadata": _METADATA_SCHEMA}}, ()
+        ),
+        *_mismatches(value, schema),
+        *_repeated(value, schema, ()),
+    ]
+
+
+_METADATA_SCHEMA: Schema = {
+    "properties": {name: {"x-kubernetes-preserve-unknown-fields": True} for name in _METADATA}
+}
+
+
+def _metadata(metadata: Any) -> Iterator[Problem]:
+    if not isinstance(metadata, dict):
+        yield Problem(("metadata",), "is required: give the object a name in metadata.name", blocks=True)
+        return
+    name = metadata.get("name", metadata.get("generateName"))
+    if not isinstance(name, str) or not name:
+        yield Problem(("metadata", "name"), "is required", blocks=True)
+    elif len(name) > 253 or not _SUBDOMAIN.fullmatch(name.rstrip("-") if "name" not in metadata else name):
+        yield Problem(
+            ("metadata", "name"), f"{show(name)} must be lower case letters, digits, - and ., at most 253"
+        )
+    for field in ("labels", "annotations"):
+        entries = metadata.get(field) or {}
+        if not isinstance(entries, dict):
+            yield Problem(("metadata", field), f"must be a mapping, got {_kind(entries)}", blocks=True)
+            continue
+        for key, entry in entries.items():
+            if not isinstance(entry, str):
+                yield Problem(
+                    ("metadata", field, key), f"must be a string, got {_kind(entry)}; quote it", blocks=True
+                )
+
+
+# --- unknown fields -------------------------------------------------------------------------------
+
+
+def _unknown(value: Any, schema: Schema | None, path: Path) -> Iterator[Problem]:
+    if schema is None or schema.get("x-kubernetes-preserve-unknown-fields"):
+        return
+    if isinstance(value, dict):
+        for key, child in value.items():
+            below = child_schema(schema, key)
+            if below is None and ("properties" in schema or "additionalProperties" not in schema):
+                yield Problem((*path, key), _unknown_message(key, schema))
+            else:
+                yield from _unknown(child, below, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _unknown(child, schema.get("items"), (*path, index))
+
+
+def _unknown_message(key: str, schema: Schema) -> str:
+    known = sorted(schema.get("properties", {}))
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(key.lower(), by_lower, n=1, cutoff=0.6)
+    if close:
+        return f"unknown field; did you mean {by_lower[close[0]]}?"
+    return f"unknown field; known here: {', '.join(known) or 'none'}"
+
+
+# --- types and limits -----------------------------------------------------------------------------
+
+
+def _mismatches(value: Any, schema: Schema) -> Iterator[Problem]:
+    import jsonschema
+
+    below = {"type": "object", "required": schema.get("required", []), "properties": {}}
+    below["properties"] = {"spec": schema["properties"]["spec"]}
+    validator = jsonschema.Draft202012Validator(to_json_schema(below))
+    for error in sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path))):
+        yield _mismatch(error)
+
+
+def to_json_schema(node: Any) -> Any:
+    """Give the JSON Schema that accepts what the structural schema `node` accepts."""
+    if isinstance(node, list):
+        return [to_json_schema(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    out = {key: to_json_schema(child) for key, child in node.items() if key not in ("default", "properties")}
+    if "properties" in node:
+        out["properties"] = {name: to_json_schema(child) for name, child in node["properties"].items()}
+    for bound in ("Minimum", "Maximum"):
+        if out.pop(f"exclusive{bound}", False) is True:
+            out[f"exclusive{bound}"] = out.pop(bound.lower())
+    if node.get("x-kubernetes-int-or-string"):
+        out["type"] = ["integer", "string"]
+    if node.get("nullable") and isinstance(out.get("type"), str):
+        out["type"] = [out["type"], "null"]
+    if isinstance(node.get("pattern"), str):
+        out["pattern"] = _python_pattern(node["pattern"])
+    return out
+
+
+@lru_cache
+def _python_pattern(pattern: str) -> str:
+    # RE2, which the API server uses: $ is the very end of the text, and \s is of ASCII.
+    return "(?a)" + (pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern)
+
+
+def _mismatch(error: Any) -> Problem:
+    path, value, limit = tuple(error.absolute_path), error.instance, error.validator_value
+    kind = str(error.validator)
+    if kind == "required":
+        missing = error.message.split("'")[1]
+        return Problem((*path, missing), "is required", blocks=True)
+    blocks = kind in ("type", "maxLength", "maxItems", "maxProperties")
+    return Problem(path, _explain(kind, value, limit), blocks)
+
+
+def _explain(kind: str, value: Any, limit: Any) -> str:
+    if kind == "type":
+        kinds = [limit] if isinstance(limit, str) else limit
+        return f"must be {' or '.join(_ARTICLE.get(k, f'a {k}') for k in kinds)}, got {_kind(value)}"
+    if kind == "enum":
+        return f"{show(value)} is not one of {', '.join(map(str, limit))}"
+    if kind == "pattern":
+        return f"{show(value)} {_pattern_meaning(limit)}"
+    if kind in _LIMITS:
+        return _LIMITS[kind].format(limit=limit, value=show(value), size=len(value) if _sized(value) else 0)
+    return f"{show(value)} breaks {kind} {show(limit)}"
+
+
+_LIMITS = {
+    "minimum": "must be at least {limit}, got {value}",
+    "maximum": "must be at most {limit}, got {value}",
+    "exclusiveMinimum": "must be above {limit}, got {value}",
+    "exclusiveMaximum": "must be below {limit}, got {value}",
+    "minLength": "must have at least {limit} characters, got {value}",
+    "maxLength": "must have at most {limit} characters, got {size}",
+    "minItems": "must have at least {limit} item, got {size}",
+    "maxItems": "must have at most {limit} items, got {size}",
+    "maxProperties": "must have at most {limit} entries, got {size}",
+}
+
+
+def _sized(value: Any) -> bool:
+    return isinstance(value, str | list | dict)
+
+
+def _pattern_meaning(python_pattern: str) -> str:
+    for pattern, meaning in _MEANING.items():
+        if _python_pattern(pattern) == python_pattern:
+            return meaning
+    plain = python_pattern.removeprefix("(?a)").replace(r"\Z", "$")
+    return f"must match {plain}"
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    names = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    name = names.get(type(value))
+    if name is None:
+        return "a list" if isinstance(value, list) else "a mapping"
+    return f"the {name} {show(value)}"
+
+
+# --- list types -----------------------------------------------------------------------------------
+
+
+def _repeated(value: Any, schema: Schema | None, path: Path) -> Iterator[Problem]:
+    """Yield the items that a list of type set or map has more than once."""
+    if schema is None:
+        return
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if (*path, key) != ("status",):
+                yield from _repeated(child, child_schema(schema, key), (*path, key))
+    elif isinstance(value, list):
+        yield from _repeated_items(value, schema, path)
+        for index, child in enumerate(value):
+            yield from _repeated(child, schema.get("items"), (*path, index))
+
+
+def _repeated_items(value: list[Any], schema: Schema, path: Path) -> Iterator[Problem]:
+    list_type = schema.get("x-kubernetes-list-type")
+    if list_type not in ("set", "map"):
+        return
+    keys = schema.get("x-kubernetes-list-map-keys", [])
+    seen: list[Any] = []
+    for index, item in enumerate(value):
+        identity = {key: item.get(key) for key in keys} if keys and isinstance(item, dict) else item
+        if identity in seen:
+            yield Problem((*path, index), f"duplicate value: {show(identity)}")
+        seen.append(identity)
