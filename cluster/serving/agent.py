@@ -168,7 +168,7 @@ async def run_agent(kubeconfig: str, runtime: Runtime, address: Address) -> None
         server = _FrontServer(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         agent = asyncio.create_task(Agent(api, runtime, directory, f"http://{address.host}:{port}").run())
-        log.info("serving agent on http://%s:%s", address.host, port)
+        log.info("listening", extra={"fields": {"host": address.host, "port": port}})
         # Without either of them there is nothing left to do.
         waiting = asyncio.create_task(stopping.wait())
         await asyncio.wait({waiting, agent, serving}, return_when=asyncio.FIRST_COMPLETED)

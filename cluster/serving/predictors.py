@@ -17,6 +17,9 @@ STOP = "serving.kserve.io/stop"
 _SCALING = ("minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling")
 _AUTOSCALING = _SCALING[1:]
 
+# Names of before KServe 0.16.
+_MODES = {"RawDeployment": "Standard", "Serverless": "Knative"}
+
 
 class InvalidSpecError(Exception):
     """KServe's webhook would refuse this spec."""
@@ -53,17 +56,14 @@ class Canary:
 
 def deployment_mode(obj: Document) -> str:
     """``Standard`` or ``Knative``: what status says once it is there, then the annotation."""
-    modes = {"RawDeployment": "Standard", "Serverless": "Knative"}
-    decided = obj.get("status", {}).get("deploymentMode")
-    annotated = obj["metadata"].get("annotations", {}).get(DEPLOYMENT_MODE, "Standard")
-    return {"RawDeployment": "Standard", "Serverless": "Knative"}.get(
-        decided or annotated, decided or annotated
-    )
+    decided = (obj.get("status") or {}).get("deploymentMode")
+    mode = str(decided or _annotations(obj).get(DEPLOYMENT_MODE, "Standard"))
+    return _MODES.get(mode, mode)
 
 
 def is_stopped(obj: Document) -> bool:
     """Whether the workload is to be taken down while the object stays."""
-    return str(obj["metadata"].get("annotations", {}).get(STOP, "")).lower() == "true"
+    return _annotations(obj).get(STOP, "").lower() == "true"
 
 
 def deployment_name(isvc: str, predictor_name: str = "") -> str:
@@ -157,6 +157,10 @@ def environment(predictor: Document) -> dict[str, str]:
     """Plain variables of ``model.env``; ``valueFrom`` has no meaning without a node."""
     entries = predictor.get("model", {}).get("env") or []
     return {entry["name"]: str(entry.get("value", "")) for entry in entries if "valueFrom" not in entry}
+
+
+def _annotations(obj: Document) -> dict[str, str]:
+    return obj["metadata"].get("annotations") or {}
 
 
 def _replicas(predictor: Document) -> int:
