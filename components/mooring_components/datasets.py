@@ -97,27 +97,31 @@ def _features(column: pa.Array, name: str, uri: str) -> npt.NDArray[np.float64]:
             f"test_data_uri {uri!r}: feature column {name!r} is of type {kind}; "
             "numbers, booleans and fixed-size lists of them are allowed"
         )
-    values: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
-    return values.reshape(-1, width)
+    return _to_numpy(column, pa.float64()).astype(np.float64).reshape(-1, width)
 
 
 def _labels(column: pa.ChunkedArray, name: str, uri: str) -> npt.NDArray[np.generic]:
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
-    values: npt.NDArray[np.generic] = column.to_numpy()
+    values = column.combine_chunks()
     if pa.types.is_floating(kind):
-        floats = values.astype(np.float64)
+        floats = _to_numpy(values, pa.float64()).astype(np.float64)
         if not np.isfinite(floats).all():
             raise InputError(f"test_data_uri {uri!r}: label {name!r} holds values that are not finite")
         return floats
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        return values.astype(np.int64)
+        return _to_numpy(values, pa.int64()).astype(np.int64)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return values.astype(object)
+        return np.array(values.to_pylist(), dtype=object)
     raise InputError(
         f"test_data_uri {uri!r}: label {name!r} is of type {kind}; integers, booleans, strings and floats are allowed"
     )
+
+
+def _to_numpy(column: pa.Array, kind: pa.DataType) -> npt.NDArray[np.generic]:
+    # Arrow's own to_numpy imports pandas where that is installed, which takes a second.
+    return np.from_dlpack(column.cast(kind, safe=False))
 
 
 def _some(names: list[str]) -> str:

@@ -91,7 +91,9 @@ def make_verdict(
         InputError: a malformed gate.
     """
     violations = judge(metrics, parse_gates(gates))
-    finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+    # Parameters of a pipeline lose their order on the way.
+    ordered = sorted(metrics, key=lambda name: METRICS.index(name) if name in METRICS else len(METRICS))
+    finite = {name: float(metrics[name]) for name in ordered if math.isfinite(metrics[name])}
     return Verdict(SCHEMA_VERSION, run_id, model_uri, model_digest, not violations, finite, tuple(violations))
 
 

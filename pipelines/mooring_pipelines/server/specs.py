@@ -1,0 +1,97 @@
+"""Pipeline specs as the API takes them: read, check, and check a run's parameters against them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from mooring_pipelines.server.errors import invalid
+
+_NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
+_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "NUMBER_DOUBLE": ("double or integer", (int, float)),
+    "NUMBER_INTEGER": ("double or integer", (int, float)),
+    "STRING": ("string", (str,)),
+    "BOOLEAN": ("bool", (bool,)),
+    "LIST": ("list", (list,)),
+    "STRUCT": ("struct", (dict,)),
+}
+
+
+def parse_upload(content: bytes) -> str:
+    """The pipeline spec in an uploaded YAML file, as JSON. A platform spec is left aside.
+
+    Raises:
+        ApiError: 400, not one KFP v2 pipeline.
+    """
+    try:
+        documents = [document for document in yaml.safe_load_all(content) if document]
+    except yaml.YAMLError as error:
+        raise invalid(f"unable to decode yaml document: {error}") from error
+    specs = [document for document in documents if not _is_platform_spec(document)]
+    if len(specs) != 1:
+        raise invalid("no pipeline spec is provided" if not specs else "multiple pipeline specs provided")
+    return normalize_spec(specs[0])
+
+
+def normalize_spec(spec: Any) -> str:
+    """The checked JSON of a pipeline spec, which may be wrapped as the SDK does for platform specs.
+
+    Raises:
+        ApiError: 400, not a KFP v2 pipeline.
+    """
+    if isinstance(spec, Mapping) and isinstance(spec.get("pipeline_spec"), Mapping):
+        spec = spec["pipeline_spec"]
+    if not isinstance(spec, Mapping) or "pipelineInfo" not in spec:
+        raise invalid("invalid v2 pipeline spec: it has no pipelineInfo")
+    if spec.get("schemaVersion") != "2.1.0":
+        raise invalid(
+            f"KFP only supports schema version 2.1.0, but the pipeline spec has version {spec.get('schemaVersion')}"
+        )
+    name = (spec["pipelineInfo"] or {}).get("name", "")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise invalid(
+            "pipeline's name must contain only lowercase alphanumeric characters or '-' and must start with "
+            f"alphanumeric characters; it is {name!r}"
+        )
+    if not spec.get("root"):
+        raise invalid("invalid v2 pipeline spec: root component is empty")
+    return json.dumps(spec)
+
+
+def pipeline_name(spec: str) -> str:
+    """The name inside a normalized spec."""
+    return str(json.loads(spec)["pipelineInfo"]["name"])
+
+
+def check_parameters(spec: str, parameters: Mapping[str, Any]) -> None:
+    """Compare a run's parameters with the inputs of a normalized spec, as the real backend does.
+
+    Raises:
+        ApiError: 400, a parameter is missing, unknown or of another type.
+    """
+    inputs = json.loads(spec)["root"].get("inputDefinitions", {}).get("parameters", {})
+    for name, definition in inputs.items():
+        if name not in parameters:
+            if not definition.get("isOptional") and "defaultValue" not in definition:
+                raise invalid(
+                    f"parameter {name} is not optional, yet has neither default value nor user provided value"
+                )
+            continue
+        wanted, types = _TYPES.get(definition.get("parameterType", ""), ("unknown", ()))
+        value = parameters[name]
+        # bool is an int to Python and none to the API.
+        if not isinstance(value, types) or (isinstance(value, bool) and wanted != "bool"):
+            raise invalid(
+                f"input parameter {name} requires type {wanted}, but the parameter value {value!r} is not"
+            )
+    if extra := sorted(set(parameters) - set(inputs)):
+        raise invalid(f"parameter(s) provided are not required by pipeline: {', '.join(extra)}")
+
+
+def _is_platform_spec(document: Any) -> bool:
+    return isinstance(document, Mapping) and "platforms" in document and "pipelineInfo" not in document
