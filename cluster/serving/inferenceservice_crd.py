@@ -11,7 +11,12 @@ GROUP, VERSION, KIND, PLURAL = "serving.kserve.io", "v1beta1", "InferenceService
 
 _ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
-_PREDICTOR = {**_ANY, "properties": {"name": {"type": "string", "maxLength": 63}}}
+_MODEL = {**_ANY, "properties": {"storageUri": {"type": "string", "maxLength": 2048}}}
+_NAME = {"type": "string", "maxLength": 63}
+_REPLICAS = {"type": "integer", "format": "int32"}
+_SCALING = {"minReplicas": _REPLICAS, "maxReplicas": _REPLICAS}
+
+_PREDICTOR = {**_ANY, "properties": {"name": _NAME, "model": _MODEL, **_SCALING}}
 
 _CANARY = {
     "type": "array",
@@ -25,11 +30,22 @@ _CANARY = {
             "predictor": {
                 **_ANY,
                 "required": ["name"],
-                "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 63}},
+                "properties": {"name": {**_NAME, "minLength": 1}, **_SCALING},
             },
         },
     },
 }
+
+
+def _name(spec: str) -> str:
+    return f"(has({spec}.predictor.name) ? {spec}.predictor.name : '')"
+
+
+def _uri(spec: str) -> str:
+    # Optional syntax would be shorter, but its cost estimate ignores maxLength and exceeds the budget.
+    model = f"{spec}.predictor.model"
+    return f"(has({model}) && has({model}.storageUri) ? {model}.storageUri : '')"
+
 
 _RULES = [
     {
@@ -45,6 +61,16 @@ _RULES = [
         "rule": "!has(self.canary) || !has(self.predictor.name) || "
         "self.canary.all(c, c.predictor.name != self.predictor.name)",
         "message": "canary predictor.name conflicts with stable predictor name",
+    },
+    {
+        "rule": "!has(self.canary) || self.canary.all(c, "
+        "!has(c.predictor.maxReplicas) && "
+        "c.predictor.?minReplicas.orValue(0) <= self.predictor.?minReplicas.orValue(1))",
+        "message": "a canary has fixed replicas, not more than stable's minReplicas",
+    },
+    {
+        "rule": f"{_name('self')} == {_name('oldSelf')} || {_uri('self')} != {_uri('oldSelf')}",
+        "message": "predictor.name change requires a model change (e.g. storageUri)",
     },
 ]
 

@@ -129,6 +129,9 @@ def check_canaries(stable: Document, entries: Sequence[Document]) -> None:
         raise InvalidSpecError(
             f"canary predictor.name {stable['name']!r} conflicts with stable predictor name"
         )
+    most = _replicas(stable)
+    if any((entry["predictor"].get("minReplicas") or 0) > most for entry in entries):
+        raise InvalidSpecError(f"canary minReplicas must not exceed stable predictor minReplicas ({most})")
     if any(not 0 <= percent <= 100 for percent in percents) or sum(percents) > 100:
         raise InvalidSpecError(
             f"canary trafficPercent values {percents} must be 0 to 100 and sum up to at most 100"

@@ -54,10 +54,8 @@ class Service:
             self.fleet.apply([])
             self._route({})
             return stopped_status(self.status, mode, now)
-        if mode == "Knative":
-            return self._reconcile_knative(now)
         try:
-            return self._reconcile_standard(now)
+            return self._reconcile_knative(now) if mode == "Knative" else self._reconcile_standard(now)
         except InvalidSpecError as exc:
             return invalid_status(self.status, mode, str(exc))
 
@@ -102,6 +100,8 @@ class Service:
         )
 
     def _reconcile_knative(self, now: str) -> Status:
+        if self.obj["spec"].get("canary"):
+            raise InvalidSpecError("canary is only supported in Standard deployment mode")
         predictor = self.obj["spec"]["predictor"]
         component = self.status.get("components", {}).get("predictor", {})
         self._history = knative.record(

@@ -141,14 +141,20 @@ async def running_agent(kubeconfig, models):
         async with asyncio.timeout(60):
             entry = {}
             while entry.get("message") != "listening":
-                entry = json.loads(await process.stdout.readline())
+                line = await process.stdout.readline()
+                assert line, "the agent did not start"
+                entry = json.loads(line)
+        # Its log is read to the end, so that it never waits for a reader.
         reader = asyncio.create_task(process.stdout.read())
         yield process, entry["port"]
-    finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 60) in (0, -signal.SIGKILL)
+            assert await asyncio.wait_for(process.wait(), 60) == 0
         await reader
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @pytest.fixture
@@ -283,3 +289,16 @@ async def test_canary_names_are_unique_and_not_stables(caller):
     for canary in ([caller.canary(1), caller.canary(2)], [caller.canary(1)]):
         with pytest.raises(ApiError, match=r"canary predictor\.name"):
             await caller.create(predictor=caller.model("v1", name="v2"), canary=canary)
+
+
+async def test_a_canary_has_no_more_replicas_than_stable(caller):
+    for extra in ({"minReplicas": 2}, {"maxReplicas": 2}):
+        canary = [{"trafficPercent": 5, "predictor": {"name": "v2", **extra}}]
+        with pytest.raises(ApiError, match="fixed replicas"):
+            await caller.create(predictor=caller.model("v1"), canary=canary)
+
+
+async def test_a_new_name_needs_a_new_model(caller):
+    await caller.create(predictor=caller.model("v1"))
+    with pytest.raises(ApiError, match="requires a model change"):
+        await caller.replace(predictor=caller.model("v1", name="v2"))

@@ -138,6 +138,7 @@ def test_canary_replicas(stable, percent, own, replicas):
         ([canary("v1")], "conflicts with stable"),
         ([canary("a", 60), canary("b", 60)], "sum up"),
         ([canary("a", -1)], "0 to 100"),
+        ([canary("a", minReplicas=2)], "must not exceed"),
     ],
 )
 def test_specs_that_the_webhook_would_refuse(entries, message):
@@ -360,6 +361,11 @@ async def test_an_invalid_spec_leaves_everything_running():
     assert status["modelStatus"]["transitionStatus"] == "InvalidSpec"
     assert status["modelStatus"]["lastFailureInfo"]["reason"] == "InvalidPredictorSpec"
     assert cluster.service.weights == {"iris-predictor": 100}
+
+
+async def test_a_canary_in_knative_mode_is_invalid():
+    cluster = Cluster(mode="Knative", predictor={"model": V1}, canary=[canary()])
+    assert cluster.reconcile()["modelStatus"]["transitionStatus"] == "InvalidSpec"
 
 
 async def test_stop_and_resume():

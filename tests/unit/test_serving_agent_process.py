@@ -107,6 +107,11 @@ def models(tmp_path_factory):
     return root
 
 
+def model_servers():
+    """The model servers among this process's children."""
+    return [child for child in psutil.Process().children() if "mooring_inference" in child.cmdline()]
+
+
 @pytest.fixture
 async def world(models, tmp_path):
     """(api, client of the front) with the agent running."""
@@ -118,7 +123,7 @@ async def world(models, tmp_path):
         yield api, client
     agent.cancel()
     await asyncio.gather(agent, return_exceptions=True)
-    assert psutil.Process().children() == []
+    assert model_servers() == []
 
 
 def model(models, version, **rest):
@@ -269,7 +274,7 @@ async def test_deletion_ends_the_processes(world, models):
     api, client = world
     api.apply(predictor=model(models, "v1"), canary=[canary(models)])
     await api.until(lambda status: is_true("Ready")(status) and is_true("CanaryPredictorReady")(status))
-    children = psutil.Process().children()
+    children = model_servers()
     api.delete()
     gone, alive = await asyncio.to_thread(psutil.wait_procs, children, 20)
     assert (len(gone), alive) == (2, [])
