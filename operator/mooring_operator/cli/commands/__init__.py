@@ -3,6 +3,6 @@
 Their heavy imports are inside the functions, so that ``mooring --help`` stays quick.
 """
 
-from mooring_operator.cli.commands import rehearse, validate
+from mooring_operator.cli.commands import list_all, offline, rehearse, requests, status, validate
 
-COMMANDS = (validate, rehearse)
+COMMANDS = (validate, rehearse, status, list_all, requests, offline)

@@ -1,0 +1,212 @@
+"""The cluster, as far as the command line needs it: read, list, watch and annotate our resources."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mooring_operator.cli.errors import CliError
+
+if TYPE_CHECKING:
+    import httpx2
+    from lightkube import Client, KubeConfig
+
+Object = dict[str, Any]
+
+_GROUP, _VERSION = "mooring.dev", "v1alpha1"
+_PLURALS = {
+    "ModelDeployment": "modeldeployments",
+    "DriftMonitor": "driftmonitors",
+    "ModelPolicy": "modelpolicies",
+}
+_INSTALL_HINT = "install Mooring's resources: mooring crds | kubectl apply --server-side -f -"
+
+
+class Cluster:
+    """A connection; `namespace` is where names are looked up."""
+
+    def __init__(self, client: "Client", server: str) -> None:
+        self._client = client
+        self._server = server
+        self.namespace: str = client.namespace
+
+    def get(self, kind: str, name: str) -> Object:
+        """Give one object.
+
+        Raises:
+            CliError: there is none, or the cluster does not say.
+        """
+        with self._explained(kind, name):
+            return _plain(self._client.get(_resource(kind), name))
+
+    def list_all(self, kind: str, *, all_namespaces: bool = False) -> list[Object]:
+        """Give the objects of a kind, by namespace and name."""
+        namespace = "*" if all_namespaces else None
+        with self._explained(kind):
+            found = [_plain(item) for item in self._client.list(_resource(kind), namespace=namespace)]
+        return sorted(found, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"]))
+
+    def watch(self, kind: str, name: str, resource_version: str) -> Iterator[Object | None]:
+        """Yield the object whenever it changes, and None when it is deleted."""
+        with self._explained(kind, name):
+            changes = self._client.watch(
+                _resource(kind),
+                fields={"metadata.name": name},
+                resource_version=resource_version,
+                on_error=_watch_again,
+            )
+            for change, item in changes:
+                yield None if change == "DELETED" else _plain(item)
+
+    def events(self, kind: str, name: str) -> list[Object]:
+        """Give the Events about an object, oldest first; none where they may not be read."""
+        from lightkube import ApiError
+        from lightkube.resources.core_v1 import Event
+
+        about: dict[str, Any] = {"involvedObject.kind": kind, "involvedObject.name": name}
+        try:
+            with self._explained("Event"):
+                found = [event.to_dict() for event in self._client.list(Event, fields=about)]
+        except CliError as error:
+            if isinstance(error.__cause__, ApiError):
+                return []
+            raise
+        return sorted(found, key=event_time)
+
+    def annotate(self, kind: str, name: str, annotations: Mapping[str, str | None]) -> Object:
+        """Set annotations, or remove those that are None; give the object."""
+        from lightkube.types import PatchType
+
+        change = {"metadata": {"annotations": dict(annotations)}}
+        with self._explained(kind, name, verb="change"):
+            return _plain(self._client.patch(_resource(kind), name, change, patch_type=PatchType.MERGE))
+
+    def user(self) -> str:
+        """Give the name that the API server knows the caller by; empty when it does not say."""
+        from lightkube.resources.authentication_v1 import SelfSubjectReview
+
+        try:
+            with self._explained("SelfSubjectReview"):
+                review = self._client.create(SelfSubjectReview())
+        except CliError:
+            return ""
+        info = review.status.userInfo if review.status else None
+        return (info.username or "") if info else ""
+
+    @contextmanager
+    def _explained(self, kind: str, name: str = "", verb: str = "read") -> Iterator[None]:
+        """Turn what the client raises into a sentence."""
+        import httpx2
+        from lightkube import ApiError
+
+        what = f"{kind} {name}".strip()
+        try:
+            yield
+        except ApiError as error:
+            raise _api_failure(error, what, verb, self.namespace) from error
+        except httpx2.HTTPStatusError as error:
+            raise CliError(f"{self._server} answered HTTP {error.response.status_code}") from error
+        except httpx2.TimeoutException as error:
+            raise CliError(f"the cluster at {self._server} does not answer in time") from error
+        except (httpx2.HTTPError, OSError) as error:
+            hint = "is the cluster up, and does --context name the right one?"
+            raise CliError(f"cannot reach the cluster at {self._server}: {error}", hint=hint) from error
+
+
+def connect(
+    context: str | None = None,
+    namespace: str | None = None,
+    transport: "httpx2.BaseTransport | None" = None,
+) -> Cluster:
+    """Connect by KUBECONFIG, ``~/.kube/config`` or, in a pod, its service account.
+
+    Raises:
+        CliError: there is no usable configuration.
+    """
+    from lightkube import Client
+    from lightkube.config.models import User
+    from lightkube.core.exceptions import ConfigError
+
+    try:
+        config = _configuration().get(context)
+        if config is None:
+            raise ConfigError("no current context is set")
+        if config.user is None:
+            # A context needs no user where the server asks for none, as behind kubectl proxy.
+            config = config._replace(user=User())
+        client = Client(config, namespace=namespace, field_manager="mooring-cli", transport=transport)
+    except (ConfigError, KeyError, ValueError, TypeError) as error:
+        hint = "set KUBECONFIG, or choose a context with --context"
+        raise CliError(f"no usable cluster configuration: {error}", hint=hint) from error
+    except OSError as error:
+        raise CliError(f"the cluster configuration cannot be read: {error}") from error
+    return Cluster(client, config.cluster.server or "the cluster")
+
+
+def _configuration() -> "KubeConfig":
+    """Choose as kubectl does: what the person has set goes before what a pod is given."""
+    from lightkube import KubeConfig
+
+    named = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    found = [path for path in named if path.exists()]
+    if len(found) > 1:
+        return KubeConfig.from_dict(_merged(found), fname=found[0])
+    if named:
+        return KubeConfig.from_file((found or named)[0])
+    own = Path("~/.kube/config").expanduser()
+    return KubeConfig.from_file(own) if own.exists() else KubeConfig.from_service_account()
+
+
+def _merged(paths: list[Path]) -> Object:
+    """Merge configurations as kubectl does: what comes first wins."""
+    import yaml
+
+    merged: Object = {"clusters": [], "contexts": [], "users": []}
+    for path in paths:
+        one = yaml.safe_load(path.read_text()) or {}
+        for part in ("clusters", "contexts", "users"):
+            known = {entry["name"] for entry in merged[part]}
+            merged[part] += [entry for entry in one.get(part) or [] if entry["name"] not in known]
+        if one.get("current-context"):
+            merged.setdefault("current-context", one["current-context"])
+    return merged
+
+
+def event_time(event: Object) -> str:
+    """Give the time of an Event's last occurrence, as RFC 3339."""
+    times = (event.get("lastTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp"))
+    return next((str(time) for time in times if time), "")
+
+
+def _resource(kind: str) -> Any:
+    from lightkube.generic_resource import create_namespaced_resource
+
+    return create_namespaced_resource(_GROUP, _VERSION, kind, _PLURALS[kind])
+
+
+def _plain(item: Any) -> Object:
+    plain: Object = item.to_dict()
+    return plain
+
+
+def _watch_again(error: Exception, count: int) -> Any:
+    """Reconnect when a long watch is cut; give up when the cluster stays away."""
+    from lightkube.types import OnErrorAction, OnErrorResult
+
+    action = OnErrorAction.RETRY if count < 10 else OnErrorAction.RAISE
+    return OnErrorResult(action, sleep=min(0.5 * count, 5.0))
+
+
+def _api_failure(error: Any, what: str, verb: str, namespace: str) -> CliError:
+    code, message = error.status.code, error.status.message or ""
+    if code == 401:
+        return CliError("the cluster does not know who you are: log in again")
+    if code == 403:
+        return CliError(f"you may not {verb} {what} in namespace {namespace}: {message}")
+    if code == 404 and "could not find the requested resource" in message:
+        return CliError(f"this cluster has no {what.split()[0]} resource", hint=_INSTALL_HINT)
+    if code == 404:
+        hint = f"mooring list -n {namespace} shows what there is" if " " in what else ""
+        return CliError(f"{what} does not exist in namespace {namespace}", hint=hint)
+    return CliError(f"the cluster refuses to {verb} {what}: {message or f'HTTP {code}'}")

@@ -1,0 +1,117 @@
+"""``mooring crds``, ``version``, ``pipelines serve`` and ``demo``: what needs no cluster, or brings its own."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mooring_operator.cli import output
+from mooring_operator.cli.commands.options import Output
+from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.help import paragraphs
+
+_CRDS_HELP = paragraphs(
+    "Print the CustomResourceDefinitions.", "mooring crds | kubectl apply --server-side -f -"
+)
+_VERSION_HELP = paragraphs(
+    "Print the version, and the API version that it speaks.", "mooring version -o json"
+)
+_PIPELINES_HELP = "Serve the part of the Kubeflow Pipelines API that clusters without Kubeflow need."
+_SERVE_HELP = paragraphs(
+    """
+    Serve pipelines on this machine: it takes the runs that the operator launches and executes their steps.
+
+    It is for clusters without Kubeflow Pipelines, for laptops and for tests.
+    """,
+    "mooring pipelines serve",
+    "mooring pipelines serve --host 0.0.0.0 --port 8888 --data ./runs",
+)
+_DEMO_HELP = paragraphs(
+    """
+    Show a whole rollout on this machine, with a control plane and models of its own.
+
+    It runs from a checkout of Mooring. Options go to the demo: mooring demo -- --help.
+    """,
+    "mooring demo",
+)
+_ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("crds", help=_CRDS_HELP, rich_help_panel="Set up")(crds)
+    app.command("version", help=_VERSION_HELP, rich_help_panel="Set up")(version)
+    app.command("demo", help=_DEMO_HELP, rich_help_panel="Set up", context_settings=_ANY_ARGUMENTS)(demo)
+    pipelines = typer.Typer(help=_PIPELINES_HELP, no_args_is_help=True, rich_markup_mode="rich")
+    pipelines.callback()(lambda: None)
+    pipelines.command("serve", help=_SERVE_HELP)(serve)
+    app.add_typer(pipelines, name="pipelines", rich_help_panel="Set up")
+
+
+def crds(form: Output = output.Format.YAML) -> None:
+    """Print the CRDs as one stream of YAML documents, or as a JSON List."""
+    from mooring_operator.api import crds as definitions
+
+    if form is output.Format.JSON:
+        items = [definitions.custom_resource_definition(resource) for resource in definitions.RESOURCES]
+        output.dump({"apiVersion": "v1", "kind": "List", "items": items}, form)
+        return
+    sys.stdout.write("---\n".join(definitions.render(resource) for resource in definitions.RESOURCES))
+
+
+def version(form: Output = output.Format.TEXT) -> None:
+    """Print the version."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        number = installed("mooring")
+    except PackageNotFoundError:
+        number = "0+unknown"
+    api = "mooring.dev/v1alpha1"
+    if form is output.Format.TEXT:
+        output.say(f"mooring {number} ({api})")
+    else:
+        output.dump({"version": number, "apiVersion": api}, form)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8888,
+    data: Annotated[Path, typer.Option(help="Folder that runs and artifacts are kept in.")] = Path("runs"),
+) -> None:
+    """Serve pipelines until interrupted."""
+    serve_pipelines = _pipeline_server()
+    serve_pipelines(host=host, port=port, data=data)
+
+
+def _pipeline_server() -> Any:
+    try:
+        server = importlib.import_module("mooring_pipelines.server")
+    except ModuleNotFoundError as error:
+        raise CliError(
+            f"serving pipelines needs a package that is not installed: {error.name}",
+            hint="pip install 'mooring[pipelines,components]'",
+        ) from error
+    return server.serve
+
+
+def demo(context: typer.Context) -> None:
+    """Run the demo with the same arguments."""
+    try:
+        found = importlib.util.find_spec("cluster.demo")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise CliError(
+            "the demo runs from a checkout of Mooring: it is not part of the installed package",
+            hint="in the checkout: pip install -e '.[dev]', then mooring demo",
+        )
+    import runpy
+
+    sys.argv = ["mooring demo", *context.args]
+    runpy.run_module("cluster.demo", run_name="__main__", alter_sys=False)

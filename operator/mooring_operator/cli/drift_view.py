@@ -1,0 +1,87 @@
+"""Writes what a DriftMonitor has found."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from mooring_operator.api import DriftMonitorStatus
+from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
+from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.styles import phase_style
+from mooring_operator.cli.tables import heading, plain_table
+from mooring_operator.cli.times import age
+
+
+def parse_status(item: dict[str, Any]) -> DriftMonitorStatus:
+    """Read a DriftMonitor's status.
+
+    Raises:
+        CliError: another version of Mooring wrote it.
+    """
+    try:
+        return DriftMonitorStatus.model_validate(item.get("status") or {})
+    except ValidationError as error:
+        raise CliError(
+            f"DriftMonitor {item['metadata']['name']} cannot be read: {error.errors()[0]['msg']}",
+            hint="is this command line of the operator's version? -o json shows the object",
+        ) from error
+
+
+class DriftView:
+    """A DriftMonitor as text."""
+
+    def __init__(self, item: dict[str, Any], now: datetime) -> None:
+        self._item = item
+        self._status = parse_status(item)
+        self._now = now
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Write the phase, the last evaluation and its features."""
+        metadata, status = self._item["metadata"], self._status
+        yield Text.assemble(
+            ("DriftMonitor ", "dim"),
+            (f"{metadata.get('namespace', '')}/{metadata['name']}", "bold"),
+            "  ",
+            (status.phase, f"bold {phase_style(status.phase)}"),
+        )
+        if status.message:
+            yield Text(status.message)
+        yield Text.assemble(("Watches ", "dim"), f"ModelDeployment {self._item['spec']['target']['name']}")
+        if status.evaluation is not None:
+            yield from self._evaluation(status.evaluation)
+        rows = [
+            [one.type, one.status, age(one.last_transition_time, self._now), one.reason]
+            for one in status.conditions
+        ]
+        if rows:
+            yield heading("Conditions")
+            yield plain_table(["CONDITION", "STATUS", "SINCE", "REASON"], rows)
+
+    def _evaluation(self, evaluation: Evaluation) -> Iterator[RenderableType]:
+        yield heading("Last evaluation")
+        yield Text(
+            f"  {age(evaluation.time, self._now)} ago: {evaluation.features_drifted} of "
+            f"{evaluation.features_tested} features drifted; {evaluation.window_rows} rows against "
+            f"{evaluation.baseline_rows} of the baseline"
+            + (f"; revision {evaluation.revision}" if evaluation.revision else "")
+        )
+        if evaluation.features:
+            yield heading("Features")
+            yield plain_table(
+                ["FEATURE", "DRIFTED", "KS D", "KS P", "PSI", "PSI P", "MISSING", "REASON"],
+                [_feature(feature) for feature in evaluation.features],
+            )
+
+
+def _feature(feature: FeatureDrift) -> list[str | Text]:
+    drifted = Text("yes", "red") if feature.drifted else Text("no", "green")
+    tests = [*_test(feature.ks), *_test(feature.psi)]
+    return [feature.name, drifted, *tests, f"{feature.missing:.1%}", feature.reason]
+
+
+def _test(result: TestResult | None) -> tuple[str, str]:
+    return (f"{result.statistic:.3f}", f"{result.p_value:.2g}") if result else ("-", "-")

@@ -1,0 +1,161 @@
+"""What a person asks of a rollout, as the annotation that asks for it.
+
+Every request names the revision that it is about, and an approval the step too: one that comes too
+late, after the rollout has moved on, then does nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mooring_operator.api.names import COMMAND_PREFIX, Command
+from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.cli.deployment import Deployment
+from mooring_operator.cli.errors import RefusedError
+from mooring_operator.cli.steps_view import describe_step
+
+_WAITS_FOR_APPROVAL = ("AwaitingApproval", "PausedByStep")
+
+
+@dataclass(frozen=True)
+class Request:
+    """An annotation to set, or with value None to remove; `then` says what will happen."""
+
+    command: Command
+    value: str | None
+    then: str
+
+    @property
+    def annotation(self) -> str:
+        """The annotation's full name."""
+        return COMMAND_PREFIX + self.command
+
+    def signed(self, note: str, user: str) -> "Request":
+        """Give the request with a note and who asks, for the record."""
+        if self.value is None:
+            return self
+        words = " ".join(note.split())
+        signature = f"by {user}" if user else ""
+        said = f"{words} ({signature})" if words and signature else words or signature
+        return Request(self.command, f"{self.value} {said}".strip(), self.then)
+
+
+def approve(deployment: Deployment) -> Request:
+    """Let the rollout go on from the step that waits for a person."""
+    candidate = deployment.status.candidate
+    if candidate is None or deployment.status.reason not in _WAITS_FOR_APPROVAL:
+        hint = ""
+        if "pause" in deployment.commands:
+            hint = f"it is paused by hand: mooring resume {deployment.name}"
+        elif candidate is not None:
+            hint = f"mooring promote {deployment.name} skips the steps that are left"
+        raise _unfit(deployment, "nothing awaits approval", hint)
+    following = deployment.spec.rollout.steps[candidate.step + 1 :]
+    then = f"next: {describe_step(following[0])}" if following else "next: it takes over"
+    return Request("approve", f"{candidate.revision}/{candidate.step}", then)
+
+
+def promote(deployment: Deployment) -> Request:
+    """Skip the steps that are left."""
+    candidate = _candidate(deployment, "nothing is on its way to be promoted")
+    _shares_traffic(deployment, "it has no steps to skip")
+    tested = deployment.status.phase not in ("Testing", "Pending")
+    then = "it takes over as soon as it is ready" if tested else "once its tests have passed, it takes over"
+    return Request("promote", candidate.revision, then)
+
+
+def abort(deployment: Deployment) -> Request:
+    """End the rollout."""
+    candidate = _candidate(deployment, "nothing is on its way that could be aborted")
+    stable = deployment.status.stable
+    then = f"revision {stable.revision} gets all traffic" if stable else "nothing is served"
+    return Request("abort", candidate.revision, f"{then}; {candidate.revision} is not tried again by itself")
+
+
+def retry(deployment: Deployment) -> Request:
+    """Try the rejected revision again."""
+    failed = deployment.status.failed_revision
+    if failed is None:
+        raise _unfit(deployment, "no revision was rejected")
+    again = "it is tested again" if deployment.spec.ci else "it is rolled out again"
+    return Request("retry", failed, f"{again}, attempt {deployment.status.failed_attempt + 1}")
+
+
+def pause(deployment: Deployment) -> Request:
+    """Hold the rollout between two steps."""
+    candidate = _candidate(deployment, "nothing is on its way that could be paused")
+    _shares_traffic(deployment, "it has no steps to pause between")
+    then = f"it stays at its weight from the next step on, until: mooring resume {deployment.name}"
+    return Request("pause", candidate.revision, then)
+
+
+def resume(deployment: Deployment) -> Request:
+    """Let a paused rollout go on."""
+    if "pause" not in deployment.commands:
+        hint = ""
+        if deployment.status.reason in _WAITS_FOR_APPROVAL:
+            hint = f"it waits for an approval: mooring approve {deployment.name}"
+        raise _unfit(deployment, "it was not paused by hand", hint)
+    return Request("pause", None, "the rollout goes on with its next step")
+
+
+def rollback(deployment: Deployment) -> Request:
+    """Bring the previous revision back."""
+    stable, previous = deployment.status.stable, deployment.status.previous
+    if stable is None or previous is None:
+        raise _unfit(deployment, "no revision was promoted before the one that serves")
+    if deployment.status.candidate is not None and deployment.status.candidate.restores:
+        raise _unfit(deployment, f"revision {previous.revision} is coming back already")
+    then = f"revision {previous.revision} ({previous.model_uri}) takes over as soon as it is ready"
+    return Request("rollback", stable.revision, then)
+
+
+REQUESTS: dict[str, Callable[[Deployment], Request]] = {
+    "approve": approve,
+    "promote": promote,
+    "abort": abort,
+    "retry": retry,
+    "pause": pause,
+    "resume": resume,
+    "rollback": rollback,
+}
+
+
+def reached(request: str, deployment: Deployment) -> bool:
+    """Whether there is nothing more to wait for."""
+    if request == "pause" and deployment.status.reason == "PausedByCommand":
+        return True
+    return deployment.settled
+
+
+def succeeded(request: str, deployment: Deployment) -> bool:
+    """Whether a deployment that was waited for is where `request` wanted it."""
+    status = deployment.status
+    if request == "rollback":
+        return status.phase == "RolledBack" and status.reason == "RollbackRequested"
+    if request == "abort":
+        return status.phase in ("RolledBack", "Failed") and status.reason == "Aborted"
+    if request == "pause":
+        return status.reason == "PausedByCommand"
+    return status.phase == "Promoted"
+
+
+def _candidate(deployment: Deployment, problem: str) -> Candidate:
+    candidate = deployment.status.candidate
+    if candidate is None:
+        raise _unfit(deployment, problem)
+    if candidate.restores:
+        raise _unfit(
+            deployment, f"revision {candidate.revision} is coming back by a rollback, which goes to its end"
+        )
+    return candidate
+
+
+def _shares_traffic(deployment: Deployment, problem: str) -> None:
+    if deployment.status.stable is None:
+        raise _unfit(deployment, f"this is the first revision: {problem}")
+
+
+def _unfit(deployment: Deployment, problem: str, hint: str = "") -> RefusedError:
+    status = deployment.status
+    stands = f"{status.phase}: {status.message}" if status.message else status.phase
+    return RefusedError(f"{deployment.name}: {problem} ({stands})", hint=hint)

@@ -1,0 +1,153 @@
+"""Writes where a ModelDeployment stands."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.cli.cluster import event_time
+from mooring_operator.cli.deployment import Deployment
+from mooring_operator.cli.steps_view import bar, describe_step
+from mooring_operator.cli.styles import phase_style
+from mooring_operator.cli.tables import heading, plain_table
+from mooring_operator.cli.times import age, age_of, short
+
+_EVENTS = 5
+_HISTORY = 5
+
+
+class StatusView:
+    """A ModelDeployment as text; sections that have nothing to say are left out."""
+
+    def __init__(self, deployment: Deployment, events: list[dict[str, Any]], now: datetime) -> None:
+        self._deployment = deployment
+        self._status = deployment.status
+        self._events = events
+        self._now = now
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Write the sections, with characters that the terminal has."""
+        yield from self._head()
+        yield from self._revisions()
+        yield from self._steps(ascii_only=options.ascii_only)
+        yield from self._ci()
+        yield from self._conditions()
+        yield from self._history()
+        yield from self._recent_events()
+
+    def _head(self) -> Iterator[RenderableType]:
+        deployment, status = self._deployment, self._status
+        yield Text.assemble(
+            ("ModelDeployment ", "dim"),
+            (f"{deployment.namespace}/{deployment.name}", "bold"),
+            "  ",
+            (status.phase, f"bold {phase_style(status.phase)}"),
+        )
+        if status.message:
+            yield Text(status.message)
+        if not deployment.up_to_date:
+            yield Text("The spec is newer than this status: the operator has not seen it yet.", "yellow")
+        for command, value in deployment.commands.items():
+            revision, _, note = value.partition(" ")
+            yield Text(f"Asked: {command} {revision}{f': {note}' if note else ''}", "magenta")
+        if status.url:
+            yield Text.assemble(("URL ", "dim"), status.url)
+
+    def _revisions(self) -> Iterator[RenderableType]:
+        status = self._status
+        taken = status.candidate.weight if status.candidate and status.stable else 0
+        rows = []
+        if status.stable:
+            rows.append(self._revision("stable", status.stable, f"{100 - taken}%"))
+        if status.candidate:
+            rows.append(self._revision("candidate", status.candidate, f"{status.candidate.weight}%"))
+        if status.previous:
+            rows.append(self._revision("previous", status.previous, ""))
+        if status.failed_revision:
+            tries = f"rejected after {status.failed_attempt} attempt{'s' * (status.failed_attempt > 1)}"
+            rows.append([Text("rejected", "red"), status.failed_revision, "", tries, ""])
+        if rows:
+            yield heading("Revisions")
+            yield plain_table(["", "REVISION", "TRAFFIC", "SINCE", "MODEL"], rows)
+
+    def _revision(self, role: str, revision: Revision, weight: str) -> list[str | Text]:
+        since = f"{age(revision.since, self._now)} ago" if revision.since else ""
+        if isinstance(revision, Candidate):
+            since = f"{age(revision.started_at, self._now)} ago"
+            since += f", attempt {revision.attempt}" if revision.attempt > 1 else ""
+            role += ", coming back" if revision.restores else ""
+        return [role, revision.revision, weight, since, revision.model_uri]
+
+    def _steps(self, *, ascii_only: bool) -> Iterator[RenderableType]:
+        """Draw the steps of a rollout that shares traffic: done, current, to come."""
+        candidate = self._status.candidate
+        if candidate is None or self._status.stable is None or candidate.restores:
+            return
+        done, current, to_come = ("x", ">", ".") if ascii_only else ("✓", "▶", "·")
+        rows: list[list[str | Text]] = []
+        for index, step in enumerate(self._deployment.spec.rollout.steps):
+            mark = done if index < candidate.step else current if index == candidate.step else to_come
+            style = "green" if mark == done else "bold" if mark == current else "dim"
+            weight = bar(step.set_weight, ascii_only=ascii_only) if step.set_weight is not None else ""
+            rows.append(
+                [Text(mark, style), str(index), Text(weight, style), Text(describe_step(step), style)]
+            )
+        yield heading("Steps")
+        yield plain_table(["", "", "", ""], rows)
+
+    def _ci(self) -> Iterator[RenderableType]:
+        ci = self._status.ci
+        if ci is None:
+            return
+        outcome = ci.verdict or ci.state
+        style = {"Passed": "green", "Failed": "red"}.get(outcome, "yellow")
+        started = f"asked for {age(ci.started_at, self._now)} ago"
+        yield heading("CI")
+        yield Text.assemble("  ", (outcome, style), f"  run {ci.run_id} of revision {ci.revision}, {started}")
+        if ci.url:
+            yield Text(f"  {ci.url}", no_wrap=True, overflow="ignore")
+        if ci.metrics:
+            yield plain_table(
+                ["METRIC", "VALUE"], [[name, f"{value:g}"] for name, value in sorted(ci.metrics.items())]
+            )
+
+    def _conditions(self) -> Iterator[RenderableType]:
+        rows = [
+            [one.type, one.status, age(one.last_transition_time, self._now), one.reason]
+            for one in self._status.conditions
+        ]
+        if rows:
+            yield heading("Conditions")
+            yield plain_table(["CONDITION", "STATUS", "SINCE", "REASON"], rows)
+
+    def _history(self) -> Iterator[RenderableType]:
+        rows: list[list[str | Text]] = [
+            [
+                entry.revision,
+                Text(entry.outcome, phase_style(entry.outcome)),
+                f"{age(entry.finished_at, self._now)} ago",
+                short(entry.finished_at - entry.started_at),
+                entry.reason,
+                entry.model_uri,
+            ]
+            for entry in self._status.history[:_HISTORY]
+        ]
+        if rows:
+            yield heading("History")
+            yield plain_table(["REVISION", "OUTCOME", "ENDED", "TOOK", "REASON", "MODEL"], rows)
+
+    def _recent_events(self) -> Iterator[RenderableType]:
+        rows: list[list[str | Text]] = [
+            [
+                age_of(event_time(event), self._now),
+                Text(event.get("reason") or "", "red" if event.get("type") == "Warning" else ""),
+                event.get("message") or "",
+            ]
+            for event in self._events[-_EVENTS:]
+        ]
+        if rows:
+            yield heading("Events")
+            yield plain_table(["AGE", "REASON", "MESSAGE"], rows)
