@@ -154,7 +154,7 @@ class Backend:
 
 
 def _render(method: str, target: str, host: str, headers: Headers, body: bytes) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1".encode(), b"host: " + host.encode()]
+    lines = [f"{method} {target} HTTP/1.1".encode("latin-1"), b"host: " + host.encode()]
     lines += [name + b": " + value for name, value in headers]
     lines.append(b"content-length: " + str(len(body)).encode())
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -40,6 +41,8 @@ class Runtime:
         threads: threads of one model execution.
         start_seconds: how long a process may take to be ready.
         stop_seconds: how long one may take to end.
+        probe_seconds: pause between health probes, and how long one may take.
+        probes: unanswered probes in a row after which a process is replaced.
     """
 
     roots: Sequence[Path]
@@ -47,6 +50,8 @@ class Runtime:
     threads: int = 1
     start_seconds: float = 60.0
     stop_seconds: float = 30.0
+    probe_seconds: float = 5.0
+    probes: int = 3
 
 
 class Replica:
@@ -85,6 +90,7 @@ class Replica:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._end_process()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _run(self) -> None:
         attempt = 0
@@ -94,8 +100,10 @@ class Replica:
                 self.failure = await self._run_once()
             except UnusablePredictorError as exc:
                 self.failure = exc.failure
-            except OSError as exc:
-                self.failure = Failure("RuntimeUnhealthy", f"cannot start the model server: {exc}")
+            except Exception as exc:
+                # Whatever it is, the next attempt may do better, and status says what it was.
+                log.exception("%s: cannot be run", self.deployment.name)
+                self.failure = Failure("RuntimeUnhealthy", f"cannot run the model server: {exc}")
             if monotonic() - started > _STABLE_SECONDS:
                 attempt = 0
             delay = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)]
@@ -119,10 +127,17 @@ class Replica:
         became_ready = asyncio.create_task(self._become_ready(port))
         try:
             await asyncio.wait({exited, became_ready}, return_when=asyncio.FIRST_COMPLETED)
-            was_ready = became_ready.done() and not became_ready.cancelled() and became_ready.result()
-            if not was_ready and not exited.done():
-                await self._end_process()
-                return Failure("RuntimeUnhealthy", f"not ready after {self._runtime.start_seconds:g} s")
+            was_ready = became_ready.done() and became_ready.result()
+            if was_ready:
+                await self._watch_health(exited)
+            if not exited.done():
+                process.kill()
+                why = (
+                    "does not answer"
+                    if was_ready
+                    else f"is not ready after {self._runtime.start_seconds:g} s"
+                )
+                return Failure("RuntimeUnhealthy", f"the model server {why}")
             code = await exited
             await readers[1]
             reason = complaints[-1] if complaints else f"the model server ended with exit code {code}"
@@ -135,13 +150,21 @@ class Replica:
 
     async def _spawn(self) -> Process:
         server = [sys.executable, "-m", "mooring_inference", *self._flags()]
-        self._process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *server],
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=_environment(self.deployment),
+        spawning = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *[sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *server],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=_environment(self.deployment),
+            )
         )
+        try:
+            self._process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # Without its handle a process could not be ended any more.
+            self._process = await spawning
+            raise
         self.pid = self._process.pid
         return self._process
 
@@ -172,6 +195,16 @@ class Replica:
         self._on_change()
         return True
 
+    async def _watch_health(self, exited: asyncio.Task[int]) -> None:
+        """Return when the process has ended or has not answered several probes in a row."""
+        silent = 0
+        while silent < self._runtime.probes and self.backend is not None:
+            await asyncio.wait({exited}, timeout=self._runtime.probe_seconds)
+            if exited.done():
+                return
+            answered = await _answers_within(self.backend, self._runtime.probe_seconds)
+            silent = 0 if answered else silent + 1
+
     async def _end_process(self) -> None:
         process, self._process = self._process, None
         self._close_backend()
@@ -196,6 +229,18 @@ async def _answers(backend: Backend) -> bool:
         return (await backend.request("GET", "/v2/health/ready")).status == 200
     except BackendError:
         return False
+
+
+async def _answers_within(backend: Backend, seconds: float) -> bool:
+    # A connection of its own: one that waits for an answer must not hold up the next request.
+    probe = Backend(backend.host, backend.port)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _answers(probe)
+    except TimeoutError:
+        return False
+    finally:
+        probe.close()
 
 
 async def _read_log(process: Process, port: asyncio.Future[int]) -> None:

@@ -32,6 +32,31 @@ def model_dir(tmp_path_factory):
     return folder
 
 
+SLOW_BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1]}]}
+
+
+@pytest.fixture(scope="module")
+def slow_model_dir(tmp_path_factory):
+    """Products of large matrices that are made from one number, so that the file stays small."""
+    folder = tmp_path_factory.mktemp("slow")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Expand", ["x", "shape"], ["a0"]),
+            *(helper.make_node("MatMul", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(4)),
+            helper.make_node("ReduceMax", ["a4"], ["y"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+        [helper.make_tensor("shape", TensorProto.INT64, [2], [2000, 2000])],
+    )
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        folder / "model.onnx",
+    )
+    return folder
+
+
 async def spawn(*flags, env=None):
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -90,6 +115,23 @@ async def test_sigterm_under_load_loses_nothing(model_dir):
         assert await process.wait() == 0
     assert failures == []
     assert set(codes) == {200}
+
+
+async def test_a_request_in_flight_is_finished_after_sigterm(slow_model_dir):
+    async with running(slow_model_dir, "--drain_seconds=0") as (process, client):
+        request = asyncio.create_task(client.post("/v2/models/m/infer", json=SLOW_BODY))
+        while 'requests_in_flight{model="m",revision="1"} 1.0' not in (await client.get("/metrics")).text:
+            assert not request.done()
+        process.send_signal(signal.SIGTERM)
+        assert (await request).status_code == 200
+        assert await process.wait() == 0
+
+
+async def test_a_client_that_sends_too_much_gets_to_read_413(model_dir):
+    async with running(model_dir, "--max_request_bytes=1000") as (_, client):
+        response = await client.post("/v2/models/m/infer", content=b"x" * 8_000_000)
+        assert (response.status_code, response.json()["field"]) == (413, "body")
+        assert (await client.post("/v2/models/m/infer", json=BODY)).status_code == 200
 
 
 async def test_the_revision_may_come_from_the_environment(model_dir):

@@ -116,7 +116,8 @@ def model_servers():
 async def world(models, tmp_path):
     """(api, client of the front) with the agent running."""
     api, directory = MemoryApi(), Directory("example.com")
-    agent = asyncio.create_task(Agent(api, Runtime([models], tmp_path), directory, "http://front").run())
+    runtime = Runtime([models], tmp_path, probe_seconds=0.3)
+    agent = asyncio.create_task(Agent(api, runtime, directory, "http://front").run())
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(Front(directory)), base_url="http://front"
     ) as client:
@@ -124,6 +125,7 @@ async def world(models, tmp_path):
     agent.cancel()
     await asyncio.gather(agent, return_exceptions=True)
     assert model_servers() == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def model(models, version, **rest):
@@ -267,6 +269,18 @@ async def test_a_killed_process_is_started_again(world, models):
     await api.until(lambda status: not is_true("Ready")(status))
     await api.until(is_true("Ready"))
     assert (await pids(client))["iris-predictor"] != [pid]
+    assert await ask(client) == 1
+
+
+async def test_a_process_that_hangs_is_replaced(world, models):
+    api, client = world
+    api.apply(predictor=model(models, "v1"))
+    await api.until(is_true("Ready"))
+    (pid,) = (await pids(client))["iris-predictor"]
+    os.kill(pid, signal.SIGSTOP)
+    status = await api.until(lambda status: not is_true("Ready")(status))
+    assert "does not answer" in status["modelStatus"]["lastFailureInfo"]["message"]
+    await api.until(is_true("Ready"))
     assert await ask(client) == 1
 
 
