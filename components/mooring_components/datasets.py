@@ -70,8 +70,10 @@ def _read_table(uri: str) -> pa.Table:
     for file in files:
         content = b"".join(stream(location, file))
         try:
-            # pandas metadata would otherwise decide which columns are an index.
-            tables.append(pq.read_table(pa.BufferReader(content)).replace_schema_metadata(None))
+            # Not read_table: it imports pyarrow.dataset and with it pandas, which takes a second.
+            tables.append(
+                pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).replace_schema_metadata(None)
+            )
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"test_data_uri {uri!r}: {file.path!r} is not Parquet: {error}") from error
     try:
