@@ -9,6 +9,9 @@ from typing import Any
 
 GROUP, VERSION, KIND, PLURAL = "serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices"
 
+# Tells this definition from KServe's own.
+LABELS = {"app.kubernetes.io/part-of": "mooring"}
+
 _ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 _MODEL = {**_ANY, "properties": {"storageUri": {"type": "string", "maxLength": 2048}}}
@@ -109,6 +112,6 @@ def inferenceservice_crd() -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{PLURAL}.{GROUP}", "labels": LABELS},
         "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
     }

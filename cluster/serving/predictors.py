@@ -151,8 +151,11 @@ def make_deployment(name: str, predictor: Document, replicas: int, *, revision: 
 
 
 def digest(predictor: Document, *, without: Sequence[str] = ()) -> str:
-    """Identity of a predictor's content, 12 hexadecimal digits."""
-    kept = {key: value for key, value in predictor.items() if key not in without}
+    """Identity of a predictor's content, 12 hexadecimal digits.
+
+    Empty values are no content: API servers and webhooks add them, and merging drops them.
+    """
+    kept = _without_empty({key: value for key, value in predictor.items() if key not in without})
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -176,6 +179,13 @@ def _merge(base: Document, over: Document) -> dict[str, Any]:
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = _merge(merged[key], value)
-        elif value not in (None, "", 0, False, [], {}):
+        elif value:
             merged[key] = value
     return merged
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        pruned = {key: _without_empty(item) for key, item in value.items()}
+        return {key: item for key, item in pruned.items() if item not in (None, "", [], {})}
+    return [_without_empty(item) for item in value] if isinstance(value, list) else value

@@ -160,6 +160,12 @@ def test_a_promoted_canary_has_the_same_identity():
     assert promoted.replicas != entry.deployment.replicas
 
 
+def test_empty_values_are_no_content():
+    defaulted = {"name": "v2", "labels": {}, "model": {"name": "", "resources": {"limits": None}, **V2}}
+    assert predictors.digest(defaulted) == predictors.digest({"name": "v2", "model": V2})
+    assert predictors.digest({"a": 0}) != predictors.digest({})
+
+
 def test_the_revision_is_what_the_model_declares_then_the_predictors_name():
     env = [{"name": "MOORING_REVISION", "value": "r9"}, {"name": "SECRET", "valueFrom": {}}]
     assert predictors.make_deployment("d", {"name": "v2", "model": {"env": env}}, 1).revision == "r9"
