@@ -64,5 +64,8 @@ def run(arguments: list[str], name: str = "mooring") -> int:
     except KeyboardInterrupt:
         return 130
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else UNUSABLE
+        if isinstance(end.code, str):
+            output.say(f"error: {end.code}", style="red", stderr=True)
+            return UNUSABLE
+        return end.code or 0
     return 0

@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ _SERVE_HELP = paragraphs(
     It is for clusters without Kubeflow Pipelines, for laptops and for tests.
     """,
     "mooring pipelines serve",
-    "mooring pipelines serve --host 0.0.0.0 --port 8888 --data ./runs",
+    "mooring pipelines serve --host 0.0.0.0 --port 8888 --data runs --concurrency 4",
 )
 _DEMO_HELP = paragraphs(
     """
@@ -36,6 +36,7 @@ _DEMO_HELP = paragraphs(
     """,
     "mooring demo",
 )
+_DATA = Path("local_outputs/pipelines")
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -79,25 +80,19 @@ def version(form: Output = output.Format.TEXT) -> None:
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
-    ] = 8888,
-    data: Annotated[Path, typer.Option(help="Folder that runs and artifacts are kept in.")] = Path("runs"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8888,
+    data: Annotated[Path, typer.Option(help="Folder that runs and artifacts are kept in.")] = _DATA,
+    concurrency: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 2,
 ) -> None:
     """Serve pipelines until interrupted."""
-    serve_pipelines = _pipeline_server()
-    serve_pipelines(host=host, port=port, data=data)
-
-
-def _pipeline_server() -> Any:
     try:
         server = importlib.import_module("mooring_pipelines.server")
+        server.serve(host, port, data, concurrency=concurrency)
     except ModuleNotFoundError as error:
         raise CliError(
             f"serving pipelines needs a package that is not installed: {error.name}",
             hint="pip install 'mooring[pipelines,components]'",
         ) from error
-    return server.serve
 
 
 def demo(context: typer.Context) -> None:

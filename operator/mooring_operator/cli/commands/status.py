@@ -62,7 +62,11 @@ def status(
     cluster = connect(context, namespace)
     item = cluster.get("ModelDeployment", name)
     if watch:
-        raise typer.Exit(_watch(cluster, item, form, exit_))
+        try:
+            raise typer.Exit(_watch(cluster, item, form, exit_))
+        except KeyboardInterrupt:
+            # That is how a watch ends.
+            raise typer.Exit(OK) from None
     if form is not output.Format.TEXT:
         output.dump(item, form)
         return

@@ -1,0 +1,362 @@
+"""Manifests that the API server takes or refuses, one per rule: the same table holds for the command line.
+
+A case changes a valid manifest: dotted paths to values, or to ABSENT. `says` is in the message of whoever
+refuses: the field for what the schema says, the sentence for what a CEL rule says.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+ABSENT = object()
+
+BASES: dict[str, dict[str, Any]] = {
+    "ModelDeployment": {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "iris"},
+        "spec": {"model": {"uri": "s3://models/iris/1", "format": "onnx"}},
+    },
+    "DriftMonitor": {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "DriftMonitor",
+        "metadata": {"name": "iris-traffic"},
+        "spec": {
+            "target": {"name": "iris"},
+            "baseline": {"uri": "s3://data/iris/train.parquet"},
+            "window": {"uri": "s3://data/iris/live/"},
+        },
+    },
+    "ModelPolicy": {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "ModelPolicy",
+        "metadata": {"name": "house-rules"},
+        "spec": {"rules": [{"name": "accurate", "expression": "metrics.accuracy >= 0.9"}]},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A manifest and what becomes of it."""
+
+    name: str
+    patch: dict[str, Any]
+    accepted: bool = True
+    says: str = ""
+    kind: str = "ModelDeployment"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The base of its kind, changed by the patch."""
+        made = copy.deepcopy(BASES[self.kind])
+        for path, value in self.patch.items():
+            *parents, last = path.split(".")
+            node: Any = made
+            for key in parents:
+                node = node.setdefault(key, {})
+            if value is ABSENT:
+                node.pop(last, None)
+            else:
+                node[last] = copy.deepcopy(value)
+        return made
+
+
+def _weights(*weights: int) -> list[dict[str, Any]]:
+    return [{"setWeight": weight} for weight in weights]
+
+
+_MODEL = [
+    Case("the least that is needed", {}),
+    Case("no uri", {"spec.model.uri": ABSENT}, False, "spec.model.uri"),
+    Case("no format", {"spec.model.format": ABSENT}, False, "spec.model.format"),
+    Case("no model", {"spec.model": ABSENT}, False, "spec.model"),
+    Case("no spec", {"spec": ABSENT}, False, "spec"),
+    Case("a registry alias", {"spec.model.uri": "models:/iris@champion"}),
+    Case("a uri without a scheme", {"spec.model.uri": "models/iris"}, False, "spec.model.uri"),
+    Case("a uri with a blank", {"spec.model.uri": "s3://models/my iris"}, False, "spec.model.uri"),
+    Case("a uri with a line end", {"spec.model.uri": "s3://models/iris\n"}, False, "spec.model.uri"),
+    Case("a uri that is too long", {"spec.model.uri": "s3://" + "a" * 1024}, False, "spec.model.uri"),
+    Case("a null uri", {"spec.model.uri": None}, False, "spec.model.uri"),
+    Case("a format in capitals", {"spec.model.format": "ONNX"}, False, "spec.model.format"),
+    Case("a digest", {"spec.model.digest": "sha256:" + "0a" * 32}),
+    Case("a short digest", {"spec.model.digest": "sha256:0a"}, False, "spec.model.digest"),
+    Case("a null digest is none", {"spec.model.digest": None}),
+    Case("a format version", {"spec.model.formatVersion": "1.18"}),
+    Case(
+        "a format version that is a number",
+        {"spec.model.formatVersion": 1},
+        False,
+        "spec.model.formatVersion",
+    ),
+    Case("an unknown field in the model", {"spec.model.formt": "onnx"}, False, "spec.model.formt"),
+    Case("an unknown field in the spec", {"spec.replicas": 2}, False, "spec.replicas"),
+    Case("an unknown field on top", {"sepc": {}}, False, "sepc"),
+    Case("a duration of hours and minutes", {"spec.model.pollInterval": "1h30m"}),
+    Case("a duration without a unit", {"spec.model.pollInterval": "90"}, False, "spec.model.pollInterval"),
+    Case("a duration that is a number", {"spec.model.pollInterval": 60}, False, "spec.model.pollInterval"),
+    Case("an empty duration", {"spec.model.pollInterval": ""}, False, "spec.model.pollInterval"),
+    Case(
+        "a duration in the wrong order", {"spec.model.pollInterval": "5s1m"}, False, "spec.model.pollInterval"
+    ),
+    Case("a duration with a line end", {"spec.model.pollInterval": "1m\n"}, False, "spec.model.pollInterval"),
+    Case("a null duration is the default", {"spec.model.pollInterval": None}),
+]
+
+_NAMES = [
+    Case("a name of 37 characters", {"metadata.name": "a" * 37}),
+    Case("a name of 38 characters", {"metadata.name": "a" * 38}, False, "must be at most 37 characters"),
+    Case("a name that starts with a digit", {"metadata.name": "1iris"}, False, "start with a letter"),
+    Case("a name with a dot", {"metadata.name": "iris.v1"}, False, "metadata.name: iris.v1 must be"),
+    Case("a name in capitals", {"metadata.name": "Iris"}, False, "metadata.name"),
+    Case("a label", {"metadata.labels": {"team": "vision"}}),
+]
+
+_CI = [
+    Case("a test", {"spec.ci": {"testData": {"uri": "s3://data/test.parquet"}}}),
+    Case("a null test is none", {"spec.ci": None}),
+    Case("a test without data", {"spec.ci": {}}, False, "spec.ci.testData"),
+    Case(
+        "a gate with both limits",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "f1", "min": 0.5, "max": 1}]}},
+    ),
+    Case(
+        "a gate without a limit",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "f1"}]}},
+        False,
+        "the gate on f1 needs min, max or both",
+    ),
+    Case(
+        "a gate that nothing meets",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "f1", "min": 0.9, "max": 0.5}]}},
+        False,
+        "the gate on f1 has min 0.9 above max 0.5",
+    ),
+    Case(
+        "a gate that nothing meets, in whole numbers",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "rows", "min": 2, "max": 1}]}},
+        False,
+        "the gate on rows has min 2 above max 1",
+    ),
+    Case(
+        "a gate on a metric with a blank",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "f 1", "min": 0}]}},
+        False,
+        "spec.ci.gates[0].metric",
+    ),
+    Case(
+        "a limit that is text",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "f1", "min": "0.9"}]}},
+        False,
+        "spec.ci.gates[0].min",
+    ),
+    Case(
+        "33 gates",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "f1", "min": 0}] * 33}},
+        False,
+        "spec.ci.gates",
+    ),
+    Case("policies", {"spec.policies": ["house-rules"]}),
+    Case("a null policy", {"spec.policies": [None]}, False, "spec.policies[0]"),
+    Case("policies that are text", {"spec.policies": "house-rules"}, False, "spec.policies"),
+]
+
+_SERVING = [
+    Case("three replicas at most", {"spec.serving": {"maxReplicas": 3}}),
+    Case("more at least than at most", {"spec.serving": {"minReplicas": 5, "maxReplicas": 3}}, False,
+         "spec.serving.minReplicas (5) must not exceed maxReplicas (3)"),
+    Case("scale to zero in Knative", {"spec.serving": {"mode": "Knative", "minReplicas": 0}}),
+    Case("scale to zero in Standard", {"spec.serving": {"minReplicas": 0}}, False,
+         "spec.serving.minReplicas: 0 needs mode Knative, got mode Standard"),
+    Case("a negative number of replicas", {"spec.serving": {"minReplicas": -1}}, False, "spec.serving.minReplicas"),
+    Case("replicas as text", {"spec.serving": {"minReplicas": "1"}}, False, "spec.serving.minReplicas"),
+    Case("replicas as a boolean", {"spec.serving": {"minReplicas": True}}, False, "spec.serving.minReplicas"),
+    Case("half a replica", {"spec.serving": {"minReplicas": 1.5}}, False, "spec.serving.minReplicas"),
+    Case("null replicas are the default", {"spec.serving": {"minReplicas": None}}),
+    Case("an unknown mode", {"spec.serving": {"mode": "Serverless"}}, False, "spec.serving.mode"),
+    Case("a scaler in Knative", {"spec.serving": {"mode": "Knative", "autoscaling": {"scaler": "HPA"}}}, False,
+         "spec.serving.autoscaling.scaler: HPA is for mode Standard"),
+    Case("requests per second in Standard", {"spec.serving": {"autoscaling": {"metric": "rps"}}}, False,
+         "spec.serving.autoscaling.metric: rps does not exist in mode Standard"),
+    Case("requests per second in Knative", {"spec.serving": {"mode": "Knative", "autoscaling": {"metric": "rps"}}}),
+    Case("processor time in Standard", {"spec.serving": {"autoscaling": {"metric": "cpu", "target": 80}}}),
+    Case("Prometheus with HPA",
+         {"spec.serving": {"autoscaling": {"scaler": "HPA", "metric": "prometheus", "target": 5,
+                                           "prometheus": {"address": "http://p", "query": "q"}}}}, False,
+         "spec.serving.autoscaling.metric: prometheus does not exist"),
+    Case("Prometheus with KEDA",
+         {"spec.serving": {"autoscaling": {"scaler": "KEDA", "metric": "prometheus", "target": 5,
+                                           "prometheus": {"address": "http://p", "query": "q"}}}}),
+    Case("Prometheus in Knative",
+         {"spec.serving": {"mode": "Knative", "autoscaling": {"metric": "prometheus", "target": 5,
+                                                              "prometheus": {"address": "http://p", "query": "q"}}}},
+         False, "prometheus needs mode Standard with scaler KEDA, got mode Knative"),
+    Case("Prometheus without a query",
+         {"spec.serving": {"autoscaling": {"scaler": "KEDA", "metric": "prometheus", "target": 5}}}, False,
+         "spec.serving.autoscaling.prometheus goes with metric prometheus"),
+    Case("Prometheus without a target",
+         {"spec.serving": {"autoscaling": {"scaler": "KEDA", "metric": "prometheus",
+                                           "prometheus": {"address": "http://p", "query": "q"}}}}, False,
+         "spec.serving.autoscaling.target is needed with metric prometheus"),
+    Case("a query for another metric",
+         {"spec.serving": {"autoscaling": {"metric": "cpu", "prometheus": {"address": "http://p", "query": "q"}}}},
+         False, "set both or neither"),
+    Case("no scaler", {"spec.serving": {"autoscaling": {"scaler": "None"}}}),
+    Case("no scaler, but a range", {"spec.serving": {"maxReplicas": 3, "autoscaling": {"scaler": "None"}}}, False,
+         "scaler None keeps minReplicas replicas"),
+    Case("no scaler, but a target", {"spec.serving": {"autoscaling": {"scaler": "None", "target": 5}}}, False,
+         "scaler None keeps minReplicas replicas"),
+    Case("memory as text, processors as a number",
+         {"spec.serving": {"resources": {"limits": {"memory": "4Gi", "cpu": 2}, "requests": {"cpu": "500m"}}}}),
+    Case("no quantity", {"spec.serving": {"resources": {"limits": {"memory": "lots"}}}}, False,
+         "spec.serving.resources.limits"),
+    Case("a quantity with a fraction as a number", {"spec.serving": {"resources": {"limits": {"cpu": 0.5}}}}, False,
+         "spec.serving.resources.limits"),
+    Case("a GPU", {"spec.serving": {"gpu": {"count": 1}}}),
+    Case("a slice of a GPU", {"spec.serving": {"gpu": {"count": 1, "resourceName": "nvidia.com/mig-1g.10gb"}}}),
+    Case("no GPU at all", {"spec.serving": {"gpu": {"count": 0}}}, False, "spec.serving.gpu.count"),
+    Case("65 GPUs", {"spec.serving": {"gpu": {"count": 65}}}, False, "spec.serving.gpu.count"),
+    Case("a GPU of no vendor", {"spec.serving": {"gpu": {"count": 1, "resourceName": "gpu"}}}, False,
+         "spec.serving.gpu.resourceName"),
+    Case("a node selector", {"spec.serving": {"nodeSelector": {"nvidia.com/gpu.product": "A100"}}}),
+    Case("a node selector with a number", {"spec.serving": {"nodeSelector": {"zone": 1}}}, False,
+         "spec.serving.nodeSelector"),
+    Case("a null label is none", {"spec.serving": {"nodeSelector": {"zone": None}}}),
+    Case("a toleration", {"spec.serving": {"tolerations": [{"key": "gpu", "operator": "Exists"}]}}),
+    Case("an unknown effect", {"spec.serving": {"tolerations": [{"key": "gpu", "effect": "Never"}]}}, False,
+         "spec.serving.tolerations[0].effect"),
+    Case("any affinity", {"spec.serving": {"affinity": {"nodeAffinity": {"whatever": [1, "two"]}}}}),
+    Case("an affinity that is a list", {"spec.serving": {"affinity": []}}, False, "spec.serving.affinity"),
+    Case("a variable", {"spec.serving": {"env": [{"name": "OMP_NUM_THREADS", "value": "2"}]}}),
+    Case("a variable with a dash", {"spec.serving": {"env": [{"name": "OMP-THREADS"}]}}, False,
+         "spec.serving.env[0].name"),
+    Case("a variable whose value is a number", {"spec.serving": {"env": [{"name": "THREADS", "value": 2}]}}, False,
+         "spec.serving.env[0].value"),
+    Case("batches", {"spec.serving": {"batching": {"maxBatchSize": 64, "maxLatency": "1s"}}}),
+    Case("empty batches", {"spec.serving": {"batching": {"maxBatchSize": 0}}}, False,
+         "spec.serving.batching.maxBatchSize"),
+]  # fmt: skip
+
+_WEIGHTS = "spec.rollout.steps: the weights must ascend and end at 100, got "
+_ONE_OF = "has exactly one of setWeight, pause, approve"
+_ROLLOUT = [
+    Case("steps", {"spec.rollout": {"steps": _weights(10, 50, 100)}}),
+    Case("one step", {"spec.rollout": {"steps": _weights(100)}}),
+    Case(
+        "a pause and an approval",
+        {
+            "spec.rollout": {
+                "steps": [
+                    {"setWeight": 5},
+                    {"pause": {"duration": "5m"}},
+                    {"approve": {}},
+                    {"setWeight": 100},
+                ]
+            }
+        },
+    ),
+    Case("a pause behind the last weight", {"spec.rollout": {"steps": [{"setWeight": 100}, {"pause": {}}]}}),
+    Case("no steps", {"spec.rollout": {"steps": []}}, False, "spec.rollout.steps"),
+    Case("null steps are the default", {"spec.rollout": {"steps": None}}),
+    Case(
+        "descending weights",
+        {"spec.rollout": {"steps": _weights(50, 20, 100)}},
+        False,
+        f"{_WEIGHTS}50, 20, 100",
+    ),
+    Case(
+        "weights that stop early", {"spec.rollout": {"steps": _weights(10, 50)}}, False, f"{_WEIGHTS}10, 50"
+    ),
+    Case(
+        "a weight twice", {"spec.rollout": {"steps": _weights(10, 10, 100)}}, False, f"{_WEIGHTS}10, 10, 100"
+    ),
+    Case("the whole twice", {"spec.rollout": {"steps": _weights(100, 100)}}, False, f"{_WEIGHTS}100, 100"),
+    Case(
+        "no weight",
+        {"spec.rollout": {"steps": [{"pause": {}}]}},
+        False,
+        "the weights must ascend and end at 100",
+    ),
+    Case(
+        "a weight of 0",
+        {"spec.rollout": {"steps": _weights(0, 100)}},
+        False,
+        "spec.rollout.steps[0].setWeight",
+    ),
+    Case(
+        "a weight of 101",
+        {"spec.rollout": {"steps": _weights(101)}},
+        False,
+        "spec.rollout.steps[0].setWeight",
+    ),
+    Case("an empty step", {"spec.rollout": {"steps": [{}, {"setWeight": 100}]}}, False, _ONE_OF),
+    Case(
+        "a step of two kinds", {"spec.rollout": {"steps": [{"setWeight": 100, "pause": {}}]}}, False, _ONE_OF
+    ),
+    Case(
+        "an unknown kind of step",
+        {"spec.rollout": {"steps": [{"weight": 10}, {"setWeight": 100}]}},
+        False,
+        "spec.rollout.steps[0].weight",
+    ),
+    Case("31 steps", {"spec.rollout": {"steps": _weights(*range(70, 101))}}, False, "spec.rollout.steps"),
+    Case("30 steps", {"spec.rollout": {"steps": _weights(*range(71, 101))}}),
+    Case(
+        "no deadline", {"spec.rollout": {"progressDeadline": "soon"}}, False, "spec.rollout.progressDeadline"
+    ),
+    Case("a history of 50", {"spec.historyLimit": 50}),
+    Case("a history of 51", {"spec.historyLimit": 51}, False, "spec.historyLimit"),
+]
+
+
+def _drift(name: str, patch: dict[str, Any], accepted: bool = True, says: str = "") -> Case:
+    return Case(name, patch, accepted, says, "DriftMonitor")
+
+
+_DRIFT = [
+    _drift("a monitor", {}),
+    _drift("a monitor of nothing", {"spec.target": ABSENT}, False, "spec.target"),
+    _drift("a monitor of nobody", {"spec.target.name": ""}, False, "spec.target.name"),
+    _drift("no baseline", {"spec.baseline": ABSENT}, False, "spec.baseline"),
+    _drift("one detector", {"spec.detectors": {"ks": {"alpha": 0.05}}}),
+    _drift("no detector", {"spec.detectors": {}}, False, "spec.detectors needs ks, psi or both"),
+    _drift(
+        "a null detector is none", {"spec.detectors": {"ks": None}}, False, "spec.detectors needs ks, psi"
+    ),
+    _drift("alpha 0", {"spec.detectors": {"ks": {"alpha": 0}}}, False, "spec.detectors.ks.alpha"),
+    _drift("alpha 1", {"spec.detectors": {"ks": {"alpha": 1}}}, False, "spec.detectors.ks.alpha"),
+    _drift("a threshold in whole numbers", {"spec.detectors": {"psi": {"threshold": 1}}}),
+    _drift("one bin", {"spec.detectors": {"psi": {"bins": 1}}}, False, "spec.detectors.psi.bins"),
+    _drift("19 rows", {"spec.minRows": 19}, False, "spec.minRows"),
+    _drift("an action", {"spec.actions": ["Rollback"]}),
+    _drift("an unknown action", {"spec.actions": ["Retrain"]}, False, "spec.actions[0]"),
+    _drift("an action twice", {"spec.actions": ["Rollback", "Rollback"]}, False, "spec.actions[1]"),
+    _drift("suspended", {"spec.suspend": True}),
+    _drift("suspended in words", {"spec.suspend": "true"}, False, "spec.suspend"),
+]
+
+
+def _policy(name: str, patch: dict[str, Any], accepted: bool = True, says: str = "") -> Case:
+    return Case(name, patch, accepted, says, "ModelPolicy")
+
+
+_RULE = {"name": "small", "expression": "metrics.modelSizeMB < 100.0"}
+_POLICY = [
+    _policy("a policy", {}),
+    _policy("no rules", {"spec.rules": []}, False, "spec.rules"),
+    _policy("two rules", {"spec.rules": [_RULE, {**_RULE, "name": "tiny", "message": "too big"}]}),
+    _policy("two rules of one name", {"spec.rules": [_RULE, _RULE]}, False, "spec.rules[1]"),
+    _policy("a rule without a name", {"spec.rules": [{"expression": "true"}]}, False, "spec.rules[0].name"),
+    _policy(
+        "an empty expression",
+        {"spec.rules": [{**_RULE, "expression": ""}]},
+        False,
+        "spec.rules[0].expression",
+    ),
+    _policy("half of the rules", {"spec.minimumScore": 0.5}),
+    _policy("all of the rules", {"spec.minimumScore": 1}),
+    _policy("none of the rules", {"spec.minimumScore": 0}, False, "spec.minimumScore"),
+    _policy("more than all rules", {"spec.minimumScore": 1.1}, False, "spec.minimumScore"),
+]
+
+CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *_DRIFT, *_POLICY]
