@@ -128,7 +128,7 @@ class KfpPipelines:
             self._versions.pop((namespace, run.pipeline), None)
             self._experiment_ids.pop(namespace, None)
             raise
-        if created.run_id != run.run_id:
+        if _identifier(created.run_id, "run") != run.run_id:
             # Nobody will look for that run: leave nothing behind.
             self._call(self._runs.run_service_terminate_run, created.run_id)
             raise PipelinesRefused(
@@ -139,6 +139,7 @@ class KfpPipelines:
         run = self._find(self._runs.run_service_get_run, run_id)
         if run is None:
             return None
+        _identifier(run.run_id, "run")
         phase = _PHASES.get(run.state or "", "Pending")
         return RunState(run_id, phase, _message(run, phase))
 
@@ -166,7 +167,8 @@ class KfpPipelines:
         if version is None:
             version = self._upload(pipeline_id, name, content)
         reference = kfp_server_api.V2beta1PipelineVersionReference(
-            pipeline_id=pipeline_id, pipeline_version_id=version.pipeline_version_id
+            pipeline_id=pipeline_id,
+            pipeline_version_id=_identifier(version.pipeline_version_id, "pipeline version"),
         )
         self._versions[namespace, pipeline] = reference
         return reference
@@ -179,7 +181,7 @@ class KfpPipelines:
             found = self._create(self._catalog.pipeline_service_create_pipeline, body)
         if found is None:  # somebody else created it meanwhile
             found = self._call(self._catalog.pipeline_service_get_pipeline_by_name, name, **scope)
-        return str(found.pipeline_id)
+        return _identifier(found.pipeline_id, "pipeline")
 
     def _find_version(self, pipeline_id: str, name: str) -> Any | None:
         page = self._call(
@@ -211,7 +213,7 @@ class KfpPipelines:
         found = found or self._find_experiment(namespace)
         if found is None:
             raise PipelinesUnavailable(f"experiment {self._settings.experiment} cannot be found yet")
-        self._experiment_ids[namespace] = str(found.experiment_id)
+        self._experiment_ids[namespace] = _identifier(found.experiment_id, "experiment")
         return self._experiment_ids[namespace]
 
     def _find_experiment(self, namespace: str) -> Any | None:
@@ -247,7 +249,7 @@ class KfpPipelines:
                 raise PipelinesUnavailable(message) from error
             raise PipelinesRefused(message) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            # ValueError: something that is not KFP answered, such as a proxy's login page.
+            # ValueError: an answer that is not of the API's form.
             raise PipelinesUnavailable(f"KFP at {settings.host} cannot be reached: {error}") from error
 
     def _authorize(self) -> None:
@@ -260,6 +262,13 @@ class KfpPipelines:
         except OSError as error:
             raise PipelinesUnavailable(f"the token for KFP cannot be read: {error}") from error
         self._client.set_default_header("Authorization", f"Bearer {token}")
+
+
+def _identifier(value: str | None, what: str) -> str:
+    # The client makes an object without content of anything, a proxy's login page included.
+    if not value:
+        raise PipelinesUnavailable(f"what answered for KFP named no {what}: it is not KFP")
+    return value
 
 
 def _name_filter(name: str) -> str:

@@ -1,0 +1,333 @@
+"""The operator's adapter against the real pipelines server, and against servers that misbehave."""
+
+import asyncio
+import contextlib
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import mooring_pipelines
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mooring_operator.adapters.kfp import KfpPipelines, KfpSettings
+from mooring_operator.adapters.pipelines import (
+    PipelinesRefused,
+    PipelinesUnavailable,
+    RunRequest,
+    RunState,
+)
+from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
+from onnx import TensorProto, helper
+
+from tests.operator.test_kfp_contract import SECONDS, Server, refusal
+
+MODEL_CI = Path(mooring_pipelines.__file__).parent / "compiled" / "model-ci.yaml"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("kfp")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A folder with a model that predicts its second feature's sign, and data it gets 3 of 4 rows right on."""
+    folder = tmp_path_factory.mktemp("model")
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [0.0, 0.0, -1.0, 1.0])
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
+        [weights],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "m.onnx"
+    )
+    rows = {"a": [0.0] * 4, "b": [1.0, 1.0, -1.0, -1.0], "label": np.array([1, 1, 0, 1])}
+    pq.write_table(pa.table(rows), folder / "test.parquet")
+    return folder
+
+
+def adapter(host, **options):
+    return KfpPipelines(KfpSettings(host=host, **options), {"model-ci": MODEL_CI})
+
+
+def request(model, tmp_path, *, gates=(), run_id=None, **changes):
+    run_id = run_id or str(uuid.uuid4())
+    parameters = {
+        "model_uri": f"file://{model}/m.onnx",
+        "test_data_uri": f"file://{model}/test.parquet",
+        "verdict_uri": f"file://{tmp_path}/{run_id}.json",
+        "run_id": run_id,
+        "gates": list(gates),
+        **changes,
+    }
+    return RunRequest(run_id, "digits-ci", "model-ci", parameters, "team")
+
+
+async def finished(pipelines, run_id):
+    deadline = time.monotonic() + SECONDS
+    while (state := await pipelines.get(run_id)).phase in ("Pending", "Running"):
+        assert time.monotonic() < deadline, f"still {state} after {SECONDS} s"
+        await asyncio.sleep(0.1)
+    return state
+
+
+async def test_a_violated_gate_is_a_succeeded_run_whose_verdict_rejects(server, model, tmp_path):
+    pipelines = adapter(server.host)
+    gates = [{"metric": "accuracy", "min": 0.9}, {"metric": "latencyP99Ms", "max": 1000}]
+    run = request(model, tmp_path, gates=gates)
+    await pipelines.launch(run)
+    assert await finished(pipelines, run.run_id) == RunState(run.run_id, "Succeeded", "")
+    verdict = await ObjectStoreVerdicts().read(run.parameters["verdict_uri"])
+    assert (verdict.passed, verdict.runId) == (False, run.run_id)
+    assert [v.message for v in verdict.violations] == ["accuracy 0.75 is below the minimum 0.9"]
+    assert verdict.metrics["accuracy"] == 0.75
+    assert {"latencyP95Ms", "modelSizeMB", "f1", "rows"} <= set(verdict.metrics)
+
+
+async def test_an_error_is_a_failed_run_that_names_the_task_and_the_reason(server, model, tmp_path):
+    pipelines = adapter(server.host)
+    run = request(model, tmp_path, label_column="target")
+    await pipelines.launch(run)
+    state = await finished(pipelines, run.run_id)
+    assert state.phase == "Failed"
+    assert state.message.startswith("task evaluate-quality failed: label_column 'target' is not in ")
+    assert await ObjectStoreVerdicts().read(run.parameters["verdict_uri"]) is None
+
+
+async def test_launching_one_id_twice_and_at_once_makes_one_run(server, model, tmp_path):
+    run = request(model, tmp_path)
+    first, second = adapter(server.host), adapter(server.host)
+    await first.launch(run)
+    await first.launch(run)
+    await second.launch(run)
+    twin = request(model, tmp_path)
+    # One of these may lose the race between GET and POST; what it must not do is make a second run.
+    for outcome in await asyncio.gather(
+        *(p.launch(twin) for p in (first, second) * 3), return_exceptions=True
+    ):
+        assert outcome is None or isinstance(outcome, PipelinesUnavailable)
+    await first.launch(twin)
+    listed = server.runs.run_service_list_runs(page_size=200).runs
+    assert [r.run_id for r in listed if r.run_id in (run.run_id, twin.run_id)] == [run.run_id, twin.run_id]
+    for run_id in (run.run_id, twin.run_id):
+        assert (await finished(first, run_id)).phase == "Succeeded"
+
+
+async def test_the_pipeline_is_uploaded_once_for_each_content(server, model, tmp_path):
+    changed = tmp_path / "model-ci.yaml"
+    changed.write_text(MODEL_CI.read_text() + "\n# another comment\n")
+    for source in (MODEL_CI, MODEL_CI, changed):
+        pipelines = KfpPipelines(KfpSettings(host=server.host), {"uploads": source})
+        run = request(model, tmp_path)
+        run = RunRequest(run.run_id, run.name, "uploads", run.parameters, run.namespace)
+        await pipelines.launch(run)
+        await pipelines.terminate(run.run_id)
+    pipeline = server.pipelines.pipeline_service_get_pipeline_by_name("uploads")
+    page = server.pipelines.pipeline_service_list_pipeline_versions(pipeline.pipeline_id)
+    assert len({version.name for version in page.pipeline_versions}) == page.total_size == 2
+
+
+async def test_terminating_an_unknown_or_finished_run_is_no_error(server, model, tmp_path):
+    pipelines = adapter(server.host)
+    await pipelines.terminate(str(uuid.uuid4()))
+    run = request(model, tmp_path)
+    await pipelines.launch(run)
+    await pipelines.terminate(run.run_id)
+    state = await finished(pipelines, run.run_id)
+    assert state == RunState(run.run_id, "Canceled", "terminated by request")
+    await pipelines.terminate(run.run_id)
+    assert await pipelines.get(run.run_id) == state
+
+
+async def test_an_unknown_run_is_none(server):
+    assert await adapter(server.host).get(str(uuid.uuid4())) is None
+
+
+async def test_parameters_that_do_not_fit_are_refused_and_make_no_run(server, model, tmp_path):
+    pipelines = adapter(server.host)
+    run = request(model, tmp_path, model_url="typo")
+    with pytest.raises(PipelinesRefused, match=r"400: parameter.* not required by pipeline: model_url"):
+        await pipelines.launch(run)
+    assert refusal(server.runs.run_service_get_run, run.run_id)[0] == 404
+
+
+async def test_a_pipeline_that_is_not_shipped_is_refused_by_name(server, model, tmp_path):
+    run = request(model, tmp_path)
+    with pytest.raises(PipelinesRefused, match="pipeline 'retrain' is not one of model-ci"):
+        await adapter(server.host).launch(RunRequest(run.run_id, "n", "retrain", {}, "team"))
+
+
+def test_the_link_leads_to_the_runs_page():
+    assert adapter("http://api/", ui="https://kfp/ui/").url("r1") == "https://kfp/ui/#/runs/details/r1"
+    assert adapter("http://api/").url("r1") == "http://api/#/runs/details/r1"
+
+
+@contextlib.contextmanager
+def scripted(answer):
+    """A server whose `answer(method, path, headers, body)` is (status, JSON or bytes), or None to hang up."""
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_any(self):
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            seen.append((self.command, self.path.split("?")[0].removeprefix("/apis/v2beta1/")))
+            reply = answer(self.command, seen[-1][1], self.headers, body)
+            if reply is None:
+                self.close_connection = True
+                return
+            status, content = reply
+            content = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = handle_any
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+NOT_FOUND = (404, {"code": 5, "message": "Run not found", "details": []})
+
+
+def healthy(method, path, run):
+    """What KFP answers to everything before the run is created; `run` answers that."""
+    if method == "GET" and path.startswith("runs/"):
+        return NOT_FOUND
+    if (method, path) == ("POST", "runs"):
+        return run
+    if path.startswith("pipelines/names/"):
+        return 200, {"pipeline_id": "p"}
+    if path.endswith("/versions"):
+        name = "model-ci-" + __import__("hashlib").sha256(MODEL_CI.read_bytes()).hexdigest()[:16]
+        return 200, {"pipeline_versions": [{"name": name, "pipeline_version_id": "v"}]}
+    return 200, {"experiments": [{"experiment_id": "e", "display_name": "mooring"}]}
+
+
+@pytest.mark.parametrize(
+    "reply", [None, (500, {"message": "Internal Server Error"}), (503, b"busy"), (200, b"<html>")]
+)
+async def test_a_post_of_unknown_outcome_is_never_repeated(model, tmp_path, reply):
+    with scripted(lambda method, path, *_: healthy(method, path, reply)) as (host, seen):
+        with pytest.raises(PipelinesUnavailable):
+            await adapter(host).launch(request(model, tmp_path))
+        assert seen.count(("POST", "runs")) == 1
+
+
+async def test_a_run_that_exists_is_not_posted_again(model, tmp_path):
+    with scripted(lambda *_: (200, {"run_id": "r", "state": "RUNNING"})) as (host, seen):
+        await adapter(host).launch(request(model, tmp_path, run_id="r"))
+        assert seen == [("GET", "runs/r")]
+
+
+async def test_a_backend_that_chooses_its_own_run_id_is_refused_and_its_run_terminated(model, tmp_path):
+    reply = (200, {"run_id": "other"})
+    with scripted(lambda method, path, *_: healthy(method, path, reply)) as (host, seen):
+        with pytest.raises(PipelinesRefused, match="made run other where r was asked for"):
+            await adapter(host).launch(request(model, tmp_path, run_id="r"))
+        assert seen[-1] == ("POST", "runs/other:terminate")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "message"),
+    [
+        (
+            (403, {"message": "long", "details": [{"message": "no access to team"}]}),
+            PipelinesRefused,
+            "403: no access",
+        ),
+        ((401, b"who are you"), PipelinesRefused, "401: who are you"),
+        ((429, {"message": "slow down"}), PipelinesUnavailable, "429: slow down"),
+        ((502, b"<html>bad gateway"), PipelinesUnavailable, "502: <html>bad gateway"),
+        ((200, b"<html>log in"), PipelinesUnavailable, "it is not KFP"),
+        (None, PipelinesUnavailable, "cannot be reached"),
+    ],
+)
+async def test_answers_are_told_apart_by_who_has_to_act(reply, error, message):
+    with scripted(lambda *_: reply) as (host, _), pytest.raises(error, match=message):
+        await adapter(host).get("r")
+
+
+async def test_a_backend_that_is_not_there_or_does_not_answer_is_unavailable():
+    with pytest.raises(PipelinesUnavailable, match="cannot be reached"):
+        await adapter("http://127.0.0.1:1").get("r")
+    release = threading.Event()
+    with scripted(lambda *_: release.wait(SECONDS) and None) as (host, _):
+        try:
+            with pytest.raises(PipelinesUnavailable, match="timed out"):
+                await adapter(host, read_seconds=0.2).get("r")
+        finally:
+            release.set()
+
+
+async def test_the_token_is_read_again_for_each_request(tmp_path, monkeypatch):
+    token = tmp_path / "token"
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
+    sent = []
+    with scripted(lambda method, path, headers, body: sent.append(headers["authorization"]) or NOT_FOUND) as (
+        host,
+        _,
+    ):
+        pipelines = adapter(host)
+        with pytest.raises(PipelinesUnavailable, match="the token for KFP cannot be read"):
+            await pipelines.get("r")
+        for content in ("one\n", "two\n"):
+            token.write_text(content)
+            await pipelines.get("r")
+    assert sent == ["Bearer one", "Bearer two"]
+
+
+async def test_in_multi_user_mode_everything_lives_in_the_runs_namespace(model, tmp_path):
+    created = {}
+
+    def answer(method, path, headers, body):
+        if method == "POST":
+            created[path] = json.loads(body) if headers["content-type"] == "application/json" else body
+            keys = {
+                "experiments": {"experiment_id": "e"},
+                "pipelines": {"pipeline_id": "p"},
+                "runs": {"run_id": "r"},
+            }
+            return 200, keys.get(path, {"pipeline_version_id": "v"})
+        return NOT_FOUND if path.startswith(("runs/", "pipelines/names/")) else (200, {})
+
+    with scripted(answer) as (host, _):
+        await adapter(host, multi_user=True).launch(request(model, tmp_path, run_id="r"))
+    assert (created["experiments"]["namespace"], created["pipelines"]["namespace"]) == ("team", "team")
+    assert created["runs"]["experiment_id"] == "e"
+    assert created["runs"]["pipeline_version_reference"] == {"pipeline_id": "p", "pipeline_version_id": "v"}
+    assert MODEL_CI.read_bytes() in created["pipelines/upload_version"]
+
+
+def test_the_adapters_import_neither_the_sdk_nor_numpy():
+    program = (
+        "import sys, mooring_operator.adapters.kfp, mooring_operator.adapters.verdicts;"
+        "print(*({'kfp', 'numpy', 'pyarrow', 'kubernetes'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b""

@@ -1,0 +1,122 @@
+"""The compiled pipelines: up to date, deterministic, and free of what differs between machines."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from mooring_pipelines.compilation import PACKAGED
+from mooring_pipelines.server.errors import ApiError
+from mooring_pipelines.server.multipart import read_upload
+from mooring_pipelines.server.run_process import find_reason
+from mooring_pipelines.server.specs import parse_upload
+
+CHECKED_OUT = Path(__file__).parents[2] / "pipelines" / "compiled"
+
+
+def run(*arguments, seed="0"):
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    command = [sys.executable, "-m", "mooring_pipelines", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_what_is_checked_in_is_what_the_pipelines_compile_to(seed):
+    done = run("compile", "--check", seed=seed)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stale_file_fails_the_check_and_is_named(tmp_path):
+    text = (PACKAGED / "model-ci.yaml").read_text()
+    (tmp_path / "model-ci.yaml").write_text(text.replace("[Default: 'label']", "[Default: 'y']"))
+    done = run("compile", "--check", "--output", str(tmp_path))
+    assert done.returncode == 1
+    assert f"{tmp_path}/model-ci.yaml is stale" in done.stderr
+    assert run("compile", "--output", str(tmp_path)).returncode == 0
+    assert (tmp_path / "model-ci.yaml").read_text() == text
+
+
+def test_the_packaged_copy_is_the_checked_out_one():
+    assert (PACKAGED / "model-ci.yaml").read_bytes() == (CHECKED_OUT / "model-ci.yaml").read_bytes()
+
+
+def test_the_pipeline_installs_nothing_and_names_no_machine():
+    text = (CHECKED_OUT / "model-ci.yaml").read_text()
+    assert "pip install" not in text
+    assert str(Path.home()) + "/" not in text
+    assert str(CHECKED_OUT.parents[1]) not in text
+    assert not re.search(r"20\d\d-\d\d-\d\d", text)
+
+
+def test_the_parameters_are_the_public_ones():
+    inputs = yaml.safe_load((CHECKED_OUT / "model-ci.yaml").read_text())["root"]["inputDefinitions"][
+        "parameters"
+    ]
+    assert {name for name, p in inputs.items() if "defaultValue" in p} == {
+        "model_digest",
+        "label_column",
+        "gates",
+    }
+    assert set(inputs) - {"model_digest", "label_column", "gates"} == {
+        "model_uri",
+        "test_data_uri",
+        "verdict_uri",
+        "run_id",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no pipeline spec is provided"),
+        (b"a: [", "unable to decode yaml"),
+        (b"a: 1", "it has no pipelineInfo"),
+        (b"{pipelineInfo: {name: a}, schemaVersion: 2.0.0}", "has version 2.0.0"),
+        (b"{pipelineInfo: {name: A_b}, schemaVersion: 2.1.0, root: {dag: {}}}", "it is 'A_b'"),
+        (b"{pipelineInfo: {name: a}, schemaVersion: 2.1.0}", "root component is empty"),
+        (b"pipelineInfo: {}\n---\npipelineInfo: {}", "multiple pipeline specs"),
+    ],
+)
+def test_an_upload_that_is_no_pipeline_is_refused(content, message):
+    with pytest.raises(ApiError, match=message) as caught:
+        parse_upload(content)
+    assert caught.value.http_status == 400
+
+
+def test_a_platform_spec_in_an_upload_is_left_aside():
+    spec = "{pipelineInfo: {name: a}, schemaVersion: 2.1.0, root: {dag: {}}}"
+    assert "platforms" not in parse_upload(f"{spec}\n---\nplatforms: {{kubernetes: {{}}}}".encode())
+
+
+@pytest.mark.parametrize("content", [b"a: 1\n", b"line\r\nline\n\n", b"\xc3\xa9--b\n", b""])
+def test_an_uploaded_file_is_read_byte_for_byte(content):
+    head = b'--b\r\nContent-Disposition: form-data; name="uploadfile"; filename="p.yaml"\r\n\r\n'
+    assert read_upload("multipart/form-data; boundary=b", head + content + b"\r\n--b--\r\n") == content
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\ny\r\n--b--\r\n']
+)
+def test_a_form_without_the_file_is_refused(body):
+    with pytest.raises(ApiError, match="no file named uploadfile"):
+        read_upload("multipart/form-data; boundary=b", body)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["Traceback:", "mooring_components.errors.InputError: label 'y' is bad"], "label 'y' is bad"),
+        (["ValueError: first", "KeyError: 'second'", "[exit status 1]"], "KeyError: 'second'"),
+        (
+            ["a.b.TimeoutExpired: slow", "requests.exceptions.ConnectionError: no route"],
+            "ConnectionError: no route",
+        ),
+        (["Segmentation fault", "", "[exit status 139]"], "Segmentation fault [exit status 139]"),
+        ([], "it ended without a message"),
+    ],
+)
+def test_the_reason_of_a_failure_is_its_last_exception_or_last_words(lines, reason):
+    assert find_reason(lines) == reason
