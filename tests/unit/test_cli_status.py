@@ -1,0 +1,236 @@
+"""What people see of a rollout, in a terminal and in a file."""
+
+import json
+from datetime import timedelta
+
+import pytest
+import yaml
+from mooring_operator.cli.deployment import Deployment
+from mooring_operator.cli.drift_view import DriftView
+from mooring_operator.cli.status_view import StatusView
+from mooring_operator.cli.times import short
+from rich.console import Console
+
+from tests.unit.cli_world import (
+    AWAITING,
+    CANARY,
+    DRIFT,
+    EVENTS,
+    NOW,
+    PROMOTED,
+    REJECTED,
+    FakeCluster,
+    deployment,
+    invoke,
+)
+
+
+@pytest.fixture
+def show(monkeypatch, capsys):
+    def run_command(*arguments, items=(AWAITING, DRIFT), **cluster):
+        world = FakeCluster(*items, **cluster)
+        monkeypatch.setattr("mooring_operator.cli.cluster.connect", lambda *_: world)
+        return invoke(capsys, *arguments)
+
+    return run_command
+
+
+def text_of(view, width=80):
+    console = Console(width=width, record=True, file=open("/dev/null", "w"), color_system=None)  # noqa: SIM115
+    console.print(view)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def test_the_picture_of_a_rollout():
+    assert (
+        text_of(StatusView(Deployment.parse(AWAITING), EVENTS, NOW), width=100)
+        == """\
+ModelDeployment ml/iris  AwaitingApproval
+revision bbbbbbbbbb at 10% of traffic awaits approval: compare the error rates
+URL http://iris.example.com
+
+Revisions
+             REVISION    TRAFFIC  SINCE    MODEL
+  stable     aaaaaaaaaa  90%      3d ago   s3://models/iris/1
+  candidate  bbbbbbbbbb  10%      12m ago  s3://models/iris/2
+
+Steps
+  ✓  0  ██░░░░░░░░░░░░░░░░░░  weight 10%
+  ✓  1                        pause 5m
+  ▶  2                        approval: compare the error rates
+  ·  3  ████████████████████  weight 100%
+
+CI
+  Passed  run d66046db of revision bbbbbbbbbb, asked for 12m ago
+  http://kfp.example.com/#/runs/details/d66046db
+  METRIC        VALUE
+  accuracy      0.953
+  latencyP95Ms  12.5
+
+Conditions
+  CONDITION  STATUS   SINCE  REASON
+  Ready      Unknown  12m    AwaitingApproval
+
+History
+  REVISION    OUTCOME   ENDED   TOOK  REASON    MODEL
+  aaaaaaaaaa  Promoted  3d ago  10m   Promoted  s3://models/iris/1
+
+Events
+  AGE  REASON            MESSAGE
+  5m   AwaitingApproval  revision bbbbbbbbbb at 10% of traffic awaits approval"""
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(width):
+    for item in (AWAITING, CANARY, PROMOTED, REJECTED):
+        text = text_of(StatusView(Deployment.parse(item), EVENTS, NOW), width=width)
+        assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_a_terminal_without_unicode_gets_ascii(tmp_path):
+    with (tmp_path / "out").open("w", encoding="ascii") as file:
+        Console(width=80, file=file).print(StatusView(Deployment.parse(AWAITING), EVENTS, NOW))
+    assert "x  0  ##.................." in (tmp_path / "out").read_text()
+
+
+def test_a_rejected_revision_is_named():
+    text = text_of(StatusView(Deployment.parse(REJECTED), [], NOW))
+    assert "rejected  bbbbbbbbbb           rejected after 1 attempt" in text
+    assert "Steps" not in text
+
+
+def test_a_status_that_is_behind_says_so():
+    text = text_of(StatusView(Deployment.parse(deployment("Promoted", generation=3)), [], NOW))
+    assert "The spec is newer than this status: the operator has not seen it yet." in text
+
+
+def test_what_was_asked_for_is_shown():
+    asked = deployment("Canary", annotations={"mooring.dev/abort": "bbbbbbbbbb too slow (by alice)"})
+    assert "Asked: abort bbbbbbbbbb: too slow (by alice)" in text_of(
+        StatusView(Deployment.parse(asked), [], NOW)
+    )
+
+
+def test_an_object_nobody_has_looked_at():
+    fresh = deployment("Pending")
+    del fresh["status"]
+    assert "operator has not seen it yet" in text_of(StatusView(Deployment.parse(fresh), [], NOW))
+
+
+def test_the_picture_of_a_monitor():
+    assert (
+        text_of(DriftView(DRIFT, NOW), width=100)
+        == """\
+DriftMonitor ml/iris-traffic  Drifted
+1 of 2 features drifted: petal_length
+Watches ModelDeployment iris
+
+Last evaluation
+  3m ago: 1 of 2 features drifted; 400 rows against 1000 of the baseline; revision aaaaaaaaaa
+
+Features
+  FEATURE       DRIFTED  KS D   KS P     PSI    PSI P  MISSING  REASON
+  petal_length  yes      0.431  1.2e-06  0.520  0.001  1.0%     KS and PSI
+  petal_width   no       0.030  0.81     -      -      0.0%
+
+Conditions
+  CONDITION  STATUS  SINCE  REASON
+  Drifted    True    3m     Drift"""
+    )
+
+
+def test_status_for_people(show):
+    code, out, err = show("status", "iris")
+    assert (code, err) == (0, "")
+    assert out.startswith("ModelDeployment ml/iris  AwaitingApproval\n")
+    assert "\x1b" not in out
+
+
+def test_status_for_machines(show):
+    assert json.loads(show("status", "iris", "-o", "json")[1]) == AWAITING
+    assert yaml.safe_load(show("status", "iris", "-o", "yaml")[1]) == AWAITING
+
+
+@pytest.mark.parametrize("arguments", [["status", "--drift", "iris-traffic"], ["drift", "iris-traffic"]])
+def test_drift_has_two_ways(show, arguments):
+    code, out, _ = show(*arguments)
+    assert code == 0
+    assert "petal_length  yes" in out
+    assert json.loads(show(*arguments, "-o", "json")[1]) == DRIFT
+
+
+@pytest.mark.parametrize(("end", "expected"), [(PROMOTED, 0), (REJECTED, 1)])
+def test_a_watch_ends_with_the_rollout(show, end, expected):
+    code, out, _ = show("status", "iris", "-w", "--exit", later=[CANARY, CANARY, end])
+    assert code == expected
+    lines = [line.split("  ", 1)[1] for line in out.splitlines()]
+    assert lines[0].startswith("AwaitingApproval 10%: revision bbbbbbbbbb at 10% of traffic awaits")
+    assert lines[1] == "Canary 10%: stays at 10%"
+    assert lines[2].startswith(f"{end['status']['phase']}: ")
+    assert len(lines) == 3
+
+
+def test_a_watch_for_machines_writes_every_change(show):
+    code, out, _ = show("status", "iris", "-w", "--exit", "-o", "yaml", later=[PROMOTED])
+    assert code == 0
+    assert "phase: AwaitingApproval" in out
+    assert "phase: Promoted" in out
+
+
+def test_a_watch_of_something_deleted(show):
+    code, _, err = show("status", "iris", "--watch", later=[None])
+    assert (code, err) == (1, "error: ModelDeployment iris was deleted\n")
+
+
+def test_a_watch_that_is_interrupted_ends_well(show, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(FakeCluster, "watch", interrupted)
+    assert show("status", "iris", "--watch")[0] == 0
+
+
+def test_exit_goes_with_watch(show):
+    code, _, err = show("status", "iris", "--exit")
+    assert code == 2
+    assert "goes with --watch" in err
+
+
+def test_a_status_of_another_version(show):
+    item = deployment("Levitating")
+    code, _, err = show("status", "iris", items=[item])
+    assert code == 2
+    assert "error: ModelDeployment iris cannot be read (phase: Input should be" in err
+    assert "hint: is this command line of the operator's version?" in err
+    assert show("status", "iris", "-o", "json", items=[item])[0] == 0
+
+
+def test_the_list(show):
+    code, out, _ = show("list")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split() == ["MODELDEPLOYMENT", "PHASE", "STABLE", "CANDIDATE", "WEIGHT", "AGE", "MESSAGE"]
+    assert lines[1].split()[:6] == ["iris", "AwaitingApproval", "aaaaaaaaaa", "bbbbbbbbbb", "10%", "9d"]
+    assert lines[-1].split()[:6] == ["iris-traffic", "Drifted", "iris", "1", "2", "2d"]
+
+
+def test_the_list_of_all_namespaces_names_them(show):
+    assert show("list", "-A")[1].split()[0] == "NAMESPACE"
+
+
+def test_an_empty_list(show):
+    assert show("list", items=[])[1] == "no ModelDeployment and no DriftMonitor in namespace ml\n"
+    assert json.loads(show("list", "-o", "json", items=[])[1]) == {
+        "modelDeployments": [],
+        "driftMonitors": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (-5, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172800, "2d")],
+)
+def test_ages(seconds, text):
+    assert short(timedelta(seconds=seconds)) == text
