@@ -39,8 +39,9 @@ class Service:
         self._base_url = f"{base_url}/{self.namespace}"
         self._balancer = SmoothRoundRobin()
         self._history = knative.History()
-        # Serves until its successor does.
         self._former_stable = ""
+        # Who answers for a deployment that has nothing ready.
+        self._substitutes: dict[str, str] = {}
 
     def observe(self, obj: Mapping[str, Any]) -> None:
         """Take a newer version of the object."""
@@ -65,10 +66,7 @@ class Service:
 
     def endpoints(self, name: str) -> list[ReplicaLike]:
         """Replicas that answer for a deployment."""
-        found = self.fleet.endpoints(name)
-        if not found and name == self.stable:
-            return self.fleet.endpoints(self._former_stable)
-        return found
+        return self.fleet.endpoints(name) or self.fleet.endpoints(self._substitutes.get(name, ""))
 
     async def stop(self) -> None:
         """End all processes."""
@@ -120,8 +118,9 @@ class Service:
             *knative.traffic_weights(split),
         }
         wanted = [_of_revision(revision) for revision in self._history.revisions if revision.name in running]
-        self._former_stable = latest_ready
         self.stable = created
+        # A revision may be starting again after a rollback, or be unknown after a restart of the agent.
+        self._substitutes = dict.fromkeys(knative.traffic_weights(split), latest_ready)
         self.fleet.apply(wanted)
         self._route(knative.traffic_weights(split))
         kept = {*running, component.get("previousRolledoutRevision")}
@@ -135,6 +134,8 @@ class Service:
         if self.fleet.endpoints(stable.name):
             self._former_stable = stable.name
         self.stable = stable.name
+        # The former stable serves until its successor does.
+        self._substitutes = {stable.name: self._former_stable}
         self.fleet.apply(wanted, keep={self._former_stable})
 
     def _route(self, weights: Mapping[str, int]) -> None:

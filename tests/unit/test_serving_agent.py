@@ -451,6 +451,24 @@ async def test_knative_canary_promotion_and_rollback():
     assert cluster.of("iris-predictor-00001") == []
 
 
+async def test_a_split_survives_a_restart_of_the_agent():
+    cluster = Cluster(mode="Knative", predictor={"model": V1})
+    cluster.reconcile()
+    cluster.set("iris-predictor-00001")
+    cluster.reconcile()
+    cluster.reconcile(predictor={"model": V2, "canaryTrafficPercent": 20})
+    cluster.set("iris-predictor-00002")
+    before = cluster.reconcile()
+
+    again = Cluster(mode="Knative", **cluster.obj["spec"])
+    again.service.status = before
+    again.reconcile()
+    again.set("iris-predictor-00002")
+    assert revisions(again.reconcile()) == ("2", "2", "1", "-")
+    # What the first revision was is not known any more: the second answers for it.
+    assert all(again.service.endpoints(again.service.pick()) for _ in range(10))
+
+
 async def test_a_failed_knative_revision_gets_no_traffic():
     cluster = Cluster(mode="Knative", predictor={"model": V1})
     cluster.reconcile()
