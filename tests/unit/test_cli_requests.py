@@ -23,6 +23,7 @@ HELD = deployment(
     stable=STABLE,
     candidate=CANDIDATE,
 )
+ENDING = deployment("Promoting", message="taking over", stable=STABLE, candidate={**CANDIDATE, "step": 4})
 RETURNING = deployment(
     "Promoting",
     "RollingBack",
@@ -129,6 +130,8 @@ def test_a_user_whom_nobody_knows_signs_nothing(ask):
         ),
         (PROMOTED, "retry", "error: iris: no revision was rejected"),
         (FIRST, "pause", "error: iris: this is the first revision: it has no steps to pause between"),
+        (ENDING, "promote", "error: iris: it has taken its last step: there are none left to skip"),
+        (ENDING, "pause", "error: iris: it has taken its last step: there are none left to pause between"),
         (CANARY, "resume", "error: iris: it was not paused by hand"),
         (AWAITING, "resume", "hint: it waits for an approval: mooring approve iris"),
         (CANARY, "rollback", "error: iris: no revision was promoted before the one that serves"),

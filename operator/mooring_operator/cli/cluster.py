@@ -124,6 +124,7 @@ def connect(
     Raises:
         CliError: there is no usable configuration.
     """
+    import yaml
     from lightkube import Client
     from lightkube.config.models import User
     from lightkube.core.exceptions import ConfigError
@@ -136,9 +137,11 @@ def connect(
             # A context needs no user where the server asks for none, as behind kubectl proxy.
             config = config._replace(user=User())
         client = Client(config, namespace=namespace, field_manager="mooring-cli", transport=transport)
-    except (ConfigError, KeyError, ValueError, TypeError) as error:
+    except (ConfigError, yaml.YAMLError, KeyError, ValueError, TypeError) as error:
         hint = "set KUBECONFIG, or choose a context with --context"
-        raise CliError(f"no usable cluster configuration: {error}", hint=hint) from error
+        # Parsers write several lines, a missing entry is its bare name.
+        why = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise CliError(f"no usable cluster configuration: {why}", hint=hint) from error
     except OSError as error:
         raise CliError(f"the cluster configuration cannot be read: {error}") from error
     return Cluster(client, config.cluster.server or "the cluster")

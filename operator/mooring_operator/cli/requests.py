@@ -57,7 +57,7 @@ def approve(deployment: Deployment) -> Request:
 def promote(deployment: Deployment) -> Request:
     """Skip the steps that are left."""
     candidate = _candidate(deployment, "nothing is on its way to be promoted")
-    _shares_traffic(deployment, "it has no steps to skip")
+    _has_steps_left(deployment, "to skip")
     tested = deployment.status.phase not in ("Testing", "Pending")
     then = "it takes over as soon as it is ready" if tested else "once its tests have passed, it takes over"
     return Request("promote", candidate.revision, then)
@@ -83,7 +83,7 @@ def retry(deployment: Deployment) -> Request:
 def pause(deployment: Deployment) -> Request:
     """Hold the rollout between two steps."""
     candidate = _candidate(deployment, "nothing is on its way that could be paused")
-    _shares_traffic(deployment, "it has no steps to pause between")
+    _has_steps_left(deployment, "to pause between")
     then = f"it stays at its weight from the next step on, until: mooring resume {deployment.name}"
     return Request("pause", candidate.revision, then)
 
@@ -150,9 +150,12 @@ def _candidate(deployment: Deployment, problem: str) -> Candidate:
     return candidate
 
 
-def _shares_traffic(deployment: Deployment, problem: str) -> None:
+def _has_steps_left(deployment: Deployment, purpose: str) -> None:
+    candidate, steps = deployment.status.candidate, deployment.spec.rollout.steps
     if deployment.status.stable is None:
-        raise _unfit(deployment, f"this is the first revision: {problem}")
+        raise _unfit(deployment, f"this is the first revision: it has no steps {purpose}")
+    if candidate is not None and candidate.step >= len(steps):
+        raise _unfit(deployment, f"it has taken its last step: there are none left {purpose}")
 
 
 def _unfit(deployment: Deployment, problem: str, hint: str = "") -> RefusedError:

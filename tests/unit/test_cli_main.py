@@ -1,0 +1,233 @@
+"""The command line as a whole: help, exit codes, bad input, what needs no cluster."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from mooring_operator.cli.help import paragraphs
+from mooring_operator.cli.main import make_app, run
+from typer.main import get_command
+
+from tests.unit.cli_world import MANIFEST, invoke
+
+COMMANDS = sorted(get_command(make_app()).commands)
+
+
+def test_every_command_of_the_documentation_is_there():
+    assert COMMANDS == [
+        "abort", "approve", "crds", "demo", "drift", "list", "pause", "pipelines", "promote", "rehearse",
+        "resume", "retry", "rollback", "status", "validate", "version",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), ["pipelines", "serve"], []])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_help(capsys, command, flag):
+    code, out, err = invoke(capsys, *command, flag)
+    assert (code, err) == (0, "")
+    assert "Usage:" in out
+    if command != ["pipelines"]:
+        assert "Examples:" in out
+
+
+@pytest.mark.parametrize("command", ["validate", "rehearse", "status", "drift", "list", "crds", "version"])
+def test_what_shows_something_also_writes_json(capsys, command):
+    assert "json" in invoke(capsys, command, "-h")[1]
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from mooring_operator.cli.main import run; run(['--help']); "
+        "heavy = {'pydantic', 'lightkube', 'celpy', 'jsonschema', 'yaml', 'httpx2'} & set(sys.modules); "
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["validate"], ["status"], ["list", "--colour"]])
+def test_wrong_usage_is_2(capsys, arguments):
+    code, out, err = invoke(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert "Usage:" in err
+
+
+def test_crds_are_what_the_repository_holds(capsys):
+    _, out, _ = invoke(capsys, "crds")
+    kinds = [document["spec"]["names"]["kind"] for document in yaml.safe_load_all(out)]
+    assert kinds == ["ModelDeployment", "DriftMonitor", "ModelPolicy"]
+    items = json.loads(invoke(capsys, "crds", "-o", "json")[1])["items"]
+    assert items == list(yaml.safe_load_all(out))
+
+
+def test_version(capsys):
+    assert invoke(capsys, "version")[1].endswith(" (mooring.dev/v1alpha1)\n")
+    assert set(json.loads(invoke(capsys, "version", "-o", "json")[1])) == {"version", "apiVersion"}
+
+
+def test_the_demo_needs_a_checkout(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, err = invoke(capsys, "demo", "--anything", "x")
+    assert code == 2
+    assert err.startswith("error: the demo runs from a checkout of Mooring")
+
+
+def test_pipelines_without_their_packages(capsys, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name="uvicorn")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    code, _, err = invoke(capsys, "pipelines", "serve")
+    assert code == 2
+    assert err == (
+        "error: serving pipelines needs a package that is not installed: uvicorn\n"
+        "hint: pip install 'mooring[pipelines,components]'\n"
+    )
+
+
+def test_pipelines_are_served_with_the_options(capsys, monkeypatch):
+    served = []
+
+    class Server:
+        @staticmethod
+        def serve(*arguments, **options):
+            served.append((arguments, options))
+
+    monkeypatch.setattr("importlib.import_module", lambda name: Server)
+    assert invoke(capsys, "pipelines", "serve", "--port", "9", "--data", "d", "--concurrency", "3")[0] == 0
+    ((host, port, data), options) = served[0]
+    assert (host, port, str(data), options) == ("127.0.0.1", 9, "d", {"concurrency": 3})
+
+
+def test_a_server_that_gives_up_says_why(capsys, monkeypatch):
+    class Server:
+        @staticmethod
+        def serve(*arguments, **options):
+            raise SystemExit("another server uses the data directory 'd'")
+
+    monkeypatch.setattr("importlib.import_module", lambda name: Server)
+    code, _, err = invoke(capsys, "pipelines", "serve")
+    assert (code, err) == (2, "error: another server uses the data directory 'd'\n")
+
+
+def test_paragraphs_wrap_and_examples_do_not():
+    assert paragraphs("One\nline.\n\nAnother.", "a", "b") == (
+        "One line.\n\nAnother.\n\n[bold]Examples:[/bold]\n\n  a\n  b"
+    )
+
+
+# --- mooring validate --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text, name="iris.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return str(path)
+
+    return write_file
+
+
+def test_a_valid_file(capsys, write):
+    path = write(MANIFEST)
+    assert invoke(capsys, "validate", path) == (0, f"{path}:1: ModelDeployment iris is valid\n", "")
+
+
+def test_a_wrong_file(capsys, write):
+    path = write(MANIFEST.replace("setWeight: 100", "setWeight: 5").replace("format:", "formt:"))
+    code, out, err = invoke(capsys, "validate", path)
+    assert code == 1
+    assert out.splitlines() == [
+        f"{path}:8: spec.model.formt: unknown field; did you mean format?",
+        f"{path}:6: spec.model.format: is required",
+    ] or out.splitlines() == [
+        f"{path}:6: spec.model.format: is required",
+        f"{path}:8: spec.model.formt: unknown field; did you mean format?",
+    ]
+    assert err == "2 problems in 1 document\n"
+
+
+def test_a_broken_rule_is_at_its_field(capsys, write):
+    path = write(MANIFEST.replace("setWeight: 100", "setWeight: 5"))
+    code, out, _ = invoke(capsys, "validate", path)
+    assert code == 1
+    assert out == f"{path}:13: spec.rollout.steps: the weights must ascend and end at 100, got 10, 5\n"
+
+
+def test_what_cannot_be_checked_is_said_when_asked(capsys, write):
+    _, out, _ = invoke(capsys, "validate", "-v", write(MANIFEST))
+    assert "spec.serving.mode: its rule compares with the object in the cluster: not checked here\n" in out
+
+
+def test_folders_and_other_kinds(capsys, write, tmp_path):
+    write(MANIFEST, "deploy/iris.yaml")
+    other = write("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n", "deploy/other.yml")
+    code, out, _ = invoke(capsys, "validate", str(tmp_path / "deploy"))
+    assert code == 0
+    assert f"{other}:1: skipped: ConfigMap of v1 is not Mooring's\n" in out
+
+
+def test_standard_input(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(MANIFEST))
+    assert invoke(capsys, "validate", "-")[1] == "<stdin>:1: ModelDeployment iris is valid\n"
+
+
+def test_findings_for_machines(capsys, write):
+    path = write(MANIFEST.replace("setWeight: 100", "setWeight: 5"))
+    code, out, _ = invoke(capsys, "validate", path, "-o", "json")
+    assert code == 1
+    assert json.loads(out) == [
+        {
+            "file": path,
+            "line": 1,
+            "kind": "ModelDeployment",
+            "name": "iris",
+            "valid": False,
+            "skipped": "",
+            "problems": [
+                {
+                    "line": 13,
+                    "field": "spec.rollout.steps",
+                    "message": "spec.rollout.steps: the weights must ascend and end at 100, got 10, 5",
+                }
+            ],
+            "notChecked": ["spec.serving.mode"],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [1\nb: {", ":2: not YAML: while parsing a flow sequence: expected ',' or ']', but got ':'"),
+        ("just text", ':1: must be a mapping with apiVersion and kind, got "just text"'),
+    ],
+)
+def test_what_is_no_manifest(capsys, write, text, says):
+    code, out, _ = invoke(capsys, "validate", write(text))
+    assert code == 1
+    assert says in out
+
+
+def test_an_empty_file(capsys, write):
+    path = write("# nothing\n")
+    assert invoke(capsys, "validate", path)[:2] == (0, f"{path}:1: skipped: the file is empty\n")
+
+
+def test_files_that_cannot_be_read(capsys, tmp_path):
+    assert invoke(capsys, "validate", "nowhere.yaml") == (2, "", "error: nowhere.yaml: no such file\n")
+    (tmp_path / "empty").mkdir()
+    code, _, err = invoke(capsys, "validate", str(tmp_path / "empty"))
+    assert (code, err) == (2, f"error: {tmp_path}/empty: no .yaml, .yml, .json file in this folder\n")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00a")
+    assert invoke(capsys, "validate", str(tmp_path / "bytes.yaml"))[2].endswith("is no UTF-8 text\n")
+
+
+def test_kubectl_names_itself(monkeypatch, capsys):
+    assert run(["validate"], "kubectl mooring") == 2
+    assert "Usage: kubectl mooring validate" in capsys.readouterr().err
