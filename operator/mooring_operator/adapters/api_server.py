@@ -1,0 +1,132 @@
+"""One connection to the API server: requests, their count, and what bad answers mean."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from lightkube import ConfigError, KubeConfig, SingleConfig
+from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+
+from mooring_operator.adapters.cluster import Conflict, Manifest, Ref, Refused, Unavailable
+
+_CONNECT_TIMEOUT = 5.0
+_REQUEST_TIMEOUT = 30.0
+_UNAVAILABLE = (401, 408, 429)
+_JSON = "application/json"
+
+Count = Callable[[str, str, int], None]
+"""Is told of every request: verb, resource and status code; 0 where no answer came."""
+
+
+def load_config(kubeconfig: Path | None = None) -> SingleConfig:
+    """Find the API server and the credentials: `kubeconfig`, or the pod's, or KUBECONFIG, or ~/.kube/config.
+
+    Raises:
+        ConfigError: there is none, or it is broken.
+    """
+    try:
+        config = (KubeConfig.from_env() if kubeconfig is None else KubeConfig.from_file(kubeconfig)).get()
+    except (KeyError, ValueError, OSError) as error:
+        raise ConfigError(f"the Kubernetes configuration cannot be read: {error!r}") from error
+    if config is None:
+        raise ConfigError("the Kubernetes configuration names no current context")
+    return config
+
+
+class Connection:
+    """Sends requests, counts them, and turns bad answers into `ClusterError`."""
+
+    def __init__(self, config: SingleConfig, count: Count = lambda verb, resource, code: None) -> None:
+        timeout = httpx2.Timeout(_REQUEST_TIMEOUT, connect=_CONNECT_TIMEOUT)
+        self._http = AsyncClient(config, ConnectionParams(timeout=timeout))
+        self._count = count
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        resource: str,
+        body: Any = None,
+        content_type: str = _JSON,
+        params: Mapping[str, str] | None = None,
+    ) -> Manifest:
+        """Send one request; give the answer's JSON.
+
+        Raises:
+            Conflict: status 409.
+            Unavailable: no answer, or one that says to come again.
+            NotFound: status 404.
+            Refused: any other status of 400 and above.
+        """
+        headers = {"Accept": _JSON}
+        content = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            content = json.dumps(body, separators=(",", ":")).encode()
+        try:
+            response = await self._http.request(method, path, content=content, params=params, headers=headers)
+        except (httpx2.HTTPError, ConfigError, OSError) as error:
+            self._count(verb, resource, 0)
+            raise Unavailable(f"the API server does not answer: {error!r}") from error
+        self._count(verb, resource, response.status_code)
+        if response.status_code >= 400:
+            raise _error(response)
+        answer: Manifest = response.json()
+        return answer
+
+
+class NotFound(Refused):
+    """There is no such object; or, where `kind_unknown`, no such kind."""
+
+    def __init__(self, message: str, *, kind_unknown: bool) -> None:
+        super().__init__(message)
+        self.kind_unknown = kind_unknown
+
+
+def _error(response: httpx2.Response) -> Conflict | Unavailable | Refused:
+    code, message = response.status_code, _message(response)
+    if code == 409:
+        return Conflict(message)
+    if code >= 500 or code in _UNAVAILABLE:
+        return Unavailable(message, _retry_after(response))
+    if code == 404:
+        # Only paths that no API serves are answered without a Status.
+        return NotFound(message, kind_unknown=not _is_json(response))
+    return Refused(message)
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    return bool(response.headers.get("Content-Type", "").startswith(_JSON))
+
+
+def _message(response: httpx2.Response) -> str:
+    try:
+        return str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status_code} {response.text[:200].strip()}"
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def collection_path(api_version: str, plural: str, namespace: str | None) -> str:
+    """Give the path of all objects of a kind, in one namespace or in all."""
+    base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    return f"{base}/{plural}" if namespace is None else f"{base}/namespaces/{namespace}/{plural}"
+
+
+def object_path(ref: Ref) -> str:
+    """Give the path of one object."""
+    return f"{collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace)}/{ref.name}"

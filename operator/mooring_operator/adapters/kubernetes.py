@@ -1,0 +1,196 @@
+"""The Kubernetes API over HTTP: lightkube's configuration and credentials, plain JSON.
+
+lightkube's resource classes are left aside: Mooring's objects are dicts from end to end, and
+docs/kubernetes-client.md shows what the detour through classes would cost.
+"""
+
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mooring_operator.adapters.api_server import Connection, NotFound, collection_path, object_path
+from mooring_operator.adapters.cluster import Conflict, Event, Kind, Manifest, Ref, Refused, Unavailable
+from mooring_operator.api.names import FIELD_MANAGER
+
+REPORTING_CONTROLLER = "mooring.dev/operator"
+PAGE = 500
+_MAX_NOTE = 1024
+_EVENT = Kind("events.k8s.io/v1", "Event", "events")
+
+
+class KubernetesCluster:
+    """`Cluster` on a real API server."""
+
+    def __init__(self, connection: Connection, *, page: int = PAGE) -> None:
+        self._connection = connection
+        self._page = page
+        self._plurals: dict[tuple[str, str], str] = {}
+        self._instance = socket.gethostname()[:128]
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """Read one object; None where there is none, or no such kind."""
+        self._plurals[ref.kind.api_version, ref.kind.kind] = ref.kind.plural
+        try:
+            return await self._connection.send("get", "GET", object_path(ref), resource=ref.kind.plural)
+        except NotFound:
+            return None
+
+    async def list(
+        self, kind: Kind, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """Read all objects of a kind, page by page; in every namespace when none is named."""
+        params = {"limit": str(self._page)}
+        if labels:
+            params["labelSelector"] = ",".join(f"{name}={value}" for name, value in labels.items())
+        path = collection_path(kind.api_version, kind.plural, namespace)
+        items: list[Manifest] = []
+        while True:
+            try:
+                page = await self._connection.send("list", "GET", path, resource=kind.plural, params=params)
+            except NotFound:
+                return []
+            except Refused as refusal:
+                # 410: the pages' snapshot has been compacted away while they were read.
+                raise Unavailable(str(refusal)) if "continue" in params else refusal from refusal
+            for item in page["items"]:
+                # Items of built-in kinds do not say what they are.
+                items.append({"apiVersion": kind.api_version, "kind": kind.kind, **item})
+            following = page["metadata"].get("continue")
+            if not following:
+                return items
+            params["continue"] = following
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Make the object say what `manifest` says: server-side apply, forced, by field manager mooring."""
+        ref = await self._ref(manifest)
+        return await self._patch(
+            ref, manifest, "application/apply-patch+yaml", {"force": "true", "fieldManager": FIELD_MANAGER}
+        )
+
+    async def delete(self, ref: Ref, *, uid: str | None = None) -> None:
+        """Delete an object, if it is still the one with `uid`; one that is gone is a success."""
+        options = {"preconditions": {"uid": uid}} if uid is not None else {}
+        try:
+            await self._connection.send(
+                "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body=options
+            )
+        except NotFound:
+            return
+        except Conflict:
+            current = await self.get(ref) if uid is not None else None
+            if uid is None or (current is not None and current["metadata"]["uid"] == uid):
+                raise
+
+    async def write_status(self, resource: Manifest, status: Manifest) -> Manifest:
+        """Replace the status of `resource` as it was read.
+
+        Raises:
+            Conflict: somebody has written the object since, or deleted it.
+        """
+        ref = await self._ref(resource)
+        try:
+            return await self._connection.send(
+                "update",
+                "PUT",
+                f"{object_path(ref)}/status",
+                resource=f"{ref.kind.plural}/status",
+                body={**resource, "status": status},
+                params={"fieldManager": FIELD_MANAGER},
+            )
+        except NotFound as error:
+            raise Conflict(str(error)) from error
+
+    async def set_annotation(self, ref: Ref, name: str, value: str) -> None:
+        """Set one annotation, whatever it was."""
+        patch = {"metadata": {"annotations": {name: value}}}
+        await self._patch(ref, patch, "application/merge-patch+json", {"fieldManager": FIELD_MANAGER})
+
+    async def remove_annotation(self, resource: Manifest, name: str, value: str) -> None:
+        """Remove an annotation, if it still has `value`; one that is gone or changed is left alone."""
+        ref = await self._ref(resource)
+        path = "/metadata/annotations/" + name.replace("~", "~0").replace("/", "~1")
+        patch = [{"op": "test", "path": path, "value": value}, {"op": "remove", "path": path}]
+        try:
+            await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
+        except NotFound:
+            return
+        except Refused:
+            # A failed test looks like any other invalid object, so look whether it was the test.
+            current = await self.get(ref)
+            annotations = ((current or {}).get("metadata") or {}).get("annotations") or {}
+            if annotations.get(name) == value:
+                raise
+
+    async def emit(self, event: Event) -> None:
+        """Record an Event."""
+        await self._connection.send(
+            "create",
+            "POST",
+            collection_path(_EVENT.api_version, _EVENT.plural, event.namespace),
+            resource=_EVENT.plural,
+            body=_event_manifest(event, self._instance, datetime.now(UTC)),
+        )
+
+    async def _patch(self, ref: Ref, patch: Any, content_type: str, params: Mapping[str, str]) -> Manifest:
+        try:
+            return await self._connection.send(
+                "patch",
+                "PATCH",
+                object_path(ref),
+                resource=ref.kind.plural,
+                body=patch,
+                content_type=content_type,
+                params=params,
+            )
+        except NotFound as error:
+            if error.kind_unknown:
+                raise _unknown(ref.kind.api_version, ref.kind.kind) from error
+            raise
+
+    async def _ref(self, manifest: Manifest) -> Ref:
+        api_version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
+        if (api_version, kind) not in self._plurals:
+            await self._discover(api_version)
+        plural = self._plurals.get((api_version, kind))
+        if plural is None:
+            raise _unknown(api_version, kind)
+        return Ref(Kind(api_version, kind, plural), metadata["namespace"], metadata["name"])
+
+    async def _discover(self, api_version: str) -> None:
+        """Learn the plurals of one API group's kinds."""
+        path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        try:
+            found = await self._connection.send("get", "GET", path, resource="apiresources")
+        except NotFound:
+            return
+        for entry in found["resources"]:
+            if "/" not in entry["name"]:
+                self._plurals[api_version, entry["kind"]] = entry["name"]
+
+
+def _unknown(api_version: str, kind: str) -> Unavailable:
+    # Not a refusal: the definition may be about to be installed, and nothing is wrong with the object.
+    return Unavailable(f"the cluster has no kind {kind} in {api_version}; is its definition installed?")
+
+
+def _event_manifest(event: Event, instance: str, now: datetime) -> Manifest:
+    return {
+        "apiVersion": _EVENT.api_version,
+        "kind": _EVENT.kind,
+        "metadata": {"generateName": f"{event.name}-", "namespace": event.namespace},
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "regarding": {
+            "apiVersion": event.about_api_version,
+            "kind": event.about_kind,
+            "namespace": event.namespace,
+            "name": event.name,
+            "uid": event.uid,
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "note": event.message.encode()[:_MAX_NOTE].decode(errors="ignore"),
+        "action": event.reason,
+        "reportingController": REPORTING_CONTROLLER,
+        "reportingInstance": instance,
+    }

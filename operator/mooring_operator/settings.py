@@ -1,0 +1,119 @@
+"""The operator's settings, from environment variables that start with MOORING_."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "MOORING_"
+_POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_SECRET = ("TOKEN", "PASSWORD", "SECRET")
+
+
+def _pod_namespace() -> str:
+    """Give the namespace that the operator runs in; `default` outside a cluster."""
+    if namespace := os.environ.get("POD_NAMESPACE"):
+        return namespace
+    try:
+        return _POD_NAMESPACE_FILE.read_text().strip()
+    except OSError:
+        return "default"
+
+
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_HTTP_URL = r"^https?://[^\s/]+\S*$"
+
+
+class Settings(BaseSettings):
+    """What can be set: MOORING_NAMESPACES, MOORING_WORKERS and so on. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="a comma-separated list of namespaces"
+    )
+    workers: int = Field(8, ge=1, le=256, description="a whole number from 1 to 256")
+    health_host: str = Field("0.0.0.0", description="an address of this host")  # noqa: S104 - probes come from outside
+    health_port: int = Field(8080, ge=0, le=65535, description="a port from 0 (any) to 65535")
+    leader_election: bool = Field(True, description="true or false")
+    lease_name: str = Field("mooring-operator", pattern=_DNS_LABEL, description="a Kubernetes name")
+    lease_namespace: str = Field(
+        default_factory=_pod_namespace, pattern=_DNS_LABEL, description="the name of a namespace"
+    )
+    resync_interval: float = Field(600.0, ge=10, le=86400, description="seconds from 10 to 86400")
+    kfp_endpoint: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
+    kfp_ui_url: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
+    artifact_root: str | None = Field(
+        None, pattern=r"^[a-z][a-z0-9+.-]*://\S+$", description="a URI such as s3://bucket/mooring"
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None, pattern=_HTTP_URL, description="an http:// or https:// address"
+    )
+    mlflow_token_file: Path | None = Field(None, description="the path of a readable file")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error"
+    )
+    log_format: Literal["json", "text"] = Field("json", description="json or text")
+    kubeconfig: Path | None = Field(None, description="the path of a readable file")
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("namespaces")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not name.replace("-", "").isalnum() or name != name.lower() or len(name) > 63:
+                raise ValueError(f"{name!r} is not the name of a namespace")
+        return value
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("mlflow_token_file", "kubeconfig")
+    @classmethod
+    def _is_readable(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError(f"{value} cannot be read")
+        return value
+
+
+def problems(error: ValidationError) -> list[str]:
+    """Say in one line per problem which variable has which value, and which are allowed."""
+    lines = []
+    for entry in error.errors(include_url=False, include_context=False):
+        field = str(entry["loc"][0])
+        variable = PREFIX + field.upper()
+        allowed = Settings.model_fields[field].description
+        lines.append(f"{variable}={_shown(variable, entry['input'])!r}: must be {allowed}")
+    return list(dict.fromkeys(lines))
+
+
+def _shown(variable: str, value: Any) -> str:
+    if any(word in variable for word in _SECRET) and not variable.endswith("_FILE"):
+        return "(hidden)"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def read_settings(values: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings, or end the process with exit code 2 and one line per problem on stderr."""
+    try:
+        return Settings(**(values or {}))
+    except ValidationError as error:
+        _refuse(problems(error))
+
+
+def _refuse(lines: list[str]) -> NoReturn:
+    for line in lines:
+        print(f"mooring-operator: {line}", file=sys.stderr)
+    raise SystemExit(2)
