@@ -59,4 +59,6 @@ def quantity(text: str) -> Decimal:
 def _same_quantities(seen: Any, wanted: dict[str, str]) -> bool:
     if not isinstance(seen, dict):
         return not wanted
-    return all(key in seen and quantity(str(seen[key])) == quantity(str(value)) for key, value in wanted.items())
+    return all(
+        key in seen and quantity(str(seen[key])) == quantity(str(value)) for key, value in wanted.items()
+    )

@@ -22,7 +22,10 @@ def test_candidate(draft: Draft) -> Draft:
     if known is None or known.run_id != run_id:
         draft = draft.change(
             ci=CIStatus(
-                run_id=run_id, revision=candidate.revision, url=draft.observed.run_pages and draft.observed.run_pages + run_id, started_at=draft.now
+                run_id=run_id,
+                revision=candidate.revision,
+                url=draft.observed.run_pages and draft.observed.run_pages + run_id,
+                started_at=draft.now,
             )
         )
     elif known.verdict == "Passed":
@@ -65,7 +68,8 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
         return _failed(
             draft, "VerdictMismatch", f"{name}: the verdict is of run {verdict.run_id}, not {run.run_id}"
         )
-    if candidate.digest and verdict.digest and verdict.digest != candidate.digest:
+    pinned = candidate.digest if candidate.digest and candidate.digest.startswith("sha256:") else None
+    if pinned and verdict.digest and verdict.digest != pinned:
         return _failed(
             draft,
             "VerdictMismatch",

@@ -37,6 +37,8 @@ def split(owner: Owner, stable: Revision, candidate: Candidate) -> Manifest:
         latest = predictor(candidate, named=False, scaled=True)
         return _service(owner, candidate, {"predictor": {**latest, "canaryTrafficPercent": candidate.weight}})
     canary = predictor(candidate, named=True, scaled=False)
+    # KServe's schema demands a name in a canary's model, and its webhook demands that it is empty.
+    canary["model"]["name"] = ""
     if candidate.weight == 100:
         # As many replicas as stable has, so that the promotion moves no pod.
         canary["minReplicas"] = min(candidate.serving_spec.min_replicas, stable.serving_spec.min_replicas)
@@ -79,7 +81,8 @@ def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any
         out["nodeSelector"] = dict(serving.node_selector)
     if serving.tolerations:
         out["tolerations"] = [
-            toleration.model_dump(mode="json", by_alias=True, exclude_none=True) for toleration in serving.tolerations
+            toleration.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for toleration in serving.tolerations
         ]
     if serving.affinity:
         out["affinity"] = serving.affinity

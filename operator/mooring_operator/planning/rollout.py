@@ -26,7 +26,7 @@ from mooring_operator.api.rollout_status import (
 from mooring_operator.planning import identity
 from mooring_operator.planning.draft import Draft
 from mooring_operator.planning.gates import enforce_policies, test_candidate
-from mooring_operator.planning.situation import Decision, Notify, Observed, Unresolved
+from mooring_operator.planning.situation import Decision, DropCommand, Notify, Observed, Unresolved
 from mooring_operator.planning.steps import restore, roll_out
 
 # KServe: InferenceService + predictor + namespace, with their hyphens.
@@ -115,7 +115,8 @@ def go_back_when_asked(draft: Draft) -> Draft:
         started_at=draft.now,
         step_started_at=draft.now,
     )
-    return draft.change(candidate=_named(draft.stable, returning))
+    taken_up = DropCommand("rollback", draft.observed.commands["rollback"])
+    return draft.request(taken_up).change(candidate=_named(draft.stable, returning))
 
 
 def finish_going_back(draft: Draft) -> Draft:

@@ -9,7 +9,9 @@ from mooring_operator.planning import conditions
 from mooring_operator.planning.situation import Decision, Notify, Owner
 
 
-def invalid_spec(status: ModelDeploymentStatus, error: ValidationError, owner: Owner, now: datetime) -> Decision:
+def invalid_spec(
+    status: ModelDeploymentStatus, error: ValidationError, owner: Owner, now: datetime
+) -> Decision:
     """A spec that the CRD let through and the operator cannot read; what is served stays as it is."""
     message = f"{describe(error)}; {_stays(status)}"
     return _noted(status, "Failed", "InvalidSpec", message, owner, now)

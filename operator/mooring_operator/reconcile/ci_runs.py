@@ -1,6 +1,6 @@
 """Asks for CI runs and reads what they found."""
 
-from mooring_operator.adapters.pipelines import Pipelines, RunRequest
+from mooring_operator.adapters.pipelines import JsonValue, Pipelines, RunRequest
 from mooring_operator.adapters.verdicts import VerdictInvalid, Verdicts
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate
@@ -22,10 +22,12 @@ class CIRuns:
         """Address of the runs' pages in the KFP UI, to which a run's id is appended."""
         return self._pipelines.url("")
 
-    async def launch(self, owner: Owner, spec: ModelDeploymentSpec, run_id: str, candidate: Candidate) -> None:
+    async def launch(
+        self, owner: Owner, spec: ModelDeploymentSpec, run_id: str, candidate: Candidate
+    ) -> None:
         """Have `candidate` tested; a run that exists already is left alone."""
         assert spec.ci is not None
-        gates = [gate.model_dump(mode="json", exclude_none=True) for gate in spec.ci.gates]
+        gates: list[JsonValue] = [gate.model_dump(mode="json", exclude_none=True) for gate in spec.ci.gates]
         digest = candidate.digest if candidate.digest and candidate.digest.startswith("sha256:") else ""
         await self._pipelines.launch(
             RunRequest(
@@ -59,8 +61,8 @@ class CIRuns:
         if found is None:
             return None
         return Verdict(
-            run_id=found.run_id,
-            digest=found.model_digest or None,
+            run_id=found.runId,
+            digest=found.modelDigest,
             passed=found.passed,
             metrics=found.metrics,
             violations=tuple(violation.message for violation in found.violations),

@@ -15,6 +15,7 @@ from mooring_operator.adapters.cluster import Cluster, Refused
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.traffic import Traffic
+from mooring_operator.adapters.verdicts import VerdictsUnavailable
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import COMMAND_PREFIX
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
@@ -80,13 +81,16 @@ class ModelDeployments:
         try:
             spec = ModelDeploymentSpec.model_validate(resource["spec"])
         except ValidationError as error:
-            await self._write(resource, status, trouble.invalid_spec(status, error, owner_of(resource), self._clock()))
+            await self._write(
+                resource, status, trouble.invalid_spec(status, error, owner_of(resource), self._clock())
+            )
             return None
         try:
             observed = await self._gatherer.observe(resource, spec, status)
             return await self._proceed(resource, spec, status, observed)
-        except PipelinesUnavailable as error:
-            await self._report(namespace, name, "PipelinesUnavailable", f"{error}; trying again")
+        except (PipelinesUnavailable, VerdictsUnavailable) as error:
+            reason = type(error).__name__
+            await self._report(namespace, name, reason, f"{error}; trying again")
             raise
 
     async def deleted(self, resource: Manifest) -> None:
@@ -111,11 +115,15 @@ class ModelDeployments:
             decision = after
         return decision.recheck_after
 
-    async def _act(self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, decision: Decision) -> None:
+    async def _act(
+        self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, decision: Decision
+    ) -> None:
         for action in decision.actions:
             await self._do(resource, spec, seen, action)
 
-    async def _do(self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action) -> None:
+    async def _do(
+        self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action
+    ) -> None:
         owner, service = seen.owner, seen.service
         match action:
             case LaunchRun(run_id, candidate):
