@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import conditions
 from mooring_operator.planning.situation import Decision, Notify, Owner
@@ -15,6 +16,22 @@ def invalid_spec(
     """A spec that the CRD let through and the operator cannot read; what is served stays as it is."""
     message = f"{describe(error)}; {_stays(status)}"
     return _noted(status, "Failed", "InvalidSpec", message, owner, now)
+
+
+def invalid_monitor(
+    status: DriftMonitorStatus, message: str, generation: int, now: datetime
+) -> DriftMonitorStatus:
+    """A DriftMonitor's spec that the CRD let through and the operator cannot read."""
+    wanted = conditions.for_phase("Failed", "InvalidSpec", message)
+    return status.model_copy(
+        update={
+            "phase": "Failed",
+            "reason": "InvalidSpec",
+            "message": message,
+            "observed_generation": generation,
+            "conditions": conditions.merge(status.conditions, wanted, generation, now),
+        }
+    )
 
 
 def surroundings(

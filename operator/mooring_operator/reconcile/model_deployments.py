@@ -7,7 +7,6 @@ and repeats the actions that follow, none of which does anything the second time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -40,6 +39,7 @@ from mooring_operator.planning.situation import (
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, ref
+from mooring_operator.reconcile.wire import to_wire
 
 
 class ModelDeployments:
@@ -162,12 +162,6 @@ class ModelDeployments:
         for action in decision.actions:
             if isinstance(action, Notify):
                 await self._notifier.notify(resource, action)
-
-
-def to_wire(status: Any) -> dict[str, Any]:
-    """Give a status as the API carries it: nothing that is unset."""
-    wire: dict[str, Any] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {key: value for key, value in wire.items() if value not in ("", [], {})}
 
 
 def _with_refusal(observed: Observed, refusal: Refused | PipelinesRefused, decision: Decision) -> Observed:
