@@ -14,6 +14,7 @@ from mooring_operator.cli.validation.problem import Problem, format_path
 from mooring_operator.cli.validation.source import Path
 
 _OLD_SELF = re.compile(r"\boldSelf\b")
+_PLACE = re.compile(r"%[sd%]")
 _LEADING_FIELD = re.compile(r"(?:spec|metadata)(?:\.\w+)+")
 
 
@@ -110,11 +111,27 @@ def _library() -> dict[str, Callable[..., Any]]:
         return celtypes.StringType(separator.join(items))
 
     def string(value: Any) -> Any:
-        # cel-go writes 2.0 as 2.
-        whole = isinstance(value, celtypes.DoubleType) and value.is_integer() and abs(value) < 1e15
-        return celtypes.StringType(str(int(value)) if whole else value)
+        return celtypes.StringType(_text(value))
 
-    return {"isSorted": is_sorted, "join": join, "string": string}
+    def format_(template: Any, values: Any) -> Any:
+        rest = iter(values)
+        text = _PLACE.sub(lambda place: "%" if place[0] == "%%" else _text(next(rest)), template)
+        return celtypes.StringType(text)
+
+    return {"isSorted": is_sorted, "join": join, "string": string, "format": format_}
+
+
+def _text(value: Any) -> str:
+    """Write a value as cel-go does: 2.0 is 2, a list has brackets."""
+    from celpy import celtypes
+
+    if isinstance(value, celtypes.BoolType):
+        return "true" if value else "false"
+    if isinstance(value, celtypes.DoubleType) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, list):
+        return f"[{', '.join(_text(item) for item in value)}]"
+    return str(value)
 
 
 def _to_cel(value: Any, schema: Schema | None) -> Any:
