@@ -1,7 +1,6 @@
 """The Kubernetes API over HTTP: lightkube's configuration and credentials, plain JSON.
 
-lightkube's resource classes are left aside: Mooring's objects are dicts from end to end, and
-docs/kubernetes-client.md shows what the detour through classes would cost.
+docs/kubernetes-client.md compares this with other clients, and lists what each answer means.
 """
 
 import socket
@@ -130,6 +129,7 @@ class KubernetesCluster:
             collection_path(_EVENT.api_version, _EVENT.plural, event.namespace),
             resource=_EVENT.plural,
             body=_event_manifest(event, self._instance, datetime.now(UTC)),
+            params={"fieldManager": FIELD_MANAGER},
         )
 
     async def _patch(self, ref: Ref, patch: Any, content_type: str, params: Mapping[str, str]) -> Manifest:
