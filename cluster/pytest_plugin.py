@@ -1,0 +1,40 @@
+"""Fixtures for tests that need a real API server. A test run starts each cluster once, where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.control_plane import ControlPlane
+from cluster.programs import ProgramUnavailableError
+from cluster.stand_ins import NodeStandIn
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """etcd and an API server; skips where they cannot be had. The first use builds them."""
+    yield from _running()
+
+
+@pytest.fixture(scope="session")
+def kserve_cluster() -> Iterator[ControlPlane]:
+    """A control plane with controllers and KServe; skips where they cannot be had."""
+    yield from _running("controller-manager", "kserve")
+
+
+@pytest.fixture
+def node(kserve_cluster: ControlPlane) -> Iterator[NodeStandIn]:
+    """Runs the pods and accepts the routes of ``kserve_cluster`` while the test lasts."""
+    with NodeStandIn(kserve_cluster.api) as stand_in:
+        yield stand_in
+
+
+def _running(*extras: str) -> Iterator[ControlPlane]:
+    control_plane = ControlPlane(extras)
+    try:
+        control_plane.start()
+    except ProgramUnavailableError as error:
+        pytest.skip(str(error))
+    yield control_plane
+    control_plane.stop()
