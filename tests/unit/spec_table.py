@@ -110,6 +110,14 @@ _NAMES = [
     Case("a name with a dot", {"metadata.name": "iris.v1"}, False, "metadata.name: iris.v1 must be"),
     Case("a name in capitals", {"metadata.name": "Iris"}, False, "metadata.name"),
     Case("a label", {"metadata.labels": {"team": "vision"}}),
+    Case("a label with a domain", {"metadata.labels": {"example.com/team": ""}}),
+    Case("a label with a blank", {"metadata.labels": {"team": "computer vision"}}, False, "metadata.labels"),
+    Case("a label of 64 characters", {"metadata.labels": {"team": "a" * 64}}, False, "metadata.labels"),
+    Case("a key with a blank", {"metadata.labels": {"my team": "a"}}, False, "metadata.labels"),
+    Case("a key with two slashes", {"metadata.labels": {"a/b/c": "a"}}, False, "metadata.labels"),
+    Case("an annotation with blanks", {"metadata.annotations": {"Example.com/Why": "for the demo"}}),
+    Case("an annotation without a key", {"metadata.annotations": {"": "x"}}, False, "metadata.annotations"),
+    Case("an unknown field in metadata", {"metadata.lables": {}}, False, "metadata.lables"),
 ]
 
 _CI = [

@@ -41,3 +41,14 @@ def show(value: Any) -> str:
     """Write a value for a message: JSON, cut where it gets long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def kind_of(value: Any) -> str:
+    """Name what a value is, for "must be a string, got ..."."""
+    if value is None:
+        return "nothing"
+    names = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    name = names.get(type(value))
+    if name is None:
+        return "a list" if isinstance(value, list) else "a mapping"
+    return f"the {name} {show(value)}"

@@ -1,7 +1,6 @@
 """Holds an object to its CRD's structural schema: types, limits, patterns, unknown fields, repeated items."""
 
 import difflib
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -9,16 +8,9 @@ from typing import Any
 from mooring_operator.api.model_deployment import DIGEST_PATTERN, URI_PATTERN
 from mooring_operator.api.types import DURATION_PATTERN, QUANTITY_PATTERN
 from mooring_operator.cli.validation.defaults import Schema, child_schema
-from mooring_operator.cli.validation.problem import Problem, show
+from mooring_operator.cli.validation.metadata import METADATA_SCHEMA, metadata_problems
+from mooring_operator.cli.validation.problem import Problem, kind_of, show
 from mooring_operator.cli.validation.source import Path
-
-# Fields of metav1.ObjectMeta; the CRD's schema leaves metadata to the API server.
-_METADATA = (
-    *("name", "generateName", "namespace", "labels", "annotations", "ownerReferences", "finalizers"),
-    *("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "selfLink"),
-    *("deletionGracePeriodSeconds", "managedFields"),
-)
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 _MEANING = {
     DURATION_PATTERN: "is no duration: write hours, minutes and seconds, like 1h30m or 45s",
@@ -32,41 +24,11 @@ _ARTICLE = {"integer": "an integer", "array": "a list", "object": "a mapping", "
 def find_problems(value: Any, schema: Schema) -> list[Problem]:
     """Give all that is wrong with the structure of `value`, which has its defaults."""
     return [
-        *_metadata(value.get("metadata")),
-        *_unknown(
-            value, {**schema, "properties": {**schema["properties"], "metadata": _METADATA_SCHEMA}}, ()
-        ),
+        *metadata_problems(value.get("metadata")),
+        *_unknown(value, {**schema, "properties": {**schema["properties"], "metadata": METADATA_SCHEMA}}, ()),
         *_mismatches(value, schema),
         *_repeated(value, schema, ()),
     ]
-
-
-_METADATA_SCHEMA: Schema = {
-    "properties": {name: {"x-kubernetes-preserve-unknown-fields": True} for name in _METADATA}
-}
-
-
-def _metadata(metadata: Any) -> Iterator[Problem]:
-    if not isinstance(metadata, dict):
-        yield Problem(("metadata",), "is required: give the object a name in metadata.name", blocks=True)
-        return
-    name = metadata.get("name", metadata.get("generateName"))
-    if not isinstance(name, str) or not name:
-        yield Problem(("metadata", "name"), "is required", blocks=True)
-    elif len(name) > 253 or not _SUBDOMAIN.fullmatch(name.rstrip("-") if "name" not in metadata else name):
-        yield Problem(
-            ("metadata", "name"), f"{show(name)} must be lower case letters, digits, - and ., at most 253"
-        )
-    for field in ("labels", "annotations"):
-        entries = metadata.get(field) or {}
-        if not isinstance(entries, dict):
-            yield Problem(("metadata", field), f"must be a mapping, got {_kind(entries)}", blocks=True)
-            continue
-        for key, entry in entries.items():
-            if not isinstance(entry, str):
-                yield Problem(
-                    ("metadata", field, key), f"must be a string, got {_kind(entry)}; quote it", blocks=True
-                )
 
 
 # --- unknown fields -------------------------------------------------------------------------------
@@ -149,7 +111,7 @@ def _mismatch(error: Any) -> Problem:
 def _explain(kind: str, value: Any, limit: Any) -> str:
     if kind == "type":
         kinds = [limit] if isinstance(limit, str) else limit
-        return f"must be {' or '.join(_ARTICLE.get(k, f'a {k}') for k in kinds)}, got {_kind(value)}"
+        return f"must be {' or '.join(_ARTICLE.get(k, f'a {k}') for k in kinds)}, got {kind_of(value)}"
     if kind == "enum":
         return f"{show(value)} is not one of {', '.join(map(str, limit))}"
     if kind == "pattern":
@@ -182,16 +144,6 @@ def _pattern_meaning(python_pattern: str) -> str:
             return meaning
     plain = python_pattern.removeprefix("(?a)").replace(r"\Z", "$")
     return f"must match {plain}"
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    names = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    name = names.get(type(value))
-    if name is None:
-        return "a list" if isinstance(value, list) else "a mapping"
-    return f"the {name} {show(value)}"
 
 
 # --- list types -----------------------------------------------------------------------------------

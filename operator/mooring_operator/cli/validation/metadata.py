@@ -1,0 +1,72 @@
+"""Checks ``metadata``, which a CRD's schema leaves to the API server.
+
+Source: apimachinery, pkg/api/validation and pkg/util/validation.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mooring_operator.cli.validation.defaults import Schema
+from mooring_operator.cli.validation.problem import Problem, kind_of, show
+
+# Fields of metav1.ObjectMeta.
+_FIELDS = (
+    *("name", "generateName", "namespace", "labels", "annotations", "ownerReferences", "finalizers"),
+    *("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "selfLink"),
+    *("deletionGracePeriodSeconds", "managedFields"),
+)
+METADATA_SCHEMA: Schema = {
+    "properties": {name: {"x-kubernetes-preserve-unknown-fields": True} for name in _FIELDS}
+}
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_NAME_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+def metadata_problems(metadata: Any) -> Iterator[Problem]:
+    """Yield what is wrong with an object's name, labels and annotations."""
+    if not isinstance(metadata, dict):
+        yield Problem(("metadata",), "is required: give the object a name in metadata.name", blocks=True)
+        return
+    yield from _name(metadata)
+    for field in ("labels", "annotations"):
+        yield from _entries(field, metadata.get(field) or {})
+
+
+def _name(metadata: dict[str, Any]) -> Iterator[Problem]:
+    name = metadata.get("name", metadata.get("generateName"))
+    if not isinstance(name, str) or not name:
+        yield Problem(("metadata", "name"), "is required", blocks=True)
+    elif not _is_subdomain(name if "name" in metadata else name.rstrip("-")):
+        yield Problem(
+            ("metadata", "name"), f"{show(name)} must be lower case letters, digits, - and ., at most 253"
+        )
+
+
+def _entries(field: str, entries: Any) -> Iterator[Problem]:
+    if not isinstance(entries, dict):
+        yield Problem(("metadata", field), f"must be a mapping, got {kind_of(entries)}", blocks=True)
+        return
+    for key, entry in entries.items():
+        path = ("metadata", field, key)
+        if not isinstance(entry, str):
+            yield Problem(path, f"must be a string, got {kind_of(entry)}; quote it", blocks=True)
+        elif field == "labels" and entry and not _is_name_part(entry):
+            yield Problem(path, f"{show(entry)} must be letters, digits, -, _ and ., at most 63")
+        if not _is_qualified(key if field == "labels" else key.lower()):
+            yield Problem(path, f"{show(key)} is no key: write NAME or DOMAIN/NAME, at most 63 for NAME")
+
+
+def _is_qualified(key: str) -> bool:
+    domain, slash, name = key.rpartition("/")
+    return _is_name_part(name) and (not slash or _is_subdomain(domain))
+
+
+def _is_name_part(text: str) -> bool:
+    return len(text) <= 63 and _NAME_PART.fullmatch(text) is not None
+
+
+def _is_subdomain(text: str) -> bool:
+    return len(text) <= 253 and _SUBDOMAIN.fullmatch(text) is not None
