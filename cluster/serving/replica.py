@@ -19,6 +19,7 @@ from time import monotonic
 
 from cluster.serving.backend import Backend, BackendError
 from cluster.serving.predictors import Deployment, environment
+from cluster.serving.scheduling import check_schedulable
 from cluster.serving.status import Failure
 from cluster.serving.storage import UnusablePredictorError, copy_model, model_source
 
@@ -114,6 +115,7 @@ class Replica:
             await asyncio.sleep(delay)
 
     async def _run_once(self) -> Failure:
+        check_schedulable(self.deployment.predictor)
         source = model_source(self.deployment.predictor, self._runtime.roots)
         await asyncio.to_thread(copy_model, source, self._folder)
         process = await self._spawn()

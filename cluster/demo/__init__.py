@@ -1,0 +1,1 @@
+"""The demo: from nothing to a promoted canary, a refused model, a rollback and a caught drift."""

@@ -1,0 +1,53 @@
+"""What the demo's user writes."""
+
+from pathlib import Path
+from typing import Any
+
+NAMESPACE = "mooring-demo"
+NAME = "digits"
+
+STEPS = [
+    {"setWeight": 10},
+    {"pause": {"duration": "5s"}},
+    {"setWeight": 50},
+    {"pause": {"duration": "5s"}},
+    {"setWeight": 100},
+]
+
+
+def deployment(work: Path, version: str, *, gpus: int = 0) -> dict[str, Any]:
+    """Give the ModelDeployment that asks for one version of the model."""
+    serving: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 2}
+    if gpus:
+        serving["gpu"] = {"count": gpus}
+    return {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {
+            "model": {"uri": f"file://{work}/models/{version}", "format": "onnx"},
+            "ci": {
+                "testData": {"uri": f"file://{work}/data/test.parquet"},
+                "gates": [{"metric": "accuracy", "min": 0.85}, {"metric": "latencyP95Ms", "max": 100}],
+            },
+            "serving": serving,
+            "rollout": {"steps": STEPS, "progressDeadline": "15s"},
+        },
+    }
+
+
+def monitor(work: Path) -> dict[str, Any]:
+    """Give the DriftMonitor that watches the model's traffic."""
+    return {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "DriftMonitor",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {
+            "target": {"name": NAME},
+            "baseline": {"uri": f"file://{work}/data/baseline.parquet"},
+            "window": {"uri": f"file://{work}/data/window.parquet"},
+            "driftedFeatures": 8,
+            "interval": "5s",
+            "actions": ["Rollback"],
+        },
+    }
