@@ -56,10 +56,11 @@ class ControlPlane:
         kubeconfig: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.extras = _complete(extras)
+        self.extras = complete(extras)
         self.name = name
         self.processes: list[Process] = []
         self.ports: dict[str, int] = {}
+        self.executables: dict[str, Path] = {}
         self._data_dir = data_dir
         self._files: Files | None = None
         self._kubeconfig = kubeconfig
@@ -228,8 +229,10 @@ class ControlPlane:
         for attempt in range(_ATTEMPTS):
             chosen = free_ports(ports)
             log = self.files.logs / f"{name}.log"
-            process = start(name, command(chosen), log=log, environment=environment)
+            line = command(chosen)
+            process = start(name, line, log=log, environment=environment)
             self.processes.append(process)
+            self.executables[name] = Path(line[0])
             if self._watchdog is not None:
                 self._watchdog.watch(process)
             try:
@@ -246,7 +249,8 @@ class ControlPlane:
             return
 
 
-def _complete(extras: Iterable[str]) -> tuple[str, ...]:
+def complete(extras: Iterable[str]) -> tuple[str, ...]:
+    """Check the names, and add what they need; raises ValueError for a name that is not in EXTRAS."""
     wanted = set(extras)
     if unknown := sorted(wanted.difference(EXTRAS)):
         raise ValueError(f"no such extras: {', '.join(unknown)}; there are {', '.join(EXTRAS)}")

@@ -113,7 +113,10 @@ class Watchdog:
     def __init__(self) -> None:
         script = Path(__file__).with_name("watchdog.py")
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(script)], stdin=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-I", "-S", str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def watch(self, process: Process) -> None:
