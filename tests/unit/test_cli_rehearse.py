@@ -95,6 +95,16 @@ def test_without_tests_it_starts_at_once():
     )
 
 
+def test_weights_without_a_wait_are_all_shown():
+    raw = yaml.safe_load(MANIFEST)["spec"] | {"rollout": {"steps": [{"setWeight": w} for w in (10, 60, 100)]}}
+    shown = lines(Script(), spec=ModelDeploymentSpec.model_validate(raw))
+    assert [line for line in shown if "SettingWeight" in line] == [
+        "+0:02:00 Canary            10% SettingWeight -> the revision to become ready",
+        "+0:02:30 Canary            60% SettingWeight -> the revision to become ready",
+        "+0:02:30 Canary           100% SettingWeight -> the revision to become ready",
+    ]
+
+
 DURATIONS = st.one_of(st.none(), st.integers(0, 10**6).map(lambda seconds: timedelta(seconds=seconds)))
 SCRIPTS = st.builds(
     Script,
@@ -180,6 +190,7 @@ def test_both_timelines_are_shown(capsys, manifest):
     assert (code, err) == (0, "")
     assert out.index("The first deployment") < out.index("A new revision on top of a stable one")
     assert "It ends promoted at +0:02:30" in out
+    assert "the new revision stays at 10% of traffic for its pause (step 1)" in out
     assert "It ends promoted at +0:12:30" in out
     assert "+0:07:30   AwaitingApproval    10%   the new revision at 10% of traffic awaits approval" in out
 

@@ -134,13 +134,17 @@ def _visible(status: ModelDeploymentStatus) -> tuple[object, ...]:
 
 
 def _without_glimpses(moments: Iterator[Moment]) -> tuple[Moment, ...]:
-    """Leave out what is over at once: of several lines for one second and one reason, the last stays."""
+    """Of several lines for one second, one reason and one weight, keep the last."""
     kept: list[Moment] = []
     for moment in moments:
-        if kept and (kept[-1].at, kept[-1].reason) == (moment.at, moment.reason):
+        if kept and _place(kept[-1]) == _place(moment):
             kept.pop()
         kept.append(moment)
     return tuple(kept)
+
+
+def _place(moment: Moment) -> tuple[object, ...]:
+    return (moment.at, moment.phase, moment.reason, moment.weight)
 
 
 def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stable: bool) -> Timeline:

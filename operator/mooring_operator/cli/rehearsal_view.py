@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mooring_operator.cli.rehearsal import Moment, Timeline
 
 _RUN = re.compile(r"run [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UNTIL = re.compile(r" until \d\d:\d\d:\d\d UTC")
+_SO_FAR = re.compile(r": it has \d+% so far$")
 _ENDS = {
     "Promoted": "ends promoted",
     "RolledBack": "ends rolled back",
@@ -43,6 +45,8 @@ def render(timeline: "Timeline") -> RenderableType:
 def _sentence(moment: "Moment", timeline: "Timeline") -> str:
     """Give the planner's message with roles for hashes, which mean nothing before there is a cluster."""
     text = _RUN.sub("its CI run", moment.what)
+    # The lines themselves show the time, and the simulated traffic follows at once.
+    text = _SO_FAR.sub("", _UNTIL.sub(" for its pause", text))
     for revision, role in ((timeline.new, "the new revision"), (timeline.stable, "the stable revision")):
         if revision:
             text = text.replace(f"revision {revision}", role).replace(revision, role)
