@@ -28,7 +28,9 @@ class KServeTraffic:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def observe(self, owner: Owner, stable: Revision | None, candidate: Candidate | None) -> Service | None:
+    async def observe(
+        self, owner: Owner, stable: Revision | None, candidate: Candidate | None
+    ) -> Service | None:
         """Read the InferenceService and, in Standard mode, the Deployments behind it."""
         manifest = await self._cluster.get(_ref(INFERENCE_SERVICE, owner, owner.name))
         if manifest is None or "deletionTimestamp" in manifest["metadata"]:
@@ -83,7 +85,9 @@ def _already_says(manifest: Mapping[str, Any], wanted: Manifest) -> bool:
     """Whether the object was applied from the same manifest, and nobody has changed our part since."""
     annotations = manifest.get("metadata", {}).get("annotations", {})
     applied = wanted["metadata"]["annotations"][APPLIED_ANNOTATION]
-    return bool(annotations.get(APPLIED_ANNOTATION) == applied) and covers(manifest.get("spec"), wanted["spec"])
+    return bool(annotations.get(APPLIED_ANNOTATION) == applied) and covers(
+        manifest.get("spec"), wanted["spec"]
+    )
 
 
 def _standard(
@@ -116,7 +120,9 @@ def _canary(manifest: Manifest, candidate: Candidate | None, deployment: Manifes
     status = manifest.get("status", {})
     name = candidate.workload if candidate is not None else None
     seen = next((entry for entry in status.get("canaryStatuses", []) if entry["name"] == name), None)
-    wanted = next((entry for entry in manifest["spec"]["canary"] if entry["predictor"].get("name") == name), None)
+    wanted = next(
+        (entry for entry in manifest["spec"]["canary"] if entry["predictor"].get("name") == name), None
+    )
     if seen is None or wanted is None or candidate is None:
         return Variant(ready=False, workload=name)
     ready, blocked, why = bool(seen["ready"]), None, _condition(status, "CanaryPredictorReady")[1]
@@ -186,7 +192,9 @@ def _load_failure(status: Mapping[str, Any]) -> str | None:
     if model.get("transitionStatus") not in _FAILED_TRANSITIONS:
         return None
     failure = model.get("lastFailureInfo", {})
-    return f"KServe reports {failure.get('reason', model['transitionStatus'])}: {failure.get('message', '')}".strip(": ")
+    return f"KServe reports {failure.get('reason', model['transitionStatus'])}: {failure.get('message', '')}".strip(
+        ": "
+    )
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> tuple[bool, str]:

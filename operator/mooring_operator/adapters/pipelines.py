@@ -10,11 +10,11 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 Phase: TypeAlias = Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"]
 
 
-class PipelinesUnavailable(Exception):  # noqa: N818
+class PipelinesUnavailable(Exception):
     """The backend did not answer, or failed: nothing is known, try again later."""
 
 
-class PipelinesRefused(Exception):  # noqa: N818
+class PipelinesRefused(Exception):
     """The backend refused: a person has to change something; the message says what."""
 
 

@@ -9,7 +9,9 @@ from mooring_operator.planning.situation import Owner, Service
 class Traffic(Protocol):
     """Serves revisions. Every call may be repeated; one that changes nothing costs nothing."""
 
-    async def observe(self, owner: Owner, stable: Revision | None, candidate: Candidate | None) -> Service | None:
+    async def observe(
+        self, owner: Owner, stable: Revision | None, candidate: Candidate | None
+    ) -> Service | None:
         """Say how the two revisions do; None when nothing is served yet."""
         ...
 

@@ -16,11 +16,11 @@ _LARGEST_BYTES = 1 << 20
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class VerdictInvalid(Exception):  # noqa: N818
+class VerdictInvalid(Exception):
     """There is a document, and it is not a verdict; or the URI cannot hold one. The message says why."""
 
 
-class VerdictsUnavailable(Exception):  # noqa: N818
+class VerdictsUnavailable(Exception):
     """The store did not answer, or refused: try again later."""
 
 
