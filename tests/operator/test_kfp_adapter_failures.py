@@ -1,0 +1,162 @@
+"""The operator's adapter against servers that refuse, fail, hang up or are something else."""
+
+import contextlib
+import hashlib
+import http.server
+import json
+import threading
+
+import pytest
+from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
+
+from tests.operator.test_kfp_adapter import MODEL_CI, adapter, request
+from tests.operator.test_kfp_server import SECONDS
+
+
+@contextlib.contextmanager
+def scripted(answer):
+    """A server whose `answer(method, path, headers, body)` is (status, JSON or bytes), or None to hang up."""
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_any(self):
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            seen.append((self.command, self.path.split("?")[0].removeprefix("/apis/v2beta1/")))
+            reply = answer(self.command, seen[-1][1], self.headers, body)
+            if reply is None:
+                self.close_connection = True
+                return
+            status, content = reply
+            content = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = handle_any
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+NOT_FOUND = (404, {"code": 5, "message": "Run not found", "details": []})
+
+
+def healthy(method, path, run):
+    """What KFP answers to everything before the run is created; `run` answers that."""
+    if method == "GET" and path.startswith("runs/"):
+        return NOT_FOUND
+    if (method, path) == ("POST", "runs"):
+        return run
+    if path.startswith("pipelines/names/"):
+        return 200, {"pipeline_id": "p"}
+    if path.endswith("/versions"):
+        name = "model-ci-" + hashlib.sha256(MODEL_CI.read_bytes()).hexdigest()[:16]
+        return 200, {"pipeline_versions": [{"name": name, "pipeline_version_id": "v"}]}
+    return 200, {"experiments": [{"experiment_id": "e", "display_name": "mooring"}]}
+
+
+@pytest.mark.parametrize(
+    "reply", [None, (500, {"message": "Internal Server Error"}), (503, b"busy"), (200, b"<html>")]
+)
+async def test_a_post_of_unknown_outcome_is_never_repeated(tmp_path, reply):
+    with scripted(lambda method, path, *_: healthy(method, path, reply)) as (host, seen):
+        with pytest.raises(PipelinesUnavailable):
+            await adapter(host).launch(request(tmp_path, tmp_path))
+        assert seen.count(("POST", "runs")) == 1
+
+
+async def test_a_run_that_exists_is_not_posted_again(tmp_path):
+    with scripted(lambda *_: (200, {"run_id": "r", "state": "RUNNING"})) as (host, seen):
+        await adapter(host).launch(request(tmp_path, tmp_path, run_id="r"))
+        assert seen == [("GET", "runs/r")]
+
+
+async def test_a_backend_that_chooses_its_own_run_id_is_refused_and_its_run_terminated(tmp_path):
+    reply = (200, {"run_id": "other"})
+    with scripted(lambda method, path, *_: healthy(method, path, reply)) as (host, seen):
+        with pytest.raises(PipelinesRefused, match="made run other where r was asked for"):
+            await adapter(host).launch(request(tmp_path, tmp_path, run_id="r"))
+        assert seen[-1] == ("POST", "runs/other:terminate")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "message"),
+    [
+        (
+            (403, {"message": "long", "details": [{"message": "no access to team"}]}),
+            PipelinesRefused,
+            "403: no access",
+        ),
+        ((401, b"who are you"), PipelinesRefused, "401: who are you"),
+        ((429, {"message": "slow down"}), PipelinesUnavailable, "429: slow down"),
+        ((502, b"<html>bad gateway"), PipelinesUnavailable, "502: <html>bad gateway"),
+        ((200, b"<html>log in"), PipelinesUnavailable, "it is not KFP"),
+        (None, PipelinesUnavailable, "cannot be reached"),
+    ],
+)
+async def test_answers_are_told_apart_by_who_has_to_act(reply, error, message):
+    with scripted(lambda *_: reply) as (host, _), pytest.raises(error, match=message):
+        await adapter(host).get("r")
+
+
+async def test_a_backend_that_is_not_there_or_does_not_answer_is_unavailable():
+    with pytest.raises(PipelinesUnavailable, match="cannot be reached"):
+        await adapter("http://127.0.0.1:1").get("r")
+    release = threading.Event()
+    with scripted(lambda *_: release.wait(SECONDS) and None) as (host, _):
+        try:
+            with pytest.raises(PipelinesUnavailable, match="timed out"):
+                await adapter(host, read_seconds=0.2).get("r")
+        finally:
+            release.set()
+
+
+async def test_the_token_is_read_again_for_each_request(tmp_path, monkeypatch):
+    token = tmp_path / "token"
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
+    sent = []
+    with scripted(lambda method, path, headers, body: sent.append(headers["authorization"]) or NOT_FOUND) as (
+        host,
+        _,
+    ):
+        pipelines = adapter(host)
+        with pytest.raises(PipelinesUnavailable, match="the token for KFP cannot be read"):
+            await pipelines.get("r")
+        for content in ("one\n", "two\n"):
+            token.write_text(content)
+            await pipelines.get("r")
+    assert sent == ["Bearer one", "Bearer two"]
+
+
+async def test_in_multi_user_mode_everything_lives_in_the_runs_namespace(tmp_path):
+    created = {}
+
+    def answer(method, path, headers, body):
+        if method == "POST":
+            created[path] = json.loads(body) if headers["content-type"] == "application/json" else body
+            keys = {
+                "experiments": {"experiment_id": "e"},
+                "pipelines": {"pipeline_id": "p"},
+                "runs": {"run_id": "r"},
+            }
+            return 200, keys.get(path, {"pipeline_version_id": "v"})
+        return NOT_FOUND if path.startswith(("runs/", "pipelines/names/")) else (200, {})
+
+    with scripted(answer) as (host, _):
+        await adapter(host, multi_user=True).launch(request(tmp_path, tmp_path, run_id="r"))
+    assert (created["experiments"]["namespace"], created["pipelines"]["namespace"]) == ("team", "team")
+    assert created["runs"]["experiment_id"] == "e"
+    assert created["runs"]["pipeline_version_reference"] == {"pipeline_id": "p", "pipeline_version_id": "v"}
+    assert MODEL_CI.read_bytes() in created["pipelines/upload_version"]
