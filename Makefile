@@ -1,1 +1,75 @@
+# Everything a person or CI runs. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.PHONY: help demo test test-unit test-operator test-cluster lint format generate check-generated requirements clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+BOOTSTRAP := build/bootstrap
+READY := .venv/.ready
+WAIT ?= 1
+PYTEST := $(BIN)/pytest -q
+
+help: ## List what there is to make
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+demo: $(READY) ## See it all: KUBECONFIG=... uses your cluster, WAIT=0 ends by itself
+	@$(BIN)/mooring demo $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig "$(KUBECONFIG)") $(if $(filter 0,$(WAIT)),--no-wait)
+
+test: $(READY) ## Unit, operator and cluster tests
+	@$(BIN)/python -m cluster build
+	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/operator tests/cluster
+
+test-unit: $(READY) ## Pure tests, in seconds
+	@$(PYTEST) -n 2 tests/unit
+
+test-operator: $(READY) ## The operator against an API emulator
+	@$(PYTEST) -n 2 --dist loadfile tests/operator
+
+test-cluster: $(READY) ## Everything against a real API server
+	@$(BIN)/python -m cluster build
+	@$(PYTEST) -n 2 --dist loadfile tests/cluster
+
+lint: $(READY) ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+generate: $(READY) ## Write crds/ and the compiled pipelines
+	@$(BIN)/python -m mooring_operator.api crds
+	@$(BIN)/python -m mooring_pipelines compile
+
+check-generated: $(READY) ## Fail where a generated file differs from its source
+	@$(BIN)/python -m mooring_operator.api crds --check
+	@$(BIN)/python -m mooring_pipelines compile --check
+
+requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
+	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package mooring "$$@"; }; \
+	compile --extra dev -o requirements/dev.txt pyproject.toml; \
+	for extra in operator cli pipelines components inference; do \
+		compile --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml; \
+	done
+
+clean: ## Remove what was built here; the cache of programs stays
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache local_outputs
+
+$(BOOTSTRAP)/bin/uv: requirements/bootstrap.txt
+	@echo "Setting up: uv"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(BOOTSTRAP) || { echo "python3 cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BOOTSTRAP)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+$(READY): requirements/dev.txt pyproject.toml $(BOOTSTRAP)/bin/uv
+	@echo "Setting up: the Python environment in .venv (about 1 GB)"
+	@test -x $(BIN)/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(BOOTSTRAP)/bin/python .venv
+	@$(BOOTSTRAP)/bin/uv pip sync --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BOOTSTRAP)/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,36 @@
+"""Says at the end how many tests ran at each level, and what was skipped and why."""
+
+from collections import Counter
+
+import pytest
+
+_LEVELS = {
+    "unit": "pure",
+    "operator": "the operator against an API emulator, pipelines against a real server",
+    "cluster": "a real etcd and kube-apiserver",
+    "e2e": "a real node",
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count by the folder that a test lies in."""
+    counts: Counter[tuple[str, str]] = Counter()
+    reasons: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            level = _level(report.nodeid)
+            counts[level, outcome] += 1
+            if outcome == "skipped" and isinstance(report.longrepr, tuple):
+                reasons[f"{level}: {report.longrepr[2].removeprefix('Skipped: ')}"] += 1
+    terminalreporter.section("tests by level")
+    for level, what in _LEVELS.items():
+        passed, failed, skipped = (counts[level, outcome] for outcome in ("passed", "failed", "skipped"))
+        if passed or failed or skipped:
+            terminalreporter.line(f"{level:9}{passed:5} passed{failed:4} failed{skipped:4} skipped   {what}")
+    for reason, count in reasons.items():
+        terminalreporter.line(f"skipped {count}: {reason}")
+
+
+def _level(nodeid: str) -> str:
+    parts = nodeid.split("/")
+    return parts[1] if len(parts) > 2 else parts[0]
