@@ -193,8 +193,24 @@ def test_findings_for_machines(capsys, write):
             "name": "iris",
             "valid": False,
             "skipped": "",
+            "warnings": [],
             "notChecked": ["spec.serving.mode"],
         }
+    )
+
+
+def test_an_expression_that_cannot_be_read_is_a_warning(capsys, write):
+    """The API server takes it; the operator would find it unmet for ever."""
+    path = write(
+        "apiVersion: mooring.dev/v1alpha1\nkind: ModelPolicy\nmetadata: {name: p}\nspec:\n  rules:\n"
+        "  - name: good\n    expression: metrics.f1 > 0.5\n"
+        "  - name: bad\n    expression: metrics.f1 >\n"
+    )
+    assert invoke(capsys, "validate", path) == (
+        0,
+        f'{path}:9: warning: spec.rules[1].expression: "metrics.f1 >" is no CEL: this rule is never met\n'
+        f"{path}:1: ModelPolicy p is valid\n",
+        "",
     )
 
 

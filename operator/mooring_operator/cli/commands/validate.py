@@ -12,6 +12,7 @@ from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
     from mooring_operator.cli.validation.check import Report
+    from mooring_operator.cli.validation.problem import Problem
     from mooring_operator.cli.validation.source import Document
 
 _HELP = paragraphs(
@@ -55,7 +56,7 @@ def validate(
 
 
 def check_manifest(manifest: Manifest) -> list[dict[str, Any]]:
-    """Give a finding per document: file, line, kind, name, valid, skipped, problems, notChecked."""
+    """Give a finding per document: file, line, kind, name, valid, skipped, problems, warnings, notChecked."""
     from mooring_operator.cli.validation.check import check_document
     from mooring_operator.cli.validation.source import SourceError, read_documents
 
@@ -85,19 +86,24 @@ def _empty(label: str, line: int) -> dict[str, Any]:
 
 
 def _finding(label: str, document: "Document", report: "Report") -> dict[str, Any]:
-    problems = [
-        {"line": document.line_of(problem.path), "field": problem.field, "message": problem.message}
-        for problem in report.problems
-    ]
     return {
         **_empty(label, document.line),
         "kind": report.kind,
         "name": report.name,
         "valid": report.ok,
         "skipped": report.skipped,
-        "problems": sorted(problems, key=lambda problem: problem["line"]),
+        "problems": _located(document, report.problems),
+        "warnings": _located(document, report.warnings),
         "notChecked": report.not_checked,
     }
+
+
+def _located(document: "Document", problems: "list[Problem]") -> list[dict[str, Any]]:
+    found = [
+        {"line": document.line_of(problem.path), "field": problem.field, "message": problem.message}
+        for problem in problems
+    ]
+    return sorted(found, key=lambda problem: problem["line"])
 
 
 def describe(label: str, problem: dict[str, Any]) -> str:
@@ -114,6 +120,10 @@ def _print(finding: dict[str, Any], verbose: bool) -> None:
     name = f"{finding['kind']} {finding['name']}".strip()
     for problem in finding["problems"]:
         output.say(describe(label, problem), style="red")
+    for warning in finding["warnings"]:
+        output.say(
+            f"{label}:{warning['line']}: warning: {warning['field']}: {warning['message']}", style="yellow"
+        )
     if finding["skipped"]:
         output.say(f"{label}:{line}: skipped: {finding['skipped']}", style="dim")
     elif finding["valid"]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mooring_operator.api import API_VERSION, GROUP, crds
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
+from mooring_operator.cli.validation.expressions import unreadable_expressions
 from mooring_operator.cli.validation.problem import Problem, show
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
 from mooring_operator.cli.validation.source import Document
@@ -24,6 +25,8 @@ class Report:
     """Why the document was not checked, where it is none of ours."""
     not_checked: list[str] = field(default_factory=list)
     """Fields with rules that only an update can break."""
+    warnings: list[Problem] = field(default_factory=list)
+    """What the API server takes, but what cannot be meant."""
 
     @property
     def ok(self) -> bool:
@@ -60,6 +63,8 @@ def check_document(document: Document) -> Report:
         return report
     schema = schemas()[report.kind]
     report.problems = check_object(value)
+    if report.ok and report.kind == "ModelPolicy":
+        report.warnings = list(unreadable_expressions(value))
     report.not_checked = list(skipped_rules(with_defaults(value, schema), schema))
     return report
 
