@@ -81,6 +81,7 @@ def _empty(label: str, line: int) -> dict[str, Any]:
         "valid": True,
         "skipped": "",
         "problems": [],
+        "warnings": [],
         "notChecked": [],
     }
 
