@@ -4,62 +4,12 @@ A case changes a valid manifest: dotted paths to values, or to ABSENT. `says` is
 refuses: the field for what the schema says, the sentence for what a CEL rule says.
 """
 
-import copy
-from dataclasses import dataclass
 from typing import Any
 
-ABSENT = object()
+from tests.unit.spec_case import ABSENT, BASES, Case
+from tests.unit.spec_table_monitors import DRIFT, POLICY
 
-BASES: dict[str, dict[str, Any]] = {
-    "ModelDeployment": {
-        "apiVersion": "mooring.dev/v1alpha1",
-        "kind": "ModelDeployment",
-        "metadata": {"name": "iris"},
-        "spec": {"model": {"uri": "s3://models/iris/1", "format": "onnx"}},
-    },
-    "DriftMonitor": {
-        "apiVersion": "mooring.dev/v1alpha1",
-        "kind": "DriftMonitor",
-        "metadata": {"name": "iris-traffic"},
-        "spec": {
-            "target": {"name": "iris"},
-            "baseline": {"uri": "s3://data/iris/train.parquet"},
-            "window": {"uri": "s3://data/iris/live/"},
-        },
-    },
-    "ModelPolicy": {
-        "apiVersion": "mooring.dev/v1alpha1",
-        "kind": "ModelPolicy",
-        "metadata": {"name": "house-rules"},
-        "spec": {"rules": [{"name": "accurate", "expression": "metrics.accuracy >= 0.9"}]},
-    },
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A manifest and what becomes of it."""
-
-    name: str
-    patch: dict[str, Any]
-    accepted: bool = True
-    says: str = ""
-    kind: str = "ModelDeployment"
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """The base of its kind, changed by the patch."""
-        made = copy.deepcopy(BASES[self.kind])
-        for path, value in self.patch.items():
-            *parents, last = path.split(".")
-            node: Any = made
-            for key in parents:
-                node = node.setdefault(key, {})
-            if value is ABSENT:
-                node.pop(last, None)
-            else:
-                node[last] = copy.deepcopy(value)
-        return made
+__all__ = ["ABSENT", "BASES", "CASES", "Case"]
 
 
 def _weights(*weights: int) -> list[dict[str, Any]]:
@@ -313,54 +263,4 @@ _ROLLOUT = [
 ]
 
 
-def _drift(name: str, patch: dict[str, Any], accepted: bool = True, says: str = "") -> Case:
-    return Case(name, patch, accepted, says, "DriftMonitor")
-
-
-_DRIFT = [
-    _drift("a monitor", {}),
-    _drift("a monitor of nothing", {"spec.target": ABSENT}, False, "spec.target"),
-    _drift("a monitor of nobody", {"spec.target.name": ""}, False, "spec.target.name"),
-    _drift("no baseline", {"spec.baseline": ABSENT}, False, "spec.baseline"),
-    _drift("one detector", {"spec.detectors": {"ks": {"alpha": 0.05}}}),
-    _drift("no detector", {"spec.detectors": {}}, False, "spec.detectors needs ks, psi or both"),
-    _drift(
-        "a null detector is none", {"spec.detectors": {"ks": None}}, False, "spec.detectors needs ks, psi"
-    ),
-    _drift("alpha 0", {"spec.detectors": {"ks": {"alpha": 0}}}, False, "spec.detectors.ks.alpha"),
-    _drift("alpha 1", {"spec.detectors": {"ks": {"alpha": 1}}}, False, "spec.detectors.ks.alpha"),
-    _drift("a threshold in whole numbers", {"spec.detectors": {"psi": {"threshold": 1}}}),
-    _drift("one bin", {"spec.detectors": {"psi": {"bins": 1}}}, False, "spec.detectors.psi.bins"),
-    _drift("19 rows", {"spec.minRows": 19}, False, "spec.minRows"),
-    _drift("an action", {"spec.actions": ["Rollback"]}),
-    _drift("an unknown action", {"spec.actions": ["Retrain"]}, False, "spec.actions[0]"),
-    _drift("an action twice", {"spec.actions": ["Rollback", "Rollback"]}, False, "spec.actions[1]"),
-    _drift("suspended", {"spec.suspend": True}),
-    _drift("suspended in words", {"spec.suspend": "true"}, False, "spec.suspend"),
-]
-
-
-def _policy(name: str, patch: dict[str, Any], accepted: bool = True, says: str = "") -> Case:
-    return Case(name, patch, accepted, says, "ModelPolicy")
-
-
-_RULE = {"name": "small", "expression": "metrics.modelSizeMB < 100.0"}
-_POLICY = [
-    _policy("a policy", {}),
-    _policy("no rules", {"spec.rules": []}, False, "spec.rules"),
-    _policy("two rules", {"spec.rules": [_RULE, {**_RULE, "name": "tiny", "message": "too big"}]}),
-    _policy("two rules of one name", {"spec.rules": [_RULE, _RULE]}, False, "spec.rules[1]"),
-    _policy("a rule without a name", {"spec.rules": [{"expression": "true"}]}, False, "spec.rules[0].name"),
-    _policy(
-        "an empty expression",
-        {"spec.rules": [{**_RULE, "expression": ""}]},
-        False,
-        "spec.rules[0].expression",
-    ),
-    _policy("half of the rules", {"spec.minimumScore": 0.5}),
-    _policy("all of the rules", {"spec.minimumScore": 1}),
-    _policy("none of the rules", {"spec.minimumScore": 0}, False, "spec.minimumScore"),
-    _policy("more than all rules", {"spec.minimumScore": 1.1}, False, "spec.minimumScore"),
-]
-
-CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *_DRIFT, *_POLICY]
+CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *DRIFT, *POLICY]

@@ -1,0 +1,56 @@
+"""The rows of the table of specs for DriftMonitor and ModelPolicy."""
+
+from typing import Any
+
+from tests.unit.spec_case import ABSENT, Case
+
+
+def _drift(name: str, patch: dict[str, Any], accepted: bool = True, says: str = "") -> Case:
+    return Case(name, patch, accepted, says, "DriftMonitor")
+
+
+DRIFT = [
+    _drift("a monitor", {}),
+    _drift("a monitor of nothing", {"spec.target": ABSENT}, False, "spec.target"),
+    _drift("a monitor of nobody", {"spec.target.name": ""}, False, "spec.target.name"),
+    _drift("no baseline", {"spec.baseline": ABSENT}, False, "spec.baseline"),
+    _drift("one detector", {"spec.detectors": {"ks": {"alpha": 0.05}}}),
+    _drift("no detector", {"spec.detectors": {}}, False, "spec.detectors needs ks, psi or both"),
+    _drift(
+        "a null detector is none", {"spec.detectors": {"ks": None}}, False, "spec.detectors needs ks, psi"
+    ),
+    _drift("alpha 0", {"spec.detectors": {"ks": {"alpha": 0}}}, False, "spec.detectors.ks.alpha"),
+    _drift("alpha 1", {"spec.detectors": {"ks": {"alpha": 1}}}, False, "spec.detectors.ks.alpha"),
+    _drift("a threshold in whole numbers", {"spec.detectors": {"psi": {"threshold": 1}}}),
+    _drift("one bin", {"spec.detectors": {"psi": {"bins": 1}}}, False, "spec.detectors.psi.bins"),
+    _drift("19 rows", {"spec.minRows": 19}, False, "spec.minRows"),
+    _drift("an action", {"spec.actions": ["Rollback"]}),
+    _drift("an unknown action", {"spec.actions": ["Retrain"]}, False, "spec.actions[0]"),
+    _drift("an action twice", {"spec.actions": ["Rollback", "Rollback"]}, False, "spec.actions[1]"),
+    _drift("suspended", {"spec.suspend": True}),
+    _drift("suspended in words", {"spec.suspend": "true"}, False, "spec.suspend"),
+]
+
+
+def _policy(name: str, patch: dict[str, Any], accepted: bool = True, says: str = "") -> Case:
+    return Case(name, patch, accepted, says, "ModelPolicy")
+
+
+_RULE = {"name": "small", "expression": "metrics.modelSizeMB < 100.0"}
+POLICY = [
+    _policy("a policy", {}),
+    _policy("no rules", {"spec.rules": []}, False, "spec.rules"),
+    _policy("two rules", {"spec.rules": [_RULE, {**_RULE, "name": "tiny", "message": "too big"}]}),
+    _policy("two rules of one name", {"spec.rules": [_RULE, _RULE]}, False, "spec.rules[1]"),
+    _policy("a rule without a name", {"spec.rules": [{"expression": "true"}]}, False, "spec.rules[0].name"),
+    _policy(
+        "an empty expression",
+        {"spec.rules": [{**_RULE, "expression": ""}]},
+        False,
+        "spec.rules[0].expression",
+    ),
+    _policy("half of the rules", {"spec.minimumScore": 0.5}),
+    _policy("all of the rules", {"spec.minimumScore": 1}),
+    _policy("none of the rules", {"spec.minimumScore": 0}, False, "spec.minimumScore"),
+    _policy("more than all rules", {"spec.minimumScore": 1.1}, False, "spec.minimumScore"),
+]
