@@ -1,0 +1,1 @@
+"""What keeps the reconcilers running: queue, leadership, telemetry, logs, health."""
