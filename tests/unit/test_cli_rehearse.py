@@ -116,7 +116,7 @@ SCRIPTS = st.builds(
 WAITS = st.one_of(
     st.just({"pause": {}}),
     st.just({"approve": {}}),
-    st.integers(0, 10**5).map(lambda seconds: {"pause": {"duration": f"{seconds}s"}}),
+    st.integers(1, 99_999).map(lambda seconds: {"pause": {"duration": f"{seconds}s"}}),
 )
 
 
@@ -127,7 +127,7 @@ def specs(draw):
     for weight in weights:
         steps += [{"setWeight": weight}, *draw(st.lists(WAITS, max_size=2))]
     raw = yaml.safe_load(MANIFEST)["spec"]
-    raw["rollout"] = {"steps": steps, "progressDeadline": f"{draw(st.integers(1, 10**5))}s"}
+    raw["rollout"] = {"steps": steps, "progressDeadline": f"{draw(st.integers(1, 99_999))}s"}
     raw["serving"] = {"mode": draw(st.sampled_from(["Standard", "Knative"]))}
     if draw(st.booleans()):
         del raw["ci"]

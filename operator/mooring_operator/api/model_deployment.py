@@ -107,8 +107,8 @@ Gate.model_config["json_schema_extra"] = {
         },
         {
             "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
-            "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' has min ' + string(self.min) + "
-            "' above max ' + string(self.max)",
+            "messageExpression": "'spec.ci.gates: the gate on %s has min %s above max %s'"
+            ".format([self.metric, self.min, self.max])",
         },
     ]
 }

@@ -22,8 +22,8 @@ class PolicyRule(Model):
         str,
         Field(
             description="CEL that must be true. It sees metrics (of the CI run, by name), model {uri, storageUri, "
-            "digest, format}, deployment {name, namespace, labels} and serving (spec.serving). An error, a missing "
-            "fact included, counts as false.",
+            "digest, format}, deployment {name, namespace, labels} and serving (spec.serving). Numbers are "
+            "doubles: write 200.0. An error, a missing fact included, counts as false.",
             min_length=1,
             max_length=4096,
         ),

@@ -57,7 +57,7 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         elif key == "items":
             out[key] = _structural(value, definitions)
         elif key == "default":
-            # An object is given even when empty: its own fields' defaults then fill it in.
+            # An object is given even when empty: its own fields' defaults fill it in, see below.
             if value is not None and (value not in ({}, []) or "properties" in node):
                 out[key] = value
         elif key == "const":
@@ -68,10 +68,23 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
             out[key] = True
         elif key not in _DROPPED:
             out[key] = value
+    if isinstance(out.get("default"), dict):
+        out["default"] = _filled(out["default"], out)
     extra = node.get("additionalProperties")
     if isinstance(extra, dict) and extra:
         out["additionalProperties"] = _structural(extra, definitions)
     return out
+
+
+def _filled(value: Any, node: Schema) -> Any:
+    """Fill in the defaults of nested fields: the API server checks a default against CEL before it would."""
+    if not isinstance(value, dict) or "properties" not in node:
+        return value
+    defaults = {name: child["default"] for name, child in node["properties"].items() if "default" in child}
+    return {
+        name: _filled(field, node["properties"].get(name, {}))
+        for name, field in {**defaults, **value}.items()
+    }
 
 
 def _without_defaults(node: Any) -> Any:

@@ -182,8 +182,8 @@ _METRIC = "has(self.autoscaling) && has(self.autoscaling.metric)"
 SERVING_RULES: list[JsonValue] = [
     _rule(
         "!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
-        "'spec.serving.minReplicas (' + string(self.minReplicas) + ') must not exceed maxReplicas (' + "
-        "string(self.maxReplicas) + ')'",
+        "'spec.serving.minReplicas (%d) must not exceed maxReplicas (%d)'"
+        ".format([self.minReplicas, self.maxReplicas])",
     ),
     _rule(
         "self.minReplicas > 0 || self.mode == 'Knative'",

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_NUMBER = "[1-9][0-9]{0,4}"
+DURATION_PATTERN = f"^({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?$"
+_DURATION = re.compile(f"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?")
 
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
 
@@ -35,7 +36,7 @@ def parse_duration(value: Any) -> timedelta:
     """Read ``1h30m``, ``10m`` or ``45s``.
 
     Raises:
-        ValueError: for anything else, the empty string and zero included.
+        ValueError: for anything else: the empty string, zero, more than five digits.
     """
     if isinstance(value, timedelta):
         return value

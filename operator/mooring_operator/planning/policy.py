@@ -42,13 +42,24 @@ def _problem(expression: str, facts: Mapping[str, Any]) -> str | None:
 
     try:
         answer = _program(expression).evaluate(
-            {name: celpy.adapter.json_to_cel(value) for name, value in facts.items()}
+            {name: celpy.adapter.json_to_cel(_with_doubles(value)) for name, value in facts.items()}
         )
     except CELParseError as error:
         return f"the expression cannot be read: {error.args[0]}"
     except CELEvalError as error:
         return f"{expression} cannot be evaluated: {error.args[0]}"
-    return None if answer == celpy.celtypes.BoolType(True) else f"{expression} is not true"
+    if not isinstance(answer, celpy.celtypes.BoolType):
+        return f"{expression} is no condition: it gives {answer!r:.60}, not true or false"
+    return None if answer else f"{expression} is not true"
+
+
+def _with_doubles(value: Any) -> Any:
+    """Make all numbers doubles, as metrics are: CEL does not compare them with whole numbers."""
+    if isinstance(value, Mapping):
+        return {name: _with_doubles(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_doubles(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 @lru_cache(maxsize=256)
