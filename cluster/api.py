@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 Object = dict[str, Any]
 
 _MANAGER = "mooring-cluster"
+_BUSY_S = 30.0
 
 
 class ApiError(Exception):
@@ -50,14 +52,15 @@ class Api:
         request = urllib.request.Request(  # noqa: S310 (always https)
             self._server + path, data=data, method=method, headers=headers
         )
-        try:
-            with self._opener.open(request, timeout=60) as response:
-                text = response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ApiError(error.code, _message(error.read())) from None
-        result: Object = json.loads(text) if text.startswith(b"{") else {}
-        return result
+        deadline = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                return self._send(request)
+            except ApiError as error:
+                # Kinds that were just defined answer this for a moment.
+                if error.code != 429 or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def get(self, path: str) -> Object | None:
         """An object, or None if it does not exist."""
@@ -105,6 +108,16 @@ class Api:
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
         namespace = f"/namespaces/{metadata.get('namespace', 'default')}" if namespaced else ""
         return f"{root}{namespace}/{plural}/{metadata.get('name', '')}"
+
+    def _send(self, request: urllib.request.Request) -> Object:
+        try:
+            with self._opener.open(request, timeout=60) as response:
+                text = response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ApiError(error.code, _message(error.read())) from None
+        result: Object = json.loads(text) if text.startswith(b"{") else {}
+        return result
 
     def _plural(self, version: str, kind: str) -> tuple[str, bool]:
         if (version, kind) not in self._plurals:

@@ -47,6 +47,10 @@ CONFIGURATION: dict[str, dict[str, Any]] = {
     },
     "storageInitializer": {"image": "kserve/storage-initializer:v0.20.0", **_LIMITS},
     "credentials": {},
+    # The webhook for pods parses these, whether or not a pod asks for any of them.
+    "logger": {"image": "kserve/agent:v0.20.0", "defaultUrl": "http://default-broker", **_LIMITS},
+    "batcher": {"image": "kserve/agent:v0.20.0", "maxBatchSize": "32", "maxLatency": "5000", **_LIMITS},
+    "agent": {"image": "kserve/agent:v0.20.0", **_LIMITS},
     "inferenceService": {
         "resource": {"cpuLimit": "1", "memoryLimit": "2Gi", "cpuRequest": "1", "memoryRequest": "2Gi"}
     },
