@@ -34,3 +34,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _level(nodeid: str) -> str:
     parts = nodeid.split("/")
     return parts[1] if len(parts) > 2 else parts[0]
+
+
+@pytest.fixture(autouse=True)
+def no_given_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parallel runs set COLUMNS for their workers; what a user sees must not depend on it here."""
+    monkeypatch.delenv("COLUMNS", raising=False)

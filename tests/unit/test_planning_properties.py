@@ -72,8 +72,9 @@ def test_whatever_happens_only_passed_revisions_get_traffic_and_only_as_the_step
             before = world.status
             world.step()
             candidate = world.status.candidate
-            if candidate is not None:
-                tested[candidate.revision] = world.spec.ci is None or good[candidate.storage_uri]
+            for known in (before.candidate, candidate):
+                if known is not None:
+                    tested[known.revision] = world.spec.ci is None or good[known.storage_uri]
             if candidate is not None and candidate.weight > 0 and not candidate.restores:
                 allowed = {step.set_weight for step in world.spec.rollout.steps} | {100}
                 changed = before.candidate is None or before.candidate.weight != candidate.weight

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.rollout_world import CI, World, spec_of
-
 from mooring_operator.planning.situation import CleanUp, Notify, Serve, Split, TerminateRun, Unresolved
+
+from tests.unit.rollout_world import CI, World, spec_of
 
 STEPS = {"steps": [{"setWeight": 10}, {"pause": {"duration": "30s"}}, {"setWeight": 50}, {"setWeight": 100}]}
 
