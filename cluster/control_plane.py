@@ -117,6 +117,9 @@ class ControlPlane:
             authority = self._write_keys()
             self._start_etcd(programs["etcd"])
             self._start_apiserver(programs["kube-apiserver"], authority)
+            if given is not None:
+                # The garbage collector looks for kinds when it starts, and then twice a minute.
+                kserve.install(self.api, given)
             if "controller-manager" in self.extras:
                 self._start_controller_manager(programs["kube-controller-manager"])
             if given is not None:
@@ -199,7 +202,6 @@ class ControlPlane:
         self._launch("kube-controller-manager", lambda _: command, ready, ports=0)
 
     def _start_kserve(self, given: kserve.Given, authority: Authority) -> None:
-        kserve.install(self.api, given)
         certificates = self.files.folder / "kserve" / "k8s-webhook-server" / "serving-certs"
         authority.write_serving_pair(certificates / "tls.crt", certificates / "tls.key")
 

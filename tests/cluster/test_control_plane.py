@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -410,3 +411,158 @@ def test_a_process_that_got_the_same_id_is_not_ended(own_cache):
 def test_names_are_safe_for_folders(name):
     with pytest.raises(named.ClusterError, match="no name for a cluster"):
         named.find(name)
+
+
+# --- KServe
+
+LABEL = "serving.kserve.io/inferenceservice"
+NUMBERS = itertools.count(1)
+RUNTIME = {
+    "apiVersion": "serving.kserve.io/v1alpha1",
+    "kind": "ClusterServingRuntime",
+    "metadata": {"name": "mooring-inference"},
+    "spec": {
+        "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True, "priority": 1}],
+        "protocolVersions": ["v1", "v2"],
+        "containers": [
+            {
+                "name": "kserve-container",
+                "image": "mooring/inference:dev",
+                "args": ["--model_name={{.Name}}", "--model_dir=/mnt/models", "--http_port=8080"],
+            }
+        ],
+    },
+}
+
+
+def predictor(version, **rest):
+    return {"model": {"modelFormat": {"name": "onnx"}, "storageUri": f"s3://models/{version}"}, **rest}
+
+
+def canary(version, percent, **rest):
+    return {"trafficPercent": percent, "predictor": predictor(version, name=version, **rest)}
+
+
+class Service:
+    """One InferenceService, written and read as its users and its neighbours see it."""
+
+    def __init__(self, api, name):
+        self.api, self.name = api, name
+
+    def apply(self, **spec):
+        """Server-side apply: what is left out goes."""
+        annotations = {
+            "serving.kserve.io/deploymentMode": "Standard",
+            "serving.kserve.io/autoscalerClass": "none",
+        }
+        manifest = {
+            "apiVersion": "serving.kserve.io/v1beta1",
+            "kind": "InferenceService",
+            "metadata": {"name": self.name, "namespace": "default", "annotations": annotations},
+            "spec": spec,
+        }
+        self.api.apply(manifest)
+
+    @property
+    def _path(self):
+        return f"/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices/{self.name}"
+
+    @property
+    def status(self):
+        return self.api.get(self._path).get("status", {})
+
+    def delete(self):
+        self.api.delete(self._path)
+
+    def condition(self, name):
+        found = [c for c in self.status.get("conditions", []) if c["type"] == name]
+        return (found[0]["status"], found[0].get("reason")) if found else None
+
+    def is_ready(self):
+        return self.condition("Ready") is not None and self.condition("Ready")[0] == "True"
+
+    def replicas(self):
+        """Replicas asked for, by Deployment."""
+        return {
+            item["metadata"]["name"]: item["spec"]["replicas"]
+            for item in self.api.items(f"{DEPLOYMENTS}?labelSelector={LABEL}={self.name}")
+        }
+
+    def pods(self, deployment_name):
+        pods = self.api.items(f"/api/v1/namespaces/default/pods?labelSelector=app=isvc.{deployment_name}")
+        return {pod["metadata"]["uid"]: pod["status"].get("phase") for pod in pods}
+
+    def weights(self, route=None):
+        """Weights by Service, on the route that users call."""
+        routes = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
+        found = self.api.get(f"{routes}/{route or self.name}")
+        backends = found["spec"]["rules"][0]["backendRefs"] if found else []
+        return {backend["name"]: backend["weight"] for backend in backends}
+
+
+@pytest.fixture
+def service(kserve_cluster, node):
+    kserve_cluster.api.apply(RUNTIME)
+    service = Service(kserve_cluster.api, f"m{next(NUMBERS)}")
+    yield service
+    service.delete()
+    until(lambda: not service.replicas())
+
+
+def test_kserve_splits_traffic_between_stable_and_a_canary(service):
+    name, stable, second = service.name, f"{service.name}-predictor", f"{service.name}-v2-predictor"
+    service.apply(predictor=predictor("v1", minReplicas=4), canary=[canary("v2", 25)])
+    until(lambda: service.weights() == {stable: 75, second: 25})
+    until(service.is_ready)
+    assert service.weights(stable) == {stable: 75, second: 25}
+    assert service.condition("CanaryPredictorReady") == ("True", "AllCanariesReady")
+    (state,) = service.status["canaryStatuses"]
+    assert (state["name"], state["ready"], state["trafficPercent"]) == ("v2", True, 25)
+    # Stable gives up what the canary takes over.
+    until(lambda: service.replicas() == {stable: 3, second: 1})
+    services = service.api.items(f"/api/v1/namespaces/default/services?labelSelector={LABEL}={name}")
+    assert {item["metadata"]["name"] for item in services} == {stable, second}
+
+
+def test_kserve_promotes_a_canary_without_a_new_pod(service):
+    stable, second = f"{service.name}-predictor", f"{service.name}-v2-predictor"
+    service.apply(predictor=predictor("v1", minReplicas=2), canary=[canary("v2", 100, minReplicas=2)])
+    until(lambda: service.weights() == {stable: 0, second: 100})
+    until(lambda: list(service.pods(second).values()) == ["Running"] * 2)
+    before = service.pods(second)
+    service.apply(predictor=predictor("v2", name="v2", minReplicas=2))
+    until(lambda: service.replicas() == {second: 2})
+    until(lambda: service.weights() == {second: 1})
+    assert service.pods(second) == before
+    assert "canaryStatuses" not in service.status
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "crashing"])
+def test_kserve_gives_no_traffic_to_a_canary_that_is_not_ready(service, node, fault):
+    stable, second = f"{service.name}-predictor", f"{service.name}-v2-predictor"
+    getattr(node, fault).add(f"default/{second}")
+    service.apply(predictor=predictor("v1", minReplicas=2), canary=[canary("v2", 50)])
+    until(lambda: service.weights() == {stable: 100})
+    until(service.is_ready)
+    assert service.condition("CanaryPredictorReady") == ("False", "CanariesNotReady")
+    # All that KServe says of it: why, only the pods tell.
+    assert service.status["canaryStatuses"] == [
+        {"name": "v2", "ready": False, "trafficPercent": 50, "modelStatus": {"transitionStatus": ""}}
+    ]
+    assert service.replicas() == {stable: 2, second: 1}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"canary": [{"trafficPercent": 5, "predictor": predictor("v2")}]}, "predictor.name is required"),
+        ({"canary": [canary("v2", 60), canary("v3", 50)]}, r"sum of canary trafficPercent values \(110\)"),
+        ({"canary": [canary("v2", 5, minReplicas=3)]}, "must not exceed stable predictor minReplicas"),
+        ({"canary": [canary("v2", 5, maxReplicas=3)]}, "must not set maxReplicas"),
+        ({"predictor": predictor("v1", name="v2", minReplicas=2)}, "name change requires a model change"),
+    ],
+)
+def test_kserve_refuses(service, spec, message):
+    service.apply(predictor=predictor("v1", minReplicas=2))
+    with pytest.raises(ApiError, match=message):
+        service.apply(**{"predictor": predictor("v1", minReplicas=2), **spec})
