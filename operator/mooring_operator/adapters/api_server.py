@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 from lightkube import ConfigError, KubeConfig, SingleConfig
-from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+from lightkube.config.client_adapter import AsyncClient, ConnectionParams, user_auth
 
 from mooring_operator.adapters.cluster import Conflict, Manifest, Ref, Refused, Unavailable
 
@@ -33,6 +33,22 @@ def load_config(kubeconfig: Path | None = None) -> SingleConfig:
     if config is None:
         raise ConfigError("the Kubernetes configuration names no current context")
     return config
+
+
+async def authorization(config: SingleConfig) -> str | None:
+    """Give the Authorization header's value as of now; None where a certificate, or nobody, speaks for us.
+
+    Raises:
+        ConfigError: the token's file or the credential plugin does not give one.
+    """
+    auth = user_auth(config.user)
+    if auth is None:
+        return None
+    request = httpx2.Request("GET", config.cluster.server)
+    flow = auth.async_auth_flow(request)
+    await anext(flow)
+    await flow.aclose()
+    return request.headers.get("Authorization")
 
 
 class Connection:

@@ -5,11 +5,21 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from mooring_operator.adapters.cluster import Conflict
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# The _created series of every counter are of no use to Prometheus.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 

@@ -1,0 +1,96 @@
+"""What kopf watches, and whom it tells. No handler here decides anything."""
+
+from typing import Any
+
+import kopf
+from lightkube import ConfigError, SingleConfig
+
+from mooring_operator.adapters.api_server import authorization
+from mooring_operator.api.crds import GROUP
+from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
+from mooring_operator.runtime.intake import Intake
+
+_KSERVE = ("serving.kserve.io", "inferenceservices")
+
+
+def register(registry: kopf.OperatorRegistry, intake: Intake, config: SingleConfig) -> None:
+    """Register all handlers."""
+    _register_activities(registry, config)
+    _register_ours(registry, intake)
+    _register_others(registry, intake)
+
+
+def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig) -> None:
+    @kopf.on.startup(registry=registry)
+    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.networking.request_timeout = 30
+        settings.networking.connect_timeout = 5
+        settings.networking.enforce_retry_after = True
+        settings.watching.server_timeout = 600
+        settings.watching.inactivity_timeout = 70
+        settings.watching.label_selectors[_KSERVE] = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
+        settings.peering.standalone = True
+        # Level-triggered: nothing is remembered in the objects, and nothing is posted about them.
+        settings.posting.enabled = False
+        settings.persistence.finalizer = f"{GROUP}/finalizer"
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        """Log in with the configuration of the other calls; kopf asks again when a token is refused."""
+        try:
+            return await _connection_info(config)
+        except ConfigError as error:
+            raise kopf.LoginError(str(error)) from error
+
+
+def _register_ours(registry: kopf.OperatorRegistry, intake: Intake) -> None:
+    @kopf.on.event(GROUP, "modeldeployments", registry=registry)
+    async def model_deployment(event: kopf.RawEvent, **_: Any) -> None:
+        _tell(intake, "ModelDeployment", event)
+
+    @kopf.on.event(GROUP, "driftmonitors", registry=registry)
+    async def drift_monitor(event: kopf.RawEvent, **_: Any) -> None:
+        _tell(intake, "DriftMonitor", event)
+
+
+def _register_others(registry: kopf.OperatorRegistry, intake: Intake) -> None:
+    @kopf.on.event(GROUP, "modelpolicies", registry=registry)
+    async def model_policy(event: kopf.RawEvent, **_: Any) -> None:
+        intake.policy_changed(_resource(event))
+
+    @kopf.on.event(*_KSERVE, labels={MANAGED_BY: MANAGED_BY_VALUE}, registry=registry)
+    async def inference_service(event: kopf.RawEvent, **_: Any) -> None:
+        intake.service_changed(_resource(event))
+
+
+def _tell(intake: Intake, kind: str, event: kopf.RawEvent) -> None:
+    if event["type"] == "DELETED":
+        intake.deleted(kind, _resource(event))
+    else:
+        intake.changed(kind, _resource(event))
+
+
+def _resource(event: kopf.RawEvent) -> dict[str, Any]:
+    return dict(event["object"])
+
+
+async def _connection_info(config: SingleConfig) -> kopf.ConnectionInfo:
+    cluster, user = config.cluster, config.user
+    scheme, _, token = (await authorization(config) or "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=cluster.server,
+        ca_path=_path(config, cluster.certificate_auth),
+        ca_data=cluster.certificate_auth_data,
+        insecure=cluster.insecure,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=_path(config, user.client_cert if user else None),
+        certificate_data=user.client_cert_data if user else None,
+        private_key_path=_path(config, user.client_key if user else None),
+        private_key_data=user.client_key_data if user else None,
+        default_namespace=config.namespace,
+    )
+
+
+def _path(config: SingleConfig, name: str | None) -> str | None:
+    return None if name is None else str(config.abs_file(name))

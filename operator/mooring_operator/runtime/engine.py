@@ -1,0 +1,150 @@
+"""Queue, leadership, resynchronisation and health as one thing that starts and stops."""
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+from mooring_operator.adapters.cluster import Cluster, ClusterError, Kind
+from mooring_operator.adapters.leases import Leases
+from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
+from mooring_operator.runtime.dispatch import Dispatch, Reconcilers
+from mooring_operator.runtime.election import Election, Terms
+from mooring_operator.runtime.health import HealthServer, stuck
+from mooring_operator.runtime.intake import Intake
+from mooring_operator.runtime.leadership import Leadership
+from mooring_operator.runtime.telemetry import Telemetry
+from mooring_operator.runtime.workqueue import WorkQueue
+from mooring_operator.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+KINDS: Sequence[Kind] = (MODEL_DEPLOYMENT, DRIFT_MONITOR)
+STUCK_AFTER = 300.0
+STOP_DEADLINE = 20.0
+_RETRY_LIST = 5.0
+
+
+class Engine:
+    """Everything of the operator but the watching of the cluster, which tells `intake` what it sees."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        cluster: Cluster,
+        leases: Leases,
+        reconcilers: Reconcilers,
+        telemetry: Telemetry,
+        expected: tuple[type[Exception], ...] = (ClusterError,),
+        terms: Terms | None = None,
+    ) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._terms = terms or Terms()
+        dispatch = Dispatch(reconcilers, telemetry)
+        self.queue = WorkQueue(dispatch, workers=settings.workers, expected=expected)
+        self.intake = Intake(self.queue, dispatch, telemetry)
+        self.watching = asyncio.Event()
+        self._gained = asyncio.Event()
+        self._leading = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leadership = self._candidate(leases) if settings.leader_election else None
+        self._health = HealthServer(
+            telemetry,
+            healthy=stuck(lambda: self.queue.oldest_age, STUCK_AFTER),
+            ready=lambda: None if self.watching.is_set() else "not watching the cluster yet",
+        )
+        telemetry.gauge("mooring_queue_depth", "Keys that are due and wait.", lambda: self.queue.depth)
+        telemetry.gauge(
+            "mooring_queue_age_seconds", "Age of the oldest due key.", lambda: self.queue.oldest_age
+        )
+        telemetry.gauge("mooring_leader", "1 while this replica leads.", lambda: float(self._leading))
+
+    def _candidate(self, leases: Leases) -> Leadership:
+        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+        return Leadership(
+            leases,
+            Election(identity, self._terms),
+            namespace=self._settings.lease_namespace,
+            name=self._settings.lease_name,
+            gained=self._begin,
+            lost=self._give_up,
+        )
+
+    async def start(self) -> None:
+        """Listen for probes, and begin to work as soon as this replica leads.
+
+        Raises:
+            OSError: the health server's port cannot be had.
+        """
+        port = await self._health.start(self._settings.health_host, self._settings.health_port)
+        logger.info("probes and metrics on port %d", port)
+        self._spawn(self.queue.run(), "queue")
+        self._spawn(self._resync(), "resync")
+        if self._leadership is None:
+            self._begin()
+        else:
+            self._spawn(self._leadership.run(), "leadership")
+
+    async def wait(self) -> None:
+        """Wait for ever; raises what ended one of the tasks, which none of them should."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended")
+
+    async def stop(self) -> None:
+        """Let running work finish, give leadership back, and stop listening."""
+        # The Lease is renewed until the work is done: that may take longer than a Lease lasts.
+        if not await self.queue.stop(STOP_DEADLINE):
+            logger.warning("work did not finish within %.0f s and was cancelled", STOP_DEADLINE)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._leadership is not None:
+            await self._leadership.release()
+        self._leading = False
+        await self._health.stop()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    def _begin(self) -> None:
+        self._leading = True
+        # Resumed before the list is asked for, so that no change falls between the two.
+        self.queue.resume()
+        self._gained.set()
+
+    async def _give_up(self) -> None:
+        self._leading = False
+        left = self._terms.duration - self._terms.renew_deadline
+        if not await self.queue.pause(deadline=left / 2):
+            # Another replica is about to start on the same objects.
+            logger.critical("work goes on after leadership was lost; ending the process")
+            os._exit(1)
+
+    async def _resync(self) -> None:
+        """Look at everything: when leadership is gained, and every now and then in case a change was missed."""
+        while True:
+            self._gained.clear()
+            delay = self._settings.resync_interval
+            if self._leading:
+                try:
+                    await self._list_all()
+                except ClusterError as error:
+                    logger.warning("the resources cannot be listed: %s", error)
+                    delay = _RETRY_LIST
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gained.wait(), delay)
+
+    async def _list_all(self) -> None:
+        for kind in KINDS:
+            found = []
+            for namespace in self._settings.namespaces or (None,):
+                found += await self._cluster.list(kind, namespace=namespace)
+            self.intake.listed(kind.kind, found)
