@@ -108,6 +108,8 @@ class ControlPlane:
             ProgramUnavailableError: a program cannot be had here.
             StartError: a program did not start; the message holds the end of its log.
         """
+        if self.processes:
+            raise RuntimeError("the control plane runs already")
         # What takes minutes, or cannot be had, comes before anything that would have to be undone.
         programs = build(_programs(self.extras))
         given = kserve.locate() if "kserve" in self.extras else None

@@ -99,6 +99,13 @@ def install(api: Api, given: Given) -> None:
     _wait_until_established(api, names)
 
 
+def apply_file(api: Api, path: Path) -> None:
+    """Apply every document of a YAML file, such as a ClusterServingRuntime."""
+    for manifest in yaml.safe_load_all(path.read_text()):
+        if manifest is not None:
+            api.apply(manifest)
+
+
 def command(given: Given, kubeconfig: Path, ports: Sequence[int]) -> Command:
     """The controller's command line; ``ports`` are for webhooks and for its health."""
     return [

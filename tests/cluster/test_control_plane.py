@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import ControlPlane, ProgramUnavailableError, StartError, build, control_plane, named
+from cluster import ControlPlane, ProgramUnavailableError, StartError, build, control_plane, kserve, named
 from cluster import __main__ as command_line
 from cluster.api import Api, ApiError
 from cluster.kubeconfig import write_kubeconfig
@@ -320,7 +320,19 @@ def test_a_kubeconfig_of_somebody_else_is_not_overwritten(tmp_path):
     assert theirs.read_text() == "apiVersion: v1\n"
 
 
-# --- building
+# --- finding and building
+
+
+@pytest.mark.parametrize(("version", "taken"), [("3.4.23", False), ("3.5.16", True), ("nonsense", False)])
+def test_installed_programs_are_taken_if_recent(tmp_path, monkeypatch, version, taken):
+    script(tmp_path / "bin" / "etcd", f"echo etcd Version: {version}")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("MOORING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    monkeypatch.delenv("MOORING_CLUSTER_BUILD", raising=False)
+    assert find("etcd") == (tmp_path / "bin" / "etcd" if taken else None)
+    monkeypatch.setenv("MOORING_CLUSTER_BUILD", "1")
+    assert find("etcd") is None
 
 
 @pytest.fixture
@@ -501,8 +513,10 @@ class Service:
 
 
 @pytest.fixture
-def service(kserve_cluster, node):
-    kserve_cluster.api.apply(RUNTIME)
+def service(kserve_cluster, node, tmp_path):
+    manifest = tmp_path / "runtime.yaml"
+    manifest.write_text(yaml.safe_dump(RUNTIME))
+    kserve.apply_file(kserve_cluster.api, manifest)
     service = Service(kserve_cluster.api, f"m{next(NUMBERS)}")
     yield service
     service.delete()
