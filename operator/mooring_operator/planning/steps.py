@@ -1,13 +1,14 @@
 """Moves traffic to a revision that has passed its gates: step by step, or back."""
 
 from mooring_operator.api.rollout import Approve, Pause, Step
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.draft import Draft
 from mooring_operator.planning.situation import DropCommand, Notify, Variant
 
-# Replicas come and go without a sign on the InferenceService; look again after this many seconds.
+# Seconds. Replicas come and go without a sign on the InferenceService; most else shows there.
 _LOOK_AGAIN = 2.0
+_LOOK_AGAIN_SELDOM = 15.0
 
 
 def roll_out(draft: Draft) -> Draft:
@@ -265,11 +266,12 @@ def _waiting_for(draft: Draft) -> str:
 
 
 def _until_deadline(draft: Draft) -> float | None:
-    """Seconds until an unready candidate has to be judged again; None while it is ready."""
-    candidate: Candidate | None = draft.candidate
-    if candidate is None or candidate.weight == 0:
+    """Seconds until a candidate that is waited for has to be looked at again; None while there is no need."""
+    candidate = draft.candidate
+    if candidate is None or candidate.weight == 0 or (candidate.unready_since is None and _in_effect(draft)):
         return None
-    if candidate.unready_since is None:
-        return None if _in_effect(draft) else _LOOK_AGAIN
-    left = (draft.spec.rollout.progress_deadline - draft.elapsed(candidate.unready_since)).total_seconds()
-    return max(min(left, _LOOK_AGAIN), 0.1)
+    # Up to 100% the InferenceService tells; that all replicas are there, only the Deployment does.
+    pause = _LOOK_AGAIN if draft.stable is not None and candidate.weight == 100 else _LOOK_AGAIN_SELDOM
+    since = candidate.unready_since or candidate.step_started_at
+    left = (draft.spec.rollout.progress_deadline - draft.elapsed(since)).total_seconds()
+    return max(min(left, pause), 0.1) if candidate.unready_since else pause
