@@ -373,3 +373,23 @@ def test_names_that_kserve_cannot_use_are_refused_with_the_limit():
     decision = plan(world.spec, world.status, observed, world.now)
     assert (decision.phase, decision.reason) == ("Failed", "NameTooLong")
     assert "47 characters together" in decision.message
+
+
+def test_another_way_of_serving_a_model_that_failed_fails_without_another_run():
+    world = promoted("v1")
+    world.good = {"s3://m/v2": False}
+    world.apply(spec_of("v2", ci=CI, serving={"minReplicas": 2}))
+    world.settle()
+    world.apply(spec_of("v2", ci=CI))
+    world.settle()
+    assert (world.status.phase, world.status.reason) == ("Failed", "CIFailed")
+    assert len(world.launched) == 1
+
+
+def test_a_model_that_failed_fails_again_after_a_detour():
+    world = promoted("v1", ci=CI)
+    world.good = {"s3://m/v2": False}
+    for model in ("v2", "v1", "v2"):
+        world.apply(spec_of(model, ci=CI))
+        world.settle()
+    assert (world.status.phase, world.status.reason) == ("Failed", "CIFailed")

@@ -19,7 +19,9 @@ def test_candidate(draft: Draft) -> Draft:
         draft.observed.owner.uid, draft.resolved, draft.spec.model, ci, candidate.attempt
     )
     known = draft.status.ci
-    if known is None or known.run_id != run_id:
+    asked = known is not None and (known.run_id, known.revision) == (run_id, candidate.revision)
+    if known is None or not asked or known.verdict == "Failed":
+        # The answer may be there already, from a revision that serves the same files in another way.
         draft = draft.change(
             ci=CIStatus(
                 run_id=run_id,
