@@ -14,6 +14,8 @@ from mooring_operator.adapters.cluster import Conflict, Manifest, Ref, Refused, 
 _CONNECT_TIMEOUT = 5.0
 _REQUEST_TIMEOUT = 30.0
 _UNAVAILABLE = (401, 408, 429)
+# The API server answers 500 to an apply that does not fit the kind's schema, and always will.
+_UNFIT = "failed to create typed patch object"
 _JSON = "application/json"
 
 Count = Callable[[str, str, int], None]
@@ -111,7 +113,7 @@ def _error(response: httpx2.Response) -> Conflict | Unavailable | Refused:
     code, message = response.status_code, _message(response)
     if code == 409:
         return Conflict(message)
-    if code >= 500 or code in _UNAVAILABLE:
+    if (code >= 500 and not message.startswith(_UNFIT)) or code in _UNAVAILABLE:
         return Unavailable(message, _retry_after(response))
     if code == 404:
         # Only paths that no API serves are answered without a Status.
