@@ -26,6 +26,8 @@ def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig) 
         settings.networking.request_timeout = 30
         settings.networking.connect_timeout = 5
         settings.networking.enforce_retry_after = True
+        # Proxies of the environment, as for the other calls, and as kubectl does.
+        settings.networking.trust_env = True
         settings.watching.server_timeout = 600
         settings.watching.inactivity_timeout = 70
         settings.watching.label_selectors[_KSERVE] = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
@@ -89,6 +91,7 @@ async def _connection_info(config: SingleConfig) -> kopf.ConnectionInfo:
         private_key_path=_path(config, user.client_key if user else None),
         private_key_data=user.client_key_data if user else None,
         default_namespace=config.namespace,
+        trust_env=True,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 from lightkube import ConfigError, KubeConfig, SingleConfig
 from lightkube.config.client_adapter import AsyncClient, ConnectionParams, user_auth
+from lightkube.config.models import User
 
 from mooring_operator.adapters.cluster import Conflict, Manifest, Ref, Refused, Unavailable
 
@@ -34,7 +35,8 @@ def load_config(kubeconfig: Path | None = None) -> SingleConfig:
         raise ConfigError(f"the Kubernetes configuration cannot be read: {error!r}") from error
     if config is None:
         raise ConfigError("the Kubernetes configuration names no current context")
-    return config
+    # Nobody in particular, as behind `kubectl proxy`; lightkube insists on somebody.
+    return config if config.user is not None else config._replace(user=User())
 
 
 async def authorization(config: SingleConfig) -> str | None:

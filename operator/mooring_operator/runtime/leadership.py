@@ -65,7 +65,7 @@ class Leadership:
         except (ClusterError, TimeoutError) as error:
             # A conflict is somebody's progress; a leader reads it at the next step.
             level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
-            logger.log(level, "the lease cannot be held now: %s", error or type(error).__name__)
+            logger.log(level, "the lease cannot be held now: %s", _words(error))
         # Outside of the timeout: stopping must not be cut short.
         if self.leading and not ours:
             await self._step_down("another replica holds the lease")
@@ -81,7 +81,10 @@ class Leadership:
             async with asyncio.timeout(self._election.terms.retry):
                 await self._leases.replace(released(self._lease, datetime.now(UTC)))
         except (ClusterError, TimeoutError) as error:
-            logger.warning("the lease is not released, a successor has to wait for its end: %s", error)
+            logger.warning(
+                "the lease is not released, a successor has to wait for its end: %s",
+                str(error) or type(error).__name__,
+            )
         else:
             logger.info("the lease is released")
 
@@ -118,3 +121,7 @@ class Leadership:
 
     def _pause(self) -> float:
         return min(self._election.terms.retry, max(0.0, self._patience(self._clock())))
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,317 @@
+"""Every call of the cluster port, against a real API server."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.cluster import Conflict, Event, Kind, Ref, Refused, Unavailable
+from mooring_operator.adapters.kubernetes import REPORTING_CONTROLLER, KubernetesCluster
+from mooring_operator.adapters.leases import KubernetesLeases
+from mooring_operator.runtime.election import held, new_lease
+
+NAMESPACE = "default"
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
+THING = Kind("test.mooring.dev/v1", "Thing", "things")
+NOTE = "test.mooring.dev/note"
+
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "things.test.mooring.dev"},
+    "spec": {
+        "group": "test.mooring.dev",
+        "scope": "Namespaced",
+        "names": {"kind": "Thing", "plural": "things", "singular": "thing", "listKind": "ThingList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "properties": {"size": {"type": "integer"}},
+                                "x-kubernetes-validations": [
+                                    {"rule": "self.size <= 10", "message": "a size above 10 does not fit"}
+                                ],
+                            },
+                            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def thing(name, size=1, **metadata):
+    return {
+        "apiVersion": THING.api_version,
+        "kind": THING.kind,
+        "metadata": {"namespace": NAMESPACE, "name": name, **metadata},
+        "spec": {"size": size},
+    }
+
+
+def ref(name, kind=THING):
+    return Ref(kind, NAMESPACE, name)
+
+
+@pytest.fixture(scope="module")
+def config(control_plane):
+    return load_config(Path(control_plane.kubeconfig))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def definition(config):
+    async def install():
+        connection = Connection(config)
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        await connection.send("create", "POST", path, resource="definitions", body=DEFINITION)
+        cluster = KubernetesCluster(connection)
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await cluster.apply(thing("probe"))
+                    break
+                except Unavailable:
+                    await asyncio.sleep(0.2)
+        await cluster.delete(ref("probe"))
+        await connection.close()
+
+    asyncio.run(install())
+
+
+@pytest.fixture
+def requests():
+    return Counter()
+
+
+@pytest.fixture
+async def connection(config, requests):
+    connection = Connection(config, lambda *request: requests.update([request]))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def cluster(connection):
+    return KubernetesCluster(connection)
+
+
+async def test_object_that_is_not_there_is_none(cluster):
+    assert await cluster.get(ref("missing")) is None
+
+
+async def test_kind_that_is_not_there_has_no_objects(cluster):
+    unknown = Kind("nowhere.dev/v1", "Nothing", "nothings")
+    assert await cluster.get(ref("x", unknown)) is None
+    assert await cluster.list(unknown) == []
+
+
+async def test_applied_object_is_read_back(cluster):
+    applied = await cluster.apply(thing("applied", 3))
+    assert applied["spec"] == {"size": 3}
+    found = await cluster.get(ref("applied"))
+    assert found == applied
+    assert found["metadata"]["managedFields"][0]["manager"] == "mooring"
+
+
+async def test_applying_the_same_again_changes_nothing(cluster):
+    first = await cluster.apply(thing("idempotent"))
+    again = await cluster.apply(thing("idempotent"))
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+async def test_apply_takes_fields_over_from_others(cluster, connection):
+    await connection.send(
+        "create", "POST", f"/apis/{THING.api_version}/namespaces/{NAMESPACE}/things", resource="things",
+        body=thing("theirs", 2), params={"fieldManager": "somebody"},
+    )  # fmt: skip
+    assert (await cluster.apply(thing("theirs", 5)))["spec"]["size"] == 5
+
+
+async def test_refusal_carries_the_rules_message(cluster):
+    with pytest.raises(Refused, match="a size above 10 does not fit"):
+        await cluster.apply(thing("big", 11))
+
+
+async def test_manifest_that_cannot_fit_the_schema_is_refused(cluster):
+    misfit = thing("misfit")
+    misfit["spec"] = {"size": "large"}
+    with pytest.raises(Refused, match="size"):
+        await cluster.apply(misfit)
+
+
+async def test_namespace_that_is_not_there_is_a_refusal(cluster):
+    elsewhere = thing("x", namespace="elsewhere")
+    with pytest.raises(Refused, match="elsewhere"):
+        await cluster.apply(elsewhere)
+
+
+async def test_kind_that_is_not_there_may_come(cluster):
+    with pytest.raises(Unavailable, match="no kind Nothing"):
+        await cluster.apply({**thing("x"), "apiVersion": "nowhere.dev/v1", "kind": "Nothing"})
+    await cluster.get(ref("x", Kind("test.mooring.dev/v1", "Nothing", "nothings")))
+    with pytest.raises(Unavailable, match="no kind Nothing"):
+        await cluster.apply({**thing("x"), "kind": "Nothing"})
+
+
+async def test_list_reads_all_pages(connection, requests):
+    paged = KubernetesCluster(connection, page=10)
+    for number in range(25):
+        await paged.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"namespace": NAMESPACE, "name": f"page-{number}", "labels": {"set": "paged"}},
+            }
+        )
+    requests.clear()
+    found = await paged.list(CONFIG_MAP, namespace=NAMESPACE, labels={"set": "paged"})
+    assert {item["metadata"]["name"] for item in found} == {f"page-{number}" for number in range(25)}
+    assert {(item["apiVersion"], item["kind"]) for item in found} == {("v1", "ConfigMap")}
+    assert requests == {("list", "configmaps", 200): 3}
+    assert len(await paged.list(CONFIG_MAP, labels={"set": "paged"})) == 25
+    assert await paged.list(CONFIG_MAP, namespace="kube-system", labels={"set": "paged"}) == []
+
+
+async def test_labels_must_all_match(cluster):
+    await cluster.apply(thing("both", labels={"a": "1", "b": "2"}))
+    await cluster.apply(thing("one", labels={"a": "1"}))
+    found = await cluster.list(THING, labels={"a": "1", "b": "2"})
+    assert [item["metadata"]["name"] for item in found] == ["both"]
+
+
+async def test_status_is_replaced_not_merged(cluster):
+    resource = await cluster.apply(thing("status"))
+    resource = await cluster.write_status(resource, {"phase": "A", "old": True})
+    resource = await cluster.write_status(resource, {"phase": "B"})
+    assert resource["status"] == {"phase": "B"}
+    assert (await cluster.get(ref("status")))["status"] == {"phase": "B"}
+
+
+async def test_status_write_leaves_the_spec_and_its_generation_alone(cluster):
+    resource = await cluster.apply(thing("untouched", 4))
+    written = await cluster.write_status({**resource, "spec": {"size": 9}}, {"phase": "A"})
+    assert written["spec"] == {"size": 4}
+    assert written["metadata"]["generation"] == 1
+
+
+async def test_status_of_an_object_that_moved_on_is_a_conflict(cluster):
+    stale = await cluster.apply(thing("moving"))
+    await cluster.apply(thing("moving", 2))
+    with pytest.raises(Conflict):
+        await cluster.write_status(stale, {"phase": "A"})
+
+
+async def test_status_of_an_object_that_is_gone_or_another_is_a_conflict(cluster):
+    stale = await cluster.apply(thing("gone"))
+    await cluster.delete(ref("gone"))
+    with pytest.raises(Conflict):
+        await cluster.write_status(stale, {"phase": "A"})
+    await cluster.apply(thing("gone"))
+    with pytest.raises(Conflict):
+        await cluster.write_status(stale, {"phase": "A"})
+
+
+async def test_delete_checks_the_uid(cluster):
+    resource = await cluster.apply(thing("doomed"))
+    await cluster.delete(ref("doomed"), uid="somebody-else")
+    assert await cluster.get(ref("doomed")) is not None
+    await cluster.delete(ref("doomed"), uid=resource["metadata"]["uid"])
+    assert await cluster.get(ref("doomed")) is None
+
+
+async def test_delete_of_what_is_gone_is_a_success(cluster):
+    await cluster.delete(ref("never-was"))
+    await cluster.delete(ref("never-was"), uid="whose")
+
+
+async def test_annotation_is_set_and_set_again(cluster):
+    await cluster.apply(thing("noted"))
+    for value in ("first", "second/with~odd characters"):
+        await cluster.set_annotation(ref("noted"), NOTE, value)
+        assert (await cluster.get(ref("noted")))["metadata"]["annotations"] == {NOTE: value}
+
+
+async def test_annotation_is_removed_where_it_still_has_the_value(cluster):
+    resource = await cluster.apply(thing("command"))
+    await cluster.set_annotation(ref("command"), NOTE, "3f2a by alice")
+    await cluster.remove_annotation(resource, NOTE, "3f2a by bob")
+    assert (await cluster.get(ref("command")))["metadata"]["annotations"] == {NOTE: "3f2a by alice"}
+    await cluster.remove_annotation(resource, NOTE, "3f2a by alice")
+    assert not (await cluster.get(ref("command")))["metadata"].get("annotations")
+
+
+async def test_annotation_that_is_gone_is_left_alone(cluster):
+    resource = await cluster.apply(thing("plain"))
+    await cluster.remove_annotation(resource, NOTE, "x")
+    await cluster.delete(ref("plain"))
+    await cluster.remove_annotation(resource, NOTE, "x")
+
+
+async def test_event_is_recorded_about_the_object(cluster):
+    resource = await cluster.apply(thing("loud"))
+    await cluster.emit(Event.about(resource, "Warning", "TooLoud", "ü" * 2000))
+    events = await cluster.list(Kind("events.k8s.io/v1", "Event", "events"), namespace=NAMESPACE)
+    (event,) = [event for event in events if event["regarding"]["name"] == "loud"]
+    assert event["regarding"]["uid"] == resource["metadata"]["uid"]
+    assert (event["type"], event["reason"]) == ("Warning", "TooLoud")
+    assert event["reportingController"] == REPORTING_CONTROLLER
+    assert event["note"] == "ü" * 512
+
+
+async def test_requests_are_counted(cluster, requests):
+    await cluster.get(ref("missing"))
+    resource = await cluster.apply(thing("counted"))
+    await cluster.write_status(resource, {})
+    assert requests == {
+        ("get", "things", 404): 1,
+        ("patch", "things", 201): 1,
+        ("update", "things/status", 200): 1,
+    }
+
+
+async def test_server_that_is_away_is_unavailable(requests, tmp_path):
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        """
+        clusters: [{name: away, cluster: {server: "http://127.0.0.1:9"}}]
+        contexts: [{name: away, context: {cluster: away}}]
+        current-context: away
+        """
+    )
+    connection = Connection(load_config(kubeconfig), lambda *request: requests.update([request]))
+    with pytest.raises(Unavailable):
+        await KubernetesCluster(connection).get(ref("x"))
+    assert requests == {("get", "things", 0): 1}
+    await connection.close()
+
+
+async def test_stranger_is_unavailable_for_the_token_may_be_renewed(config):
+    stranger = config._replace(user=type(config.user)(token="wrong"))
+    connection = Connection(stranger)
+    with pytest.raises(Unavailable, match="Unauthorized"):
+        await KubernetesCluster(connection).get(ref("x"))
+    await connection.close()
+
+
+async def test_lease_is_created_once_and_replaced_by_those_who_read_it(connection):
+    leases = KubernetesLeases(connection)
+    assert await leases.get(NAMESPACE, "turn") is None
+    created = await leases.create(new_lease(NAMESPACE, "turn"))
+    with pytest.raises(Conflict):
+        await leases.create(new_lease(NAMESPACE, "turn"))
+    replaced = await leases.replace(held(created, "me", 15, datetime.now(UTC)))
+    assert replaced["spec"]["holderIdentity"] == "me"
+    with pytest.raises(Conflict):
+        await leases.replace(held(created, "you", 15, datetime.now(UTC)))
