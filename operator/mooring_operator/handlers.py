@@ -1,5 +1,7 @@
 """What kopf watches, and whom it tells. No handler here decides anything."""
 
+from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -11,6 +13,13 @@ from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
 from mooring_operator.runtime.intake import Intake
 
 _KSERVE = ("serving.kserve.io", "inferenceservices")
+
+
+class _Backoffs:
+    """Seconds between kopf's attempts: for ever, for an outage must not end the watching."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30))
 
 
 def register(registry: kopf.OperatorRegistry, intake: Intake, config: SingleConfig) -> None:
@@ -25,6 +34,7 @@ def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig) 
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.networking.request_timeout = 30
         settings.networking.connect_timeout = 5
+        settings.networking.error_backoffs = _Backoffs()
         settings.networking.enforce_retry_after = True
         # Proxies of the environment, as for the other calls, and as kubectl does.
         settings.networking.trust_env = True

@@ -1,0 +1,156 @@
+"""From changes to reconciles: what is looked at when, and how the engine starts and stops."""
+
+import asyncio
+
+import pytest
+from mooring_operator.adapters.cluster import Unavailable
+from mooring_operator.runtime.engine import Engine
+from mooring_operator.runtime.telemetry import Telemetry
+from mooring_operator.runtime.workqueue import Key
+from mooring_operator.settings import Settings
+
+
+def resource(kind, name, namespace="ns", policies=(), phase=None, **metadata):
+    return {
+        "kind": kind,
+        "metadata": {"namespace": namespace, "name": name, "uid": f"uid-{name}", **metadata},
+        "spec": {"policies": list(policies)},
+        **({"status": {"phase": phase}} if phase else {}),
+    }
+
+
+def deployment(name, namespace="ns"):
+    return Key("ModelDeployment", namespace, name)
+
+
+class Reconciler:
+    def __init__(self, seconds=0.0):
+        self.seconds, self.keys, self.gone, self.finished = seconds, [], [], 0
+
+    async def reconcile(self, key):
+        self.keys.append(key)
+        await asyncio.sleep(self.seconds)
+        self.finished += 1
+
+    async def deleted(self, kind, body):
+        self.gone.append(body["metadata"]["name"])
+
+
+class Cluster:
+    """Lists what it is given, by plural and namespace; fails as often as it is told."""
+
+    def __init__(self, *resources):
+        self.resources, self.failures = resources, 0
+
+    async def list(self, kind, *, namespace=None, labels=None):
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("down")
+        return [
+            item
+            for item in self.resources
+            if item["kind"] == kind.kind and namespace in (None, item["metadata"]["namespace"])
+        ]
+
+
+@pytest.fixture
+async def start(monkeypatch):
+    monkeypatch.setattr("mooring_operator.runtime.engine._RETRY_LIST", 0.02)
+    engines = []
+
+    async def begin(cluster, reconciler, **settings):
+        telemetry = Telemetry()
+        engine = Engine(
+            Settings(leader_election=False, health_port=0, health_host="127.0.0.1", **settings),
+            cluster=cluster,
+            leases=None,
+            reconcilers=reconciler,
+            telemetry=telemetry,
+        )
+        engine.telemetry = telemetry
+        await engine.start()
+        engines.append(engine)
+        await asyncio.sleep(0.05)
+        return engine
+
+    yield begin
+    for engine in engines:
+        await engine.stop()
+
+
+async def seen(reconciler):
+    await asyncio.sleep(0.03)
+    keys, reconciler.keys = reconciler.keys, []
+    return keys
+
+
+async def test_everything_is_looked_at_when_work_begins(start):
+    reconciler = Reconciler()
+    await start(Cluster(resource("ModelDeployment", "a"), resource("DriftMonitor", "a", "other")), reconciler)
+    assert set(await seen(reconciler)) == {deployment("a"), Key("DriftMonitor", "other", "a")}
+
+
+async def test_only_the_namespaces_that_are_set_are_looked_at(start):
+    reconciler = Reconciler()
+    resources = [resource("ModelDeployment", "a", namespace) for namespace in ("x", "y", "z")]
+    await start(Cluster(*resources), reconciler, namespaces=("x", "y"))
+    assert set(await seen(reconciler)) == {deployment("a", "x"), deployment("a", "y")}
+
+
+async def test_list_that_fails_is_repeated(start):
+    cluster, reconciler = Cluster(resource("ModelDeployment", "a")), Reconciler()
+    cluster.failures = 2
+    await start(cluster, reconciler)
+    await asyncio.sleep(0.1)
+    assert deployment("a") in await seen(reconciler)
+
+
+async def test_change_of_a_policy_reaches_those_that_name_it(start):
+    reconciler = Reconciler()
+    intake = (await start(Cluster(), reconciler)).intake
+    intake.changed("ModelDeployment", resource("ModelDeployment", "user", policies=["p", "q"]))
+    intake.changed("ModelDeployment", resource("ModelDeployment", "stranger"))
+    intake.changed("ModelDeployment", resource("ModelDeployment", "elsewhere", "other", policies=["p"]))
+    intake.changed("DriftMonitor", resource("DriftMonitor", "monitor"))
+    await seen(reconciler)
+    intake.policy_changed(resource("ModelPolicy", "p"))
+    assert await seen(reconciler) == [deployment("user")]
+    intake.changed("ModelDeployment", resource("ModelDeployment", "user", policies=["q"]))
+    await seen(reconciler)
+    intake.policy_changed(resource("ModelPolicy", "p"))
+    assert await seen(reconciler) == []
+
+
+async def test_change_of_a_service_reaches_its_deployment(start):
+    reconciler = Reconciler()
+    intake = (await start(Cluster(), reconciler)).intake
+    intake.service_changed(
+        resource("InferenceService", "x", labels={"mooring.dev/model-deployment": "digits"})
+    )
+    intake.service_changed(resource("InferenceService", "theirs"))
+    assert await seen(reconciler) == [deployment("digits")]
+
+
+async def test_deletion_is_cleaned_up_after(start):
+    reconciler = Reconciler()
+    engine = await start(Cluster(), reconciler)
+    engine.intake.changed("ModelDeployment", resource("ModelDeployment", "a", phase="Canary"))
+    engine.intake.deleted("ModelDeployment", resource("ModelDeployment", "a"))
+    await asyncio.sleep(0.03)
+    assert reconciler.gone == ["a"]
+    assert b'phase="Canary"} 1.0' not in engine.telemetry.exposition()
+
+
+async def test_resources_that_a_list_does_not_have_are_forgotten(start):
+    engine = await start(Cluster(), Reconciler())
+    engine.intake.changed("ModelDeployment", resource("ModelDeployment", "a", policies=["p"], phase="Canary"))
+    assert b'mooring_resources{kind="ModelDeployment",phase="Canary"} 1.0' in engine.telemetry.exposition()
+    engine.intake.listed("ModelDeployment", [])
+    assert b'mooring_resources{kind="ModelDeployment",phase="Canary"} 0.0' in engine.telemetry.exposition()
+
+
+async def test_stop_waits_for_running_work(start):
+    reconciler = Reconciler(seconds=0.2)
+    engine = await start(Cluster(resource("ModelDeployment", "a")), reconciler)
+    await engine.stop()
+    assert (len(reconciler.keys), reconciler.finished) == (1, 1)
