@@ -4,6 +4,8 @@ from collections import Counter
 
 import pytest
 
+pytest_plugins = ["cluster.pytest_plugin"]
+
 _LEVELS = {
     "unit": "pure",
     "operator": "the operator against an API emulator, pipelines against a real server",

@@ -46,7 +46,6 @@ class Story:
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-        self._none_lost()
 
     async def _first_model(self) -> None:
         self._title("1", "Apply v1: it is tested, then served")

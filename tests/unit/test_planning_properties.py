@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from mooring_operator.planning.rollout import plan
 from mooring_operator.planning.situation import LaunchRun, Notify
+
 from tests.unit.rollout_world import CI, World, spec_of
 
 MODELS = ("v1", "v2", "v3", "v4")

@@ -1,0 +1,1 @@
+"""Drift: is the traffic of now what it was?"""
