@@ -49,11 +49,7 @@ def run(settings: Settings, build: Build) -> None:
 
 
 async def operate(settings: Settings, config: SingleConfig, build: Build) -> None:
-    """Watch and reconcile until a signal, then stop gracefully.
-
-    Raises:
-        OSError: the health server's port cannot be had.
-    """
+    """Watch and reconcile until a signal, then stop gracefully."""
     telemetry = Telemetry()
     connection = Connection(config, telemetry.count_request)
     cluster = KubernetesCluster(connection)
@@ -66,10 +62,19 @@ async def operate(settings: Settings, config: SingleConfig, build: Build) -> Non
         expected=EXPECTED,
     )
     try:
-        await engine.start()
+        await _start(engine, settings)
         await _watch(settings, engine, config)
     finally:
         await connection.close()
+
+
+async def _start(engine: Engine, settings: Settings) -> None:
+    try:
+        await engine.start()
+    except OSError as error:
+        address = f"{settings.health_host}:{settings.health_port}"
+        print(f"mooring-operator: no probes can be served on {address}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 async def _watch(settings: Settings, engine: Engine, config: SingleConfig) -> None:
