@@ -2,15 +2,12 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Conflict, Event, Kind, Ref, Refused, Unavailable
 from mooring_operator.adapters.kubernetes import REPORTING_CONTROLLER, KubernetesCluster
-from mooring_operator.adapters.leases import KubernetesLeases
-from mooring_operator.runtime.election import held, new_lease
 
 NAMESPACE = "default"
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
@@ -303,15 +300,3 @@ async def test_stranger_is_unavailable_for_the_token_may_be_renewed(config):
     with pytest.raises(Unavailable, match="Unauthorized"):
         await KubernetesCluster(connection).get(ref("x"))
     await connection.close()
-
-
-async def test_lease_is_created_once_and_replaced_by_those_who_read_it(connection):
-    leases = KubernetesLeases(connection)
-    assert await leases.get(NAMESPACE, "turn") is None
-    created = await leases.create(new_lease(NAMESPACE, "turn"))
-    with pytest.raises(Conflict):
-        await leases.create(new_lease(NAMESPACE, "turn"))
-    replaced = await leases.replace(held(created, "me", 15, datetime.now(UTC)))
-    assert replaced["spec"]["holderIdentity"] == "me"
-    with pytest.raises(Conflict):
-        await leases.replace(held(created, "you", 15, datetime.now(UTC)))
