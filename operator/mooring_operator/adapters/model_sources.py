@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import obstore
 import obstore.exceptions
 from mooring_components.digests import content_digest
@@ -34,12 +34,12 @@ class ModelSources:
         tracking_uri: str | None,
         token_file: Path | None = None,
         *,
-        client: httpx.AsyncClient | None = None,
+        client: httpx2.AsyncClient | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tracking_uri = tracking_uri.rstrip("/") if tracking_uri else None
         self._token_file = token_file
-        self._client = client or httpx.AsyncClient(timeout=httpx.Timeout(15, connect=5))
+        self._client = client or httpx2.AsyncClient(timeout=httpx2.Timeout(15, connect=5))
         self._clock = clock
         self._aliases: dict[str, tuple[float, Resolved]] = {}
 
@@ -96,7 +96,7 @@ class ModelSources:
         url = f"{self._tracking_uri}/api/2.0/mlflow/{path}"
         try:
             response = await self._client.get(url, params=query, headers=headers)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise RegistryUnavailable(
                 f"cannot reach MLflow at {self._tracking_uri}: {type(error).__name__}"
             ) from error
@@ -145,7 +145,7 @@ def _listing_digest(uri: str) -> str:
     return "etag:" + hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
-def _message(response: httpx.Response) -> str:
+def _message(response: httpx2.Response) -> str:
     try:
         return str(response.json().get("message", response.text))[:300]
     except ValueError:
