@@ -199,7 +199,11 @@ async def _table(world: World, operator: psutil.Process, arguments: argparse.Nam
     if arguments.largest > total:
         row = await measure(world, [f"x-{index}" for index in range(arguments.largest - total)], operator)
         _print({**row, "n": arguments.largest})
-    before = world.calls()
+    before, quiet = world.calls(), time.monotonic()
+    while time.monotonic() - quiet < 5:
+        await asyncio.sleep(0.5)
+        if (now := world.calls()) != before:
+            before, quiet = now, time.monotonic()
     await asyncio.sleep(arguments.idle)
     idle = world.calls() - before
     print(

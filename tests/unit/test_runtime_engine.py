@@ -128,7 +128,24 @@ async def test_change_of_a_service_reaches_its_deployment(start):
         resource("InferenceService", "x", labels={"mooring.dev/model-deployment": "digits"})
     )
     intake.service_changed(resource("InferenceService", "theirs"))
+    async with asyncio.timeout(5):
+        while not (found := await seen(reconciler)):
+            await asyncio.sleep(0.01)
+    assert found == [deployment("digits")]
+
+
+async def test_change_of_status_alone_is_no_reason_to_look_again(start):
+    reconciler = Reconciler()
+    intake = (await start(Cluster(), reconciler)).intake
+    before = resource("ModelDeployment", "digits")
+    intake.changed("ModelDeployment", before)
     assert await seen(reconciler) == [deployment("digits")]
+    intake.changed("ModelDeployment", {**before, "status": {"phase": "Testing"}})
+    assert await seen(reconciler) == []
+    for field, value in (("generation", 2), ("annotations", {"mooring.dev/abort": "x"}), ("uid", "another")):
+        before = {**before, "metadata": {**before["metadata"], field: value}}
+        intake.changed("ModelDeployment", before)
+        assert await seen(reconciler) == [deployment("digits")]
 
 
 async def test_deletion_is_cleaned_up_after(start):

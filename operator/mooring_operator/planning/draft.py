@@ -235,8 +235,9 @@ class Draft:
             actions = (Reject(stable, self.status.rejected),)
         else:
             actions = (Serve(stable),)
-        moved = self.before.phase != self.status.phase
-        if stable is not None and candidate is None and (moved or self.status.phase == "Promoting"):
+        ended = self.before.phase != self.status.phase or self.status.phase == "Promoting"
+        shared = self.status.previous is not None or self.before.candidate is not None
+        if stable is not None and self.before.stable is not None and candidate is None and ended and shared:
             actions = (*actions, CleanUp(stable))
         return (*actions, *(r for r in self.requests if not isinstance(r, LaunchRun | Notify)))
 

@@ -41,6 +41,8 @@ from mooring_operator.reconcile.gatherer import Gatherer, owner_of
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, ref
 from mooring_operator.reconcile.wire import to_wire
 
+_SOON = 1.0
+
 
 class ModelDeployments:
     """The controller of ModelDeployments."""
@@ -113,7 +115,10 @@ class ModelDeployments:
             resource = await self._write(resource, decision.status, after)
             await self._act(resource, spec, observed, after)
             decision = after
-        return decision.recheck_after
+        if decision.status == status:
+            return decision.recheck_after
+        # Our own write wakes nobody. What follows from the new status, if anything, is due soon.
+        return min(decision.recheck_after or _SOON, _SOON)
 
     async def _act(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, decision: Decision

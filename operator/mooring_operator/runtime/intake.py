@@ -1,5 +1,6 @@
 """From changes in the cluster to keys of the queue."""
 
+import json
 from collections.abc import Iterable
 
 from mooring_operator.adapters.cluster import Manifest
@@ -9,6 +10,7 @@ from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.workqueue import Key, WorkQueue
 
 MODEL_DEPLOYMENT = "ModelDeployment"
+_BURST = 0.05
 
 
 def key_of(kind: str, resource: Manifest) -> Key:
@@ -19,8 +21,9 @@ def key_of(kind: str, resource: Manifest) -> Key:
 class Intake:
     """Is told of every change, and has the right objects looked at.
 
-    Remembers which ModelDeployments name which policy. What is remembered of one that vanished
-    unseen costs a look at nothing.
+    A change of status alone is our own writing, and no reason to look again: a reconciler that
+    wants to says so. Remembers what of each object is not status, and which ModelDeployments name
+    which policy. What is remembered of one that vanished unseen costs a look at nothing.
     """
 
     def __init__(self, queue: WorkQueue, dispatch: Dispatch, telemetry: Telemetry) -> None:
@@ -28,6 +31,7 @@ class Intake:
         self._dispatch = dispatch
         self._telemetry = telemetry
         self._policies: dict[Key, frozenset[str]] = {}
+        self._seen: dict[Key, int] = {}
 
     def changed(self, kind: str, resource: Manifest) -> None:
         """A resource of ours is new, or different, or was listed."""
@@ -35,12 +39,16 @@ class Intake:
         if kind == MODEL_DEPLOYMENT:
             self._policies[key] = frozenset((resource.get("spec") or {}).get("policies") or ())
         self._count(key, resource)
-        self._queue.add(key)
+        wanted = _wanted(resource)
+        if self._seen.get(key) != wanted:
+            self._seen[key] = wanted
+            self._queue.add(key)
 
     def deleted(self, kind: str, resource: Manifest) -> None:
         """A resource of ours is gone; `resource` is its last state."""
         key = key_of(kind, resource)
         self._policies.pop(key, None)
+        self._seen.pop(key, None)
         self._telemetry.saw(kind, key.namespace, key.name, None)
         self._dispatch.note_deleted(key, resource)
         self._queue.add(key)
@@ -49,7 +57,8 @@ class Intake:
         """An InferenceService of ours is new, different or gone."""
         metadata = service["metadata"]
         if deployment := (metadata.get("labels") or {}).get(DEPLOYMENT_LABEL):
-            self._queue.add(Key(MODEL_DEPLOYMENT, metadata["namespace"], deployment))
+            # Its changes come in bursts, and the first is our own.
+            self._queue.add_after(Key(MODEL_DEPLOYMENT, metadata["namespace"], deployment), _BURST)
 
     def policy_changed(self, policy: Manifest) -> None:
         """A ModelPolicy is new, different or gone."""
@@ -61,12 +70,23 @@ class Intake:
     def listed(self, kind: str, resources: Iterable[Manifest]) -> None:
         """All there is of one of our kinds, as a list just said."""
         found = {key_of(kind, resource): resource for resource in resources}
-        for resource in found.values():
+        for key, resource in found.items():
             self.changed(kind, resource)
+            self._queue.add(key)
         self._telemetry.saw_all(kind, [(key.namespace, key.name) for key in found])
-        for key in [key for key in self._policies if key.kind == kind and key not in found]:
-            del self._policies[key]
+        for memory in (self._policies, self._seen):
+            for key in [key for key in memory if key.kind == kind and key not in found]:
+                del memory[key]
 
     def _count(self, key: Key, resource: Manifest) -> None:
         phase = (resource.get("status") or {}).get("phase") or "Pending"
         self._telemetry.saw(key.kind, key.namespace, key.name, phase)
+
+
+def _wanted(resource: Manifest) -> int:
+    """Stand for all of an object that others write: spec (by its generation), labels, annotations, deletion."""
+    metadata = resource["metadata"]
+    parts = [
+        metadata.get(name) for name in ("uid", "generation", "labels", "annotations", "deletionTimestamp")
+    ]
+    return hash(json.dumps(parts, sort_keys=True))
