@@ -6,6 +6,7 @@ It starts what it needs, tells what happens, and waits for you to look around. C
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -109,10 +110,11 @@ Look around, in another terminal:
 
 Ctrl-C ends everything.""")
     sending = asyncio.create_task(story.users.run())
-    try:
-        await asyncio.Event().wait()
-    finally:
-        sending.cancel()
+    enough = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, enough.set)
+    await enough.wait()
+    sending.cancel()
+    console.print("\nCleaning up.")
 
 
 if __name__ == "__main__":

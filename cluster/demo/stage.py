@@ -119,8 +119,14 @@ class Stage:
     ) -> None:
         def run() -> None:
             log = self.work / "logs" / f"{name.replace(' ', '-')}.log"
-            root = str(Path(__file__).parents[2])
-            everything = {**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1", **(environment or {})}
+            scratch = self.work / "tmp"
+            scratch.mkdir(exist_ok=True)
+            ours = {
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "TMPDIR": str(scratch),
+                "PYTHONUNBUFFERED": "1",
+            }
+            everything = {**os.environ, **ours, **(environment or {})}
             process = start(name, [sys.executable, *arguments], log=log, environment=everything)
             self._watchdog.watch(process)
             self._processes.append(process)

@@ -1,5 +1,6 @@
 """What a revision must pass before any of it is served: the CI run, then the policies."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from mooring_operator.api.model_deployment import CISpec
@@ -78,7 +79,9 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
             f"{name}: the run tested {verdict.digest}, but the revision is pinned to {candidate.digest}; "
             "the model's files changed under its address",
         )
-    draft = draft.change(ci=status.model_copy(update={"state": run.state, "metrics": dict(verdict.metrics)}))
+    draft = draft.change(
+        ci=status.model_copy(update={"state": run.state, "metrics": _readable(verdict.metrics)})
+    )
     if not verdict.passed:
         return _failed(
             draft, "CIFailed", f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
@@ -86,6 +89,11 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
     status = draft.status.ci
     assert status is not None
     return _passed(draft.change(ci=status.model_copy(update={"verdict": "Passed"})))
+
+
+def _readable(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Six digits are more than was measured."""
+    return {name: float(f"{value:.6g}") for name, value in metrics.items()}
 
 
 def _testing(draft: Draft, ci: CISpec, message: str, elapsed: timedelta) -> Draft:

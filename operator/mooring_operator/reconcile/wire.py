@@ -8,4 +8,9 @@ from pydantic import BaseModel
 def to_wire(status: BaseModel) -> dict[str, Any]:
     """Give `status` in camelCase, without what is unset or empty."""
     wire: dict[str, Any] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {key: value for key, value in wire.items() if value not in ("", [], {})}
+    return _without_empty(wire)
+
+
+def _without_empty(wire: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in wire.items()}
+    return {key: value for key, value in kept.items() if value not in ("", [], {})}
