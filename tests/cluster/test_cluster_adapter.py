@@ -300,3 +300,15 @@ async def test_stranger_is_unavailable_for_the_token_may_be_renewed(config):
     with pytest.raises(Unavailable, match="Unauthorized"):
         await KubernetesCluster(connection).get(ref("x"))
     await connection.close()
+
+
+async def test_missing_permission_is_no_fault_of_the_object(config, connection):
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await connection.send("create", "POST", accounts, resource="", body={"metadata": {"name": "nobody"}})
+    answer = await connection.send(
+        "create", "POST", f"{accounts}/nobody/token", resource="", body={"spec": {}}
+    )
+    nobody = Connection(config._replace(user=type(config.user)(token=answer["status"]["token"])))
+    with pytest.raises(Unavailable, match="is forbidden: User"):
+        await KubernetesCluster(nobody).apply(thing("x"))
+    await nobody.close()

@@ -18,6 +18,8 @@ _UNAVAILABLE = (401, 408, 429)
 # The API server answers 500 to an apply that does not fit the kind's schema, and always will.
 _UNFIT = "failed to create typed patch object"
 _JSON = "application/json"
+_NOT_ALLOWED = " is forbidden: User "
+"""How RBAC says no; a webhook, a policy or a quota says it in other words."""
 
 Count = Callable[[str, str, int], None]
 """Is told of every request: verb, resource and status code; 0 where no answer came."""
@@ -115,6 +117,9 @@ def _error(response: httpx2.Response) -> Conflict | Unavailable | Refused:
     code, message = response.status_code, _message(response)
     if code == 409:
         return Conflict(message)
+    if code == 403 and _NOT_ALLOWED in message:
+        # Nothing is wrong with the object: the operator lacks a permission, and may get it.
+        return Unavailable(message)
     if (code >= 500 and not message.startswith(_UNFIT)) or code in _UNAVAILABLE:
         return Unavailable(message, _retry_after(response))
     if code == 404:
