@@ -1,0 +1,233 @@
+"""A rollout on a real API server, one pass at a time: the reconciler in this process, its surroundings scripted.
+
+Nothing runs beside the test, so that "the third call fails" means the same call every time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref, Unavailable
+from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
+from mooring_operator.adapters.notifier import KubernetesEvents
+from mooring_operator.adapters.pipelines import PipelinesUnavailable, RunRequest, RunState
+from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.adapters.verdicts import Verdict
+from mooring_operator.planning.situation import Resolved
+from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.gatherer import Gatherer
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
+from mooring_operator.reconcile.model_deployments import ModelDeployments
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CI = {"testData": {"uri": "s3://m/test.parquet"}, "gates": [{"metric": "accuracy", "min": 0.9}]}
+STEPS = [{"setWeight": 10}, {"pause": {"duration": "30s"}}, {"setWeight": 100}]
+RESTING = ("Promoted", "RolledBack", "Failed", "AwaitingApproval", "Paused")
+
+
+class Stopped(Exception):
+    """The process ended here, as far as the test is concerned."""
+
+
+class WatchedCluster:
+    """The real adapter; counts calls, and fails or stops where the test says."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.calls: list[str] = []
+        self.fail_at: dict[int, Exception] = {}
+        self.stop_after: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._cluster, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            number = len(self.calls)
+            self.calls.append(name)
+            if number in self.fail_at:
+                raise self.fail_at[number]
+            answer = await method(*args, **kwargs)
+            if number == self.stop_after:
+                raise Stopped(f"after call {number}, {name}")
+            return answer
+
+        return call
+
+    @property
+    def writes(self) -> list[str]:
+        return [name for name in self.calls if name not in ("get", "list")]
+
+
+@dataclass
+class ScriptedPipelines:
+    """Runs that end as soon as they are looked at."""
+
+    good: Callable[[str], bool] = lambda uri: True
+    away: bool = False
+    runs: dict[str, RunRequest] = field(default_factory=dict)
+    launches: list[str] = field(default_factory=list)
+    terminated: list[str] = field(default_factory=list)
+    running: bool = False
+
+    async def launch(self, run: RunRequest) -> None:
+        self._answer()
+        if run.run_id not in self.runs:
+            self.launches.append(run.run_id)
+        self.runs[run.run_id] = run
+
+    async def get(self, run_id: str) -> RunState | None:
+        self._answer()
+        if run_id not in self.runs:
+            return None
+        return RunState(run_id, "Running" if self.running else "Succeeded", "")
+
+    async def terminate(self, run_id: str) -> None:
+        self.terminated.append(run_id)
+
+    def url(self, run_id: str) -> str:
+        return f"http://kfp/#/runs/details/{run_id}"
+
+    async def read(self, uri: str) -> Verdict | None:
+        run = next(run for run in self.runs.values() if run.parameters["verdict_uri"] == uri)
+        good = self.good(str(run.parameters["model_uri"]))
+        violation = {
+            "metric": "accuracy",
+            "value": 0.5,
+            "min": 0.9,
+            "max": None,
+            "message": "accuracy 0.5 is below 0.9",
+        }
+        return Verdict.model_validate(
+            {
+                "schemaVersion": 1,
+                "runId": run.run_id,
+                "modelUri": run.parameters["model_uri"],
+                "modelDigest": f"sha256:{digest(str(run.parameters['model_uri']))}",
+                "passed": good,
+                "metrics": {"accuracy": 0.95 if good else 0.5},
+                "violations": [] if good else [violation],
+            }
+        )
+
+    def _answer(self) -> None:
+        if self.away:
+            raise PipelinesUnavailable("cannot reach KFP at http://kfp")
+
+
+@dataclass
+class ScriptedRegistry:
+    """Every address exists, but those that the test takes away."""
+
+    missing: set[str] = field(default_factory=set)
+    away: bool = False
+
+    async def resolve(self, model: Any) -> Resolved:
+        if self.away:
+            raise RegistryUnavailable("cannot reach MLflow at http://mlflow")
+        if model.uri in self.missing:
+            raise ModelNotFound("ModelNotFound", f"there is no {model.uri}")
+        return Resolved(model.uri, f"sha256:{digest(model.uri)}")
+
+
+class Lab:
+    """One ModelDeployment named digits in a namespace of its own."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.real = cluster
+        self.namespace = namespace
+        self.pipelines = ScriptedPipelines()
+        self.registry = ScriptedRegistry()
+        self.startable: Callable[[str], bool] = lambda uri: True
+        self.now = START
+        self.weights: list[int] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with fresh objects, as a new process would."""
+        self.cluster = WatchedCluster(self.real)
+        traffic = KServeTraffic(self.cluster)
+        runs = CIRuns(self.pipelines, self.pipelines, "s3://artifacts")
+        self.reconciler = ModelDeployments(
+            cluster=self.cluster,
+            traffic=traffic,
+            pipelines=self.pipelines,
+            runs=runs,
+            gatherer=Gatherer(cluster=self.cluster, traffic=traffic, runs=runs, registry=self.registry),
+            notifier=KubernetesEvents(self.cluster),
+            clock=lambda: self.now,
+        )
+
+    async def apply(self, model: str, **spec: Any) -> None:
+        await self.real.apply(
+            {
+                "apiVersion": "mooring.dev/v1alpha1",
+                "kind": "ModelDeployment",
+                "metadata": {"name": "digits", "namespace": self.namespace},
+                "spec": {"model": {"uri": f"s3://m/{model}", "format": "onnx"}, **spec},
+            }
+        )
+
+    async def step(self) -> float | None:
+        """One pass of the operator, then one of what plays KServe."""
+        try:
+            return await self.reconciler.reconcile(self.namespace, "digits")
+        finally:
+            await self._play_kserve()
+
+    async def settle(self, limit: int = 60) -> Manifest:
+        """Go on until nothing is left to do but wait for people; errors are tried again, as the queue would."""
+        for _ in range(limit):
+            before = await self.status()
+            try:
+                pause = await self.step()
+            except (Unavailable, PipelinesUnavailable):
+                pause = 1.0
+            after = await self.status()
+            if after == before and after.get("phase") in RESTING and pause != 1.0:
+                return after
+            self.now += timedelta(seconds=pause or 1)
+        raise AssertionError(f"does not settle: {await self.status()}")
+
+    async def deployment(self) -> Manifest:
+        found = await self.real.get(Ref(MODEL_DEPLOYMENT, self.namespace, "digits"))
+        assert found is not None
+        return found
+
+    async def status(self) -> Manifest:
+        return (await self.deployment()).get("status", {})
+
+    async def service(self) -> Manifest | None:
+        return await self.real.get(Ref(INFERENCE_SERVICE, self.namespace, "digits"))
+
+    async def events(self) -> list[str]:
+        kind = Kind("events.k8s.io/v1", "Event", "events")
+        return [event["reason"] for event in await self.real.list(kind, namespace=self.namespace)]
+
+    async def command(self, name: str, value: str) -> None:
+        await self.real.set_annotation(
+            Ref(MODEL_DEPLOYMENT, self.namespace, "digits"), f"mooring.dev/{name}", value
+        )
+
+    async def _play_kserve(self) -> None:
+        """Write the status that KServe would write for the spec as it is."""
+        service = await self.service()
+        if service is None:
+            return
+        spec = service["spec"]
+        canaries = []
+        for entry in spec.get("canary", []):
+            ready = self.startable(entry["predictor"]["model"]["storageUri"])
+            percent = entry["trafficPercent"]
+            canaries.append({"name": entry["predictor"]["name"], "ready": ready, "trafficPercent": percent})
+            if not self.weights or self.weights[-1] != percent:
+                self.weights.append(percent)
+        ready = self.startable(spec["predictor"]["model"]["storageUri"])
+        conditions = [{"type": "Ready", "status": str(ready), "message": "" if ready else "CrashLoopBackOff"}]
+        status = {"url": "http://digits.example", "conditions": conditions, "canaryStatuses": canaries}
+        if service.get("status") != status:
+            await self.real.write_status(service, status)
+
+
+def digest(uri: str) -> str:
+    return uri.encode().hex().ljust(64, "0")[:64]
