@@ -1,0 +1,283 @@
+"""What gets installed: accepted by a real API server, hardened, and with the rights that the operator needs."""
+
+import functools
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+from mooring_operator.settings import Settings
+from mooring_pipelines.model_ci import COMPONENTS_IMAGE
+
+from cluster.api import Api, ApiError
+from cluster.kubeconfig import write_kubeconfig
+from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "mooring-system"
+OVERLAYS = ("kubeflow", "standalone")
+OTHERS = ("serving.kserve.io", "monitoring.coreos.com")
+"""API groups of projects that a plain API server knows nothing of."""
+
+OLDEST_KUBERNETES = "1.30"
+ROLES = ("operator", "components", "inference")
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
+
+
+@functools.cache
+def rendered(overlay):
+    """The objects of an overlay."""
+    command = ["kubectl", "kustomize", str(ROOT / "manifests" / "overlays" / overlay)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return list(yaml.safe_load_all(out))
+
+
+def objects(*kinds):
+    """Every (overlay, object) of these kinds; all kinds where none is named."""
+    return [
+        pytest.param(found, id=f"{overlay}-{found['kind']}-{found['metadata']['name']}")
+        for overlay in OVERLAYS
+        if shutil.which("kubectl")
+        for found in rendered(overlay)
+        if not kinds or found["kind"] in kinds
+    ]
+
+
+def pods():
+    """Every pod that comes of the manifests, by KServe's hand too."""
+    return objects("Deployment", "StatefulSet", "ClusterServingRuntime")
+
+
+def pod_spec(found):
+    if found["kind"] != "ClusterServingRuntime":
+        return found["spec"]["template"]["spec"]
+    # What KServe adds is left out; it tolerates the annotations and labels of a runtime.
+    return {"containers": found["spec"]["containers"]}
+
+
+@pytest.fixture(scope="module")
+def api(control_plane):
+    namespace = next(found for found in rendered("standalone") if found["kind"] == "Namespace")
+    control_plane.api.apply(namespace)
+    return control_plane.api
+
+
+def judged(api, manifest):
+    """Have the API server judge an object, without keeping it."""
+    query = "?dryRun=All&fieldManager=test&force=true&fieldValidation=Strict"
+    body = yaml.safe_dump(manifest).encode()
+    return api.request("PATCH", api.path(manifest) + query, body, content="application/apply-patch+yaml")
+
+
+@pytest.mark.parametrize("found", objects())
+def test_api_server_accepts_every_object_of_its_own_kinds(api, found):
+    if found["apiVersion"].startswith(OTHERS):
+        assert found["kind"] in ("ClusterServingRuntime", "PodMonitor"), "judged by tests of their own"
+        return
+    assert judged(api, found)["metadata"]["name"] == found["metadata"]["name"]
+    if found["kind"] != "CustomResourceDefinition":
+        kubernetes_validate.validate(found, OLDEST_KUBERNETES, strict=True)
+
+
+def test_api_server_refuses_what_is_misspelt(api):
+    service = next(found for found in rendered("standalone") if found["kind"] == "Service")
+    with pytest.raises(ApiError, match="targetport"):
+        judged(api, {**service, "spec": {"ports": [{"port": 80, "targetport": 80}]}})
+
+
+@pytest.mark.parametrize("found", pods())
+def test_pods_meet_the_restricted_level_of_pod_security(api, found):
+    meta = {"name": "probe", "namespace": NAMESPACE}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": dict(pod_spec(found))}
+    volumes = pod["spec"].get("volumes", [])
+    claims = found["spec"].get("volumeClaimTemplates", [])
+    made = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in claims]
+    pod["spec"]["volumes"] = [*volumes, *made]
+    assert judged(api, pod)["kind"] == "Pod"
+    pod["spec"]["hostNetwork"] = True
+    with pytest.raises(ApiError, match="violates PodSecurity"):
+        judged(api, pod)
+
+
+@pytest.mark.parametrize("found", pods())
+def test_containers_are_hardened_probed_and_limited(found):
+    spec = pod_spec(found)
+    for container in spec["containers"]:
+        security = {**spec.get("securityContext", {}), **container["securityContext"]}
+        assert security["runAsNonRoot"] is True
+        assert security["runAsUser"] == 65532, "as the images have it"
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert {"readinessProbe", "livenessProbe"} <= container.keys()
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+        assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("found", objects("Deployment", "StatefulSet"))
+def test_only_the_operator_is_given_a_token(found):
+    spec = pod_spec(found)
+    is_operator = found["metadata"]["name"] == "mooring-operator"
+    assert spec.get("serviceAccountName") == ("mooring-operator" if is_operator else None)
+    assert spec.get("automountServiceAccountToken", True) is is_operator
+
+
+@pytest.mark.parametrize("found", objects("PodMonitor"))
+def test_scrapers_find_the_ports_that_they_name(found):
+    monitor = found["spec"]
+    operator = next(o for o in rendered("kubeflow") if o["kind"] == "Deployment")["spec"]["template"]
+    runtime = next(o for o in rendered("kubeflow") if o["kind"] == "ClusterServingRuntime")["spec"]
+    assert {"selector", "podMetricsEndpoints"} <= monitor.keys()
+    for endpoint in monitor["podMetricsEndpoints"]:
+        assert endpoint["path"] == "/metrics"
+        if "matchLabels" in monitor["selector"]:
+            assert monitor["selector"]["matchLabels"].items() <= operator["metadata"]["labels"].items()
+            assert endpoint["port"] in {port["name"] for port in operator["spec"]["containers"][0]["ports"]}
+        else:
+            kept = next(rule["regex"] for rule in endpoint["relabelings"] if rule.get("action") == "keep")
+            assert kept == runtime["containers"][0]["name"]
+
+
+@pytest.mark.parametrize("found", objects("Service"))
+def test_services_lead_to_ports_of_pods(found):
+    overlay = [o for name in OVERLAYS for o in rendered(name) if o["kind"] in ("Deployment", "StatefulSet")]
+    templates = [o["spec"]["template"] for o in overlay]
+    wanted = found["spec"]["selector"].items()
+    behind = [t for t in templates if wanted <= t["metadata"]["labels"].items()]
+    assert behind
+    for template in behind:
+        ports = {port["name"] for c in template["spec"]["containers"] for port in c["ports"]}
+        assert {port["targetPort"] for port in found["spec"]["ports"]} <= ports
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_operator_is_given_settings_that_it_understands(overlay):
+    settings = next(found for found in rendered(overlay) if found["kind"] == "ConfigMap")
+    operator = next(found for found in rendered(overlay) if found["kind"] == "Deployment")
+    given = operator["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+    named = [source["configMapRef"]["name"] for source in given if "configMapRef" in source]
+    assert named == [settings["metadata"]["name"]]
+    values = {
+        name.removeprefix("MOORING_").lower(): value
+        for name, value in settings["data"].items()
+        if name.startswith("MOORING_")
+    }
+    assert {"kfp_endpoint", "artifact_root"} <= values.keys() <= Settings.model_fields.keys()
+    assert Settings(**values).artifact_root == "s3://mooring/artifacts"
+
+
+@pytest.mark.parametrize("found", objects("ClusterServingRuntime"))
+def test_runtime_has_the_shape_that_kserve_expects(found):
+    spec = found["spec"]
+    assert [container["name"] for container in spec["containers"]] == ["kserve-container"]
+    assert [entry["name"] for entry in spec["supportedModelFormats"]] == ["onnx"]
+    assert {"--model_name={{.Name}}", "--model_dir=/mnt/models"} <= set(spec["containers"][0]["args"])
+
+
+def test_images_are_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    images = {
+        container["image"]
+        for overlay in OVERLAYS
+        for found in rendered(overlay)
+        if found["kind"] in ("Deployment", "StatefulSet", "ClusterServingRuntime")
+        for container in pod_spec(found)["containers"]
+    }
+    built = {re.search(r" -t (\S+) ", (ROOT / role / "Dockerfile").read_text())[1] for role in ROLES}
+    assert images == built == {f"mooring/{role}:{version}" for role in ROLES}
+    assert f"mooring/components:{version}" == COMPONENTS_IMAGE
+    compiled = ROOT / "pipelines" / "mooring_pipelines" / "compiled" / "model-ci.yaml"
+    assert set(re.findall(r"image: (\S+)", compiled.read_text())) == {COMPONENTS_IMAGE}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_images_are_pinned_verified_and_not_roots(role):
+    lines = (ROOT / role / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert bases
+    assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", base) for base in bases), bases
+    installs = re.findall(r"pip install ([^&\n]*)", "\n".join(lines))
+    # Mooring itself comes from the checkout, without anything else; all others by hash.
+    assert [("--require-hashes" in line, "--no-deps ." in line) for line in installs] == [
+        (True, False),
+        (False, True),
+    ]
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 65532:65532"]
+    assert lines.index("USER 65532:65532") > max(i for i, line in enumerate(lines) if line.startswith("FROM"))
+
+
+def test_operators_image_holds_no_machine_learning_and_no_pipelines_sdk():
+    text = (ROOT / "requirements" / "operator.txt").read_text()
+    names = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
+    assert {"kopf", "lightkube"} <= names
+    assert not names & {
+        "torch",
+        "pandas",
+        "kfp",
+        "mlflow",
+        "onnxruntime",
+        "scikit-learn",
+        "kserve",
+        "kubernetes",
+    }
+    for role in ROLES:
+        pinned = (ROOT / "requirements" / f"{role}.txt").read_text()
+        requirements = len(re.findall(r"^[a-z0-9-]+==", pinned, re.MULTILINE))
+        assert 0 < requirements <= len(re.findall(r"--hash=sha256:[0-9a-f]{64}", pinned))
+
+
+@pytest.fixture
+def account(api, control_plane, tmp_path):
+    """A kubeconfig of the operator's ServiceAccount, with the rights of the manifests and no others."""
+    install(api, "mooring-rights")
+    kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+    rights = [[found for found in rendered(overlay) if found["kind"] in kinds] for overlay in OVERLAYS]
+    assert rights[0] == rights[1]
+    for found in rights[0]:
+        api.apply(found)
+    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/mooring-operator/token"
+    token = api.request("POST", path, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
+    kubeconfig, authority = tmp_path / "kubeconfig", control_plane.files.authority.read_bytes()
+    write_kubeconfig(
+        kubeconfig, name="operator", server=control_plane.server, token=token, authority=authority
+    )
+    limited = Api(control_plane.server, token=token, authority=authority)
+    with pytest.raises(ApiError, match="cannot list resource"):
+        until(lambda: limited.items("/api/v1/secrets"), lambda _: False)
+    return kubeconfig
+
+
+def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(api, account, tmp_path):
+    rights = {"lease_namespace": NAMESPACE, "leader_election": "true"}
+    log, namespace = tmp_path / "operator.log", "mooring-rights"
+    model, hopeless = (Model(api, namespace, name) for name in ("m", "hopeless"))
+    with KServe(api, namespace) as kserve, Operator(account, log, **rights) as operator:
+        kserve.most[storage_uri("hopeless", "v1")] = 0
+        hopeless.apply("v1", deadline="2s")
+        model.apply("v1")
+        first = model.reaches("Promoted", "v1")["stable"]["revision"]
+        model.apply("v2", steps=[{"setWeight": 10}, {"approve": {}}, {"setWeight": 100}])
+        model.command("approve", model.reaches("AwaitingApproval", weight=10)["candidate"]["revision"])
+        model.reaches("Promoted", "v2")
+        model.reported(
+            "Deploying", "Promoted", "SettingWeight", "AwaitingApproval", "Approved", "SettingWeight",
+            "Promoting", "Promoted",
+        )  # fmt: skip
+        left = (
+            f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/m-r{first[:8]}-predictor"
+        )
+        until(lambda: api.get(left) is None, what="the autoscaler that was left behind is still there")
+        until(lambda: "mooring.dev/approve" not in model.resource["metadata"].get("annotations", {}))
+        hopeless.reaches("Failed")
+        until(lambda: hopeless.service is None, what="the service of the failed revision is still there")
+        requests = operator.requests()
+    done = {(verb, resource) for verb, resource, code in requests if code in ("200", "201")}
+    assert {("delete", "horizontalpodautoscalers"), ("delete", "inferenceservices")} <= done
+    assert not {request: count for request, count in requests.items() if request[2] in ("401", "403")}
+    assert not re.findall(r".*(?:403|[Ff]orbidden).*", log.read_text())
