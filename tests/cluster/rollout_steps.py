@@ -240,7 +240,9 @@ class Model:
 
     def reported(self, *reasons):
         """Wait until its Events have these reasons, in this order."""
-        until(self._events, list(reasons).__eq__, what=f"{self.name} has no such events: {reasons}")
+        until(
+            self._events, lambda seen: seen == [*reasons], what=f"{self.name} has no such events: {reasons}"
+        )
 
     def _events(self):
         uid = self.resource["metadata"]["uid"]

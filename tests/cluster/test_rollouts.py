@@ -3,6 +3,9 @@
 The test plays KServe: Deployments, autoscalers and status are what KServe would make of each InferenceService.
 """
 
+import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from itertools import count
 
@@ -73,6 +76,11 @@ def conditions(status):
     return {condition["type"]: condition for condition in status["conditions"]}
 
 
+def commands(model):
+    annotations = model.resource["metadata"].get("annotations", {})
+    return {name for name in annotations if name.startswith("mooring.dev/")}
+
+
 def autoscalers(model):
     path = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers"
     return {
@@ -87,32 +95,20 @@ def test_first_revision_gets_all_traffic_at_once(model):
     status = model.reaches("Promoted")
     revision = status["stable"]["revision"]
     service = model.service
-    assert service["spec"] == {
-        "predictor": predictor(model, revision, "v1", minReplicas=2, maxReplicas=2),
-    }
+    assert service["spec"] == {"predictor": predictor(model, revision, "v1", minReplicas=2, maxReplicas=2)}
     metadata = service["metadata"]
-    assert metadata["labels"] == {
-        "app.kubernetes.io/managed-by": "mooring",
-        "app.kubernetes.io/part-of": "mooring",
-        "mooring.dev/model-deployment": model.name,
+    managed = {"app.kubernetes.io/managed-by": "mooring", "app.kubernetes.io/part-of": "mooring"}
+    assert metadata["labels"] == {**managed, "mooring.dev/model-deployment": model.name}
+    assert metadata["annotations"].pop("mooring.dev/applied")
+    assert metadata["annotations"] == {
+        "serving.kserve.io/deploymentMode": "Standard",
+        "serving.kserve.io/autoscalerClass": "hpa",
     }
-    assert metadata["annotations"].keys() == {
-        "mooring.dev/applied",
-        "serving.kserve.io/deploymentMode",
-        "serving.kserve.io/autoscalerClass",
-    }
-    assert metadata["ownerReferences"] == [
-        {
-            "apiVersion": "mooring.dev/v1alpha1",
-            "kind": "ModelDeployment",
-            "name": model.name,
-            "uid": made["metadata"]["uid"],
-            "controller": True,
-            "blockOwnerDeletion": True,
-        }
-    ]
-    owner = next(entry for entry in metadata["managedFields"] if "f:spec" in entry["fieldsV1"])
-    assert (owner["manager"], owner["operation"]) == ("mooring", "Apply")
+    owner = {"apiVersion": "mooring.dev/v1alpha1", "kind": "ModelDeployment", "name": model.name}
+    owner["uid"] = made["metadata"]["uid"]
+    assert metadata["ownerReferences"] == [{**owner, "controller": True, "blockOwnerDeletion": True}]
+    writers = [entry for entry in metadata["managedFields"] if "f:spec" in entry["fieldsV1"]]
+    assert [(entry["manager"], entry["operation"]) for entry in writers] == [("mooring", "Apply")]
     assert status["url"] == f"http://{NAMESPACE}.example.com/{model.name}"
     model.reported("Deploying", "Promoted")
 
@@ -126,10 +122,8 @@ def test_canary_gets_10_50_and_100_percent_and_takes_over(model, kserve):
     canary = predictor(model, second, "v2")
     canary["model"]["name"] = ""
     stable = predictor(model, first, "v1", minReplicas=2, maxReplicas=2)
-    assert model.service["spec"] == {
-        "predictor": stable,
-        "canary": [{"trafficPercent": 10, "predictor": canary}],
-    }
+    at_10 = {"trafficPercent": 10, "predictor": canary}
+    assert model.service["spec"] == {"predictor": stable, "canary": [at_10]}
     assert "compare the error rates" in status["message"]
 
     model.command("approve", f"{second}/1 by alice")
@@ -151,14 +145,11 @@ def test_canary_gets_10_50_and_100_percent_and_takes_over(model, kserve):
     assert len(autoscalers(model) - before) == 1
     kserve.most.clear()
     status = model.reaches("Promoted", "v2")
-    assert model.service["spec"] == {
-        "predictor": predictor(model, second, "v2", minReplicas=2, maxReplicas=2)
-    }
-    until(
-        lambda: autoscalers(model),
-        {f"{model.name}-r{second[:8]}-predictor"}.__eq__,
-        what="the stable predictor's autoscaler of before is not deleted",
-    )
+    served = predictor(model, second, "v2", minReplicas=2, maxReplicas=2)
+    assert model.service["spec"] == {"predictor": served}
+    # What KServe leaves behind is deleted.
+    mine = {f"{model.name}-r{second[:8]}-predictor"}
+    until(lambda: autoscalers(model), lambda names: names == mine)
     assert status["previous"]["revision"] == first
     assert [entry["outcome"] for entry in status["history"]] == ["Promoted", "Promoted"]
     expected = ["SettingWeight", "AwaitingApproval", "Approved"] * 2 + [
@@ -180,10 +171,7 @@ def test_canary_that_never_gets_ready_is_rolled_back_at_the_deadline(model, kser
     assert f"revision {first} keeps serving" in status["message"]
     assert until(lambda: model.service["spec"], lambda now: "canary" not in now) == spec
     shown = conditions(status)
-    assert {name: shown[name]["status"] for name in ("Ready", "Stalled")} == {
-        "Ready": "False",
-        "Stalled": "True",
-    }
+    assert (shown["Ready"]["status"], shown["Stalled"]["status"]) == ("False", "True")
     assert "Reconciling" not in shown
     model.reported("Deploying", "Promoted", "SettingWeight", "ProgressDeadlineExceeded")
 
@@ -192,8 +180,7 @@ def test_change_of_serving_alone_keeps_the_predictors_name(model):
     first = promoted(model, minReplicas=1)
     model.apply("v1", steps=STEPS, minReplicas=1, env=[{"name": "THREADS", "value": "4"}])
     second = model.reaches("AwaitingApproval", weight=10)["candidate"]["revision"]
-    entry = model.service["spec"]["canary"][0]["predictor"]
-    assert entry["name"] == f"r{second[:8]}"
+    assert model.service["spec"]["canary"][0]["predictor"]["name"] == f"r{second[:8]}"
     model.command("promote", second)
     status = until(
         lambda: model.status, lambda now: now["phase"] == "Promoted" and now["stable"]["revision"] == second
@@ -220,3 +207,93 @@ def test_conditions_and_observed_generation_follow_every_change_of_the_spec(mode
     until(lambda: f"{datetime.now(UTC):%FT%TZ}", lambda now: now > since)
     model.command("approve", under_way["candidate"]["revision"])
     assert conditions(model.reaches("AwaitingApproval", weight=50))["Ready"]["lastTransitionTime"] == since
+
+
+def test_commands_pause_resume_abort_retry_and_roll_back(model):
+    first = promoted(model)
+    model.apply("v2", steps=STEPS)
+    second = model.reaches("AwaitingApproval", weight=10)["candidate"]["revision"]
+    model.command("pause", f"{second} by alice: looking at it")
+    model.command("approve", second)
+    # The approval ends its step, the pause holds before the next.
+    assert "looking at it" in model.reaches("Paused", weight=10)["message"]
+    model.command("pause", None)
+    model.reaches("AwaitingApproval", weight=50)
+    model.command("abort", f"{second} too slow")
+    status = model.reaches("RolledBack", "v1")
+    assert (status["reason"], status["failedRevision"]) == ("Aborted", second)
+    assert "too slow" in status["message"]
+    until(lambda: "canary" not in model.service["spec"])
+    until(lambda: not commands(model), what="commands that are done are not removed")
+    model.command("retry", second)
+    assert model.reaches("AwaitingApproval", weight=10)["candidate"]["attempt"] == 2
+    model.command("promote", second)
+    model.reaches("Promoted", "v2")
+    model.command("rollback", f"{second} drifted")
+    status = model.reaches("RolledBack", "v1")
+    assert (status["stable"]["revision"], status["reason"]) == (first, "RollbackRequested")
+    assert "drifted" in status["message"]
+    served = predictor(model, first, "v1", minReplicas=1, maxReplicas=1)
+    until(lambda: model.service["spec"], lambda spec: spec == {"predictor": served})
+    model.command("approve", "0123456789")
+    until(lambda: not commands(model), what="a command that fits nothing is not removed")
+
+
+def test_operator_that_was_killed_goes_on_where_it_was(model, operator):
+    promoted(model)
+    model.apply("v2", steps=STEPS)
+    second = model.reaches("AwaitingApproval", weight=10)["candidate"]["revision"]
+    service, status = model.service["metadata"]["generation"], model.status
+    operator.kill()
+    model.command("approve", second)
+    assert model.status == status
+    operator.start()
+    model.reaches("AwaitingApproval", weight=50)
+    assert model.service["metadata"]["generation"] == service + 1
+    model.command("promote", second)
+    model.reaches("Promoted", "v2")
+    assert not operator.messages("error", "critical")
+
+
+def test_what_somebody_changes_by_hand_is_put_right(model):
+    promoted(model)
+    model.apply("v2", steps=STEPS)
+    model.reaches("AwaitingApproval", weight=10)
+    spec = model.service["spec"]
+
+    def as_it_was(now):
+        return now == spec
+
+    model.api.merge(model.service_path, {"spec": {"canary": [{**spec["canary"][0], "trafficPercent": 90}]}})
+    until(lambda: model.service["spec"], as_it_was, what="the canary keeps a traffic that nobody gave it")
+    model.api.merge(model.service_path, {"spec": {"predictor": {"minReplicas": 0}, "canary": None}})
+    until(lambda: model.service["spec"], as_it_was, what="the canary stays away")
+    model.api.delete(model.service_path)
+    until(lambda: (model.service or {}).get("spec"), as_it_was, what="the service stays away")
+    assert model.reaches("AwaitingApproval", weight=10)["candidate"]["attempt"] == 1
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
+def test_kubectl_shows_how_far_a_rollout_is(model, control_plane):
+    def kubectl(*arguments):
+        command = ["kubectl", "--kubeconfig", control_plane.kubeconfig, "-n", NAMESPACE, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    first = promoted(model)
+    model.apply("v2", steps=STEPS)
+    second = model.reaches("AwaitingApproval", weight=10)["candidate"]["revision"]
+    header, row = kubectl("get", "mdep", model.name).splitlines()
+    assert header.split() == ["NAME", "PHASE", "STABLE", "CANDIDATE", "WEIGHT", "URL", "AGE"]
+    url = f"http://{NAMESPACE}.example.com/{model.name}"
+    assert row.split()[:-1] == [model.name, "AwaitingApproval", first, second, "10", url]
+    message = f"revision {second} at 10% of traffic awaits approval: compare the error rates"
+    header, row = kubectl("get", "mdep", model.name, "-o", "wide").splitlines()
+    assert header.endswith("AGE   MESSAGE")
+    assert row.endswith(message)
+    model.reported("Deploying", "Promoted", "SettingWeight", "AwaitingApproval")
+    described, events = kubectl("describe", "mdep", model.name).split("Events:")
+    assert message in described
+    assert re.search(rf"Normal +AwaitingApproval .* mooring.dev/operator +{message}", events)
+    explained = kubectl("explain", "mdep.spec.rollout", "--recursive")
+    fields = re.findall(r"^ +(\w+)\t", explained, re.MULTILINE)
+    assert fields == ["progressDeadline", "steps", "approve", "message", "pause", "duration", "setWeight"]
