@@ -1,0 +1,230 @@
+"""What the emulator keeps: objects, their versions, and what became of them.
+
+As in a real API server: one counter gives every change its resourceVersion; a write that changes
+nothing gets none; the spec and the status are written by different requests; metadata.generation
+counts changes of all but metadata and status. Server-side apply knows fields of maps only: a list
+is one value, and force is taken for granted.
+"""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from mooring_operator.adapters.cluster import Kind, Manifest, Ref
+from mooring_operator.adapters.kserve import AUTOSCALER, DEPLOYMENT, INFERENCE_SERVICE
+from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, MODEL_POLICY
+
+EVENT = Kind("events.k8s.io/v1", "Event", "events")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+WITH_STATUS = (MODEL_DEPLOYMENT, DRIFT_MONITOR, INFERENCE_SERVICE, DEPLOYMENT, AUTOSCALER)
+KINDS = (*WITH_STATUS, MODEL_POLICY, EVENT, LEASE)
+
+
+class Rejected(Exception):
+    """A request that the API server answers with a Status of failure."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Change:
+    """An object before and after a write; None where there was none."""
+
+    version: int
+    ref: Ref
+    before: Manifest | None
+    after: Manifest | None
+
+
+class Objects:
+    """All objects of the emulator, in memory."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.changes: list[Change] = []
+        self.forgotten = 0
+        """Changes up to this version are not remembered any more: watches and lists from there get 410."""
+        self.changed = asyncio.Event()
+        self._objects: dict[Ref, Manifest] = {}
+        self._applied: dict[tuple[Ref, str], Manifest] = {}
+        self._names = itertools.count(1)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def find(self, ref: Ref) -> Manifest | None:
+        return deepcopy(self._objects.get(ref))
+
+    def get(self, ref: Ref) -> Manifest:
+        if ref not in self._objects:
+            raise Rejected(404, f'{ref.kind.plural} "{ref.name}" not found')
+        return deepcopy(self._objects[ref])
+
+    def list(self, kind: Kind, namespace: str | None = None) -> list[Manifest]:
+        found = [ref for ref in self._objects if ref.kind == kind and namespace in (None, ref.namespace)]
+        return [self.get(ref) for ref in sorted(found, key=lambda ref: (ref.namespace, ref.name))]
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def create(self, kind: Kind, namespace: str, body: Manifest) -> Manifest:
+        metadata = body["metadata"]
+        name = metadata.get("name") or f"{metadata['generateName']}{next(self._names):05}"
+        ref = Ref(kind, namespace, name)
+        if ref in self._objects:
+            raise Rejected(409, f'{kind.plural} "{name}" already exists')
+        return self._write(ref, None, {**body, "metadata": {**metadata, "name": name}})
+
+    def replace(self, ref: Ref, body: Manifest, *, status: bool = False) -> Manifest:
+        before, metadata = self.get(ref), body["metadata"]
+        for field in ("uid", "resourceVersion"):
+            if metadata.get(field, before["metadata"][field]) != before["metadata"][field]:
+                raise Rejected(409, f"{ref.kind.plural} {ref.name!r}: the object has been modified ({field})")
+        return self._write(ref, before, body, status=status)
+
+    def change(self, ref: Ref, edit: Callable[[Manifest], Manifest]) -> Manifest:
+        """Write what `edit` makes of a copy of the object."""
+        return self._write(ref, self.get(ref), edit(self.get(ref)))
+
+    def apply(self, ref: Ref, body: Manifest, manager: str) -> Manifest:
+        """Write the fields in `body`, and take away what `manager` applied before and left out now."""
+        before = self.find(ref)
+        kept = _without(before or {}, self._applied.get((ref, manager), {}), body)
+        written = self._write(ref, before, merge(kept, body, keep_null=True))
+        self._applied[ref, manager] = deepcopy(body)
+        return written
+
+    def set_status(self, ref: Ref, status: Manifest) -> Manifest:
+        return self._write(ref, self.get(ref), {**self.get(ref), "status": status}, status=True)
+
+    def delete(self, ref: Ref, uid: str | None = None) -> Manifest:
+        before = self.get(ref)
+        if uid is not None and before["metadata"]["uid"] != uid:
+            raise Rejected(409, f"{ref.kind.plural} {ref.name!r}: the UID in the precondition is another")
+        self._keep(ref, before, None)
+        return before
+
+    def wake(self) -> None:
+        """Have everybody look who waits for a change."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def forget(self) -> None:
+        """Compact: who wants to go on from an earlier version has to list again."""
+        self.forgotten = self.version
+        self.changes.clear()
+
+    # --- as a whole -----------------------------------------------------------------------------
+
+    def save(self) -> Any:
+        return deepcopy((self._objects, self._applied))
+
+    def restore(self, saved: Any) -> None:
+        """Go back to what was saved, as to a backup: versions go on, and nobody can watch across it."""
+        self._objects, self._applied = deepcopy(saved)
+        self.forget()
+
+    def _write(
+        self, ref: Ref, before: Manifest | None, wanted: Manifest, *, status: bool = False
+    ) -> Manifest:
+        if before is None:
+            after = deepcopy(wanted)
+            identity = {
+                "uid": str(uuid.uuid4()),
+                "creationTimestamp": "2026-03-01T12:00:00Z",
+                "generation": 1,
+            }
+        elif status:
+            after = {key: value for key, value in before.items() if key != "status"}
+            after |= {key: deepcopy(wanted[key]) for key in ("status",) if key in wanted}
+            identity = before["metadata"]
+        else:
+            after = deepcopy(wanted)
+            names = ("uid", "creationTimestamp", "generation", "resourceVersion")
+            identity = {name: before["metadata"][name] for name in names}
+        if ref.kind in WITH_STATUS and not status:
+            after.pop("status", None)
+            if before is not None and "status" in before:
+                after["status"] = before["status"]
+        names = {"namespace": ref.namespace, "name": ref.name}
+        after["metadata"] = {**after["metadata"], **identity, **names}
+        after |= {"apiVersion": ref.kind.api_version, "kind": ref.kind.kind}
+        if after == before:
+            return deepcopy(after)
+        if before is not None and _content(before) != _content(after):
+            after["metadata"]["generation"] += 1
+        return self._keep(ref, before, after)
+
+    def _keep(self, ref: Ref, before: Manifest | None, after: Manifest | None) -> Manifest:
+        self.version += 1
+        if after is None:
+            del self._objects[ref]
+            self._applied = {key: value for key, value in self._applied.items() if key[0] != ref}
+        else:
+            after["metadata"] = {**after["metadata"], "resourceVersion": str(self.version)}
+            self._objects[ref] = after
+        self.changes.append(Change(self.version, ref, before, deepcopy(after)))
+        self.wake()
+        return deepcopy(after or {})
+
+
+def merge(target: Any, patch: Any, *, keep_null: bool = False) -> Any:
+    """Merge as RFC 7396 says: maps are merged, all else is replaced, null removes."""
+    if not isinstance(patch, dict):
+        return deepcopy(patch)
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None and not keep_null:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value, keep_null=keep_null)
+    return merged
+
+
+def json_patch(target: Manifest, operations: list[Mapping[str, Any]]) -> Manifest:
+    """Carry out the operations test, add, replace and remove of RFC 6902 on members of maps."""
+    result = deepcopy(target)
+    for operation in operations:
+        *parents, last = [
+            part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]
+        ]
+        place = result
+        for part in parents:
+            place = place.get(part, {})
+        kind = operation["op"]
+        if kind != "add" and last not in place:
+            raise Rejected(422, f"the server rejected our request: {operation['path']} is missing")
+        if kind == "test" and place[last] != operation["value"]:
+            raise Rejected(422, f"the server rejected our request: testing {operation['path']} failed")
+        if kind == "remove":
+            del place[last]
+        elif kind in ("add", "replace"):
+            place[last] = operation["value"]
+    return result
+
+
+def matches(labels: Mapping[str, str] | None, selector: str | None) -> bool:
+    """Whether labels fit a selector of equalities."""
+    wanted = dict(part.split("=", 1) for part in (selector or "").replace("==", "=").split(",") if part)
+    return all((labels or {}).get(name) == value for name, value in wanted.items())
+
+
+def _without(target: Manifest, old: Manifest, new: Manifest) -> Manifest:
+    """Give `target` less the fields that are in `old` and not in `new`."""
+    kept = {}
+    for key, value in target.items():
+        if key not in old or (key in new and not isinstance(value, dict)):
+            kept[key] = value
+        elif isinstance(value, dict) and isinstance(old[key], dict):
+            inner = _without(value, old[key], new[key] if isinstance(new.get(key), dict) else {})
+            if inner or key in new:
+                kept[key] = inner
+    return kept
+
+
+def _content(manifest: Manifest) -> Manifest:
+    return {key: value for key, value in manifest.items() if key not in ("metadata", "status")}

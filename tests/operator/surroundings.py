@@ -1,0 +1,190 @@
+"""What surrounds the operator, played: KServe, CI, the registry of models, evaluations of drift."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mooring_operator.adapters.cluster import Manifest, Ref
+from mooring_operator.adapters.drift import DriftEvaluation, DriftRequest, FeatureResult
+from mooring_operator.adapters.kserve import INFERENCE_SERVICE
+from mooring_operator.adapters.pipelines import PipelinesUnavailable, RunRequest, RunState
+from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.api.model_deployment import ModelSpec
+from mooring_operator.planning.situation import Resolved
+
+from tests.operator.objects import Objects
+
+
+def digest(address: str) -> str:
+    return f"sha256:{address.encode().hex().ljust(64, '0')[:64]}"
+
+
+def every_time() -> Callable[[str], bool]:
+    return lambda address: True
+
+
+@dataclass
+class Runs:
+    """The port `Pipelines`, with its runs in a folder, where a restarted or another process finds them."""
+
+    folder: Path
+    away: bool = False
+
+    async def launch(self, run: RunRequest) -> None:
+        self._answer()
+        with (self.folder / "launches").open("a") as launches:
+            launches.write(f"{run.run_id}\n")
+        if not self._file(run.run_id).exists():
+            self.keep(run.run_id, {"phase": "Running", "parameters": dict(run.parameters)})
+
+    async def get(self, run_id: str) -> RunState | None:
+        self._answer()
+        return RunState(run_id, self.read(run_id)["phase"], "") if self._file(run_id).exists() else None
+
+    async def terminate(self, run_id: str) -> None:
+        self._answer()
+        run = self.read(run_id)
+        if run["phase"] == "Running":
+            self.keep(run_id, {**run, "phase": "Canceled"})
+
+    def url(self, run_id: str) -> str:
+        return f"http://kfp/#/runs/details/{run_id}"
+
+    @property
+    def ids(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.json"))
+
+    @property
+    def tested(self) -> list[str]:
+        """The address of the model of every run: one that is here twice was tested twice."""
+        return sorted(self.read(run_id)["parameters"]["model_uri"] for run_id in self.ids)
+
+    @property
+    def launches(self) -> list[str]:
+        """The run ids of all calls, repeated ones too."""
+        path = self.folder / "launches"
+        return path.read_text().split() if path.exists() else []
+
+    def read(self, run_id: str) -> dict[str, Any]:
+        return json.loads(self._file(run_id).read_text())
+
+    def keep(self, run_id: str, run: dict[str, Any]) -> None:
+        draft = self.folder / f"{run_id}.draft"
+        draft.write_text(json.dumps(run))
+        draft.rename(self._file(run_id))
+
+    def _file(self, run_id: str) -> Path:
+        return self.folder / f"{run_id}.json"
+
+    def _answer(self) -> None:
+        if self.away:
+            raise PipelinesUnavailable("cannot reach KFP at http://kfp")
+
+
+@dataclass
+class CI:
+    """Ends the runs: those of good models with a verdict that passes, while nobody holds them."""
+
+    runs: Runs
+    good: Callable[[str], bool] = field(default_factory=every_time)
+    held: bool = False
+
+    def play(self) -> None:
+        for run_id in [] if self.held else self.runs.ids:
+            run = self.runs.read(run_id)
+            if run["phase"] == "Running":
+                self._judge(run_id, run["parameters"])
+                self.runs.keep(run_id, {**run, "phase": "Succeeded"})
+
+    def _judge(self, run_id: str, parameters: dict[str, Any]) -> None:
+        model = parameters["model_uri"]
+        accuracy = 0.95 if self.good(model) else 0.5
+        message = f"accuracy {accuracy} is below the minimum 0.9"
+        violation = {"metric": "accuracy", "value": accuracy, "min": 0.9, "max": None, "message": message}
+        verdict = {
+            "schemaVersion": 1,
+            "runId": run_id,
+            "modelUri": model,
+            "modelDigest": digest(model),
+            "passed": self.good(model),
+            "metrics": {"accuracy": accuracy},
+            "violations": [] if self.good(model) else [violation],
+        }
+        path = Path(parameters["verdict_uri"].removeprefix("file://"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(verdict))
+
+
+@dataclass
+class Models:
+    """The port `Registry`: every address points to a model, but those that the test takes away."""
+
+    missing: set[str] = field(default_factory=set)
+    away: bool = False
+
+    async def resolve(self, model: ModelSpec) -> Resolved:
+        if self.away:
+            raise RegistryUnavailable("cannot reach the registry at http://registry")
+        if model.uri in self.missing:
+            raise ModelNotFound("ModelNotFound", f"there is no {model.uri}")
+        return Resolved(model.uri, digest(model.uri))
+
+
+@dataclass
+class KServe:
+    """Writes the InferenceServices' status: what is startable is ready, and has its share of the traffic."""
+
+    objects: Objects
+    startable: Callable[[str], bool] = field(default_factory=every_time)
+    weights: list[tuple[str, int]] = field(default_factory=list)
+    """What each canary was given, in order: (address of the model, percent)."""
+    stable: list[str] = field(default_factory=list)
+    """What had the rest, in order."""
+
+    def play(self) -> None:
+        for service in self.objects.list(INFERENCE_SERVICE):
+            metadata = service["metadata"]
+            ref = Ref(INFERENCE_SERVICE, metadata["namespace"], metadata["name"])
+            self.objects.set_status(ref, self._status(service))
+
+    def _status(self, service: Manifest) -> Manifest:
+        predictor = service["spec"]["predictor"]["model"]["storageUri"]
+        _note(self.stable, predictor)
+        canaries = []
+        for entry in service["spec"].get("canary", []):
+            model, percent = entry["predictor"]["model"]["storageUri"], entry["trafficPercent"]
+            _note(self.weights, (model, percent))
+            name, ready = entry["predictor"]["name"], self.startable(model)
+            canaries.append({"name": name, "ready": ready, "trafficPercent": percent if ready else 0})
+        ready = self.startable(predictor)
+        why = {} if ready else {"message": "back-off restarting failed container"}
+        return {
+            "url": f"http://{service['metadata']['name']}.example",
+            "conditions": [{"type": "Ready", "status": str(ready), **why}],
+            "canaryStatuses": canaries,
+        }
+
+
+def _note(entries: list[Any], entry: Any) -> None:
+    if entries[-1:] != [entry]:
+        entries.append(entry)
+
+
+@dataclass
+class Evaluations:
+    """The port `DriftEvaluations`: finds what the test says."""
+
+    drifted: bool = False
+    error: Exception | None = None
+    made: list[DriftRequest] = field(default_factory=list)
+
+    async def evaluate(self, request: DriftRequest) -> DriftEvaluation:
+        self.made.append(request)
+        if self.error is not None:
+            raise self.error
+        statistic = 0.6 if self.drifted else 0.02
+        age = FeatureResult("age", self.drifted, (statistic, 0.001), (statistic, 0.001), 0.0, "")
+        income = FeatureResult("income", False, (0.01, 0.9), (0.01, 0.9), 0.0, "")
+        return DriftEvaluation(1000, 500, f"sha256:{len(self.made)}", (age, income))

@@ -1,0 +1,193 @@
+"""One ModelDeployment, and the operator in this process: one pass at a time, at a time that the test sets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.cluster import Cluster, ClusterError, Manifest, Ref
+from mooring_operator.adapters.drift import DriftEvaluations
+from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
+from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.notifier import KubernetesEvents
+from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
+from mooring_operator.adapters.registry import Registry
+from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
+from mooring_operator.assembly import Reconcilers
+from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.drift_monitors import DriftMonitors
+from mooring_operator.reconcile.gatherer import Gatherer
+from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
+from mooring_operator.reconcile.model_deployments import ModelDeployments
+from mooring_operator.runtime.workqueue import Key
+
+from tests.operator.emulator import Emulator
+from tests.operator.objects import EVENT, merge
+from tests.operator.surroundings import CI, Evaluations, KServe, Models, Runs
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RESTING = ("Promoted", "RolledBack", "Failed", "AwaitingApproval", "Paused")
+CI_SPEC = {"testData": {"uri": "s3://m/test.parquet"}, "gates": [{"metric": "accuracy", "min": 0.9}]}
+STEPS = [{"setWeight": 10}, {"pause": {"duration": "30s"}}, {"setWeight": 100}]
+ROLLOUT = {"ci": CI_SPEC, "rollout": {"steps": STEPS, "progressDeadline": "1m"}}
+DIGITS = Ref(MODEL_DEPLOYMENT, "ns", "digits")
+SERVICE = Ref(INFERENCE_SERVICE, "ns", "digits")
+MONITOR = Ref(DRIFT_MONITOR, "ns", "traffic")
+
+
+class Crash(BaseException):
+    """The operator's process ends here."""
+
+
+@dataclass
+class Adapters:
+    """What the controllers stand on besides the cluster."""
+
+    pipelines: Pipelines
+    registry: Registry
+    evaluations: DriftEvaluations
+    artifact_root: str
+    clock: Callable[[], datetime]
+
+
+def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
+    """Give the operator's controllers with its real adapters for the cluster, KServe, Events and verdicts."""
+    traffic, notifier = KServeTraffic(cluster), KubernetesEvents(cluster)
+    runs = CIRuns(played.pipelines, ObjectStoreVerdicts(), played.artifact_root)
+    deployments = ModelDeployments(
+        cluster=cluster,
+        traffic=traffic,
+        pipelines=played.pipelines,
+        runs=runs,
+        gatherer=Gatherer(cluster=cluster, traffic=traffic, runs=runs, registry=played.registry),
+        notifier=notifier,
+        clock=played.clock,
+    )
+    monitors = DriftMonitors(
+        cluster=cluster, evaluations=played.evaluations, notifier=notifier, clock=played.clock
+    )
+    return Reconcilers(deployments, monitors)
+
+
+class World:
+    """ModelDeployment ns/digits, DriftMonitor ns/traffic, and all that they need. `folder` holds runs and verdicts."""
+
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.emulator, self.objects = emulator, emulator.objects
+        self.folder = folder
+        (folder / "runs").mkdir()
+        self.runs, self.models, self.evaluations = Runs(folder / "runs"), Models(), Evaluations()
+        self.ci, self.kserve = CI(self.runs), KServe(self.objects)
+        self.now = START
+        self.phases: list[str] = []
+        """Every phase that a pass ended with, without repetitions."""
+        self._kubeconfig = emulator.kubeconfig(folder / "kubeconfig")
+        self._connection: Connection | None = None
+
+    async def start(self, *, crash_after: int | None = None) -> None:
+        """Begin with fresh objects, as a new process does; it may crash when so many writes are answered."""
+        await self.stop()
+        self._writes_left = crash_after
+        self._connection = Connection(load_config(self._kubeconfig), self._count)
+        artifacts = f"file://{self.folder}/artifacts"
+        adapters = Adapters(self.runs, self.models, self.evaluations, artifacts, lambda: self.now)
+        self.operator = controllers(KubernetesCluster(self._connection), adapters)
+
+    async def stop(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    def _count(self, verb: str, resource: str, code: int) -> None:
+        if self._writes_left is not None and verb not in ("get", "list"):
+            self._writes_left -= 1
+            if self._writes_left < 0:
+                raise Crash(f"after {verb} {resource}")
+
+    # --- the user -------------------------------------------------------------------------------
+
+    def deploy(self, model: str, **spec: Any) -> None:
+        """Apply the ModelDeployment with a model."""
+        wanted = {"model": {"uri": f"s3://m/{model}", "format": "onnx"}, **spec}
+        self.objects.apply(DIGITS, {"metadata": {"name": "digits"}, "spec": wanted}, "user")
+
+    def monitor(self, **spec: Any) -> None:
+        """Apply the DriftMonitor of the ModelDeployment."""
+        rows = {"baseline": {"uri": "s3://d/baseline"}, "window": {"uri": "s3://d/window"}}
+        wanted = {"target": {"name": "digits"}, **rows, **spec}
+        self.objects.apply(MONITOR, {"metadata": {"name": "traffic"}, "spec": wanted}, "user")
+
+    def command(self, name: str, value: str) -> None:
+        annotation = {"metadata": {"annotations": {f"mooring.dev/{name}": value}}}
+        self.objects.change(DIGITS, lambda before: merge(before, annotation))
+
+    # --- what there is --------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Manifest:
+        return self.objects.get(DIGITS).get("status", {})
+
+    @property
+    def phase(self) -> str:
+        return self.status.get("phase", "")
+
+    @property
+    def drift(self) -> Manifest:
+        return self.objects.get(MONITOR).get("status", {})
+
+    @property
+    def annotations(self) -> Manifest:
+        return self.objects.get(DIGITS)["metadata"].get("annotations", {})
+
+    @property
+    def service(self) -> Manifest | None:
+        return self.objects.find(SERVICE)
+
+    def events(self, name: str = "digits") -> list[str]:
+        """The reasons of the Events about an object, the oldest first."""
+        found = sorted(self.objects.list(EVENT), key=lambda event: int(event["metadata"]["resourceVersion"]))
+        return [event["reason"] for event in found if event["regarding"]["name"] == name]
+
+    def condition(self, kind: str, ref: Ref = DIGITS) -> Manifest:
+        found = self.objects.get(ref)["status"]["conditions"]
+        return {c["type"]: c for c in found}.get(kind, {})
+
+    # --- time -----------------------------------------------------------------------------------
+
+    async def step(self, kind: str = "ModelDeployment", name: str = "digits") -> float | None:
+        """One pass of the operator, then one of all that surrounds it."""
+        try:
+            return await self.operator.reconcile(Key(kind, "ns", name))
+        finally:
+            if self.phases[-1:] != [self.phase]:
+                self.phases.append(self.phase)
+            self.ci.play()
+            self.kserve.play()
+
+    async def check_drift(self) -> float | None:
+        """One pass over the DriftMonitor."""
+        return await self.operator.reconcile(Key("DriftMonitor", "ns", "traffic"))
+
+    async def settle(self, limit: int = 100) -> Manifest:
+        """Go on until only people can move it, let time pass, try again after errors; give the status."""
+        for _ in range(limit):
+            before = self.objects.version
+            try:
+                pause = await self.step()
+            except (ClusterError, PipelinesUnavailable):
+                self.now += timedelta(seconds=1)
+                continue
+            if self.objects.version == before and self.phase in RESTING:
+                return self.status
+            self.now += timedelta(seconds=pause or 1)
+        raise AssertionError(f"does not settle: {self.status}")
+
+    async def promote(self, model: str = "v1", **spec: Any) -> None:
+        """Have a model promoted, and forget how it came there."""
+        self.deploy(model, **(spec or ROLLOUT))
+        status = await self.settle()
+        assert status["phase"] == "Promoted"
+        self.emulator.calls.clear()
+        self.kserve.weights.clear()
+        self.phases.clear()
