@@ -58,6 +58,7 @@ def predictor(model, revision, version, **rest):
     return {
         "name": f"r{revision[:8]}",
         "labels": {"mooring.dev/revision": revision},
+        "annotations": {"mooring.dev/applied": revision},
         "model": {
             "modelFormat": {"name": "onnx"},
             "storageUri": storage_uri(model.name, version),
@@ -147,7 +148,6 @@ def test_canary_gets_10_50_and_100_percent_and_takes_over(model, kserve):
     status = model.reaches("Promoted", "v2")
     served = predictor(model, second, "v2", minReplicas=2, maxReplicas=2)
     assert model.service["spec"] == {"predictor": served}
-    # What KServe leaves behind is deleted.
     mine = {f"{model.name}-r{second[:8]}-predictor"}
     until(lambda: autoscalers(model), lambda names: names == mine)
     assert status["previous"]["revision"] == first

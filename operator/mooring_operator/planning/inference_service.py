@@ -69,6 +69,9 @@ def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any
     serving = revision.serving_spec
     out: dict[str, Any] = {
         "labels": {REVISION_LABEL: revision.revision},
+        # KServe gives pods the service's annotations too: one that changes with every step of a rollout
+        # would start all pods anew, the stable revision's as well. What a predictor says comes first.
+        "annotations": {APPLIED_ANNOTATION: revision.revision},
         "model": _model(revision, serving),
     }
     if named and revision.workload and serving.mode == "Standard":
