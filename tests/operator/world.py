@@ -183,6 +183,14 @@ class World:
             self.now += timedelta(seconds=pause or 1)
         raise AssertionError(f"does not settle: {self.status}")
 
+    async def settle_in(self, phase: str, limit: int = 30) -> None:
+        """Go on until a pass ends with this phase; time stands still."""
+        for _ in range(limit):
+            await self.step()
+            if self.phase == phase:
+                return
+        raise AssertionError(f"does not come to {phase}: {self.status}")
+
     async def promote(self, model: str = "v1", **spec: Any) -> None:
         """Have a model promoted, and forget how it came there."""
         self.deploy(model, **(spec or ROLLOUT))
