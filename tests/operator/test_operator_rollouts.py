@@ -61,6 +61,7 @@ async def test_a_model_that_fails_its_tests_is_never_served(world: World):
     status = await world.settle()
     assert (status["phase"], status["reason"]) == ("Failed", "CIFailed")
     assert "accuracy 0.5 is below the minimum 0.9" in status["message"]
+    assert world.condition("Tested")["status"] == "False"
     assert (status["stable"]["modelUri"], world.kserve.weights) == ("s3://m/v1", [])
     assert await world.step() is None
     assert world.runs.tested == ["s3://m/v1", "s3://m/v2"]

@@ -116,9 +116,7 @@ class Draft:
         """Go on as if only these commands had been given."""
         return replace(self, observed=replace(self.observed, commands=commands))
 
-    def aspect(
-        self, condition: str, status: Literal["True", "False", "Unknown"], reason: str, message: str
-    ) -> "Draft":
+    def aspect(self, condition: str, status: str, reason: str, message: str) -> "Draft":
         """Go on with one more condition, besides those that follow from the phase."""
         return replace(self, aspects={**self.aspects, condition: (status, reason, message)})
 

@@ -168,6 +168,10 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
         before.phase in ("RolledBack", "Failed")
         and before.observed_generation == draft.observed.owner.generation
     ):
+        for condition in before.conditions:
+            if condition.type in ("Tested", "PoliciesMet"):
+                # What it was rejected for stays to be read.
+                draft = draft.aspect(condition.type, condition.status, condition.reason, condition.message)
         return draft.settle(before.phase, before.reason, before.message, recheck_after=recheck)
     known = next((entry for entry in draft.status.history if entry.revision == draft.target), None)
     why = f": {known.message}" if known is not None and known.message else ""
