@@ -21,6 +21,7 @@ async def test_the_first_revision_is_tested_and_then_gets_all_traffic(world: Wor
     assert world.phases == ["Testing", "Deploying", "Promoted"]
     assert status["stable"]["modelUri"] == "s3://m/v1"
     assert status["ci"]["verdict"] == "Passed"
+    assert world.condition("Tested")["status"] == "True"
     assert status["url"] == "http://digits.example"
     assert status["observedGeneration"] == 1
     assert world.service["spec"]["predictor"]["model"]["storageUri"] == "s3://m/v1"
@@ -211,6 +212,17 @@ async def test_a_spec_that_goes_back_to_the_stable_revision_ends_the_rollout(wor
     assert (status["phase"], status["stable"]["modelUri"]) == ("Promoted", "s3://m/v1")
     assert "canary" not in world.service["spec"]
     assert len(world.runs.ids) == 2
+
+
+async def test_what_a_test_found_is_not_said_of_another_revision(world: World):
+    await world.promote("v1")
+    world.ci.good = lambda address: False
+    world.deploy("v2", **ROLLOUT)
+    await world.settle()
+    assert world.condition("Tested")["status"] == "False"
+    world.deploy("v1", **ROLLOUT)
+    await world.settle()
+    assert world.condition("Tested") == {}
 
 
 async def test_a_service_that_somebody_deleted_comes_back(world: World):

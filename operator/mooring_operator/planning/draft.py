@@ -116,9 +116,22 @@ class Draft:
         """Go on as if only these commands had been given."""
         return replace(self, observed=replace(self.observed, commands=commands))
 
-    def aspect(self, condition: str, status: str, reason: str, message: str) -> "Draft":
+    def aspect(
+        self, condition: str, status: Literal["True", "False", "Unknown"], reason: str, message: str
+    ) -> "Draft":
         """Go on with one more condition, besides those that follow from the phase."""
         return replace(self, aspects={**self.aspects, condition: (status, reason, message)})
+
+    def keep_aspects(self) -> "Draft":
+        """Go on saying what was found of the revision before it was promoted or rejected, for this spec."""
+        if self.before.observed_generation != self.observed.owner.generation:
+            return self
+        kept = {
+            known.type: (known.status, known.reason, known.message)
+            for known in self.before.conditions
+            if known.type in ("Tested", "PoliciesMet")
+        }
+        return replace(self, aspects={**kept, **self.aspects})
 
     def settle(
         self,

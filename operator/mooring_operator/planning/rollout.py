@@ -135,6 +135,8 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
         draft = draft.record("Superseded", "Superseded", "the spec went back to the stable revision")
         draft = draft.change(candidate=None)
     draft = draft.change(failed_revision=None, failed_attempt=0, rejected=None)
+    if draft.before.candidate is None and draft.before.phase in ("Promoted", "Promoting", "Deploying"):
+        draft = draft.keep_aspects()
     service = draft.observed.service
     model = stable.model_uri
     if service is None or not service.stable.ready or service.candidate is not None:
@@ -168,11 +170,7 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
         before.phase in ("RolledBack", "Failed")
         and before.observed_generation == draft.observed.owner.generation
     ):
-        for condition in before.conditions:
-            if condition.type in ("Tested", "PoliciesMet"):
-                # What it was rejected for stays to be read.
-                draft = draft.aspect(condition.type, condition.status, condition.reason, condition.message)
-        return draft.settle(before.phase, before.reason, before.message, recheck_after=recheck)
+        return draft.keep_aspects().settle(before.phase, before.reason, before.message, recheck_after=recheck)
     known = next((entry for entry in draft.status.history if entry.revision == draft.target), None)
     why = f": {known.message}" if known is not None and known.message else ""
     message = f"revision {draft.target} was rejected before{why}; change the spec, or ask for a retry"
