@@ -65,7 +65,7 @@ SPECS = {
         ]
     },
     "affinity": {"affinity": AFFINITY},
-    "batching": {"batching": {"maxBatchSize": 16, "maxLatency": "2s"}},
+    "batching": {"batching": {"maxBatchSize": 16, "maxLatencyMs": 500}},
     "batching by count": {"batching": {"maxBatchSize": 16}},
     "environment": {"env": [{"name": "OMP_NUM_THREADS", "value": "4"}, {"name": "EMPTY", "value": ""}]},
     "runtime and service account": {"runtime": "onnx-server", "serviceAccountName": "models"},

@@ -190,7 +190,7 @@ _SERVING = [
          "spec.serving.env[0].name"),
     Case("a variable whose value is a number", {"spec.serving": {"env": [{"name": "THREADS", "value": 2}]}}, False,
          "spec.serving.env[0].value"),
-    Case("batches", {"spec.serving": {"batching": {"maxBatchSize": 64, "maxLatency": "1s"}}}),
+    Case("batches", {"spec.serving": {"batching": {"maxBatchSize": 64, "maxLatencyMs": 500}}}),
     Case("empty batches", {"spec.serving": {"batching": {"maxBatchSize": 0}}}, False,
          "spec.serving.batching.maxBatchSize"),
 ]  # fmt: skip

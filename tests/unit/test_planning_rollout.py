@@ -193,6 +193,20 @@ def test_abort_gives_all_traffic_back():
     assert world.commands == {}
 
 
+def test_a_retry_right_behind_an_abort_is_not_aborted_again():
+    world = promoted("v1", rollout=STEPS)
+    world.apply(spec_of("v2", rollout=STEPS))
+    world.step()
+    world.command("abort")
+    world.step(crash_after=0)
+    assert world.status.reason == "Aborted"
+    world.command("retry")
+    assert "abort" in world.commands
+    world.settle()
+    assert world.status.phase == "Promoted"
+    assert world.commands == {}
+
+
 def test_a_held_rollout_keeps_its_weight_until_released():
     world = promoted("v1", rollout=STEPS)
     world.apply(spec_of("v2", rollout=STEPS))

@@ -4,6 +4,7 @@ docs/kubernetes-client.md compares this with other clients, and lists what each 
 """
 
 import socket
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -178,7 +179,8 @@ def _event_manifest(event: Event, instance: str, now: datetime) -> Manifest:
     return {
         "apiVersion": _EVENT.api_version,
         "kind": _EVENT.kind,
-        "metadata": {"generateName": f"{event.name}-", "namespace": event.namespace},
+        # A name that grows with time: it is all that kubectl describe sorts the Events of one second by.
+        "metadata": {"name": f"{event.name}.{time.time_ns():x}", "namespace": event.namespace},
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "regarding": {
             "apiVersion": event.about_api_version,

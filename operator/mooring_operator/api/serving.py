@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from mooring_operator.api.types import Duration, Model, OpenObject, Quantity
+from mooring_operator.api.types import Model, OpenObject, Quantity
 
 LabelValue = Annotated[str, Field(max_length=63)]
 
@@ -104,8 +104,9 @@ class Batching(Model):
     """Server-side batching by KServe's agent. In Standard mode a canary is served without the agent."""
 
     max_batch_size: Annotated[int, Field(ge=1, le=4096, description="Most requests in one batch.")] = 32
-    max_latency: Annotated[
-        Duration | None, Field(description="Longest that a request waits for a batch to fill.")
+    max_latency_ms: Annotated[
+        int | None,
+        Field(ge=1, le=60_000, description="Milliseconds that a request waits for a batch to fill, at most."),
     ] = None
 
 

@@ -91,8 +91,8 @@ def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any
         out["affinity"] = serving.affinity
     if serving.batching:
         out["batcher"] = {"maxBatchSize": serving.batching.max_batch_size}
-        if serving.batching.max_latency is not None:
-            out["batcher"]["maxLatency"] = int(serving.batching.max_latency.total_seconds() * 1000)
+        if serving.batching.max_latency_ms is not None:
+            out["batcher"]["maxLatency"] = serving.batching.max_latency_ms
     return out
 
 

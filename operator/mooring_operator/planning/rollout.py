@@ -198,7 +198,17 @@ def take_up_the_candidate(draft: Draft) -> Draft:
         started_at=draft.now,
         step_started_at=draft.now,
     )
-    return draft.change(candidate=_named(draft.stable, candidate), failed_revision=None, failed_attempt=0)
+    started = draft.change(candidate=_named(draft.stable, candidate), failed_revision=None, failed_attempt=0)
+    return _without_older_commands(started)
+
+
+def _without_older_commands(draft: Draft) -> Draft:
+    """What was asked of a revision's last attempt, its abortion above all, is not asked of the next."""
+    commands = draft.observed.commands
+    older = {name: value for name, value in commands.items() if name in ("abort", "approve", "promote")}
+    kept = {name: value for name, value in commands.items() if name not in older}
+    dropped = (DropCommand(name, value) for name, value in older.items())
+    return draft.with_commands(kept).request(*dropped)
 
 
 def abort_when_asked(draft: Draft) -> Draft:
