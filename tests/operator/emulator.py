@@ -86,10 +86,10 @@ class Emulator:
     # --- requests -------------------------------------------------------------------------------
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        how: int | str | float | None = None
         try:
             call, kind = _understand(request)
             self.calls.append(call)
-            how = None
             for fault in self.faults:
                 if fault.takes(call):
                     how = fault.how
@@ -102,10 +102,11 @@ class Emulator:
                 return _close(request)
             if call.verb == "watch" and kind is not None:
                 return await self._watch(request, kind, call.namespace)
-            answer = self._answer(call, kind, request, json.loads(await request.read() or b"{}"))
+            body = json.loads(await request.read() or b"{}")
+            response = web.json_response(self._answer(call, kind, request, body))
         except Rejected as rejection:
-            return _status(rejection.code, str(rejection))
-        return _close(request) if how == LOSE_ANSWER else web.json_response(answer)
+            response = _status(rejection.code, str(rejection))
+        return _close(request) if how == LOSE_ANSWER else response
 
     def _answer(self, call: Call, kind: Kind | None, request: web.Request, body: Any) -> Manifest:
         if kind is None:
