@@ -6,7 +6,7 @@ import pytest
 from mooring_operator.runtime.workqueue import Key
 
 from tests.operator.objects import merge
-from tests.operator.world import CI_SPEC, DIGITS, ROLLOUT, SERVICE, World
+from tests.operator.world import CI_SPEC, DIGITS, ROLLOUT, SERVICE, Crash, World
 
 APPROVALS = {
     "rollout": {
@@ -126,6 +126,28 @@ async def test_an_approval_is_good_for_one_step(world: World):
     assert (await world.settle())["phase"] == "Promoted"
     assert world.annotations == {}
     assert world.events().count("Approved") == 2
+
+
+@pytest.mark.parametrize("crash", [True, False])
+async def test_an_approval_that_could_not_be_taken_away_approves_no_later_step(world: World, crash):
+    await world.promote("v1", **APPROVALS)
+    world.deploy("v2", **APPROVALS)
+    status = await world.settle()
+    assert (status["phase"], status["candidate"]["weight"]) == ("AwaitingApproval", 10)
+    world.command("approve", status["candidate"]["revision"])
+    if crash:
+        await world.start(crash_after=0)
+        with pytest.raises(Crash):
+            await world.step()
+        await world.start()
+    else:
+        world.emulator.fail(500, verb="patch", resource="modeldeployments")
+    status = await world.settle()
+    if status["candidate"]["weight"] == 10:
+        # The approval was lost, which harms nobody.
+        world.command("approve", status["candidate"]["revision"])
+        status = await world.settle()
+    assert (status["phase"], status["candidate"]["weight"]) == ("AwaitingApproval", 50)
 
 
 async def test_a_promotion_by_hand_skips_what_is_left(world: World):

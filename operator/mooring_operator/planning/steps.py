@@ -1,10 +1,12 @@
 """Moves traffic to a revision that has passed its gates: step by step, or back."""
 
+from typing import Literal
+
 from mooring_operator.api.rollout import Approve, Pause, Step
-from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.draft import Draft
-from mooring_operator.planning.situation import DropCommand, Notify, Variant
+from mooring_operator.planning.situation import DropCommand, Variant
 
 # Seconds. Replicas come and go without a sign on the InferenceService; most else shows there.
 _LOOK_AGAIN = 2.0
@@ -138,7 +140,7 @@ def _pause(draft: Draft, pause: Pause) -> Draft:
     at = f"revision {candidate.revision} stays at {candidate.weight}% of traffic"
     if pause.duration is None:
         message = f"{at} until it is approved (step {candidate.step})"
-        return _approved(draft) or draft.settle(
+        return _approved(draft, "Paused") or draft.settle(
             "Paused", "PausedByStep", message, recheck_after=_until_deadline(draft)
         )
     left = (pause.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
@@ -155,24 +157,39 @@ def _await_approval(draft: Draft, approve: Approve) -> Draft:
     assert candidate is not None
     why = f": {approve.message}" if approve.message else ""
     message = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval{why}"
-    return _approved(draft) or draft.settle(
+    return _approved(draft, "AwaitingApproval") or draft.settle(
         "AwaitingApproval", "AwaitingApproval", message, recheck_after=_until_deadline(draft)
     )
 
 
-def _approved(draft: Draft) -> Draft | None:
-    """Go on when this step was approved; the approval is used up with it."""
-    candidate = draft.candidate
+def _approved(draft: Draft, phase: Literal["Paused", "AwaitingApproval"]) -> Draft | None:
+    """Note an approval of this step, and go on when its annotation is gone; None where nobody has approved.
+
+    Going on at once, a rollout that could not remove the annotation would take it for the next
+    step's approval too.
+    """
+    candidate, before = draft.candidate, draft.before
     assert candidate is not None
     note = draft.asked("approve", candidate.revision)
-    if note is None:
+    if before.reason == "Approved" and _same_step(before.candidate, candidate):
+        if note is None:
+            return draft
+        message = before.message
+    elif note is None:
         return None
-    value = draft.observed.commands["approve"]
-    commands = {name: value for name, value in draft.observed.commands.items() if name != "approve"}
-    used = draft.with_commands(commands)
-    by = f": {note}" if note else ""
-    message = f"revision {candidate.revision} was approved at {candidate.weight}% of traffic{by}"
-    return used.request(DropCommand("approve", value), Notify("Normal", "Approved", message))
+    else:
+        by = f": {note}" if note else ""
+        message = f"revision {candidate.revision} was approved at {candidate.weight}% of traffic{by}"
+    taken_up = DropCommand("approve", draft.observed.commands["approve"])
+    return draft.request(taken_up).settle(phase, "Approved", message, recheck_after=_LOOK_AGAIN)
+
+
+def _same_step(before: Candidate | None, now: Candidate) -> bool:
+    return before is not None and (before.revision, before.step, before.steps_hash) == (
+        now.revision,
+        now.step,
+        now.steps_hash,
+    )
 
 
 def _skip_if_promoted_by_hand(draft: Draft) -> Draft:
