@@ -45,8 +45,7 @@ class Runs:
 
     async def terminate(self, run_id: str) -> None:
         self._answer()
-        run = self.read(run_id)
-        if run["phase"] == "Running":
+        if self._file(run_id).exists() and (run := self.read(run_id))["phase"] == "Running":
             self.keep(run_id, {**run, "phase": "Canceled"})
 
     def url(self, run_id: str) -> str:

@@ -91,8 +91,7 @@ async def test_a_server_that_takes_too_long_is_one_that_does_not_answer(world: W
     await attempts("promoted")
     world.emulator.fail(0.5, verb="patch", resource="inferenceservices")
     with pytest.raises(ClusterError, match="does not answer"):
-        for _ in range(10):
-            await world.step()
+        await world.settle_in("Promoted")
     await world.settle()
     assert_ended(world, "promoted")
 
