@@ -1,0 +1,209 @@
+"""DriftMonitors: when they evaluate, what they say, and whom they ask to go back."""
+
+from datetime import timedelta
+
+import pytest
+from mooring_operator.adapters.cluster import ClusterError
+from mooring_operator.adapters.drift import EvaluationFailed, EvaluationUnavailable
+
+from tests.operator.objects import merge
+from tests.operator.world import DIGITS, MONITOR, Crash, World
+
+STATUS = "driftmonitors/status"
+
+
+@pytest.fixture
+async def watched(world: World) -> World:
+    """v2 is promoted in place of v1, and its traffic is watched every minute."""
+    await world.promote("v1")
+    await world.promote("v2")
+    world.monitor(interval="1m", actions=["Rollback"])
+    world.emulator.calls.clear()
+    return world
+
+
+async def test_an_evaluation_is_made_once_in_an_interval(watched: World):
+    assert await watched.check_drift() == 60.0
+    assert (watched.drift["phase"], watched.drift["reason"]) == ("Watching", "NoDrift")
+    watched.now += timedelta(seconds=20)
+    assert await watched.check_drift() == 40.0
+    assert len(watched.evaluations.made) == 1
+    watched.now += timedelta(seconds=40)
+    await watched.check_drift()
+    assert len(watched.evaluations.made) == 2
+
+
+async def test_a_look_between_two_evaluations_writes_nothing(watched: World):
+    await watched.check_drift()
+    watched.emulator.calls.clear()
+    await watched.check_drift()
+    assert watched.emulator.writes() == []
+
+
+async def test_a_changed_spec_is_evaluated_at_once(watched: World):
+    await watched.check_drift()
+    watched.monitor(interval="1m", minRows=200)
+    await watched.check_drift()
+    assert [request.min_rows for request in watched.evaluations.made] == [100, 200]
+    assert watched.drift["observedGeneration"] == 2
+
+
+async def test_an_evaluation_is_told_in_status(watched: World):
+    watched.evaluations.drifted = True
+    await watched.check_drift()
+    evaluation = watched.drift["evaluation"]
+    assert evaluation["revision"] == watched.status["stable"]["revision"]
+    assert (evaluation["windowRows"], evaluation["featuresTested"], evaluation["featuresDrifted"]) == (
+        500,
+        2,
+        1,
+    )
+    assert [(each["name"], each["drifted"]) for each in evaluation["features"]] == [
+        ("age", True),
+        ("income", False),
+    ]
+    assert "age" in watched.drift["message"]
+
+
+async def test_drift_that_begins_stays_and_ends_is_told_twice(watched: World):
+    for drifted in (False, True, True, True, False, False):
+        watched.evaluations.drifted = drifted
+        await watched.check_drift()
+        assert watched.condition("Drifted", MONITOR)["status"] == str(drifted)
+        assert watched.condition("Ready", MONITOR)["status"] == "True"
+        watched.now += timedelta(minutes=1)
+    told = [reason for reason in watched.events("traffic") if reason != "RollbackRequested"]
+    assert told == ["NoDrift", "DriftDetected", "NoDrift"]
+
+
+async def test_a_rollback_is_asked_for_once_for_a_revision(watched: World):
+    left, watched.evaluations.drifted = watched.status["stable"]["revision"], True
+    await watched.check_drift()
+    assert watched.annotations["mooring.dev/rollback"].startswith(f"{left} DriftDetected: ")
+    status = await watched.settle()
+    assert (status["phase"], status["stable"]["modelUri"]) == ("RolledBack", "s3://m/v1")
+    assert watched.annotations == {}
+    watched.now += timedelta(minutes=1)
+    await watched.check_drift()
+    assert watched.drift["phase"] == "Drifted"
+    assert (await watched.settle())["stable"]["modelUri"] == "s3://m/v1"
+    assert watched.events("traffic").count("RollbackRequested") == 1
+
+
+async def test_drift_that_stays_does_not_ask_again(watched: World):
+    watched.evaluations.drifted = True
+    await watched.check_drift()
+    watched.objects.change(DIGITS, lambda before: merge(before, {"metadata": {"annotations": None}}))
+    watched.now += timedelta(minutes=1)
+    await watched.check_drift()
+    assert watched.annotations == {}
+
+
+async def test_without_the_action_drift_is_only_told(watched: World):
+    watched.monitor(interval="1m")
+    watched.evaluations.drifted = True
+    await watched.check_drift()
+    assert watched.annotations == {}
+    assert watched.events("traffic") == ["DriftDetected"]
+
+
+async def test_a_first_revision_has_nothing_to_go_back_to(world: World):
+    await world.promote("v1")
+    world.monitor(actions=["Rollback"])
+    world.evaluations.drifted = True
+    await world.check_drift()
+    assert world.annotations == {}
+    assert world.events("traffic") == ["DriftDetected", "RollbackSkipped"]
+
+
+async def test_a_target_that_is_not_there_is_said_and_awaited(world: World):
+    world.monitor(interval="1m")
+    assert await world.check_drift() == 60.0
+    assert (world.drift["phase"], world.drift["reason"]) == ("Failed", "TargetNotFound")
+    assert "'digits'" in world.drift["message"]
+    assert world.condition("Stalled", MONITOR)["status"] == "True"
+    assert world.evaluations.made == []
+    await world.promote("v1")
+    world.now += timedelta(minutes=1)
+    await world.check_drift()
+    assert world.drift["phase"] == "Watching"
+    assert world.condition("Stalled", MONITOR) == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "reason"),
+    [
+        (EvaluationFailed("BaselineNotFound", "there is no s3://d/baseline"), "Failed", "BaselineNotFound"),
+        (EvaluationFailed("InsufficientData", "12 rows of 100"), "Watching", "InsufficientData"),
+        (EvaluationUnavailable("it took longer than 300 s"), "Failed", "EvaluationUnavailable"),
+    ],
+)
+async def test_an_evaluation_that_fails_is_said_and_made_again(watched: World, error, phase, reason):
+    watched.evaluations.error = error
+    assert await watched.check_drift() == 60.0
+    assert (watched.drift["phase"], watched.drift["reason"]) == (phase, reason)
+    assert str(error) in watched.drift["message"]
+    assert watched.condition("Drifted", MONITOR) == {}
+    watched.evaluations.error = None
+    watched.now += timedelta(minutes=1)
+    await watched.check_drift()
+    assert watched.drift["reason"] == "NoDrift"
+
+
+async def test_a_monitor_that_is_suspended_evaluates_nothing(watched: World):
+    watched.monitor(suspend=True)
+    assert await watched.check_drift() is None
+    assert watched.drift["phase"] == "Suspended"
+    assert watched.evaluations.made == []
+
+
+async def test_an_invalid_spec_that_slipped_through_names_the_field(watched: World):
+    bad = {"spec": {"detectors": {"psi": {"bins": 1}}}}
+    watched.objects.change(MONITOR, lambda before: merge(before, bad))
+    assert await watched.check_drift() is None
+    assert (watched.drift["phase"], watched.drift["reason"]) == ("Failed", "InvalidSpec")
+    assert "spec.detectors.psi.bins: " in watched.drift["message"]
+    watched.emulator.calls.clear()
+    await watched.check_drift()
+    assert watched.emulator.writes() == []
+
+
+async def test_any_one_call_may_fail_and_the_rollback_is_asked_for_all_the_same(watched: World):
+    saved = watched.objects.save()
+    for position in range(100):
+        watched.objects.restore(saved)
+        watched.emulator.faults.clear()
+        watched.evaluations.drifted = True
+        fault = watched.emulator.fail(500, after=position)
+        try:
+            await watched.check_drift()
+        except ClusterError:
+            await watched.check_drift()
+        assert_asked(watched)
+        if not fault.hits:
+            break
+    assert position >= 5
+
+
+async def test_the_process_may_end_after_any_write_and_the_rollback_is_asked_for_all_the_same(watched: World):
+    saved = watched.objects.save()
+    for position in range(100):
+        watched.objects.restore(saved)
+        watched.evaluations.drifted = True
+        await watched.start(crash_after=position)
+        try:
+            await watched.check_drift()
+        except Crash:
+            await watched.start()
+            await watched.check_drift()
+        else:
+            break
+        assert_asked(watched)
+    assert position >= 3
+
+
+def assert_asked(world: World) -> None:
+    revision = world.status["stable"]["revision"]
+    assert world.annotations["mooring.dev/rollback"].startswith(revision)
+    assert (world.drift["phase"], world.drift["actedOn"]) == ("Drifted", revision)
+    assert world.condition("Drifted", MONITOR)["status"] == "True"
