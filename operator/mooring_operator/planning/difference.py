@@ -49,7 +49,7 @@ def quantity(text: str) -> Decimal:
     Raises:
         ValueError: it is none.
     """
-    digits = text.rstrip("mkMGTPEi")
+    digits = text.rstrip("mkKMGTPEi")
     try:
         return Decimal(digits) * _SUFFIXES[text[len(digits) :]]
     except (ArithmeticError, KeyError):
