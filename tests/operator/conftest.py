@@ -1,5 +1,8 @@
 """The API emulator, and the operator before it."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
 from tests.operator.emulator import Emulator
@@ -18,3 +21,22 @@ async def world(emulator, tmp_path):
     await world.start()
     yield world
     await world.stop()
+
+
+@pytest.fixture
+async def surroundings_act(world):
+    """KServe and CI act by themselves, whatever happens."""
+
+    async def play() -> None:
+        while True:
+            changed = world.objects.changed
+            world.ci.play()
+            world.kserve.play()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), 0.1)
+
+    playing = asyncio.create_task(play())
+    yield
+    playing.cancel()
+    with suppress(asyncio.CancelledError):
+        await playing

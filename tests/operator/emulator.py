@@ -234,7 +234,9 @@ def _discovery(path: str) -> Manifest:
     version = path.removeprefix("/apis/").removeprefix("/api/")
     if version not in (*versions, "v1"):
         raise Rejected(404, f"the server could not find {path}")
-    resources = []
+    # kopf watches nothing before it has heard of namespaces.
+    namespaces = {"name": "namespaces", "kind": "Namespace", "namespaced": False, "singularName": "namespace"}
+    resources: list[Manifest] = [{**namespaces, "verbs": ["get", "list", "watch"]}] if version == "v1" else []
     for kind in (kind for kind in KINDS if kind.api_version == version):
         common = {"kind": kind.kind, "namespaced": True, "singularName": kind.kind.lower()}
         verbs = ["get", "list", "watch", "create", "update", "patch", "delete"]

@@ -1,0 +1,32 @@
+"""The operator's process with pipelines, registry and evaluations that a test plays: `python -m` this module.
+
+Its first argument is the folder where the test finds the runs and puts the verdicts.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.main import run
+from mooring_operator.runtime.dispatch import Reconcilers
+from mooring_operator.settings import Settings, read_settings
+
+from tests.operator.surroundings import Evaluations, Models, Runs
+from tests.operator.world import Adapters, controllers
+
+
+def build(settings: Settings, cluster: Cluster) -> Reconcilers:
+    folder = Path(sys.argv[1])
+    adapters = Adapters(
+        Runs(folder / "runs"),
+        Models(),
+        Evaluations(),
+        f"file://{folder}/artifacts",
+        lambda: datetime.now(UTC).replace(microsecond=0),
+    )
+    return controllers(cluster, adapters)
+
+
+if __name__ == "__main__":
+    run(read_settings(), build)
