@@ -8,8 +8,9 @@ from hypothesis.extra import numpy as arrays
 from mooring_components.drift import statistics
 from scipy import stats
 
-# scipy divides by the size of samples that it does not look at.
+# scipy, not what is tested, divides by the size of samples that it does not look at.
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")
+NORMAL = np.random.default_rng(17)
 
 values = st.one_of(
     st.floats(allow_nan=False, width=32),
@@ -27,13 +28,53 @@ def test_the_distance_is_scipys_to_the_last_bit(baseline, window):
     assert 0 <= p_value <= 1
 
 
-@pytest.mark.parametrize(("rows", "window"), [(400, 300), (2000, 1000), (30_000, 20_000)])
-def test_the_p_value_is_close_to_scipys(rows, window):
-    rng = np.random.default_rng(1)
-    first, second = rng.normal(size=rows), rng.normal(0.06, size=window)
+@pytest.mark.parametrize("rows", [20, 100, 1000, 10_000])
+@pytest.mark.parametrize("p_value", [0.5, 0.2, 0.1, 0.05, 0.01, 1e-4, 1e-8])
+def test_the_p_value_of_small_samples_is_scipys(rows, p_value):
+    first = np.arange(rows, dtype=float)
+    second = first + np.ceil(stats.kstwo.isf(p_value, rows // 2) * rows) - 0.5
+    distance, ours = statistics.kolmogorov_smirnov(first, second)
+    scipys = stats.kstwo.sf(distance, rows // 2)
+    assert ours == pytest.approx(scipys, rel=2e-4 if scipys < 0.09 else 0.03)
+
+
+def test_the_p_value_of_large_samples_is_scipys():
+    first, second = NORMAL.normal(size=30_000), NORMAL.normal(0.02, size=20_000)
     ours = statistics.kolmogorov_smirnov(first, second)[1]
-    scipys = stats.ks_2samp(first, second, method="asymp" if rows > 10_000 else "exact").pvalue
-    assert ours == pytest.approx(scipys, rel=0.05)
+    assert ours == pytest.approx(stats.ks_2samp(first, second, method="asymp").pvalue, rel=0.02)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.5])
+def test_the_true_distance_is_above_its_lower_bound_in_95_of_100_samples(shift):
+    true = 2 * stats.norm.cdf(shift / 2) - 1
+    bounds = [
+        statistics.distance_lower_bound(
+            statistics.kolmogorov_smirnov(NORMAL.normal(size=2000), NORMAL.normal(shift, size=500))[0],
+            2000,
+            500,
+        )
+        for _ in range(300)
+    ]
+    assert np.mean(np.array(bounds) > true) < 0.08
+    assert np.mean(bounds) > true - 0.07
+
+
+@settings(max_examples=200, deadline=None)
+@given(samples, samples, st.integers(2, 20))
+def test_the_stability_index_is_finite_whatever_the_numbers(baseline, window, bins):
+    index, p_value = statistics.population_stability_index(baseline, window, bins)
+    assert 0 <= index < np.inf
+    assert 0 <= p_value <= 1
+
+
+@pytest.mark.parametrize(("rows", "window"), [(1000, 1000), (20_000, 1000), (5000, 100)])
+def test_the_stability_index_of_quiet_windows_is_significant_as_often_as_it_says(rows, window):
+    rng = np.random.default_rng(5)
+    p_values = [
+        statistics.population_stability_index(rng.normal(size=rows), rng.normal(size=window))[1]
+        for _ in range(400)
+    ]
+    assert np.mean(np.array(p_values) < 0.05) <= 0.07
 
 
 def test_the_stability_index_is_what_arithmetic_gives():
@@ -62,19 +103,60 @@ def test_a_constant_that_stays_is_no_drift():
     assert statistics.population_stability_index(np.full(500, 1.0), np.full(200, 1.0)) == (0.0, 1.0)
 
 
-def test_an_unseen_rare_category_proves_nothing():
-    baseline = np.array(["a", "b"] * 500, dtype=object)
-    window = np.array(["a", "b"] * 100 + ["new"], dtype=object)
+def test_infinities_are_beyond_all_other_numbers():
+    baseline = np.random.default_rng(4).normal(size=1000)
+    for value in (np.inf, -np.inf):
+        window = baseline.copy()
+        window[:200] = value
+        index, p_value = statistics.population_stability_index(baseline, window)
+        assert index > 0.5
+        assert p_value < 1e-10
+    assert statistics.population_stability_index(np.full(50, -np.inf), np.full(50, -np.inf)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("times", [1, 50, 1000])
+def test_an_unseen_rare_category_proves_nothing(times):
+    baseline, window = np.array([500.0 * times, 500.0 * times, 0]), np.array([500.0, 500.0, 1])
     (_, p_value), _ = statistics.categories(baseline, window)
-    assert p_value > 0.05
+    assert p_value >= 1 / (times + 1)
+
+
+def test_a_frequent_unseen_category_is_found():
+    for baseline, window in (
+        (np.array([50_000.0, 0]), np.array([200.0, 60])),
+        (np.array([5000.0, 5000, 0]), np.array([450.0, 450, 100])),
+    ):
+        (distance, p_value), (index, _) = statistics.categories(baseline, window)
+        assert distance == pytest.approx(window[-1] / window.sum())
+        assert 0 < p_value < 1e-10
+        assert index > 0.2
 
 
 def test_categories_that_change_places_are_found():
-    baseline = np.repeat(np.array(["a", "b"], dtype=object), [900, 100])
-    window = np.repeat(np.array(["a", "b"], dtype=object), [100, 200])
-    (_, p_value), (index, _) = statistics.categories(baseline, window)
-    assert p_value < 1e-10
+    baseline, window = np.array([900.0, 100]), np.array([100.0, 200])
+    (distance, p_value), (index, _) = statistics.categories(baseline, window)
+    assert distance == pytest.approx(0.9 - 1 / 3)
+    assert p_value == pytest.approx(stats.chi2_contingency([baseline, window], correction=False).pvalue)
     assert index > 0.2
+    assert 0.4 < statistics.variation_lower_bound(distance, baseline, window) < distance
+
+
+def test_categories_of_quiet_windows_are_significant_as_often_as_they_say():
+    rng = np.random.default_rng(6)
+    shares = 1 / np.arange(1, 101)
+    shares /= shares.sum()
+    found, missed = 0, 0
+    for _ in range(400):
+        baseline, window = (rng.multinomial(rows, shares).astype(float) for rows in (20_000, 500))
+        (distance, p_value), _ = statistics.categories(baseline, window)
+        found += p_value < 0.05
+        missed += statistics.variation_lower_bound(distance, baseline, window) > 0
+    assert found <= 28
+    assert missed <= 20
+
+
+def test_one_category_is_no_drift():
+    assert statistics.categories(np.array([500.0]), np.array([200.0])) == ((0.0, 1.0), (0.0, 1.0))
 
 
 @given(arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1)), st.floats(0.001, 0.5))
@@ -88,3 +170,19 @@ def test_missing_values_are_compared_as_shares():
     assert statistics.missing_rate(0, 10_000, 0, 500) == 1.0
     assert statistics.missing_rate(1000, 10_000, 60, 500) > 0.05
     assert statistics.missing_rate(1000, 10_000, 110, 500) < 1e-6
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 40), st.integers(0, 40))
+def test_few_missing_values_are_compared_exactly(missing, present, now_missing, now_present):
+    table = [[missing, present], [now_missing, now_present]]
+    ours = statistics.missing_rate(missing, missing + present, now_missing, now_missing + now_present)
+    assert ours == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-6)
+
+
+def test_many_missing_values_are_compared_by_chi_square():
+    table = [[10_000, 90_000], [1100, 8900]]
+    ours = statistics.missing_rate(10_000, 100_000, 1100, 10_000)
+    assert ours == pytest.approx(stats.chi2_contingency(table, correction=True).pvalue)
+    assert ours == pytest.approx(stats.fisher_exact(table).pvalue, rel=0.1)
+    assert 0 < statistics.rate_lower_bound(10_000, 100_000, 1100, 10_000) < 0.01

@@ -1,74 +1,58 @@
 """``python -m mooring_components.drift``: one JSON question on standard input, one JSON answer on standard output.
 
+    {"baseline": {"uri"}, "window": {"uri"}, "features": [...] | null, "minRows": 100,
+     "ks": {"alpha"} | null, "psi": {"threshold", "bins"} | null}
+    {"baselineRows", "windowRows", "windowDigest", "driftedFeatures": [...],
+     "features": [{"name", "kind", "rows", "missing", "ks", "psi", "drifted", "reason"}]}
+
 A mistake of the user's is an answer, ``{"error": {"reason", "message"}}``, and exit code 0.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from dataclasses import asdict
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mooring_components.drift.evaluation import DEFAULT_ALPHA, Detectors, EvaluationError, Feature, evaluate
-from mooring_components.errors import InputError
-from mooring_components.storage import list_files, locate, stream
-
-_LARGEST_BYTES = 4 << 30
+from mooring_components.drift.memory import keep_within_container
+from mooring_components.drift.rows import open_rows
 
 
-def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Compare, or say why not."""
+def answer(question: dict[str, Any], allowed: int | None = None) -> dict[str, Any]:
+    """Compare, or say why not; `allowed` is the bytes of memory that a message names."""
     try:
-        baseline, _ = _read(question["baseline"]["uri"], "BaselineUnreadable", "spec.baseline.uri")
-        window, digest = _read(question["window"]["uri"], "WindowUnreadable", "spec.window.uri")
-        ks, psi = question.get("ks"), question.get("psi")
-        detectors = Detectors(
-            ks=ks is not None,
-            alpha=ks["alpha"] if ks else DEFAULT_ALPHA,
-            psi_threshold=psi["threshold"] if psi else None,
-            psi_bins=psi["bins"] if psi else 10,
-        )
-        found = evaluate(baseline, window, question.get("features"), question["minRows"], detectors)
+        return _compare(question)
     except EvaluationError as error:
-        return {"error": {"reason": error.reason, "message": error.message}}
+        return _error(error.reason, error.message)
+    except MemoryError:
+        limit = "" if allowed is None else f" of {allowed >> 20} MiB"
+        return _error(
+            "TooLarge",
+            f"the rows do not fit into the memory{limit} that the operator has left: "
+            "sample the baseline, shorten the window, or raise the operator's memory limit",
+        )
+
+
+def _compare(question: dict[str, Any]) -> dict[str, Any]:
+    baseline = open_rows(question["baseline"]["uri"], "BaselineUnreadable", "spec.baseline.uri")
+    window = open_rows(question["window"]["uri"], "WindowUnreadable", "spec.window.uri")
+    ks, psi = question.get("ks"), question.get("psi")
+    detectors = Detectors(
+        ks=ks is not None,
+        alpha=ks["alpha"] if ks else DEFAULT_ALPHA,
+        psi_threshold=psi["threshold"] if psi else None,
+        psi_bins=psi["bins"] if psi else 10,
+    )
+    found = evaluate(baseline, window, question.get("features"), question["minRows"], detectors)
     return {
         "baselineRows": baseline.num_rows,
         "windowRows": window.num_rows,
-        "windowDigest": digest,
+        "windowDigest": window.digest,
+        "driftedFeatures": [feature.name for feature in found if feature.drifted],
         "features": [_feature(feature) for feature in found],
     }
-
-
-def _read(uri: str, reason: str, field: str) -> tuple[pa.Table, str]:
-    """Read a Parquet file, or every .parquet file of a folder; give the rows and the content's identity."""
-    identity = hashlib.sha256()
-    tables = []
-    try:
-        location = locate(uri, field)
-        files = list_files(location, field)
-        if len(files) > 1:
-            files = [file for file in files if file.path.endswith(".parquet")]
-        if not files:
-            raise EvaluationError(reason, f"{field} {uri!r} holds no .parquet file")
-        size = sum(file.size for file in files)
-        if size > _LARGEST_BYTES:
-            raise EvaluationError(reason, f"{field} {uri!r} has {size} bytes; {_LARGEST_BYTES} are allowed")
-        for file in files:
-            content = b"".join(stream(location, file))
-            identity.update(hashlib.sha256(content).digest())
-            tables.append(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False))
-        return pa.concat_tables(tables, promote_options="default"), f"sha256:{identity.hexdigest()}"
-    except InputError as error:
-        raise EvaluationError(reason, str(error)) from error
-    except pa.ArrowException as error:
-        raise EvaluationError(
-            reason, f"{field} {uri!r} is no Parquet: {str(error).splitlines()[0]}"
-        ) from error
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
@@ -78,5 +62,10 @@ def _feature(feature: Feature) -> dict[str, Any]:
     return {**asdict(feature), "ks": test(feature.ks), "psi": test(feature.psi)}
 
 
+def _error(reason: str, message: str) -> dict[str, Any]:
+    return {"error": {"reason": reason, "message": message}}
+
+
 if __name__ == "__main__":
-    json.dump(answer(json.load(sys.stdin)), sys.stdout)
+    memory = keep_within_container()
+    json.dump(answer(json.load(sys.stdin), memory), sys.stdout, allow_nan=False)

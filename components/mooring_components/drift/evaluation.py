@@ -1,27 +1,30 @@
 """Compares a window of traffic with a baseline, feature by feature.
 
-A feature counts as drifted when one of these holds, after Benjamini and Hochberg's correction over
-all features at the false discovery rate ``alpha``:
+One correction (Benjamini & Hochberg 1995) covers all tests of an evaluation, so that at most a share of
+`alpha` of what is named is named wrongly, and a quiet window alarms with probability `alpha`. A feature counts as
+drifted when one of these tests is significant and its effect matters:
 
-- its distribution is another one (Kolmogorov-Smirnov for numbers, chi-square for categories),
-- its share of missing values is another one,
-- its population stability index reaches the threshold, and is larger than chance makes it.
+- its distribution is another one (Kolmogorov-Smirnov for numbers, a contingency table for categories), by
+  a distance of `distance` at least, with 95 % confidence: in large samples everything is significant, and
+  a limit on the distance observed would be blind in small ones;
+- its share of missing values is another one, by half a percentage point at least, with 95 % confidence;
+- its population stability index reaches the threshold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from mooring_components.drift import statistics
+from mooring_components.drift import columns, statistics
 
 DEFAULT_ALPHA = 0.01
+DEFAULT_DISTANCE = 0.02
+_MISSING_RATE = 0.005
 
 
 class EvaluationError(Exception):
@@ -33,21 +36,46 @@ class EvaluationError(Exception):
         self.message = message
 
 
+class Table(Protocol):
+    """Rows whose columns are read one by one; `pyarrow.Table` is one."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns; no name twice."""
+        ...
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """The values of one column."""
+        ...
+
+
 @dataclass(frozen=True)
 class Detectors:
     """Which tests are made; `alpha` is the false discovery rate over all features."""
 
     ks: bool = True
     alpha: float = DEFAULT_ALPHA
+    distance: float = DEFAULT_DISTANCE
     psi_threshold: float | None = 0.2
     psi_bins: int = 10
 
 
 @dataclass(frozen=True)
 class Feature:
-    """What was found for one feature; the pairs are statistic and p-value."""
+    """What was found for one feature; the pairs are statistic and p-value.
+
+    `kind` is number, category or missing; `rows` are the window's that hold a value, `missing` is the share
+    of those that do not.
+    """
 
     name: str
+    kind: str
+    rows: int
     drifted: bool
     ks: tuple[float, float] | None
     psi: tuple[float, float] | None
@@ -56,128 +84,175 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class _Tests:
-    name: str
+class _Test:
+    p_value: float
+    matters: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Comparison:
     ks: tuple[float, float]
+    lower_bound: float
     psi: tuple[float, float]
-    missing: float
-    baseline_missing: float
-    missing_p: float
+    present: tuple[int, int]
 
 
 def evaluate(
-    baseline: pa.Table, window: pa.Table, features: Sequence[str] | None, min_rows: int, detectors: Detectors
+    baseline: Table, window: Table, features: Sequence[str] | None, min_rows: int, detectors: Detectors
 ) -> list[Feature]:
-    """Compare the features named, or all columns that both tables have.
+    """Compare the features named, or all columns of numbers or categories that both tables have.
 
     Raises:
-        EvaluationError: FeatureMissing, TypeMismatch or InsufficientData.
+        EvaluationError: FeatureMissing, TypeMismatch, TypeUnsupported or InsufficientData.
     """
     for name, table in (("baseline", baseline), ("window", window)):
-        if table.num_rows < min_rows:
+        if table.num_rows < max(min_rows, 1):
             raise EvaluationError(
                 "InsufficientData", f"the {name} has {table.num_rows} rows; spec.minRows wants {min_rows}"
             )
-    names = _names(baseline, window, features)
-    tests = [_test(name, baseline[name], window[name], detectors) for name in names]
-    return _judge(tests, detectors)
+    examined = [
+        _examine(name, kind, baseline.column(name), window.column(name), detectors)
+        for name, kind in _kinds(baseline, window, features).items()
+    ]
+    tests = [test for _, tests in examined for test in tests]
+    rejected = statistics.benjamini_hochberg(np.array([test.p_value for test in tests]), detectors.alpha)
+    significant = {id(test) for test, found in zip(tests, rejected, strict=True) if found}
+    return [_conclude(feature, [t for t in tests if id(t) in significant]) for feature, tests in examined]
 
 
-def _names(baseline: pa.Table, window: pa.Table, features: Sequence[str] | None) -> list[str]:
-    if features is None:
-        shared = [name for name in baseline.column_names if name in window.column_names]
-        if not shared:
-            raise EvaluationError("FeatureMissing", "baseline and window have no column in common")
-        return shared
-    for name in features:
-        for where, table in (("baseline", baseline), ("window", window)):
-            if name not in table.column_names:
-                raise EvaluationError(
-                    "FeatureMissing", f"spec.features: {name!r} is no column of the {where}; it has "
-                    f"{', '.join(table.column_names[:10])}{', ...' if len(table.column_names) > 10 else ''}"
-                )  # fmt: skip
-    return list(features)
-
-
-def _test(name: str, before: pa.ChunkedArray, now: pa.ChunkedArray, detectors: Detectors) -> _Tests:
-    numeric = [_is_number(column.type) for column in (before, now)]
-    if numeric[0] != numeric[1]:
-        raise EvaluationError(
-            "TypeMismatch", f"{name!r} is {before.type} in the baseline and {now.type} in the window"
-        )
-    if numeric[0]:
-        numbers = _numbers(before), _numbers(now)
-        compare = partial(_compare_numbers, *numbers, detectors.psi_bins)
-        present = len(numbers[0]), len(numbers[1])
+def _kinds(baseline: Table, window: Table, features: Sequence[str] | None) -> dict[str, str]:
+    first, second = _types(baseline), _types(window)
+    if features is not None:
+        names = list(dict.fromkeys(features))
+        for name in names:
+            _require(name, "baseline", first)
+            _require(name, "window", second)
     else:
-        strings = _strings(before), _strings(now)
-        compare = partial(statistics.categories, *strings)
-        present = len(strings[0]), len(strings[1])
-    # Where nothing is left to compare, the missing values say it all.
-    ks, psi = compare() if all(present) else ((0.0, 1.0), (0.0, 1.0))
-    missing_p = statistics.missing_rate(
-        len(before) - present[0], len(before), len(now) - present[1], len(now)
-    )
-    return _Tests(name, ks, psi, 1 - present[1] / len(now), 1 - present[0] / len(before), missing_p)
-
-
-def _compare_numbers(
-    first: statistics.Numbers, second: statistics.Numbers, bins: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    return statistics.kolmogorov_smirnov(first, second), statistics.population_stability_index(
-        first, second, bins
-    )
-
-
-def _judge(tests: list[_Tests], detectors: Detectors) -> list[Feature]:
-    def rejected(p_values: list[float]) -> npt.NDArray[np.bool_]:
-        return statistics.benjamini_hochberg(np.array(p_values), detectors.alpha)
-
-    by_shape = rejected([test.ks[1] for test in tests])
-    by_missing = rejected([test.missing_p for test in tests])
-    by_index = rejected([test.psi[1] for test in tests])
-    found = []
-    for position, test in enumerate(tests):
-        reasons = []
-        if detectors.ks and by_shape[position]:
-            reasons.append(f"distance {test.ks[0]:.3f} ({_p(test.ks[1])})")
-        if by_missing[position]:
-            reasons.append(
-                f"missing {test.baseline_missing:.1%} -> {test.missing:.1%} ({_p(test.missing_p)})"
+        # Times and nested values are compared with nothing; asked for by name, they are an error.
+        names = [name for name in first if name in second and _comparable(first[name], second[name])]
+        if not names:
+            raise EvaluationError(
+                "FeatureMissing", "baseline and window have no column of numbers or categories in common"
             )
-        threshold = detectors.psi_threshold
-        if threshold is not None and test.psi[0] >= threshold and by_index[position]:
-            reasons.append(f"stability index {test.psi[0]:.2f} ({_p(test.psi[1])})")
-        found.append(
-            Feature(
-                name=test.name,
-                drifted=bool(reasons),
-                ks=test.ks if detectors.ks else None,
-                psi=test.psi if threshold is not None else None,
-                missing=test.missing,
-                reason=", ".join(reasons),
-            )
+    return {name: _kind(name, first[name], second[name]) for name in names}
+
+
+def _types(table: Table) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in table.schema}
+
+
+def _require(name: str, where: str, types: dict[str, pa.DataType]) -> None:
+    if name not in types:
+        known = [*list(types)[:10], *(["..."] if len(types) > 10 else [])]
+        raise EvaluationError(
+            "FeatureMissing",
+            f"spec.features: {name!r} is no column of the {where}; it has {', '.join(known)}",
         )
-    return found
+
+
+def _comparable(first: pa.DataType, second: pa.DataType) -> bool:
+    return columns.kind(first) is not None and columns.kind(second) is not None
+
+
+def _kind(name: str, first: pa.DataType, second: pa.DataType) -> str:
+    kinds = set()
+    for where, of in (("baseline", first), ("window", second)):
+        kind = columns.kind(of)
+        if kind is None:
+            raise EvaluationError(
+                "TypeUnsupported",
+                f"{name!r} is {of} in the {where}; numbers, booleans and strings can be compared",
+            )
+        kinds.add(kind)
+    # A column of nothing but nulls has whatever type the other side has.
+    match kinds - {columns.MISSING}:
+        case found if len(found) > 1:
+            raise EvaluationError(
+                "TypeMismatch", f"{name!r} is {first} in the baseline and {second} in the window"
+            )
+        case found:
+            return next(iter(found), columns.MISSING)
+
+
+def _examine(
+    name: str, kind: str, before: pa.ChunkedArray, now: pa.ChunkedArray, detectors: Detectors
+) -> tuple[Feature, list[_Test]]:
+    compare = {
+        columns.NUMBER: _compare_numbers,
+        columns.CATEGORY: _compare_categories,
+        columns.MISSING: _compare_nothing,
+    }[kind]
+    found = compare(before, now, detectors.psi_bins)
+    threshold = detectors.psi_threshold
+    feature = Feature(
+        name=name,
+        kind=kind,
+        rows=found.present[1],
+        drifted=False,
+        ks=found.ks if detectors.ks else None,
+        psi=found.psi if threshold is not None else None,
+        missing=1 - found.present[1] / len(now),
+        reason="",
+    )
+    tests = []
+    if detectors.ks:
+        reason = f"distance {found.ks[0]:.3f} ({_p(found.ks[1])})"
+        tests.append(_Test(found.ks[1], found.lower_bound >= detectors.distance, reason))
+    if found.present != (len(before), len(now)):
+        tests.append(_missing_test(before, now, found.present))
+    if threshold is not None:
+        reason = f"stability index {found.psi[0]:.2f} ({_p(found.psi[1])})"
+        tests.append(_Test(found.psi[1], found.psi[0] >= threshold, reason))
+    return feature, tests
+
+
+def _missing_test(before: pa.ChunkedArray, now: pa.ChunkedArray, present: tuple[int, int]) -> _Test:
+    table = len(before) - present[0], len(before), len(now) - present[1], len(now)
+    p_value = statistics.missing_rate(*table)
+    return _Test(
+        p_value,
+        statistics.rate_lower_bound(*table) >= _MISSING_RATE,
+        f"missing {table[0] / table[1]:.1%} -> {table[2] / table[3]:.1%} ({_p(p_value)})",
+    )
+
+
+def _compare_numbers(before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
+    first, second = columns.numbers(before), columns.numbers(now)
+    present = len(first), len(second)
+    if not all(present):
+        return _nothing(present)
+    ks = statistics.kolmogorov_smirnov(first, second)
+    return _Comparison(
+        ks=ks,
+        lower_bound=statistics.distance_lower_bound(ks[0], *present),
+        psi=statistics.population_stability_index(first, second, bins),
+        present=present,
+    )
+
+
+def _compare_categories(before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
+    first, second = columns.category_counts(before, now)
+    present = int(first.sum()), int(second.sum())
+    if not all(present):
+        return _nothing(present)
+    ks, psi = statistics.categories(first, second)
+    return _Comparison(ks, statistics.variation_lower_bound(ks[0], first, second), psi, present)
+
+
+def _compare_nothing(before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
+    return _nothing((0, 0))
+
+
+def _nothing(present: tuple[int, int]) -> _Comparison:
+    """Where one side has no value, the missing values say it all."""
+    return _Comparison((0.0, 1.0), 0.0, (0.0, 1.0), present)
+
+
+def _conclude(feature: Feature, significant: list[_Test]) -> Feature:
+    reasons = [test.reason for test in significant if test.matters]
+    return Feature(**{**vars(feature), "drifted": bool(reasons), "reason": ", ".join(reasons)})
 
 
 def _p(value: float) -> str:
     return f"p {value:.1g}" if value > 0 else "p < 1e-300"
-
-
-def _is_number(kind: Any) -> bool:
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_decimal(kind)
-    )
-
-
-def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    values = np.asarray(column.cast(pa.float64()).drop_null().to_numpy(), dtype=np.float64)
-    return values[~np.isnan(values)]
-
-
-def _strings(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
-    return np.asarray(column.cast(pa.string()).drop_null().to_numpy(zero_copy_only=False), dtype=np.object_)

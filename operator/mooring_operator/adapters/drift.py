@@ -4,11 +4,15 @@ import asyncio
 import json
 import os
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 _LARGEST_ANSWER = 16 << 20
+_LARGEST_COMPLAINT = 64 << 10
+_CHUNK = 64 << 10
 _STATISTICS = (sys.executable, "-m", "mooring_components.drift")
 
 
@@ -92,30 +96,80 @@ class ChildProcessEvaluations:
         return _evaluation(answer)
 
     async def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            # One evaluation is small: more threads would cost more than they bring.
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
+        process = await self._start()
         try:
             async with asyncio.timeout(self._timeout):
-                output, complaints = await process.communicate(json.dumps(question).encode())
+                output, complaints = await _converse(process, json.dumps(question).encode())
         except TimeoutError as error:
             raise EvaluationUnavailable(f"the evaluation took longer than {self._timeout:g} s") from error
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        if process.returncode != 0 or len(output) > _LARGEST_ANSWER:
+        if process.returncode != 0:
             last = complaints.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
             raise EvaluationUnavailable(
                 f"the evaluation ended with exit code {process.returncode}: {last[0]:.300}"
             )
-        answer: dict[str, Any] = json.loads(output)
+        try:
+            answer = json.loads(output)
+        except ValueError as error:
+            raise EvaluationUnavailable("the evaluation's answer is no JSON") from error
+        if not isinstance(answer, dict):
+            raise EvaluationUnavailable("the evaluation's answer is no JSON object")
         return answer
+
+    async def _start(self) -> Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                # One evaluation is small: more threads would cost more than they bring.
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        except OSError as error:
+            raise EvaluationUnavailable(f"the evaluation cannot be started: {error}") from error
+
+
+async def _converse(process: Process, question: bytes) -> tuple[bytes, bytes]:
+    """Ask, read the answer and the end of the complaints, and wait for the process to end."""
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    _, output, complaints, _ = await asyncio.gather(
+        _write(process.stdin, question),
+        _read_all(process.stdout, _LARGEST_ANSWER),
+        _read_end(process.stderr, _LARGEST_COMPLAINT),
+        process.wait(),
+    )
+    return output, complaints
+
+
+async def _write(pipe: asyncio.StreamWriter, content: bytes) -> None:
+    # A process that ends without reading says why elsewhere.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        pipe.write(content)
+        await pipe.drain()
+    pipe.close()
+
+
+async def _read_all(pipe: asyncio.StreamReader, largest: int) -> bytes:
+    content = bytearray()
+    while chunk := await pipe.read(_CHUNK):
+        content += chunk
+        if len(content) > largest:
+            raise EvaluationUnavailable(f"the evaluation's answer has more than {largest} bytes")
+    return bytes(content)
+
+
+async def _read_end(pipe: asyncio.StreamReader, largest: int) -> bytes:
+    content = bytearray()
+    while chunk := await pipe.read(_CHUNK):
+        content += chunk
+        del content[:-largest]
+    return bytes(content)
 
 
 def _question(request: DriftRequest) -> dict[str, Any]:

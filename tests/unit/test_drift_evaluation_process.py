@@ -1,0 +1,170 @@
+"""Evaluations end to end: files, child processes, and what either does wrong."""
+
+import asyncio
+import subprocess
+import sys
+from contextlib import suppress
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mooring_components.drift.__main__ import answer
+from mooring_operator.adapters.drift import (
+    ChildProcessEvaluations,
+    DriftRequest,
+    EvaluationFailed,
+    EvaluationUnavailable,
+)
+
+
+def table(rows, seed, shift=0.0, shifted=0):
+    values = np.random.default_rng(seed).normal(size=(rows, 50))
+    values[:, :shifted] += shift
+    return pa.table({f"f{index:02}": values[:, index] for index in range(50)})
+
+
+def request(baseline_uri, window_uri):
+    return DriftRequest(baseline_uri, window_uri, (), 100, 0.01, 0.2, 10)
+
+
+async def test_a_child_process_evaluates_parquet_files(tmp_path):
+    pq.write_table(table(2000, 0), tmp_path / "baseline.parquet")
+    (tmp_path / "window").mkdir()
+    for part in range(2):
+        pq.write_table(table(300, part + 1, shift=1.0, shifted=2), tmp_path / "window" / f"{part}.parquet")
+    asked = request(f"file://{tmp_path}/baseline.parquet", f"file://{tmp_path}/window")
+    found = await ChildProcessEvaluations().evaluate(asked)
+    assert (found.baseline_rows, found.window_rows) == (2000, 600)
+    assert [f.name for f in found.features if f.drifted] == ["f00", "f01"]
+    assert found.window_digest.startswith("sha256:")
+
+
+async def test_files_of_a_folder_may_differ_in_what_they_lack(tmp_path):
+    pq.write_table(pa.table({"x": range(300), "y": range(300)}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": [float(i) for i in range(300)]}), tmp_path / "b.parquet")
+    (tmp_path / "_SUCCESS").touch()
+    folder = f"file://{tmp_path}"
+    found = await ChildProcessEvaluations().evaluate(request(folder, folder))
+    assert [(f.name, f.missing, f.drifted) for f in found.features] == [("x", 0.0, False), ("y", 0.5, False)]
+
+
+def test_what_is_wrong_with_the_files_is_a_failure_with_a_reason(tmp_path):
+    content = bytearray(_parquet(tmp_path / "good.parquet", table(200, 0)).read_bytes())
+    content[4:-2000] = b"?" * (len(content) - 2004)
+    (tmp_path / "damaged.parquet").write_bytes(content)
+    (tmp_path / "broken.parquet").write_bytes(b"no parquet")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mixed").mkdir()
+    _parquet(tmp_path / "mixed" / "a.parquet", pa.table({"x": range(200)}))
+    _parquet(tmp_path / "mixed" / "b.parquet", pa.table({"x": [[1]] * 200}))
+    good, gone, broken, damaged = (
+        f"file://{tmp_path}/{name}.parquet" for name in ("good", "gone", "broken", "damaged")
+    )
+    for baseline, window, reason, said in (
+        (gone, good, "BaselineUnreadable", "does not exist"),
+        (good, broken, "WindowUnreadable", "is no Parquet"),
+        (good, damaged, "WindowUnreadable", "damaged"),
+        (good, "ftp://x/y", "WindowUnreadable", "is not allowed"),
+        (good, f"file://{tmp_path}/mixed", "WindowUnreadable", "the files differ"),
+        (f"file://{tmp_path}/empty", good, "BaselineUnreadable", "does not exist"),
+    ):
+        question = {
+            "baseline": {"uri": baseline},
+            "window": {"uri": window},
+            "minRows": 100,
+            "ks": {"alpha": 0.01},
+        }
+        error = answer(question)["error"]
+        assert error["reason"] == reason
+        assert error["message"].startswith(f"spec.{reason.removesuffix('Unreadable').lower()}.uri")
+        assert said in error["message"]
+        assert "\n" not in error["message"]
+
+
+async def test_a_failure_passes_through_the_child_process():
+    with pytest.raises(EvaluationFailed, match="does not exist") as raised:
+        await ChildProcessEvaluations().evaluate(request("file:///no/such", "file:///no/such"))
+    assert raised.value.reason == "BaselineUnreadable"
+
+
+def test_memory_that_the_container_does_not_have_is_a_failure_with_a_reason(monkeypatch):
+    monkeypatch.setattr("mooring_components.drift.__main__.open_rows", _out_of_memory)
+    error = answer({"baseline": {"uri": "file:///a"}}, 600 << 20)["error"]
+    assert error["reason"] == "TooLarge"
+    assert "memory of 600 MiB" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed"), [("805306368", "609222656"), ("max", "None"), ("1000", str(48 << 20))]
+)
+def test_a_process_keeps_within_what_its_container_has_left(tmp_path, limit, allowed):
+    (tmp_path / "memory.max").write_text(limit + "\n")
+    (tmp_path / "memory.stat").write_text("anon 145752064\nfile 12345\n")
+    code = (
+        "import sys; from pathlib import Path; from mooring_components.drift.memory import keep_within_container;"
+        "print(keep_within_container(Path(sys.argv[1])))"
+    )
+    said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == allowed
+
+
+def test_the_child_process_does_not_import_what_takes_long():
+    code = "import sys, mooring_components.drift.__main__; print([m for m in sys.modules if m in sys.argv])"
+    slow = ["scipy.stats", "scipy.optimize", "pandas"]
+    said = subprocess.run([sys.executable, "-c", code, *slow], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+async def test_a_process_that_hangs_is_ended():
+    slow = ChildProcessEvaluations(timeout=0.5, command=(sys.executable, "-c", "import time; time.sleep(60)"))
+    with pytest.raises(EvaluationUnavailable, match=r"longer than 0\.5 s"):
+        await slow.evaluate(request("file:///a", "file:///b"))
+    assert not _children()
+
+
+async def test_a_process_that_crashes_is_reported_by_its_last_line():
+    crashing = ChildProcessEvaluations(command=(sys.executable, "-c", "raise SystemExit('out of memory')"))
+    with pytest.raises(EvaluationUnavailable, match="exit code 1: out of memory"):
+        await crashing.evaluate(request("file:///a", "file:///b"))
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("/no/such/python",), "cannot be started"),
+        ((sys.executable, "-c", "print('not { json')"), "is no JSON"),
+        ((sys.executable, "-c", "print('[]')"), "is no JSON object"),
+        ((sys.executable, "-c", "while True: print('x' * 100_000)"), "more than 16777216 bytes"),
+        ((sys.executable, "-c", "import os; os.write(2, b'x' * 10**7); os._exit(3)"), "exit code 3: x{300}$"),
+    ],
+)
+async def test_no_sensible_answer_means_try_later(command, said):
+    with pytest.raises(EvaluationUnavailable, match=said):
+        await ChildProcessEvaluations(command=command, timeout=60).evaluate(request("file:///a", "file:///b"))
+
+
+async def test_a_cancelled_evaluation_leaves_no_process():
+    slow = ChildProcessEvaluations(command=(sys.executable, "-c", "import time; time.sleep(60)"))
+    task = asyncio.create_task(slow.evaluate(request("file:///a", "file:///b")))
+    async with asyncio.timeout(10):
+        while not _children():
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert not _children()
+
+
+def _children():
+    return [child for child in psutil.Process().children() if "time.sleep(60)" in " ".join(child.cmdline())]
+
+
+def _parquet(path, rows):
+    pq.write_table(rows, path)
+    return path
+
+
+def _out_of_memory(*_):
+    raise MemoryError
