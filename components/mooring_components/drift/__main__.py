@@ -16,28 +16,23 @@ from dataclasses import asdict
 from typing import Any
 
 from mooring_components.drift.evaluation import DEFAULT_ALPHA, Detectors, EvaluationError, Feature, evaluate
-from mooring_components.drift.memory import keep_within_container
-from mooring_components.drift.rows import open_rows
+from mooring_components.drift.memory import memory_left
+from mooring_components.drift.rows import LARGEST_BYTES, open_rows
 
 
-def answer(question: dict[str, Any], allowed: int | None = None) -> dict[str, Any]:
-    """Compare, or say why not; `allowed` is the bytes of memory that a message names."""
+def answer(question: dict[str, Any], memory: int = LARGEST_BYTES) -> dict[str, Any]:
+    """Compare, or say why not; at most `memory` bytes of rows are read."""
     try:
-        return _compare(question)
+        return _compare(question, memory)
     except EvaluationError as error:
-        return _error(error.reason, error.message)
-    except MemoryError:
-        limit = "" if allowed is None else f" of {allowed >> 20} MiB"
-        return _error(
-            "TooLarge",
-            f"the rows do not fit into the memory{limit} that the operator has left: "
-            "sample the baseline, shorten the window, or raise the operator's memory limit",
-        )
+        return {"error": {"reason": error.reason, "message": error.message}}
 
 
-def _compare(question: dict[str, Any]) -> dict[str, Any]:
-    baseline = open_rows(question["baseline"]["uri"], "BaselineUnreadable", "spec.baseline.uri")
-    window = open_rows(question["window"]["uri"], "WindowUnreadable", "spec.window.uri")
+def _compare(question: dict[str, Any], memory: int) -> dict[str, Any]:
+    baseline = open_rows(question["baseline"]["uri"], "BaselineUnreadable", "spec.baseline.uri", memory)
+    window = open_rows(
+        question["window"]["uri"], "WindowUnreadable", "spec.window.uri", memory - baseline.memory
+    )
     ks, psi = question.get("ks"), question.get("psi")
     detectors = Detectors(
         ks=ks is not None,
@@ -62,10 +57,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
     return {**asdict(feature), "ks": test(feature.ks), "psi": test(feature.psi)}
 
 
-def _error(reason: str, message: str) -> dict[str, Any]:
-    return {"error": {"reason": reason, "message": message}}
-
-
 if __name__ == "__main__":
-    memory = keep_within_container()
-    json.dump(answer(json.load(sys.stdin), memory), sys.stdout, allow_nan=False)
+    left = memory_left()
+    most = LARGEST_BYTES if left is None else min(left, LARGEST_BYTES)
+    json.dump(answer(json.load(sys.stdin), most), sys.stdout, allow_nan=False)

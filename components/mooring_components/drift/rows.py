@@ -12,14 +12,17 @@ from mooring_components.drift.evaluation import EvaluationError
 from mooring_components.errors import InputError
 from mooring_components.storage import Location, StoredFile, list_files, locate, stream
 
-_LARGEST_BYTES = 4 << 30
+LARGEST_BYTES = 4 << 30
+# A column of numbers, sorted, concatenated with the other side's and searched in it.
+_BYTES_PER_ROW = 80
 
 
 @dataclass(frozen=True)
 class ParquetRows:
     """The rows of some files; a column that a file lacks is missing there.
 
-    `source` is what messages call the rows, `reason` what makes a failure to read them.
+    `source` is what messages call the rows, `reason` what makes a failure to read them, `memory` the bytes that
+    they and one column of them take.
     """
 
     source: str
@@ -28,6 +31,7 @@ class ParquetRows:
     schema: pa.Schema
     num_rows: int
     digest: str
+    memory: int
 
     def column(self, name: str) -> pa.ChunkedArray:
         """The values of one column, in the order of the files.
@@ -47,13 +51,13 @@ class ParquetRows:
         return pa.chunked_array(chunks, type=kind)
 
 
-def open_rows(uri: str, reason: str, field: str) -> ParquetRows:
+def open_rows(uri: str, reason: str, field: str, memory: int = LARGEST_BYTES) -> ParquetRows:
     """Open a Parquet file, or every .parquet file of a folder; `field` is what messages call `uri`.
 
     The compressed files are held in memory, the columns are not. The digest is of the content.
 
     Raises:
-        EvaluationError: `reason`, where that cannot be read, or is larger than 4 GiB.
+        EvaluationError: `reason`, where that cannot be read; TooLarge, where it takes more than `memory` bytes.
     """
     try:
         location = locate(uri, field)
@@ -62,18 +66,31 @@ def open_rows(uri: str, reason: str, field: str) -> ParquetRows:
             stored = [file for file in stored if file.path.endswith(".parquet")]
         if not stored:
             raise EvaluationError(reason, f"{field} {uri!r} holds no .parquet file")
+        source = f"{field} {uri!r}"
         size = sum(file.size for file in stored)
-        if size > _LARGEST_BYTES:
-            raise EvaluationError(reason, f"{field} {uri!r} has {size} bytes; {_LARGEST_BYTES} are allowed")
-        return _open(location, stored, reason, f"{field} {uri!r}")
+        _ensure_fits(size, memory, source)
+        rows = _open(location, stored, reason, source)
     except InputError as error:
         raise EvaluationError(reason, str(error)) from error
+    _ensure_fits(rows.memory, memory, source)
+    return rows
+
+
+def _ensure_fits(needed: int, memory: int, source: str) -> None:
+    if needed > memory:
+        raise EvaluationError(
+            "TooLarge",
+            f"{source} takes {needed >> 20} MiB of memory and the operator has {memory >> 20} MiB left: give it fewer "
+            "rows or columns, or the operator a higher memory limit",
+        )
 
 
 def _open(location: Location, stored: list[StoredFile], reason: str, source: str) -> ParquetRows:
     identity, files = hashlib.sha256(), []
     for file in stored:
-        content = b"".join(stream(location, file))
+        content = bytearray()  # grows in place, where joined chunks would be there twice
+        for chunk in stream(location, file):
+            content += chunk
         identity.update(hashlib.sha256(content).digest())
         files.append(_parquet(content, f"{source}: {file.path!r}", reason))
     try:
@@ -81,12 +98,13 @@ def _open(location: Location, stored: list[StoredFile], reason: str, source: str
     except pa.ArrowException as error:
         raise EvaluationError(reason, f"{source}: the files differ: {_first_line(error)}") from error
     rows = sum(file.metadata.num_rows for file in files)
-    return ParquetRows(source, reason, tuple(files), schema, rows, f"sha256:{identity.hexdigest()}")
+    memory = sum(file.size for file in stored) + rows * _BYTES_PER_ROW
+    return ParquetRows(source, reason, tuple(files), schema, rows, f"sha256:{identity.hexdigest()}", memory)
 
 
-def _parquet(content: bytes, source: str, reason: str) -> pq.ParquetFile:
+def _parquet(content: bytearray, source: str, reason: str) -> pq.ParquetFile:
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
+        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
         names = file.schema_arrow.names
     except MemoryError:
         raise
