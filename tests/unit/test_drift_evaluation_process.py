@@ -141,6 +141,17 @@ async def test_no_sensible_answer_means_try_later(command, said):
         await ChildProcessEvaluations(command=command, timeout=60).evaluate(request("file:///a", "file:///b"))
 
 
+async def test_an_answer_without_end_is_refused_however_busy_the_machine_is():
+    endless = (sys.executable, "-c", "while True: print('x' * 100_000)")
+    evaluations = ChildProcessEvaluations(command=endless, timeout=60, concurrency=8)
+    async with asyncio.timeout(60):
+        ended = await asyncio.gather(
+            *(evaluations.evaluate(request("file:///a", "file:///b")) for _ in range(16)),
+            return_exceptions=True,
+        )
+    assert {str(error) for error in ended} == {"the evaluation's answer has more than 16777216 bytes"}
+
+
 async def test_a_cancelled_evaluation_leaves_no_process():
     slow = ChildProcessEvaluations(command=(sys.executable, "-c", "import time; time.sleep(60)"))
     task = asyncio.create_task(slow.evaluate(request("file:///a", "file:///b")))

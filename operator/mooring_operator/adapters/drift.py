@@ -105,7 +105,10 @@ class ChildProcessEvaluations:
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+            # asyncio notices the end of a process only when its pipes have been read to theirs.
+            await process.communicate()
+        if len(output) > _LARGEST_ANSWER:
+            raise EvaluationUnavailable(f"the evaluation's answer has more than {_LARGEST_ANSWER} bytes")
         if process.returncode != 0:
             last = complaints.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
             raise EvaluationUnavailable(
@@ -140,7 +143,7 @@ async def _converse(process: Process, question: bytes) -> tuple[bytes, bytes]:
     assert process.stderr
     _, output, complaints, _ = await asyncio.gather(
         _write(process.stdin, question),
-        _read_all(process.stdout, _LARGEST_ANSWER),
+        _read_answer(process, process.stdout),
         _read_end(process.stderr, _LARGEST_COMPLAINT),
         process.wait(),
     )
@@ -155,12 +158,15 @@ async def _write(pipe: asyncio.StreamWriter, content: bytes) -> None:
     pipe.close()
 
 
-async def _read_all(pipe: asyncio.StreamReader, largest: int) -> bytes:
+async def _read_answer(process: Process, pipe: asyncio.StreamReader) -> bytes:
+    """Read to the end; a process that says too much is ended, and a little too much is given back."""
     content = bytearray()
     while chunk := await pipe.read(_CHUNK):
+        if len(content) > _LARGEST_ANSWER:
+            continue
         content += chunk
-        if len(content) > largest:
-            raise EvaluationUnavailable(f"the evaluation's answer has more than {largest} bytes")
+        if len(content) > _LARGEST_ANSWER:
+            process.kill()
     return bytes(content)
 
 
