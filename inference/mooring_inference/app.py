@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 from mooring_inference import protocol_v1, protocol_v2
-from mooring_inference.engine import Engine
+from mooring_inference.backends.base import Backend
 from mooring_inference.errors import RequestError
 from mooring_inference.http import (
     ClientDisconnectedError,
@@ -53,7 +53,7 @@ class InferenceApp:
         self.model = model
         self.revision = revision
         self.phase = Phase.LOADING
-        self.engine: Engine | None = None
+        self.engine: Backend | None = None
         self.metrics = ServingMetrics(model, revision)
         self._max_request_bytes = max_request_bytes
         # One thread: the model's own threads already use the cores, and the loop stays free for probes.
@@ -62,7 +62,7 @@ class InferenceApp:
         self._get = self._get_routes()
         self._infer = self._infer_routes()
 
-    def ready(self, engine: Engine, load_seconds: float) -> None:
+    def ready(self, engine: Backend, load_seconds: float) -> None:
         """Start to answer with this engine."""
         self.engine = engine
         self.metrics.load_seconds = load_seconds
@@ -127,13 +127,15 @@ class InferenceApp:
         return Response(200, protocol_v1.encode_response(results))
 
     async def _run(
-        self, engine: Engine, inputs: Mapping[str, Array], outputs: Sequence[str]
+        self, engine: Backend, inputs: Mapping[str, Array], outputs: Sequence[str]
     ) -> list[tuple[TensorSpec, Array]]:
-        arrays = await asyncio.get_running_loop().run_in_executor(self._worker, engine.run, inputs, outputs)
+        arrays = await asyncio.get_running_loop().run_in_executor(
+            self._worker, engine.predict, inputs, outputs
+        )
         specs = {spec.name: spec for spec in engine.signature.outputs}
         return [(specs[name], array) for name, array in zip(outputs, arrays, strict=True)]
 
-    def _serving_engine(self) -> Engine:
+    def _serving_engine(self) -> Backend:
         if self.engine is None or self.phase not in (Phase.READY, Phase.DRAINING):
             raise RequestError(f"model {self.model} is {self.phase.value}", status=503)
         return self.engine

@@ -13,7 +13,8 @@ from time import perf_counter
 import uvicorn
 
 from mooring_inference.app import InferenceApp, Phase
-from mooring_inference.engine import load_onnx
+from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.formats import load_model
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.settings import Settings
 
@@ -90,7 +91,9 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _load(app: InferenceApp, settings: Settings) -> None:
     started = perf_counter()
     try:
-        engine = await asyncio.to_thread(load_onnx, settings.model_dir, threads=settings.threads)
+        engine = await asyncio.to_thread(
+            load_model, settings.model_dir, LoadOptions(threads=settings.threads)
+        )
     except ModelLoadError as exc:
         raise ModelLoadError(f"cannot load model {settings.model_name!r}: {exc}") from None
     seconds = perf_counter() - started

@@ -9,8 +9,9 @@ import httpx
 import numpy as np
 import pytest
 from mooring_inference.app import InferenceApp, Phase
+from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.onnx import OnnxBackend, find_model, load_onnx
 from mooring_inference.cpu import cgroup_limit, usable_cores
-from mooring_inference.engine import OnnxEngine, find_model, load_onnx
 from mooring_inference.errors import ModelLoadError
 from onnx import TensorProto, helper, save
 
@@ -44,7 +45,7 @@ def save_model(path, *, factor=2.0):
 def engine(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     save_model(path)
-    return OnnxEngine(path, threads=1)
+    return OnnxBackend(path, LoadOptions())
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ class Broken:
     def __init__(self, signature):
         self.signature = signature
 
-    def run(self, inputs, outputs):
+    def predict(self, inputs, outputs):
         raise RuntimeError("secret path")
 
 
@@ -221,7 +222,7 @@ class Slow:
         self.signature = signature
         self.started, self.release = threading.Event(), threading.Event()
 
-    def run(self, inputs, outputs):
+    def predict(self, inputs, outputs):
         self.started.set()
         assert self.release.wait(10)
         return [np.zeros((2, 2), np.float32), np.zeros((2, 2), bool)]
@@ -265,7 +266,7 @@ def test_a_folder_must_hold_exactly_one_model(tmp_path):
 def test_a_file_that_is_not_a_model_is_one_line(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"not a model")
     with pytest.raises(ModelLoadError, match=r"a\.onnx is not a usable ONNX model") as caught:
-        load_onnx(tmp_path, threads=1)
+        load_onnx(tmp_path, LoadOptions())
     assert "\n" not in str(caught.value)
 
 
@@ -276,9 +277,9 @@ def test_a_scikit_learn_model_is_served_without_its_maps(tmp_path):
     rows = np.array([[0, 0], [1, 1], [0, 1], [1, 0]], np.float32)
     model = LogisticRegression().fit(rows, [0, 1, 1, 0])
     (tmp_path / "model.onnx").write_bytes(to_onnx(model, rows[:1]).SerializeToString())
-    engine = load_onnx(tmp_path, threads=1)
+    engine = load_onnx(tmp_path, LoadOptions())
     assert [spec.datatype.name for spec in engine.signature.outputs] == ["INT64"]
-    (labels,) = engine.run({engine.signature.inputs[0].name: rows}, [engine.signature.outputs[0].name])
+    (labels,) = engine.predict({engine.signature.inputs[0].name: rows}, [engine.signature.outputs[0].name])
     assert labels.tolist() == model.predict(rows).tolist()
 
 

@@ -1,62 +1,60 @@
-"""ONNX Runtime behind the interface the fronts use: a signature, and arrays in, arrays out."""
+"""ONNX models, run by ONNX Runtime."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from mooring_inference.backends.base import LoadOptions
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Array, Signature, TensorSpec, datatype_of_onnx
 
 log = logging.getLogger(__name__)
 
 
-class Engine(Protocol):
-    """Runs one loaded model; ``run`` may be called from any thread."""
-
-    signature: Signature
-
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The named outputs, in that order, for one array per input of the signature."""
-        ...
-
-
-class OnnxEngine:
+class OnnxBackend:
     """One ONNX model in an ONNX Runtime session."""
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    platform = "onnx_onnxv1"
+
+    def __init__(self, path: Path, options: LoadOptions) -> None:
         """Load a model.
 
         Args:
             path: the .onnx file.
-            threads: threads of one operator; independent operators run one after the other.
+            options: threads are those of one operator; independent operators run one after the other.
 
         Raises:
             ModelLoadError: the file is not a model that this runtime can serve.
         """
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        session = ort.SessionOptions()
+        session.intra_op_num_threads = options.threads
+        session.inter_op_num_threads = 1
+        session.log_severity_level = 3
         wanted = [name for name in ("CUDAExecutionProvider",) if name in ort.get_available_providers()]
         wanted.append("CPUExecutionProvider")
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=wanted)
+            self._session = ort.InferenceSession(str(path), session, providers=wanted)
         except Exception as exc:
             raise ModelLoadError(f"{path.name} is not a usable ONNX model: {_first_line(exc)}") from None
         if (used := self._session.get_providers()) != wanted:
             # ONNX Runtime falls back to the CPU without a word when a GPU library is missing.
             log.warning("execution provider missing", extra={"fields": {"wanted": wanted, "used": used}})
+        self.device = "cpu"
         self.signature = _signature(path, self._session)
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """The named outputs, in that order."""
         return [np.asarray(value) for value in self._session.run(list(outputs), dict(inputs))]
+
+    def close(self) -> None:
+        """Give the session's memory back."""
+        del self._session
 
 
 def find_model(model_dir: Path) -> Path:
@@ -78,9 +76,9 @@ def find_model(model_dir: Path) -> Path:
     return found[0]
 
 
-def load_onnx(model_dir: Path, *, threads: int) -> OnnxEngine:
+def load_onnx(path: Path, options: LoadOptions) -> OnnxBackend:
     """Find the model and load it; raises ModelLoadError."""
-    return OnnxEngine(find_model(model_dir), threads=threads)
+    return OnnxBackend(find_model(path), options)
 
 
 def _signature(path: Path, session: Any) -> Signature:

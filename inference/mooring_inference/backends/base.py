@@ -1,0 +1,62 @@
+"""The interface between a model's format and everything that serves it: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mooring_inference.tensors import Array, Signature
+
+
+class Backend(Protocol):
+    """One loaded model. ``predict`` may be called from any thread, one call at a time.
+
+    Attributes:
+        signature: the inputs and outputs.
+        platform: the V2 protocol's name of the format, such as ``onnx_onnxv1``.
+        device: where it runs, such as ``cpu`` or ``cuda:0``.
+    """
+
+    signature: Signature
+    platform: str
+    device: str
+
+    def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """Run the model.
+
+        Args:
+            inputs: one array for each input of the signature, by name; dtype and shape fit it. BYTES are
+                object arrays of ``str``.
+            outputs: names of outputs.
+
+        Returns:
+            One array for each of ``outputs``, in that order.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the model holds; it is not used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How models are loaded.
+
+    Attributes:
+        threads: threads of one execution.
+        device: ``cpu``, ``cuda`` or ``cuda:N``, or ``auto``: CUDA where there is any, else the CPU.
+        providers: execution providers of ONNX Runtime in order, such as ``("TensorrtExecutionProvider",)``;
+            empty: what ``device`` says.
+        allow_torchscript: whether TorchScript files, whose loading runs code, are loaded.
+        allow_pyfunc: whether MLflow's python_function flavour, which runs the model's own code, is loaded.
+        architectures: import paths, ``package.module:Class``, that a state dict may be loaded into.
+    """
+
+    threads: int = 1
+    device: str = "auto"
+    providers: tuple[str, ...] = ()
+    allow_torchscript: bool = False
+    allow_pyfunc: bool = False
+    architectures: frozenset[str] = field(default_factory=frozenset)
