@@ -1,0 +1,1 @@
+"""Calls of many callers, run together: adaptive batching."""
