@@ -6,7 +6,9 @@ import asyncio
 from time import perf_counter
 
 from mooring_inference.errors import RequestError
-from mooring_inference.http import (
+from mooring_inference.metrics import CONTENT_TYPE
+
+from cluster.serving.asgi import (
     ClientDisconnectedError,
     Receive,
     Response,
@@ -18,8 +20,6 @@ from mooring_inference.http import (
     read_body,
     write,
 )
-from mooring_inference.metrics import CONTENT_TYPE
-
 from cluster.serving.backend import BackendError, BackendResponse
 from cluster.serving.directory import Directory, Target
 from cluster.serving.fleet import ReplicaLike

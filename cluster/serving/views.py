@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from mooring_inference.metrics import CounterTable, HistogramTable
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from cluster.serving.directory import Directory
 from cluster.serving.service import Service
@@ -17,33 +13,29 @@ from cluster.serving.service import Service
 _LABELS = ("namespace", "inferenceservice", "predictor", "revision")
 
 
-class FrontMetrics(Collector):
+class FrontMetrics:
     """Requests by the revision that answered; the model servers' own metrics are not repeated."""
 
     def __init__(self) -> None:
-        self._requests = CounterTable(
-            "mooring_front_requests", "Requests answered by the front, by HTTP status.", (*_LABELS, "code")
-        )
-        self._latency = HistogramTable(
-            "mooring_front_request_duration_seconds", "Time to a backend's answer, seconds.", _LABELS
-        )
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
+        self._requests = Counter(
+            "mooring_front_requests",
+            "Requests answered by the front, by HTTP status.",
+            (*_LABELS, "code"),
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "mooring_front_request_duration_seconds",
+            "Time to a backend's answer, seconds.",
+            _LABELS,
+            registry=self._registry,
+        )
 
     def answered(self, service: Service, predictor: str, revision: str, code: int, seconds: float) -> None:
         """Record one request."""
         labels = (service.namespace, service.name, predictor, revision)
-        self._requests.add((*labels, str(code)))
-        self._latency.observe(labels, seconds)
-
-    def collect(self) -> Iterator[Metric]:
-        """All families, for prometheus_client."""
-        yield self._requests.collect()
-        yield self._latency.collect()
-
-    def describe(self) -> list[Metric]:
-        """Nothing: the families depend on what has happened."""
-        return []
+        self._requests.labels(*labels, str(code)).inc()
+        self._latency.labels(*labels).observe(seconds)
 
     def exposition(self) -> bytes:
         """The text format."""

@@ -1,72 +1,189 @@
-"""The command line of the server: KServe's flags and a few of our own."""
+"""The command line of the server: KServe's flags and ours."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mooring_inference.backends.base import LoadOptions
+from mooring_inference.batching.queue import BatchLimits
 from mooring_inference.cpu import usable_cores
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to serve one model.
+    """How to serve.
 
     Attributes:
-        model_name: the name in request paths.
-        model_dir: a folder that holds one .onnx file, or the file.
+        model_name: the name in request paths; None with ``model_repository``.
+        model_dir: a folder that holds one model, or the file.
+        model_repository: a folder of models, each in a folder of its name; None for one model.
         revision: what ``model_version``, the response header and the ``revision`` label say.
         host, http_port: where to listen; port 0 takes a free one, which the ``listening`` log line names.
+        grpc_port: the same for gRPC; None for none.
+        workers: processes that share the ports.
+        load: how models are loaded.
+        batching: how calls are put together.
         max_request_bytes: larger bodies are answered with 413.
-        threads: threads of one model execution.
+        request_timeout: seconds after which a request is answered with 504; None for never.
+        allow_repository_changes: whether callers may load and unload models.
         drain_seconds: how long requests are still taken after SIGTERM, for load balancers to notice.
         grace_seconds: how long requests in flight may then still take.
     """
 
-    model_name: str
+    model_name: str | None
     model_dir: Path
+    model_repository: Path | None
     revision: str
     host: str
     http_port: int
+    grpc_port: int | None
+    workers: int
+    load: LoadOptions
+    batching: BatchLimits
     max_request_bytes: int
-    threads: int
+    request_timeout: float | None
+    allow_repository_changes: bool
     drain_seconds: float
     grace_seconds: float
 
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the command line; ends the process with usage on stderr where that is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="mooring-inference", description="Serve one ONNX model, V1 and V2 REST."
+    parser = _parser(environ)
+    values = parser.parse_args(argv)
+    if (values.model_name is None) == (values.model_repository is None):
+        parser.error("one of --model_name and --model_repository is needed")
+    workers = values.workers
+    return Settings(
+        model_name=values.model_name,
+        model_dir=values.model_dir,
+        model_repository=values.model_repository,
+        revision=values.revision,
+        host=values.host,
+        http_port=values.http_port,
+        grpc_port=values.grpc_port,
+        workers=workers,
+        load=LoadOptions(
+            threads=values.threads or max(1, usable_cores() // workers),
+            device=values.device,
+            providers=tuple(values.providers),
+            allow_torchscript=values.allow_torchscript,
+            allow_pyfunc=values.allow_pyfunc,
+            architectures=frozenset(values.architectures),
+        ),
+        batching=BatchLimits(
+            max_batch_rows=values.max_batch_size,
+            max_wait_seconds=values.max_batch_delay_ms / 1000,
+            max_queue_rows=values.max_queue_rows,
+        ),
+        max_request_bytes=values.max_request_bytes,
+        request_timeout=values.request_timeout_seconds or None,
+        allow_repository_changes=values.allow_repository_changes,
+        drain_seconds=values.drain_seconds,
+        grace_seconds=values.grace_seconds,
     )
 
-    def flag(name: str, **options: object) -> None:
+
+def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mooring-inference",
+        description="Serve models over KServe's V1 and V2 protocols, REST and gRPC.",
+        epilog="mooring-inference score --help, mooring-inference stream --help: other ways to run a model.",
+    )
+
+    def flag(group: argparse._ArgumentGroup, name: str, **options: object) -> None:
         # KServe spells its flags with underscores; dashes are the custom elsewhere.
         spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-        parser.add_argument(*spellings, dest=name, **options)  # type: ignore[arg-type]
+        group.add_argument(*spellings, dest=name, **options)  # type: ignore[arg-type]
 
-    flag("model_name", required=True, help="the model's name in request paths")
-    flag("model_dir", type=Path, default=Path("/mnt/models"), help="folder with one .onnx file, or the file")
-    flag("revision", default=environ.get("MOORING_REVISION") or "1", help="default $MOORING_REVISION, then 1")
-    flag("host", default="0.0.0.0", help="address to listen on")  # noqa: S104  a pod's own address
-    flag("http_port", type=int, default=8080, help="0 takes a free port")
-    flag("max_request_bytes", type=_positive(int), default=64 << 20)
-    flag("threads", type=_positive(int), default=None, help="default: the container's CPU limit")
-    flag("drain_seconds", type=float, default=5.0, help="how long requests are still taken after SIGTERM")
-    flag("grace_seconds", type=float, default=30.0, help="how long requests in flight may take after that")
-    values = vars(parser.parse_args(argv))
-    values["threads"] = values["threads"] or usable_cores()
-    return Settings(**values)
+    model = parser.add_argument_group("model")
+    flag(model, "model_name", help="the model's name in request paths")
+    flag(
+        model, "model_dir", type=Path, default=Path("/mnt/models"), help="folder with one model, or the file"
+    )
+    flag(model, "model_repository", type=Path, help="folder of several models, NAME/ or NAME/NUMBER/ each")
+    flag(
+        model,
+        "revision",
+        default=environ.get("MOORING_REVISION") or "1",
+        help="default $MOORING_REVISION, then 1",
+    )
+    flag(model, "device", default="auto", help="auto, cpu, cuda or cuda:N; one that is not there is an error")
+    flag(model, "providers", type=_names, default=(), help="ONNX Runtime's execution providers, in order")
+    flag(model, "threads", type=_positive, help="of one execution; default: the container's CPU limit")
+    flag(model, "allow_torchscript", action="store_true", help="load TorchScript files, which may run code")
+    flag(model, "allow_pyfunc", action="store_true", help="load MLflow's python_function, which runs code")
+    flag(
+        model, "architectures", type=_names, default=(), help="PACKAGE.MODULE:CLASS that state dicts may name"
+    )
+    flag(model, "allow_repository_changes", action="store_true", help="let callers load and unload models")
+
+    batching = parser.add_argument_group("batching")
+    flag(
+        batching,
+        "max_batch_size",
+        type=_positive,
+        default=32,
+        help="rows of a batch; 1 for none (%(default)s)",
+    )
+    flag(
+        batching, "max_batch_delay_ms", type=_not_negative, default=0.0, help="wait for others (%(default)s)"
+    )
+    flag(batching, "max_queue_rows", type=_positive, default=4096, help="beyond it: 429 (%(default)s)")
+
+    network = parser.add_argument_group("network")
+    flag(network, "host", default="0.0.0.0", help="address to listen on (%(default)s)")  # noqa: S104  a pod's own
+    flag(network, "http_port", type=_port, default=8080, help="0 takes a free port (%(default)s)")
+    flag(network, "grpc_port", type=_port, help="V2 over gRPC; 0 takes a free port; default: none")
+    flag(network, "workers", type=_positive, default=1, help="processes that share the ports (%(default)s)")
+    flag(network, "max_request_bytes", type=_positive, default=64 << 20, help="beyond it: 413 (%(default)s)")
+    flag(
+        network,
+        "request_timeout_seconds",
+        type=_not_negative,
+        default=60.0,
+        help="then 504; 0: never (%(default)s)",
+    )
+    flag(
+        network,
+        "drain_seconds",
+        type=_not_negative,
+        default=5.0,
+        help="taking requests after SIGTERM (%(default)s)",
+    )
+    flag(
+        network,
+        "grace_seconds",
+        type=_not_negative,
+        default=30.0,
+        help="for requests in flight then (%(default)s)",
+    )
+    return parser
 
 
-def _positive(number: type[int]) -> object:
-    def parse(text: str) -> int:
-        value = number(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError("must be positive")
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _number(
+    convert: Callable[[str], float], allowed: Callable[[float], bool], wanted: str
+) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = convert(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {wanted}, got {text!r}") from None
+        if not allowed(value):
+            raise argparse.ArgumentTypeError(f"expected {wanted}, got {text!r}")
         return value
 
     return parse
+
+
+_positive = _number(int, lambda value: value > 0, "a whole number above 0")
+_port = _number(int, lambda value: 0 <= value < 65536, "a port from 0 to 65535")
+_not_negative = _number(float, lambda value: 0 <= value < 1e9, "a number, 0 or more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -80,9 +81,24 @@ class TensorSpec:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signature:
     """The inputs and outputs of a model, in the model's order."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    @cached_property
+    def inputs_by_name(self) -> dict[str, TensorSpec]:
+        """The inputs."""
+        return {spec.name: spec for spec in self.inputs}
+
+    @cached_property
+    def outputs_by_name(self) -> dict[str, TensorSpec]:
+        """The outputs."""
+        return {spec.name: spec for spec in self.outputs}
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return tuple(spec.name for spec in self.outputs)

@@ -304,6 +304,20 @@ def test_every_row_comes_back_once_to_its_caller(wanted, max_batch, in_thread):
     asyncio.run(scenario())
 
 
+def test_calls_that_nobody_waits_for_leave_a_full_queue():
+    queue = CallQueue(BatchLimits(max_queue_rows=3))
+    calls = [Call({}, (key,), lambda _: None) for key in "aab"]
+    for call in calls:
+        queue.put(call.outputs, call)
+    with pytest.raises(RequestError):
+        queue.put(("a",), Call({}, ("a",), lambda _: None))
+    calls[0].abandon()
+    calls[2].abandon()
+    for _ in range(2):
+        queue.put(("a",), Call({}, ("a",), lambda _: None))
+    assert (queue.rows, len(list(queue))) == (3, 3)
+
+
 def test_groups_take_turns():
     queue = CallQueue(BatchLimits(max_batch_rows=2))
     order = []

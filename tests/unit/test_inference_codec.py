@@ -52,7 +52,7 @@ def test_v2_round_trip_keeps_every_element(case, nested):
     assert decoded.dtype == array.dtype
     np.testing.assert_array_equal(decoded, array)
 
-    body = protocol_v2.encode_response(model="m", version="1", request_id="i", outputs=[(spec, decoded)])
+    body, _ = protocol_v2.encode_response(model="m", version="1", request_id="i", outputs=[(spec, decoded)])
     output = orjson.loads(body)["outputs"][0]
     assert output["shape"] == list(array.shape)
     np.testing.assert_array_equal(np.array(output["data"], datatype.dtype).reshape(array.shape), array)
@@ -65,7 +65,7 @@ def test_v2_round_trip_of_strings(array):
     decoded = protocol_v2.decode_request(
         orjson.dumps({"inputs": [entry]}), Signature((spec,), (spec,))
     ).inputs["t"]
-    body = protocol_v2.encode_response(model="m", version="1", request_id="i", outputs=[(spec, decoded)])
+    body, _ = protocol_v2.encode_response(model="m", version="1", request_id="i", outputs=[(spec, decoded)])
     assert orjson.loads(body)["outputs"][0]["data"] == array.ravel().tolist()
 
 

@@ -49,8 +49,9 @@ class CallQueue:
         Raises:
             RequestError: 429, the queue is full.
         """
-        # An empty queue takes a call of any size: it could never run otherwise.
-        if self.rows and self.rows + call.rows > self._limits.max_queue_rows:
+        if self._has_no_room(call):
+            self._drop_settled()
+        if self._has_no_room(call):
             raise RequestError(
                 f"the queue is full: {self.rows} rows wait, at most {self._limits.max_queue_rows} may",
                 status=429,
@@ -78,6 +79,21 @@ class CallQueue:
             if batch:
                 return batch, 0.0
         return [], 0.0
+
+    def _has_no_room(self, call: Call) -> bool:
+        # An empty queue takes a call of any size: it could never run otherwise.
+        return bool(self.rows) and self.rows + call.rows > self._limits.max_queue_rows
+
+    def _drop_settled(self) -> None:
+        """Forget calls that nobody waits for any more."""
+        for key, group in tuple(self._groups.items()):
+            left = deque(call for call in group if not call.is_settled)
+            rows = sum(call.rows for call in left)
+            self.rows -= self._group_rows[key] - rows
+            if left:
+                self._groups[key], self._group_rows[key] = left, rows
+            else:
+                del self._groups[key], self._group_rows[key]
 
     def _worth_waiting(self, key: Key, oldest: Call, now: float) -> float:
         longest = self._limits.max_wait_seconds

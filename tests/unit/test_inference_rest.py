@@ -1,19 +1,23 @@
-"""The protocols over a real ONNX model, against the ASGI app in process."""
+"""The REST protocols over a real ONNX model and a real socket."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+from time import perf_counter
 
-import httpx
 import numpy as np
 import pytest
-from mooring_inference.app import InferenceApp, Phase
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.onnx import OnnxBackend, find_model, load_onnx
+from mooring_inference.batching.queue import BatchLimits
 from mooring_inference.cpu import cgroup_limit, usable_cores
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.http_server.connection import HttpLimits
 from onnx import TensorProto, helper, save
+
+from tests.unit.model_server import serving
 
 INFER = "/v2/models/m/infer"
 BODY = {"id": "a1", "inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4]}]}
@@ -49,16 +53,30 @@ def engine(tmp_path_factory):
 
 
 @pytest.fixture
-def app(engine):
-    app = InferenceApp(model="m", revision="r7", max_request_bytes=2000)
-    app.ready(engine, 0.5)
-    return app
+async def running(engine):
+    async with serving({"m": {"r7": Lent(engine)}}, limits=HttpLimits(max_body_bytes=2000)) as both:
+        yield both
 
 
 @pytest.fixture
-async def client(app):
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
-        yield client
+def server(running):
+    return running[0]
+
+
+@pytest.fixture
+def client(running):
+    return running[1]
+
+
+class Lent:
+    """A backend that stays open for the next test."""
+
+    def __init__(self, backend):
+        self.signature, self.platform, self.device = backend.signature, "onnx_onnxv1", "cpu"
+        self.predict = backend.predict
+
+    def close(self):
+        pass
 
 
 async def test_v2_infer(client):
@@ -112,7 +130,14 @@ async def test_v1_predict(client):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/v2", {"name": "mooring-inference", "version": "r7", "extensions": []}),
+        (
+            "/v2",
+            {
+                "name": "mooring-inference",
+                "version": "0",
+                "extensions": ["binary_tensor_data", "classification", "model_repository"],
+            },
+        ),
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),
         ("/v2/models/m/ready", {"name": "m", "ready": True}),
@@ -178,65 +203,166 @@ async def test_a_streamed_body_over_the_limit_is_413(client):
     assert (await client.post(INFER, content=chunks())).status_code == 413
 
 
-async def test_the_binary_extension_is_refused_clearly(client):
-    response = await client.post(INFER, json=BODY, headers={"inference-header-content-length": "10"})
-    assert response.status_code == 400
-    assert "binary" in response.json()["error"]
+async def test_the_binary_extension(client):
+    array = np.array([[1, 2], [3, 4]], np.float32)
+    head = json.dumps(
+        {
+            "inputs": [
+                {"name": "x", "datatype": "FP32", "shape": [2, 2], "parameters": {"binary_data_size": 16}}
+            ],
+            "outputs": [{"name": "greater", "parameters": {"binary_data": True}}, {"name": "y"}],
+        }
+    ).encode()
+    headers = {"inference-header-content-length": str(len(head))}
+    response = await client.post(INFER, content=head + array.tobytes(), headers=headers)
+    length = int(response.headers["inference-header-content-length"])
+    greater, y = json.loads(response.content[:length])["outputs"]
+    assert (greater["parameters"], "data" in greater) == ({"binary_data_size": 4}, False)
+    assert np.frombuffer(response.content[length:], bool).tolist() == [False, False, True, True]
+    assert y["data"] == [2, 4, 6, 8]
+    assert response.headers["content-type"] == "application/octet-stream"
 
 
-@pytest.mark.parametrize("phase", [Phase.LOADING, Phase.CLOSING])
-async def test_503_when_not_serving(app, client, phase):
-    app.phase = phase
-    assert (await client.post(INFER, json=BODY)).status_code == 503
-    assert (await client.get("/v2/health/ready")).status_code == 503
-    assert (await client.get("/v2/models/m/ready")).status_code == 503
-    assert (await client.get("/v2/health/live")).status_code == 200
+@pytest.mark.parametrize(
+    ("change", "length", "field"),
+    [
+        ({}, "x", "inference-header-content-length"),
+        ({}, "100000", "inference-header-content-length"),
+        ({"binary_data_size": 17}, None, "inputs[0].parameters.binary_data_size"),
+        ({"binary_data_size": 12}, None, "inputs[0].data"),
+        ({"binary_data_size": -1}, None, "inputs[0].parameters.binary_data_size"),
+        ({"binary_data_size": "16"}, None, "inputs[0].parameters.binary_data_size"),
+        ({}, None, "inputs[0].data"),
+    ],
+)
+async def test_malformed_binary_requests_say_what_is_wrong(client, change, length, field):
+    entry = {"name": "x", "datatype": "FP32", "shape": [2, 2], "parameters": change}
+    head = json.dumps({"inputs": [entry]}).encode()
+    headers = {"inference-header-content-length": length or str(len(head))}
+    response = await client.post(INFER, content=head + bytes(16), headers=headers)
+    assert (response.status_code, response.json()["field"]) == (400, field)
 
 
-async def test_a_draining_server_is_not_ready_but_answers_and_closes(app, client):
-    app.phase = Phase.DRAINING
+async def test_the_classification_extension(client):
+    outputs = [{"name": "y", "parameters": {"classification": 1}}]
+    (output,) = (await client.post(INFER, json=BODY | {"outputs": outputs})).json()["outputs"]
+    assert output == {
+        "name": "y",
+        "datatype": "BYTES",
+        "shape": [2, 1],
+        "data": ["4.000000:1", "8.000000:1"],
+    }
+
+
+async def test_503_while_the_model_is_loaded(engine):
+    async with serving({"m": {"r7": Lent(engine)}}, start=False) as (_, client):
+        assert (await client.post(INFER, json=BODY)).status_code == 503
+        assert (await client.get("/v2/health/ready")).status_code == 503
+        assert (await client.get("/v2/models/m/ready")).status_code == 503
+        assert (await client.get("/v2/health/live")).status_code == 200
+
+
+async def test_a_draining_server_is_not_ready_but_answers_and_closes(server, client):
+    server.repository.is_draining = server.http.is_draining = True
     assert (await client.get("/v2/health/ready")).status_code == 503
     response = await client.post(INFER, json=BODY)
     assert (response.status_code, response.headers["connection"]) == (200, "close")
 
 
-class Broken:
-    def __init__(self, signature):
-        self.signature = signature
+class Broken(Lent):
+    def __init__(self, backend):
+        super().__init__(backend)
+        self.predict = self._predict
 
-    def predict(self, inputs, outputs):
+    def _predict(self, inputs, outputs):
         raise RuntimeError("secret path")
 
 
-async def test_a_failing_model_is_500_without_internals(app, client, engine):
-    app.engine = Broken(engine.signature)
-    response = await client.post(INFER, json=BODY)
+async def test_a_failing_model_is_500_without_internals(engine):
+    async with serving({"m": {"r7": Broken(engine)}}) as (_, client):
+        response = await client.post(INFER, json=BODY)
     assert (response.status_code, response.json()) == (
         500,
         {"error": "internal error", "id": response.json()["id"]},
     )
 
 
-class Slow:
-    def __init__(self, signature):
-        self.signature = signature
+class Slow(Lent):
+    """Waits where a row holds a 9."""
+
+    def __init__(self, backend):
+        super().__init__(backend)
         self.started, self.release = threading.Event(), threading.Event()
+        self._fast, self.predict = self.predict, self._predict
 
-    def predict(self, inputs, outputs):
-        self.started.set()
-        assert self.release.wait(10)
-        return [np.zeros((2, 2), np.float32), np.zeros((2, 2), bool)]
+    def _predict(self, inputs, outputs):
+        if (inputs["x"] == 9).any():
+            self.started.set()
+            assert self.release.wait(20)
+        return self._fast(inputs, outputs)
 
 
-async def test_probes_are_answered_while_the_model_computes(app, client, engine):
-    app.engine = slow = Slow(engine.signature)
-    inference = asyncio.create_task(client.post(INFER, json=BODY))
-    assert await asyncio.to_thread(slow.started.wait, 10)
-    assert (await client.get("/v2/health/ready")).status_code == 200
-    metrics = (await client.get("/metrics")).text
-    assert 'mooring_inference_requests_in_flight{model="m",revision="r7"} 1.0' in metrics
-    slow.release.set()
-    assert (await inference).status_code == 200
+NINE = {"inputs": [BODY["inputs"][0] | {"data": [9, 9, 9, 9]}]}
+
+
+async def test_probes_are_answered_while_the_model_computes(engine):
+    slow = Slow(engine)
+    async with serving({"m": {"r7": slow}}) as (server, client):
+        server.repository.find("m").batcher._average_seconds = 1.0
+        inference = asyncio.create_task(client.post(INFER, json=NINE))
+        assert await asyncio.to_thread(slow.started.wait, 20)
+        assert (await client.get("/v2/health/ready")).status_code == 200
+        metrics = (await client.get("/metrics")).text
+        assert 'mooring_inference_requests_in_flight{model="m",revision="r7"} 1.0' in metrics
+        slow.release.set()
+        assert (await inference).status_code == 200
+
+
+async def test_a_full_queue_is_429_and_a_passed_deadline_504(engine):
+    slow = Slow(engine)
+    batching = BatchLimits(max_batch_rows=2, max_queue_rows=2)
+    async with serving({"m": {"r7": slow}}, batching=batching, timeout=300) as (server, client):
+        server.repository.find("m").batcher._average_seconds = 1.0
+        running = asyncio.create_task(client.post(INFER, json=NINE))
+        assert await asyncio.to_thread(slow.started.wait, 20)
+        waiting = asyncio.create_task(client.post(INFER, json=BODY))
+        while not server.repository.find("m").batcher.queued_rows:
+            await asyncio.sleep(0.01)
+        refused = await client.post(INFER, json=BODY)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        server.repository.expire(perf_counter() + 600)
+        assert [(await r).status_code for r in (running, waiting)] == [504, 504]
+        slow.release.set()
+        assert (await client.post(INFER, json=BODY)).status_code == 200
+
+
+async def test_a_caller_may_set_a_shorter_deadline(engine):
+    slow = Slow(engine)
+    async with serving({"m": {"r7": slow}}) as (server, client):
+        server.repository.find("m").batcher._average_seconds = 1.0
+        running = asyncio.create_task(client.post(INFER, json=NINE | {"parameters": {"timeout": 1000}}))
+        assert await asyncio.to_thread(slow.started.wait, 20)
+        server.repository.expire(perf_counter() + 1)
+        assert (await running).status_code == 504
+        slow.release.set()
+
+
+async def test_a_caller_that_goes_away_is_counted_and_not_run(engine):
+    slow = Slow(engine)
+    async with serving({"m": {"r7": slow}}) as (server, client):
+        batcher = server.repository.find("m").batcher
+        batcher._average_seconds = 1.0
+        running = asyncio.create_task(client.post(INFER, json=NINE))
+        assert await asyncio.to_thread(slow.started.wait, 20)
+        waiting = asyncio.create_task(client.post(INFER, json=BODY))
+        while not batcher.queued_rows:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        while 'code="499"' not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.01)
+        slow.release.set()
+        assert (await running).status_code == 200
+        assert server.repository.find("m").series.in_flight == 0
 
 
 async def test_metrics_carry_the_revision(client):
@@ -248,7 +374,11 @@ async def test_metrics_carry_the_revision(client):
     assert f'mooring_inference_requests_total{{code="200",{identity}}} 1.0' in text
     assert f'mooring_inference_requests_total{{code="400",{identity}}} 1.0' in text
     assert f"mooring_inference_request_duration_seconds_count{{{identity}}} 2.0" in text
-    assert 'mooring_inference_model_load_seconds{model="m",revision="r7"} 0.5' in text
+    assert 'mooring_inference_model_load_seconds{model="m",revision="r7"}' in text
+    assert 'mooring_inference_batch_rows_count{model="m",revision="r7"} 2.0' in text
+    stages = 'mooring_inference_stage_duration_seconds_count{model="m",revision="r7",stage='
+    assert f'{stages}"queue"}} 2.0' in text
+    assert f'{stages}"compute"}} 2.0' in text
 
 
 def test_a_folder_must_hold_exactly_one_model(tmp_path):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-
 from mooring_inference.errors import RequestError
 
 Scope = MutableMapping[str, Any]

@@ -1,0 +1,1 @@
+"""KServe's V1 and V2 protocols over HTTP."""

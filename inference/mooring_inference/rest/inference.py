@@ -1,0 +1,225 @@
+"""One inference request from its body to its response."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Protocol
+
+from mooring_inference import protocol_v1, protocol_v2
+from mooring_inference.batching.call import Call
+from mooring_inference.errors import RequestError
+from mooring_inference.http_server.exchange import JSON, Exchange, Header
+from mooring_inference.metrics import GONE
+from mooring_inference.models import ServedModel
+from mooring_inference.tensors import Array, TensorSpec
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = b"x-request-id"
+HEADER_LENGTH = b"inference-header-content-length"
+ROUTE_HEADER = b"x-mooring-route"
+_OCTETS = b"application/octet-stream"
+_LONGEST_ECHOED_ID = 256
+
+# Ids are unique by process and number; a random one for each request would cost more than decoding it.
+_process_id = os.urandom(8).hex()
+_numbers = itertools.count(1)
+
+
+class Observer(Protocol):
+    """Is told of every answered inference, on the event loop; it must not block."""
+
+    def answered(
+        self,
+        inference: Inference,
+        status: int,
+        seconds: float,
+        outputs: Sequence[tuple[TensorSpec, Array]] | None,
+    ) -> None:
+        """One request was answered."""
+        ...
+
+
+class Guard(Protocol):
+    """Looks at decoded inputs before the model does."""
+
+    def __call__(self, inputs: Mapping[str, Array]) -> tuple[Mapping[str, Array], Sequence[Header]]:
+        """The inputs to run, and headers for the response; raises RequestError."""
+        ...
+
+
+class Inference:
+    """A V1 or V2 request: decoded, submitted to its model, answered when that is done."""
+
+    __slots__ = (
+        "_call",
+        "_forms",
+        "_guard",
+        "_observers",
+        "exchange",
+        "headers",
+        "model",
+        "protocol",
+        "request_id",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        model: ServedModel,
+        protocol: str,
+        observers: Sequence[Observer],
+        guard: Guard | None,
+    ) -> None:
+        self.exchange = exchange
+        self.model = model
+        self.protocol = protocol
+        self.request_id = _header_id(exchange) or f"{_process_id}-{next(_numbers):x}"
+        self.headers: list[Header] = []
+        self._observers = observers
+        self._guard = guard
+        self._forms: tuple[protocol_v2.OutputForm, ...] | None = None
+        self._call: Call | None = None
+
+    @property
+    def inputs(self) -> Mapping[str, Array]:
+        """What the model was given; empty where the request could not be read."""
+        return self._call.inputs if self._call is not None else {}
+
+    def start(self, body: bytes, timeout: float | None) -> None:
+        """Decode and submit; the response comes now where that fails, and else when the model has run."""
+        self.model.series.began()
+        try:
+            inputs, outputs, wanted = self._decode(body)
+            if self._guard is not None:
+                inputs, flags = self._guard(inputs)
+                self.headers += flags
+            seconds = min((s for s in (timeout, wanted) if s is not None), default=None)
+            deadline = None if seconds is None else self.exchange.started + seconds
+            self._call = call = Call(inputs, outputs, self._finish, deadline=deadline)
+            self.exchange.on_gone = self._abandon
+            self.model.batcher.submit(call)
+        except Exception as error:
+            self._fail(error)
+
+    def _decode(self, body: bytes) -> tuple[Mapping[str, Array], tuple[str, ...], float | None]:
+        signature = self.model.signature
+        if self.protocol == "v1":
+            return protocol_v1.decode_request(body, signature), signature.output_names, None
+        request = protocol_v2.decode_request(body, signature, _header_length(self.exchange))
+        if request.id:
+            self.request_id = request.id
+        self._forms = request.forms
+        return request.inputs, request.outputs, request.timeout
+
+    def _finish(self, call: Call) -> None:
+        """The model has run, or did not."""
+        if call.error is not None:
+            self._fail(call.error)
+            return
+        assert call.results is not None
+        specs = self.model.signature.outputs_by_name
+        outputs = [(specs[name], array) for name, array in zip(call.outputs, call.results, strict=True)]
+        try:
+            body, content_type = self._encode(outputs)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._answer(200, body, content_type, outputs)
+
+    def _encode(self, outputs: Sequence[tuple[TensorSpec, Array]]) -> tuple[bytes, bytes]:
+        if self.protocol == "v1":
+            return protocol_v1.encode_response(outputs), JSON
+        body, header_length = protocol_v2.encode_response(
+            model=self.model.name,
+            version=self.model.version,
+            request_id=self.request_id,
+            outputs=outputs,
+            forms=self._forms,
+        )
+        if header_length is None:
+            return body, JSON
+        self.headers.append((HEADER_LENGTH, b"%d" % header_length))
+        return body, _OCTETS
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, RequestError):
+            refusal = error
+            if refusal.status in (429, 503):
+                self.headers.append((b"retry-after", b"1"))
+        else:
+            log.error(
+                "inference failed",
+                exc_info=error,
+                extra={"fields": {"request_id": self.request_id, "model": self.model.name}},
+            )
+            refusal = RequestError("internal error", status=500)
+        body = {**refusal.body(), "id": self.request_id} if refusal.status >= 500 else refusal.body()
+        self._answer(refusal.status, protocol_v2.encode_error(body), JSON, None)
+
+    def _answer(
+        self,
+        status: int,
+        body: bytes,
+        content_type: bytes,
+        outputs: Sequence[tuple[TensorSpec, Array]] | None,
+    ) -> None:
+        call = self._call
+        self.headers += (self.revision_header, *_echo(self.request_id))
+        self.exchange.on_gone = None
+        self.exchange.respond(status, body, self.headers, content_type=content_type)
+        seconds = perf_counter() - self.exchange.started
+        if call is not None and call.results is not None:
+            self.model.series.answered(
+                self.protocol, status, seconds, queue=call.queue_seconds, compute=call.compute_seconds
+            )
+        else:
+            self.model.series.answered(self.protocol, status, seconds)
+        for observer in self._observers:
+            observer.answered(self, status, seconds, outputs)
+
+    def _abandon(self) -> None:
+        """The caller has closed the connection."""
+        if self._call is not None:
+            self._call.abandon()
+        self.model.series.answered(self.protocol, GONE, perf_counter() - self.exchange.started)
+
+    @property
+    def revision_header(self) -> Header:
+        """Which revision has answered."""
+        return (b"x-mooring-revision", self.model.version.encode("ascii", "replace"))
+
+
+def _header_id(exchange: Exchange) -> str | None:
+    value = exchange.headers.get(REQUEST_ID_HEADER)
+    return value.decode("latin-1") if value else None
+
+
+def _header_length(exchange: Exchange) -> int | None:
+    value = exchange.headers.get(HEADER_LENGTH)
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 12:
+        raise RequestError(
+            "inference-header-content-length: expected a number of bytes, got "
+            f"{value[:40].decode('latin-1')}",
+            field="inference-header-content-length",
+            expected="number of bytes",
+            got=value[:40].decode("latin-1"),
+        )
+    return int(value)
+
+
+def _echo(request_id: str) -> list[Header]:
+    # Ids come from callers: only what is safe in a header goes back in one.
+    if len(request_id) <= _LONGEST_ECHOED_ID and request_id.isascii() and request_id.isprintable():
+        return [(REQUEST_ID_HEADER, request_id.encode())]
+    return []
+
+
+# Makes a guard for a model.
+GuardOf = Callable[[ServedModel], Guard | None]
