@@ -1,0 +1,1 @@
+"""Offline scoring: files of rows in, Parquet out. The command ``mooring-inference score``."""

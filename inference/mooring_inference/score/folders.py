@@ -1,0 +1,258 @@
+"""Folders of files, local or in an object store, by path or URI.
+
+Credentials, regions and endpoints come from the environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+import obstore.exceptions
+import obstore.store
+import pyarrow as pa
+
+from mooring_inference.score.errors import ScoreError, UsageError
+
+SCHEMES = ("s3", "gs", "az")
+_TEMPORARY = "_temporary"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a folder.
+
+    Attributes:
+        path: relative to the folder, with slashes.
+        size: bytes.
+        tag: changes whenever the content does: the store's ETag, else size and time of the last change.
+    """
+
+    path: str
+    size: int
+    tag: str
+
+
+class Folder:
+    """Where files are read from and written to."""
+
+    def __init__(self, name: str, store: Any, prefix: str = "", local: Path | None = None) -> None:
+        """A folder.
+
+        Args:
+            name: what messages call it.
+            store: the obstore store that holds it.
+            prefix: keys of the folder's files begin so; empty, or with a slash at its end.
+            local: the same folder in the file system, if it is there.
+        """
+        self.name = name
+        self.local = local
+        self._store = store
+        self._prefix = prefix
+
+    def list(self) -> list[StoredFile]:
+        """All files below, sorted by path.
+
+        Raises:
+            ScoreError: the folder cannot be read.
+        """
+        try:
+            found = [meta for page in obstore.list(self._store, prefix=self._prefix or None) for meta in page]
+        except (obstore.exceptions.BaseError, OSError) as exc:
+            raise ScoreError(f"{self.name} cannot be read: {first_line(exc)}") from None
+        files = [self._stored(meta) for meta in found]
+        # Object stores show an empty folder as an object of no bytes whose name ends with a slash.
+        return sorted((file for file in files if file.path), key=lambda file: file.path)
+
+    def find(self, path: str) -> StoredFile | None:
+        """One file, or None if there is none.
+
+        Raises:
+            ScoreError: the folder cannot be read.
+        """
+        try:
+            return self._stored(obstore.head(self._store, self._prefix + path))
+        except FileNotFoundError:
+            return None
+        except (obstore.exceptions.BaseError, OSError) as exc:
+            raise ScoreError(f"{self.name}/{path} cannot be read: {first_line(exc)}") from None
+
+    def open(self, path: str) -> pa.NativeFile:
+        """A file for reading at any position; FileNotFoundError if there is none."""
+        if self.local is not None:
+            return pa.OSFile(str(self.local / path), "rb")
+        return pa.PythonFile(obstore.open_reader(self._store, self._prefix + path), mode="r")
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a small file, or None if there is none."""
+        try:
+            return bytes(obstore.get(self._store, self._prefix + path).bytes())
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        """Create or replace a small file at once."""
+        try:
+            obstore.put(self._store, self._prefix + path, content)
+        except (obstore.exceptions.BaseError, OSError) as exc:
+            raise ScoreError(f"{self.name}/{path} cannot be written: {first_line(exc)}") from None
+
+    def publish(self, finished: Path, path: str) -> None:
+        """Move a finished local file to ``path``: all of it becomes visible at once, or nothing."""
+        try:
+            if self.local is None:
+                obstore.put(self._store, self._prefix + path, finished)
+                finished.unlink()
+            else:
+                target = self.local / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _flush_to_disk(finished)
+                finished.replace(target)
+        except (obstore.exceptions.BaseError, OSError) as exc:
+            raise ScoreError(f"{self.name}/{path} cannot be written: {first_line(exc)}") from None
+
+    def delete(self, path: str) -> None:
+        """Delete a file; nothing happens if there is none."""
+        try:
+            obstore.delete(self._store, self._prefix + path)
+        except FileNotFoundError:
+            return
+        except (obstore.exceptions.BaseError, OSError) as exc:
+            raise ScoreError(f"{self.name}/{path} cannot be deleted: {first_line(exc)}") from None
+
+    def make_workspace(self, owner: str) -> Path:
+        """An empty folder for unfinished files; what an earlier run of the same owner left is removed."""
+        if self.local is None:
+            return Path(tempfile.mkdtemp(prefix="mooring-score-"))
+        # On the same file system as the target, where a rename is atomic.
+        workspace = self.local / _TEMPORARY / owner
+        shutil.rmtree(workspace, ignore_errors=True)
+        try:
+            workspace.mkdir(parents=True)
+        except OSError as exc:
+            raise ScoreError(f"{self.name} cannot be written: {exc.strerror}") from None
+        return workspace
+
+    def remove_workspace(self, workspace: Path) -> None:
+        """Remove what ``make_workspace`` made."""
+        shutil.rmtree(workspace, ignore_errors=True)
+        if self.local is not None:
+            try:
+                workspace.parent.rmdir()
+            except OSError:
+                return  # another shard works there
+
+    def _stored(self, meta: Any) -> StoredFile:
+        tag = meta["e_tag"] or f"{meta['size']}-{meta['last_modified'].isoformat()}"
+        return StoredFile(str(meta["path"]).removeprefix(self._prefix), int(meta["size"]), str(tag))
+
+
+def open_input(address: str) -> tuple[Folder, list[StoredFile]]:
+    """The files at a path or URI: a folder's, or the one file that it names.
+
+    Raises:
+        UsageError: the address is not one that can be read.
+        ScoreError: there is nothing, or it cannot be read.
+    """
+    parts = urlsplit(address)
+    if parts.scheme in SCHEMES:
+        key = parts.path.strip("/")
+        store = _remote_store(address)
+        parent, _, name = key.rpartition("/")
+        if name:
+            enclosing = Folder(address, store, f"{parent}/" if parent else "")
+            if (file := enclosing.find(name)) is not None:
+                return enclosing, [file]
+        folder = Folder(address, store, f"{key}/" if key else "")
+    else:
+        path = local_path(address)
+        if path.is_file():
+            folder = local_folder(path.parent)
+            file = folder.find(path.name)
+            return folder, [file] if file else []
+        if not path.is_dir():
+            raise ScoreError(f"input {address} does not exist")
+        folder = local_folder(path)
+    files = folder.list()
+    if not files:
+        raise ScoreError(f"input {address} does not exist, or holds no files")
+    return folder, files
+
+
+def open_output(address: str) -> Folder:
+    """The folder at a path or URI, which is made where it is missing.
+
+    Raises:
+        UsageError: the address is not one that can be written to.
+        ScoreError: it cannot be made.
+    """
+    parts = urlsplit(address)
+    if parts.scheme in SCHEMES:
+        key = parts.path.strip("/")
+        return Folder(address, _remote_store(address), f"{key}/" if key else "")
+    path = local_path(address)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ScoreError(f"output {address} cannot be made: {exc.strerror}") from None
+    return local_folder(path)
+
+
+def refuse_nesting(source: str, target: str) -> None:
+    """Make sure that results do not go among the input files.
+
+    Raises:
+        UsageError: they would.
+    """
+    remote = [urlsplit(address).scheme in SCHEMES for address in (source, target)]
+    if all(remote):
+        nested = f"{target.rstrip('/')}/".startswith(f"{source.rstrip('/')}/")
+    else:
+        nested = not any(remote) and local_path(target).resolve().is_relative_to(local_path(source).resolve())
+    if nested:
+        raise UsageError(f"output {target} lies inside input {source}")
+
+
+def local_folder(path: Path) -> Folder:
+    """A folder of the file system."""
+    return Folder(str(path), obstore.store.LocalStore(prefix=path.resolve(), mkdir=False), "", path)
+
+
+def local_path(address: str) -> Path:
+    """The path of a plain path or a ``file://`` URI."""
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost") or not parts.path:
+            raise UsageError(f"{address}: write file:///ABSOLUTE/PATH")
+        return Path(unquote(parts.path))
+    if "://" in address:
+        allowed = ", ".join(f"{scheme}://" for scheme in ("file", *SCHEMES))
+        raise UsageError(f"{address}: expected a path or one of {allowed}")
+    return Path(address)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; obstore appends a dump of many lines."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _remote_store(address: str) -> Any:
+    parts = urlsplit(address)
+    if not parts.netloc:
+        raise UsageError(f"{address}: names no bucket")
+    try:
+        return obstore.store.from_url(f"{parts.scheme}://{parts.netloc}/")
+    except (obstore.exceptions.BaseError, ValueError) as exc:
+        raise ScoreError(f"{address} cannot be opened: {first_line(exc)}") from None
+
+
+def _flush_to_disk(path: Path) -> None:
+    # A rename can survive a power failure that the data did not.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,62 @@
+"""Parquet files as blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mooring_inference.score.blocks import Block
+
+_STREAM_BYTES = 1 << 20
+
+
+class ParquetReader:
+    """Reads row group by row group, and of each only the columns that are needed."""
+
+    typed = True
+
+    def __init__(self, source: pa.NativeFile, batch_size: int, *, seekable_cheaply: bool) -> None:
+        # A local row group is streamed; a remote one is fetched in a few large reads.
+        options = {"buffer_size": _STREAM_BYTES} if seekable_cheaply else {}
+        self._file = pq.ParquetFile(source, pre_buffer=not seekable_cheaply, **options)
+        self._batch_size = batch_size
+        groups = range(self._file.metadata.num_row_groups)
+        sizes = [self._file.metadata.row_group(group).num_rows for group in groups]
+        self._starts = [0, *accumulate(sizes)]
+        self.total: int | None = self._starts[-1]
+        self.kinds: Mapping[str, str] = {field.name: kind_of(field.type) for field in self._file.schema_arrow}
+
+    def read(self, first: int, columns: list[str]) -> Iterator[Block]:
+        """Blocks from the row group that holds row ``first``."""
+        for group, (start, stop) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
+            if stop <= first:
+                continue
+            row = start
+            for batch in self._file.iter_batches(self._batch_size, row_groups=[group], columns=columns):
+                rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
+                row += batch.num_rows
+                yield Block(rows, {name: batch.column(name) for name in columns})
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close(force=True)
+
+
+def kind_of(arrow: pa.DataType) -> str:
+    """What a column of this type can feed: ``number``, ``text``, ``boolean``, ``list`` or ``other``."""
+    types = pa.types
+    if types.is_dictionary(arrow):
+        return kind_of(arrow.value_type)
+    if types.is_boolean(arrow):
+        return "boolean"
+    if types.is_integer(arrow) or types.is_floating(arrow) or types.is_decimal(arrow):
+        return "number"
+    if types.is_string(arrow) or types.is_large_string(arrow):
+        return "text"
+    if types.is_list(arrow) or types.is_large_list(arrow) or types.is_fixed_size_list(arrow):
+        return "list"
+    return "other"
