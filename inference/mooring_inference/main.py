@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import uvloop
 
@@ -11,13 +12,22 @@ from mooring_inference.errors import ModelLoadError
 from mooring_inference.logs import configure_logging
 from mooring_inference.server import serve
 from mooring_inference.settings import parse_settings
+from mooring_inference.workers import supervise
+
+# Other ways to run a model; imported only where they are asked for, since the server needs none of them.
+_SUBCOMMANDS = {"score": "mooring_inference.score.command", "stream": "mooring_inference.stream.command"}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serve one model until SIGTERM; exit code 0 after a drain, 1 where it cannot be served."""
-    settings = parse_settings(sys.argv[1:] if argv is None else argv)
+    """Serve until SIGTERM; exit code 0 after a drain, 1 where a model cannot be served."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in _SUBCOMMANDS:
+        raise SystemExit(import_module(_SUBCOMMANDS[argv[0]]).main(argv[1:]))
+    settings = parse_settings(argv)
     configure_logging()
     try:
+        if settings.workers > 1 and settings.worker is None:
+            raise SystemExit(uvloop.run(supervise(settings, argv)))
         uvloop.run(serve(settings))
     except (ModelLoadError, OSError) as exc:
         sys.stderr.write(f"mooring-inference: {' '.join(str(exc).split())}\n")

@@ -141,11 +141,13 @@ class ModelSeries:
 class ServingMetrics(Collector):
     """What ``/metrics`` shows; every series of a model carries ``model`` and ``revision``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows_process: bool = True) -> None:
+        """``shows_process``: whether figures of this process are shown, too."""
         self._models: dict[tuple[str, str], ModelSeries] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        if shows_process:
+            ProcessCollector(registry=self._registry)
 
     def register(self, collector: Collector) -> None:
         """Show what another collector has, too."""
@@ -167,7 +169,7 @@ class ServingMetrics(Collector):
     @classmethod
     def sum(cls, states: Iterable[Iterable[Any]]) -> ServingMetrics:
         """What several processes have counted."""
-        whole = cls()
+        whole = cls(shows_process=False)
         for state in states:
             for model, revision, series in state:
                 whole.of(model, revision).add(series)

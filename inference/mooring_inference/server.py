@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,10 +21,13 @@ from mooring_inference.models import ServedModel, load_served
 from mooring_inference.repository import Repository, Sources, folder_of_models, one_model
 from mooring_inference.rest.front import RestFront
 from mooring_inference.settings import Settings
+from mooring_inference.shared_metrics import SharedMetrics
+from mooring_inference.workers import WorkerPlace
 
 log = logging.getLogger(__name__)
 
 _EXPIRE_SECONDS = 0.05
+_PUBLISH_SECONDS = 0.5
 
 
 class ModelServer:
@@ -34,11 +37,15 @@ class ModelServer:
         """Raises ModelLoadError where there is no folder of models."""
         self.settings = settings
         self.metrics = ServingMetrics()
+        self._place = WorkerPlace.parse(settings.worker) if settings.worker else None
+        self._shared = (
+            SharedMetrics(self.metrics, self._place.folder, self._place.index) if self._place else None
+        )
         self.repository = Repository(_sources(settings), self._load)
         front = RestFront(
             self.repository,
             version=version("mooring"),
-            exposition=self.metrics.exposition,
+            exposition=(self._shared or self.metrics).exposition,
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,
         )
@@ -55,14 +62,24 @@ class ModelServer:
             "listening", extra={"fields": dict(zip(("host", "port"), listener.getsockname(), strict=False))}
         )
         try:
-            async with _expiring(self.repository):
+            async with _every(_EXPIRE_SECONDS, self._expire), _every(_PUBLISH_SECONDS, self._publish):
                 await self.repository.start()
+                if self._place is not None:
+                    self._place.announce_ready()
                 await stopping.wait()
                 await self._drain()
         finally:
             await self.http.stop(self.settings.grace_seconds)
             await self.repository.close()
+            self._publish()
         log.info("stopped")
+
+    def _expire(self) -> None:
+        self.repository.expire(perf_counter())
+
+    def _publish(self) -> None:
+        if self._shared is not None:
+            self._shared.publish()
 
     async def _load(self, name: str, revision: str, path: Path) -> ServedModel:
         return await load_served(
@@ -94,8 +111,18 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = ModelServer(settings)
-    with listen(settings.host, settings.http_port) as listener:
+    with _listener(settings, stopping) as listener:
         await server.run(listener, stopping)
+
+
+def _listener(settings: Settings, stopping: asyncio.Event) -> socket.socket:
+    """A socket of its own, or the one that a worker shares with the others."""
+    if settings.worker is None:
+        return listen(settings.host, settings.http_port)
+    place = WorkerPlace.parse(settings.worker)
+    # Readable means closed: nobody writes to it.
+    asyncio.get_running_loop().add_reader(place.parent, stopping.set)
+    return socket.socket(fileno=place.listener)
 
 
 def _sources(settings: Settings) -> Sources:
@@ -106,15 +133,18 @@ def _sources(settings: Settings) -> Sources:
 
 
 @contextlib.asynccontextmanager
-async def _expiring(repository: Repository) -> AsyncIterator[None]:
-    """Answer calls whose deadline passes."""
+async def _every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]:
+    """Act now and then."""
 
-    async def expire() -> None:
+    async def repeat() -> None:
         while True:
-            await asyncio.sleep(_EXPIRE_SECONDS)
-            repository.expire(perf_counter())
+            await asyncio.sleep(seconds)
+            try:
+                act()
+            except Exception:
+                log.exception("what is done now and then failed")
 
-    task = asyncio.create_task(expire())
+    task = asyncio.create_task(repeat())
     try:
         yield
     finally:

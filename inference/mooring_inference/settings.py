@@ -32,6 +32,7 @@ class Settings:
         allow_repository_changes: whether callers may load and unload models.
         drain_seconds: how long requests are still taken after SIGTERM, for load balancers to notice.
         grace_seconds: how long requests in flight may then still take.
+        worker: what a worker process gets from its parent, see ``workers.WorkerPlace``; None for the parent.
     """
 
     model_name: str | None
@@ -49,6 +50,7 @@ class Settings:
     allow_repository_changes: bool
     drain_seconds: float
     grace_seconds: float
+    worker: str | None = None
 
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -85,6 +87,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         allow_repository_changes=values.allow_repository_changes,
         drain_seconds=values.drain_seconds,
         grace_seconds=values.grace_seconds,
+        worker=values.worker,
     )
 
 
@@ -162,6 +165,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         default=30.0,
         help="for requests in flight then (%(default)s)",
     )
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser
 
 

@@ -3,89 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import sys
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from onnx import TensorProto, helper, save
 
-BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
+from tests.unit.inference_process import BODY, SLOW_BODY, running, save_negation, save_slow, spawn
 
 
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    graph = helper.make_graph(
-        [helper.make_node("Neg", ["x"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-    )
-    save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
-        folder / "model.onnx",
-    )
-    return folder
-
-
-SLOW_BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1]}]}
+    return save_negation(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def slow_model_dir(tmp_path_factory):
-    """Products of large matrices that are made from one number, so that the file stays small."""
-    folder = tmp_path_factory.mktemp("slow")
-    graph = helper.make_graph(
-        [
-            helper.make_node("Expand", ["x", "shape"], ["a0"]),
-            *(helper.make_node("MatMul", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(4)),
-            helper.make_node("ReduceMax", ["a4"], ["y"]),
-        ],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
-        [helper.make_tensor("shape", TensorProto.INT64, [2], [2000, 2000])],
-    )
-    save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
-        folder / "model.onnx",
-    )
-    return folder
-
-
-async def spawn(*flags, env=None):
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "mooring_inference",
-        *flags,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | (env or {}),
-    )
-
-
-@asynccontextmanager
-async def running(model_dir, *flags, env=None):
-    """A ready server and a client for it; the server is killed at the end if it still runs."""
-    process = await spawn(
-        "--model_name=m", f"--model_dir={model_dir}", "--host=127.0.0.1", "--http_port=0", *flags, env=env
-    )
-    lines = []
-    try:
-        while not any(line["message"] == "model ready" for line in lines):
-            lines.append(json.loads(await process.stdout.readline()))
-        (port,) = [line["port"] for line in lines if line["message"] == "listening"]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            yield process, client
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    return save_slow(tmp_path_factory.mktemp("slow"))
 
 
 async def test_sigterm_under_load_loses_nothing(model_dir):
