@@ -96,7 +96,8 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse_and_close(RequestError("upgrades are not served", status=400, field="upgrade"))
+            # Some clients offer HTTP/2 with their first request; it was answered, and is the connection's last.
+            return
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
             self._refuse_and_close(_refusal_of(error))
 
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
         assert exchange is not None
         self._is_head_read = True
         exchange.method = self._parser.get_method().decode("ascii")
-        exchange.is_keep_alive = self._parser.should_keep_alive()
+        exchange.is_keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         path, _, exchange.query = exchange.path.partition(b"?")
         exchange.path = path
         self._refusal = self._too_large(exchange) or self._handler.admit(exchange)
