@@ -69,7 +69,7 @@ class _InputGuard:
         self.score = OutlierScore(rules, dtype) if scored and numeric and with_spread else None
 
     def needed(self) -> bool:
-        return bool(self._checks) or self._width is not None
+        return bool(self._checks) or self._width is not None or self.score is not None
 
     def check(self, index: int, array: Array, flags: list[str]) -> Array:
         if self._width is not None and (array.shape[-1] if array.ndim > 1 else 1) != self._width:
