@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Requests that a caller may send ahead on one connection before reading stops.
 _MOST_AHEAD = 16
+# How clients offer HTTP/2, which they may do with any request.
+_OFFERS = frozenset((b"connection", b"upgrade", b"http2-settings"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Some clients offer HTTP/2 with their first request; it was answered, and is the connection's last.
-            return
+        except httptools.HttpParserUpgrade as offer:
+            self._decline_upgrade(data[offer.args[0] :])
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
             self._refuse_and_close(_refusal_of(error))
 
@@ -110,6 +111,17 @@ class Connection(asyncio.Protocol):
         """Called by asyncio."""
         self._stalled_since = None
         self._go_on_reading()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the request as one without the offer, which the parser would end at its head."""
+        exchange = self._reading
+        assert exchange is not None
+        target = exchange.path + (b"?" + exchange.query if exchange.query else b"")
+        kept = {name: value for name, value in exchange.headers.items() if name not in _OFFERS}
+        head = b"%b %b HTTP/1.1\r\n" % (exchange.method.encode(), target)
+        head += b"".join(b"%b: %b\r\n" % header for header in kept.items())
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(head + b"\r\n" + rest)
 
     # The parser's side.
 
@@ -140,7 +152,7 @@ class Connection(asyncio.Protocol):
         assert exchange is not None
         self._is_head_read = True
         exchange.method = self._parser.get_method().decode("ascii")
-        exchange.is_keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        exchange.is_keep_alive = self._parser.should_keep_alive()
         path, _, exchange.query = exchange.path.partition(b"?")
         exchange.path = path
         self._refusal = self._too_large(exchange) or self._handler.admit(exchange)
@@ -163,9 +175,10 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        exchange, self._reading = self._reading, None
-        if exchange is None or self._is_closing:
+        exchange = self._reading
+        if exchange is None or self._is_closing or self._parser.should_upgrade():
             return
+        self._reading = None
         chunks = self._chunks
         exchange.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._chunks = []
