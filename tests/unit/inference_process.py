@@ -89,9 +89,8 @@ class Running:
 @asynccontextmanager
 async def running(model_dir, *flags, env=None, ready=1):
     """A server that has said ``ready`` times that a model is; it is killed at the end if it still runs."""
-    process = await spawn(
-        "--model_name=m", f"--model_dir={model_dir}", "--host=127.0.0.1", "--http_port=0", *flags, env=env
-    )
+    model = ["--model_name=m", f"--model_dir={model_dir}"] if model_dir is not None else []
+    process = await spawn(*model, "--host=127.0.0.1", "--http_port=0", *flags, env=env)
     try:
         server = Running(process, [], None)
         for _ in range(ready):
