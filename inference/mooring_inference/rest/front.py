@@ -12,6 +12,7 @@ from mooring_inference.errors import RequestError
 from mooring_inference.http_server.exchange import Exchange
 from mooring_inference.metrics import CONTENT_TYPE
 from mooring_inference.repository import Repository
+from mooring_inference.rest import openapi
 from mooring_inference.rest.inference import GuardOf, Inference, Observer
 from mooring_inference.rest.routes import METHODS, Route, find_route
 
@@ -63,6 +64,10 @@ class RestFront:
             "model_status": self._model_ready,
             "model": self._model_metadata,
             "model_ready": self._model_ready,
+            "openapi": lambda exchange, _: exchange.respond_json(200, self._description()),
+            "docs": lambda exchange, _: exchange.respond(
+                200, openapi.page(self._description()), content_type=b"text/html; charset=utf-8"
+            ),
             "infer": lambda exchange, route: self._infer(exchange, route, "v2"),
             "predict": lambda exchange, route: self._infer(exchange, route, "v1"),
             "index": self._index,
@@ -108,6 +113,9 @@ class RestFront:
         exchange.respond_json(
             200, {"name": SERVER_NAME, "version": self._version, "extensions": list(EXTENSIONS)}
         )
+
+    def _description(self) -> dict[str, Any]:
+        return openapi.describe(self._repository.names(), self._version)
 
     def _metrics(self, exchange: Exchange, route: Route) -> None:
         exchange.respond(200, self._exposition(), content_type=CONTENT_TYPE.encode())
