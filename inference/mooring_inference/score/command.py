@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from mooring_inference.backends.formats import load_model
 from mooring_inference.cpu import usable_cores
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.score.errors import ScoreError, UsageError
+from mooring_inference.score.features import read_feature_names
 from mooring_inference.score.folders import open_input, open_output, refuse_nesting
 from mooring_inference.score.mapping import Choice
 from mooring_inference.score.parts import digest_of_model
@@ -48,25 +48,6 @@ def main(argv: Sequence[str]) -> int:
         signal.signal(signal.SIGTERM, previous)
     _report(summary, args.output)
     return 3 if summary.bad_rows and args.fail_on_bad_rows else 0
-
-
-def read_feature_names(model_dir: Path) -> tuple[str, ...]:
-    """The names in ``features.json`` beside the model: a list, or ``{"features": [...]}``; empty without one.
-
-    Raises:
-        ScoreError: the file holds something else.
-    """
-    path = (model_dir if model_dir.is_dir() else model_dir.parent) / "features.json"
-    if not path.is_file():
-        return ()
-    try:
-        document = json.loads(path.read_bytes())
-    except ValueError as exc:
-        raise ScoreError(f"{path}: not JSON: {exc}") from None
-    names = document.get("features") if isinstance(document, dict) else document
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ScoreError(f'{path}: expected a list of names, or {{"features": [...]}}')
-    return tuple(names)
 
 
 def _score(args: argparse.Namespace) -> Summary:

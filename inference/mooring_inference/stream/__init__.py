@@ -1,0 +1,1 @@
+"""Scoring of messages as they come. The command ``mooring-inference stream``."""

@@ -1,0 +1,111 @@
+"""Messages through the model, as few calls of it as shapes allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mooring_inference.backends.base import Backend
+from mooring_inference.errors import RequestError
+from mooring_inference.stream.interfaces import Delivery
+from mooring_inference.stream.messages import Codec, Request, id_of
+from mooring_inference.tensors import Array
+
+Group = list[tuple[int, Request]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a message.
+
+    Attributes:
+        key: its id, or its origin where it has none.
+        body: the answer; None where there is none.
+        reason: why there is none.
+        final: whether trying again would give the same.
+    """
+
+    key: str
+    body: bytes | None
+    reason: str = ""
+    final: bool = True
+
+
+class Answerer:
+    """A model that answers messages. ``answer`` blocks; call it from one thread at a time."""
+
+    def __init__(self, backend: Backend, codec: Codec) -> None:
+        self._backend = backend
+        self._codec = codec
+        shapes = [spec.shape for spec in backend.signature.inputs]
+        self._fixed = next((shape[0] for shape in shapes if shape and shape[0] is not None), None)
+
+    def answer(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """One outcome for each message, in order."""
+        outcomes: dict[int, Outcome] = {}
+        groups: dict[object, Group] = {}
+        for place, delivery in enumerate(deliveries):
+            try:
+                if delivery.body is None:
+                    raise RequestError("the message lacks the field that holds its content")
+                request = self._codec.decode(delivery.body)
+            except RequestError as exc:
+                outcomes[place] = Outcome(id_of(delivery.body) or delivery.origin, None, exc.message)
+                continue
+            # What may have brought down its last consumer must not take others with it.
+            alone = place if delivery.attempts > 1 else None
+            shapes = tuple(array.shape[1:] for array in request.inputs.values())
+            groups.setdefault((shapes, request.outputs, alone), []).append((place, request))
+        for group in groups.values():
+            self._answer_group(group, deliveries, outcomes)
+        return [outcomes[place] for place in range(len(deliveries))]
+
+    def _answer_group(
+        self, group: Group, deliveries: Sequence[Delivery], outcomes: dict[int, Outcome]
+    ) -> None:
+        try:
+            results = self._predict([request for _, request in group])
+        except Exception as exc:  # what a model raises is up to it
+            if len(group) > 1:
+                for one in group:
+                    self._answer_group([one], deliveries, outcomes)
+                return
+            place, request = group[0]
+            reason = f"the model failed: {next(iter(str(exc).splitlines()), '') or type(exc).__name__}"
+            outcomes[place] = Outcome(request.id or deliveries[place].origin, None, reason, final=False)
+            return
+        for (place, request), arrays in zip(group, results, strict=True):
+            key = request.id or deliveries[place].origin
+            outcomes[place] = Outcome(key, self._codec.encode(request, key, arrays))
+
+    def _predict(self, requests: list[Request]) -> list[list[Array]]:
+        first = requests[0]
+        joined = {
+            name: np.concatenate([request.inputs[name] for request in requests]) for name in first.inputs
+        }
+        rows = sum(request.rows for request in requests)
+        outputs = self._predict_rows(joined, rows, first.outputs)
+        edges = np.cumsum([0, *(request.rows for request in requests)])
+        return [[array[start:stop] for array in outputs] for start, stop in pairwise(edges)]
+
+    def _predict_rows(self, inputs: dict[str, Array], rows: int, names: Sequence[str]) -> list[Array]:
+        size = self._fixed or rows
+        chunks = []
+        for start in range(0, max(rows, 1), max(size, 1)):
+            chunk = {name: _fill(array[start : start + size], self._fixed) for name, array in inputs.items()}
+            outputs = self._backend.predict(chunk, names)
+            for name, output in zip(names, outputs, strict=True):
+                if output.ndim == 0 or len(output) != size:
+                    raise ValueError(f"output {name} has shape {list(output.shape)} for {size} rows")
+            chunks.append(outputs)
+        return [np.concatenate(parts)[:rows] for parts in zip(*chunks, strict=True)]
+
+
+def _fill(array: Array, size: int | None) -> Array:
+    """The array with its last row repeated up to the one number of rows that the model takes."""
+    if size is None or len(array) == size or not len(array):
+        return array
+    return np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])

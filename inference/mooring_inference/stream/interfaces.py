@@ -1,0 +1,97 @@
+"""What the loop needs of a messaging system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class StreamError(Exception):
+    """The consumer cannot be started; the message is one line that a person can act on."""
+
+
+class Unavailable(Exception):
+    """A system does not answer now; the same call may work later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message, handed to this consumer.
+
+    Attributes:
+        body: its content; None where the message lacks the field that should hold it.
+        origin: names the message among all of its source; the same when it is delivered again.
+        attempts: how often it was delivered so far, with this time; 1 where the source does not count.
+        token: what the adapter needs to acknowledge it.
+    """
+
+    body: bytes | None
+    origin: str
+    attempts: int
+    token: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One message to write. ``key`` is the same for every answer to one message."""
+
+    key: str
+    body: bytes
+
+
+class Source(Protocol):
+    """Messages that a group of consumers shares. All methods may raise Unavailable."""
+
+    async def connect(self) -> None:
+        """Join the group; may be called again after Unavailable."""
+        ...
+
+    async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
+        """Take messages.
+
+        Args:
+            limit: how many at most.
+            wait: seconds to wait for the first.
+            linger: seconds to wait for more after it.
+        """
+        ...
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that messages are done. They may come again until this has returned."""
+        ...
+
+    async def keep(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that messages are still being worked on, so that nobody else takes them over."""
+        ...
+
+    async def backlog(self) -> int | None:
+        """How many messages wait to be delivered to the group; None where that is not known."""
+        ...
+
+    async def close(self, unfinished: Sequence[Delivery]) -> None:
+        """Leave the group; ``unfinished`` messages go to other consumers."""
+        ...
+
+
+class Sink(Protocol):
+    """Where answers or dead letters go. All methods may raise Unavailable."""
+
+    async def connect(self) -> None:
+        """Connect; may be called again after Unavailable."""
+        ...
+
+    async def write(self, answers: Sequence[Answer]) -> Mapping[int, str]:
+        """Write answers; when this returns the system has them.
+
+        After Unavailable some may be written; writing them again does no harm, as far as the system knows
+        keys.
+
+        Returns:
+            The places of answers that the system will never take, such as too large ones, with the reason.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...

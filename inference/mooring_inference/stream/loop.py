@@ -1,0 +1,271 @@
+"""The loop: take messages, answer them, and acknowledge them once the answers are written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from mooring_inference.stream.answering import Answerer, Outcome
+from mooring_inference.stream.interfaces import Answer, Delivery, Sink, Source, Unavailable
+from mooring_inference.stream.messages import dead_letter, error_answer
+from mooring_inference.stream.metrics import StreamMetrics
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_BACKLOG_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How the loop behaves.
+
+    Attributes:
+        batch: messages taken at once; while these are worked on, as many again are taken, and no more.
+        wait: seconds that one read waits for a first message.
+        linger: seconds that a batch waits to be filled.
+        attempts: how often a message is tried that the model fails on.
+        keep: seconds after which messages that are still worked on are claimed anew.
+        grace: seconds after a stop for what was taken to be finished.
+        backoff: seconds to wait after a first failure; doubles up to ``longest_backoff``.
+    """
+
+    batch: int = 64
+    wait: float = 1.0
+    linger: float = 0.01
+    attempts: int = 3
+    keep: float = 10.0
+    grace: float = 20.0
+    backoff: float = 0.1
+    longest_backoff: float = 10.0
+
+
+class _GaveUp(Exception):
+    """A stop was asked for, and some system stayed away for the whole grace period."""
+
+
+class StreamLoop:
+    """One consumer."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        dead_letters: Sink | None,
+        answerer: Answerer,
+        limits: Limits,
+        metrics: StreamMetrics,
+    ) -> None:
+        """A consumer; without ``dead_letters`` the sink gets an error as the answer to a bad message."""
+        self._source = source
+        self._sink = sink
+        self._dead_letters = dead_letters
+        self._answerer = answerer
+        self._limits = limits
+        self._metrics = metrics
+        self._held: dict[str, Delivery] = {}
+        self._stop = asyncio.Event()
+        self._deadline: float | None = None
+
+    def stop(self) -> None:
+        """Take no more messages; finish those that were taken."""
+        if not self._stop.is_set():
+            self._deadline = time.monotonic() + self._limits.grace
+            self._stop.set()
+
+    async def run(self) -> int:
+        """Work until ``stop``.
+
+        Returns:
+            How many messages were taken and could not be finished; others will get them.
+        """
+        aside = [asyncio.create_task(self._keep_held()), asyncio.create_task(self._watch_backlog())]
+        try:
+            await self._connect()
+            await self._work()
+        except _GaveUp:
+            log.warning(
+                "stopped with messages that others will get", extra={"fields": {"count": len(self._held)}}
+            )
+        finally:
+            for task in aside:
+                task.cancel()
+            await asyncio.gather(*aside, return_exceptions=True)
+            await self._close()
+        return len(self._held)
+
+    async def _connect(self) -> None:
+        await self._insist("source", self._source.connect)
+        await self._insist("sink", self._sink.connect)
+        if self._dead_letters is not None:
+            await self._insist("dead_letters", self._dead_letters.connect)
+        log.info("consuming")
+
+    async def _work(self) -> None:
+        """Handle one batch while the next one is read."""
+        reading: asyncio.Task[list[Delivery]] | None = None
+        try:
+            while reading is not None or not self._stop.is_set():
+                batch = await (reading or self._read())
+                reading = None if self._stop.is_set() else asyncio.create_task(self._read())
+                if batch:
+                    await self._handle(batch)
+        finally:
+            if reading is not None:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self) -> list[Delivery]:
+        limits = self._limits
+
+        async def read() -> list[Delivery]:
+            # A stop ends the attempts, not a read that is under way: that may hold messages already.
+            return (
+                []
+                if self._stop.is_set()
+                else await self._source.read(limits.batch, limits.wait, limits.linger)
+            )
+
+        # What is held may come again, when it took too long; once is enough.
+        deliveries = [one for one in await self._insist("source", read) if one.origin not in self._held]
+        self._metrics.note_alive()
+        self._held |= {delivery.origin: delivery for delivery in deliveries}
+        self._metrics.held.set(len(self._held))
+        return deliveries
+
+    async def _handle(self, batch: list[Delivery]) -> None:
+        """Answer every message of a batch, or find it dead."""
+        started = time.monotonic()
+        self._metrics.batch.observe(len(batch))
+        pause = self._limits.backoff
+        todo = batch
+        while todo:
+            todo = await self._try(todo)
+            if todo:
+                self._metrics.messages.labels("retried").inc(len(todo))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, self._limits.longest_backoff)
+        self._metrics.seconds.observe(time.monotonic() - started)
+
+    async def _try(self, batch: list[Delivery]) -> list[Delivery]:
+        """Try a batch once; gives the messages to try again, each with one attempt more."""
+        # What comes back again and again without an outcome brings its consumers down.
+        worn = [delivery for delivery in batch if delivery.attempts > self._limits.attempts]
+        tried = [delivery for delivery in batch if delivery.attempts <= self._limits.attempts]
+        outcomes = await asyncio.to_thread(self._answerer.answer, tried) if tried else []
+        answered: list[tuple[Delivery, Answer]] = []
+        dead = [
+            (delivery, delivery.origin, f"{delivery.attempts - 1} attempts had no outcome")
+            for delivery in worn
+        ]
+        again: list[Delivery] = []
+        for delivery, outcome in zip(tried, outcomes, strict=True):
+            if outcome.body is not None:
+                answered.append((delivery, Answer(outcome.key, outcome.body)))
+            elif outcome.final or delivery.attempts >= self._limits.attempts:
+                dead.append((delivery, outcome.key, _reason(outcome, delivery)))
+            else:
+                again.append(replace(delivery, attempts=delivery.attempts + 1))
+        refused = await self._write("sink", self._sink, [answer for _, answer in answered])
+        dead += [(answered[place][0], answered[place][1].key, reason) for place, reason in refused.items()]
+        await self._bury(dead)
+        buried = [delivery for delivery, _, _ in dead]
+        await self._ack(
+            [delivery for place, (delivery, _) in enumerate(answered) if place not in refused] + buried
+        )
+        self._metrics.messages.labels("answered").inc(len(answered) - len(refused))
+        return again
+
+    async def _bury(self, dead: Sequence[tuple[Delivery, str, str]]) -> None:
+        """Write dead letters, or error answers; what even there is refused is logged."""
+        if not dead:
+            return
+        if self._dead_letters is not None:
+            letters = [Answer(key, _letter(delivery, key, reason)) for delivery, key, reason in dead]
+            refused = await self._write("dead_letters", self._dead_letters, letters)
+        else:
+            refused = await self._write(
+                "sink", self._sink, [Answer(key, error_answer(key, why)) for _, key, why in dead]
+            )
+        for place, reason in refused.items():
+            delivery, key, why = dead[place]
+            fields = {"id": key, "origin": delivery.origin, "reason": why, "refused": reason}
+            log.error("a dead letter was refused", extra={"fields": fields})
+        self._metrics.messages.labels("lost").inc(len(refused))
+        self._metrics.messages.labels("dead").inc(len(dead) - len(refused))
+
+    async def _write(self, role: str, sink: Sink, answers: list[Answer]) -> dict[int, str]:
+        return dict(await self._insist(role, lambda: sink.write(answers))) if answers else {}
+
+    async def _ack(self, deliveries: list[Delivery]) -> None:
+        await self._insist("source", lambda: self._source.ack(deliveries))
+        for delivery in deliveries:
+            self._held.pop(delivery.origin, None)
+        self._metrics.held.set(len(self._held))
+
+    async def _insist(self, role: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until the system answers; raises _GaveUp when a stop leaves no more time."""
+        pause = self._limits.backoff
+        while True:
+            try:
+                result = await call()
+            except Unavailable as exc:
+                self._metrics.note_down(role)
+                log.warning("unavailable", extra={"fields": {"role": role, "reason": str(exc)}})
+            else:
+                self._metrics.note_up(role)
+                return result
+            self._metrics.note_alive()
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                raise _GaveUp
+            await self._pause(pause)
+            pause = min(2 * pause, self._limits.longest_backoff)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._deadline is not None:
+            await asyncio.sleep(max(0.0, min(seconds, self._deadline - time.monotonic())))
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _keep_held(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.keep)
+            if self._held:
+                with contextlib.suppress(Unavailable):
+                    await self._source.keep(list(self._held.values()))
+
+    async def _watch_backlog(self) -> None:
+        while True:
+            await asyncio.sleep(_BACKLOG_SECONDS)
+            with contextlib.suppress(Unavailable):
+                waiting = await self._source.backlog()
+                if waiting is not None:
+                    self._metrics.backlog.set(waiting)
+
+    async def _close(self) -> None:
+        for close in (
+            lambda: self._source.close(list(self._held.values())),
+            self._sink.close,
+            *([self._dead_letters.close] if self._dead_letters is not None else []),
+        ):
+            try:
+                await close()
+            except Unavailable as exc:
+                log.warning("not closed", extra={"fields": {"reason": str(exc)}})
+
+
+def _reason(outcome: Outcome, delivery: Delivery) -> str:
+    return outcome.reason if outcome.final else f"{outcome.reason} ({delivery.attempts} attempts)"
+
+
+def _letter(delivery: Delivery, key: str, reason: str) -> bytes:
+    return dead_letter(
+        key=key, origin=delivery.origin, reason=reason, attempts=delivery.attempts, body=delivery.body
+    )

@@ -1,0 +1,174 @@
+"""Messages to arrays and arrays to messages.
+
+A message is a V2 request, ``{"id", "inputs": [{"name", "shape", "datatype", "data"}], "outputs"?}``, or one row,
+``{"id", "features": {...}}``. The answer to the first is a V2 response; to the second it is
+``{"id", "outputs": {NAME: VALUE}}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from mooring_inference.elements import build_array, json_type
+from mooring_inference.errors import RequestError, bad_field
+from mooring_inference.protocol_v2 import OutputForm, decode_request, encode_response, parse_object, text
+from mooring_inference.tensors import Array, Signature, TensorSpec
+
+# How much of a message that nobody could use goes into its dead letter, bytes.
+_SHOWN = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A decoded message.
+
+    Attributes:
+        id: what the message says of itself; None where it has none.
+        inputs: one array for each input of the model, with as many rows each.
+        outputs: names of the outputs to answer with.
+        rows: how many rows.
+        one_row: whether it holds ``features``.
+        forms: how to answer each of ``outputs``; None for all as JSON.
+    """
+
+    id: str | None
+    inputs: Mapping[str, Array]
+    outputs: tuple[str, ...]
+    rows: int
+    one_row: bool
+    forms: Sequence[OutputForm] | None = None
+
+
+class Codec:
+    """Knows the model that messages are for."""
+
+    def __init__(self, signature: Signature, model: str, version: str, features: Sequence[str] = ()) -> None:
+        """A codec.
+
+        Args:
+            signature: inputs and outputs.
+            model: its name, for answers.
+            version: its version, for answers.
+            features: names of the features in the order of the model's one input; empty: not known.
+        """
+        self._signature = signature
+        self._model = model
+        self._version = version
+        self._features = tuple(features)
+        self._outputs = {spec.name: spec for spec in signature.outputs}
+
+    def decode(self, body: bytes) -> Request:
+        """The arrays of a message.
+
+        Raises:
+            RequestError: it is not a message for this model.
+        """
+        document = parse_object(body)
+        if "features" in document:
+            return self._decode_row(document)
+        decoded = decode_request(body, self._signature)
+        counts = {array.shape[0] if array.ndim else 0 for array in decoded.inputs.values()}
+        if len(counts) > 1:
+            raise bad_field("inputs", "as many rows in each", sorted(counts))
+        if any(form.is_binary for form in decoded.forms or ()):
+            raise bad_field("outputs", "outputs as JSON", "outputs as binary data")
+        return Request(
+            decoded.id, decoded.inputs, decoded.outputs, counts.pop(), one_row=False, forms=decoded.forms
+        )
+
+    def encode(self, request: Request, key: str, outputs: Sequence[Array]) -> bytes:
+        """The answer to a message; ``outputs`` are those of ``request.outputs``, NaN becomes null."""
+        if request.one_row:
+            values = {
+                name: _element(array[0].tolist())
+                for name, array in zip(request.outputs, outputs, strict=True)
+            }
+            return orjson.dumps({"id": key, "outputs": values})
+        named = [(self._outputs[name], array) for name, array in zip(request.outputs, outputs, strict=True)]
+        body, _ = encode_response(
+            model=self._model, version=self._version, request_id=key, outputs=named, forms=request.forms
+        )
+        return body
+
+    def _decode_row(self, document: dict[str, object]) -> Request:
+        request_id = document.get("id")
+        if request_id is not None and not isinstance(request_id, str):
+            raise bad_field("id", "string", json_type(request_id))
+        features = document["features"]
+        inputs: dict[str, Array] = {}
+        if len(self._signature.inputs) == 1:
+            spec = self._signature.inputs[0]
+            inputs[spec.name] = _row("features", spec, self._one_input(spec, features))
+        elif not isinstance(features, dict):
+            raise bad_field("features", "object", json_type(features))
+        else:
+            for spec in self._signature.inputs:
+                inputs[spec.name] = _row(f"features.{spec.name}", spec, _value(features, spec.name))
+        return Request(request_id, inputs, tuple(self._outputs), 1, one_row=True)
+
+    def _one_input(self, spec: TensorSpec, features: object) -> object:
+        """The row of a model of one input, as JSON."""
+        if isinstance(features, list):
+            return features
+        if not isinstance(features, dict):
+            raise bad_field("features", "object or array", json_type(features))
+        if self._features:
+            row = [_value(features, name) for name in self._features]
+            return row if len(spec.shape) > 1 else row[0]
+        if spec.name in features:
+            return features[spec.name]
+        raise bad_field("features", f"{spec.name}, or an array, as no names are known", sorted(features)[:20])
+
+
+def dead_letter(*, key: str, origin: str, reason: str, attempts: int, body: bytes | None) -> bytes:
+    """What says why a message got no answer, with the message itself, cut where it is very long."""
+    shown = None if body is None else body[:_SHOWN].decode("utf-8", "replace")
+    letter = {"id": key, "origin": origin, "reason": reason, "attempts": attempts, "message": shown}
+    if body is not None and len(body) > _SHOWN:
+        letter["message_bytes"] = len(body)
+    return orjson.dumps(letter)
+
+
+def error_answer(key: str, reason: str) -> bytes:
+    """The answer to a message that cannot be scored, where there is no place for dead letters."""
+    return orjson.dumps({"id": key, "error": reason})
+
+
+def id_of(body: bytes | None) -> str | None:
+    """The id of a message that may be wrong otherwise."""
+    try:
+        document = orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
+    found = document.get("id") if isinstance(document, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def _row(field: str, spec: TensorSpec, value: object) -> Array:
+    sizes: list[int] = []
+    level = value
+    for want in spec.shape[1:]:
+        nested = level if isinstance(level, list) else None
+        sizes.append(want if want is not None else len(nested) if nested is not None else 1)
+        level = nested[0] if nested else None
+    if spec.shape[1:] and not isinstance(value, list):
+        value = [value]
+    if spec.shape[1:] and isinstance(value, list) and len(spec.shape) == 2 and len(value) != sizes[0]:
+        raise bad_field(field, f"{sizes[0]} values", f"{len(value)} values")
+    return build_array(field, spec, [1, *sizes], [value])
+
+
+def _value(features: dict[str, object], name: str) -> object:
+    if name not in features:
+        raise RequestError(f"features.{name}: missing", field=f"features.{name}")
+    return features[name]
+
+
+def _element(value: object) -> object:
+    """A value or nested list that orjson writes, strings decoded."""
+    if isinstance(value, list):
+        return [_element(element) for element in value]
+    return text(value) if isinstance(value, bytes) else value

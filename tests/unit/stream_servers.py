@@ -1,0 +1,254 @@
+"""Real messaging servers on free ports, and how tests put messages in and take answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from cluster.locks import exclusively
+from cluster.programs import cache_folder
+
+KAFKA = "4.1.0"
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>mooring</groupId><artifactId>broker</artifactId><version>1</version><dependencies><dependency>
+<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA}</version>
+</dependency></dependencies></project>"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A process that listens on a port; it can be killed and started again with its data."""
+
+    def __init__(self, command, port):
+        self.command, self.port = command, port
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self
+            except OSError:
+                assert self.process.poll() is None, f"{self.command[0]} ended with {self.process.returncode}"
+                assert time.monotonic() < deadline, f"{self.command[0]} does not listen"
+                time.sleep(0.02)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def redis_server(folder: Path) -> Server:
+    program = shutil.which("redis-server") or pytest.skip("there is no redis-server")
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    return Server([*command, "--appendonly", "yes", "--appendfsync", "always"], port).start()
+
+
+def nats_server(folder: Path) -> Server:
+    program = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("there is no nats-server")
+    port = free_port()
+    return Server([program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder)], port).start()
+
+
+def kafka_jars() -> Path:
+    """The broker's Java archives, fetched once with Maven."""
+    folder = cache_folder() / f"kafka-{KAFKA}"
+    java, maven = shutil.which("java"), shutil.which("mvn")
+    with exclusively(cache_folder() / "locks" / "kafka.lock"):
+        if java and not folder.exists() and maven:
+            work = folder.with_name(f".{folder.name}.{os.getpid()}")
+            work.mkdir(parents=True)
+            (work / "pom.xml").write_text(_POM)
+            target = ["-DincludeScope=runtime", f"-DoutputDirectory={work}/lib"]
+            command = [
+                maven,
+                "-q",
+                "-B",
+                "-f",
+                str(work / "pom.xml"),
+                "dependency:copy-dependencies",
+                *target,
+            ]
+            done = subprocess.run(command, capture_output=True, timeout=240, check=False)
+            if done.returncode == 0:
+                (work / "lib").rename(folder)
+            shutil.rmtree(work)
+    if not (java and folder.exists()):
+        pytest.skip("there is no Java, or Maven cannot fetch the Kafka broker")
+    return folder
+
+
+def kafka_server(folder: Path) -> Server:
+    jars, port, control = kafka_jars(), free_port(), free_port()
+    settings = folder / "server.properties"
+    settings.write_text(
+        f"""process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{control}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={folder}/logs
+num.partitions=2
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+    )
+    java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+    done = subprocess.run(
+        [*java, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Server([*java, "kafka.Kafka", str(settings)], port).start()
+
+
+class RedisBench:
+    """Streams ``NAME-in``, ``NAME-out`` and ``NAME-dead`` of a server."""
+
+    def __init__(self, server, name):
+        from redis.asyncio import Redis
+
+        self.name = name
+        self.client = Redis(port=server.port)
+        self.urls = {end: f"redis://127.0.0.1:{server.port}/{name}-{end}" for end in ("in", "out", "dead")}
+
+    async def prepare(self):
+        return self
+
+    async def put(self, bodies):
+        async with self.client.pipeline(transaction=False) as pipe:
+            for body in bodies:
+                pipe.xadd(f"{self.name}-in", {"data": body})
+            await pipe.execute()
+
+    async def take(self, end):
+        entries = await self.client.xrange(f"{self.name}-{end}")
+        return [(fields[b"id"].decode(), orjson.loads(fields[b"data"])) for _, fields in entries]
+
+    async def unfinished(self, group):
+        pending = (await self.client.xpending(f"{self.name}-in", group))["pending"]
+        info = await self.client.xinfo_groups(f"{self.name}-in")
+        return pending + info[0]["lag"]
+
+    async def close(self):
+        await self.client.aclose()
+
+
+class NatsBench:
+    """Streams of one subject each."""
+
+    def __init__(self, server, name):
+        self.name, self.server = name, server
+        self.urls = {end: f"nats://127.0.0.1:{server.port}/{name}.{end}" for end in ("in", "out", "dead")}
+
+    async def prepare(self):
+        import nats
+
+        self.client = await nats.connect(f"nats://127.0.0.1:{self.server.port}")
+        self.context = self.client.jetstream()
+        for end in ("in", "out", "dead"):
+            await self.context.add_stream(name=f"{self.name}-{end}", subjects=[f"{self.name}.{end}"])
+        return self
+
+    async def put(self, bodies):
+        await asyncio.gather(*(self.context.publish(f"{self.name}.in", body) for body in bodies))
+
+    async def take(self, end):
+        stream = f"{self.name}-{end}"
+        count = (await self.context.stream_info(stream)).state.messages
+        found = [await self.context.get_msg(stream, sequence) for sequence in range(1, count + 1)]
+        return [(message.headers["Nats-Msg-Id"], orjson.loads(message.data)) for message in found]
+
+    async def unfinished(self, group):
+        info = await self.context.consumer_info(f"{self.name}-in", group)
+        return info.num_ack_pending + info.num_pending
+
+    async def close(self):
+        await self.client.close()
+
+
+class KafkaBench:
+    """Topics of two partitions."""
+
+    def __init__(self, server, name):
+        self.name, self.server = f"127.0.0.1:{server.port}", server
+        self.topic = name
+        self.urls = {end: f"kafka://127.0.0.1:{server.port}/{name}-{end}" for end in ("in", "out", "dead")}
+
+    async def prepare(self):
+        from aiokafka import AIOKafkaProducer
+        from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+        self.admin = AIOKafkaAdminClient(bootstrap_servers=self.name)
+        await self.admin.start()
+        topics = [NewTopic(f"{self.topic}-{end}", 2, 1) for end in ("in", "out", "dead")]
+        await self.admin.create_topics(topics)
+        self.producer = AIOKafkaProducer(bootstrap_servers=self.name)
+        await self.producer.start()
+        return self
+
+    async def put(self, bodies):
+        sent = [await self.producer.send(f"{self.topic}-in", body) for body in bodies]
+        await asyncio.gather(*sent)
+
+    async def take(self, end):
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.name, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(f"{self.topic}-{end}", number) for number in (0, 1)]
+            consumer.assign(partitions)
+            left = sum((await consumer.end_offsets(partitions)).values())
+            found = []
+            while len(found) < left:
+                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                    found += [(record.key.decode(), orjson.loads(record.value)) for record in records]
+            return found
+        finally:
+            await consumer.stop()
+
+    async def unfinished(self, group):
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        committed = await self.admin.list_consumer_group_offsets(group)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.name)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(f"{self.topic}-in", number) for number in (0, 1)]
+            ends = await consumer.end_offsets(partitions)
+            return sum(end - (committed[one].offset if one in committed else 0) for one, end in ends.items())
+        finally:
+            await consumer.stop()
+
+    async def close(self):
+        await self.producer.stop()
+        await self.admin.close()
+
+
+SERVERS = {"redis": redis_server, "nats": nats_server, "kafka": kafka_server}
+BENCHES = {"redis": RedisBench, "nats": NatsBench, "kafka": KafkaBench}
