@@ -57,7 +57,7 @@ def redis_server(folder: Path) -> Server:
     program = shutil.which("redis-server") or pytest.skip("there is no redis-server")
     port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    return Server([*command, "--appendonly", "yes", "--appendfsync", "always"], port).start()
+    return Server([*command, "--appendonly", "yes", "--appendfsync", "everysec"], port).start()
 
 
 def nats_server(folder: Path) -> Server:
@@ -181,7 +181,8 @@ class NatsBench:
         stream = f"{self.name}-{end}"
         count = (await self.context.stream_info(stream)).state.messages
         found = [await self.context.get_msg(stream, sequence) for sequence in range(1, count + 1)]
-        return [(message.headers["Nats-Msg-Id"], orjson.loads(message.data)) for message in found]
+        bodies = [orjson.loads(message.data) for message in found]
+        return [(body["id"], body) for body in bodies]
 
     async def unfinished(self, group):
         info = await self.context.consumer_info(f"{self.name}-in", group)

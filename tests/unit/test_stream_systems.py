@@ -46,7 +46,7 @@ class Consumer:
     def __init__(self, urls, model, *flags, sink=None):
         command = [sys.executable, "-c", _SCRIPT, f"--source={urls['in']}", f"--sink={sink or urls['out']}"]
         command += [f"--dead_letters={urls['dead']}", "--group=g", f"--model_dir={model}", "--threads=1"]
-        command += ["--take_over_seconds=2", "--host=127.0.0.1", "--metrics_port=0", *flags]
+        command += ["--take_over_seconds=1", "--host=127.0.0.1", "--metrics_port=0", *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.lines = []
 
@@ -132,7 +132,7 @@ async def test_messages_are_answered_bad_ones_buried_and_a_stop_leaves_nothing(b
 
 
 async def test_a_killed_consumer_loses_no_message_and_no_key_gets_two_different_answers(bench, model):
-    count = 600
+    count = 300
     await bench.put(rows(count))
     with consuming(bench.urls, model, "--batch_size=4") as first:
         await wait_for_keys(bench, "out", 20)
@@ -167,6 +167,7 @@ async def test_consumers_of_a_group_share_the_messages(bench, model):
         assert [one.stop(), two.stop()] == [0, 0]
 
 
+@pytest.mark.parametrize("system", ["redis"], indirect=True)
 async def test_a_message_on_which_the_model_fails_is_tried_again_and_then_buried(bench, tmp_path):
     model = row_of_table(tmp_path / "model")
     values = [1, 99, 2]

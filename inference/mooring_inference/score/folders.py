@@ -5,6 +5,7 @@ Credentials, regions and endpoints come from the environment (``AWS_*``, ``GOOGL
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tempfile
@@ -37,6 +38,32 @@ class StoredFile:
     path: str
     size: int
     tag: str
+
+
+class _RemoteFile(io.RawIOBase):
+    """An object in a store as Python's kind of file, which is the kind that Arrow takes."""
+
+    def __init__(self, reader: Any) -> None:
+        super().__init__()
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        try:
+            return bytes(self._reader.read() if size is None or size < 0 else self._reader.read(size))
+        except obstore.exceptions.BaseError as exc:
+            raise OSError(first_line(exc)) from None
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
 
 
 class Folder:
@@ -87,7 +114,13 @@ class Folder:
         """A file for reading at any position; FileNotFoundError if there is none."""
         if self.local is not None:
             return pa.OSFile(str(self.local / path), "rb")
-        return pa.PythonFile(obstore.open_reader(self._store, self._prefix + path), mode="r")
+        try:
+            remote = obstore.open_reader(self._store, self._prefix + path)
+        except (FileNotFoundError, obstore.exceptions.NotFoundError):
+            raise FileNotFoundError(f"{self.name}/{path}") from None
+        except obstore.exceptions.BaseError as exc:
+            raise ScoreError(f"{self.name}/{path} cannot be read: {first_line(exc)}") from None
+        return pa.PythonFile(_RemoteFile(remote), mode="r")
 
     def read(self, path: str) -> bytes | None:
         """The content of a small file, or None if there is none."""
@@ -95,6 +128,8 @@ class Folder:
             return bytes(obstore.get(self._store, self._prefix + path).bytes())
         except FileNotFoundError:
             return None
+        except (obstore.exceptions.BaseError, OSError) as exc:
+            raise ScoreError(f"{self.name}/{path} cannot be read: {first_line(exc)}") from None
 
     def write(self, path: str, content: bytes) -> None:
         """Create or replace a small file at once."""

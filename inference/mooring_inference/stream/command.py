@@ -64,8 +64,8 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
             log.info("listening", extra={"fields": {"port": server.port}})
         loop = StreamLoop(
             _open_source(args, source),
-            open_sink(sink, args.remember_seconds),
-            open_sink(dead, args.remember_seconds) if dead is not None else None,
+            open_sink(sink, args.group, args.remember_seconds),
+            open_sink(dead, args.group, args.remember_seconds) if dead is not None else None,
             Answerer(backend, Codec(backend.signature, args.model_name, args.revision, features)),
             Limits(
                 batch=args.batch_size,
@@ -103,19 +103,19 @@ def _open_source(args: argparse.Namespace, address: Address) -> Source:
     return JetStreamSource(address, args.group, take_over=seconds, from_start=from_start, held=held)
 
 
-def open_sink(address: Address, remember: int) -> Sink:
-    """The adapter for a sink; ``remember`` is for how many seconds Redis knows keys."""
+def open_sink(address: Address, group: str, remember: int) -> Sink:
+    """The adapter for a sink; ``remember`` is for how many seconds Redis knows what ``group`` wrote."""
     if address.scheme.startswith("redis"):
         from mooring_inference.stream.redis_streams import RedisSink
 
-        return RedisSink(address, remember=remember)
+        return RedisSink(address, writer=group, remember=remember)
     if address.scheme.startswith("kafka"):
         from mooring_inference.stream.kafka import KafkaSink
 
         return KafkaSink(address)
     from mooring_inference.stream.jetstream import JetStreamSink
 
-    return JetStreamSink(address)
+    return JetStreamSink(address, writer=group)
 
 
 def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:

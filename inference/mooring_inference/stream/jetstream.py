@@ -6,6 +6,7 @@ The server drops a second message with the same id within the stream's duplicate
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -167,10 +168,12 @@ class JetStreamSource:
 class JetStreamSink:
     """Publishes to a subject that some stream keeps."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, writer: str) -> None:
+        """A subject to publish to; ``writer`` says who does, as others may write the same keys."""
         self._connection = _Connection(address)
         self._subject = address.name
         self._stream = address.options.get("stream")
+        self._writer = writer
         self._context: Any = None
 
     async def connect(self) -> None:
@@ -194,9 +197,11 @@ class JetStreamSink:
         await self._connection.close()
 
     async def _publish(self, answer: Answer) -> str | None:
+        # A digest, since headers are lines of ASCII and keys may be anything.
+        digest = hashlib.sha256(f"{self._writer}\n{answer.key}".encode()).hexdigest()
         try:
             await self._context.publish(
-                self._subject, answer.body, stream=self._stream, headers={"Nats-Msg-Id": _header(answer.key)}
+                self._subject, answer.body, stream=self._stream, headers={"Nats-Msg-Id": digest}
             )
         except MaxPayloadError:
             return f"NATS: {len(answer.body)} bytes are more than the server takes"
@@ -214,15 +219,6 @@ async def _guarded() -> AsyncIterator[None]:
 
 def _words(exc: BaseException) -> str:
     return str(exc).removeprefix("nats: ") or type(exc).__name__
-
-
-def _header(key: str) -> str:
-    # Headers are lines.
-    return (
-        key.strip()
-        if key.isprintable() and key.strip()
-        else key.encode("unicode_escape").decode().strip() or "-"
-    )
 
 
 async def _ignore(exc: Exception) -> None:

@@ -85,9 +85,10 @@ class StreamLoop:
         Returns:
             How many messages were taken and could not be finished; others will get them.
         """
-        aside = [asyncio.create_task(self._keep_held()), asyncio.create_task(self._watch_backlog())]
+        aside: list[asyncio.Task[None]] = []
         try:
             await self._connect()
+            aside = [asyncio.create_task(self._keep_held()), asyncio.create_task(self._watch_backlog())]
             await self._work()
         except _GaveUp:
             log.warning(

@@ -185,17 +185,19 @@ class RedisSource:
 class RedisSink:
     """Adds entries with the fields ``id`` and ``data``; a key that was written lately is not written again."""
 
-    def __init__(self, address: Address, *, remember: int) -> None:
+    def __init__(self, address: Address, *, writer: str, remember: int) -> None:
         """A stream to write to.
 
         Args:
             address: the stream; ``?maxlen=`` bounds it, about.
+            writer: who writes; others may write the same keys.
             remember: seconds for which keys are remembered.
         """
         self._client = _connect(address)
         self._stream = address.name
         self._field = address.options.get("field", "data")
         self._longest = number_option(address, "the sink", "maxlen", 0)
+        self._writer = writer
         self._remember = remember
         self._script = self._client.register_script(_WRITE_ONCE)
 
@@ -221,9 +223,9 @@ class RedisSink:
         await self._client.aclose()
 
     def _marker(self, key: str) -> str:
+        digest = hashlib.sha256(f"{self._writer}\n{key}".encode()).hexdigest()
         # The braces keep both keys on one node of a cluster.
-        short = key if len(key) <= 100 else hashlib.sha256(key.encode()).hexdigest()
-        return f"mooring:done:{{{self._stream}}}:{short}"
+        return f"mooring:done:{{{self._stream}}}:{digest}"
 
 
 def _connect(address: Address) -> Any:
