@@ -9,6 +9,7 @@ import socket
 import ssl
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -136,7 +137,13 @@ async def refused(port, context):
     return answer == b""
 
 
-async def test_a_renewed_certificate_is_used_and_open_connections_go_on(files, tmp_path):
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_renewed_certificate_is_used_and_open_connections_go_on(files, tmp_path, new_loop):
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(renew(files, tmp_path))
+
+
+async def renew(files, tmp_path):
     tls = ReloadingTls(files.cert, files.key, interval=10)
     async with echo(tls.context()) as port:
         old = await connect(port, client(tmp_path))
