@@ -88,9 +88,12 @@ class ApiKeys:
 
 
 def unauthorized() -> RequestError:
-    """The answer to a request without a key; the front adds ``WWW-Authenticate: Bearer``."""
+    """The answer to a request without a key."""
     return RequestError(
-        "expected a valid key in x-api-key or authorization: Bearer", status=401, field="authorization"
+        "expected a valid key in x-api-key or authorization: Bearer",
+        status=401,
+        field="authorization",
+        headers=((b"www-authenticate", b"Bearer"),),
     )
 
 

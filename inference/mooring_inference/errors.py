@@ -15,6 +15,7 @@ class RequestError(Exception):
         field: what in the request is wrong, as a path such as ``inputs[0].shape``; None if the whole.
         expected: what would have been right, ready for JSON.
         got: what was there instead, ready for JSON.
+        headers: of the response, lower-case names.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class RequestError(Exception):
         field: str | None = None,
         expected: object = None,
         got: object = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -32,6 +34,7 @@ class RequestError(Exception):
         self.field = field
         self.expected = expected
         self.got = got
+        self.headers = headers
 
     def body(self) -> dict[str, object]:
         """The JSON body: ``error`` always; ``field``, ``expected``, ``got`` where they are known."""

@@ -8,10 +8,12 @@ from importlib import import_module
 
 import uvloop
 
+from mooring_inference.api_keys import ApiKeysError
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.logs import configure_logging
 from mooring_inference.server import serve
 from mooring_inference.settings import parse_settings
+from mooring_inference.tls import TlsError
 from mooring_inference.workers import supervise
 
 # Other ways to run a model; imported only where they are asked for, since the server needs none of them.
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if settings.workers > 1 and settings.worker is None:
             raise SystemExit(uvloop.run(supervise(settings, argv)))
         uvloop.run(serve(settings))
-    except (ModelLoadError, OSError) as exc:
+    except (ModelLoadError, ApiKeysError, TlsError, OSError) as exc:
         sys.stderr.write(f"mooring-inference: {' '.join(str(exc).split())}\n")
         raise SystemExit(1) from None
 

@@ -12,6 +12,7 @@ from mooring_inference.backends.base import Backend
 from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.batching.batcher import Batcher
 from mooring_inference.batching.queue import BatchLimits
+from mooring_inference.guards import Guards, load_guards
 from mooring_inference.metrics import ModelSeries, ServingMetrics
 from mooring_inference.tensors import Array, Signature
 
@@ -24,10 +25,17 @@ class ServedModel:
     Attributes:
         platform: the V2 protocol's name of its format.
         device: where it runs.
+        guards: what looks at inputs first; None where the model has none.
     """
 
     def __init__(
-        self, name: str, version: str, backend: Backend, batcher: Batcher, series: ModelSeries
+        self,
+        name: str,
+        version: str,
+        backend: Backend,
+        batcher: Batcher,
+        series: ModelSeries,
+        guards: Guards | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -37,6 +45,7 @@ class ServedModel:
         self.backend = backend
         self.batcher = batcher
         self.series = series
+        self.guards = guards
 
     def call(
         self,
@@ -76,6 +85,7 @@ async def load_served(
     started = perf_counter()
     # In threads: probes are answered while a large model loads.
     backend = await asyncio.to_thread(load, path)
+    guards = _guards(path, backend)
     warm = await asyncio.to_thread(warm_up, backend)
     series = metrics.of(name, version)
     batcher = Batcher(
@@ -102,4 +112,9 @@ async def load_served(
             }
         },
     )
-    return ServedModel(name, version, backend, batcher, series)
+    return ServedModel(name, version, backend, batcher, series, guards)
+
+
+def _guards(path: Path, backend: Backend) -> Guards | None:
+    file = path / "guards.json"
+    return load_guards(file, backend.signature) if file.is_file() else None

@@ -13,28 +13,32 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+from mooring_inference.api_keys import ApiKeys
 from mooring_inference.backends.formats import load_model
 from mooring_inference.http_server.connection import HttpLimits
 from mooring_inference.http_server.listener import HttpServer, listen
+from mooring_inference.json_limits import JsonLimits
 from mooring_inference.metrics import ServingMetrics
 from mooring_inference.models import ServedModel, load_served
 from mooring_inference.repository import Repository, Sources, folder_of_models, one_model
 from mooring_inference.rest.front import RestFront
 from mooring_inference.settings import Settings
 from mooring_inference.shared_metrics import SharedMetrics
+from mooring_inference.tls import ReloadingTls
 from mooring_inference.workers import WorkerPlace
 
 log = logging.getLogger(__name__)
 
 _EXPIRE_SECONDS = 0.05
 _PUBLISH_SECONDS = 0.5
+_RELOAD_SECONDS = 5.0
 
 
 class ModelServer:
     """The parts of one process, made and not yet started."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises ModelLoadError where there is no folder of models."""
+        """Raises ModelLoadError, ApiKeysError and TlsError where a file or folder cannot be used."""
         self.settings = settings
         self.metrics = ServingMetrics()
         self._place = WorkerPlace.parse(settings.worker) if settings.worker else None
@@ -42,12 +46,16 @@ class ModelServer:
             SharedMetrics(self.metrics, self._place.folder, self._place.index) if self._place else None
         )
         self.repository = Repository(_sources(settings), self._load)
+        self._keys = ApiKeys(settings.api_keys) if settings.api_keys else None
+        self._tls = _tls(settings)
         front = RestFront(
             self.repository,
             version=version("mooring"),
             exposition=(self._shared or self.metrics).exposition,
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,
+            json_limits=JsonLimits(max_bytes=settings.max_request_bytes),
+            api_keys=self._keys,
         )
         self.http = HttpServer(front, limits=HttpLimits(max_body_bytes=settings.max_request_bytes))
 
@@ -57,12 +65,16 @@ class ModelServer:
         Raises:
             ModelLoadError: a model cannot be served.
         """
-        await self.http.start(listener)
+        await self.http.start(listener, self._tls.context() if self._tls else None)
         log.info(
             "listening", extra={"fields": dict(zip(("host", "port"), listener.getsockname(), strict=False))}
         )
         try:
-            async with _every(_EXPIRE_SECONDS, self._expire), _every(_PUBLISH_SECONDS, self._publish):
+            async with (
+                _every(_EXPIRE_SECONDS, self._expire),
+                _every(_PUBLISH_SECONDS, self._publish),
+                _every(_RELOAD_SECONDS, self._reload_secrets),
+            ):
                 await self.repository.start()
                 if self._place is not None:
                     self._place.announce_ready()
@@ -76,6 +88,11 @@ class ModelServer:
 
     def _expire(self) -> None:
         self.repository.expire(perf_counter())
+
+    def _reload_secrets(self) -> None:
+        for followed in (self._tls, self._keys):
+            if followed is not None:
+                followed.maybe_reload(perf_counter())
 
     def _publish(self) -> None:
         if self._shared is not None:
@@ -123,6 +140,12 @@ def _listener(settings: Settings, stopping: asyncio.Event) -> socket.socket:
     # Readable means closed: nobody writes to it.
     asyncio.get_running_loop().add_reader(place.parent, stopping.set)
     return socket.socket(fileno=place.listener)
+
+
+def _tls(settings: Settings) -> ReloadingTls | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return ReloadingTls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, interval=_RELOAD_SECONDS)
 
 
 def _sources(settings: Settings) -> Sources:

@@ -30,6 +30,9 @@ class Settings:
         max_request_bytes: larger bodies are answered with 413.
         request_timeout: seconds after which a request is answered with 504; None for never.
         allow_repository_changes: whether callers may load and unload models.
+        tls_cert, tls_key: PEM files; None for plain text.
+        tls_client_ca: PEM file of authorities; with it every client must show a certificate of theirs.
+        api_keys: file, or folder of files, of keys, one of which a request must carry; None for all requests.
         drain_seconds: how long requests are still taken after SIGTERM, for load balancers to notice.
         grace_seconds: how long requests in flight may then still take.
         worker: what a worker process gets from its parent, see ``workers.WorkerPlace``; None for the parent.
@@ -48,6 +51,10 @@ class Settings:
     max_request_bytes: int
     request_timeout: float | None
     allow_repository_changes: bool
+    tls_cert: Path | None
+    tls_key: Path | None
+    tls_client_ca: Path | None
+    api_keys: Path | None
     drain_seconds: float
     grace_seconds: float
     worker: str | None = None
@@ -59,6 +66,10 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     values = parser.parse_args(argv)
     if (values.model_name is None) == (values.model_repository is None):
         parser.error("one of --model_name and --model_repository is needed")
+    if (values.tls_cert is None) != (values.tls_key is None):
+        parser.error("--tls_cert and --tls_key go together")
+    if values.tls_client_ca is not None and values.tls_cert is None:
+        parser.error("--tls_client_ca needs --tls_cert and --tls_key")
     workers = values.workers
     return Settings(
         model_name=values.model_name,
@@ -85,6 +96,10 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         max_request_bytes=values.max_request_bytes,
         request_timeout=values.request_timeout_seconds or None,
         allow_repository_changes=values.allow_repository_changes,
+        tls_cert=values.tls_cert,
+        tls_key=values.tls_key,
+        tls_client_ca=values.tls_client_ca,
+        api_keys=values.api_keys,
         drain_seconds=values.drain_seconds,
         grace_seconds=values.grace_seconds,
         worker=values.worker,
@@ -151,6 +166,20 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         default=60.0,
         help="then 504; 0: never (%(default)s)",
     )
+    flag(
+        network,
+        "tls_cert",
+        type=Path,
+        help="PEM file of the certificate and its chain; followed when renewed",
+    )
+    flag(network, "tls_key", type=Path, help="PEM file of the key")
+    flag(
+        network,
+        "tls_client_ca",
+        type=Path,
+        help="PEM file; clients must show a certificate of these authorities",
+    )
+    flag(network, "api_keys", type=Path, help="file or folder of keys, for all but probes and metrics")
     flag(
         network,
         "drain_seconds",

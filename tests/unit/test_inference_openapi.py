@@ -16,7 +16,7 @@ def model_dir(tmp_path_factory):
     return save_negation(tmp_path_factory.mktemp("model"))
 
 
-async def test_the_server_keeps_to_its_openapi_document(model_dir):
+async def test_the_server_keeps_to_its_openapi_document(model_dir, tmp_path):
     async with running(model_dir) as server:
         process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).with_name("st")),
@@ -31,6 +31,7 @@ async def test_the_server_keeps_to_its_openapi_document(model_dir):
             "--no-color",
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            cwd=tmp_path,
         )
         output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()

@@ -89,7 +89,7 @@ class Exchange:
 
     def respond_error(self, error: RequestError, headers: Sequence[Header] = ()) -> None:
         """Answer with what is wrong about the request."""
-        self.respond(error.status, orjson.dumps(error.body(), default=str), headers)
+        self.respond(error.status, orjson.dumps(error.body(), default=str), (*error.headers, *headers))
 
 
 class Handler(Protocol):

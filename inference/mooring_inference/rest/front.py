@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from time import perf_counter
 from typing import Any
 
 from mooring_inference import protocol_v2
+from mooring_inference.api_keys import ApiKeys, unauthorized
 from mooring_inference.errors import RequestError
 from mooring_inference.http_server.exchange import Exchange
-from mooring_inference.metrics import CONTENT_TYPE
+from mooring_inference.json_limits import JsonLimits
+from mooring_inference.metrics import CONTENT_TYPE, GONE
+from mooring_inference.models import ServedModel
 from mooring_inference.repository import Repository
 from mooring_inference.rest import openapi
-from mooring_inference.rest.inference import GuardOf, Inference, Observer
+from mooring_inference.rest.explanation import explain
+from mooring_inference.rest.inference import Inference, Observer, read_body
 from mooring_inference.rest.routes import METHODS, Route, find_route
 
 log = logging.getLogger(__name__)
 
 SERVER_NAME = "mooring-inference"
+# What has to work for probes and Prometheus.
+_OPEN_TO_ALL = frozenset(("live", "ready", "model_ready", "model_status", "metrics"))
+DEFAULT_JSON_LIMITS = JsonLimits()
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
 
 
@@ -33,8 +41,9 @@ class RestFront:
         exposition: Callable[[], bytes],
         request_timeout: float | None = None,
         allows_repository_changes: bool = False,
+        json_limits: JsonLimits = DEFAULT_JSON_LIMITS,
+        api_keys: ApiKeys | None = None,
         observers: Sequence[Observer] = (),
-        guard_of: GuardOf | None = None,
     ) -> None:
         """Make one.
 
@@ -44,8 +53,9 @@ class RestFront:
             exposition: the metrics as Prometheus reads them.
             request_timeout: seconds that any caller waits at most; None for no limit.
             allows_repository_changes: whether callers may load and unload models.
+            json_limits: what JSON bodies may cost.
+            api_keys: who may ask for more than probes and metrics; None for everybody.
             observers: told of every inference.
-            guard_of: what looks at a model's inputs first.
         """
         self._repository = repository
         self._version = version
@@ -53,7 +63,8 @@ class RestFront:
         self._timeout = request_timeout
         self._allows_changes = allows_repository_changes
         self._observers = tuple(observers)
-        self._guard_of = guard_of
+        self._json_limits = json_limits
+        self._api_keys = api_keys
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[str, Callable[[Exchange, Route], None]] = {
             "live": lambda exchange, _: exchange.respond_json(200, {"live": True}),
@@ -70,14 +81,25 @@ class RestFront:
             ),
             "infer": lambda exchange, route: self._infer(exchange, route, "v2"),
             "predict": lambda exchange, route: self._infer(exchange, route, "v1"),
+            "explain": self._explain,
             "index": self._index,
             "load": self._load,
             "unload": self._unload,
         }
 
     def admit(self, exchange: Exchange) -> RequestError | None:
-        """Whether a request's body is worth reading."""
-        return None
+        """Why a request's body is not worth reading, if it is not."""
+        if self._api_keys is None:
+            return None
+        route = find_route(exchange.path)
+        if route is not None and route.action in _OPEN_TO_ALL:
+            return None
+        presented = {
+            name.decode(): value.decode("latin-1")
+            for name in (b"x-api-key", b"authorization")
+            if (value := exchange.headers.get(name)) is not None
+        }
+        return None if self._api_keys.allows(presented) else unauthorized()
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, now or later."""
@@ -102,8 +124,36 @@ class RestFront:
 
     def _infer(self, exchange: Exchange, route: Route, protocol: str) -> None:
         model = self._repository.find(route.model, route.version)
-        guard = self._guard_of(model) if self._guard_of is not None else None
-        Inference(exchange, model, protocol, self._observers, guard).start(exchange.body, self._timeout)
+        Inference(exchange, model, protocol, self._observers).start(self._json_limits, self._timeout)
+
+    def _explain(self, exchange: Exchange, route: Route) -> None:
+        model = self._repository.find(route.model, route.version)
+        body = read_body(exchange, self._json_limits)
+        deadline = None if self._timeout is None else exchange.started + self._timeout
+        task = self._later(exchange, self._answer_explanation(exchange, model, body, deadline))
+
+        def stop() -> None:
+            task.cancel()
+
+        exchange.on_gone = stop
+
+    async def _answer_explanation(
+        self, exchange: Exchange, model: ServedModel, body: bytes, deadline: float | None
+    ) -> None:
+        model.series.began()
+        status = GONE
+        try:
+            answer = await explain(model, body, deadline)
+            status = 200
+            exchange.respond(200, answer)
+        except RequestError as error:
+            status = error.status
+            raise
+        except Exception:
+            status = 500
+            raise
+        finally:
+            model.series.answered("explain", status, perf_counter() - exchange.started)
 
     def _server_ready(self, exchange: Exchange, route: Route) -> None:
         is_ready = self._repository.ready
@@ -159,19 +209,27 @@ class RestFront:
             )
 
         async def carry_out() -> None:
+            await change
+            exchange.respond_json(200, {})
+
+        self._later(exchange, carry_out())
+
+    def _later(self, exchange: Exchange, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Answer from a task."""
+
+        async def answer() -> None:
             try:
-                await change
+                await answering
             except RequestError as error:
                 exchange.respond_error(error)
             except Exception:
-                log.exception("a change of the repository failed")
+                log.exception("a request failed", extra={"fields": {"path": _shown(exchange.path)}})
                 exchange.respond_error(RequestError("internal error", status=500))
-            else:
-                exchange.respond_json(200, {})
 
-        task = asyncio.ensure_future(carry_out())
+        task = asyncio.ensure_future(answer())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _shown(path: bytes) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Protocol
 
 from mooring_inference import protocol_v1, protocol_v2
 from mooring_inference.batching.call import Call
+from mooring_inference.content_encoding import inflate
 from mooring_inference.errors import RequestError
 from mooring_inference.http_server.exchange import JSON, Exchange, Header
+from mooring_inference.json_limits import JsonLimits
 from mooring_inference.metrics import GONE
 from mooring_inference.models import ServedModel
 from mooring_inference.tensors import Array, TensorSpec
@@ -44,14 +46,6 @@ class Observer(Protocol):
         ...
 
 
-class Guard(Protocol):
-    """Looks at decoded inputs before the model does."""
-
-    def __call__(self, inputs: Mapping[str, Array]) -> tuple[Mapping[str, Array], Sequence[Header]]:
-        """The inputs to run, and headers for the response; raises RequestError."""
-        ...
-
-
 class Inference:
     """A V1 or V2 request: decoded, submitted to its model, answered when that is done."""
 
@@ -73,7 +67,6 @@ class Inference:
         model: ServedModel,
         protocol: str,
         observers: Sequence[Observer],
-        guard: Guard | None,
     ) -> None:
         self.exchange = exchange
         self.model = model
@@ -81,7 +74,6 @@ class Inference:
         self.request_id = _header_id(exchange) or f"{_process_id}-{next(_numbers):x}"
         self.headers: list[Header] = []
         self._observers = observers
-        self._guard = guard
         self._forms: tuple[protocol_v2.OutputForm, ...] | None = None
         self._call: Call | None = None
 
@@ -90,14 +82,15 @@ class Inference:
         """What the model was given; empty where the request could not be read."""
         return self._call.inputs if self._call is not None else {}
 
-    def start(self, body: bytes, timeout: float | None) -> None:
+    def start(self, limits: JsonLimits, timeout: float | None) -> None:
         """Decode and submit; the response comes now where that fails, and else when the model has run."""
         self.model.series.began()
         try:
-            inputs, outputs, wanted = self._decode(body)
-            if self._guard is not None:
-                inputs, flags = self._guard(inputs)
-                self.headers += flags
+            inputs, outputs, wanted = self._decode(limits)
+            if self.model.guards is not None:
+                checked = self.model.guards.check(inputs)
+                inputs = checked.inputs
+                self.headers += [(name.encode(), value.encode()) for name, value in checked.headers()]
             seconds = min((s for s in (timeout, wanted) if s is not None), default=None)
             deadline = None if seconds is None else self.exchange.started + seconds
             self._call = call = Call(inputs, outputs, self._finish, deadline=deadline)
@@ -106,11 +99,12 @@ class Inference:
         except Exception as error:
             self._fail(error)
 
-    def _decode(self, body: bytes) -> tuple[Mapping[str, Array], tuple[str, ...], float | None]:
+    def _decode(self, limits: JsonLimits) -> tuple[Mapping[str, Array], tuple[str, ...], float | None]:
         signature = self.model.signature
+        body = read_body(self.exchange, limits)
         if self.protocol == "v1":
             return protocol_v1.decode_request(body, signature), signature.output_names, None
-        request = protocol_v2.decode_request(body, signature, _header_length(self.exchange))
+        request = protocol_v2.decode_request(body, signature, header_length(self.exchange))
         if request.id:
             self.request_id = request.id
         self._forms = request.forms
@@ -199,7 +193,22 @@ def _header_id(exchange: Exchange) -> str | None:
     return value.decode("latin-1") if value else None
 
 
-def _header_length(exchange: Exchange) -> int | None:
+def read_body(exchange: Exchange, limits: JsonLimits) -> bytes:
+    """The body without its content coding, after a look at what its JSON would cost to read.
+
+    Raises:
+        RequestError: 400, 413 or 415.
+    """
+    body = exchange.body
+    if coding := exchange.headers.get(b"content-encoding"):
+        body = inflate(body, coding.decode("latin-1"), limits.max_bytes)
+    length = header_length(exchange)
+    limits.check(body if length is None else body[:length])
+    return body
+
+
+def header_length(exchange: Exchange) -> int | None:
+    """Bytes of JSON before binary tensors; None without any. Raises RequestError."""
     value = exchange.headers.get(HEADER_LENGTH)
     if value is None:
         return None
@@ -219,7 +228,3 @@ def _echo(request_id: str) -> list[Header]:
     if len(request_id) <= _LONGEST_ECHOED_ID and request_id.isascii() and request_id.isprintable():
         return [(REQUEST_ID_HEADER, request_id.encode())]
     return []
-
-
-# Makes a guard for a model.
-GuardOf = Callable[[ServedModel], Guard | None]
