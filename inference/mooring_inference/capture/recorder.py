@@ -1,0 +1,165 @@
+"""What the fronts call."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mooring_inference.capture.buffer import CaptureBuffer
+from mooring_inference.capture.counters import CaptureCounters
+from mooring_inference.capture.held_bytes import ENTRY_BYTES, LARGE, compact, measure
+from mooring_inference.capture.layout import plan_layout
+from mooring_inference.capture.masks import Hmac
+from mooring_inference.capture.sampling import SPACE, place, threshold
+from mooring_inference.capture.settings import CaptureSettings
+from mooring_inference.tensors import Array, Signature, TensorSpec
+
+
+class Capture:
+    """Keeps answered requests as Parquet files.
+
+    One for each process, made after it was forked: it has threads.
+
+    Attributes:
+        counters: what was done, for the metrics.
+        route: what ``--route`` says.
+    """
+
+    def __init__(
+        self,
+        settings: CaptureSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Start to capture.
+
+        Raises:
+            CaptureSettingsError: the key of a mask is missing, or the folder cannot be opened.
+        """
+        # Arrow takes 40 MB, which only those who capture shall pay.
+        from mooring_inference.capture import masking, writer
+
+        self.counters = CaptureCounters()
+        self.route = settings.route
+        self._settings = settings
+        self._clock = clock
+        self._threshold = threshold(settings.sample)
+        self._keeps_all = self._threshold == SPACE
+        needs_key = any(isinstance(mask, Hmac) for mask in settings.masks.values())
+        self._key = masking.read_hmac_key(settings.hmac_key_file, environ) if needs_key else None
+        self._streams: dict[tuple[str, str], tuple[object, bool]] = {}
+        self._buffer = CaptureBuffer(
+            self.counters, max_bytes=settings.buffer_bytes, max_rows=settings.buffer_rows
+        )
+        self._offer = self._buffer.offer
+        root = Path(unquote(urlsplit(settings.uri).path))
+        self._writer = writer.CaptureWriter(
+            self._buffer,
+            root,
+            self.counters,
+            flush_seconds=settings.flush_seconds,
+            group_bytes=settings.buffer_bytes // 2,
+            monotonic=monotonic,
+            has_room=lambda: True,
+            on_complete=lambda path, size, rows: None,
+            every_round=lambda: None,
+        )
+        self._writer.start()
+
+    def register(
+        self,
+        model: str,
+        revision: str,
+        signature: Signature,
+        feature_names: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Make a revision known; its requests are captured from then on.
+
+        Args:
+            model: its name.
+            revision: what ``record`` will say.
+            signature: of the model.
+            feature_names: names of the elements of a row, by input.
+
+        Raises:
+            CaptureSettingsError: the settings or ``feature_names`` name what the model does not have.
+        """
+        from mooring_inference.capture.request_rows import RequestStream
+
+        layout = plan_layout(signature, self._settings, feature_names)
+        has_text = any(spec.datatype.name == "BYTES" for spec in (*signature.inputs, *signature.outputs))
+        stream = RequestStream(
+            deployment=self._settings.deployment or model,
+            model=model,
+            revision=revision,
+            layout=layout,
+            key=self._key,
+            counters=self.counters,
+        )
+        self._streams[model, revision] = stream, has_text
+
+    def record(
+        self,
+        request_id: str,
+        model: str,
+        revision: str,
+        route: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[tuple[TensorSpec, Array]] | None,
+        seconds: float,
+        status: int,
+    ) -> None:
+        """Keep an answered request, if the sample has it and there is room; from any thread, never blocks.
+
+        Args:
+            request_id: its id; the sample is drawn by it.
+            model: name of the model.
+            revision: which revision has answered; requests of one that is not registered are not kept.
+            route: ``stable``, ``candidate`` or ``shadow``.
+            inputs: what the model was given; must not be written to afterwards. Empty: not kept.
+            outputs: what it gave; None where it failed.
+            seconds: how long that took.
+            status: of the answer, as HTTP has it.
+        """
+        if not self._keeps_all and place(request_id) >= self._threshold:
+            self.counters.sampled_out_total += 1
+            return
+        known = self._streams.get((model, revision))
+        if known is None or not inputs:
+            return
+        stream, has_text = known
+        rows = -1
+        size = ENTRY_BYTES
+        try:
+            for array in inputs.values():
+                base = array.base
+                size += array.nbytes if base is None else base.nbytes
+                if rows < 0:
+                    rows = len(array)
+            if outputs is not None:
+                for _, array in outputs:
+                    base = array.base
+                    size += array.nbytes if base is None else base.nbytes
+        except (AttributeError, TypeError):  # no dimension, or a view of bytes
+            size, rows = measure(inputs, outputs)
+        if size > LARGE or has_text:
+            inputs, outputs, size = compact(inputs, outputs)
+        if rows:
+            clock = self._clock
+            self._offer(
+                size, rows, (stream, size, rows, clock(), request_id, route, status, seconds, inputs, outputs)
+            )
+
+    def flush(self, seconds: float) -> bool:
+        """Complete the files of all that was recorded before; whether that was done within so many seconds."""
+        return self._writer.flush(seconds)
+
+    def close(self, deadline_seconds: float) -> bool:
+        """Complete the files of all that was recorded; what is recorded later is dropped."""
+        self._buffer.close()
+        return self._writer.close(deadline_seconds)
