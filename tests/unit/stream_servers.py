@@ -149,6 +149,9 @@ class RedisBench:
         entries = await self.client.xrange(f"{self.name}-{end}")
         return [(fields[b"id"].decode(), orjson.loads(fields[b"data"])) for _, fields in entries]
 
+    async def count(self, end):
+        return await self.client.xlen(f"{self.name}-{end}")
+
     async def unfinished(self, group):
         pending = (await self.client.xpending(f"{self.name}-in", group))["pending"]
         info = await self.client.xinfo_groups(f"{self.name}-in")
@@ -177,10 +180,12 @@ class NatsBench:
     async def put(self, bodies):
         await asyncio.gather(*(self.context.publish(f"{self.name}.in", body) for body in bodies))
 
+    async def count(self, end):
+        return (await self.context.stream_info(f"{self.name}-{end}")).state.messages
+
     async def take(self, end):
-        stream = f"{self.name}-{end}"
-        count = (await self.context.stream_info(stream)).state.messages
-        found = [await self.context.get_msg(stream, sequence) for sequence in range(1, count + 1)]
+        stream, count = f"{self.name}-{end}", await self.count(end)
+        found = await asyncio.gather(*(self.context.get_msg(stream, number + 1) for number in range(count)))
         bodies = [orjson.loads(message.data) for message in found]
         return [(body["id"], body) for body in bodies]
 
@@ -201,7 +206,7 @@ class KafkaBench:
         self.urls = {end: f"kafka://127.0.0.1:{server.port}/{name}-{end}" for end in ("in", "out", "dead")}
 
     async def prepare(self):
-        from aiokafka import AIOKafkaProducer
+        from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
         from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
         self.admin = AIOKafkaAdminClient(bootstrap_servers=self.name)
@@ -210,11 +215,18 @@ class KafkaBench:
         await self.admin.create_topics(topics)
         self.producer = AIOKafkaProducer(bootstrap_servers=self.name)
         await self.producer.start()
+        self.watcher = AIOKafkaConsumer(bootstrap_servers=self.name)
+        await self.watcher.start()
+        self.partition = TopicPartition
         return self
 
     async def put(self, bodies):
         sent = [await self.producer.send(f"{self.topic}-in", body) for body in bodies]
         await asyncio.gather(*sent)
+
+    async def count(self, end):
+        partitions = [self.partition(f"{self.topic}-{end}", number) for number in (0, 1)]
+        return sum((await self.watcher.end_offsets(partitions)).values())
 
     async def take(self, end):
         from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -234,20 +246,13 @@ class KafkaBench:
             await consumer.stop()
 
     async def unfinished(self, group):
-        from aiokafka import AIOKafkaConsumer, TopicPartition
-
         committed = await self.admin.list_consumer_group_offsets(group)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.name)
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(f"{self.topic}-in", number) for number in (0, 1)]
-            ends = await consumer.end_offsets(partitions)
-            return sum(end - (committed[one].offset if one in committed else 0) for one, end in ends.items())
-        finally:
-            await consumer.stop()
+        mine = [one.offset for partition, one in committed.items() if partition.topic == f"{self.topic}-in"]
+        return await self.count("in") - sum(mine)
 
     async def close(self):
         await self.producer.stop()
+        await self.watcher.stop()
         await self.admin.close()
 
 

@@ -92,7 +92,7 @@ def rows(count, start=0):
 
 async def wait_for_keys(bench, end, count):
     async def enough():
-        return len({key for key, _ in await bench.take(end)}) >= count
+        return await bench.count(end) >= count and len({key for key, _ in await bench.take(end)}) >= count
 
     await until(enough)
 
@@ -132,14 +132,14 @@ async def test_messages_are_answered_bad_ones_buried_and_a_stop_leaves_nothing(b
 
 
 async def test_a_killed_consumer_loses_no_message_and_no_key_gets_two_different_answers(bench, model):
-    count = 300
+    count = 1500
     await bench.put(rows(count))
-    with consuming(bench.urls, model, "--batch_size=4") as first:
+    with consuming(bench.urls, model, "--batch_size=1") as first:
         await wait_for_keys(bench, "out", 20)
         first.process.kill()
         first.process.communicate()
     assert await bench.unfinished("g") > 0
-    with consuming(bench.urls, model, "--batch_size=16") as second:
+    with consuming(bench.urls, model) as second:
         await wait_for_keys(bench, "out", count)
         assert second.stop() == 0
     answers = {}

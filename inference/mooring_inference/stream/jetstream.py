@@ -50,6 +50,11 @@ class _Connection:
             )
         return self._client
 
+    async def require(self) -> None:
+        """Fail at once where the server is away; the client would keep what it is given and wait."""
+        if not (await self.open()).is_connected:
+            raise ConnectionError("not connected")
+
     async def close(self) -> None:
         if self._client is not None and not self._client.is_closed:
             # Closing flushes; a server that is gone must not hold it up.
@@ -114,6 +119,7 @@ class JetStreamSource:
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge messages, and see that the server has heard it."""
         async with _guarded():
+            await self._connection.require()
             for delivery in deliveries:
                 if not delivery.token.is_acked:
                     await delivery.token.ack()
@@ -189,6 +195,7 @@ class JetStreamSink:
     async def write(self, answers: Sequence[Answer]) -> Mapping[int, str]:
         """Publish answers, and wait until the stream has them all."""
         async with _guarded():
+            await self._connection.require()
             refused = await asyncio.gather(*(self._publish(answer) for answer in answers))
         return {place: reason for place, reason in enumerate(refused) if reason}
 
