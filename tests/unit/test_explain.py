@@ -6,11 +6,14 @@ import asyncio
 import math
 
 import numpy as np
+import onnx
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.formats import load_model
 from mooring_inference.errors import RequestError
 from mooring_inference.explain import (
     ExplanationLimits,
@@ -183,6 +186,25 @@ def test_steps_can_be_awaited():
     assert output == "y"
     called = explain(request, model.predict, model.gradients)
     np.testing.assert_array_equal(awaited.attributions["x"], called.attributions["x"])
+
+
+def test_a_real_onnx_model_is_explained_through_its_backend(tmp_path):
+    weights = np.array([[2.0], [-1.0], [0.5]], np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "linear",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, 3])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None, 1])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    backend = load_model(tmp_path, LoadOptions())
+    request = decode_request(b'{"instances": [[1, 2, 3], [4, 5, 6]]}', backend.signature)
+    output, plan = plan_explanation(request, backend.signature)
+    result = run_plan(plan, lambda inputs: backend.predict(inputs, [output])[0])
+    backend.close()
+    np.testing.assert_allclose(result.attributions["x"], [[2, -2, 1.5], [8, -5, 3]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
