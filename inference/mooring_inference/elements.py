@@ -87,8 +87,9 @@ def _first_bad_element(field: str, datatype: Datatype, flat: list[object]) -> Re
 
 
 def _bad_element(field: str, datatype: Datatype, index: int, value: object) -> RequestError:
-    shown = repr(value)
+    # What is nested may be so a thousand times, which repr() refuses.
+    shown = "" if isinstance(value, list | dict) else f" {value!r}"
     if len(shown) > _SHOWN:
         shown = shown[:_SHOWN] + "..."
     wanted = {"BYTES": "string (BYTES)", "BOOL": "boolean (BOOL)"}.get(datatype.name, datatype.name)
-    return bad_field(f"{field}[{index}]", wanted, f"{json_type(value)} {shown}")
+    return bad_field(f"{field}[{index}]", wanted, f"{json_type(value)}{shown}")

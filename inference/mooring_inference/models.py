@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
@@ -14,7 +14,7 @@ from mooring_inference.batching.batcher import Batcher
 from mooring_inference.batching.queue import BatchLimits
 from mooring_inference.guards import Guards, load_guards
 from mooring_inference.metrics import ModelSeries, ServingMetrics
-from mooring_inference.tensors import Array, Signature
+from mooring_inference.tensors import Signature
 
 log = logging.getLogger(__name__)
 
@@ -46,22 +46,6 @@ class ServedModel:
         self.batcher = batcher
         self.series = series
         self.guards = guards
-
-    def call(
-        self,
-        inputs: Mapping[str, Array],
-        outputs: Sequence[str],
-        *,
-        timeout: float | None,
-        request_id: str = "",
-    ) -> list[Array]:
-        """Run it from a thread that may block.
-
-        Raises:
-            RequestError: 429, 503 or 504.
-            Exception: what the model raised.
-        """
-        return self.batcher.call(inputs, tuple(outputs), timeout=timeout)
 
     async def close(self) -> None:
         """Finish the calls that it has taken, and give back what it holds."""

@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from mooring_inference.api_keys import ApiKeys
 from mooring_inference.backends.formats import load_model
@@ -21,11 +22,14 @@ from mooring_inference.json_limits import JsonLimits
 from mooring_inference.metrics import ServingMetrics
 from mooring_inference.models import ServedModel, load_served
 from mooring_inference.repository import Repository, Sources, folder_of_models, one_model
-from mooring_inference.rest.front import RestFront
+from mooring_inference.rest.front import EXTENSIONS, SERVER_NAME, RestFront
 from mooring_inference.settings import Settings
 from mooring_inference.shared_metrics import SharedMetrics
 from mooring_inference.tls import ReloadingTls
 from mooring_inference.workers import WorkerPlace
+
+if TYPE_CHECKING:
+    from mooring_inference.grpc_front.server import GrpcServer
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class ModelServer:
         """Raises ModelLoadError, ApiKeysError and TlsError where a file or folder cannot be used."""
         self.settings = settings
         self.metrics = ServingMetrics()
+        self.grpc: GrpcServer | None = None
         self._place = WorkerPlace.parse(settings.worker) if settings.worker else None
         self._shared = (
             SharedMetrics(self.metrics, self._place.folder, self._place.index) if self._place else None
@@ -66,6 +71,7 @@ class ModelServer:
             ModelLoadError: a model cannot be served.
         """
         await self.http.start(listener, self._tls.context() if self._tls else None)
+        self._start_grpc()
         log.info(
             "listening", extra={"fields": dict(zip(("host", "port"), listener.getsockname(), strict=False))}
         )
@@ -76,15 +82,52 @@ class ModelServer:
                 _every(_RELOAD_SECONDS, self._reload_secrets),
             ):
                 await self.repository.start()
+                self._set_grpc_ready(True)
                 if self._place is not None:
                     self._place.announce_ready()
                 await stopping.wait()
                 await self._drain()
         finally:
-            await self.http.stop(self.settings.grace_seconds)
+            await asyncio.gather(self.http.stop(self.settings.grace_seconds), self._stop_grpc())
             await self.repository.close()
             self._publish()
         log.info("stopped")
+
+    def _start_grpc(self) -> None:
+        settings = self.settings
+        if settings.grpc_port is None:
+            return
+        # Not needed, and not in memory, where REST is all that is wanted.
+        from mooring_inference.grpc_front.server import GrpcServer, read_credentials
+        from mooring_inference.grpc_front.service import InferenceService
+
+        service = InferenceService(
+            self.repository,
+            asyncio.get_running_loop(),
+            name=SERVER_NAME,
+            version=version("mooring"),
+            extensions=EXTENSIONS,
+            request_timeout=settings.request_timeout,
+            allows_repository_changes=settings.allow_repository_changes,
+            api_keys=self._keys,
+        )
+        credentials = (
+            read_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+            if settings.tls_cert is not None and settings.tls_key is not None
+            else None
+        )
+        self.grpc = GrpcServer(service, max_message_bytes=settings.max_request_bytes)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        port = self.grpc.start(f"{host}:{settings.grpc_port}", credentials)
+        log.info("listening for gRPC", extra={"fields": {"host": settings.host, "port": port}})
+
+    async def _stop_grpc(self) -> None:
+        if self.grpc is not None:
+            await self.grpc.stop(self.settings.grace_seconds)
+
+    def _set_grpc_ready(self, is_ready: bool) -> None:
+        if self.grpc is not None:
+            self.grpc.set_ready(is_ready)
 
     def _expire(self) -> None:
         self.repository.expire(perf_counter())
@@ -112,6 +155,7 @@ class ModelServer:
         """Not ready, yet still answering: callers leave with their next answer."""
         self.repository.is_draining = True
         self.http.is_draining = True
+        self._set_grpc_ready(False)
         log.info("draining", extra={"fields": {"seconds": self.settings.drain_seconds}})
         await asyncio.sleep(self.settings.drain_seconds)
 

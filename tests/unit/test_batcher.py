@@ -217,7 +217,8 @@ async def test_blocking_callers_and_the_loop_share_batches():
         *(asyncio.to_thread(batcher.call, {"x": rows(i)}, ("y",), timeout=20) for i in range(50)),
         *(submit(batcher, rows(i))[1] for i in range(50)),
     )
-    assert [a[0][0, 0] for a in answers] == [2 * i for i in range(50)] * 2
+    assert [a.results[0][0, 0] for a in answers[:50]] == [2 * i for i in range(50)]
+    assert [a[0][0, 0] for a in answers[50:]] == [2 * i for i in range(50)]
     assert sum(model.batches) == 100
 
 

@@ -217,3 +217,9 @@ def test_onnx_types(onnx, name):
 @pytest.mark.parametrize("onnx", ["seq(map(int64,tensor(float)))", "tensor(bfloat16)", "tensor(complex64)"])
 def test_onnx_types_that_v2_has_no_name_for(onnx):
     assert datatype_of_onnx(onnx) is None
+
+
+def test_an_element_that_is_nested_a_thousand_times_is_refused_like_any_other():
+    body = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, %b]}]}'
+    with pytest.raises(RequestError, match=r"data\[3\]: expected FP32, got array"):
+        protocol_v2.decode_request(body % (b"[" * 1000 + b"]" * 1000), MODEL)

@@ -89,8 +89,10 @@ class Batcher:
 
     def call(
         self, inputs: Mapping[str, Array], outputs: tuple[str, ...], *, timeout: float | None = None
-    ) -> list[Array]:
-        """Run a call from a thread that may block; other calls that wait may run along with it.
+    ) -> Call:
+        """Run a call, and give it with its results, from a thread that may block.
+
+        Other calls that wait may run along with it.
 
         Raises:
             RequestError: 429, 503 or 504.
@@ -111,8 +113,7 @@ class Batcher:
             raise RequestError("the deadline passed before the model answered", status=504)
         if call.error is not None:
             raise call.error
-        assert call.results is not None
-        return call.results
+        return call
 
     def expire(self, now: float) -> None:
         """Tell callers whose deadline has passed; to be called now and then."""

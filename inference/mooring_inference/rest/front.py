@@ -15,10 +15,11 @@ from mooring_inference.http_server.exchange import Exchange
 from mooring_inference.json_limits import JsonLimits
 from mooring_inference.metrics import CONTENT_TYPE, GONE
 from mooring_inference.models import ServedModel
+from mooring_inference.observing import Observer
 from mooring_inference.repository import Repository
 from mooring_inference.rest import openapi
 from mooring_inference.rest.explanation import explain
-from mooring_inference.rest.inference import Inference, Observer, read_body
+from mooring_inference.rest.inference import Inference, read_body
 from mooring_inference.rest.routes import METHODS, Route, find_route
 
 log = logging.getLogger(__name__)

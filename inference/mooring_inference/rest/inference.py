@@ -6,8 +6,6 @@ import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from time import perf_counter
-from typing import Protocol
 
 from mooring_inference import protocol_v1, protocol_v2
 from mooring_inference.batching.call import Call
@@ -17,13 +15,13 @@ from mooring_inference.http_server.exchange import JSON, Exchange, Header
 from mooring_inference.json_limits import JsonLimits
 from mooring_inference.metrics import GONE
 from mooring_inference.models import ServedModel
+from mooring_inference.observing import Answered, Observer
 from mooring_inference.tensors import Array, TensorSpec
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
 HEADER_LENGTH = b"inference-header-content-length"
-ROUTE_HEADER = b"x-mooring-route"
 _OCTETS = b"application/octet-stream"
 _LONGEST_ECHOED_ID = 256
 
@@ -32,24 +30,11 @@ _process_id = os.urandom(8).hex()
 _numbers = itertools.count(1)
 
 
-class Observer(Protocol):
-    """Is told of every answered inference, on the event loop; it must not block."""
-
-    def answered(
-        self,
-        inference: Inference,
-        status: int,
-        seconds: float,
-        outputs: Sequence[tuple[TensorSpec, Array]] | None,
-    ) -> None:
-        """One request was answered."""
-        ...
-
-
 class Inference:
     """A V1 or V2 request: decoded, submitted to its model, answered when that is done."""
 
     __slots__ = (
+        "_answered",
         "_call",
         "_forms",
         "_guard",
@@ -58,7 +43,6 @@ class Inference:
         "headers",
         "model",
         "protocol",
-        "request_id",
     )
 
     def __init__(
@@ -71,16 +55,12 @@ class Inference:
         self.exchange = exchange
         self.model = model
         self.protocol = protocol
-        self.request_id = _header_id(exchange) or f"{_process_id}-{next(_numbers):x}"
         self.headers: list[Header] = []
+        request_id = _header_id(exchange) or f"{_process_id}-{next(_numbers):x}"
+        self._answered = Answered(model, request_id, protocol, exchange.started, exchange.headers)
         self._observers = observers
         self._forms: tuple[protocol_v2.OutputForm, ...] | None = None
         self._call: Call | None = None
-
-    @property
-    def inputs(self) -> Mapping[str, Array]:
-        """What the model was given; empty where the request could not be read."""
-        return self._call.inputs if self._call is not None else {}
 
     def start(self, limits: JsonLimits, timeout: float | None) -> None:
         """Decode and submit; the response comes now where that fails, and else when the model has run."""
@@ -93,6 +73,7 @@ class Inference:
                 self.headers += [(name.encode(), value.encode()) for name, value in checked.headers()]
             seconds = min((s for s in (timeout, wanted) if s is not None), default=None)
             deadline = None if seconds is None else self.exchange.started + seconds
+            self._answered.inputs = inputs
             self._call = call = Call(inputs, outputs, self._finish, deadline=deadline)
             self.exchange.on_gone = self._abandon
             self.model.batcher.submit(call)
@@ -106,7 +87,7 @@ class Inference:
             return protocol_v1.decode_request(body, signature), signature.output_names, None
         request = protocol_v2.decode_request(body, signature, header_length(self.exchange))
         if request.id:
-            self.request_id = request.id
+            self._answered.request_id = request.id
         self._forms = request.forms
         return request.inputs, request.outputs, request.timeout
 
@@ -131,7 +112,7 @@ class Inference:
         body, header_length = protocol_v2.encode_response(
             model=self.model.name,
             version=self.model.version,
-            request_id=self.request_id,
+            request_id=self._answered.request_id,
             outputs=outputs,
             forms=self._forms,
         )
@@ -149,10 +130,12 @@ class Inference:
             log.error(
                 "inference failed",
                 exc_info=error,
-                extra={"fields": {"request_id": self.request_id, "model": self.model.name}},
+                extra={"fields": {"request_id": self._answered.request_id, "model": self.model.name}},
             )
             refusal = RequestError("internal error", status=500)
-        body = {**refusal.body(), "id": self.request_id} if refusal.status >= 500 else refusal.body()
+        body = (
+            {**refusal.body(), "id": self._answered.request_id} if refusal.status >= 500 else refusal.body()
+        )
         self._answer(refusal.status, protocol_v2.encode_error(body), JSON, None)
 
     def _answer(
@@ -162,25 +145,18 @@ class Inference:
         content_type: bytes,
         outputs: Sequence[tuple[TensorSpec, Array]] | None,
     ) -> None:
-        call = self._call
-        self.headers += (self.revision_header, *_echo(self.request_id))
+        answered = self._answered
+        answered.call, answered.outputs = self._call, outputs
+        self.headers += (self.revision_header, *_echo(answered.request_id))
         self.exchange.on_gone = None
         self.exchange.respond(status, body, self.headers, content_type=content_type)
-        seconds = perf_counter() - self.exchange.started
-        if call is not None and call.results is not None:
-            self.model.series.answered(
-                self.protocol, status, seconds, queue=call.queue_seconds, compute=call.compute_seconds
-            )
-        else:
-            self.model.series.answered(self.protocol, status, seconds)
-        for observer in self._observers:
-            observer.answered(self, status, seconds, outputs)
+        answered.tell(status, self._observers)
 
     def _abandon(self) -> None:
         """The caller has closed the connection."""
         if self._call is not None:
             self._call.abandon()
-        self.model.series.answered(self.protocol, GONE, perf_counter() - self.exchange.started)
+        self._answered.tell(GONE, self._observers)
 
     @property
     def revision_header(self) -> Header:

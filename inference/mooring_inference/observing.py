@@ -1,0 +1,82 @@
+"""What is told about an answered inference, to metrics and to whoever else wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Protocol
+
+from mooring_inference.batching.call import Call
+from mooring_inference.models import ServedModel
+from mooring_inference.tensors import Array, TensorSpec
+
+
+class Answered:
+    """One inference, answered or refused.
+
+    Attributes:
+        model: that was asked.
+        request_id: the caller's, or one that was made.
+        protocol: ``v1``, ``v2`` or ``grpc``.
+        started: when its first byte came, by ``perf_counter``.
+        headers: the caller's that matter here, by lower-case name.
+        inputs: as they were decoded; empty where they could not be.
+        call: the run of the model; None where there was none.
+        outputs: the answer; None where there is none.
+        status: the HTTP status, or what it would have been.
+        seconds: how long it took.
+    """
+
+    __slots__ = (
+        "call",
+        "headers",
+        "inputs",
+        "model",
+        "outputs",
+        "protocol",
+        "request_id",
+        "seconds",
+        "started",
+        "status",
+    )
+
+    def __init__(
+        self,
+        model: ServedModel,
+        request_id: str,
+        protocol: str,
+        started: float,
+        headers: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        self.model = model
+        self.request_id = request_id
+        self.protocol = protocol
+        self.started = started
+        self.headers: Mapping[bytes, bytes] = headers or {}
+        self.inputs: Mapping[str, Array] = {}
+        self.call: Call | None = None
+        self.outputs: Sequence[tuple[TensorSpec, Array]] | None = None
+        self.status = 0
+        self.seconds = 0.0
+
+    def tell(self, status: int, observers: Sequence[Observer]) -> None:
+        """It is answered: count it, and tell those who want to know."""
+        self.status = status
+        self.seconds = perf_counter() - self.started
+        call = self.call
+        if call is not None and call.results is not None:
+            self.model.series.answered(
+                self.protocol, status, self.seconds, queue=call.queue_seconds, compute=call.compute_seconds
+            )
+        else:
+            self.model.series.answered(self.protocol, status, self.seconds)
+        for observer in observers:
+            observer.answered(self)
+
+
+class Observer(Protocol):
+    """Wants to know; called from any thread, after the response, and must not block."""
+
+    def answered(self, inference: Answered) -> None:
+        """One inference was answered."""
+        ...
