@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,9 @@ from contextlib import contextmanager
 
 import orjson
 import pytest
+from mooring_inference.stream.addresses import parse_address
+from mooring_inference.stream.command import open_sink
+from mooring_inference.stream.interfaces import Answer
 
 from tests.unit.score_models import row_of_table, sum_and_negative
 from tests.unit.stream_servers import BENCHES, SERVERS
@@ -43,37 +47,44 @@ def model(tmp_path_factory):
 
 
 class Consumer:
-    def __init__(self, urls, model, *flags, sink=None):
+    def __init__(self, log, urls, model, *flags, sink=None):
         command = [sys.executable, "-c", _SCRIPT, f"--source={urls['in']}", f"--sink={sink or urls['out']}"]
         command += [f"--dead_letters={urls['dead']}", "--group=g", f"--model_dir={model}", "--threads=1"]
         command += ["--take_over_seconds=1", "--host=127.0.0.1", "--metrics_port=0", *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.lines = []
+        self.log = log
+        self.process = subprocess.Popen(command, stdout=self.log)
 
-    def port(self):
+    def lines(self):
+        with open(self.log.name) as lines:
+            return [orjson.loads(line) for line in lines if line.endswith("\n")]
+
+    async def port(self):
         """Of the metrics."""
-        for line in self.process.stdout:
-            self.lines.append(orjson.loads(line))
-            if self.lines[-1]["message"] == "listening":
-                return self.lines[-1]["port"]
-        raise AssertionError("it ended")
+
+        async def listening():
+            assert self.process.poll() is None, "it ended"
+            return [line["port"] for line in self.lines() if line["message"] == "listening"]
+
+        return (await until(listening))[0]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        rest = self.process.communicate(timeout=60)[0]
-        self.lines += [orjson.loads(line) for line in rest.splitlines()]
-        return self.process.returncode
+        return self.process.wait(timeout=60)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 @contextmanager
 def consuming(urls, model, *flags, **options):
-    consumer = Consumer(urls, model, *flags, **options)
-    try:
-        yield consumer
-    finally:
-        if consumer.process.poll() is None:
-            consumer.process.kill()
-            consumer.process.communicate()
+    # A pipe that nobody reads would stop it.
+    with tempfile.NamedTemporaryFile(suffix=".log") as log:
+        consumer = Consumer(log, urls, model, *flags, **options)
+        try:
+            yield consumer
+        finally:
+            consumer.kill()
 
 
 async def until(condition, seconds=90):
@@ -111,7 +122,7 @@ async def test_messages_are_answered_bad_ones_buried_and_a_stop_leaves_nothing(b
     bad = [b"{nonsense", orjson.dumps({"id": "short", "features": [1]}), orjson.dumps({"id": "none"})]
     await bench.put([good[0], *bad, *good[1:]])
     with consuming(bench.urls, model) as consumer:
-        port = consumer.port()
+        port = await consumer.port()
         await wait_for_keys(bench, "out", 21)
         await wait_for_keys(bench, "dead", 3)
         assert figure(port, "/health/ready") == (200, "ok")
@@ -136,8 +147,7 @@ async def test_a_killed_consumer_loses_no_message_and_no_key_gets_two_different_
     await bench.put(rows(count))
     with consuming(bench.urls, model, "--batch_size=1") as first:
         await wait_for_keys(bench, "out", 20)
-        first.process.kill()
-        first.process.communicate()
+        first.kill()
     assert await bench.unfinished("g") > 0
     with consuming(bench.urls, model) as second:
         await wait_for_keys(bench, "out", count)
@@ -156,7 +166,7 @@ async def test_consumers_of_a_group_share_the_messages(bench, model):
         consuming(bench.urls, model, "--batch_size=2") as one,
         consuming(bench.urls, model, "--batch_size=2") as two,
     ):
-        ports = [one.port(), two.port()]
+        ports = [await one.port(), await two.port()]
 
         async def both_answered():
             await bench.put(rows(20))
@@ -188,13 +198,58 @@ async def test_a_message_on_which_the_model_fails_is_tried_again_and_then_buried
 
 
 @pytest.mark.parametrize("system", ["redis", "nats"], indirect=True)
+async def test_what_one_group_writes_twice_is_there_once_and_other_groups_write_their_own(bench):
+    address = parse_address("--sink", bench.urls["out"])
+    for group in ("one", "one", "two"):
+        sink = open_sink(address, group, 60)
+        await sink.connect()
+        assert await sink.write([Answer("k", b'{"id":"k","by":"%s"}' % group.encode())]) == {}
+        await sink.close()
+    assert [answer["by"] for _, answer in await bench.take("out")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("system", ["nats", "kafka"], indirect=True)
+async def test_an_answer_that_is_too_large_is_refused_and_its_neighbours_are_written(bench):
+    sink = open_sink(parse_address("--sink", bench.urls["out"]), "g", 60)
+    await sink.connect()
+    large = orjson.dumps({"id": "large", "text": "x" * 2_000_000})
+    refused = await sink.write(
+        [Answer("a", b'{"id":"a"}'), Answer("large", large), Answer("b", b'{"id":"b"}')]
+    )
+    await sink.close()
+    assert refused.keys() == {1}
+    assert "2000025 bytes" in refused[1]
+    assert sorted(key for key, _ in await bench.take("out")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("system", ["redis", "nats"], indirect=True)
+async def test_a_server_that_is_killed_and_started_again_is_used_again(system, bench, model):
+    _, server = system
+    with consuming(bench.urls, model) as consumer:
+        port = await consumer.port()
+        await bench.put(rows(10))
+        await wait_for_keys(bench, "out", 10)
+        server.kill()
+
+        async def noticed():
+            return figure(port, "/health/ready")[0] == 503
+
+        await until(noticed)
+        server.start()
+        await bench.put(rows(10, 10))
+        await wait_for_keys(bench, "out", 20)
+        assert consumer.stop() == 0
+    assert await bench.unfinished("g") == 0
+
+
+@pytest.mark.parametrize("system", ["redis"], indirect=True)
 async def test_a_sink_that_goes_away_and_comes_back_gets_every_answer(system, bench, model, tmp_path):
     kind, _ = system
     sink_server = SERVERS[kind](tmp_path)
     sink = await BENCHES[kind](sink_server, "away").prepare()
     try:
         with consuming(bench.urls, model, "--batch_size=8", sink=sink.urls["out"]) as consumer:
-            port = consumer.port()
+            port = await consumer.port()
             await bench.put(rows(40))
             await wait_for_keys(sink, "out", 40)
             sink_server.kill()

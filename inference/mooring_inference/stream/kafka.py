@@ -7,6 +7,7 @@ drop what is written twice; readers of the sink tell repeats by the record's key
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -31,6 +32,9 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 from mooring_inference.stream.addresses import Address
 from mooring_inference.stream.interfaces import Answer, Delivery, StreamError, Unavailable
 from mooring_inference.stream.offsets import OffsetTracker
+
+# While a broker is away it writes dozens of lines a second; the loop says the same in few.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -217,8 +217,7 @@ class StreamLoop:
             try:
                 result = await call()
             except Unavailable as exc:
-                self._metrics.note_down(role)
-                log.warning("unavailable", extra={"fields": {"role": role, "reason": str(exc)}})
+                self._note_down(role, exc)
             else:
                 self._metrics.note_up(role)
                 return result
@@ -245,10 +244,19 @@ class StreamLoop:
     async def _watch_backlog(self) -> None:
         while True:
             await asyncio.sleep(_BACKLOG_SECONDS)
-            with contextlib.suppress(Unavailable):
+            try:
                 waiting = await self._source.backlog()
-                if waiting is not None:
-                    self._metrics.backlog.set(waiting)
+            except Unavailable as exc:
+                # Reading from Kafka just waits while brokers are away; here it shows.
+                self._note_down("source", exc)
+                continue
+            self._metrics.note_up("source")
+            if waiting is not None:
+                self._metrics.backlog.set(waiting)
+
+    def _note_down(self, role: str, exc: Unavailable) -> None:
+        self._metrics.note_down(role)
+        log.warning("unavailable", extra={"fields": {"role": role, "reason": str(exc)}})
 
     async def _close(self) -> None:
         for close in (
