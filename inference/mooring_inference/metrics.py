@@ -15,12 +15,22 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from mooring_inference.native_histograms import CONTENT_TYPE as PROTOBUF
+from mooring_inference.native_histograms import (
+    NativeHistogram,
+    native_key,
+    prefers_protobuf,
+    render_protobuf,
+)
+
 # Upper bounds in seconds.
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Upper bounds in rows.
 ROWS_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_DURATION = "mooring_inference_request_duration_seconds"
 
 # The caller closed the connection before it was answered.
 GONE = 499
@@ -73,6 +83,7 @@ class ModelSeries:
         self._lock = threading.Lock()
         self.codes: dict[tuple[str, int], int] = {}
         self.totals: dict[str, Histogram] = {}
+        self.natives: dict[str, NativeHistogram] = {}
         self.stages = {"queue": Histogram(LATENCY_BUCKETS), "compute": Histogram(LATENCY_BUCKETS)}
         self.batch_rows = Histogram(ROWS_BUCKETS)
         self.in_flight = 0
@@ -95,7 +106,9 @@ class ModelSeries:
             histogram = self.totals.get(protocol)
             if histogram is None:
                 histogram = self.totals[protocol] = Histogram(LATENCY_BUCKETS)
+                self.natives[protocol] = NativeHistogram()
             histogram.observe(total)
+            self.natives[protocol].observe(total)
             if queue is not None:
                 self.stages["queue"].observe(queue)
                 self.stages["compute"].observe(compute)
@@ -111,6 +124,7 @@ class ModelSeries:
             return {
                 "codes": [[*key, count] for key, count in self.codes.items()],
                 "totals": {protocol: histogram.state() for protocol, histogram in self.totals.items()},
+                "natives": {protocol: native.to_json() for protocol, native in self.natives.items()},
                 "stages": {stage: histogram.state() for stage, histogram in self.stages.items()},
                 "batch_rows": self.batch_rows.state(),
                 "in_flight": self.in_flight,
@@ -124,6 +138,8 @@ class ModelSeries:
             self.codes[protocol, code] = self.codes.get((protocol, code), 0) + count
         for protocol, histogram in state["totals"].items():
             self.totals.setdefault(protocol, Histogram(LATENCY_BUCKETS)).add(histogram)
+        for protocol, native in state["natives"].items():
+            self.natives.setdefault(protocol, NativeHistogram()).merge(NativeHistogram.from_json(native))
         for stage, histogram in state["stages"].items():
             self.stages[stage].add(histogram)
         self.batch_rows.add(state["batch_rows"])
@@ -184,7 +200,7 @@ class ServingMetrics(Collector):
             labels=(*labels, "protocol", "code"),
         )
         duration = HistogramMetricFamily(
-            "mooring_inference_request_duration_seconds",
+            _DURATION,
             "Time from the request's first byte to the response, seconds.",
             labels=(*labels, "protocol"),
         )
@@ -219,9 +235,16 @@ class ServingMetrics(Collector):
         """Nothing: the families depend on what has happened."""
         return ()
 
-    def exposition(self) -> bytes:
-        """The text format."""
-        return generate_latest(self._registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All families, and the content type: protobuf with native histograms to scrapers that ask for that."""
+        if not prefers_protobuf(accept):
+            return generate_latest(self._registry), CONTENT_TYPE
+        natives = {
+            native_key(_DURATION, {"model": model, "revision": revision, "protocol": protocol}): native
+            for (model, revision), series in tuple(self._models.items())
+            for protocol, native in tuple(series.natives.items())
+        }
+        return render_protobuf(self._registry.collect(), natives), PROTOBUF
 
 
 def _gauge(name: str, documentation: str) -> GaugeMetricFamily:

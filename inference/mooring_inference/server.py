@@ -16,16 +16,21 @@ from typing import TYPE_CHECKING
 
 from mooring_inference.api_keys import ApiKeys
 from mooring_inference.backends.formats import load_model
+from mooring_inference.gpu import find_gpus
 from mooring_inference.http_server.connection import HttpLimits
 from mooring_inference.http_server.listener import HttpServer, listen
 from mooring_inference.json_limits import JsonLimits
 from mooring_inference.metrics import ServingMetrics
 from mooring_inference.models import ServedModel, load_served
+from mooring_inference.observing import Observer
 from mooring_inference.repository import Repository, Sources, folder_of_models, one_model
+from mooring_inference.request_log import RequestLog
 from mooring_inference.rest.front import EXTENSIONS, SERVER_NAME, RestFront
 from mooring_inference.settings import Settings
 from mooring_inference.shared_metrics import SharedMetrics
 from mooring_inference.tls import ReloadingTls
+from mooring_inference.tracing import start_tracing
+from mooring_inference.tracing_observer import TracingObserver
 from mooring_inference.workers import WorkerPlace
 
 if TYPE_CHECKING:
@@ -51,6 +56,10 @@ class ModelServer:
             SharedMetrics(self.metrics, self._place.folder, self._place.index) if self._place else None
         )
         self.repository = Repository(_sources(settings), self._load)
+        self._tracing = start_tracing()
+        self._observers = self._make_observers()
+        if (gpus := find_gpus()) is not None:
+            self.metrics.register(gpus)
         self._keys = ApiKeys(settings.api_keys) if settings.api_keys else None
         self._tls = _tls(settings)
         front = RestFront(
@@ -61,6 +70,7 @@ class ModelServer:
             allows_repository_changes=settings.allow_repository_changes,
             json_limits=JsonLimits(max_bytes=settings.max_request_bytes),
             api_keys=self._keys,
+            observers=self._observers,
         )
         self.http = HttpServer(front, limits=HttpLimits(max_body_bytes=settings.max_request_bytes))
 
@@ -91,7 +101,17 @@ class ModelServer:
             await asyncio.gather(self.http.stop(self.settings.grace_seconds), self._stop_grpc())
             await self.repository.close()
             self._publish()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.close)
         log.info("stopped")
+
+    def _make_observers(self) -> list[Observer]:
+        observers: list[Observer] = []
+        if self._tracing is not None:
+            observers.append(TracingObserver(self._tracing))
+        if self.settings.log_requests:
+            observers.append(RequestLog())
+        return observers
 
     def _start_grpc(self) -> None:
         settings = self.settings
@@ -110,6 +130,7 @@ class ModelServer:
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,
             api_keys=self._keys,
+            observers=self._observers,
         )
         credentials = (
             read_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)

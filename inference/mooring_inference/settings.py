@@ -33,6 +33,7 @@ class Settings:
         tls_cert, tls_key: PEM files; None for plain text.
         tls_client_ca: PEM file of authorities; with it every client must show a certificate of theirs.
         api_keys: file, or folder of files, of keys, one of which a request must carry; None for all requests.
+        log_requests: whether each request is a log line.
         drain_seconds: how long requests are still taken after SIGTERM, for load balancers to notice.
         grace_seconds: how long requests in flight may then still take.
         worker: what a worker process gets from its parent, see ``workers.WorkerPlace``; None for the parent.
@@ -55,6 +56,7 @@ class Settings:
     tls_key: Path | None
     tls_client_ca: Path | None
     api_keys: Path | None
+    log_requests: bool
     drain_seconds: float
     grace_seconds: float
     worker: str | None = None
@@ -100,6 +102,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         tls_key=values.tls_key,
         tls_client_ca=values.tls_client_ca,
         api_keys=values.api_keys,
+        log_requests=values.log_requests,
         drain_seconds=values.drain_seconds,
         grace_seconds=values.grace_seconds,
         worker=values.worker,
@@ -180,6 +183,9 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="PEM file; clients must show a certificate of these authorities",
     )
     flag(network, "api_keys", type=Path, help="file or folder of keys, for all but probes and metrics")
+    flag(
+        network, "log_requests", action="store_true", help="a log line for each request, without its content"
+    )
     flag(
         network,
         "drain_seconds",

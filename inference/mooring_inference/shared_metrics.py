@@ -41,13 +41,13 @@ class SharedMetrics:
         unfinished.write_bytes(content)
         unfinished.replace(self._file)
 
-    def exposition(self) -> bytes:
-        """All workers' metrics in the text format."""
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All workers' metrics, and the content type."""
         self.publish()
         states = [state for path in sorted(self._folder.glob("worker-*.json")) if (state := _read(path))]
         whole = ServingMetrics.sum(state["models"] for state in states)
         whole.register(_Processes(states))
-        return whole.exposition()
+        return whole.exposition(accept)
 
     def _cpu(self) -> float:
         used = resource.getrusage(resource.RUSAGE_SELF)

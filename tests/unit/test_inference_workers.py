@@ -110,12 +110,12 @@ def test_what_a_worker_has_counted_outlives_it(tmp_path):
     count(first, 3)
     count(second, 4)
     one.publish()
-    assert answered(two.exposition().decode()) == 7
+    assert answered(two.exposition()[0].decode()) == 7
     successor = ServingMetrics()
     SharedMetrics(successor, tmp_path, 0).publish()
-    assert answered(two.exposition().decode()) == 7
+    assert answered(two.exposition()[0].decode()) == 7
     count(successor, 1)
-    text = SharedMetrics(ServingMetrics(), tmp_path, 5).exposition().decode()
+    text = SharedMetrics(ServingMetrics(), tmp_path, 5).exposition()[0].decode()
     assert answered(text) == 7
     assert 'mooring_inference_batch_rows_sum{model="m",revision="1"} 28.0' in text
 
@@ -124,4 +124,4 @@ def test_a_damaged_file_of_a_worker_is_left_out(tmp_path):
     (tmp_path / "worker-3.json").write_bytes(b"{")
     metrics = ServingMetrics()
     metrics.of("m", "1")
-    assert b"mooring_inference_workers 1.0" in SharedMetrics(metrics, tmp_path, 0).exposition()
+    assert b"mooring_inference_workers 1.0" in SharedMetrics(metrics, tmp_path, 0).exposition()[0]

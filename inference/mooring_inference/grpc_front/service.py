@@ -124,7 +124,8 @@ class InferenceService:
         model = self._repository.find(request.model_name, request.model_version or None)
         model.series.began()
         request_id = request.id or f"{_process_id}-g{next(_numbers):x}"
-        answered = Answered(model, request_id, "grpc", started)
+        headers = _headers(context) if self._observers else {}
+        answered = Answered(model, request_id, "grpc", started, headers)
         status = 500
         try:
             decoded = codec.decode_request(request, model.signature)
@@ -191,6 +192,13 @@ class InferenceService:
                 "models are not loaded and unloaded by request here: --allow_repository_changes", status=403
             )
         asyncio.run_coroutine_threadsafe(change(name), self._loop).result()
+
+
+def _headers(context: grpc.ServicerContext) -> dict[bytes, bytes]:
+    return {
+        key.encode(): value.encode() if isinstance(value, str) else value
+        for key, value in context.invocation_metadata()
+    }
 
 
 def _snake(name: str) -> str:

@@ -13,7 +13,7 @@ from mooring_inference.api_keys import ApiKeys, unauthorized
 from mooring_inference.errors import RequestError
 from mooring_inference.http_server.exchange import Exchange
 from mooring_inference.json_limits import JsonLimits
-from mooring_inference.metrics import CONTENT_TYPE, GONE
+from mooring_inference.metrics import GONE
 from mooring_inference.models import ServedModel
 from mooring_inference.observing import Observer
 from mooring_inference.repository import Repository
@@ -39,7 +39,7 @@ class RestFront:
         repository: Repository,
         *,
         version: str,
-        exposition: Callable[[], bytes],
+        exposition: Callable[[str], tuple[bytes, str]],
         request_timeout: float | None = None,
         allows_repository_changes: bool = False,
         json_limits: JsonLimits = DEFAULT_JSON_LIMITS,
@@ -51,7 +51,7 @@ class RestFront:
         Args:
             repository: the models.
             version: the server's own version.
-            exposition: the metrics as Prometheus reads them.
+            exposition: the metrics as Prometheus reads them, and their type, by the header Accept.
             request_timeout: seconds that any caller waits at most; None for no limit.
             allows_repository_changes: whether callers may load and unload models.
             json_limits: what JSON bodies may cost.
@@ -169,7 +169,8 @@ class RestFront:
         return openapi.describe(self._repository.names(), self._version)
 
     def _metrics(self, exchange: Exchange, route: Route) -> None:
-        exchange.respond(200, self._exposition(), content_type=CONTENT_TYPE.encode())
+        content, kind = self._exposition(exchange.headers.get(b"accept", b"").decode("latin-1"))
+        exchange.respond(200, content, content_type=kind.encode())
 
     def _model_metadata(self, exchange: Exchange, route: Route) -> None:
         model = self._repository.find(route.model, route.version)

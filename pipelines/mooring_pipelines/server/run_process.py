@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format  # type: ignore[import-untyped]
+from google.protobuf import json_format
 from kfp import dsl, local
 from kfp.local import logging_utils, pipeline_orchestrator, status, subprocess_task_handler
 from kfp.local.orchestrator import task_executor
