@@ -53,7 +53,7 @@ check-generated: $(READY) ## Fail where a generated file differs from its source
 requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
 	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package mooring "$$@"; }; \
 	compile --extra dev -o requirements/dev.txt pyproject.toml; \
-	for extra in operator cli pipelines components inference; do \
+	for extra in operator cli pipelines components inference inference-cuda; do \
 		compile --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml; \
 	done
 

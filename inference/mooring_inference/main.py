@@ -24,7 +24,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Serve until SIGTERM; exit code 0 after a drain, 1 where a model cannot be served."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in _SUBCOMMANDS:
-        raise SystemExit(import_module(_SUBCOMMANDS[argv[0]]).main(argv[1:]))
+        try:
+            subcommand = import_module(_SUBCOMMANDS[argv[0]])
+        except ModuleNotFoundError as exc:
+            sys.stderr.write(f"mooring-inference {argv[0]} needs {exc.name}: install mooring[inference]\n")
+            raise SystemExit(1) from None
+        raise SystemExit(subcommand.main(argv[1:]))
     settings = parse_settings(argv)
     configure_logging()
     try:

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import (  # type: ignore[import-untyped]
+from aiokafka import (
     AIOKafkaConsumer,
     AIOKafkaProducer,
     ConsumerRebalanceListener,
     TopicPartition,
 )
-from aiokafka.errors import (  # type: ignore[import-untyped]
+from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
     KafkaError,
