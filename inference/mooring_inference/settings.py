@@ -65,7 +65,7 @@ class Settings:
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the command line; ends the process with usage on stderr where that is wrong."""
     parser = _parser(environ)
-    values = parser.parse_args(argv)
+    values = parser.parse_args(_underscored(argv))
     if (values.model_name is None) == (values.model_repository is None):
         parser.error("one of --model_name and --model_repository is needed")
     if (values.tls_cert is None) != (values.tls_key is None):
@@ -112,96 +112,155 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mooring-inference",
+        usage="mooring-inference --model_name NAME [--model_dir PATH] [options]",
         description="Serve models over KServe's V1 and V2 protocols, REST and gRPC.",
-        epilog="mooring-inference score --help, mooring-inference stream --help: other ways to run a model.",
+        epilog="Other ways to run a model: mooring-inference score --help, mooring-inference stream --help",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
+        allow_abbrev=False,
     )
 
-    def flag(group: argparse._ArgumentGroup, name: str, **options: object) -> None:
-        # KServe spells its flags with underscores; dashes are the custom elsewhere.
-        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-        group.add_argument(*spellings, dest=name, **options)  # type: ignore[arg-type]
+    def flag(group: argparse._ArgumentGroup, name: str, metavar: str = "", **options: object) -> None:
+        if metavar:
+            options["metavar"] = metavar
+        group.add_argument(f"--{name}", **options)  # type: ignore[arg-type]
 
-    model = parser.add_argument_group("model")
-    flag(model, "model_name", help="the model's name in request paths")
+    group = parser.add_argument_group("model")
+    flag(group, "model_name", "NAME", help="the name in request paths")
     flag(
-        model, "model_dir", type=Path, default=Path("/mnt/models"), help="folder with one model, or the file"
+        group,
+        "model_dir",
+        "PATH",
+        type=Path,
+        default=Path("/mnt/models"),
+        help="folder with one model, or the file",
     )
-    flag(model, "model_repository", type=Path, help="folder of several models, NAME/ or NAME/NUMBER/ each")
     flag(
-        model,
+        group,
+        "model_repository",
+        "PATH",
+        type=Path,
+        help="folder of several models, NAME/ or NAME/NUMBER/ each",
+    )
+    revision = environ.get("MOORING_REVISION") or "1"
+    flag(
+        group,
         "revision",
-        default=environ.get("MOORING_REVISION") or "1",
-        help="default $MOORING_REVISION, then 1",
+        "TEXT",
+        default=revision,
+        help="what answers call their version ($MOORING_REVISION, 1)",
     )
-    flag(model, "device", default="auto", help="auto, cpu, cuda or cuda:N; one that is not there is an error")
-    flag(model, "providers", type=_names, default=(), help="ONNX Runtime's execution providers, in order")
-    flag(model, "threads", type=_positive, help="of one execution; default: the container's CPU limit")
-    flag(model, "allow_torchscript", action="store_true", help="load TorchScript files, which may run code")
-    flag(model, "allow_pyfunc", action="store_true", help="load MLflow's python_function, which runs code")
     flag(
-        model, "architectures", type=_names, default=(), help="PACKAGE.MODULE:CLASS that state dicts may name"
+        group,
+        "device",
+        "NAME",
+        default="auto",
+        help="auto, cpu, cuda, cuda:N; one that is not there is an error",
     )
-    flag(model, "allow_repository_changes", action="store_true", help="let callers load and unload models")
+    flag(
+        group,
+        "providers",
+        "A,B",
+        type=_names,
+        default=(),
+        help="ONNX Runtime's execution providers, in order",
+    )
+    flag(group, "threads", "N", type=_positive, help="of one execution (the container's CPU limit)")
+    flag(group, "allow_torchscript", action="store_true", help="load TorchScript files, which may run code")
+    flag(group, "allow_pyfunc", action="store_true", help="load MLflow's python_function, which runs code")
+    flag(
+        group,
+        "architectures",
+        "A,B",
+        type=_names,
+        default=(),
+        help="PACKAGE.MODULE:CLASS that state dicts may name",
+    )
+    flag(group, "allow_repository_changes", action="store_true", help="let callers load and unload models")
 
-    batching = parser.add_argument_group("batching")
+    group = parser.add_argument_group("batching")
     flag(
-        batching,
+        group,
         "max_batch_size",
+        "ROWS",
         type=_positive,
         default=32,
-        help="rows of a batch; 1 for none (%(default)s)",
+        help="of one batch; 1 for none (%(default)s)",
     )
     flag(
-        batching, "max_batch_delay_ms", type=_not_negative, default=0.0, help="wait for others (%(default)s)"
+        group,
+        "max_batch_delay_ms",
+        "MS",
+        type=_not_negative,
+        default=0.0,
+        help="wait for more rows (%(default)g)",
     )
-    flag(batching, "max_queue_rows", type=_positive, default=4096, help="beyond it: 429 (%(default)s)")
+    flag(group, "max_queue_rows", "ROWS", type=_positive, default=4096, help="beyond it 429 (%(default)s)")
 
-    network = parser.add_argument_group("network")
-    flag(network, "host", default="0.0.0.0", help="address to listen on (%(default)s)")  # noqa: S104  a pod's own
-    flag(network, "http_port", type=_port, default=8080, help="0 takes a free port (%(default)s)")
-    flag(network, "grpc_port", type=_port, help="V2 over gRPC; 0 takes a free port; default: none")
-    flag(network, "workers", type=_positive, default=1, help="processes that share the ports (%(default)s)")
-    flag(network, "max_request_bytes", type=_positive, default=64 << 20, help="beyond it: 413 (%(default)s)")
+    group = parser.add_argument_group("network")
+    flag(group, "host", "ADDRESS", default="0.0.0.0", help="to listen on (%(default)s)")  # noqa: S104  a pod's own
+    flag(group, "http_port", "PORT", type=_port, default=8080, help="0 takes a free one (%(default)s)")
+    flag(group, "grpc_port", "PORT", type=_port, help="V2 over gRPC; 0 takes a free one (none)")
     flag(
-        network,
+        group, "workers", "N", type=_positive, default=1, help="processes that share the ports (%(default)s)"
+    )
+    flag(
+        group,
+        "max_request_bytes",
+        "BYTES",
+        type=_positive,
+        default=64 << 20,
+        help="beyond it 413 (%(default)s)",
+    )
+    flag(
+        group,
         "request_timeout_seconds",
+        "S",
         type=_not_negative,
         default=60.0,
-        help="then 504; 0: never (%(default)s)",
+        help="then 504; 0: never (%(default)g)",
     )
     flag(
-        network,
-        "tls_cert",
-        type=Path,
-        help="PEM file of the certificate and its chain; followed when renewed",
-    )
-    flag(network, "tls_key", type=Path, help="PEM file of the key")
-    flag(
-        network,
-        "tls_client_ca",
-        type=Path,
-        help="PEM file; clients must show a certificate of these authorities",
-    )
-    flag(network, "api_keys", type=Path, help="file or folder of keys, for all but probes and metrics")
-    flag(
-        network, "log_requests", action="store_true", help="a log line for each request, without its content"
-    )
-    flag(
-        network,
+        group,
         "drain_seconds",
+        "S",
         type=_not_negative,
         default=5.0,
-        help="taking requests after SIGTERM (%(default)s)",
+        help="still taking requests after SIGTERM (%(default)g)",
     )
     flag(
-        network,
+        group,
         "grace_seconds",
+        "S",
         type=_not_negative,
         default=30.0,
-        help="for requests in flight then (%(default)s)",
+        help="for requests in flight then (%(default)g)",
     )
+    flag(group, "log_requests", action="store_true", help="a log line for each request, without its content")
+
+    group = parser.add_argument_group("access")
+    flag(group, "tls_cert", "FILE", type=Path, help="certificate and chain, PEM; followed when renewed")
+    flag(group, "tls_key", "FILE", type=Path, help="its key, PEM")
+    flag(
+        group,
+        "tls_client_ca",
+        "FILE",
+        type=Path,
+        help="clients must show a certificate of these authorities, PEM",
+    )
+    flag(group, "api_keys", "PATH", type=Path, help="file or folder of keys, for all but probes and metrics")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser
+
+
+def _underscored(argv: Sequence[str]) -> list[str]:
+    """KServe spells its flags with underscores; dashes, the custom elsewhere, work as well."""
+    spelt = []
+    for argument in argv:
+        name, equals, value = argument.partition("=")
+        spelt.append(
+            "--" + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+        )
+    return spelt
 
 
 def _names(text: str) -> tuple[str, ...]:
