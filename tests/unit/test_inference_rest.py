@@ -10,7 +10,8 @@ from time import perf_counter
 import numpy as np
 import pytest
 from mooring_inference.backends.base import LoadOptions
-from mooring_inference.backends.onnx import OnnxBackend, find_model, load_onnx
+from mooring_inference.backends.formats import find_model, load_model
+from mooring_inference.backends.onnx import OnnxBackend
 from mooring_inference.batching.queue import BatchLimits
 from mooring_inference.cpu import cgroup_limit, usable_cores
 from mooring_inference.errors import ModelLoadError
@@ -340,7 +341,9 @@ async def test_a_caller_may_set_a_shorter_deadline(engine):
     slow = Slow(engine)
     async with serving({"m": {"r7": slow}}) as (server, client):
         server.repository.find("m").batcher._average_seconds = 1.0
-        running = asyncio.create_task(client.post(INFER, json=NINE | {"parameters": {"timeout": 200_000_000}}))
+        running = asyncio.create_task(
+            client.post(INFER, json=NINE | {"parameters": {"timeout": 200_000_000}})
+        )
         assert await asyncio.to_thread(slow.started.wait, 20)
         server.repository.expire(perf_counter() + 100)
         server.repository.expire(perf_counter() + 300)
@@ -397,7 +400,7 @@ def test_a_folder_must_hold_exactly_one_model(tmp_path):
 def test_a_file_that_is_not_a_model_is_one_line(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"not a model")
     with pytest.raises(ModelLoadError, match=r"a\.onnx is not a usable ONNX model") as caught:
-        load_onnx(tmp_path, LoadOptions())
+        load_model(tmp_path, LoadOptions())
     assert "\n" not in str(caught.value)
 
 
@@ -408,7 +411,7 @@ def test_a_scikit_learn_model_is_served_without_its_maps(tmp_path):
     rows = np.array([[0, 0], [1, 1], [0, 1], [1, 0]], np.float32)
     model = LogisticRegression().fit(rows, [0, 1, 1, 0])
     (tmp_path / "model.onnx").write_bytes(to_onnx(model, rows[:1]).SerializeToString())
-    engine = load_onnx(tmp_path, LoadOptions())
+    engine = load_model(tmp_path, LoadOptions())
     assert [spec.datatype.name for spec in engine.signature.outputs] == ["INT64"]
     (labels,) = engine.predict({engine.signature.inputs[0].name: rows}, [engine.signature.outputs[0].name])
     assert labels.tolist() == model.predict(rows).tolist()

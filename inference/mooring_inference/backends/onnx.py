@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 
 from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.onnx_binding import BoundSession
+from mooring_inference.backends.onnx_providers import (
+    CPU,
+    CUDA,
+    ProviderChoice,
+    check_providers,
+    choose_providers,
+    device_of,
+    only_cpu,
+)
+from mooring_inference.backends.reasons import first_line
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Array, Signature, TensorSpec, datatype_of_onnx
 
@@ -18,7 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class OnnxBackend:
-    """One ONNX model in an ONNX Runtime session."""
+    """One ONNX model in an ONNX Runtime session.
+
+    bfloat16, 8-bit floats and 4-bit integers have no place in the protocol's JSON: a model that takes them is
+    refused, and outputs of such types, like maps and sequences, are left out.
+    """
 
     platform = "onnx_onnxv1"
 
@@ -26,73 +42,98 @@ class OnnxBackend:
         """Load a model.
 
         Args:
-            path: the .onnx file.
+            path: the file.
             options: threads are those of one operator; independent operators run one after the other.
 
         Raises:
-            ModelLoadError: the file is not a model that this runtime can serve.
+            ModelLoadError: the file is not a model that this runtime can serve, or a device or provider that
+                was asked for is missing.
         """
-        session = ort.SessionOptions()
-        session.intra_op_num_threads = options.threads
-        session.inter_op_num_threads = 1
-        session.log_severity_level = 3
-        wanted = [name for name in ("CUDAExecutionProvider",) if name in ort.get_available_providers()]
-        wanted.append("CPUExecutionProvider")
-        try:
-            self._session = ort.InferenceSession(str(path), session, providers=wanted)
-        except Exception as exc:
-            raise ModelLoadError(f"{path.name} is not a usable ONNX model: {_first_line(exc)}") from None
-        if (used := self._session.get_providers()) != wanted:
-            # ONNX Runtime falls back to the CPU without a word when a GPU library is missing.
-            log.warning("execution provider missing", extra={"fields": {"wanted": wanted, "used": used}})
-        self.device = "cpu"
+        choice = choose_providers(options, ort.get_available_providers())
+        self._session = _open_session(path, choice, options.threads)
+        used = self._session.get_providers()
+        check_providers(choice, used)
+        self.device = device_of(used, choice.device)
         self.signature = _signature(path, self._session)
+        self._runner: Any = self._session
+        if self.device.startswith("cuda") and not _has_strings(self.signature):
+            self._runner = BoundSession(self._session, "cuda", choice.device.index)
+        self._report(path, choice, used)
 
     def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """The named outputs, in that order."""
-        return [np.asarray(value) for value in self._session.run(list(outputs), dict(inputs))]
+        # ONNX Runtime takes a list and a dict, nothing like them; it gives arrays, 0-d ones too.
+        arrays: list[Array] = self._runner.run(
+            list(outputs), inputs if type(inputs) is dict else dict(inputs)
+        )
+        return arrays
 
     def close(self) -> None:
         """Give the session's memory back."""
-        del self._session
+        del self._runner, self._session
 
-
-def find_model(model_dir: Path) -> Path:
-    """The one .onnx file in a folder, searched below it where the top holds none; or the file itself.
-
-    Raises:
-        ModelLoadError: there is no such path, no .onnx file or more than one.
-    """
-    if model_dir.is_file():
-        return model_dir
-    if not model_dir.is_dir():
-        raise ModelLoadError(f"{model_dir} does not exist")
-    found = sorted(model_dir.glob("*.onnx")) or sorted(model_dir.rglob("*.onnx"))
-    if not found:
-        raise ModelLoadError(f"no .onnx file in {model_dir}")
-    if len(found) > 1:
-        names = ", ".join(str(path.relative_to(model_dir)) for path in found)
-        raise ModelLoadError(f"{len(found)} .onnx files in {model_dir}, expected one: {names}")
-    return found[0]
+    def _report(self, path: Path, choice: ProviderChoice, used: Sequence[str]) -> None:
+        missing = [name for name in choice.names if name not in used]
+        if missing:
+            # Only under auto: what was asked for by name is an error before this.
+            log.warning("a GPU was not usable", extra={"fields": {"missing": missing}})
+        log.info(
+            "execution providers",
+            extra={"fields": {"file": path.name, "device": self.device, "providers": list(used)}},
+        )
 
 
 def load_onnx(path: Path, options: LoadOptions) -> OnnxBackend:
-    """Find the model and load it; raises ModelLoadError."""
-    return OnnxBackend(find_model(path), options)
+    """Load a file; raises ModelLoadError."""
+    return OnnxBackend(path, options)
+
+
+def _open_session(path: Path, choice: ProviderChoice, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if CUDA in choice.names:
+        _preload_cuda()
+    try:
+        return _start_session(path, options, choice.providers)
+    except Exception as exc:
+        if choice.required not in ((), (CPU,)):
+            names = ", ".join(choice.required)
+            raise ModelLoadError(f"{path.name} cannot be run by {names}: {first_line(exc)}") from None
+        if choice.names != [CPU]:
+            # Under auto a GPU that cannot start is done without; what the model lacks shows again.
+            log.warning("a GPU was not usable", extra={"fields": {"reason": first_line(exc)}})
+            return _open_session(path, only_cpu(choice), threads)
+        raise ModelLoadError(f"{path.name} is not a usable ONNX model: {first_line(exc)}") from None
+
+
+def _start_session(path: Path, options: Any, providers: Sequence[tuple[str, dict[str, str]]]) -> Any:
+    # The fallback is ONNX Runtime's own, silent change to the CPU, at start and in the middle of serving.
+    return ort.InferenceSession(str(path), options, providers=list(providers), enable_fallback=False)
+
+
+def _preload_cuda() -> None:
+    """Load CUDA and cuDNN where they came as Python packages, which the dynamic linker does not search."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        ort.preload_dlls()
+    if text := output.getvalue().strip():
+        log.warning("CUDA libraries missing", extra={"fields": {"reason": text.splitlines()[0]}})
 
 
 def _signature(path: Path, session: Any) -> Signature:
-    inputs = _specs(session.get_inputs())
+    for node in session.get_inputs():
+        if datatype_of_onnx(node.type) is None:
+            raise ModelLoadError(f"{path.name}: input {node.name} is {node.type}, which cannot be served")
     outputs = _specs(session.get_outputs())
-    if len(inputs) != len(session.get_inputs()):
-        raise ModelLoadError(f"{path.name} has inputs that are not tensors")
     if not outputs:
         raise ModelLoadError(f"{path.name} has no output that is a tensor")
-    left_out = sorted({node.name for node in session.get_outputs()} - {spec.name for spec in outputs})
+    left_out = {node.name: node.type for node in session.get_outputs() if datatype_of_onnx(node.type) is None}
     if left_out:
         # Such as the maps of a scikit-learn classifier converted with zipmap.
-        log.warning("outputs that are not tensors are not served", extra={"fields": {"outputs": left_out}})
-    return Signature(tuple(inputs), tuple(outputs))
+        log.warning("outputs of these types are not served", extra={"fields": {"outputs": left_out}})
+    return Signature(tuple(_specs(session.get_inputs())), tuple(outputs))
 
 
 def _specs(nodes: Sequence[Any]) -> list[TensorSpec]:
@@ -105,6 +146,5 @@ def _specs(nodes: Sequence[Any]) -> list[TensorSpec]:
     return specs
 
 
-def _first_line(exc: Exception) -> str:
-    lines = str(exc).strip().splitlines()
-    return lines[0] if lines else type(exc).__name__
+def _has_strings(signature: Signature) -> bool:
+    return any(spec.datatype.name == "BYTES" for spec in (*signature.inputs, *signature.outputs))

@@ -1,19 +1,37 @@
-"""The first runs of a model, with made-up input: is it fast, and may rows of several callers run together?"""
+"""The first runs of a model, with made-up input: does it run, how fast, and may rows of several callers join?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
 from mooring_inference.backends.base import Backend
-from mooring_inference.tensors import Array, TensorSpec
+from mooring_inference.backends.reasons import first_line
+from mooring_inference.tensors import Array, Signature, TensorSpec
+
+# Sizes tried for open dimensions other than the rows: some models need more than one step or pixel.
+_INNER_SIZES = (1, 2, 32)
+# How far results of joined rows may differ from those of single rows, relative and absolute: kernels add up in
+# another order for another number of rows.
+_TOLERANCES = {2: (1e-2, 1e-2), 4: (1e-3, 1e-4), 8: (1e-6, 1e-8)}
+# What the second row is filled with; the first is zeros and empty strings.
+_OTHER_TEXT = "a"
+
+Inputs = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """What the first runs showed."""
+    """What the first runs showed.
+
+    Attributes:
+        batchable: whether rows of several callers may run together.
+        reason: why not, or why that could not be tried; empty where it was tried and is so.
+        seconds: of a run of one row, not the first; 0 where the model does not run on made-up input.
+    """
 
     batchable: bool
     reason: str
@@ -21,26 +39,123 @@ class WarmUp:
 
 
 def warm_up(backend: Backend) -> WarmUp:
-    """Run a model on one row and on two."""
+    """Run a model on two rows, each alone and both together.
+
+    A model may join rows where the first dimension of every input is open, every output has as many rows as
+    went in, and a row's results do not depend on the other row. Where the model fails on made-up input, which
+    says nothing about real input, the signature alone decides.
+    """
     signature = backend.signature
-    names = [spec.name for spec in signature.outputs]
-    is_open = all(spec.shape and spec.shape[0] is None for spec in (*signature.inputs, *signature.outputs))
+    closed = _first_closed_input(signature)
     try:
-        backend.predict({spec.name: _made_up(spec, 1) for spec in signature.inputs}, names)
-        started = perf_counter()
-        backend.predict({spec.name: _made_up(spec, 1) for spec in signature.inputs}, names)
-        seconds = perf_counter() - started
-        if not is_open:
-            return WarmUp(False, "the first dimension of an input or output is not open", seconds)
-        outputs = backend.predict({spec.name: _made_up(spec, 2) for spec in signature.inputs}, names)
+        first = _run_first_row(backend)
     except Exception as error:
-        return WarmUp(is_open, f"it fails on made-up input: {type(error).__name__}", 0.0)
-    if any(array.ndim == 0 or len(array) != 2 for array in outputs):
-        return WarmUp(False, "an output has another number of rows than the inputs", seconds)
-    return WarmUp(True, "", seconds)
+        reason = f"it could not be tried on made-up input: {first_line(error)}"
+        return WarmUp(not closed and _has_open_outputs(signature), closed or reason, 0.0)
+    reason = closed or _wrong_rows(signature, first.outputs, 1)
+    if reason:
+        return WarmUp(False, reason, first.seconds)
+    try:
+        reason = _try_two_rows(backend, first)
+    except Exception as error:
+        reason = f"it fails on two rows: {first_line(error)}"
+    if not reason and not first.is_repeatable:
+        return WarmUp(
+            True, "results differ from run to run, so those of rows were not compared", first.seconds
+        )
+    return WarmUp(not reason, reason, first.seconds)
 
 
-def _made_up(spec: TensorSpec, rows: int) -> Array:
-    shape = [rows if size is None and axis == 0 else (size or 1) for axis, size in enumerate(spec.shape)]
-    filler = "" if spec.datatype.name == "BYTES" else 0
-    return np.full(shape, filler, dtype=spec.datatype.dtype)
+@dataclass(frozen=True, slots=True)
+class _FirstRow:
+    """Runs of one row of zeros: the size that open dimensions got, results, whether these came twice, a run's time."""
+
+    size: int
+    outputs: list[Array]
+    is_repeatable: bool
+    seconds: float
+
+
+def _run_first_row(backend: Backend) -> _FirstRow:
+    names = backend.signature.output_names
+    has_open = any(None in spec.shape[1:] for spec in backend.signature.inputs)
+    for size in _INNER_SIZES if has_open else (1,):
+        inputs = make_inputs(backend.signature, [0], size)
+        try:
+            # The first run allocates, and compiles where a backend does so late.
+            outputs = backend.predict(inputs, names)
+        except Exception as error:
+            failure = error
+            continue
+        started = perf_counter()
+        again = backend.predict(inputs, names)
+        return _FirstRow(size, outputs, _are_close(outputs, again), perf_counter() - started)
+    raise failure
+
+
+def _try_two_rows(backend: Backend, first: _FirstRow) -> str:
+    """Why two rows may not run together; empty where they may."""
+    signature = backend.signature
+    names = signature.output_names
+    filler, second = 1, first.outputs
+    try:
+        second = backend.predict(make_inputs(signature, [1], first.size), names)
+    except Exception:
+        # Such as an index that is out of range.
+        filler = 0
+    together = backend.predict(make_inputs(signature, [0, filler], first.size), names)
+    if reason := _wrong_rows(signature, together, 2):
+        return reason
+    if first.is_repeatable:
+        for row, alone in enumerate((first.outputs, second)):
+            if not _are_close([array[row : row + 1] for array in together], alone):
+                return "a row's results depend on the other rows"
+    return ""
+
+
+def make_inputs(signature: Signature, fillers: Sequence[int], size: int = 1) -> Inputs:
+    """Made-up input of as many rows as ``fillers``, each filled with its number; open dimensions get ``size``."""
+    return {spec.name: _make_input(spec, fillers, size) for spec in signature.inputs}
+
+
+def _make_input(spec: TensorSpec, fillers: Sequence[int], size: int) -> Array:
+    values = ["", _OTHER_TEXT] if spec.datatype.name == "BYTES" else [0, 1]
+    shape = [size if dimension is None else dimension for dimension in spec.shape]
+    if not spec.shape or spec.shape[0] is not None:
+        return np.full(shape, values[fillers[0]], dtype=spec.datatype.dtype)
+    inner = shape[1:]
+    return np.stack([np.full(inner, values[filler], dtype=spec.datatype.dtype) for filler in fillers])
+
+
+def _first_closed_input(signature: Signature) -> str:
+    if not signature.inputs:
+        return "it has no inputs"
+    for spec in signature.inputs:
+        if not spec.shape or spec.shape[0] is not None:
+            return f"the first dimension of input {spec.name} is not open"
+    return ""
+
+
+def _has_open_outputs(signature: Signature) -> bool:
+    return all(spec.shape and spec.shape[0] is None for spec in signature.outputs)
+
+
+def _wrong_rows(signature: Signature, outputs: Sequence[Array], rows: int) -> str:
+    for spec, array in zip(signature.outputs, outputs, strict=True):
+        if array.ndim == 0 or array.shape[0] != rows:
+            return f"output {spec.name} has shape {list(array.shape)} for {rows} rows"
+    return ""
+
+
+def _are_close(first: Sequence[Array], second: Sequence[Array]) -> bool:
+    return all(_is_close(one, other) for one, other in zip(first, second, strict=True))
+
+
+def _is_close(one: Array, other: Array) -> bool:
+    if one.shape != other.shape:
+        return False
+    if one.dtype.kind != "f":
+        return bool(np.array_equal(one, other))
+    relative, absolute = _TOLERANCES[one.dtype.itemsize]
+    wide = one.astype(np.float64), other.astype(np.float64)
+    return bool(np.allclose(*wide, rtol=relative, atol=absolute, equal_nan=True))

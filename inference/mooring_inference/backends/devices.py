@@ -1,0 +1,37 @@
+"""Where a model runs: the words of ``--device`` and what they mean."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mooring_inference.errors import ModelLoadError
+
+_WORDS = re.compile(r"auto|cpu|cuda(?::(?P<index>\d{1,3}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A choice of device.
+
+    Attributes:
+        kind: ``auto``, ``cpu`` or ``cuda``.
+        index: which GPU, as CUDA counts those that the process can see.
+    """
+
+    kind: str
+    index: int = 0
+
+    @property
+    def name(self) -> str:
+        """Such as ``cpu`` or ``cuda:0``."""
+        return f"cuda:{self.index}" if self.kind == "cuda" else self.kind
+
+
+def parse_device(text: str) -> Device:
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names; raises ModelLoadError."""
+    match = _WORDS.fullmatch(text)
+    if match is None:
+        raise ModelLoadError(f"device: expected auto, cpu, cuda or cuda:N, got {text!r}")
+    kind, _, _ = text.partition(":")
+    return Device(kind, int(match["index"] or 0))
