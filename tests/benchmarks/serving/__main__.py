@@ -89,12 +89,15 @@ def _measure(arguments: argparse.Namespace, say) -> Results:
     folder = Path(tempfile.mkdtemp(prefix="serving-benchmark-"))
     try:
         write_models(folder / "models", MODELS)
-        results = Campaign(plan, folder, programs, cores[0], cores[-1], say).run()
+        campaign = Campaign(plan, folder, programs, cores[0], cores[-1], say)
+        try:
+            return campaign.run()
+        finally:
+            # What was measured until a failure is worth reading too.
+            _RAW.parent.mkdir(parents=True, exist_ok=True)
+            _RAW.write_text(to_json(campaign.results))
     finally:
         shutil.rmtree(folder)
-    _RAW.parent.mkdir(parents=True, exist_ok=True)
-    _RAW.write_text(to_json(results))
-    return results
 
 
 def _show(console: Console, results: Results) -> None:

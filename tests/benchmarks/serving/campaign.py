@@ -19,8 +19,8 @@ from tests.benchmarks.serving.measure import (
     count_lost,
     measure_cell,
     measure_health,
-    measure_limits,
 )
+from tests.benchmarks.serving.own_programs import measure_capture, measure_generator, measure_limits
 from tests.benchmarks.serving.results import Cell, Results
 from tests.benchmarks.serving.servers import OURS, Running, Server, start, wait_until_ready
 
@@ -68,12 +68,23 @@ class Campaign:
         """Measure everything in the plan."""
         os.sched_setaffinity(0, {self.client_core})
         self.results.machine = _describe_machine(self.plan.servers)
+        self._measure_own_parts()
         self._measure_starts()
         for model in self.plan.models:
             with self._started(model) as servers:
                 self._measure_model(model, servers)
         self._measure_shutdowns()
         return self.results
+
+    def _measure_own_parts(self) -> None:
+        self.say("the load generator against a server that only answers")
+        self.results.generator = measure_generator(
+            self.folder, clients=_BUSIEST, seconds=self.plan.seconds, core=self.server_core
+        )
+        for number in range(self.plan.rounds):
+            self.say(f"capture {number + 1}/{self.plan.rounds}")
+            folder = self.folder / f"captured-{number}"
+            self.results.capture.append(measure_capture(folder, core=self.server_core))
 
     def _measure_starts(self) -> None:
         """Time to ready, and the memory of REST alone once it has been used."""

@@ -20,6 +20,7 @@ class Http1Exchange:
     def reset(self) -> None:
         """Begin a new connection."""
         self._buffer = b""
+        self.status = b""
         self.failed = False
         self.closes = False
 
@@ -30,7 +31,7 @@ class Http1Exchange:
         return self._request
 
     def receive(self, data: bytes) -> tuple[bytes | None, bytes]:
-        """The answer's body if it is complete, and nothing to send; `failed` and `closes` tell of it."""
+        """The answer's body if it is complete, and nothing to send; `status`, `failed` and `closes` tell of it."""
         buffer = self._buffer + data if self._buffer else data
         head_end = buffer.find(b"\r\n\r\n")
         if head_end < 0:
@@ -42,7 +43,8 @@ class Http1Exchange:
             self._buffer = buffer
             return None, b""
         self._buffer = b""
-        self.failed = head[9:12] != b"200"
+        self.status = head[9:12]
+        self.failed = self.status != b"200"
         self.closes = _CLOSE.search(head) is not None
         return body, b""
 

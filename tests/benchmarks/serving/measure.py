@@ -1,14 +1,10 @@
-"""The measurements: cells in rounds, limits, health under load, ends under load, cold starts."""
+"""The measurements on one running server: right answers, a cell, health under load, an end under load."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -24,7 +20,6 @@ from tests.benchmarks.serving.servers import HOST, Running, is_ready
 _ANSWER_SECONDS = 10.0
 _DRAIN_SECONDS = 30.0
 _ANSWERS_EACH = 6
-_LIMIT_BATCHES = (1, 32)
 _MILLION = 1_000_000
 
 
@@ -69,7 +64,8 @@ def _ask(connection: Connection) -> bytes:
         while (answer := connection.receive()) is None:
             pass
     if connection.exchange.failed:
-        raise ValueError(f"refused: {answer[:160].decode(errors='replace')}")
+        status = getattr(connection.exchange, "status", b"").decode()
+        raise ValueError(f"it answers with HTTP {status}" if status else "it refuses the call")
     return answer
 
 
@@ -96,24 +92,6 @@ def measure_cell(
         failed=load.failed,
         client_busy=load.busy,
     )
-
-
-def measure_limits(model: Path, *, seconds: float, core: int) -> dict[int, float]:
-    """Rows/s of onnxruntime in a process of its own on the servers' core, by batch."""
-    command = [
-        "taskset",
-        "--cpu-list",
-        str(core),
-        sys.executable,
-        str(Path(__file__).with_name("in_process.py")),
-    ]
-    result = subprocess.run(
-        [*command, str(model), str(seconds), *map(str, _LIMIT_BATCHES)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {int(batch): rate for batch, rate in json.loads(result.stdout).items()}
 
 
 def measure_health(running: Running, model: str, clients: int, *, seconds: float) -> float:

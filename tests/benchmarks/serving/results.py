@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
+_PLAIN = ("health", "starts", "capture", "generator", "machine")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -54,7 +56,8 @@ class Results:
         health: ms of the health probe's p99 under heavy load.
         shutdowns: by server.
         starts: seconds from start to ready, by server.
-        capture: us a row; None where capture was not measured.
+        capture: CPU us a row on the request's ``path`` and of the ``writer``, one a round.
+        generator: the load generator's own limit, ``rate`` in requests/s and ``cpu`` in us each.
         machine: what to print above the tables.
     """
 
@@ -65,7 +68,8 @@ class Results:
     health: dict[str, float] = field(default_factory=dict)
     shutdowns: dict[str, Shutdowns] = field(default_factory=dict)
     starts: dict[str, list[float]] = field(default_factory=dict)
-    capture: float | None = None
+    capture: list[dict[str, float]] = field(default_factory=list)
+    generator: dict[str, float] = field(default_factory=dict)
     machine: str = ""
 
     def median(self, cell: Cell) -> Sample | None:
@@ -108,7 +112,7 @@ def to_json(results: Results) -> str:
             "samples": [[asdict(cell), [asdict(s) for s in rows]] for cell, rows in results.samples.items()],
             "shutdowns": {name: asdict(value) for name, value in results.shutdowns.items()},
             **{name: _pairs(getattr(results, name)) for name in ("absent", "limits", "memory")},
-            **{name: getattr(results, name) for name in ("health", "starts", "capture", "machine")},
+            **{name: getattr(results, name) for name in _PLAIN},
         },
         indent=1,
     )
@@ -121,7 +125,7 @@ def from_json(text: str) -> Results:
         samples={Cell(**cell): [Sample(**sample) for sample in rows] for cell, rows in raw["samples"]},
         shutdowns={name: Shutdowns(**value) for name, value in raw["shutdowns"].items()},
         **{name: {tuple(key): value for key, value in raw[name]} for name in ("absent", "limits", "memory")},
-        **{name: raw[name] for name in ("health", "starts", "capture", "machine")},
+        **{name: raw[name] for name in _PLAIN},
     )
 
 

@@ -31,6 +31,7 @@ def tables(results: Results, outcomes: Sequence[Outcome]) -> list[Table]:
         _aims_table(outcomes),
         *(_model_table(results, model) for model in results.models()),
         _limits_table(results),
+        _generator_table(results),
         _behaviour_table(results),
     ]
 
@@ -55,7 +56,7 @@ def _aims_table(outcomes: Sequence[Outcome]) -> Table:
     rows = [
         [
             outcome.aim.text,
-            f"{'>=' if outcome.aim.more_is_better else '<='} {_with_unit(outcome.aim.wanted, outcome)}",
+            _wanted(outcome),
             _NONE if outcome.value is None else _with_unit(outcome.value, outcome),
             outcome.verdict,
             outcome.detail or _NONE,
@@ -95,6 +96,17 @@ def _limits_table(results: Results) -> Table:
     ]
     headings = ["model", *(f"batch {batch}, rows/s" for batch in batches)]
     return Table("onnxruntime in process, one thread: the limit", headings, rows)
+
+
+def _generator_table(results: Results) -> Table:
+    rows = (
+        [[f"{results.generator['rate']:,.0f}", f"{results.generator['cpu']:.1f}"]]
+        if results.generator
+        else []
+    )
+    return Table(
+        "The load generator against a server that only answers", ["requests/s", "its CPU us each"], rows
+    )
 
 
 def _behaviour_table(results: Results) -> Table:
@@ -144,9 +156,14 @@ def _median_of(values: Sequence[float]) -> str:
     return f"{statistics.median(values):,.0f}" if values else _NONE
 
 
+def _wanted(outcome: Outcome) -> str:
+    sign = ">= " if outcome.aim.more_is_better else "<= "
+    return f"{sign if outcome.aim.wanted else ''}{_with_unit(outcome.aim.wanted, outcome)}"
+
+
 def _with_unit(value: float, outcome: Outcome) -> str:
     if outcome.aim.unit == "x":
-        return f"{value:.1f}x"
+        return f"{value:.3g}x"
     if outcome.aim.unit == "%":
         return f"{value:.0f}%"
     return f"{value:.3g} {outcome.aim.unit}".strip()
