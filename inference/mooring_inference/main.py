@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             sys.stderr.write(f"mooring-inference {argv[0]} needs {exc.name}: install mooring[inference]\n")
             raise SystemExit(1) from None
         raise SystemExit(subcommand.main(argv[1:]))
-    settings = parse_settings(argv)
     configure_logging()
     try:
+        settings = parse_settings(argv)
         if settings.workers > 1 and settings.worker is None:
             raise SystemExit(uvloop.run(supervise(settings, argv)))
         uvloop.run(serve(settings))

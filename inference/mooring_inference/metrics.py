@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from mooring_inference.capture_metrics import CaptureState, add_states, collect_capture, counts_only
 from mooring_inference.native_histograms import CONTENT_TYPE as PROTOBUF
 from mooring_inference.native_histograms import (
     NativeHistogram,
@@ -160,6 +161,9 @@ class ServingMetrics(Collector):
     def __init__(self, *, shows_process: bool = True) -> None:
         """``shows_process``: whether figures of this process are shown, too."""
         self._models: dict[tuple[str, str], ModelSeries] = {}
+        # Asked at every scrape; None where nothing is captured.
+        self.capture: Callable[[], CaptureState] | None = None
+        self._captured_before: CaptureState = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         if shows_process:
@@ -173,23 +177,34 @@ class ServingMetrics(Collector):
         """The series of one revision of a model."""
         return self._models.setdefault((model, revision), ModelSeries())
 
-    def state(self) -> list[Any]:
+    def state(self) -> dict[str, Any]:
         """As JSON."""
-        return [[*key, series.state()] for key, series in tuple(self._models.items())]
+        models = [[*key, series.state()] for key, series in tuple(self._models.items())]
+        return {"models": models, "capture": self._capture_state()}
 
-    def restore(self, state: Iterable[Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on counting where another process ended."""
-        for model, revision, series in state:
+        for model, revision, series in state["models"]:
             self.of(model, revision).add_counts(series)
+        self._captured_before = counts_only(state["capture"] or {})
 
     @classmethod
-    def sum(cls, states: Iterable[Iterable[Any]]) -> ServingMetrics:
+    def sum(cls, states: Iterable[Mapping[str, Any]]) -> ServingMetrics:
         """What several processes have counted."""
         whole = cls(shows_process=False)
+        captured: list[CaptureState] = []
         for state in states:
-            for model, revision, series in state:
+            for model, revision, series in state["models"]:
                 whole.of(model, revision).add(series)
+            if state["capture"] is not None:
+                captured.append(state["capture"])
+        if captured:
+            together = add_states(captured)
+            whole.capture = lambda: together
         return whole
+
+    def _capture_state(self) -> CaptureState | None:
+        return None if self.capture is None else add_states((self.capture(), self._captured_before))
 
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
@@ -230,6 +245,8 @@ class ServingMetrics(Collector):
             if series.load_seconds is not None:
                 gauges["load"].add_metric(key, series.load_seconds)
         yield from (requests, duration, stages, batches, *gauges.values())
+        if (captured := self._capture_state()) is not None:
+            yield from collect_capture(captured)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the families depend on what has happened."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 from mooring_inference.batching.call import Call
 from mooring_inference.models import ServedModel
 from mooring_inference.tensors import Array, TensorSpec
+
+log = logging.getLogger(__name__)
 
 
 class Answered:
@@ -71,7 +74,11 @@ class Answered:
         else:
             self.model.series.answered(self.protocol, status, self.seconds)
         for observer in observers:
-            observer.answered(self)
+            try:
+                observer.answered(self)
+            except Exception:
+                # What is told about a request must not cost it its answer.
+                log.exception("an answered request could not be told of")
 
 
 class Observer(Protocol):

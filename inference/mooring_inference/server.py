@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 
 from mooring_inference.api_keys import ApiKeys
 from mooring_inference.backends.formats import load_model
+from mooring_inference.capture import Capture, read_feature_names
+from mooring_inference.capture_metrics import capture_state
+from mooring_inference.capture_observer import CaptureObserver
 from mooring_inference.gpu import find_gpus
 from mooring_inference.http_server.connection import HttpLimits
 from mooring_inference.http_server.listener import HttpServer, listen
@@ -57,6 +60,9 @@ class ModelServer:
         )
         self.repository = Repository(_sources(settings), self._load)
         self._tracing = start_tracing()
+        self._capture = Capture(settings.capture) if settings.capture is not None else None
+        if self._capture is not None:
+            self.metrics.capture = partial(capture_state, self._capture.counters)
         self._observers = self._make_observers()
         if (gpus := find_gpus()) is not None:
             self.metrics.register(gpus)
@@ -71,6 +77,7 @@ class ModelServer:
             json_limits=JsonLimits(max_bytes=settings.max_request_bytes),
             api_keys=self._keys,
             observers=self._observers,
+            labels=self._capture.labels if self._capture is not None else None,
         )
         self.http = HttpServer(front, limits=HttpLimits(max_body_bytes=settings.max_request_bytes))
 
@@ -100,6 +107,8 @@ class ModelServer:
         finally:
             await asyncio.gather(self.http.stop(self.settings.grace_seconds), self._stop_grpc())
             await self.repository.close()
+            if self._capture is not None:
+                await asyncio.to_thread(self._capture.close, self.settings.grace_seconds)
             self._publish()
             if self._tracing is not None:
                 await asyncio.to_thread(self._tracing.close)
@@ -107,6 +116,8 @@ class ModelServer:
 
     def _make_observers(self) -> list[Observer]:
         observers: list[Observer] = []
+        if self._capture is not None:
+            observers.append(CaptureObserver(self._capture))
         if self._tracing is not None:
             observers.append(TracingObserver(self._tracing))
         if self.settings.log_requests:
@@ -163,7 +174,7 @@ class ModelServer:
             self._shared.publish()
 
     async def _load(self, name: str, revision: str, path: Path) -> ServedModel:
-        return await load_served(
+        model = await load_served(
             name,
             revision,
             path,
@@ -171,6 +182,9 @@ class ModelServer:
             limits=self.settings.batching,
             metrics=self.metrics,
         )
+        if self._capture is not None:
+            self._capture.register(name, revision, model.signature, read_feature_names(path))
+        return model
 
     async def _drain(self) -> None:
         """Not ready, yet still answering: callers leave with their next answer."""

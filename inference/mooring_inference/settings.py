@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.batching.queue import BatchLimits
+from mooring_inference.capture import CaptureSettings, parse_capture
 from mooring_inference.cpu import usable_cores
 
 
@@ -34,6 +35,7 @@ class Settings:
         tls_client_ca: PEM file of authorities; with it every client must show a certificate of theirs.
         api_keys: file, or folder of files, of keys, one of which a request must carry; None for all requests.
         log_requests: whether each request is a log line.
+        capture: how requests are kept; None where they are not.
         drain_seconds: how long requests are still taken after SIGTERM, for load balancers to notice.
         grace_seconds: how long requests in flight may then still take.
         worker: what a worker process gets from its parent, see ``workers.WorkerPlace``; None for the parent.
@@ -57,13 +59,35 @@ class Settings:
     tls_client_ca: Path | None
     api_keys: Path | None
     log_requests: bool
+    capture: CaptureSettings | None
     drain_seconds: float
     grace_seconds: float
     worker: str | None = None
 
 
+# Parsed by parse_capture.
+_CAPTURE = {
+    "capture_uri": ("URI", "folder, s3://, gs:// or az:// that requests are kept in (none)"),
+    "capture_sample": ("SHARE", "of requests, 0 to 1, chosen by their ids (1)"),
+    "capture_features": ("A,B", "features or inputs to keep (all)"),
+    "capture_mask": ("A=RULE,...", "drop, hmac or bucket:EDGE,EDGE, before anything leaves the process"),
+    "capture_hmac_key_file": ("FILE", "key of hmac masks"),
+    "capture_flush_seconds": ("S", "how long rows wait for a complete file at most (60)"),
+    "capture_retention_hours": ("H", "older files are deleted (never)"),
+    "capture_buffer_bytes": ("BYTES", "memory that requests may hold until they are written (67108864)"),
+    "capture_spool_dir": ("PATH", "where files wait for the object store"),
+    "capture_spool_bytes": ("BYTES", "of files that wait there (1073741824)"),
+    "route": ("NAME", "stable, candidate or shadow; x-mooring-route says otherwise for a request (stable)"),
+    "deployment": ("NAME", "what the folder of the files is called (the model's name)"),
+}
+
+
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the command line; ends the process with usage on stderr where that is wrong."""
+    """Settings from the command line; ends the process with usage on stderr where that is wrong.
+
+    Raises:
+        CaptureSettingsError: what is said about capture does not go together.
+    """
     parser = _parser(environ)
     values = parser.parse_args(_underscored(argv))
     if (values.model_name is None) == (values.model_repository is None):
@@ -103,6 +127,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         tls_client_ca=values.tls_client_ca,
         api_keys=values.api_keys,
         log_requests=values.log_requests,
+        capture=parse_capture({name: getattr(values, name) for name in _CAPTURE}),
         drain_seconds=values.drain_seconds,
         grace_seconds=values.grace_seconds,
         worker=values.worker,
@@ -248,6 +273,10 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="clients must show a certificate of these authorities, PEM",
     )
     flag(group, "api_keys", "PATH", type=Path, help="file or folder of keys, for all but probes and metrics")
+
+    group = parser.add_argument_group("capture of features and predictions, as Parquet")
+    for name, (metavar, text) in _CAPTURE.items():
+        flag(group, name, metavar, help=text)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser
 

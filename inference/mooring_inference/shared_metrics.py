@@ -31,12 +31,12 @@ class SharedMetrics:
         self._file = folder / f"worker-{index}.json"
         self._cpu_before = 0.0
         if before := _read(self._file):
-            own.restore(before["models"])
+            own.restore(before["metrics"])
             self._cpu_before = before["cpu"]
 
     def publish(self) -> None:
         """Write what was counted; readers see the old file or the new one."""
-        content = orjson.dumps({"models": self._own.state(), "cpu": self._cpu(), "memory": _memory()})
+        content = orjson.dumps({"metrics": self._own.state(), "cpu": self._cpu(), "memory": _memory()})
         unfinished = self._file.with_suffix(".unfinished")
         unfinished.write_bytes(content)
         unfinished.replace(self._file)
@@ -45,7 +45,7 @@ class SharedMetrics:
         """All workers' metrics, and the content type."""
         self.publish()
         states = [state for path in sorted(self._folder.glob("worker-*.json")) if (state := _read(path))]
-        whole = ServingMetrics.sum(state["models"] for state in states)
+        whole = ServingMetrics.sum(state["metrics"] for state in states)
         whole.register(_Processes(states))
         return whole.exposition(accept)
 

@@ -23,7 +23,6 @@ class CaptureCounters:
         files_total, bytes_total: complete files, and their size.
         uploads_total, upload_errors_total: files that reached the object store, and attempts that failed.
         deleted_total: files deleted because of their age.
-        buffered_rows, buffered_bytes: recorded and not yet taken by the writer.
         pending_rows: taken by the writer and not yet in a complete file.
         spooled_files, spooled_bytes: complete and not yet in the object store.
         writer_cpu_seconds: CPU time of the thread that writes.
@@ -40,8 +39,6 @@ class CaptureCounters:
         self.uploads_total = 0
         self.upload_errors_total = 0
         self.deleted_total = 0
-        self.buffered_rows = 0
-        self.buffered_bytes = 0
         self.pending_rows = 0
         self.spooled_files = 0
         self.spooled_bytes = 0

@@ -38,8 +38,12 @@ def compact(inputs: Mapping[str, Array], outputs: Outputs) -> tuple[Mapping[str,
 
 def held(array: Array) -> int:
     """Bytes that an array keeps alive, with its strings."""
-    owner = array if array.base is None else array.base
-    size = owner.nbytes if isinstance(owner, np.ndarray | memoryview) else len(owner)
+    owner = array.base
+    if isinstance(owner, np.ndarray | memoryview):
+        size = owner.nbytes
+    else:
+        # Its own memory, bytes of a request, or a capsule of the runtime's, which does not tell.
+        size = len(owner) if isinstance(owner, bytes) else array.nbytes
     if array.dtype.kind == "O":
         size += sum(_STRING_BYTES + len(value) for value in array.ravel().tolist())
     return size

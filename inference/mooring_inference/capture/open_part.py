@@ -9,8 +9,6 @@ import pyarrow as pa
 from mooring_inference.capture.parts import Part
 from mooring_inference.capture.streams import Stream
 
-_GROUP_ROWS = 1 << 16
-
 
 class OpenPart:
     """The rows of one stream and one hour since the last file.
@@ -19,36 +17,34 @@ class OpenPart:
         stream: what they belong to.
         due: when the file shall be complete, on the writer's clock.
         rows: how many there are.
+        waiting_rows, waiting_bytes: those of the next row group.
     """
 
-    def __init__(self, stream: Stream, folder: Path, due: float) -> None:
+    def __init__(self, stream: Stream, root: Path, folder: str, due: float) -> None:
         self.stream = stream
         self.due = due
         self.rows = 0
+        self._root = root
         self._folder = folder
         self._part: Part | None = None
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = self._waiting_bytes = 0
+        self.waiting_rows = self.waiting_bytes = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add rows to the next row group."""
         if batch.num_rows:
             self._waiting.append(batch)
-            self._waiting_rows += batch.num_rows
-            self._waiting_bytes += batch.nbytes
+            self.waiting_rows += batch.num_rows
+            self.waiting_bytes += batch.nbytes
             self.rows += batch.num_rows
-
-    def is_group_full(self, group_bytes: int) -> bool:
-        """Whether the row group is as large as it should get."""
-        return self._waiting_rows >= _GROUP_ROWS or self._waiting_bytes >= group_bytes
 
     def write_group(self) -> None:
         """Write the row group; raises OSError."""
         if self._part is None:
-            self._part = Part(self._folder, self.stream.schema, self.stream.repetitive)
+            self._part = Part(self._root, self._folder, self.stream.schema, self.stream.repetitive)
         self._part.write_group(self._waiting)
         self._waiting.clear()
-        self._waiting_rows = self._waiting_bytes = 0
+        self.waiting_rows = self.waiting_bytes = 0
 
     def publish(self) -> tuple[Path, int]:
         """Complete the file, of one row at least; its path and size. Raises OSError."""

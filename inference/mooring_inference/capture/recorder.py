@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 from mooring_inference.capture.buffer import CaptureBuffer
 from mooring_inference.capture.counters import CaptureCounters
 from mooring_inference.capture.held_bytes import ENTRY_BYTES, LARGE, compact, measure
+from mooring_inference.capture.label_stream import LabelStream
 from mooring_inference.capture.layout import plan_layout
 from mooring_inference.capture.masks import Hmac
 from mooring_inference.capture.sampling import SPACE, place, threshold
 from mooring_inference.capture.settings import CaptureSettings
 from mooring_inference.tensors import Array, Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from mooring_inference.capture.streams import Stream
+
+log = logging.getLogger(__name__)
 
 
 class Capture:
@@ -25,6 +31,7 @@ class Capture:
 
     Attributes:
         counters: what was done, for the metrics.
+        labels: takes what callers say later.
         route: what ``--route`` says.
     """
 
@@ -42,7 +49,7 @@ class Capture:
             CaptureSettingsError: the key of a mask is missing, or the folder cannot be opened.
         """
         # Arrow takes 40 MB, which only those who capture shall pay.
-        from mooring_inference.capture import masking, writer
+        from mooring_inference.capture import masking, retention, target, writer
 
         self.counters = CaptureCounters()
         self.route = settings.route
@@ -52,23 +59,24 @@ class Capture:
         self._keeps_all = self._threshold == SPACE
         needs_key = any(isinstance(mask, Hmac) for mask in settings.masks.values())
         self._key = masking.read_hmac_key(settings.hmac_key_file, environ) if needs_key else None
-        self._streams: dict[tuple[str, str], tuple[object, bool]] = {}
+        self._streams: dict[tuple[str, str], tuple[Stream, bool]] = {}
         self._buffer = CaptureBuffer(
             self.counters, max_bytes=settings.buffer_bytes, max_rows=settings.buffer_rows
         )
         self._offer = self._buffer.offer
-        root = Path(unquote(urlsplit(settings.uri).path))
+        self.labels = LabelStream(settings, self.counters, self._buffer, clock)
+        self._target = target.Target(
+            settings, self.counters, folders=self._archives, clock=retention.TrustedClock(clock, monotonic)
+        )
         self._writer = writer.CaptureWriter(
             self._buffer,
-            root,
+            self._target,
             self.counters,
             flush_seconds=settings.flush_seconds,
             group_bytes=settings.buffer_bytes // 2,
             monotonic=monotonic,
-            has_room=lambda: True,
-            on_complete=lambda path, size, rows: None,
-            every_round=lambda: None,
         )
+        self._target.start()
         self._writer.start()
 
     def register(
@@ -137,14 +145,12 @@ class Capture:
         size = ENTRY_BYTES
         try:
             for array in inputs.values():
-                base = array.base
-                size += array.nbytes if base is None else base.nbytes
+                size += getattr(array.base, "nbytes", array.nbytes)
                 if rows < 0:
                     rows = len(array)
             if outputs is not None:
                 for _, array in outputs:
-                    base = array.base
-                    size += array.nbytes if base is None else base.nbytes
+                    size += getattr(array.base, "nbytes", array.nbytes)
         except (AttributeError, TypeError):  # no dimension, or a view of bytes
             size, rows = measure(inputs, outputs)
         if size > LARGE or has_text:
@@ -155,11 +161,29 @@ class Capture:
                 size, rows, (stream, size, rows, clock(), request_id, route, status, seconds, inputs, outputs)
             )
 
+    def buffered(self) -> tuple[int, int]:
+        """Rows and bytes that were recorded and not yet taken by the writer."""
+        return self._buffer.held_rows, self._buffer.held_bytes
+
     def flush(self, seconds: float) -> bool:
         """Complete the files of all that was recorded before; whether that was done within so many seconds."""
         return self._writer.flush(seconds)
 
     def close(self, deadline_seconds: float) -> bool:
-        """Complete the files of all that was recorded; what is recorded later is dropped."""
+        """Complete the files of all that was recorded, and upload them; what is recorded later is dropped.
+
+        Returns:
+            Whether all that was done in time. Files that were not uploaded stay in the spool, for a later process.
+        """
+        deadline = time.monotonic() + deadline_seconds
         self._buffer.close()
-        return self._writer.close(deadline_seconds)
+        is_written = self._writer.close(deadline_seconds)
+        is_uploaded = self._target.close(max(0.0, deadline - time.monotonic()))
+        if not (is_written and is_uploaded):
+            left = {"pending_rows": self.counters.pending_rows, "spooled_files": self.counters.spooled_files}
+            log.warning("capture: not all was written and uploaded in time", extra={"fields": left})
+        return is_written and is_uploaded
+
+    def _archives(self) -> set[str]:
+        streams = [stream for stream, _ in list(self._streams.values())]
+        return {stream.archive for stream in streams} | self.labels.archives()

@@ -51,7 +51,8 @@ class RequestStream:
         key: bytes | None,
         counters: CaptureCounters,
     ) -> None:
-        self.folder = f"{partition('deployment', deployment)}/{partition('revision', revision)}"
+        self.archive = partition("deployment", deployment)
+        self.folder = f"{self.archive}/{partition('revision', revision)}"
         self._model = model
         self._revision = revision
         self._counters = counters

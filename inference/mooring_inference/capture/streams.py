@@ -16,11 +16,13 @@ class Stream(Protocol):
     """Rows of one schema that go into one folder.
 
     Attributes:
+        archive: such as ``deployment=iris``; what retention looks through.
         folder: such as ``deployment=iris/revision=v2``; hours are folders below it.
         schema: of its files.
         repetitive: paths of columns that hold few different values.
     """
 
+    archive: str
     folder: str
     schema: pa.Schema
     repetitive: list[str]

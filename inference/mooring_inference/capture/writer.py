@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from queue import SimpleQueue
 
 import pyarrow as pa
 
@@ -15,6 +15,7 @@ from mooring_inference.capture.buffer import BYTES, ROWS, STREAM, TIME, CaptureB
 from mooring_inference.capture.counters import CaptureCounters
 from mooring_inference.capture.open_part import OpenPart
 from mooring_inference.capture.streams import Stream, folder_of_hour
+from mooring_inference.capture.target import Target
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,9 @@ _POLL_SECONDS = 0.25
 # Of requests that are made into columns at once: about a millisecond's work between two looks of other threads.
 _CHUNK_ROWS = 2048
 _SECONDS_OF_HOUR = 3600
+_GROUP_ROWS = 1 << 16
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_COMPLAINT_SECONDS = 60.0
 
 
 class CaptureWriter:
@@ -31,43 +34,35 @@ class CaptureWriter:
     def __init__(
         self,
         buffer: CaptureBuffer,
-        root: Path,
+        target: Target,
         counters: CaptureCounters,
         *,
         flush_seconds: float,
         group_bytes: int,
         monotonic: Callable[[], float],
-        has_room: Callable[[], bool],
-        on_complete: Callable[[Path, int, int], None],
-        every_round: Callable[[], None],
     ) -> None:
         """A writer that is not started yet.
 
         Args:
             buffer: where entries come from.
-            root: folders of streams are made in it.
+            target: where files go.
             counters: what is counted.
             flush_seconds: how long a file stays open.
-            group_bytes: rows of so many bytes are written to their file, complete or not.
+            group_bytes: of rows in memory, before some are written to their unfinished file.
             monotonic: seconds on a clock that nobody sets.
-            has_room: whether another file may be begun; where not, rows count as dropped by ``upload``.
-            on_complete: is told of each file, its size and its rows.
-            every_round: is called several times a second.
         """
         self._buffer = buffer
-        self._root = root
+        self._target = target
         self._counters = counters
         self._flush_seconds = flush_seconds
         self._group_bytes = group_bytes
         self._monotonic = monotonic
-        self._has_room = has_room
-        self._on_complete = on_complete
-        self._every_round = every_round
         self._open: dict[tuple[Stream, int], OpenPart] = {}
         self._pause = 0.0
-        self._paused_until = 0.0
+        self._paused_until = float("-inf")
         self._closing = threading.Event()
-        self._flushes: list[threading.Event] = []
+        self._flushes: SimpleQueue[threading.Event] = SimpleQueue()
+        self._complained = float("-inf")
         self._thread = threading.Thread(target=self._run, name="capture-writer", daemon=True)
 
     def start(self) -> None:
@@ -77,7 +72,7 @@ class CaptureWriter:
     def flush(self, seconds: float) -> bool:
         """Complete the files of all that was recorded before; whether that was done within so many seconds."""
         done = threading.Event()
-        self._flushes.append(done)
+        self._flushes.put(done)
         self._buffer.wake()
         return done.wait(seconds)
 
@@ -92,11 +87,12 @@ class CaptureWriter:
         while True:
             self._buffer.wait(_POLL_SECONDS)
             is_last = self._closing.is_set()
-            flushes, self._flushes = self._flushes, []
+            if is_last:
+                self._paused_until = float("-inf")
+            flushes = [self._flushes.get_nowait() for _ in range(self._flushes.qsize())]
             try:
                 self._take()
                 self._complete(all_of_them=is_last or bool(flushes))
-                self._every_round()
             except Exception:
                 # Without the thread nothing would ever be written again.
                 log.exception("capture failed")
@@ -126,25 +122,27 @@ class CaptureWriter:
             return
         part = self._open.get((stream, hour))
         if part is None:
-            if not self._has_room():
+            if not self._target.has_room():
                 self._counters.drop("upload", sum(rows))
                 return
-            folder = self._root / stream.folder / folder_of_hour(hour)
-            part = self._open[stream, hour] = OpenPart(
-                stream, folder, self._monotonic() + self._flush_seconds
-            )
+            folder = f"{stream.folder}/{folder_of_hour(hour)}"
+            due = self._monotonic() + self._flush_seconds
+            part = self._open[stream, hour] = OpenPart(stream, self._target.root, folder, due)
         try:
             batch = stream.columns(entries, rows)
-        except Exception:
-            log.exception("capture: rows cannot be written", extra={"fields": {"folder": stream.folder}})
+        except Exception as error:
             self._counters.drop("error", sum(rows))
+            self._complain("capture: rows cannot be written", error)
             return
         if batch is None:
             return
         part.add(batch)
         self._counters.pending_rows += batch.num_rows
-        if part.is_group_full(self._group_bytes):
+        if part.waiting_rows >= _GROUP_ROWS:
             self._write(part, part.write_group)
+        elif sum(open_part.waiting_bytes for open_part in self._open.values()) >= self._group_bytes:
+            largest = max(self._open.values(), key=lambda open_part: open_part.waiting_bytes)
+            self._write(largest, largest.write_group)
 
     def _complete(self, *, all_of_them: bool) -> None:
         now = self._monotonic()
@@ -163,22 +161,31 @@ class CaptureWriter:
         self._counters.files_total += 1
         self._counters.bytes_total += size
         part.stream.count(rows)
-        self._on_complete(path, size, rows)
+        self._target.take(path, size)
 
     def _write(self, part: OpenPart, write: Callable[[], None]) -> None:
         """Give up the file where that fails, and let the disk be for a while."""
         try:
             write()
-        except (OSError, pa.ArrowException) as error:
+        except Exception as error:
+            is_disk = isinstance(error, OSError | pa.ArrowException)
             self._counters.pending_rows -= part.rows
-            self._counters.drop("disk", part.rows)
+            self._counters.drop("disk" if is_disk else "error", part.rows)
             part.discard()
             self._open = {key: other for key, other in self._open.items() if other is not part}
             self._pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * self._pause))
             self._paused_until = self._monotonic() + self._pause
+            self._complain("capture: a file cannot be written", error)
+
+    def _complain(self, message: str, error: Exception) -> None:
+        """Log it, but not for each of a thousand requests."""
+        if self._monotonic() - self._complained >= _COMPLAINT_SECONDS:
+            self._complained = self._monotonic()
+            trace = None if isinstance(error, OSError) else error
             log.warning(
-                "capture: a file cannot be written",
-                extra={"fields": {"error": str(error), "next_try_seconds": self._pause}},
+                message,
+                exc_info=trace,
+                extra={"fields": {"error": str(error), "dropped": dict(self._counters.dropped)}},
             )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from mooring_inference import protocol_v2
 from mooring_inference.api_keys import ApiKeys, unauthorized
+from mooring_inference.capture import decode_labels
+from mooring_inference.capture.label_stream import LabelStream
 from mooring_inference.errors import RequestError
 from mooring_inference.http_server.exchange import Exchange
 from mooring_inference.json_limits import JsonLimits
@@ -45,6 +47,7 @@ class RestFront:
         json_limits: JsonLimits = DEFAULT_JSON_LIMITS,
         api_keys: ApiKeys | None = None,
         observers: Sequence[Observer] = (),
+        labels: LabelStream | None = None,
     ) -> None:
         """Make one.
 
@@ -57,6 +60,7 @@ class RestFront:
             json_limits: what JSON bodies may cost.
             api_keys: who may ask for more than probes and metrics; None for everybody.
             observers: told of every inference.
+            labels: takes what callers say later about requests; None where nothing is captured.
         """
         self._repository = repository
         self._version = version
@@ -64,6 +68,7 @@ class RestFront:
         self._timeout = request_timeout
         self._allows_changes = allows_repository_changes
         self._observers = tuple(observers)
+        self._labels = labels
         self._json_limits = json_limits
         self._api_keys = api_keys
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,6 +88,7 @@ class RestFront:
             "infer": lambda exchange, route: self._infer(exchange, route, "v2"),
             "predict": lambda exchange, route: self._infer(exchange, route, "v1"),
             "explain": self._explain,
+            "labels": self._take_labels,
             "index": self._index,
             "load": self._load,
             "unload": self._unload,
@@ -155,6 +161,23 @@ class RestFront:
             raise
         finally:
             model.series.answered("explain", status, perf_counter() - exchange.started)
+
+    def _take_labels(self, exchange: Exchange, route: Route) -> None:
+        model = self._repository.find(route.model, route.version)
+        if self._labels is None:
+            raise RequestError(
+                "labels are of no use here: requests are not captured, see --capture_uri", status=409
+            )
+        labels = decode_labels(read_body(exchange, self._json_limits))
+        taken = [self._labels.record(model.name, label.id, label.values) for label in labels]
+        if not all(taken):
+            # Labels that come twice are two rows with one id; readers take the last.
+            raise RequestError(
+                f"{taken.count(False)} of {len(taken)} labels found no room; send all of them again",
+                status=503,
+                headers=((b"retry-after", b"1"),),
+            )
+        exchange.respond_json(202, {"labels": len(labels)})
 
     def _server_ready(self, exchange: Exchange, route: Route) -> None:
         is_ready = self._repository.ready

@@ -1,0 +1,117 @@
+"""Brings complete files to an object store, for as long as that takes."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+log = logging.getLogger(__name__)
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+
+
+class Uploader:
+    """A thread that uploads files in their order and removes them; one that fails is tried again, with pauses."""
+
+    def __init__(
+        self,
+        upload: Callable[[Path], None],
+        *,
+        on_success: Callable[[], None],
+        on_error: Callable[[], None],
+        on_size: Callable[[int, int], None],
+    ) -> None:
+        """An uploader that is not started yet.
+
+        Args:
+            upload: uploads one file; may raise anything.
+            on_success, on_error: are told of each attempt.
+            on_size: is told how many files wait, and how many bytes, as often as that changes.
+        """
+        self._upload = upload
+        self._on_success = on_success
+        self._on_error = on_error
+        self._on_size = on_size
+        self._waiting: deque[tuple[Path, int]] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="capture-upload", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def add(self, path: Path, size: int) -> None:
+        """A file that is complete, and its bytes."""
+        with self._changed:
+            self._waiting.append((path, size))
+            self._bytes += size
+            self._on_size(len(self._waiting), self._bytes)
+            self._changed.notify()
+
+    def close(self, seconds: float) -> bool:
+        """Whether everything was uploaded within so many seconds; the rest stays where it is."""
+        deadline = monotonic() + seconds
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+            self._changed.wait_for(lambda: not self._waiting, seconds)
+            is_done = not self._waiting
+            self._waiting.clear()
+            self._changed.notify()
+        self._thread.join(max(0.0, deadline - monotonic()))
+        return is_done
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waiting) or self._is_closing)
+                if not self._waiting:
+                    return
+                path, size = self._waiting[0]
+            if self._try(path, is_first=pause == 0.0):
+                pause = 0.0
+                with self._changed:
+                    if self._waiting:
+                        self._waiting.popleft()
+                        self._bytes -= size
+                        self._on_size(len(self._waiting), self._bytes)
+                        self._changed.notify_all()
+            else:
+                pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * pause))
+                self._wait(pause)
+
+    def _try(self, path: Path, *, is_first: bool) -> bool:
+        if not path.exists():  # too old by now
+            return True
+        try:
+            self._upload(path)
+        except Exception as error:
+            self._on_error()
+            if is_first:  # once for each time that it is away
+                fields = {"file": path.name, "error": _first_line(error)}
+                log.warning("capture: an upload failed", extra={"fields": fields})
+            return False
+        self._on_success()
+        path.unlink(missing_ok=True)
+        return True
+
+    def _wait(self, seconds: float) -> None:
+        # At random, so that replicas do not come back together; short while closing, as it is now or never.
+        with self._changed:
+            if self._is_closing:
+                self._changed.wait_for(lambda: not self._waiting, _SHORTEST_PAUSE)
+            else:
+                self._changed.wait_for(lambda: self._is_closing, seconds * random.uniform(0.5, 1.0))  # noqa: S311
+
+
+def _first_line(error: Exception) -> str:
+    # obstore appends a multi-line dump of its source error.
+    return (str(error) or type(error).__name__).split("\n", 1)[0]
