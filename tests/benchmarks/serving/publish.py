@@ -20,7 +20,7 @@ over rounds that go from server to server; ratios are taken within a round, sinc
 - Every server runs onnxruntime with one thread and its other settings as shipped: ours with validation, limits and
   metrics on; KServe (`kserve.Model` over onnxruntime) and BentoML with their request logs. Batching is on where it
   exists: ours as shipped (32 rows, no waiting), the peers' up to 64 rows; MLServer and LitServe wait 2 ms at most, and
-  MLServer runs without a worker process, since a second process only costs on one core.
+  MLServer runs without its worker process, which takes more CPU for the same work on one core.
 - BentoML and LitServe have neither V2 nor gRPC and get JSON of their own; MLServer has no binary tensors over REST.
 - CPU us: CPU time of the server's whole process tree for each request. Ratios use it, so the speed of the client
   matters little; a `>` marks a rate at which the load generator's own core was full.

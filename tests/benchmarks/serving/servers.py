@@ -87,7 +87,7 @@ def _mlserver(place: Place) -> list[str]:
         "max_batch_size": 64,
         "max_batch_time": 0.002,
     }
-    # No worker process: on one core its queue between processes only costs.
+    # No worker process: it costs CPU and memory on one core, and with uvloop 0.22 and later it does not start.
     settings = {
         "host": HOST,
         "http_port": place.http_port,
