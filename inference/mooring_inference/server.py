@@ -16,7 +16,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mooring_inference.api_keys import ApiKeys
+from mooring_inference.backends.base import Backend
 from mooring_inference.backends.formats import load_model
+from mooring_inference.backends.kserve_model import load_kserve_model
 from mooring_inference.capture import Capture, read_feature_names
 from mooring_inference.capture_metrics import capture_state
 from mooring_inference.capture_observer import CaptureObserver
@@ -180,13 +182,21 @@ class ModelServer:
             name,
             revision,
             path,
-            load=partial(load_model, options=self.settings.load),
+            load=self._loader(name),
             limits=self.settings.batching,
             metrics=self.metrics,
         )
         if self._capture is not None:
             self._capture.register(name, revision, model.signature, read_feature_names(path))
         return model
+
+    def _loader(self, name: str) -> Callable[[Path], Backend]:
+        custom = self.settings.kserve_model
+        if custom is None:
+            return partial(load_model, options=self.settings.load)
+        return lambda _: load_kserve_model(
+            custom.target, name, payload=custom.payload, predictor=custom.predictor
+        )
 
     async def _drain(self) -> None:
         """Not ready, yet still answering: callers leave with their next answer."""

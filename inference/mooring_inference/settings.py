@@ -7,11 +7,28 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.kserve_model import Predictor
 from mooring_inference.batching.queue import BatchLimits
 from mooring_inference.capture import CaptureSettings, parse_capture
 from mooring_inference.cpu import usable_cores
+
+
+@dataclass(frozen=True, slots=True)
+class CustomModel:
+    """A user's subclass of ``kserve.Model``.
+
+    Attributes:
+        target: ``PACKAGE.MODULE:CLASS``.
+        payload: what its handlers take.
+        predictor: where a transformer sends what it has preprocessed; None for models that answer themselves.
+    """
+
+    target: str
+    payload: Literal["v1", "v2"]
+    predictor: Predictor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +39,7 @@ class Settings:
         model_name: the name in request paths; None with ``model_repository``.
         model_dir: a folder that holds one model, or the file.
         model_repository: a folder of models, each in a folder of its name; None for one model.
+        kserve_model: a ``kserve.Model`` that is served instead of a folder; None for none.
         revision: what ``model_version``, the response header and the ``revision`` label say.
         host, http_port: where to listen; port 0 takes a free one, which the ``listening`` log line names.
         grpc_port: the same for gRPC; None for none.
@@ -44,6 +62,7 @@ class Settings:
     model_name: str | None
     model_dir: Path
     model_repository: Path | None
+    kserve_model: CustomModel | None
     revision: str
     host: str
     http_port: int
@@ -101,6 +120,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         model_name=values.model_name,
         model_dir=values.model_dir,
         model_repository=values.model_repository,
+        kserve_model=_custom_model(values) if values.kserve_model else None,
         revision=values.revision,
         host=values.host,
         http_port=values.http_port,
@@ -200,6 +220,25 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         default=(),
         help="PACKAGE.MODULE:CLASS that state dicts may name",
     )
+    flag(group, "kserve_model", "A.B:C", help="a kserve.Model of yours to serve instead of a folder")
+    flag(
+        group,
+        "kserve_payload",
+        "v1|v2",
+        choices=("v1", "v2"),
+        default="v2",
+        help="what it takes (%(default)s)",
+    )
+    flag(group, "predictor_host", "HOST", help="where such a transformer sends what it has preprocessed")
+    protocols = ("v1", "v2", "grpc-v2")
+    flag(
+        group,
+        "predictor_protocol",
+        "NAME",
+        choices=protocols,
+        default="v1",
+        help="v1, v2 or grpc-v2 (%(default)s)",
+    )
     flag(group, "allow_repository_changes", action="store_true", help="let callers load and unload models")
 
     group = parser.add_argument_group("batching")
@@ -279,6 +318,12 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         flag(group, name, metavar, help=text)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser
+
+
+def _custom_model(values: argparse.Namespace) -> CustomModel:
+    host = values.predictor_host
+    predictor = Predictor(host, values.predictor_protocol) if host else None
+    return CustomModel(values.kserve_model, values.kserve_payload, predictor)
 
 
 def _underscored(argv: Sequence[str]) -> list[str]:
