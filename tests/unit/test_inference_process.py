@@ -85,7 +85,7 @@ async def test_dashes_work_as_well(model_dir):
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({}, "no .onnx file in"),
+        ({}, "no model in"),
         ({"a.onnx": b"junk"}, "a.onnx is not a usable ONNX model"),
         ({"a.onnx": b"", "b.onnx": b""}, "expected one: a.onnx, b.onnx"),
     ],

@@ -386,7 +386,7 @@ async def test_metrics_carry_the_revision(client):
 
 
 def test_a_folder_must_hold_exactly_one_model(tmp_path):
-    with pytest.raises(ModelLoadError, match=r"no \.onnx file"):
+    with pytest.raises(ModelLoadError, match="no model in"):
         find_model(tmp_path)
     (tmp_path / "a.onnx").touch()
     assert find_model(tmp_path) == find_model(tmp_path / "a.onnx")

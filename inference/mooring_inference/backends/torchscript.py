@@ -1,0 +1,53 @@
+"""TorchScript files, run by PyTorch. Loading one runs its code, and PyTorch has deprecated the format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch  # type: ignore[import-not-found]
+
+from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.declared import need_signature
+from mooring_inference.backends.module_calls import plan_call
+from mooring_inference.backends.reasons import first_line
+from mooring_inference.backends.torch_backend import LoadedModule, TorchBackend, check_declared, use_threads
+from mooring_inference.backends.torch_tensors import choose_device
+from mooring_inference.errors import ModelLoadError
+
+
+def load_torchscript(path: Path, options: LoadOptions) -> TorchBackend:
+    """Load a TorchScript file.
+
+    It keeps the names of ``forward``'s arguments, but no datatypes and shapes: ``signature.json`` beside it declares
+    these. Where all declared inputs are arguments of ``forward`` they are passed by name, else in order.
+
+    Raises:
+        ModelLoadError: TorchScript is not allowed, or the file cannot be served.
+    """
+    if not options.allow_torchscript:
+        raise ModelLoadError(
+            f"{path.name} is TorchScript, whose loading runs code: export it with torch.export, "
+            "or start with --allow_torchscript"
+        )
+    device = choose_device(options)
+    use_threads(options)
+    signature = need_signature(path.parent, f"{path.name} is TorchScript and")
+    try:
+        module = torch.jit.load(str(path), map_location=device).eval()
+        arguments = [argument.name for argument in module.forward.schema.arguments[1:]]
+        module = _freeze(module)
+    except Exception as error:
+        raise ModelLoadError(f"{path.name} is not a usable TorchScript file: {first_line(error)}") from None
+    run = plan_call(path.name, module, arguments, signature)
+    # TorchScript may write into its inputs, and nothing says whether it does.
+    loaded = LoadedModule(run, signature, (None,) * len(signature.inputs), writes_inputs=True)
+    return check_declared(TorchBackend("pytorch_torchscript", loaded, device), path.name)
+
+
+def _freeze(module: Any) -> Any:
+    """Weights as constants, which halves the time of a small model; some modules cannot be frozen."""
+    try:
+        return torch.jit.freeze(module)
+    except RuntimeError:
+        return module
