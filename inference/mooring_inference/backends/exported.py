@@ -30,7 +30,7 @@ from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
 
 
-def load_exported(path: Path, options: LoadOptions, *, signature: Signature | None = None) -> TorchBackend:
+def load_exported(path: Path, options: LoadOptions) -> TorchBackend:
     """Load an exported program.
 
     Inputs have the names of ``forward``'s arguments (``pair_a`` for the key ``a`` of the argument ``pair``), outputs
@@ -40,7 +40,6 @@ def load_exported(path: Path, options: LoadOptions, *, signature: Signature | No
     Args:
         path: the file.
         options: threads, device.
-        signature: declared elsewhere, such as by MLflow, in place of ``signature.json``.
 
     Raises:
         ModelLoadError: it cannot be served.
@@ -49,8 +48,7 @@ def load_exported(path: Path, options: LoadOptions, *, signature: Signature | No
     use_threads(options)
     program = _read(path, device)
     own, dtypes = _signature(path.name, program)
-    declared = signature or read_signature(path.parent)
-    adopted = adopt_signature(own, declared, "the declared signature" if signature else FILE)
+    adopted = adopt_signature(own, read_signature(path.parent), FILE)
     module = LoadedModule(FlatProgram(path.name, program, adopted).run, adopted, dtypes, _writes(program))
     return TorchBackend("pytorch_export", module, device)
 

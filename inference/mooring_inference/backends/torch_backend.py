@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch  # type: ignore[import-not-found]
 
@@ -51,9 +52,15 @@ class TorchBackend:
         self._device = device
         self._copies = module.writes_inputs
         self._inputs = tuple(zip((s.name for s in self.signature.inputs), module.dtypes, strict=True))
-        self._positions = {
-            spec.name: (position, spec.datatype.dtype) for position, spec in enumerate(self.signature.outputs)
-        }
+        self._positions = _positions(self.signature)
+
+    def name_outputs(self, names: Sequence[str]) -> None:
+        """Give the outputs other names, in their order."""
+        outputs = tuple(
+            replace(spec, name=name) for spec, name in zip(self.signature.outputs, names, strict=True)
+        )
+        self.signature = Signature(self.signature.inputs, outputs)
+        self._positions = _positions(self.signature)
 
     def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """The named outputs, in that order.
@@ -112,6 +119,11 @@ class TorchBackend:
         if array.dtype != dtype:
             raise NotAsDeclaredError(f"output {name} is {array.dtype}, and declared as {dtype}")
         return array
+
+
+def _positions(signature: Signature) -> dict[str, tuple[int, np.dtype[np.generic]]]:
+    """Where each output is, and its dtype."""
+    return {spec.name: (position, spec.datatype.dtype) for position, spec in enumerate(signature.outputs)}
 
 
 def use_threads(options: LoadOptions) -> None:
