@@ -39,12 +39,13 @@ def compile_source() -> FileDescriptorSet:
             ],
             check=True,
         )
-        return FileDescriptorSet.FromString(output.read_bytes())
+        compiled: FileDescriptorSet = FileDescriptorSet.FromString(output.read_bytes())
+        return compiled
 
 
 def is_current() -> bool:
     """Whether the description says what the source says; its bytes may differ between versions of protoc."""
-    return FileDescriptorSet.FromString(DESCRIPTION.read_bytes()) == compile_source()
+    return bool(FileDescriptorSet.FromString(DESCRIPTION.read_bytes()) == compile_source())
 
 
 def main() -> None:
