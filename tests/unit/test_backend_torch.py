@@ -245,6 +245,32 @@ def test_a_declared_signature_renames_what_a_program_has(exported, tmp_path):
         load_model(tmp_path, LoadOptions())
 
 
+def test_the_exported_program_of_an_mlflow_model_has_mlflows_names_of_outputs(exported, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "model.pt2").write_bytes(exported.read_bytes())
+
+    def tensor(name, width):
+        return [{"name": name, "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, width]}}]
+
+    def write(inputs, outputs):
+        signature = {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}
+        document = {"flavors": {"pytorch": {"model_data": "data"}}, "signature": signature}
+        # JSON is YAML.
+        (tmp_path / "MLmodel").write_text(json.dumps(document))
+
+    write(tensor("x", 4), tensor("scores", 3))
+    backend = load_model(tmp_path, LoadOptions())
+    assert backend.platform == "pytorch_export"
+    assert specs((*backend.signature.inputs, *backend.signature.outputs)) == [
+        ("x", F4, [-1, 4]),
+        ("scores", F4, [-1, 3]),
+    ]
+    assert backend.predict({"x": rows(2)}, ("scores",))[0].shape == (2, 3)
+    write(tensor("x", 5), tensor("scores", 3))
+    with pytest.raises(ModelLoadError, match=r"MLmodel: input x is declared FP32 \[-1, 5\]"):
+        load_model(tmp_path, LoadOptions())
+
+
 @pytest.mark.parametrize("kind", ["exported", "torchscript", "safetensors"])
 def test_gradients_are_those_of_pytorch(kind, net, exported, tmp_path, monkeypatch):
     if kind == "exported":

@@ -92,7 +92,8 @@ def _open_session(path: Path, choice: ProviderChoice, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    # What it calls an error is raised as well; made-up input of the warm-up may fail, and that is no news.
+    options.log_severity_level = 4
     if CUDA in choice.names:
         _preload_cuda()
     try:

@@ -20,7 +20,8 @@ def load_torchscript(path: Path, options: LoadOptions) -> TorchBackend:
     """Load a TorchScript file.
 
     It keeps the names of ``forward``'s arguments, but no datatypes and shapes: ``signature.json`` beside it declares
-    these. Where all declared inputs are arguments of ``forward`` they are passed by name, else in order.
+    these. Arguments that are numbers are declared with the shape []. Where all declared inputs are arguments of
+    ``forward`` they are passed by name, else in order.
 
     Raises:
         ModelLoadError: TorchScript is not allowed, or the file cannot be served.

@@ -13,7 +13,7 @@ from mooring_inference.backends.reasons import first_line
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # Sizes tried for open dimensions other than the rows: some models need more than one step or pixel.
-_INNER_SIZES = (1, 2, 32)
+_INNER_SIZES = (1, 2, 32, 224)
 # How far results of joined rows may differ from those of single rows, relative and absolute: kernels add up in
 # another order for another number of rows.
 _TOLERANCES = {2: (1e-2, 1e-2), 4: (1e-3, 1e-4), 8: (1e-6, 1e-8)}
