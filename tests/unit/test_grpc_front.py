@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from contextlib import asynccontextmanager
 
@@ -12,13 +11,8 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from mooring_inference.errors import RequestError
-from mooring_inference.grpc_front import codec
 from mooring_inference.grpc_front.schema import SERVICE, message
-from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
+from mooring_inference.tensors import DATATYPES
 from onnx import TensorProto, helper, save
 from tritonclient.grpc import InferenceServerClient, InferenceServerException, InferInput
 
@@ -264,47 +258,3 @@ def _is_ready(client, model):
         return client.is_model_ready(model)
     except InferenceServerException:
         return False
-
-
-def signature(datatype, shape=(None, None)):
-    spec = TensorSpec("x", DATATYPES[datatype], shape)
-    return Signature((spec,), (spec,))
-
-
-@given(
-    st.sampled_from(["INT8", "UINT16", "INT32", "INT64", "UINT64", "FP32", "FP64", "BOOL"]).flatmap(
-        lambda name: hnp.arrays(
-            DATATYPES[name].dtype, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0)
-        ).map(lambda array: (name, array))
-    ),
-    st.booleans(),
-)
-def test_arrays_survive_the_round_trip(typed, is_raw):
-    datatype, array = typed
-    spec = signature(datatype).outputs[0]
-    response = codec.encode_response(
-        model="m", version="1", request_id="", outputs=[(spec, array)], is_raw=is_raw
-    )
-    request = message("ModelInferRequest")(raw_input_contents=response.raw_output_contents)
-    request.inputs.add().MergeFromString(response.outputs[0].SerializeToString())
-    found = codec.decode_request(request, signature(datatype)).inputs["x"]
-    assert found.dtype == array.dtype
-    np.testing.assert_array_equal(found, array)
-
-
-@given(st.binary(max_size=60), st.lists(st.integers(-3, 5), max_size=3), st.sampled_from(list(DATATYPES)))
-def test_raw_rubbish_is_refused_or_fits(raw, shape, datatype):
-    request = message("ModelInferRequest")(raw_input_contents=[raw])
-    request.inputs.add(name="x", datatype=datatype, shape=shape)
-    found = None
-    with contextlib.suppress(RequestError):
-        found = codec.decode_request(request, signature(datatype)).inputs["x"]
-    assert found is None or list(found.shape) == shape
-
-
-def test_numbers_that_do_not_fit_the_datatype_are_refused():
-    request = message("ModelInferRequest")()
-    tensor = request.inputs.add(name="x", datatype="INT8", shape=[1, 1])
-    tensor.contents.int_contents.append(300)
-    with pytest.raises(RequestError, match="INT8 elements"):
-        codec.decode_request(request, signature("INT8"))

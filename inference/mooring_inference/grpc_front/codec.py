@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mooring_inference.binary_tensors import decode_raw, encode_raw
-from mooring_inference.errors import RequestError, bad_field
+from mooring_inference.binary_tensors import decode_raw, encode_raw, shaped
+from mooring_inference.errors import bad_field
 from mooring_inference.grpc_front.schema import message
+from mooring_inference.protocol_v2 import _classify
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # Where the elements of each datatype are, if not in raw_input_contents; FP16 has no place there.
@@ -41,14 +42,17 @@ class InferRequest:
     Attributes:
         inputs: one array for each input of the signature.
         outputs: names of the outputs to answer with.
-        is_raw: whether the caller sends, and so gets, raw contents.
+        is_raw: whether the caller gets raw contents: it sends them, or asks for them.
         timeout: how long the caller waits, seconds; None if it did not say.
+        classes: for each of ``outputs``, how many of the largest values the caller gets as classes, 0 for the
+            output itself; None where it is 0 for all.
     """
 
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...]
     is_raw: bool
     timeout: float | None
+    classes: tuple[int, ...] | None = None
 
 
 def decode_request(request: Any, signature: Signature) -> InferRequest:
@@ -72,13 +76,41 @@ def decode_request(request: Any, signature: Signature) -> InferRequest:
         inputs[spec.name] = _decode_tensor(field, tensor, spec, raw[index] if raw else None)
     if len(inputs) != len(specs):
         raise bad_field("inputs", sorted(specs), sorted(inputs))
-    return InferRequest(inputs, _decode_outputs(request, signature), bool(raw), _decode_timeout(request))
+    is_raw, timeout = bool(raw), None
+    if request.parameters:
+        is_raw = _flag("parameters.binary_data_output", request.parameters, "binary_data_output") or is_raw
+        # Microseconds, as over REST; 0 is none.
+        timeout = _whole_number("parameters.timeout", request.parameters, "timeout") / 1e6 or None
+    if not request.outputs:
+        return InferRequest(inputs, signature.output_names, is_raw, timeout)
+    return InferRequest(
+        inputs,
+        _decode_outputs(request.outputs, signature),
+        is_raw,
+        timeout,
+        _decode_classes(request.outputs),
+    )
 
 
 def encode_response(
-    *, model: str, version: str, request_id: str, outputs: Sequence[tuple[TensorSpec, Array]], is_raw: bool
+    *,
+    model: str,
+    version: str,
+    request_id: str,
+    outputs: Sequence[tuple[TensorSpec, Array]],
+    is_raw: bool,
+    classes: Sequence[int] | None = None,
 ) -> Any:
-    """A ``ModelInferResponse``; FP16, which has no typed contents, makes all of it raw."""
+    """A ``ModelInferResponse``; FP16, which has no typed contents, makes all of it raw.
+
+    Raises:
+        RequestError: 400, an output that has no order is asked for as classes.
+    """
+    if classes is not None:
+        outputs = [
+            _classify(spec, array, count) if count else (spec, array)
+            for (spec, array), count in zip(outputs, classes, strict=True)
+        ]
     response = _ModelInferResponse(model_name=model, model_version=version, id=request_id)
     is_raw = is_raw or any(spec.datatype.name not in _CONTENTS for spec, _ in outputs)
     for spec, array in outputs:
@@ -106,6 +138,8 @@ def _decode_tensor(field: str, tensor: Any, spec: TensorSpec, raw: bytes | None)
     shape = list(tensor.shape)
     if (shape and min(shape) < 0) or not spec.accepts(shape):
         raise bad_field(f"{field}.shape", spec.open_shape(), shape)
+    if tensor.parameters:
+        _refuse_shared_memory(f"{field}.parameters", tensor.parameters)
     if raw is not None:
         if tensor.HasField("contents"):
             raise bad_field(f"{field}.contents", "none beside raw_input_contents", "contents")
@@ -118,17 +152,26 @@ def _decode_contents(field: str, contents: Any, spec: TensorSpec, shape: list[in
     if place is None:
         raise bad_field(field, f"{spec.datatype.name} in raw_input_contents", "typed contents")
     elements = getattr(contents, place)
+    filled = [found.name for found, _ in contents.ListFields()]
+    if filled not in ([], [place]):
+        raise bad_field(field, f"{spec.datatype.name} in {place} alone", ", ".join(filled))
     count = prod(shape)
     if len(elements) != count:
         raise bad_field(
             f"{field}.{place}", f"{count} elements for shape {shape}", f"{len(elements)} elements"
         )
     if spec.datatype.name == "BYTES":
-        return _decode_strings(f"{field}.{place}", elements).reshape(shape)
+        return shaped(field, _decode_strings(f"{field}.{place}", elements), shape)
+    dtype = spec.datatype.dtype
     try:
-        return np.array(elements, dtype=spec.datatype.dtype).reshape(shape)
+        array: Array = np.fromiter(elements, dtype, count)
     except OverflowError:
-        raise bad_field(f"{field}.{place}", f"{spec.datatype.name} elements", "others") from None
+        limits = np.iinfo(dtype.str)
+        wrong = next(element for element in elements if not limits.min <= element <= limits.max)
+        raise bad_field(
+            f"{field}.{place}", f"{spec.datatype.name}, {limits.min} to {limits.max}", wrong
+        ) from None
+    return shaped(field, array, shape)
 
 
 def _decode_strings(field: str, elements: Sequence[bytes]) -> Array:
@@ -148,26 +191,46 @@ def _elements(spec: TensorSpec, array: Array) -> list[Any]:
     return elements
 
 
-def _decode_outputs(request: Any, signature: Signature) -> tuple[str, ...]:
-    if not request.outputs:
-        return signature.output_names
-    for index, output in enumerate(request.outputs):
+def _decode_outputs(outputs: Any, signature: Signature) -> tuple[str, ...]:
+    for index, output in enumerate(outputs):
         if output.name not in signature.output_names:
             raise bad_field(f"outputs[{index}].name", list(signature.output_names), output.name)
-    return tuple(output.name for output in request.outputs)
+    return tuple(output.name for output in outputs)
 
 
-def _decode_timeout(request: Any) -> float | None:
-    if "timeout" not in request.parameters:
-        return None
-    # Microseconds, as over REST; 0 is none.
-    value = request.parameters["timeout"]
-    choice = value.WhichOneof("parameter_choice")
-    number = getattr(value, choice) if choice in ("int64_param", "uint64_param") else -1
+def _decode_classes(outputs: Any) -> tuple[int, ...] | None:
+    classes = [0] * len(outputs)
+    for index, output in enumerate(outputs):
+        if output.parameters:
+            field = f"outputs[{index}].parameters"
+            _refuse_shared_memory(field, output.parameters)
+            classes[index] = _whole_number(f"{field}.classification", output.parameters, "classification")
+    return tuple(classes) if any(classes) else None
+
+
+def _refuse_shared_memory(field: str, parameters: Any) -> None:
+    # Triton's clients would look for the tensor there, or have put it there.
+    if "shared_memory_region" in parameters:
+        raise bad_field(f"{field}.shared_memory_region", "none: tensors are in the messages", "a region")
+
+
+def _flag(field: str, parameters: Any, key: str) -> bool:
+    """A parameter that is true or false; false where there is none."""
+    if key not in parameters:
+        return False
+    if (choice := parameters[key].WhichOneof("parameter_choice")) != "bool_param":
+        raise bad_field(field, "bool_param", choice or "none")
+    return bool(parameters[key].bool_param)
+
+
+def _whole_number(field: str, parameters: Any, key: str) -> int:
+    """A parameter that is 0 or more; 0 where there is none."""
+    if key not in parameters:
+        return 0
+    choice = parameters[key].WhichOneof("parameter_choice")
+    if choice not in ("int64_param", "uint64_param"):
+        raise bad_field(field, "int64_param, 0 or more", choice or "none")
+    number: int = getattr(parameters[key], choice)
     if number < 0:
-        raise RequestError(
-            "parameters.timeout: expected microseconds, 0 or more, as int64_param",
-            field="parameters.timeout",
-            expected="int64_param, 0 or more",
-        )
-    return number / 1e6 if number else None
+        raise bad_field(field, "int64_param, 0 or more", number)
+    return number

@@ -1,42 +1,60 @@
-"""The gRPC server: threads, limits, health, reflection, drain."""
+"""The gRPC server: threads, limits, drain."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
-from google.protobuf.descriptor_pool import DescriptorPool
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from mooring_inference.grpc_front.schema import POOL, SERVICE
+from mooring_inference.grpc_front.credentials import read_credentials
 from mooring_inference.grpc_front.service import InferenceService
+from mooring_inference.grpc_front.side_services import SideServices
+
+__all__ = ["GrpcServer", "read_credentials"]
 
 # Each call in flight holds a thread while it waits for its batch.
 _THREADS = 64
+# Calls that wait for such a thread; each of them costs no more than its head and a window of HTTP/2.
+_MAX_WAITING = 4096
+_PROBE_THREADS = 4
 
 
 class GrpcServer:
     """Serves the inference, health and reflection services on one port."""
 
-    def __init__(self, service: InferenceService, *, max_message_bytes: int) -> None:
-        self._health = health.HealthServicer()
+    def __init__(
+        self,
+        service: InferenceService,
+        *,
+        max_message_bytes: int,
+        shares_port: bool = True,
+        threads: int = _THREADS,
+        max_waiting: int = _MAX_WAITING,
+    ) -> None:
+        """Make the parts; nothing listens yet.
+
+        Args:
+            service: answers.
+            max_message_bytes: size of a request; what is larger is refused with RESOURCE_EXHAUSTED.
+            shares_port: whether other processes, the workers of one server, may listen on the port too.
+            threads: inferences and changes of the repository that are in flight at once.
+            max_waiting: calls that may wait for one of these; more are refused with RESOURCE_EXHAUSTED.
+        """
+        self._threads = _Threads(threads, thread_name_prefix="grpc")
+        self._probe_threads = ThreadPoolExecutor(_PROBE_THREADS, thread_name_prefix="grpc-probe")
+        self._side = SideServices(self._probe_threads)
         self._server = grpc.server(
-            ThreadPoolExecutor(_THREADS, thread_name_prefix="grpc"),
+            self._threads,
             options=[
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),
-                # Worker processes share the port.
-                ("grpc.so_reuseport", 1),
+                ("grpc.so_reuseport", int(shares_port)),
             ],
         )
-        self._server.add_generic_rpc_handlers((service.handler(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server, pool=_all_services())
+        methods = service.handler(self._probe_threads, is_full=lambda: self._threads.waiting >= max_waiting)
+        self._server.add_generic_rpc_handlers((methods, *self._side.handlers()))
 
     def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listen; gives the port.
@@ -58,54 +76,20 @@ class GrpcServer:
         return port
 
     def set_ready(self, is_ready: bool) -> None:
-        """What the health service says, of the server and of the inference service."""
-        status = (
-            health_pb2.HealthCheckResponse.SERVING if is_ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        )
-        for name in ("", SERVICE):
-            self._health.set(name, status)
+        """What the health service says; not ready to begin with."""
+        self._side.set_ready(is_ready)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls; let those in flight finish, for ``grace_seconds`` at most."""
         stopped: threading.Event = self._server.stop(grace_seconds)
+        self._side.end_streams()
         await asyncio.to_thread(stopped.wait)
+        for pool in (self._threads, self._probe_threads):
+            pool.shutdown(wait=False)
 
 
-def _all_services() -> DescriptorPool:
-    """The inference service's own descriptors, and with them those of health and reflection."""
-    for descriptor in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
-        POOL.AddSerializedFile(descriptor.serialized_pb)
-    return POOL
-
-
-def read_credentials(cert: Path, key: Path, client_ca: Path | None) -> grpc.ServerCredentials:
-    """TLS from PEM files, which are read again for new connections once they have changed.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
-
-    def read() -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration(
-            [(key.read_bytes(), cert.read_bytes())], client_ca.read_bytes() if client_ca else None
-        )
-
-    seen = [_stamp(cert)]
-
-    def read_if_changed() -> grpc.ServerCertificateConfiguration | None:
-        try:
-            if (stamp := _stamp(cert)) == seen[0]:
-                return None
-            seen[0] = stamp
-            return read()
-        except OSError:
-            return None
-
-    return grpc.dynamic_ssl_server_credentials(
-        read(), read_if_changed, require_client_authentication=client_ca is not None
-    )
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_ino
+class _Threads(ThreadPoolExecutor):
+    @property
+    def waiting(self) -> int:
+        """Calls that no thread has taken yet."""
+        return self._work_queue.qsize()

@@ -6,16 +6,21 @@ import asyncio
 import itertools
 import logging
 import os
+import threading
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from mooring_inference.api_keys import ApiKeys, unauthorized
-from mooring_inference.errors import RequestError
+from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.grpc_front import codec
+from mooring_inference.grpc_front.refusals import refuse
 from mooring_inference.grpc_front.schema import METHODS, SERVICE, message
+from mooring_inference.grpc_front.side_services import on_threads
 from mooring_inference.models import ServedModel
 from mooring_inference.observing import Answered, Observer
 from mooring_inference.repository import Repository
@@ -23,17 +28,11 @@ from mooring_inference.tensors import Array, TensorSpec
 
 log = logging.getLogger(__name__)
 
-_CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    403: grpc.StatusCode.PERMISSION_DENIED,
-    404: grpc.StatusCode.NOT_FOUND,
-    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
 _OPEN_TO_ALL = frozenset(("ServerLive", "ServerReady", "ModelReady"))
+# They wait for a model, and the others must not wait for them.
+_SLOW = frozenset(("ModelInfer", "RepositoryModelLoad", "RepositoryModelUnload"))
+# Stands for a request that is no message: grpc would answer it with an internal error and a traceback in the log.
+_MALFORMED = object()
 
 _process_id = os.urandom(8).hex()
 _numbers = itertools.count(1)
@@ -64,28 +63,45 @@ class InferenceService:
         self._api_keys = api_keys
         self._observers = tuple(observers)
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """For a grpc server."""
-        handlers = {name: self._handle(name) for name in METHODS}
-        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+    def handler(
+        self, probe_threads: ThreadPoolExecutor, is_full: Callable[[], bool]
+    ) -> grpc.GenericRpcHandler:
+        """For a grpc server.
 
-    def _handle(self, name: str) -> grpc.RpcMethodHandler:
+        Args:
+            probe_threads: run what is answered at once, so that it does not wait behind the model.
+            is_full: whether so many calls wait for the server's other threads that no more are taken.
+        """
+        return _Methods({name: self._handle(name, probe_threads) for name in METHODS}, probe_threads, is_full)
+
+    def _handle(self, name: str, probe_threads: ThreadPoolExecutor) -> grpc.RpcMethodHandler:
         act: Callable[[Any, grpc.ServicerContext], Any] = getattr(self, _snake(name))
+        request_class = message(f"{name}Request")
+
+        def parse(content: bytes) -> Any:
+            try:
+                return request_class.FromString(content)
+            except DecodeError:
+                return _MALFORMED
 
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             try:
                 if self._api_keys is not None and name not in _OPEN_TO_ALL:
                     self._check_key(self._api_keys, context)
+                if request is _MALFORMED:
+                    raise RequestError(f"request: expected a {name}Request, got bytes that are none")
                 return act(request, context)
             except RequestError as error:
-                context.abort(_CODES.get(error.status, grpc.StatusCode.INTERNAL), error.message)
+                refuse(context, error)
+            except _FailedInference as failed:
+                refuse(context, RequestError("internal error", status=500), failed.request_id)
             except Exception:
                 log.exception("a gRPC request failed", extra={"fields": {"method": name}})
-                context.abort(grpc.StatusCode.INTERNAL, "internal error")
+                refuse(context, RequestError("internal error", status=500))
 
         return grpc.unary_unary_rpc_method_handler(
-            answer,
-            request_deserializer=message(f"{name}Request").FromString,
+            answer if name in _SLOW else on_threads(probe_threads, answer),
+            request_deserializer=parse,
             response_serializer=message(f"{name}Response").SerializeToString,
         )
 
@@ -138,10 +154,16 @@ class InferenceService:
                 request_id=request_id,
                 outputs=outputs,
                 is_raw=decoded.is_raw,
+                classes=decoded.classes,
             )
         except RequestError as error:
             status = error.status
             raise
+        except Exception as error:
+            log.exception(
+                "inference failed", extra={"fields": {"request_id": request_id, "model": model.name}}
+            )
+            raise _FailedInference(request_id) from error
         finally:
             answered.tell(status, self._observers)
 
@@ -158,7 +180,7 @@ class InferenceService:
             inputs = checked.inputs
             if headers := checked.headers():
                 context.set_trailing_metadata(headers)
-        limits = (self._timeout, decoded.timeout, context.time_remaining())
+        limits = (self._timeout, decoded.timeout, _seconds_left(context))
         timeout = min((limit for limit in limits if limit is not None), default=None)
         call = model.batcher.call(inputs, decoded.outputs, timeout=timeout)
         answered.call = call
@@ -177,21 +199,74 @@ class InferenceService:
         return response
 
     def _repository_model_load(self, request: Any, context: grpc.ServicerContext) -> Any:
-        name = request.model_name or request.triton_model_name
-        self._change(self._repository.load, name)
+        name = _model_to_change(request)
+        if request.parameters:
+            # Such as Triton's configuration in place of the model's own: a load without it is not what was asked.
+            raise bad_field("parameters", "none", ", ".join(sorted(request.parameters)))
+        self._change(self._repository.load, name, context)
         return message("RepositoryModelLoadResponse")(model_name=name, isLoaded=True)
 
     def _repository_model_unload(self, request: Any, context: grpc.ServicerContext) -> Any:
-        name = request.model_name or request.triton_model_name
-        self._change(self._repository.unload, name)
+        name = _model_to_change(request)
+        self._change(self._repository.unload, name, context)
         return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)
 
-    def _change(self, change: Callable[[str], Coroutine[Any, Any, None]], name: str) -> None:
+    def _change(
+        self, change: Callable[[str], Coroutine[Any, Any, None]], name: str, context: grpc.ServicerContext
+    ) -> None:
         if not self._allows_changes:
             raise RequestError(
                 "models are not loaded and unloaded by request here: --allow_repository_changes", status=403
             )
-        asyncio.run_coroutine_threadsafe(change(name), self._loop).result()
+        changed = asyncio.run_coroutine_threadsafe(change(name), self._loop)
+        try:
+            changed.result(_seconds_left(context))
+        except TimeoutError:
+            # It goes on: half a load helps nobody.
+            raise RequestError("the deadline passed before the change was done", status=504) from None
+
+
+class _FailedInference(Exception):
+    def __init__(self, request_id: str) -> None:
+        super().__init__(request_id)
+        self.request_id = request_id
+
+
+class _Methods:
+    """Finds the handler of a call, on the thread that takes all calls; as ``grpc.GenericRpcHandler``."""
+
+    def __init__(
+        self,
+        handlers: dict[str, grpc.RpcMethodHandler],
+        probe_threads: ThreadPoolExecutor,
+        is_full: Callable[[], bool],
+    ) -> None:
+        self._handlers = {f"/{SERVICE}/{name}": handler for name, handler in handlers.items()}
+        self._slow = frozenset(f"/{SERVICE}/{name}" for name in _SLOW)
+        self._is_full = is_full
+
+        def turn_away(request: Any, context: grpc.ServicerContext) -> Any:
+            refuse(context, RequestError("too many calls wait for an answer; try again later", status=429))
+
+        self._full = grpc.unary_unary_rpc_method_handler(on_threads(probe_threads, turn_away))
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """None where there is no such method."""
+        if details.method in self._slow and self._is_full():
+            return self._full
+        return self._handlers.get(details.method)
+
+
+def _model_to_change(request: Any) -> str:
+    # Where Triton's field is set, KServe's holds the name of a repository.
+    name: str = request.triton_model_name or request.model_name
+    return name
+
+
+def _seconds_left(context: grpc.ServicerContext) -> float | None:
+    """Until the caller's deadline; None where it has none, for which grpc gives the end of time."""
+    seconds: float | None = context.time_remaining()
+    return None if seconds is None or seconds > threading.TIMEOUT_MAX else seconds
 
 
 def _headers(context: grpc.ServicerContext) -> dict[bytes, bytes]:
