@@ -14,6 +14,7 @@ from mooring_operator.adapters.no_pipelines import NoPipelines
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
+from mooring_operator.planning.situation import Images
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.gatherer import Gatherer
@@ -55,7 +56,13 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
         traffic=traffic,
         pipelines=pipelines,
         runs=runs,
-        gatherer=Gatherer(cluster=cluster, traffic=traffic, runs=runs, registry=registry),
+        gatherer=Gatherer(
+            cluster=cluster,
+            traffic=traffic,
+            runs=runs,
+            registry=registry,
+            images=Images(settings.inference_image, settings.storage_initializer_image),
+        ),
         notifier=notifier,
         clock=_now,
     )

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mooring_operator.planning.situation import Images
+
 PREFIX = "MOORING_"
 _POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SECRET = ("TOKEN", "PASSWORD", "SECRET")
@@ -54,6 +56,12 @@ class Settings(BaseSettings):
         None, pattern=_HTTP_URL, description="an http:// or https:// address"
     )
     mlflow_token_file: Path | None = Field(None, description="the path of a readable file")
+    inference_image: str = Field(
+        Images.inference, pattern=r"^\S+$", description="the image of the serving runtime"
+    )
+    storage_initializer_image: str = Field(
+        Images.storage_initializer, pattern=r"^\S+$", description="KServe's image that fetches models"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
     )

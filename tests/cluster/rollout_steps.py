@@ -181,8 +181,8 @@ class KServe:
     def _remove_all_but(self, service, keep):
         path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments"
         for found in self._api.items(path):
-            labels, name = found["metadata"]["labels"], found["metadata"]["name"]
-            if labels["serving.kserve.io/inferenceservice"] == service and name not in keep:
+            labels, name = found["metadata"].get("labels", {}), found["metadata"]["name"]
+            if labels.get("serving.kserve.io/inferenceservice") == service and name not in keep:
                 self._api.delete(f"{path}/{name}")
 
 
@@ -194,8 +194,8 @@ class Model:
         self.path = f"{OURS}/namespaces/{namespace}/modeldeployments/{name}"
         self.service_path = f"{SERVING}/namespaces/{namespace}/inferenceservices/{name}"
 
-    def apply(self, version, *, steps=None, deadline="60s", **serving):
-        """Ask for a version of the model."""
+    def apply(self, version, *, steps=None, deadline="60s", spec=None, **serving):
+        """Ask for a version of the model; `spec` holds more of its fields."""
         rollout = {"progressDeadline": deadline, "steps": steps or [{"setWeight": 100}]}
         model = {"uri": storage_uri(self.name, version), "format": "onnx"}
         return self.api.apply(
@@ -203,7 +203,7 @@ class Model:
                 "apiVersion": "mooring.dev/v1alpha1",
                 "kind": "ModelDeployment",
                 "metadata": {"name": self.name, "namespace": self.namespace},
-                "spec": {"model": model, "serving": serving, "rollout": rollout},
+                "spec": {"model": model, "serving": serving, "rollout": rollout, **(spec or {})},
             }
         )
 

@@ -5,11 +5,16 @@ import re
 import shutil
 import subprocess
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
+from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.workloads import BatchSpec, StreamSpec
+from mooring_operator.planning.situation import Images, Owner
+from mooring_operator.planning.workloads import consumers, cron_job
 from mooring_operator.settings import Settings
 from mooring_pipelines.model_ci import COMPONENTS_IMAGE
 
@@ -60,6 +65,27 @@ def pod_spec(found):
     return {"containers": found["spec"]["containers"]}
 
 
+_OWNER = Owner(NAMESPACE, "digits", "9a1f2f6e-0000-4000-8000-000000000000", 1)
+_STABLE = Revision(
+    revision="abc1234567",
+    model_uri="s3://m/v1",
+    storage_uri="s3://m/v1",
+    format="onnx",
+    since=datetime(2026, 3, 1, tzinfo=UTC),
+)
+WORKLOADS = [
+    cron_job(
+        _OWNER,
+        _STABLE,
+        BatchSpec(
+            schedule="0 3 * * 1-5", time_zone="Europe/Berlin", input="s3://d/a", output="s3://d/b", shards=3
+        ),
+        Images(),
+    ),
+    consumers(_OWNER, _STABLE, StreamSpec(source="redis://r/in", sink="redis://r/out"), Images()),
+]
+
+
 @pytest.fixture(scope="module")
 def api(control_plane):
     namespace = next(found for found in rendered("standalone") if found["kind"] == "Namespace")
@@ -82,6 +108,16 @@ def test_api_server_accepts_every_object_of_its_own_kinds(api, found):
     assert judged(api, found)["metadata"]["name"] == found["metadata"]["name"]
     if found["kind"] != "CustomResourceDefinition":
         kubernetes_validate.validate(found, OLDEST_KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda manifest: manifest["kind"])
+def test_api_server_accepts_what_the_operator_makes_of_batch_and_stream(api, workload):
+    assert judged(api, workload)["kind"] == workload["kind"]
+    spec = workload["spec"]
+    pod = (spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"]["spec"]
+    meta = {"name": "probe", "namespace": NAMESPACE}
+    # Pods of service accounts are admitted where these are there; none is kept here.
+    assert judged(api, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": pod})["kind"] == "Pod"
 
 
 def test_api_server_refuses_what_is_misspelt(api):
@@ -176,7 +212,14 @@ def test_operator_is_given_settings_that_it_understands(overlay):
 def test_runtime_has_the_shape_that_kserve_expects(found):
     spec = found["spec"]
     assert [container["name"] for container in spec["containers"]] == ["kserve-container"]
-    assert [entry["name"] for entry in spec["supportedModelFormats"]] == ["onnx"]
+    formats = {
+        "mooring-inference": {"onnx", "mlflow"},
+        "mooring-inference-gpu": {"pytorch", "onnx", "mlflow"},
+    }
+    assert {entry["name"] for entry in spec["supportedModelFormats"]} == formats[found["metadata"]["name"]]
+    # What KServe chooses by itself has to run everywhere.
+    chosen = [entry["name"] for entry in spec["supportedModelFormats"] if entry.get("autoSelect")]
+    assert chosen == (["onnx"] if found["metadata"]["name"] == "mooring-inference" else [])
     assert {"--model_name={{.Name}}", "--model_dir=/mnt/models"} <= set(spec["containers"][0]["args"])
 
 
@@ -189,8 +232,14 @@ def test_images_are_the_same_everywhere():
         if found["kind"] in ("Deployment", "StatefulSet", "ClusterServingRuntime")
         for container in pod_spec(found)["containers"]
     }
-    built = {re.search(r" -t (\S+) ", (ROOT / role / "Dockerfile").read_text())[1] for role in ROLES}
-    assert images == built == {f"mooring/{role}:{version}" for role in ROLES}
+    built = {
+        image
+        for role in ROLES
+        for image in re.findall(r" -t (\S+[0-9])", (ROOT / role / "Dockerfile").read_text())
+    }
+    named = {*ROLES, "inference-cuda"}
+    assert images == built == {f"mooring/{name}:{version}" for name in named}
+    assert Images().inference == f"mooring/inference:{version}"
     assert f"mooring/components:{version}" == COMPONENTS_IMAGE
     compiled = ROOT / "pipelines" / "mooring_pipelines" / "compiled" / "model-ci.yaml"
     assert set(re.findall(r"image: (\S+)", compiled.read_text())) == {COMPONENTS_IMAGE}
@@ -260,9 +309,15 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(api, acco
     with KServe(api, namespace) as kserve, Operator(account, log, **rights) as operator:
         kserve.most[storage_uri("hopeless", "v1")] = 0
         hopeless.apply("v1", deadline="2s")
-        model.apply("v1")
+        rows = {"schedule": "0 3 * * *", "input": "s3://d/a", "output": "s3://d/b"}
+        messages = {"source": "redis://r/in", "sink": "redis://r/out"}
+        model.apply("v1", spec={"batch": rows, "stream": messages})
         first = model.reaches("Promoted", "v1")["stable"]["revision"]
+        scoring = f"/apis/batch/v1/namespaces/{namespace}/cronjobs/m-batch"
+        answering = f"/apis/apps/v1/namespaces/{namespace}/deployments/m-stream"
+        until(lambda: api.get(scoring) and api.get(answering), what="nothing scores and answers")
         model.apply("v2", steps=[{"setWeight": 10}, {"approve": {}}, {"setWeight": 100}])
+        until(lambda: not api.get(scoring) and not api.get(answering), what="what is not asked for stays")
         model.command("approve", model.reaches("AwaitingApproval", weight=10)["candidate"]["revision"])
         model.reaches("Promoted", "v2")
         model.reported(
@@ -279,5 +334,6 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(api, acco
         requests = operator.requests()
     done = {(verb, resource) for verb, resource, code in requests if code in ("200", "201")}
     assert {("delete", "horizontalpodautoscalers"), ("delete", "inferenceservices")} <= done
+    assert {("delete", "cronjobs"), ("delete", "deployments")} <= done
     assert not {request: count for request, count in requests.items() if request[2] in ("401", "403")}
     assert not re.findall(r".*(?:403|[Ff]orbidden).*", log.read_text())

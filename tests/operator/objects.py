@@ -16,12 +16,12 @@ from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.kserve import AUTOSCALER, DEPLOYMENT, INFERENCE_SERVICE
-from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, MODEL_POLICY
+from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, MODEL_POLICY, WORKLOADS
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 WITH_STATUS = (MODEL_DEPLOYMENT, DRIFT_MONITOR, INFERENCE_SERVICE, DEPLOYMENT, AUTOSCALER)
-KINDS = (*WITH_STATUS, MODEL_POLICY, EVENT, LEASE)
+KINDS = (*WITH_STATUS, MODEL_POLICY, EVENT, LEASE, WORKLOADS["batch"])
 
 
 class Rejected(Exception):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import Duration, Model
+from mooring_operator.api.workloads import BatchSpec, StreamSpec
 
 URI_PATTERN = r"^[a-z][a-z0-9+.-]*:/{1,3}[^\s]+$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
@@ -141,6 +142,12 @@ class ModelDeploymentSpec(Model):
     ] = []
     serving: Annotated[ServingSpec, Field(description="How the model runs.")] = ServingSpec()
     rollout: Annotated[RolloutSpec, Field(description="How a new revision takes over.")] = RolloutSpec()
+    batch: Annotated[
+        BatchSpec | None, Field(description="Files that the stable revision scores on a schedule.")
+    ] = None
+    stream: Annotated[StreamSpec | None, Field(description="Messages that the stable revision answers.")] = (
+        None
+    )
     history_limit: Annotated[
         int, Field(ge=0, le=50, description="How many finished rollouts status.history keeps.")
     ] = 10

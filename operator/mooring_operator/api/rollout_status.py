@@ -107,6 +107,13 @@ class ResolvedModel(StatusModel):
     )
 
 
+class WorkloadStatus(StatusModel):
+    """What runs of the stable revision besides its service."""
+
+    name: Annotated[str, Field(description="Name of the CronJob or Deployment.")]
+    revision: Annotated[str, Field(description="Revision that it runs.")]
+
+
 class ModelDeploymentStatus(StatusModel):
     """What the operator has done and seen; it has one writer."""
 
@@ -133,13 +140,16 @@ class ModelDeploymentStatus(StatusModel):
     ] = None
     failed_attempt: Annotated[int, Field(description="How often the rejected revision was tried.")] = 0
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
+    batch: Annotated[WorkloadStatus | None, Field(description="CronJob of spec.batch.")] = None
+    stream: Annotated[WorkloadStatus | None, Field(description="Deployment of spec.stream.")] = None
     history: Annotated[
         list[HistoryEntry], Field(description="Rollouts that have ended, newest first.", max_length=50)
     ] = []
     conditions: Annotated[
         list[Condition],
         Field(
-            description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet.",
+            description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet; "
+            "BatchApplied and StreamApplied where the API server refused what spec.batch or spec.stream makes.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

@@ -30,6 +30,7 @@ from mooring_operator.planning.situation import (
     Split,
     TerminateRun,
 )
+from mooring_operator.planning.workloads import follow_stable
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,9 @@ class Draft:
 
     def decide(self) -> Decision:
         """Give the next status, and the actions that follow from it."""
+        return follow_stable(self)._decide()
+
+    def _decide(self) -> Decision:
         status = self._with_conditions()
         if status.model_dump() == self.before.model_dump():
             status = self.before

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import Candidate, ModelDeploymentStatus, Revision
 
+Manifest = dict[str, Any]
+
 # --- observed -----------------------------------------------------------------------------------
 
 
@@ -83,6 +85,18 @@ class Service:
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
+Workload = Literal["batch", "stream"]
+"""What runs of the stable revision besides its service: the field in spec, and in status."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of the pods that the operator makes itself."""
+
+    inference: str = "mooring/inference:0.1.0"
+    storage_initializer: str = "kserve/storage-initializer:v0.21.0"
+
+
 @dataclass(frozen=True)
 class Observed:
     """All that was looked up for one decision."""
@@ -97,6 +111,10 @@ class Observed:
     commands: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None
     """Why the API server or a webhook refused what the last decision wanted."""
+    workloads: Mapping[Workload, Mapping[str, Any]] = field(default_factory=dict)
+    refused_workloads: Mapping[Workload, str] = field(default_factory=dict)
+    """Why the API server refused a workload, or why there can be none of its name."""
+    images: Images = Images()
     run_pages: str = ""
     """Address of the runs' pages, to which a run's id is appended; empty where there is no UI."""
 
@@ -155,6 +173,21 @@ class RemoveService:
 
 
 @dataclass(frozen=True)
+class ApplyWorkload:
+    """Have the stable revision score files, or answer messages."""
+
+    workload: Workload
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class RemoveWorkload:
+    """Take the workload away: the spec does not ask for it any more."""
+
+    workload: Workload
+
+
+@dataclass(frozen=True)
 class DropCommand:
     """Remove a command's annotation: it is done, or it fits nothing."""
 
@@ -171,7 +204,19 @@ class Notify:
     message: str
 
 
-Action = LaunchRun | TerminateRun | Serve | Split | Reject | CleanUp | RemoveService | DropCommand | Notify
+Action = (
+    LaunchRun
+    | TerminateRun
+    | Serve
+    | Split
+    | Reject
+    | CleanUp
+    | RemoveService
+    | ApplyWorkload
+    | RemoveWorkload
+    | DropCommand
+    | Notify
+)
 
 
 @dataclass(frozen=True)
@@ -200,6 +245,3 @@ class Decision:
     def message(self) -> str:
         """Why, in a sentence."""
         return self.status.message
-
-
-Manifest = dict[str, Any]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
 from mooring_operator.adapters.traffic import Traffic
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
@@ -12,9 +12,18 @@ from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import commands_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity
-from mooring_operator.planning.situation import Manifest, Observed, Owner, Resolved, Unresolved
+from mooring_operator.planning.situation import (
+    Images,
+    Manifest,
+    Observed,
+    Owner,
+    Resolved,
+    Unresolved,
+    Workload,
+)
+from mooring_operator.planning.workloads import name_of
 from mooring_operator.reconcile.ci_runs import CIRuns
-from mooring_operator.reconcile.kinds import MODEL_POLICY, ref
+from mooring_operator.reconcile.kinds import MODEL_POLICY, WORKLOADS, ref
 
 
 def owner_of(resource: Manifest) -> Owner:
@@ -32,11 +41,20 @@ def owner_of(resource: Manifest) -> Owner:
 class Gatherer:
     """Does the looking up, so that the plan need not."""
 
-    def __init__(self, *, cluster: Cluster, traffic: Traffic, runs: CIRuns, registry: Registry) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        traffic: Traffic,
+        runs: CIRuns,
+        registry: Registry,
+        images: Images | None = None,
+    ) -> None:
         self._cluster = cluster
         self._traffic = traffic
         self._runs = runs
         self._registry = registry
+        self._images = images or Images()
 
     async def observe(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
@@ -44,12 +62,16 @@ class Gatherer:
         """Look up the model, what is served, the policies, and the run that is being waited for."""
         owner = owner_of(resource)
         commands = commands_of(resource["metadata"].get("annotations") or {})
+        workloads, taken = await self._workloads(owner, spec, status)
         observed = Observed(
             owner=owner,
             model=await self._resolve(spec, status, again="retry" in commands),
             service=await self._traffic.observe(owner, status.stable, status.candidate),
             policies=await self._policies(owner, spec, status),
             commands=commands,
+            workloads=workloads,
+            refused_workloads=taken,
+            images=self._images,
             run_pages=self._runs.pages,
         )
         return await self._with_run(owner, spec, status, observed)
@@ -71,6 +93,28 @@ class Gatherer:
                 # What was pinned still holds; a registry that is away stops no rollout.
                 return Resolved(pinned.storage_uri, pinned.digest)
             return Unresolved("RegistryUnavailable", str(error), temporary=True)
+
+    async def _workloads(
+        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+    ) -> tuple[dict[Workload, Manifest], dict[Workload, str]]:
+        """Look up the workloads that are asked for or were once made, and names that others have taken."""
+        found: dict[Workload, Manifest] = {}
+        taken: dict[Workload, str] = {}
+        asked: dict[Workload, bool] = {
+            "batch": spec.batch is not None or status.batch is not None,
+            "stream": spec.stream is not None or status.stream is not None,
+        }
+        for workload in (name for name, is_asked in asked.items() if is_asked):
+            kind, name = WORKLOADS[workload], name_of(owner, workload)
+            manifest = await self._cluster.get(Ref(kind, owner.namespace, name))
+            if manifest is None:
+                continue
+            owners = manifest["metadata"].get("ownerReferences", [])
+            if any(reference.get("uid") == owner.uid for reference in owners):
+                found[workload] = manifest
+            else:
+                taken[workload] = f"{kind.kind} {name} belongs to somebody else"
+        return found, taken
 
     async def _policies(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus

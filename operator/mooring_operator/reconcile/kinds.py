@@ -2,10 +2,15 @@
 
 from mooring_operator.adapters.cluster import Kind, Ref
 from mooring_operator.api import API_VERSION
+from mooring_operator.planning.situation import Workload
 
 MODEL_DEPLOYMENT = Kind(API_VERSION, "ModelDeployment", "modeldeployments")
 DRIFT_MONITOR = Kind(API_VERSION, "DriftMonitor", "driftmonitors")
 MODEL_POLICY = Kind(API_VERSION, "ModelPolicy", "modelpolicies")
+WORKLOADS: dict[Workload, Kind] = {
+    "batch": Kind("batch/v1", "CronJob", "cronjobs"),
+    "stream": Kind("apps/v1", "Deployment", "deployments"),
+}
 
 
 def ref(kind: Kind, namespace: str, name: str) -> Ref:

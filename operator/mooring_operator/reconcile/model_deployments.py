@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from mooring_operator.adapters.cluster import Cluster, Refused
+from mooring_operator.adapters.cluster import Cluster, Ref, Refused
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.traffic import Traffic
@@ -22,6 +22,7 @@ from mooring_operator.planning import trouble
 from mooring_operator.planning.rollout import plan
 from mooring_operator.planning.situation import (
     Action,
+    ApplyWorkload,
     CleanUp,
     Decision,
     DropCommand,
@@ -31,14 +32,17 @@ from mooring_operator.planning.situation import (
     Observed,
     Reject,
     RemoveService,
+    RemoveWorkload,
     Run,
     Serve,
     Split,
     TerminateRun,
+    Workload,
 )
+from mooring_operator.planning.workloads import name_of
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
-from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, ref
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, WORKLOADS, ref
 from mooring_operator.reconcile.wire import to_wire
 
 _SOON = 1.0
@@ -107,14 +111,22 @@ class ModelDeployments:
         decision = plan(spec, status, observed, self._clock())
         resource = await self._write(resource, status, decision)
         try:
-            await self._act(resource, spec, observed, decision)
+            refused = await self._act(resource, spec, observed, decision)
         except (Refused, PipelinesRefused) as refusal:
             # What was refused fails the candidate: no amount of repeating makes it welcome.
             seen = _with_refusal(observed, refusal, decision)
             after = plan(spec, decision.status, seen, self._clock())
             resource = await self._write(resource, decision.status, after)
-            await self._act(resource, spec, observed, after)
+            refused = await self._act(resource, spec, observed, after)
             decision = after
+        if refused:
+            # A workload that is refused is said, and stops no rollout.
+            seen = replace(observed, refused_workloads=refused)
+            decision = plan(spec, decision.status, seen, self._clock())
+            resource = await self._write(resource, status, decision)
+            for action in decision.actions:
+                if isinstance(action, Notify):
+                    await self._notifier.notify(resource, action)
         if decision.status == status:
             return decision.recheck_after
         # Our own write wakes nobody. What follows from the new status, if anything, is due soon.
@@ -122,9 +134,18 @@ class ModelDeployments:
 
     async def _act(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, decision: Decision
-    ) -> None:
+    ) -> dict[Workload, str]:
+        """Why workloads were refused."""
+        refused: dict[Workload, str] = {}
         for action in decision.actions:
-            await self._do(resource, spec, seen, action)
+            if isinstance(action, ApplyWorkload):
+                try:
+                    await self._cluster.apply(action.manifest)
+                except Refused as refusal:
+                    refused[action.workload] = str(refusal)
+            else:
+                await self._do(resource, spec, seen, action)
+        return refused
 
     async def _do(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action
@@ -145,6 +166,9 @@ class ModelDeployments:
                 await self._traffic.finalize(owner, stable)
             case RemoveService():
                 await self._traffic.remove(owner)
+            case RemoveWorkload(workload):
+                kind, uid = WORKLOADS[workload], seen.workloads[workload]["metadata"]["uid"]
+                await self._cluster.delete(Ref(kind, owner.namespace, name_of(owner, workload)), uid=uid)
             case DropCommand(name, value):
                 await self._cluster.remove_annotation(resource, COMMAND_PREFIX + name, value)
             case Notify():

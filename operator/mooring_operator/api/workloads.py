@@ -1,0 +1,154 @@
+"""``spec.batch`` and ``spec.stream``: the stable revision over files and over messages, besides requests."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mooring_operator.api.serving import Resources
+from mooring_operator.api.types import Duration, Model
+
+_FILES = r"^(s3|gs|az|file)://[^\s]+$"
+# Credentials come from a Secret: an address in a spec is for everybody to read.
+_MESSAGES = r"^(redis|rediss|nats|tls|kafka|kafkas)://[^\s@]+$"
+_CRON = r"^[0-9*/,?A-Za-z-]+( [0-9*/,?A-Za-z#-]+){4}$"
+_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+CredentialsSecret = Annotated[
+    str | None,
+    Field(
+        description="Secret whose keys become environment variables of the pods, such as AWS_ACCESS_KEY_ID.",
+        pattern=_NAME,
+        max_length=253,
+    ),
+]
+
+
+class BatchSpec(Model):
+    """Files of rows that the stable revision scores on a schedule: a CronJob."""
+
+    schedule: Annotated[
+        str,
+        Field(
+            description="Cron's five fields: minute, hour, day, month, weekday.",
+            pattern=_CRON,
+            max_length=128,
+        ),
+    ]
+    time_zone: Annotated[
+        str | None,
+        Field(description="IANA name such as Europe/Berlin; the cluster's when left out.", max_length=64),
+    ] = None
+    suspend: Annotated[bool, Field(description="Whether no new runs are started.")] = False
+    input: Annotated[
+        str,
+        Field(
+            description="File or folder with the rows: Parquet, CSV or JSON lines.",
+            pattern=_FILES,
+            max_length=1024,
+        ),
+    ]
+    output: Annotated[
+        str, Field(description="Folder for the results, as Parquet.", pattern=_FILES, max_length=1024)
+    ]
+    format: Annotated[
+        Literal["auto", "parquet", "csv", "jsonl"],
+        Field(description="Of the input; auto: by each file's name."),
+    ] = "auto"
+    id_column: Annotated[
+        str | None, Field(description="Column that is copied to the results, to join by.", max_length=253)
+    ] = None
+    batch_size: Annotated[
+        int | None, Field(ge=1, le=100000, description="Rows of one call of the model, at most.")
+    ] = None
+    shards: Annotated[
+        int, Field(ge=1, le=1000, description="Pods that share the files; all run at the same time.")
+    ] = 1
+    timeout: Annotated[
+        Duration | None, Field(description="How long one run may take; as long as it needs when left out.")
+    ] = None
+    history_limit: Annotated[
+        int, Field(ge=0, le=50, description="How many finished runs are kept, and how many failed ones.")
+    ] = 3
+    resources: Annotated[
+        Resources | None, Field(description="Of each pod; spec.serving.resources when left out.")
+    ] = None
+    credentials_secret: CredentialsSecret = None
+
+    @model_validator(mode="after")
+    def _writes_elsewhere(self) -> "BatchSpec":
+        if self.input.rstrip("/") == self.output.rstrip("/"):
+            raise ValueError(f"output {self.output} is the input; results need a folder of their own")
+        return self
+
+
+BatchSpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "self.input != self.output",
+            "messageExpression": "'spec.batch.output ' + self.output + ' is the input; "
+            "results need a folder of their own'",
+        }
+    ]
+}
+
+
+class StreamSpec(Model):
+    """Messages that the stable revision answers, each at least once: a Deployment."""
+
+    source: Annotated[
+        str,
+        Field(
+            description="Where messages come from: redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME or "
+            "kafka://HOST/TOPIC. Credentials come from credentialsSecret: MOORING_STREAM_SOURCE.",
+            pattern=_MESSAGES,
+            max_length=1024,
+        ),
+    ]
+    sink: Annotated[
+        str,
+        Field(
+            description="Where answers go, as source; MOORING_STREAM_SINK.",
+            pattern=_MESSAGES,
+            max_length=1024,
+        ),
+    ]
+    dead_letters: Annotated[
+        str | None,
+        Field(
+            description="Where messages go that cannot be answered; the sink gets an error when left out.",
+            pattern=_MESSAGES,
+            max_length=1024,
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        Field(
+            description="Group of consumers that share the source; the name of the ModelDeployment when left out.",
+            pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+            max_length=128,
+        ),
+    ] = None
+    replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that share the messages.")] = 1
+    batch_size: Annotated[
+        int | None, Field(ge=1, le=100000, description="Messages taken at once, at most.")
+    ] = None
+    resources: Annotated[
+        Resources | None, Field(description="Of each pod; spec.serving.resources when left out.")
+    ] = None
+    credentials_secret: CredentialsSecret = None
+
+    @model_validator(mode="after")
+    def _writes_elsewhere(self) -> "StreamSpec":
+        if self.source == self.sink:
+            raise ValueError(f"sink {self.sink} is the source; answers would be answered")
+        return self
+
+
+StreamSpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "self.source != self.sink",
+            "messageExpression": "'spec.stream.sink ' + self.sink + ' is the source; answers would be answered'",
+        }
+    ]
+}

@@ -1,0 +1,264 @@
+"""What runs of the stable revision besides its service: a CronJob for files of rows, a Deployment for messages.
+
+Both follow the stable revision alone: a revision scores and answers once it is promoted, and a canary changes nothing.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from mooring_operator.api import API_VERSION
+from mooring_operator.api.names import (
+    APPLIED_ANNOTATION,
+    DEPLOYMENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_VALUE,
+    REVISION_LABEL,
+)
+from mooring_operator.api.rollout_status import Revision, WorkloadStatus
+from mooring_operator.api.serving import Resources
+from mooring_operator.api.workloads import BatchSpec, StreamSpec
+from mooring_operator.planning.difference import covers
+from mooring_operator.planning.identity import fingerprint
+from mooring_operator.planning.situation import (
+    ApplyWorkload,
+    Images,
+    Manifest,
+    Notify,
+    Owner,
+    RemoveWorkload,
+    Workload,
+)
+
+if TYPE_CHECKING:
+    from mooring_operator.planning.draft import Draft
+
+_MODELS = "/mnt/models"
+_CLAIM = "/mnt/pvc"
+_CONDITIONS: dict[Workload, str] = {"batch": "BatchApplied", "stream": "StreamApplied"}
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def follow_stable(draft: "Draft") -> "Draft":
+    """Have the workloads that the spec asks for run the stable revision, and no others."""
+    owner, images, stable = draft.observed.owner, draft.observed.images, draft.stable
+    batch, stream = draft.spec.batch, draft.spec.stream
+    scoring = cron_job(owner, stable, batch, images) if batch is not None and stable is not None else None
+    answering = (
+        consumers(owner, stable, stream, images) if stream is not None and stable is not None else None
+    )
+    return _follow(_follow(draft, "batch", scoring), "stream", answering)
+
+
+def name_of(owner: Owner, workload: Workload) -> str:
+    """Give the name of a workload's object."""
+    return f"{owner.name}-{workload}"
+
+
+def cron_job(owner: Owner, stable: Revision, batch: BatchSpec, images: Images) -> Manifest:
+    """Give the CronJob that scores files.
+
+    Source: batch/v1; an Indexed Job names each pod's share of the files.
+    """
+    arguments = [
+        "score",
+        f"--model_dir={_MODELS}",
+        f"--input={batch.input}",
+        f"--output={batch.output}",
+        f"--format={batch.format}",
+        f"--shard=$(JOB_COMPLETION_INDEX)/{batch.shards}",
+    ]
+    if batch.batch_size is not None:
+        arguments.append(f"--batch_size={batch.batch_size}")
+    if batch.id_column is not None:
+        arguments.append(f"--id_column={batch.id_column}")
+    pod = _pod(stable, arguments, images, batch.resources, batch.credentials_secret)
+    job: dict[str, Any] = {
+        "completionMode": "Indexed",
+        "completions": batch.shards,
+        "parallelism": batch.shards,
+        "template": {
+            "metadata": {"labels": _labels(owner, "batch", stable)},
+            # What a container has finished stays: the next one goes on.
+            "spec": {**pod, "restartPolicy": "OnFailure"},
+        },
+    }
+    if batch.timeout is not None:
+        job["activeDeadlineSeconds"] = int(batch.timeout.total_seconds())
+    spec: dict[str, Any] = {
+        "schedule": batch.schedule,
+        "suspend": batch.suspend,
+        # Two runs at a time would do the same work.
+        "concurrencyPolicy": "Forbid",
+        "successfulJobsHistoryLimit": batch.history_limit,
+        "failedJobsHistoryLimit": batch.history_limit,
+        "jobTemplate": {"metadata": {"labels": _labels(owner, "batch")}, "spec": job},
+    }
+    if batch.time_zone is not None:
+        spec["timeZone"] = batch.time_zone
+    return _manifest(owner, "batch", "batch/v1", "CronJob", spec)
+
+
+def consumers(owner: Owner, stable: Revision, stream: StreamSpec, images: Images) -> Manifest:
+    """Give the Deployment that answers messages."""
+    arguments = [
+        "stream",
+        f"--model_dir={_MODELS}",
+        f"--model_name={owner.name}",
+        f"--revision={stable.revision}",
+        f"--source={stream.source}",
+        f"--sink={stream.sink}",
+        f"--group={stream.group or owner.name}",
+        "--metrics_port=8080",
+    ]
+    if stream.dead_letters is not None:
+        arguments.append(f"--dead_letters={stream.dead_letters}")
+    if stream.batch_size is not None:
+        arguments.append(f"--batch_size={stream.batch_size}")
+    pod = _pod(stable, arguments, images, stream.resources, stream.credentials_secret)
+    container = pod["containers"][0]
+    container["ports"] = [{"name": "metrics", "containerPort": 8080}]
+    container["readinessProbe"] = _probe("ready")
+    container["livenessProbe"] = _probe("live")
+    labels = _labels(owner, "stream")
+    spec = {
+        "replicas": stream.replicas,
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": _labels(owner, "stream", stable)},
+            "spec": {**pod, "terminationGracePeriodSeconds": 60},
+        },
+    }
+    return _manifest(owner, "stream", "apps/v1", "Deployment", spec)
+
+
+def _follow(draft: "Draft", workload: Workload, wanted: Manifest | None) -> "Draft":
+    seen = draft.observed.workloads.get(workload)
+    if wanted is None:
+        if seen is None:
+            return draft.change(**{workload: None})
+        # The status keeps it until it is gone: it is what makes the operator look for it.
+        return draft.request(RemoveWorkload(workload))
+    assert draft.stable is not None
+    status = WorkloadStatus(name=wanted["metadata"]["name"], revision=draft.stable.revision)
+    draft = draft.change(**{workload: status})
+    if seen is not None and _already_says(seen, wanted):
+        return draft
+    condition = _CONDITIONS[workload]
+    known = next((entry for entry in draft.before.conditions if entry.type == condition), None)
+    refusal = draft.observed.refused_workloads.get(workload)
+    if refusal is not None:
+        if known is None or known.message != refusal:
+            draft = draft.request(Notify("Warning", "WorkloadRefused", refusal))
+        return draft.aspect(condition, "False", "Refused", refusal)
+    if known is not None:
+        # It was refused, and nothing is known yet of this attempt.
+        draft = draft.aspect(condition, "False", known.reason, known.message)
+    return draft.request(ApplyWorkload(workload, wanted))
+
+
+def _already_says(seen: Mapping[str, Any], wanted: Manifest) -> bool:
+    annotations = seen.get("metadata", {}).get("annotations", {})
+    applied = wanted["metadata"]["annotations"][APPLIED_ANNOTATION]
+    return bool(annotations.get(APPLIED_ANNOTATION) == applied) and covers(seen.get("spec"), wanted["spec"])
+
+
+def _manifest(
+    owner: Owner, workload: Workload, api_version: str, kind: str, spec: dict[str, Any]
+) -> Manifest:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name_of(owner, workload),
+            "namespace": owner.namespace,
+            "labels": {MANAGED_BY: MANAGED_BY_VALUE, **_labels(owner, workload)},
+            "annotations": {APPLIED_ANNOTATION: fingerprint(spec)},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "ModelDeployment",
+                    "name": owner.name,
+                    "uid": owner.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def _labels(owner: Owner, workload: Workload, revision: Revision | None = None) -> dict[str, str]:
+    labels = {DEPLOYMENT_LABEL: owner.name, "app.kubernetes.io/component": workload}
+    return labels if revision is None else {**labels, REVISION_LABEL: revision.revision}
+
+
+def _pod(
+    revision: Revision,
+    arguments: list[str],
+    images: Images,
+    resources: Resources | None,
+    credentials: str | None,
+) -> dict[str, Any]:
+    serving = revision.serving_spec
+    source, claim = _source(revision.storage_uri)
+    mounts = [{"name": "model", "mountPath": _MODELS}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    volumes: list[dict[str, Any]] = [{"name": "model", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+    fetch: dict[str, Any] = {
+        "name": "storage-initializer",
+        "image": images.storage_initializer,
+        "args": [source, _MODELS],
+        "volumeMounts": mounts,
+        "securityContext": _RESTRICTED,
+    }
+    if claim is not None:
+        volumes.append({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+        fetch["volumeMounts"] = [*mounts, {"name": "claim", "mountPath": _CLAIM, "readOnly": True}]
+    run: dict[str, Any] = {
+        "name": "model",
+        "image": images.inference,
+        "args": arguments,
+        "env": [{"name": variable.name, "value": variable.value} for variable in serving.env],
+        "volumeMounts": [{**mounts[0], "readOnly": True}, mounts[1]],
+        "securityContext": _RESTRICTED,
+    }
+    if credentials is not None:
+        for container in (fetch, run):
+            container["envFrom"] = [{"secretRef": {"name": credentials}}]
+    wanted = resources or serving.resources
+    if wanted is not None:
+        quantities = {"requests": dict(wanted.requests), "limits": dict(wanted.limits)}
+        run["resources"] = {kind: amounts for kind, amounts in quantities.items() if amounts}
+    pod: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [fetch],
+        "containers": [run],
+        "volumes": volumes,
+    }
+    if serving.service_account_name:
+        # Clouds that give identities to service accounts mount what they need by themselves.
+        pod["serviceAccountName"] = serving.service_account_name
+    return pod
+
+
+def _source(storage_uri: str) -> tuple[str, str | None]:
+    """What the storage initializer copies from, and the claim that has to be mounted for it."""
+    if not storage_uri.startswith("pvc://"):
+        return storage_uri, None
+    claim, _, path = storage_uri.removeprefix("pvc://").partition("/")
+    return f"{_CLAIM}/{path}", claim
+
+
+def _probe(path: Literal["ready", "live"]) -> dict[str, Any]:
+    return {"httpGet": {"path": f"/health/{path}", "port": "metrics"}, "periodSeconds": 10}
