@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-operator test-cluster lint format generate check-generated requirements clean
+.PHONY: help demo test test-unit test-operator test-cluster test-torch lint format generate check-generated requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 BOOTSTRAP := build/bootstrap
 READY := .venv/.ready
+TORCH := .venv-torch/.ready
 WAIT ?= 1
 PYTEST := $(BIN)/pytest -q
 
@@ -32,6 +33,9 @@ test-cluster: $(READY) ## Everything against a real API server
 	@$(BIN)/python -m cluster build
 	@$(PYTEST) -n 2 --dist loadfile tests/cluster
 
+test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
+	@.venv-torch/bin/python -m pytest -q tests/unit/test_backend_torch*.py
+
 lint: $(READY) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -53,12 +57,13 @@ check-generated: $(READY) ## Fail where a generated file differs from its source
 requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
 	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package mooring "$$@"; }; \
 	compile --extra dev -o requirements/dev.txt pyproject.toml; \
+	compile --extra dev --extra torch -c requirements/dev.txt -o requirements/torch.txt pyproject.toml; \
 	for extra in operator cli pipelines components inference inference-cuda; do \
 		compile --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml; \
 	done
 
 clean: ## Remove what was built here; the cache of programs stays
-	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache local_outputs
+	@rm -rf .venv .venv-torch build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache local_outputs
 
 $(BOOTSTRAP)/bin/uv: requirements/bootstrap.txt
 	@echo "Setting up: uv"
@@ -72,4 +77,11 @@ $(READY): requirements/dev.txt pyproject.toml $(BOOTSTRAP)/bin/uv
 	@test -x $(BIN)/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(BOOTSTRAP)/bin/python .venv
 	@$(BOOTSTRAP)/bin/uv pip sync --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(BOOTSTRAP)/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TORCH): requirements/torch.txt pyproject.toml $(BOOTSTRAP)/bin/uv
+	@echo "Setting up: PyTorch's environment in .venv-torch"
+	@test -x .venv-torch/bin/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(BOOTSTRAP)/bin/python .venv-torch
+	@$(BOOTSTRAP)/bin/uv pip sync --quiet --python .venv-torch/bin/python --require-hashes requirements/torch.txt
+	@$(BOOTSTRAP)/bin/uv pip install --quiet --python .venv-torch/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
