@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch  # type: ignore[import-not-found]
 
@@ -35,20 +34,12 @@ def load_torchscript(path: Path, options: LoadOptions) -> TorchBackend:
     use_threads(options)
     signature = need_signature(path.parent, f"{path.name} is TorchScript and")
     try:
+        # Not frozen: that saves a tenth, and torch.jit.freeze makes models that keep a state crash the process.
         module = torch.jit.load(str(path), map_location=device).eval()
         arguments = [argument.name for argument in module.forward.schema.arguments[1:]]
-        module = _freeze(module)
     except Exception as error:
         raise ModelLoadError(f"{path.name} is not a usable TorchScript file: {first_line(error)}") from None
     run = plan_call(path.name, module, arguments, signature)
     # TorchScript may write into its inputs, and nothing says whether it does.
     loaded = LoadedModule(run, signature, (None,) * len(signature.inputs), writes_inputs=True)
     return check_declared(TorchBackend("pytorch_torchscript", loaded, device), path.name)
-
-
-def _freeze(module: Any) -> Any:
-    """Weights as constants, which halves the time of a small model; some modules cannot be frozen."""
-    try:
-        return torch.jit.freeze(module)
-    except RuntimeError:
-        return module
