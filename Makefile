@@ -46,13 +46,15 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-generate: $(READY) ## Write crds/ and the compiled pipelines
+generate: $(READY) ## Write crds/, the compiled pipelines and gRPC's messages
 	@$(BIN)/python -m mooring_operator.api crds
 	@$(BIN)/python -m mooring_pipelines compile
+	@$(BIN)/python -m mooring_inference.grpc_front.generate
 
 check-generated: $(READY) ## Fail where a generated file differs from its source
 	@$(BIN)/python -m mooring_operator.api crds --check
 	@$(BIN)/python -m mooring_pipelines compile --check
+	@$(BIN)/python -m mooring_inference.grpc_front.generate --check
 
 requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
 	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package mooring "$$@"; }; \
