@@ -21,7 +21,7 @@ def read_credentials(
 ) -> grpc.ServerCredentials:
     """TLS from PEM files, which are read again for new connections once they have changed.
 
-    Files that cannot be read are tried again; of those that make no certificate grpc keeps the old ones.
+    The old ones stay in use where a file is missing, until it is there again, and where grpc finds no key pair in them.
 
     Args:
         cert: the certificate and its chain.
@@ -42,7 +42,6 @@ class _Files:
     def __init__(self, cert: Path, key: Path, client_ca: Path | None, interval: float) -> None:
         self._cert, self._key, self._client_ca = cert, key, client_ca
         self._watch = FileWatch(lambda: [cert, key, *([client_ca] if client_ca else [])], interval)
-        self._is_stale = False
         self._lock = threading.Lock()
 
     def read(self) -> grpc.ServerCertificateConfiguration:
@@ -54,16 +53,13 @@ class _Files:
     def read_if_changed(self) -> grpc.ServerCertificateConfiguration | None:
         """Called by grpc at the beginning of every handshake."""
         with self._lock:
-            self._is_stale = self._watch.changed(monotonic()) or self._is_stale
-            if not self._is_stale:
+            if not self._watch.changed(monotonic()):
                 return None
             try:
-                found = self.read()
+                return self.read()
             except OSError as error:
                 log.error(
                     "new TLS files cannot be read, the old ones stay in use",
                     extra={"fields": {"error": str(error)}},
                 )
                 return None
-            self._is_stale = False
-            return found
