@@ -34,7 +34,7 @@ test-cluster: $(READY) ## Everything against a real API server
 	@$(PYTEST) -n 2 --dist loadfile tests/cluster
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
-	@.venv-torch/bin/python -m pytest -q tests/unit/test_backend_torch*.py
+	@.venv-torch/bin/python -m pytest -q tests/unit/test_backend_torch.py tests/unit/test_backend_formats.py tests/unit/test_backend_real_models.py
 
 lint: $(READY) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

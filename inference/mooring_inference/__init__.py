@@ -1,5 +1,7 @@
-"""Mooring's serving runtime: one ONNX model behind KServe's V1 and V2 REST protocols.
+"""Mooring's serving runtime: models behind KServe's V1 and V2 protocols, over REST and gRPC.
 
-The core does no I/O: ``protocol_v2`` and ``protocol_v1`` turn bytes into arrays and back, ``engine``
-runs the model. ``app`` is the ASGI front over them and ``main`` the process around it.
+A request passes through ``http_server`` (or ``grpc_front``), ``rest``, the protocol's codec, ``guards``, the model's
+``batching`` and ``backends``, and back; then ``observing`` tells metrics, capture and traces of it. ``server`` puts a
+process together, ``workers`` several, and ``repository`` holds the models. ``score`` and ``stream`` run models over
+files and messages instead.
 """

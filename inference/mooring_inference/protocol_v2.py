@@ -110,7 +110,7 @@ def encode_response(
     for index, (spec, array) in enumerate(outputs):
         form = forms[index] if forms else PLAIN
         if form.classes:
-            spec, array = _classify(spec, array, form.classes)
+            spec, array = classify(spec, array, form.classes)
         entry: dict[str, object] = {
             "name": spec.name,
             "datatype": spec.datatype.name,
@@ -270,7 +270,7 @@ def _decode_timeout(parameters: dict[str, object]) -> float | None:
     return microseconds / 1e6 if microseconds else None
 
 
-def _classify(spec: TensorSpec, array: Array, classes: int) -> tuple[TensorSpec, Array]:
+def classify(spec: TensorSpec, array: Array, classes: int) -> tuple[TensorSpec, Array]:
     """The largest values of each row with their indices, as strings."""
     if spec.datatype.name == "BYTES":
         raise bad_field("outputs.parameters.classification", "an output of numbers", spec.datatype.name)

@@ -111,6 +111,9 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     values = parser.parse_args(_underscored(argv))
     if (values.model_name is None) == (values.model_repository is None):
         parser.error("one of --model_name and --model_repository is needed")
+    if values.workers > 1 and values.allow_repository_changes:
+        # One worker would change, and the others would not.
+        parser.error("--allow_repository_changes needs --workers=1")
     if (values.tls_cert is None) != (values.tls_key is None):
         parser.error("--tls_cert and --tls_key go together")
     if values.tls_client_ca is not None and values.tls_cert is None:

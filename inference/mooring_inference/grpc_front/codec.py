@@ -12,7 +12,7 @@ import numpy as np
 from mooring_inference.binary_tensors import decode_raw, encode_raw, shaped
 from mooring_inference.errors import bad_field
 from mooring_inference.grpc_front.schema import message
-from mooring_inference.protocol_v2 import _classify
+from mooring_inference.protocol_v2 import classify
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # Where the elements of each datatype are, if not in raw_input_contents; FP16 has no place there.
@@ -108,7 +108,7 @@ def encode_response(
     """
     if classes is not None:
         outputs = [
-            _classify(spec, array, count) if count else (spec, array)
+            classify(spec, array, count) if count else (spec, array)
             for (spec, array), count in zip(outputs, classes, strict=True)
         ]
     response = _ModelInferResponse(model_name=model, model_version=version, id=request_id)
