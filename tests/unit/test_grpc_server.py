@@ -27,6 +27,8 @@ from tests.unit.test_grpc_front import infer_request, unary
 from tests.unit.test_tls import CLIENTS, OTHERS, SERVERS, Files
 
 LONG = 60
+# The type of HTTP/2's frame.
+GOAWAY = 7
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -91,7 +93,11 @@ class World:
 async def world(model, *, start=True, credentials=None, **options):
     backend = Held(model)
     server = Server({"m": {"1": backend}})
-    server_options = {name: options.pop(name) for name in ("threads", "max_waiting") if name in options}
+    server_options = {
+        name: options.pop(name)
+        for name in ("threads", "max_waiting", "max_connection_seconds")
+        if name in options
+    }
     service = InferenceService(
         server.repository, asyncio.get_running_loop(), name="n", version="0", **options
     )
@@ -202,6 +208,36 @@ async def test_a_stop_finishes_calls_in_flight_takes_no_more_and_ends_streams(mo
         w.backend.free.set()
         assert list((await call).outputs[0].contents.fp32_contents) == [-1, -2]
         await asyncio.wait_for(stopping, LONG)
+
+
+async def test_connections_are_renewed_without_the_loss_of_a_call(model):
+    async with world(model, max_connection_seconds=0.2) as w:
+        is_over = asyncio.Event()
+
+        async def call_on(number):
+            count = 0
+            while not is_over.is_set():
+                answer = await w.infer(infer_request((number, count)), timeout=LONG)
+                assert list(answer.outputs[0].contents.fp32_contents) == [-number, -count]
+                count += 1
+            return count
+
+        callers = [asyncio.ensure_future(call_on(number)) for number in range(8)]
+        for _ in range(3):
+            await told_to_go(w.address)
+        is_over.set()
+        assert all(await asyncio.gather(*callers))
+
+
+async def told_to_go(address):
+    """A connection without calls, until it is told that there should be none any more."""
+    reader, writer = await asyncio.open_connection(*address.split(":"))
+    # The preface of HTTP/2, and empty settings.
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+    async with asyncio.timeout(LONG):
+        while (head := await reader.readexactly(9))[3] != GOAWAY:
+            await reader.readexactly(int.from_bytes(head[:3], "big"))
+    writer.close()
 
 
 async def test_a_watcher_is_told_of_the_drain_before_it_is_let_go(model):
