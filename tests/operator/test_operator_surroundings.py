@@ -151,6 +151,7 @@ async def test_an_invalid_spec_that_slipped_through_names_the_field(world: World
     world.emulator.calls.clear()
     await world.step()
     assert world.emulator.writes() == []
+    assert world.events().count("InvalidSpec") == 1
     world.objects.change(DIGITS, lambda before: {**before, "spec": valid})
     assert (await world.settle())["phase"] == "Promoted"
 

@@ -289,6 +289,22 @@ def test_a_previous_revision_that_cannot_come_back_leaves_the_present_one_servin
     assert world.served[1] is None
 
 
+def test_a_rollback_whose_annotation_could_not_be_removed_is_tried_once():
+    rollout = {"progressDeadline": "1m"}
+    world = promoted("v1", rollout=rollout)
+    world.apply(spec_of("v2", rollout=rollout))
+    world.settle()
+    world.startable = {"s3://m/v1": False}
+    world.command("rollback")
+    world.step(crash_after=0)
+    assert world.commands
+    world.settle()
+    assert world.commands == {}
+    assert [entry.outcome for entry in world.status.history] == ["Failed", "Promoted", "Promoted"]
+    assert world.status.stable is not None
+    assert world.status.stable.model_uri == "s3://m/v2"
+
+
 def test_rollback_without_a_previous_revision_says_so_and_is_dropped():
     world = promoted("v1")
     world.command("rollback")

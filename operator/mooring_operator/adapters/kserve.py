@@ -32,7 +32,7 @@ class KServeTraffic:
         self, owner: Owner, stable: Revision | None, candidate: Candidate | None
     ) -> Service | None:
         """Read the InferenceService and, in Standard mode, the Deployments behind it."""
-        manifest = await self._cluster.get(_ref(INFERENCE_SERVICE, owner, owner.name))
+        manifest = await self._cluster.get(Ref(INFERENCE_SERVICE, owner.namespace, owner.name))
         if manifest is None or "deletionTimestamp" in manifest["metadata"]:
             return None
         shown = stable or candidate
@@ -66,14 +66,16 @@ class KServeTraffic:
         for autoscaler in await self._cluster.list(AUTOSCALER, namespace=owner.namespace, labels=labels):
             metadata = autoscaler["metadata"]
             if metadata["name"] != keep:
-                await self._cluster.delete(_ref(AUTOSCALER, owner, metadata["name"]), uid=metadata["uid"])
+                leftover = Ref(AUTOSCALER, owner.namespace, metadata["name"])
+                await self._cluster.delete(leftover, uid=metadata["uid"])
 
     async def remove(self, owner: Owner) -> None:
         """Delete the InferenceService."""
-        await self._cluster.delete(_ref(INFERENCE_SERVICE, owner, owner.name))
+        await self._cluster.delete(Ref(INFERENCE_SERVICE, owner.namespace, owner.name))
 
     async def _deployment(self, owner: Owner, predictor: str) -> Manifest | None:
-        return await self._cluster.get(_ref(DEPLOYMENT, owner, _workload_name(owner.name, predictor)))
+        name = _workload_name(owner.name, predictor)
+        return await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
 
     async def _apply(self, wanted: Manifest, seen: Service | None) -> None:
         if seen is not None and _already_says(seen.manifest, wanted):
@@ -213,7 +215,3 @@ def _predictor_name(manifest: Manifest) -> str | None:
 
 def _workload_name(service: str, predictor: str) -> str:
     return f"{service}-{predictor}-predictor" if predictor else f"{service}-predictor"
-
-
-def _ref(kind: Kind, owner: Owner, name: str) -> Ref:
-    return Ref(kind, owner.namespace, name)

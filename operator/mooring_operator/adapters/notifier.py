@@ -1,9 +1,12 @@
 """The port for telling people."""
 
+import logging
 from typing import Protocol
 
-from mooring_operator.adapters.cluster import Cluster, Event
+from mooring_operator.adapters.cluster import Cluster, ClusterError, Event
 from mooring_operator.planning.situation import Manifest, Notify
+
+logger = logging.getLogger(__name__)
 
 
 class Notifier(Protocol):
@@ -21,5 +24,17 @@ class KubernetesEvents:
         self._cluster = cluster
 
     async def notify(self, about: Manifest, notice: Notify) -> None:
-        """Record an Event."""
-        await self._cluster.emit(Event.about(about, notice.type, notice.reason, notice.message))
+        """Record an Event; one that the API server does not take is in the log only."""
+        event = Event.about(about, notice.type, notice.reason, notice.message)
+        try:
+            await self._cluster.emit(event)
+        except ClusterError as error:
+            logger.warning(
+                "Event %s about %s %s/%s was not recorded: %s; it said: %s",
+                event.reason,
+                event.about_kind,
+                event.namespace,
+                event.name,
+                error,
+                event.message,
+            )

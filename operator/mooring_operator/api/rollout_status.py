@@ -1,6 +1,6 @@
 """``ModelDeployment.status``: what the operator has done and seen."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -46,6 +46,11 @@ class Revision(StatusModel):
         """The copy of ``spec.serving``, parsed."""
         return ServingSpec.model_validate(self.serving)
 
+    @property
+    def content_digest(self) -> str | None:
+        """The digest, where it is one of the content; an object store's ETags are none."""
+        return self.digest if self.digest is not None and self.digest.startswith("sha256:") else None
+
 
 class Candidate(Revision):
     """A revision on its way to take over."""
@@ -63,6 +68,10 @@ class Candidate(Revision):
     unready_since: Annotated[
         Time | None, Field(description="Since when it has been expected to be ready, and is not.")
     ] = None
+
+    def as_revision(self, **changes: Any) -> Revision:
+        """Give what stays of it when its rollout has ended, with `changes`."""
+        return Revision.model_validate({**self.model_dump(), **changes})
 
 
 class CIStatus(StatusModel):

@@ -5,8 +5,13 @@ Source: kubernetes-sigs/cli-utils, pkg/kstatus.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any, TypeVar
 
+from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.types import Condition
+
+Status = TypeVar("Status", ModelDeploymentStatus, DriftMonitorStatus)
 
 _PROGRESSING = frozenset(
     {"Pending", "Testing", "Deploying", "Canary", "AwaitingApproval", "Paused", "Promoting"}
@@ -44,3 +49,15 @@ def merge(
             )
         )
     return merged
+
+
+def report(
+    status: Status,
+    wanted: Mapping[str, tuple[str, str, str]],
+    generation: int,
+    now: datetime,
+    **fields: Any,
+) -> Status:
+    """Give `status` as it is for this generation of the spec: the conditions `wanted`, and other fields."""
+    merged = merge(status.conditions, wanted, generation, now)
+    return status.model_copy(update={**fields, "observed_generation": generation, "conditions": merged})

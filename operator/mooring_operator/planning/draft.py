@@ -148,18 +148,24 @@ class Draft:
         return replace(settled, settled=True, stalled=stalled, recheck_after=recheck_after)
 
     def record(
-        self, outcome: Literal["Promoted", "RolledBack", "Failed", "Superseded"], reason: str, message: str
+        self,
+        outcome: Literal["Promoted", "RolledBack", "Failed", "Superseded"],
+        reason: str,
+        message: str,
+        *,
+        ended: Revision | None = None,
     ) -> "Draft":
-        """Write the candidate's end into the history."""
-        candidate = self.candidate
-        assert candidate is not None
+        """Write into the history how a revision ended: the candidate, unless another is given."""
+        ended = ended or self.candidate
+        assert ended is not None
+        began = ended.started_at if isinstance(ended, Candidate) else ended.since
         entry = HistoryEntry(
-            revision=candidate.revision,
-            model_uri=candidate.model_uri,
+            revision=ended.revision,
+            model_uri=ended.model_uri,
             outcome=outcome,
             reason=reason,
             message=message,
-            started_at=candidate.started_at,
+            started_at=began or self.now,
             finished_at=self.now,
         )
         return self.change(history=[entry, *self.status.history][: self.spec.history_limit])
@@ -182,9 +188,7 @@ class Draft:
             candidate=None,
             failed_revision=candidate.revision,
             failed_attempt=candidate.attempt,
-            rejected=Revision.model_validate(candidate.model_dump())
-            if served and knative
-            else self.status.rejected,
+            rejected=candidate.as_revision() if served and knative else self.status.rejected,
         )
         return ended.settle(phase, reason, message)
 
@@ -207,20 +211,13 @@ class Draft:
         return Decision(status, actions, self.recheck_after)
 
     def _with_conditions(self) -> ModelDeploymentStatus:
-        generation = self.observed.owner.generation
-        status = self.status
+        status, service = self.status, self.observed.service
         wanted = {
             **conditions.for_phase(status.phase, status.reason, status.message, stalled=self.stalled),
             **self.aspects,
         }
-        service = self.observed.service
-        return status.model_copy(
-            update={
-                "observed_generation": generation,
-                "url": service.url if service is not None and service.url else status.url,
-                "conditions": conditions.merge(self.before.conditions, wanted, generation, self.now),
-            }
-        )
+        url = service.url if service is not None and service.url else status.url
+        return conditions.report(status, wanted, self.observed.owner.generation, self.now, url=url)
 
     def _run_actions(self) -> tuple[Action, ...]:
         """Stop the run that is no longer the one being waited for."""
@@ -278,9 +275,13 @@ def _fits(command: str, value: str, status: ModelDeploymentStatus) -> bool:
     revision, _, step = value.partition(" ")[0].partition("/")
     if command == "retry":
         return revision == status.failed_revision
+    stable, candidate = status.stable, status.candidate
     if command == "rollback":
+        under_way = candidate is not None and candidate.restores
         return (
-            status.stable is not None and revision == status.stable.revision and status.previous is not None
+            stable is not None
+            and revision == stable.revision
+            and status.previous is not None
+            and not under_way
         )
-    candidate = status.candidate
     return candidate is not None and revision == candidate.revision and step in ("", str(candidate.step))

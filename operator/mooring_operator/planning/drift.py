@@ -184,14 +184,8 @@ def _settle(
     elif known is not None:
         wanted["Drifted"] = (known.status, known.reason, known.message)
     moved = (status.phase, status.reason) != (phase, reason)
-    settled = status.model_copy(
-        update={
-            "phase": phase,
-            "reason": reason,
-            "message": message,
-            "observed_generation": observed.generation,
-            "conditions": conditions.merge(status.conditions, wanted, observed.generation, now),
-        }
+    settled = conditions.report(
+        status, wanted, observed.generation, now, phase=phase, reason=reason, message=message
     )
     warning = phase in ("Drifted", "Failed")
     told = (Notify("Warning" if warning else "Normal", reason, message),) if moved else ()

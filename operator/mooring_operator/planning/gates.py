@@ -8,6 +8,7 @@ from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity, policy
 from mooring_operator.planning.draft import Draft
 from mooring_operator.planning.situation import LaunchRun, Run
+from mooring_operator.planning.wording import because, keeps_serving
 
 
 def test_candidate(draft: Draft) -> Draft:
@@ -54,8 +55,8 @@ def _judge_run(draft: Draft, ci: CISpec, run: Run) -> Draft:
             )
         return _testing(draft, ci, f"testing {name}: run {run.run_id}", elapsed)
     if run.state != "Succeeded":
-        detail = f": {run.message}" if run.message else ""
-        return _failed(draft, "CIRunFailed", f"{name}: run {run.run_id} ended as {run.state}{detail}")
+        message = f"{name}: run {run.run_id} ended as {run.state}{because(run.message)}"
+        return _failed(draft, "CIRunFailed", message)
     return _judge_verdict(draft, run)
 
 
@@ -71,12 +72,12 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
         return _failed(
             draft, "VerdictMismatch", f"{name}: the verdict is of run {verdict.run_id}, not {run.run_id}"
         )
-    pinned = candidate.digest if candidate.digest and candidate.digest.startswith("sha256:") else None
+    pinned = candidate.content_digest
     if pinned and verdict.digest and verdict.digest != pinned:
         return _failed(
             draft,
             "VerdictMismatch",
-            f"{name}: the run tested {verdict.digest}, but the revision is pinned to {candidate.digest}; "
+            f"{name}: the run tested {verdict.digest}, but the revision is pinned to {pinned}; "
             "the model's files changed under its address",
         )
     draft = draft.change(
@@ -112,9 +113,7 @@ def _passed(draft: Draft) -> Draft:
 def _failed(draft: Draft, reason: str, message: str) -> Draft:
     status = draft.status.ci
     assert status is not None
-    stays = (
-        f"; revision {draft.stable.revision} keeps serving" if draft.stable else "; nothing of it is served"
-    )
+    stays = keeps_serving(draft.stable, otherwise="nothing of it is served")
     failed = draft.change(ci=status.model_copy(update={"verdict": "Failed", "message": message}))
     return failed.aspect("Tested", "False", reason, message).reject(reason, message + stays)
 

@@ -28,6 +28,7 @@ from mooring_operator.planning.draft import Draft
 from mooring_operator.planning.gates import enforce_policies, test_candidate
 from mooring_operator.planning.situation import Decision, DropCommand, Notify, Observed, Unresolved
 from mooring_operator.planning.steps import restore, roll_out
+from mooring_operator.planning.wording import because, keeps_serving
 
 # KServe: InferenceService + predictor + namespace, with their hyphens.
 _LONGEST_HOST_LABEL = 51
@@ -83,11 +84,10 @@ def wait_for_the_model(draft: Draft) -> Draft:
         dropped = draft
         if draft.candidate is not None and draft.candidate.model_uri != draft.spec.model.uri:
             dropped = draft.record("Superseded", "Superseded", "the spec changed").change(candidate=None)
-        stays = f"; revision {draft.stable.revision} keeps serving" if draft.stable else ""
         return dropped.aspect("ModelResolved", "False", model.reason, model.message).settle(
             "Pending" if model.temporary else "Failed",
             model.reason,
-            model.message + stays,
+            model.message + keeps_serving(draft.stable),
             recheck_after=15.0 if model.temporary else 60.0,
             stalled=not model.temporary,
         )
@@ -172,7 +172,7 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
     ):
         return draft.keep_aspects().settle(before.phase, before.reason, before.message, recheck_after=recheck)
     known = next((entry for entry in draft.status.history if entry.revision == draft.target), None)
-    why = f": {known.message}" if known is not None and known.message else ""
+    why = because(known.message if known is not None else "")
     message = f"revision {draft.target} was rejected before{why}; change the spec, or ask for a retry"
     return draft.settle("Failed", "RejectedBefore", message, recheck_after=recheck)
 
@@ -218,10 +218,8 @@ def abort_when_asked(draft: Draft) -> Draft:
     note = draft.asked("abort", candidate.revision)
     if note is None:
         return draft
-    stays = f"; revision {draft.stable.revision} keeps serving" if draft.stable else ""
-    return draft.reject(
-        "Aborted", f"revision {candidate.revision} was aborted{': ' + note if note else ''}{stays}"
-    )
+    message = f"revision {candidate.revision} was aborted{because(note)}{keeps_serving(draft.stable)}"
+    return draft.reject("Aborted", message)
 
 
 def _named(stable: Revision | None, candidate: Candidate) -> Candidate:

@@ -7,6 +7,7 @@ from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.draft import Draft
 from mooring_operator.planning.situation import DropCommand, Variant
+from mooring_operator.planning.wording import because, keeps_serving
 
 # Seconds. Replicas come and go without a sign on the InferenceService; most else shows there.
 _LOOK_AGAIN = 2.0
@@ -32,30 +33,29 @@ def restore(draft: Draft) -> Draft:
     candidate, left = draft.candidate, draft.stable
     assert candidate is not None
     assert left is not None
+    back = f"back from {left.revision} to {candidate.revision}: {candidate.note or 'asked for'}"
     if not _in_effect(draft):
-        message = f"going back from {left.revision} to {candidate.revision}: {candidate.note or 'asked for'}"
-        return draft.settle("Promoting", "RollingBack", message, recheck_after=_until_deadline(draft))
-    why = candidate.note or "asked for"
-    message = f"went back from {left.revision} to {candidate.revision}: {why}"
-    entry = candidate.model_copy(
-        update={"revision": left.revision, "model_uri": left.model_uri, "started_at": left.since or draft.now}
+        return draft.settle("Promoting", "RollingBack", f"going {back}", recheck_after=_until_deadline(draft))
+    message = f"went {back}"
+    return (
+        draft.record("RolledBack", "RollbackRequested", message, ended=left)
+        .change(
+            stable=_promoted(draft),
+            previous=None,
+            candidate=None,
+            rejected=None,
+            failed_revision=draft.target,
+            failed_attempt=max(draft.status.failed_attempt, 1),
+        )
+        .settle("RolledBack", "RollbackRequested", message, recheck_after=_LOOK_AGAIN)
     )
-    recorded = draft.change(candidate=entry).record("RolledBack", "RollbackRequested", message)
-    return recorded.change(
-        stable=_promoted(draft),
-        previous=None,
-        candidate=None,
-        rejected=None,
-        failed_revision=draft.target,
-        failed_attempt=max(draft.status.failed_attempt, 1),
-    ).settle("RolledBack", "RollbackRequested", message, recheck_after=_LOOK_AGAIN)
 
 
 def drop_if_hopeless(draft: Draft) -> Draft:
     """Reject a candidate that is refused, blocked, or unready for longer than it may be."""
     candidate = draft.candidate
     assert candidate is not None
-    stays = f"; revision {draft.stable.revision} keeps serving" if draft.stable else ""
+    stays = keeps_serving(draft.stable)
     name = f"revision {candidate.revision}"
     if draft.observed.refused is not None:
         return draft.reject("ServiceRefused", f"{name}: {draft.observed.refused}{stays}")
@@ -69,8 +69,7 @@ def drop_if_hopeless(draft: Draft) -> Draft:
     since = candidate.unready_since or draft.now
     deadline = draft.spec.rollout.progress_deadline
     if draft.elapsed(since) >= deadline:
-        detail = f": {variant.message}" if variant is not None and variant.message else ""
-        message = f"{name} was not ready for {int(deadline.total_seconds())} s{detail}{stays}"
+        message = f"{name} was not ready for {int(deadline.total_seconds())} s{_why_unready(variant)}{stays}"
         return draft.reject("ProgressDeadlineExceeded", message)
     return draft.change_candidate(unready_since=since)
 
@@ -80,8 +79,7 @@ def _deploy_first(draft: Draft) -> Draft:
     candidate, variant = draft.candidate, _variant(draft)
     assert candidate is not None
     if variant is None or not variant.ready:
-        detail = f": {variant.message}" if variant is not None and variant.message else ""
-        message = f"waiting for revision {candidate.revision} to become ready{detail}"
+        message = f"waiting for revision {candidate.revision} to become ready{_why_unready(variant)}"
         return draft.settle("Deploying", "Deploying", message, recheck_after=_until_deadline(draft))
     return _promote(draft)
 
@@ -129,8 +127,7 @@ def _hold_if_asked(draft: Draft) -> Draft:
     note = draft.asked("pause", candidate.revision)
     if note is None:
         return draft
-    why = f": {note}" if note else ""
-    message = f"revision {candidate.revision} is held at {candidate.weight}% of traffic{why}"
+    message = f"revision {candidate.revision} is held at {candidate.weight}% of traffic{because(note)}"
     return draft.settle("Paused", "PausedByCommand", message, recheck_after=_until_deadline(draft))
 
 
@@ -155,8 +152,8 @@ def _pause(draft: Draft, pause: Pause) -> Draft:
 def _await_approval(draft: Draft, approve: Approve) -> Draft:
     candidate = draft.candidate
     assert candidate is not None
-    why = f": {approve.message}" if approve.message else ""
-    message = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval{why}"
+    awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval"
+    message = awaits + because(approve.message)
     return _approved(draft, "AwaitingApproval") or draft.settle(
         "AwaitingApproval", "AwaitingApproval", message, recheck_after=_until_deadline(draft)
     )
@@ -178,8 +175,9 @@ def _approved(draft: Draft, phase: Literal["Paused", "AwaitingApproval"]) -> Dra
     elif note is None:
         return None
     else:
-        by = f": {note}" if note else ""
-        message = f"revision {candidate.revision} was approved at {candidate.weight}% of traffic{by}"
+        message = (
+            f"revision {candidate.revision} was approved at {candidate.weight}% of traffic{because(note)}"
+        )
     taken_up = DropCommand("approve", draft.observed.commands["approve"])
     return draft.request(taken_up).settle(phase, "Approved", message, recheck_after=_LOOK_AGAIN)
 
@@ -255,9 +253,7 @@ def _promoted(draft: Draft) -> Revision:
     elif service is not None:
         variant = service.candidate or service.stable
         workload = variant.workload
-    names = Revision.model_fields
-    fields = {name: value for name, value in candidate.model_dump().items() if name in names}
-    return Revision.model_validate({**fields, "workload": workload, "since": draft.now})
+    return candidate.as_revision(workload=workload, since=draft.now)
 
 
 def _variant(draft: Draft) -> Variant | None:
@@ -278,8 +274,12 @@ def _waiting_for(draft: Draft) -> str:
     if variant is None:
         return "waiting for KServe to start it"
     if not variant.ready:
-        return f"waiting for it to become ready{': ' + variant.message if variant.message else ''}"
+        return f"waiting for it to become ready{_why_unready(variant)}"
     return f"it has {variant.weight or 0}% so far"
+
+
+def _why_unready(variant: Variant | None) -> str:
+    return because(variant.message if variant is not None else "")
 
 
 def _until_deadline(draft: Draft) -> float | None:

@@ -8,14 +8,14 @@ from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import conditions
 from mooring_operator.planning.situation import Decision, Notify, Owner
+from mooring_operator.planning.wording import keeps_serving
 
 
 def invalid_spec(
     status: ModelDeploymentStatus, error: ValidationError, owner: Owner, now: datetime
 ) -> Decision:
     """A spec that the CRD let through and the operator cannot read; what is served stays as it is."""
-    message = f"{describe(error)}; {_stays(status)}"
-    return _noted(status, "Failed", "InvalidSpec", message, owner, now)
+    return _noted(status, "Failed", "InvalidSpec", describe(error), owner, now)
 
 
 def invalid_monitor(
@@ -23,14 +23,8 @@ def invalid_monitor(
 ) -> DriftMonitorStatus:
     """A DriftMonitor's spec that the CRD let through and the operator cannot read."""
     wanted = conditions.for_phase("Failed", "InvalidSpec", message)
-    return status.model_copy(
-        update={
-            "phase": "Failed",
-            "reason": "InvalidSpec",
-            "message": message,
-            "observed_generation": generation,
-            "conditions": conditions.merge(status.conditions, wanted, generation, now),
-        }
+    return conditions.report(
+        status, wanted, generation, now, phase="Failed", reason="InvalidSpec", message=message
     )
 
 
@@ -38,7 +32,7 @@ def surroundings(
     status: ModelDeploymentStatus, reason: str, message: str, owner: Owner, now: datetime
 ) -> Decision:
     """Something that the rollout needs does not answer; it waits where it is."""
-    return _noted(status, status.phase, reason, f"{message}; {_stays(status)}", owner, now)
+    return _noted(status, status.phase, reason, message, owner, now)
 
 
 def describe(error: ValidationError) -> str:
@@ -53,22 +47,13 @@ def describe(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def _stays(status: ModelDeploymentStatus) -> str:
-    return f"revision {status.stable.revision} keeps serving" if status.stable else "nothing is served yet"
-
-
 def _noted(
     status: ModelDeploymentStatus, phase: str, reason: str, message: str, owner: Owner, now: datetime
 ) -> Decision:
+    message += keeps_serving(status.stable, otherwise="nothing is served yet")
     wanted = conditions.for_phase(phase, reason, message)
-    noted = status.model_copy(
-        update={
-            "phase": phase,
-            "reason": reason,
-            "message": message,
-            "observed_generation": owner.generation,
-            "conditions": conditions.merge(status.conditions, wanted, owner.generation, now),
-        }
+    noted = conditions.report(
+        status, wanted, owner.generation, now, phase=phase, reason=reason, message=message
     )
     told = () if status.reason == reason else (Notify("Warning", reason, message),)
     return Decision(noted, told)

@@ -28,7 +28,6 @@ class CIRuns:
         """Have `candidate` tested; a run that exists already is left alone."""
         assert spec.ci is not None
         gates: list[JsonValue] = [gate.model_dump(mode="json", exclude_none=True) for gate in spec.ci.gates]
-        digest = candidate.digest if candidate.digest and candidate.digest.startswith("sha256:") else ""
         await self._pipelines.launch(
             RunRequest(
                 run_id=run_id,
@@ -37,7 +36,7 @@ class CIRuns:
                 namespace=owner.namespace,
                 parameters={
                     "model_uri": candidate.storage_uri,
-                    "model_digest": digest,
+                    "model_digest": candidate.content_digest or "",
                     "test_data_uri": spec.ci.test_data.uri,
                     "label_column": spec.ci.test_data.label_column,
                     "gates": gates,

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.adapters.drift import (
     DriftEvaluation,
     DriftEvaluations,
@@ -33,8 +33,8 @@ from mooring_operator.planning.drift import (
     plan_drift,
 )
 from mooring_operator.planning.situation import Manifest, Notify
-from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, ref
-from mooring_operator.reconcile.wire import to_wire
+from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
+from mooring_operator.reconcile.wire import write_status
 
 
 class DriftMonitors:
@@ -59,7 +59,7 @@ class DriftMonitors:
         Returns:
             Seconds until it wants to be looked at again; None: only after a change.
         """
-        resource = await self._cluster.get(ref(DRIFT_MONITOR, namespace, name))
+        resource = await self._cluster.get(Ref(DRIFT_MONITOR, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return None
         status = DriftMonitorStatus.model_validate(resource.get("status") or {})
@@ -67,7 +67,8 @@ class DriftMonitors:
         try:
             spec = DriftMonitorSpec.model_validate(resource["spec"])
         except ValidationError as error:
-            await self._refuse(resource, status, trouble.describe(error))
+            invalid = trouble.invalid_monitor(status, trouble.describe(error), generation, self._clock())
+            await write_status(self._cluster, resource, invalid)
             return None
         target = await self._target(namespace, spec)
         result = None
@@ -76,11 +77,11 @@ class DriftMonitors:
         decision = plan_drift(spec, status, DriftObserved(generation, target, result), self._clock())
         for action in decision.actions:
             await self._do(resource, action)
-        await self._write(resource, decision.status)
+        await write_status(self._cluster, resource, decision.status)
         return decision.recheck_after
 
     async def _target(self, namespace: str, spec: DriftMonitorSpec) -> Target | None:
-        resource = await self._cluster.get(ref(MODEL_DEPLOYMENT, namespace, spec.target.name))
+        resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, spec.target.name))
         if resource is None:
             return None
         status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
@@ -111,23 +112,12 @@ class DriftMonitors:
     async def _do(self, resource: Manifest, action: RequestRollback | Notify) -> None:
         match action:
             case RequestRollback(name, revision, note):
-                deployment = ref(MODEL_DEPLOYMENT, resource["metadata"]["namespace"], name)
+                deployment = Ref(MODEL_DEPLOYMENT, resource["metadata"]["namespace"], name)
                 await self._cluster.set_annotation(
                     deployment, COMMAND_PREFIX + "rollback", f"{revision} {note}"
                 )
             case Notify():
                 await self._notifier.notify(resource, action)
-
-    async def _refuse(self, resource: Manifest, status: DriftMonitorStatus, message: str) -> None:
-        observed = DriftObserved(resource["metadata"].get("generation", 0), None)
-        await self._write(
-            resource, trouble.invalid_monitor(status, message, observed.generation, self._clock())
-        )
-
-    async def _write(self, resource: Manifest, status: DriftMonitorStatus) -> None:
-        wanted = to_wire(status)
-        if wanted != resource.get("status"):
-            await self._cluster.write_status(resource, wanted)
 
 
 def _findings(found: DriftEvaluation) -> Findings:

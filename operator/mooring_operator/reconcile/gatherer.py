@@ -23,7 +23,7 @@ from mooring_operator.planning.situation import (
 )
 from mooring_operator.planning.workloads import name_of
 from mooring_operator.reconcile.ci_runs import CIRuns
-from mooring_operator.reconcile.kinds import MODEL_POLICY, WORKLOADS, ref
+from mooring_operator.reconcile.kinds import MODEL_POLICY, WORKLOADS
 
 
 def owner_of(resource: Manifest) -> Owner:
@@ -124,7 +124,7 @@ class Gatherer:
         return {name: await self._policy(owner, name) for name in spec.policies}
 
     async def _policy(self, owner: Owner, name: str) -> ModelPolicySpec | None:
-        resource = await self._cluster.get(ref(MODEL_POLICY, owner.namespace, name))
+        resource = await self._cluster.get(Ref(MODEL_POLICY, owner.namespace, name))
         try:
             return None if resource is None else ModelPolicySpec.model_validate(resource["spec"])
         except ValidationError:

@@ -1,6 +1,6 @@
 """Our kinds, as the API server addresses them."""
 
-from mooring_operator.adapters.cluster import Kind, Ref
+from mooring_operator.adapters.cluster import Kind
 from mooring_operator.api import API_VERSION
 from mooring_operator.planning.situation import Workload
 
@@ -11,8 +11,3 @@ WORKLOADS: dict[Workload, Kind] = {
     "batch": Kind("batch/v1", "CronJob", "cronjobs"),
     "stream": Kind("apps/v1", "Deployment", "deployments"),
 }
-
-
-def ref(kind: Kind, namespace: str, name: str) -> Ref:
-    """Give the address of one object."""
-    return Ref(kind, namespace, name)

@@ -42,8 +42,8 @@ from mooring_operator.planning.situation import (
 from mooring_operator.planning.workloads import name_of
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
-from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, WORKLOADS, ref
-from mooring_operator.reconcile.wire import to_wire
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, WORKLOADS
+from mooring_operator.reconcile.wire import write_status
 
 _SOON = 1.0
 
@@ -80,16 +80,15 @@ class ModelDeployments:
             ClusterError: the API server does not answer, or the object moved on; try again.
             PipelinesUnavailable: noted in status; try again.
         """
-        resource = await self._cluster.get(ref(MODEL_DEPLOYMENT, namespace, name))
+        resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return None
         status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
         try:
             spec = ModelDeploymentSpec.model_validate(resource["spec"])
         except ValidationError as error:
-            await self._write(
-                resource, status, trouble.invalid_spec(status, error, owner_of(resource), self._clock())
-            )
+            invalid = trouble.invalid_spec(status, error, owner_of(resource), self._clock())
+            await self._tell(resource, invalid)
             return None
         try:
             observed = await self._gatherer.observe(resource, spec, status)
@@ -109,24 +108,21 @@ class ModelDeployments:
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
     ) -> float | None:
         decision = plan(spec, status, observed, self._clock())
-        resource = await self._write(resource, status, decision)
+        resource = await write_status(self._cluster, resource, decision.status)
         try:
             refused = await self._act(resource, spec, observed, decision)
         except (Refused, PipelinesRefused) as refusal:
             # What was refused fails the candidate: no amount of repeating makes it welcome.
             seen = _with_refusal(observed, refusal, decision)
             after = plan(spec, decision.status, seen, self._clock())
-            resource = await self._write(resource, decision.status, after)
+            resource = await write_status(self._cluster, resource, after.status)
             refused = await self._act(resource, spec, observed, after)
             decision = after
         if refused:
             # A workload that is refused is said, and stops no rollout.
             seen = replace(observed, refused_workloads=refused)
             decision = plan(spec, decision.status, seen, self._clock())
-            resource = await self._write(resource, status, decision)
-            for action in decision.actions:
-                if isinstance(action, Notify):
-                    await self._notifier.notify(resource, action)
+            await self._tell(resource, decision)
         if decision.status == status:
             return decision.recheck_after
         # Our own write wakes nobody. What follows from the new status, if anything, is due soon.
@@ -174,20 +170,18 @@ class ModelDeployments:
             case Notify():
                 await self._notifier.notify(resource, action)
 
-    async def _write(self, resource: Manifest, before: ModelDeploymentStatus, decision: Decision) -> Manifest:
-        wanted = to_wire(decision.status)
-        if wanted == resource.get("status"):
-            return resource
-        return await self._cluster.write_status(resource, wanted)
-
     async def _report(self, namespace: str, name: str, reason: str, message: str) -> None:
         """Say in status what is wrong with the surroundings; the rollout stays where it is."""
-        resource = await self._cluster.get(ref(MODEL_DEPLOYMENT, namespace, name))
+        resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None:
             return
         status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
         decision = trouble.surroundings(status, reason, message, owner_of(resource), self._clock())
-        await self._write(resource, status, decision)
+        await self._tell(resource, decision)
+
+    async def _tell(self, resource: Manifest, decision: Decision) -> None:
+        """Write a decision's status and its notices, and do nothing else of it."""
+        resource = await write_status(self._cluster, resource, decision.status)
         for action in decision.actions:
             if isinstance(action, Notify):
                 await self._notifier.notify(resource, action)

@@ -1,0 +1,14 @@
+"""Clauses that many messages end with."""
+
+from mooring_operator.api.rollout_status import Revision
+
+
+def because(why: str) -> str:
+    """Give `why` behind a colon; nothing where there is nothing to say."""
+    return f": {why}" if why else ""
+
+
+def keeps_serving(stable: Revision | None, *, otherwise: str = "") -> str:
+    """Say which revision users still get, or `otherwise` where there is none, behind a semicolon."""
+    clause = f"revision {stable.revision} keeps serving" if stable is not None else otherwise
+    return f"; {clause}" if clause else ""
