@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from mooring_inference.binary_tensors import shaped
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.tensors import Array, Datatype, TensorSpec
 
@@ -38,7 +39,7 @@ def build_array(field: str, spec: TensorSpec, shape: list[int], data: list[objec
     count = prod(shape)
     if len(flat) != count:
         raise bad_field(field, f"{count} elements for shape {shape}", f"{len(flat)} elements")
-    return pack(field, spec.datatype, flat).reshape(shape)
+    return shaped(field, pack(field, spec.datatype, flat), shape)
 
 
 def flatten(field: str, shape: list[int], data: list[object]) -> list[object]:

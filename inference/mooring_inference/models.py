@@ -26,6 +26,7 @@ class ServedModel:
         platform: the V2 protocol's name of its format.
         device: where it runs.
         guards: what looks at inputs first; None where the model has none.
+        revision_header: of every answer.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ServedModel:
         self.batcher = batcher
         self.series = series
         self.guards = guards
+        self.revision_header = (b"x-mooring-revision", version.encode("ascii", "replace"))
 
     async def close(self) -> None:
         """Finish the calls that it has taken, and give back what it holds."""

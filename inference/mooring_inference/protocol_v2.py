@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -274,7 +275,8 @@ def classify(spec: TensorSpec, array: Array, classes: int) -> tuple[TensorSpec, 
     """The largest values of each row with their indices, as strings."""
     if spec.datatype.name == "BYTES":
         raise bad_field("outputs.parameters.classification", "an output of numbers", spec.datatype.name)
-    rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
+    # Not -1 for the width: it cannot be told where there are no rows.
+    rows = array.reshape(array.shape[0], prod(array.shape[1:])) if array.ndim > 1 else array.reshape(1, -1)
     count = min(classes, rows.shape[1])
     best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
     strings = np.array(

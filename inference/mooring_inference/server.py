@@ -152,7 +152,13 @@ class ModelServer:
             if settings.tls_cert is not None and settings.tls_key is not None
             else None
         )
-        self.grpc = GrpcServer(service, max_message_bytes=settings.max_request_bytes)
+        self.grpc = GrpcServer(
+            service,
+            max_message_bytes=settings.max_request_bytes,
+            shares_port=self._place is not None,
+            # Clients have moved on before the drain is over.
+            max_connection_seconds=max(1.0, 0.8 * settings.drain_seconds),
+        )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         port = self.grpc.start(f"{host}:{settings.grpc_port}", credentials)
         log.info("listening for gRPC", extra={"fields": {"host": settings.host, "port": port}})

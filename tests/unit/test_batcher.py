@@ -238,6 +238,29 @@ async def test_a_blocking_caller_gets_the_model_s_error_and_its_deadline():
     await hanging
 
 
+async def test_a_blocking_caller_that_goes_away_is_let_go_and_its_call_not_run():
+    model = Doubler()
+    batcher = Batcher(model, limits=BatchLimits())
+    model.gate.clear()
+    hanging = asyncio.ensure_future(asyncio.to_thread(batcher.call, {"x": rows(1)}, ("y",)))
+    while not batcher._running:
+        await asyncio.sleep(0.001)
+    ways_out = []
+    leaving = asyncio.ensure_future(
+        asyncio.to_thread(batcher.call, {"x": rows(2, 2)}, ("y",), on_submitted=ways_out.append)
+    )
+    while not ways_out:
+        await asyncio.sleep(0.001)
+    ways_out[0]()
+    with pytest.raises(RequestError, match="gone"):
+        await leaving
+    model.gate.set()
+    await hanging
+    ways_out[0]()
+    await batcher.close()
+    assert model.batches == [1]
+
+
 async def test_closing_finishes_what_was_taken_and_refuses_more():
     model = Doubler()
     model.gate.clear()

@@ -223,3 +223,16 @@ def test_an_element_that_is_nested_a_thousand_times_is_refused_like_any_other():
     body = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, %b]}]}'
     with pytest.raises(RequestError, match=r"data\[3\]: expected FP32, got array"):
         protocol_v2.decode_request(body % (b"[" * 1000 + b"]" * 1000), MODEL)
+
+
+@pytest.mark.parametrize("shape", [[0, 2**62, 2**62], [2**40, 0, 2**40]])
+def test_shapes_that_no_array_can_have_are_refused(shape):
+    spec = TensorSpec("t", DATATYPES["FP32"], (None,) * 3)
+    entry = {"name": "t", "datatype": "FP32", "shape": shape, "data": []}
+    with pytest.raises(RequestError, match=r"inputs\[0\]\.data: expected dimensions"):
+        protocol_v2.decode_request(orjson.dumps({"inputs": [entry]}), Signature((spec,), (spec,)))
+
+
+def test_no_rows_have_no_classes():
+    spec, found = protocol_v2.classify(Y, np.zeros((0, 3), np.float32), 2)
+    assert (found.shape, spec.datatype.name) == ((0, 2), "BYTES")

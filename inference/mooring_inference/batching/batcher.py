@@ -23,6 +23,7 @@ from mooring_inference.batching.batch import run_batch
 from mooring_inference.batching.call import Call, deadline_after
 from mooring_inference.batching.queue import BatchLimits, CallQueue, Key
 from mooring_inference.errors import RequestError
+from mooring_inference.metrics import GONE
 from mooring_inference.tensors import Array
 
 log = logging.getLogger(__name__)
@@ -88,27 +89,44 @@ class Batcher:
             self._loop.call_soon(self._tick)
 
     def call(
-        self, inputs: Mapping[str, Array], outputs: tuple[str, ...], *, timeout: float | None = None
+        self,
+        inputs: Mapping[str, Array],
+        outputs: tuple[str, ...],
+        *,
+        timeout: float | None = None,
+        on_submitted: Callable[[Callable[[], None]], object] | None = None,
     ) -> Call:
         """Run a call, and give it with its results, from a thread that may block.
 
         Other calls that wait may run along with it.
 
+        Args:
+            inputs: one array for each input of the signature.
+            outputs: names of outputs.
+            timeout: seconds; None waits for as long as it takes.
+            on_submitted: is given what to call where the caller goes away meanwhile.
+
         Raises:
             RequestError: 429, 503 or 504.
             Exception: what the model raised.
         """
-        finished = threading.Event()
-        call = Call(
-            inputs,
-            outputs,
-            lambda _: finished.set(),
-            deadline=deadline_after(timeout),
-            may_settle_anywhere=True,
-        )
-        if self._put(call):
+        # A lock is an event that can happen once, at a tenth of its price.
+        unfinished = threading.Lock()
+        unfinished.acquire()
+        deadline = deadline_after(timeout)
+
+        def finish(_: Call) -> None:
+            # The caller may go away in the moment in which the model answers.
+            if unfinished.locked():
+                unfinished.release()
+
+        call = Call(inputs, outputs, finish, deadline=deadline, may_settle_anywhere=True)
+        leads = self._put(call)
+        if on_submitted is not None:
+            on_submitted(lambda: _give_up(call))
+        if leads:
             self._lead()
-        if not finished.wait(timeout):
+        if not unfinished.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
             call.abandon()
             raise RequestError("the deadline passed before the model answered", status=504)
         if call.error is not None:
@@ -260,3 +278,10 @@ class Batcher:
     def _finish_closing(self) -> None:
         if not self._closed.done():
             self._closed.set_result(None)
+
+
+def _give_up(call: Call) -> None:
+    """The caller has gone: the thread that waits for it need not, and what has not begun is not run."""
+    if not call.is_settled:
+        call.error = RequestError("the caller has gone", status=GONE)
+        call.settle()

@@ -7,6 +7,7 @@ from typing import NoReturn
 import grpc
 
 from mooring_inference.errors import RequestError
+from mooring_inference.metrics import GONE
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -15,6 +16,7 @@ _CODES = {
     404: grpc.StatusCode.NOT_FOUND,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    GONE: grpc.StatusCode.CANCELLED,
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }

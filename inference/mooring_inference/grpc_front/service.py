@@ -182,7 +182,7 @@ class InferenceService:
                 context.set_trailing_metadata(headers)
         limits = (self._timeout, decoded.timeout, _seconds_left(context))
         timeout = min((limit for limit in limits if limit is not None), default=None)
-        call = model.batcher.call(inputs, decoded.outputs, timeout=timeout)
+        call = model.batcher.call(inputs, decoded.outputs, timeout=timeout, on_submitted=context.add_callback)
         answered.call = call
         assert call.results is not None
         specs = model.signature.outputs_by_name

@@ -147,7 +147,7 @@ class Inference:
     ) -> None:
         answered = self._answered
         answered.call, answered.outputs = self._call, outputs
-        self.headers += (self.revision_header, *_echo(answered.request_id))
+        self.headers += (self.model.revision_header, *_echo(answered.request_id))
         self.exchange.on_gone = None
         self.exchange.respond(status, body, self.headers, content_type=content_type)
         answered.tell(status, self._observers)
@@ -157,11 +157,6 @@ class Inference:
         if self._call is not None:
             self._call.abandon()
         self._answered.tell(GONE, self._observers)
-
-    @property
-    def revision_header(self) -> Header:
-        """Which revision has answered."""
-        return (b"x-mooring-revision", self.model.version.encode("ascii", "replace"))
 
 
 def _header_id(exchange: Exchange) -> str | None:
