@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.unit.spec_case import ABSENT, BASES, Case
 from tests.unit.spec_table_monitors import DRIFT, POLICY
+from tests.unit.spec_table_workloads import WORKLOADS
 
 __all__ = ["ABSENT", "BASES", "CASES", "Case"]
 
@@ -263,4 +264,4 @@ _ROLLOUT = [
 ]
 
 
-CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *DRIFT, *POLICY]
+CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *WORKLOADS, *DRIFT, *POLICY]

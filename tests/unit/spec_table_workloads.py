@@ -1,0 +1,66 @@
+"""Cases of spec.batch and spec.stream."""
+
+from typing import Any
+
+from tests.unit.spec_case import Case
+
+
+def _batch(**fields: Any) -> dict[str, Any]:
+    return {
+        "spec.batch": {"schedule": "0 3 * * *", "input": "s3://d/rows", "output": "s3://d/scores", **fields}
+    }
+
+
+def _stream(**fields: Any) -> dict[str, Any]:
+    return {"spec.stream": {"source": "redis://r/in", "sink": "redis://r/out", **fields}}
+
+
+WORKLOADS = [
+    Case("files on a schedule", _batch()),
+    Case(
+        "files with all that can be said",
+        _batch(
+            timeZone="Europe/Berlin",
+            suspend=True,
+            format="csv",
+            idColumn="id",
+            batchSize=1000,
+            shards=8,
+            timeout="2h",
+            historyLimit=0,
+            resources={"limits": {"memory": "2Gi"}},
+            credentialsSecret="storage",
+        ),
+    ),
+    Case("names of days and months", _batch(schedule="*/15 0-6 * JAN,feb MON-FRI")),
+    Case("a schedule in words", _batch(schedule="every day"), False, "spec.batch.schedule"),
+    Case("a schedule of six fields", _batch(schedule="0 0 3 * * *"), False, "spec.batch.schedule"),
+    Case("no schedule", _batch(schedule=None), False, "spec.batch.schedule"),
+    Case("results in the place of the rows", _batch(output="s3://d/rows"), False, "is the input"),
+    Case("rows from a web site", _batch(input="https://d/rows"), False, "spec.batch.input"),
+    Case("a format that is not read", _batch(format="avro"), False, "spec.batch.format"),
+    Case("no shards", _batch(shards=0), False, "spec.batch.shards"),
+    Case("a run that may take 90 of nothing", _batch(timeout="90"), False, "spec.batch.timeout"),
+    Case(
+        "a secret with a blank", _batch(credentialsSecret="my secret"), False, "spec.batch.credentialsSecret"
+    ),
+    Case("messages", _stream()),
+    Case(
+        "messages with all that can be said",
+        _stream(
+            source="nats://n/requests?stream=all",
+            sink="kafkas://k/answers",
+            deadLetters="kafkas://k/rejected",
+            group="digits.v1",
+            replicas=0,
+            batchSize=64,
+            resources={"requests": {"cpu": "100m"}},
+            credentialsSecret="messaging",
+        ),
+    ),
+    Case("answers that are asked again", _stream(sink="redis://r/in"), False, "is the source"),
+    Case("a password in an address", _stream(source="redis://me:secret@r/in"), False, "spec.stream.source"),
+    Case("messages of an unknown system", _stream(sink="amqp://r/out"), False, "spec.stream.sink"),
+    Case("a negative number of replicas", _stream(replicas=-1), False, "spec.stream.replicas"),
+    Case("a group with a blank", _stream(group="my group"), False, "spec.stream.group"),
+]
