@@ -40,7 +40,7 @@ WORKLOADS = [
     Case("rows from a web site", _batch(input="https://d/rows"), False, "spec.batch.input"),
     Case("a format that is not read", _batch(format="avro"), False, "spec.batch.format"),
     Case("no shards", _batch(shards=0), False, "spec.batch.shards"),
-    Case("a run that may take 90 of nothing", _batch(timeout="90"), False, "spec.batch.timeout"),
+    Case("a run of 90 of nothing", _batch(timeout="90"), False, "spec.batch.timeout"),
     Case(
         "a secret with a blank", _batch(credentialsSecret="my secret"), False, "spec.batch.credentialsSecret"
     ),
@@ -61,6 +61,6 @@ WORKLOADS = [
     Case("answers that are asked again", _stream(sink="redis://r/in"), False, "is the source"),
     Case("a password in an address", _stream(source="redis://me:secret@r/in"), False, "spec.stream.source"),
     Case("messages of an unknown system", _stream(sink="amqp://r/out"), False, "spec.stream.sink"),
-    Case("a negative number of replicas", _stream(replicas=-1), False, "spec.stream.replicas"),
+    Case("fewer than no consumers", _stream(replicas=-1), False, "spec.stream.replicas"),
     Case("a group with a blank", _stream(group="my group"), False, "spec.stream.group"),
 ]
