@@ -36,7 +36,16 @@ WORKLOADS = [
     Case("a schedule in words", _batch(schedule="every day"), False, "spec.batch.schedule"),
     Case("a schedule of six fields", _batch(schedule="0 0 3 * * *"), False, "spec.batch.schedule"),
     Case("no schedule", _batch(schedule=None), False, "spec.batch.schedule"),
-    Case("results in the place of the rows", _batch(output="s3://d/rows"), False, "is the input"),
+    Case("results in the place of the rows", _batch(output="s3://d/rows"), False, "lies inside input"),
+    Case("results among the rows", _batch(output="s3://d/rows/out"), False, "lies inside input"),
+    Case(
+        "results among the rows of a folder",
+        _batch(input="s3://d/", output="s3://d/x"),
+        False,
+        "lies inside input",
+    ),
+    Case("results beside the rows", _batch(output="s3://d/rows2")),
+    Case("rows of a pod's disk", _batch(input="file:///rows"), False, "spec.batch.input"),
     Case("rows from a web site", _batch(input="https://d/rows"), False, "spec.batch.input"),
     Case("a format that is not read", _batch(format="avro"), False, "spec.batch.format"),
     Case("no shards", _batch(shards=0), False, "spec.batch.shards"),
@@ -59,6 +68,9 @@ WORKLOADS = [
         ),
     ),
     Case("answers that are asked again", _stream(sink="redis://r/in"), False, "is the source"),
+    Case(
+        "rejected messages that are tried again", _stream(deadLetters="redis://r/in"), False, "tried for ever"
+    ),
     Case("a password in an address", _stream(source="redis://me:secret@r/in"), False, "spec.stream.source"),
     Case("messages of an unknown system", _stream(sink="amqp://r/out"), False, "spec.stream.sink"),
     Case("fewer than no consumers", _stream(replicas=-1), False, "spec.stream.replicas"),

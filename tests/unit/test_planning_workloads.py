@@ -117,7 +117,7 @@ def test_consumers_of_a_new_revision_replace_the_old_ones_under_the_same_selecto
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"batch": {**BATCH, "output": "s3://d/rows/"}}, "is the input"),
+        ({"batch": {**BATCH, "output": "s3://d/rows/"}}, "lies inside input"),
         ({"batch": {**BATCH, "schedule": "every day"}}, "schedule"),
         ({"batch": {**BATCH, "input": "http://d/rows"}}, "input"),
         ({"batch": {**BATCH, "shards": 0}}, "shards"),

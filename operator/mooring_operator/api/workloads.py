@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 from mooring_operator.api.serving import Resources
 from mooring_operator.api.types import Duration, Model
 
-_FILES = r"^(s3|gs|az|file)://[^\s]+$"
+# Files of a pod would be gone with it.
+_FILES = r"^(s3|gs|az)://[^\s]+$"
 # Credentials come from a Secret: an address in a spec is for everybody to read.
 _MESSAGES = r"^(redis|rediss|nats|tls|kafka|kafkas)://[^\s@]+$"
 _CRON = r"^[0-9*/,?A-Za-z-]+( [0-9*/,?A-Za-z#-]+){4}$"
@@ -76,17 +77,19 @@ class BatchSpec(Model):
 
     @model_validator(mode="after")
     def _writes_elsewhere(self) -> "BatchSpec":
-        if self.input.rstrip("/") == self.output.rstrip("/"):
-            raise ValueError(f"output {self.output} is the input; results need a folder of their own")
+        if f"{self.output}/".startswith(f"{self.input.removesuffix('/')}/"):
+            raise ValueError(
+                f"output {self.output} lies inside input {self.input}: results would be read as rows"
+            )
         return self
 
 
 BatchSpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
-            "rule": "self.input != self.output",
-            "messageExpression": "'spec.batch.output ' + self.output + ' is the input; "
-            "results need a folder of their own'",
+            "rule": "!(self.output + '/').startsWith(self.input.endsWith('/') ? self.input : self.input + '/')",
+            "messageExpression": "'spec.batch.output ' + self.output + ' lies inside input ' + self.input + "
+            "': results would be read as rows'",
         }
     ]
 }
@@ -141,6 +144,8 @@ class StreamSpec(Model):
     def _writes_elsewhere(self) -> "StreamSpec":
         if self.source == self.sink:
             raise ValueError(f"sink {self.sink} is the source; answers would be answered")
+        if self.source == self.dead_letters:
+            raise ValueError(f"deadLetters {self.dead_letters} is the source; they would be tried for ever")
         return self
 
 
@@ -149,6 +154,11 @@ StreamSpec.model_config["json_schema_extra"] = {
         {
             "rule": "self.source != self.sink",
             "messageExpression": "'spec.stream.sink ' + self.sink + ' is the source; answers would be answered'",
-        }
+        },
+        {
+            "rule": "!has(self.deadLetters) || self.source != self.deadLetters",
+            "messageExpression": "'spec.stream.deadLetters ' + self.deadLetters + ' is the source; "
+            "they would be tried for ever'",
+        },
     ]
 }
