@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from mooring_artifacts.errors import InputError
 
-from mooring_components.errors import InputError
 from mooring_components.storage import list_files, locate, stream
 
 

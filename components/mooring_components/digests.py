@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from mooring_components.errors import InputError
+from mooring_artifacts.errors import InputError
+
 from mooring_components.storage import list_files, locate, stream
 
 _FORMAT = re.compile(r"sha256:[0-9a-f]{64}")

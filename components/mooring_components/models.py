@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from mooring_artifacts.errors import InputError
 
 from mooring_components.digests import ManifestEntry, check_digest, manifest_digest
-from mooring_components.errors import InputError
 from mooring_components.storage import list_files, locate, stream
 
 BATCH_ROWS = 256

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from mooring_artifacts.errors import InputError
 
 from mooring_components.datasets import TestData
-from mooring_components.errors import InputError
 from mooring_components.models import OnnxModel
 
 Labels = npt.NDArray[np.generic]

@@ -14,8 +14,7 @@ from urllib.parse import unquote, urlsplit
 import obstore
 import obstore.exceptions
 import obstore.store
-
-from mooring_components.errors import InputError
+from mooring_artifacts.errors import InputError
 
 SCHEMES = ("file", "s3", "gs", "az")
 _CHUNK_BYTES = 1 << 20

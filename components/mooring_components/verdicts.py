@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mooring_components.errors import InputError
+from mooring_artifacts.errors import InputError
+
 from mooring_components.storage import write
 
 SCHEMA_VERSION = 1

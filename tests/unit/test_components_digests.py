@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from mooring_artifacts.errors import InputError
 from mooring_components.digests import content_digest
-from mooring_components.errors import InputError
 
 
 def test_the_digest_of_a_folder_is_the_sha256_of_its_canonical_manifest(tmp_path):

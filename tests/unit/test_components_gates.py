@@ -6,7 +6,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_components.errors import InputError
+from mooring_artifacts.errors import InputError
 from mooring_components.verdicts import METRICS, Gate, judge, make_verdict, parse_gates, write_verdict
 
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)

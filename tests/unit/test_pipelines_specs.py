@@ -108,7 +108,7 @@ def test_a_form_without_the_file_is_refused(body):
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        (["Traceback:", "mooring_components.errors.InputError: label 'y' is bad"], "label 'y' is bad"),
+        (["Traceback:", "mooring_artifacts.errors.InputError: label 'y' is bad"], "label 'y' is bad"),
         (["ValueError: first", "KeyError: 'second'", "[exit status 1]"], "KeyError: 'second'"),
         (
             ["a.b.TimeoutExpired: slow", "requests.exceptions.ConnectionError: no route"],

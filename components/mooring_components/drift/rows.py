@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from mooring_artifacts.errors import InputError
 
 from mooring_components.drift.evaluation import EvaluationError
-from mooring_components.errors import InputError
 from mooring_components.storage import Location, StoredFile, list_files, locate, stream
 
 LARGEST_BYTES = 4 << 30

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx2
 import obstore
 import obstore.exceptions
+from mooring_artifacts.errors import InputError
 from mooring_components.digests import content_digest
-from mooring_components.errors import InputError
 from mooring_components.storage import locate
 
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
