@@ -46,7 +46,7 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-generate: $(READY) ## Write crds/, the compiled pipelines and gRPC's messages
+generate: $(READY) ## Write crds/, docs/reasons.md, the compiled pipelines and gRPC's messages
 	@$(BIN)/python -m mooring_operator.api crds
 	@$(BIN)/python -m mooring_pipelines compile
 	@$(BIN)/python -m mooring_inference.grpc_front.generate

@@ -19,6 +19,7 @@ from mooring_components.digests import content_digest
 from mooring_components.storage import locate
 
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.planning.situation import Resolved
 
@@ -52,7 +53,7 @@ class ModelSources:
         if match is None:
             if model.uri.startswith("models:"):
                 raise ModelNotFound(
-                    "ModelAddressInvalid",
+                    reasons.MODEL_ADDRESS_INVALID,
                     f"spec.model.uri {model.uri!r}: write models:/NAME/VERSION or models:/NAME@ALIAS",
                 )
             return await _identify(model, model.uri)
@@ -77,7 +78,7 @@ class ModelSources:
         uri = str(answer["artifact_uri"])
         if uri.startswith("mlflow-artifacts:"):
             raise ModelNotFound(
-                "ArtifactsProxied",
+                reasons.ARTIFACTS_PROXIED,
                 f"MLflow serves {name} version {version} from {uri}, which KServe cannot read; run the tracking "
                 "server with --no-serve-artifacts and an artifact root in a store",
             )
@@ -86,7 +87,7 @@ class ModelSources:
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, dict[str, str]]:
         if self._tracking_uri is None:
             raise ModelNotFound(
-                "RegistryNotConfigured",
+                reasons.REGISTRY_NOT_CONFIGURED,
                 "models:/ addresses need the operator's setting MOORING_MLFLOW_TRACKING_URI",
             )
         headers = {}
@@ -104,7 +105,7 @@ class ModelSources:
             raise RegistryUnavailable(f"MLflow at {self._tracking_uri} answered {response.status_code}")
         if response.status_code != 200:
             asked = " ".join(f"{key} {value!r}" for key, value in query.items())
-            raise ModelNotFound("ModelNotFound", f"MLflow knows no {asked}: {_message(response)}")
+            raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"MLflow knows no {asked}: {_message(response)}")
         answer: dict[str, dict[str, str]] = response.json()
         return answer
 
@@ -122,10 +123,10 @@ async def _identify(model: ModelSpec, storage_uri: str) -> Resolved:
         else:
             return Resolved(storage_uri, None)
     except InputError as error:
-        raise ModelNotFound("ModelNotFound", f"spec.model.uri: {error}") from error
+        raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"spec.model.uri: {error}") from error
     if model.digest not in (None, digest):
         raise ModelNotFound(
-            "DigestMismatch", f"spec.model.digest is {model.digest}, but {storage_uri} has {digest}"
+            reasons.DIGEST_MISMATCH, f"spec.model.digest is {model.digest}, but {storage_uri} has {digest}"
         )
     return Resolved(storage_uri, digest)
 

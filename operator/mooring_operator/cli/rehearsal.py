@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.cli.rehearsal_world import Script, World
 from mooring_operator.planning.rollout import plan
 from mooring_operator.planning.situation import Decision, Notify
@@ -88,8 +88,8 @@ class Rehearsal:
 
     def _approvals(self, decision: Decision) -> Iterator[Moment]:
         for action in decision.actions:
-            if isinstance(action, Notify) and action.reason == "Approved":
-                yield self._moment(reason="Approved", what=action.message)
+            if isinstance(action, Notify) and action.reason == reasons.APPROVED:
+                yield self._moment(reason=reasons.APPROVED, what=action.message)
 
     def _moment(self, *, reason: str | None = None, what: str | None = None) -> Moment:
         status = self.status

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mooring_operator.api import reasons
 from mooring_operator.cli.styles import phase_style
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _sentence(moment: "Moment", timeline: "Timeline") -> str:
     for revision, role in ((timeline.new, "the new revision"), (timeline.stable, "the stable revision")):
         if revision:
             text = text.replace(f"revision {revision}", role).replace(revision, role)
-    person = moment.reason in ("PausedByStep", "AwaitingApproval")
+    person = moment.reason in reasons.AWAIT_A_PERSON
     return f"{text} (mooring approve)" if person else text
 
 

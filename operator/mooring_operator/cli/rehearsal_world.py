@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, ModelPolicySpec
+from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, ModelPolicySpec, reasons
 from mooring_operator.api.model_policy import PolicyRule
 from mooring_operator.planning.identity import predictor_name
 from mooring_operator.planning.situation import (
@@ -31,15 +31,15 @@ _MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])
 
 # What a phase's reason waits for, in words.
 _AWAITED = {
-    "Testing": "the CI run",
-    "Deploying": "the revision to become ready",
-    "SettingWeight": "the revision to become ready",
-    "Promoting": "the service to follow",
-    "ServiceNotReady": "the service to follow",
-    "Pausing": "the pause to end",
-    "PausedByStep": "mooring approve",
-    "AwaitingApproval": "mooring approve",
-    "PolicyNotFound": "the ModelPolicy",
+    reasons.TESTING: "the CI run",
+    reasons.DEPLOYING: "the revision to become ready",
+    reasons.SETTING_WEIGHT: "the revision to become ready",
+    reasons.PROMOTING: "the service to follow",
+    reasons.SERVICE_NOT_READY: "the service to follow",
+    reasons.PAUSING: "the pause to end",
+    reasons.PAUSED_BY_STEP: "mooring approve",
+    reasons.AWAITING_APPROVAL: "mooring approve",
+    reasons.POLICY_NOT_FOUND: "the ModelPolicy",
 }
 
 
@@ -202,6 +202,6 @@ class World:
 
 def _awaiting(status: ModelDeploymentStatus) -> str | None:
     """Give the REVISION/STEP that waits for a person."""
-    if status.reason not in ("PausedByStep", "AwaitingApproval") or status.candidate is None:
+    if status.reason not in reasons.AWAIT_A_PERSON or status.candidate is None:
         return None
     return f"{status.candidate.revision}/{status.candidate.step}"

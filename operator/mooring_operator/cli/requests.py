@@ -7,13 +7,12 @@ late, after the rollout has moved on, then does nothing.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mooring_operator.api import reasons
 from mooring_operator.api.names import COMMAND_PREFIX, Command
 from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.cli.deployment import Deployment
 from mooring_operator.cli.errors import RefusedError
 from mooring_operator.cli.steps_view import describe_step
-
-_WAITS_FOR_APPROVAL = ("AwaitingApproval", "PausedByStep")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Request:
 def approve(deployment: Deployment) -> Request:
     """Let the rollout go on from the step that waits for a person."""
     candidate = deployment.status.candidate
-    if candidate is None or deployment.status.reason not in _WAITS_FOR_APPROVAL:
+    if candidate is None or deployment.status.reason not in reasons.AWAIT_A_PERSON:
         hint = ""
         if "pause" in deployment.commands:
             hint = f"it is paused by hand: mooring resume {deployment.name}"
@@ -92,7 +91,7 @@ def resume(deployment: Deployment) -> Request:
     """Let a paused rollout go on."""
     if "pause" not in deployment.commands:
         hint = ""
-        if deployment.status.reason in _WAITS_FOR_APPROVAL:
+        if deployment.status.reason in reasons.AWAIT_A_PERSON:
             hint = f"it waits for an approval: mooring approve {deployment.name}"
         raise _unfit(deployment, "it was not paused by hand", hint)
     return Request("pause", None, "the rollout goes on with its next step")
@@ -122,7 +121,7 @@ REQUESTS: dict[str, Callable[[Deployment], Request]] = {
 
 def reached(request: str, deployment: Deployment) -> bool:
     """Whether there is nothing more to wait for."""
-    if request == "pause" and deployment.status.reason == "PausedByCommand":
+    if request == "pause" and deployment.status.reason == reasons.PAUSED_BY_COMMAND:
         return True
     return deployment.settled
 
@@ -131,11 +130,11 @@ def succeeded(request: str, deployment: Deployment) -> bool:
     """Whether a deployment that was waited for is where `request` wanted it."""
     status = deployment.status
     if request == "rollback":
-        return status.phase == "RolledBack" and status.reason == "RollbackRequested"
+        return status.phase == "RolledBack" and status.reason == reasons.ROLLBACK_REQUESTED
     if request == "abort":
-        return status.phase in ("RolledBack", "Failed") and status.reason == "Aborted"
+        return status.phase in ("RolledBack", "Failed") and status.reason == reasons.ABORTED
     if request == "pause":
-        return status.reason == "PausedByCommand"
+        return status.reason == reasons.PAUSED_BY_COMMAND
     return status.phase == "Promoted"
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import (
     DriftMonitorSpec,
     DriftMonitorStatus,
@@ -91,14 +92,19 @@ def plan_drift(
     """Give the next status and the actions: an Event when drift begins or ends, a rollback once for a revision."""
     if spec.suspend:
         return _settle(
-            status, observed, now, "Suspended", "Suspended", "spec.suspend is true: nothing is evaluated"
+            status,
+            observed,
+            now,
+            "Suspended",
+            reasons.SUSPENDED,
+            "spec.suspend is true: nothing is evaluated",
         )
     if observed.target is None:
         message = (
             f"spec.target.name: there is no ModelDeployment {spec.target.name!r} in this namespace; make it"
         )
         return _settle(
-            _next(status, spec, now), observed, now, "Failed", "TargetNotFound", message, spec=spec
+            _next(status, spec, now), observed, now, "Failed", reasons.TARGET_NOT_FOUND, message, spec=spec
         )
     match observed.result:
         case None:
@@ -135,10 +141,10 @@ def _judge(
         message = (
             f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows"
         )
-        return _settle(status, observed, now, "Watching", "NoDrift", message, spec=spec)
+        return _settle(status, observed, now, "Watching", reasons.NO_DRIFT, message, spec=spec)
     names = ", ".join(feature.name for feature in drifted[:5]) + (", ..." if len(drifted) > 5 else "")
     message = f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows: {names}"
-    decision = _settle(status, observed, now, "Drifted", "DriftDetected", message, spec=spec)
+    decision = _settle(status, observed, now, "Drifted", reasons.DRIFT_DETECTED, message, spec=spec)
     return _act(spec, decision, target, message)
 
 
@@ -151,11 +157,13 @@ def _act(spec: DriftMonitorSpec, decision: DriftDecision, target: Target, messag
     if target.previous is None:
         why = f"revision {revision} cannot be rolled back: no revision was promoted before it"
         return replace(
-            decision, status=acted, actions=(*decision.actions, Notify("Warning", "RollbackSkipped", why))
+            decision,
+            status=acted,
+            actions=(*decision.actions, Notify("Warning", reasons.ROLLBACK_SKIPPED, why)),
         )
-    request = RequestRollback(target.name, revision, f"DriftDetected: {message}")
+    request = RequestRollback(target.name, revision, f"{reasons.DRIFT_DETECTED}: {message}")
     told = Notify(
-        "Warning", "RollbackRequested", f"asked {target.name} to leave revision {revision}: {message}"
+        "Warning", reasons.ROLLBACK_REQUESTED, f"asked {target.name} to leave revision {revision}: {message}"
     )
     return replace(decision, status=acted, actions=(*decision.actions, request, told))
 
@@ -179,7 +187,7 @@ def _settle(
     if not working:
         wanted["Stalled"] = ("True", reason, message)
     known = next((c for c in status.conditions if c.type == "Drifted"), None)
-    if phase in ("Watching", "Drifted") and reason in ("NoDrift", "DriftDetected"):
+    if phase in ("Watching", "Drifted") and reason in (reasons.NO_DRIFT, reasons.DRIFT_DETECTED):
         wanted["Drifted"] = ("True" if phase == "Drifted" else "False", reason, message)
     elif known is not None:
         wanted["Drifted"] = (known.status, known.reason, known.message)

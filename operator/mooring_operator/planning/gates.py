@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
+from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import CISpec
 from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity, policy
@@ -51,12 +52,12 @@ def _judge_run(draft: Draft, ci: CISpec, run: Run) -> Draft:
         elapsed = draft.elapsed(status.started_at)
         if elapsed > ci.timeout:
             return _failed(
-                draft, "CITimeout", f"{name}: run {run.run_id} took longer than spec.ci.timeout allows"
+                draft, reasons.CI_TIMEOUT, f"{name}: run {run.run_id} took longer than spec.ci.timeout allows"
             )
         return _testing(draft, ci, f"testing {name}: run {run.run_id}", elapsed)
     if run.state != "Succeeded":
         message = f"{name}: run {run.run_id} ended as {run.state}{because(run.message)}"
-        return _failed(draft, "CIRunFailed", message)
+        return _failed(draft, reasons.CI_RUN_FAILED, message)
     return _judge_verdict(draft, run)
 
 
@@ -67,16 +68,18 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
     name = f"revision {candidate.revision}"
     if verdict is None:
         why = draft.observed.verdict_error or "it left no verdict"
-        return _failed(draft, "VerdictMissing", f"{name}: run {run.run_id} succeeded, but {why}")
+        return _failed(draft, reasons.VERDICT_MISSING, f"{name}: run {run.run_id} succeeded, but {why}")
     if verdict.run_id != run.run_id:
         return _failed(
-            draft, "VerdictMismatch", f"{name}: the verdict is of run {verdict.run_id}, not {run.run_id}"
+            draft,
+            reasons.VERDICT_MISMATCH,
+            f"{name}: the verdict is of run {verdict.run_id}, not {run.run_id}",
         )
     pinned = candidate.content_digest
     if pinned and verdict.digest and verdict.digest != pinned:
         return _failed(
             draft,
-            "VerdictMismatch",
+            reasons.VERDICT_MISMATCH,
             f"{name}: the run tested {verdict.digest}, but the revision is pinned to {pinned}; "
             "the model's files changed under its address",
         )
@@ -85,7 +88,7 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
     )
     if not verdict.passed:
         return _failed(
-            draft, "CIFailed", f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
+            draft, reasons.CI_FAILED, f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
         )
     status = draft.status.ci
     assert status is not None
@@ -101,13 +104,13 @@ def _testing(draft: Draft, ci: CISpec, message: str, elapsed: timedelta) -> Draf
     # A run cannot be watched. Ask often at first, when a short run ends, and less often later.
     pause = min(max(elapsed.total_seconds() / 10, 1.0), 15.0)
     until_timeout = max((ci.timeout - elapsed).total_seconds(), 1.0)
-    draft = draft.aspect("Tested", "Unknown", "Testing", message)
-    return draft.settle("Testing", "Testing", message, recheck_after=min(pause, until_timeout))
+    draft = draft.aspect("Tested", "Unknown", reasons.TESTING, message)
+    return draft.settle("Testing", reasons.TESTING, message, recheck_after=min(pause, until_timeout))
 
 
 def _passed(draft: Draft) -> Draft:
     assert draft.status.ci is not None
-    return draft.aspect("Tested", "True", "CIPassed", f"run {draft.status.ci.run_id} met every gate")
+    return draft.aspect("Tested", "True", reasons.CI_PASSED, f"run {draft.status.ci.run_id} met every gate")
 
 
 def _failed(draft: Draft, reason: str, message: str) -> Draft:
@@ -144,8 +147,8 @@ def enforce_policies(draft: Draft) -> Draft:
         rules = draft.observed.policies.get(name)
         if rules is None:
             message = f"ModelPolicy {name!r} does not exist in namespace {draft.observed.owner.namespace!r}; make it"
-            return draft.aspect("PoliciesMet", "Unknown", "PolicyNotFound", message).settle(
-                "Pending", "PolicyNotFound", message, recheck_after=60.0
+            return draft.aspect("PoliciesMet", "Unknown", reasons.POLICY_NOT_FOUND, message).settle(
+                "Pending", reasons.POLICY_NOT_FOUND, message, recheck_after=60.0
             )
         result = policy.evaluate(rules, facts)
         if not result.compliant:
@@ -154,7 +157,7 @@ def enforce_policies(draft: Draft) -> Draft:
             )
     if failures:
         message = f"revision {candidate.revision}: {'; '.join(failures)}"
-        return draft.aspect("PoliciesMet", "False", "PolicyViolated", message).reject(
-            "PolicyViolated", message
+        return draft.aspect("PoliciesMet", "False", reasons.POLICY_VIOLATED, message).reject(
+            reasons.POLICY_VIOLATED, message
         )
-    return draft.aspect("PoliciesMet", "True", "PoliciesMet", "every policy is met")
+    return draft.aspect("PoliciesMet", "True", reasons.POLICIES_MET, "every policy is met")

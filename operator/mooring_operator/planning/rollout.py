@@ -15,6 +15,7 @@ The revision that is stable never loses its traffic to a revision that has not p
 
 from datetime import datetime
 
+from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import (
     Candidate,
@@ -69,7 +70,7 @@ def refuse_long_names(draft: Draft) -> Draft:
         return draft
     return draft.settle(
         "Failed",
-        "NameTooLong",
+        reasons.NAME_TOO_LONG,
         f"metadata.name {owner.name!r} and namespace {owner.namespace!r} have "
         f"{len(owner.name) + len(owner.namespace)} characters together; "
         f"KServe's host names allow {_LONGEST_HOST_LABEL - length + len(owner.name) + len(owner.namespace)}",
@@ -83,7 +84,9 @@ def wait_for_the_model(draft: Draft) -> Draft:
     if isinstance(model, Unresolved):
         dropped = draft
         if draft.candidate is not None and draft.candidate.model_uri != draft.spec.model.uri:
-            dropped = draft.record("Superseded", "Superseded", "the spec changed").change(candidate=None)
+            dropped = draft.record("Superseded", reasons.SUPERSEDED, "the spec changed").change(
+                candidate=None
+            )
         return dropped.aspect("ModelResolved", "False", model.reason, model.message).settle(
             "Pending" if model.temporary else "Failed",
             model.reason,
@@ -105,9 +108,11 @@ def go_back_when_asked(draft: Draft) -> Draft:
         return draft
     if previous is None:
         message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
-        return draft.request(Notify("Warning", "NothingToRollBackTo", message))
+        return draft.request(Notify("Warning", reasons.NOTHING_TO_ROLL_BACK_TO, message))
     if current is not None:
-        draft = draft.record("Superseded", "RollbackRequested", f"revision {stable.revision} is being left")
+        draft = draft.record(
+            "Superseded", reasons.ROLLBACK_REQUESTED, f"revision {stable.revision} is being left"
+        )
     returning = Candidate(
         **previous.model_dump(exclude={"workload", "since"}),
         restores=True,
@@ -132,7 +137,7 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     if stable is None or stable.revision != draft.target:
         return draft
     if draft.candidate is not None:
-        draft = draft.record("Superseded", "Superseded", "the spec went back to the stable revision")
+        draft = draft.record("Superseded", reasons.SUPERSEDED, "the spec went back to the stable revision")
         draft = draft.change(candidate=None)
     draft = draft.change(failed_revision=None, failed_attempt=0, rejected=None)
     if draft.before.candidate is None and draft.before.phase in ("Promoted", "Promoting", "Deploying"):
@@ -143,12 +148,12 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
         why = service.stable.message if service is not None and service.stable.message else "it is not ready"
         message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
         phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
-        return draft.settle(phase, "ServiceNotReady", message, recheck_after=30.0)
+        return draft.settle(phase, reasons.SERVICE_NOT_READY, message, recheck_after=30.0)
     if stable.workload != service.stable.workload and service.stable.workload is not None:
         draft = draft.change(stable=stable.model_copy(update={"workload": service.stable.workload}))
     return draft.settle(
         "Promoted",
-        "Promoted",
+        reasons.PROMOTED,
         f"revision {stable.revision} ({model}) serves all traffic",
         recheck_after=_poll(draft.spec),
     )
@@ -163,7 +168,7 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
     if draft.asked("retry", draft.target) is not None:
         return draft
     if draft.candidate is not None:
-        draft = draft.record("Superseded", "Superseded", "the spec went back to a rejected revision")
+        draft = draft.record("Superseded", reasons.SUPERSEDED, "the spec went back to a rejected revision")
         draft = draft.change(candidate=None)
     before, recheck = draft.before, _poll(draft.spec)
     if (
@@ -174,7 +179,7 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
     known = next((entry for entry in draft.status.history if entry.revision == draft.target), None)
     why = because(known.message if known is not None else "")
     message = f"revision {draft.target} was rejected before{why}; change the spec, or ask for a retry"
-    return draft.settle("Failed", "RejectedBefore", message, recheck_after=recheck)
+    return draft.settle("Failed", reasons.REJECTED_BEFORE, message, recheck_after=recheck)
 
 
 def take_up_the_candidate(draft: Draft) -> Draft:
@@ -183,7 +188,7 @@ def take_up_the_candidate(draft: Draft) -> Draft:
     if current is not None and current.revision == draft.target:
         return draft
     if current is not None:
-        draft = draft.record("Superseded", "Superseded", f"revision {draft.target} took its place")
+        draft = draft.record("Superseded", reasons.SUPERSEDED, f"revision {draft.target} took its place")
     attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
     candidate = Candidate(
         revision=draft.target,
@@ -219,7 +224,7 @@ def abort_when_asked(draft: Draft) -> Draft:
     if note is None:
         return draft
     message = f"revision {candidate.revision} was aborted{because(note)}{keeps_serving(draft.stable)}"
-    return draft.reject("Aborted", message)
+    return draft.reject(reasons.ABORTED, message)
 
 
 def _named(stable: Revision | None, candidate: Candidate) -> Candidate:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from mooring_operator.api import reasons
 from mooring_operator.api.rollout import Approve, Pause, Step
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning import identity
@@ -35,10 +36,12 @@ def restore(draft: Draft) -> Draft:
     assert left is not None
     back = f"back from {left.revision} to {candidate.revision}: {candidate.note or 'asked for'}"
     if not _in_effect(draft):
-        return draft.settle("Promoting", "RollingBack", f"going {back}", recheck_after=_until_deadline(draft))
+        return draft.settle(
+            "Promoting", reasons.ROLLING_BACK, f"going {back}", recheck_after=_until_deadline(draft)
+        )
     message = f"went {back}"
     return (
-        draft.record("RolledBack", "RollbackRequested", message, ended=left)
+        draft.record("RolledBack", reasons.ROLLBACK_REQUESTED, message, ended=left)
         .change(
             stable=_promoted(draft),
             previous=None,
@@ -47,7 +50,7 @@ def restore(draft: Draft) -> Draft:
             failed_revision=draft.target,
             failed_attempt=max(draft.status.failed_attempt, 1),
         )
-        .settle("RolledBack", "RollbackRequested", message, recheck_after=_LOOK_AGAIN)
+        .settle("RolledBack", reasons.ROLLBACK_REQUESTED, message, recheck_after=_LOOK_AGAIN)
     )
 
 
@@ -58,19 +61,19 @@ def drop_if_hopeless(draft: Draft) -> Draft:
     stays = keeps_serving(draft.stable)
     name = f"revision {candidate.revision}"
     if draft.observed.refused is not None:
-        return draft.reject("ServiceRefused", f"{name}: {draft.observed.refused}{stays}")
+        return draft.reject(reasons.SERVICE_REFUSED, f"{name}: {draft.observed.refused}{stays}")
     if candidate.weight == 0:
         return draft
     variant = _variant(draft)
     if variant is not None and variant.blocked is not None:
-        return draft.reject("CandidateBlocked", f"{name}: {variant.blocked}{stays}")
+        return draft.reject(reasons.CANDIDATE_BLOCKED, f"{name}: {variant.blocked}{stays}")
     if variant is not None and variant.ready:
         return draft.change_candidate(unready_since=None) if candidate.unready_since else draft
     since = candidate.unready_since or draft.now
     deadline = draft.spec.rollout.progress_deadline
     if draft.elapsed(since) >= deadline:
         message = f"{name} was not ready for {int(deadline.total_seconds())} s{_why_unready(variant)}{stays}"
-        return draft.reject("ProgressDeadlineExceeded", message)
+        return draft.reject(reasons.PROGRESS_DEADLINE_EXCEEDED, message)
     return draft.change_candidate(unready_since=since)
 
 
@@ -80,7 +83,7 @@ def _deploy_first(draft: Draft) -> Draft:
     assert candidate is not None
     if variant is None or not variant.ready:
         message = f"waiting for revision {candidate.revision} to become ready{_why_unready(variant)}"
-        return draft.settle("Deploying", "Deploying", message, recheck_after=_until_deadline(draft))
+        return draft.settle("Deploying", reasons.DEPLOYING, message, recheck_after=_until_deadline(draft))
     return _promote(draft)
 
 
@@ -98,7 +101,7 @@ def _walk(draft: Draft) -> Draft:
         return _promote(draft)
     assert draft.candidate is not None
     message = f"revision {draft.candidate.revision} is taking over: {_waiting_for(draft)}"
-    return draft.settle("Promoting", "Promoting", message, recheck_after=_until_deadline(draft))
+    return draft.settle("Promoting", reasons.PROMOTING, message, recheck_after=_until_deadline(draft))
 
 
 def _take(draft: Draft, step: Step) -> Draft:
@@ -111,7 +114,9 @@ def _take(draft: Draft, step: Step) -> Draft:
             message = (
                 f"giving revision {candidate.revision} {step.set_weight}% of traffic: {_waiting_for(draft)}"
             )
-            return draft.settle("Canary", "SettingWeight", message, recheck_after=_until_deadline(draft))
+            return draft.settle(
+                "Canary", reasons.SETTING_WEIGHT, message, recheck_after=_until_deadline(draft)
+            )
     elif draft.asked("pause", candidate.revision) is None:
         if step.pause is not None:
             return _pause(draft, step.pause)
@@ -128,7 +133,7 @@ def _hold_if_asked(draft: Draft) -> Draft:
     if note is None:
         return draft
     message = f"revision {candidate.revision} is held at {candidate.weight}% of traffic{because(note)}"
-    return draft.settle("Paused", "PausedByCommand", message, recheck_after=_until_deadline(draft))
+    return draft.settle("Paused", reasons.PAUSED_BY_COMMAND, message, recheck_after=_until_deadline(draft))
 
 
 def _pause(draft: Draft, pause: Pause) -> Draft:
@@ -138,7 +143,7 @@ def _pause(draft: Draft, pause: Pause) -> Draft:
     if pause.duration is None:
         message = f"{at} until it is approved (step {candidate.step})"
         return _approved(draft, "Paused") or draft.settle(
-            "Paused", "PausedByStep", message, recheck_after=_until_deadline(draft)
+            "Paused", reasons.PAUSED_BY_STEP, message, recheck_after=_until_deadline(draft)
         )
     left = (pause.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
     if left <= 0:
@@ -146,7 +151,7 @@ def _pause(draft: Draft, pause: Pause) -> Draft:
     until = candidate.step_started_at + pause.duration
     message = f"{at} until {until:%H:%M:%S} UTC (step {candidate.step})"
     deadline = _until_deadline(draft)
-    return draft.settle("Canary", "Pausing", message, recheck_after=min(left, deadline or left))
+    return draft.settle("Canary", reasons.PAUSING, message, recheck_after=min(left, deadline or left))
 
 
 def _await_approval(draft: Draft, approve: Approve) -> Draft:
@@ -155,7 +160,7 @@ def _await_approval(draft: Draft, approve: Approve) -> Draft:
     awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval"
     message = awaits + because(approve.message)
     return _approved(draft, "AwaitingApproval") or draft.settle(
-        "AwaitingApproval", "AwaitingApproval", message, recheck_after=_until_deadline(draft)
+        "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=_until_deadline(draft)
     )
 
 
@@ -168,7 +173,7 @@ def _approved(draft: Draft, phase: Literal["Paused", "AwaitingApproval"]) -> Dra
     candidate, before = draft.candidate, draft.before
     assert candidate is not None
     note = draft.asked("approve", candidate.revision)
-    if before.reason == "Approved" and _same_step(before.candidate, candidate):
+    if before.reason == reasons.APPROVED and _same_step(before.candidate, candidate):
         if note is None:
             return draft
         message = before.message
@@ -179,7 +184,7 @@ def _approved(draft: Draft, phase: Literal["Paused", "AwaitingApproval"]) -> Dra
             f"revision {candidate.revision} was approved at {candidate.weight}% of traffic{because(note)}"
         )
     taken_up = DropCommand("approve", draft.observed.commands["approve"])
-    return draft.request(taken_up).settle(phase, "Approved", message, recheck_after=_LOOK_AGAIN)
+    return draft.request(taken_up).settle(phase, reasons.APPROVED, message, recheck_after=_LOOK_AGAIN)
 
 
 def _same_step(before: Candidate | None, now: Candidate) -> bool:
@@ -229,13 +234,13 @@ def _promote(draft: Draft) -> Draft:
     replaced = f" in place of {draft.stable.revision}" if draft.stable else ""
     message = f"revision {candidate.revision} was promoted{replaced}"
     first = draft.stable is None
-    done = draft.record("Promoted", "Promoted", message).change(
+    done = draft.record("Promoted", reasons.PROMOTED, message).change(
         stable=_promoted(draft), previous=draft.stable, candidate=None, rejected=None
     )
     if first:
         serving = f"revision {candidate.revision} ({candidate.model_uri}) serves all traffic"
-        return done.settle("Promoted", "Promoted", serving, recheck_after=_LOOK_AGAIN)
-    return done.settle("Promoting", "Promoting", message, recheck_after=_LOOK_AGAIN)
+        return done.settle("Promoted", reasons.PROMOTED, serving, recheck_after=_LOOK_AGAIN)
+    return done.settle("Promoting", reasons.PROMOTING, message, recheck_after=_LOOK_AGAIN)
 
 
 def _promoted(draft: Draft) -> Revision:

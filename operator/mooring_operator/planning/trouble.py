@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import conditions
@@ -15,16 +16,16 @@ def invalid_spec(
     status: ModelDeploymentStatus, error: ValidationError, owner: Owner, now: datetime
 ) -> Decision:
     """A spec that the CRD let through and the operator cannot read; what is served stays as it is."""
-    return _noted(status, "Failed", "InvalidSpec", describe(error), owner, now)
+    return _noted(status, "Failed", reasons.INVALID_SPEC, describe(error), owner, now)
 
 
 def invalid_monitor(
     status: DriftMonitorStatus, message: str, generation: int, now: datetime
 ) -> DriftMonitorStatus:
     """A DriftMonitor's spec that the CRD let through and the operator cannot read."""
-    wanted = conditions.for_phase("Failed", "InvalidSpec", message)
+    wanted = conditions.for_phase("Failed", reasons.INVALID_SPEC, message)
     return conditions.report(
-        status, wanted, generation, now, phase="Failed", reason="InvalidSpec", message=message
+        status, wanted, generation, now, phase="Failed", reason=reasons.INVALID_SPEC, message=message
     )
 
 

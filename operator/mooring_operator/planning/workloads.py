@@ -6,7 +6,7 @@ Both follow the stable revision alone: a revision scores and answers once it is 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from mooring_operator.api import API_VERSION
+from mooring_operator.api import API_VERSION, reasons
 from mooring_operator.api.names import (
     APPLIED_ANNOTATION,
     DEPLOYMENT_LABEL,
@@ -152,8 +152,8 @@ def _follow(draft: "Draft", workload: Workload, wanted: Manifest | None) -> "Dra
     refusal = draft.observed.refused_workloads.get(workload)
     if refusal is not None:
         if known is None or known.message != refusal:
-            draft = draft.request(Notify("Warning", "WorkloadRefused", refusal))
-        return draft.aspect(condition, "False", "Refused", refusal)
+            draft = draft.request(Notify("Warning", reasons.WORKLOAD_REFUSED, refusal))
+        return draft.aspect(condition, "False", reasons.REFUSED, refusal)
     if known is not None:
         # It was refused, and nothing is known yet of this attempt.
         draft = draft.aspect(condition, "False", known.reason, known.message)

@@ -19,6 +19,7 @@ from mooring_operator.adapters.drift import (
     FeatureResult,
 )
 from mooring_operator.adapters.notifier import Notifier
+from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus, FeatureDrift, TestResult
 from mooring_operator.api.names import COMMAND_PREFIX
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
@@ -105,9 +106,9 @@ class DriftMonitors:
         try:
             return _findings(await self._evaluations.evaluate(request))
         except EvaluationFailed as error:
-            return NoFindings(error.reason, error.message, quiet=error.reason == "InsufficientData")
+            return NoFindings(error.reason, error.message, quiet=error.reason == reasons.INSUFFICIENT_DATA)
         except EvaluationUnavailable as error:
-            return NoFindings("EvaluationUnavailable", f"{error}; trying again after spec.interval")
+            return NoFindings(reasons.EVALUATION_UNAVAILABLE, f"{error}; trying again after spec.interval")
 
     async def _do(self, resource: Manifest, action: RequestRollback | Notify) -> None:
         match action:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
 from mooring_operator.adapters.traffic import Traffic
+from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import commands_of
@@ -92,7 +93,7 @@ class Gatherer:
             if known and pinned is not None:
                 # What was pinned still holds; a registry that is away stops no rollout.
                 return Resolved(pinned.storage_uri, pinned.digest)
-            return Unresolved("RegistryUnavailable", str(error), temporary=True)
+            return Unresolved(reasons.REGISTRY_UNAVAILABLE, str(error), temporary=True)
 
     async def _workloads(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus

@@ -15,6 +15,7 @@ from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.traffic import Traffic
 from mooring_operator.adapters.verdicts import VerdictsUnavailable
+from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import COMMAND_PREFIX
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
@@ -93,9 +94,11 @@ class ModelDeployments:
         try:
             observed = await self._gatherer.observe(resource, spec, status)
             return await self._proceed(resource, spec, status, observed)
-        except (PipelinesUnavailable, VerdictsUnavailable) as error:
-            reason = type(error).__name__
-            await self._report(namespace, name, reason, f"{error}; trying again")
+        except PipelinesUnavailable as error:
+            await self._report(namespace, name, reasons.PIPELINES_UNAVAILABLE, f"{error}; trying again")
+            raise
+        except VerdictsUnavailable as error:
+            await self._report(namespace, name, reasons.VERDICTS_UNAVAILABLE, f"{error}; trying again")
             raise
 
     async def deleted(self, resource: Manifest) -> None:

@@ -1,0 +1,269 @@
+"""Every reason that a phase, condition, Event or evaluation of ours can have.
+
+A reason is one CamelCase word for programs: scripts, alerts and our own command line match it, so it is never
+renamed. Its docstring says when it is set and, after a blank line, what to do about it; docs/reasons.md is
+generated from here. A new reason is a new constant of the section that it belongs to.
+"""
+
+# --- Models: what spec.model points to ---
+
+MODEL_NOT_FOUND = "ModelNotFound"
+"""The store or the registry has nothing at spec.model.uri.
+
+Correct spec.model.uri, or put the model there; it is looked up again every minute.
+"""
+MODEL_ADDRESS_INVALID = "ModelAddressInvalid"
+"""spec.model.uri is a registry address of no known form.
+
+Write models:/NAME/VERSION or models:/NAME@ALIAS.
+"""
+DIGEST_MISMATCH = "DigestMismatch"
+"""The files at spec.model.uri are not those of spec.model.digest.
+
+Find out who changed the files; then write the digest that you want served.
+"""
+ARTIFACTS_PROXIED = "ArtifactsProxied"
+"""MLflow keeps the model behind its own server, where KServe cannot read it.
+
+Run the tracking server with --no-serve-artifacts and an artifact root in a store.
+"""
+REGISTRY_NOT_CONFIGURED = "RegistryNotConfigured"
+"""spec.model.uri names a registry, and the operator knows of none.
+
+Set MOORING_MLFLOW_TRACKING_URI, or give the address of the files.
+"""
+REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+"""The registry or the store does not answer; it is asked again every 15 seconds.
+
+See whether it is up, and whether the operator may read from it.
+"""
+
+# --- Tests: the CI run and the policies ---
+
+TESTING = "Testing"
+"""The CI run of the candidate is under way.
+"""
+CI_PASSED = "CIPassed"
+"""The CI run met every gate.
+"""
+CI_FAILED = "CIFailed"
+"""The CI run measured something that a gate does not allow.
+
+The message names each gate: train a better model, or change spec.ci.gates.
+"""
+CI_RUN_FAILED = "CIRunFailed"
+"""The CI run ended without a verdict.
+
+Look at the run (status.ci.url); after mending it: mooring retry NAME.
+"""
+CI_TIMEOUT = "CITimeout"
+"""The CI run took longer than spec.ci.timeout.
+
+Look at the run (status.ci.url), or allow it more time.
+"""
+VERDICT_MISSING = "VerdictMissing"
+"""The CI run succeeded, and its verdict cannot be read.
+
+See whether the run may write where MOORING_ARTIFACT_ROOT points, and the operator read there.
+"""
+VERDICT_MISMATCH = "VerdictMismatch"
+"""The verdict is about another run, or about other files than the revision is pinned to.
+
+The model's files changed under its address: write each model to an address of its own.
+"""
+PIPELINES_UNAVAILABLE = "PipelinesUnavailable"
+"""What runs the pipelines does not answer; it is asked again.
+
+See whether it is up, and whether MOORING_KFP_ENDPOINT is right.
+"""
+VERDICTS_UNAVAILABLE = "VerdictsUnavailable"
+"""The store that holds the verdicts does not answer; it is asked again.
+
+See whether it is up, and whether the operator may read from it.
+"""
+POLICIES_MET = "PoliciesMet"
+"""The candidate complies with every policy in spec.policies.
+"""
+POLICY_VIOLATED = "PolicyViolated"
+"""The candidate does not comply with a policy.
+
+The message names the rules that are not met.
+"""
+POLICY_NOT_FOUND = "PolicyNotFound"
+"""spec.policies names a ModelPolicy that does not exist, or that this version cannot read.
+
+Make the policy; it is looked up again every minute.
+"""
+
+# --- Rollouts: how traffic moves to a revision ---
+
+DEPLOYING = "Deploying"
+"""The first revision is starting.
+"""
+SETTING_WEIGHT = "SettingWeight"
+"""A step gives the candidate its share of traffic, and waits until it is ready and has it.
+"""
+PAUSING = "Pausing"
+"""A step with a duration is being waited for.
+"""
+PAUSED_BY_STEP = "PausedByStep"
+"""A step pauses the rollout until somebody lets it go on.
+
+mooring approve NAME
+"""
+PAUSED_BY_COMMAND = "PausedByCommand"
+"""Somebody paused the rollout between two steps.
+
+mooring resume NAME
+"""
+AWAITING_APPROVAL = "AwaitingApproval"
+"""A step asks for an approval.
+
+mooring approve NAME
+"""
+APPROVED = "Approved"
+"""Somebody approved the step that the rollout stood at.
+"""
+PROMOTING = "Promoting"
+"""The candidate is taking over all traffic.
+"""
+PROMOTED = "Promoted"
+"""The revision serves all traffic.
+"""
+SERVICE_NOT_READY = "ServiceNotReady"
+"""The stable revision does not serve all traffic yet.
+
+When it lasts, look at the InferenceService and its pods.
+"""
+SUPERSEDED = "Superseded"
+"""The spec changed before the revision's rollout ended.
+"""
+
+# --- Rejections and rollbacks ---
+
+ABORTED = "Aborted"
+"""Somebody aborted the rollout.
+
+Change the spec, or: mooring retry NAME.
+"""
+CANDIDATE_BLOCKED = "CandidateBlocked"
+"""The candidate cannot start, and waiting will not help; the message has KServe's words.
+
+Mend what they say, then: mooring retry NAME.
+"""
+PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+"""The candidate was not ready for longer than spec.rollout.progressDeadline.
+
+Look at its pods; after mending: mooring retry NAME.
+"""
+SERVICE_REFUSED = "ServiceRefused"
+"""The API server or an admission webhook refused the InferenceService.
+
+The message has their words: change spec.serving.
+"""
+REJECTED_BEFORE = "RejectedBefore"
+"""The spec asks for a revision that was rejected before.
+
+Change the spec, or: mooring retry NAME.
+"""
+ROLLING_BACK = "RollingBack"
+"""The previous revision is coming back.
+"""
+ROLLBACK_REQUESTED = "RollbackRequested"
+"""Somebody, or a DriftMonitor, asked to go back to the previous revision.
+"""
+NOTHING_TO_ROLL_BACK_TO = "NothingToRollBackTo"
+"""A rollback was asked for, and no revision was promoted before the stable one.
+
+Change spec.model.uri.
+"""
+
+# --- Specs and workloads ---
+
+INVALID_SPEC = "InvalidSpec"
+"""The API server let a spec through that the operator cannot read: its resources are of another version.
+
+Install the CRDs of the operator's version, then correct the spec.
+"""
+NAME_TOO_LONG = "NameTooLong"
+"""KServe would make host names from metadata.name and the namespace that DNS does not allow.
+
+Choose a shorter name.
+"""
+REFUSED = "Refused"
+"""The API server refused what spec.batch or spec.stream makes, or its name is taken.
+
+The message has its words: change the field, or remove what has the name.
+"""
+WORKLOAD_REFUSED = "WorkloadRefused"
+"""The Event of condition BatchApplied or StreamApplied when its reason becomes Refused.
+
+The message has the API server's words: change the field, or remove what has the name.
+"""
+
+# --- Drift ---
+
+NO_DRIFT = "NoDrift"
+"""Fewer features drifted than spec.driftedFeatures.
+"""
+DRIFT_DETECTED = "DriftDetected"
+"""At least spec.driftedFeatures features drifted.
+
+mooring drift NAME shows them.
+"""
+ROLLBACK_SKIPPED = "RollbackSkipped"
+"""The traffic drifted, and no revision was promoted before the one that serves it.
+
+Train a model on today's traffic.
+"""
+SUSPENDED = "Suspended"
+"""spec.suspend is true: nothing is evaluated.
+"""
+TARGET_NOT_FOUND = "TargetNotFound"
+"""spec.target.name names no ModelDeployment of this namespace.
+
+Make it, or correct the name.
+"""
+INSUFFICIENT_DATA = "InsufficientData"
+"""Baseline or window has fewer rows than spec.minRows: that says nothing.
+"""
+BASELINE_UNREADABLE = "BaselineUnreadable"
+"""spec.baseline.uri holds no rows that can be read.
+
+The message says what is there.
+"""
+WINDOW_UNREADABLE = "WindowUnreadable"
+"""spec.window.uri holds no rows that can be read.
+
+The message says what is there.
+"""
+FEATURE_MISSING = "FeatureMissing"
+"""A column of spec.features is missing, or both sides share none.
+
+The message names the columns that there are.
+"""
+TYPE_MISMATCH = "TypeMismatch"
+"""A column has numbers on one side and categories on the other.
+
+Write the window as the baseline was written, or leave the column out of spec.features.
+"""
+TYPE_UNSUPPORTED = "TypeUnsupported"
+"""A column of spec.features holds neither numbers nor booleans nor strings.
+
+Leave it out of spec.features.
+"""
+TOO_LARGE = "TooLarge"
+"""Baseline and window take more memory than an evaluation has.
+
+Give them fewer rows.
+"""
+EVALUATION_UNAVAILABLE = "EvaluationUnavailable"
+"""An evaluation came to no answer; it is tried again after spec.interval.
+
+See the operator's log.
+"""
+
+# --- Groups ---
+
+AWAIT_A_PERSON = (PAUSED_BY_STEP, AWAITING_APPROVAL)
+"""A rollout stands at a step that `mooring approve` lets it leave."""
