@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-operator test-cluster test-torch lint format generate check-generated requirements clean
+.PHONY: help demo test test-unit test-operator test-cluster test-release test-torch lint format generate check-generated requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,9 +19,9 @@ help: ## List what there is to make
 demo: $(READY) ## See it all: KUBECONFIG=... uses your cluster, WAIT=0 ends by itself
 	@$(BIN)/mooring demo $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig "$(KUBECONFIG)") $(if $(filter 0,$(WAIT)),--no-wait)
 
-test: $(READY) ## Unit, operator and cluster tests
+test: $(READY) ## Unit, operator, cluster and release tests
 	@$(BIN)/python -m cluster build
-	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/operator tests/cluster
+	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/operator tests/cluster tests/release
 
 test-unit: $(READY) ## Pure tests, in seconds
 	@$(PYTEST) -n 2 tests/unit
@@ -32,6 +32,9 @@ test-operator: $(READY) ## The operator against an API emulator
 test-cluster: $(READY) ## Everything against a real API server
 	@$(BIN)/python -m cluster build
 	@$(PYTEST) -n 2 --dist loadfile tests/cluster
+
+test-release: $(READY) ## What is documented and released, as people get it
+	@$(PYTEST) -n 2 --dist loadfile tests/release
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
 	@.venv-torch/bin/python -m pytest -q tests/unit/test_backend_torch.py tests/unit/test_backend_formats.py tests/unit/test_backend_real_models.py
@@ -57,7 +60,7 @@ check-generated: $(READY) ## Fail where a generated file differs from its source
 	@$(BIN)/python -m mooring_inference.grpc_front.generate --check
 
 requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
-	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package mooring "$$@"; }; \
+	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package kube-mooring "$$@"; }; \
 	compile --extra dev -o requirements/dev.txt pyproject.toml; \
 	compile --extra dev --extra torch -c requirements/dev.txt -o requirements/torch.txt pyproject.toml; \
 	for extra in operator cli pipelines components inference inference-cuda; do \

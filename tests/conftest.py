@@ -10,6 +10,7 @@ _LEVELS = {
     "unit": "pure",
     "operator": "the operator against an API emulator, pipelines against a real server",
     "cluster": "a real etcd and kube-apiserver",
+    "release": "what is documented and released, as people get it",
     "e2e": "a real node",
 }
 

@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             subcommand = import_module(_SUBCOMMANDS[argv[0]])
         except ModuleNotFoundError as exc:
-            sys.stderr.write(f"mooring-inference {argv[0]} needs {exc.name}: install mooring[inference]\n")
+            sys.stderr.write(
+                f"mooring-inference {argv[0]} needs {exc.name}, of kube-mooring's extra inference\n"
+            )
             raise SystemExit(1) from None
         raise SystemExit(subcommand.main(argv[1:]))
     configure_logging()

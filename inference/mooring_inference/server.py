@@ -73,7 +73,7 @@ class ModelServer:
         self._tls = _tls(settings)
         front = RestFront(
             self.repository,
-            version=version("mooring"),
+            version=version("kube-mooring"),
             exposition=(self._shared or self.metrics).exposition,
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,
@@ -140,7 +140,7 @@ class ModelServer:
             self.repository,
             asyncio.get_running_loop(),
             name=SERVER_NAME,
-            version=version("mooring"),
+            version=version("kube-mooring"),
             extensions=EXTENSIONS,
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,

@@ -96,7 +96,7 @@ def test_a_model_that_tells_kinds_of_files():
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_voice_detector_gives_the_same_as_onnx_and_as_torchscript(tmp_path):
     """Silero VAD: 512 samples, a state and the 0-d int64 sample rate to a probability of speech and a state."""
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install mooring[torch]")
+    pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch has it")
     data = folder_of("silero_vad") / "data"
     plain = load_model(data / "silero_vad.onnx", LoadOptions())
     assert [spec.metadata() for spec in plain.signature.inputs] == [

@@ -17,7 +17,7 @@ from mooring_inference.backends.formats import load_model, tell_format
 from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.errors import ModelLoadError, RequestError
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install mooring[torch]")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch has it")
 safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

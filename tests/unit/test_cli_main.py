@@ -84,7 +84,7 @@ def test_pipelines_without_their_packages(capsys, monkeypatch):
     assert code == 2
     assert err == (
         "error: serving pipelines needs a package that is not installed: uvicorn\n"
-        "hint: pip install 'mooring[pipelines,components]'\n"
+        "hint: install kube-mooring with its extras pipelines and components\n"
     )
 
 

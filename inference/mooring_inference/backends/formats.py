@@ -67,7 +67,9 @@ def load_file(path: Path, options: LoadOptions) -> Backend:
     try:
         module = importlib.import_module(f"mooring_inference.backends.{module_name}")
     except ModuleNotFoundError as error:
-        raise ModelLoadError(f"{path.name} needs the package {error.name}: install mooring[torch]") from None
+        raise ModelLoadError(
+            f"{path.name} needs the package {error.name}, of kube-mooring's extra torch"
+        ) from None
     return cast(Backend, getattr(module, function)(path, options))
 
 

@@ -204,7 +204,7 @@ def _import_kserve() -> Any:
         return importlib.import_module("kserve")
     except ImportError as error:
         raise ModelLoadError(
-            f"a kserve.Model needs kserve ({first_line(error)}): install mooring[kserve]"
+            f"a kserve.Model needs kserve ({first_line(error)}), of kube-mooring's extra kserve"
         ) from None
 
 

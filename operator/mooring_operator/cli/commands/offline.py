@@ -68,7 +68,7 @@ def version(form: Output = output.Format.TEXT) -> None:
     from importlib.metadata import version as installed
 
     try:
-        number = installed("mooring")
+        number = installed("kube-mooring")
     except PackageNotFoundError:
         number = "0+unknown"
     api = "mooring.dev/v1alpha1"
@@ -91,7 +91,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise CliError(
             f"serving pipelines needs a package that is not installed: {error.name}",
-            hint="pip install 'mooring[pipelines,components]'",
+            hint="install kube-mooring with its extras pipelines and components",
         ) from error
 
 
