@@ -12,7 +12,7 @@ from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity, inference_service
 from mooring_operator.planning.difference import covers
-from mooring_operator.planning.situation import Owner, Resolved
+from mooring_operator.planning.situation import Owner
 
 from cluster.api import ApiError
 from cluster.stand_ins import deployment_of
@@ -179,7 +179,7 @@ def workload(model, version, serving):
     """The Deployment that KServe makes for a version of a model."""
     uri = storage_uri(model.name, version)
     asked = ModelSpec(uri=uri, format="onnx")
-    text = identity.revision_of(asked, Resolved(uri, None), ServingSpec.model_validate(serving))
+    text = identity.revision_of(asked, uri, ServingSpec.model_validate(serving))
     return f"{model.name}-{identity.predictor_name(text)}-predictor"
 
 

@@ -7,22 +7,24 @@ from typing import Any
 
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
 from mooring_operator.api.rollout_status import Candidate, Revision
-from mooring_operator.planning.rollout import plan
-from mooring_operator.planning.situation import (
+from mooring_operator.planning.actions import (
     Action,
-    Decision,
     DropCommand,
     LaunchRun,
-    Observed,
-    Owner,
     Reject,
     RemoveService,
-    Resolved,
-    Run,
     Serve,
-    Service,
     Split,
     TerminateRun,
+)
+from mooring_operator.planning.decision import Decision
+from mooring_operator.planning.rollout import plan
+from mooring_operator.planning.situation import (
+    Observed,
+    Owner,
+    Resolved,
+    Run,
+    Service,
     Unresolved,
     Variant,
     Verdict,

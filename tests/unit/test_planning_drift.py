@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_monitor import FeatureDrift
+from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift import (
     DriftObserved,
     Findings,
@@ -13,7 +14,6 @@ from mooring_operator.planning.drift import (
     due,
     plan_drift,
 )
-from mooring_operator.planning.situation import Notify
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TARGET = Target("digits", "rev2", "rev1")

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mooring_operator.planning.actions import LaunchRun, Notify
 from mooring_operator.planning.rollout import plan
-from mooring_operator.planning.situation import LaunchRun, Notify
 
 from tests.unit.rollout_world import CI, World, spec_of
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mooring_operator.planning.situation import CleanUp, Notify, Serve, Split, TerminateRun, Unresolved
+from mooring_operator.planning.actions import CleanUp, Notify, Serve, Split, TerminateRun
+from mooring_operator.planning.situation import Unresolved
 
 from tests.unit.rollout_world import CI, World, spec_of
 

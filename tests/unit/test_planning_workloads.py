@@ -6,14 +6,9 @@ import kubernetes_validate
 import pytest
 from mooring_operator.api import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.actions import ApplyWorkload, Notify, RemoveWorkload
 from mooring_operator.planning.rollout import plan
-from mooring_operator.planning.situation import (
-    ApplyWorkload,
-    Images,
-    Notify,
-    Owner,
-    RemoveWorkload,
-)
+from mooring_operator.planning.situation import Images, Owner
 from mooring_operator.planning.workloads import consumers, cron_job
 from pydantic import ValidationError
 

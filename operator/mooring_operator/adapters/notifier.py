@@ -4,7 +4,8 @@ import logging
 from typing import Protocol
 
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Event
-from mooring_operator.planning.situation import Manifest, Notify
+from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.situation import Manifest
 
 logger = logging.getLogger(__name__)
 

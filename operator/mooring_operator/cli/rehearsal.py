@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.cli.rehearsal_world import Script, World
+from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.decision import Decision
 from mooring_operator.planning.rollout import plan
-from mooring_operator.planning.situation import Decision, Notify
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
 _HORIZON = timedelta(days=366)

@@ -7,24 +7,18 @@ from typing import Literal
 
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, ModelPolicySpec, reasons
 from mooring_operator.api.model_policy import PolicyRule
-from mooring_operator.planning.identity import predictor_name
-from mooring_operator.planning.situation import (
+from mooring_operator.planning.actions import (
     Action,
     DropCommand,
     LaunchRun,
-    Observed,
-    Owner,
     Reject,
     RemoveService,
-    Resolved,
-    Run,
     Serve,
-    Service,
     Split,
     TerminateRun,
-    Variant,
-    Verdict,
 )
+from mooring_operator.planning.identity import predictor_name
+from mooring_operator.planning.situation import Observed, Owner, Resolved, Run, Service, Variant, Verdict
 
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
 _MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])

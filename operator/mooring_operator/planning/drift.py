@@ -12,7 +12,7 @@ from mooring_operator.api.drift_monitor import (
     FeatureDrift,
 )
 from mooring_operator.planning import conditions
-from mooring_operator.planning.situation import Notify
+from mooring_operator.planning.actions import Notify
 
 _SHOWN_FEATURES = 20
 

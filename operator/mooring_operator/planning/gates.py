@@ -7,71 +7,71 @@ from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import CISpec
 from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity, policy
-from mooring_operator.planning.draft import Draft
-from mooring_operator.planning.situation import LaunchRun, Run
+from mooring_operator.planning.actions import LaunchRun
+from mooring_operator.planning.draft import RolloutDraft, Settled
+from mooring_operator.planning.situation import Run
 from mooring_operator.planning.wording import because, keeps_serving
 
 
-def test_candidate(draft: Draft) -> Draft:
+def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
     """Wait for the verdict of the candidate's run; anything but a pass rejects the candidate."""
     candidate, ci = draft.candidate, draft.spec.ci
-    assert candidate is not None
     if ci is None:
         return draft.change(ci=None)
     run_id = identity.run_id_of(
-        draft.observed.owner.uid, draft.resolved, draft.spec.model, ci, candidate.attempt
+        draft.observed.owner.uid, draft.resolved.content, draft.spec.model, ci, candidate.attempt
     )
     known = draft.status.ci
     asked = known is not None and (known.run_id, known.revision) == (run_id, candidate.revision)
     if known is None or not asked or known.verdict == "Failed":
         # The answer may be there already, from a revision that serves the same files in another way.
-        draft = draft.change(
-            ci=CIStatus(
-                run_id=run_id,
-                revision=candidate.revision,
-                url=draft.observed.run_pages and draft.observed.run_pages + run_id,
-                started_at=draft.now,
-            )
+        known = CIStatus(
+            run_id=run_id,
+            revision=candidate.revision,
+            url=draft.observed.run_pages and draft.observed.run_pages + run_id,
+            started_at=draft.now,
         )
+        draft = draft.change(ci=known)
     elif known.verdict == "Passed":
-        return _passed(draft)
+        return _passed(draft, known)
     run = draft.observed.run
     if run is None or run.run_id != run_id:
         waiting = draft.request(LaunchRun(run_id, candidate))
         return _testing(waiting, ci, f"testing revision {candidate.revision}: run {run_id}", timedelta())
-    return _judge_run(draft, ci, run)
+    return _judge_run(draft, ci, known.model_copy(update={"state": run.state}), run)
 
 
-def _judge_run(draft: Draft, ci: CISpec, run: Run) -> Draft:
-    candidate, status = draft.candidate, draft.status.ci
-    assert candidate is not None
-    assert status is not None
-    draft = draft.change(ci=status.model_copy(update={"state": run.state}))
-    name = f"revision {candidate.revision}"
+def _judge_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: Run) -> RolloutDraft | Settled:
+    draft = draft.change(ci=status)
+    name = f"revision {draft.candidate.revision}"
     if run.state in ("Pending", "Running"):
         elapsed = draft.elapsed(status.started_at)
         if elapsed > ci.timeout:
             return _failed(
-                draft, reasons.CI_TIMEOUT, f"{name}: run {run.run_id} took longer than spec.ci.timeout allows"
+                draft,
+                status,
+                reasons.CI_TIMEOUT,
+                f"{name}: run {run.run_id} took longer than spec.ci.timeout allows",
             )
         return _testing(draft, ci, f"testing {name}: run {run.run_id}", elapsed)
     if run.state != "Succeeded":
         message = f"{name}: run {run.run_id} ended as {run.state}{because(run.message)}"
-        return _failed(draft, reasons.CI_RUN_FAILED, message)
-    return _judge_verdict(draft, run)
+        return _failed(draft, status, reasons.CI_RUN_FAILED, message)
+    return _judge_verdict(draft, status, run)
 
 
-def _judge_verdict(draft: Draft, run: Run) -> Draft:
-    candidate, status, verdict = draft.candidate, draft.status.ci, draft.observed.verdict
-    assert candidate is not None
-    assert status is not None
+def _judge_verdict(draft: RolloutDraft, status: CIStatus, run: Run) -> RolloutDraft | Settled:
+    candidate, verdict = draft.candidate, draft.observed.verdict
     name = f"revision {candidate.revision}"
     if verdict is None:
         why = draft.observed.verdict_error or "it left no verdict"
-        return _failed(draft, reasons.VERDICT_MISSING, f"{name}: run {run.run_id} succeeded, but {why}")
+        return _failed(
+            draft, status, reasons.VERDICT_MISSING, f"{name}: run {run.run_id} succeeded, but {why}"
+        )
     if verdict.run_id != run.run_id:
         return _failed(
             draft,
+            status,
             reasons.VERDICT_MISMATCH,
             f"{name}: the verdict is of run {verdict.run_id}, not {run.run_id}",
         )
@@ -79,20 +79,20 @@ def _judge_verdict(draft: Draft, run: Run) -> Draft:
     if pinned and verdict.digest and verdict.digest != pinned:
         return _failed(
             draft,
+            status,
             reasons.VERDICT_MISMATCH,
             f"{name}: the run tested {verdict.digest}, but the revision is pinned to {pinned}; "
             "the model's files changed under its address",
         )
-    draft = draft.change(
-        ci=status.model_copy(update={"state": run.state, "metrics": _readable(verdict.metrics)})
-    )
+    status = status.model_copy(update={"metrics": _readable(verdict.metrics)})
     if not verdict.passed:
         return _failed(
-            draft, reasons.CI_FAILED, f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
+            draft,
+            status,
+            reasons.CI_FAILED,
+            f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}",
         )
-    status = draft.status.ci
-    assert status is not None
-    return _passed(draft.change(ci=status.model_copy(update={"verdict": "Passed"})))
+    return _passed(draft, status.model_copy(update={"verdict": "Passed"}))
 
 
 def _readable(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -100,31 +100,28 @@ def _readable(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.6g}") for name, value in metrics.items()}
 
 
-def _testing(draft: Draft, ci: CISpec, message: str, elapsed: timedelta) -> Draft:
+def _testing(draft: RolloutDraft, ci: CISpec, message: str, elapsed: timedelta) -> Settled:
     # A run cannot be watched. Ask often at first, when a short run ends, and less often later.
     pause = min(max(elapsed.total_seconds() / 10, 1.0), 15.0)
     until_timeout = max((ci.timeout - elapsed).total_seconds(), 1.0)
-    draft = draft.aspect("Tested", "Unknown", reasons.TESTING, message)
+    draft = draft.set_condition("Tested", "Unknown", reasons.TESTING, message)
     return draft.settle("Testing", reasons.TESTING, message, recheck_after=min(pause, until_timeout))
 
 
-def _passed(draft: Draft) -> Draft:
-    assert draft.status.ci is not None
-    return draft.aspect("Tested", "True", reasons.CI_PASSED, f"run {draft.status.ci.run_id} met every gate")
+def _passed(draft: RolloutDraft, status: CIStatus) -> RolloutDraft:
+    passed = draft.change(ci=status)
+    return passed.set_condition("Tested", "True", reasons.CI_PASSED, f"run {status.run_id} met every gate")
 
 
-def _failed(draft: Draft, reason: str, message: str) -> Draft:
-    status = draft.status.ci
-    assert status is not None
+def _failed(draft: RolloutDraft, status: CIStatus, reason: str, message: str) -> Settled:
     stays = keeps_serving(draft.stable, otherwise="nothing of it is served")
     failed = draft.change(ci=status.model_copy(update={"verdict": "Failed", "message": message}))
-    return failed.aspect("Tested", "False", reason, message).reject(reason, message + stays)
+    return failed.set_condition("Tested", "False", reason, message).reject(reason, message + stays)
 
 
-def enforce_policies(draft: Draft) -> Draft:
+def enforce_policies(draft: RolloutDraft) -> RolloutDraft | Settled:
     """Every policy that the deployment names must find the candidate compliant."""
     candidate = draft.candidate
-    assert candidate is not None
     if not draft.spec.policies:
         return draft
     facts = {
@@ -147,7 +144,7 @@ def enforce_policies(draft: Draft) -> Draft:
         rules = draft.observed.policies.get(name)
         if rules is None:
             message = f"ModelPolicy {name!r} does not exist in namespace {draft.observed.owner.namespace!r}; make it"
-            return draft.aspect("PoliciesMet", "Unknown", reasons.POLICY_NOT_FOUND, message).settle(
+            return draft.set_condition("PoliciesMet", "Unknown", reasons.POLICY_NOT_FOUND, message).settle(
                 "Pending", reasons.POLICY_NOT_FOUND, message, recheck_after=60.0
             )
         result = policy.evaluate(rules, facts)
@@ -157,7 +154,7 @@ def enforce_policies(draft: Draft) -> Draft:
             )
     if failures:
         message = f"revision {candidate.revision}: {'; '.join(failures)}"
-        return draft.aspect("PoliciesMet", "False", reasons.POLICY_VIOLATED, message).reject(
+        return draft.set_condition("PoliciesMet", "False", reasons.POLICY_VIOLATED, message).reject(
             reasons.POLICY_VIOLATED, message
         )
-    return draft.aspect("PoliciesMet", "True", reasons.POLICIES_MET, "every policy is met")
+    return draft.set_condition("PoliciesMet", "True", reasons.POLICIES_MET, "every policy is met")

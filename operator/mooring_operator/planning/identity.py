@@ -8,7 +8,6 @@ from typing import Any
 from mooring_operator.api.model_deployment import CISpec, ModelSpec
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.serving import ServingSpec
-from mooring_operator.planning.situation import Resolved
 
 _RUNS = uuid.UUID("6d6f6f72-696e-4067-8000-6d6f6f72696e")
 
@@ -24,21 +23,21 @@ def serving_snapshot(serving: ServingSpec) -> dict[str, Any]:
     return serving.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def revision_of(model: ModelSpec, resolved: Resolved, serving: ServingSpec) -> str:
+def revision_of(model: ModelSpec, content: str, serving: ServingSpec) -> str:
     """Give the revision: what the model resolves to and how it is served, not how it is called.
 
     An alias that moves gives a new revision; another name for the same content does not.
     """
     return fingerprint(
         {
-            "content": resolved.digest or resolved.storage_uri,
+            "content": content,
             "format": [model.format, model.format_version],
             "serving": serving_snapshot(serving),
         }
     )
 
 
-def run_id_of(owner_uid: str, resolved: Resolved, model: ModelSpec, ci: CISpec, attempt: int) -> str:
+def run_id_of(owner_uid: str, content: str, model: ModelSpec, ci: CISpec, attempt: int) -> str:
     """Give the KFP run that tests this content with these gates, this time round.
 
     The same question gets the same id, so that it is asked once: after a crash, by a second
@@ -46,7 +45,7 @@ def run_id_of(owner_uid: str, resolved: Resolved, model: ModelSpec, ci: CISpec, 
     """
     question = fingerprint(
         {
-            "content": resolved.digest or resolved.storage_uri,
+            "content": content,
             "format": model.format,
             "ci": ci.model_dump(mode="json", by_alias=True),
         },

@@ -25,11 +25,14 @@ from mooring_operator.api.rollout_status import (
     Revision,
 )
 from mooring_operator.planning import identity
-from mooring_operator.planning.draft import Draft
+from mooring_operator.planning.actions import DropCommand, Notify
+from mooring_operator.planning.decision import Decision, decide
+from mooring_operator.planning.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.gates import enforce_policies, test_candidate
-from mooring_operator.planning.situation import Decision, DropCommand, Notify, Observed, Unresolved
+from mooring_operator.planning.situation import Observed, Unresolved
 from mooring_operator.planning.steps import restore, roll_out
 from mooring_operator.planning.wording import because, keeps_serving
+from mooring_operator.planning.workloads import follow_stable
 
 # KServe: InferenceService + predictor + namespace, with their hyphens.
 _LONGEST_HOST_LABEL = 51
@@ -42,7 +45,12 @@ def plan(
 
     Planning again on the result, with nothing observed anew, changes nothing.
     """
-    draft = Draft.begin(spec, status, observed, now)
+    settled = settle_rollout(Draft.begin(spec, status, observed, now))
+    return decide(follow_stable(settled))  # files and messages go to what is stable, whatever was settled
+
+
+def settle_rollout(draft: Draft) -> Settled:
+    """Apply the rules in order: the first that settles the draft has the say."""
     for rule in (
         refuse_long_names,  # KServe would make host names that DNS forbids
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
@@ -50,16 +58,21 @@ def plan(
         finish_going_back,  # and has it as soon as it is ready
         stay_on_the_stable_revision,  # the spec asks for what is promoted
         leave_the_failed_revision,  # rejected before, and nobody asked for a retry
-        take_up_the_candidate,  # a new revision supersedes whatever was on its way
+    ):
+        draft = rule(draft)
+        if isinstance(draft, Settled):
+            return draft
+    rollout = take_up_the_candidate(draft)  # a new revision supersedes whatever was on its way
+    for check in (
         abort_when_asked,  # by a person
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share
-        roll_out,  # first deployment, canary steps, promotion, rollback
     ):
-        draft = rule(draft)
-        if draft.settled:
-            return draft.decide()
-    raise AssertionError("the last rule settles every draft")
+        checked = check(rollout)
+        if isinstance(checked, Settled):
+            return checked
+        rollout = checked
+    return roll_out(rollout)  # first deployment, canary steps, promotion, rollback
 
 
 def refuse_long_names(draft: Draft) -> Draft:
@@ -82,12 +95,9 @@ def wait_for_the_model(draft: Draft) -> Draft:
     """Pin what the model resolves to, or say why it does not."""
     model = draft.observed.model
     if isinstance(model, Unresolved):
-        dropped = draft
         if draft.candidate is not None and draft.candidate.model_uri != draft.spec.model.uri:
-            dropped = draft.record("Superseded", reasons.SUPERSEDED, "the spec changed").change(
-                candidate=None
-            )
-        return dropped.aspect("ModelResolved", "False", model.reason, model.message).settle(
+            draft = draft.supersede("the spec changed")
+        return draft.set_condition("ModelResolved", "False", model.reason, model.message).settle(
             "Pending" if model.temporary else "Failed",
             model.reason,
             model.message + keeps_serving(draft.stable),
@@ -109,10 +119,7 @@ def go_back_when_asked(draft: Draft) -> Draft:
     if previous is None:
         message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
         return draft.request(Notify("Warning", reasons.NOTHING_TO_ROLL_BACK_TO, message))
-    if current is not None:
-        draft = draft.record(
-            "Superseded", reasons.ROLLBACK_REQUESTED, f"revision {stable.revision} is being left"
-        )
+    draft = draft.supersede(f"revision {stable.revision} is being left", reason=reasons.ROLLBACK_REQUESTED)
     returning = Candidate(
         **previous.model_dump(exclude={"workload", "since"}),
         restores=True,
@@ -121,14 +128,15 @@ def go_back_when_asked(draft: Draft) -> Draft:
         step_started_at=draft.now,
     )
     taken_up = DropCommand("rollback", draft.observed.commands["rollback"])
-    return draft.request(taken_up).change(candidate=_named(draft.stable, returning))
+    return draft.request(taken_up).with_candidate(_named(stable, returning))
 
 
 def finish_going_back(draft: Draft) -> Draft:
     """While the previous revision comes back, what the spec asks for has to wait."""
-    if draft.candidate is None or not draft.candidate.restores:
+    candidate, left = draft.candidate, draft.stable
+    if candidate is None or not candidate.restores or left is None:
         return draft
-    return restore(draft)
+    return restore(draft.with_candidate(candidate), left)
 
 
 def stay_on_the_stable_revision(draft: Draft) -> Draft:
@@ -136,12 +144,10 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     stable = draft.stable
     if stable is None or stable.revision != draft.target:
         return draft
-    if draft.candidate is not None:
-        draft = draft.record("Superseded", reasons.SUPERSEDED, "the spec went back to the stable revision")
-        draft = draft.change(candidate=None)
+    draft = draft.supersede("the spec went back to the stable revision")
     draft = draft.change(failed_revision=None, failed_attempt=0, rejected=None)
     if draft.before.candidate is None and draft.before.phase in ("Promoted", "Promoting", "Deploying"):
-        draft = draft.keep_aspects()
+        draft = draft.keep_conditions()
     service = draft.observed.service
     model = stable.model_uri
     if service is None or not service.stable.ready or service.candidate is not None:
@@ -167,28 +173,27 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
         return draft.change(failed_revision=None, failed_attempt=0)
     if draft.asked("retry", draft.target) is not None:
         return draft
-    if draft.candidate is not None:
-        draft = draft.record("Superseded", reasons.SUPERSEDED, "the spec went back to a rejected revision")
-        draft = draft.change(candidate=None)
+    draft = draft.supersede("the spec went back to a rejected revision")
     before, recheck = draft.before, _poll(draft.spec)
     if (
         before.phase in ("RolledBack", "Failed")
         and before.observed_generation == draft.observed.owner.generation
     ):
-        return draft.keep_aspects().settle(before.phase, before.reason, before.message, recheck_after=recheck)
+        return draft.keep_conditions().settle(
+            before.phase, before.reason, before.message, recheck_after=recheck
+        )
     known = next((entry for entry in draft.status.history if entry.revision == draft.target), None)
     why = because(known.message if known is not None else "")
     message = f"revision {draft.target} was rejected before{why}; change the spec, or ask for a retry"
     return draft.settle("Failed", reasons.REJECTED_BEFORE, message, recheck_after=recheck)
 
 
-def take_up_the_candidate(draft: Draft) -> Draft:
+def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     """Start the rollout of a new revision, in place of whatever was on its way."""
     current = draft.candidate
     if current is not None and current.revision == draft.target:
-        return draft
-    if current is not None:
-        draft = draft.record("Superseded", reasons.SUPERSEDED, f"revision {draft.target} took its place")
+        return draft.with_candidate(current)
+    draft = draft.supersede(f"revision {draft.target} took its place")
     attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
     candidate = Candidate(
         revision=draft.target,
@@ -203,11 +208,11 @@ def take_up_the_candidate(draft: Draft) -> Draft:
         started_at=draft.now,
         step_started_at=draft.now,
     )
-    started = draft.change(candidate=_named(draft.stable, candidate), failed_revision=None, failed_attempt=0)
-    return _without_older_commands(started)
+    draft = draft.change(failed_revision=None, failed_attempt=0)
+    return _without_older_commands(draft.with_candidate(_named(draft.stable, candidate)))
 
 
-def _without_older_commands(draft: Draft) -> Draft:
+def _without_older_commands(draft: RolloutDraft) -> RolloutDraft:
     """What was asked of a revision's last attempt, its abortion above all, is not asked of the next."""
     commands = draft.observed.commands
     older = {name: value for name, value in commands.items() if name in ("abort", "approve", "promote")}
@@ -216,14 +221,13 @@ def _without_older_commands(draft: Draft) -> Draft:
     return draft.with_commands(kept).request(*dropped)
 
 
-def abort_when_asked(draft: Draft) -> Draft:
+def abort_when_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
     """A person has seen enough."""
-    candidate = draft.candidate
-    assert candidate is not None
-    note = draft.asked("abort", candidate.revision)
+    revision = draft.candidate.revision
+    note = draft.asked("abort", revision)
     if note is None:
         return draft
-    message = f"revision {candidate.revision} was aborted{because(note)}{keeps_serving(draft.stable)}"
+    message = f"revision {revision} was aborted{because(note)}{keeps_serving(draft.stable)}"
     return draft.reject(reasons.ABORTED, message)
 
 

@@ -1,15 +1,17 @@
-"""What a decision is made from, and what it is made of."""
+"""What a decision is made from: a spec, the status so far, what was observed, and the time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
-from mooring_operator.api.rollout_status import Candidate, ModelDeploymentStatus, Revision
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.planning import identity
 
 Manifest = dict[str, Any]
-
-# --- observed -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Resolved:
 
     storage_uri: str
     digest: str | None = None
+
+    @property
+    def content(self) -> str:
+        """What identifies the files: their digest, or else their address."""
+        return self.digest or self.storage_uri
 
 
 @dataclass(frozen=True)
@@ -119,129 +126,26 @@ class Observed:
     """Address of the runs' pages, to which a run's id is appended; empty where there is no UI."""
 
 
-# --- decided ------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
-class LaunchRun:
-    """Have the candidate tested; launching a run twice makes one run."""
+class Situation:
+    """All that is known when a decision is made; `before` is the status that the last one left."""
 
-    run_id: str
-    candidate: Candidate
+    spec: ModelDeploymentSpec
+    before: ModelDeploymentStatus
+    observed: Observed
+    now: datetime
 
+    @cached_property
+    def resolved(self) -> Resolved:
+        """What the model points to; only for rules behind the one that waits for it."""
+        assert isinstance(self.observed.model, Resolved)
+        return self.observed.model
 
-@dataclass(frozen=True)
-class TerminateRun:
-    """Stop a run that nobody waits for any more."""
+    @cached_property
+    def target(self) -> str:
+        """The revision that the spec asks for."""
+        return identity.revision_of(self.spec.model, self.resolved.content, self.spec.serving)
 
-    run_id: str
-
-
-@dataclass(frozen=True)
-class Serve:
-    """Give all traffic to one revision."""
-
-    stable: Revision
-
-
-@dataclass(frozen=True)
-class Split:
-    """Give the candidate its weight and the stable revision the rest."""
-
-    stable: Revision
-    candidate: Candidate
-
-
-@dataclass(frozen=True)
-class Reject:
-    """Give the stable revision all traffic, and stop what ran of the rejected one."""
-
-    stable: Revision
-    rejected: Revision
-
-
-@dataclass(frozen=True)
-class CleanUp:
-    """Remove what KServe leaves behind of workloads that are gone."""
-
-    stable: Revision
-
-
-@dataclass(frozen=True)
-class RemoveService:
-    """Take the InferenceService away."""
-
-
-@dataclass(frozen=True)
-class ApplyWorkload:
-    """Have the stable revision score files, or answer messages."""
-
-    workload: Workload
-    manifest: Manifest
-
-
-@dataclass(frozen=True)
-class RemoveWorkload:
-    """Take the workload away: the spec does not ask for it any more."""
-
-    workload: Workload
-
-
-@dataclass(frozen=True)
-class DropCommand:
-    """Remove a command's annotation: it is done, or it fits nothing."""
-
-    name: str
-    value: str
-
-
-@dataclass(frozen=True)
-class Notify:
-    """Tell people about a transition: a Kubernetes Event."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
-
-
-Action = (
-    LaunchRun
-    | TerminateRun
-    | Serve
-    | Split
-    | Reject
-    | CleanUp
-    | RemoveService
-    | ApplyWorkload
-    | RemoveWorkload
-    | DropCommand
-    | Notify
-)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The next status, and what follows from it.
-
-    The status is written first: it is the log that a restart resumes from. The actions may be
-    repeated without harm. `recheck_after` is in seconds; None waits for a change.
-    """
-
-    status: ModelDeploymentStatus
-    actions: tuple[Action, ...] = ()
-    recheck_after: float | None = None
-
-    @property
-    def phase(self) -> str:
-        """Where the deployment stands."""
-        return self.status.phase
-
-    @property
-    def reason(self) -> str:
-        """Why, in one word."""
-        return self.status.reason
-
-    @property
-    def message(self) -> str:
-        """Why, in a sentence."""
-        return self.status.message
+    def elapsed(self, since: datetime) -> timedelta:
+        """Time since then, by the clock that was passed in."""
+        return self.now - since

@@ -6,8 +6,9 @@ from mooring_operator.api import reasons
 from mooring_operator.api.rollout import Approve, Pause, Step
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning import identity
-from mooring_operator.planning.draft import Draft
-from mooring_operator.planning.situation import DropCommand, Variant
+from mooring_operator.planning.actions import DropCommand
+from mooring_operator.planning.draft import RolloutDraft, Settled
+from mooring_operator.planning.situation import Variant
 from mooring_operator.planning.wording import because, keeps_serving
 
 # Seconds. Replicas come and go without a sign on the InferenceService; most else shows there.
@@ -15,25 +16,23 @@ _LOOK_AGAIN = 2.0
 _LOOK_AGAIN_SELDOM = 15.0
 
 
-def roll_out(draft: Draft) -> Draft:
+def roll_out(draft: RolloutDraft) -> Settled:
     """Serve the candidate: all at once where there is nothing to share traffic with, else by steps."""
-    draft = drop_if_hopeless(draft)
-    if draft.settled:
-        return draft
+    hopeful = drop_if_hopeless(draft)
+    if isinstance(hopeful, Settled):
+        return hopeful
     if draft.stable is None:
-        return _deploy_first(draft)
-    return _walk(_skip_if_promoted_by_hand(_follow_edited_steps(draft)))
+        return _deploy_first(hopeful)
+    return _walk(_skip_if_promoted_by_hand(_follow_edited_steps(hopeful)))
 
 
-def restore(draft: Draft) -> Draft:
-    """Bring the previous revision back: no tests, no steps, but not before it is ready."""
-    draft = drop_if_hopeless(draft)
-    if draft.settled:
-        return draft
-    draft = _give(draft, 100)
-    candidate, left = draft.candidate, draft.stable
-    assert candidate is not None
-    assert left is not None
+def restore(draft: RolloutDraft, left: Revision) -> Settled:
+    """Bring the previous revision back from `left`: no tests, no steps, but not before it is ready."""
+    hopeful = drop_if_hopeless(draft)
+    if isinstance(hopeful, Settled):
+        return hopeful
+    draft = _set_candidate_weight(hopeful, 100)
+    candidate = draft.candidate
     back = f"back from {left.revision} to {candidate.revision}: {candidate.note or 'asked for'}"
     if not _in_effect(draft):
         return draft.settle(
@@ -41,11 +40,10 @@ def restore(draft: Draft) -> Draft:
         )
     message = f"went {back}"
     return (
-        draft.record("RolledBack", reasons.ROLLBACK_REQUESTED, message, ended=left)
-        .change(
+        draft.record(left, "RolledBack", reasons.ROLLBACK_REQUESTED, message)
+        .without_candidate(
             stable=_promoted(draft),
             previous=None,
-            candidate=None,
             rejected=None,
             failed_revision=draft.target,
             failed_attempt=max(draft.status.failed_attempt, 1),
@@ -54,10 +52,9 @@ def restore(draft: Draft) -> Draft:
     )
 
 
-def drop_if_hopeless(draft: Draft) -> Draft:
+def drop_if_hopeless(draft: RolloutDraft) -> RolloutDraft | Settled:
     """Reject a candidate that is refused, blocked, or unready for longer than it may be."""
     candidate = draft.candidate
-    assert candidate is not None
     stays = keeps_serving(draft.stable)
     name = f"revision {candidate.revision}"
     if draft.observed.refused is not None:
@@ -77,39 +74,35 @@ def drop_if_hopeless(draft: Draft) -> Draft:
     return draft.change_candidate(unready_since=since)
 
 
-def _deploy_first(draft: Draft) -> Draft:
-    draft = _give(draft, 100)
+def _deploy_first(draft: RolloutDraft) -> Settled:
+    draft = _set_candidate_weight(draft, 100)
     candidate, variant = draft.candidate, _variant(draft)
-    assert candidate is not None
     if variant is None or not variant.ready:
         message = f"waiting for revision {candidate.revision} to become ready{_why_unready(variant)}"
         return draft.settle("Deploying", reasons.DEPLOYING, message, recheck_after=_until_deadline(draft))
     return _promote(draft)
 
 
-def _walk(draft: Draft) -> Draft:
+def _walk(draft: RolloutDraft) -> Settled:
     """Go through the steps until one has to be waited for."""
     steps = draft.spec.rollout.steps
-    while draft.candidate is not None and draft.candidate.step < len(steps):
-        draft = _take(draft, steps[draft.candidate.step])
-        if draft.settled:
-            return draft
-        assert draft.candidate is not None
-        draft = draft.change_candidate(step=draft.candidate.step + 1, step_started_at=draft.now)
-    draft = _give(draft, 100)
+    while draft.candidate.step < len(steps):
+        taken = _take(draft, steps[draft.candidate.step])
+        if isinstance(taken, Settled):
+            return taken
+        draft = taken.change_candidate(step=taken.candidate.step + 1, step_started_at=draft.now)
+    draft = _set_candidate_weight(draft, 100)
     if _in_effect(draft):
         return _promote(draft)
-    assert draft.candidate is not None
     message = f"revision {draft.candidate.revision} is taking over: {_waiting_for(draft)}"
     return draft.settle("Promoting", reasons.PROMOTING, message, recheck_after=_until_deadline(draft))
 
 
-def _take(draft: Draft, step: Step) -> Draft:
+def _take(draft: RolloutDraft, step: Step) -> RolloutDraft | Settled:
     """Do one step, or settle on waiting for it."""
     candidate = draft.candidate
-    assert candidate is not None
     if step.set_weight is not None:
-        draft = _give(draft, step.set_weight)
+        draft = _set_candidate_weight(draft, step.set_weight)
         if not _in_effect(draft):
             message = (
                 f"giving revision {candidate.revision} {step.set_weight}% of traffic: {_waiting_for(draft)}"
@@ -125,10 +118,9 @@ def _take(draft: Draft, step: Step) -> Draft:
     return _hold_if_asked(draft)
 
 
-def _hold_if_asked(draft: Draft) -> Draft:
+def _hold_if_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
     """A person's pause stops the rollout between two steps, and keeps the weight as it is."""
     candidate = draft.candidate
-    assert candidate is not None
     note = draft.asked("pause", candidate.revision)
     if note is None:
         return draft
@@ -136,9 +128,8 @@ def _hold_if_asked(draft: Draft) -> Draft:
     return draft.settle("Paused", reasons.PAUSED_BY_COMMAND, message, recheck_after=_until_deadline(draft))
 
 
-def _pause(draft: Draft, pause: Pause) -> Draft:
+def _pause(draft: RolloutDraft, pause: Pause) -> RolloutDraft | Settled:
     candidate = draft.candidate
-    assert candidate is not None
     at = f"revision {candidate.revision} stays at {candidate.weight}% of traffic"
     if pause.duration is None:
         message = f"{at} until it is approved (step {candidate.step})"
@@ -154,9 +145,8 @@ def _pause(draft: Draft, pause: Pause) -> Draft:
     return draft.settle("Canary", reasons.PAUSING, message, recheck_after=min(left, deadline or left))
 
 
-def _await_approval(draft: Draft, approve: Approve) -> Draft:
+def _await_approval(draft: RolloutDraft, approve: Approve) -> RolloutDraft | Settled:
     candidate = draft.candidate
-    assert candidate is not None
     awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval"
     message = awaits + because(approve.message)
     return _approved(draft, "AwaitingApproval") or draft.settle(
@@ -164,14 +154,15 @@ def _await_approval(draft: Draft, approve: Approve) -> Draft:
     )
 
 
-def _approved(draft: Draft, phase: Literal["Paused", "AwaitingApproval"]) -> Draft | None:
+def _approved(
+    draft: RolloutDraft, phase: Literal["Paused", "AwaitingApproval"]
+) -> RolloutDraft | Settled | None:
     """Note an approval of this step, and go on when its annotation is gone; None where nobody has approved.
 
     Going on at once, a rollout that could not remove the annotation would take it for the next
     step's approval too.
     """
     candidate, before = draft.candidate, draft.before
-    assert candidate is not None
     note = draft.asked("approve", candidate.revision)
     if before.reason == reasons.APPROVED and _same_step(before.candidate, candidate):
         if note is None:
@@ -195,19 +186,17 @@ def _same_step(before: Candidate | None, now: Candidate) -> bool:
     )
 
 
-def _skip_if_promoted_by_hand(draft: Draft) -> Draft:
+def _skip_if_promoted_by_hand(draft: RolloutDraft) -> RolloutDraft:
     candidate = draft.candidate
-    assert candidate is not None
     steps = len(draft.spec.rollout.steps)
     if draft.asked("promote", candidate.revision) is None or candidate.step >= steps:
         return draft
     return draft.change_candidate(step=steps, step_started_at=draft.now)
 
 
-def _follow_edited_steps(draft: Draft) -> Draft:
+def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:
     """Where the steps were edited under way, go on at the first that gives no less than there is."""
     candidate = draft.candidate
-    assert candidate is not None
     digest = identity.steps_hash(draft.spec.rollout)
     if candidate.steps_hash == digest:
         return draft
@@ -218,24 +207,22 @@ def _follow_edited_steps(draft: Draft) -> Draft:
     )
 
 
-def _give(draft: Draft, weight: int) -> Draft:
+def _set_candidate_weight(draft: RolloutDraft, weight: int) -> RolloutDraft:
     """Have the candidate get `weight` percent; from the first percent on it is expected to be ready."""
     candidate = draft.candidate
-    assert candidate is not None
     if candidate.weight == weight:
         return draft
     begun = {"unready_since": draft.now} if candidate.weight == 0 else {}
     return draft.change_candidate(weight=weight, step_started_at=draft.now, **begun)
 
 
-def _promote(draft: Draft) -> Draft:
+def _promote(draft: RolloutDraft) -> Settled:
     candidate = draft.candidate
-    assert candidate is not None
     replaced = f" in place of {draft.stable.revision}" if draft.stable else ""
     message = f"revision {candidate.revision} was promoted{replaced}"
     first = draft.stable is None
-    done = draft.record("Promoted", reasons.PROMOTED, message).change(
-        stable=_promoted(draft), previous=draft.stable, candidate=None, rejected=None
+    done = draft.record(candidate, "Promoted", reasons.PROMOTED, message).without_candidate(
+        stable=_promoted(draft), previous=draft.stable, rejected=None
     )
     if first:
         serving = f"revision {candidate.revision} ({candidate.model_uri}) serves all traffic"
@@ -243,14 +230,13 @@ def _promote(draft: Draft) -> Draft:
     return done.settle("Promoting", reasons.PROMOTING, message, recheck_after=_LOOK_AGAIN)
 
 
-def _promoted(draft: Draft) -> Revision:
+def _promoted(draft: RolloutDraft) -> Revision:
     """Give the candidate as a stable revision.
 
     KServe lets a predictor's name change only together with its storage URI: a revision that
     serves the same files in another way takes its predecessor's predictor over.
     """
     candidate, stable, service = draft.candidate, draft.stable, draft.observed.service
-    assert candidate is not None
     workload = candidate.workload
     if candidate.serving_spec.mode == "Standard":
         if stable is not None and stable.storage_uri == candidate.storage_uri:
@@ -261,20 +247,19 @@ def _promoted(draft: Draft) -> Revision:
     return candidate.as_revision(workload=workload, since=draft.now)
 
 
-def _variant(draft: Draft) -> Variant | None:
+def _variant(draft: RolloutDraft) -> Variant | None:
     service = draft.observed.service
     if service is None:
         return None
     return service.stable if draft.stable is None else service.candidate
 
 
-def _in_effect(draft: Draft) -> bool:
+def _in_effect(draft: RolloutDraft) -> bool:
     candidate, variant = draft.candidate, _variant(draft)
-    assert candidate is not None
     return variant is not None and variant.ready and variant.weight == candidate.weight
 
 
-def _waiting_for(draft: Draft) -> str:
+def _waiting_for(draft: RolloutDraft) -> str:
     variant = _variant(draft)
     if variant is None:
         return "waiting for KServe to start it"
@@ -287,10 +272,10 @@ def _why_unready(variant: Variant | None) -> str:
     return because(variant.message if variant is not None else "")
 
 
-def _until_deadline(draft: Draft) -> float | None:
+def _until_deadline(draft: RolloutDraft) -> float | None:
     """Seconds until a candidate that is waited for has to be looked at again; None while there is no need."""
     candidate = draft.candidate
-    if candidate is None or candidate.weight == 0 or (candidate.unready_since is None and _in_effect(draft)):
+    if candidate.weight == 0 or (candidate.unready_since is None and _in_effect(draft)):
         return None
     # Up to 100% the InferenceService tells; that all replicas are there, only the Deployment does.
     pause = _LOOK_AGAIN if draft.stable is not None and candidate.weight == 100 else _LOOK_AGAIN_SELDOM

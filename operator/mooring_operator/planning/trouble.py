@@ -8,7 +8,9 @@ from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import conditions
-from mooring_operator.planning.situation import Decision, Notify, Owner
+from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.decision import Decision
+from mooring_operator.planning.situation import Owner
 from mooring_operator.planning.wording import keeps_serving
 
 
@@ -29,7 +31,7 @@ def invalid_monitor(
     )
 
 
-def surroundings(
+def dependency_unavailable(
     status: ModelDeploymentStatus, reason: str, message: str, owner: Owner, now: datetime
 ) -> Decision:
     """Something that the rollout needs does not answer; it waits where it is."""

@@ -4,7 +4,7 @@ Both follow the stable revision alone: a revision scores and answers once it is 
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mooring_operator.api import API_VERSION, reasons
 from mooring_operator.api.names import (
@@ -17,20 +17,11 @@ from mooring_operator.api.names import (
 from mooring_operator.api.rollout_status import Revision, WorkloadStatus
 from mooring_operator.api.serving import Resources
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
+from mooring_operator.planning.actions import ApplyWorkload, Notify, RemoveWorkload
 from mooring_operator.planning.difference import covers
+from mooring_operator.planning.draft import Settled
 from mooring_operator.planning.identity import fingerprint
-from mooring_operator.planning.situation import (
-    ApplyWorkload,
-    Images,
-    Manifest,
-    Notify,
-    Owner,
-    RemoveWorkload,
-    Workload,
-)
-
-if TYPE_CHECKING:
-    from mooring_operator.planning.draft import Draft
+from mooring_operator.planning.situation import Images, Manifest, Owner, Workload
 
 _MODELS = "/mnt/models"
 _CLAIM = "/mnt/pvc"
@@ -42,15 +33,17 @@ _RESTRICTED = {
 }
 
 
-def follow_stable(draft: "Draft") -> "Draft":
+def follow_stable(draft: Settled) -> Settled:
     """Have the workloads that the spec asks for run the stable revision, and no others."""
     owner, images, stable = draft.observed.owner, draft.observed.images, draft.stable
     batch, stream = draft.spec.batch, draft.spec.stream
-    scoring = cron_job(owner, stable, batch, images) if batch is not None and stable is not None else None
-    answering = (
-        consumers(owner, stable, stream, images) if stream is not None and stable is not None else None
-    )
-    return _follow(_follow(draft, "batch", scoring), "stream", answering)
+    if batch is not None and stable is not None:
+        draft = _apply(draft, "batch", stable, cron_job(owner, stable, batch, images))
+    else:
+        draft = _remove(draft, "batch")
+    if stream is not None and stable is not None:
+        return _apply(draft, "stream", stable, consumers(owner, stable, stream, images))
+    return _remove(draft, "stream")
 
 
 def name_of(owner: Owner, workload: Workload) -> str:
@@ -135,15 +128,16 @@ def consumers(owner: Owner, stable: Revision, stream: StreamSpec, images: Images
     return _manifest(owner, "stream", "apps/v1", "Deployment", spec)
 
 
-def _follow(draft: "Draft", workload: Workload, wanted: Manifest | None) -> "Draft":
+def _remove(draft: Settled, workload: Workload) -> Settled:
+    if workload not in draft.observed.workloads:
+        return draft.change(**{workload: None})
+    # The status keeps it until it is gone: it is what makes the operator look for it.
+    return draft.request(RemoveWorkload(workload))
+
+
+def _apply(draft: Settled, workload: Workload, stable: Revision, wanted: Manifest) -> Settled:
     seen = draft.observed.workloads.get(workload)
-    if wanted is None:
-        if seen is None:
-            return draft.change(**{workload: None})
-        # The status keeps it until it is gone: it is what makes the operator look for it.
-        return draft.request(RemoveWorkload(workload))
-    assert draft.stable is not None
-    status = WorkloadStatus(name=wanted["metadata"]["name"], revision=draft.stable.revision)
+    status = WorkloadStatus(name=wanted["metadata"]["name"], revision=stable.revision)
     draft = draft.change(**{workload: status})
     if seen is not None and _already_says(seen, wanted):
         return draft
@@ -153,10 +147,10 @@ def _follow(draft: "Draft", workload: Workload, wanted: Manifest | None) -> "Dra
     if refusal is not None:
         if known is None or known.message != refusal:
             draft = draft.request(Notify("Warning", reasons.WORKLOAD_REFUSED, refusal))
-        return draft.aspect(condition, "False", reasons.REFUSED, refusal)
+        return draft.set_condition(condition, "False", reasons.REFUSED, refusal)
     if known is not None:
         # It was refused, and nothing is known yet of this attempt.
-        draft = draft.aspect(condition, "False", known.reason, known.message)
+        draft = draft.set_condition(condition, "False", known.reason, known.message)
     return draft.request(ApplyWorkload(workload, wanted))
 
 

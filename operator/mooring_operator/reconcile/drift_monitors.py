@@ -24,6 +24,7 @@ from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorSta
 from mooring_operator.api.names import COMMAND_PREFIX
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import trouble
+from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift import (
     DriftObserved,
     Findings,
@@ -33,7 +34,7 @@ from mooring_operator.planning.drift import (
     due,
     plan_drift,
 )
-from mooring_operator.planning.situation import Manifest, Notify
+from mooring_operator.planning.situation import Manifest
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.wire import write_status
 

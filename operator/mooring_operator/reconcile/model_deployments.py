@@ -20,26 +20,23 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import COMMAND_PREFIX
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import trouble
-from mooring_operator.planning.rollout import plan
-from mooring_operator.planning.situation import (
+from mooring_operator.planning.actions import (
     Action,
     ApplyWorkload,
     CleanUp,
-    Decision,
     DropCommand,
     LaunchRun,
-    Manifest,
     Notify,
-    Observed,
     Reject,
     RemoveService,
     RemoveWorkload,
-    Run,
     Serve,
     Split,
     TerminateRun,
-    Workload,
 )
+from mooring_operator.planning.decision import Decision
+from mooring_operator.planning.rollout import plan
+from mooring_operator.planning.situation import Manifest, Observed, Run, Workload
 from mooring_operator.planning.workloads import name_of
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
@@ -174,12 +171,12 @@ class ModelDeployments:
                 await self._notifier.notify(resource, action)
 
     async def _report(self, namespace: str, name: str, reason: str, message: str) -> None:
-        """Say in status what is wrong with the surroundings; the rollout stays where it is."""
+        """Say in status which dependency is unavailable; the rollout stays where it is."""
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None:
             return
         status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
-        decision = trouble.surroundings(status, reason, message, owner_of(resource), self._clock())
+        decision = trouble.dependency_unavailable(status, reason, message, owner_of(resource), self._clock())
         await self._tell(resource, decision)
 
     async def _tell(self, resource: Manifest, decision: Decision) -> None:
