@@ -7,12 +7,13 @@ from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.drift import ChildProcessEvaluations
-from mooring_operator.adapters.kfp import KfpPipelines, KfpSettings
 from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.model_sources import ModelSources
-from mooring_operator.adapters.no_pipelines import NoPipelines
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines
+from mooring_operator.adapters.pipelines.kfp import KfpPipelines
+from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
+from mooring_operator.adapters.pipelines.none import NoPipelines
 from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
 from mooring_operator.planning.situation import Images
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns

@@ -24,11 +24,18 @@ def main(argv: list[str] | None = None) -> int:
     serve_.add_argument("--port", type=int, default=8888)
     serve_.add_argument("--data-dir", type=Path, default=Path("local_outputs/pipelines"))
     serve_.add_argument("--concurrency", type=int, default=2, help="runs at the same time")
+    serve_.add_argument("--keep", type=int, default=200, help="finished runs that are kept")
     arguments = parser.parse_args(argv)
     if arguments.command == "serve":
         from mooring_pipelines.server import serve
 
-        serve(arguments.host, arguments.port, arguments.data_dir, concurrency=arguments.concurrency)
+        serve(
+            arguments.host,
+            arguments.port,
+            arguments.data_dir,
+            concurrency=arguments.concurrency,
+            keep=arguments.keep,
+        )
         return 0
     folders = arguments.output or [PACKAGED, *([CHECKED_OUT] if CHECKED_OUT.is_dir() else [])]
     return _compile(folders, arguments.check)

@@ -76,16 +76,16 @@ class ScriptedPipelines:
             self.launches.append(run.run_id)
         self.runs[run.run_id] = run
 
-    async def get(self, run_id: str) -> RunState | None:
+    async def get(self, namespace: str, run_id: str) -> RunState | None:
         self._answer()
         if run_id not in self.runs:
             return None
         return RunState(run_id, "Running" if self.running else "Succeeded", "")
 
-    async def terminate(self, run_id: str) -> None:
+    async def terminate(self, namespace: str, run_id: str) -> None:
         self.terminated.append(run_id)
 
-    def url(self, run_id: str) -> str:
+    def url(self, namespace: str, run_id: str) -> str:
         return f"http://kfp/#/runs/details/{run_id}"
 
     async def read(self, uri: str) -> Verdict | None:

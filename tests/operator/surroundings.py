@@ -39,16 +39,16 @@ class Runs:
         if not self._file(run.run_id).exists():
             self.keep(run.run_id, {"phase": "Running", "parameters": dict(run.parameters)})
 
-    async def get(self, run_id: str) -> RunState | None:
+    async def get(self, namespace: str, run_id: str) -> RunState | None:
         self._answer()
         return RunState(run_id, self.read(run_id)["phase"], "") if self._file(run_id).exists() else None
 
-    async def terminate(self, run_id: str) -> None:
+    async def terminate(self, namespace: str, run_id: str) -> None:
         self._answer()
         if self._file(run_id).exists() and (run := self.read(run_id))["phase"] == "Running":
             self.keep(run_id, {**run, "phase": "Canceled"})
 
-    def url(self, run_id: str) -> str:
+    def url(self, namespace: str, run_id: str) -> str:
         return f"http://kfp/#/runs/details/{run_id}"
 
     @property

@@ -5,26 +5,26 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
+import kfp_server_api as kfp
 import mooring_pipelines
 import numpy as np
 import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mooring_operator.adapters.kfp import KfpPipelines, KfpSettings
-from mooring_operator.adapters.pipelines import (
-    PipelinesRefused,
-    PipelinesUnavailable,
-    RunRequest,
-    RunState,
-)
+from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable, RunOwner, RunRequest
+from mooring_operator.adapters.pipelines.kfp import KfpPipelines
+from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
 from onnx import TensorProto, helper
 
 from tests.operator.test_kfp_server import SECONDS, Server, refusal
 
+OWNER = RunOwner("mooring.dev/v1alpha1", "ModelDeployment", "digits", "9a1f2f6e-0000-4000-8000-000000000000")
 MODEL_CI = Path(mooring_pipelines.__file__).parent / "compiled" / "model-ci.yaml"
 
 
@@ -69,12 +69,12 @@ def request(model, tmp_path, *, gates=(), run_id=None, **changes):
         "gates": list(gates),
         **changes,
     }
-    return RunRequest(run_id, "digits-ci", "model-ci", parameters, "team")
+    return RunRequest(run_id, "digits-ci", "model-ci", parameters, "team", OWNER, timedelta(minutes=5))
 
 
 async def finished(pipelines, run_id):
     deadline = time.monotonic() + SECONDS
-    while (state := await pipelines.get(run_id)).phase in ("Pending", "Running"):
+    while (state := await pipelines.get("team", run_id)).phase in ("Pending", "Running"):
         assert time.monotonic() < deadline, f"still {state} after {SECONDS} s"
         await asyncio.sleep(0.1)
     return state
@@ -85,7 +85,8 @@ async def test_a_violated_gate_is_a_succeeded_run_whose_verdict_rejects(server, 
     gates = [{"metric": "accuracy", "min": 0.9}, {"metric": "latencyP99Ms", "max": 1000}]
     run = request(model, tmp_path, gates=gates)
     await pipelines.launch(run)
-    assert await finished(pipelines, run.run_id) == RunState(run.run_id, "Succeeded", "")
+    state = await finished(pipelines, run.run_id)
+    assert (state.run_id, state.phase, state.message) == (run.run_id, "Succeeded", "")
     verdict = await ObjectStoreVerdicts().read(run.parameters["verdict_uri"])
     assert (verdict.passed, verdict.runId) == (False, run.run_id)
     assert [v.message for v in verdict.violations] == ["accuracy 0.75 is below the minimum 0.9"]
@@ -117,7 +118,8 @@ async def test_launching_one_id_twice_and_at_once_makes_one_run(server, model, t
         assert outcome is None or isinstance(outcome, PipelinesUnavailable)
     await first.launch(twin)
     listed = server.runs.run_service_list_runs(page_size=200).runs
-    assert [r.run_id for r in listed if r.run_id in (run.run_id, twin.run_id)] == [run.run_id, twin.run_id]
+    ids = {run.run_id, twin.run_id}
+    assert sorted(r.run_id for r in listed if r.run_id in ids) == sorted(ids)
     for run_id in (run.run_id, twin.run_id):
         assert (await finished(first, run_id)).phase == "Succeeded"
 
@@ -128,28 +130,52 @@ async def test_the_pipeline_is_uploaded_once_for_each_content(server, model, tmp
     for source in (MODEL_CI, MODEL_CI, changed):
         pipelines = KfpPipelines(KfpSettings(host=server.host), {"uploads": source})
         run = request(model, tmp_path)
-        run = RunRequest(run.run_id, run.name, "uploads", run.parameters, run.namespace)
+        run = replace(run, pipeline="uploads")
         await pipelines.launch(run)
-        await pipelines.terminate(run.run_id)
+        await pipelines.terminate("team", run.run_id)
     pipeline = server.pipelines.pipeline_service_get_pipeline_by_name("uploads")
     page = server.pipelines.pipeline_service_list_pipeline_versions(pipeline.pipeline_id)
     assert len({version.name for version in page.pipeline_versions}) == page.total_size == 2
 
 
+async def test_what_a_person_deletes_in_kfp_is_made_again(server, model, tmp_path):
+    pipelines = adapter(server.host, experiment="of-a-person")
+    first = request(model, tmp_path)
+    await pipelines.launch(first)
+    reference = server.runs.run_service_get_run(first.run_id).pipeline_version_reference
+    versions = f"pipelines/{reference.pipeline_id}/versions/{reference.pipeline_version_id}"
+    experiment = server.runs.run_service_get_run(first.run_id).experiment_id
+    for path in (versions, f"experiments/{experiment}"):
+        assert server.delete(path) == 200
+        run = request(model, tmp_path)
+        await pipelines.launch(run)
+        assert (await finished(pipelines, run.run_id)).phase == "Succeeded"
+    await finished(pipelines, first.run_id)
+
+
+async def test_an_experiment_whose_name_differs_by_case_is_the_one(server, model, tmp_path):
+    server.experiments.experiment_service_create_experiment(kfp.V2beta1Experiment(display_name="Shouted"))
+    run = request(model, tmp_path)
+    pipelines = adapter(server.host, experiment="SHOUTED")
+    await pipelines.launch(run)
+    await pipelines.terminate("team", run.run_id)
+    assert await finished(pipelines, run.run_id)
+
+
 async def test_terminating_an_unknown_or_finished_run_is_no_error(server, model, tmp_path):
     pipelines = adapter(server.host)
-    await pipelines.terminate(str(uuid.uuid4()))
+    await pipelines.terminate("team", str(uuid.uuid4()))
     run = request(model, tmp_path)
     await pipelines.launch(run)
-    await pipelines.terminate(run.run_id)
+    await pipelines.terminate("team", run.run_id)
     state = await finished(pipelines, run.run_id)
-    assert state == RunState(run.run_id, "Canceled", "terminated by request")
-    await pipelines.terminate(run.run_id)
-    assert await pipelines.get(run.run_id) == state
+    assert (state.phase, state.message) == ("Failed", "the run failed; KFP does not say why, its page does")
+    await pipelines.terminate("team", run.run_id)
+    assert await pipelines.get("team", run.run_id) == state
 
 
 async def test_an_unknown_run_is_none(server):
-    assert await adapter(server.host).get(str(uuid.uuid4())) is None
+    assert await adapter(server.host).get("team", str(uuid.uuid4())) is None
 
 
 async def test_parameters_that_do_not_fit_are_refused_and_make_no_run(server, model, tmp_path):
@@ -163,17 +189,19 @@ async def test_parameters_that_do_not_fit_are_refused_and_make_no_run(server, mo
 async def test_a_pipeline_that_is_not_shipped_is_refused_by_name(server, model, tmp_path):
     run = request(model, tmp_path)
     with pytest.raises(PipelinesRefused, match="pipeline 'retrain' is not one of model-ci"):
-        await adapter(server.host).launch(RunRequest(run.run_id, "n", "retrain", {}, "team"))
+        await adapter(server.host).launch(replace(run, pipeline="retrain"))
 
 
 def test_the_link_leads_to_the_runs_page():
-    assert adapter("http://api/", ui="https://kfp/ui/").url("r1") == "https://kfp/ui/#/runs/details/r1"
-    assert adapter("http://api/").url("r1") == "http://api/#/runs/details/r1"
+    assert (
+        adapter("http://api/", ui="https://kfp/ui/").url("team", "r1") == "https://kfp/ui/#/runs/details/r1"
+    )
+    assert adapter("http://api/").url("team", "r1") == "http://api/#/runs/details/r1"
 
 
 def test_the_adapters_import_neither_the_sdk_nor_numpy():
     program = (
-        "import sys, mooring_operator.adapters.kfp, mooring_operator.adapters.verdicts;"
+        "import sys, mooring_operator.adapters.pipelines.kfp, mooring_operator.adapters.verdicts;"
         "print(*({'kfp', 'numpy', 'pyarrow', 'kubernetes'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

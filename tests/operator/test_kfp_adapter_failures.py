@@ -5,9 +5,11 @@ import hashlib
 import http.server
 import json
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
+from mooring_operator.adapters.pipelines import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
 
 from tests.operator.test_kfp_adapter import MODEL_CI, adapter, request
 from tests.operator.test_kfp_server import SECONDS
@@ -72,9 +74,10 @@ def healthy(method, path, run):
 )
 async def test_a_post_of_unknown_outcome_is_never_repeated(tmp_path, reply):
     with scripted(lambda method, path, *_: healthy(method, path, reply)) as (host, seen):
-        with pytest.raises(PipelinesUnavailable):
+        with pytest.raises(PipelinesUnavailable) as raised:
             await adapter(host).launch(request(tmp_path, tmp_path))
         assert seen.count(("POST", "runs")) == 1
+        assert isinstance(raised.value, LaunchUncertain) or reply == (200, b"<html>")
 
 
 async def test_a_run_that_exists_is_not_posted_again(tmp_path):
@@ -96,10 +99,26 @@ async def test_a_backend_that_chooses_its_own_run_id_is_refused_and_its_run_term
     [
         (
             (403, {"message": "long", "details": [{"message": "no access to team"}]}),
-            PipelinesRefused,
+            PipelinesUnavailable,
             "403: no access",
         ),
-        ((401, b"who are you"), PipelinesRefused, "401: who are you"),
+        ((401, b"who are you"), PipelinesUnavailable, "401: who are you"),
+        (
+            (400, {"message": "long", "details": [{"message": "no such label"}]}),
+            PipelinesRefused,
+            "no such label",
+        ),
+        (
+            (500, {"message": "a: b: Error 1366", "details": [{"message": "Internal Server Error"}]}),
+            PipelinesUnavailable,
+            "500: a: b: Error 1366",
+        ),
+        ((500, {"message": "x" * 600 + "the cause"}), PipelinesUnavailable, r"x \.\.\. x.*the cause$"),
+        (
+            (400, {"error_message": "e", "error_details": "upload failed: why"}),
+            PipelinesRefused,
+            "upload failed: why",
+        ),
         ((429, {"message": "slow down"}), PipelinesUnavailable, "429: slow down"),
         ((502, b"<html>bad gateway"), PipelinesUnavailable, "502: <html>bad gateway"),
         ((200, b"<html>log in"), PipelinesUnavailable, "it is not KFP"),
@@ -108,17 +127,17 @@ async def test_a_backend_that_chooses_its_own_run_id_is_refused_and_its_run_term
 )
 async def test_answers_are_told_apart_by_who_has_to_act(reply, error, message):
     with scripted(lambda *_: reply) as (host, _), pytest.raises(error, match=message):
-        await adapter(host).get("r")
+        await adapter(host).get("team", "r")
 
 
 async def test_a_backend_that_is_not_there_or_does_not_answer_is_unavailable():
     with pytest.raises(PipelinesUnavailable, match="cannot be reached"):
-        await adapter("http://127.0.0.1:1").get("r")
+        await adapter("http://127.0.0.1:1").get("team", "r")
     release = threading.Event()
     with scripted(lambda *_: release.wait(SECONDS) and None) as (host, _):
         try:
             with pytest.raises(PipelinesUnavailable, match="timed out"):
-                await adapter(host, read_seconds=0.2).get("r")
+                await adapter(host, read_seconds=0.2).get("team", "r")
         finally:
             release.set()
 
@@ -133,10 +152,10 @@ async def test_the_token_is_read_again_for_each_request(tmp_path, monkeypatch):
     ):
         pipelines = adapter(host)
         with pytest.raises(PipelinesUnavailable, match="the token for KFP cannot be read"):
-            await pipelines.get("r")
+            await pipelines.get("team", "r")
         for content in ("one\n", "two\n"):
             token.write_text(content)
-            await pipelines.get("r")
+            await pipelines.get("team", "r")
     assert sent == ["Bearer one", "Bearer two"]
 
 
@@ -160,3 +179,103 @@ async def test_in_multi_user_mode_everything_lives_in_the_runs_namespace(tmp_pat
     assert created["runs"]["experiment_id"] == "e"
     assert created["runs"]["pipeline_version_reference"] == {"pipeline_id": "p", "pipeline_version_id": "v"}
     assert MODEL_CI.read_bytes() in created["pipelines/upload_version"]
+
+
+async def test_a_missing_permission_makes_no_run_and_may_come(tmp_path):
+    reply = (403, {"message": "no create on runs"})
+    with scripted(lambda method, path, *_: healthy(method, path, reply)) as (host, _):
+        with pytest.raises(PipelinesUnavailable) as raised:
+            await adapter(host).launch(request(tmp_path, tmp_path))
+        assert not isinstance(raised.value, LaunchUncertain)
+
+
+async def test_a_run_is_asked_for_once_more_only_where_other_ids_are_found(tmp_path):
+    """What was remembered may be gone: a version in KFP's database, or the database."""
+    versions, posted = ["old"], []
+
+    def answer(method, path, headers, body):
+        if path.endswith("/versions"):
+            name = "model-ci-" + hashlib.sha256(MODEL_CI.read_bytes()).hexdigest()[:16]
+            return 200, {"pipeline_versions": [{"name": name, "pipeline_version_id": versions[-1]}]}
+        if (method, path) == ("POST", "runs"):
+            run = json.loads(body)
+            posted.append(run["pipeline_version_reference"]["pipeline_version_id"])
+            known = posted[-1] == versions[-1] and versions[-1] != "broken"
+            return (200, {"run_id": run["run_id"]}) if known else (500, {"message": "no such version"})
+        return healthy(method, path, None)
+
+    with scripted(answer) as (host, _):
+        pipelines = adapter(host)
+        await pipelines.launch(request(tmp_path, tmp_path))
+        versions.append("new")
+        await pipelines.launch(request(tmp_path, tmp_path))
+        assert posted == ["old", "old", "new"]
+        versions.append("broken")
+        with pytest.raises(LaunchUncertain, match="no such version"):
+            await pipelines.launch(request(tmp_path, tmp_path))
+        assert posted[3:] == ["new", "broken"]
+        with pytest.raises(LaunchUncertain, match="no such version"):
+            await pipelines.launch(request(tmp_path, tmp_path))
+        assert posted[5:] == ["broken"]
+
+
+async def test_a_name_that_the_database_cannot_hold_is_not_sent(tmp_path):
+    names = []
+
+    def answer(method, path, headers, body):
+        if (method, path) == ("POST", "runs"):
+            names.append(json.loads(body)["display_name"])
+            return 200, {"run_id": json.loads(body)["run_id"]}
+        return healthy(method, path, None)
+
+    with scripted(answer) as (host, _):
+        for name in ("team/\N{ROCKET}", "x" * 300):
+            await adapter(host).launch(replace(request(tmp_path, tmp_path), name=name))
+    assert names == ["team/?", "x" * 255]
+
+
+@pytest.mark.parametrize("state", ["CANCELING", "FAILED", "SUCCEEDED"])
+async def test_terminating_what_is_ending_or_has_ended_is_no_error(state):
+    """KFP refuses it, though the Workflow may never have been told: the caller asks until the run has ended."""
+
+    def answer(method, path, *_):
+        if method == "POST":
+            return 400, {"message": "Failed to terminate"}
+        return 200, {"run_id": "r", "state": state}
+
+    with scripted(answer) as (host, seen):
+        await adapter(host).terminate("team", "r")
+        assert seen == [("POST", "runs/r:terminate"), ("GET", "runs/r")]
+
+
+async def test_a_terminate_that_fails_on_the_way_is_unavailable():
+    failing = scripted(lambda *_: (500, {"message": "the workflow was not told"}))
+    with failing as (host, _), pytest.raises(PipelinesUnavailable, match="the workflow was not told"):
+        await adapter(host).terminate("team", "r")
+
+
+async def test_the_task_that_failed_is_named_where_the_run_has_no_error():
+    tasks = [
+        {"display_name": "fetch-model", "state": "SUCCEEDED"},
+        {"display_name": "evaluate-quality", "state": "FAILED", "error": {"message": "exit code 1"}},
+    ]
+    run = {"run_id": "r", "state": "FAILED", "created_at": "2026-03-01T12:00:00Z"}
+    with scripted(lambda *_: (200, {**run, "run_details": {"task_details": tasks}})) as (host, _):
+        state = await adapter(host).get("team", "r")
+    assert state.message == "task evaluate-quality failed: exit code 1"
+    assert state.started_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+async def test_a_run_has_the_service_account_that_it_was_asked_for(tmp_path):
+    sent = []
+
+    def answer(method, path, headers, body):
+        if (method, path) == ("POST", "runs"):
+            sent.append(json.loads(body))
+            return 200, {"run_id": sent[-1]["run_id"]}
+        return healthy(method, path, None)
+
+    with scripted(answer) as (host, _):
+        await adapter(host).launch(replace(request(tmp_path, tmp_path), service_account="ci"))
+        await adapter(host).launch(request(tmp_path, tmp_path))
+    assert [run.get("service_account") for run in sent] == ["ci", None]

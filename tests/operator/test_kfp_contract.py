@@ -1,9 +1,11 @@
 """Hold the server's API to the published client of Kubeflow Pipelines."""
 
+import base64
 import json
 
 import kfp_server_api as kfp
 import pytest
+import urllib3
 
 from tests.operator.test_kfp_server import Server, compiled, greeting, holding, refusal
 
@@ -62,7 +64,11 @@ def test_runs_are_listed_in_pages_and_filtered_by_name_and_state(server):
     second = server.runs.run_service_list_runs(
         page_size=2, sort_by="created_at desc", page_token=token, **scope
     )
-    assert [run.run_id for run in first.runs + second.runs] == ids[::-1]
+    listed = first.runs + second.runs
+    # Of one second, the one with the larger id comes first.
+    assert listed == sorted(listed, key=lambda run: (run.created_at, run.run_id), reverse=True)
+    assert sorted(run.run_id for run in listed) == sorted(ids)
+    assert json.loads(base64.b64decode(token))["KeyFieldValue"] == first.runs[-1].run_id
     assert (first.total_size, second.next_page_token) == (3, None)
     predicates = [
         {"key": "name", "operation": "EQUALS", "string_value": "two"},
@@ -103,11 +109,69 @@ def test_parameters_that_do_not_fit_are_refused(server, spec, parameters, messag
 
 def test_bad_requests_are_refused_with_what_is_allowed(server, tmp_path):
     create = server.runs.run_service_create_run
-    assert refusal(server.create, {"pipelineInfo": {"name": "x"}})[0] == 400
-    assert refusal(server.create, compiled(greeting)[1], "../../etc")[0] == 400
-    assert refusal(create, kfp.V2beta1Run(display_name="no source"))[0] == 400
+    assert refusal(server.create, {"pipelineInfo": {"name": "x"}})[0] == 500
+    assert refusal(server.create, compiled(greeting)[1], "../../etc")[0] == 500
+    assert refusal(create, kfp.V2beta1Run(display_name="no source"))[0] == 500
     assert refusal(create, kfp.V2beta1Run(pipeline_spec=compiled(greeting)[1]))[0] == 400
     assert refusal(server.runs.run_service_list_runs, page_token="!")[0] == 400
     assert refusal(server.runs.run_service_list_runs, sort_by="name")[0] == 400
     (tmp_path / "bad.yaml").write_text("a: [")
     assert refusal(server.uploads.upload_pipeline, str(tmp_path / "bad.yaml"))[0] == 400
+
+
+def raw(server, method, path, body=None, content_type="application/json"):
+    """(status, JSON) of a request as it is."""
+    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    answer = urllib3.request(
+        method, f"{server.host}/apis/v2beta1/{path}", body=content, headers={"Content-Type": content_type}
+    )
+    return answer.status, json.loads(answer.data or b"{}")
+
+
+def uploaded(server, name, content=b"x", file="pipeline.yaml"):
+    body, kind = urllib3.encode_multipart_formdata({"uploadfile": (file, content)})
+    return raw(server, "POST", f"pipelines/upload?name={name}", body, kind)[0]
+
+
+def test_failures_of_the_real_backend_are_failures_here_and_told_in_the_message(server):
+    spec = compiled(greeting)[1]
+    for run in (
+        {"display_name": "x" * 256, "pipeline_spec": spec},
+        {"display_name": "\N{ROCKET}", "pipeline_spec": spec},
+        {"display_name": "x", "pipeline_version_reference": {"pipeline_version_id": "gone"}},
+    ):
+        status, body = raw(server, "POST", "runs", run)
+        assert (status, body["code"], body["details"][0]["message"]) == (500, 13, "Internal Server Error")
+        assert body["message"] not in ("", "Internal Server Error")
+    run = {"display_name": "x", "pipeline_spec": spec}
+    assert raw(server, "POST", "runs?experiment_id=gone", run)[0] == 404
+    assert raw(server, "POST", "pipelines", {"display_name": "x" * 129})[0] == 500
+    assert raw(server, "GET", "pipelines/gone/versions")[0] == 404
+
+
+def test_requests_of_another_form_are_answered_as_the_real_backend_does(server):
+    assert raw(server, "POST", "runs", {"display_name": "x", "labels": {}})[0] == 400
+    assert raw(server, "POST", "experiments", {"displayName": "camel"})[0] == 200
+    assert raw(server, "PUT", "runs")[0] == 501
+    assert (uploaded(server, "empty", b""), uploaded(server, "text", file="pipeline.txt")) == (500, 400)
+
+
+def test_names_differ_by_more_than_case(server):
+    assert raw(server, "POST", "experiments", {"display_name": "Cased"})[0] == 200
+    assert raw(server, "POST", "experiments", {"display_name": "cased"})[0] == 409
+    predicate = {"key": "name", "operation": "EQUALS", "string_value": "CASED"}
+    found = server.experiments.experiment_service_list_experiments(
+        filter=json.dumps({"predicates": [predicate]}), namespace="dropped"
+    )
+    assert [e.display_name for e in found.experiments] == ["Cased"]
+    assert raw(server, "POST", "pipelines", {"display_name": "Piped", "namespace": "dropped"})[0] == 200
+    found = server.pipelines.pipeline_service_get_pipeline_by_name("piped")
+    assert (found.name, found.namespace) == ("Piped", None)
+
+
+def test_a_pipeline_with_versions_goes_only_with_them(server):
+    pipeline = server.uploads.upload_pipeline(compiled(greeting)[0], name="cascade")
+    path = f"pipelines/{pipeline.pipeline_id}"
+    assert raw(server, "DELETE", path)[0] == 400
+    assert raw(server, "DELETE", f"{path}?cascade=true")[0] == 200
+    assert raw(server, "GET", path)[0] == 404

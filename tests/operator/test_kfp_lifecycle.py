@@ -75,7 +75,8 @@ def test_terminating_kills_the_task_and_cancels_the_run(server, tmp_path):
     run_id = server.create(compiled(holding)[1], path=str(tmp_path / "held"))
     pid = held_pid(tmp_path / "held")
     server.runs.run_service_terminate_run(run_id)
-    assert server.wait_state(run_id, "CANCELED").error.message == "terminated by request"
+    run = server.wait_state(run_id, "FAILED")
+    assert (run.error, [entry.state for entry in run.state_history][-2:]) == (None, ["CANCELING", "FAILED"])
     wait_for(lambda: is_gone(pid), "the task's process is gone")
     assert refusal(server.runs.run_service_terminate_run, run_id)[0] == 400
 
@@ -93,7 +94,7 @@ def test_a_failed_run_can_be_retried_and_a_successful_one_cannot(server, tmp_pat
     run_id = server.create(compiled(holding)[1], path=str(tmp_path / "held"))
     held_pid(tmp_path / "held")
     server.runs.run_service_terminate_run(run_id)
-    server.wait_state(run_id, "CANCELED")
+    server.wait_state(run_id, "FAILED")
     (tmp_path / "held.go").touch()
     server.runs.run_service_retry_run(run_id)
     assert server.wait_state(run_id, "SUCCEEDED", "FAILED").state == "SUCCEEDED"
@@ -106,7 +107,7 @@ def test_runs_beyond_the_concurrency_wait_in_order(own_server, tmp_path):
     held_pid(paths[0])
     assert [own_server.state(run_id) for run_id in ids] == ["RUNNING", "PENDING", "PENDING"]
     own_server.runs.run_service_terminate_run(ids[1])
-    assert own_server.state(ids[1]) == "CANCELED"
+    assert own_server.state(ids[1]) == "FAILED"
     for path in paths:
         Path(f"{path}.go").touch()
     own_server.wait_state(ids[2], "SUCCEEDED")
@@ -127,6 +128,20 @@ def test_a_restart_fails_the_run_under_way_and_starts_the_queued_one(own_server,
     assert run.error.message == "interrupted: the server was restarted during task hold"
     own_server.wait_state(second, "SUCCEEDED")
     assert len(held.read_text().split()) == 1
+
+
+def test_only_the_last_finished_runs_are_kept_and_their_files(tmp_path):
+    server = Server(tmp_path / "kfp", concurrency=1, keep=2).start()
+    folders = tmp_path / "kfp" / "runs"
+    try:
+        ids = [server.create(compiled(greeting)[1]) for _ in range(4)]
+        server.wait_state(ids[-1], "SUCCEEDED")
+        wait_for(
+            lambda: {path.name for path in folders.iterdir()} == set(ids[2:]), "two runs' files are left"
+        )
+        assert {run.run_id for run in server.runs.run_service_list_runs().runs} == set(ids[2:])
+    finally:
+        server.stop()
 
 
 def test_the_server_goes_on_when_the_process_that_starts_runs_is_killed(own_server, tmp_path):

@@ -33,11 +33,11 @@ def wait_for(condition, what):
 class Server:
     """`python -m mooring_pipelines serve` on a port of its own."""
 
-    def __init__(self, folder, concurrency=2):
+    def __init__(self, folder, concurrency=2, keep=200):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.folder, self.concurrency = folder, concurrency
+        self.folder, self.concurrency, self.keep = folder, concurrency, keep
         self.host = f"http://127.0.0.1:{self.port}"
         client = kfp.ApiClient(kfp.Configuration(host=self.host))
         self.runs, self.experiments = kfp.RunServiceApi(client), kfp.ExperimentServiceApi(client)
@@ -52,6 +52,8 @@ class Server:
             str(self.folder),
             "--concurrency",
             str(self.concurrency),
+            "--keep",
+            str(self.keep),
         ]
         self.process = subprocess.Popen([sys.executable, "-m", "mooring_pipelines", "serve", *arguments])
         wait_for(self.answers, "the server answers")
@@ -81,6 +83,9 @@ class Server:
     def wait_state(self, run_id, *states):
         wait_for(lambda: self.state(run_id) in states, f"{run_id} is {' or '.join(states)}")
         return self.runs.run_service_get_run(run_id)
+
+    def delete(self, path):
+        return urllib3.request("DELETE", f"{self.host}/apis/v2beta1/{path}", timeout=10).status
 
     def read(self, path):
         return urllib3.request("GET", f"{self.host}/apis/v2beta1/{path}", timeout=10)

@@ -1,7 +1,8 @@
 """Asks for CI runs and reads what they found."""
 
-from mooring_operator.adapters.pipelines import JsonValue, Pipelines, RunRequest
+from mooring_operator.adapters.pipelines import JsonValue, Pipelines, RunOwner, RunRequest
 from mooring_operator.adapters.verdicts import VerdictInvalid, Verdicts
+from mooring_operator.api import API_VERSION
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.planning.situation import Owner, Run, Verdict
@@ -20,7 +21,7 @@ class CIRuns:
     @property
     def pages(self) -> str:
         """Address of the runs' pages in the KFP UI, to which a run's id is appended."""
-        return self._pipelines.url("")
+        return self._pipelines.url("", "")
 
     async def launch(
         self, owner: Owner, spec: ModelDeploymentSpec, run_id: str, candidate: Candidate
@@ -34,6 +35,8 @@ class CIRuns:
                 name=f"{owner.namespace}/{owner.name} {candidate.revision}",
                 pipeline=PIPELINE,
                 namespace=owner.namespace,
+                owner=RunOwner(API_VERSION, "ModelDeployment", owner.name, owner.uid),
+                timeout=spec.ci.timeout,
                 parameters={
                     "model_uri": candidate.storage_uri,
                     "model_digest": candidate.content_digest or "",
@@ -46,9 +49,9 @@ class CIRuns:
             )
         )
 
-    async def get(self, run_id: str) -> Run | None:
+    async def get(self, owner: Owner, run_id: str) -> Run | None:
         """Give the run as the backend has it; None where it has none."""
-        state = await self._pipelines.get(run_id)
+        state = await self._pipelines.get(owner.namespace, run_id)
         return None if state is None else Run(run_id, state.phase, state.message)
 
     async def verdict(self, owner: Owner, run_id: str) -> Verdict | str | None:

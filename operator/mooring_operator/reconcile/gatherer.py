@@ -138,7 +138,7 @@ class Gatherer:
         ci = status.ci
         if spec.ci is None or status.candidate is None or ci is None or ci.verdict is not None:
             return observed
-        run = await self._runs.get(ci.run_id)
+        run = await self._runs.get(owner, ci.run_id)
         if run is None or run.state != "Succeeded":
             return replace(observed, run=run)
         verdict = await self._runs.verdict(owner, ci.run_id)

@@ -102,7 +102,7 @@ class ModelDeployments:
         """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""
         status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
         if status.ci is not None and status.ci.verdict is None:
-            await self._pipelines.terminate(status.ci.run_id)
+            await self._pipelines.terminate(resource["metadata"]["namespace"], status.ci.run_id)
 
     async def _proceed(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
@@ -151,7 +151,7 @@ class ModelDeployments:
             case LaunchRun(run_id, candidate):
                 await self._runs.launch(owner, spec, run_id, candidate)
             case TerminateRun(run_id):
-                await self._pipelines.terminate(run_id)
+                await self._pipelines.terminate(owner.namespace, run_id)
             case Serve(stable):
                 await self._traffic.reconcile(owner, stable, service)
             case Split(stable, candidate):

@@ -15,16 +15,17 @@ def serve(
     data_dir: Path | str = "local_outputs/pipelines",
     *,
     concurrency: int = 2,
+    keep: int = 200,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; runs end with the server.
+    """Serve until SIGINT or SIGTERM; runs end with the server, and the last `keep` finished ones stay.
 
     Whoever reaches the port can run programs as this user: keep it on the loopback interface.
 
     Raises:
-        ValueError: `concurrency` is below 1.
+        ValueError: `concurrency` or `keep` is below 1.
         SystemExit: another server uses `data_dir`, or the port is taken.
     """
     # The processes of runs import this package too, and need no web server.
     from mooring_pipelines.server import app
 
-    app.serve(host, port, Path(data_dir), concurrency)
+    app.serve(host, port, Path(data_dir), concurrency, keep)

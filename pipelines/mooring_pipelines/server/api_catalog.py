@@ -13,7 +13,14 @@ from starlette.routing import Route
 from mooring_pipelines.server.catalog import Catalog
 from mooring_pipelines.server.database import Database
 from mooring_pipelines.server.errors import invalid
-from mooring_pipelines.server.json_bodies import read_object, text_field, timestamp
+from mooring_pipelines.server.json_bodies import (
+    EXPERIMENT_FIELDS,
+    PIPELINE_FIELDS,
+    VERSION_FIELDS,
+    read_object,
+    text_field,
+    timestamp,
+)
 from mooring_pipelines.server.listing import list_rows
 from mooring_pipelines.server.multipart import read_upload
 from mooring_pipelines.server.specs import normalize_spec, parse_upload, pipeline_name
@@ -38,6 +45,7 @@ class CatalogApi:
             Route(f"{_PREFIX}/experiments", self.create_experiment, methods=["POST"]),
             Route(f"{_PREFIX}/experiments", self.list_experiments),
             Route(f"{_PREFIX}/experiments/{{experiment_id}}", self.get_experiment),
+            Route(f"{_PREFIX}/experiments/{{experiment_id}}", self.delete_experiment, methods=["DELETE"]),
             Route(f"{_PREFIX}/pipelines/upload", self.upload_pipeline, methods=["POST"]),
             Route(f"{_PREFIX}/pipelines/upload_version", self.upload_version, methods=["POST"]),
             Route(f"{_PREFIX}/pipelines", self.create_pipeline, methods=["POST"]),
@@ -46,28 +54,33 @@ class CatalogApi:
             Route(versions, self.create_version, methods=["POST"]),
             Route(versions, self.list_versions),
             Route(f"{versions}/{{version_id}}", self.get_version),
+            Route(f"{versions}/{{version_id}}", self.delete_version, methods=["DELETE"]),
             Route(pipeline, self.get_pipeline),
             Route(pipeline, self.delete_pipeline, methods=["DELETE"]),
         ]
 
     async def create_experiment(self, request: Request) -> JSONResponse:
         """POST experiments."""
-        body = await read_object(request)
+        body = await read_object(request, EXPERIMENT_FIELDS)
         row = self._catalog.create_experiment(
-            text_field(body, "display_name"), text_field(body, "description"), text_field(body, "namespace")
+            text_field(body, "display_name"), text_field(body, "description")
         )
         return JSONResponse(_experiment(row))
 
     async def list_experiments(self, request: Request) -> JSONResponse:
         """GET experiments."""
         names = {"name": "display_name", "display_name": "display_name"}
-        where = {"namespace": request.query_params.get("namespace", "")}
-        rows, total, token = list_rows(self._database, "experiments", request.query_params, names, where)
+        rows, total, token = list_rows(self._database, "experiments", request.query_params, names, {})
         return _page("experiments", [_experiment(row) for row in rows], total, token)
 
     async def get_experiment(self, request: Request) -> JSONResponse:
         """GET experiments/ID."""
         return JSONResponse(_experiment(self._catalog.get_experiment(request.path_params["experiment_id"])))
+
+    async def delete_experiment(self, request: Request) -> JSONResponse:
+        """DELETE experiments/ID."""
+        self._catalog.delete_experiment(request.path_params["experiment_id"])
+        return JSONResponse({})
 
     async def upload_pipeline(self, request: Request) -> JSONResponse:
         """POST pipelines/upload: a pipeline and its first version, of the same name."""
@@ -75,7 +88,7 @@ class CatalogApi:
         query = request.query_params
         name = query.get("name") or query.get("display_name") or pipeline_name(spec)
         display_name, description = query.get("display_name") or name, query.get("description", "")
-        pipeline = self._catalog.create_pipeline(name, display_name, description, query.get("namespace", ""))
+        pipeline = self._catalog.create_pipeline(name, display_name, description)
         self._catalog.create_version(pipeline["pipeline_id"], name, spec, display_name, description)
         return JSONResponse(_pipeline(pipeline))
 
@@ -93,40 +106,36 @@ class CatalogApi:
 
     async def create_pipeline(self, request: Request) -> JSONResponse:
         """POST pipelines."""
-        body = await read_object(request)
+        body = await read_object(request, PIPELINE_FIELDS)
         name = text_field(body, "name") or text_field(body, "display_name")
         row = self._catalog.create_pipeline(
-            name,
-            text_field(body, "display_name"),
-            text_field(body, "description"),
-            text_field(body, "namespace"),
+            name, text_field(body, "display_name"), text_field(body, "description")
         )
         return JSONResponse(_pipeline(row))
 
     async def list_pipelines(self, request: Request) -> JSONResponse:
         """GET pipelines."""
         names = {"name": "name", "display_name": "display_name", "pipeline_id": "pipeline_id"}
-        where = {"namespace": request.query_params.get("namespace", "")}
-        rows, total, token = list_rows(self._database, "pipelines", request.query_params, names, where)
+        rows, total, token = list_rows(self._database, "pipelines", request.query_params, names, {})
         return _page("pipelines", [_pipeline(row) for row in rows], total, token)
 
     async def find_pipeline(self, request: Request) -> JSONResponse:
         """GET pipelines/names/NAME."""
-        namespace = request.query_params.get("namespace", "")
-        return JSONResponse(_pipeline(self._catalog.find_pipeline(request.path_params["name"], namespace)))
+        return JSONResponse(_pipeline(self._catalog.find_pipeline(request.path_params["name"])))
 
     async def get_pipeline(self, request: Request) -> JSONResponse:
         """GET pipelines/ID."""
         return JSONResponse(_pipeline(self._catalog.get_pipeline(request.path_params["pipeline_id"])))
 
     async def delete_pipeline(self, request: Request) -> JSONResponse:
-        """DELETE pipelines/ID, with its versions."""
-        self._catalog.delete_pipeline(request.path_params["pipeline_id"])
+        """DELETE pipelines/ID, with its versions where cascade=true."""
+        cascade = request.query_params.get("cascade") == "true"
+        self._catalog.delete_pipeline(request.path_params["pipeline_id"], cascade=cascade)
         return JSONResponse({})
 
     async def create_version(self, request: Request) -> JSONResponse:
         """POST pipelines/ID/versions with an inline pipeline spec."""
-        body = await read_object(request)
+        body = await read_object(request, VERSION_FIELDS)
         spec = normalize_spec(body.get("pipeline_spec"))
         name = text_field(body, "name") or text_field(body, "display_name") or pipeline_name(spec)
         row = self._catalog.create_version(
@@ -140,6 +149,7 @@ class CatalogApi:
 
     async def list_versions(self, request: Request) -> JSONResponse:
         """GET pipelines/ID/versions."""
+        self._catalog.get_pipeline(request.path_params["pipeline_id"])
         names = {"name": "name", "display_name": "display_name"}
         where = {"pipeline_id": request.path_params["pipeline_id"]}
         rows, total, token = list_rows(
@@ -151,6 +161,12 @@ class CatalogApi:
         """GET pipelines/ID/versions/ID."""
         path = request.path_params
         return JSONResponse(_version(self._catalog.get_version(path["pipeline_id"], path["version_id"])))
+
+    async def delete_version(self, request: Request) -> JSONResponse:
+        """DELETE pipelines/ID/versions/ID."""
+        path = request.path_params
+        self._catalog.delete_version(path["pipeline_id"], path["version_id"])
+        return JSONResponse({})
 
 
 def _page(name: str, items: list[dict[str, Any]], total: int, token: str) -> JSONResponse:

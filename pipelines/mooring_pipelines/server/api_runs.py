@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from mooring_pipelines.server.catalog import Catalog
 from mooring_pipelines.server.database import Database
-from mooring_pipelines.server.errors import invalid
-from mooring_pipelines.server.json_bodies import read_object, text_field, timestamp
+from mooring_pipelines.server.errors import ApiError, failed, invalid
+from mooring_pipelines.server.json_bodies import RUN_FIELDS, read_object, text_field, timestamp
 from mooring_pipelines.server.listing import list_rows
 from mooring_pipelines.server.runs import NewRun, Runs, is_active
 from mooring_pipelines.server.specs import check_parameters, normalize_spec
@@ -26,6 +26,7 @@ from mooring_pipelines.server.supervisor import Supervisor
 _RUNS = "/apis/v2beta1/runs"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _LOG_BYTES = 256 * 1024
+_LONGEST_NAME, _LARGEST_CHARACTER = 255, "\uffff"
 _RENDERED = ("system.Markdown", "system.HTML")
 
 
@@ -56,13 +57,20 @@ class RunsApi:
 
     async def create(self, request: Request) -> JSONResponse:
         """POST runs: queue a run; a `run_id` in the body is honoured."""
-        body = await read_object(request)
+        body = await read_object(request, RUN_FIELDS)
         if not (display_name := text_field(body, "display_name")):
             raise invalid("The run name is empty. Please specify a valid name")
+        # The real backend makes the Workflow, and then cannot store the row.
+        if len(display_name) > _LONGEST_NAME or max(display_name) > _LARGEST_CHARACTER:
+            raise failed(f"a run's name has {_LONGEST_NAME} characters of three bytes of UTF-8 at most")
         run_id = text_field(body, "run_id") or str(uuid.uuid4())
         if not _RUN_ID.fullmatch(run_id):
-            raise invalid(f"run_id {run_id!r} is not allowed: use a UUID")
-        pipeline_id, version_id, spec = self._source(body)
+            raise failed(f"run_id {run_id!r} is no label's value: use a UUID")
+        try:
+            pipeline_id, version_id, spec = self._source(body)
+        except ApiError as error:
+            # Whatever is wrong with it, the real backend's attempt to read it fails.
+            raise failed(f"the run's pipeline cannot be read: {error.message}") from error
         config = body.get("runtime_config") or {}
         parameters = config.get("parameters") or {} if isinstance(config, dict) else None
         if not isinstance(parameters, dict):
@@ -154,7 +162,7 @@ class RunsApi:
         if body.get("pipeline_spec"):
             return "", "", normalize_spec(body["pipeline_spec"])
         if not isinstance(reference, dict):
-            raise invalid("Failed to fetch a template with an empty pipeline spec manifest")
+            raise invalid("the run has neither pipeline_spec nor pipeline_version_reference")
         pipeline_id = text_field(reference, "pipeline_id")
         version_id = text_field(reference, "pipeline_version_id")
         if version_id:
@@ -195,7 +203,7 @@ def _run(row: sqlite3.Row) -> dict[str, Any]:
     else:
         run["pipeline_spec"] = json.loads(row["spec"])
     if row["error"] and not is_active(row["state"]):
-        run["error"] = {"code": 1 if row["state"] == "CANCELED" else 2, "message": row["error"]}
+        run["error"] = {"code": 2, "message": row["error"]}
     return run
 
 

@@ -21,20 +21,22 @@ from mooring_pipelines.server.api_catalog import CatalogApi
 from mooring_pipelines.server.api_runs import RunsApi
 from mooring_pipelines.server.catalog import Catalog
 from mooring_pipelines.server.database import Database
-from mooring_pipelines.server.errors import PERMISSION_DENIED, ApiError, render_error
+from mooring_pipelines.server.errors import PERMISSION_DENIED, UNIMPLEMENTED, ApiError, render_error
 from mooring_pipelines.server.runs import Runs
 from mooring_pipelines.server.supervisor import Supervisor
 
 
-def create_app(data_dir: Path, concurrency: int = 2) -> Starlette:
+def create_app(data_dir: Path, concurrency: int = 2, keep: int = 200) -> Starlette:
     """The application over the state in `data_dir`, of which it must be the only user.
 
     Raises:
-        ValueError: `concurrency` is below 1.
+        ValueError: `concurrency` or `keep` is below 1.
         BlockingIOError: another server uses `data_dir`.
     """
     if concurrency < 1:
         raise ValueError(f"concurrency {concurrency} is not allowed: it must be at least 1")
+    if keep < 1:
+        raise ValueError(f"keep {keep} is not allowed: it must be at least 1")
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = (data_dir / "lock").open("w")
@@ -43,7 +45,7 @@ def create_app(data_dir: Path, concurrency: int = 2) -> Starlette:
     database.create_tables()
     catalog, runs = Catalog(database), Runs(database)
     catalog.default_experiment()
-    supervisor = Supervisor(database, runs, data_dir / "runs", concurrency)
+    supervisor = Supervisor(database, runs, data_dir / "runs", concurrency, keep)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -62,18 +64,18 @@ def create_app(data_dir: Path, concurrency: int = 2) -> Starlette:
         ],
         lifespan=lifespan,
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=_refuse_other_origins)],
-        exception_handlers={ApiError: render_error},
+        exception_handlers={ApiError: render_error, 405: _unimplemented},
     )
 
 
-def serve(host: str, port: int, data_dir: Path, concurrency: int) -> None:
+def serve(host: str, port: int, data_dir: Path, concurrency: int, keep: int) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
         SystemExit: another server uses `data_dir`, or the port is taken.
     """
     try:
-        app = create_app(data_dir, concurrency)
+        app = create_app(data_dir, concurrency, keep)
     except BlockingIOError as error:
         raise SystemExit(f"another server uses the data directory {str(data_dir)!r}") from error
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
@@ -87,6 +89,11 @@ async def _page(_: Request) -> HTMLResponse:
 
 async def _healthz(_: Request) -> JSONResponse:
     return JSONResponse({"commit_sha": "unknown", "tag_name": "mooring", "multi_user": False})
+
+
+async def _unimplemented(request: Request, _: Exception) -> Response:
+    # grpc-gateway's word for a method that a path does not have.
+    return render_error(request, ApiError(UNIMPLEMENTED, "Method Not Allowed"))
 
 
 async def _refuse_other_origins(

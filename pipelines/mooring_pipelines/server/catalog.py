@@ -6,18 +6,22 @@ import sqlite3
 import uuid
 
 from mooring_pipelines.server.database import Database, now
-from mooring_pipelines.server.errors import ALREADY_EXISTS, ApiError, invalid, not_found
+from mooring_pipelines.server.errors import ALREADY_EXISTS, ApiError, failed, invalid, not_found
 
 DEFAULT_EXPERIMENT = "Default"
+_LONGEST_PIPELINE_NAME = 128
 
 
 class Catalog:
-    """Creates and finds what runs refer to. Names are unique, as in the real backend."""
+    """Creates and finds what runs refer to. Names are unique but for their case, as in the real backend.
+
+    There is one user: a namespace is accepted and dropped.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create_experiment(self, name: str, description: str = "", namespace: str = "") -> sqlite3.Row:
+    def create_experiment(self, name: str, description: str = "") -> sqlite3.Row:
         """Add an experiment.
 
         Raises:
@@ -31,7 +35,7 @@ class Catalog:
             experiment_id=_new_id(),
             display_name=name,
             description=description,
-            namespace=namespace,
+            namespace="",
             created_at=now(),
         )
         return self._get("Experiment", "experiments", "experiment_id", key)
@@ -53,16 +57,16 @@ class Catalog:
         )
         return str(row["experiment_id"])
 
-    def create_pipeline(
-        self, name: str, display_name: str = "", description: str = "", namespace: str = ""
-    ) -> sqlite3.Row:
+    def create_pipeline(self, name: str, display_name: str = "", description: str = "") -> sqlite3.Row:
         """Add a pipeline without versions.
 
         Raises:
-            ApiError: 400 no name; 409 the name is taken.
+            ApiError: 400 no name; 409 the name is taken; 500 the name is too long.
         """
         if not name:
             raise invalid("pipeline's name cannot be empty")
+        if len(name) > _LONGEST_PIPELINE_NAME:
+            raise failed(f"the pipeline's name has {len(name)} characters; {_LONGEST_PIPELINE_NAME} fit")
         key = self._insert(
             "pipeline",
             "pipelines",
@@ -70,7 +74,7 @@ class Catalog:
             name=name,
             display_name=display_name or name,
             description=description,
-            namespace=namespace,
+            namespace="",
             created_at=now(),
         )
         return self.get_pipeline(key)
@@ -83,26 +87,49 @@ class Catalog:
         """
         return self._get("Pipeline", "pipelines", "pipeline_id", pipeline_id)
 
-    def find_pipeline(self, name: str, namespace: str) -> sqlite3.Row:
-        """One pipeline by its name.
+    def find_pipeline(self, name: str) -> sqlite3.Row:
+        """One pipeline by its name, whatever its case.
 
         Raises:
             ApiError: 404.
         """
-        row = self._database.row("SELECT * FROM pipelines WHERE name = ? AND namespace = ?", name, namespace)
+        row = self._database.row("SELECT * FROM pipelines WHERE name = ? COLLATE NOCASE", name)
         if row is None:
             raise not_found("Pipeline", name)
         return row
 
-    def delete_pipeline(self, pipeline_id: str) -> None:
-        """Forget a pipeline and its versions.
+    def delete_pipeline(self, pipeline_id: str, *, cascade: bool) -> None:
+        """Forget a pipeline, and its versions with `cascade`.
+
+        Raises:
+            ApiError: 404; 400 it has versions.
+        """
+        self.get_pipeline(pipeline_id)
+        versions = "SELECT 1 FROM pipeline_versions WHERE pipeline_id = ?"
+        if not cascade and self._database.row(versions, pipeline_id) is not None:
+            raise invalid(f"pipeline {pipeline_id} has versions; delete them first, or say cascade=true")
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM pipelines WHERE pipeline_id = ?", (pipeline_id,))
+
+    def delete_version(self, pipeline_id: str, version_id: str) -> None:
+        """Forget a version.
 
         Raises:
             ApiError: 404.
         """
-        self.get_pipeline(pipeline_id)
+        self.get_version(pipeline_id, version_id)
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM pipelines WHERE pipeline_id = ?", (pipeline_id,))
+            connection.execute("DELETE FROM pipeline_versions WHERE pipeline_version_id = ?", (version_id,))
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Forget an experiment; its runs stay.
+
+        Raises:
+            ApiError: 404.
+        """
+        self.get_experiment(experiment_id)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM experiments WHERE experiment_id = ?", (experiment_id,))
 
     def create_version(
         self, pipeline_id: str, name: str, spec: str, display_name: str = "", description: str = ""

@@ -9,20 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Names differ by more than case, as in the real backend's MySQL.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS experiments (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, experiment_id TEXT UNIQUE NOT NULL, display_name TEXT NOT NULL,
     description TEXT NOT NULL, namespace TEXT NOT NULL, created_at INTEGER NOT NULL,
-    UNIQUE (display_name, namespace));
+    UNIQUE (display_name COLLATE NOCASE, namespace));
 CREATE TABLE IF NOT EXISTS pipelines (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, pipeline_id TEXT UNIQUE NOT NULL, name TEXT NOT NULL,
     display_name TEXT NOT NULL, description TEXT NOT NULL, namespace TEXT NOT NULL, created_at INTEGER NOT NULL,
-    UNIQUE (name, namespace));
+    UNIQUE (name COLLATE NOCASE, namespace));
 CREATE TABLE IF NOT EXISTS pipeline_versions (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, pipeline_version_id TEXT UNIQUE NOT NULL,
     pipeline_id TEXT NOT NULL REFERENCES pipelines (pipeline_id) ON DELETE CASCADE, name TEXT NOT NULL,
     display_name TEXT NOT NULL, description TEXT NOT NULL, spec TEXT NOT NULL, created_at INTEGER NOT NULL,
-    UNIQUE (pipeline_id, name));
+    UNIQUE (pipeline_id, name COLLATE NOCASE));
 CREATE TABLE IF NOT EXISTS runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT UNIQUE NOT NULL, display_name TEXT NOT NULL,
     description TEXT NOT NULL, experiment_id TEXT NOT NULL, service_account TEXT NOT NULL,

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 _HTTP_STATUS = {3: 400, 5: 404, 6: 409, 7: 403, 9: 400, 12: 501, 13: 500}
-INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, INTERNAL = 3, 5, 6, 7, 13
+INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, UNIMPLEMENTED, INTERNAL = 3, 5, 6, 7, 12, 13
 
 
 class ApiError(Exception):
@@ -33,6 +33,11 @@ def not_found(kind: str, name: str) -> ApiError:
     return ApiError(NOT_FOUND, f"{kind} {name} not found")
 
 
+def failed(message: str) -> ApiError:
+    """500: where the real backend fails instead of refusing."""
+    return ApiError(INTERNAL, message)
+
+
 def render_error(request: Request, error: Exception) -> JSONResponse:
     """The body that `kfp_server_api` and the KFP SDK parse."""
     assert isinstance(error, ApiError)
@@ -40,6 +45,8 @@ def render_error(request: Request, error: Exception) -> JSONResponse:
         # The upload endpoints are no gRPC methods and have a shape of their own.
         body: dict[str, object] = {"error_message": error.message, "error_details": error.message}
         return JSONResponse(body, error.http_status)
-    detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": error.code, "message": error.message}
+    # The real backend tells the cause of a failure in the message alone.
+    short = "Internal Server Error" if error.code == INTERNAL else error.message
+    detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": error.code, "message": short}
     body = {"error": error.message, "code": error.code, "message": error.message, "details": [detail]}
     return JSONResponse(body, error.http_status)

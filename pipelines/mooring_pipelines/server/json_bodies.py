@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +12,37 @@ from starlette.requests import Request
 
 from mooring_pipelines.server.errors import invalid
 
+_SNAKE = re.compile(r"(?<=[a-z0-9])([A-Z])")
+EXPERIMENT_FIELDS = frozenset(
+    {
+        "experiment_id", "display_name", "description", "created_at", "namespace", "storage_state",
+        "last_run_created_at",
+    }
+)  # fmt: skip
+PIPELINE_FIELDS = frozenset(
+    {"pipeline_id", "display_name", "name", "description", "created_at", "namespace", "error", "tags"}
+)
+VERSION_FIELDS = frozenset(
+    {
+        "pipeline_id", "pipeline_version_id", "display_name", "name", "description", "created_at",
+        "package_url", "code_source_url", "pipeline_spec", "error", "tags",
+    }
+)  # fmt: skip
+RUN_FIELDS = frozenset(
+    {
+        "experiment_id", "run_id", "display_name", "storage_state", "description", "pipeline_version_id",
+        "pipeline_spec", "pipeline_version_reference", "runtime_config", "service_account", "created_at",
+        "scheduled_at", "finished_at", "state", "error", "run_details", "recurring_run_id", "state_history",
+        "plugins_input", "plugins_output",
+    }
+)  # fmt: skip
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object.
+
+async def read_object(request: Request, known: frozenset[str]) -> dict[str, Any]:
+    """The body as a JSON object with `known` fields; a field may be spelt in camelCase too.
 
     Raises:
-        ApiError: 400, it is none.
+        ApiError: 400, it is none, or it has another field.
     """
     try:
         body = json.loads(await request.body())
@@ -24,7 +50,11 @@ async def read_object(request: Request) -> dict[str, Any]:
         raise invalid(f"the request body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise invalid("the request body must be a JSON object")
-    return body
+    fields = {_SNAKE.sub(r"_\1", name).lower(): value for name, value in body.items()}
+    for name in body:
+        if _SNAKE.sub(r"_\1", name).lower() not in known:
+            raise invalid(f'proto: (line 1:1): unknown field "{name}"')
+    return fields
 
 
 def text_field(body: Mapping[str, Any], name: str) -> str:

@@ -12,6 +12,12 @@ from mooring_pipelines.server.database import Database
 from mooring_pipelines.server.errors import invalid
 
 _DEFAULT_PAGE, _LARGEST_PAGE = 20, 200
+_KEYS = {
+    "experiments": "experiment_id",
+    "pipelines": "pipeline_id",
+    "pipeline_versions": "pipeline_version_id",
+    "runs": "run_id",
+}
 
 
 def list_rows(
@@ -33,6 +39,7 @@ def list_rows(
     Raises:
         ApiError: 400, a parameter that cannot be understood.
     """
+    key = _KEYS[table]
     conditions, values = [f"{column} = ?" for column in where], list[object](where.values())
     for predicate in _predicates(query.get("filter", "")):
         condition, arguments = _condition(predicate, filterable)
@@ -42,15 +49,16 @@ def list_rows(
     matching = " AND ".join(conditions) or "1"
     total = database.rows(f"SELECT COUNT(*) FROM {table} WHERE {matching}", *values)[0][0]  # noqa: S608
     if token := query.get("page_token", ""):
-        conditions.append("seq < ?" if descending else "seq > ?")
-        values.append(_decode_token(token))
+        conditions.append(f"(created_at, {key}) {'<' if descending else '>'} (?, ?)")
+        values.extend(_decode_token(token))
     matching, order = " AND ".join(conditions) or "1", "DESC" if descending else "ASC"
     size = _page_size(query.get("page_size", ""))
-    statement = f"SELECT * FROM {table} WHERE {matching} ORDER BY seq {order} LIMIT ?"  # noqa: S608
+    # Times have no fractions; among those of one second the id decides, as in the real backend.
+    statement = f"SELECT * FROM {table} WHERE {matching} ORDER BY created_at {order}, {key} {order} LIMIT ?"  # noqa: S608
     rows = database.rows(statement, *values, size + 1)
     more = len(rows) > size
     rows = rows[:size]
-    return rows, total, _encode_token(rows[-1]["seq"]) if more else ""
+    return rows, total, _encode_token(rows[-1]["created_at"], rows[-1][key]) if more else ""
 
 
 def _predicates(text: str) -> Sequence[Mapping[str, Any]]:
@@ -74,14 +82,14 @@ def _condition(predicate: Mapping[str, Any], filterable: Mapping[str, str]) -> t
     many = predicate.get("string_values", predicate.get("stringValues")) or {}
     match operation:
         case "EQUALS" if isinstance(one, str):
-            return f"{column} = ?", [one]
+            return f"{column} = ? COLLATE NOCASE", [one]
         case "NOT_EQUALS" if isinstance(one, str):
-            return f"{column} <> ?", [one]
+            return f"{column} <> ? COLLATE NOCASE", [one]
         case "IS_SUBSTRING" if isinstance(one, str):
-            return f"instr({column}, ?) > 0", [one]
+            return f"instr(lower({column}), lower(?)) > 0", [one]
         case "IN" if isinstance(many, dict) and isinstance(many.get("values"), list):
             values = [str(value) for value in many["values"]]
-            return f"{column} IN ({', '.join('?' * len(values))})", values
+            return f"{column} COLLATE NOCASE IN ({', '.join('?' * len(values))})", values
     raise invalid(
         f"filter operation {operation!r} on {key!r} is not supported; supported are EQUALS, NOT_EQUALS, "
         "IS_SUBSTRING with string_value and IN with string_values"
@@ -103,12 +111,14 @@ def _page_size(text: str) -> int:
     return min(int(text), _LARGEST_PAGE) or _DEFAULT_PAGE
 
 
-def _encode_token(seq: int) -> str:
-    return base64.urlsafe_b64encode(str(seq).encode()).decode()
+def _encode_token(created_at: int, key: str) -> str:
+    token = {"SortByFieldName": "CreatedAtInSec", "SortByFieldValue": created_at, "KeyFieldValue": key}
+    return base64.b64encode(json.dumps(token).encode()).decode()
 
 
-def _decode_token(token: str) -> int:
+def _decode_token(token: str) -> tuple[int, str]:
     try:
-        return int(base64.urlsafe_b64decode(token.encode()))
-    except ValueError as error:
+        found = json.loads(base64.b64decode(token.encode(), validate=True))
+        return int(found["SortByFieldValue"]), str(found["KeyFieldValue"])
+    except (ValueError, KeyError, TypeError) as error:
         raise invalid(f"page_token {token!r} is not one of this server") from error

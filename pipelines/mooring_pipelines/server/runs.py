@@ -86,34 +86,32 @@ class Runs:
             )
 
     def finish(self, run_id: str, state: str, error: str = "") -> None:
-        """RUNNING to SUCCEEDED or FAILED; a run that was being cancelled becomes CANCELED."""
-        if not self._move(
-            run_id, ("CANCELING",), "CANCELED", finished_at=now(), error="terminated by request"
-        ):
+        """RUNNING to SUCCEEDED or FAILED; one that was being terminated has failed without an error, as with Argo."""
+        if not self._move(run_id, ("CANCELING",), "FAILED", finished_at=now()):
             self._move(run_id, ("RUNNING", "PENDING"), state, finished_at=now(), error=error)
         self._close_tasks(run_id)
 
     def cancel(self, run_id: str) -> str:
-        """Move an unfinished run towards CANCELED; returns its new state.
+        """Move an unfinished run towards its end; returns its new state.
 
         Raises:
             ApiError: 404 unknown; 400 already finished or being cancelled, as in the real backend.
         """
         self.get(run_id)
-        if self._move(run_id, ("PENDING",), "CANCELED", finished_at=now(), error="terminated by request"):
-            return "CANCELED"
+        if self._move(run_id, ("PENDING",), "FAILED", finished_at=now()):
+            return "FAILED"
         if self._move(run_id, ("RUNNING",), "CANCELING"):
             return "CANCELING"
         raise invalid(f"Failed to terminate a run {run_id}. Row not found")
 
     def retry(self, run_id: str) -> None:
-        """FAILED or CANCELED to PENDING: all its tasks run again.
+        """FAILED to PENDING: all its tasks run again.
 
         Raises:
             ApiError: 404 unknown; 500 in any other state, as in the real backend.
         """
         self.get(run_id)
-        if not self._move(run_id, ("FAILED", "CANCELED"), "PENDING", finished_at=0, error="", pid=0):
+        if not self._move(run_id, ("FAILED",), "PENDING", finished_at=0, error="", pid=0):
             raise ApiError(INTERNAL, f"Failed to retry run {run_id} as it does not allow retries")
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM tasks WHERE run_id = ?", (run_id,))
@@ -138,6 +136,15 @@ class Runs:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
 
+    def forget_finished(self, keep: int) -> list[str]:
+        """Forget the finished runs but the last `keep`; returns the ids of those that are gone."""
+        marks = ", ".join("?" * len(_ACTIVE))
+        finished = f"FROM runs WHERE state NOT IN ({marks}) ORDER BY seq DESC LIMIT -1 OFFSET ?"
+        with self._database.transaction() as connection:
+            rows = connection.execute(f"SELECT run_id {finished}", (*_ACTIVE, keep)).fetchall()
+            connection.executemany("DELETE FROM runs WHERE run_id = ?", [(row["run_id"],) for row in rows])
+        return [row["run_id"] for row in rows]
+
     def tasks(self, run_id: str) -> list[sqlite3.Row]:
         """The tasks of a run in the order in which they started."""
         return self._database.rows("SELECT * FROM tasks WHERE run_id = ? ORDER BY seq", run_id)
@@ -146,9 +153,8 @@ class Runs:
         # Tasks that were under way when the process ended; the others closed themselves.
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE tasks SET finished_at = ?, state = CASE (SELECT state FROM runs WHERE run_id = ?) "
-                "WHEN 'CANCELED' THEN 'CANCELED' ELSE 'FAILED' END WHERE run_id = ? AND state = 'RUNNING'",
-                (now(), run_id, run_id),
+                "UPDATE tasks SET finished_at = ?, state = 'FAILED' WHERE run_id = ? AND state = 'RUNNING'",
+                (now(), run_id),
             )
 
     def _move(self, run_id: str, sources: tuple[str, ...], target: str, **columns: Any) -> bool:

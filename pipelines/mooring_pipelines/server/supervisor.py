@@ -18,13 +18,17 @@ _RESTART_SECONDS = 1.0
 
 
 class Supervisor:
-    """At most `concurrency` runs at a time, the oldest first, each in a process of its own."""
+    """At most `concurrency` runs at a time, the oldest first, each in a process of its own.
 
-    def __init__(self, database: Database, runs: Runs, folder: Path, concurrency: int) -> None:
+    The last `keep` finished runs stay, with their files.
+    """
+
+    def __init__(self, database: Database, runs: Runs, folder: Path, concurrency: int, keep: int) -> None:
         self._database = database
         self._runs = runs
         self._folder = folder
         self._concurrency = concurrency
+        self._keep = keep
         self._zygote: asyncio.subprocess.Process | None = None
         self._ready = False
         self._task: asyncio.Task[None] | None = None
@@ -112,15 +116,20 @@ class Supervisor:
             return  # deleted while it ran
         if status == 0:
             self._runs.finish(run_id, "SUCCEEDED")
-            return
-        reason = row["error"] or (
+        else:
+            self._runs.finish(run_id, "FAILED", self._reason(run_id, status, row["error"]))
+        for forgotten in self._runs.forget_finished(self._keep):
+            shutil.rmtree(self.run_folder(forgotten), ignore_errors=True)
+
+    def _reason(self, run_id: str, status: int, error: str) -> str:
+        reason = error or (
             f"the run's process was killed by signal {-status}"
             if status < 0
             else f"the run's process ended with status {status}"
         )
         if status < 0:
             reason += self._unfinished_task(run_id)
-        self._runs.finish(run_id, "FAILED", reason)
+        return reason
 
     def _settle(self, cause: str) -> None:
         """Decide about runs whose process is gone.

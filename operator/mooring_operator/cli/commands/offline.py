@@ -83,11 +83,12 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8888,
     data: Annotated[Path, typer.Option(help="Folder that runs and artifacts are kept in.")] = _DATA,
     concurrency: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 2,
+    keep: Annotated[int, typer.Option(min=1, help="Finished runs that are kept.")] = 200,
 ) -> None:
     """Serve pipelines until interrupted."""
     try:
         server = importlib.import_module("mooring_pipelines.server")
-        server.serve(host, port, data, concurrency=concurrency)
+        server.serve(host, port, data, concurrency=concurrency, keep=keep)
     except ModuleNotFoundError as error:
         raise CliError(
             f"serving pipelines needs a package that is not installed: {error.name}",

@@ -1,0 +1,167 @@
+"""Kubeflow Pipelines as the operator's pipeline backend, over the v2beta1 REST API.
+
+Launching exactly once: GET the run; on 404, and only then, POST it once. A POST whose outcome is
+unknown raises LaunchUncertain, and the caller's next `launch` starts again with the GET.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+
+from mooring_operator.adapters.pipelines.kfp_catalog import KfpCatalog, Place
+from mooring_operator.adapters.pipelines.kfp_client import (
+    KfpClient,
+    KfpRefused,
+    KfpSettings,
+    KfpUnavailable,
+    identifier,
+)
+from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused
+from mooring_operator.planning.runs import RunPhase, RunRequest, RunState
+
+_PHASES: dict[str, RunPhase] = {
+    "PENDING": "Pending",
+    "PAUSED": "Pending",
+    "RUNNING": "Running",
+    "CANCELING": "Running",
+    "SUCCEEDED": "Succeeded",
+    "SKIPPED": "Succeeded",
+    "FAILED": "Failed",
+    "CANCELED": "Canceled",
+}
+# What KFP answers where the version of the pipeline (500) or the experiment (404) is gone.
+_IDS_MAY_BE_STALE = (400, 404, 500)
+_LONGEST_NAME = 255
+_LARGEST_CHARACTER = "\uffff"
+
+
+class KfpPipelines:
+    """Runs on KFP; `pipelines` maps names to compiled YAML files, uploaded when first used."""
+
+    def __init__(self, settings: KfpSettings, pipelines: dict[str, Path]) -> None:
+        self._settings = settings
+        self._client = KfpClient(settings)
+        self._catalog = KfpCatalog(self._client, pipelines, settings.experiment)
+
+    async def launch(self, run: RunRequest) -> None:
+        """Make the run exist, exactly once.
+
+        Raises:
+            PipelinesUnavailable: try again later, with the same run id.
+            LaunchUncertain: KFP failed while it made the run.
+            PipelinesRefused: KFP does not take this run.
+        """
+        await asyncio.to_thread(self._launch, run)
+
+    async def get(self, namespace: str, run_id: str) -> RunState | None:
+        """Give the state of a run; None when KFP does not know it."""
+        return await asyncio.to_thread(self._get, run_id)
+
+    async def terminate(self, namespace: str, run_id: str) -> None:
+        """Ask a run to stop; one that is unknown or finished stays as it is.
+
+        KFP notes this before it tells the Workflow, and refuses to be asked again until it has heard from
+        the Workflow: where the telling failed, a later call is the one that counts.
+        """
+        await asyncio.to_thread(self._terminate, run_id)
+
+    def url(self, namespace: str, run_id: str) -> str:
+        """Give the run's page in the KFP UI."""
+        base = (self._settings.ui or self._settings.host).rstrip("/")
+        return f"{base}/#/runs/details/{run_id}"
+
+    def _launch(self, run: RunRequest) -> None:
+        if self._get(run.run_id) is not None:
+            return
+        namespace = run.namespace if self._settings.multi_user else ""
+        remembered = self._catalog.known(run.pipeline, namespace)
+        place = self._catalog.look_up(run.pipeline, namespace)
+        try:
+            self._create(run, place)
+        except (KfpRefused, KfpUnavailable) as error:
+            self._catalog.forget(run.pipeline, namespace)
+            if remembered is None or error.status not in _IDS_MAY_BE_STALE:
+                raise _judged(error) from error
+            current = self._catalog.look_up(run.pipeline, namespace)
+            if current == remembered:
+                raise _judged(error) from error
+            # KFP looks up what a run refers to before it makes anything: nothing has begun.
+            self._create_anew(run, current)
+
+    def _create_anew(self, run: RunRequest, place: Place) -> None:
+        try:
+            self._create(run, place)
+        except (KfpRefused, KfpUnavailable) as error:
+            raise _judged(error) from error
+
+    def _create(self, run: RunRequest, place: Place) -> None:
+        body = kfp_server_api.V2beta1Run(
+            run_id=run.run_id,
+            display_name=_shown(run.name),
+            experiment_id=place.experiment_id,
+            pipeline_version_reference=kfp_server_api.V2beta1PipelineVersionReference(
+                pipeline_id=place.pipeline_id, pipeline_version_id=place.version_id
+            ),
+            runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(run.parameters)),
+            service_account=run.service_account,
+        )
+        create = self._client.runs.run_service_create_run
+        created = self._client.call(create, body, experiment_id=place.experiment_id)
+        if identifier(created.run_id, "run") != run.run_id:
+            # Nobody will look for that run: leave nothing behind.
+            self._client.call(self._client.runs.run_service_terminate_run, created.run_id)
+            raise PipelinesRefused(
+                f"KFP made run {created.run_id} where {run.run_id} was asked for: it does not honour run_id"
+            )
+
+    def _get(self, run_id: str) -> RunState | None:
+        run = self._client.find(self._client.runs.run_service_get_run, run_id)
+        if run is None:
+            return None
+        identifier(run.run_id, "run")
+        phase = _PHASES.get(run.state or "", "Pending")
+        return RunState(run_id, phase, _message(run, phase), started_at=_began(run))
+
+    def _terminate(self, run_id: str) -> None:
+        try:
+            self._client.find(self._client.runs.run_service_terminate_run, run_id)
+        except KfpRefused:
+            # 400: the run has ended, or KFP believes that it is ending.
+            state = self._get(run_id)
+            if state is not None and state.phase == "Pending":
+                raise
+
+
+def _judged(error: KfpRefused | KfpUnavailable) -> KfpRefused | KfpUnavailable | LaunchUncertain:
+    """What a failed POST means: one that KFP may have acted on leaves it open whether there is a run."""
+    if isinstance(error, KfpUnavailable) and error.sent:
+        return LaunchUncertain(str(error))
+    return error
+
+
+def _shown(name: str) -> str:
+    """A name that KFP's database holds: another fails the run after its Workflow was made."""
+    return "".join(c if c <= _LARGEST_CHARACTER else "?" for c in name)[:_LONGEST_NAME]
+
+
+def _began(run: Any) -> datetime | None:
+    began = run.created_at
+    return began.astimezone(UTC) if isinstance(began, datetime) and began.year > 1970 else None
+
+
+def _message(run: Any, phase: RunPhase) -> str:
+    if phase not in ("Failed", "Canceled"):
+        return "being terminated" if run.state == "CANCELING" else ""
+    if run.error is not None and run.error.message:
+        return str(run.error.message)
+    tasks = run.run_details.task_details if run.run_details is not None else None
+    for task in tasks or []:
+        if task.state == "FAILED" and task.display_name:
+            why = task.error.message if task.error is not None and task.error.message else ""
+            return f"task {task.display_name} failed" + (f": {why}" if why else "")
+    return f"the run {phase.lower()}; KFP does not say why, its page does"

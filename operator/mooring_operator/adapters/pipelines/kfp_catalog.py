@@ -1,0 +1,130 @@
+"""What a run on KFP refers to, by id: the version of its pipeline, and its experiment.
+
+Ids are remembered, and forgotten when a launch fails in a way that they can cause: a person may
+delete a version or an experiment, and a database may be replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+
+from mooring_operator.adapters.pipelines.kfp_client import KfpClient, KfpUnavailable, identifier
+from mooring_operator.adapters.pipelines.port import PipelinesRefused
+
+
+@dataclass(frozen=True)
+class Place:
+    """The ids that a run is launched with."""
+
+    pipeline_id: str
+    version_id: str
+    experiment_id: str
+
+
+class KfpCatalog:
+    """Finds and makes what runs refer to; `pipelines` maps names to compiled YAML files."""
+
+    def __init__(self, client: KfpClient, pipelines: dict[str, Path], experiment: str) -> None:
+        self._client = client
+        self._pipelines = pipelines
+        self._experiment = experiment
+        self._places: dict[tuple[str, str], Place] = {}
+        self._lock = threading.Lock()
+
+    def known(self, pipeline: str, namespace: str) -> Place | None:
+        """Give the ids that are remembered."""
+        return self._places.get((namespace, pipeline))
+
+    def forget(self, pipeline: str, namespace: str) -> None:
+        """Look the ids up anew the next time."""
+        self._places.pop((namespace, pipeline), None)
+
+    def look_up(self, pipeline: str, namespace: str) -> Place:
+        """Give the ids; what is missing is uploaded or made. An empty namespace is for single-user KFP.
+
+        Raises:
+            PipelinesRefused: no such pipeline is shipped, or KFP does not take it.
+            KfpUnavailable: KFP fails, or does not answer.
+        """
+        with self._lock:
+            if (known := self.known(pipeline, namespace)) is not None:
+                return known
+            pipeline_id, version_id = self._version(pipeline, namespace)
+            place = Place(pipeline_id, version_id, self._experiment_id(namespace))
+            self._places[namespace, pipeline] = place
+            return place
+
+    def _version(self, pipeline: str, namespace: str) -> tuple[str, str]:
+        """The version that holds the packaged YAML, which is uploaded if missing."""
+        path = self._pipelines.get(pipeline)
+        if path is None:
+            names = ", ".join(sorted(self._pipelines))
+            raise PipelinesRefused(f"pipeline {pipeline!r} is not one of {names}")
+        content = path.read_bytes()
+        name = f"{pipeline}-{hashlib.sha256(content).hexdigest()[:16]}"
+        pipeline_id = self._pipeline_id(pipeline, namespace)
+        version = self._find_version(pipeline_id, name) or self._upload(pipeline_id, name, content)
+        return pipeline_id, identifier(version.pipeline_version_id, "pipeline version")
+
+    def _pipeline_id(self, name: str, namespace: str) -> str:
+        scope: dict[str, Any] = {"namespace": namespace} if namespace else {}
+        client, catalog = self._client, self._client.pipelines
+        found = client.find(catalog.pipeline_service_get_pipeline_by_name, name, **scope)
+        if found is None:
+            body = kfp_server_api.V2beta1Pipeline(name=name, display_name=name, namespace=namespace or None)
+            found = client.create(catalog.pipeline_service_create_pipeline, body)
+        if found is None:  # somebody else created it meanwhile
+            found = client.call(catalog.pipeline_service_get_pipeline_by_name, name, **scope)
+        return identifier(found.pipeline_id, "pipeline")
+
+    def _find_version(self, pipeline_id: str, name: str) -> Any | None:
+        listing = self._client.pipelines.pipeline_service_list_pipeline_versions
+        page = self._client.call(listing, pipeline_id, filter=_name_filter(name))
+        return next((v for v in page.pipeline_versions or [] if _is(name, v.name, v.display_name)), None)
+
+    def _upload(self, pipeline_id: str, name: str, content: bytes) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            # KFP decides by the file's name how to read it.
+            file = Path(folder) / "pipeline.yaml"
+            file.write_bytes(content)
+            upload = self._client.uploads.upload_pipeline_version
+            version = self._client.create(upload, str(file), name=name, pipelineid=pipeline_id)
+        version = version or self._find_version(pipeline_id, name)
+        if version is None:
+            raise KfpUnavailable(f"pipeline version {name} exists in KFP, but cannot be found yet")
+        return version
+
+    def _experiment_id(self, namespace: str) -> str:
+        found = self._find_experiment(namespace)
+        if found is None:
+            body = kfp_server_api.V2beta1Experiment(
+                display_name=self._experiment, namespace=namespace or None
+            )
+            found = self._client.create(self._client.experiments.experiment_service_create_experiment, body)
+        found = found or self._find_experiment(namespace)
+        if found is None:
+            raise KfpUnavailable(f"experiment {self._experiment} exists in KFP, but cannot be found yet")
+        return identifier(found.experiment_id, "experiment")
+
+    def _find_experiment(self, namespace: str) -> Any | None:
+        scope: dict[str, Any] = {"namespace": namespace} if namespace else {}
+        listing = self._client.experiments.experiment_service_list_experiments
+        page = self._client.call(listing, filter=_name_filter(self._experiment), **scope)
+        return next((e for e in page.experiments or [] if _is(self._experiment, e.display_name)), None)
+
+
+def _is(wanted: str, *names: str | None) -> bool:
+    # KFP's database compares names without case: of two that differ by it there is only one.
+    return any(name is not None and name.casefold() == wanted.casefold() for name in names)
+
+
+def _name_filter(name: str) -> str:
+    return json.dumps({"predicates": [{"key": "name", "operation": "EQUALS", "string_value": name}]})

@@ -1,0 +1,65 @@
+"""Runs of a pipeline: what is asked of a backend, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from mooring_operator.api.serving import Resources
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+RunPhase: TypeAlias = Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"]
+
+
+@dataclass(frozen=True)
+class RunOwner:
+    """The resource that a run is made for: what is left of the run goes with it."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run to launch.
+
+    run_id: a UUID chosen by the caller.
+    name: what people read in a list of runs.
+    pipeline: the name of a shipped pipeline.
+    timeout: how long the run may take once it has started.
+    service_account, credentials_secret: the identity that it has in its namespace.
+    resources: of its pod; the administrator's defaults when left out.
+    """
+
+    run_id: str
+    name: str
+    pipeline: str
+    parameters: Mapping[str, JsonValue]
+    namespace: str
+    owner: RunOwner
+    timeout: timedelta
+    service_account: str | None = None
+    credentials_secret: str | None = None
+    resources: Resources | None = None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run is.
+
+    message: why it failed, or what a pending run waits for.
+    queued: it waits for its turn among other runs, which is no time of its own.
+    timed_out: the backend ended it because it took too long.
+    started_at: since when its time counts; None where the backend does not say.
+    """
+
+    run_id: str
+    phase: RunPhase
+    message: str = ""
+    queued: bool = False
+    timed_out: bool = False
+    started_at: datetime | None = None
