@@ -97,9 +97,14 @@ def test_pipelines_are_served_with_the_options(capsys, monkeypatch):
             served.append((arguments, options))
 
     monkeypatch.setattr("importlib.import_module", lambda name: Server)
-    assert invoke(capsys, "pipelines", "serve", "--port", "9", "--data", "d", "--concurrency", "3")[0] == 0
+    assert (
+        invoke(
+            capsys, "pipelines", "serve", "--port", "9", "--data", "d", "--concurrency", "3", "--keep", "9"
+        )[0]
+        == 0
+    )
     ((host, port, data), options) = served[0]
-    assert (host, port, str(data), options) == ("127.0.0.1", 9, "d", {"concurrency": 3})
+    assert (host, port, str(data), options) == ("127.0.0.1", 9, "d", {"concurrency": 3, "keep": 9})
 
 
 def test_a_server_that_gives_up_says_why(capsys, monkeypatch):
