@@ -1,5 +1,19 @@
-"""The one exception that these functions raise for input that a person has to correct."""
+"""What these functions raise, and how the errors of other libraries are told."""
+
+from __future__ import annotations
 
 
 class InputError(ValueError):
     """Bad input: the message names the field, the value and what is allowed."""
+
+
+class StoreUnavailable(Exception):
+    """A store did not answer, or refused: trying again later may help."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none.
+
+    obstore and onnxruntime append dumps of many lines.
+    """
+    return next(iter(str(error).strip().splitlines()), "").strip() or type(error).__name__

@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.uris import parse
 
 from cluster.serving.predictors import Document
 from cluster.serving.status import Failure
@@ -30,10 +32,13 @@ def model_source(predictor: Document, roots: Sequence[Path]) -> Path:
     uri = model.get("storageUri")
     if not uri:
         raise _unusable("InvalidPredictorSpec", "predictor.model.storageUri is missing")
-    parts = urlsplit(uri)
-    if parts.scheme != "file" or parts.netloc:
+    try:
+        address = parse(uri, "storageUri")
+    except InputError as error:
+        raise _unusable("ModelLoadFailed", str(error)) from error
+    if address.scheme != "file":
         raise _unusable("ModelLoadFailed", f"storageUri {uri}: only file:///... can be read here")
-    path = Path(unquote(parts.path)).resolve()
+    path = address.path.resolve()
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         raise _unusable("ModelLoadFailed", f"storageUri {uri} is outside of the models folder")
     if not path.exists():

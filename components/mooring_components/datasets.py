@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mooring_artifacts.errors import InputError
-
-from mooring_components.storage import list_files, locate, stream
+from mooring_artifacts.storage import list_files, locate, stream
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def load_test_data(uri: str, label_column: str) -> TestData:
 def _read_table(uri: str) -> pa.Table:
     location = locate(uri, "test_data_uri")
     files = list_files(location, "test_data_uri")
-    if len(files) > 1 or files[0].key != location.key:
+    if len(files) > 1 or files[0].key != location.address.key:
         files = [file for file in files if file.path.endswith(".parquet")]
         if not files:
             raise InputError(f"test_data_uri {uri!r} is a folder without .parquet files")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from mooring_artifacts.errors import InputError
-
-from mooring_components.digests import ManifestEntry, check_digest, manifest_digest
-from mooring_components.storage import list_files, locate, stream
+from mooring_artifacts.digests import check_digest, manifest_digest
+from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.storage import list_files, locate, read_entry
 
 BATCH_ROWS = 256
 _INPUT_TYPES = {
@@ -55,12 +53,8 @@ def fetch_model(uri: str, folder: Path, expected_digest: str = "") -> FetchedMod
     for file in files:
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        sha256 = hashlib.sha256()
         with target.open("wb") as out:
-            for chunk in stream(location, file):
-                sha256.update(chunk)
-                out.write(chunk)
-        entries.append(ManifestEntry(file.path, target.stat().st_size, sha256.hexdigest()))
+            entries.append(read_entry(location, file, out.write))
     digest = manifest_digest(entries)
     if expected_digest:
         check_digest(digest, expected_digest, uri)
@@ -90,9 +84,8 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
-            detail = str(error).split("\n", 1)[0]
             raise InputError(
-                f"model {label!r}: {path.name!r} is not a usable ONNX model: {detail}"
+                f"model {label!r}: {path.name!r} is not a usable ONNX model: {first_line(error)}"
             ) from error
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
@@ -147,8 +140,9 @@ class OnnxModel:
         try:
             output = self._session.run([self._output], {self._input.name: prepared})[0]
         except Exception as error:  # onnxruntime's exceptions share no base class
-            detail = str(error).split("\n", 1)[0]
-            raise InputError(f"the model fails on an input of shape {prepared.shape}: {detail}") from error
+            raise InputError(
+                f"the model fails on an input of shape {prepared.shape}: {first_line(error)}"
+            ) from error
         return np.asarray(output)
 
     def single_rows(self, prepared: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:

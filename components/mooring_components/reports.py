@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mooring_components.verdicts import Verdict, parse_gates
+from mooring_artifacts.gates import parse_gates
+from mooring_artifacts.run_documents import Verdict
 
 
 def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]]) -> str:
@@ -17,9 +18,9 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]]) -> str
     lines = [
         f"# {'Passed' if verdict.passed else 'Rejected'}",
         "",
-        f"Model `{verdict.modelUri}`  ",
-        f"Digest `{verdict.modelDigest}`  ",
-        f"Run `{verdict.runId}`",
+        f"Model `{verdict.model_uri}`  ",
+        f"Digest `{verdict.model_digest}`  ",
+        f"Run `{verdict.run_id}`",
         "",
     ]
     lines += [f"- **{violation.message}**" for violation in verdict.violations]

@@ -19,9 +19,10 @@ from mooring_inference.api_keys import ApiKeys
 from mooring_inference.backends.base import Backend
 from mooring_inference.backends.formats import load_model
 from mooring_inference.backends.kserve_model import load_kserve_model
-from mooring_inference.capture import Capture, read_feature_names
+from mooring_inference.capture import Capture
 from mooring_inference.capture_metrics import capture_state
 from mooring_inference.capture_observer import CaptureObserver
+from mooring_inference.feature_names import read_feature_names
 from mooring_inference.gpu import find_gpus
 from mooring_inference.http_server.connection import HttpLimits
 from mooring_inference.http_server.listener import HttpServer, listen
@@ -193,7 +194,7 @@ class ModelServer:
             metrics=self.metrics,
         )
         if self._capture is not None:
-            self._capture.register(name, revision, model.signature, read_feature_names(path))
+            self._capture.register(name, revision, model.signature, read_feature_names(path, model.signature))
         return model
 
     def _loader(self, name: str) -> Callable[[Path], Backend]:

@@ -88,7 +88,7 @@ async def test_a_violated_gate_is_a_succeeded_run_whose_verdict_rejects(server, 
     state = await finished(pipelines, run.run_id)
     assert (state.run_id, state.phase, state.message) == (run.run_id, "Succeeded", "")
     verdict = await ObjectStoreVerdicts().read(run.parameters["verdict_uri"])
-    assert (verdict.passed, verdict.runId) == (False, run.run_id)
+    assert (verdict.passed, verdict.run_id) == (False, run.run_id)
     assert [v.message for v in verdict.violations] == ["accuracy 0.75 is below the minimum 0.9"]
     assert verdict.metrics["accuracy"] == 0.75
     assert {"latencyP95Ms", "modelSizeMB", "f1", "rows"} <= set(verdict.metrics)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_inference.capture.feature_names import read_feature_names
 from mooring_inference.capture.layout import plan_layout
 from mooring_inference.capture.masking import read_hmac_key
 from mooring_inference.capture.masks import Drop, Hmac, parse_bucket
@@ -51,16 +50,17 @@ def test_all_settings_are_read():
     )
     assert (found.buffer_bytes, found.spool_bytes) == (2 << 20, 4 << 20)
     assert (found.hmac_key_file, found.spool_dir) == (Path("/keys/hmac"), Path("/spool"))
-    assert (found.route, found.deployment, found.is_remote) == ("shadow", "iris", True)
+    assert (found.route, found.deployment, str(found.place)) == ("shadow", "iris", found.uri)
 
 
 @pytest.mark.parametrize(
     ("field", "text", "wanted"),
     [
-        ("capture_uri", "relative/path", "an absolute path, file:///PATH, s3://BUCKET/PREFIX"),
+        ("capture_uri", "relative/path", "an absolute path or an address"),
         ("capture_uri", "ftp://host/x", "an absolute path"),
         ("capture_uri", "s3://", "an absolute path"),
         ("capture_uri", "/", "an absolute path"),
+        ("capture_uri", "s3://bucket/../other", "the segment '..'"),
         ("capture_sample", "1.1", "a number from 0 to 1"),
         ("capture_sample", "nan", "a number from 0 to 1"),
         ("capture_sample", "all", "a number from 0 to 1"),
@@ -137,21 +137,6 @@ def test_the_key_comes_from_a_file_or_the_environment_and_is_never_shown(tmp_pat
         with pytest.raises(CaptureSettingsError, match=message) as error:
             read_hmac_key(path, environ)
         assert "secret" not in str(error.value)
-
-
-def test_feature_names_are_read_from_beside_the_model(tmp_path):
-    assert read_feature_names(tmp_path) is None
-    (tmp_path / "features.json").write_text('{"x": ["age", "income"]}')
-    (tmp_path / "model.onnx").write_bytes(b"")
-    assert (
-        read_feature_names(tmp_path)
-        == read_feature_names(tmp_path / "model.onnx")
-        == {"x": ["age", "income"]}
-    )
-    for wrong in ("[]", '{"x": "age"}', '{"x": [1]}', "{"):
-        (tmp_path / "features.json").write_text(wrong)
-        with pytest.raises(CaptureSettingsError, match=r"features\.json"):
-            read_feature_names(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5])

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.storage import content_digest
 from mooring_components.datasets import load_test_data
-from mooring_components.digests import content_digest
 from mooring_components.latency import measure_latency, summarize_latency
 from mooring_components.models import OnnxModel, fetch_model
 from mooring_components.quality import evaluate, measure_classification

@@ -134,7 +134,7 @@ NUMBERS = {"key": "number", "a": "number", "b": "number", "note": "text"}
 FEEDS = {
     "all numbers but the id": (X2, NUMBERS, Choice(id_column="key"), ("a", "b")),
     "the caller's before the model's": (X2, NUMBERS, Choice(("b", "a"), ("a", "b")), ("b", "a")),
-    "the model's": (X2, NUMBERS, Choice(features=("b", "key")), ("b", "key")),
+    "the model's": (X2, NUMBERS, Choice(features={"x": ("b", "key")}), ("b", "key")),
     "the input's own name": (X2, NUMBERS | {"x": "list"}, Choice(), ("x",)),
     "text for text": (Signature((spec("BYTES", 1),), ()), NUMBERS, Choice(), ("note",)),
     "cells, whatever they are": (X2, {"a": "cell", "b": "cell"}, Choice(), ("a", "b")),
@@ -153,6 +153,16 @@ def test_columns_are_found_for_several_inputs():
     kinds = {"years": "number", "v": "list"}
     feeds = plan_feeds(signature, kinds, Choice(("age=years",)))
     assert [feed.columns for feed in feeds] == [("years",), ("v",)]
+
+
+def test_the_models_own_names_feed_several_inputs_unless_the_caller_says_otherwise():
+    signature = Signature((spec("FP32", 2, name="x"), spec("FP32", None, name="v")), ())
+    kinds = {"a": "number", "b": "number", "x": "list", "v": "list"}
+    named = {"x": ("b", "a")}
+    feeds = plan_feeds(signature, kinds, Choice(features=named))
+    assert [(feed.columns, feed.side_by_side) for feed in feeds] == [(("b", "a"), True), (("v",), False)]
+    chosen = plan_feeds(signature, kinds, Choice(("x=x",), named))
+    assert [feed.columns for feed in chosen] == [("x",), ("v",)]
 
 
 UNCLEAR = {

@@ -365,7 +365,7 @@ def test_missing_and_damaged_things_are_errors_in_one_line(adder, data, tmp_path
 
 def test_names_of_features_that_came_with_the_model_decide_the_order(tmp_path, data):
     model = sum_and_negative(tmp_path / "model")
-    (model / "features.json").write_text(json.dumps({"features": ["b", "a"]}))
+    (model / "features.json").write_text(json.dumps({"x": ["b", "a"]}))
     pq.write_table(numbers(3), data / "rows.parquet")
     assert score(model, data, tmp_path / "out") == 0
     assert rows_of(tmp_path / "out")[2]["negative"] == [-1.0, -2.0]

@@ -498,9 +498,9 @@ def test_revisions_are_known_again_after_a_restart():
     [
         (None, "InvalidPredictorSpec", "missing"),
         ("s3://bucket/m", "ModelLoadFailed", "only file:///"),
-        ("file://host/m", "ModelLoadFailed", "only file:///"),
+        ("file://host/m", "ModelLoadFailed", "it names a host"),
         ("file:///etc/passwd", "ModelLoadFailed", "outside"),
-        ("file://{root}/../up", "ModelLoadFailed", "outside"),
+        ("file://{root}/../up", "ModelLoadFailed", "the segment '..'"),
         ("file://{root}/none", "ModelLoadFailed", "there is nothing"),
     ],
 )

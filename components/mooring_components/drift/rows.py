@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.storage import Location, StoredFile, list_files, locate, stream
 
 from mooring_components.drift.evaluation import EvaluationError
-from mooring_components.storage import Location, StoredFile, list_files, locate, stream
 
 LARGEST_BYTES = 4 << 30
 # A column of numbers, sorted, concatenated with the other side's and searched in it.
@@ -46,7 +46,7 @@ class ParquetRows:
             raise
         except (pa.ArrowException, OSError) as error:
             raise EvaluationError(
-                self.reason, f"{self.source}: {name!r} cannot be read: {_first_line(error)}"
+                self.reason, f"{self.source}: {name!r} cannot be read: {first_line(error)}"
             ) from error
         return pa.chunked_array(chunks, type=kind)
 
@@ -62,7 +62,7 @@ def open_rows(uri: str, reason: str, field: str, memory: int = LARGEST_BYTES) ->
     try:
         location = locate(uri, field)
         stored = list_files(location, field)
-        if len(stored) > 1 or stored[0].path != location.name:
+        if len(stored) > 1 or stored[0].path != location.address.name:
             stored = [file for file in stored if file.path.endswith(".parquet")]
         if not stored:
             raise EvaluationError(reason, f"{field} {uri!r} holds no .parquet file")
@@ -96,7 +96,7 @@ def _open(location: Location, stored: list[StoredFile], reason: str, source: str
     try:
         schema = pa.unify_schemas([file.schema_arrow for file in files], promote_options="permissive")
     except pa.ArrowException as error:
-        raise EvaluationError(reason, f"{source}: the files differ: {_first_line(error)}") from error
+        raise EvaluationError(reason, f"{source}: the files differ: {first_line(error)}") from error
     rows = sum(file.metadata.num_rows for file in files)
     memory = sum(file.size for file in stored) + rows * _BYTES_PER_ROW
     return ParquetRows(source, reason, tuple(files), schema, rows, f"sha256:{identity.hexdigest()}", memory)
@@ -109,7 +109,7 @@ def _parquet(content: bytearray, source: str, reason: str) -> pq.ParquetFile:
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise EvaluationError(reason, f"{source} is no Parquet: {_first_line(error)}") from error
+        raise EvaluationError(reason, f"{source} is no Parquet: {first_line(error)}") from error
     if len(set(names)) < len(names):
         raise EvaluationError(reason, f"{source} has two columns of one name")
     return file
@@ -122,7 +122,3 @@ def _column(file: pq.ParquetFile, name: str, kind: pa.DataType) -> list[pa.Array
     # Where one file counts in integers and another in floats, both count in floats.
     chunks: list[pa.Array] = read.cast(kind, safe=False).chunks
     return chunks
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

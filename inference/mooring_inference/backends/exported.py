@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch  # type: ignore[import-not-found]
+from mooring_artifacts.errors import first_line
 from torch.export.graph_signature import (  # type: ignore[import-not-found]
     ConstantArgument,
     InputKind,
@@ -23,7 +24,6 @@ from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.declared import FILE, adopt_signature, read_signature
 from mooring_inference.backends.exported_sizes import SizeRules, read_rules
 from mooring_inference.backends.pt2_archive import check_archive
-from mooring_inference.backends.reasons import first_line
 from mooring_inference.backends.torch_backend import LoadedModule, TorchBackend, use_threads
 from mooring_inference.backends.torch_tensors import choose_device, datatype_of
 from mooring_inference.errors import ModelLoadError

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from mooring_artifacts.errors import first_line
 
-from mooring_inference.backends.reasons import first_line
 from mooring_inference.errors import ModelLoadError, RequestError
 from mooring_inference.tensors import DATATYPES, Array, Signature, TensorSpec
 

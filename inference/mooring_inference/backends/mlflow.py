@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import Backend, LoadOptions
 from mooring_inference.backends.declared import check_agreement
 from mooring_inference.backends.formats import MLMODEL, find_model, load_file, tell_format
 from mooring_inference.backends.mlflow_signature import Field, MlflowSignature, parse_signature
-from mooring_inference.backends.reasons import first_line
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Signature, TensorSpec
 

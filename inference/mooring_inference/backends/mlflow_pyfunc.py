@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.declared import read_signature
 from mooring_inference.backends.mlflow_signature import Field, MlflowSignature, specs_of
-from mooring_inference.backends.reasons import first_line
 from mooring_inference.errors import ModelLoadError, bad_field
 from mooring_inference.tensors import Array, Signature, TensorSpec
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.onnx_binding import BoundSession
@@ -22,7 +23,6 @@ from mooring_inference.backends.onnx_providers import (
     device_of,
     only_cpu,
 )
-from mooring_inference.backends.reasons import first_line
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Array, Signature, TensorSpec, datatype_of_onnx
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch  # type: ignore[import-not-found]
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.declared import need_signature
 from mooring_inference.backends.module_calls import plan_call
-from mooring_inference.backends.reasons import first_line
 from mooring_inference.backends.torch_backend import LoadedModule, TorchBackend, check_declared, use_threads
 from mooring_inference.backends.torch_tensors import choose_device
 from mooring_inference.errors import ModelLoadError

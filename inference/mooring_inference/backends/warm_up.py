@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import Backend
-from mooring_inference.backends.reasons import first_line
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # Sizes tried for open dimensions other than the rows: some models need more than one step or pixel.

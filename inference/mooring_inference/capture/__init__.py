@@ -22,7 +22,6 @@ Labels: ``id`` and ``row`` of the request, ``time``, ``model``, ``value`` (a num
 A request is in the sample where ``crc32(id in UTF-8) * 2654435761 mod 2**32 < share * 2**32``.
 """
 
-from mooring_inference.capture.feature_names import read_feature_names
 from mooring_inference.capture.labels import Label, decode_labels
 from mooring_inference.capture.recorder import Capture
 from mooring_inference.capture.settings import CaptureSettings, CaptureSettingsError, parse_capture
@@ -34,5 +33,4 @@ __all__ = [
     "Label",
     "decode_labels",
     "parse_capture",
-    "read_feature_names",
 ]

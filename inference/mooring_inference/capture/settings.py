@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.uris import Address, parse
 
 from mooring_inference.capture.masks import Drop, Hmac, Mask, parse_bucket
 from mooring_inference.errors import ModelLoadError
 
-REMOTE_SCHEMES = ("s3", "gs", "az")
 ROUTES = ("stable", "candidate", "shadow")
 _SMALLEST_BUFFER, _LARGEST_BUFFER = 1 << 20, 1 << 30
 
@@ -55,9 +56,13 @@ class CaptureSettings:
     deployment: str | None = None
 
     @property
-    def is_remote(self) -> bool:
-        """Whether files go to an object store."""
-        return urlsplit(self.uri).scheme in REMOTE_SCHEMES
+    def place(self) -> Path | Address:
+        """The folder in the file system, or the address in an object store.
+
+        Raises:
+            CaptureSettingsError: it is neither.
+        """
+        return _place(self.uri)
 
 
 def parse_capture(values: Mapping[str, str | None]) -> CaptureSettings | None:
@@ -79,23 +84,24 @@ def parse_capture(values: Mapping[str, str | None]) -> CaptureSettings | None:
             if name.startswith("capture_"):
                 raise CaptureSettingsError(f"--{name}: needs --capture_uri as well")
         return None
-    parsed: dict[str, object] = {"uri": _uri(uri)}
+    _place(uri)
+    parsed: dict[str, object] = {"uri": uri}
     for name, text in given.items():
         attribute, parse = _PARSERS[name]
         parsed[attribute] = parse(name, text)
     return CaptureSettings(**parsed)  # type: ignore[arg-type]
 
 
-def _uri(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme in REMOTE_SCHEMES and parts.netloc:
-        return text
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path not in ("", "/"):
-        return text
-    if not parts.scheme and text.startswith("/") and text != "/":
-        return text
-    allowed = "an absolute path, file:///PATH, s3://BUCKET/PREFIX, gs://... or az://..."
-    raise _wrong("capture_uri", allowed, text)
+def _place(text: str) -> Path | Address:
+    if text.startswith("/") and text.strip("/"):
+        return Path(text)
+    try:
+        address = parse(text, whole_bucket=True)
+    except InputError as error:
+        raise CaptureSettingsError(
+            f"--capture_uri: expected an absolute path or an address: {error}"
+        ) from None
+    return address.path if address.scheme == "file" else address
 
 
 def _names(name: str, text: str) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import obstore
-import obstore.exceptions
 import obstore.store
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.storage import open_store
+from mooring_artifacts.uris import Address
 
 from mooring_inference.capture.counters import CaptureCounters
 from mooring_inference.capture.parts import remove_unfinished
@@ -61,8 +62,9 @@ class Target:
         self._retention: Retention | None = None
         self._spool_bytes = settings.spool_bytes
         places: list[tuple[Any, str]] = []
-        if settings.is_remote:
-            self._store, self._prefix = _open_store(settings.uri)
+        place = settings.place
+        if isinstance(place, Address):
+            self._store, self._prefix = _open_store(place)
             self._spool = spool = _open_spool(settings.spool_dir)
             self.root = spool.root
             self._uploader = Uploader(
@@ -70,7 +72,7 @@ class Target:
             )
             places.append((self._store, self._prefix))
         else:
-            self.root = _open_folder(Path(unquote(urlsplit(settings.uri).path)))
+            self.root = _open_folder(place)
         if settings.retention_hours is not None:
             places.append((obstore.store.LocalStore(self.root, automatic_cleanup=True), ""))
             self._retention = Retention(
@@ -145,13 +147,10 @@ def _open_spool(base: Path | None) -> Spool:
         ) from None
 
 
-def _open_store(uri: str) -> tuple[Any, str]:
+def _open_store(address: Address) -> tuple[Any, str]:
     """The store of a bucket, and the prefix of keys, empty or with a slash at its end."""
-    parts = urlsplit(uri)
-    key = parts.path.strip("/")
     try:
-        store = obstore.store.from_url(f"{parts.scheme}://{parts.netloc}/", retry_config=_RETRY)
-    except (obstore.exceptions.BaseError, ValueError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise CaptureSettingsError(f"--capture_uri: {uri} cannot be opened: {reason}") from None
-    return store, f"{key}/" if key else ""
+        store = open_store(address, "--capture_uri:", _RETRY)
+    except InputError as error:
+        raise CaptureSettingsError(str(error)) from None
+    return store, f"{address.key}/" if address.key else ""

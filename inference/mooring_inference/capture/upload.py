@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
+from mooring_artifacts.errors import first_line
+
 log = logging.getLogger(__name__)
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
@@ -96,7 +98,7 @@ class Uploader:
         except Exception as error:
             self._on_error()
             if is_first:  # once for each time that it is away
-                fields = {"file": path.name, "error": _first_line(error)}
+                fields = {"file": path.name, "error": first_line(error)}
                 log.warning("capture: an upload failed", extra={"fields": fields})
             return False
         self._on_success()
@@ -110,8 +112,3 @@ class Uploader:
                 self._changed.wait_for(lambda: not self._waiting, _SHORTEST_PAUSE)
             else:
                 self._changed.wait_for(lambda: self._is_closing, seconds * random.uniform(0.5, 1.0))  # noqa: S311
-
-
-def _first_line(error: Exception) -> str:
-    # obstore appends a multi-line dump of its source error.
-    return (str(error) or type(error).__name__).split("\n", 1)[0]

@@ -13,8 +13,8 @@ from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.formats import load_model
 from mooring_inference.cpu import usable_cores
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.feature_names import read_feature_names
 from mooring_inference.score.errors import ScoreError, UsageError
-from mooring_inference.score.features import read_feature_names
 from mooring_inference.score.folders import open_input, open_output, refuse_nesting
 from mooring_inference.score.mapping import Choice
 from mooring_inference.score.parts import digest_of_model
@@ -52,30 +52,32 @@ def main(argv: Sequence[str]) -> int:
 
 def _score(args: argparse.Namespace) -> Summary:
     digest = digest_of_model(args.model_dir)
-    choice = Choice(args.columns, read_feature_names(args.model_dir), args.id_column)
     refuse_nesting(args.input, args.output)
     source, found = open_input(args.input)
     target = open_output(args.output)
     kind = None if args.format == "auto" else args.format
+    files = pick_files(found, kind)
     shard, shards = args.shard
-    job = Job(
-        source=source,
-        files=pick_files(found, kind),
-        target=target,
-        kind=kind,
-        choice=choice,
-        outputs=args.outputs,
-        batch_size=args.batch_size,
-        part_rows=args.max_rows_per_file,
-        shard=shard,
-        shards=shards,
-        flatten=args.flatten,
-        null_is_nan=args.nulls == "nan",
-    )
     backend = load_model(
         args.model_dir, LoadOptions(threads=args.threads or usable_cores(), device=args.device)
     )
     try:
+        job = Job(
+            source=source,
+            files=files,
+            target=target,
+            kind=kind,
+            choice=Choice(
+                args.columns, read_feature_names(args.model_dir, backend.signature), args.id_column
+            ),
+            outputs=args.outputs,
+            batch_size=args.batch_size,
+            part_rows=args.max_rows_per_file,
+            shard=shard,
+            shards=shards,
+            flatten=args.flatten,
+            null_is_nan=args.nulls == "nan",
+        )
         with Progress(len(job.files)) as progress:
             return run_job(job, backend, digest, progress)
     finally:

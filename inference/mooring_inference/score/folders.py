@@ -12,16 +12,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import obstore
 import obstore.exceptions
 import obstore.store
 import pyarrow as pa
+from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.storage import open_store
+from mooring_artifacts.uris import Address, parse
 
 from mooring_inference.score.errors import ScoreError, UsageError
 
-SCHEMES = ("s3", "gs", "az")
 _TEMPORARY = "_temporary"
 
 
@@ -195,25 +196,22 @@ def open_input(address: str) -> tuple[Folder, list[StoredFile]]:
         UsageError: the address is not one that can be read.
         ScoreError: there is nothing, or it cannot be read.
     """
-    parts = urlsplit(address)
-    if parts.scheme in SCHEMES:
-        key = parts.path.strip("/")
-        store = _remote_store(address)
-        parent, _, name = key.rpartition("/")
-        if name:
-            enclosing = Folder(address, store, f"{parent}/" if parent else "")
-            if (file := enclosing.find(name)) is not None:
+    place = _place(address)
+    if isinstance(place, Address):
+        store, key = _remote_store(place), place.key
+        if key:
+            enclosing = Folder(address, store, key.removesuffix(place.name))
+            if (file := enclosing.find(place.name)) is not None:
                 return enclosing, [file]
         folder = Folder(address, store, f"{key}/" if key else "")
     else:
-        path = local_path(address)
-        if path.is_file():
-            folder = local_folder(path.parent)
-            file = folder.find(path.name)
+        if place.is_file():
+            folder = local_folder(place.parent)
+            file = folder.find(place.name)
             return folder, [file] if file else []
-        if not path.is_dir():
+        if not place.is_dir():
             raise ScoreError(f"input {address} does not exist")
-        folder = local_folder(path)
+        folder = local_folder(place)
     files = folder.list()
     if not files:
         raise ScoreError(f"input {address} does not exist, or holds no files")
@@ -227,16 +225,14 @@ def open_output(address: str) -> Folder:
         UsageError: the address is not one that can be written to.
         ScoreError: it cannot be made.
     """
-    parts = urlsplit(address)
-    if parts.scheme in SCHEMES:
-        key = parts.path.strip("/")
-        return Folder(address, _remote_store(address), f"{key}/" if key else "")
-    path = local_path(address)
+    place = _place(address)
+    if isinstance(place, Address):
+        return Folder(address, _remote_store(place), f"{place.key}/" if place.key else "")
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise ScoreError(f"output {address} cannot be made: {exc.strerror}") from None
-    return local_folder(path)
+    return local_folder(place)
 
 
 def refuse_nesting(source: str, target: str) -> None:
@@ -245,11 +241,13 @@ def refuse_nesting(source: str, target: str) -> None:
     Raises:
         UsageError: they would.
     """
-    remote = [urlsplit(address).scheme in SCHEMES for address in (source, target)]
-    if all(remote):
-        nested = f"{target.rstrip('/')}/".startswith(f"{source.rstrip('/')}/")
-    else:
-        nested = not any(remote) and local_path(target).resolve().is_relative_to(local_path(source).resolve())
+    match _place(source), _place(target):
+        case (Path() as outer, Path() as inner):
+            nested = inner.resolve().is_relative_to(outer.resolve())
+        case (Address() as outer, Address() as inner):
+            nested = f"{str(inner).rstrip('/')}/".startswith(f"{str(outer).rstrip('/')}/")
+        case _:
+            nested = False
     if nested:
         raise UsageError(f"output {target} lies inside input {source}")
 
@@ -259,32 +257,22 @@ def local_folder(path: Path) -> Folder:
     return Folder(str(path), obstore.store.LocalStore(prefix=path.resolve(), mkdir=False), "", path)
 
 
-def local_path(address: str) -> Path:
-    """The path of a plain path or a ``file://`` URI."""
-    parts = urlsplit(address)
-    if parts.scheme == "file":
-        if parts.netloc not in ("", "localhost") or not parts.path:
-            raise UsageError(f"{address}: write file:///ABSOLUTE/PATH")
-        return Path(unquote(parts.path))
-    if "://" in address:
-        allowed = ", ".join(f"{scheme}://" for scheme in ("file", *SCHEMES))
-        raise UsageError(f"{address}: expected a path or one of {allowed}")
-    return Path(address)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message; obstore appends a dump of many lines."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-def _remote_store(address: str) -> Any:
-    parts = urlsplit(address)
-    if not parts.netloc:
-        raise UsageError(f"{address}: names no bucket")
+def _place(address: str) -> Path | Address:
+    """The path of a plain path or a ``file://`` URI, or the place in an object store."""
+    if "://" not in address:
+        return Path(address)
     try:
-        return obstore.store.from_url(f"{parts.scheme}://{parts.netloc}/")
-    except (obstore.exceptions.BaseError, ValueError) as exc:
-        raise ScoreError(f"{address} cannot be opened: {first_line(exc)}") from None
+        place = parse(address, whole_bucket=True)
+    except InputError as exc:
+        raise UsageError(str(exc)) from None
+    return place.path if place.scheme == "file" else place
+
+
+def _remote_store(address: Address) -> Any:
+    try:
+        return open_store(address)
+    except InputError as exc:
+        raise ScoreError(str(exc)) from None
 
 
 def _flush_to_disk(path: Path) -> None:

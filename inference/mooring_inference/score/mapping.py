@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mooring_inference.score.errors import UsageError
 from mooring_inference.tensors import Signature, TensorSpec
@@ -36,12 +36,12 @@ class Choice:
 
     Attributes:
         columns: columns in the order of the model's features; or ``input=column`` for each input.
-        features: names that came with the model, for callers who say nothing.
+        features: names that came with the model, by input, for callers who say nothing.
         id_column: names the rows, and is no feature unless it is chosen.
     """
 
     columns: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
+    features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     id_column: str | None = None
 
 
@@ -50,8 +50,8 @@ def plan_feeds(signature: Signature, kinds: Mapping[str, str], choice: Choice) -
 
     One input of shape [n, k] takes, in this order of preference: the columns that the caller chose; the
     features that came with the model; the column of the input's own name; all columns of numbers (of text
-    for a BYTES input) where they are as many as the input needs. Several inputs take the columns of their
-    own names, or those that ``input=column`` says.
+    for a BYTES input) where they are as many as the input needs. Several inputs take the columns that
+    ``input=column`` says, the features that came with the model, or the columns of their own names.
 
     Args:
         signature: the model's.
@@ -65,16 +65,27 @@ def plan_feeds(signature: Signature, kinds: Mapping[str, str], choice: Choice) -
         if not spec.shape:
             raise UsageError(f"input {spec.name} of the model has no batch dimension")
     if len(signature.inputs) > 1:
-        return [_single(spec, column, kinds) for spec, column in _pairs(signature, choice)]
+        return [
+            _of_columns(spec, features, kinds)
+            if not choice.columns and (features := _given(spec, choice))
+            else _single(spec, column, kinds)
+            for spec, column in _pairs(signature, choice)
+        ]
     spec = signature.inputs[0]
     chosen = choice.columns
     if any("=" in column and column not in kinds for column in chosen):
         return [_single(spec, _pairs(signature, choice)[0][1], kinds)]
-    if not chosen and choice.features and _fits(spec, len(choice.features)):
-        chosen = choice.features
+    if not chosen:
+        chosen = _given(spec, choice)
     if not chosen and spec.name in kinds:
         chosen = (spec.name,)
     return [_of_columns(spec, chosen or _all_fitting(spec, kinds, choice), kinds)]
+
+
+def _given(spec: TensorSpec, choice: Choice) -> tuple[str, ...]:
+    """The features of an input that came with the model, where they are as many as it takes."""
+    features = choice.features.get(spec.name, ())
+    return features if features and _fits(spec, len(features)) else ()
 
 
 def _pairs(signature: Signature, choice: Choice) -> list[tuple[TensorSpec, str]]:

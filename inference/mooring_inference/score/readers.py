@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 import pyarrow as pa
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.score.blocks import Reader
 from mooring_inference.score.errors import ScoreError
-from mooring_inference.score.folders import Folder, first_line
+from mooring_inference.score.folders import Folder
 from mooring_inference.score.read_csv import CsvReader
 from mooring_inference.score.read_jsonl import JsonLinesReader
 from mooring_inference.score.read_parquet import ParquetReader

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import Backend
 from mooring_inference.score.blocks import BadRow, Block, Rows
 from mooring_inference.score.convert import Piece, convert_feed, convert_rows
 from mooring_inference.score.errors import ScoreError
-from mooring_inference.score.folders import first_line
 from mooring_inference.score.layout import OutputLayout
 from mooring_inference.score.mapping import Feed
 from mooring_inference.tensors import Array, TensorSpec

@@ -16,14 +16,15 @@ from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.formats import load_model
 from mooring_inference.cpu import usable_cores
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.feature_names import read_feature_names
 from mooring_inference.logs import configure_logging
-from mooring_inference.score.features import read_feature_names
 from mooring_inference.stream.addresses import Address, parse_address
 from mooring_inference.stream.answering import Answerer
 from mooring_inference.stream.interfaces import Sink, Source, StreamError
 from mooring_inference.stream.loop import Limits, StreamLoop
 from mooring_inference.stream.messages import Codec
 from mooring_inference.stream.metrics import MetricsServer, StreamMetrics
+from mooring_inference.tensors import Signature
 
 _PROG = "mooring-inference stream"
 log = logging.getLogger(__name__)
@@ -51,7 +52,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _consume(args: argparse.Namespace, source: Address, sink: Address, dead: Address | None) -> None:
-    features = args.columns or read_feature_names(args.model_dir)
     backend = load_model(
         args.model_dir, LoadOptions(threads=args.threads or usable_cores(), device=args.device)
     )
@@ -66,7 +66,10 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
             _open_source(args, source),
             open_sink(sink, args.group, args.remember_seconds),
             open_sink(dead, args.group, args.remember_seconds) if dead is not None else None,
-            Answerer(backend, Codec(backend.signature, args.model_name, args.revision, features)),
+            Answerer(
+                backend,
+                Codec(backend.signature, args.model_name, args.revision, _features(args, backend.signature)),
+            ),
             Limits(
                 batch=args.batch_size,
                 linger=args.max_delay_ms / 1000,
@@ -84,6 +87,11 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
             asyncio.get_running_loop().add_signal_handler(number, loop.stop)
         unfinished = await loop.run()
         log.info("stopped", extra={"fields": {"unfinished": unfinished}})
+
+
+def _features(args: argparse.Namespace, signature: Signature) -> Sequence[str]:
+    """The features in the order of the model's one input, as far as they are known."""
+    return args.columns or read_feature_names(args.model_dir, signature).get(signature.inputs[0].name, ())
 
 
 def _open_source(args: argparse.Namespace, address: Address) -> Source:

@@ -14,9 +14,8 @@ from pathlib import Path
 import httpx2
 import obstore
 import obstore.exceptions
-from mooring_artifacts.errors import InputError
-from mooring_components.digests import content_digest
-from mooring_components.storage import locate
+from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.storage import content_digest, locate
 
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api import reasons
@@ -134,15 +133,15 @@ async def _identify(model: ModelSpec, storage_uri: str) -> Resolved:
 def _listing_digest(uri: str) -> str:
     """Hash names, sizes and ETags: a model of many GB must not pass through the operator."""
     location = locate(uri)
-    prefix = location.key + "/"
+    key = location.address.key
     try:
-        found = [meta for batch in obstore.list(location.store, prefix=location.key) for meta in batch]
+        found = [meta for batch in obstore.list(location.store, prefix=key) for meta in batch]
     except (obstore.exceptions.BaseError, OSError) as error:
-        raise RegistryUnavailable(f"cannot list {uri}: {str(error).splitlines()[0]}") from error
-    files = [meta for meta in found if meta["path"] == location.key or meta["path"].startswith(prefix)]
+        raise RegistryUnavailable(f"cannot list {uri}: {first_line(error)}") from error
+    files = [meta for meta in found if meta["path"] == key or meta["path"].startswith(f"{key}/")]
     if not files:
         raise InputError(f"{uri!r} does not exist")
-    listing = sorted((meta["path"].removeprefix(location.key), meta["size"], meta["e_tag"]) for meta in files)
+    listing = sorted((meta["path"].removeprefix(key), meta["size"], meta["e_tag"]) for meta in files)
     return "etag:" + hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 

@@ -3,7 +3,9 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from mooring_artifacts import gates
+from mooring_artifacts.digests import DIGEST_PATTERN
+from pydantic import ConfigDict, Field
 
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.serving import ServingSpec
@@ -11,7 +13,6 @@ from mooring_operator.api.types import Duration, Model
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 
 URI_PATTERN = r"^[a-z][a-z0-9+.-]*:/{1,3}[^\s]+$"
-DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 
 # KServe names a Deployment NAME-PREDICTOR-predictor; a predictor's name here has 9 characters and
 # KServe allows 47 for NAME-PREDICTOR.
@@ -76,43 +77,24 @@ class TestData(Model):
     ] = "label"
 
 
-class Gate(Model):
+class Gate(gates.Gate):
     """A limit that a measured metric must keep."""
 
-    metric: Annotated[
-        str,
-        Field(
-            description="What is measured: accuracy, precision, recall, f1, mae, rmse, latencyMeanMs, latencyP50Ms, "
-            "latencyP95Ms, latencyP99Ms, modelSizeMB, rows.",
-            pattern=r"^[a-zA-Z][a-zA-Z0-9]*$",
-            max_length=63,
-        ),
-    ]
-    min: Annotated[float | None, Field(description="Least allowed value.")] = None
-    max: Annotated[float | None, Field(description="Greatest allowed value.")] = None
-
-    @model_validator(mode="after")
-    def _has_a_limit(self) -> "Gate":
-        if self.min is None and self.max is None:
-            raise ValueError(f"gate on {self.metric}: set min, max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"gate on {self.metric}: min {self.min} exceeds max {self.max}")
-        return self
-
-
-Gate.model_config["json_schema_extra"] = {
-    "x-kubernetes-validations": [
-        {
-            "rule": "has(self.min) || has(self.max)",
-            "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' needs min, max or both'",
-        },
-        {
-            "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
-            "messageExpression": "'spec.ci.gates: the gate on %s has min %s above max %s'"
-            ".format([self.metric, self.min, self.max])",
-        },
-    ]
-}
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.min) || has(self.max)",
+                    "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' needs min, max or both'",
+                },
+                {
+                    "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
+                    "messageExpression": "'spec.ci.gates: the gate on %s has min %s above max %s'"
+                    ".format([self.metric, self.min, self.max])",
+                },
+            ]
+        }
+    )
 
 
 class CISpec(Model):

@@ -1,5 +1,7 @@
 """Asks for CI runs and reads what they found."""
 
+from mooring_artifacts.run_documents import RunFailure
+
 from mooring_operator.adapters.pipelines import JsonValue, Pipelines, RunOwner, RunRequest
 from mooring_operator.adapters.verdicts import VerdictInvalid, Verdicts
 from mooring_operator.api import API_VERSION
@@ -62,9 +64,11 @@ class CIRuns:
             return str(error)
         if found is None:
             return None
+        if isinstance(found, RunFailure):
+            return found.error.message
         return Verdict(
-            run_id=found.runId,
-            digest=found.modelDigest,
+            run_id=found.run_id,
+            digest=found.model_digest,
             passed=found.passed,
             metrics=found.metrics,
             violations=tuple(violation.message for violation in found.violations),

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from mooring_operator.api.model_deployment import DIGEST_PATTERN, URI_PATTERN
+from mooring_artifacts.digests import DIGEST_PATTERN
+
+from mooring_operator.api.model_deployment import URI_PATTERN
 from mooring_operator.api.types import DURATION_PATTERN, QUANTITY_PATTERN
 from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.metadata import METADATA_SCHEMA, metadata_problems

@@ -2,7 +2,7 @@
 
 It is the sha256 over a canonical JSON manifest `[{"path", "sha256", "size"}, ...]` sorted by path,
 without white space, keys sorted. A single file is a folder of one, under its base name, so that
-renaming the folder around it changes nothing. Imports only the standard library and obstore.
+renaming the folder around it changes nothing. `storage.content_digest` makes it of what lies in a store.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 
 from mooring_artifacts.errors import InputError
 
-from mooring_components.storage import list_files, locate, stream
-
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 _FORMAT = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -34,24 +33,6 @@ def manifest_digest(entries: Iterable[ManifestEntry]) -> str:
     manifest = [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.path)]
     canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def content_digest(uri: str) -> str:
-    """The digest, `sha256:<64 hex digits>`, of the file or folder at `uri`.
-
-    Raises:
-        InputError: the URI is not allowed, does not exist or cannot be read.
-    """
-    location = locate(uri)
-    entries = []
-    for file in list_files(location):
-        sha256 = hashlib.sha256()
-        size = 0
-        for chunk in stream(location, file):
-            sha256.update(chunk)
-            size += len(chunk)
-        entries.append(ManifestEntry(file.path, size, sha256.hexdigest()))
-    return manifest_digest(entries)
 
 
 def check_digest(actual: str, expected: str, uri: str) -> None:

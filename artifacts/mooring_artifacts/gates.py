@@ -1,0 +1,111 @@
+"""Gates: bounds that measured metrics must keep, as `spec.ci.gates` and a run's parameters write them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mooring_artifacts.errors import InputError
+
+METRICS = (
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "mae",
+    "rmse",
+    "latencyMeanMs",
+    "latencyP50Ms",
+    "latencyP95Ms",
+    "latencyP99Ms",
+    "modelSizeMB",
+    "rows",
+)
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9]*$", max_length=63)]
+
+
+class Gate(BaseModel):
+    """A limit that a measured metric must keep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    metric: Annotated[
+        MetricName,
+        Field(
+            description="What is measured: accuracy, precision, recall, f1, mae, rmse, latencyMeanMs, latencyP50Ms, "
+            "latencyP95Ms, latencyP99Ms, modelSizeMB, rows."
+        ),
+    ]
+    min: Annotated[Number | None, Field(description="Least allowed value.")] = None
+    max: Annotated[Number | None, Field(description="Greatest allowed value.")] = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError(f"the gate on {self.metric} needs min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"the gate on {self.metric} has min {self.min:g} above max {self.max:g}")
+        return self
+
+
+class Violation(BaseModel):
+    """A gate that did not hold; `value` is None when there was nothing to compare."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    metric: MetricName
+    value: Number | None
+    min: Number | None
+    max: Number | None
+    message: Annotated[str, Field(max_length=1000)]
+
+
+def parse_gates(gates: Sequence[Mapping[str, Any]]) -> list[Gate]:
+    """Gates from their JSON form `{"metric": str, "min": number?, "max": number?}`.
+
+    Raises:
+        InputError: a gate of another form, without bounds, or with min above max.
+    """
+    return [_parse_gate(gate, f"gates[{i}]") for i, gate in enumerate(gates)]
+
+
+def judge(metrics: Mapping[str, float], gates: Sequence[Gate]) -> list[Violation]:
+    """The gates that do not hold. A metric that is unknown, missing or not finite never passes."""
+    return [violation for gate in gates if (violation := _violation(metrics, gate)) is not None]
+
+
+def _violation(metrics: Mapping[str, float], gate: Gate) -> Violation | None:
+    def failed(value: float | None, message: str) -> Violation:
+        return Violation(metric=gate.metric, value=value, min=gate.min, max=gate.max, message=message)
+
+    if gate.metric not in METRICS:
+        return failed(None, f"{gate.metric} is not a known metric; known are {', '.join(METRICS)}")
+    value = metrics.get(gate.metric)
+    if value is None:
+        return failed(None, f"{gate.metric} was not measured")
+    if not math.isfinite(value):
+        return failed(None, f"{gate.metric} is {value}, which is not a finite number")
+    if gate.min is not None and value < gate.min:
+        return failed(value, f"{gate.metric} {value:.6g} is below the minimum {gate.min:.6g}")
+    if gate.max is not None and value > gate.max:
+        return failed(value, f"{gate.metric} {value:.6g} is above the maximum {gate.max:.6g}")
+    return None
+
+
+def _parse_gate(gate: Mapping[str, Any], field: str) -> Gate:
+    try:
+        return Gate.model_validate(gate)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "value_error":
+            raise InputError(f"{field}: {first['ctx']['error']}") from error
+        where = ".".join([field, *map(str, first["loc"])])
+        raise InputError(
+            f"{where} {first['input']!r:.200} is not allowed ({first['msg']}): "
+            'write {"metric": NAME, "min": NUMBER, "max": NUMBER}'
+        ) from error

@@ -1,0 +1,149 @@
+"""What runs write for the operator: a verdict, a drift report, or why there is none. Schema version 1.
+
+The operator believes a document only when it has exactly one of these forms, its run succeeded and `runId` is
+that run's. Sizes are bounded, because what is read here ends in a status.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
+
+from mooring_artifacts.digests import DIGEST_PATTERN
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.gates import MetricName, Number, Violation
+
+SCHEMA_VERSION: Literal[1] = 1
+LARGEST_VERDICT = 1 << 20
+LARGEST_REPORT = 16 << 20
+_LONGEST_MESSAGE = 1000
+
+Name = Annotated[str, Field(max_length=1000)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+    )
+
+
+class _Document(_Part):
+    schema_version: Literal[1]
+    run_id: Annotated[str, Field(max_length=200)]
+
+    def to_json(self) -> bytes:
+        """The document as it is stored."""
+        return self.model_dump_json(by_alias=True, indent=2).encode() + b"\n"
+
+
+_Found = TypeVar("_Found", bound=_Document)
+
+
+class Verdict(_Document):
+    """What a `model-ci` run found: the document at its `verdict_uri`."""
+
+    model_uri: Name
+    model_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
+    passed: bool
+    metrics: Annotated[dict[MetricName, Number], Field(max_length=100)]
+    violations: Annotated[list[Violation], Field(max_length=100)]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.passed == bool(self.violations):
+            raise ValueError(f"passed is {self.passed} with {len(self.violations)} violations")
+        return self
+
+
+class Test(_Part):
+    """A statistic and the probability of one as large without drift."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    statistic: Number
+    p_value: Annotated[Number, Field(ge=0, le=1)]
+
+
+class FeatureDrift(_Part):
+    """What was found for one feature; `rows` are the window's with a value, `missing` the share of the others."""
+
+    name: Name
+    kind: Literal["number", "category", "missing"]
+    rows: Count
+    drifted: bool
+    ks: Test | None
+    psi: Test | None
+    missing: Annotated[Number, Field(ge=0, le=1)]
+    reason: Name
+
+
+class DriftReport(_Document):
+    """What a `drift-evaluation` run found: the document at its `report_uri`."""
+
+    baseline_rows: Count
+    window_rows: Count
+    window_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
+    drifted_features: list[Name]
+    features: list[FeatureDrift]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.drifted_features != [feature.name for feature in self.features if feature.drifted]:
+            raise ValueError("driftedFeatures are not the features that drifted")
+        return self
+
+
+class RunError(_Part):
+    """Why a run failed: one CamelCase word, and one line for people."""
+
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
+    message: Annotated[str, Field(max_length=_LONGEST_MESSAGE)]
+
+
+class RunFailure(_Document):
+    """Stands in the place of a verdict or a report when the run failed."""
+
+    error: RunError
+
+
+def describe_failure(run_id: str, reason: str, message: str) -> RunFailure:
+    """The document for a failure; `message` is cut to one line of a length that it may have."""
+    line = " ".join(message.split())
+    shown = line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 3] + "..."
+    error = RunError(reason=reason, message=shown)
+    return RunFailure(schema_version=SCHEMA_VERSION, run_id=run_id, error=error)
+
+
+def parse_verdict(content: bytes) -> Verdict | RunFailure:
+    """A verdict, or why there is none.
+
+    Raises:
+        InputError: it is neither; the message names the first field that is wrong.
+    """
+    return _parse(content, Verdict, "verdict")
+
+
+def parse_drift_report(content: bytes) -> DriftReport | RunFailure:
+    """A drift report, or why there is none.
+
+    Raises:
+        InputError: it is neither; the message names the first field that is wrong.
+    """
+    return _parse(content, DriftReport, "drift report")
+
+
+def _parse(content: bytes, kind: type[_Found], called: str) -> _Found | RunFailure:
+    try:
+        document = from_json(content)
+        failed = isinstance(document, dict) and "error" in document
+        return (RunFailure if failed else kind).model_validate_json(content, by_alias=True, by_name=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "document"
+        raise InputError(f"not a {called}: {field[:200]!r}: {first['msg']:.200}") from error
+    except ValueError as error:
+        raise InputError(f"not a {called}: {error}") from error

@@ -1,0 +1,228 @@
+"""Files by address, read and written with obstore.
+
+Credentials, regions and endpoints come from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`).
+Local files are read without obstore: it takes four times as long, and waits forever on what is no plain file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import obstore
+import obstore.exceptions
+import obstore.store
+
+from mooring_artifacts.digests import ManifestEntry, manifest_digest
+from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
+from mooring_artifacts.uris import Address, find_fault, parse
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+MOST_FILES = 10_000
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Location:
+    """An address and the store that it is in."""
+
+    address: Address
+    store: Any
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file: its key, its path relative to the address that it was listed under, its size in bytes."""
+
+    key: str
+    path: str
+    size: int
+
+
+def open_store(address: Address, field: str = "uri", retry_config: RetryConfig | None = None) -> Any:
+    """The obstore store of the address's bucket, or of the file system.
+
+    Raises:
+        InputError: it cannot be configured.
+    """
+    try:
+        return obstore.store.from_url(address.root, retry_config=retry_config)
+    except (obstore.exceptions.BaseError, ValueError) as error:
+        raise InputError(f"{field} {str(address)!r} cannot be opened: {first_line(error)}") from error
+
+
+def locate(uri: str, field: str = "uri") -> Location:
+    """Where `uri` points to; `field` is the parameter that an error message names.
+
+    Raises:
+        InputError: not an address, or the store cannot be configured.
+    """
+    address = parse(uri, field)
+    return Location(address, open_store(address, field))
+
+
+def list_files(location: Location, field: str = "uri", most: int = MOST_FILES) -> list[StoredFile]:
+    """The file at `location`, or every file below it when it is a folder, sorted by path.
+
+    Raises:
+        InputError: there is nothing there, more than `most` files, or it cannot be read.
+    """
+    found = _walk(location.address.path) if location.address.scheme == "file" else _listed(location)
+    files: list[StoredFile] = []
+    try:
+        for file in found:
+            if len(files) == most:
+                raise InputError(
+                    f"{field} {str(location)!r} holds more than {most} files, which is the limit"
+                )
+            if fault := find_fault(file.path):
+                raise InputError(
+                    f"{field} {str(location)!r} holds {file.path[:200]!r}, which is no usable name: {fault}"
+                )
+            files.append(file)
+    except (obstore.exceptions.BaseError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{field} {str(location)!r} cannot be read: {first_line(error)}") from error
+    if not files:
+        raise InputError(f"{field} {str(location)!r} does not exist")
+    return sorted(files, key=lambda file: file.path)
+
+
+def stream(location: Location, file: StoredFile) -> Iterator[bytes]:
+    """The content of `file` in chunks of about one MiB: as many bytes as were listed.
+
+    Raises:
+        InputError: it cannot be read, it disappeared, or it has grown since.
+    """
+    left = file.size
+    try:
+        for chunk in _chunks(location, file):
+            left -= len(chunk)
+            if left < 0:
+                raise InputError(f"{str(location)!r}: {file.path!r} changed while it was read")
+            yield chunk
+    except (obstore.exceptions.BaseError, OSError) as error:
+        raise InputError(f"{str(location)!r}: {file.path!r} cannot be read: {first_line(error)}") from error
+
+
+def read_entry(
+    location: Location, file: StoredFile, take: Callable[[bytes], object] = lambda _: None
+) -> ManifestEntry:
+    """Read a file to its end, give every chunk to `take`, and say what was read.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    sha256 = hashlib.sha256()
+    size = 0
+    for chunk in stream(location, file):
+        sha256.update(chunk)
+        size += len(chunk)
+        take(chunk)
+    return ManifestEntry(file.path, size, sha256.hexdigest())
+
+
+def content_digest(uri: str) -> str:
+    """The digest, `sha256:<64 hex digits>`, of the file or folder at `uri`.
+
+    Raises:
+        InputError: the URI is not allowed, does not exist or cannot be read.
+    """
+    location = locate(uri)
+    return manifest_digest([read_entry(location, file) for file in list_files(location)])
+
+
+def write(uri: str, content: bytes, field: str = "uri") -> None:
+    """Create or overwrite the file at `uri`.
+
+    Raises:
+        InputError: the address is not allowed, or it cannot be written.
+    """
+    location = locate(uri, field)
+    try:
+        obstore.put(location.store, location.address.key, content)
+    except (obstore.exceptions.BaseError, OSError) as error:
+        raise InputError(f"{field} {str(location)!r} cannot be written: {first_line(error)}") from error
+
+
+async def fetch(uri: str, most: int, field: str = "uri") -> bytes | None:
+    """The content of a small file; None when there is none.
+
+    Raises:
+        InputError: the address is not allowed, or there are more than `most` bytes.
+        StoreUnavailable: the store cannot be configured, did not answer, or refused.
+    """
+    address = parse(uri, field)
+    try:
+        location = Location(address, open_store(address, field))
+    except InputError as error:
+        raise StoreUnavailable(str(error)) from error
+    try:
+        found = await obstore.get_async(location.store, location.address.key)
+        if found.meta["size"] > most:
+            raise InputError(f"{field} {uri!r}: {found.meta['size']} bytes are too many; {most} are allowed")
+        return bytes(await found.bytes_async())
+    except FileNotFoundError:
+        return None
+    except (obstore.exceptions.BaseError, OSError) as error:
+        raise StoreUnavailable(f"{uri}: {first_line(error)}") from error
+
+
+def _chunks(location: Location, file: StoredFile) -> Iterator[bytes]:
+    if location.address.scheme != "file":
+        for chunk in obstore.get(location.store, file.key).stream(min_chunk_size=_CHUNK_BYTES):
+            yield bytes(chunk)
+        return
+    path = Path("/", file.key)
+    if not path.is_file():
+        raise FileNotFoundError("it is no file")
+    with path.open("rb") as content:
+        while chunk := content.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _listed(location: Location) -> Iterator[StoredFile]:
+    address = location.address
+    try:
+        head = obstore.head(location.store, address.key)
+    except FileNotFoundError:
+        prefix = address.key + "/"
+        for batch in obstore.list(location.store, prefix=prefix):
+            for meta in batch:
+                # Object stores show an empty folder as an object of no bytes whose name ends with a slash.
+                if path := meta["path"].removeprefix(prefix):
+                    yield StoredFile(meta["path"], path, meta["size"])
+    else:
+        yield StoredFile(address.key, address.name, head["size"])
+
+
+def _walk(root: Path) -> Iterator[StoredFile]:
+    """Plain files at or below `root`, by links too; as many folders as files may be looked into."""
+    if root.is_file():
+        yield _local(root, root.parent)
+        return
+    for visited, (folder, _, names) in enumerate(os.walk(root, onerror=_raise, followlinks=True)):
+        if visited > MOST_FILES:
+            raise OSError(f"more than {MOST_FILES} folders")
+        for name in names:
+            if (path := Path(folder, name)).is_file():
+                yield _local(path, root)
+
+
+def _local(path: Path, root: Path) -> StoredFile:
+    return StoredFile(path.as_posix().strip("/"), path.relative_to(root).as_posix(), path.stat().st_size)
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error

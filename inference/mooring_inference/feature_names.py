@@ -1,0 +1,23 @@
+"""Names of features that come with a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mooring_artifacts import feature_names
+from mooring_artifacts.errors import InputError
+
+from mooring_inference.errors import ModelLoadError
+from mooring_inference.tensors import Signature
+
+
+def read_feature_names(model_dir: Path, signature: Signature) -> dict[str, tuple[str, ...]]:
+    """The names in ``features.json`` beside the model, by input; empty without one.
+
+    Raises:
+        ModelLoadError: the file holds something else, or names of an input that the model does not have.
+    """
+    try:
+        return feature_names.read_feature_names(model_dir, [spec.name for spec in signature.inputs])
+    except InputError as exc:
+        raise ModelLoadError(str(exc)) from None
