@@ -12,8 +12,9 @@ from mooring_artifacts.run_documents import Verdict
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref, Unavailable
 from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
 from mooring_operator.adapters.notifier import KubernetesEvents
-from mooring_operator.adapters.pipelines import PipelinesUnavailable, RunRequest, RunState
+from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.planning.runs import RunRequest, RunState
 from mooring_operator.planning.situation import Resolved
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer

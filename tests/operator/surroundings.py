@@ -9,9 +9,10 @@ from typing import Any
 from mooring_operator.adapters.cluster import Manifest, Ref
 from mooring_operator.adapters.drift import DriftEvaluation, DriftRequest, FeatureResult
 from mooring_operator.adapters.kserve import INFERENCE_SERVICE
-from mooring_operator.adapters.pipelines import PipelinesUnavailable, RunRequest, RunState
+from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api.model_deployment import ModelSpec
+from mooring_operator.planning.runs import RunRequest, RunState
 from mooring_operator.planning.situation import Resolved
 
 from tests.operator.objects import Objects

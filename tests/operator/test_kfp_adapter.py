@@ -16,10 +16,11 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable, RunOwner, RunRequest
+from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
+from mooring_operator.planning.runs import RunOwner, RunRequest
 from onnx import TensorProto, helper
 
 from tests.operator.test_kfp_server import SECONDS, Server, refusal

@@ -33,6 +33,7 @@ class RunRequest:
     timeout: how long the run may take once it has started.
     service_account, credentials_secret: the identity that it has in its namespace.
     resources: of its pod; the administrator's defaults when left out.
+    kept: how long it stays once it has finished; the administrator's time when left out, and at most.
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class RunRequest:
     service_account: str | None = None
     credentials_secret: str | None = None
     resources: Resources | None = None
+    kept: timedelta | None = None
 
 
 @dataclass(frozen=True)

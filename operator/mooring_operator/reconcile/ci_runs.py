@@ -2,11 +2,12 @@
 
 from mooring_artifacts.run_documents import RunFailure
 
-from mooring_operator.adapters.pipelines import JsonValue, Pipelines, RunOwner, RunRequest
+from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.adapters.verdicts import VerdictInvalid, Verdicts
 from mooring_operator.api import API_VERSION
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest
 from mooring_operator.planning.situation import Owner, Run, Verdict
 
 PIPELINE = "model-ci"
