@@ -9,6 +9,8 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Conflict, Event, Kind, Ref, Refused, Unavailable
 from mooring_operator.adapters.kubernetes import REPORTING_CONTROLLER, KubernetesCluster
 
+from tests.put import drop, put
+
 NAMESPACE = "default"
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 THING = Kind("test.mooring.dev/v1", "Thing", "things")
@@ -77,11 +79,11 @@ def definition(config):
         async with asyncio.timeout(30):
             while True:
                 try:
-                    await cluster.apply(thing("probe"))
+                    await put(cluster, thing("probe"), THING)
                     break
                 except Unavailable:
                     await asyncio.sleep(0.2)
-        await cluster.delete(ref("probe"))
+        await drop(cluster, ref("probe"))
         await connection.close()
 
     asyncio.run(install())
@@ -115,7 +117,7 @@ async def test_kind_that_is_not_there_has_no_objects(cluster):
 
 
 async def test_applied_object_is_read_back(cluster):
-    applied = await cluster.apply(thing("applied", 3))
+    applied = await put(cluster, thing("applied", 3), THING)
     assert applied["spec"] == {"size": 3}
     found = await cluster.get(ref("applied"))
     assert found == applied
@@ -123,8 +125,9 @@ async def test_applied_object_is_read_back(cluster):
 
 
 async def test_applying_the_same_again_changes_nothing(cluster):
-    first = await cluster.apply(thing("idempotent"))
-    again = await cluster.apply(thing("idempotent"))
+    await put(cluster, thing("idempotent"), THING)
+    first = await put(cluster, thing("idempotent"), THING)
+    again = await put(cluster, thing("idempotent"), THING)
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
@@ -133,44 +136,46 @@ async def test_apply_takes_fields_over_from_others(cluster, connection):
         "create", "POST", f"/apis/{THING.api_version}/namespaces/{NAMESPACE}/things", resource="things",
         body=thing("theirs", 2), params={"fieldManager": "somebody"},
     )  # fmt: skip
-    assert (await cluster.apply(thing("theirs", 5)))["spec"]["size"] == 5
+    assert (await put(cluster, thing("theirs", 5), THING))["spec"]["size"] == 5
 
 
 async def test_refusal_carries_the_rules_message(cluster):
     with pytest.raises(Refused, match="a size above 10 does not fit"):
-        await cluster.apply(thing("big", 11))
+        await put(cluster, thing("big", 11), THING)
 
 
 async def test_manifest_that_cannot_fit_the_schema_is_refused(cluster):
     misfit = thing("misfit")
     misfit["spec"] = {"size": "large"}
     with pytest.raises(Refused, match="size"):
-        await cluster.apply(misfit)
+        await put(cluster, misfit, THING)
 
 
 async def test_namespace_that_is_not_there_is_a_refusal(cluster):
     elsewhere = thing("x", namespace="elsewhere")
     with pytest.raises(Refused, match="elsewhere"):
-        await cluster.apply(elsewhere)
+        await put(cluster, elsewhere, THING)
 
 
 async def test_kind_that_is_not_there_may_come(cluster):
     with pytest.raises(Unavailable, match="no kind Nothing"):
-        await cluster.apply({**thing("x"), "apiVersion": "nowhere.dev/v1", "kind": "Nothing"})
+        await put(cluster, {**thing("x"), "apiVersion": "nowhere.dev/v1", "kind": "Nothing"}, THING)
     await cluster.get(ref("x", Kind("test.mooring.dev/v1", "Nothing", "nothings")))
     with pytest.raises(Unavailable, match="no kind Nothing"):
-        await cluster.apply({**thing("x"), "kind": "Nothing"})
+        await put(cluster, {**thing("x"), "kind": "Nothing"}, THING)
 
 
 async def test_list_reads_all_pages(connection, requests):
     paged = KubernetesCluster(connection, page=10)
     for number in range(25):
-        await paged.apply(
+        await put(
+            paged,
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": {"namespace": NAMESPACE, "name": f"page-{number}", "labels": {"set": "paged"}},
-            }
+            },
+            CONFIG_MAP,
         )
     requests.clear()
     found = await paged.list(CONFIG_MAP, namespace=NAMESPACE, labels={"set": "paged"})
@@ -182,14 +187,14 @@ async def test_list_reads_all_pages(connection, requests):
 
 
 async def test_labels_must_all_match(cluster):
-    await cluster.apply(thing("both", labels={"a": "1", "b": "2"}))
-    await cluster.apply(thing("one", labels={"a": "1"}))
+    await put(cluster, thing("both", labels={"a": "1", "b": "2"}), THING)
+    await put(cluster, thing("one", labels={"a": "1"}), THING)
     found = await cluster.list(THING, labels={"a": "1", "b": "2"})
     assert [item["metadata"]["name"] for item in found] == ["both"]
 
 
 async def test_status_is_replaced_not_merged(cluster):
-    resource = await cluster.apply(thing("status"))
+    resource = await put(cluster, thing("status"), THING)
     resource = await cluster.write_status(resource, {"phase": "A", "old": True})
     resource = await cluster.write_status(resource, {"phase": "B"})
     assert resource["status"] == {"phase": "B"}
@@ -197,52 +202,91 @@ async def test_status_is_replaced_not_merged(cluster):
 
 
 async def test_status_write_leaves_the_spec_and_its_generation_alone(cluster):
-    resource = await cluster.apply(thing("untouched", 4))
+    resource = await put(cluster, thing("untouched", 4), THING)
     written = await cluster.write_status({**resource, "spec": {"size": 9}}, {"phase": "A"})
     assert written["spec"] == {"size": 4}
     assert written["metadata"]["generation"] == 1
 
 
 async def test_status_of_an_object_that_moved_on_is_a_conflict(cluster):
-    stale = await cluster.apply(thing("moving"))
-    await cluster.apply(thing("moving", 2))
+    stale = await put(cluster, thing("moving"), THING)
+    await put(cluster, thing("moving", 2), THING)
     with pytest.raises(Conflict):
         await cluster.write_status(stale, {"phase": "A"})
 
 
 async def test_status_of_an_object_that_is_gone_or_another_is_a_conflict(cluster):
-    stale = await cluster.apply(thing("gone"))
-    await cluster.delete(ref("gone"))
+    stale = await put(cluster, thing("gone"), THING)
+    await drop(cluster, ref("gone"))
     with pytest.raises(Conflict):
         await cluster.write_status(stale, {"phase": "A"})
-    await cluster.apply(thing("gone"))
+    await put(cluster, thing("gone"), THING)
     with pytest.raises(Conflict):
         await cluster.write_status(stale, {"phase": "A"})
 
 
-async def test_delete_checks_the_uid(cluster):
-    resource = await cluster.apply(thing("doomed"))
-    await cluster.delete(ref("doomed"), uid="somebody-else")
-    assert await cluster.get(ref("doomed")) is not None
-    await cluster.delete(ref("doomed"), uid=resource["metadata"]["uid"])
-    assert await cluster.get(ref("doomed")) is None
+async def test_only_what_was_read_is_deleted(cluster):
+    first = await cluster.create(thing("doomed"))
+    await cluster.write_status(first, {"phase": "A"})
+    with pytest.raises(Conflict):
+        await cluster.delete(first)
+    await drop(cluster, ref("doomed"))
+    await cluster.delete(first)
+    second = await cluster.create(thing("doomed"))
+    await cluster.delete(first)
+    assert (await cluster.get(ref("doomed")))["metadata"]["uid"] == second["metadata"]["uid"]
 
 
-async def test_delete_of_what_is_gone_is_a_success(cluster):
-    await cluster.delete(ref("never-was"))
-    await cluster.delete(ref("never-was"), uid="whose")
+async def test_only_what_was_read_is_written(cluster):
+    first = await cluster.create(thing("replaced", 1))
+    await drop(cluster, ref("replaced"))
+    with pytest.raises(Conflict):
+        await cluster.apply(thing("replaced", 2), first)
+    assert await cluster.get(ref("replaced")) is None
+    await cluster.create(thing("replaced", 3))
+    for write in (cluster.apply(thing("replaced", 2), first), cluster.set_annotation(first, NOTE, "x")):
+        with pytest.raises(Conflict):
+            await write
+    with pytest.raises(Conflict):
+        await cluster.create(thing("replaced", 2))
+    left = await cluster.get(ref("replaced"))
+    assert left["spec"] == {"size": 3}
+    assert "annotations" not in left["metadata"]
+
+
+async def test_object_that_got_another_controller_is_not_written(cluster, connection):
+    created = await cluster.create(thing("adopted", 1))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "controller": True}
+    await connection.send(
+        "patch", "PATCH", f"/apis/{THING.api_version}/namespaces/{NAMESPACE}/things/adopted", resource="things",
+        body={"metadata": {"ownerReferences": [{**owner, "uid": "theirs"}]}},
+        content_type="application/merge-patch+json",
+    )  # fmt: skip
+    with pytest.raises(Conflict):
+        await cluster.apply(
+            thing("adopted", 2, ownerReferences=[{**owner, "uid": "ours"}]), await cluster.get(ref("adopted"))
+        )
+    assert (await cluster.get(ref("adopted")))["spec"] == created["spec"]
+
+
+async def test_fields_of_the_creation_can_be_taken_back(cluster):
+    created = await cluster.create(thing("narrowed", 3, labels={"a": "1", "b": "2"}))
+    applied = await cluster.apply(thing("narrowed", 3, labels={"a": "1"}), created)
+    assert applied["metadata"]["labels"] == {"a": "1"}
+    (entry,) = applied["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("mooring", "Apply")
 
 
 async def test_annotation_is_set_and_set_again(cluster):
-    await cluster.apply(thing("noted"))
+    await put(cluster, thing("noted"), THING)
     for value in ("first", "second/with~odd characters"):
-        await cluster.set_annotation(ref("noted"), NOTE, value)
+        await cluster.set_annotation(await cluster.get(ref("noted")), NOTE, value)
         assert (await cluster.get(ref("noted")))["metadata"]["annotations"] == {NOTE: value}
 
 
 async def test_annotation_is_removed_where_it_still_has_the_value(cluster):
-    resource = await cluster.apply(thing("command"))
-    await cluster.set_annotation(ref("command"), NOTE, "3f2a by alice")
+    resource = await put(cluster, thing("command"), THING)
+    await cluster.set_annotation(await cluster.get(ref("command")), NOTE, "3f2a by alice")
     await cluster.remove_annotation(resource, NOTE, "3f2a by bob")
     assert (await cluster.get(ref("command")))["metadata"]["annotations"] == {NOTE: "3f2a by alice"}
     await cluster.remove_annotation(resource, NOTE, "3f2a by alice")
@@ -250,14 +294,14 @@ async def test_annotation_is_removed_where_it_still_has_the_value(cluster):
 
 
 async def test_annotation_that_is_gone_is_left_alone(cluster):
-    resource = await cluster.apply(thing("plain"))
+    resource = await put(cluster, thing("plain"), THING)
     await cluster.remove_annotation(resource, NOTE, "x")
-    await cluster.delete(ref("plain"))
+    await drop(cluster, ref("plain"))
     await cluster.remove_annotation(resource, NOTE, "x")
 
 
 async def test_event_is_recorded_about_the_object(cluster):
-    resource = await cluster.apply(thing("loud"))
+    resource = await put(cluster, thing("loud"), THING)
     await cluster.emit(Event.about(resource, "Warning", "TooLoud", "ü" * 2000))
     events = await cluster.list(Kind("events.k8s.io/v1", "Event", "events"), namespace=NAMESPACE)
     (event,) = [event for event in events if event["regarding"]["name"] == "loud"]
@@ -269,11 +313,11 @@ async def test_event_is_recorded_about_the_object(cluster):
 
 async def test_requests_are_counted(cluster, requests):
     await cluster.get(ref("missing"))
-    resource = await cluster.apply(thing("counted"))
+    resource = await cluster.create(thing("counted"))
     await cluster.write_status(resource, {})
     assert requests == {
         ("get", "things", 404): 1,
-        ("patch", "things", 201): 1,
+        ("create", "things", 201): 1,
         ("update", "things/status", 200): 1,
     }
 
@@ -310,5 +354,5 @@ async def test_missing_permission_is_no_fault_of_the_object(config, connection):
     )
     nobody = Connection(config._replace(user=type(config.user)(token=answer["status"]["token"])))
     with pytest.raises(Unavailable, match="is forbidden: User"):
-        await KubernetesCluster(nobody).apply(thing("x"))
+        await put(KubernetesCluster(nobody), thing("x"), THING)
     await nobody.close()

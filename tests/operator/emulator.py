@@ -115,13 +115,13 @@ class Emulator:
             return self._list(kind, call.namespace, request)
         assert call.namespace is not None
         if call.verb == "create":
-            return self.objects.create(kind, call.namespace, body)
+            return self.objects.create(kind, call.namespace, body, request.query.get("fieldManager", ""))
         assert call.name is not None
         ref = Ref(kind, call.namespace, call.name)
         if call.verb == "get":
             return self.objects.get(ref)
         if call.verb == "delete":
-            return self.objects.delete(ref, (body.get("preconditions") or {}).get("uid"))
+            return self.objects.delete(ref, **(body.get("preconditions") or {}))
         if call.verb == "update":
             return self.objects.replace(ref, body, status=call.resource.endswith("/status"))
         match request.content_type:

@@ -52,6 +52,7 @@ class Objects:
         """Changes up to this version are not remembered any more: watches and lists from there get 410."""
         self.changed = asyncio.Event()
         self._objects: dict[Ref, Manifest] = {}
+        self._created: dict[tuple[Ref, str], Manifest] = {}
         self._applied: dict[tuple[Ref, str], Manifest] = {}
         self._names = itertools.count(1)
 
@@ -71,13 +72,15 @@ class Objects:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def create(self, kind: Kind, namespace: str, body: Manifest) -> Manifest:
+    def create(self, kind: Kind, namespace: str, body: Manifest, manager: str = "") -> Manifest:
         metadata = body["metadata"]
         name = metadata.get("name") or f"{metadata['generateName']}{next(self._names):05}"
         ref = Ref(kind, namespace, name)
         if ref in self._objects:
             raise Rejected(409, f'{kind.plural} "{name}" already exists')
-        return self._write(ref, None, {**body, "metadata": {**metadata, "name": name}})
+        named = {**body, "metadata": {**metadata, "name": name}}
+        self._created[ref, manager] = deepcopy(named)
+        return self._write(ref, None, _managed(named, manager, "Update"))
 
     def replace(self, ref: Ref, body: Manifest, *, status: bool = False) -> Manifest:
         before, metadata = self.get(ref), body["metadata"]
@@ -88,23 +91,37 @@ class Objects:
 
     def change(self, ref: Ref, edit: Callable[[Manifest], Manifest]) -> Manifest:
         """Write what `edit` makes of a copy of the object."""
-        return self._write(ref, self.get(ref), edit(self.get(ref)))
+        before, after = self.get(ref), edit(self.get(ref))
+        _check_uid(ref, before, after)
+        for entry in after["metadata"].get("managedFields", []):
+            if entry["operation"] == "Apply" and (made := self._created.pop((ref, entry["manager"]), None)):
+                # Who created the object has its fields counted as applied.
+                self._applied[ref, entry["manager"]] = made
+        return self._write(ref, before, after)
 
     def apply(self, ref: Ref, body: Manifest, manager: str) -> Manifest:
         """Write the fields in `body`, and take away what `manager` applied before and left out now."""
         before = self.find(ref)
+        if before is not None:
+            _check_uid(ref, before, body)
+        elif "uid" in body["metadata"]:
+            raise Rejected(409, f"{ref.kind.plural} {ref.name!r}: uid mismatch: no existing object was found")
         kept = _without(before or {}, self._applied.get((ref, manager), {}), body)
-        written = self._write(ref, before, merge(kept, body, keep_null=True))
+        merged = _join_owners(before, merge(kept, body, keep_null=True))
+        written = self._write(ref, before, _managed(merged, manager, "Apply"))
         self._applied[ref, manager] = deepcopy(body)
         return written
 
     def set_status(self, ref: Ref, status: Manifest) -> Manifest:
         return self._write(ref, self.get(ref), {**self.get(ref), "status": status}, status=True)
 
-    def delete(self, ref: Ref, uid: str | None = None) -> Manifest:
+    def delete(self, ref: Ref, uid: str | None = None, resourceVersion: str | None = None) -> Manifest:
         before = self.get(ref)
-        if uid is not None and before["metadata"]["uid"] != uid:
-            raise Rejected(409, f"{ref.kind.plural} {ref.name!r}: the UID in the precondition is another")
+        for field, wanted in (("uid", uid), ("resourceVersion", resourceVersion)):
+            if wanted is not None and before["metadata"][field] != wanted:
+                raise Rejected(
+                    409, f"{ref.kind.plural} {ref.name!r}: the {field} in the precondition is another"
+                )
         self._keep(ref, before, None)
         return before
 
@@ -163,13 +180,46 @@ class Objects:
         self.version += 1
         if after is None:
             del self._objects[ref]
-            self._applied = {key: value for key, value in self._applied.items() if key[0] != ref}
+            for memory in (self._applied, self._created):
+                for key in [key for key in memory if key[0] == ref]:
+                    del memory[key]
         else:
             after["metadata"] = {**after["metadata"], "resourceVersion": str(self.version)}
             self._objects[ref] = after
         self.changes.append(Change(self.version, ref, before, deepcopy(after)))
         self.wake()
         return deepcopy(after or {})
+
+
+def _check_uid(ref: Ref, before: Manifest, wanted: Manifest) -> None:
+    if wanted["metadata"].get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
+        raise Rejected(
+            422, f"{ref.kind.kind} {ref.name!r} is invalid: metadata.uid: Invalid value: field is immutable"
+        )
+
+
+def _join_owners(before: Manifest | None, after: Manifest) -> Manifest:
+    """Owner references are merged by uid, and one of them at the most is the controller."""
+    theirs = ((before or {}).get("metadata") or {}).get("ownerReferences") or []
+    ours = after["metadata"].get("ownerReferences") or []
+    joined = {reference["uid"]: reference for reference in (*theirs, *ours)}
+    if sum(bool(reference.get("controller")) for reference in joined.values()) > 1:
+        raise Rejected(
+            422, "metadata.ownerReferences: Invalid value: Only one reference can have Controller set to true"
+        )
+    return (
+        {**after, "metadata": {**after["metadata"], "ownerReferences": list(joined.values())}}
+        if joined
+        else after
+    )
+
+
+def _managed(manifest: Manifest, manager: str, operation: str) -> Manifest:
+    """Note who wrote the object; of the fields only whether the spec is among them."""
+    others = [entry for entry in manifest["metadata"].get("managedFields", []) if entry["manager"] != manager]
+    fields = {"f:spec": {}} if "spec" in manifest else {}
+    entry = {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields}
+    return {**manifest, "metadata": {**manifest["metadata"], "managedFields": [*others, entry]}}
 
 
 def merge(target: Any, patch: Any, *, keep_null: bool = False) -> Any:

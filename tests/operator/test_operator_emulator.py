@@ -15,6 +15,7 @@ from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 
 from tests.operator.faults import CLOSE, EXPIRE, LOSE_ANSWER
 from tests.operator.objects import EVENT
+from tests.put import drop, put
 
 REF = Ref(INFERENCE_SERVICE, "ns", "digits")
 
@@ -42,44 +43,47 @@ def service(name="digits", labels=None, **spec):
 
 
 async def test_apply_takes_back_what_it_gave_and_leaves_what_others_gave(cluster, emulator):
-    await cluster.apply(service(predictor={"minReplicas": 1, "model": {"name": "a"}}, canary=[1]))
+    await put(
+        cluster, service(predictor={"minReplicas": 1, "model": {"name": "a"}}, canary=[1]), INFERENCE_SERVICE
+    )
     emulator.objects.apply(REF, service(predictor={"timeout": 5}), "somebody")
-    applied = await cluster.apply(service(predictor={"model": {"name": "b"}}))
+    applied = await put(cluster, service(predictor={"model": {"name": "b"}}), INFERENCE_SERVICE)
     assert applied["spec"] == {"predictor": {"model": {"name": "b"}, "timeout": 5}}
 
 
 async def test_a_write_that_changes_nothing_gets_no_version(cluster):
-    first = await cluster.apply(service(a=1))
-    assert await cluster.apply(service(a=1)) == first
+    await put(cluster, service(a=1), INFERENCE_SERVICE)
+    first = await put(cluster, service(a=1), INFERENCE_SERVICE)
+    assert await put(cluster, service(a=1), INFERENCE_SERVICE) == first
     assert await cluster.write_status(first, {"x": 1}) != first
 
 
 async def test_the_generation_counts_changes_of_the_spec_alone(cluster):
-    first = await cluster.apply(service(a=1))
+    first = await put(cluster, service(a=1), INFERENCE_SERVICE)
     after_status = await cluster.write_status(first, {"ready": True})
-    await cluster.set_annotation(REF, "note", "x")
+    await cluster.set_annotation(await cluster.get(REF), "note", "x")
     assert after_status["metadata"]["generation"] == first["metadata"]["generation"] == 1
-    second = await cluster.apply(service(a=2))
+    second = await put(cluster, service(a=2), INFERENCE_SERVICE)
     assert second["metadata"]["generation"] == 2
     assert second["status"] == {"ready": True}
 
 
 async def test_a_status_write_changes_the_status_alone(cluster):
-    first = await cluster.apply(service(a=1))
+    first = await put(cluster, service(a=1), INFERENCE_SERVICE)
     written = await cluster.write_status({**first, "spec": {"a": 2}}, {"ready": True})
     assert (written["spec"], written["status"]) == ({"a": 1}, {"ready": True})
 
 
 async def test_a_status_of_an_object_that_moved_on_is_a_conflict(cluster):
-    first = await cluster.apply(service(a=1))
-    await cluster.apply(service(a=2))
+    first = await put(cluster, service(a=1), INFERENCE_SERVICE)
+    await put(cluster, service(a=2), INFERENCE_SERVICE)
     with pytest.raises(Conflict):
         await cluster.write_status(first, {"ready": True})
 
 
 async def test_annotations_are_set_and_removed_by_value(cluster, emulator):
-    created = await cluster.apply(service())
-    await cluster.set_annotation(REF, "mooring.dev/approve", "new")
+    created = await put(cluster, service(), INFERENCE_SERVICE)
+    await cluster.set_annotation(await cluster.get(REF), "mooring.dev/approve", "new")
     await cluster.remove_annotation(created, "mooring.dev/approve", "old")
     assert emulator.objects.get(REF)["metadata"]["annotations"] == {"mooring.dev/approve": "new"}
     await cluster.remove_annotation(created, "mooring.dev/approve", "new")
@@ -88,7 +92,7 @@ async def test_annotations_are_set_and_removed_by_value(cluster, emulator):
 
 async def test_lists_come_in_pages_that_expire(cluster, emulator):
     for name in "abcde":
-        await cluster.apply(service(name, labels={"odd": str(name in "ace")}))
+        await put(cluster, service(name, labels={"odd": str(name in "ace")}), INFERENCE_SERVICE)
     assert [item["metadata"]["name"] for item in await cluster.list(INFERENCE_SERVICE)] == list("abcde")
     odd = await cluster.list(INFERENCE_SERVICE, namespace="ns", labels={"odd": "True"})
     assert [item["metadata"]["name"] for item in odd] == list("ace")
@@ -98,16 +102,50 @@ async def test_lists_come_in_pages_that_expire(cluster, emulator):
         await cluster.list(INFERENCE_SERVICE)
 
 
-async def test_a_delete_checks_the_uid(cluster, emulator):
-    first = await cluster.apply(service())
-    await cluster.delete(REF, uid="another")
+async def test_only_what_was_read_is_deleted(cluster, emulator):
+    first = await put(cluster, service(), INFERENCE_SERVICE)
+    await cluster.write_status(first, {"ready": True})
+    with pytest.raises(Conflict):
+        await cluster.delete(first)
+    await drop(cluster, REF)
+    await put(cluster, service(), INFERENCE_SERVICE)
+    await cluster.delete(first)
     assert emulator.objects.find(REF) is not None
-    await cluster.delete(REF, uid=first["metadata"]["uid"])
-    assert await cluster.get(REF) is None
+
+
+async def test_only_what_was_read_is_written(cluster, emulator):
+    first = await put(cluster, service(a=1), INFERENCE_SERVICE)
+    await drop(cluster, REF)
+    with pytest.raises(Conflict):
+        await cluster.apply(service(a=2), first)
+    assert emulator.objects.find(REF) is None
+    emulator.objects.apply(REF, service(a=3), "somebody")
+    for write in (cluster.apply(service(a=2), first), cluster.set_annotation(first, "note", "x")):
+        with pytest.raises(Conflict):
+            await write
+    with pytest.raises(Conflict):
+        await cluster.create(service(a=2))
+    assert emulator.objects.get(REF)["spec"] == {"a": 3}
+
+
+async def test_an_object_that_got_another_controller_is_not_written(cluster, emulator):
+    first = await cluster.create(service(a=1))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "controller": True}
+    emulator.objects.apply(REF, {"metadata": {"ownerReferences": [{**owner, "uid": "theirs"}]}}, "somebody")
+    wanted = service(a=2)
+    wanted["metadata"]["ownerReferences"] = [{**owner, "uid": "ours"}]
+    with pytest.raises(Conflict):
+        await cluster.apply(wanted, await cluster.get(REF))
+    assert first["spec"] == emulator.objects.get(REF)["spec"]
+
+
+async def test_fields_of_the_creation_can_be_taken_back(cluster, emulator):
+    created = await cluster.create(service(a=1, b=2))
+    assert (await cluster.apply(service(a=1), created))["spec"] == {"a": 1}
 
 
 async def test_events_are_kept(cluster, emulator):
-    about = await cluster.apply(service())
+    about = await put(cluster, service(), INFERENCE_SERVICE)
     await cluster.emit(Event.about(about, "Normal", "Promoted", "done"))
     await cluster.emit(Event.about(about, "Normal", "Promoted", "done"))
     events = emulator.objects.list(EVENT, "ns")
@@ -127,24 +165,24 @@ async def test_of_two_who_take_a_lease_one_gets_a_conflict(connection):
 
 
 async def test_a_watch_goes_on_where_another_ended(cluster, emulator):
-    first = await cluster.apply(service(a=1))
+    first = await put(cluster, service(a=1), INFERENCE_SERVICE)
     await cluster.write_status(first, {"ready": True})
-    await cluster.delete(REF)
+    await drop(cluster, REF)
     async with watch(emulator, version=int(first["metadata"]["resourceVersion"]) - 1) as events:
         assert [(await anext(events))["type"] for _ in range(3)] == ["ADDED", "MODIFIED", "DELETED"]
 
 
 async def test_a_watch_with_a_selector_sees_objects_come_and_go_with_their_labels(cluster, emulator):
     async with watch(emulator, version=emulator.objects.version, selector="a=1") as events:
-        await cluster.apply(service(labels={"b": "1"}))
-        await cluster.apply(service(labels={"a": "1"}))
+        await put(cluster, service(labels={"b": "1"}), INFERENCE_SERVICE)
+        await put(cluster, service(labels={"a": "1"}), INFERENCE_SERVICE)
         assert (await anext(events))["type"] == "ADDED"
-        await cluster.apply(service(labels={"b": "1"}))
+        await put(cluster, service(labels={"b": "1"}), INFERENCE_SERVICE)
         assert (await anext(events))["type"] == "DELETED"
 
 
 async def test_a_watch_from_what_is_forgotten_is_told_so(cluster, emulator):
-    await cluster.apply(service())
+    await put(cluster, service(), INFERENCE_SERVICE)
     emulator.objects.forget()
     async with watch(emulator, version=1) as events:
         event = await anext(events)
@@ -174,12 +212,12 @@ async def test_a_watch_can_be_broken(emulator, how):
 )
 async def test_a_fault_strikes_the_call_that_it_is_for(cluster, emulator, how, error, happened):
     fault = emulator.fail(how, verb="patch", resource="inferenceservices", after=1, message="no")
-    await cluster.apply(service(a=1))
+    await put(cluster, service(a=1), INFERENCE_SERVICE)
     with pytest.raises(error):
-        await cluster.apply(service(a=2))
+        await put(cluster, service(a=2), INFERENCE_SERVICE)
     assert emulator.objects.get(REF)["spec"] == {"a": 2 if happened else 1}
     assert [call.name for call in fault.hits] == ["digits"]
-    await cluster.apply(service(a=3))
+    await put(cluster, service(a=3), INFERENCE_SERVICE)
 
 
 async def test_a_fault_may_say_when_to_come_again(cluster, emulator):

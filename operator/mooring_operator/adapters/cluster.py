@@ -75,7 +75,11 @@ class Event:
 
 
 class Cluster(Protocol):
-    """The calls that Mooring makes. All raise `ClusterError`."""
+    """The calls that Mooring makes. All raise `ClusterError`.
+
+    Whatever changes or removes an object takes the object as it was read: an object of the same name that took its
+    place meanwhile is never touched.
+    """
 
     async def get(self, ref: Ref) -> Manifest | None:
         """Read one object; None where there is none, or no such kind."""
@@ -87,12 +91,30 @@ class Cluster(Protocol):
         """Read all objects of a kind, page by page; in every namespace when none is named."""
         ...
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        """Make the object say what `manifest` says: server-side apply, forced, by field manager mooring."""
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Make an object.
+
+        Raises:
+            Conflict: there is one of that name already; it is left as it is.
+        """
         ...
 
-    async def delete(self, ref: Ref, *, uid: str | None = None) -> None:
-        """Delete an object, if it is still the one with `uid`; one that is gone is a success."""
+    async def apply(self, manifest: Manifest, seen: Manifest) -> Manifest:
+        """Make the object that was read as `seen` say what `manifest` says.
+
+        Server-side apply, forced, by field manager mooring.
+
+        Raises:
+            Conflict: another object has the name by now, or another controller has taken the object.
+        """
+        ...
+
+    async def delete(self, seen: Manifest) -> None:
+        """Delete the object that was read as `seen`; one that is gone is a success.
+
+        Raises:
+            Conflict: it has changed since it was read.
+        """
         ...
 
     async def write_status(self, resource: Manifest, status: Manifest) -> Manifest:
@@ -103,8 +125,12 @@ class Cluster(Protocol):
         """
         ...
 
-    async def set_annotation(self, ref: Ref, name: str, value: str) -> None:
-        """Set one annotation, whatever it was."""
+    async def set_annotation(self, seen: Manifest, name: str, value: str) -> None:
+        """Set one annotation of the object that was read as `seen`, whatever its value was.
+
+        Raises:
+            Conflict: another object has the name by now.
+        """
         ...
 
     async def remove_annotation(self, resource: Manifest, name: str, value: str) -> None:

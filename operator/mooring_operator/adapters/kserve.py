@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Kind, Ref
-from mooring_operator.api.names import APPLIED_ANNOTATION, REVISION_LABEL
+from mooring_operator.adapters.traffic import ServiceNameTaken
+from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Candidate, Revision
-from mooring_operator.planning import inference_service
-from mooring_operator.planning.difference import covers
+from mooring_operator.planning import inference_service, ownership
 from mooring_operator.planning.situation import Manifest, Owner, Service, Variant
 
 INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
@@ -33,13 +33,22 @@ class KServeTraffic:
     ) -> Service | None:
         """Read the InferenceService and, in Standard mode, the Deployments behind it."""
         manifest = await self._cluster.get(Ref(INFERENCE_SERVICE, owner.namespace, owner.name))
-        if manifest is None or "deletionTimestamp" in manifest["metadata"]:
+        if manifest is None:
+            return None
+        match ownership.whose(manifest, owner):
+            case "foreign":
+                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
+            case "leaving":
+                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
+        if "deletionTimestamp" in manifest["metadata"]:
             return None
         shown = stable or candidate
         if shown is not None and shown.serving_spec.mode == "Knative":
             return _knative(manifest, stable, candidate)
         names = [_predictor_name(manifest), candidate.workload if stable is not None and candidate else None]
-        deployments = [await self._deployment(owner, name) if name is not None else None for name in names]
+        deployments = [
+            await self._deployment(owner, name, manifest) if name is not None else None for name in names
+        ]
         return _standard(manifest, stable, candidate, *deployments)
 
     async def reconcile(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
@@ -57,39 +66,37 @@ class KServeTraffic:
             wanted = inference_service.reject(owner, stable, rejected)
         await self._apply(wanted, seen)
 
-    async def finalize(self, owner: Owner, stable: Revision) -> None:
+    async def finalize(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
         """Delete the autoscalers of predictors that are gone, which KServe leaves behind."""
-        if stable.serving_spec.mode != "Standard":
+        if stable.serving_spec.mode != "Standard" or seen is None:
             return
         labels = {"serving.kserve.io/inferenceservice": owner.name, "component": "predictor"}
         keep = _workload_name(owner.name, stable.workload or "")
         for autoscaler in await self._cluster.list(AUTOSCALER, namespace=owner.namespace, labels=labels):
-            metadata = autoscaler["metadata"]
-            if metadata["name"] != keep:
-                leftover = Ref(AUTOSCALER, owner.namespace, metadata["name"])
-                await self._cluster.delete(leftover, uid=metadata["uid"])
+            if autoscaler["metadata"]["name"] != keep and _made_for(autoscaler, seen.manifest):
+                await self._cluster.delete(autoscaler)
 
-    async def remove(self, owner: Owner) -> None:
+    async def remove(self, owner: Owner, seen: Service | None) -> None:
         """Delete the InferenceService."""
-        await self._cluster.delete(Ref(INFERENCE_SERVICE, owner.namespace, owner.name))
+        if seen is not None:
+            await self._cluster.delete(dict(seen.manifest))
 
-    async def _deployment(self, owner: Owner, predictor: str) -> Manifest | None:
+    async def _deployment(self, owner: Owner, predictor: str, service: Manifest) -> Manifest | None:
         name = _workload_name(owner.name, predictor)
-        return await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
+        found = await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
+        return found if found is not None and _made_for(found, service) else None
 
     async def _apply(self, wanted: Manifest, seen: Service | None) -> None:
-        if seen is not None and _already_says(seen.manifest, wanted):
-            return
-        await self._cluster.apply(wanted)
+        if seen is None:
+            await self._cluster.create(wanted)
+        elif not ownership.already_says(seen.manifest, wanted):
+            await self._cluster.apply(wanted, dict(seen.manifest))
 
 
-def _already_says(manifest: Mapping[str, Any], wanted: Manifest) -> bool:
-    """Whether the object was applied from the same manifest, and nobody has changed our part since."""
-    annotations = manifest.get("metadata", {}).get("annotations", {})
-    applied = wanted["metadata"]["annotations"][APPLIED_ANNOTATION]
-    return bool(annotations.get(APPLIED_ANNOTATION) == applied) and covers(
-        manifest.get("spec"), wanted["spec"]
-    )
+def _made_for(manifest: Manifest, service: Mapping[str, Any]) -> bool:
+    """Whether KServe made an object for this very InferenceService."""
+    controller = ownership.controller_of(manifest)
+    return controller is not None and controller.get("uid") == service["metadata"]["uid"]
 
 
 def _standard(

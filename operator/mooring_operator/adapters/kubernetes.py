@@ -16,6 +16,13 @@ from mooring_operator.api.names import FIELD_MANAGER
 REPORTING_CONTROLLER = "mooring.dev/operator"
 PAGE = 500
 _MAX_NOTE = 1024
+# How the API server says that an object of this name is not the one that was read, or has another controller.
+_ANOTHER_OBJECT = (
+    "metadata.uid: Invalid value",
+    "metadata.ownerReferences: Invalid value",
+    # The last is how a failed test of a JSON patch reads.
+    "the server rejected our request",
+)
 _EVENT = Kind("events.k8s.io/v1", "Event", "events")
 
 
@@ -61,25 +68,62 @@ class KubernetesCluster:
                 return items
             params["continue"] = following
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        """Make the object say what `manifest` says: server-side apply, forced, by field manager mooring."""
-        ref = await self._ref(manifest)
-        return await self._patch(
-            ref, manifest, "application/apply-patch+yaml", {"force": "true", "fieldManager": FIELD_MANAGER}
-        )
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Make an object.
 
-    async def delete(self, ref: Ref, *, uid: str | None = None) -> None:
-        """Delete an object, if it is still the one with `uid`; one that is gone is a success."""
-        options = {"preconditions": {"uid": uid}} if uid is not None else {}
+        Raises:
+            Conflict: there is one of that name already; it is left as it is.
+        """
+        ref = await self._ref(manifest)
+        try:
+            return await self._connection.send(
+                "create",
+                "POST",
+                collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace),
+                resource=ref.kind.plural,
+                body=manifest,
+                params={"fieldManager": FIELD_MANAGER},
+            )
+        except NotFound as error:
+            if error.kind_unknown:
+                raise _unknown(ref.kind.api_version, ref.kind.kind) from error
+            raise
+
+    async def apply(self, manifest: Manifest, seen: Manifest) -> Manifest:
+        """Make the object that was read as `seen` say what `manifest` says.
+
+        Server-side apply, forced, by field manager mooring.
+
+        Raises:
+            Conflict: another object has the name by now, or another controller has taken the object.
+        """
+        ref = await self._ref(manifest)
+        # The API server refuses an apply that names another uid than the object has.
+        body = {**manifest, "metadata": {**manifest["metadata"], "uid": seen["metadata"]["uid"]}}
+        params = {"force": "true", "fieldManager": FIELD_MANAGER}
+        try:
+            await self._take_up_created_fields(ref, seen)
+            return await self._patch(ref, body, "application/apply-patch+yaml", params)
+        except Refused as refusal:
+            raise _conflict(refusal) or refusal from refusal
+
+    async def delete(self, seen: Manifest) -> None:
+        """Delete the object that was read as `seen`; one that is gone is a success.
+
+        Raises:
+            Conflict: it has changed since it was read.
+        """
+        ref, metadata = await self._ref(seen), seen["metadata"]
+        read = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         try:
             await self._connection.send(
-                "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body=options
+                "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body={"preconditions": read}
             )
         except NotFound:
             return
         except Conflict:
-            current = await self.get(ref) if uid is not None else None
-            if uid is None or (current is not None and current["metadata"]["uid"] == uid):
+            current = await self.get(ref)
+            if current is not None and current["metadata"]["uid"] == metadata["uid"]:
                 raise
 
     async def write_status(self, resource: Manifest, status: Manifest) -> Manifest:
@@ -101,10 +145,19 @@ class KubernetesCluster:
         except NotFound as error:
             raise Conflict(str(error)) from error
 
-    async def set_annotation(self, ref: Ref, name: str, value: str) -> None:
-        """Set one annotation, whatever it was."""
-        patch = {"metadata": {"annotations": {name: value}}}
-        await self._patch(ref, patch, "application/merge-patch+json", {"fieldManager": FIELD_MANAGER})
+    async def set_annotation(self, seen: Manifest, name: str, value: str) -> None:
+        """Set one annotation of the object that was read as `seen`, whatever its value was.
+
+        Raises:
+            Conflict: another object has the name by now.
+        """
+        patch = {"metadata": {"uid": seen["metadata"]["uid"], "annotations": {name: value}}}
+        try:
+            await self._patch(
+                await self._ref(seen), patch, "application/merge-patch+json", {"fieldManager": FIELD_MANAGER}
+            )
+        except Refused as refusal:
+            raise _conflict(refusal) or refusal from refusal
 
     async def remove_annotation(self, resource: Manifest, name: str, value: str) -> None:
         """Remove an annotation, if it still has `value`; one that is gone or changed is left alone."""
@@ -132,6 +185,24 @@ class KubernetesCluster:
             body=_event_manifest(event, self._instance, datetime.now(UTC)),
             params={"fieldManager": FIELD_MANAGER},
         )
+
+    async def _take_up_created_fields(self, ref: Ref, seen: Manifest) -> None:
+        """Have what Mooring wrote when it made the object count as applied.
+
+        Else a field that a later apply leaves out would stay: who created an object and who applies it are two owners
+        of a field, even under one name. Source: Kubernetes, server-side apply, "Upgrading from client-side apply".
+        """
+        metadata = seen["metadata"]
+        entries = metadata.get("managedFields") or []
+        if not any(map(_created_by_us, entries)):
+            return
+        upgraded = [{**entry, "operation": "Apply"} if _created_by_us(entry) else entry for entry in entries]
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": upgraded},
+        ]
+        await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
 
     async def _patch(self, ref: Ref, patch: Any, content_type: str, params: Mapping[str, str]) -> Manifest:
         try:
@@ -168,6 +239,21 @@ class KubernetesCluster:
         for entry in found["resources"]:
             if "/" not in entry["name"]:
                 self._plurals[api_version, entry["kind"]] = entry["name"]
+
+
+def _created_by_us(entry: Manifest) -> bool:
+    return (
+        entry.get("manager") == FIELD_MANAGER
+        and entry.get("operation") == "Update"
+        and not entry.get("subresource")
+    )
+
+
+def _conflict(refusal: Refused) -> Conflict | None:
+    """Give the conflict that a refusal amounts to: the object is gone, another one, or another controller's."""
+    text = str(refusal)
+    gone = isinstance(refusal, NotFound)
+    return Conflict(text) if gone or any(sign in text for sign in _ANOTHER_OBJECT) else None
 
 
 def _unknown(api_version: str, kind: str) -> Unavailable:

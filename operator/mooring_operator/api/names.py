@@ -10,6 +10,8 @@ MANAGED_BY_VALUE = "mooring"
 DEPLOYMENT_LABEL = "mooring.dev/model-deployment"
 REVISION_LABEL = "mooring.dev/revision"
 APPLIED_ANNOTATION = "mooring.dev/applied"
+ADOPT_ANNOTATION = "mooring.dev/adopt"
+"""Hands an object that has no controller over to the ModelDeployment that it names."""
 
 Command = Literal["approve", "promote", "abort", "retry", "pause", "rollback"]
 """What a person, or a DriftMonitor, may ask of a ModelDeployment.

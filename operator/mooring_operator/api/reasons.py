@@ -190,10 +190,15 @@ NAME_TOO_LONG = "NameTooLong"
 
 Choose a shorter name.
 """
-REFUSED = "Refused"
-"""The API server refused what spec.batch or spec.stream makes, or its name is taken.
+NAME_TAKEN = "NameTaken"
+"""An object that is not the resource's own has the name of one that it would make; nothing is written.
 
-The message has its words: change the field, or remove what has the name.
+The message says whose it is: delete it, give the resource another name, or hand the object over.
+"""
+REFUSED = "Refused"
+"""The API server refused what spec.batch or spec.stream makes.
+
+The message has its words: change the field.
 """
 WORKLOAD_REFUSED = "WorkloadRefused"
 """The Event of condition BatchApplied or StreamApplied when its reason becomes Refused.

@@ -84,6 +84,9 @@ def _run_actions(draft: Settled) -> tuple[Action, ...]:
 
 
 def _traffic_actions(draft: Settled) -> tuple[Action, ...]:
+    others = tuple(r for r in draft.requests if not isinstance(r, LaunchRun | Notify))
+    if draft.observed.name_taken is not None:
+        return others
     stable, candidate = draft.stable, draft.candidate
     actions: tuple[Action, ...]
     if stable is None:
@@ -101,7 +104,7 @@ def _traffic_actions(draft: Settled) -> tuple[Action, ...]:
     shared = draft.status.previous is not None or draft.before.candidate is not None
     if stable is not None and draft.before.stable is not None and candidate is None and ended and shared:
         actions = (*actions, CleanUp(stable))
-    return (*actions, *(r for r in draft.requests if not isinstance(r, LaunchRun | Notify)))
+    return (*actions, *others)
 
 
 def _dropped_commands(draft: Settled) -> tuple[Action, ...]:

@@ -7,7 +7,6 @@ predictor.canaryTrafficPercent for Knative mode.
 from collections.abc import Mapping
 from typing import Any
 
-from mooring_operator.api import API_VERSION
 from mooring_operator.api.names import (
     APPLIED_ANNOTATION,
     DEPLOYMENT_LABEL,
@@ -18,6 +17,8 @@ from mooring_operator.api.names import (
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.api.serving import Autoscaling, ServingSpec
 from mooring_operator.planning.identity import fingerprint
+from mooring_operator.planning.ownership import owner_reference
+from mooring_operator.planning.pods import escape_expansion
 from mooring_operator.planning.situation import Manifest, Owner
 
 _MODE = "serving.kserve.io/deploymentMode"
@@ -113,16 +114,7 @@ def _service(owner: Owner, shown: Revision, spec: dict[str, Any]) -> Manifest:
                 DEPLOYMENT_LABEL: owner.name,
             },
             "annotations": annotations,
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "ModelDeployment",
-                    "name": owner.name,
-                    "uid": owner.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "ownerReferences": [owner_reference(owner)],
         },
         "spec": spec,
     }
@@ -132,7 +124,9 @@ def _model(revision: Revision, serving: ServingSpec) -> dict[str, Any]:
     model_format = {"name": revision.format}
     if revision.format_version:
         model_format["version"] = revision.format_version
-    environment = [{"name": variable.name, "value": variable.value} for variable in serving.env]
+    environment = [
+        {"name": variable.name, "value": escape_expansion(variable.value)} for variable in serving.env
+    ]
     out: dict[str, Any] = {
         "modelFormat": model_format,
         "storageUri": revision.storage_uri,

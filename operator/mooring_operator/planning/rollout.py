@@ -53,6 +53,7 @@ def settle_rollout(draft: Draft) -> Settled:
     """Apply the rules in order: the first that settles the draft has the say."""
     for rule in (
         refuse_long_names,  # KServe would make host names that DNS forbids
+        leave_what_is_not_ours,  # somebody else's object has the name
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
         go_back_when_asked,  # a person or a DriftMonitor wants the previous revision
         finish_going_back,  # and has it as soon as it is ready
@@ -88,6 +89,20 @@ def refuse_long_names(draft: Draft) -> Draft:
         f"{len(owner.name) + len(owner.namespace)} characters together; "
         f"KServe's host names allow {_LONGEST_HOST_LABEL - length + len(owner.name) + len(owner.namespace)}",
         stalled=True,
+    )
+
+
+def leave_what_is_not_ours(draft: Draft) -> Draft:
+    """Nothing is written where an object of somebody else has the name of the InferenceService."""
+    taken = draft.observed.name_taken
+    if taken is None:
+        return draft
+    return draft.settle(
+        "Pending" if taken.temporary else "Failed",
+        reasons.NAME_TAKEN,
+        taken.message,
+        recheck_after=5.0 if taken.temporary else 60.0,
+        stalled=not taken.temporary,
     )
 
 

@@ -92,6 +92,14 @@ class Service:
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(frozen=True)
+class NameTaken:
+    """Why nothing can be served under the deployment's name; `temporary` when waiting helps."""
+
+    message: str
+    temporary: bool = False
+
+
 Workload = Literal["batch", "stream"]
 """What runs of the stable revision besides its service: the field in spec, and in status."""
 
@@ -111,6 +119,7 @@ class Observed:
     owner: Owner
     model: Resolved | Unresolved
     service: Service | None = None
+    name_taken: NameTaken | None = None
     run: Run | None = None
     verdict: Verdict | None = None
     verdict_error: str | None = None

@@ -3,10 +3,9 @@
 Both follow the stable revision alone: a revision scores and answers once it is promoted, and a canary changes nothing.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from mooring_operator.api import API_VERSION, reasons
+from mooring_operator.api import reasons
 from mooring_operator.api.names import (
     APPLIED_ANNOTATION,
     DEPLOYMENT_LABEL,
@@ -18,19 +17,15 @@ from mooring_operator.api.rollout_status import Revision, WorkloadStatus
 from mooring_operator.api.serving import Resources
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 from mooring_operator.planning.actions import ApplyWorkload, Notify, RemoveWorkload
-from mooring_operator.planning.difference import covers
 from mooring_operator.planning.draft import Settled
 from mooring_operator.planning.identity import fingerprint
+from mooring_operator.planning.ownership import already_says, owner_reference
+from mooring_operator.planning.pods import RESTRICTED_CONTAINER, RESTRICTED_POD, escape_expansion
 from mooring_operator.planning.situation import Images, Manifest, Owner, Workload
 
 _MODELS = "/mnt/models"
 _CLAIM = "/mnt/pvc"
 _CONDITIONS: dict[Workload, str] = {"batch": "BatchApplied", "stream": "StreamApplied"}
-_RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
 
 
 def follow_stable(draft: Settled) -> Settled:
@@ -59,15 +54,15 @@ def cron_job(owner: Owner, stable: Revision, batch: BatchSpec, images: Images) -
     arguments = [
         "score",
         f"--model_dir={_MODELS}",
-        f"--input={batch.input}",
-        f"--output={batch.output}",
+        f"--input={escape_expansion(batch.input)}",
+        f"--output={escape_expansion(batch.output)}",
         f"--format={batch.format}",
         f"--shard=$(JOB_COMPLETION_INDEX)/{batch.shards}",
     ]
     if batch.batch_size is not None:
         arguments.append(f"--batch_size={batch.batch_size}")
     if batch.id_column is not None:
-        arguments.append(f"--id_column={batch.id_column}")
+        arguments.append(f"--id_column={escape_expansion(batch.id_column)}")
     pod = _pod(stable, arguments, images, batch.resources, batch.credentials_secret)
     job: dict[str, Any] = {
         "completionMode": "Indexed",
@@ -102,13 +97,13 @@ def consumers(owner: Owner, stable: Revision, stream: StreamSpec, images: Images
         f"--model_dir={_MODELS}",
         f"--model_name={owner.name}",
         f"--revision={stable.revision}",
-        f"--source={stream.source}",
-        f"--sink={stream.sink}",
-        f"--group={stream.group or owner.name}",
+        f"--source={escape_expansion(stream.source)}",
+        f"--sink={escape_expansion(stream.sink)}",
+        f"--group={escape_expansion(stream.group or owner.name)}",
         "--metrics_port=8080",
     ]
     if stream.dead_letters is not None:
-        arguments.append(f"--dead_letters={stream.dead_letters}")
+        arguments.append(f"--dead_letters={escape_expansion(stream.dead_letters)}")
     if stream.batch_size is not None:
         arguments.append(f"--batch_size={stream.batch_size}")
     pod = _pod(stable, arguments, images, stream.resources, stream.credentials_secret)
@@ -139,25 +134,21 @@ def _apply(draft: Settled, workload: Workload, stable: Revision, wanted: Manifes
     seen = draft.observed.workloads.get(workload)
     status = WorkloadStatus(name=wanted["metadata"]["name"], revision=stable.revision)
     draft = draft.change(**{workload: status})
-    if seen is not None and _already_says(seen, wanted):
+    if seen is not None and already_says(seen, wanted):
         return draft
     condition = _CONDITIONS[workload]
     known = next((entry for entry in draft.before.conditions if entry.type == condition), None)
-    refusal = draft.observed.refused_workloads.get(workload)
+    taken = draft.observed.taken_workloads.get(workload)
+    refusal = taken.message if taken is not None else draft.observed.refused_workloads.get(workload)
     if refusal is not None:
         if known is None or known.message != refusal:
             draft = draft.request(Notify("Warning", reasons.WORKLOAD_REFUSED, refusal))
-        return draft.set_condition(condition, "False", reasons.REFUSED, refusal)
+        reason = reasons.NAME_TAKEN if taken is not None else reasons.REFUSED
+        return draft.set_condition(condition, "False", reason, refusal)
     if known is not None:
         # It was refused, and nothing is known yet of this attempt.
         draft = draft.set_condition(condition, "False", known.reason, known.message)
     return draft.request(ApplyWorkload(workload, wanted))
-
-
-def _already_says(seen: Mapping[str, Any], wanted: Manifest) -> bool:
-    annotations = seen.get("metadata", {}).get("annotations", {})
-    applied = wanted["metadata"]["annotations"][APPLIED_ANNOTATION]
-    return bool(annotations.get(APPLIED_ANNOTATION) == applied) and covers(seen.get("spec"), wanted["spec"])
 
 
 def _manifest(
@@ -171,16 +162,7 @@ def _manifest(
             "namespace": owner.namespace,
             "labels": {MANAGED_BY: MANAGED_BY_VALUE, **_labels(owner, workload)},
             "annotations": {APPLIED_ANNOTATION: fingerprint(spec)},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "ModelDeployment",
-                    "name": owner.name,
-                    "uid": owner.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "ownerReferences": [owner_reference(owner)],
         },
         "spec": spec,
     }
@@ -205,9 +187,9 @@ def _pod(
     fetch: dict[str, Any] = {
         "name": "storage-initializer",
         "image": images.storage_initializer,
-        "args": [source, _MODELS],
+        "args": [escape_expansion(source), _MODELS],
         "volumeMounts": mounts,
-        "securityContext": _RESTRICTED,
+        "securityContext": RESTRICTED_CONTAINER,
     }
     if claim is not None:
         volumes.append({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
@@ -216,9 +198,11 @@ def _pod(
         "name": "model",
         "image": images.inference,
         "args": arguments,
-        "env": [{"name": variable.name, "value": variable.value} for variable in serving.env],
+        "env": [
+            {"name": variable.name, "value": escape_expansion(variable.value)} for variable in serving.env
+        ],
         "volumeMounts": [{**mounts[0], "readOnly": True}, mounts[1]],
-        "securityContext": _RESTRICTED,
+        "securityContext": RESTRICTED_CONTAINER,
     }
     if credentials is not None:
         for container in (fetch, run):
@@ -229,13 +213,7 @@ def _pod(
         run["resources"] = {kind: amounts for kind, amounts in quantities.items() if amounts}
     pod: dict[str, Any] = {
         "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": RESTRICTED_POD,
         "initContainers": [fetch],
         "containers": [run],
         "volumes": volumes,

@@ -114,10 +114,11 @@ class DriftMonitors:
     async def _do(self, resource: Manifest, action: RequestRollback | Notify) -> None:
         match action:
             case RequestRollback(name, revision, note):
-                deployment = Ref(MODEL_DEPLOYMENT, resource["metadata"]["namespace"], name)
-                await self._cluster.set_annotation(
-                    deployment, COMMAND_PREFIX + "rollback", f"{revision} {note}"
-                )
+                ref = Ref(MODEL_DEPLOYMENT, resource["metadata"]["namespace"], name)
+                if (deployment := await self._cluster.get(ref)) is not None:
+                    await self._cluster.set_annotation(
+                        deployment, COMMAND_PREFIX + "rollback", f"{revision} {note}"
+                    )
             case Notify():
                 await self._notifier.notify(resource, action)
 

@@ -6,19 +6,21 @@ from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
-from mooring_operator.adapters.traffic import Traffic
+from mooring_operator.adapters.traffic import ServiceNameTaken, Traffic
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import commands_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
-from mooring_operator.planning import identity
+from mooring_operator.planning import identity, ownership
 from mooring_operator.planning.situation import (
     Images,
     Manifest,
+    NameTaken,
     Observed,
     Owner,
     Resolved,
+    Service,
     Unresolved,
     Workload,
 )
@@ -64,10 +66,12 @@ class Gatherer:
         owner = owner_of(resource)
         commands = commands_of(resource["metadata"].get("annotations") or {})
         workloads, taken = await self._workloads(owner, spec, status)
+        service, name_taken = await self._service(owner, status)
         observed = Observed(
             owner=owner,
             model=await self._resolve(spec, status, again="retry" in commands),
-            service=await self._traffic.observe(owner, status.stable, status.candidate),
+            service=service,
+            name_taken=name_taken,
             policies=await self._policies(owner, spec, status),
             commands=commands,
             workloads=workloads,
@@ -95,6 +99,14 @@ class Gatherer:
                 return Resolved(pinned.storage_uri, pinned.digest)
             return Unresolved(reasons.REGISTRY_UNAVAILABLE, str(error), temporary=True)
 
+    async def _service(
+        self, owner: Owner, status: ModelDeploymentStatus
+    ) -> tuple[Service | None, NameTaken | None]:
+        try:
+            return await self._traffic.observe(owner, status.stable, status.candidate), None
+        except ServiceNameTaken as taken:
+            return None, NameTaken(str(taken), temporary=taken.leaving)
+
     async def _workloads(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
     ) -> tuple[dict[Workload, Manifest], dict[Workload, str]]:
@@ -110,11 +122,13 @@ class Gatherer:
             manifest = await self._cluster.get(Ref(kind, owner.namespace, name))
             if manifest is None:
                 continue
-            owners = manifest["metadata"].get("ownerReferences", [])
-            if any(reference.get("uid") == owner.uid for reference in owners):
-                found[workload] = manifest
-            else:
-                taken[workload] = f"{kind.kind} {name} belongs to somebody else"
+            match ownership.whose(manifest, owner):
+                case "ours":
+                    found[workload] = manifest
+                case "leaving":
+                    taken[workload] = ownership.name_leaving(manifest)
+                case "foreign":
+                    taken[workload] = ownership.name_taken(manifest, owner)
         return found, taken
 
     async def _policies(

@@ -4,9 +4,10 @@ The status goes first. It is the log: after a crash anywhere below, the next pas
 and repeats the actions that follow, none of which does anything the second time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -37,10 +38,9 @@ from mooring_operator.planning.actions import (
 from mooring_operator.planning.decision import Decision
 from mooring_operator.planning.rollout import plan
 from mooring_operator.planning.situation import Manifest, Observed, Run, Workload
-from mooring_operator.planning.workloads import name_of
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
-from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, WORKLOADS
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.wire import write_status
 
 _SOON = 1.0
@@ -136,12 +136,18 @@ class ModelDeployments:
         for action in decision.actions:
             if isinstance(action, ApplyWorkload):
                 try:
-                    await self._cluster.apply(action.manifest)
+                    await self._apply(action.manifest, seen.workloads.get(action.workload))
                 except Refused as refusal:
                     refused[action.workload] = str(refusal)
             else:
                 await self._do(resource, spec, seen, action)
         return refused
+
+    async def _apply(self, wanted: Manifest, seen: Mapping[str, Any] | None) -> None:
+        if seen is None:
+            await self._cluster.create(wanted)
+        else:
+            await self._cluster.apply(wanted, dict(seen))
 
     async def _do(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action
@@ -159,12 +165,11 @@ class ModelDeployments:
             case Reject(stable, rejected):
                 await self._traffic.reject(owner, stable, rejected, service)
             case CleanUp(stable):
-                await self._traffic.finalize(owner, stable)
+                await self._traffic.finalize(owner, stable, service)
             case RemoveService():
-                await self._traffic.remove(owner)
+                await self._traffic.remove(owner, service)
             case RemoveWorkload(workload):
-                kind, uid = WORKLOADS[workload], seen.workloads[workload]["metadata"]["uid"]
-                await self._cluster.delete(Ref(kind, owner.namespace, name_of(owner, workload)), uid=uid)
+                await self._cluster.delete(dict(seen.workloads[workload]))
             case DropCommand(name, value):
                 await self._cluster.remove_annotation(resource, COMMAND_PREFIX + name, value)
             case Notify():
