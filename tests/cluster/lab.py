@@ -21,6 +21,8 @@ from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
 
+from tests.put import put
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CI = {"testData": {"uri": "s3://m/test.parquet"}, "gates": [{"metric": "accuracy", "min": 0.9}]}
 STEPS = [{"setWeight": 10}, {"pause": {"duration": "30s"}}, {"setWeight": 100}]
@@ -160,13 +162,15 @@ class Lab:
         )
 
     async def apply(self, model: str, **spec: Any) -> None:
-        await self.real.apply(
+        await put(
+            self.real,
             {
                 "apiVersion": "mooring.dev/v1alpha1",
                 "kind": "ModelDeployment",
                 "metadata": {"name": "digits", "namespace": self.namespace},
                 "spec": {"model": {"uri": f"s3://m/{model}", "format": "onnx"}, **spec},
-            }
+            },
+            MODEL_DEPLOYMENT,
         )
 
     async def step(self) -> float | None:
@@ -206,9 +210,7 @@ class Lab:
         return [event["reason"] for event in await self.real.list(kind, namespace=self.namespace)]
 
     async def command(self, name: str, value: str) -> None:
-        await self.real.set_annotation(
-            Ref(MODEL_DEPLOYMENT, self.namespace, "digits"), f"mooring.dev/{name}", value
-        )
+        await self.real.set_annotation(await self.deployment(), f"mooring.dev/{name}", value)
 
     async def _play_kserve(self) -> None:
         """Write the status that KServe would write for the spec as it is."""

@@ -13,6 +13,7 @@ from mooring_operator.adapters.kubernetes import KubernetesCluster
 from cluster.serving.inferenceservice_crd import inferenceservice_crd
 from tests.cluster.definitions import install
 from tests.cluster.lab import CI, STEPS, Lab, Stopped
+from tests.put import drop, put
 
 NAMES = (f"faults-{number}" for number in itertools.count())
 LONGER_THAN_THE_PAUSE = timedelta(seconds=31)
@@ -175,10 +176,10 @@ async def test_a_service_that_somebody_changed_or_deleted_is_put_right(make_lab)
     service = await lab.service()
     hand = {**service, "spec": {"predictor": {**service["spec"]["predictor"], "minReplicas": 7}}}
     del hand["metadata"]["managedFields"]
-    await lab.real.apply(hand)
+    await put(lab.real, hand, INFERENCE_SERVICE)
     await lab.step()
     assert (await lab.service())["spec"]["predictor"]["minReplicas"] == 1
-    await lab.real.delete(Ref(INFERENCE_SERVICE, lab.namespace, "digits"))
+    await drop(lab.real, Ref(INFERENCE_SERVICE, lab.namespace, "digits"))
     await lab.settle()
     assert (await lab.service())["spec"]["predictor"]["model"]["storageUri"] == "s3://m/v1"
 

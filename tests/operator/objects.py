@@ -236,7 +236,7 @@ def merge(target: Any, patch: Any, *, keep_null: bool = False) -> Any:
 
 
 def json_patch(target: Manifest, operations: list[Mapping[str, Any]]) -> Manifest:
-    """Carry out the operations test, add, replace and remove of RFC 6902 on members of maps."""
+    """Carry out the operations test, add, replace and remove of RFC 6902 on members of maps, also of maps in lists."""
     result = deepcopy(target)
     for operation in operations:
         *parents, last = [
@@ -244,7 +244,7 @@ def json_patch(target: Manifest, operations: list[Mapping[str, Any]]) -> Manifes
         ]
         place = result
         for part in parents:
-            place = place.get(part, {})
+            place = place[int(part)] if isinstance(place, list) else place.get(part, {})
         kind = operation["op"]
         if kind != "add" and last not in place:
             raise Rejected(422, f"the server rejected our request: {operation['path']} is missing")

@@ -13,14 +13,16 @@ DENIED = 'admission webhook "inferenceservice.kserve-webhook-server.validator" d
 
 def refuse(world: World, address: str) -> None:
     """Have KServe's webhook refuse every InferenceService that serves a model."""
-    apply = world.objects.apply
 
-    def guarded(ref, body, manager):
-        if address in repr(body) and ref.kind.kind == "InferenceService":
-            raise Rejected(422, DENIED)
-        return apply(ref, body, manager)
+    def guarded(write):
+        def refusing(*arguments):
+            if address in repr(arguments) and "InferenceService" in repr(arguments):
+                raise Rejected(422, DENIED)
+            return write(*arguments)
 
-    world.objects.apply = guarded
+        return refusing
+
+    world.objects.apply, world.objects.create = guarded(world.objects.apply), guarded(world.objects.create)
 
 
 async def test_a_first_service_that_is_refused_fails_with_the_refusals_words(world: World):

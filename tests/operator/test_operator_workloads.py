@@ -62,4 +62,6 @@ async def test_somebody_else_s_object_of_that_name_is_left_alone(world: World):
     await world.settle()
     assert world.phase == "Promoted"
     assert world.objects.get(JOB)["spec"] == {"schedule": "1 1 1 1 1"}
-    assert world.condition("BatchApplied")["message"] == "CronJob digits-batch belongs to somebody else"
+    condition = world.condition("BatchApplied")
+    assert condition["reason"] == "NameTaken"
+    assert condition["message"].startswith("CronJob digits-batch exists and was not made for this resource")

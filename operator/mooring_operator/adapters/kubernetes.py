@@ -10,7 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mooring_operator.adapters.api_server import Connection, NotFound, collection_path, object_path
-from mooring_operator.adapters.cluster import Conflict, Event, Kind, Manifest, Ref, Refused, Unavailable
+from mooring_operator.adapters.cluster import (
+    ClusterError,
+    Conflict,
+    Event,
+    Kind,
+    Manifest,
+    Ref,
+    Refused,
+    Unavailable,
+)
 from mooring_operator.api.names import FIELD_MANAGER
 
 REPORTING_CONTROLLER = "mooring.dev/operator"
@@ -76,7 +85,7 @@ class KubernetesCluster:
         """
         ref = await self._ref(manifest)
         try:
-            return await self._connection.send(
+            created = await self._connection.send(
                 "create",
                 "POST",
                 collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace),
@@ -88,6 +97,11 @@ class KubernetesCluster:
             if error.kind_unknown:
                 raise _unknown(ref.kind.api_version, ref.kind.kind) from error
             raise
+        try:
+            return await self._count_as_applied(ref, created)
+        except ClusterError:
+            # It is made; what its fields count as is put right with the next apply.
+            return created
 
     async def apply(self, manifest: Manifest, seen: Manifest) -> Manifest:
         """Make the object that was read as `seen` say what `manifest` says.
@@ -102,7 +116,7 @@ class KubernetesCluster:
         body = {**manifest, "metadata": {**manifest["metadata"], "uid": seen["metadata"]["uid"]}}
         params = {"force": "true", "fieldManager": FIELD_MANAGER}
         try:
-            await self._take_up_created_fields(ref, seen)
+            await self._count_as_applied(ref, seen)
             return await self._patch(ref, body, "application/apply-patch+yaml", params)
         except Refused as refusal:
             raise _conflict(refusal) or refusal from refusal
@@ -186,23 +200,24 @@ class KubernetesCluster:
             params={"fieldManager": FIELD_MANAGER},
         )
 
-    async def _take_up_created_fields(self, ref: Ref, seen: Manifest) -> None:
-        """Have what Mooring wrote when it made the object count as applied.
+    async def _count_as_applied(self, ref: Ref, seen: Manifest) -> Manifest:
+        """Have what Mooring wrote when it made the object count as applied; give the object as it is then.
 
         Else a field that a later apply leaves out would stay: who created an object and who applies it are two owners
         of a field, even under one name. Source: Kubernetes, server-side apply, "Upgrading from client-side apply".
         """
-        metadata = seen["metadata"]
-        entries = metadata.get("managedFields") or []
-        if not any(map(_created_by_us, entries)):
-            return
-        upgraded = [{**entry, "operation": "Apply"} if _created_by_us(entry) else entry for entry in entries]
+        entries = seen["metadata"].get("managedFields") or []
+        place = next((index for index, entry in enumerate(entries) if _created_by_us(entry)), None)
+        if place is None:
+            return seen
+        entry = f"/metadata/managedFields/{place}"
         patch = [
-            {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-            {"op": "replace", "path": "/metadata/managedFields", "value": upgraded},
+            {"op": "test", "path": "/metadata/uid", "value": seen["metadata"]["uid"]},
+            {"op": "test", "path": f"{entry}/manager", "value": FIELD_MANAGER},
+            {"op": "test", "path": f"{entry}/operation", "value": "Update"},
+            {"op": "replace", "path": f"{entry}/operation", "value": "Apply"},
         ]
-        await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
+        return await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
 
     async def _patch(self, ref: Ref, patch: Any, content_type: str, params: Mapping[str, str]) -> Manifest:
         try:

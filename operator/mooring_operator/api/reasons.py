@@ -201,7 +201,7 @@ REFUSED = "Refused"
 The message has its words: change the field.
 """
 WORKLOAD_REFUSED = "WorkloadRefused"
-"""The Event of condition BatchApplied or StreamApplied when its reason becomes Refused.
+"""The Event of condition BatchApplied or StreamApplied when its reason becomes Refused or NameTaken.
 
 The message has the API server's words: change the field, or remove what has the name.
 """

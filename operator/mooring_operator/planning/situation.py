@@ -94,7 +94,7 @@ class Service:
 
 @dataclass(frozen=True)
 class NameTaken:
-    """Why nothing can be served under the deployment's name; `temporary` when waiting helps."""
+    """Why nothing can be made under a name; `temporary` when waiting helps."""
 
     message: str
     temporary: bool = False
@@ -129,7 +129,8 @@ class Observed:
     """Why the API server or a webhook refused what the last decision wanted."""
     workloads: Mapping[Workload, Mapping[str, Any]] = field(default_factory=dict)
     refused_workloads: Mapping[Workload, str] = field(default_factory=dict)
-    """Why the API server refused a workload, or why there can be none of its name."""
+    """Why the API server refused a workload."""
+    taken_workloads: Mapping[Workload, NameTaken] = field(default_factory=dict)
     images: Images = Images()
     run_pages: str = ""
     """Address of the runs' pages, to which a run's id is appended; empty where there is no UI."""

@@ -75,7 +75,7 @@ class Gatherer:
             policies=await self._policies(owner, spec, status),
             commands=commands,
             workloads=workloads,
-            refused_workloads=taken,
+            taken_workloads=taken,
             images=self._images,
             run_pages=self._runs.pages,
         )
@@ -109,10 +109,10 @@ class Gatherer:
 
     async def _workloads(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
-    ) -> tuple[dict[Workload, Manifest], dict[Workload, str]]:
+    ) -> tuple[dict[Workload, Manifest], dict[Workload, NameTaken]]:
         """Look up the workloads that are asked for or were once made, and names that others have taken."""
         found: dict[Workload, Manifest] = {}
-        taken: dict[Workload, str] = {}
+        taken: dict[Workload, NameTaken] = {}
         asked: dict[Workload, bool] = {
             "batch": spec.batch is not None or status.batch is not None,
             "stream": spec.stream is not None or status.stream is not None,
@@ -126,9 +126,9 @@ class Gatherer:
                 case "ours":
                     found[workload] = manifest
                 case "leaving":
-                    taken[workload] = ownership.name_leaving(manifest)
+                    taken[workload] = NameTaken(ownership.name_leaving(manifest), temporary=True)
                 case "foreign":
-                    taken[workload] = ownership.name_taken(manifest, owner)
+                    taken[workload] = NameTaken(ownership.name_taken(manifest, owner))
         return found, taken
 
     async def _policies(
