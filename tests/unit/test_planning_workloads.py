@@ -216,3 +216,23 @@ def test_a_refusal_is_a_condition_and_stops_no_rollout():
     world.step()
     world.step()
     assert not any(c.type == "BatchApplied" for c in world.status.conditions)
+
+
+def texts_of(pod):
+    for container in (*pod["initContainers"], *pod["containers"]):
+        yield from container.get("args", [])
+        yield from (variable["value"] for variable in container.get("env", []))
+
+
+@pytest.mark.parametrize("text", ["$(SECRET)", "$$(SECRET)", "$$$(SECRET)", "$", "a$(b"])
+def test_text_of_a_spec_is_not_expanded_in_a_pod(text):
+    served = revision(f"s3://m/{text}", env=[{"name": "A", "value": text}])
+    scoring = job(served, idColumn=text, input=f"s3://d/{text}", output=f"s3://e/{text}")
+    consuming = answering(
+        served, source=f"redis://r/{text}", sink=f"redis://s/{text}", deadLetters=f"redis://t/{text}"
+    )
+    for manifest, count in ((scoring, 5), (consuming, 5)):
+        texts = [found for found in texts_of(pod_of(manifest)) if "JOB_COMPLETION_INDEX" not in found]
+        written = [found for found in texts if "$" in found]
+        assert len(written) == count
+        assert all(found.endswith(text.replace("$", "$$")) for found in written)
