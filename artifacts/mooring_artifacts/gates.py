@@ -26,7 +26,8 @@ METRICS = (
 )
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9]*$", max_length=63)]
+METRIC_PATTERN = r"^[a-zA-Z][a-zA-Z0-9]*$"
+MetricName = Annotated[str, Field(pattern=METRIC_PATTERN, max_length=63)]
 
 
 class Gate(BaseModel):

@@ -103,7 +103,6 @@ async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, re
     [
         ("models:/nobody/1", "'nobody'"),
         ("models:/nobody@champion", "'nobody'"),
-        ("models:/nobody", "write models:/NAME/VERSION or models:/NAME@ALIAS"),
     ],
 )
 async def test_what_the_registry_does_not_know_is_named(mlflow, uri, named):

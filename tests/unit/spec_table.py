@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.unit.spec_case import ABSENT, BASES, Case
 from tests.unit.spec_table_monitors import DRIFT, POLICY
+from tests.unit.spec_table_names import NAME_CASES
 from tests.unit.spec_table_workloads import WORKLOADS
 
 __all__ = ["ABSENT", "BASES", "CASES", "Case"]
@@ -264,4 +265,4 @@ _ROLLOUT = [
 ]
 
 
-CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *WORKLOADS, *DRIFT, *POLICY]
+CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *WORKLOADS, *DRIFT, *POLICY, *NAME_CASES]

@@ -7,8 +7,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from mooring_operator.api import forms
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.model_deployment import MAX_NAME_LENGTH, ModelDeploymentSpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.schema import Schema, structural_schema
@@ -64,11 +65,11 @@ MODEL_DEPLOYMENT = Resource(
     ],
     rules=[
         {
-            "rule": f"size(self.metadata.name) <= {MAX_NAME_LENGTH} && "
-            "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "rule": f"size(self.metadata.name) <= {forms.DEPLOYMENT_NAME.longest} && "
+            f"self.metadata.name.matches('{forms.DEPLOYMENT_NAME.pattern}')",
             "messageExpression": "'metadata.name: ' + self.metadata.name + ' must be at most "
-            f"{MAX_NAME_LENGTH} characters, a to z, 0 to 9 and -, and start with a letter: KServe makes longer "
-            "names from it'",
+            f"{forms.DEPLOYMENT_NAME.longest} characters, a to z, 0 to 9 and -, and start with a letter: "
+            "KServe makes longer names from it'",
         }
     ],
 )

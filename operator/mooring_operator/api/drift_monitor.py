@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mooring_operator.api.model_deployment import URI_PATTERN
+from mooring_operator.api import forms
 from mooring_operator.api.types import Condition, Duration, Model, StatusModel, Time
 
 
@@ -13,7 +13,7 @@ class Target(Model):
     """The ModelDeployment that is watched."""
 
     name: Annotated[
-        str, Field(description="A ModelDeployment in this namespace.", min_length=1, max_length=253)
+        str, forms.DEPLOYMENT_NAME.field, Field(description="A ModelDeployment in this namespace.")
     ]
 
 
@@ -22,11 +22,8 @@ class Rows(Model):
 
     uri: Annotated[
         str,
-        Field(
-            description="Parquet file, or a folder of them: s3://, gs://, az:// or file://.",
-            pattern=URI_PATTERN,
-            max_length=1024,
-        ),
+        forms.ADDRESS.field,
+        Field(description="Parquet file, or a folder of them: s3://, gs://, az:// or file://."),
     ]
 
 
@@ -73,7 +70,7 @@ class DriftMonitorSpec(Model):
     ]
     window: Annotated[Rows, Field(description="What traffic looks like now; read anew at every evaluation.")]
     features: Annotated[
-        list[Annotated[str, Field(max_length=253)]],
+        list[Annotated[str, forms.COLUMN.field]],
         Field(description="Columns to compare; all that both sides share when left out.", max_length=2000),
     ] = []
     min_rows: Annotated[

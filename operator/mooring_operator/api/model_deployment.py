@@ -4,19 +4,13 @@ from datetime import timedelta
 from typing import Annotated
 
 from mooring_artifacts import gates
-from mooring_artifacts.digests import DIGEST_PATTERN
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
+from mooring_operator.api import forms
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import Duration, Model
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
-
-URI_PATTERN = r"^[a-z][a-z0-9+.-]*:/{1,3}[^\s]+$"
-
-# KServe names a Deployment NAME-PREDICTOR-predictor; a predictor's name here has 9 characters and
-# KServe allows 47 for NAME-PREDICTOR.
-MAX_NAME_LENGTH = 37
 
 
 class ModelSpec(Model):
@@ -24,33 +18,29 @@ class ModelSpec(Model):
 
     uri: Annotated[
         str,
+        forms.ADDRESS.field,
         Field(
             description="Where the model is: models:/NAME/VERSION or models:/NAME@ALIAS (MLflow registry), or an "
             "address that KServe can load: s3://, gs://, https://, pvc://, oci://, file:// ...",
-            pattern=URI_PATTERN,
-            max_length=1024,
         ),
     ]
     digest: Annotated[
         str | None,
+        forms.DIGEST.field,
         Field(
             description="Content the model must have (sha256:HEX of its manifest). Computed from s3, gs, az and "
             "file addresses when left out.",
-            pattern=DIGEST_PATTERN,
-            max_length=71,
         ),
     ] = None
     format: Annotated[
         str,
-        Field(
-            description="Model format by KServe's name: onnx, pytorch, sklearn, xgboost, ...",
-            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-            max_length=63,
-        ),
+        forms.LABEL.field,
+        Field(description="Model format by KServe's name: onnx, pytorch, sklearn, xgboost, ..."),
     ]
     format_version: Annotated[
         str | None,
-        Field(description="Version of the format, for runtimes that tell them apart.", max_length=63),
+        forms.VERSION.field,
+        Field(description="Version of the format, for runtimes that tell them apart."),
     ] = None
     poll_interval: Annotated[
         Duration,
@@ -59,21 +49,35 @@ class ModelSpec(Model):
         ),
     ] = timedelta(minutes=1)
 
+    @model_validator(mode="after")
+    def _is_a_registered_model(self) -> "ModelSpec":
+        if self.uri.startswith("models:") and not forms.REGISTERED_MODEL.fits(self.uri):
+            raise ValueError(f"uri {self.uri!r} is not {forms.REGISTERED_MODEL.allowed}")
+        return self
+
+
+ModelSpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": f"!self.uri.startsWith('models:') || self.uri.matches(r'{forms.REGISTERED_MODEL.pattern}')",
+            "messageExpression": f"'spec.model.uri ' + self.uri + ' is not {forms.REGISTERED_MODEL.allowed}'",
+        }
+    ]
+}
+
 
 class TestData(Model):
     """Rows with known answers."""
 
     uri: Annotated[
         str,
-        Field(
-            description="Parquet file with the test rows: s3://, gs://, az:// or file://.",
-            pattern=URI_PATTERN,
-            max_length=1024,
-        ),
+        forms.ADDRESS.field,
+        Field(description="Parquet file with the test rows: s3://, gs://, az:// or file://."),
     ]
     label_column: Annotated[
         str,
-        Field(description="Column with the right answer; all other columns are features.", max_length=253),
+        forms.COLUMN.field,
+        Field(description="Column with the right answer; all other columns are features."),
     ] = "label"
 
 
@@ -119,7 +123,7 @@ class ModelDeploymentSpec(Model):
         Field(description="How a revision is tested before it is served; untested when left out."),
     ] = None
     policies: Annotated[
-        list[Annotated[str, Field(max_length=253)]],
+        list[Annotated[str, forms.OBJECT_NAME.field]],
         Field(description="ModelPolicies in this namespace that a revision must satisfy.", max_length=16),
     ] = []
     serving: Annotated[ServingSpec, Field(description="How the model runs.")] = ServingSpec()

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from mooring_operator.api import forms
 from mooring_operator.api.types import Model
 
 
@@ -12,11 +13,8 @@ class PolicyRule(Model):
 
     name: Annotated[
         str,
-        Field(
-            description="Rule's name, unique in the policy.",
-            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-            max_length=63,
-        ),
+        forms.LABEL.field,
+        Field(description="Rule's name, unique in the policy."),
     ]
     expression: Annotated[
         str,

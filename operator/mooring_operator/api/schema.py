@@ -10,12 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from mooring_operator.api.forms import allowed_by
 from mooring_operator.api.types import format_duration
 
 Schema = dict[str, Any]
 
 # JSON Schema words that carry no meaning in a CRD, or that it forbids.
-_DROPPED = frozenset({"title", "$defs", "additionalProperties", "discriminator"})
+_DROPPED = frozenset(
+    {"title", "$defs", "additionalProperties", "patternProperties", "propertyNames", "discriminator"}
+)
 
 
 class _Generator(GenerateJsonSchema):
@@ -71,9 +74,22 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
     if isinstance(out.get("default"), dict):
         out["default"] = _filled(out["default"], out)
     extra = node.get("additionalProperties")
+    if "patternProperties" in node:
+        [(pattern, extra)] = node["patternProperties"].items()
+        out["x-kubernetes-validations"] = [_keys(pattern, node["propertyNames"]["maxLength"])]
     if isinstance(extra, dict) and extra:
         out["additionalProperties"] = _structural(extra, definitions)
     return out
+
+
+def _keys(pattern: str, longest: int) -> dict[str, str]:
+    """Give the rule that a map's keys have a form: a structural schema says nothing about keys."""
+    fits = f"size(key) <= {longest} && key.matches(r'{pattern}')"
+    allowed = allowed_by(pattern) or f"of the form {pattern}"
+    return {
+        "rule": f"self.all(key, {fits})",
+        "messageExpression": f"'the key ' + self.filter(key, !({fits}))[0] + ' is not {allowed}'",
+    }
 
 
 def _filled(value: Any, node: Schema) -> Any:

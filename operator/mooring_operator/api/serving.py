@@ -4,9 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from mooring_operator.api import forms
 from mooring_operator.api.types import Model, OpenObject, Quantity
 
-LabelValue = Annotated[str, Field(max_length=63)]
+LabelKey = Annotated[str, forms.LABEL_KEY.field]
+LabelValue = Annotated[str, forms.LABEL_VALUE.field]
+ResourceName = Annotated[str, forms.RESOURCE.field]
 
 
 class Gpu(Model):
@@ -15,10 +18,9 @@ class Gpu(Model):
     count: Annotated[int, Field(ge=1, le=64, description="GPUs for each replica.")]
     resource_name: Annotated[
         str,
+        forms.EXTENDED_RESOURCE.field,
         Field(
-            description="Extended resource to ask for: nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu, ...",
-            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-            max_length=253,
+            description="Extended resource to ask for: nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu, ..."
         ),
     ] = "nvidia.com/gpu"
 
@@ -27,21 +29,25 @@ class Resources(Model):
     """CPU and memory of the model's container; GPUs have a field of their own."""
 
     requests: Annotated[
-        dict[str, Quantity], Field(description="Least the scheduler must find.", max_length=16)
+        dict[ResourceName, Quantity], Field(description="Least the scheduler must find.", max_length=16)
     ] = {}
     limits: Annotated[
-        dict[str, Quantity], Field(description="Most the container may use.", max_length=16)
+        dict[ResourceName, Quantity], Field(description="Most the container may use.", max_length=16)
     ] = {}
 
 
 class Toleration(Model):
     """A taint that the model's pods tolerate, as in a pod's spec."""
 
-    key: Annotated[str | None, Field(description="Taint's key; none means every key.", max_length=253)] = None
+    key: Annotated[
+        str | None, forms.LABEL_KEY.field, Field(description="Taint's key; none means every key.")
+    ] = None
     operator: Annotated[Literal["Exists", "Equal"], Field(description="How key and value are compared.")] = (
         "Equal"
     )
-    value: Annotated[str | None, Field(description="Taint's value, with Equal.", max_length=63)] = None
+    value: Annotated[str | None, forms.LABEL_VALUE.field, Field(description="Taint's value, with Equal.")] = (
+        None
+    )
     effect: Annotated[
         Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
         Field(description="Effect to tolerate; none means every effect."),
@@ -54,18 +60,14 @@ class Toleration(Model):
 class EnvVar(Model):
     """An environment variable of the model's container."""
 
-    name: Annotated[
-        str, Field(description="Variable's name.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)
-    ]
+    name: Annotated[str, forms.VARIABLE.field, Field(description="Variable's name.")]
     value: Annotated[str, Field(description="Variable's value.", max_length=4096)] = ""
 
 
 class Prometheus(Model):
     """A Prometheus query that KEDA scales on."""
 
-    address: Annotated[
-        str, Field(description="Prometheus server's URL.", pattern=r"^https?://[^\s]+$", max_length=512)
-    ]
+    address: Annotated[str, forms.WEB_ADDRESS.field, Field(description="Prometheus server's URL.")]
     query: Annotated[str, Field(description="PromQL that yields one number.", min_length=1, max_length=2048)]
 
 
@@ -131,20 +133,16 @@ class ServingSpec(Model):
     ] = "Standard"
     runtime: Annotated[
         str | None,
+        forms.OBJECT_NAME.field,
         Field(
             description="ServingRuntime or ClusterServingRuntime to use; KServe chooses one by the model's format "
             "when left out.",
-            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-            max_length=253,
         ),
     ] = None
     service_account_name: Annotated[
         str | None,
-        Field(
-            description="ServiceAccount of the model's pods, with the credentials of the model's storage.",
-            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-            max_length=253,
-        ),
+        forms.OBJECT_NAME.field,
+        Field(description="ServiceAccount of the model's pods, with the credentials of the model's storage."),
     ] = None
     min_replicas: Annotated[
         int, Field(ge=0, le=1000, description="Fewest replicas; 0 (scale to zero) in Knative mode only.")
@@ -158,7 +156,7 @@ class ServingSpec(Model):
     resources: Annotated[Resources | None, Field(description="CPU and memory of each replica.")] = None
     gpu: Annotated[Gpu | None, Field(description="GPUs of each replica; none when left out.")] = None
     node_selector: Annotated[
-        dict[str, LabelValue],
+        dict[LabelKey, LabelValue],
         Field(description="Labels that a node must have, for example nvidia.com/gpu.product.", max_length=32),
     ] = {}
     tolerations: Annotated[

@@ -7,11 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-_NUMBER = "[1-9][0-9]{0,4}"
-DURATION_PATTERN = f"^({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?$"
-_DURATION = re.compile(f"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?")
+from mooring_operator.api import forms
 
-QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
+_DURATION = re.compile("(?:([1-9][0-9]{0,4})h)?(?:([1-9][0-9]{0,4})m)?(?:([1-9][0-9]{0,4})s)?")
 
 
 class Model(BaseModel):
@@ -42,7 +40,7 @@ def parse_duration(value: Any) -> timedelta:
         return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
-        raise ValueError(f"{value!r} is no duration: write hours, minutes and seconds, like 1h30m or 45s")
+        raise ValueError(f"{value!r} is not {forms.DURATION.allowed}")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
@@ -65,7 +63,14 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "minLength": 2, "maxLength": 20}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": forms.DURATION.pattern,
+            "minLength": 2,
+            "maxLength": forms.DURATION.longest,
+        }
+    ),
 ]
 
 Time = Annotated[
@@ -77,8 +82,14 @@ Time = Annotated[
 Quantity = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
-    Field(pattern=QUANTITY_PATTERN, max_length=32),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN, "maxLength": 32}),
+    forms.QUANTITY.field,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": forms.QUANTITY.pattern,
+            "maxLength": forms.QUANTITY.longest,
+        }
+    ),
 ]
 
 OpenObject = Annotated[

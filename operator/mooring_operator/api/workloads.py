@@ -4,22 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from mooring_operator.api import forms
 from mooring_operator.api.serving import Resources
 from mooring_operator.api.types import Duration, Model
 
-# Files of a pod would be gone with it.
-_FILES = r"^(s3|gs|az)://[^\s]+$"
-# Credentials come from a Secret: an address in a spec is for everybody to read.
-_MESSAGES = r"^(redis|rediss|nats|tls|kafka|kafkas)://[^\s@]+$"
-_CRON = r"^[0-9*/,?A-Za-z-]+( [0-9*/,?A-Za-z#-]+){4}$"
-_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-
 CredentialsSecret = Annotated[
     str | None,
+    forms.OBJECT_NAME.field,
     Field(
-        description="Secret whose keys become environment variables of the pods, such as AWS_ACCESS_KEY_ID.",
-        pattern=_NAME,
-        max_length=253,
+        description="Secret whose keys become environment variables of the pods, such as AWS_ACCESS_KEY_ID."
     ),
 ]
 
@@ -29,34 +22,29 @@ class BatchSpec(Model):
 
     schedule: Annotated[
         str,
-        Field(
-            description="Cron's five fields: minute, hour, day, month, weekday.",
-            pattern=_CRON,
-            max_length=128,
-        ),
+        forms.CRON.field,
+        Field(description="Cron's five fields: minute, hour, day, month, weekday."),
     ]
     time_zone: Annotated[
         str | None,
-        Field(description="IANA name such as Europe/Berlin; the cluster's when left out.", max_length=64),
+        forms.TIME_ZONE.field,
+        Field(description="IANA name such as Europe/Berlin; the cluster's when left out."),
     ] = None
     suspend: Annotated[bool, Field(description="Whether no new runs are started.")] = False
     input: Annotated[
         str,
-        Field(
-            description="File or folder with the rows: Parquet, CSV or JSON lines.",
-            pattern=_FILES,
-            max_length=1024,
-        ),
+        forms.FILES.field,
+        Field(description="File or folder with the rows: Parquet, CSV or JSON lines."),
     ]
-    output: Annotated[
-        str, Field(description="Folder for the results, as Parquet.", pattern=_FILES, max_length=1024)
-    ]
+    output: Annotated[str, forms.FILES.field, Field(description="Folder for the results, as Parquet.")]
     format: Annotated[
         Literal["auto", "parquet", "csv", "jsonl"],
         Field(description="Of the input; auto: by each file's name."),
     ] = "auto"
     id_column: Annotated[
-        str | None, Field(description="Column that is copied to the results, to join by.", max_length=253)
+        str | None,
+        forms.COLUMN.field,
+        Field(description="Column that is copied to the results, to join by."),
     ] = None
     batch_size: Annotated[
         int | None, Field(ge=1, le=100000, description="Rows of one call of the model, at most.")
@@ -100,35 +88,31 @@ class StreamSpec(Model):
 
     source: Annotated[
         str,
+        forms.MESSAGES.field,
         Field(
             description="Where messages come from: redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME or "
             "kafka://HOST/TOPIC. Credentials come from credentialsSecret: MOORING_STREAM_SOURCE.",
-            pattern=_MESSAGES,
-            max_length=1024,
         ),
     ]
     sink: Annotated[
         str,
+        forms.MESSAGES.field,
         Field(
             description="Where answers go, as source; MOORING_STREAM_SINK.",
-            pattern=_MESSAGES,
-            max_length=1024,
         ),
     ]
     dead_letters: Annotated[
         str | None,
+        forms.MESSAGES.field,
         Field(
             description="Where messages go that cannot be answered; the sink gets an error when left out.",
-            pattern=_MESSAGES,
-            max_length=1024,
         ),
     ] = None
     group: Annotated[
         str | None,
+        forms.CONSUMER_GROUP.field,
         Field(
-            description="Group of consumers that share the source; the name of the ModelDeployment when left out.",
-            pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-            max_length=128,
+            description="Group of consumers that share the source; the name of the ModelDeployment when left out."
         ),
     ] = None
     replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that share the messages.")] = 1

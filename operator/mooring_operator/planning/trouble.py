@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from mooring_operator.api import reasons
+from mooring_operator.api import forms, reasons
 from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import conditions
@@ -46,7 +46,9 @@ def describe(error: ValidationError) -> str:
         for part in problem["loc"]:
             path += f"[{part}]" if isinstance(part, int) else f".{part}"
         given = "" if problem["type"] == "missing" else f", got {problem['input']!r:.80}"
-        lines.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}{given}")
+        allowed = forms.allowed_by(problem.get("ctx", {}).get("pattern", ""))
+        message = f"must be {allowed}" if allowed else problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{path}: {message}{given}")
     return "; ".join(lines)
 
 

@@ -3,10 +3,10 @@
 Source: apimachinery, pkg/api/validation and pkg/util/validation.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from mooring_operator.api import forms
 from mooring_operator.cli.validation.defaults import Schema
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
 
@@ -19,10 +19,6 @@ _FIELDS = (
 METADATA_SCHEMA: Schema = {
     "properties": {name: {"x-kubernetes-preserve-unknown-fields": True} for name in _FIELDS}
 }
-
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_NAME_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
 def metadata_problems(metadata: Any) -> Iterator[Problem]:
@@ -39,7 +35,7 @@ def _name(metadata: dict[str, Any]) -> Iterator[Problem]:
     name = metadata.get("name", metadata.get("generateName"))
     if not isinstance(name, str) or not name:
         yield Problem(("metadata", "name"), "is required", blocks=True)
-    elif not _is_subdomain(name if "name" in metadata else name.rstrip("-")):
+    elif not forms.OBJECT_NAME.fits(name if "name" in metadata else name.rstrip("-")):
         yield Problem(
             ("metadata", "name"), f"{show(name)} must be lower case letters, digits, - and ., at most 253"
         )
@@ -53,7 +49,7 @@ def _entries(field: str, entries: Any) -> Iterator[Problem]:
         path = ("metadata", field, key)
         if not isinstance(entry, str):
             yield Problem(path, f"must be a string, got {kind_of(entry)}; quote it", blocks=True)
-        elif field == "labels" and entry and not _is_name_part(entry):
+        elif field == "labels" and not forms.LABEL_VALUE.fits(entry):
             yield Problem(path, f"{show(entry)} must be letters, digits, -, _ and ., at most 63")
         if not _is_qualified(key if field == "labels" else key.lower()):
             yield Problem(path, f"{show(key)} is no key: write NAME or DOMAIN/NAME, at most 63 for NAME")
@@ -61,12 +57,4 @@ def _entries(field: str, entries: Any) -> Iterator[Problem]:
 
 def _is_qualified(key: str) -> bool:
     domain, slash, name = key.rpartition("/")
-    return _is_name_part(name) and (not slash or _is_subdomain(domain))
-
-
-def _is_name_part(text: str) -> bool:
-    return len(text) <= 63 and _NAME_PART.fullmatch(text) is not None
-
-
-def _is_subdomain(text: str) -> bool:
-    return len(text) <= 253 and _SUBDOMAIN.fullmatch(text) is not None
+    return bool(name) and forms.LABEL_VALUE.fits(name) and (not slash or forms.OBJECT_NAME.fits(domain))

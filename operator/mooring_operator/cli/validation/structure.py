@@ -2,24 +2,14 @@
 
 import difflib
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
-from mooring_artifacts.digests import DIGEST_PATTERN
-
-from mooring_operator.api.model_deployment import URI_PATTERN
-from mooring_operator.api.types import DURATION_PATTERN, QUANTITY_PATTERN
+from mooring_operator.api import forms
 from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.metadata import METADATA_SCHEMA, metadata_problems
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
 from mooring_operator.cli.validation.source import Path
 
-_MEANING = {
-    DURATION_PATTERN: "is no duration: write hours, minutes and seconds, like 1h30m or 45s",
-    URI_PATTERN: "is no address: write SCHEME://..., like s3://bucket/model, or models:/NAME@ALIAS",
-    DIGEST_PATTERN: "is no digest: write sha256: and 64 hexadecimal digits",
-    QUANTITY_PATTERN: "is no quantity: write a number with an optional unit, like 500m, 2 or 4Gi",
-}
 _ARTICLE = {"integer": "an integer", "array": "a list", "object": "a mapping", "null": "null"}
 
 
@@ -90,14 +80,8 @@ def to_json_schema(node: Any) -> Any:
     if node.get("nullable") and isinstance(out.get("type"), str):
         out["type"] = [out["type"], "null"]
     if isinstance(node.get("pattern"), str):
-        out["pattern"] = _python_pattern(node["pattern"])
+        out["pattern"] = forms.python_pattern(node["pattern"])
     return out
-
-
-@lru_cache
-def _python_pattern(pattern: str) -> str:
-    # RE2, which the API server uses: $ is the very end of the text, and \s is of ASCII.
-    return "(?a)" + (pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern)
 
 
 def _mismatch(error: Any) -> Problem:
@@ -141,9 +125,9 @@ def _sized(value: Any) -> bool:
 
 
 def _pattern_meaning(python_pattern: str) -> str:
-    for pattern, meaning in _MEANING.items():
-        if _python_pattern(pattern) == python_pattern:
-            return meaning
+    for form in forms.FORMS:
+        if forms.python_pattern(form.pattern) == python_pattern:
+            return f"is not {form.allowed}"
     plain = python_pattern.removeprefix("(?a)").replace(r"\Z", "$")
     return f"must match {plain}"
 

@@ -1,0 +1,150 @@
+"""The forms that names and addresses in specs have, each in one place.
+
+The models and with them the CRDs, the command line and the places that build paths, selectors and keys all read
+them here. Patterns are written for RE2, which the API server uses, for pydantic's engine and for Python's alike.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from mooring_artifacts.digests import DIGEST_PATTERN
+from mooring_artifacts.gates import METRIC_PATTERN
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_NUMBER = "[1-9][0-9]{0,4}"
+_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+
+# What moves a terminal's cursor, ends a line, or turns the direction of writing.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\x{061c}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}"
+
+
+_CODE_POINT = re.compile(r"\\x\{([0-9a-f]{4})\}")
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of text: `allowed` says in words what `pattern` and `longest` allow."""
+
+    pattern: str
+    longest: int
+    allowed: str
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(python_pattern(self.pattern))
+
+    @property
+    def field(self) -> FieldInfo:
+        """What a model's field of this form is annotated with."""
+        annotation: FieldInfo = Field(pattern=self.pattern, max_length=self.longest)
+        return annotation
+
+    def fits(self, text: object) -> bool:
+        """Whether `text` is a string of this form."""
+        return isinstance(text, str) and len(text) <= self.longest and bool(self._compiled.search(text))
+
+
+def python_pattern(pattern: str) -> str:
+    """Give the pattern for Python's `re`: as in RE2, $ is the very end of the text, and classes are of ASCII."""
+    ended = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
+    return "(?a)" + _CODE_POINT.sub(r"\\u\1", ended)
+
+
+OBJECT_NAME = Form(
+    f"^{_SUBDOMAIN}$",
+    253,
+    "the name of a Kubernetes object: a to z, 0 to 9, - and ., with a letter or digit at both ends of each part",
+)
+LABEL = Form(
+    f"^{_LABEL}$", 63, "a DNS label: a to z, 0 to 9 and -, with a letter or digit at both ends, 63 at most"
+)
+DEPLOYMENT_NAME = Form(
+    # KServe names a Deployment NAME-PREDICTOR-predictor; a predictor's name here has 9 characters and
+    # KServe allows 47 for NAME-PREDICTOR.
+    "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+    37,
+    "the name of a ModelDeployment: at most 37 characters, a to z, 0 to 9 and -, starting with a letter",
+)
+LABEL_KEY = Form(
+    f"^({_SUBDOMAIN}/)?{_NAME}$",
+    317,
+    "the key of a label: NAME or DOMAIN/NAME, NAME with at most 63 letters, digits, -, _ and .",
+)
+LABEL_VALUE = Form(
+    f"^({_NAME})?$", 63, "the value of a label: at most 63 letters, digits, -, _ and ., or nothing"
+)
+RESOURCE = Form(
+    f"^({_SUBDOMAIN}/)?{_NAME}$",
+    317,
+    "the name of a resource: cpu, memory, ephemeral-storage, or DOMAIN/NAME",
+)
+EXTENDED_RESOURCE = Form(
+    f"^{_SUBDOMAIN}/{_NAME}$", 253, "the name of an extended resource: DOMAIN/NAME, like nvidia.com/gpu"
+)
+VARIABLE = Form(
+    "^[A-Za-z_][A-Za-z0-9_]*$", 128, "the name of a variable: letters, digits and _, no digit first"
+)
+METRIC = Form(METRIC_PATTERN, 63, "the name of a metric: letters and digits, a letter first")
+VERSION = Form(
+    "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
+)
+COLUMN = Form(f"^[^{_UNSEEN}]+$", 253, "the name of a column: printable characters, at most 253")
+TIME_ZONE = Form(
+    "^[A-Za-z][-+A-Za-z0-9_]*(/[A-Za-z0-9][-+A-Za-z0-9_]*)*$", 64, "an IANA name, like Europe/Berlin"
+)
+CONSUMER_GROUP = Form(
+    "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", 128, "the name of a group: letters, digits, -, _ and ."
+)
+CRON = Form(
+    "^[0-9*/,?A-Za-z-]+( [0-9*/,?A-Za-z#-]+){4}$",
+    128,
+    "a schedule: cron's five fields (minute, hour, day, month, weekday) with a blank between them",
+)
+DURATION = Form(
+    f"^({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?$",
+    20,
+    "a valid duration: write hours, minutes and seconds, like 1h30m or 45s",
+)
+QUANTITY = Form(
+    r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
+    32,
+    "a valid quantity: write a number with an optional unit, like 500m, 2 or 4Gi",
+)
+DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
+ADDRESS = Form(
+    rf"^[a-z][a-z0-9+.-]*:/{{1,3}}[^ {_UNSEEN}]+$",
+    1024,
+    "a valid address: write SCHEME://..., like s3://bucket/model, or models:/NAME@ALIAS",
+)
+REGISTERED_MODEL = Form(
+    # Source: MLflow, mlflow.utils.validation: a name has neither / nor :, a version is a number.
+    r"^models:/[^/:@ ]+(/[0-9]{1,18}|@[^/:@ ]+)$",
+    1024,
+    "a valid address in a registry: write models:/NAME/VERSION or models:/NAME@ALIAS",
+)
+FILES = Form(
+    # Files of a pod would be gone with it.
+    rf"^(s3|gs|az)://[^ {_UNSEEN}]+$",
+    1024,
+    "an address of files: write s3://BUCKET/PATH, gs://BUCKET/PATH or az://CONTAINER/PATH",
+)
+MESSAGES = Form(
+    # Credentials come from a Secret: an address in a spec is for everybody to read.
+    rf"^(redis|rediss|nats|tls|kafka|kafkas)://[^ @{_UNSEEN}]+$",
+    1024,
+    "an address of messages: write redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME or kafka://HOST/TOPIC, "
+    "without a user and password",
+)
+WEB_ADDRESS = Form(rf"^https?://[^ {_UNSEEN}]+$", 512, "a web address: write http://HOST or https://HOST")
+
+FORMS = tuple(form for form in vars().copy().values() if isinstance(form, Form))
+"""All of them, for messages about a pattern."""
+
+
+def allowed_by(pattern: str) -> str | None:
+    """Say in words what a pattern of ours allows; None for another's."""
+    return next((form.allowed for form in FORMS if form.pattern == pattern), None)

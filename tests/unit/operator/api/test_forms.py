@@ -1,0 +1,94 @@
+"""Forms of names: the engines that read a pattern agree, and no form lets a path, a line or a selector through."""
+
+import re
+from typing import Annotated
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from mooring_operator.api import DriftMonitorSpec, ModelDeploymentSpec, ModelPolicySpec, forms
+from mooring_operator.planning.trouble import describe
+from pydantic import TypeAdapter, ValidationError
+
+from tests.unit.spec_case import Case
+from tests.unit.spec_table_names import NAME_CASES, TRAVERSALS
+
+SPECS = {
+    "ModelDeployment": ModelDeploymentSpec,
+    "DriftMonitor": DriftMonitorSpec,
+    "ModelPolicy": ModelPolicySpec,
+}
+NAMES = [form for name, form in vars(forms).items() if isinstance(form, forms.Form)]
+SEGMENTS = [forms.OBJECT_NAME, forms.LABEL, forms.DEPLOYMENT_NAME]
+
+alphabets = st.one_of(
+    st.text(max_size=40),
+    st.text("ab1-._/:@%+ \n\r\t\x00\x1b\x85\u2028\u202e\u00a0é🙂", max_size=20),
+    st.sampled_from(["s3://", "models:/", "redis://", "https://", "sha256:"]).flatmap(
+        lambda scheme: st.text("ab/1@ \n\x1c\u00a0\u202e", max_size=12).map(lambda rest: scheme + rest)
+    ),
+)
+
+
+def accepts(model, value):
+    try:
+        model.validate_python(value) if isinstance(model, TypeAdapter) else model.model_validate(value)
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("form", NAMES, ids=lambda form: form.allowed[:30])
+def test_pydantic_and_python_read_a_pattern_alike(form):
+    model = TypeAdapter(Annotated[str, form.field])
+
+    @given(alphabets)
+    @example("a\n")
+    @example("a\u00a0b")
+    @example("s3://a\u00a0b")
+    @example("s3://a\x1cb")
+    def agree(text):
+        assert form.fits(text) == accepts(model, text)
+
+    agree()
+
+
+@pytest.mark.parametrize("form", SEGMENTS, ids=lambda form: form.allowed[:30])
+def test_a_name_is_one_segment_of_a_path(form):
+    assert not any(form.fits(name) for name in TRAVERSALS)
+
+    @given(alphabets)
+    def hold(text):
+        if form.fits(text):
+            assert re.fullmatch(r"[a-z0-9.-]+", text)
+            assert text not in (".", "..")
+
+    hold()
+
+
+@pytest.mark.parametrize("form", NAMES, ids=lambda form: form.allowed[:30])
+def test_no_form_lets_a_line_or_a_terminal_sequence_through(form):
+    for start in ("a", "s3://b/", "models:/a/", "models:/a@", "redis://h/", "https://h/", "a/"):
+        for unseen in ("\n", "\r", "\x00", "\x1b[2J", "\x9b2J", "\u202e", "\u2028"):
+            assert not form.fits(start + unseen) or form is forms.REGISTERED_MODEL
+            assert not (forms.ADDRESS.fits(start + unseen))
+
+
+@pytest.mark.parametrize("value", [None, 1, ["a"], {"a": 1}, b"a"])
+def test_only_text_has_a_form(value):
+    assert not any(form.fits(value) for form in NAMES)
+
+
+@pytest.mark.parametrize("case", NAME_CASES, ids=lambda case: f"{case.kind}-{case.name}")
+def test_the_models_judge_names_like_the_api_server(case):
+    assert accepts(SPECS[case.kind], case.manifest["spec"]) == case.accepted
+
+
+def test_a_condition_says_what_a_name_may_be():
+    spec = Case("", {"spec.target.name": "../../team-b/modeldeployments/fraud"}, kind="DriftMonitor").manifest
+    with pytest.raises(ValidationError) as raised:
+        DriftMonitorSpec.model_validate(spec["spec"])
+    assert describe(raised.value) == (
+        "spec.target.name: must be the name of a ModelDeployment: at most 37 characters, a to z, 0 to 9 and -, "
+        "starting with a letter, got '../../team-b/modeldeployments/fraud'"
+    )
