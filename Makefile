@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-operator test-cluster test-release test-torch lint format generate check-generated requirements clean
+.PHONY: help demo test test-unit test-operator test-cluster test-release test-torch lint format generate check-generated requirements release images audit clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,6 +11,7 @@ BOOTSTRAP := build/bootstrap
 READY := .venv/.ready
 TORCH := .venv-torch/.ready
 WAIT ?= 1
+IMAGES ?= build/images.yaml
 PYTEST := $(BIN)/pytest -q
 
 help: ## List what there is to make
@@ -66,6 +67,15 @@ requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
 	for extra in operator cli pipelines components inference inference-cuda; do \
 		compile --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml; \
 	done
+
+release: $(READY) ## VERSION=0.1.0: wheel, manifests by digest, bills of materials, provenance, in dist/release
+	@$(BIN)/python -m release build "$(VERSION)" --images "$(IMAGES)" $(if $(BUILDER),--builder "$(BUILDER)")
+
+images: $(READY) ## VERSION=0.1.0 REGISTRY=HOST/TEAM: build images without a container engine, push, note their digests
+	@$(BIN)/python -m release images "$(VERSION)" "$(REGISTRY)" --images "$(IMAGES)"
+
+audit: $(READY) ## Known vulnerabilities of what is pinned, into build/audit
+	@$(BIN)/python -m release audit
 
 clean: ## Remove what was built here; the cache of programs stays
 	@rm -rf .venv .venv-torch build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache local_outputs

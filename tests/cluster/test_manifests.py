@@ -250,7 +250,9 @@ def test_images_are_pinned_verified_and_not_roots(role):
     lines = (ROOT / role / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
     assert bases
-    assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", base) for base in bases), bases
+    assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base) for base in bases), (
+        bases
+    )
     installs = re.findall(r"pip install ([^&\n]*)", "\n".join(lines))
     # Mooring itself comes from the checkout, without anything else; all others by hash.
     assert [("--require-hashes" in line, "--no-deps ." in line) for line in installs] == [
