@@ -90,6 +90,7 @@ class Stage:
             "MOORING_HEALTH_PORT": port,
             "MOORING_LEASE_NAMESPACE": "mooring-demo",
             "MOORING_KFP_ENDPOINT": self.pipelines,
+            "MOORING_FILE_ADDRESSES": "true",
             "MOORING_ARTIFACT_ROOT": f"file://{self.work}/artifacts",
         }
         self._launch("operator", ["-m", "mooring_operator.main"], f"{self.health}/readyz", environment)

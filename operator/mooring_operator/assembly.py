@@ -7,6 +7,7 @@ from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.drift import ChildProcessEvaluations
+from mooring_operator.adapters.grants_file import GrantsFile
 from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
@@ -51,7 +52,8 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     traffic = KServeTraffic(cluster)
     notifier = KubernetesEvents(cluster)
     runs = CIRuns(pipelines, ObjectStoreVerdicts(), settings.artifact_root or "")
-    registry = ModelSources(settings.mlflow_tracking_uri, settings.mlflow_token_file)
+    grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
+    registry = ModelSources(settings.mlflow_tracking_uri, grants, settings.mlflow_token_file)
     deployments = ModelDeployments(
         cluster=cluster,
         traffic=traffic,
@@ -62,6 +64,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
             traffic=traffic,
             runs=runs,
             registry=registry,
+            grants=grants,
             images=Images(settings.inference_image, settings.storage_initializer_image),
         ),
         notifier=notifier,

@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     artifact_root: str | None = Field(
         None, pattern=r"^[a-z][a-z0-9+.-]*://\S+$", description="a URI such as s3://bucket/mooring"
     )
+    grants_file: Path | None = Field(
+        None, description="the path of a file of grants, as docs/security.md says"
+    )
+    file_addresses: bool = Field(False, description="true or false; true is for development")
     mlflow_tracking_uri: str | None = Field(
         None, pattern=_HTTP_URL, description="an http:// or https:// address"
     )

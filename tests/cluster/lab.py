@@ -125,7 +125,7 @@ class ScriptedRegistry:
     missing: set[str] = field(default_factory=set)
     away: bool = False
 
-    async def resolve(self, model: Any) -> Resolved:
+    async def resolve(self, model: Any, namespace: str) -> Resolved:
         if self.away:
             raise RegistryUnavailable("cannot reach MLflow at http://mlflow")
         if model.uri in self.missing:

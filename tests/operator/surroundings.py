@@ -124,7 +124,7 @@ class Models:
     missing: set[str] = field(default_factory=set)
     away: bool = False
 
-    async def resolve(self, model: ModelSpec) -> Resolved:
+    async def resolve(self, model: ModelSpec, namespace: str) -> Resolved:
         if self.away:
             raise RegistryUnavailable("cannot reach the registry at http://registry")
         if model.uri in self.missing:

@@ -167,7 +167,7 @@ async def test_a_deployment_that_is_being_deleted_is_left_alone(world: World):
 
 
 def another_digest(resolve):
-    async def resolved(model):
+    async def resolved(model, namespace):
         found = await resolve(model)
         return type(found)(found.storage_uri, f"sha256:{'f' * 64}")
 

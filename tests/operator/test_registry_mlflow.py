@@ -7,14 +7,27 @@ import sys
 import time
 
 import httpx
+import httpx2
 import pytest
+from mooring_artifacts.grants import Grant, Grants, parse_grants
+from mooring_operator.adapters import model_sources
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api.model_deployment import ModelSpec
+from mooring_operator.planning.situation import Resolved
 
 from cluster.processes import free_ports
 
 pytestmark = pytest.mark.timeout(240)
+
+
+def granted(*addresses, files=False):
+    """Grants to namespace team-a."""
+    grants = Grants((Grant(("team-a",), addresses),), files)
+    return lambda: grants
+
+
+EVERYTHING = granted("s3://", "models:/", files=True)
 
 
 def model(uri, **fields):
@@ -80,22 +93,22 @@ def _healthy(url):
 
 async def test_a_version_resolves_to_where_its_files_are(mlflow, register):
     version = register("digits", "pvc://models/digits/v1")
-    resolved = await ModelSources(mlflow).resolve(model(f"models:/digits/{version}"))
+    resolved = await ModelSources(mlflow, EVERYTHING).resolve(model(f"models:/digits/{version}"), "team-a")
     assert (resolved.storage_uri, resolved.digest) == ("pvc://models/digits/v1", None)
 
 
 async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, register):
     now = 0.0
-    sources = ModelSources(mlflow, clock=lambda: now)
+    sources = ModelSources(mlflow, EVERYTHING, clock=lambda: now)
     register("moving", "pvc://models/moving/v1", alias="champion")
     spec = model("models:/moving@champion", pollInterval="1m")
-    first = await sources.resolve(spec)
+    first = await sources.resolve(spec, "team-a")
     assert first.storage_uri == "pvc://models/moving/v1"
     register("moving", "pvc://models/moving/v2", alias="champion")
     now = 30.0
-    assert await sources.resolve(spec) == first
+    assert await sources.resolve(spec, "team-a") == first
     now = 60.0
-    assert (await sources.resolve(spec)).storage_uri == "pvc://models/moving/v2"
+    assert (await sources.resolve(spec, "team-a")).storage_uri == "pvc://models/moving/v2"
 
 
 @pytest.mark.parametrize(
@@ -107,32 +120,106 @@ async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, re
 )
 async def test_what_the_registry_does_not_know_is_named(mlflow, uri, named):
     with pytest.raises(ModelNotFound) as raised:
-        await ModelSources(mlflow).resolve(model(uri))
+        await ModelSources(mlflow, EVERYTHING).resolve(model(uri), "team-a")
     assert named in raised.value.message
 
 
 async def test_a_registry_that_does_not_answer_is_waited_for():
     with pytest.raises(RegistryUnavailable, match=r"cannot reach MLflow at http://127\.0\.0\.1:9"):
-        await ModelSources("http://127.0.0.1:9").resolve(model("models:/digits/1"))
+        await ModelSources("http://127.0.0.1:9", EVERYTHING).resolve(model("models:/digits/1"), "team-a")
 
 
 async def test_without_a_registry_its_addresses_are_refused_with_the_setting():
     with pytest.raises(ModelNotFound, match="MOORING_MLFLOW_TRACKING_URI"):
-        await ModelSources(None).resolve(model("models:/digits/1"))
+        await ModelSources(None, EVERYTHING).resolve(model("models:/digits/1"), "team-a")
 
 
 async def test_files_have_to_be_what_the_digest_says(tmp_path):
     uri = make_model(tmp_path / "v1", b"one")
-    digest = (await ModelSources(None).resolve(model(uri))).digest
-    assert (await ModelSources(None).resolve(model(uri, digest=digest))).digest == digest
+    digest = (await ModelSources(None, EVERYTHING).resolve(model(uri), "team-a")).digest
+    assert (
+        await ModelSources(None, EVERYTHING).resolve(model(uri, digest=digest), "team-a")
+    ).digest == digest
     with pytest.raises(ModelNotFound) as raised:
-        await ModelSources(None).resolve(model(uri, digest="sha256:" + "0" * 64))
+        await ModelSources(None, EVERYTHING).resolve(model(uri, digest="sha256:" + "0" * 64), "team-a")
     assert raised.value.reason == "DigestMismatch"
-    with pytest.raises(ModelNotFound, match="does not exist"):
-        await ModelSources(None).resolve(model(f"file://{tmp_path}/gone"))
+    with pytest.raises(ModelNotFound, match="nothing can be read there"):
+        await ModelSources(None, EVERYTHING).resolve(model(f"file://{tmp_path}/gone"), "team-a")
 
 
 @pytest.mark.parametrize("uri", ["pvc://models/v1", "oci://registry/model:1", "hf://org/model"])
 async def test_an_address_that_only_kserve_can_read_stands_for_itself(uri):
-    resolved = await ModelSources(None).resolve(model(uri))
+    resolved = await ModelSources(None, EVERYTHING).resolve(model(uri), "team-a")
     assert (resolved.storage_uri, resolved.digest) == (uri, None)
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://team-b/model", "gs://team-b/model", "az://team-b/model", "s3://team-a-b/model"]
+)
+async def test_what_nobody_granted_is_not_opened(uri, monkeypatch):
+    def opened(*_):
+        raise AssertionError("the store was opened")
+
+    monkeypatch.setattr(model_sources, "locate", opened)
+    sources = ModelSources(None, granted("s3://team-a/", "gs://team-a", "az://team-a/model"))
+    assert await sources.resolve(model(uri), "team-a") == Resolved(uri)
+    digest = "sha256:" + "1" * 64
+    assert await sources.resolve(model(uri, digest=digest), "team-a") == Resolved(uri, digest)
+    granted_only_to_another = granted("s3://", "gs://", "az://")
+    assert await ModelSources(None, granted_only_to_another).resolve(model(uri), "team-b") == Resolved(uri)
+    with pytest.raises(AssertionError, match="the store was opened"):
+        await ModelSources(None, granted_only_to_another).resolve(model(uri), "team-a")
+
+
+@pytest.mark.parametrize("uri", ["models:/digits/1", "models:/digits@champion", "models:/other"])
+async def test_a_registered_model_needs_a_grant_that_the_refusal_writes(uri):
+    sources = ModelSources("http://127.0.0.1:9", granted("models:/team-a-", "s3://"))
+    with pytest.raises(ModelNotFound) as raised:
+        await sources.resolve(model(uri), "team-a")
+    assert raised.value.reason == "AddressNotGranted"
+    line = raised.value.message.partition("mooring-grants: ")[2]
+    grants = parse_grants(line)
+    with pytest.raises((RegistryUnavailable, ModelNotFound)) as after:
+        await ModelSources("http://127.0.0.1:9", lambda: grants).resolve(model(uri), "team-a")
+    assert getattr(after.value, "reason", "") != "AddressNotGranted"
+
+
+async def test_where_the_registry_leads_needs_a_grant_of_its_own(mlflow, register, monkeypatch):
+    listed = []
+    monkeypatch.setattr(model_sources, "_listing_digest", lambda uri: listed.append(uri) or "etag:1")
+    version = register("elsewhere", "s3://team-b/secret")
+    spec = model(f"models:/elsewhere/{version}")
+    found = await ModelSources(mlflow, granted("models:/elsewhere")).resolve(spec, "team-a")
+    assert found == Resolved("s3://team-b/secret")
+    assert listed == []
+    found = await ModelSources(mlflow, granted("models:/elsewhere", "s3://team-b")).resolve(spec, "team-a")
+    assert found == Resolved("s3://team-b/secret", "etag:1")
+
+
+@pytest.mark.parametrize(
+    "source", ["file:///var/run/secrets/token", "/var/run/secrets/token", "s3://b/$(TOKEN)", "s3:b", "--help"]
+)
+async def test_where_the_registry_leads_has_to_be_servable(source):
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"artifact_uri": source}))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        sources = ModelSources("http://mlflow", granted("models:/odd", "s3://"), client=client)
+        with pytest.raises(ModelNotFound) as raised:
+            await sources.resolve(model("models:/odd/1"), "team-a")
+    assert raised.value.reason == "AddressNotAllowed"
+
+
+async def test_errors_tell_nothing_of_what_was_read(tmp_path):
+    folder = tmp_path / "secret"
+    uri = make_model(folder, b"content")
+    (folder / "token.txt").write_text("very secret")
+    digest = (await ModelSources(None, EVERYTHING).resolve(model(uri), "team-a")).digest
+    for spec in (
+        model(uri, digest="sha256:" + "0" * 64),
+        model(f"{uri}/token.txt/x"),
+        model(f"{uri}/../secret"),
+    ):
+        with pytest.raises(ModelNotFound) as raised:
+            await ModelSources(None, EVERYTHING).resolve(spec, "team-a")
+        said = raised.value.message
+        assert digest not in said
+        assert "token" not in said.replace("token.txt/x", "")

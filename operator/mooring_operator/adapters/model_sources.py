@@ -14,15 +14,19 @@ from pathlib import Path
 import httpx2
 import obstore
 import obstore.exceptions
-from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.grants import Grants
 from mooring_artifacts.storage import content_digest, locate
+from mooring_artifacts.uris import redact
 
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
-from mooring_operator.api import reasons
+from mooring_operator.api import forms, reasons
 from mooring_operator.api.model_deployment import ModelSpec
+from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.situation import Resolved
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/@]+))")
+_MOST_ALIASES = 10_000
 _LISTED = ("s3://", "gs://", "az://")
 
 
@@ -32,6 +36,7 @@ class ModelSources:
     def __init__(
         self,
         tracking_uri: str | None,
+        grants: Callable[[], Grants],
         token_file: Path | None = None,
         *,
         client: httpx2.AsyncClient | None = None,
@@ -41,32 +46,59 @@ class ModelSources:
         self._token_file = token_file
         self._client = client or httpx2.AsyncClient(timeout=httpx2.Timeout(15, connect=5))
         self._clock = clock
-        self._aliases: dict[str, tuple[float, Resolved]] = {}
+        self._grants = grants
+        self._aliases: dict[tuple[str, ModelSpec], tuple[float, Resolved]] = {}
 
-    async def resolve(self, model: ModelSpec) -> Resolved:
-        """Say where the model's files are, and what they are.
+    async def resolve(self, model: ModelSpec, namespace: str) -> Resolved:
+        """Say where the model's files are and, where the operator may look for `namespace`, what they are.
 
-        An alias that was looked up less than ``pollInterval`` ago is not looked up again.
+        Without a grant a revision is its address, or the digest that the spec gives; a registered model needs one.
+        What an alias led to less than ``pollInterval`` ago is not looked up again.
         """
+        grants = self._grants()
+        if (refusal := addresses.refuse_lookup(model.uri, namespace, grants)) is not None:
+            raise ModelNotFound(reasons.ADDRESS_NOT_GRANTED, refusal)
+        if not identity.is_alias(model.uri):
+            return await self._look(model, namespace, grants)
+        known = self._aliases.get((namespace, model))
+        # A little early: the next look comes after exactly one interval.
+        patience = model.poll_interval.total_seconds() * 0.9
+        if known is not None and self._clock() - known[0] < patience:
+            return known[1]
+        resolved = await self._look(model, namespace, grants)
+        self._remember(namespace, model, resolved)
+        return resolved
+
+    async def _look(self, model: ModelSpec, namespace: str, grants: Grants) -> Resolved:
+        storage_uri = await self._storage_uri(model)
+        if storage_uri != model.uri:
+            _check_served(model.uri, storage_uri, files=grants.files)
+        if not grants.allows(namespace, storage_uri):
+            # Whoever tests it, or fetches it to serve it, reads the files as the tenant.
+            return Resolved(storage_uri, model.digest)
+        try:
+            return await _identify(model, storage_uri)
+        except InputError:
+            raise ModelNotFound(
+                reasons.MODEL_NOT_FOUND, f"spec.model.uri {redact(model.uri)}: nothing can be read there"
+            ) from None
+
+    def _remember(self, namespace: str, model: ModelSpec, resolved: Resolved) -> None:
+        if len(self._aliases) >= _MOST_ALIASES:
+            self._aliases.clear()
+        self._aliases[namespace, model] = (self._clock(), resolved)
+
+    async def _storage_uri(self, model: ModelSpec) -> str:
+        if not model.uri.startswith("models:"):
+            return model.uri
         match = _REGISTERED.fullmatch(model.uri)
         if match is None:
-            if model.uri.startswith("models:"):
-                raise ModelNotFound(
-                    reasons.MODEL_ADDRESS_INVALID,
-                    f"spec.model.uri {model.uri!r}: write models:/NAME/VERSION or models:/NAME@ALIAS",
-                )
-            return await _identify(model, model.uri)
-        alias = match["alias"]
-        if alias is None:
-            return await _identify(model, await self._download_uri(match["name"], match["version"]))
-        known = self._aliases.get(model.uri)
-        # A little early: the next look comes after exactly one interval.
-        if known is not None and self._clock() - known[0] < model.poll_interval.total_seconds() * 0.9:
-            return known[1]
-        version = await self._version(match["name"], alias)
-        resolved = await _identify(model, await self._download_uri(match["name"], version))
-        self._aliases[model.uri] = (self._clock(), resolved)
-        return resolved
+            raise ModelNotFound(
+                reasons.MODEL_ADDRESS_INVALID,
+                f"spec.model.uri {redact(model.uri)}: write models:/NAME/VERSION or models:/NAME@ALIAS",
+            )
+        name, version, alias = match["name"], match["version"], match["alias"]
+        return await self._download_uri(name, version or await self._version(name, alias))
 
     async def _version(self, name: str, alias: str) -> str:
         answer = await self._ask("registered-models/alias", {"name": name, "alias": alias})
@@ -78,8 +110,8 @@ class ModelSources:
         if uri.startswith("mlflow-artifacts:"):
             raise ModelNotFound(
                 reasons.ARTIFACTS_PROXIED,
-                f"MLflow serves {name} version {version} from {uri}, which KServe cannot read; run the tracking "
-                "server with --no-serve-artifacts and an artifact root in a store",
+                f"MLflow serves {name} version {version} itself, which KServe cannot read; run the tracking server "
+                "with --no-serve-artifacts and an artifact root in a store",
             )
         return f"file://{uri}" if uri.startswith("/") else uri
 
@@ -104,30 +136,35 @@ class ModelSources:
             raise RegistryUnavailable(f"MLflow at {self._tracking_uri} answered {response.status_code}")
         if response.status_code != 200:
             asked = " ".join(f"{key} {value!r}" for key, value in query.items())
-            raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"MLflow knows no {asked}: {_message(response)}")
+            raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"MLflow knows no {asked}")
         answer: dict[str, dict[str, str]] = response.json()
         return answer
 
 
 async def _identify(model: ModelSpec, storage_uri: str) -> Resolved:
     """Say what the content is: by sha256 for files, by the store's own ETags for objects."""
-    if model.digest is not None and not storage_uri.startswith("file://"):
-        # The CI run reads the files anyway, and rejects others than these.
+    if storage_uri.startswith("file://"):
+        digest = await asyncio.to_thread(content_digest, storage_uri)
+        if model.digest not in (None, digest):
+            raise ModelNotFound(
+                reasons.DIGEST_MISMATCH,
+                f"spec.model.digest is not the digest of what is at {redact(model.uri)}",
+            )
+        return Resolved(storage_uri, digest)
+    if model.digest is not None or not storage_uri.startswith(_LISTED):
+        # The run that tests it reads the files anyway, and rejects others than these.
         return Resolved(storage_uri, model.digest)
-    try:
-        if storage_uri.startswith("file://"):
-            digest = await asyncio.to_thread(content_digest, storage_uri)
-        elif storage_uri.startswith(_LISTED):
-            digest = await asyncio.to_thread(_listing_digest, storage_uri)
-        else:
-            return Resolved(storage_uri, None)
-    except InputError as error:
-        raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"spec.model.uri: {error}") from error
-    if model.digest not in (None, digest):
-        raise ModelNotFound(
-            reasons.DIGEST_MISMATCH, f"spec.model.digest is {model.digest}, but {storage_uri} has {digest}"
-        )
-    return Resolved(storage_uri, digest)
+    return Resolved(storage_uri, await asyncio.to_thread(_listing_digest, storage_uri))
+
+
+def _check_served(uri: str, storage_uri: str, *, files: bool) -> None:
+    """Refuse an address that MLflow gives for a model, and that a spec could not hold."""
+    named = {f"spec.model.uri {redact(uri)} leads to": storage_uri}
+    refusal = addresses.refuse_files(named, files=files)
+    if refusal is None and not forms.ADDRESS.fits(storage_uri):
+        refusal = f"spec.model.uri {redact(uri)} leads to {redact(storage_uri)}, which is no address that can be served"
+    if refusal is not None:
+        raise ModelNotFound(reasons.ADDRESS_NOT_ALLOWED, refusal)
 
 
 def _listing_digest(uri: str) -> str:
@@ -137,16 +174,9 @@ def _listing_digest(uri: str) -> str:
     try:
         found = [meta for batch in obstore.list(location.store, prefix=key) for meta in batch]
     except (obstore.exceptions.BaseError, OSError) as error:
-        raise RegistryUnavailable(f"cannot list {uri}: {first_line(error)}") from error
+        raise RegistryUnavailable(f"the store of {redact(uri)} does not list it") from error
     files = [meta for meta in found if meta["path"] == key or meta["path"].startswith(f"{key}/")]
     if not files:
         raise InputError(f"{uri!r} does not exist")
     listing = sorted((meta["path"].removeprefix(key), meta["size"], meta["e_tag"]) for meta in files)
     return "etag:" + hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-
-
-def _message(response: httpx2.Response) -> str:
-    try:
-        return str(response.json().get("message", response.text))[:300]
-    except ValueError:
-        return response.text[:300]

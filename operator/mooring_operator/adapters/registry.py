@@ -22,11 +22,11 @@ class RegistryUnavailable(Exception):
 class Registry(Protocol):
     """Looks models up."""
 
-    async def resolve(self, model: ModelSpec) -> Resolved:
-        """Say where the model's files are, and what they are.
+    async def resolve(self, model: ModelSpec, namespace: str) -> Resolved:
+        """Say where the model's files are and, where that may be looked up for `namespace`, what they are.
 
         Raises:
-            ModelNotFound: nothing is there, or something else than the spec's digest says.
+            ModelNotFound: nothing is there, something else than the spec's digest says, or nobody granted a look.
             RegistryUnavailable: nobody answers.
         """
         ...

@@ -116,9 +116,10 @@ QUANTITY = Form(
 )
 DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
 ADDRESS = Form(
-    rf"^[a-z][a-z0-9+.-]*:/{{1,3}}[^ {_UNSEEN}]+$",
+    # KServe hands it to a container as an argument, in which the kubelet replaces $(NAME).
+    rf"^[a-z][a-z0-9+.-]*:/{{1,3}}[^ ${_UNSEEN}]+$",
     1024,
-    "a valid address: write SCHEME://..., like s3://bucket/model, or models:/NAME@ALIAS",
+    "a valid address: write SCHEME://..., like s3://bucket/model, or models:/NAME@ALIAS, without blanks and $",
 )
 REGISTERED_MODEL = Form(
     # Source: MLflow, mlflow.utils.validation: a name has neither / nor :, a version is a number.

@@ -13,6 +13,9 @@ APPLIED_ANNOTATION = "mooring.dev/applied"
 ADOPT_ANNOTATION = "mooring.dev/adopt"
 """Hands an object that has no controller over to the ModelDeployment that it names."""
 
+GRANTS_CONFIG_MAP = "mooring-grants"
+"""Beside the operator: what an administrator lets it read for tenants, key grants.yaml."""
+
 Command = Literal["approve", "promote", "abort", "retry", "pause", "rollback"]
 """What a person, or a DriftMonitor, may ask of a ModelDeployment.
 

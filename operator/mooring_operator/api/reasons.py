@@ -32,6 +32,16 @@ REGISTRY_NOT_CONFIGURED = "RegistryNotConfigured"
 
 Set MOORING_MLFLOW_TRACKING_URI, or give the address of the files.
 """
+ADDRESS_NOT_GRANTED = "AddressNotGranted"
+"""The operator may not look up this model for this namespace.
+
+Have an administrator add the line that the message names to ConfigMap mooring-grants.
+"""
+ADDRESS_NOT_ALLOWED = "AddressNotAllowed"
+"""The address is one of a file, which means whatever pod reads it, or one that could be read in two ways.
+
+Use an address in a store: s3://, gs:// or az://.
+"""
 REGISTRY_UNAVAILABLE = "RegistryUnavailable"
 """The registry or the store does not answer; it is asked again every 15 seconds.
 

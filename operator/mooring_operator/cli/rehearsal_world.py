@@ -84,6 +84,7 @@ class World:
             run=run,
             verdict=self._verdict(run) if run is not None and run.state == "Succeeded" else None,
             policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
+            file_addresses=True,
             commands=dict(self.commands),
         )
 

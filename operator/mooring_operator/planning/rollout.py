@@ -24,7 +24,7 @@ from mooring_operator.api.rollout_status import (
     ResolvedModel,
     Revision,
 )
-from mooring_operator.planning import identity
+from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.actions import DropCommand, Notify
 from mooring_operator.planning.decision import Decision, decide
 from mooring_operator.planning.draft import Draft, RolloutDraft, Settled
@@ -54,6 +54,7 @@ def settle_rollout(draft: Draft) -> Settled:
     for rule in (
         refuse_long_names,  # KServe would make host names that DNS forbids
         leave_what_is_not_ours,  # somebody else's object has the name
+        refuse_addresses_of_files,  # they mean whatever pod reads them
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
         go_back_when_asked,  # a person or a DriftMonitor wants the previous revision
         finish_going_back,  # and has it as soon as it is ready
@@ -103,6 +104,16 @@ def leave_what_is_not_ours(draft: Draft) -> Draft:
         taken.message,
         recheck_after=5.0 if taken.temporary else 60.0,
         stalled=not taken.temporary,
+    )
+
+
+def refuse_addresses_of_files(draft: Draft) -> Draft:
+    """Only development reads models and rows from files."""
+    refusal = addresses.refuse_files(addresses.addresses_of(draft.spec), files=draft.observed.file_addresses)
+    if refusal is None:
+        return draft
+    return draft.settle(
+        "Failed", reasons.ADDRESS_NOT_ALLOWED, refusal + keeps_serving(draft.stable), stalled=True
     )
 
 

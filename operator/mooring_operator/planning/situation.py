@@ -124,6 +124,8 @@ class Observed:
     verdict: Verdict | None = None
     verdict_error: str | None = None
     policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)
+    file_addresses: bool = False
+    """Whether file:// addresses are allowed: for development."""
     commands: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None
     """Why the API server or a webhook refused what the last decision wanted."""

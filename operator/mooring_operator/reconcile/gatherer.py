@@ -1,7 +1,9 @@
 """Looks up all that a decision about a ModelDeployment is made from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from mooring_artifacts.grants import Grants
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, Ref
@@ -51,12 +53,14 @@ class Gatherer:
         traffic: Traffic,
         runs: CIRuns,
         registry: Registry,
+        grants: Callable[[], Grants] = Grants,
         images: Images | None = None,
     ) -> None:
         self._cluster = cluster
         self._traffic = traffic
         self._runs = runs
         self._registry = registry
+        self._grants = grants
         self._images = images or Images()
 
     async def observe(
@@ -69,10 +73,11 @@ class Gatherer:
         service, name_taken = await self._service(owner, status)
         observed = Observed(
             owner=owner,
-            model=await self._resolve(spec, status, again="retry" in commands),
+            model=await self._resolve(owner.namespace, spec, status, again="retry" in commands),
             service=service,
             name_taken=name_taken,
             policies=await self._policies(owner, spec, status),
+            file_addresses=self._grants().files,
             commands=commands,
             workloads=workloads,
             taken_workloads=taken,
@@ -82,7 +87,7 @@ class Gatherer:
         return await self._with_run(owner, spec, status, observed)
 
     async def _resolve(
-        self, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, *, again: bool
+        self, namespace: str, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, *, again: bool
     ) -> Resolved | Unresolved:
         """Look the model up once; an alias every time, and any address when a person asks for a retry."""
         model, pinned = spec.model, status.model
@@ -90,7 +95,7 @@ class Gatherer:
         if known and pinned is not None and not again and not identity.is_alias(model.uri):
             return Resolved(pinned.storage_uri, pinned.digest)
         try:
-            return await self._registry.resolve(model)
+            return await self._registry.resolve(model, namespace)
         except ModelNotFound as error:
             return Unresolved(error.reason, error.message)
         except RegistryUnavailable as error:

@@ -1,23 +1,26 @@
 """``mooring validate``: what the API server would say, without one."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mooring_operator.cli import output
-from mooring_operator.cli.errors import NO
+from mooring_operator.cli.errors import NO, CliError
 from mooring_operator.cli.files import Manifest, read_manifests
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
+    from mooring_artifacts.grants import Grants
+
     from mooring_operator.cli.validation.check import Report
     from mooring_operator.cli.validation.problem import Problem
     from mooring_operator.cli.validation.source import Document
 
 _HELP = paragraphs(
     """
-    Check manifests offline, as the API server would.
+    Check manifests offline, as the API server would and, with --grants, as the operator would.
 
     Types, limits, unknown fields and the rules between fields of ModelDeployment, DriftMonitor and
     ModelPolicy; other kinds are skipped. Exit code: 0 all valid, 1 something is wrong, 2 a file
@@ -26,6 +29,7 @@ _HELP = paragraphs(
     "mooring validate iris.yaml",
     "mooring validate deploy/ monitors.yaml",
     "kustomize build . | mooring validate -",
+    "mooring validate iris.yaml --grants grants.yaml",
 )
 
 
@@ -39,12 +43,22 @@ def validate(
     form: Annotated[
         output.Format, typer.Option("-o", "--output", help="How to write what was found.")
     ] = output.Format.TEXT,
+    grants: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also say which addresses an administrator's grants let the operator look up.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Also say what cannot be checked offline.")
     ] = False,
 ) -> None:
     """Check manifests and say what is wrong, with line numbers."""
-    findings = [finding for manifest in read_manifests(files) for finding in check_manifest(manifest)]
+    granted = _read_grants(grants) if grants is not None else None
+    findings = [
+        finding for manifest in read_manifests(files) for finding in check_manifest(manifest, granted)
+    ]
     if form is output.Format.TEXT:
         for finding in findings:
             _print(finding, verbose)
@@ -55,15 +69,30 @@ def validate(
         raise typer.Exit(NO)
 
 
-def check_manifest(manifest: Manifest) -> list[dict[str, Any]]:
+def _read_grants(path: Path) -> "Grants":
+    from mooring_artifacts.errors import InputError
+
+    from mooring_operator.adapters.grants_file import read_grants
+
+    try:
+        return read_grants(path)
+    except InputError as error:
+        raise CliError(str(error)) from error
+
+
+def check_manifest(manifest: Manifest, grants: "Grants | None" = None) -> list[dict[str, Any]]:
     """Give a finding per document: file, line, kind, name, valid, skipped, problems, warnings, notChecked."""
     from mooring_operator.cli.validation.check import check_document
+    from mooring_operator.cli.validation.grants import check_grants
     from mooring_operator.cli.validation.source import SourceError, read_documents
 
     findings = []
     try:
         for document in read_documents(manifest.text):
-            findings.append(_finding(manifest.label, document, check_document(document)))
+            report = check_document(document)
+            if grants is not None and report.ok:
+                report = check_grants(document, report, grants)
+            findings.append(_finding(manifest.label, document, report))
     except SourceError as error:
         problem = {"line": error.line, "field": "", "message": f"not YAML: {error.message}"}
         findings.append(_empty(manifest.label, error.line) | {"valid": False, "problems": [problem]})

@@ -1,0 +1,59 @@
+"""Which addresses of a spec the operator may read itself, and what it says of the others."""
+
+from collections.abc import Mapping
+
+from mooring_artifacts.grants import Grants, line_to_add
+from mooring_artifacts.uris import redact
+
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.names import GRANTS_CONFIG_MAP
+
+
+def addresses_of(spec: ModelDeploymentSpec) -> dict[str, str]:
+    """Give the addresses that a ModelDeployment names, by field."""
+    addresses = {"spec.model.uri": spec.model.uri}
+    if spec.ci is not None:
+        addresses["spec.ci.testData.uri"] = spec.ci.test_data.uri
+    return addresses
+
+
+def refuse_files(addresses: Mapping[str, str], *, files: bool) -> str | None:
+    """Say which address is one of a file, where those are not allowed; None where all is well.
+
+    A `file://` address means whatever pod reads it: the operator's own credentials, or another tenant's run.
+    """
+    found = next(
+        (f"{field} {redact(uri)}" for field, uri in addresses.items() if uri.startswith("file:")), None
+    )
+    if files or found is None:
+        return None
+    return (
+        f"{found}: addresses of files are for development, where the operator has the setting "
+        "MOORING_FILE_ADDRESSES; use s3://, gs:// or az://"
+    )
+
+
+def refuse_lookup(uri: str, namespace: str, grants: Grants) -> str | None:
+    """Say that a registered model may not be looked up, and which line would grant it; None where it may be."""
+    if not uri.startswith("models:") or grants.allows(namespace, uri):
+        return None
+    # A grant is for the model, whatever the version or alias.
+    name = "models:/" + uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
+    return (
+        f"spec.model.uri {redact(uri)}: the operator may not look this model up for namespace {namespace}; an "
+        f"administrator adds to ConfigMap {GRANTS_CONFIG_MAP}: {line_to_add(namespace, name)}"
+    )
+
+
+def advise_grant(uri: str, digest: str | None, namespace: str, grants: Grants) -> str | None:
+    """Say that a revision will follow an address without a look at what is there; None where that is as it should be.
+
+    It is where the spec has the digest, and for stores that the operator never lists.
+    """
+    if digest is not None or not uri.startswith(("s3:", "gs:", "az:")) or grants.allows(namespace, uri):
+        return None
+    return (
+        f"the operator may not look at {redact(uri)} for namespace {namespace}: files that change under this address "
+        f"make no new revision. Give spec.model.digest, or add to ConfigMap {GRANTS_CONFIG_MAP}: "
+        f"{line_to_add(namespace, uri)}"
+    )
