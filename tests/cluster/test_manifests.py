@@ -194,7 +194,11 @@ def test_services_lead_to_ports_of_pods(found):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_operator_is_given_settings_that_it_understands(overlay):
-    settings = next(found for found in rendered(overlay) if found["kind"] == "ConfigMap")
+    settings = next(
+        found
+        for found in rendered(overlay)
+        if found["kind"] == "ConfigMap" and found["metadata"]["name"].startswith("mooring-settings")
+    )
     operator = next(found for found in rendered(overlay) if found["kind"] == "Deployment")
     given = operator["spec"]["template"]["spec"]["containers"][0]["envFrom"]
     named = [source["configMapRef"]["name"] for source in given if "configMapRef" in source]
