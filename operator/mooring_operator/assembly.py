@@ -15,6 +15,8 @@ from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.pipelines.none import NoPipelines
+from mooring_operator.adapters.rules.child import Limits
+from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
 from mooring_operator.planning.situation import Images
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
@@ -54,6 +56,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     runs = CIRuns(pipelines, ObjectStoreVerdicts(), settings.artifact_root or "")
     grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
     registry = ModelSources(settings.mlflow_tracking_uri, grants, settings.mlflow_token_file)
+    limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
     deployments = ModelDeployments(
         cluster=cluster,
         traffic=traffic,
@@ -68,6 +71,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
             images=Images(settings.inference_image, settings.storage_initializer_image),
         ),
         notifier=notifier,
+        rules=LimitedRules(limits, children=settings.rule_processes),
         clock=_now,
     )
     monitors = DriftMonitors(

@@ -15,6 +15,7 @@ from mooring_operator.adapters.cluster import Cluster, ClusterError
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.leases import KubernetesLeases
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
+from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.runtime import logs
 from mooring_operator.runtime.dispatch import Reconcilers
 from mooring_operator.runtime.engine import Engine
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 Build = Callable[[Settings, Cluster], Reconcilers]
 
-EXPECTED = (ClusterError, PipelinesUnavailable)
+EXPECTED = (ClusterError, PipelinesUnavailable, RulesUnavailable)
 """Exceptions that say what is wrong in one line."""
 
 

@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     storage_initializer_image: str = Field(
         Images.storage_initializer, pattern=r"^\S+$", description="KServe's image that fetches models"
     )
+    rule_seconds: float = Field(
+        1.0, ge=0.1, le=60, description="seconds of CPU time for the rules of a policy, from 0.1 to 60"
+    )
+    rule_memory: int = Field(
+        128, ge=64, le=4096, description="MiB of memory for the rules of a policy, from 64 to 4096"
+    )
+    rule_processes: int = Field(2, ge=1, le=16, description="a whole number of processes from 1 to 16")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
     )

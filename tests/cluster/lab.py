@@ -14,6 +14,7 @@ from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.planning.runs import RunRequest, RunState
 from mooring_operator.planning.situation import Resolved
 from mooring_operator.reconcile.ci_runs import CIRuns
@@ -158,6 +159,7 @@ class Lab:
             runs=runs,
             gatherer=Gatherer(cluster=self.cluster, traffic=traffic, runs=runs, registry=self.registry),
             notifier=KubernetesEvents(self.cluster),
+            rules=LimitedRules(patience=60),
             clock=lambda: self.now,
         )
 

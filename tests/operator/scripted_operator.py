@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.main import run
 from mooring_operator.runtime.dispatch import Reconcilers
 from mooring_operator.settings import Settings, read_settings
@@ -24,6 +25,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
         Evaluations(),
         f"file://{folder}/artifacts",
         lambda: datetime.now(UTC).replace(microsecond=0),
+        LimitedRules(),
     )
     return controllers(cluster, adapters)
 

@@ -14,6 +14,7 @@ from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import Registry
+from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
 from mooring_operator.assembly import Reconcilers
 from mooring_operator.reconcile.ci_runs import CIRuns
@@ -50,6 +51,7 @@ class Adapters:
     evaluations: DriftEvaluations
     artifact_root: str
     clock: Callable[[], datetime]
+    rules: Rules
 
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
@@ -63,6 +65,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         runs=runs,
         gatherer=Gatherer(cluster=cluster, traffic=traffic, runs=runs, registry=played.registry),
         notifier=notifier,
+        rules=played.rules,
         clock=played.clock,
     )
     monitors = DriftMonitors(
@@ -80,6 +83,7 @@ class World:
         (folder / "runs").mkdir()
         self.runs, self.models, self.evaluations = Runs(folder / "runs"), Models(), Evaluations()
         self.ci, self.kserve = CI(self.runs), KServe(self.objects)
+        self.rules = LimitedRules()
         self.now = START
         self.phases: list[str] = []
         """Every phase that a pass ended with, without repetitions."""
@@ -89,13 +93,16 @@ class World:
     async def start(self, *, crash_after: int | None = None) -> None:
         """Begin with fresh objects, as a new process does; it may crash when so many writes are answered."""
         await self.stop()
+        # The clock here is the test's, so that a pass waits for the answers.
+        self.rules = LimitedRules(patience=60)
         self._writes_left = crash_after
         self._connection = Connection(load_config(self._kubeconfig), self._count)
         artifacts = f"file://{self.folder}/artifacts"
-        adapters = Adapters(self.runs, self.models, self.evaluations, artifacts, lambda: self.now)
+        adapters = Adapters(self.runs, self.models, self.evaluations, artifacts, lambda: self.now, self.rules)
         self.operator = controllers(KubernetesCluster(self._connection), adapters)
 
     async def stop(self) -> None:
+        self.rules.close()
         if self._connection is not None:
             await self._connection.close()
 

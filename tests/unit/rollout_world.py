@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.actions import (
@@ -19,6 +20,7 @@ from mooring_operator.planning.actions import (
 )
 from mooring_operator.planning.decision import Decision
 from mooring_operator.planning.rollout import plan
+from mooring_operator.planning.rules import RuleAnswers
 from mooring_operator.planning.situation import (
     Observed,
     Owner,
@@ -65,6 +67,8 @@ class World:
     weights_seen: list[tuple[str, int]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    rules: Child | None = None
+    answers: dict[str, RuleAnswers] = field(default_factory=dict)
 
     def apply(self, spec: ModelDeploymentSpec) -> None:
         self.spec, self.generation = spec, self.generation + 1
@@ -77,6 +81,7 @@ class World:
             service=self._service(),
             commands=dict(self.commands),
             run_pages="http://kfp/#/runs/details/",
+            answers=dict(self.answers),
         )
         ci = self.status.ci
         if ci is None or ci.verdict is not None or ci.run_id not in self.runs:
@@ -90,6 +95,9 @@ class World:
     def step(self, *, crash_after: int | None = None) -> Decision:
         """Reconcile once; a crash leaves the actions behind `crash_after` undone."""
         decision = plan(self.spec, self.status, self.observe(), self.now)
+        if decision.questions and self.rules is not None:
+            self.answers |= {question.key: self.rules.ask(question) for question in decision.questions}
+            decision = plan(self.spec, self.status, self.observe(), self.now)
         self.status = decision.status
         if not self.phases or self.phases[-1] != decision.phase:
             self.phases.append(decision.phase)

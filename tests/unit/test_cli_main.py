@@ -213,7 +213,8 @@ def test_an_expression_that_cannot_be_read_is_a_warning(capsys, write):
     )
     assert invoke(capsys, "validate", path) == (
         0,
-        f'{path}:9: warning: spec.rules[1].expression: "metrics.f1 >" is no CEL: this rule is never met\n'
+        f'{path}:9: warning: spec.rules[1].expression: "metrics.f1 >" is never met: the expression cannot be '
+        "read: line 1, column 13: Syntax error: mismatched input '<EOF>'\n"
         f"{path}:1: ModelPolicy p is valid\n",
         "",
     )

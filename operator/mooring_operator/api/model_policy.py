@@ -7,6 +7,9 @@ from pydantic import Field
 from mooring_operator.api import forms
 from mooring_operator.api.types import Model
 
+FACTS = ("metrics", "model", "deployment", "serving")
+"""What an expression sees."""
+
 
 class PolicyRule(Model):
     """One rule: a CEL expression over the facts about a revision."""

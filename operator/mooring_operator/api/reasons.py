@@ -99,6 +99,19 @@ POLICY_VIOLATED = "PolicyViolated"
 
 The message names the rules that are not met.
 """
+POLICY_TOO_EXPENSIVE = "PolicyTooExpensive"
+"""A rule of a policy takes more time, memory or steps than a policy may.
+
+The message names the rule: write it with fewer nested loops, or without building large values.
+"""
+EVALUATING_POLICIES = "EvaluatingPolicies"
+"""The rules of the policies are being evaluated.
+"""
+RULES_UNAVAILABLE = "RulesUnavailable"
+"""The rules of the policies cannot be evaluated now; it is tried again.
+
+The message says why: see whether the operator has the memory and processes that its manifest asks for.
+"""
 POLICY_NOT_FOUND = "PolicyNotFound"
 """spec.policies names a ModelPolicy that does not exist, or that this version cannot read.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.cli.rehearsal_world import Script, World
 from mooring_operator.planning.actions import Notify
@@ -53,6 +54,7 @@ class Rehearsal:
 
     spec: ModelDeploymentSpec
     world: World
+    rules: Child = field(default_factory=Child)
     now: datetime = START
     status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
     known: list[str] = field(default_factory=list)
@@ -72,6 +74,11 @@ class Rehearsal:
     def plan(self, at: datetime | None = None) -> Decision:
         """Ask the planner what it would do, now or then."""
         moment = at or self.now
+        decision = plan(self.spec, self.status, self.world.observe(moment, self.status), moment)
+        if not decision.questions:
+            return decision
+        for question in decision.questions:
+            self.world.answers[question.key] = self.rules.ask(question)
         return plan(self.spec, self.status, self.world.observe(moment, self.status), moment)
 
     def _settle(self) -> Iterator[Moment]:
@@ -149,12 +156,17 @@ def _place(moment: Moment) -> tuple[object, ...]:
 
 
 def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stable: bool) -> Timeline:
-    """Play the rollout of `spec`: the first of its deployment, or one on top of a stable revision."""
-    rehearsal = Rehearsal(spec, World(spec, script, name=name))
-    if from_stable:
-        rehearsal = _after_a_promotion(spec, script, name)
-    stable = rehearsal.status.stable.revision if rehearsal.status.stable else ""
-    moments = _without_glimpses(rehearsal.run())
+    """Play the rollout of `spec`: the first of its deployment, or one on top of a stable revision.
+
+    Raises:
+        RulesUnavailable: the rules of policies cannot be evaluated on this machine.
+    """
+    with Child() as rules:
+        rehearsal = Rehearsal(spec, World(spec, script, name=name), rules)
+        if from_stable:
+            rehearsal = _after_a_promotion(spec, script, name, rules)
+        stable = rehearsal.status.stable.revision if rehearsal.status.stable else ""
+        moments = _without_glimpses(rehearsal.run())
     status, known = rehearsal.status, rehearsal.known
     end = status.phase if status.phase in _SETTLED else "Waiting"
     title = "A new revision on top of a stable one" if from_stable else "The first deployment"
@@ -162,11 +174,11 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
     return Timeline(title, moments, end, because, new=known[-1] if known else "", stable=stable)
 
 
-def _after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str) -> Rehearsal:
+def _after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rules: Child) -> Rehearsal:
     """Give a rehearsal that finds another model of the same kind promoted and serving."""
-    before = Rehearsal(spec, World(spec, Script.smooth(), name=name, older=True))
+    before = Rehearsal(spec, World(spec, Script.smooth(), name=name, older=True), rules)
     for _ in before.run():
         pass
     world = World(spec, script, name=name)
     world.stable = before.world.stable
-    return Rehearsal(spec, world, START, before.status.model_copy(update={"history": [], "ci": None}))
+    return Rehearsal(spec, world, rules, START, before.status.model_copy(update={"history": [], "ci": None}))

@@ -18,6 +18,7 @@ from mooring_operator.planning.actions import (
     TerminateRun,
 )
 from mooring_operator.planning.identity import predictor_name
+from mooring_operator.planning.rules import RuleAnswers
 from mooring_operator.planning.situation import Observed, Owner, Resolved, Run, Service, Variant, Verdict
 
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
@@ -68,6 +69,7 @@ class World:
     candidate_since: datetime | None = None
     commands: dict[str, str] = field(default_factory=dict)
     awaiting_since: tuple[str, datetime] | None = None
+    answers: dict[str, RuleAnswers] = field(default_factory=dict)
 
     # --- what the planner sees ------------------------------------------------------------------
 
@@ -86,6 +88,7 @@ class World:
             policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
             file_addresses=True,
             commands=dict(self.commands),
+            answers=self.answers,
         )
 
     def _model(self) -> Resolved:

@@ -17,6 +17,7 @@ from mooring_operator.planning.actions import (
     TerminateRun,
 )
 from mooring_operator.planning.draft import Settled
+from mooring_operator.planning.rules import RuleQuestion
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Decision:
     """The next status, and what follows from it.
 
     The status is written first: it is the log that a restart resumes from. The actions may be
-    repeated without harm. `recheck_after` is in seconds; None waits for a change.
+    repeated without harm. `recheck_after` is in seconds; None waits for a change. With the answers to
+    `questions` observed, more can be decided at once.
     """
 
     status: ModelDeploymentStatus
     actions: tuple[Action, ...] = ()
     recheck_after: float | None = None
+    questions: tuple[RuleQuestion, ...] = ()
 
     @property
     def phase(self) -> str:
@@ -58,7 +61,7 @@ def decide(draft: Settled) -> Decision:
         *_dropped_commands(draft),
         *_notices(draft),
     )
-    return Decision(status, actions, draft.recheck_after)
+    return Decision(status, actions, draft.recheck_after, draft.questions)
 
 
 def _with_conditions(draft: Settled) -> ModelDeploymentStatus:

@@ -16,15 +16,20 @@ from mooring_operator.api.rollout_status import (
 )
 from mooring_operator.planning.actions import Action
 from mooring_operator.planning.commands import Asked
+from mooring_operator.planning.rules import RuleQuestion
 from mooring_operator.planning.situation import Observed, Situation
 
 
 @dataclass(frozen=True)
 class Draft(Situation):
-    """The situation, and what has been decided so far: status, actions, conditions beside the phase's."""
+    """The situation, and what has been decided so far: status, actions, conditions beside the phase's.
+
+    `questions` have to be answered before more can be decided.
+    """
 
     status: ModelDeploymentStatus
     requests: tuple[Action, ...] = ()
+    questions: tuple[RuleQuestion, ...] = ()
     conditions: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
 
     @classmethod
@@ -57,6 +62,10 @@ class Draft(Situation):
     def request(self, *actions: Action) -> Self:
         """Go on with more to do."""
         return replace(self, requests=(*self.requests, *actions))
+
+    def ask(self, *questions: RuleQuestion) -> Self:
+        """Go on with more to find out."""
+        return replace(self, questions=(*self.questions, *questions))
 
     def with_commands(self, commands: Mapping[str, str]) -> Self:
         """Go on as if only these commands had been given."""

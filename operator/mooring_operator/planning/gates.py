@@ -1,4 +1,4 @@
-"""What a revision must pass before any of it is served: the CI run, then the policies."""
+"""The CI run that a revision must pass before any of it is served."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import CISpec
 from mooring_operator.api.rollout_status import CIStatus
-from mooring_operator.planning import identity, policy
+from mooring_operator.planning import identity
 from mooring_operator.planning.actions import LaunchRun
 from mooring_operator.planning.draft import RolloutDraft, Settled
 from mooring_operator.planning.situation import Run
@@ -117,44 +117,3 @@ def _failed(draft: RolloutDraft, status: CIStatus, reason: str, message: str) ->
     stays = keeps_serving(draft.stable, otherwise="nothing of it is served")
     failed = draft.change(ci=status.model_copy(update={"verdict": "Failed", "message": message}))
     return failed.set_condition("Tested", "False", reason, message).reject(reason, message + stays)
-
-
-def enforce_policies(draft: RolloutDraft) -> RolloutDraft | Settled:
-    """Every policy that the deployment names must find the candidate compliant."""
-    candidate = draft.candidate
-    if not draft.spec.policies:
-        return draft
-    facts = {
-        "metrics": dict(draft.status.ci.metrics) if draft.status.ci else {},
-        "model": {
-            "uri": candidate.model_uri,
-            "storageUri": candidate.storage_uri,
-            "digest": candidate.digest or "",
-            "format": candidate.format,
-        },
-        "deployment": {
-            "name": draft.observed.owner.name,
-            "namespace": draft.observed.owner.namespace,
-            "labels": dict(draft.observed.owner.labels),
-        },
-        "serving": candidate.serving,
-    }
-    failures = []
-    for name in draft.spec.policies:
-        rules = draft.observed.policies.get(name)
-        if rules is None:
-            message = f"ModelPolicy {name!r} does not exist in namespace {draft.observed.owner.namespace!r}; make it"
-            return draft.set_condition("PoliciesMet", "Unknown", reasons.POLICY_NOT_FOUND, message).settle(
-                "Pending", reasons.POLICY_NOT_FOUND, message, recheck_after=60.0
-            )
-        result = policy.evaluate(rules, facts)
-        if not result.compliant:
-            failures.append(
-                f"{name} meets {result.met} of {result.total} rules ({'; '.join(result.failures)})"
-            )
-    if failures:
-        message = f"revision {candidate.revision}: {'; '.join(failures)}"
-        return draft.set_condition("PoliciesMet", "False", reasons.POLICY_VIOLATED, message).reject(
-            reasons.POLICY_VIOLATED, message
-        )
-    return draft.set_condition("PoliciesMet", "True", reasons.POLICIES_MET, "every policy is met")

@@ -28,7 +28,8 @@ from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.actions import DropCommand, Notify
 from mooring_operator.planning.decision import Decision, decide
 from mooring_operator.planning.draft import Draft, RolloutDraft, Settled
-from mooring_operator.planning.gates import enforce_policies, test_candidate
+from mooring_operator.planning.gates import test_candidate
+from mooring_operator.planning.policies import enforce_policies
 from mooring_operator.planning.situation import Observed, Unresolved
 from mooring_operator.planning.steps import restore, roll_out
 from mooring_operator.planning.wording import because, keeps_serving

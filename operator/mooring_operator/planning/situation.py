@@ -10,6 +10,7 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity
+from mooring_operator.planning.rules import RuleAnswers
 
 Manifest = dict[str, Any]
 
@@ -124,6 +125,8 @@ class Observed:
     verdict: Verdict | None = None
     verdict_error: str | None = None
     policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)
+    answers: Mapping[str, RuleAnswers] = field(default_factory=dict)
+    """What rules of policies say, by the key of the question."""
     file_addresses: bool = False
     """Whether file:// addresses are allowed: for development."""
     commands: Mapping[str, str] = field(default_factory=dict)

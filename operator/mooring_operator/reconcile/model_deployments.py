@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from mooring_operator.adapters.cluster import Cluster, Ref, Refused
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
+from mooring_operator.adapters.rules.child import RulesUnavailable
+from mooring_operator.adapters.rules.engine import Rules
 from mooring_operator.adapters.traffic import Traffic
 from mooring_operator.adapters.verdicts import VerdictsUnavailable
 from mooring_operator.api import reasons
@@ -58,6 +60,7 @@ class ModelDeployments:
         runs: CIRuns,
         gatherer: Gatherer,
         notifier: Notifier,
+        rules: Rules,
         clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
@@ -66,6 +69,7 @@ class ModelDeployments:
         self._runs = runs
         self._gatherer = gatherer
         self._notifier = notifier
+        self._rules = rules
         self._clock = clock
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
@@ -76,7 +80,7 @@ class ModelDeployments:
 
         Raises:
             ClusterError: the API server does not answer, or the object moved on; try again.
-            PipelinesUnavailable: noted in status; try again.
+            PipelinesUnavailable, VerdictsUnavailable, RulesUnavailable: noted in status; try again.
         """
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -97,6 +101,9 @@ class ModelDeployments:
         except VerdictsUnavailable as error:
             await self._report(namespace, name, reasons.VERDICTS_UNAVAILABLE, f"{error}; trying again")
             raise
+        except RulesUnavailable as error:
+            await self._report(namespace, name, reasons.RULES_UNAVAILABLE, f"{error}; trying again")
+            raise
 
     async def deleted(self, resource: Manifest) -> None:
         """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""
@@ -107,7 +114,7 @@ class ModelDeployments:
     async def _proceed(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
     ) -> float | None:
-        decision = plan(spec, status, observed, self._clock())
+        observed, decision = await self._decide(spec, status, observed)
         resource = await write_status(self._cluster, resource, decision.status)
         try:
             refused = await self._act(resource, spec, observed, decision)
@@ -127,6 +134,20 @@ class ModelDeployments:
             return decision.recheck_after
         # Our own write wakes nobody. What follows from the new status, if anything, is due soon.
         return min(decision.recheck_after or _SOON, _SOON)
+
+    async def _decide(
+        self, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
+    ) -> tuple[Observed, Decision]:
+        """Plan, and plan again with the answers to what the plan asks, as far as they come at once."""
+        now, namespace = self._clock(), observed.owner.namespace
+        decision = plan(spec, status, observed, now)
+        if decision.questions:
+            observed = replace(observed, answers=await self._rules.answer(namespace, decision.questions))
+            decision = plan(spec, status, observed, now)
+        if decision.questions:
+            wait = self._rules.wait(namespace, decision.questions[0])
+            decision = replace(decision, recheck_after=wait)
+        return observed, decision
 
     async def _act(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, decision: Decision

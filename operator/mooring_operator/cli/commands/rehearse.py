@@ -147,6 +147,7 @@ def _metric(text: str) -> tuple[str, float]:
 
 
 def _play(deployment: dict[str, Any], script: "Script", from_stable: bool) -> "Timeline":
+    from mooring_operator.adapters.rules.child import RulesUnavailable
     from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.rehearsal import rehearse as play
 
@@ -155,6 +156,8 @@ def _play(deployment: dict[str, Any], script: "Script", from_stable: bool) -> "T
         return play(spec, script, name=deployment["metadata"]["name"], from_stable=from_stable)
     except OverflowError:
         raise CliError("a duration is too long to rehearse: it goes beyond the year 9999") from None
+    except RulesUnavailable as error:
+        raise CliError(str(error)) from error
 
 
 def _write(played: dict[str, list["Timeline"]], form: output.Format) -> None:

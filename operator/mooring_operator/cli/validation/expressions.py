@@ -1,20 +1,26 @@
-"""Reads the CEL of a ModelPolicy: the API server takes any text there, and the operator would reject every model."""
+"""Reads the CEL of policies: the API server takes any text there, and the operator would reject every model."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from mooring_operator.cli.validation.problem import Problem, show
 
+KINDS = ("ModelPolicy",)
+
 
 def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for every expression of a valid ModelPolicy that is no CEL."""
-    import celpy
-    from celpy.celparser import CELParseError
+    """Yield a problem for every expression of a valid policy that is no condition in CEL."""
+    from mooring_operator.adapters.rules.child import Child, RulesUnavailable
+    from mooring_operator.planning.rules import RuleQuestion
 
-    environment = celpy.Environment()
-    for index, rule in enumerate(policy["spec"]["rules"]):
-        try:
-            environment.compile(rule["expression"])
-        except CELParseError:
+    rules = policy["spec"]["rules"]
+    try:
+        with Child() as child:
+            problems = child.ask(RuleQuestion(tuple(rule["expression"] for rule in rules))).problems
+    except RulesUnavailable as error:
+        yield Problem(("spec", "rules"), f"are not checked: {error}")
+        return
+    for index, (rule, problem) in enumerate(zip(rules, problems, strict=True)):
+        if problem is not None:
             path = ("spec", "rules", index, "expression")
-            yield Problem(path, f"{show(rule['expression'])} is no CEL: this rule is never met")
+            yield Problem(path, f"{show(rule['expression'])} is never met: {problem}")

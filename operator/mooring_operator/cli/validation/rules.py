@@ -4,7 +4,7 @@ Source: Kubernetes, "Validation rules" and "Common Expression Language in Kubern
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.problem import Problem, format_path
 from mooring_operator.cli.validation.source import Path
+from mooring_operator.planning.rules import as_double
 
 _OLD_SELF = re.compile(r"\boldSelf\b")
-_PLACE = re.compile(r"%[sd%]")
 _LEADING_FIELD = re.compile(r"(?:spec|metadata)(?:\.\w+)+")
 
 
@@ -55,28 +55,22 @@ def _children(value: Any, schema: Schema) -> Iterator[tuple[str | int, Any, Sche
 
 
 def _evaluate(rule: dict[str, str], value: Any, schema: Schema, path: Path) -> Problem | None:
-    from celpy.evaluation import CELEvalError
-
-    this = {"self": _to_cel(value, schema)}
-    try:
-        if bool(_program(rule["rule"]).evaluate(this)):
-            return None
-    except CELEvalError as error:
-        return Problem(path, f"the rule {rule['rule']} cannot be evaluated: {error.args[0]}")
+    this = _typed(value, schema)
+    met, error = _calculate(rule["rule"], this)
+    if met is True:
+        return None
+    if error:
+        return Problem(path, f"the rule {rule['rule']} cannot be evaluated: {error}")
     message = _message(rule, this)
     return Problem(_where(message, path), message)
 
 
-def _message(rule: dict[str, str], this: dict[str, Any]) -> str:
-    from celpy.evaluation import CELEvalError
-
+def _message(rule: dict[str, str], this: Any) -> str:
     fallback = rule.get("message", f"failed rule: {rule['rule']}")
     if "messageExpression" not in rule:
         return fallback
-    try:
-        return str(_program(rule["messageExpression"]).evaluate(this)).strip() or fallback
-    except CELEvalError:
-        return fallback
+    text, error = _calculate(rule["messageExpression"], this)
+    return fallback if error else str(text).strip() or fallback
 
 
 def _where(message: str, path: Path) -> Path:
@@ -91,62 +85,50 @@ def _where(message: str, path: Path) -> Path:
 # --- CEL ----------------------------------------------------------------------------------------
 
 
+def _calculate(expression: str, this: Any) -> tuple[Any, str]:
+    """Give the value of `expression` where self is `this`, and what went wrong."""
+    from cel_expr_python import cel
+
+    try:
+        answer = _program(expression).eval(data={"self": this})
+        value = answer.plain_value()
+    except (RuntimeError, ValueError) as error:
+        return None, str(error)
+    return (None, str(value)) if answer.type() == cel.Type.ERROR else (value, "")
+
+
 @lru_cache(maxsize=256)
 def _program(expression: str) -> Any:
-    import celpy
-
-    environment = celpy.Environment()
-    return environment.program(environment.compile(expression), functions=_library())
+    return _environment().compile(expression)
 
 
 @lru_cache(maxsize=1)
-def _library() -> dict[str, Callable[..., Any]]:
-    """Give what Kubernetes adds to CEL and our rules use."""
-    from celpy import celtypes
+def _environment() -> Any:
+    """Give CEL with what Kubernetes adds to it and our rules use."""
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_strings
 
-    def is_sorted(items: Any) -> Any:
-        return celtypes.BoolType(all(a <= b for a, b in pairwise(items)))
+    def is_sorted(items: list[Any]) -> bool:
+        return all(a <= b for a, b in pairwise(items))
 
-    def join(items: Any, separator: str = "") -> Any:
-        return celtypes.StringType(separator.join(items))
-
-    def string(value: Any) -> Any:
-        return celtypes.StringType(_text(value))
-
-    def format_(template: Any, values: Any) -> Any:
-        rest = iter(values)
-        text = _PLACE.sub(lambda place: "%" if place[0] == "%%" else _text(next(rest)), template)
-        return celtypes.StringType(text)
-
-    return {"isSorted": is_sorted, "join": join, "string": string, "format": format_}
+    lists = [cel.Type.List(cel.Type.DYN)]
+    overload = cel.Overload(
+        "list_is_sorted", return_type=cel.Type.BOOL, parameters=lists, is_member=True, impl=is_sorted
+    )
+    return cel.NewEnv(
+        variables={"self": cel.Type.DYN},
+        extensions=[ext_strings.ExtStrings()],
+        functions=[cel.FunctionDecl("isSorted", [overload])],
+    )
 
 
-def _text(value: Any) -> str:
-    """Write a value as cel-go does: 2.0 is 2, a list has brackets."""
-    from celpy import celtypes
-
-    if isinstance(value, celtypes.BoolType):
-        return "true" if value else "false"
-    if isinstance(value, celtypes.DoubleType) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, list):
-        return f"[{', '.join(_text(item) for item in value)}]"
-    return str(value)
-
-
-def _to_cel(value: Any, schema: Schema | None) -> Any:
-    """Give `value` in CEL's types, which the schema decides: 1 may be an int or a double."""
-    from celpy import adapter, celtypes
-
+def _typed(value: Any, schema: Schema | None) -> Any:
+    """Give `value` with the numbers that the schema says: 1 may be an int or a double."""
     if isinstance(value, dict):
-        return celtypes.MapType(
-            {
-                celtypes.StringType(key): _to_cel(child, child_schema(schema, key))
-                for key, child in value.items()
-            }
-        )
+        return {key: _typed(child, child_schema(schema, key)) for key, child in value.items()}
     if isinstance(value, list):
-        return celtypes.ListType([_to_cel(child, (schema or {}).get("items")) for child in value])
-    if (schema or {}).get("type") == "number" and isinstance(value, int | float):
-        return celtypes.DoubleType(value)
-    return adapter.json_to_cel(value)
+        return [_typed(child, (schema or {}).get("items")) for child in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        # What JSON's readers in Go do with a number that no int64 holds.
+        return as_double(value) if (schema or {}).get("type") == "number" or abs(value) >> 63 else value
+    return value

@@ -1,0 +1,1 @@
+"""The rules that tenants write, evaluated in processes of their own: `docs/design/cel.md` says why."""
