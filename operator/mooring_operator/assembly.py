@@ -69,6 +69,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
             registry=registry,
             grants=grants,
             images=Images(settings.inference_image, settings.storage_initializer_image),
+            runtimes=settings.default_runtimes,
         ),
         notifier=notifier,
         rules=LimitedRules(limits, children=settings.rule_processes),

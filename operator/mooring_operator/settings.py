@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mooring_operator.api import forms
 from mooring_operator.planning.situation import Images
 
 PREFIX = "MOORING_"
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
         128, ge=64, le=4096, description="MiB of memory for the rules of a policy, from 64 to 4096"
     )
     rule_processes: int = Field(2, ge=1, le=16, description="a whole number of processes from 1 to 16")
+    default_runtimes: Annotated[Mapping[str, str], NoDecode] = Field(
+        {}, description="a comma-separated list of FORMAT=RUNTIME, such as onnx=mooring-inference"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
     )
@@ -84,6 +88,25 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("default_runtimes", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        entries = [entry for entry in value.split(",") if entry.strip()]
+        pairs = [[part.strip() for part in entry.split("=")] for entry in entries]
+        if any(len(pair) != 2 for pair in pairs) or len({pair[0] for pair in pairs}) < len(pairs):
+            raise ValueError(f"{value!r} does not name one runtime for each format")
+        return dict(pairs)
+
+    @field_validator("default_runtimes")
+    @classmethod
+    def _are_runtimes(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for model_format, runtime in value.items():
+            if not (forms.LABEL.fits(model_format) and forms.OBJECT_NAME.fits(runtime)):
+                raise ValueError(f"{model_format}={runtime} is not a format and the name of a runtime")
         return value
 
     @field_validator("namespaces")

@@ -1,6 +1,7 @@
 """What gets installed: accepted by a real API server, hardened, and with the rights that the operator needs."""
 
 import functools
+import os
 import re
 import shutil
 import subprocess
@@ -221,10 +222,55 @@ def test_runtime_has_the_shape_that_kserve_expects(found):
         "mooring-inference-gpu": {"pytorch", "onnx", "mlflow"},
     }
     assert {entry["name"] for entry in spec["supportedModelFormats"]} == formats[found["metadata"]["name"]]
-    # What KServe chooses by itself has to run everywhere.
-    chosen = [entry["name"] for entry in spec["supportedModelFormats"] if entry.get("autoSelect")]
-    assert chosen == (["onnx"] if found["metadata"]["name"] == "mooring-inference" else [])
+    assert not [e for e in spec["supportedModelFormats"] if "autoSelect" in e or "priority" in e]
+    # KServe's Service has port 80 for the first, and takes one for gRPC by its name; both need one.
+    ports = spec["containers"][0]["ports"]
+    assert [(port["name"], port["containerPort"]) for port in ports] == [("http", 8080), ("grpc", 8081)]
     assert {"--model_name={{.Name}}", "--model_dir=/mnt/models"} <= set(spec["containers"][0]["args"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_deployments_get_a_runtime_that_is_there_for_their_format(overlay):
+    settings = next(found for found in rendered(overlay) if found["kind"] == "ConfigMap")["data"]
+    chosen = Settings(default_runtimes=settings["MOORING_DEFAULT_RUNTIMES"]).default_runtimes
+    declared = {
+        (entry["name"], found["metadata"]["name"])
+        for found in rendered(overlay)
+        if found["kind"] == "ClusterServingRuntime"
+        for entry in found["spec"]["supportedModelFormats"]
+    }
+    assert chosen
+    assert set(chosen.items()) <= declared
+
+
+def runtimes_with(component, tmp_path):
+    """The runtimes of an overlay that has one more component, by name."""
+    lines = {"resources": "overlays/standalone", "components": f"components/{component}"}
+    paths = {kind: [os.path.relpath(ROOT / "manifests" / path, tmp_path)] for kind, path in lines.items()}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(paths))
+    command = ["kubectl", "kustomize", str(tmp_path)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return {
+        o["metadata"]["name"]: o["spec"]
+        for o in yaml.safe_load_all(out)
+        if o["kind"] == "ClusterServingRuntime"
+    }
+
+
+def test_administrator_can_have_kserve_choose_our_runtime_for_onnx(tmp_path):
+    chosen = {
+        (name, entry["name"], entry.get("priority"))
+        for name, spec in runtimes_with("default-runtime", tmp_path).items()
+        for entry in spec["supportedModelFormats"]
+        if entry.get("autoSelect")
+    }
+    # What KServe chooses by itself has to run everywhere: not on GPUs alone.
+    assert chosen == {("mooring-inference", "onnx", 2)}
+
+
+def test_runtimes_for_knative_have_its_one_port(tmp_path):
+    for spec in runtimes_with("knative", tmp_path).values():
+        assert spec["containers"][0]["ports"] == [{"containerPort": 8080, "protocol": "TCP"}]
 
 
 def test_images_are_the_same_everywhere():

@@ -59,6 +59,7 @@ def predictor(model, revision, version, **rest):
         "name": f"r{revision[:8]}",
         "labels": {"mooring.dev/revision": revision},
         "annotations": {"mooring.dev/applied": revision},
+        "automountServiceAccountToken": False,
         "model": {
             "modelFormat": {"name": "onnx"},
             "storageUri": storage_uri(model.name, version),

@@ -144,6 +144,14 @@ async def test_deletions_are_worked_on_before_the_object_and_until_they_succeed(
         ("KUBECONFIG", "/does/not/exist", "the path of a readable file"),
         ("ARTIFACT_ROOT", "bucket", "a URI such as s3://bucket/mooring"),
         ("KFP_ENDPOINT", "kfp:8888", "an http:// or https:// address"),
+        *(
+            (
+                "DEFAULT_RUNTIMES",
+                bad,
+                "a comma-separated list of FORMAT=RUNTIME, such as onnx=mooring-inference",
+            )
+            for bad in ("onnx", "onnx=a=b", "onnx=", "=a", "onnx=a,onnx=b", "onnx=../a", "../x=a", "onnx=A")
+        ),
     ],
 )
 def test_bad_setting_is_one_line_and_exit_code_2(monkeypatch, capsys, variable, bad, allowed):
@@ -167,9 +175,11 @@ def test_good_settings_are_read(monkeypatch):
     monkeypatch.setenv("MOORING_LOG_LEVEL", "WARNING")
     monkeypatch.setenv("MOORING_KFP_ENDPOINT", "")
     monkeypatch.setenv("POD_NAMESPACE", "mooring-system")
+    monkeypatch.setenv("MOORING_DEFAULT_RUNTIMES", "onnx=mooring-inference, mlflow = kserve-mlserver,")
     settings = read_settings()
     assert settings.namespaces == ("a", "b")
     assert settings.log_level == "warning"
     assert settings.kfp_endpoint is None
     assert settings.lease_namespace == "mooring-system"
     assert settings.leader_election
+    assert settings.default_runtimes == {"onnx": "mooring-inference", "mlflow": "kserve-mlserver"}

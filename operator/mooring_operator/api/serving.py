@@ -135,8 +135,8 @@ class ServingSpec(Model):
         str | None,
         forms.OBJECT_NAME.field,
         Field(
-            description="ServingRuntime or ClusterServingRuntime to use; KServe chooses one by the model's format "
-            "when left out.",
+            description="ServingRuntime or ClusterServingRuntime to use; when left out, the administrator's for the "
+            "model's format, or KServe's choice where there is none.",
         ),
     ] = None
     service_account_name: Annotated[

@@ -74,6 +74,9 @@ def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any
         # would start all pods anew, the stable revision's as well. What a predictor says comes first.
         "annotations": {APPLIED_ANNOTATION: revision.revision},
         "model": _model(revision, serving),
+        # A model never speaks to the API server. Clouds that give identities to service accounts mount what they
+        # need by themselves.
+        "automountServiceAccountToken": False,
     }
     if named and revision.workload and serving.mode == "Standard":
         out["name"] = revision.workload

@@ -24,6 +24,7 @@ from mooring_operator.api.rollout_status import (
     ResolvedModel,
     Revision,
 )
+from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.actions import DropCommand, Notify
 from mooring_operator.planning.decision import Decision, decide
@@ -229,7 +230,7 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         digest=draft.resolved.digest,
         format=draft.spec.model.format,
         format_version=draft.spec.model.format_version,
-        serving=identity.serving_snapshot(draft.spec.serving),
+        serving=identity.serving_snapshot(_served(draft)),
         attempt=attempt,
         steps_hash=identity.steps_hash(draft.spec.rollout),
         started_at=draft.now,
@@ -237,6 +238,18 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     )
     draft = draft.change(failed_revision=None, failed_attempt=0)
     return _without_older_commands(draft.with_candidate(_named(draft.stable, candidate)))
+
+
+def _served(draft: Draft) -> ServingSpec:
+    """Give how the revision is served, with the runtime of its format where the spec names none.
+
+    A revision keeps the runtime that it began with: another default is for those that come later.
+    """
+    serving = draft.spec.serving
+    runtime = draft.observed.runtimes.get(draft.spec.model.format)
+    if serving.runtime is not None or runtime is None:
+        return serving
+    return serving.model_copy(update={"runtime": runtime})
 
 
 def _without_older_commands(draft: RolloutDraft) -> RolloutDraft:

@@ -137,6 +137,8 @@ class Observed:
     """Why the API server refused a workload."""
     taken_workloads: Mapping[Workload, NameTaken] = field(default_factory=dict)
     images: Images = Images()
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    """The serving runtime of a model's format, for specs that name none."""
     run_pages: str = ""
     """Address of the runs' pages, to which a run's id is appended; empty where there is no UI."""
 

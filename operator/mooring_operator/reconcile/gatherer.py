@@ -1,6 +1,6 @@
 """Looks up all that a decision about a ModelDeployment is made from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mooring_artifacts.grants import Grants
@@ -55,6 +55,7 @@ class Gatherer:
         registry: Registry,
         grants: Callable[[], Grants] = Grants,
         images: Images | None = None,
+        runtimes: Mapping[str, str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._traffic = traffic
@@ -62,6 +63,7 @@ class Gatherer:
         self._registry = registry
         self._grants = grants
         self._images = images or Images()
+        self._runtimes = runtimes or {}
 
     async def observe(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
@@ -82,6 +84,7 @@ class Gatherer:
             workloads=workloads,
             taken_workloads=taken,
             images=self._images,
+            runtimes=self._runtimes,
             run_pages=self._runs.pages,
         )
         return await self._with_run(owner, spec, status, observed)
