@@ -1,9 +1,10 @@
 """Puts the operator together: which adapter stands behind which port."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.drift import ChildProcessEvaluations
@@ -11,28 +12,46 @@ from mooring_operator.adapters.grants_file import GrantsFile
 from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
-from mooring_operator.adapters.pipelines import Pipelines
+from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.pipelines.none import NoPipelines
+from mooring_operator.adapters.pools import Pool
+from mooring_operator.adapters.registry import RegistryUnavailable
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
-from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
+from mooring_operator.adapters.verdicts import ObjectStoreVerdicts, VerdictsUnavailable
 from mooring_operator.planning.situation import Images
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
+from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
 from mooring_operator.reconcile.gatherer import Gatherer
+from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import Settings
 
 
+# A launch is several requests to KFP, each of which has 35 s.
+_LAUNCH_S = 45.0
+
+KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR)}
+
+
 class Reconcilers:
     """The controllers of all kinds, behind one door."""
 
-    def __init__(self, deployments: ModelDeployments, monitors: DriftMonitors) -> None:
+    def __init__(
+        self,
+        deployments: ModelDeployments,
+        monitors: DriftMonitors,
+        reports: FailureReports,
+        pools: Sequence[Pool] = (),
+    ) -> None:
         self._deployments = deployments
         self._monitors = monitors
+        self._reports = reports
+        self.pools = pools
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one object a step further; see `ModelDeployments.reconcile`."""
@@ -47,15 +66,22 @@ class Reconcilers:
         if kind == "ModelDeployment":
             await self._deployments.deleted(body)
 
+    async def failed(self, key: Key, failure: ReconcileFailed) -> None:
+        """Say on the object that reconciling it failed."""
+        await self._reports.report(KINDS[key.kind], key.namespace, key.name, failure)
+
 
 def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     """Give the controllers as `settings` wants them."""
-    pipelines = _pipelines(settings)
+    pools = _pools(settings)
+    pipelines = _pipelines(settings, pools.pipelines)
     traffic = KServeTraffic(cluster)
     notifier = KubernetesEvents(cluster)
-    runs = CIRuns(pipelines, ObjectStoreVerdicts(), settings.artifact_root or "")
+    runs = CIRuns(pipelines, ObjectStoreVerdicts(pools.verdicts), settings.artifact_root or "")
     grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
-    registry = ModelSources(settings.mlflow_tracking_uri, grants, settings.mlflow_token_file)
+    registry = ModelSources(
+        settings.mlflow_tracking_uri, grants, settings.mlflow_token_file, pool=pools.models
+    )
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
     deployments = ModelDeployments(
         cluster=cluster,
@@ -78,14 +104,33 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     monitors = DriftMonitors(
         cluster=cluster, evaluations=ChildProcessEvaluations(), notifier=notifier, clock=_now
     )
-    return Reconcilers(deployments, monitors)
+    return Reconcilers(deployments, monitors, FailureReports(cluster, notifier, _now), pools)
 
 
-def _pipelines(settings: Settings) -> Pipelines:
+class _Pools(NamedTuple):
+    """A pool for each outside system."""
+
+    pipelines: Pool
+    models: Pool
+    verdicts: Pool
+
+
+def _pools(settings: Settings) -> _Pools:
+    # Half of a lane's workers: what waits for a system that stalls must leave some for what does not need it.
+    size = max(2, settings.workers // 2)
+    return _Pools(
+        pipelines=Pool("pipelines", PipelinesUnavailable, size=size, deadline=_LAUNCH_S),
+        models=Pool("models", RegistryUnavailable, size=size),
+        verdicts=Pool("verdicts", VerdictsUnavailable, size=size),
+    )
+
+
+def _pipelines(settings: Settings, pool: Pool) -> Pipelines:
     if settings.kfp_endpoint is None or settings.artifact_root is None:
         return NoPipelines()
     compiled = Path(str(files("mooring_pipelines") / "compiled" / f"{PIPELINE}.yaml"))
-    return KfpPipelines(KfpSettings(settings.kfp_endpoint, settings.kfp_ui_url or ""), {PIPELINE: compiled})
+    kfp = KfpSettings(settings.kfp_endpoint, settings.kfp_ui_url or "")
+    return KfpPipelines(kfp, {PIPELINE: compiled}, pool=pool)
 
 
 def _now() -> datetime:

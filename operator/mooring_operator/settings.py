@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         (), description="a comma-separated list of namespaces"
     )
     workers: int = Field(8, ge=1, le=256, description="a whole number from 1 to 256")
+    reconcile_deadline: float = Field(60.0, ge=5, le=3600, description="seconds from 5 to 3600")
     health_host: str = Field("0.0.0.0", description="an address of this host")  # noqa: S104 - probes come from outside
     health_port: int = Field(8080, ge=0, le=65535, description="a port from 0 (any) to 65535")
     leader_election: bool = Field(True, description="true or false")

@@ -19,6 +19,7 @@ from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
 from mooring_operator.assembly import Reconcilers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
+from mooring_operator.reconcile.failures import FailureReports
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
@@ -71,7 +72,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     monitors = DriftMonitors(
         cluster=cluster, evaluations=played.evaluations, notifier=notifier, clock=played.clock
     )
-    return Reconcilers(deployments, monitors)
+    return Reconcilers(deployments, monitors, FailureReports(cluster, notifier, played.clock))
 
 
 class World:

@@ -24,6 +24,8 @@ def deployment(name, namespace="ns"):
 
 
 class Reconciler:
+    pools = ()
+
     def __init__(self, seconds=0.0):
         self.seconds, self.keys, self.gone, self.finished = seconds, [], [], 0
 
@@ -164,6 +166,36 @@ async def test_resources_that_a_list_does_not_have_are_forgotten(start):
     assert b'mooring_resources{kind="ModelDeployment",phase="Canary"} 1.0' in engine.telemetry.exposition()
     engine.intake.listed("ModelDeployment", [])
     assert b'mooring_resources{kind="ModelDeployment",phase="Canary"} 0.0' in engine.telemetry.exposition()
+
+
+async def test_deletions_do_not_fill_the_queue_of_a_replica_that_stands_by(monkeypatch):
+    monkeypatch.setattr("mooring_operator.runtime.dispatch._MOST_DELETED", 10)
+    engine = Engine(
+        Settings(leader_election=True),
+        cluster=None,
+        leases=None,
+        reconcilers=Reconciler(),
+        telemetry=Telemetry(),
+    )
+    for number in range(100):
+        gone = resource("ModelDeployment", f"r{number}")
+        engine.intake.changed("ModelDeployment", gone)
+        engine.intake.deleted("ModelDeployment", gone)
+    back = resource("ModelDeployment", "r0", uid="another")
+    engine.intake.changed("ModelDeployment", back)
+    for number in range(100, 200):
+        engine.intake.deleted("ModelDeployment", resource("ModelDeployment", f"r{number}"))
+    engine.queue.queues["ModelDeployment"]._resumed_at = 0.0
+    assert engine.queue.queues["ModelDeployment"].depth == 11
+
+
+async def test_an_object_of_no_known_form_stops_no_other(start):
+    reconciler = Reconciler()
+    strange = resource("ModelDeployment", "strange")
+    strange["spec"], strange["status"] = {"policies": [{"a": "b"}, 7]}, {"phase": ["x"]}
+    engine = await start(Cluster(strange, resource("ModelDeployment", "a")), reconciler)
+    assert set(await seen(reconciler)) == {deployment("strange"), deployment("a")}
+    assert b'phase="Pending"} 2.0' in engine.telemetry.exposition()
 
 
 async def test_stop_waits_for_running_work(start):

@@ -8,8 +8,7 @@ import aiohttp
 import pytest
 from mooring_operator.adapters.cluster import Conflict
 from mooring_operator.runtime import logs
-from mooring_operator.runtime.dispatch import Dispatch
-from mooring_operator.runtime.health import HealthServer, stuck
+from mooring_operator.runtime.health import HealthServer, overdue
 from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import read_settings
@@ -83,8 +82,8 @@ def test_text_logs_are_lines(stream):
 
 
 async def test_probes_and_metrics_are_served():
-    age, problem = [0.0], ["not yet"]
-    server = HealthServer(Telemetry(), healthy=stuck(lambda: age[0], limit=60), ready=lambda: problem[0])
+    held, problem = [0.0], ["not yet"]
+    server = HealthServer(Telemetry(), healthy=overdue(lambda: held[0], limit=60), ready=lambda: problem[0])
     port = await server.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
@@ -95,40 +94,12 @@ async def test_probes_and_metrics_are_served():
 
             assert await get("/healthz") == (200, "ok\n")
             assert await get("/readyz") == (503, "not yet\n")
-            age[0], problem[0] = 61.0, None
-            assert await get("/healthz") == (503, "the oldest item has been due for 61 s\n")
+            held[0], problem[0] = 61.0, None
+            assert await get("/healthz") == (503, "a worker has been at work for 61 s\n")
             assert (await get("/readyz"))[0] == 200
             assert "mooring_reconciles" in (await get("/metrics"))[1]
     finally:
         await server.stop()
-
-
-class Recorder:
-    def __init__(self):
-        self.calls, self.fail = [], False
-
-    async def reconcile(self, key):
-        self.calls.append(("reconcile", key))
-        return 5.0
-
-    async def deleted(self, kind, body):
-        self.calls.append(("deleted", body["metadata"]["uid"]))
-        if self.fail:
-            raise RuntimeError
-
-
-async def test_deletions_are_worked_on_before_the_object_and_until_they_succeed():
-    recorder = Recorder()
-    dispatch = Dispatch(recorder, Telemetry())
-    dispatch.note_deleted(KEY, {"metadata": {"uid": "1"}})
-    dispatch.note_deleted(Key("ModelDeployment", "ns", "b"), {"metadata": {"uid": "2"}})
-    recorder.fail = True
-    with pytest.raises(RuntimeError):
-        await dispatch(KEY)
-    recorder.fail = False
-    assert await dispatch(KEY) == 5.0
-    await dispatch(KEY)
-    assert recorder.calls == [("deleted", "1")] * 2 + [("reconcile", KEY)] * 2
 
 
 @pytest.mark.parametrize(
@@ -136,6 +107,7 @@ async def test_deletions_are_worked_on_before_the_object_and_until_they_succeed(
     [
         ("WORKERS", "0", "a whole number from 1 to 256"),
         ("WORKERS", "many", "a whole number from 1 to 256"),
+        ("RECONCILE_DEADLINE", "4.9", "seconds from 5 to 3600"),
         ("NAMESPACES", "good,Bad_", "a comma-separated list of namespaces"),
         ("HEALTH_PORT", "70000", "a port from 0 (any) to 65535"),
         ("LEADER_ELECTION", "maybe", "true or false"),

@@ -143,7 +143,7 @@ async def test_no_more_than_the_workers_at_once(clock, start):
     worker = Worker(clock, seconds=1)
     queue = start(worker, workers=3)
     for number in range(10):
-        queue.add(Key("ModelDeployment", "ns", str(number)))
+        queue.add(Key("ModelDeployment", f"ns{number}", "a"))
     await clock.advance(0)
     assert (queue.depth, worker.most) == (7, 3)
     await clock.advance(10)
@@ -202,20 +202,54 @@ async def test_pause_cancels_work_and_resume_repeats_it(clock, start):
     assert worker.finished in ([A, B], [B, A])
 
 
-async def test_age_counts_from_when_a_key_was_due_and_work_could_be_done(clock, start):
+async def test_age_is_of_keys_that_wait_and_counts_from_when_work_could_be_done(clock, start):
     worker = Worker(clock, seconds=50)
     queue = start(worker, workers=1)
-    queue.add_after(A, 10)
+    queue.add(A)
+    queue.add_after(B, 10)
     await clock.advance(5)
-    assert queue.oldest_age == 0
+    assert (queue.oldest_age, queue.longest_work, queue.busy) == (0, 5, 1)
     await clock.advance(25)
-    assert queue.oldest_age == 20
+    assert (queue.oldest_age, queue.longest_work) == (20, 30)
     await queue.pause(deadline=1)
-    assert queue.oldest_age == 0
+    assert (queue.oldest_age, queue.longest_work, queue.busy) == (0, 0, 0)
     await clock.advance(100)
     queue.resume()
     await clock.advance(3)
-    assert queue.oldest_age == 3
+    assert (queue.oldest_age, queue.longest_work) == (3, 3)
+
+
+async def test_a_key_that_is_discarded_is_not_worked_on(clock, start):
+    worker = Worker(clock)
+    queue = start(worker)
+    queue.add_after(A, 10)
+    queue.add_after(B, 10)
+    queue.discard(A)
+    await clock.advance(100)
+    assert worker.calls == [(10, B)]
+
+
+async def test_keys_of_a_namespace_that_stalls_leave_workers_for_others(clock, start):
+    worker = Worker(clock, seconds=1000)
+    queue = start(worker, workers=8)
+    for number in range(100):
+        queue.add(Key("ModelDeployment", "flood", str(number)))
+    await clock.advance(10)
+    queue.add(A)
+    await clock.advance(0)
+    assert worker.calls[-1] == (10, A)
+    assert len(worker.calls) == 5
+
+
+async def test_with_many_due_keys_of_one_namespace_another_is_worked_on_next(clock, start):
+    worker = Worker(clock, seconds=0.01)
+    queue = start(worker, workers=2)
+    for number in range(2000):
+        queue.add(Key("ModelDeployment", "flood", str(number)))
+    await clock.advance(1)
+    queue.add(A)
+    await clock.advance(0.02)
+    assert A in worker.finished
 
 
 async def test_stop_lets_work_finish_and_takes_no_more():

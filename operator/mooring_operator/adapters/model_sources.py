@@ -3,31 +3,38 @@
 Source: MLflow REST API 2.0 (``registered-models/alias``, ``model-versions/get-download-uri``).
 """
 
-import asyncio
 import hashlib
 import json
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import obstore
 import obstore.exceptions
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.grants import Grants
-from mooring_artifacts.storage import content_digest, locate
-from mooring_artifacts.uris import redact
+from mooring_artifacts.storage import MOST_FILES, content_digest, open_store
+from mooring_artifacts.uris import parse, redact
 
+from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api import forms, reasons
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.situation import Resolved
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/@]+))")
 _MOST_ALIASES = 10_000
 _LISTED = ("s3://", "gs://", "az://")
+_LISTING_S = 25.0
+_RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=_LISTING_S)}
 
 
 class ModelSources:
@@ -40,11 +47,13 @@ class ModelSources:
         token_file: Path | None = None,
         *,
         client: httpx2.AsyncClient | None = None,
+        pool: Pool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tracking_uri = tracking_uri.rstrip("/") if tracking_uri else None
         self._token_file = token_file
         self._client = client or httpx2.AsyncClient(timeout=httpx2.Timeout(15, connect=5))
+        self._pool = pool or Pool("models", RegistryUnavailable)
         self._clock = clock
         self._grants = grants
         self._aliases: dict[tuple[str, ModelSpec], tuple[float, Resolved]] = {}
@@ -77,7 +86,7 @@ class ModelSources:
             # Whoever tests it, or fetches it to serve it, reads the files as the tenant.
             return Resolved(storage_uri, model.digest)
         try:
-            return await _identify(model, storage_uri)
+            return await _identify(model, storage_uri, self._pool)
         except InputError:
             raise ModelNotFound(
                 reasons.MODEL_NOT_FOUND, f"spec.model.uri {redact(model.uri)}: nothing can be read there"
@@ -123,11 +132,11 @@ class ModelSources:
             )
         headers = {}
         if self._token_file is not None:
-            token = await asyncio.to_thread(self._token_file.read_text)
+            token = await self._pool.thread(self._token_file.read_text)
             headers["Authorization"] = f"Bearer {token.strip()}"
         url = f"{self._tracking_uri}/api/2.0/mlflow/{path}"
         try:
-            response = await self._client.get(url, params=query, headers=headers)
+            response = await self._pool.call(lambda: self._client.get(url, params=query, headers=headers))
         except httpx2.HTTPError as error:
             raise RegistryUnavailable(
                 f"cannot reach MLflow at {self._tracking_uri}: {type(error).__name__}"
@@ -141,10 +150,10 @@ class ModelSources:
         return answer
 
 
-async def _identify(model: ModelSpec, storage_uri: str) -> Resolved:
+async def _identify(model: ModelSpec, storage_uri: str, pool: Pool) -> Resolved:
     """Say what the content is: by sha256 for files, by the store's own ETags for objects."""
     if storage_uri.startswith("file://"):
-        digest = await asyncio.to_thread(content_digest, storage_uri)
+        digest = await pool.thread(content_digest, storage_uri)
         if model.digest not in (None, digest):
             raise ModelNotFound(
                 reasons.DIGEST_MISMATCH,
@@ -154,7 +163,7 @@ async def _identify(model: ModelSpec, storage_uri: str) -> Resolved:
     if model.digest is not None or not storage_uri.startswith(_LISTED):
         # The run that tests it reads the files anyway, and rejects others than these.
         return Resolved(storage_uri, model.digest)
-    return Resolved(storage_uri, await asyncio.to_thread(_listing_digest, storage_uri))
+    return Resolved(storage_uri, await pool.thread(_listing_digest, storage_uri))
 
 
 def _check_served(uri: str, storage_uri: str, *, files: bool) -> None:
@@ -167,12 +176,23 @@ def _check_served(uri: str, storage_uri: str, *, files: bool) -> None:
         raise ModelNotFound(reasons.ADDRESS_NOT_ALLOWED, refusal)
 
 
-def _listing_digest(uri: str) -> str:
+def _listing_digest(uri: str, most: int = MOST_FILES, seconds: float = _LISTING_S) -> str:
     """Hash names, sizes and ETags: a model of many GB must not pass through the operator."""
-    location = locate(uri)
-    key = location.address.key
+    address = parse(uri)
+    store, key = open_store(address, retry_config=_RETRIES), address.key
+    found: list[Any] = []
+    # A listing can be endless, and slow: it is left as soon as that shows.
+    until = time.monotonic() + seconds
     try:
-        found = [meta for batch in obstore.list(location.store, prefix=key) for meta in batch]
+        for batch in obstore.list(store, prefix=key):
+            found += batch
+            if len(found) > most:
+                raise ModelNotFound(
+                    reasons.MODEL_NOT_FOUND,
+                    f"spec.model.uri {redact(uri)} holds more than {most} files; with spec.model.digest none are listed",
+                )
+            if time.monotonic() > until:
+                raise RegistryUnavailable(f"the store of {redact(uri)} takes more than {seconds:g} s to list it")
     except (obstore.exceptions.BaseError, OSError) as error:
         raise RegistryUnavailable(f"the store of {redact(uri)} does not list it") from error
     files = [meta for meta in found if meta["path"] == key or meta["path"].startswith(f"{key}/")]

@@ -8,6 +8,8 @@ from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.run_documents import LARGEST_VERDICT, RunFailure, Verdict, parse_verdict
 from mooring_artifacts.storage import fetch
 
+from mooring_operator.adapters.pools import Pool
+
 
 class VerdictInvalid(Exception):
     """There is a document, and it is not a verdict; or the URI cannot hold one. The message says why."""
@@ -32,6 +34,9 @@ class Verdicts(Protocol):
 class ObjectStoreVerdicts:
     """Verdicts in `file://`, `s3://`, `gs://` and `az://`; credentials come from the environment."""
 
+    def __init__(self, pool: Pool | None = None) -> None:
+        self._pool = pool or Pool("verdicts", VerdictsUnavailable)
+
     async def read(self, uri: str) -> Verdict | RunFailure | None:
         """The verdict at `uri`, or why the run has none; None when there is nothing.
 
@@ -40,7 +45,7 @@ class ObjectStoreVerdicts:
             VerdictsUnavailable: the store did not answer, or refused.
         """
         try:
-            content = await fetch(uri, LARGEST_VERDICT, "verdict URI")
+            content = await self._pool.call(lambda: fetch(uri, LARGEST_VERDICT, "verdict URI"))
         except InputError as error:
             raise VerdictInvalid(str(error)) from error
         except StoreUnavailable as error:

@@ -291,6 +291,24 @@ EVALUATION_UNAVAILABLE = "EvaluationUnavailable"
 See the operator's log.
 """
 
+# --- Failures of the operator itself: condition Reconciled ---
+
+INTERNAL_ERROR = "InternalError"
+"""The operator failed in a way that nobody foresaw; it tries again, once a minute in the end.
+
+Search its log for the reference in the message, and report what it says beside it.
+"""
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+"""The operator could not look at the resource within MOORING_RECONCILE_DEADLINE; it tries again.
+
+See whether the API server, the pipelines and the stores answer: mooring_pool_busy names the one that is slow.
+"""
+STATUS_UNREADABLE = "StatusUnreadable"
+"""The status lacks what the operator cannot do without, or it is of no form that this version knows.
+
+Put back the field that the message names, or start the version of the operator that wrote it.
+"""
+
 # --- Groups ---
 
 AWAIT_A_PERSON = (PAUSED_BY_STEP, AWAITING_APPROVAL)

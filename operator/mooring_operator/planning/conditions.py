@@ -11,6 +11,9 @@ from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.types import Condition
 
+RECONCILED = "Reconciled"
+"""False where a reconcile failed for a reason that its plan knows nothing of; absent otherwise."""
+
 Status = TypeVar("Status", ModelDeploymentStatus, DriftMonitorStatus)
 
 _PROGRESSING = frozenset(

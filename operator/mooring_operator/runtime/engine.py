@@ -9,22 +9,24 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, ClusterError, Kind
+from mooring_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, Unavailable
 from mooring_operator.adapters.leases import Leases
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
-from mooring_operator.runtime.dispatch import Dispatch, Reconcilers
+from mooring_operator.runtime.dispatch import REPORT_DEADLINE, Dispatch, Reconcilers
 from mooring_operator.runtime.election import Election, Terms
-from mooring_operator.runtime.health import HealthServer, stuck
+from mooring_operator.runtime.health import HealthServer, overdue
 from mooring_operator.runtime.intake import Intake
+from mooring_operator.runtime.lanes import Lanes
 from mooring_operator.runtime.leadership import Leadership
 from mooring_operator.runtime.telemetry import Telemetry
-from mooring_operator.runtime.workqueue import WorkQueue
+from mooring_operator.runtime.watchdog import Watchdog
 from mooring_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 KINDS: Sequence[Kind] = (MODEL_DEPLOYMENT, DRIFT_MONITOR)
-STUCK_AFTER = 300.0
+LOST_AFTER = 60.0
+"""Seconds after the end of its time in which a worker may still tidy up; then it is lost."""
 STOP_DEADLINE = 20.0
 _RETRY_LIST = 5.0
 
@@ -40,14 +42,17 @@ class Engine:
         leases: Leases,
         reconcilers: Reconcilers,
         telemetry: Telemetry,
-        expected: tuple[type[Exception], ...] = (ClusterError,),
+        expected: tuple[type[Exception], ...] = (Conflict, Unavailable),
         terms: Terms | None = None,
     ) -> None:
         self._settings = settings
         self._cluster = cluster
         self._terms = terms or Terms()
-        dispatch = Dispatch(reconcilers, telemetry)
-        self.queue = WorkQueue(dispatch, workers=settings.workers, expected=expected)
+        deadline = settings.reconcile_deadline
+        dispatch = Dispatch(reconcilers, telemetry, deadline=deadline, expected=expected)
+        self.queue = Lanes(
+            dispatch, (kind.kind for kind in KINDS), workers=settings.workers, expected=expected
+        )
         self.intake = Intake(self.queue, dispatch, telemetry)
         self.watching = asyncio.Event()
         self._gained = asyncio.Event()
@@ -56,13 +61,12 @@ class Engine:
         self._leadership = self._candidate(leases) if settings.leader_election else None
         self._health = HealthServer(
             telemetry,
-            healthy=stuck(lambda: self.queue.oldest_age, STUCK_AFTER),
+            healthy=overdue(lambda: self.queue.longest_work, deadline + REPORT_DEADLINE + LOST_AFTER),
             ready=lambda: None if self.watching.is_set() else "not watching the cluster yet",
         )
-        telemetry.gauge("mooring_queue_depth", "Keys that are due and wait.", lambda: self.queue.depth)
-        telemetry.gauge(
-            "mooring_queue_age_seconds", "Age of the oldest due key.", lambda: self.queue.oldest_age
-        )
+        self._watchdog = Watchdog(telemetry.saw_lag)
+        telemetry.watch_queues(self.queue.queues)
+        telemetry.watch_pools(reconcilers.pools)
         telemetry.gauge("mooring_leader", "1 while this replica leads.", lambda: float(self._leading))
 
     def _candidate(self, leases: Leases) -> Leadership:
@@ -86,6 +90,7 @@ class Engine:
         logger.info("probes and metrics on port %d", port)
         self._spawn(self.queue.run(), "queue")
         self._spawn(self._resync(), "resync")
+        self._spawn(self._watchdog.run(), "watchdog")
         if self._leadership is None:
             self._begin()
         else:

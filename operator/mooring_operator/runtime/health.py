@@ -10,12 +10,17 @@ Check = Callable[[], str | None]
 """Gives a sentence on what is wrong; None: nothing."""
 
 
-def stuck(oldest_age: Callable[[], float], limit: float) -> Check:
-    """Make the liveness check: no key, waiting or worked on, may be older than `limit` seconds."""
+def overdue(longest_work: Callable[[], float], limit: float) -> Check:
+    """Make the liveness check: no worker may be at work for longer than `limit` seconds.
+
+    How long keys wait says nothing: a tenant with many, or with a slow store, is no reason for a restart. Work
+    ends at its deadline, whatever it waits for; where it does not, its worker is lost. That the loop runs is
+    proved by the answer: while it is blocked there is none.
+    """
 
     def check() -> str | None:
-        age = oldest_age()
-        return f"the oldest item has been due for {age:.0f} s" if age > limit else None
+        seconds = longest_work()
+        return f"a worker has been at work for {seconds:.0f} s" if seconds > limit else None
 
     return check
 

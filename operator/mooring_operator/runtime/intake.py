@@ -1,13 +1,14 @@
 """From changes in the cluster to keys of the queue."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mooring_operator.adapters.cluster import Manifest
 from mooring_operator.api.names import DEPLOYMENT_LABEL
 from mooring_operator.runtime.dispatch import Dispatch
+from mooring_operator.runtime.lanes import Lanes
 from mooring_operator.runtime.telemetry import Telemetry
-from mooring_operator.runtime.workqueue import Key, WorkQueue
+from mooring_operator.runtime.workqueue import Key
 
 MODEL_DEPLOYMENT = "ModelDeployment"
 _BURST = 0.05
@@ -26,7 +27,7 @@ class Intake:
     which policy. What is remembered of one that vanished unseen costs a look at nothing.
     """
 
-    def __init__(self, queue: WorkQueue, dispatch: Dispatch, telemetry: Telemetry) -> None:
+    def __init__(self, queue: Lanes, dispatch: Dispatch, telemetry: Telemetry) -> None:
         self._queue = queue
         self._dispatch = dispatch
         self._telemetry = telemetry
@@ -37,7 +38,7 @@ class Intake:
         """A resource of ours is new, or different, or was listed."""
         key = key_of(kind, resource)
         if kind == MODEL_DEPLOYMENT:
-            self._policies[key] = frozenset((resource.get("spec") or {}).get("policies") or ())
+            self._policies[key] = _policies(resource)
         self._count(key, resource)
         wanted = _wanted(resource)
         if self._seen.get(key) != wanted:
@@ -50,7 +51,10 @@ class Intake:
         self._policies.pop(key, None)
         self._seen.pop(key, None)
         self._telemetry.saw(kind, key.namespace, key.name, None)
-        self._dispatch.note_deleted(key, resource)
+        forgotten = self._dispatch.note_deleted(key, resource)
+        if forgotten is not None and forgotten not in self._seen:
+            # A replica that stands by works on none: its queue must not grow with all that ever was.
+            self._queue.discard(forgotten)
         self._queue.add(key)
 
     def service_changed(self, service: Manifest) -> None:
@@ -79,8 +83,19 @@ class Intake:
                 del memory[key]
 
     def _count(self, key: Key, resource: Manifest) -> None:
-        phase = (resource.get("status") or {}).get("phase") or "Pending"
-        self._telemetry.saw(key.kind, key.namespace, key.name, phase)
+        status = resource.get("status")
+        phase = status.get("phase") if isinstance(status, Mapping) else None
+        shown = phase if isinstance(phase, str) and phase else "Pending"
+        self._telemetry.saw(key.kind, key.namespace, key.name, shown)
+
+
+def _policies(resource: Manifest) -> frozenset[str]:
+    """Give the policies that a ModelDeployment names; what is of another form is for its reconciler to judge."""
+    spec = resource.get("spec")
+    named = spec.get("policies") if isinstance(spec, Mapping) else None
+    return (
+        frozenset(name for name in named if isinstance(name, str)) if isinstance(named, list) else frozenset()
+    )
 
 
 def _wanted(resource: Manifest) -> int:

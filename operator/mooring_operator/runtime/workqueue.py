@@ -1,4 +1,4 @@
-"""The keyed work queue: many keys, a few workers, never two on the same key."""
+"""The keyed work queue: many keys, a few workers, never two on the same key, namespaces by turns."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from mooring_operator.adapters import pools
 from mooring_operator.adapters.cluster import ClusterError, Conflict
 from mooring_operator.runtime.backoff import Backoff
 from mooring_operator.runtime.logs import current_resource
@@ -48,6 +49,7 @@ class WorkQueue:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rand: Callable[[], float] = random.random,
+        schedule: Schedule[Key] | None = None,
     ) -> None:
         self._process = process
         self._workers = workers
@@ -55,9 +57,9 @@ class WorkQueue:
         self._clock = clock
         self._sleep = sleep
         self._rand = rand
-        self._schedule: Schedule[Key] = Schedule()
+        self._schedule = schedule or Schedule(workers, lambda key: key.namespace)
         self._backoffs: dict[Key, Backoff] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], float] = {}
         self._changed = asyncio.Event()
         self._resumed_at: float | None = None
         self._closed = False
@@ -71,6 +73,10 @@ class WorkQueue:
         self._schedule.add(key, self._clock() + delay)
         self._changed.set()
 
+    def discard(self, key: Key) -> None:
+        """Forget that `key` was to be worked on."""
+        self._schedule.discard(key)
+
     @property
     def depth(self) -> int:
         """The number of keys that are due and wait for a worker."""
@@ -78,11 +84,22 @@ class WorkQueue:
 
     @property
     def oldest_age(self) -> float:
-        """Seconds since the oldest key, waiting or being worked on, was due; 0 while paused."""
+        """Seconds since the oldest key that waits for a worker was due; 0 while paused."""
         due = self._schedule.oldest_due()
         if due is None or self._resumed_at is None:
             return 0.0
         return max(0.0, self._clock() - max(due, self._resumed_at))
+
+    @property
+    def busy(self) -> int:
+        """The number of workers that are at work."""
+        return len(self._tasks)
+
+    @property
+    def longest_work(self) -> float:
+        """Seconds that the worker has been at work that has been so for longest."""
+        now = self._clock()
+        return now - min(self._tasks.values(), default=now)
 
     def resume(self) -> None:
         """Begin to work."""
@@ -126,19 +143,19 @@ class WorkQueue:
             if key is None:
                 return
             task = asyncio.create_task(self._work(key), name=str(key))
-            self._tasks.add(task)
+            self._tasks[task] = self._clock()
             task.add_done_callback(lambda task, key=key: self._give_back(task, key))  # type: ignore[misc]
 
     def _give_back(self, task: asyncio.Task[None], key: Key) -> None:
         # A callback, for a task that is cancelled before its first step runs no line of `_work`.
-        self._tasks.discard(task)
+        del self._tasks[task]
         if task.cancelled():
             self._schedule.add(key, self._clock())
         self._schedule.done(key)
         self._changed.set()
 
     async def _wait(self) -> None:
-        """Wait for a change, or until the next key is due, where a worker is free for it."""
+        """Wait for a change, or until the next key becomes due, where a worker is free."""
         due = self._schedule.next_due()
         free = self._resumed_at is not None and len(self._tasks) < self._workers
         if due is None or not free:
@@ -154,6 +171,7 @@ class WorkQueue:
 
     async def _work(self, key: Key) -> None:
         current_resource.set(str(key))
+        pools.tenant.set(key.namespace)
         try:
             again = await self._process(key)
         except Exception as error:
@@ -170,7 +188,7 @@ class WorkQueue:
         elif isinstance(error, self._expected):
             logger.warning("%s: %s; again in %.1f s", type(error).__name__, error, delay)
         else:
-            logger.error("reconciling failed; again in %.1f s", delay, exc_info=error)
+            logger.error("reconciling failed: %s; again in %.1f s", error, delay, exc_info=error)
         return delay
 
     async def _finished(self, deadline: float) -> bool:

@@ -6,7 +6,6 @@ unknown raises LaunchUncertain, and the caller's next `launch` starts again with
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from mooring_operator.adapters.pipelines.kfp_client import (
     KfpUnavailable,
     identifier,
 )
-from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused
+from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
+from mooring_operator.adapters.pools import Pool
 from mooring_operator.planning.runs import RunPhase, RunRequest, RunState
 
 _PHASES: dict[str, RunPhase] = {
@@ -43,8 +43,10 @@ _LARGEST_CHARACTER = "\uffff"
 class KfpPipelines:
     """Runs on KFP; `pipelines` maps names to compiled YAML files, uploaded when first used."""
 
-    def __init__(self, settings: KfpSettings, pipelines: dict[str, Path]) -> None:
+    def __init__(self, settings: KfpSettings, pipelines: dict[str, Path], *, pool: Pool | None = None) -> None:
         self._settings = settings
+        self._pool = pool or Pool("pipelines", PipelinesUnavailable)
+        self._launching: set[str] = set()
         self._client = KfpClient(settings)
         self._catalog = KfpCatalog(self._client, pipelines, settings.experiment)
 
@@ -56,11 +58,11 @@ class KfpPipelines:
             LaunchUncertain: KFP failed while it made the run.
             PipelinesRefused: KFP does not take this run.
         """
-        await asyncio.to_thread(self._launch, run)
+        await self._pool.thread(self._launch, run)
 
     async def get(self, namespace: str, run_id: str) -> RunState | None:
         """Give the state of a run; None when KFP does not know it."""
-        return await asyncio.to_thread(self._get, run_id)
+        return await self._pool.thread(self._get, run_id)
 
     async def terminate(self, namespace: str, run_id: str) -> None:
         """Ask a run to stop; one that is unknown or finished stays as it is.
@@ -68,7 +70,7 @@ class KfpPipelines:
         KFP notes this before it tells the Workflow, and refuses to be asked again until it has heard from
         the Workflow: where the telling failed, a later call is the one that counts.
         """
-        await asyncio.to_thread(self._terminate, run_id)
+        await self._pool.thread(self._terminate, run_id)
 
     def url(self, namespace: str, run_id: str) -> str:
         """Give the run's page in the KFP UI."""
@@ -76,6 +78,16 @@ class KfpPipelines:
         return f"{base}/#/runs/details/{run_id}"
 
     def _launch(self, run: RunRequest) -> None:
+        # The thread of a launch that was given up at its deadline may be about to POST the run.
+        if run.run_id in self._launching:
+            raise PipelinesUnavailable(f"run {run.run_id} is still being launched")
+        self._launching.add(run.run_id)
+        try:
+            self._launch_missing(run)
+        finally:
+            self._launching.discard(run.run_id)
+
+    def _launch_missing(self, run: RunRequest) -> None:
         if self._get(run.run_id) is not None:
             return
         namespace = run.namespace if self._settings.multi_user else ""
