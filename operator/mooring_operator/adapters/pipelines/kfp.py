@@ -43,7 +43,9 @@ _LARGEST_CHARACTER = "\uffff"
 class KfpPipelines:
     """Runs on KFP; `pipelines` maps names to compiled YAML files, uploaded when first used."""
 
-    def __init__(self, settings: KfpSettings, pipelines: dict[str, Path], *, pool: Pool | None = None) -> None:
+    def __init__(
+        self, settings: KfpSettings, pipelines: dict[str, Path], *, pool: Pool | None = None
+    ) -> None:
         self._settings = settings
         self._pool = pool or Pool("pipelines", PipelinesUnavailable)
         self._launching: set[str] = set()
