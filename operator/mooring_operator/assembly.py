@@ -31,7 +31,6 @@ from mooring_operator.reconcile.model_deployments import ModelDeployments
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import Settings
 
-
 # A launch is several requests to KFP, each of which has 35 s.
 _LAUNCH_S = 45.0
 

@@ -189,10 +189,13 @@ def _listing_digest(uri: str, most: int = MOST_FILES, seconds: float = _LISTING_
             if len(found) > most:
                 raise ModelNotFound(
                     reasons.MODEL_NOT_FOUND,
-                    f"spec.model.uri {redact(uri)} holds more than {most} files; with spec.model.digest none are listed",
+                    f"spec.model.uri {redact(uri)} holds more than {most} files, too many to list; "
+                    "with spec.model.digest they need not be listed",
                 )
             if time.monotonic() > until:
-                raise RegistryUnavailable(f"the store of {redact(uri)} takes more than {seconds:g} s to list it")
+                raise RegistryUnavailable(
+                    f"the store of {redact(uri)} takes more than {seconds:g} s to list it"
+                )
     except (obstore.exceptions.BaseError, OSError) as error:
         raise RegistryUnavailable(f"the store of {redact(uri)} does not list it") from error
     files = [meta for meta in found if meta["path"] == key or meta["path"].startswith(f"{key}/")]

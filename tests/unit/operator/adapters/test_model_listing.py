@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters import model_sources
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.pools import Pool
@@ -17,6 +17,10 @@ from mooring_operator.api.model_deployment import ModelSpec
 from tests.unit.object_store import s3_environment
 
 PAGE = 1000
+
+
+def everything():
+    return Grants((Grant(("*",), ("s3://",)),))
 
 
 class Lister:
@@ -83,7 +87,7 @@ def lister(monkeypatch):
 
 
 def test_an_endless_listing_is_left_at_the_limit(lister):
-    with pytest.raises(InputError, match="holds more than 10000 files, which is the limit"):
+    with pytest.raises(ModelNotFound, match=r"holds more than 10000 files, .* with spec\.model\.digest"):
         model_sources._listing_digest("s3://b/model")
     # A page may have been asked for ahead.
     assert lister.asked <= 10_000 / PAGE + 2
@@ -100,17 +104,19 @@ def test_a_listing_within_the_limit_has_a_digest_of_all_its_pages(lister):
 def test_a_listing_that_trickles_is_left_when_its_time_is_over(lister, monkeypatch):
     ticks = itertools.count(step=10.0)
     monkeypatch.setattr(model_sources.time, "monotonic", lambda: next(ticks))
-    with pytest.raises(RegistryUnavailable, match="not at its end after 25 s"):
+    with pytest.raises(RegistryUnavailable, match="takes more than 25 s to list it"):
         model_sources._listing_digest("s3://b/model")
     assert lister.asked <= 6
 
 
 async def test_a_listing_that_stalls_is_unavailable_and_one_too_long_is_not_found(lister):
-    sources = ModelSources(None, pool=Pool("models", RegistryUnavailable, deadline=0.1, patience=0.1))
+    sources = ModelSources(
+        None, everything, pool=Pool("models", RegistryUnavailable, deadline=0.1, patience=0.1)
+    )
     model = ModelSpec.model_validate({"uri": "s3://b/model", "format": "onnx"})
     lister.stall.clear()
     with pytest.raises(RegistryUnavailable, match=r"models: no answer within 0\.1 s"):
-        await sources.resolve(model)
+        await sources.resolve(model, "team-a")
     lister.stall.set()
     with pytest.raises(ModelNotFound, match="more than 10000 files"):
-        await ModelSources(None).resolve(model)
+        await ModelSources(None, everything).resolve(model, "team-a")
