@@ -1,4 +1,4 @@
-"""Which programs make up the control plane, and where their executables are."""
+"""Which programs make up the control plane, the S3 server of tests, and where their executables are."""
 
 from __future__ import annotations
 
@@ -83,6 +83,14 @@ PROGRAMS = {
             oldest=(1, 30),
             minutes=2,
             stamp=_KUBERNETES_STAMP,
+        ),
+        Program(
+            name="versitygw",
+            family="versitygw",
+            module="github.com/versity/versitygw",
+            package="github.com/versity/versitygw/cmd/versitygw",
+            oldest=(1, 8),
+            minutes=2,
         ),
     )
 }

@@ -1,18 +1,20 @@
 """Puts the operator together: which adapter stands behind which port."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
 from mooring_operator.adapters.drift import ChildProcessEvaluations
 from mooring_operator.adapters.grants_file import GrantsFile
 from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
+from mooring_operator.adapters.pipelines.jobs import JobPipelines
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.pipelines.none import NoPipelines
@@ -20,8 +22,10 @@ from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.registry import RegistryUnavailable
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
-from mooring_operator.adapters.verdicts import ObjectStoreVerdicts, VerdictsUnavailable
+from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.planning.run_jobs import RunPods
 from mooring_operator.planning.situation import Images
+from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
@@ -73,10 +77,14 @@ class Reconcilers:
 def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     """Give the controllers as `settings` wants them."""
     pools = _pools(settings)
-    pipelines = _pipelines(settings, pools.pipelines)
+    pipelines = _pipelines(settings, cluster, pools.pipelines)
     traffic = KServeTraffic(cluster)
     notifier = KubernetesEvents(cluster)
-    runs = CIRuns(pipelines, ObjectStoreVerdicts(pools.verdicts), settings.artifact_root or "")
+    answers = Answers(
+        StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
+    )
+    longest = timedelta(seconds=settings.run_longest)
+    runs = CIRuns(pipelines, answers, longest)
     grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
     registry = ModelSources(
         settings.mlflow_tracking_uri, grants, settings.mlflow_token_file, pool=pools.models
@@ -111,7 +119,7 @@ class _Pools(NamedTuple):
 
     pipelines: Pool
     models: Pool
-    verdicts: Pool
+    documents: Pool
 
 
 def _pools(settings: Settings) -> _Pools:
@@ -120,16 +128,36 @@ def _pools(settings: Settings) -> _Pools:
     return _Pools(
         pipelines=Pool("pipelines", PipelinesUnavailable, size=size, deadline=_LAUNCH_S),
         models=Pool("models", RegistryUnavailable, size=size),
-        verdicts=Pool("verdicts", VerdictsUnavailable, size=size),
+        documents=Pool("documents", DocumentsUnavailable, size=size),
     )
 
 
-def _pipelines(settings: Settings, pool: Pool) -> Pipelines:
-    if settings.kfp_endpoint is None or settings.artifact_root is None:
-        return NoPipelines()
-    compiled = Path(str(files("mooring_pipelines") / "compiled" / f"{PIPELINE}.yaml"))
-    kfp = KfpSettings(settings.kfp_endpoint, settings.kfp_ui_url or "")
-    return KfpPipelines(kfp, {PIPELINE: compiled}, pool=pool)
+def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
+    match settings.backend:
+        case "Jobs":
+            return JobPipelines(cluster, _run_pods(settings), _now)
+        case "KFP":
+            compiled = Path(str(files("mooring_pipelines") / "compiled" / f"{PIPELINE}.yaml"))
+            kfp = KfpSettings(
+                host=settings.kfp_endpoint or "",
+                ui=settings.kfp_ui_url or "",
+                multi_user=settings.kfp_multi_user,
+            )
+            return KfpPipelines(kfp, {PIPELINE: compiled}, pool=pool)
+        case "None":
+            return NoPipelines()
+
+
+def _run_pods(settings: Settings) -> RunPods:
+    return RunPods(
+        image=settings.components_image,
+        longest=timedelta(seconds=settings.run_longest),
+        kept=timedelta(seconds=settings.run_retention),
+        per_namespace=settings.runs_per_namespace,
+        cpu=settings.run_cpu,
+        memory=settings.run_memory,
+        scratch=settings.run_scratch,
+    )
 
 
 def _now() -> datetime:

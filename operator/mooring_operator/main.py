@@ -12,11 +12,11 @@ from lightkube import ConfigError, SingleConfig
 from mooring_operator import handlers
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Cluster, Conflict, Unavailable
+from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.leases import KubernetesLeases
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.rules.child import RulesUnavailable
-from mooring_operator.adapters.verdicts import VerdictsUnavailable
 from mooring_operator.runtime import logs
 from mooring_operator.runtime.dispatch import Reconcilers
 from mooring_operator.runtime.engine import Engine
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 Build = Callable[[Settings, Cluster], Reconcilers]
 
-EXPECTED = (Conflict, Unavailable, PipelinesUnavailable, RulesUnavailable, VerdictsUnavailable)
+EXPECTED = (Conflict, Unavailable, PipelinesUnavailable, RulesUnavailable, DocumentsUnavailable)
 """Exceptions that say what is wrong in one line, in the log and where it can be in status."""
 
 

@@ -4,12 +4,14 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from mooring_artifacts.uris import parse
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mooring_operator.api import forms
+from mooring_operator.planning.run_jobs import RunPods
 from mooring_operator.planning.situation import Images
 
 PREFIX = "MOORING_"
@@ -49,15 +51,33 @@ class Settings(BaseSettings):
         default_factory=_pod_namespace, pattern=_DNS_LABEL, description="the name of a namespace"
     )
     resync_interval: float = Field(600.0, ge=10, le=86400, description="seconds from 10 to 86400")
+    pipelines: Literal["Jobs", "KFP", "None"] | None = Field(
+        None,
+        description="Jobs, KFP or None: where runs run; KFP where there is MOORING_KFP_ENDPOINT, else Jobs",
+    )
+    kfp_multi_user: bool = Field(False, description="true or false")
     kfp_endpoint: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
     kfp_ui_url: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
-    artifact_root: str | None = Field(
-        None, pattern=r"^[a-z][a-z0-9+.-]*://\S+$", description="a URI such as s3://bucket/mooring"
+    artifact_root: str | None = Field(None, description="a URI such as s3://bucket/mooring")
+    components_image: str = Field(
+        RunPods.image, pattern=r"^\S+$", description="the image that runs pipelines and their steps"
     )
     grants_file: Path | None = Field(
         None, description="the path of a file of grants, as docs/security.md says"
     )
     file_addresses: bool = Field(False, description="true or false; true is for development")
+    run_longest: float = Field(14400, ge=60, le=518400, description="seconds from 60 to 518400, six days")
+    run_retention: float = Field(86400, ge=60, le=2592000, description="seconds from 60 to 2592000")
+    runs_per_namespace: int = Field(
+        RunPods.per_namespace, ge=1, le=1000, description="a whole number from 1 to 1000"
+    )
+    run_cpu: str = Field(RunPods.cpu, pattern=forms.QUANTITY.pattern, description="a quantity such as 500m")
+    run_memory: str = Field(
+        RunPods.memory, pattern=forms.QUANTITY.pattern, description="a quantity such as 2Gi"
+    )
+    run_scratch: str = Field(
+        RunPods.scratch, pattern=forms.QUANTITY.pattern, description="a quantity such as 10Gi"
+    )
     mlflow_tracking_uri: str | None = Field(
         None, pattern=_HTTP_URL, description="an http:// or https:// address"
     )
@@ -118,6 +138,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name!r} is not the name of a namespace")
         return value
 
+    @field_validator("artifact_root")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse(value, whole_bucket=True)
+        return value
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
@@ -130,11 +157,39 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} cannot be read")
         return value
 
+    @property
+    def backend(self) -> Literal["Jobs", "KFP", "None"]:
+        """Where runs run."""
+        if self.pipelines is not None:
+            return self.pipelines
+        if self.kfp_endpoint is not None:
+            return "KFP"
+        return "Jobs" if self.artifact_root is not None else "None"
+
+    @model_validator(mode="after")
+    def _runs_can_run(self) -> Self:
+        backend = f"MOORING_PIPELINES={self.backend}"
+        if self.backend == "KFP" and self.kfp_endpoint is None:
+            raise ValueError(f"{backend} needs MOORING_KFP_ENDPOINT: an http:// or https:// address")
+        if self.backend != "None" and self.artifact_root is None:
+            raise ValueError(f"{backend} needs MOORING_ARTIFACT_ROOT: a URI such as s3://bucket/mooring")
+        if self.backend == "Jobs" and str(self.artifact_root).startswith("file:"):
+            raise ValueError(
+                f"MOORING_ARTIFACT_ROOT={self.artifact_root!r}: no Job can write to the operator's disk; with "
+                f"{backend} it must be an s3://, gs:// or az:// address"
+            )
+        if self.kfp_multi_user and self.backend != "KFP":
+            raise ValueError(f"MOORING_KFP_MULTI_USER=true needs MOORING_PIPELINES=KFP, not {self.backend}")
+        return self
+
 
 def problems(error: ValidationError) -> list[str]:
     """Say in one line per problem which variable has which value, and which are allowed."""
     lines = []
     for entry in error.errors(include_url=False, include_context=False):
+        if not entry["loc"]:
+            lines.append(entry["msg"].removeprefix("Value error, "))
+            continue
         field = str(entry["loc"][0])
         variable = PREFIX + field.upper()
         allowed = Settings.model_fields[field].description

@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mooring_artifacts.run_documents import Verdict
+from mooring_artifacts.run_documents import DriftReport, Verdict
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref, Unavailable
+from mooring_operator.adapters.documents import Documents
 from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
 from mooring_operator.adapters.notifier import KubernetesEvents
-from mooring_operator.adapters.pipelines import PipelinesUnavailable
+from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.adapters.rules.engine import LimitedRules
+from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.planning.runs import RunRequest, RunState
 from mooring_operator.planning.situation import Resolved
+from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
@@ -92,7 +95,7 @@ class ScriptedPipelines:
     def url(self, namespace: str, run_id: str) -> str:
         return f"http://kfp/#/runs/details/{run_id}"
 
-    async def read(self, uri: str) -> Verdict | None:
+    async def verdict(self, uri: str) -> Verdict | None:
         run = next(run for run in self.runs.values() if run.parameters["verdict_uri"] == uri)
         good = self.good(str(run.parameters["model_uri"]))
         violation = {
@@ -113,6 +116,9 @@ class ScriptedPipelines:
                 "violations": [] if good else [violation],
             }
         )
+
+    async def report(self, uri: str) -> DriftReport | None:
+        raise AssertionError("no run here writes a drift report")
 
     def _answer(self) -> None:
         if self.away:
@@ -137,9 +143,10 @@ class ScriptedRegistry:
 class Lab:
     """One ModelDeployment named digits in a namespace of its own."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, artifact_root: str = "file:///artifacts") -> None:
         self.real = cluster
         self.namespace = namespace
+        self.artifact_root = artifact_root
         self.pipelines = ScriptedPipelines()
         self.registry = ScriptedRegistry()
         self.startable: Callable[[str], bool] = lambda uri: True
@@ -150,18 +157,21 @@ class Lab:
     def restart(self) -> None:
         """Begin with fresh objects, as a new process would."""
         self.cluster = WatchedCluster(self.real)
-        traffic = KServeTraffic(self.cluster)
-        runs = CIRuns(self.pipelines, self.pipelines, "s3://artifacts")
+        traffic, (pipelines, documents) = KServeTraffic(self.cluster), self._backend()
+        runs = CIRuns(pipelines, Answers(documents, SignedUrls(), self.artifact_root), timedelta(hours=4))
         self.reconciler = ModelDeployments(
             cluster=self.cluster,
             traffic=traffic,
-            pipelines=self.pipelines,
+            pipelines=pipelines,
             runs=runs,
             gatherer=Gatherer(cluster=self.cluster, traffic=traffic, runs=runs, registry=self.registry),
             notifier=KubernetesEvents(self.cluster),
             rules=LimitedRules(patience=60),
             clock=lambda: self.now,
         )
+
+    def _backend(self) -> tuple[Pipelines, Documents]:
+        return self.pipelines, self.pipelines
 
     async def apply(self, model: str, **spec: Any) -> None:
         await put(

@@ -16,10 +16,10 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
-from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
 from mooring_operator.planning.runs import RunOwner, RunRequest
 from onnx import TensorProto, helper
 
@@ -88,7 +88,7 @@ async def test_a_violated_gate_is_a_succeeded_run_whose_verdict_rejects(server, 
     await pipelines.launch(run)
     state = await finished(pipelines, run.run_id)
     assert (state.run_id, state.phase, state.message) == (run.run_id, "Succeeded", "")
-    verdict = await ObjectStoreVerdicts().read(run.parameters["verdict_uri"])
+    verdict = await StoredDocuments().verdict(run.parameters["verdict_uri"])
     assert (verdict.passed, verdict.run_id) == (False, run.run_id)
     assert [v.message for v in verdict.violations] == ["accuracy 0.75 is below the minimum 0.9"]
     assert verdict.metrics["accuracy"] == 0.75
@@ -102,7 +102,7 @@ async def test_an_error_is_a_failed_run_that_names_the_task_and_the_reason(serve
     state = await finished(pipelines, run.run_id)
     assert state.phase == "Failed"
     assert state.message.startswith("task evaluate-quality failed: label_column 'target' is not in ")
-    assert await ObjectStoreVerdicts().read(run.parameters["verdict_uri"]) is None
+    assert await StoredDocuments().verdict(run.parameters["verdict_uri"]) is None
 
 
 async def test_launching_one_id_twice_and_at_once_makes_one_run(server, model, tmp_path):
@@ -202,7 +202,7 @@ def test_the_link_leads_to_the_runs_page():
 
 def test_the_adapters_import_neither_the_sdk_nor_numpy():
     program = (
-        "import sys, mooring_operator.adapters.pipelines.kfp, mooring_operator.adapters.verdicts;"
+        "import sys, mooring_operator.adapters.pipelines.kfp, mooring_operator.adapters.documents;"
         "print(*({'kfp', 'numpy', 'pyarrow', 'kubernetes'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

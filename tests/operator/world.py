@@ -8,6 +8,7 @@ from typing import Any
 
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Manifest, Ref
+from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.drift import DriftEvaluations
 from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
 from mooring_operator.adapters.kubernetes import KubernetesCluster
@@ -15,8 +16,9 @@ from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import Registry
 from mooring_operator.adapters.rules.engine import LimitedRules, Rules
-from mooring_operator.adapters.verdicts import ObjectStoreVerdicts
+from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.assembly import Reconcilers
+from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.failures import FailureReports
@@ -29,6 +31,7 @@ from tests.operator.emulator import Emulator
 from tests.operator.objects import EVENT, merge
 from tests.operator.surroundings import CI, Evaluations, KServe, Models, Runs
 
+LONGEST = timedelta(hours=4)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RESTING = ("Promoted", "RolledBack", "Failed", "AwaitingApproval", "Paused")
 CI_SPEC = {"testData": {"uri": "s3://m/test.parquet"}, "gates": [{"metric": "accuracy", "min": 0.9}]}
@@ -58,7 +61,8 @@ class Adapters:
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     """Give the operator's controllers with its real adapters for the cluster, KServe, Events and verdicts."""
     traffic, notifier = KServeTraffic(cluster), KubernetesEvents(cluster)
-    runs = CIRuns(played.pipelines, ObjectStoreVerdicts(), played.artifact_root)
+    answers = Answers(StoredDocuments(), SignedUrls(), played.artifact_root)
+    runs = CIRuns(played.pipelines, answers, LONGEST)
     deployments = ModelDeployments(
         cluster=cluster,
         traffic=traffic,

@@ -21,11 +21,11 @@ from mooring_operator.planning.actions import (
 from mooring_operator.planning.decision import Decision
 from mooring_operator.planning.rollout import plan
 from mooring_operator.planning.rules import RuleAnswers
+from mooring_operator.planning.runs import RunState
 from mooring_operator.planning.situation import (
     Observed,
     Owner,
     Resolved,
-    Run,
     Service,
     Unresolved,
     Variant,
@@ -90,7 +90,7 @@ class World:
         good = self.good.get(uri, True)
         violations = () if good else ("accuracy 0.5 is below the minimum 0.9",)
         verdict = Verdict(ci.run_id, digest(uri), good, {"accuracy": 0.95 if good else 0.5}, violations)
-        return replace(observed, run=Run(ci.run_id, "Succeeded"), verdict=verdict)
+        return replace(observed, run=RunState(ci.run_id, "Succeeded"), verdict=verdict)
 
     def step(self, *, crash_after: int | None = None) -> Decision:
         """Reconcile once; a crash leaves the actions behind `crash_after` undone."""

@@ -382,10 +382,10 @@ def test_a_run_that_takes_too_long_is_stopped():
     from dataclasses import replace
 
     from mooring_operator.planning.rollout import plan
-    from mooring_operator.planning.situation import Run
+    from mooring_operator.planning.runs import RunState
 
     assert world.status.ci is not None
-    running = replace(world.observe(), run=Run(world.status.ci.run_id, "Running"), verdict=None)
+    running = replace(world.observe(), run=RunState(world.status.ci.run_id, "Running"), verdict=None)
     late = plan(world.spec, world.status, running, world.now + timedelta(seconds=61))
     assert late.reason == "CITimeout"
     assert TerminateRun(world.status.ci.run_id) in late.actions

@@ -109,8 +109,16 @@ class Cluster(Protocol):
         """
         ...
 
+    async def change(self, seen: Manifest, fields: Manifest) -> Manifest:
+        """Change some fields of the object that was read as `seen`, and leave the others; null removes one.
+
+        Raises:
+            Conflict: another object has the name by now.
+        """
+        ...
+
     async def delete(self, seen: Manifest) -> None:
-        """Delete the object that was read as `seen`; one that is gone is a success.
+        """Delete the object that was read as `seen`, and what it controls; one that is gone is a success.
 
         Raises:
             Conflict: it has changed since it was read.

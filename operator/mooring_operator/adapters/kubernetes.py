@@ -121,17 +121,35 @@ class KubernetesCluster:
         except Refused as refusal:
             raise _conflict(refusal) or refusal from refusal
 
+    async def change(self, seen: Manifest, fields: Manifest) -> Manifest:
+        """Change some fields of the object that was read as `seen`, and leave the others; null removes one.
+
+        Source: RFC 7396, JSON merge patch.
+
+        Raises:
+            Conflict: another object has the name by now.
+        """
+        patch = {**fields, "metadata": {**fields.get("metadata", {}), "uid": seen["metadata"]["uid"]}}
+        try:
+            return await self._patch(
+                await self._ref(seen), patch, "application/merge-patch+json", {"fieldManager": FIELD_MANAGER}
+            )
+        except Refused as refusal:
+            raise _conflict(refusal) or refusal from refusal
+
     async def delete(self, seen: Manifest) -> None:
-        """Delete the object that was read as `seen`; one that is gone is a success.
+        """Delete the object that was read as `seen`, and what it controls; one that is gone is a success.
 
         Raises:
             Conflict: it has changed since it was read.
         """
         ref, metadata = await self._ref(seen), seen["metadata"]
         read = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        # Of a Job, the pods would stay otherwise.
+        options = {"preconditions": read, "propagationPolicy": "Background"}
         try:
             await self._connection.send(
-                "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body={"preconditions": read}
+                "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body=options
             )
         except NotFound:
             return
@@ -165,13 +183,7 @@ class KubernetesCluster:
         Raises:
             Conflict: another object has the name by now.
         """
-        patch = {"metadata": {"uid": seen["metadata"]["uid"], "annotations": {name: value}}}
-        try:
-            await self._patch(
-                await self._ref(seen), patch, "application/merge-patch+json", {"fieldManager": FIELD_MANAGER}
-            )
-        except Refused as refusal:
-            raise _conflict(refusal) or refusal from refusal
+        await self.change(seen, {"metadata": {"annotations": {name: value}}})
 
     async def remove_annotation(self, resource: Manifest, name: str, value: str) -> None:
         """Remove an annotation, if it still has `value`; one that is gone or changed is left alone."""

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.rollout import RolloutSpec
-from mooring_operator.api.serving import ServingSpec
+from mooring_operator.api.serving import Resources, ServingSpec
 from mooring_operator.api.types import Duration, Model
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 
@@ -102,7 +102,7 @@ class Gate(gates.Gate):
 
 
 class CISpec(Model):
-    """How a revision is tested before any of it is served: a run of the KFP pipeline model-ci."""
+    """How a revision is tested before any of it is served: a run of the pipeline model-ci."""
 
     test_data: Annotated[TestData, Field(description="Rows that the model is tested on.")]
     gates: Annotated[
@@ -111,7 +111,30 @@ class CISpec(Model):
             description="Limits that must all hold. Without gates the run only has to succeed.", max_length=32
         ),
     ] = []
-    timeout: Annotated[Duration, Field(description="How long the run may take.")] = timedelta(minutes=30)
+    timeout: Annotated[
+        Duration,
+        Field(description="How long the run may take; at most as long as the administrator lets any run."),
+    ] = timedelta(minutes=30)
+    service_account_name: Annotated[
+        str | None,
+        forms.OBJECT_NAME.field,
+        Field(
+            description="ServiceAccount of the run's pods, with access to model and test data; "
+            "spec.serving.serviceAccountName when left out."
+        ),
+    ] = None
+    credentials_secret: Annotated[
+        str | None,
+        forms.OBJECT_NAME.field,
+        Field(
+            description="Secret whose keys become environment variables of the run's pod, such as "
+            "AWS_ACCESS_KEY_ID. Runs on Kubeflow Pipelines have the ServiceAccount's access alone."
+        ),
+    ] = None
+    resources: Annotated[
+        Resources | None,
+        Field(description="CPU and memory of the run's pod; the administrator's defaults when left out."),
+    ] = None
 
 
 class ModelDeploymentSpec(Model):

@@ -66,8 +66,13 @@ CI_RUN_FAILED = "CIRunFailed"
 
 Look at the run (status.ci.url); after mending it: mooring retry NAME.
 """
+CI_LAUNCH_FAILED = "CILaunchFailed"
+"""Launching the CI run failed half-way several times: it may run, and nobody would know.
+
+The message has the backend's words: see whether it is well, then: mooring retry NAME.
+"""
 CI_TIMEOUT = "CITimeout"
-"""The CI run took longer than spec.ci.timeout.
+"""The CI run took longer than spec.ci.timeout, or than MOORING_RUN_LONGEST lets any run take.
 
 Look at the run (status.ci.url), or allow it more time.
 """

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import Condition, OpenObject, StatusModel, Time
 
@@ -77,19 +78,21 @@ class Candidate(Revision):
 class CIStatus(StatusModel):
     """The test of the candidate, or the last one."""
 
-    run_id: Annotated[str, Field(description="KFP run.")]
+    run_id: Annotated[str, Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace.")]
     revision: Annotated[str, Field(description="Revision that the run tests.")]
     url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
-    state: Annotated[
-        Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"],
-        Field(description="State of the run."),
-    ] = "Pending"
+    state: Annotated[RunStateName, Field(description="State of the run.")] = "Pending"
     verdict: Annotated[
         Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
     ] = None
     message: Annotated[str, Field(description="Why the verdict is Failed.")] = ""
     metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=64)] = {}
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
+    seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
+    ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None
+    failed_launches: Annotated[int | None, Field(description="How often launching it failed half-way.")] = (
+        None
+    )
 
 
 class HistoryEntry(StatusModel):
@@ -149,6 +152,10 @@ class ModelDeploymentStatus(StatusModel):
     ] = None
     failed_attempt: Annotated[int, Field(description="How often the rejected revision was tried.")] = 0
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
+    abandoned_runs: Annotated[
+        list[AbandonedRun],
+        Field(description="Runs that were terminated or lost: asked again, their question is another run."),
+    ] = []
     batch: Annotated[WorkloadStatus | None, Field(description="CronJob of spec.batch.")] = None
     stream: Annotated[WorkloadStatus | None, Field(description="Deployment of spec.stream.")] = None
     history: Annotated[

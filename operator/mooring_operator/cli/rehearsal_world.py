@@ -19,7 +19,8 @@ from mooring_operator.planning.actions import (
 )
 from mooring_operator.planning.identity import predictor_name
 from mooring_operator.planning.rules import RuleAnswers
-from mooring_operator.planning.situation import Observed, Owner, Resolved, Run, Service, Variant, Verdict
+from mooring_operator.planning.runs import RunState
+from mooring_operator.planning.situation import Observed, Owner, Resolved, Service, Variant, Verdict
 
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
 _MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])
@@ -84,7 +85,7 @@ class World:
             model=self._model(),
             service=service,
             run=run,
-            verdict=self._verdict(run) if run is not None and run.state == "Succeeded" else None,
+            verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,
             policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
             file_addresses=True,
             commands=dict(self.commands),
@@ -95,15 +96,15 @@ class World:
         uri, digest = self.spec.model.uri, self.spec.model.digest
         return Resolved(f"{uri}#before", None) if self.older else Resolved(uri, digest)
 
-    def _run(self, now: datetime, status: ModelDeploymentStatus) -> Run | None:
+    def _run(self, now: datetime, status: ModelDeploymentStatus) -> RunState | None:
         begun = self.runs.get(status.ci.run_id) if status.ci is not None else None
         if status.ci is None or begun is None:
             return None
         takes = self.script.ci_takes
         ended = takes is not None and now >= begun + takes
-        return Run(status.ci.run_id, "Succeeded" if ended else "Running")
+        return RunState(status.ci.run_id, "Succeeded" if ended else "Running")
 
-    def _verdict(self, run: Run) -> Verdict:
+    def _verdict(self, run: RunState) -> Verdict:
         gates = self.spec.ci.gates if self.spec.ci else []
         passing = {gate.metric: gate.min if gate.min is not None else gate.max or 0.0 for gate in gates}
         passed = self.script.ci == "pass"

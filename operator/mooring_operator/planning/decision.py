@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from mooring_operator.api.rollout_status import ModelDeploymentStatus
-from mooring_operator.planning import commands, conditions
+from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus
+from mooring_operator.planning import abandoned_runs, commands, conditions
 from mooring_operator.planning.actions import (
     Action,
     CleanUp,
@@ -18,6 +18,8 @@ from mooring_operator.planning.actions import (
 )
 from mooring_operator.planning.draft import Settled
 from mooring_operator.planning.rules import RuleQuestion
+
+_UNDER_WAY = ("Pending", "Running")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Decision:
 
 def decide(draft: Settled) -> Decision:
     """Give the next status, and the actions that follow from it."""
+    draft = _abandon_superseded(draft)
     status = _with_conditions(draft)
     if status.model_dump() == draft.before.model_dump():
         status = draft.before
@@ -61,7 +64,29 @@ def decide(draft: Settled) -> Decision:
         *_dropped_commands(draft),
         *_notices(draft),
     )
-    return Decision(status, actions, draft.recheck_after, draft.questions)
+    recheck_after = draft.recheck_after
+    if abandoned_runs.unended(status.abandoned_runs):
+        recheck_after = min(recheck_after or abandoned_runs.LOOK_AGAIN, abandoned_runs.LOOK_AGAIN)
+    return Decision(status, actions, recheck_after, draft.questions)
+
+
+def _abandon_superseded(draft: Settled) -> Settled:
+    """Take no answer any more of a run that is no longer the one being waited for."""
+    runs = abandoned_runs.follow(draft.status.abandoned_runs, draft.observed.abandoned, draft.now)
+    old = draft.before.ci
+    if old is not None and _is_left_behind(old, draft) and all(run.run_id != old.run_id for run in runs):
+        runs = abandoned_runs.abandon(runs, old.run_id, draft.now)
+    return draft.change(abandoned_runs=runs)
+
+
+def _is_left_behind(old: CIStatus, draft: Settled) -> bool:
+    """Whether a run goes on, for all that is known, that nobody waits for."""
+    if old.verdict is not None or old.state not in _UNDER_WAY:
+        return False
+    new = draft.status.ci
+    if new is None or new.run_id != old.run_id:
+        return True
+    return new.state in _UNDER_WAY and (new.verdict is not None or draft.candidate is None)
 
 
 def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
@@ -75,15 +100,9 @@ def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
 
 
 def _run_actions(draft: Settled) -> tuple[Action, ...]:
-    """Launch what was asked for, and stop the run that is no longer the one being waited for."""
-    launches = tuple(request for request in draft.requests if isinstance(request, LaunchRun))
-    old, new = draft.before.ci, draft.status.ci
-    if old is None or old.verdict is not None or old.state not in ("Pending", "Running"):
-        return launches
-    waited_for = new is not None and new.verdict is None and draft.candidate is not None
-    if waited_for and new is not None and new.run_id == old.run_id:
-        return launches
-    return (TerminateRun(old.run_id), *launches)
+    """Stop the runs that nobody waits for any more, and launch what was asked for."""
+    stops = (TerminateRun(run_id) for run_id in abandoned_runs.unended(draft.status.abandoned_runs))
+    return (*stops, *(request for request in draft.requests if isinstance(request, LaunchRun)))
 
 
 def _traffic_actions(draft: Settled) -> tuple[Action, ...]:

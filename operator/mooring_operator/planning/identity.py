@@ -3,11 +3,13 @@
 import hashlib
 import json
 import uuid
+from datetime import datetime
 from typing import Any
 
 from mooring_operator.api.model_deployment import CISpec, ModelSpec
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.serving import ServingSpec
+from mooring_operator.api.types import format_time
 
 _RUNS = uuid.UUID("6d6f6f72-696e-4067-8000-6d6f6f72696e")
 
@@ -37,8 +39,10 @@ def revision_of(model: ModelSpec, content: str, serving: ServingSpec) -> str:
     )
 
 
-def run_id_of(owner_uid: str, content: str, model: ModelSpec, ci: CISpec, attempt: int) -> str:
-    """Give the KFP run that tests this content with these gates, this time round.
+def run_id_of(
+    owner_uid: str, content: str, model: ModelSpec, ci: CISpec, attempt: int, round_: int = 0
+) -> str:
+    """Give the run that tests this content with these gates, in this attempt and round.
 
     The same question gets the same id, so that it is asked once: after a crash, by a second
     replica, and for a revision that serves the same model in another way.
@@ -51,7 +55,13 @@ def run_id_of(owner_uid: str, content: str, model: ModelSpec, ci: CISpec, attemp
         },
         length=64,
     )
-    return str(uuid.uuid5(_RUNS, f"{owner_uid}/ci/{question}/{attempt}"))
+    again = f"/{round_}" if round_ else ""
+    return str(uuid.uuid5(_RUNS, f"{owner_uid}/ci/{question}/{attempt}{again}"))
+
+
+def evaluation_id_of(monitor_uid: str, generation: int, due: datetime) -> str:
+    """Give the run that evaluates drift for this spec at the time that it was due."""
+    return str(uuid.uuid5(_RUNS, f"{monitor_uid}/drift/{generation}/{format_time(due)}"))
 
 
 def steps_hash(rollout: RolloutSpec) -> str:

@@ -158,18 +158,18 @@ def whose_turn(jobs: Iterable[Manifest], limit: int) -> Sequence[Manifest]:
     return waiting[: max(free, 0)]
 
 
-def let_go(job: Manifest, now: datetime) -> Manifest:
-    """Give what is applied to a waiting Job to start it."""
+def let_go(now: datetime) -> Manifest:
+    """Give the fields of a waiting Job that start it."""
     return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": job["metadata"]["name"],
-            "namespace": job["metadata"]["namespace"],
-            "annotations": {TURN_ANNOTATION: format_time(now)},
-        },
+        "metadata": {"annotations": {TURN_ANNOTATION: format_time(now)}},
         "spec": {"suspend": False},
     }
+
+
+def has_waited_for(job: Manifest, now: datetime) -> timedelta:
+    """Give the time since a Job was made."""
+    made = job["metadata"].get("creationTimestamp")
+    return now - datetime.fromisoformat(made) if made else timedelta()
 
 
 def _pod(run: RunRequest, pods: RunPods) -> dict[str, Any]:

@@ -65,3 +65,12 @@ class RunState:
     queued: bool = False
     timed_out: bool = False
     started_at: datetime | None = None
+
+
+def pause_in_run(elapsed: timedelta, allowed: timedelta) -> float:
+    """Give the seconds until a run is looked at again.
+
+    A run cannot be watched. Ask often at first, when a short run ends, and less often later.
+    """
+    pause = min(max(elapsed.total_seconds() / 10, 1.0), 15.0)
+    return min(pause, max((allowed - elapsed).total_seconds(), 1.0))

@@ -11,6 +11,7 @@ from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity
 from mooring_operator.planning.rules import RuleAnswers
+from mooring_operator.planning.runs import RunState
 
 Manifest = dict[str, Any]
 
@@ -46,15 +47,6 @@ class Unresolved:
     reason: str
     message: str
     temporary: bool = False
-
-
-@dataclass(frozen=True)
-class Run:
-    """The candidate's CI run as the backend has it."""
-
-    run_id: str
-    state: Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"]
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,9 +113,19 @@ class Observed:
     model: Resolved | Unresolved
     service: Service | None = None
     name_taken: NameTaken | None = None
-    run: Run | None = None
+    run: RunState | None = None
+    """The candidate's CI run as the backend has it."""
     verdict: Verdict | None = None
     verdict_error: str | None = None
+    """Why the run left no verdict, in its own words or the reader's."""
+    launch_error: str | None = None
+    """Why it is not known whether the run was launched."""
+    launch_refused: str | None = None
+    """Why the backend does not take the run."""
+    abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
+    """The abandoned runs that had not ended, as the backend has them; one that could not be asked about is missing."""
+    longest_run: timedelta = timedelta(hours=4)
+    """How long the administrator lets any run take."""
     policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)
     answers: Mapping[str, RuleAnswers] = field(default_factory=dict)
     """What rules of policies say, by the key of the question."""

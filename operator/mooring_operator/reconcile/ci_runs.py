@@ -1,25 +1,28 @@
 """Asks for CI runs and reads what they found."""
 
+from datetime import timedelta
+
 from mooring_artifacts.run_documents import RunFailure
 
+from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
-from mooring_operator.adapters.verdicts import VerdictInvalid, Verdicts
 from mooring_operator.api import API_VERSION
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate
-from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest
-from mooring_operator.planning.situation import Owner, Run, Verdict
+from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest, RunState
+from mooring_operator.planning.situation import Owner, Verdict
+from mooring_operator.reconcile.answers import Answers, Place
 
 PIPELINE = "model-ci"
 
 
 class CIRuns:
-    """The runs of pipeline model-ci, and their verdicts under `artifact_root`."""
+    """The runs of pipeline model-ci, none of which may take longer than `longest`."""
 
-    def __init__(self, pipelines: Pipelines, verdicts: Verdicts, artifact_root: str) -> None:
+    def __init__(self, pipelines: Pipelines, answers: Answers, longest: timedelta) -> None:
         self._pipelines = pipelines
-        self._verdicts = verdicts
-        self._artifact_root = artifact_root.rstrip("/")
+        self._answers = answers
+        self.longest = longest
 
     @property
     def pages(self) -> str:
@@ -31,7 +34,8 @@ class CIRuns:
     ) -> None:
         """Have `candidate` tested; a run that exists already is left alone."""
         assert spec.ci is not None
-        gates: list[JsonValue] = [gate.model_dump(mode="json", exclude_none=True) for gate in spec.ci.gates]
+        ci, timeout = spec.ci, min(spec.ci.timeout, self.longest)
+        gates: list[JsonValue] = [gate.model_dump(mode="json", exclude_none=True) for gate in ci.gates]
         await self._pipelines.launch(
             RunRequest(
                 run_id=run_id,
@@ -39,34 +43,36 @@ class CIRuns:
                 pipeline=PIPELINE,
                 namespace=owner.namespace,
                 owner=RunOwner(API_VERSION, "ModelDeployment", owner.name, owner.uid),
-                timeout=spec.ci.timeout,
+                timeout=timeout,
+                service_account=ci.service_account_name or spec.serving.service_account_name,
+                credentials_secret=ci.credentials_secret,
+                resources=ci.resources,
                 parameters={
                     "model_uri": candidate.storage_uri,
                     "model_digest": candidate.content_digest or "",
-                    "test_data_uri": spec.ci.test_data.uri,
-                    "label_column": spec.ci.test_data.label_column,
+                    "test_data_uri": ci.test_data.uri,
+                    "label_column": ci.test_data.label_column,
                     "gates": gates,
-                    "verdict_uri": self._verdict_uri(owner, run_id),
+                    "verdict_uri": await self._answers.address(_place(owner, run_id), timeout),
                     "run_id": run_id,
                 },
             )
         )
 
-    async def get(self, owner: Owner, run_id: str) -> Run | None:
+    async def get(self, owner: Owner, run_id: str) -> RunState | None:
         """Give the run as the backend has it; None where it has none."""
-        state = await self._pipelines.get(owner.namespace, run_id)
-        return None if state is None else Run(run_id, state.phase, state.message)
+        return await self._pipelines.get(owner.namespace, run_id)
 
     async def verdict(self, owner: Owner, run_id: str) -> Verdict | str | None:
-        """Give what the run wrote down, or a sentence on why that cannot be read."""
+        """Give what the run wrote down, or a sentence on why that is no verdict; None where there is nothing."""
         try:
-            found = await self._verdicts.read(self._verdict_uri(owner, run_id))
-        except VerdictInvalid as error:
+            found = await self._answers.documents.verdict(self._answers.uri(_place(owner, run_id)))
+        except DocumentInvalid as error:
             return str(error)
         if found is None:
             return None
         if isinstance(found, RunFailure):
-            return found.error.message
+            return found.error.message if found.run_id == run_id else None
         return Verdict(
             run_id=found.run_id,
             digest=found.model_digest,
@@ -75,5 +81,6 @@ class CIRuns:
             violations=tuple(violation.message for violation in found.violations),
         )
 
-    def _verdict_uri(self, owner: Owner, run_id: str) -> str:
-        return f"{self._artifact_root}/{owner.namespace}/{owner.name}/ci/{run_id}/verdict.json"
+
+def _place(owner: Owner, run_id: str) -> Place:
+    return Place(owner.namespace, owner.name, "ci", run_id, "verdict.json")

@@ -1,12 +1,14 @@
 """Looks up all that a decision about a ModelDeployment is made from."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from mooring_artifacts.grants import Grants
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, Ref
+from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
 from mooring_operator.adapters.traffic import ServiceNameTaken, Traffic
 from mooring_operator.api import reasons
@@ -15,6 +17,8 @@ from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import commands_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity, ownership
+from mooring_operator.planning.abandoned_runs import unended
+from mooring_operator.planning.runs import RunState
 from mooring_operator.planning.situation import (
     Images,
     Manifest,
@@ -86,6 +90,8 @@ class Gatherer:
             images=self._images,
             runtimes=self._runtimes,
             run_pages=self._runs.pages,
+            abandoned=await self._abandoned(owner, status),
+            longest_run=self._runs.longest,
         )
         return await self._with_run(owner, spec, status, observed)
 
@@ -161,9 +167,17 @@ class Gatherer:
         if spec.ci is None or status.candidate is None or ci is None or ci.verdict is not None:
             return observed
         run = await self._runs.get(owner, ci.run_id)
-        if run is None or run.state != "Succeeded":
+        if run is None or run.phase in ("Pending", "Running"):
             return replace(observed, run=run)
         verdict = await self._runs.verdict(owner, ci.run_id)
         if isinstance(verdict, str):
             return replace(observed, run=run, verdict_error=verdict)
         return replace(observed, run=run, verdict=verdict)
+
+    async def _abandoned(self, owner: Owner, status: ModelDeploymentStatus) -> dict[str, RunState | None]:
+        """Look up the runs that were told to stop; one that cannot be asked about holds nothing up."""
+        found = {}
+        for run_id in unended(status.abandoned_runs):
+            with suppress(PipelinesUnavailable, PipelinesRefused):
+                found[run_id] = await self._runs.get(owner, run_id)
+        return found

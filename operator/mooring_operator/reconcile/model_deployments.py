@@ -4,6 +4,7 @@ The status goes first. It is the log: after a crash anywhere below, the next pas
 and repeats the actions that follow, none of which does anything the second time.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,17 +13,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, Ref, Refused
+from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
-from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
+from mooring_operator.adapters.pipelines import (
+    LaunchUncertain,
+    Pipelines,
+    PipelinesRefused,
+    PipelinesUnavailable,
+)
 from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.adapters.rules.engine import Rules
 from mooring_operator.adapters.traffic import Traffic
-from mooring_operator.adapters.verdicts import VerdictsUnavailable
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import COMMAND_PREFIX
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import trouble
+from mooring_operator.planning.abandoned_runs import unended
 from mooring_operator.planning.actions import (
     Action,
     ApplyWorkload,
@@ -39,11 +46,13 @@ from mooring_operator.planning.actions import (
 )
 from mooring_operator.planning.decision import Decision
 from mooring_operator.planning.rollout import plan
-from mooring_operator.planning.situation import Manifest, Observed, Run, Workload
+from mooring_operator.planning.situation import Manifest, Observed, Workload
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.wire import write_status
+
+logger = logging.getLogger(__name__)
 
 _SOON = 1.0
 
@@ -98,7 +107,7 @@ class ModelDeployments:
         except PipelinesUnavailable as error:
             await self._report(namespace, name, reasons.PIPELINES_UNAVAILABLE, f"{error}; trying again")
             raise
-        except VerdictsUnavailable as error:
+        except DocumentsUnavailable as error:
             await self._report(namespace, name, reasons.VERDICTS_UNAVAILABLE, f"{error}; trying again")
             raise
         except RulesUnavailable as error:
@@ -108,8 +117,9 @@ class ModelDeployments:
     async def deleted(self, resource: Manifest) -> None:
         """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""
         status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
-        if status.ci is not None and status.ci.verdict is None:
-            await self._pipelines.terminate(resource["metadata"]["namespace"], status.ci.run_id)
+        waited_for = [status.ci.run_id] if status.ci is not None and status.ci.verdict is None else []
+        for run_id in [*waited_for, *unended(status.abandoned_runs)]:
+            await self._pipelines.terminate(resource["metadata"]["namespace"], run_id)
 
     async def _proceed(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
@@ -118,9 +128,9 @@ class ModelDeployments:
         resource = await write_status(self._cluster, resource, decision.status)
         try:
             refused = await self._act(resource, spec, observed, decision)
-        except (Refused, PipelinesRefused) as refusal:
+        except (Refused, PipelinesRefused, LaunchUncertain) as problem:
             # What was refused fails the candidate: no amount of repeating makes it welcome.
-            seen = _with_refusal(observed, refusal, decision)
+            seen = _with_problem(observed, problem)
             after = plan(spec, decision.status, seen, self._clock())
             resource = await write_status(self._cluster, resource, after.status)
             refused = await self._act(resource, spec, observed, after)
@@ -178,7 +188,7 @@ class ModelDeployments:
             case LaunchRun(run_id, candidate):
                 await self._runs.launch(owner, spec, run_id, candidate)
             case TerminateRun(run_id):
-                await self._pipelines.terminate(owner.namespace, run_id)
+                await self._terminate(owner.namespace, run_id)
             case Serve(stable):
                 await self._traffic.reconcile(owner, stable, service)
             case Split(stable, candidate):
@@ -195,6 +205,13 @@ class ModelDeployments:
                 await self._cluster.remove_annotation(resource, COMMAND_PREFIX + name, value)
             case Notify():
                 await self._notifier.notify(resource, action)
+
+    async def _terminate(self, namespace: str, run_id: str) -> None:
+        try:
+            await self._pipelines.terminate(namespace, run_id)
+        except (PipelinesUnavailable, PipelinesRefused) as error:
+            # The status says that it has to end: it is asked again, and stops nothing else meanwhile.
+            logger.warning("run %s could not be stopped yet: %s", run_id, error)
 
     async def _report(self, namespace: str, name: str, reason: str, message: str) -> None:
         """Say in status which dependency is unavailable; the rollout stays where it is."""
@@ -213,7 +230,11 @@ class ModelDeployments:
                 await self._notifier.notify(resource, action)
 
 
-def _with_refusal(observed: Observed, refusal: Refused | PipelinesRefused, decision: Decision) -> Observed:
-    if isinstance(refusal, PipelinesRefused) and decision.status.ci is not None:
-        return replace(observed, run=Run(decision.status.ci.run_id, "Failed", str(refusal)))
-    return replace(observed, refused=str(refusal))
+def _with_problem(observed: Observed, problem: Refused | PipelinesRefused | LaunchUncertain) -> Observed:
+    match problem:
+        case LaunchUncertain():
+            return replace(observed, launch_error=str(problem))
+        case PipelinesRefused():
+            return replace(observed, launch_refused=str(problem))
+        case _:
+            return replace(observed, refused=str(problem))

@@ -15,7 +15,7 @@ from mooring_artifacts.run_documents import (
     parse_verdict,
 )
 from mooring_components.verdicts import make_verdict, write_verdict
-from mooring_operator.adapters.verdicts import ObjectStoreVerdicts, VerdictInvalid, VerdictsUnavailable
+from mooring_operator.adapters.documents import DocumentInvalid, DocumentsUnavailable, StoredDocuments
 
 DIGEST = "sha256:" + "a" * 64
 GATES = [{"metric": "accuracy", "min": 0.9}, {"metric": "rmse", "max": 1}]
@@ -52,11 +52,11 @@ def report(**changes):
 async def test_what_the_component_writes_is_what_the_operator_reads(tmp_path):
     uri = f"file://{tmp_path}/a b.json".replace(" ", "%20")
     write_verdict(VERDICT, uri)
-    assert await ObjectStoreVerdicts().read(uri) == VERDICT
+    assert await StoredDocuments().verdict(uri) == VERDICT
 
 
 async def test_no_document_is_none(tmp_path):
-    assert await ObjectStoreVerdicts().read(f"file://{tmp_path}/none.json") is None
+    assert await StoredDocuments().verdict(f"file://{tmp_path}/none.json") is None
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_verdict_with_an_error_beside_it_is_neither():
 )
 async def test_what_is_no_verdict_at_all_is_invalid_and_the_uri_is_named(content, tmp_path):
     (tmp_path / "v.json").write_bytes(content)
-    with pytest.raises(VerdictInvalid, match=r"v\.json: not a verdict"):
-        await ObjectStoreVerdicts().read(f"file://{tmp_path}/v.json")
+    with pytest.raises(DocumentInvalid, match=r"v\.json: not a verdict"):
+        await StoredDocuments().verdict(f"file://{tmp_path}/v.json")
 
 
 def test_a_foreign_key_of_any_length_is_shown_in_part():
@@ -152,8 +152,8 @@ def test_a_foreign_key_of_any_length_is_shown_in_part():
 
 async def test_a_document_that_is_too_large_is_not_read(tmp_path):
     (tmp_path / "v.json").write_bytes(b" " * ((1 << 20) + 1))
-    with pytest.raises(VerdictInvalid, match="1048577 bytes are too many"):
-        await ObjectStoreVerdicts().read(f"file://{tmp_path}/v.json")
+    with pytest.raises(DocumentInvalid, match="1048577 bytes are too many"):
+        await StoredDocuments().verdict(f"file://{tmp_path}/v.json")
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ async def test_a_document_that_is_too_large_is_not_read(tmp_path):
     ],
 )
 async def test_a_uri_that_cannot_hold_a_verdict_is_invalid(uri):
-    with pytest.raises(VerdictInvalid, match="verdict URI"):
-        await ObjectStoreVerdicts().read(uri)
+    with pytest.raises(DocumentInvalid, match="document"):
+        await StoredDocuments().verdict(uri)
 
 
 async def test_a_store_that_does_not_answer_is_no_verdict_about_the_model(monkeypatch):
@@ -181,8 +181,8 @@ async def test_a_store_that_does_not_answer_is_no_verdict_about_the_model(monkey
         "AWS_SECRET_ACCESS_KEY": "s",
     }.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(VerdictsUnavailable, match=r"s3://b/v\.json"):
-        await ObjectStoreVerdicts().read("s3://b/v.json")
+    with pytest.raises(DocumentsUnavailable, match=r"s3://b/v\.json"):
+        await StoredDocuments().verdict("s3://b/v.json")
 
 
 def test_a_failure_is_told_apart_from_a_verdict():

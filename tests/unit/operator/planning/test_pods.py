@@ -2,7 +2,7 @@
 
 import string
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mooring_operator.planning.pods import escape_expansion
 
@@ -35,6 +35,7 @@ def test_the_kubelet_expands_what_is_not_escaped():
     assert expanded("$$(PASSWORD)".replace("$(", "$$(")) == "$hunter2"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="$()" + "PASWORD" + string.ascii_lowercase))
 @example("$(PASSWORD)")
 @example("$$(PASSWORD)")

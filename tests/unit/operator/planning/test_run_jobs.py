@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.api.serving import Resources
 from mooring_operator.planning import run_jobs
 from mooring_operator.planning.run_jobs import RunPods
 from mooring_operator.planning.runs import RunOwner, RunRequest
 
-from tests.unit.operator.test_pods import expanded
+from tests.unit.operator.planning.test_pods import expanded
 
 OWNER = RunOwner("mooring.dev/v1alpha1", "ModelDeployment", "digits", "9a1f2f6e-0000-4000-8000-000000000000")
 RUN = RunRequest(
@@ -110,6 +110,7 @@ def test_a_pod_is_limited_whatever_the_spec_asks_for(asked, requests, limits):
     assert (resources["requests"], resources["limits"]) == (requests, limits)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=4), st.text(max_size=40), st.text(max_size=40))
 def test_whatever_a_spec_says_arrives_as_it_was_and_nowhere_else(parameters, pipeline, run_id):
     made = run_jobs.job_of(replace(RUN, parameters=parameters, pipeline=pipeline, run_id=run_id), RunPods())
@@ -171,7 +172,7 @@ def test_a_waiting_run_is_queued_and_its_time_begins_when_it_is_let_go():
     assert state is not None
     assert (state.phase, state.queued, state.started_at) == ("Pending", True, None)
     assert "MOORING_RUNS_PER_NAMESPACE" in state.message
-    patch = run_jobs.let_go(waits, datetime(2026, 3, 1, 13, tzinfo=UTC))
+    patch = run_jobs.let_go(datetime(2026, 3, 1, 13, tzinfo=UTC))
     gone = {**waits, "spec": {**waits["spec"], **patch["spec"]}}
     gone["metadata"] = {**waits["metadata"], **patch["metadata"]}
     state = run_jobs.state_of(gone, RUN.run_id)
@@ -205,6 +206,7 @@ def at(number: int, **changes: Any) -> dict[str, Any]:
     return job(metadata={"name": f"mooring-run-{number:03}", "creationTimestamp": made}, **changes)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["running", "waiting", "over"]), max_size=12),
     st.integers(min_value=1, max_value=5),
@@ -226,6 +228,7 @@ def test_runs_go_in_the_order_in_which_they_came_and_never_too_many(kinds, limit
     assert run_jobs.must_wait(jobs, limit) is (len(jobs) - kinds.count("over") >= limit)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=4), st.integers(min_value=1, max_value=20))
 def test_every_run_gets_its_turn(limit, count):
     """Runs come faster than they end; the first to come is the first to go all the same."""

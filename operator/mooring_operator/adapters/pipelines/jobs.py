@@ -1,0 +1,177 @@
+"""Runs as Kubernetes Jobs: one for each run, in the namespace of the resource that it is made for.
+
+The run's id names the Job and it is made by POST, so it exists once, whoever asks how often. Of the runs in
+a namespace only so many go at a time: the others are made suspended, and are let go in the order in which
+they were made, whenever one that waits is asked about. Nothing of this is kept in memory alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mooring_operator.adapters.cluster import (
+    Cluster,
+    ClusterError,
+    Conflict,
+    Kind,
+    Manifest,
+    Ref,
+    Refused,
+)
+from mooring_operator.adapters.pipelines.port import PipelinesRefused, PipelinesUnavailable
+from mooring_operator.planning import run_jobs
+from mooring_operator.planning.run_jobs import RunPods
+from mooring_operator.planning.runs import RunRequest, RunState
+
+JOB = Kind("batch/v1", "Job", "jobs")
+LONGEST_WAIT = timedelta(days=1)
+"""A run that has waited for longer goes, and is made anew: the address that it writes to would expire under it."""
+_FRESH_SECONDS = 2.0
+_TERMINATIONS = 3
+# What the API server says when time, or somebody else, may mend it: nothing is wrong with the run.
+_SURROUNDINGS = ("exceeded quota", "is being terminated", "failed calling webhook")
+
+
+@dataclass
+class _Namespace:
+    """The unfinished runs of a namespace as they were listed; launches and releases in it go one by one."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    jobs: list[Manifest] = field(default_factory=list)
+    listed_at: float = float("-inf")
+
+
+class JobPipelines:
+    """Implements `Pipelines` with Jobs; `pods` is what the administrator says of them."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        pods: RunPods,
+        clock: Callable[[], datetime],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster = cluster
+        self._pods = pods
+        self._clock = clock
+        self._monotonic = monotonic
+        self._namespaces: dict[str, _Namespace] = {}
+
+    async def launch(self, run: RunRequest) -> None:
+        """Make the run's Job, exactly once; it is suspended where the namespace has enough runs.
+
+        Raises:
+            PipelinesUnavailable: try again later, with the same run id.
+            PipelinesRefused: the API server does not take the Job, or its name is taken.
+        """
+        try:
+            job = run_jobs.job_of(run, self._pods)
+        except ValueError as error:
+            raise PipelinesRefused(str(error)) from error
+        namespace = self._namespace(run.namespace)
+        async with namespace.lock:
+            try:
+                await self._list(run.namespace, namespace)
+                if run_jobs.must_wait(namespace.jobs, self._pods.per_namespace):
+                    job = run_jobs.suspended(job)
+                namespace.jobs.append(await self._cluster.create(job))
+            except Conflict as error:
+                await self._ensure_ours(run, error)
+            except ClusterError as error:
+                raise _told(error) from error
+
+    async def get(self, namespace: str, run_id: str) -> RunState | None:
+        """Give the state of a run; None when there is no Job of it."""
+        job = await self._find(namespace, run_id)
+        if job is None:
+            return None
+        if run_jobs.is_waiting(job):
+            await self._give_turns(namespace)
+        return run_jobs.state_of(job, run_id)
+
+    async def terminate(self, namespace: str, run_id: str) -> None:
+        """Delete the Job of a run, and with it its pod; one that has finished stays."""
+        for _ in range(_TERMINATIONS):
+            job = await self._find(namespace, run_id)
+            if job is None or run_jobs.is_over(job):
+                return
+            try:
+                await self._cluster.delete(job)
+            except Conflict as error:
+                conflict = error
+            except ClusterError as error:
+                raise _told(error) from error
+        raise PipelinesUnavailable(f"the Job of run {run_id} changes as fast as it is read: {conflict}")
+
+    def url(self, namespace: str, run_id: str) -> str:
+        """Give nothing: a Job has no page."""
+        return ""
+
+    async def _find(self, namespace: str, run_id: str) -> Manifest | None:
+        """Read the Job of a run; None where there is none, or a namesake that no resource of ours controls."""
+        try:
+            job = await self._cluster.get(Ref(JOB, namespace, run_jobs.name_of(run_id)))
+        except ClusterError as error:
+            raise _told(error) from error
+        return job if job is not None and run_jobs.belongs_to_us(job) else None
+
+    async def _ensure_ours(self, run: RunRequest, conflict: Conflict) -> None:
+        """See who has the name of a Job that could not be made.
+
+        Raises:
+            PipelinesUnavailable: nobody any more, or an earlier one that is being deleted.
+            PipelinesRefused: somebody else.
+        """
+        name = run_jobs.name_of(run.run_id)
+        try:
+            job = await self._cluster.get(Ref(JOB, run.namespace, name))
+        except ClusterError as error:
+            raise _told(error) from error
+        if job is None or "deletionTimestamp" in job["metadata"]:
+            raise PipelinesUnavailable(f"Job {name} cannot be made now: {conflict}") from conflict
+        if not run_jobs.belongs_to(job, run.owner):
+            raise PipelinesRefused(
+                f"Job {name} exists and is not of {run.owner.kind} {run.owner.name}: delete it"
+            ) from conflict
+
+    async def _give_turns(self, name: str) -> None:
+        """Let waiting runs go, as many as the namespace has room for."""
+        namespace = self._namespace(name)
+        async with namespace.lock:
+            try:
+                await self._list(name, namespace)
+                for job in run_jobs.whose_turn(namespace.jobs, self._pods.per_namespace):
+                    namespace.jobs.remove(job)
+                    if run_jobs.has_waited_for(job, self._clock()) > LONGEST_WAIT:
+                        await self._cluster.delete(job)
+                    else:
+                        namespace.jobs.append(await self._cluster.change(job, run_jobs.let_go(self._clock())))
+            except ClusterError as error:
+                namespace.listed_at = float("-inf")
+                # A Job that was deleted or changed meanwhile is seen as it is by the next look.
+                if not isinstance(error, Conflict):
+                    raise _told(error) from error
+
+    async def _list(self, name: str, namespace: _Namespace) -> None:
+        """List a namespace's runs, unless that was done a moment ago; a finished run may count for that long."""
+        now = self._monotonic()
+        if now - namespace.listed_at < _FRESH_SECONDS:
+            return
+        listed = await self._cluster.list(JOB, namespace=name, labels=run_jobs.LABELS)
+        namespace.jobs = [job for job in listed if not run_jobs.is_over(job)]
+        namespace.listed_at = now
+
+    def _namespace(self, name: str) -> _Namespace:
+        return self._namespaces.setdefault(name, _Namespace())
+
+
+def _told(error: ClusterError) -> PipelinesUnavailable | PipelinesRefused:
+    message = str(error)
+    if isinstance(error, Refused) and not any(word in message for word in _SURROUNDINGS):
+        return PipelinesRefused(f"the run's Job was refused: {message}")
+    return PipelinesUnavailable(message)
