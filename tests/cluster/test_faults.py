@@ -125,10 +125,10 @@ async def test_a_service_that_is_refused_fails_the_candidate_with_the_refusals_w
     await lab.apply("v2", **ROLLOUT)
     real = lab.real.apply
 
-    async def deny(manifest):
+    async def deny(manifest, seen):
         if manifest["spec"].get("canary"):
             raise Refused('admission webhook "inferenceservice" denied the request: no runtime for onnx')
-        return await real(manifest)
+        return await real(manifest, seen)
 
     lab.real.apply = deny
     status = await lab.settle()

@@ -168,7 +168,7 @@ async def test_a_deployment_that_is_being_deleted_is_left_alone(world: World):
 
 def another_digest(resolve):
     async def resolved(model, namespace):
-        found = await resolve(model)
+        found = await resolve(model, namespace)
         return type(found)(found.storage_uri, f"sha256:{'f' * 64}")
 
     return resolved

@@ -1,0 +1,57 @@
+"""Where runs run, as the settings say it, and what is refused."""
+
+import pytest
+from mooring_operator.settings import read_settings
+
+ROOT = "s3://mooring/artifacts"
+KFP = "http://ml-pipeline.kubeflow:8888"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in ("PIPELINES", "KFP_ENDPOINT", "ARTIFACT_ROOT", "KFP_MULTI_USER"):
+        monkeypatch.delenv(f"MOORING_{name}", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "backend"),
+    [
+        ({}, "None"),
+        ({"artifact_root": ROOT}, "Jobs"),
+        ({"artifact_root": ROOT, "kfp_endpoint": KFP}, "KFP"),
+        ({"artifact_root": ROOT, "kfp_endpoint": KFP, "pipelines": "Jobs"}, "Jobs"),
+        ({"artifact_root": ROOT, "pipelines": "None"}, "None"),
+        ({"artifact_root": "file:///tmp/x", "kfp_endpoint": KFP}, "KFP"),
+        ({"artifact_root": "gs://bucket", "pipelines": "Jobs"}, "Jobs"),
+    ],
+)
+def test_where_runs_run(values, backend):
+    assert read_settings(values).backend == backend
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"pipelines": "KFP", "artifact_root": ROOT}, "MOORING_PIPELINES=KFP needs MOORING_KFP_ENDPOINT"),
+        ({"pipelines": "Jobs"}, "MOORING_PIPELINES=Jobs needs MOORING_ARTIFACT_ROOT"),
+        ({"kfp_endpoint": KFP}, "MOORING_PIPELINES=KFP needs MOORING_ARTIFACT_ROOT"),
+        ({"artifact_root": "file:///tmp/x"}, "no Job can write to the operator's disk"),
+        (
+            {"artifact_root": ROOT, "kfp_multi_user": True},
+            "MOORING_KFP_MULTI_USER=true needs MOORING_PIPELINES=KFP",
+        ),
+        ({"artifact_root": "ftp://x/y"}, "MOORING_ARTIFACT_ROOT='ftp://x/y': must be a URI such as"),
+        ({"artifact_root": "s3://b/../x"}, "MOORING_ARTIFACT_ROOT='s3://b/../x': must be"),
+        ({"pipelines": "argo"}, "MOORING_PIPELINES='argo': must be Jobs, KFP or None"),
+        ({"run_longest": 10}, "MOORING_RUN_LONGEST='10': must be seconds from 60"),
+        ({"runs_per_namespace": 0}, "MOORING_RUNS_PER_NAMESPACE='0': must be a whole number"),
+        ({"run_memory": "lots"}, "MOORING_RUN_MEMORY='lots': must be a quantity"),
+    ],
+)
+def test_what_does_not_go_together_is_said_in_one_line(values, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        read_settings(values)
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert len(lines) == 1
+    assert said in lines[0]
