@@ -89,7 +89,7 @@ class ModelDeployments:
 
         Raises:
             ClusterError: the API server does not answer, or the object moved on; try again.
-            PipelinesUnavailable, VerdictsUnavailable, RulesUnavailable: noted in status; try again.
+            PipelinesUnavailable, DocumentsUnavailable, RulesUnavailable: noted in status; try again.
         """
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
