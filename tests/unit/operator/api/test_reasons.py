@@ -24,7 +24,11 @@ PHASES = {
 }
 """Words that are also phases, outcomes or conditions: a literal of one is a reason only where a reason stands."""
 
-FOREIGN = {("adapters/kserve.py", "ProgressDeadlineExceeded"), ("adapters/kserve.py", "InvalidSpec")}
+FOREIGN = {
+    ("adapters/kserve.py", "ProgressDeadlineExceeded"),
+    ("adapters/kserve.py", "InvalidSpec"),
+    ("planning/run_jobs.py", "DeadlineExceeded"),
+}
 """Reasons of other controllers that happen to be called like ours."""
 
 
