@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SERVICE_NETWORK = "10.96.0.0/16"
 
@@ -29,6 +30,16 @@ class Files:
     def logs(self) -> Path:
         """One log per program."""
         return self.folder / "logs"
+
+    @property
+    def audit_policy(self) -> Path:
+        """Which requests the API server notes in ``audit``."""
+        return self.folder / "audit-policy.json"
+
+    @property
+    def audit(self) -> Path:
+        """What Mooring's own service accounts asked of the API server, and whether they might: JSON lines."""
+        return self.logs / "audit.jsonl"
 
     @property
     def authority(self) -> Path:
@@ -57,6 +68,16 @@ class Files:
 
 
 Command = list[str | Path]
+
+AUDIT_POLICY: dict[str, Any] = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts:mooring-system"]},
+        {"level": "None"},
+    ],
+}
 
 
 def etcd_command(executable: Path, files: Files, ports: Sequence[int]) -> Command:
@@ -100,6 +121,10 @@ def apiserver_command(
         # A loopback address is no endpoint that the reconciler would write for the kubernetes Service.
         "--endpoint-reconciler-type=none",
         "--profiling=false",
+        f"--audit-policy-file={files.audit_policy}",
+        f"--audit-log-path={files.audit}",
+        "--audit-log-maxsize=50",
+        "--audit-log-maxbackup=1",
         # Without a controller manager nobody makes the service account that pods are admitted with.
         *([] if service_accounts else ["--disable-admission-plugins=ServiceAccount"]),
     ]

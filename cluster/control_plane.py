@@ -5,6 +5,7 @@ The order of a start is in ``ControlPlane.start``; what each program is told is 
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ from cluster.api import Api, ApiError
 from cluster.building import build
 from cluster.certificates import Authority, write_private, write_signing_key
 from cluster.commands import (
+    AUDIT_POLICY,
     Command,
     Files,
     apiserver_command,
@@ -179,6 +181,7 @@ class ControlPlane:
 
     def _start_apiserver(self, executable: Path, authority: Authority) -> None:
         token = self.files.tokens.read_text().partition(",")[0]
+        self.files.audit_policy.write_text(json.dumps(AUDIT_POLICY))
         service_accounts = "controller-manager" in self.extras
 
         def command(ports: Sequence[int]) -> Command:

@@ -81,7 +81,8 @@ def test_operator_reaches_what_it_is_configured_with(overlay):
     for address in API_SERVERS:
         assert sends(found, own, address, 443)
         assert sends(found, own, address, 6443)
-    settings = next(o["data"] for o in rendered(f"overlays/{overlay}") if o["kind"] == "ConfigMap")
+    maps = [o for o in rendered(f"overlays/{overlay}") if o["kind"] == "ConfigMap"]
+    settings = next(o["data"] for o in maps if o["metadata"]["name"].startswith("mooring-settings-"))
     assert settings["MOORING_ARTIFACT_ROOT"].startswith("s3://"), "by https"
     assert sends(found, own, INTERNET, 443)
     assert sends(found, own, INTERNET_6, 443)
