@@ -141,6 +141,7 @@ def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
             kfp = KfpSettings(
                 host=settings.kfp_endpoint or "",
                 ui=settings.kfp_ui_url or "",
+                image=settings.components_image,
                 multi_user=settings.kfp_multi_user,
             )
             return KfpPipelines(kfp, {PIPELINE: compiled}, pool=pool)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
+from mooring_operator.planning.run_jobs import RunPods
 from mooring_operator.planning.situation import Images, Owner
 from mooring_operator.planning.workloads import consumers, cron_job
 from mooring_operator.settings import Settings
@@ -315,7 +316,7 @@ def test_images_are_the_same_everywhere():
     named = {*ROLES, "inference-cuda"}
     assert images == built == {f"mooring/{name}:{version}" for name in named}
     assert Images().inference == f"mooring/inference:{version}"
-    assert f"mooring/components:{version}" == COMPONENTS_IMAGE
+    assert f"mooring/components:{version}" == COMPONENTS_IMAGE == RunPods.image
     compiled = ROOT / "pipelines" / "mooring_pipelines" / "compiled" / "model-ci.yaml"
     assert set(re.findall(r"image: (\S+)", compiled.read_text())) == {COMPONENTS_IMAGE}
 

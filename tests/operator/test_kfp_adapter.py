@@ -139,6 +139,21 @@ async def test_the_pipeline_is_uploaded_once_for_each_content(server, model, tmp
     assert len({version.name for version in page.pipeline_versions}) == page.total_size == 2
 
 
+async def test_steps_run_in_the_image_that_the_operator_is_told(server, model, tmp_path):
+    image = f"registry.example/mooring/components@sha256:{'5' * 64}"
+    settings = KfpSettings(host=server.host, image=image)
+    pipelines = KfpPipelines(settings, {"by-digest": MODEL_CI})
+    run = replace(request(model, tmp_path), pipeline="by-digest")
+    await pipelines.launch(run)
+    await pipelines.terminate("team", run.run_id)
+    pipeline = server.pipelines.pipeline_service_get_pipeline_by_name("by-digest")
+    page = server.pipelines.pipeline_service_list_pipeline_versions(pipeline.pipeline_id)
+    (version,) = page.pipeline_versions
+    executors = version.pipeline_spec["deploymentSpec"]["executors"].values()
+    assert len(executors) == 4
+    assert {executor["container"]["image"] for executor in executors} == {image}
+
+
 async def test_what_a_person_deletes_in_kfp_is_made_again(server, model, tmp_path):
     pipelines = adapter(server.host, experiment="of-a-person")
     first = request(model, tmp_path)

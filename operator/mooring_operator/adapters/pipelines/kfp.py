@@ -50,7 +50,9 @@ class KfpPipelines:
         self._pool = pool or Pool("pipelines", PipelinesUnavailable)
         self._launching: set[str] = set()
         self._client = KfpClient(settings)
-        self._catalog = KfpCatalog(self._client, pipelines, settings.experiment)
+        self._catalog = KfpCatalog(
+            self._client, pipelines, experiment=settings.experiment, image=settings.image
+        )
 
     async def launch(self, run: RunRequest) -> None:
         """Make the run exist, exactly once.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ import kfp_server_api
 
 from mooring_operator.adapters.pipelines.kfp_client import KfpClient, KfpUnavailable, identifier
 from mooring_operator.adapters.pipelines.port import PipelinesRefused
+from mooring_operator.planning.run_jobs import RunPods
+
+_IMAGE = re.compile(rf"^( *image: ){re.escape(RunPods.image)}$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,18 @@ class Place:
 
 
 class KfpCatalog:
-    """Finds and makes what runs refer to; `pipelines` maps names to compiled YAML files."""
+    """Finds and makes what runs refer to; `pipelines` maps names to compiled YAML files.
 
-    def __init__(self, client: KfpClient, pipelines: dict[str, Path], experiment: str) -> None:
+    Where these name Mooring's own image, `image` takes its place: a release's, by digest.
+    """
+
+    def __init__(
+        self, client: KfpClient, pipelines: dict[str, Path], *, experiment: str, image: str = RunPods.image
+    ) -> None:
         self._client = client
         self._pipelines = pipelines
         self._experiment = experiment
+        self._image = image
         self._places: dict[tuple[str, str], Place] = {}
         self._lock = threading.Lock()
 
@@ -68,7 +78,8 @@ class KfpCatalog:
         if path is None:
             names = ", ".join(sorted(self._pipelines))
             raise PipelinesRefused(f"pipeline {pipeline!r} is not one of {names}")
-        content = path.read_bytes()
+        text = _IMAGE.sub(lambda found: found[1] + self._image, path.read_text())
+        content = text.encode()
         name = f"{pipeline}-{hashlib.sha256(content).hexdigest()[:16]}"
         pipeline_id = self._pipeline_id(pipeline, namespace)
         version = self._find_version(pipeline_id, name) or self._upload(pipeline_id, name, content)

@@ -14,6 +14,7 @@ import urllib3
 from kfp_server_api import ApiException
 
 from mooring_operator.adapters.pipelines.port import PipelinesRefused, PipelinesUnavailable
+from mooring_operator.planning.run_jobs import RunPods
 
 TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - the name of a variable
 # 401: KFP's own review of the token failed. 403: a missing permission. 408, 429: time heals. 0: a TLS failure.
@@ -29,6 +30,7 @@ class KfpSettings:
     host: base URL of the API, such as http://ml-pipeline.kubeflow.svc:8888.
     ui: base URL that people open; the API's when empty.
     experiment: where runs are listed; created when missing.
+    image: what steps run in, where the compiled pipelines name Mooring's own image.
     multi_user: whether experiments, pipelines and runs live in the run's namespace.
     connect_seconds, read_seconds: limits of one request.
     token_path: file with a token of audience pipelines.kubeflow.org, read for each request since
@@ -38,6 +40,7 @@ class KfpSettings:
     host: str
     ui: str = ""
     experiment: str = "mooring"
+    image: str = RunPods.image
     multi_user: bool = False
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
