@@ -12,9 +12,14 @@ from release.errors import ReleaseError
 _REFERENCE = re.compile(r"[a-z0-9][a-zA-Z0-9./:_-]*@sha256:[0-9a-f]{64}")
 
 
+LOCAL = "localhost/"
+"""Stands before the names of our images in the manifests: without a registry, a cluster would look for them on Docker
+Hub, where their names are nobody's. So it takes them from its nodes, or not at all."""
+
+
 @dataclass(frozen=True)
 class Image:
-    """An image of ours: its name in the manifests, its Dockerfile, the requirements in it."""
+    """An image of ours: its name, its Dockerfile, the requirements in it."""
 
     name: str
     dockerfile: str
@@ -70,8 +75,13 @@ def split_reference(reference: str) -> tuple[str, str]:
     return name, digest
 
 
-def name_of(image: str) -> str:
-    """Give the name of an image without its tag or digest."""
+def untagged(image: str) -> str:
+    """Give the name of an image as it is written, without its tag or digest."""
     name, _, _ = image.partition("@")
     before, slash, last = name.rpartition("/")
     return f"{before}{slash}{last.partition(':')[0]}"
+
+
+def name_of(image: str) -> str:
+    """Give the name that a file of references has for an image."""
+    return untagged(image).removeprefix(LOCAL)

@@ -8,7 +8,7 @@ import yaml
 from mooring_operator.settings import PREFIX, Settings
 
 from release.errors import ReleaseError
-from release.images import name_of, split_reference
+from release.images import name_of, split_reference, untagged
 from release.programs import run
 from release.sources import Sources
 
@@ -51,8 +51,8 @@ def images_in(value: Any) -> Iterator[str]:
 
 def _render(sources: Sources, overlay: Path, references: Mapping[str, str]) -> str:
     text = run(["kubectl", "kustomize", overlay])
-    _need(references, {*(name_of(image) for image in images_in(list(yaml.safe_load_all(text))))})
-    _need(references, {name_of(image) for image in settings_images().values()})
+    written = {untagged(image) for image in images_in(list(yaml.safe_load_all(text)))}
+    _need(references, {name_of(image) for image in (*written, *settings_images().values())})
     # Beside the sources, which stay as they are.
     folder = sources.folder.parent / "by-digest" / overlay.name
     folder.mkdir(parents=True)
@@ -62,7 +62,7 @@ def _render(sources: Sources, overlay: Path, references: Mapping[str, str]) -> s
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [f"../../{overlay.relative_to(sources.folder.parent)}"],
-        "images": [_by_digest(name, reference) for name, reference in references.items()],
+        "images": [_by_digest(name, references[name_of(name)]) for name in sorted(written)],
         "configMapGenerator": [merged],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization, sort_keys=False))

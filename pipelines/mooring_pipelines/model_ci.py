@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp import dsl
 
-COMPONENTS_IMAGE = "mooring/components:0.1.0"
+COMPONENTS_IMAGE = "localhost/mooring/components:0.1.0"
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)

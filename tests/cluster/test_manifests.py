@@ -314,9 +314,9 @@ def test_images_are_the_same_everywhere():
         for image in re.findall(r" -t (\S+[0-9])", (ROOT / role / "Dockerfile").read_text())
     }
     named = {*ROLES, "inference-cuda"}
-    assert images == built == {f"mooring/{name}:{version}" for name in named}
-    assert Images().inference == f"mooring/inference:{version}"
-    assert f"mooring/components:{version}" == COMPONENTS_IMAGE == RunPods.image
+    assert images == built == {f"localhost/mooring/{name}:{version}" for name in named}
+    assert Images().inference == f"localhost/mooring/inference:{version}"
+    assert f"localhost/mooring/components:{version}" == COMPONENTS_IMAGE == RunPods.image
     compiled = ROOT / "pipelines" / "mooring_pipelines" / "compiled" / "model-ci.yaml"
     assert set(re.findall(r"image: (\S+)", compiled.read_text())) == {COMPONENTS_IMAGE}
 

@@ -45,7 +45,7 @@ class RunPods:
     cpu, memory, scratch: of each pod, where the spec says nothing; scratch is for models and data.
     """
 
-    image: str = "mooring/components:0.1.0"
+    image: str = "localhost/mooring/components:0.1.0"
     longest: timedelta = timedelta(hours=4)
     kept: timedelta = timedelta(days=1)
     per_namespace: int = 4

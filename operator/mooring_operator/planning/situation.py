@@ -101,7 +101,7 @@ Workload = Literal["batch", "stream"]
 class Images:
     """Images of the pods that the operator makes itself."""
 
-    inference: str = "mooring/inference:0.1.0"
+    inference: str = "localhost/mooring/inference:0.1.0"
     storage_initializer: str = "kserve/storage-initializer:v0.21.0"
 
 
