@@ -80,6 +80,18 @@ def parse(uri: str, field: str = "uri", *, whole_bucket: bool = False) -> Addres
     return Address(scheme, bucket, key)
 
 
+def below(root: str, *segments: str) -> str:
+    """The address that lies under `root` by `segments`.
+
+    Raises:
+        InputError: one is no single segment of a path.
+    """
+    for segment in segments:
+        if "/" in segment or "%" in segment or find_fault(segment):
+            raise InputError(f"{segment!r:.80} is no name of a file or folder")
+    return "/".join([root.rstrip("/"), *segments])
+
+
 def find_fault(key: str) -> str:
     """Why `key` is no path below a root, as the end of a sentence; empty where it is one."""
     if not key.isprintable() or "\\" in key:

@@ -102,7 +102,8 @@ class Agent:
             task.add_done_callback(self._ending.discard)
 
     def _start(self, key: Key, deployment: Deployment) -> Replica:
-        folder = self._runtime.scratch / key[0] / key[1] / f"{deployment.name}-{next(self._serial)}"
+        # Not by the deployment's name, which comes from a predictor's: it may be any text.
+        folder = self._runtime.scratch / key[0] / key[1] / str(next(self._serial))
         return Replica(key[1], deployment, folder, self._runtime, lambda: self._enqueue(key))
 
     def _enqueue(self, key: Key) -> None:

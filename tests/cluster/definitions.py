@@ -15,20 +15,21 @@ async def install(connection: Connection, others: Iterable[dict[str, Any]] = ())
     """Apply Mooring's definitions and the `others`; another module's definition of the same kind is kept."""
     ours = [custom_resource_definition(resource) for resource in RESOURCES]
     for definition in ours:
-        await _put(connection, definition)
+        await put_definition(connection, definition)
     for definition in others:
         try:
             await connection.send(
                 "get", "GET", f"{_COLLECTION}/{definition['metadata']['name']}", resource=""
             )
         except NotFound:
-            await _put(connection, definition)
+            await put_definition(connection, definition)
     async with asyncio.timeout(60):
         for definition in [*ours, *others]:
             await _served(connection, definition["spec"])
 
 
-async def _put(connection: Connection, definition: dict[str, Any]) -> None:
+async def put_definition(connection: Connection, definition: dict[str, Any]) -> None:
+    """Apply one definition."""
     await connection.send(
         "patch",
         "PATCH",

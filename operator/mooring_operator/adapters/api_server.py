@@ -10,7 +10,9 @@ from lightkube import ConfigError, KubeConfig, SingleConfig
 from lightkube.config.client_adapter import AsyncClient, ConnectionParams, user_auth
 from lightkube.config.models import User
 
-from mooring_operator.adapters.cluster import Conflict, Manifest, Ref, Refused, Unavailable
+from mooring_operator.adapters.cluster import Conflict, InvalidName, Manifest, Ref, Refused, Unavailable
+from mooring_operator.api import forms
+from mooring_operator.api.forms import Form
 
 _CONNECT_TIMEOUT = 5.0
 _REQUEST_TIMEOUT = 30.0
@@ -146,12 +148,51 @@ def _retry_after(response: httpx2.Response) -> float | None:
         return None
 
 
+def group_path(api_version: str) -> str:
+    """Give the path of one version of an API group.
+
+    Raises:
+        InvalidName: it is none.
+    """
+    version = _checked("apiVersion", api_version, forms.API_VERSION)
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
 def collection_path(api_version: str, plural: str, namespace: str | None) -> str:
-    """Give the path of all objects of a kind, in one namespace or in all."""
-    base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    return f"{base}/{plural}" if namespace is None else f"{base}/namespaces/{namespace}/{plural}"
+    """Give the path of all objects of a kind, in one namespace or in all.
+
+    Raises:
+        InvalidName: a part would not be one segment of the path, or is no name that Kubernetes gives.
+    """
+    segments = [group_path(api_version)]
+    if namespace is not None:
+        segments += ["namespaces", _checked("namespace", namespace, forms.LABEL)]
+    return "/".join([*segments, _checked("plural", plural, forms.LABEL)])
 
 
 def object_path(ref: Ref) -> str:
-    """Give the path of one object."""
-    return f"{collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace)}/{ref.name}"
+    """Give the path of one object.
+
+    Raises:
+        InvalidName: as `collection_path`.
+    """
+    name = _checked(f"{ref.kind.kind}: name", ref.name, forms.OBJECT_NAME)
+    return f"{collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace)}/{name}"
+
+
+def label_selector(labels: Mapping[str, str]) -> str:
+    """Give the selector of what has all of `labels`.
+
+    Raises:
+        InvalidName: a key or a value is none of a label, and would select something else.
+    """
+    return ",".join(
+        f"{_checked('label', key, forms.LABEL_KEY)}={_checked(f'label {key}', value, forms.LABEL_VALUE)}"
+        for key, value in labels.items()
+    )
+
+
+def _checked(what: str, name: str, form: Form) -> str:
+    if not form.fits(name):
+        raise InvalidName(f"{what} {name!r:.80} is not {form.allowed}")
+    return name

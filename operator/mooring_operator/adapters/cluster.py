@@ -27,6 +27,10 @@ class Refused(ClusterError):
     """The API server or an admission webhook says no; the message says why."""
 
 
+class InvalidName(Refused):
+    """A name that no object can have, and that would address something else: nothing was sent."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of object, as the API server addresses it."""

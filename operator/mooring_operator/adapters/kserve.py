@@ -8,7 +8,7 @@ Deployment's revision label, Knative's revision names.
 from collections.abc import Mapping
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.cluster import Cluster, InvalidName, Kind, Ref
 from mooring_operator.adapters.traffic import ServiceNameTaken
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Candidate, Revision
@@ -83,7 +83,11 @@ class KServeTraffic:
 
     async def _deployment(self, owner: Owner, predictor: str, service: Manifest) -> Manifest | None:
         name = _workload_name(owner.name, predictor)
-        found = await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
+        try:
+            found = await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
+        except InvalidName:
+            # Somebody has written the predictor's name: there is no such Deployment, and the next apply mends it.
+            return None
         return found if found is not None and _made_for(found, service) else None
 
     async def _apply(self, wanted: Manifest, seen: Service | None) -> None:

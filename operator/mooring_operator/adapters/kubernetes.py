@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mooring_operator.adapters.api_server import Connection, NotFound, collection_path, object_path
+from mooring_operator.adapters.api_server import (
+    Connection,
+    NotFound,
+    collection_path,
+    group_path,
+    label_selector,
+    object_path,
+)
 from mooring_operator.adapters.cluster import (
     ClusterError,
     Conflict,
@@ -58,7 +65,7 @@ class KubernetesCluster:
         """Read all objects of a kind, page by page; in every namespace when none is named."""
         params = {"limit": str(self._page)}
         if labels:
-            params["labelSelector"] = ",".join(f"{name}={value}" for name, value in labels.items())
+            params["labelSelector"] = label_selector(labels)
         path = collection_path(kind.api_version, kind.plural, namespace)
         items: list[Manifest] = []
         while True:
@@ -258,9 +265,10 @@ class KubernetesCluster:
 
     async def _discover(self, api_version: str) -> None:
         """Learn the plurals of one API group's kinds."""
-        path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         try:
-            found = await self._connection.send("get", "GET", path, resource="apiresources")
+            found = await self._connection.send(
+                "get", "GET", group_path(api_version), resource="apiresources"
+            )
         except NotFound:
             return
         for entry in found["resources"]:

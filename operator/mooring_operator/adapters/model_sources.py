@@ -30,7 +30,7 @@ from mooring_operator.planning.situation import Resolved
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
-_REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/@]+))")
+_REGISTERED = re.compile(r"models:/(?P<name>[^/:@]+)(?:/(?P<version>[0-9]{1,18})|@(?P<alias>[^/:@]+))")
 _MOST_ALIASES = 10_000
 _LISTED = ("s3://", "gs://", "az://")
 _LISTING_S = 25.0

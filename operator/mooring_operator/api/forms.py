@@ -10,6 +10,7 @@ from functools import cached_property
 
 from mooring_artifacts.digests import DIGEST_PATTERN
 from mooring_artifacts.gates import METRIC_PATTERN
+from mooring_artifacts.text import UNSEEN, python_pattern
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
@@ -17,12 +18,6 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _NUMBER = "[1-9][0-9]{0,4}"
 _NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-
-# What moves a terminal's cursor, ends a line, or turns the direction of writing.
-_UNSEEN = r"\x00-\x1f\x7f-\x9f\x{061c}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}"
-
-
-_CODE_POINT = re.compile(r"\\x\{([0-9a-f]{4})\}")
 
 
 @dataclass(frozen=True)
@@ -48,12 +43,6 @@ class Form:
         return isinstance(text, str) and len(text) <= self.longest and bool(self._compiled.search(text))
 
 
-def python_pattern(pattern: str) -> str:
-    """Give the pattern for Python's `re`: as in RE2, $ is the very end of the text, and classes are of ASCII."""
-    ended = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
-    return "(?a)" + _CODE_POINT.sub(r"\\u\1", ended)
-
-
 OBJECT_NAME = Form(
     f"^{_SUBDOMAIN}$",
     253,
@@ -61,6 +50,9 @@ OBJECT_NAME = Form(
 )
 LABEL = Form(
     f"^{_LABEL}$", 63, "a DNS label: a to z, 0 to 9 and -, with a letter or digit at both ends, 63 at most"
+)
+API_VERSION = Form(
+    rf"^({_SUBDOMAIN}/)?v[1-9][0-9]*((alpha|beta)[1-9][0-9]*)?$", 253, "an API version: v1, or GROUP/v1beta1"
 )
 DEPLOYMENT_NAME = Form(
     # KServe names a Deployment NAME-PREDICTOR-predictor; a predictor's name here has 9 characters and
@@ -92,7 +84,7 @@ METRIC = Form(METRIC_PATTERN, 63, "the name of a metric: letters and digits, a l
 VERSION = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
 )
-COLUMN = Form(f"^[^{_UNSEEN}]+$", 253, "the name of a column: printable characters, at most 253")
+COLUMN = Form(f"^[^{UNSEEN}]+$", 253, "the name of a column: printable characters, at most 253")
 TIME_ZONE = Form(
     "^[A-Za-z][-+A-Za-z0-9_]*(/[A-Za-z0-9][-+A-Za-z0-9_]*)*$", 64, "an IANA name, like Europe/Berlin"
 )
@@ -104,6 +96,7 @@ CRON = Form(
     128,
     "a schedule: cron's five fields (minute, hour, day, month, weekday) with a blank between them",
 )
+RUN_ID = Form("^[A-Za-z0-9][-A-Za-z0-9]{0,62}$", 63, "the id of a run: letters, digits and -")
 DURATION = Form(
     f"^({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?$",
     20,
@@ -117,7 +110,7 @@ QUANTITY = Form(
 DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
 ADDRESS = Form(
     # KServe hands it to a container as an argument, in which the kubelet replaces $(NAME).
-    rf"^[a-z][a-z0-9+.-]*:/{{1,3}}[^ ${_UNSEEN}]+$",
+    rf"^[a-z][a-z0-9+.-]*:/{{1,3}}[^ ${UNSEEN}]+$",
     1024,
     "a valid address: write SCHEME://..., like s3://bucket/model, or models:/NAME@ALIAS, without blanks and $",
 )
@@ -129,18 +122,18 @@ REGISTERED_MODEL = Form(
 )
 FILES = Form(
     # Files of a pod would be gone with it.
-    rf"^(s3|gs|az)://[^ {_UNSEEN}]+$",
+    rf"^(s3|gs|az)://[^ {UNSEEN}]+$",
     1024,
     "an address of files: write s3://BUCKET/PATH, gs://BUCKET/PATH or az://CONTAINER/PATH",
 )
 MESSAGES = Form(
     # Credentials come from a Secret: an address in a spec is for everybody to read.
-    rf"^(redis|rediss|nats|tls|kafka|kafkas)://[^ @{_UNSEEN}]+$",
+    rf"^(redis|rediss|nats|tls|kafka|kafkas)://[^ @{UNSEEN}]+$",
     1024,
     "an address of messages: write redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME or kafka://HOST/TOPIC, "
     "without a user and password",
 )
-WEB_ADDRESS = Form(rf"^https?://[^ {_UNSEEN}]+$", 512, "a web address: write http://HOST or https://HOST")
+WEB_ADDRESS = Form(rf"^https?://[^ {UNSEEN}]+$", 512, "a web address: write http://HOST or https://HOST")
 
 FORMS = tuple(form for form in vars().copy().values() if isinstance(form, Form))
 """All of them, for messages about a pattern."""

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mooring_operator.api import forms
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import Condition, OpenObject, StatusModel, Time
@@ -78,7 +79,11 @@ class Candidate(Revision):
 class CIStatus(StatusModel):
     """The test of the candidate, or the last one."""
 
-    run_id: Annotated[str, Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace.")]
+    run_id: Annotated[
+        str,
+        forms.RUN_ID.field,
+        Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace."),
+    ]
     revision: Annotated[str, Field(description="Revision that the run tests.")]
     url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
     state: Annotated[RunStateName, Field(description="State of the run.")] = "Pending"

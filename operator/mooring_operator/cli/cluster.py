@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mooring_operator.api import forms
 from mooring_operator.cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class Cluster:
         import httpx2
         from lightkube import ApiError
 
+        if name and not forms.OBJECT_NAME.fits(name):
+            raise CliError(f"{name!r} is not {forms.OBJECT_NAME.allowed}")
         what = f"{kind} {name}".strip()
         try:
             yield
@@ -129,6 +132,8 @@ def connect(
     from lightkube.config.models import User
     from lightkube.core.exceptions import ConfigError
 
+    if namespace is not None and not forms.LABEL.fits(namespace):
+        raise CliError(f"--namespace {namespace!r} is not {forms.LABEL.allowed}")
     try:
         config = _configuration().get(context)
         if config is None:

@@ -5,6 +5,8 @@ import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from mooring_artifacts.text import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,8 +22,11 @@ class Format(StrEnum):
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Give a console that colours a terminal's text only, and that wraps at the terminal's width."""
-    from rich.console import Console
+    """Give a console that colours a terminal's text only, and that wraps at the terminal's width.
+
+    What it prints comes from anybody's specs and servers: nothing of it moves the cursor.
+    """
+    from mooring_operator.cli.console import Console
 
     made = Console(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in made._environ:
@@ -40,6 +45,9 @@ def dump(value: Any, form: Format) -> None:
     if form is Format.YAML:
         import yaml
 
-        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110))
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110)
+        if visible(text, keep="\n") != text:
+            text = yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=110)
+        sys.stdout.write(text)
     else:
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(visible(json.dumps(value, indent=2, ensure_ascii=False), keep="\n") + "\n")

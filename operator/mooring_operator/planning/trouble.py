@@ -14,11 +14,9 @@ from mooring_operator.planning.situation import Owner
 from mooring_operator.planning.wording import keeps_serving
 
 
-def invalid_spec(
-    status: ModelDeploymentStatus, error: ValidationError, owner: Owner, now: datetime
-) -> Decision:
+def invalid_spec(status: ModelDeploymentStatus, message: str, owner: Owner, now: datetime) -> Decision:
     """A spec that the CRD let through and the operator cannot read; what is served stays as it is."""
-    return _noted(status, "Failed", reasons.INVALID_SPEC, describe(error), owner, now)
+    return _noted(status, "Failed", reasons.INVALID_SPEC, message, owner, now)
 
 
 def invalid_monitor(

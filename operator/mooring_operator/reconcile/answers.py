@@ -1,7 +1,9 @@
 """Where runs write their answers: one document for each run below the artifact root, by an address for it alone."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
+
+from mooring_artifacts.uris import below
 
 from mooring_operator.adapters.documents import Documents
 from mooring_operator.adapters.pipelines.jobs import LONGEST_WAIT
@@ -28,11 +30,11 @@ class Answers:
     def __init__(self, documents: Documents, signing: Signing, artifact_root: str) -> None:
         self.documents = documents
         self._signing = signing
-        self._artifact_root = artifact_root.rstrip("/")
+        self._artifact_root = artifact_root
 
     def uri(self, place: Place) -> str:
         """Give the address that a document is read from."""
-        return f"{self._artifact_root}/{place.namespace}/{place.name}/{place.purpose}/{place.run_id}/{place.file}"
+        return below(self._artifact_root, *astuple(place))
 
     async def address(self, place: Place, lasts: timedelta) -> str:
         """Give the address that a run that `lasts` so long may write its document to.

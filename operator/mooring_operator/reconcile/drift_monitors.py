@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from mooring_operator.adapters.cluster import Cluster, Ref
+from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref
 from mooring_operator.adapters.drift import (
     DriftEvaluation,
     DriftEvaluations,
@@ -68,11 +68,14 @@ class DriftMonitors:
         generation = resource["metadata"].get("generation", 0)
         try:
             spec = DriftMonitorSpec.model_validate(resource["spec"])
-        except ValidationError as error:
-            invalid = trouble.invalid_monitor(status, trouble.describe(error), generation, self._clock())
+            target = await self._target(namespace, spec)
+        except (ValidationError, InvalidName) as error:
+            message = (
+                trouble.describe(error) if isinstance(error, ValidationError) else f"spec.target: {error}"
+            )
+            invalid = trouble.invalid_monitor(status, message, generation, self._clock())
             await write_status(self._cluster, resource, invalid)
             return None
-        target = await self._target(namespace, spec)
         result = None
         if target is not None and due(spec, status, generation, self._clock()):
             result = await self._evaluate(spec)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mooring_operator.adapters.cluster import Cluster, Ref, Refused
+from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref, Refused
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import (
@@ -98,12 +98,14 @@ class ModelDeployments:
         try:
             spec = ModelDeploymentSpec.model_validate(resource["spec"])
         except ValidationError as error:
-            invalid = trouble.invalid_spec(status, error, owner_of(resource), self._clock())
-            await self._tell(resource, invalid)
+            await self._refuse(resource, status, trouble.describe(error))
             return None
         try:
             observed = await self._gatherer.observe(resource, spec, status)
             return await self._proceed(resource, spec, status, observed)
+        except InvalidName as error:
+            await self._refuse(resource, status, str(error))
+            return None
         except PipelinesUnavailable as error:
             await self._report(namespace, name, reasons.PIPELINES_UNAVAILABLE, f"{error}; trying again")
             raise
@@ -212,6 +214,10 @@ class ModelDeployments:
         except (PipelinesUnavailable, PipelinesRefused) as error:
             # The status says that it has to end: it is asked again, and stops nothing else meanwhile.
             logger.warning("run %s could not be stopped yet: %s", run_id, error)
+
+    async def _refuse(self, resource: Manifest, status: ModelDeploymentStatus, message: str) -> None:
+        """Say what is wrong with the spec; there is nothing to come back for until it changes."""
+        await self._tell(resource, trouble.invalid_spec(status, message, owner_of(resource), self._clock()))
 
     async def _report(self, namespace: str, name: str, reason: str, message: str) -> None:
         """Say in status which dependency is unavailable; the rollout stays where it is."""

@@ -3,10 +3,13 @@
 import json
 import logging
 import sys
+import textwrap
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
+
+from mooring_artifacts.text import visible
 
 current_resource: ContextVar[str] = ContextVar("current_resource", default="")
 """What is being worked on: ``kind/namespace/name``. A task that it starts inherits it."""
@@ -45,14 +48,26 @@ class JsonFormatter(logging.Formatter):
             entry["resource"] = resource
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        # A JSON string escapes as Python does: what was escaped is read back as it was.
+        return visible(json.dumps(entry, ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a record for a person's eyes."""
+    """Formats a record for a person's eyes: one line, and a traceback's lines indented below it.
+
+    Messages quote specs, servers and callers: none of them begins a line, or moves the cursor.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s %(resource)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
+        """Give the line."""
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the standard library's name
+        """Give the traceback."""
+        return textwrap.indent(visible(super().formatException(ei), keep="\n"), "    ")
 
 
 def configure(level: str, format: Literal["json", "text"], stream: TextIO | None = None) -> None:

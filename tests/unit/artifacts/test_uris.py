@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from mooring_artifacts import uris
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.uris import SCHEMES, Address, find_fault, parse, redact
 
@@ -180,3 +181,25 @@ def test_what_messages_show_has_no_credentials_and_no_query(tail):
     assert "Signature" not in shown
     assert shown.isprintable()
     assert "host/path" in shown
+
+
+def test_an_address_below_a_root_has_the_segments_that_were_given():
+    assert (
+        uris.below("s3://b/runs/", "team-a", "fraud", "verdict.json")
+        == "s3://b/runs/team-a/fraud/verdict.json"
+    )
+
+
+@pytest.mark.parametrize("segment", ["..", ".", "", "a/b", "a%2fb", "a\\b", "a?b", "a#b", "a\nb", "a\x00"])
+def test_a_segment_below_a_root_that_is_none_is_refused(segment):
+    with pytest.raises(InputError, match="is no name of a file or folder"):
+        uris.below("s3://b/runs", "team-a", segment)
+
+
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=3))
+def test_no_segments_lead_out_of_their_root(segments):
+    try:
+        address = uris.parse(uris.below("file:///runs", *segments))
+    except InputError:
+        return
+    assert address.key.split("/") == ["runs", *segments]

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
+from mooring_artifacts.text import python_pattern
+
 from mooring_operator.api import forms
 from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.metadata import METADATA_SCHEMA, metadata_problems
@@ -80,7 +82,7 @@ def to_json_schema(node: Any) -> Any:
     if node.get("nullable") and isinstance(out.get("type"), str):
         out["type"] = [out["type"], "null"]
     if isinstance(node.get("pattern"), str):
-        out["pattern"] = forms.python_pattern(node["pattern"])
+        out["pattern"] = python_pattern(node["pattern"])
     return out
 
 
@@ -124,11 +126,11 @@ def _sized(value: Any) -> bool:
     return isinstance(value, str | list | dict)
 
 
-def _pattern_meaning(python_pattern: str) -> str:
+def _pattern_meaning(compiled: str) -> str:
     for form in forms.FORMS:
-        if forms.python_pattern(form.pattern) == python_pattern:
+        if python_pattern(form.pattern) == compiled:
             return f"is not {form.allowed}"
-    plain = python_pattern.removeprefix("(?a)").replace(r"\Z", "$")
+    plain = compiled.removeprefix("(?a)").replace(r"\Z", "$")
     return f"must match {plain}"
 
 
