@@ -13,6 +13,7 @@ bucket. Nothing is granted by default.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ def parse_grants(text: str, *, files: bool = False) -> Grants:
 
 def line_to_add(namespace: str, address: str) -> str:
     """The entry that grants just this address to just this namespace."""
-    return f'- {{namespaces: [{namespace}], addresses: ["{address}"]}}'
+    # Quoted by rule: an address may hold quotes, and an administrator copies the line.
+    return f"- {{namespaces: [{namespace}], addresses: [{json.dumps(address, ensure_ascii=False)}]}}"
 
 
 def _reaches(prefix: str, address: str) -> bool:

@@ -109,7 +109,12 @@ def test_grants_that_cannot_be_meant_are_refused(text, said):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/model", "gs://b/x.onnx", "models:/digits"])
+QUOTED = 's3://bucket/k","s3://other/","s3://x'
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/model", "gs://b/x.onnx", "models:/digits", QUOTED, "models:/a'#b\\"]
+)
 def test_line_of_a_refusal_grants_just_that(address):
     grants = parse_grants(line_to_add("team-a", address))
     assert grants.allows("team-a", address)

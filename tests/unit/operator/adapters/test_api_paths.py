@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters.api_server import collection_path, label_selector, object_path
 from mooring_operator.adapters.cluster import InvalidName, Kind, Ref, Refused
 from mooring_operator.adapters.model_sources import ModelSources
@@ -14,6 +15,7 @@ from mooring_operator.api.model_deployment import ModelSpec
 from tests.unit.spec_table_names import TRAVERSALS
 
 MONITORS = Kind("mooring.dev/v1alpha1", "DriftMonitor", "driftmonitors")
+ALL = Grants((Grant(("*",), ("models:/",)),))
 EVENTS = Kind("v1", "Event", "events")
 texts = st.one_of(st.sampled_from(TRAVERSALS), st.text(), st.text("a./%?#-\\ \n", max_size=8))
 
@@ -84,4 +86,6 @@ def test_a_name_that_is_refused_is_a_refusal():
 )
 async def test_a_registry_address_that_nobody_checked_asks_for_nothing(uri):
     with pytest.raises(ModelNotFound, match="write models:/NAME/VERSION or models:/NAME@ALIAS"):
-        await ModelSources("http://127.0.0.1:9").resolve(ModelSpec.model_construct(uri=uri, format="onnx"))
+        await ModelSources("http://127.0.0.1:9", lambda: ALL).resolve(
+            ModelSpec.model_construct(uri=uri, format="onnx"), "ml"
+        )

@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin
 import httpx2
 from lightkube import SingleConfig
 from lightkube.config.models import Cluster, Context, User
+from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters.api_server import Connection
 from mooring_operator.adapters.drift import DriftEvaluation
 from mooring_operator.adapters.kserve import KServeTraffic
@@ -150,7 +151,8 @@ class Recorded:
         cluster = self.cluster()
         traffic, runs = KServeTraffic(cluster), CIRuns(self, self, "s3://runs/mooring")
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer_for_mlflow))
-        registry = ModelSources("http://mlflow", client=client)
+        grants = Grants((Grant(("*",), ("models:/",)),))
+        registry = ModelSources("http://mlflow", lambda: grants, client=client)
         return ModelDeployments(
             cluster=cluster,
             traffic=traffic,
