@@ -68,13 +68,13 @@ class DriftMonitors:
         generation = resource["metadata"].get("generation", 0)
         try:
             spec = DriftMonitorSpec.model_validate(resource["spec"])
+        except ValidationError as error:
+            await self._refuse(resource, status, trouble.describe(error))
+            return None
+        try:
             target = await self._target(namespace, spec)
-        except (ValidationError, InvalidName) as error:
-            message = (
-                trouble.describe(error) if isinstance(error, ValidationError) else f"spec.target: {error}"
-            )
-            invalid = trouble.invalid_monitor(status, message, generation, self._clock())
-            await write_status(self._cluster, resource, invalid)
+        except InvalidName as error:
+            await self._refuse(resource, status, f"spec.target: {error}")
             return None
         result = None
         if target is not None and due(spec, status, generation, self._clock()):
@@ -84,6 +84,12 @@ class DriftMonitors:
             await self._do(resource, action)
         await write_status(self._cluster, resource, decision.status)
         return decision.recheck_after
+
+    async def _refuse(self, resource: Manifest, status: DriftMonitorStatus, message: str) -> None:
+        """Say what is wrong with the spec; there is nothing to come back for until it changes."""
+        generation = resource["metadata"].get("generation", 0)
+        invalid = trouble.invalid_monitor(status, message, generation, self._clock())
+        await write_status(self._cluster, resource, invalid)
 
     async def _target(self, namespace: str, spec: DriftMonitorSpec) -> Target | None:
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, spec.target.name))

@@ -17,7 +17,9 @@ from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
+from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.api.types import parse_duration
+from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.gatherer import Gatherer
@@ -121,8 +123,15 @@ class Recorded:
     def url(self, namespace: str, run_id: str) -> str:
         return ""
 
-    async def read(self, uri: str) -> None:
+    async def verdict(self, uri: str) -> None:
         self.documents.append(uri)
+
+    async def report(self, uri: str) -> None:
+        self.documents.append(uri)
+
+    async def put_url(self, uri: str, lasts: timedelta) -> str:
+        self.documents.append(uri)
+        return uri
 
     async def evaluate(self, request: Any) -> DriftEvaluation:
         self.evaluations.append(request)
@@ -147,9 +156,12 @@ class Recorded:
         )
         return KubernetesCluster(connection)
 
+    def _runs(self) -> CIRuns:
+        return CIRuns(self, Answers(self, self, "s3://runs/mooring"), timedelta(hours=4))
+
     def deployments(self) -> ModelDeployments:
         cluster = self.cluster()
-        traffic, runs = KServeTraffic(cluster), CIRuns(self, self, "s3://runs/mooring")
+        traffic, runs = KServeTraffic(cluster), self._runs()
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer_for_mlflow))
         grants = Grants((Grant(("*",), ("models:/",)),))
         registry = ModelSources("http://mlflow", lambda: grants, client=client)
@@ -160,6 +172,7 @@ class Recorded:
             runs=runs,
             gatherer=Gatherer(cluster=cluster, traffic=traffic, runs=runs, registry=registry),
             notifier=KubernetesEvents(cluster),
+            rules=LimitedRules(),
             clock=_now,
         )
 
