@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Bad input: the message names the field, the value and what is allowed."""
+    """Bad input: the message is one line that names the field, the value and what is allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class StoreUnavailable(Exception):

@@ -19,6 +19,8 @@ FORMS = "file:///PATH, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY"
 
 _URI = re.compile(r"([a-z0-9]+)://([^/?#]*)(?:/(.*))?", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+# Up to what ends an URL in logs: white space, quotes, brackets of Markdown and XML.
+_QUERY = re.compile(r"(https?://[^\s'\"<>?]+)\?[^\s'\"<>]*")
 _LONGEST = 4096
 _SHOWN = 200
 
@@ -111,6 +113,11 @@ def redact(uri: str) -> str:
     shown = re.sub(r"[?#].*", "?...", uri, count=1, flags=re.DOTALL)
     shown = re.sub(r"://[^/]*@", "://...@", shown, count=1)
     return repr(shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "...")
+
+
+def hide_queries(text: str) -> str:
+    """`text` without the queries of the URLs in it: in a signed URL they are a password."""
+    return _QUERY.sub(r"\1?...", text)
 
 
 def _hidden_fault(written: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
-from mooring_artifacts.errors import InputError
-from mooring_artifacts.storage import list_files, locate, stream
+from mooring_artifacts.errors import InputError, first_line
+
+from mooring_components.memory import limited_memory, usable_memory
+from mooring_components.parquet import TooLarge, exceeds, find_parquet, open_parquet
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,32 @@ class TestData:
         return bool(np.issubdtype(self.labels.dtype, np.floating))
 
 
-def load_test_data(uri: str, label_column: str) -> TestData:
+def load_test_data(uri: str, label_column: str, memory: int | None = None) -> TestData:
     """Read the Parquet file at `uri`, or every `.parquet` file of that folder.
+
+    It may take `memory` bytes, by default what there is.
 
     Every column but the label is a feature, in the file's order; a column of fixed-size lists
     counts as many features as its lists hold.
 
     Raises:
-        InputError: not Parquet, no rows, no such label, nulls, columns that are not numbers.
+        InputError: not Parquet, no rows, no such label, nulls, columns that are not numbers, more than fits.
     """
-    table = _read_table(uri)
+    memory = usable_memory() if memory is None else memory
+    found = find_parquet(uri, "test_data_uri")
+    if found.size > memory:
+        raise exceeds(found.source, f"{found.size >> 20} MiB", memory)
+    contents = {file.path: found.fetch(file) for file in found.files}
+    try:
+        with limited_memory(memory - found.size):
+            return _columns(_read_table(contents, found.source), label_column, uri)
+    except MemoryError as error:
+        raise TooLarge(
+            f"{found.source} takes more than {memory >> 20} MiB of memory once it is decoded"
+        ) from error
+
+
+def _columns(table: pa.Table, label_column: str, uri: str) -> TestData:
     if label_column not in table.column_names:
         raise InputError(
             f"label_column {label_column!r} is not in {uri!r}; its columns are {_some(table.column_names)}"
@@ -58,27 +76,20 @@ def load_test_data(uri: str, label_column: str) -> TestData:
     return TestData(np.concatenate(blocks, axis=1), _labels(table[label_column], label_column, uri))
 
 
-def _read_table(uri: str) -> pa.Table:
-    location = locate(uri, "test_data_uri")
-    files = list_files(location, "test_data_uri")
-    if len(files) > 1 or files[0].key != location.address.key:
-        files = [file for file in files if file.path.endswith(".parquet")]
-        if not files:
-            raise InputError(f"test_data_uri {uri!r} is a folder without .parquet files")
+def _read_table(contents: Mapping[str, bytearray], source: str) -> pa.Table:
     tables = []
-    for file in files:
-        content = b"".join(stream(location, file))
+    for path, content in contents.items():
         try:
-            # Not read_table: it imports pyarrow.dataset and with it pandas, which takes a second.
-            tables.append(
-                pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).replace_schema_metadata(None)
-            )
+            file = open_parquet(content, f"{source}: {path!r}")
+            tables.append(file.read(use_threads=False).replace_schema_metadata(None))
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"test_data_uri {uri!r}: {file.path!r} is not Parquet: {error}") from error
+            raise InputError(f"{source}: {path!r} cannot be read: {first_line(error)}") from error
     try:
         return pa.concat_tables(tables)
     except pa.ArrowException as error:
-        raise InputError(f"test_data_uri {uri!r}: its files have different columns: {error}") from error
+        raise InputError(f"{source}: its files have different columns: {first_line(error)}") from error
 
 
 def _features(column: pa.Array, name: str, uri: str) -> npt.NDArray[np.float64]:

@@ -84,6 +84,7 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
+            _raise_if_memory(error)
             raise InputError(
                 f"model {label!r}: {path.name!r} is not a usable ONNX model: {first_line(error)}"
             ) from error
@@ -140,6 +141,7 @@ class OnnxModel:
         try:
             output = self._session.run([self._output], {self._input.name: prepared})[0]
         except Exception as error:  # onnxruntime's exceptions share no base class
+            _raise_if_memory(error)
             raise InputError(
                 f"the model fails on an input of shape {prepared.shape}: {first_line(error)}"
             ) from error
@@ -156,3 +158,10 @@ class OnnxModel:
             missing = step - len(batch) if self._batch else 0
             padded = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]) if missing else batch
             yield padded, len(batch)
+
+
+def _raise_if_memory(error: Exception) -> None:
+    """Onnxruntime tells of memory in words alone."""
+    text = str(error)
+    if any(words in text for words in ("Failed to allocate memory", "bad_alloc", "bad allocation")):
+        raise MemoryError(f"the model takes more memory than there is: {first_line(error):.300}") from error

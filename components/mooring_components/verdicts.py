@@ -8,7 +8,7 @@ from typing import Any
 
 from mooring_artifacts.gates import METRICS, judge, parse_gates
 from mooring_artifacts.run_documents import SCHEMA_VERSION, Verdict
-from mooring_artifacts.storage import write
+from mooring_artifacts.uploads import put_document
 
 
 def make_verdict(
@@ -38,9 +38,10 @@ def make_verdict(
 
 
 def write_verdict(verdict: Verdict, uri: str) -> None:
-    """Create or overwrite the JSON document at `uri`.
+    """Put the JSON document to an address in a store, or to a signed URL.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: that is not allowed, or the store refuses.
+        StoreUnavailable: the store does not answer.
     """
-    write(uri, verdict.to_json(), "verdict_uri")
+    put_document(uri, verdict.to_json(), "verdict_uri")

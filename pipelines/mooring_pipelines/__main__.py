@@ -1,12 +1,13 @@
-"""`python -m mooring_pipelines compile|serve`."""
+"""`python -m mooring_pipelines compile|serve|run`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
-from mooring_pipelines.compilation import PACKAGED, find_stale, write_compiled
+from mooring_pipelines.compilation import NAMES, PACKAGED, find_stale, write_compiled
 
 # Next to the package in a checkout; absent where the package is installed.
 CHECKED_OUT = Path(__file__).parents[1] / "compiled"
@@ -25,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     serve_.add_argument("--data-dir", type=Path, default=Path("local_outputs/pipelines"))
     serve_.add_argument("--concurrency", type=int, default=2, help="runs at the same time")
     serve_.add_argument("--keep", type=int, default=200, help="finished runs that are kept")
+    run_ = commands.add_parser("run", help="run one pipeline in this process, as the environment says")
+    run_.add_argument("--pipeline", choices=NAMES, required=True)
     arguments = parser.parse_args(argv)
     if arguments.command == "serve":
         from mooring_pipelines.server import serve
@@ -37,6 +40,10 @@ def main(argv: list[str] | None = None) -> int:
             keep=arguments.keep,
         )
         return 0
+    if arguments.command == "run":
+        from mooring_pipelines.run import run_pipeline
+
+        return run_pipeline(arguments.pipeline, os.environ, sys.stdout)
     folders = arguments.output or [PACKAGED, *([CHECKED_OUT] if CHECKED_OUT.is_dir() else [])]
     return _compile(folders, arguments.check)
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 PACKAGED = Path(__file__).parent / "compiled"
-NAMES = ("model-ci",)
+NAMES = ("model-ci", "drift-evaluation")
 
 
 def compile_pipelines() -> dict[str, str]:
@@ -14,11 +14,12 @@ def compile_pipelines() -> dict[str, str]:
     # Importing the SDK takes seconds, and `--help` or the server's pages do not need it.
     from kfp import compiler
 
+    from mooring_pipelines.drift_evaluation import drift_evaluation
     from mooring_pipelines.model_ci import model_ci
 
     result = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, pipeline in zip(NAMES, (model_ci,), strict=True):
+        for name, pipeline in zip(NAMES, (model_ci, drift_evaluation), strict=True):
             path = Path(folder) / f"{name}.yaml"
             compiler.Compiler().compile(pipeline, str(path))
             result[path.name] = path.read_text()

@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp import dsl
 
-COMPONENTS_IMAGE = "localhost/mooring/components:0.1.0"
+from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
@@ -19,7 +19,9 @@ def fetch_model(model_uri: str, model_digest: str, model: dsl.Output[dsl.Model])
     from pathlib import Path
 
     from mooring_components.models import fetch_model
+    from mooring_components.steps import tell_errors_in_one_line
 
+    tell_errors_in_one_line()
     fetched = fetch_model(model_uri, Path(model.path), model_digest)
     model.metadata.update(uri=model_uri, digest=fetched.digest, framework="ONNX")
     return {"digest": fetched.digest, "modelSizeMB": fetched.size_bytes / 1e6}
@@ -39,7 +41,9 @@ def evaluate_quality(
     from mooring_components.datasets import load_test_data
     from mooring_components.models import OnnxModel
     from mooring_components.quality import evaluate
+    from mooring_components.steps import tell_errors_in_one_line
 
+    tell_errors_in_one_line()
     result = evaluate(OnnxModel(Path(model.path)), load_test_data(test_data_uri, label_column))
     for name, value in result.metrics.items():
         quality.log_metric(name, value)
@@ -59,7 +63,9 @@ def measure_latency(
     from mooring_components.datasets import load_test_data
     from mooring_components.latency import measure_latency
     from mooring_components.models import OnnxModel
+    from mooring_components.steps import tell_errors_in_one_line
 
+    tell_errors_in_one_line()
     rows = load_test_data(test_data_uri, label_column).features
     metrics = measure_latency(OnnxModel(Path(model.path), threads=1), rows)
     for name, value in metrics.items():
@@ -82,8 +88,10 @@ def write_verdict(
     from pathlib import Path
 
     from mooring_components.reports import render_markdown
+    from mooring_components.steps import tell_errors_in_one_line
     from mooring_components.verdicts import make_verdict, write_verdict
 
+    tell_errors_in_one_line()
     metrics = {**model_facts, **quality_metrics, **latency_metrics}
     digest = metrics.pop("digest")
     verdict = make_verdict(run_id, model_uri, digest, metrics, gates)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mooring_components.drift.__main__ import answer
-from mooring_components.drift.memory import memory_left
+from mooring_components.memory import memory_left
 from mooring_operator.adapters.drift import (
     ChildProcessEvaluations,
     DriftRequest,
@@ -65,7 +65,7 @@ def test_what_is_wrong_with_the_files_is_a_failure_with_a_reason(tmp_path):
     )
     for baseline, window, reason, said in (
         (gone, good, "BaselineUnreadable", "does not exist"),
-        (good, broken, "WindowUnreadable", "is no Parquet"),
+        (good, broken, "WindowUnreadable", "is not Parquet"),
         (good, damaged, "WindowUnreadable", "damaged"),
         (good, "ftp://x/y", "WindowUnreadable", "is not allowed"),
         (good, f"file://{tmp_path}/mixed", "WindowUnreadable", "the files differ"),

@@ -11,7 +11,6 @@ import yaml
 from mooring_pipelines.compilation import PACKAGED
 from mooring_pipelines.server.errors import ApiError
 from mooring_pipelines.server.multipart import read_upload
-from mooring_pipelines.server.run_process import find_reason
 from mooring_pipelines.server.specs import parse_upload
 
 CHECKED_OUT = Path(__file__).parents[2] / "pipelines" / "compiled"
@@ -103,20 +102,3 @@ def test_an_uploaded_file_is_read_byte_for_byte(content):
 def test_a_form_without_the_file_is_refused(body):
     with pytest.raises(ApiError, match="no file named uploadfile"):
         read_upload("multipart/form-data; boundary=b", body)
-
-
-@pytest.mark.parametrize(
-    ("lines", "reason"),
-    [
-        (["Traceback:", "mooring_artifacts.errors.InputError: label 'y' is bad"], "label 'y' is bad"),
-        (["ValueError: first", "KeyError: 'second'", "[exit status 1]"], "KeyError: 'second'"),
-        (
-            ["a.b.TimeoutExpired: slow", "requests.exceptions.ConnectionError: no route"],
-            "ConnectionError: no route",
-        ),
-        (["Segmentation fault", "", "[exit status 139]"], "Segmentation fault [exit status 139]"),
-        ([], "it ended without a message"),
-    ],
-)
-def test_the_reason_of_a_failure_is_its_last_exception_or_last_words(lines, reason):
-    assert find_reason(lines) == reason

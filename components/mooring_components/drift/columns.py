@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 NUMBER, CATEGORY, MISSING = "number", "category", "missing"
+CATEGORIES = pa.dictionary(pa.int32(), pa.large_string())
+"""The type of a column of categories."""
 
 
 def kind(of: Any) -> str | None:
@@ -35,23 +37,34 @@ def numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return np.asarray(values[~np.isnan(values)], dtype=np.float64)
 
 
+def encode(column: pa.Array) -> pa.DictionaryArray:
+    """Text, or a dictionary of text, as a dictionary of one type."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.large_string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(
+        column.indices.cast(CATEGORIES.index_type), column.dictionary.cast(CATEGORIES.value_type)
+    )
+
+
 def category_counts(
     before: pa.ChunkedArray, now: pa.ChunkedArray
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Rows per category, (k,) of each column in the same order of categories; nulls are left out."""
-    both = pa.chunked_array(
-        [chunk for column in (before, now) for chunk in _decoded(column).cast(pa.large_string()).chunks],
-        type=pa.large_string(),
-    )
-    encoded = both.dictionary_encode().combine_chunks()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    first, second = codes[: len(before)], codes[len(before) :]
-    count = len(encoded.dictionary)
-    return _counts(first, count), _counts(second, count)
-
-
-def _counts(codes: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.float64]:
-    return np.bincount(codes[codes >= 0], minlength=count).astype(np.float64)
+    sides = [[encode(chunk) for chunk in column.chunks] for column in (before, now)]
+    # A dictionary may hold a value twice, or null; between chunks they differ.
+    values = pa.chunked_array([chunk.dictionary for side in sides for chunk in side], CATEGORIES.value_type)
+    known = values.combine_chunks().dictionary_encode()
+    categories = known.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    counts = np.zeros((2, len(known.dictionary)))
+    start = 0
+    for row, side in enumerate(sides):
+        for chunk in side:
+            own = categories[start : start + len(chunk.dictionary)]
+            start += len(own)
+            codes = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            found = own[codes[codes >= 0]]
+            counts[row] += np.bincount(found[found >= 0], minlength=counts.shape[1])
+    return counts[0], counts[1]
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mooring_artifacts.errors import InputError, first_line
-from mooring_artifacts.storage import Location, StoredFile, list_files, locate, stream
 
+from mooring_components.drift import columns
 from mooring_components.drift.evaluation import EvaluationError
+from mooring_components.memory import MOST_BYTES
+from mooring_components.parquet import FoundFiles, TooLarge, exceeds, find_parquet, open_parquet
 
-LARGEST_BYTES = 4 << 30
 # A column of numbers, sorted, concatenated with the other side's and searched in it.
 _BYTES_PER_ROW = 80
+_BATCH_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file, twice: as it is, and with the categories as its pages have them, each value once."""
+
+    plain: pq.ParquetFile
+    encoded: pq.ParquetFile
 
 
 @dataclass(frozen=True)
 class ParquetRows:
     """The rows of some files; a column that a file lacks is missing there.
 
-    `source` is what messages call the rows, `reason` what makes a failure to read them, `memory` the bytes that
-    they and one column of them take.
+    `source` is what messages call the rows, `reason` what makes a failure to read them, `size` the bytes of the
+    files, which are held in memory.
     """
 
     source: str
     reason: str
-    files: tuple[pq.ParquetFile, ...]
+    files: tuple[_File, ...]
     schema: pa.Schema
     num_rows: int
     digest: str
-    memory: int
+    size: int
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """The values of one column, in the order of the files.
+        """The values of one column, in the order of the files; categories as dictionaries.
 
         Raises:
-            EvaluationError: the file is damaged.
+            EvaluationError: the file is damaged, or TooLarge where it grows beyond the memory that there is.
         """
         kind = self.schema.field(name).type
+        if columns.kind(kind) == columns.CATEGORY:
+            read, kind = _categories, columns.CATEGORIES
+        else:
+            read = _numbers
         try:
-            chunks = [chunk for file in self.files for chunk in _column(file, name, kind)]
-        except MemoryError:
-            raise
+            chunks = [chunk for file in self.files for chunk in read(file, name, kind)]
+        except MemoryError as error:
+            raise EvaluationError(
+                "TooLarge", f"{self.source}: {name!r} takes more memory, decoded, than there is"
+            ) from error
         except (pa.ArrowException, OSError) as error:
             raise EvaluationError(
                 self.reason, f"{self.source}: {name!r} cannot be read: {first_line(error)}"
@@ -51,74 +68,106 @@ class ParquetRows:
         return pa.chunked_array(chunks, type=kind)
 
 
-def open_rows(uri: str, reason: str, field: str, memory: int = LARGEST_BYTES) -> ParquetRows:
-    """Open a Parquet file, or every .parquet file of a folder; `field` is what messages call `uri`.
+@dataclass(frozen=True)
+class FetchedRows:
+    """The files of some rows, as they are stored."""
 
-    The compressed files are held in memory, the columns are not. The digest is of the content.
+    found: FoundFiles
+    reason: str
+    contents: tuple[bytearray, ...]
+
+    def open(self, memory: int = MOST_BYTES) -> ParquetRows:
+        """Read what the files say of themselves. The digest is of their content.
+
+        Raises:
+            EvaluationError: they cannot be read, or TooLarge where a column would take more than `memory` bytes.
+        """
+        source = self.found.source
+        try:
+            files = [
+                self._open(content, f"{source}: {file.path!r}")
+                for file, content in zip(self.found.files, self.contents, strict=True)
+            ]
+            schema = pa.unify_schemas(
+                [file.plain.schema_arrow for file in files], promote_options="permissive"
+            )
+            rows = sum(file.plain.metadata.num_rows for file in files)
+            if rows * _BYTES_PER_ROW > memory:
+                raise exceeds(source, f"{rows * _BYTES_PER_ROW >> 20} MiB", memory)
+        except MemoryError as error:
+            raise EvaluationError(
+                "TooLarge", f"{source}: its footers take more memory than there is"
+            ) from error
+        except TooLarge as error:
+            raise EvaluationError("TooLarge", str(error)) from error
+        except InputError as error:
+            raise EvaluationError(self.reason, str(error)) from error
+        except pa.ArrowException as error:
+            raise EvaluationError(self.reason, f"{source}: the files differ: {first_line(error)}") from error
+        identity = hashlib.sha256()
+        for content in self.contents:
+            identity.update(hashlib.sha256(content).digest())
+        digest = f"sha256:{identity.hexdigest()}"
+        return ParquetRows(source, self.reason, tuple(files), schema, rows, digest, self.found.size)
+
+    @staticmethod
+    def _open(content: bytearray, source: str) -> _File:
+        plain = open_parquet(content, source)
+        named = [field.name for field in plain.schema_arrow if columns.kind(field.type) == columns.CATEGORY]
+        return _File(plain, open_parquet(content, source, named) if named else plain)
+
+
+def fetch_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> FetchedRows:
+    """Fetch a Parquet file, or every .parquet file of a folder; `field` is what messages call `uri`.
+
+    Raises:
+        EvaluationError: `reason`, where that cannot be read; TooLarge, where it has more than `memory` bytes.
+    """
+    try:
+        found = find_parquet(uri, field)
+        if found.size > memory:
+            raise exceeds(found.source, f"{found.size >> 20} MiB", memory)
+        return FetchedRows(found, reason, tuple(found.fetch(file) for file in found.files))
+    except TooLarge as error:
+        raise EvaluationError("TooLarge", str(error)) from error
+    except InputError as error:
+        raise EvaluationError(reason, str(error)) from error
+
+
+def open_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> ParquetRows:
+    """Fetch and open.
 
     Raises:
         EvaluationError: `reason`, where that cannot be read; TooLarge, where it takes more than `memory` bytes.
     """
+    return fetch_rows(uri, reason, field, memory).open(memory)
+
+
+def _numbers(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
+    if name not in file.plain.schema_arrow.names:
+        yield pa.nulls(file.plain.metadata.num_rows, kind)
+        return
+    for chunk in _read(file.plain, name):
+        # Where one file counts in integers and another in floats, both count in floats.
+        yield chunk.cast(kind, safe=False)
+
+
+def _categories(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
+    if name not in file.plain.schema_arrow.names:
+        yield pa.nulls(file.plain.metadata.num_rows, kind)
+        return
     try:
-        location = locate(uri, field)
-        stored = list_files(location, field)
-        if len(stored) > 1 or stored[0].path != location.address.name:
-            stored = [file for file in stored if file.path.endswith(".parquet")]
-        if not stored:
-            raise EvaluationError(reason, f"{field} {uri!r} holds no .parquet file")
-        source = f"{field} {uri!r}"
-        size = sum(file.size for file in stored)
-        _ensure_fits(size, memory, source)
-        rows = _open(location, stored, reason, source)
-    except InputError as error:
-        raise EvaluationError(reason, str(error)) from error
-    _ensure_fits(rows.memory, memory, source)
-    return rows
-
-
-def _ensure_fits(needed: int, memory: int, source: str) -> None:
-    if needed > memory:
-        raise EvaluationError(
-            "TooLarge",
-            f"{source} takes {needed >> 20} MiB of memory and the operator has {memory >> 20} MiB left: give it fewer "
-            "rows or columns, or the operator a higher memory limit",
-        )
-
-
-def _open(location: Location, stored: list[StoredFile], reason: str, source: str) -> ParquetRows:
-    identity, files = hashlib.sha256(), []
-    for file in stored:
-        content = bytearray()  # grows in place, where joined chunks would be there twice
-        for chunk in stream(location, file):
-            content += chunk
-        identity.update(hashlib.sha256(content).digest())
-        files.append(_parquet(content, f"{source}: {file.path!r}", reason))
-    try:
-        schema = pa.unify_schemas([file.schema_arrow for file in files], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise EvaluationError(reason, f"{source}: the files differ: {first_line(error)}") from error
-    rows = sum(file.metadata.num_rows for file in files)
-    memory = sum(file.size for file in stored) + rows * _BYTES_PER_ROW
-    return ParquetRows(source, reason, tuple(files), schema, rows, f"sha256:{identity.hexdigest()}", memory)
-
-
-def _parquet(content: bytearray, source: str, reason: str) -> pq.ParquetFile:
-    try:
-        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
-        names = file.schema_arrow.names
+        chunks = list(_read(file.encoded, name))
     except MemoryError:
         raise
-    except (pa.ArrowException, OSError) as error:
-        raise EvaluationError(reason, f"{source} is no Parquet: {first_line(error)}") from error
-    if len(set(names)) < len(names):
-        raise EvaluationError(reason, f"{source} has two columns of one name")
-    return file
+    except (pa.ArrowException, OSError):
+        # Pages in an encoding without dictionaries. A damaged file fails here again.
+        chunks = list(_read(file.plain, name))
+    for chunk in chunks:
+        yield columns.encode(chunk)
 
 
-def _column(file: pq.ParquetFile, name: str, kind: pa.DataType) -> list[pa.Array]:
-    if name not in file.schema_arrow.names:
-        return [pa.nulls(file.metadata.num_rows, kind)]
-    read = file.read(columns=[name], use_threads=False).column(name)
-    # Where one file counts in integers and another in floats, both count in floats.
-    chunks: list[pa.Array] = read.cast(kind, safe=False).chunks
-    return chunks
+def _read(file: pq.ParquetFile, name: str) -> Iterator[pa.Array]:
+    # Not file.read(): it decodes lists that lie beside the column, too (pyarrow 25).
+    for batch in file.iter_batches(_BATCH_ROWS, columns=[name], use_threads=False):
+        yield batch.column(name)

@@ -8,18 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from mooring_artifacts.errors import InputError
 
+from mooring_pipelines import parameters as comparison
 from mooring_pipelines.server.errors import invalid
 
 _NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
-_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
-    "NUMBER_DOUBLE": ("double or integer", (int, float)),
-    "NUMBER_INTEGER": ("double or integer", (int, float)),
-    "STRING": ("string", (str,)),
-    "BOOLEAN": ("bool", (bool,)),
-    "LIST": ("list", (list,)),
-    "STRUCT": ("struct", (dict,)),
-}
 
 
 def parse_upload(content: bytes) -> str:
@@ -74,23 +68,10 @@ def check_parameters(spec: str, parameters: Mapping[str, Any]) -> None:
     Raises:
         ApiError: 400, a parameter is missing, unknown or of another type.
     """
-    inputs = json.loads(spec)["root"].get("inputDefinitions", {}).get("parameters", {})
-    for name, definition in inputs.items():
-        if name not in parameters:
-            if not definition.get("isOptional") and "defaultValue" not in definition:
-                raise invalid(
-                    f"parameter {name} is not optional, yet has neither default value nor user provided value"
-                )
-            continue
-        wanted, types = _TYPES.get(definition.get("parameterType", ""), ("unknown", ()))
-        value = parameters[name]
-        # bool is an int to Python and none to the API.
-        if not isinstance(value, types) or (isinstance(value, bool) and wanted != "bool"):
-            raise invalid(
-                f"input parameter {name} requires type {wanted}, but the parameter value {value!r} is not"
-            )
-    if extra := sorted(set(parameters) - set(inputs)):
-        raise invalid(f"parameter(s) provided are not required by pipeline: {', '.join(extra)}")
+    try:
+        comparison.check_parameters(json.loads(spec), parameters)
+    except InputError as error:
+        raise invalid(str(error)) from error
 
 
 def _is_platform_spec(document: Any) -> bool:

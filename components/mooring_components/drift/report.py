@@ -1,0 +1,130 @@
+"""From a question to the document that answers it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mooring_artifacts.drift_question import DriftQuestion, parse_question
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.run_documents import (
+    LARGEST_REPORT,
+    SCHEMA_VERSION,
+    DriftReport,
+    FeatureDrift,
+    RunFailure,
+    Test,
+    describe_failure,
+)
+from mooring_artifacts.uploads import put_document
+
+from mooring_components.drift.evaluation import DEFAULT_ALPHA, Detectors, EvaluationError, Feature, evaluate
+from mooring_components.drift.rows import fetch_rows
+from mooring_components.memory import limited_memory, usable_memory
+
+_SHOWN_FEATURES = 200
+
+
+def make_report(question: Any, run_id: str, memory: int | None = None) -> DriftReport | RunFailure:
+    """Compare, or say what a person has to correct; rows may take `memory` bytes, by default what there is.
+
+    `question` is the document that `mooring_artifacts.drift_question` describes.
+    """
+    try:
+        report = _compare(parse_question(question), run_id, usable_memory() if memory is None else memory)
+        if len(report.to_json()) > LARGEST_REPORT:
+            raise EvaluationError(
+                "TooLarge",
+                f"what was found for {len(report.features)} features has more than {LARGEST_REPORT >> 20} MiB: name "
+                "those that matter in spec.features",
+            )
+        return report
+    except EvaluationError as error:
+        return describe_failure(run_id, error.reason, error.message)
+    except InputError as error:
+        return describe_failure(run_id, "QuestionInvalid", str(error))
+
+
+def put_report(document: DriftReport | RunFailure, uri: str) -> None:
+    """Put the JSON document to an address in a store, or to a signed URL.
+
+    Raises:
+        InputError: that is not allowed, or the store refuses.
+        StoreUnavailable: the store does not answer.
+    """
+    put_document(uri, document.to_json(), "report_uri")
+
+
+def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, int]]:
+    """The document for a person's eyes, and numbers of it."""
+    if isinstance(document, RunFailure):
+        return f"# Not compared\n\n{document.error.reason}: {document.error.message}\n", {}
+    count = len(document.drifted_features)
+    lines = [
+        f"# {f'{count} of {len(document.features)} features drifted' if count else 'No drift'}",
+        "",
+        f"{document.window_rows} rows were compared with {document.baseline_rows}.  ",
+        f"Run `{document.run_id}`, window `{document.window_digest}`",
+        "",
+        "| feature | distance | p | stability index | missing | why |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    shown = sorted(document.features, key=lambda feature: not feature.drifted)[:_SHOWN_FEATURES]
+    lines += [_row(feature) for feature in shown]
+    if len(shown) < len(document.features):
+        lines.append(f"\nand {len(document.features) - len(shown)} more")
+    metrics = {
+        "driftedFeatures": count,
+        "features": len(document.features),
+        "windowRows": document.window_rows,
+        "baselineRows": document.baseline_rows,
+    }
+    return "\n".join(lines) + "\n", metrics
+
+
+def _row(feature: FeatureDrift) -> str:
+    ks = (f"{feature.ks.statistic:.3f}", f"{feature.ks.p_value:.1g}") if feature.ks else ("", "")
+    psi = f"{feature.psi.statistic:.2f}" if feature.psi else ""
+    name = "".join(" " if character in "|`\n\r" else character for character in feature.name)
+    return f"| `{name}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {feature.reason} |"
+
+
+def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
+    before = fetch_rows(question.baseline.uri, "BaselineUnreadable", "spec.baseline.uri", memory)
+    now = fetch_rows(question.window.uri, "WindowUnreadable", "spec.window.uri", memory - before.found.size)
+    left = memory - before.found.size - now.found.size
+    try:
+        with limited_memory(left):
+            baseline, window = before.open(left), now.open(left)
+            found = evaluate(baseline, window, question.features, question.min_rows, _detectors(question))
+    except MemoryError as error:
+        raise EvaluationError(
+            "TooLarge",
+            f"comparing spec.window.uri {question.window.uri!r} with spec.baseline.uri {question.baseline.uri!r} takes "
+            f"more than the {memory >> 20} MiB of memory that there are",
+        ) from error
+    return DriftReport(
+        schema_version=SCHEMA_VERSION,
+        run_id=run_id,
+        baseline_rows=baseline.num_rows,
+        window_rows=window.num_rows,
+        window_digest=window.digest,
+        drifted_features=[feature.name for feature in found if feature.drifted],
+        features=[_feature(feature) for feature in found],
+    )
+
+
+def _detectors(question: DriftQuestion) -> Detectors:
+    ks, psi = question.ks, question.psi
+    return Detectors(
+        ks=ks is not None,
+        alpha=ks.alpha if ks else DEFAULT_ALPHA,
+        psi_threshold=psi.threshold if psi else None,
+        psi_bins=psi.bins if psi else 10,
+    )
+
+
+def _feature(feature: Feature) -> FeatureDrift:
+    def test(pair: tuple[float, float] | None) -> Test | None:
+        return Test(statistic=pair[0], p_value=pair[1]) if pair else None
+
+    return FeatureDrift.model_validate({**vars(feature), "ks": test(feature.ks), "psi": test(feature.psi)})

@@ -1,0 +1,108 @@
+"""Parquet files that strangers wrote: found, fetched and opened within bounds.
+
+A file of some hundred bytes can say that it holds 2**40 rows, or hold a thousand times the same long string. What it
+says is compared with the memory that there is; what it is, decoded, is limited by `limited_memory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.storage import Location, StoredFile, list_files, locate, stream
+
+MOST_COLUMNS = 10_000
+LONGEST_NAME = 1000
+# Parsed, a footer takes twenty times its size and more.
+_LARGEST_FOOTER = 16 << 20
+_TAIL_BYTES = 8
+
+
+class TooLarge(InputError):
+    """More than the memory that there is, or than anybody compares."""
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The Parquet files at an address; `source` is what messages call them."""
+
+    source: str
+    location: Location
+    files: Sequence[StoredFile]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(file.size for file in self.files)
+
+    def fetch(self, file: StoredFile) -> bytearray:
+        """The content of one of them.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        content = bytearray()  # grows in place, where joined chunks would be there twice
+        for chunk in stream(self.location, file):
+            content += chunk
+        return content
+
+
+def find_parquet(uri: str, field: str) -> FoundFiles:
+    """The Parquet file at `uri`, or every `.parquet` file of that folder.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    location = locate(uri, field)
+    files = list_files(location, field)
+    if len(files) > 1 or files[0].key != location.address.key:
+        files = [file for file in files if file.path.endswith(".parquet")]
+    source = f"{field} {uri!r}"
+    if not files:
+        raise InputError(f"{source} is a folder without .parquet files")
+    return FoundFiles(source, location, files)
+
+
+def open_parquet(
+    content: bytearray | bytes, source: str, dictionaries: Sequence[str] | None = None
+) -> pq.ParquetFile:
+    """The file in `content`; columns of `dictionaries` are read as its pages have them, each value once.
+
+    Raises:
+        InputError: it is no Parquet, or has names that no message could hold.
+        TooLarge: it has more columns than anybody compares.
+    """
+    footer = int.from_bytes(content[-_TAIL_BYTES:-4], "little")
+    if content[-4:] == b"PAR1" and footer > _LARGEST_FOOTER:
+        raise TooLarge(
+            f"{source} has a footer of {footer} bytes; {_LARGEST_FOOTER} are allowed: give it fewer columns and row "
+            "groups"
+        )
+    try:
+        # Not read_table: it imports pyarrow.dataset and with it pandas, which takes a second.
+        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)), read_dictionary=dictionaries)
+        names = file.schema_arrow.names
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{source} is not Parquet: {first_line(error)}") from error
+    if file.metadata.num_columns > MOST_COLUMNS:
+        raise TooLarge(f"{source} has {file.metadata.num_columns} columns; {MOST_COLUMNS} are allowed")
+    if file.metadata.num_rows < 0:
+        raise InputError(f"{source} is not Parquet: it says that it has {file.metadata.num_rows} rows")
+    if len(set(names)) < len(names):
+        raise InputError(f"{source} has two columns of one name")
+    if any(len(name) > LONGEST_NAME for name in names):
+        raise InputError(f"{source} has a column whose name is longer than {LONGEST_NAME} characters")
+    return file
+
+
+def exceeds(source: str, needed: str, memory: int) -> TooLarge:
+    """The error for `source` taking `needed` bytes, as words, of `memory`."""
+    return TooLarge(
+        f"{source} takes {needed} of memory, and there are {max(memory, 0) >> 20} MiB: give it fewer rows or columns, "
+        "or the run a higher memory limit"
+    )
