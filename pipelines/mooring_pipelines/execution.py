@@ -31,7 +31,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from mooring_pipelines.stopping import Stopped
 
 _EXCEPTION = re.compile(
-    r"(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Unavailable|TooLarge)): (.+)"
+    r"(?:[A-Za-z_][\w.]*\.)?"
+    r"([A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Unavailable)|TooLarge): (.+)"
 )
 _TAIL_LINES = 40
 _LONGEST_LINE = 16_384

@@ -9,12 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import kfp_server_api as kfp
 import numpy as np
 import onnx
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from mooring_artifacts.run_documents import (
     DriftReport,
     RunFailure,
@@ -22,9 +24,11 @@ from mooring_artifacts.run_documents import (
     parse_drift_report,
     parse_verdict,
 )
+from mooring_pipelines.compilation import PACKAGED
 from onnx import TensorProto, helper
 
 from tests.operator import pod
+from tests.operator.test_kfp_server import Server
 from tests.unit.signed_store import signed_store
 
 SECONDS = 120
@@ -384,3 +388,25 @@ def test_a_mistake_in_the_question_is_its_answer(files, store, scratch, changes,
     assert (found.run_id, found.error.reason) == ("run-1", reason)
     assert said in found.error.message
     assert run.said("run succeeded")
+
+
+def test_the_pipelines_server_runs_a_drift_evaluation_too(files, tmp_path):
+    server = Server(tmp_path / "kfp").start()
+    try:
+        spec = yaml.safe_load((PACKAGED / "drift-evaluation.yaml").read_text())
+        parameters = {
+            "question": question(files),
+            "report_uri": f"file://{tmp_path}/r.json",
+            "run_id": "run-1",
+        }
+        asked = kfp.V2beta1Run(
+            display_name="drift",
+            pipeline_spec=spec,
+            runtime_config=kfp.V2beta1RuntimeConfig(parameters=parameters),
+        )
+        run_id = server.runs.run_service_create_run(asked).run_id
+        run = server.wait_state(run_id, "SUCCEEDED", "FAILED")
+        assert run.state == "SUCCEEDED", run.error
+    finally:
+        server.stop()
+    assert parse_drift_report((tmp_path / "r.json").read_bytes()).drifted_features == ["x"]
