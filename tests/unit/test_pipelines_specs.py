@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mooring_pipelines.compilation import PACKAGED
+from mooring_pipelines.compilation import NAMES, PACKAGED
 from mooring_pipelines.server.errors import ApiError
 from mooring_pipelines.server.multipart import read_upload
 from mooring_pipelines.server.specs import parse_upload
@@ -38,16 +38,27 @@ def test_a_stale_file_fails_the_check_and_is_named(tmp_path):
     assert (tmp_path / "model-ci.yaml").read_text() == text
 
 
-def test_the_packaged_copy_is_the_checked_out_one():
-    assert (PACKAGED / "model-ci.yaml").read_bytes() == (CHECKED_OUT / "model-ci.yaml").read_bytes()
+@pytest.mark.parametrize("name", NAMES)
+def test_the_packaged_copy_is_the_checked_out_one(name):
+    assert (PACKAGED / f"{name}.yaml").read_bytes() == (CHECKED_OUT / f"{name}.yaml").read_bytes()
 
 
-def test_the_pipeline_installs_nothing_and_names_no_machine():
-    text = (CHECKED_OUT / "model-ci.yaml").read_text()
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pipeline_installs_nothing_and_names_no_machine(name):
+    text = (CHECKED_OUT / f"{name}.yaml").read_text()
     assert "pip install" not in text
     assert str(Path.home()) + "/" not in text
     assert str(CHECKED_OUT.parents[1]) not in text
     assert not re.search(r"20\d\d-\d\d-\d\d", text)
+
+
+def test_a_drift_evaluation_has_no_parameter_to_leave_out():
+    inputs = yaml.safe_load((CHECKED_OUT / "drift-evaluation.yaml").read_text())["root"]["inputDefinitions"]
+    assert {name: given["parameterType"] for name, given in inputs["parameters"].items()} == {
+        "question": "STRUCT",
+        "report_uri": "STRING",
+        "run_id": "STRING",
+    }
 
 
 def test_the_parameters_are_the_public_ones():
