@@ -7,6 +7,7 @@ refuses: the field for what the schema says, the sentence for what a CEL rule sa
 from typing import Any
 
 from tests.unit.spec_case import ABSENT, BASES, Case
+from tests.unit.spec_table_affinity import AFFINITY, ENV_SIZE
 from tests.unit.spec_table_monitors import DRIFT, POLICY
 from tests.unit.spec_table_names import NAME_CASES
 from tests.unit.spec_table_workloads import WORKLOADS
@@ -185,8 +186,6 @@ _SERVING = [
     Case("a toleration", {"spec.serving": {"tolerations": [{"key": "gpu", "operator": "Exists"}]}}),
     Case("an unknown effect", {"spec.serving": {"tolerations": [{"key": "gpu", "effect": "Never"}]}}, False,
          "spec.serving.tolerations[0].effect"),
-    Case("any affinity", {"spec.serving": {"affinity": {"nodeAffinity": {"whatever": [1, "two"]}}}}),
-    Case("an affinity that is a list", {"spec.serving": {"affinity": []}}, False, "spec.serving.affinity"),
     Case("a variable", {"spec.serving": {"env": [{"name": "OMP_NUM_THREADS", "value": "2"}]}}),
     Case("a variable with a dash", {"spec.serving": {"env": [{"name": "OMP-THREADS"}]}}, False,
          "spec.serving.env[0].name"),
@@ -265,4 +264,16 @@ _ROLLOUT = [
 ]
 
 
-CASES = [*_MODEL, *_NAMES, *_CI, *_SERVING, *_ROLLOUT, *WORKLOADS, *DRIFT, *POLICY, *NAME_CASES]
+CASES = [
+    *_MODEL,
+    *_NAMES,
+    *_CI,
+    *_SERVING,
+    *AFFINITY,
+    *ENV_SIZE,
+    *_ROLLOUT,
+    *WORKLOADS,
+    *DRIFT,
+    *POLICY,
+    *NAME_CASES,
+]

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
-from mooring_operator.api.types import Model, OpenObject, Quantity
+from mooring_operator.api.affinity import Affinity, LabelKey, LabelValue
+from mooring_operator.api.types import Model, Quantity
 
-LabelKey = Annotated[str, forms.LABEL_KEY.field]
-LabelValue = Annotated[str, forms.LABEL_VALUE.field]
+# A status holds up to four copies of spec.serving, and etcd takes 1.5 MB for an object.
+LARGEST_ENV = 16_384
+
 ResourceName = Annotated[str, forms.RESOURCE.field]
 
 
@@ -162,13 +164,24 @@ class ServingSpec(Model):
     tolerations: Annotated[
         list[Toleration], Field(description="Taints that the pods tolerate.", max_length=32)
     ] = []
-    affinity: Annotated[OpenObject | None, Field(description="Affinity of the pods, as in a pod's spec.")] = (
-        None
-    )
+    affinity: Annotated[
+        Affinity | None, Field(description="Nodes and pods to be near to, or away from, as in a pod's spec.")
+    ] = None
     env: Annotated[
-        list[EnvVar], Field(description="Environment of the model's container.", max_length=64)
+        list[EnvVar],
+        Field(
+            description=f"Environment of the model's container, {LARGEST_ENV} characters in all.",
+            max_length=64,
+        ),
     ] = []
     batching: Annotated[Batching | None, Field(description="Server-side batching; off when left out.")] = None
+
+    @model_validator(mode="after")
+    def _env_is_of_limited_size(self) -> "ServingSpec":
+        size = sum(len(variable.name) + len(variable.value) for variable in self.env)
+        if size > LARGEST_ENV:
+            raise ValueError(f"env has {size} characters; at most {LARGEST_ENV} are allowed in all")
+        return self
 
 
 def _rule(rule: str, message: str) -> JsonValue:
@@ -177,6 +190,7 @@ def _rule(rule: str, message: str) -> JsonValue:
 
 _SCALER = "has(self.autoscaling) && has(self.autoscaling.scaler)"
 _METRIC = "has(self.autoscaling) && has(self.autoscaling.metric)"
+_ENV_SIZE = "self.env.map(v, size(v.name) + (has(v.value) ? size(v.value) : 0)).sum()"
 
 SERVING_RULES: list[JsonValue] = [
     _rule(
@@ -221,6 +235,10 @@ SERVING_RULES: list[JsonValue] = [
     _rule(
         "!has(self.autoscaling) || !has(self.autoscaling.prometheus) || has(self.autoscaling.target)",
         "'spec.serving.autoscaling.target is needed with metric prometheus'",
+    ),
+    _rule(
+        f"!has(self.env) || {_ENV_SIZE} <= {LARGEST_ENV}",
+        f"'spec.serving.env has %d characters; at most {LARGEST_ENV} are allowed in all'.format([{_ENV_SIZE}])",
     ),
 ]
 

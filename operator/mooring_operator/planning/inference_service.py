@@ -92,7 +92,7 @@ def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any
             for toleration in serving.tolerations
         ]
     if serving.affinity:
-        out["affinity"] = serving.affinity
+        out["affinity"] = serving.affinity.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     if serving.batching:
         out["batcher"] = {"maxBatchSize": serving.batching.max_batch_size}
         if serving.batching.max_latency_ms is not None:

@@ -4,7 +4,7 @@ Source: Kubernetes, "Validation rules" and "Common Expression Language in Kubern
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -111,14 +111,17 @@ def _environment() -> Any:
     def is_sorted(items: list[Any]) -> bool:
         return all(a <= b for a, b in pairwise(items))
 
-    lists = [cel.Type.List(cel.Type.DYN)]
-    overload = cel.Overload(
-        "list_is_sorted", return_type=cel.Type.BOOL, parameters=lists, is_member=True, impl=is_sorted
-    )
+    def add(name: str, returns: Any, implementation: Callable[[list[Any]], Any]) -> Any:
+        lists = [cel.Type.List(cel.Type.DYN)]
+        overload = cel.Overload(
+            f"list_{name}", return_type=returns, parameters=lists, is_member=True, impl=implementation
+        )
+        return cel.FunctionDecl(name, [overload])
+
     return cel.NewEnv(
         variables={"self": cel.Type.DYN},
         extensions=[ext_strings.ExtStrings()],
-        functions=[cel.FunctionDecl("isSorted", [overload])],
+        functions=[add("isSorted", cel.Type.BOOL, is_sorted), add("sum", cel.Type.INT, sum)],
     )
 
 
