@@ -135,9 +135,8 @@ class Pool:
                     await self._released.wait()
         except TimeoutError:
             self.refused += 1
-            raise self._unavailable(
-                f"{self.system}: {self.busy} of {self.size} calls are under way and do not end"
-            ) from None
+            # No numbers: it becomes a status, which is written when it changes.
+            raise self._unavailable(f"{self.system}: too many calls are under way and do not end") from None
         self._held[who] += 1
         return who
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mooring_operator.api import forms
-from mooring_operator.api.types import Condition, Duration, Model, StatusModel, Time
+from mooring_operator.api.types import Condition, Duration, Message, Model, Note, StatusModel, Time
 
 
 class Target(Model):
@@ -108,12 +108,12 @@ class TestResult(StatusModel):
 class FeatureDrift(StatusModel):
     """What was found for one feature."""
 
-    name: Annotated[str, Field(description="Column.")]
+    name: Annotated[Note, Field(description="Column.")]
     drifted: Annotated[bool, Field(description="Whether it counts as drifted.")]
     ks: Annotated[TestResult | None, Field(description="Kolmogorov-Smirnov test.")] = None
     psi: Annotated[TestResult | None, Field(description="Population stability index.")] = None
     missing: Annotated[float, Field(description="Share of missing values in the window.")] = 0.0
-    reason: Annotated[str, Field(description="Why it counts as drifted.")] = ""
+    reason: Annotated[Note, Field(description="Why it counts as drifted.")] = ""
 
 
 class Evaluation(StatusModel):
@@ -143,7 +143,7 @@ class DriftMonitorStatus(StatusModel):
         Field(description="Where the monitor stands, in one word."),
     ] = "Pending"
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
-    message: Annotated[str, Field(description="Why, in a sentence, and what to do.")] = ""
+    message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
     next_evaluation: Annotated[Time | None, Field(description="When the next evaluation is due.")] = None
     acted_on: Annotated[

@@ -7,7 +7,7 @@ from pydantic import Field
 from mooring_operator.api import forms
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.serving import ServingSpec
-from mooring_operator.api.types import Condition, OpenObject, StatusModel, Time
+from mooring_operator.api.types import Condition, Message, Note, OpenObject, StatusModel, Time
 
 Phase = Literal[
     "Pending",
@@ -63,7 +63,7 @@ class Candidate(Revision):
     restores: Annotated[
         bool, Field(description="Whether it is the previous revision, coming back without tests and steps.")
     ] = False
-    note: Annotated[str, Field(description="Why it comes back.")] = ""
+    note: Annotated[Note, Field(description="Why it comes back.")] = ""
     steps_hash: Annotated[str, Field(description="Hash of the steps that the index is for.")] = ""
     started_at: Annotated[Time, Field(description="When its rollout began.")]
     step_started_at: Annotated[Time, Field(description="When the current step began.")]
@@ -90,8 +90,8 @@ class CIStatus(StatusModel):
     verdict: Annotated[
         Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
     ] = None
-    message: Annotated[str, Field(description="Why the verdict is Failed.")] = ""
-    metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=64)] = {}
+    message: Annotated[Message, Field(description="Why the verdict is Failed.")] = ""
+    metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=100)] = {}
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
     seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
     ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None
@@ -109,7 +109,7 @@ class HistoryEntry(StatusModel):
         Literal["Promoted", "RolledBack", "Failed", "Superseded"], Field(description="How it ended.")
     ]
     reason: Annotated[str, Field(description="One CamelCase word.")]
-    message: Annotated[str, Field(description="Sentence for people.")] = ""
+    message: Annotated[Note, Field(description="Sentence for people.")] = ""
     started_at: Annotated[Time, Field(description="When it began.")]
     finished_at: Annotated[Time, Field(description="When it ended.")]
 
@@ -139,7 +139,7 @@ class ModelDeploymentStatus(StatusModel):
     ] = -1
     phase: Annotated[Phase, Field(description="Where the deployment stands, in one word.")] = "Pending"
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
-    message: Annotated[str, Field(description="Why, in a sentence, and what to do.")] = ""
+    message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     url: Annotated[str, Field(description="Where the model answers.")] = ""
     model: Annotated[ResolvedModel | None, Field(description="What spec.model resolves to.")] = None
     stable: Annotated[Revision | None, Field(description="Revision that is promoted.")] = None

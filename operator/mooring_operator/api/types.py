@@ -98,12 +98,25 @@ OpenObject = Annotated[
 ]
 
 
+def _cut(longest: int) -> BeforeValidator:
+    def cut(value: Any) -> Any:
+        return value[: longest - 1] + "…" if isinstance(value, str) and len(value) > longest else value
+
+    return BeforeValidator(cut)
+
+
+Message = Annotated[str, _cut(1024), Field(max_length=1024)]
+"""What a status or a condition says; cut at its length."""
+Note = Annotated[str, _cut(256), Field(max_length=256)]
+"""What one of many things says; cut at its length."""
+
+
 class Condition(StatusModel):
     """One aspect of the resource's state, as in ``metav1.Condition``."""
 
     type: Annotated[str, Field(description="Aspect that this condition reports.", max_length=63)]
     status: Annotated[str, Field(description="True, False or Unknown.", pattern="^(True|False|Unknown)$")]
     reason: Annotated[str, Field(description="One CamelCase word for programs.", max_length=128)]
-    message: Annotated[str, Field(description="Sentence for people: what is, and what to do.")] = ""
+    message: Annotated[Message, Field(description="Sentence for people: what is, and what to do.")] = ""
     last_transition_time: Annotated[Time, Field(description="When the status last changed.")]
     observed_generation: Annotated[int, Field(description="Generation of the spec this was seen for.")] = 0

@@ -61,6 +61,11 @@ def report(
     now: datetime,
     **fields: Any,
 ) -> Status:
-    """Give `status` as it is for this generation of the spec: the conditions `wanted`, and other fields."""
+    """Give `status` as it is for this generation of the spec: the conditions `wanted`, and other fields.
+
+    Texts are as long as they may be.
+    """
     merged = merge(status.conditions, wanted, generation, now)
-    return status.model_copy(update={**fields, "observed_generation": generation, "conditions": merged})
+    changed = status.model_copy(update={**fields, "observed_generation": generation, "conditions": merged})
+    # A copy is not validated, and it is validation that cuts texts.
+    return type(status).model_validate(changed.model_dump())

@@ -76,7 +76,7 @@ async def test_a_full_pool_says_so_and_does_not_touch_another(stall):
     full, other = pool(size=1), pool()
     stalled = asyncio.create_task(full.thread(stall.wait))
     await until(lambda: full.busy == 1)
-    with pytest.raises(Away, match="1 of 1 calls are under way and do not end"):
+    with pytest.raises(Away, match="too many calls are under way and do not end"):
         await full.thread(str)
     assert await other.thread(lambda: "answer") == "answer"
     stall.set()
