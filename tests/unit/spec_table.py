@@ -259,8 +259,8 @@ _ROLLOUT = [
     Case(
         "no deadline", {"spec.rollout": {"progressDeadline": "soon"}}, False, "spec.rollout.progressDeadline"
     ),
-    Case("a history of 50", {"spec.historyLimit": 50}),
-    Case("a history of 51", {"spec.historyLimit": 51}, False, "spec.historyLimit"),
+    Case("a history of 25", {"spec.historyLimit": 25}),
+    Case("a history of 26", {"spec.historyLimit": 26}, False, "spec.historyLimit"),
 ]
 
 

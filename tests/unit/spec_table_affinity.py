@@ -60,7 +60,7 @@ def _case(name: str, affinity: Any, accepted: bool = True, says: str = "") -> Ca
     return Case(name, {"spec.serving": {"affinity": affinity}}, accepted, says)
 
 
-_MANY = "at most 50 expressions, values and labels are allowed in all"
+_MANY = "at most 32 expressions, values and labels are allowed in all"
 _NEEDS = "spec.serving.affinity: operator {} of key zone needs {}"
 
 AFFINITY = [
@@ -102,11 +102,11 @@ AFFINITY = [
     _case("a value of nodes with a blank", _expression("In", "a b"), False, f"{_AFFINITY}.nodeAffinity"),
     _case("no terms", _nodes(), False, "nodeSelectorTerms"),
     _case("nine terms", _nodes(*[{}] * 9), False, "nodeSelectorTerms"),
-    _case("33 values", _expression("In", *[f"v{i}" for i in range(33)]), False, "values"),
-    _case("50 expressions and values", _entries(50)),
-    _case("51 expressions and values", _entries(51), False, _MANY),
+    _case("33 values of one key", _expression("In", *[f"v{i}" for i in range(33)]), False, "values"),
+    _case("32 expressions and values", _entries(32)),
+    _case("33 expressions and values", _entries(33), False, _MANY),
     _case(
-        "51 labels of pods",
+        "33 labels of pods",
         {
             "podAffinity": {
                 _REQUIRED: [
@@ -114,7 +114,7 @@ AFFINITY = [
                         "topologyKey": "zone",
                         "labelSelector": {"matchLabels": {f"k{i}{j}": "v" for j in range(size)}},
                     }
-                    for i, size in enumerate((8, 8, 8, 8, 8, 8, 3))
+                    for i, size in enumerate((8, 8, 8, 8, 1))
                 ]
             }
         },
@@ -124,11 +124,11 @@ AFFINITY = [
 ]
 
 ENV_SIZE = [
-    Case("an environment of 16384 characters", {"spec.serving": {"env": _env(*[4096] * 4)}}),
+    Case("an environment of 12288 characters", {"spec.serving": {"env": _env(*[4096] * 3)}}),
     Case(
-        "an environment of 16388 characters",
-        {"spec.serving": {"env": _env(*[4096] * 4, 4)}},
+        "an environment of 12292 characters",
+        {"spec.serving": {"env": _env(*[4096] * 3, 4)}},
         False,
-        "spec.serving.env has 16388 characters; at most 16384 are allowed in all",
+        "spec.serving.env has 12292 characters; at most 12288 are allowed in all",
     ),
 ]

@@ -252,7 +252,7 @@ def test_metadata_is_needed():
             {"spec.serving": {"minReplicas": "1"}},
             'spec.serving.minReplicas: must be an integer, got the string "1"',
         ),
-        ({"spec.historyLimit": 51}, "spec.historyLimit: must be at most 50, got 51"),
+        ({"spec.historyLimit": 26}, "spec.historyLimit: must be at most 25, got 26"),
         ({"spec.rollout": {"steps": []}}, "spec.rollout.steps: must have at least 1 item, got 0"),
         (
             {"spec.model.pollInterval": "soon"},

@@ -17,8 +17,9 @@ from mooring_operator.api.forms import Form
 _CONNECT_TIMEOUT = 5.0
 _REQUEST_TIMEOUT = 30.0
 _UNAVAILABLE = (401, 408, 429)
-# The API server answers 500 to an apply that does not fit the kind's schema, and always will.
-_UNFIT = "failed to create typed patch object"
+# What the API server answers 500 to, and always will: an apply that does not fit the kind's schema, and an object
+# that etcd does not take.
+_UNFIT = ("failed to create typed patch object", "etcdserver: request is too large")
 _JSON = "application/json"
 _NOT_ALLOWED = " is forbidden: User "
 """How RBAC says no; a webhook, a policy or a quota says it in other words."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from mooring_operator.api import forms
 from mooring_operator.api.types import Model
 
-MOST_ENTRIES = 50
+MOST_ENTRIES = 32
 """Expressions, their values, and labels: about nodes, about pods to be near to, and about others."""
 
 _TOO_MANY = f"at most {MOST_ENTRIES} expressions, values and labels are allowed in all"

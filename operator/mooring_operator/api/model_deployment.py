@@ -158,5 +158,5 @@ class ModelDeploymentSpec(Model):
         None
     )
     history_limit: Annotated[
-        int, Field(ge=0, le=50, description="How many finished rollouts status.history keeps.")
+        int, Field(ge=0, le=25, description="How many finished rollouts status.history keeps.")
     ] = 10

@@ -117,6 +117,11 @@ RULES_UNAVAILABLE = "RulesUnavailable"
 
 The message says why: see whether the operator has the memory and processes that its manifest asks for.
 """
+TOO_MANY_LABELS = "TooManyLabels"
+"""The ModelDeployment has more labels than the rules of policies are shown.
+
+Remove some from metadata.labels.
+"""
 POLICY_NOT_FOUND = "PolicyNotFound"
 """spec.policies names a ModelPolicy that does not exist, or that this version cannot read.
 
@@ -307,6 +312,11 @@ DEADLINE_EXCEEDED = "DeadlineExceeded"
 """The operator could not look at the resource within MOORING_RECONCILE_DEADLINE; it tries again.
 
 See whether the API server, the pipelines and the stores answer: mooring_pool_busy names the one that is slow.
+"""
+STATUS_REPAIRED = "StatusRepaired"
+"""Some of the status could not be read, and is found out again: somebody edited it, or another version wrote it.
+
+See what the message names; a rollout that was on its way may have started anew.
 """
 STATUS_UNREADABLE = "StatusUnreadable"
 """The status lacks what the operator cannot do without, or it is of no form that this version knows.

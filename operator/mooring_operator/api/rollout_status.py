@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 
 from mooring_operator.api import forms
 from mooring_operator.api.runs import AbandonedRun, RunStateName
@@ -23,6 +23,16 @@ Phase = Literal[
 ]
 
 
+def _check_serving(copy: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a copy of spec.serving that cannot be served."""
+    try:
+        ServingSpec.model_validate(copy)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return copy
+
+
 class Revision(StatusModel):
     """A model with the way it is served, pinned: all that is needed to serve it again."""
 
@@ -35,7 +45,9 @@ class Revision(StatusModel):
     format: Annotated[str, Field(description="Model format.")]
     format_version: Annotated[str | None, Field(description="Version of the format.")] = None
     serving: Annotated[
-        OpenObject, Field(description="How it is served: a copy of spec.serving as it was.")
+        OpenObject,
+        AfterValidator(_check_serving),
+        Field(description="How it is served: a copy of spec.serving as it was."),
     ] = {}
     workload: Annotated[
         str | None,
@@ -159,12 +171,15 @@ class ModelDeploymentStatus(StatusModel):
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
     abandoned_runs: Annotated[
         list[AbandonedRun],
-        Field(description="Runs that were terminated or lost: asked again, their question is another run."),
+        Field(
+            description="Runs that were terminated or lost: asked again, their question is another run.",
+            max_length=20,
+        ),
     ] = []
     batch: Annotated[WorkloadStatus | None, Field(description="CronJob of spec.batch.")] = None
     stream: Annotated[WorkloadStatus | None, Field(description="Deployment of spec.stream.")] = None
     history: Annotated[
-        list[HistoryEntry], Field(description="Rollouts that have ended, newest first.", max_length=50)
+        list[HistoryEntry], Field(description="Rollouts that have ended, newest first.", max_length=25)
     ] = []
     conditions: Annotated[
         list[Condition],

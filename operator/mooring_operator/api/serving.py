@@ -9,7 +9,7 @@ from mooring_operator.api.affinity import Affinity, LabelKey, LabelValue
 from mooring_operator.api.types import Model, Quantity
 
 # A status holds up to four copies of spec.serving, and etcd takes 1.5 MB for an object.
-LARGEST_ENV = 16_384
+LARGEST_ENV = 12_288
 
 ResourceName = Annotated[str, forms.RESOURCE.field]
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from mooring_operator.api import DriftMonitorStatus
 from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
 from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.failures import failure_lines
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age
@@ -50,6 +51,7 @@ class DriftView:
         )
         if status.message:
             yield Text(status.message)
+        yield from failure_lines(status.conditions)
         yield Text.assemble(("Watches ", "dim"), f"ModelDeployment {self._item['spec']['target']['name']}")
         if status.evaluation is not None:
             yield from self._evaluation(status.evaluation)

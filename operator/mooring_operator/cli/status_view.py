@@ -10,6 +10,7 @@ from rich.text import Text
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.cli.cluster import event_time
 from mooring_operator.cli.deployment import Deployment
+from mooring_operator.cli.failures import failure_lines
 from mooring_operator.cli.steps_view import bar, describe_step
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
@@ -48,6 +49,7 @@ class StatusView:
         )
         if status.message:
             yield Text(status.message)
+        yield from failure_lines(status.conditions)
         if not deployment.up_to_date:
             yield Text("The spec is newer than this status: the operator has not seen it yet.", "yellow")
         for command, value in deployment.commands.items():

@@ -10,6 +10,7 @@ from mooring_operator.planning.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rules import PolicyResult, judge, question_of
 
 _SOON = 1.0
+_MOST_LABELS = 128
 
 
 def enforce_policies(draft: RolloutDraft) -> RolloutDraft | Settled:
@@ -22,6 +23,8 @@ def enforce_policies(draft: RolloutDraft) -> RolloutDraft | Settled:
         policies[name] = policy
     if not policies:
         return draft
+    if len(draft.observed.owner.labels) > _MOST_LABELS:
+        return _with_too_many_labels(draft)
     metrics = draft.status.ci.metrics if draft.status.ci else {}
     draft, results = _evaluate(draft, policies, facts_of(draft, draft.candidate, metrics))
     if len(results) < len(policies):
@@ -83,6 +86,17 @@ def _without_policy(draft: RolloutDraft, name: str) -> Settled:
     message = f"ModelPolicy {name!r} does not exist in namespace {namespace!r}; make it"
     return draft.set_condition("PoliciesMet", "Unknown", reasons.POLICY_NOT_FOUND, message).settle(
         "Pending", reasons.POLICY_NOT_FOUND, message, recheck_after=60.0
+    )
+
+
+def _with_too_many_labels(draft: RolloutDraft) -> Settled:
+    # Facts without some of the labels would be others, and all of them may be a megabyte.
+    count = len(draft.observed.owner.labels)
+    message = (
+        f"metadata.labels: rules of policies see at most {_MOST_LABELS} labels, got {count}; remove some"
+    )
+    return draft.set_condition("PoliciesMet", "Unknown", reasons.TOO_MANY_LABELS, message).settle(
+        "Pending", reasons.TOO_MANY_LABELS, message, stalled=True
     )
 
 

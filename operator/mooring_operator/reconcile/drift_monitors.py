@@ -35,8 +35,9 @@ from mooring_operator.planning.drift import (
     plan_drift,
 )
 from mooring_operator.planning.situation import Manifest
+from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
-from mooring_operator.reconcile.wire import write_status
+from mooring_operator.reconcile.wire import peek_status, status_of, write_status
 
 
 class DriftMonitors:
@@ -64,7 +65,7 @@ class DriftMonitors:
         resource = await self._cluster.get(Ref(DRIFT_MONITOR, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return None
-        status = DriftMonitorStatus.model_validate(resource.get("status") or {})
+        status = await status_of(resource, DriftMonitorStatus, self._notifier)
         generation = resource["metadata"].get("generation", 0)
         try:
             spec = DriftMonitorSpec.model_validate(resource["spec"])
@@ -95,7 +96,11 @@ class DriftMonitors:
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, spec.target.name))
         if resource is None:
             return None
-        status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
+        try:
+            status = peek_status(resource, ModelDeploymentStatus)
+        except StatusUnreadable:
+            # Its own status says so; until that is mended nobody knows which revision drifts.
+            return Target(spec.target.name, None, None)
         return Target(
             spec.target.name,
             status.stable.revision if status.stable else None,

@@ -48,9 +48,10 @@ from mooring_operator.planning.decision import Decision
 from mooring_operator.planning.rollout import plan
 from mooring_operator.planning.situation import Manifest, Observed, Workload
 from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
-from mooring_operator.reconcile.wire import write_status
+from mooring_operator.reconcile.wire import peek_status, status_of, write_status
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class ModelDeployments:
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return None
-        status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
+        status = await status_of(resource, ModelDeploymentStatus, self._notifier)
         try:
             spec = ModelDeploymentSpec.model_validate(resource["spec"])
         except ValidationError as error:
@@ -118,7 +119,12 @@ class ModelDeployments:
 
     async def deleted(self, resource: Manifest) -> None:
         """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""
-        status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
+        try:
+            status = peek_status(resource, ModelDeploymentStatus)
+        except StatusUnreadable:
+            # What was served ends by itself, and whose runs these are is in other fields.
+            others = {name: value for name, value in resource["status"].items() if name != "stable"}
+            status = peek_status({"status": others}, ModelDeploymentStatus)
         waited_for = [status.ci.run_id] if status.ci is not None and status.ci.verdict is None else []
         for run_id in [*waited_for, *unended(status.abandoned_runs)]:
             await self._pipelines.terminate(resource["metadata"]["namespace"], run_id)
@@ -224,7 +230,7 @@ class ModelDeployments:
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None:
             return
-        status = ModelDeploymentStatus.model_validate(resource.get("status") or {})
+        status = peek_status(resource, ModelDeploymentStatus)
         decision = trouble.dependency_unavailable(status, reason, message, owner_of(resource), self._clock())
         await self._tell(resource, decision)
 

@@ -85,8 +85,12 @@ class Governed(World):
 
     policies = {}  # noqa: RUF012 - each test sets its own
 
+    labels = {}  # noqa: RUF012 - likewise
+
     def observe(self):
-        return replace(super().observe(), policies=self.policies)
+        observed = super().observe()
+        owner = replace(observed.owner, labels=self.labels)
+        return replace(observed, owner=owner, policies=self.policies)
 
 
 @pytest.fixture
@@ -127,6 +131,20 @@ def test_a_revision_that_meets_every_rule_goes_on(governed):
     )
     assert world.settle().phase == "Promoted"
     assert condition(world) == ("True", "PoliciesMet")
+
+
+def test_more_labels_than_rules_may_see_are_refused_and_not_left_out(governed):
+    world = governed(policy("!('team' in deployment.labels)"))
+    world.labels = {f"k{number}": "v" for number in range(129)}
+    for _ in range(4):
+        decision = world.step()
+    assert (decision.phase, decision.reason) == ("Pending", "TooManyLabels")
+    assert decision.message == (
+        "metadata.labels: rules of policies see at most 128 labels, got 129; remove some"
+    )
+    assert world.weights_seen == []
+    del world.labels["k0"]
+    assert world.settle().phase == "Promoted"
 
 
 def test_a_policy_that_is_not_there_is_waited_for(governed):

@@ -1,0 +1,176 @@
+"""The largest object that a structural schema admits: every field, at its length, in characters that take most room."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mooring_operator.api import forms
+from mooring_operator.api.affinity import MOST_ENTRIES
+from mooring_operator.api.serving import LARGEST_ENV
+
+WIDEST = "\x01"
+"""JSON writes it in six bytes."""
+_WIDE = "<"
+"""The widest that is visible: where HTML is escaped, JSON writes it in six bytes too."""
+
+_SAMPLES: dict[str, str] = {
+    forms.OBJECT_NAME.pattern: "a" * 253,
+    forms.LABEL.pattern: "a" * 63,
+    forms.DEPLOYMENT_NAME.pattern: "a" * 37,
+    forms.LABEL_KEY.pattern: "a" * 253 + "/" + "b" * 63,
+    forms.LABEL_VALUE.pattern: "a" * 63,
+    forms.EXTENDED_RESOURCE.pattern: "a" * 200 + "/" + "b" * 52,
+    forms.VARIABLE.pattern: "A" * 128,
+    forms.METRIC.pattern: "a" * 63,
+    forms.VERSION.pattern: "1" * 63,
+    forms.COLUMN.pattern: _WIDE * 253,
+    forms.TIME_ZONE.pattern: "A" * 64,
+    forms.CONSUMER_GROUP.pattern: "a" * 128,
+    forms.CRON.pattern: "1" * 120 + " 1 1 1 1",
+    forms.DURATION.pattern: "10000h10000m10000s",
+    forms.QUANTITY.pattern: "1" * 32,
+    forms.DIGEST.pattern: "sha256:" + "0" * 64,
+    forms.ADDRESS.pattern: "s3://" + _WIDE * 1019,
+    forms.FILES.pattern: "s3://" + _WIDE * 1019,
+    forms.MESSAGES.pattern: "nats://" + _WIDE * 1017,
+    forms.WEB_ADDRESS.pattern: "http://" + _WIDE * 505,
+    "^(True|False|Unknown)$": "Unknown",
+}
+
+
+def largest(schema: Mapping[str, Any], path: str = "spec", given: Mapping[str, Any] | None = None) -> Any:
+    """Give the largest value; `given` has those of fields that rules tie together, by path, at any index.
+
+    Raises:
+        AssertionError: a text, list or map has no limit, or a pattern is not known here.
+    """
+    given = given or {}
+    if path in given:
+        return given[path]
+    if "enum" in schema:
+        return max(schema["enum"], key=lambda value: len(str(value)))
+    match schema.get("type", "string"):
+        case "object":
+            return _object(schema, path, given)
+        case "array":
+            assert "maxItems" in schema, f"{path} has no maxItems"
+            items = [largest(schema["items"], path, given) for _ in range(schema["maxItems"])]
+            if schema.get("x-kubernetes-list-type") == "map":
+                for index, item in enumerate(items):
+                    item |= dict.fromkeys(schema["x-kubernetes-list-map-keys"], f"key{index}")
+            return items[:1] if schema.get("x-kubernetes-list-type") == "set" else items
+        case "string":
+            return _text(schema, path)
+        case "integer":
+            return schema.get("maximum", 2**53)
+        case "number":
+            return schema.get("maximum", -1.2345678901234567e-300)
+        case "boolean":
+            return False
+        case other:
+            raise AssertionError(f"{path} is of type {other}")
+
+
+def _object(schema: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    if "properties" in schema:
+        return {
+            name: largest(child, f"{path}.{name}", given)
+            for name, child in schema["properties"].items()
+            if given.get(f"{path}.{name}", ...) is not None
+        }
+    assert "maxProperties" in schema, f"{path} has no maxProperties"
+    value = largest(schema["additionalProperties"], path, given)
+    return {f"{'a' * 250}{index:03}/{'b' * 63}": value for index in range(schema["maxProperties"])}
+
+
+def _text(schema: Mapping[str, Any], path: str) -> str:
+    if "pattern" in schema:
+        assert schema["pattern"] in _SAMPLES, f"{path}: write a sample of the pattern {schema['pattern']}"
+        return _SAMPLES[schema["pattern"]]
+    if schema.get("format") == "date-time":
+        return "2026-03-01T12:00:00Z"
+    assert "maxLength" in schema, f"{path} has no maxLength"
+    return WIDEST * int(schema["maxLength"])
+
+
+def largest_env(limit: int, most: int = 64) -> list[dict[str, str]]:
+    """As many variables as there may be, with as many characters in all."""
+    share = limit // most
+    return [{"name": f"V{index:03}", "value": WIDEST * (share - 4)} for index in range(most)]
+
+
+def largest_affinity(entries: int) -> dict[str, Any]:
+    """About nodes, about pods to be near to and about others: so many entries each."""
+    required, preferred = (
+        f"{kind}DuringSchedulingIgnoredDuringExecution" for kind in ("required", "preferred")
+    )
+
+    def key(index: int) -> str:
+        return f"{'a' * 250}{index:03}/{'b' * 63}"
+
+    # Expressions without values: a key is longer than a value.
+    expressions = [{"key": key(index), "operator": "DoesNotExist"} for index in range(entries)]
+    selectors = [{"matchExpressions": expressions[at : at + 8]} for at in range(0, entries, 8)]
+    terms = [{"labelSelector": selector, "topologyKey": key(0)} for selector in selectors]
+    pods = {required: terms}
+    nodes = {
+        required: {"nodeSelectorTerms": selectors[:4]},
+        preferred: [{"weight": 100, "preference": selector} for selector in selectors[4:]],
+    }
+    return {"nodeAffinity": nodes, "podAffinity": pods, "podAntiAffinity": pods}
+
+
+def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the largest spec of a ModelDeployment that its rules admit, and the largest status that it may have."""
+    serving = {
+        "spec.serving.mode": "Standard",
+        "spec.serving.autoscaling": {
+            "scaler": "KEDA",
+            "metric": "prometheus",
+            "target": 1_000_000,
+            "prometheus": {"address": _SAMPLES[forms.WEB_ADDRESS.pattern], "query": WIDEST * 2048},
+        },
+        "spec.serving.affinity": largest_affinity(MOST_ENTRIES),
+        "spec.serving.env": largest_env(LARGEST_ENV),
+    }
+    steps = [{"setWeight": weight} for weight in range(1, 15)]
+    steps += [{"approve": {"message": WIDEST * 512}}] * 15 + [{"setWeight": 100}]
+    spec = largest(
+        schema["spec"],
+        given={
+            **serving,
+            "spec.rollout.steps": steps,
+            "spec.batch.output": "gs://" + _WIDE * 1019,
+            "spec.stream.sink": "kafka://" + _WIDE * 1016,
+            "spec.stream.deadLetters": "redis://" + _WIDE * 1016,
+        },
+    )
+    address = _SAMPLES[forms.ADDRESS.pattern]
+    ours = {
+        "reason": "ProgressDeadlineExceeded",
+        "revision": "0" * 10,
+        "failedRevision": "0" * 10,
+        "modelUri": address,
+        "storageUri": address,
+        "uri": address,
+        "digest": "sha256:" + "0" * 64,
+        "format": "a" * 63,
+        "formatVersion": "1" * 63,
+        "workload": "a" * 63,
+        "name": "a" * 63,
+        "url": "http://" + _WIDE * 2041,
+        "runId": "0" * 36,
+        "stepsHash": "0" * 10,
+        "serving": spec["serving"],
+    }
+    status = largest(schema["status"], "status", _everywhere(schema["status"], "status", ours))
+    return spec, status
+
+
+def _everywhere(schema: Mapping[str, Any], path: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give `values`, which are by name, by the paths at which there is a field of the name."""
+    found = {}
+    for name, child in schema.get("properties", {}).items():
+        below = f"{path}.{name}"
+        found |= {below: values[name]} if name in values else {}
+        found |= _everywhere(child.get("items", child), below, values)
+    return found
