@@ -157,10 +157,10 @@ async def test_an_address_that_only_kserve_can_read_stands_for_itself(uri):
     "uri", ["s3://team-b/model", "gs://team-b/model", "az://team-b/model", "s3://team-a-b/model"]
 )
 async def test_what_nobody_granted_is_not_opened(uri, monkeypatch):
-    def opened(*_):
+    def opened(*_, **__):
         raise AssertionError("the store was opened")
 
-    monkeypatch.setattr(model_sources, "locate", opened)
+    monkeypatch.setattr(model_sources, "open_store", opened)
     sources = ModelSources(None, granted("s3://team-a/", "gs://team-a", "az://team-a/model"))
     assert await sources.resolve(model(uri), "team-a") == Resolved(uri)
     digest = "sha256:" + "1" * 64
