@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mooring_operator.api import DriftMonitorSpec, ModelDeploymentSpec, ModelPolicySpec, forms
+from mooring_operator.api import DriftMonitorSpec, ModelDeploymentSpec, ModelPolicySpec, crds, forms
 from mooring_operator.planning.trouble import describe
 from pydantic import TypeAdapter, ValidationError
 
@@ -92,3 +92,46 @@ def test_a_condition_says_what_a_name_may_be():
         "spec.target.name: must be the name of a ModelDeployment: at most 37 characters, a to z, 0 to 9 and -, "
         "starting with a letter, got '../../team-b/modeldeployments/fraud'"
     )
+
+
+def test_a_condition_names_a_key_on_its_line():
+    spec = Case("", {"spec.serving": {"nodeSelector": {"a\nb": "x"}}}).manifest
+    with pytest.raises(ValidationError) as raised:
+        ModelDeploymentSpec.model_validate(spec["spec"])
+    assert describe(raised.value).startswith(
+        "spec.serving.nodeSelector[a\\nb]: must be the key of a label: NAME or DOMAIN/NAME"
+    )
+
+
+FREE = {
+    "ModelDeployment.spec.serving.autoscaling.prometheus.query",
+    "ModelDeployment.spec.serving.affinity",
+    "ModelDeployment.spec.serving.env[].value",
+    "ModelDeployment.spec.rollout.steps[].approve.message",
+    "ModelPolicy.spec.rules[].expression",
+    "ModelPolicy.spec.rules[].message",
+}
+"""Texts that are nobody's name, address or key: nothing is looked up, written or run by them as they are."""
+
+
+def texts_without_form(node, path):
+    text = node.get("type") == "string" or node.get("x-kubernetes-int-or-string")
+    if (text and not {"pattern", "enum"} & node.keys()) or node.get("x-kubernetes-preserve-unknown-fields"):
+        yield path
+    for name, child in node.get("properties", {}).items():
+        yield from texts_without_form(child, f"{path}.{name}")
+    if "items" in node:
+        yield from texts_without_form(node["items"], f"{path}[]")
+    if isinstance(values := node.get("additionalProperties"), dict):
+        yield from texts_without_form(values, f"{path}{{}}")
+        if not any("self.all(key" in rule["rule"] for rule in node.get("x-kubernetes-validations", [])):
+            yield f"{path} (its keys)"
+
+
+def test_every_text_of_a_spec_has_a_form():
+    found = set()
+    for resource in crds.RESOURCES:
+        version = crds.custom_resource_definition(resource)["spec"]["versions"][0]
+        schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        found |= set(texts_without_form(schema, f"{resource.kind}.spec"))
+    assert found == FREE
