@@ -29,7 +29,6 @@ def _pod_namespace() -> str:
         return "default"
 
 
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _HTTP_URL = r"^https?://[^\s/]+\S*$"
 
 
@@ -46,9 +45,17 @@ class Settings(BaseSettings):
     health_host: str = Field("0.0.0.0", description="an address of this host")  # noqa: S104 - probes come from outside
     health_port: int = Field(8080, ge=0, le=65535, description="a port from 0 (any) to 65535")
     leader_election: bool = Field(True, description="true or false")
-    lease_name: str = Field("mooring-operator", pattern=_DNS_LABEL, description="a Kubernetes name")
+    lease_name: str = Field(
+        "mooring-operator",
+        pattern=forms.LABEL.pattern,
+        max_length=forms.LABEL.longest,
+        description="a Kubernetes name",
+    )
     lease_namespace: str = Field(
-        default_factory=_pod_namespace, pattern=_DNS_LABEL, description="the name of a namespace"
+        default_factory=_pod_namespace,
+        pattern=forms.LABEL.pattern,
+        max_length=forms.LABEL.longest,
+        description="the name of a namespace",
     )
     resync_interval: float = Field(600.0, ge=10, le=86400, description="seconds from 10 to 86400")
     pipelines: Literal["Jobs", "KFP", "None"] | None = Field(
@@ -134,7 +141,7 @@ class Settings(BaseSettings):
     @classmethod
     def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if not name.replace("-", "").isalnum() or name != name.lower() or len(name) > 63:
+            if not forms.LABEL.fits(name):
                 raise ValueError(f"{name!r} is not the name of a namespace")
         return value
 

@@ -126,6 +126,10 @@ async def test_change_of_a_policy_reaches_those_that_name_it(start):
 async def test_change_of_a_service_reaches_its_deployment(start):
     reconciler = Reconciler()
     intake = (await start(Cluster(), reconciler)).intake
+    for label in ("A_b", "a.b", "", "a" * 38):
+        intake.service_changed(
+            resource("InferenceService", "y", labels={"mooring.dev/model-deployment": label})
+        )
     intake.service_changed(
         resource("InferenceService", "x", labels={"mooring.dev/model-deployment": "digits"})
     )

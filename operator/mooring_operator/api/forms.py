@@ -7,6 +7,7 @@ them here. Patterns are written for RE2, which the API server uses, for pydantic
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeGuard
 
 from mooring_artifacts.digests import DIGEST_PATTERN
 from mooring_artifacts.gates import METRIC_PATTERN
@@ -38,7 +39,7 @@ class Form:
         annotation: FieldInfo = Field(pattern=self.pattern, max_length=self.longest)
         return annotation
 
-    def fits(self, text: object) -> bool:
+    def fits(self, text: object) -> TypeGuard[str]:
         """Whether `text` is a string of this form."""
         return isinstance(text, str) and len(text) <= self.longest and bool(self._compiled.search(text))
 

@@ -132,8 +132,6 @@ def connect(
     from lightkube.config.models import User
     from lightkube.core.exceptions import ConfigError
 
-    if namespace is not None and not forms.LABEL.fits(namespace):
-        raise CliError(f"--namespace {namespace!r} is not {forms.LABEL.allowed}")
     try:
         config = _configuration().get(context)
         if config is None:
@@ -149,6 +147,8 @@ def connect(
         raise CliError(f"no usable cluster configuration: {why}", hint=hint) from error
     except OSError as error:
         raise CliError(f"the cluster configuration cannot be read: {error}") from error
+    if not forms.LABEL.fits(client.namespace):
+        raise CliError(f"namespace {client.namespace!r} is not {forms.LABEL.allowed}")
     return Cluster(client, config.cluster.server or "the cluster")
 
 

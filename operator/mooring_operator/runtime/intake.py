@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from mooring_operator.adapters.cluster import Manifest
+from mooring_operator.api import forms
 from mooring_operator.api.names import DEPLOYMENT_LABEL
 from mooring_operator.runtime.dispatch import Dispatch
 from mooring_operator.runtime.lanes import Lanes
@@ -60,7 +61,9 @@ class Intake:
     def service_changed(self, service: Manifest) -> None:
         """An InferenceService of ours is new, different or gone."""
         metadata = service["metadata"]
-        if deployment := (metadata.get("labels") or {}).get(DEPLOYMENT_LABEL):
+        deployment = (metadata.get("labels") or {}).get(DEPLOYMENT_LABEL)
+        # Anybody may write the label: only what can be a name is looked at.
+        if forms.DEPLOYMENT_NAME.fits(deployment):
             # Its changes come in bursts, and the first is our own.
             self._queue.add_after(Key(MODEL_DEPLOYMENT, metadata["namespace"], deployment), _BURST)
 

@@ -33,7 +33,7 @@ def test_a_name_that_is_none_asks_the_cluster_for_nothing(configured, name, call
 
 @pytest.mark.parametrize("namespace", [*NAMES, "a.b"])
 def test_a_namespace_that_is_none_is_refused(configured, namespace):  # noqa: F811
-    with pytest.raises(CliError, match=r"--namespace .* is not a DNS label"):
+    with pytest.raises(CliError, match=r"namespace .* is not a DNS label"):
         connect(None, namespace)
 
 

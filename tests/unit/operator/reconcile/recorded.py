@@ -65,6 +65,7 @@ class ApiServer:
 
     resource: dict[str, Any]
     plural: str
+    others: Mapping[str, Any] = field(default_factory=dict)
     requests: list[httpx2.Request] = field(default_factory=list)
 
     @property
@@ -89,6 +90,8 @@ class ApiServer:
     def _read(self, path: str) -> httpx2.Response:
         if path.endswith(f"/namespaces/{NAMESPACE}/{self.plural}/{NAME}"):
             return httpx2.Response(200, json=self.resource)
+        if (other := self.others.get(path.rsplit(f"/namespaces/{NAMESPACE}/", 1)[-1])) is not None:
+            return httpx2.Response(200, json=other)
         if "/namespaces/" not in path:
             found = [{"name": plural, "kind": kind} for kind, plural in PLURALS.items()]
             return httpx2.Response(200, json={"resources": found})

@@ -1,6 +1,7 @@
 """No text of a spec reaches a path, a selector, a key or another namespace, checked by the API server or not."""
 
 import asyncio
+import json
 import re
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -103,9 +104,9 @@ def everything_let_in():
         yield
 
 
-def reconcile(kind, spec, *, passes=4):
+def reconcile(kind, spec, *, passes=4, others=None):
     plural = {"ModelDeployment": "modeldeployments", "DriftMonitor": "driftmonitors"}[kind]
-    world = Recorded(ApiServer(resource(kind, spec), plural))
+    world = Recorded(ApiServer(resource(kind, spec), plural, others or {}))
 
     async def run():
         reconciler = world.deployments() if kind == "ModelDeployment" else world.monitors()
@@ -207,6 +208,31 @@ def test_a_policy_elsewhere_is_refused_with_a_condition(name):
         assert (world.status["phase"], world.status["reason"]) == ("Failed", "InvalidSpec")
         assert repr(name)[:80] in world.status["message"]
         assert not any("modelpolicies" in target for target in world.server.targets)
+
+
+@pytest.mark.parametrize("name", [name for name in TRAVERSALS if name])
+def test_a_predictor_that_somebody_named_so_is_read_nowhere_and_put_right(name):
+    owner = resource("ModelDeployment", {})["metadata"]
+    service = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": NAME,
+            "namespace": NAMESPACE,
+            "uid": "u-2",
+            "resourceVersion": "1",
+            "ownerReferences": [{"kind": "ModelDeployment", "uid": owner["uid"], "controller": True}],
+        },
+        "spec": {"predictor": {"name": name}},
+    }
+    spec = {"model": {"uri": "hf://m/fraud", "format": "onnx"}}
+    world = reconcile("ModelDeployment", spec, others={f"inferenceservices/{NAME}": service})
+    check(world)
+    assert world.status["phase"] == "Deploying"
+    applied = [json.loads(r.content) for r in world.server.requests if r.method == "PATCH"]
+    named = [body["spec"]["predictor"]["name"] for body in applied if isinstance(body, dict)]
+    assert named
+    assert all(re.fullmatch("r[0-9a-f]{8}", one) for one in named)
 
 
 def test_the_world_of_these_tests_serves_a_model():
