@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import ssl
 import time
@@ -30,13 +31,19 @@ class Api:
 
     def __init__(self, server: str, *, token: str, authority: bytes) -> None:
         self._server = server
-        self._token = token
+        self._headers = {"Authorization": f"Bearer {token}"}
         context = ssl.create_default_context(cadata=authority.decode())
         # Loopback: a proxy of the environment has no part in this.
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
+
+    def acting_as(self, user: str) -> Api:
+        """The same API server as another user, who needs no credentials: the token's owner may impersonate."""
+        other = copy.copy(self)
+        other._headers = {**self._headers, "Impersonate-User": user}
+        return other
 
     def request(
         self,
@@ -48,7 +55,7 @@ class Api:
     ) -> Object:
         """Send a request. ``body`` is an object, or bytes of type ``content``."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content}
+        headers = {**self._headers, "Content-Type": content}
         request = urllib.request.Request(  # noqa: S310 (always https)
             self._server + path, data=data, method=method, headers=headers
         )

@@ -17,6 +17,7 @@ from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.planning.runs import RunRequest, RunState
 from mooring_operator.planning.situation import Resolved
 from mooring_operator.reconcile.answers import Answers
@@ -222,7 +223,8 @@ class Lab:
         return [event["reason"] for event in await self.real.list(kind, namespace=self.namespace)]
 
     async def command(self, name: str, value: str) -> None:
-        await self.real.set_annotation(await self.deployment(), f"mooring.dev/{name}", value)
+        given = {COMMAND_PREFIX + name: value, asker_annotation(name): await self.real.user()}
+        await self.real.set_annotations(await self.deployment(), given)
 
     async def _play_kserve(self) -> None:
         """Write the status that KServe would write for the spec as it is."""

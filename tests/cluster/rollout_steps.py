@@ -235,8 +235,10 @@ class Model:
         return until(lambda: self.status, holds, what=f"{self.name} is not {phase}", timeout=timeout)
 
     def command(self, name, value):
-        """Give a command, as kubectl does; None takes it back."""
-        self.api.merge(self.path, {"metadata": {"annotations": {f"mooring.dev/{name}": value}}})
+        """Give a command as the administrator, as kubectl does; None takes it back."""
+        by = None if value is None else "admin"
+        given = {f"mooring.dev/{name}": value, f"mooring.dev/{name}-by": by}
+        self.api.merge(self.path, {"metadata": {"annotations": given}})
 
     def reported(self, *reasons):
         """Wait until its Events have these reasons, in this order."""

@@ -108,14 +108,19 @@ def test_an_approval_is_signed_by_the_servers_name_for_the_caller(iris, api, cap
     code, out, err = invoke(capsys, "approve", iris, "-m", "looks good")
     assert (code, err) == (0, ""), err
     assert out == "approve iris: asked; next: weight 100%\n"
-    assert annotations(api)["mooring.dev/approve"].startswith("bbbbbbbbbb/2 looks good (by ")
+    asked = annotations(api)
+    assert (asked["mooring.dev/approve"], asked["mooring.dev/approve-by"]) == (
+        "bbbbbbbbbb/2 looks good",
+        "admin",
+    )
 
 
 def test_a_pause_can_be_taken_back(iris, api, capsys):
     assert invoke(capsys, "pause", iris)[0] == 0
-    assert annotations(api)["mooring.dev/pause"].startswith("bbbbbbbbbb by ")
+    asked = annotations(api)
+    assert (asked["mooring.dev/pause"], asked["mooring.dev/pause-by"]) == ("bbbbbbbbbb", "admin")
     assert invoke(capsys, "resume", iris)[0] == 0
-    assert "mooring.dev/pause" not in annotations(api)
+    assert annotations(api) == {}
 
 
 def test_a_watch_sees_the_end(iris, api, capsys):

@@ -245,7 +245,7 @@ async def test_only_what_was_read_is_written(cluster):
         await cluster.apply(thing("replaced", 2), first)
     assert await cluster.get(ref("replaced")) is None
     await cluster.create(thing("replaced", 3))
-    for write in (cluster.apply(thing("replaced", 2), first), cluster.set_annotation(first, NOTE, "x")):
+    for write in (cluster.apply(thing("replaced", 2), first), cluster.set_annotations(first, {NOTE: "x"})):
         with pytest.raises(Conflict):
             await write
     with pytest.raises(Conflict):
@@ -281,13 +281,13 @@ async def test_fields_of_the_creation_can_be_taken_back(cluster):
 async def test_annotation_is_set_and_set_again(cluster):
     await put(cluster, thing("noted"), THING)
     for value in ("first", "second/with~odd characters"):
-        await cluster.set_annotation(await cluster.get(ref("noted")), NOTE, value)
+        await cluster.set_annotations(await cluster.get(ref("noted")), {NOTE: value})
         assert (await cluster.get(ref("noted")))["metadata"]["annotations"] == {NOTE: value}
 
 
 async def test_annotation_is_removed_where_it_still_has_the_value(cluster):
     resource = await put(cluster, thing("command"), THING)
-    await cluster.set_annotation(await cluster.get(ref("command")), NOTE, "3f2a by alice")
+    await cluster.set_annotations(resource, {NOTE: "3f2a by alice"})
     await cluster.remove_annotation(resource, NOTE, "3f2a by bob")
     assert (await cluster.get(ref("command")))["metadata"]["annotations"] == {NOTE: "3f2a by alice"}
     await cluster.remove_annotation(resource, NOTE, "3f2a by alice")
@@ -299,6 +299,21 @@ async def test_annotation_that_is_gone_is_left_alone(cluster):
     await cluster.remove_annotation(resource, NOTE, "x")
     await drop(cluster, ref("plain"))
     await cluster.remove_annotation(resource, NOTE, "x")
+
+
+async def test_annotations_go_along_with_the_one_that_is_removed(cluster):
+    resource = await put(cluster, thing("signed"), THING)
+    for signed in ({}, {f"{NOTE}-by": "alice"}):
+        await cluster.set_annotations(resource, {NOTE: "x", "other": "stays", **signed})
+        await cluster.remove_annotation(resource, NOTE, "y", along=[f"{NOTE}-by"])
+        left = (await cluster.get(ref("signed")))["metadata"]["annotations"]
+        assert left == {NOTE: "x", "other": "stays", **signed}
+        await cluster.remove_annotation(resource, NOTE, "x", along=[f"{NOTE}-by"])
+        assert (await cluster.get(ref("signed")))["metadata"]["annotations"] == {"other": "stays"}
+
+
+async def test_the_api_server_says_who_we_are(cluster):
+    assert await cluster.user() == "admin"
 
 
 async def test_event_is_recorded_about_the_object(cluster):

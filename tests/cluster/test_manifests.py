@@ -12,17 +12,22 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.cluster import Ref, Refused
+from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 from mooring_operator.planning.run_jobs import RunPods
 from mooring_operator.planning.situation import Images, Owner
 from mooring_operator.planning.workloads import consumers, cron_job
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.settings import Settings
 from mooring_pipelines.model_ci import COMPONENTS_IMAGE
 
 from cluster.api import Api, ApiError
 from cluster.kubeconfig import write_kubeconfig
 from tests.cluster.rights import Right, asked_for, granted
+from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
 
 ROOT = Path(__file__).parents[2]
@@ -362,13 +367,15 @@ def test_operators_image_holds_no_machine_learning_and_no_pipelines_sdk():
 UNSEEN = {
     # The admission plugin OwnerReferencesPermissionEnforcement asks for it, where a cluster has that.
     Right("mooring.dev", "modeldeployments/finalizers", "update"),
+    # The policy of commands asks for it when a DriftMonitor rolls back.
+    Right("mooring.dev", "modeldeployments", "rollback"),
 }
 """Rights that no request shows to be needed, each with its reason."""
 
 
 @pytest.fixture
 def account(api, control_plane, tmp_path):
-    """A kubeconfig of the operator's ServiceAccount, with the rights of the manifests and no others."""
+    """A kubeconfig of the operator's ServiceAccount, with the rights and policies of the manifests alone."""
     install(api, "mooring-rights")
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
     rights = [[found for found in rendered(overlay) if found["kind"] in kinds] for overlay in OVERLAYS]
@@ -384,7 +391,9 @@ def account(api, control_plane, tmp_path):
     limited = Api(control_plane.server, token=token, authority=authority)
     with pytest.raises(ApiError, match="cannot list resource"):
         until(lambda: limited.items("/api/v1/secrets"), lambda _: False)
-    return kubeconfig
+    with policies(api):
+        wait_until_in_force(api, "mooring-rights")
+        yield kubeconfig
 
 
 def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(api, account, control_plane, tmp_path):
@@ -438,3 +447,33 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(api, acco
     roles = [o for o in rendered("standalone") if o["kind"] in ("ClusterRole", "Role")]
     allowed = granted(role for role in roles if role["metadata"]["name"] == "mooring-operator")
     assert allowed - asked().keys() == UNSEEN, "rights that are not needed"
+
+
+async def test_operator_may_ask_for_a_rollback_and_take_commands_away_and_no_more(api, account):
+    """With the rights of the manifests and under their policies, by the calls that it makes."""
+    api.delete(Model(api, "mooring-rights", "iris").path)
+    iris = Model(api, "mooring-rights", "iris")
+    iris.apply("v1")
+    iris.command("approve", "r")
+    connection = Connection(load_config(account))
+    cluster = KubernetesCluster(connection)
+    try:
+        assert await cluster.user() == OPERATOR
+        asked = {"mooring.dev/rollback": "r drifted", "mooring.dev/rollback-by": OPERATOR}
+        ref = Ref(MODEL_DEPLOYMENT, "mooring-rights", "iris")
+        await cluster.set_annotations(await cluster.get(ref), asked)
+        resource = await cluster.get(ref)
+        for command in ("approve", "rollback"):
+            value = resource["metadata"]["annotations"][f"mooring.dev/{command}"]
+            along = [f"mooring.dev/{command}-by"]
+            await cluster.remove_annotation(resource, f"mooring.dev/{command}", value, along=along)
+        assert "annotations" not in (await cluster.get(ref))["metadata"]
+        for refused in (
+            {"mooring.dev/promote": "r", "mooring.dev/promote-by": OPERATOR},
+            {"example.com/x": "y"},
+        ):
+            with pytest.raises(Refused, match=re.escape(OPERATOR)):
+                await cluster.set_annotations(resource, refused)
+    finally:
+        await connection.close()
+    api.delete(iris.path)

@@ -102,6 +102,8 @@ class Emulator:
                 return _close(request)
             if call.verb == "watch" and kind is not None:
                 return await self._watch(request, kind, call.namespace)
+            if call.resource == "selfsubjectreviews":
+                return web.json_response({"status": {"userInfo": {"username": call.who}}})
             body = json.loads(await request.read() or b"{}")
             response = web.json_response(self._answer(call, kind, request, body))
         except Rejected as rejection:
@@ -209,6 +211,8 @@ def _understand(request: web.Request) -> tuple[Call, Kind | None]:
     if match is None:
         return Call("get", "apiresources", who=who), None
     found = match.groupdict()
+    if (found["api_version"], found["plural"]) == ("authentication.k8s.io/v1", "selfsubjectreviews"):
+        return Call("create", found["plural"], who=who), None
     kind = next(
         (k for k in KINDS if (k.api_version, k.plural) == (found["api_version"], found["plural"])), None
     )

@@ -205,5 +205,7 @@ async def test_the_process_may_end_after_any_write_and_the_rollback_is_asked_for
 def assert_asked(world: World) -> None:
     revision = world.status["stable"]["revision"]
     assert world.annotations["mooring.dev/rollback"].startswith(revision)
+    # As whom the API server knows the operator: its policies compare the two.
+    assert world.annotations["mooring.dev/rollback-by"] == "operator"
     assert (world.drift["phase"], world.drift["actedOn"]) == ("Drifted", revision)
     assert world.condition("Drifted", MONITOR)["status"] == "True"

@@ -60,7 +60,7 @@ async def test_a_write_that_changes_nothing_gets_no_version(cluster):
 async def test_the_generation_counts_changes_of_the_spec_alone(cluster):
     first = await put(cluster, service(a=1), INFERENCE_SERVICE)
     after_status = await cluster.write_status(first, {"ready": True})
-    await cluster.set_annotation(await cluster.get(REF), "note", "x")
+    await cluster.set_annotations(await cluster.get(REF), {"note": "x"})
     assert after_status["metadata"]["generation"] == first["metadata"]["generation"] == 1
     second = await put(cluster, service(a=2), INFERENCE_SERVICE)
     assert second["metadata"]["generation"] == 2
@@ -82,7 +82,7 @@ async def test_a_status_of_an_object_that_moved_on_is_a_conflict(cluster):
 
 async def test_annotations_are_set_and_removed_by_value(cluster, emulator):
     created = await put(cluster, service(), INFERENCE_SERVICE)
-    await cluster.set_annotation(await cluster.get(REF), "mooring.dev/approve", "new")
+    await cluster.set_annotations(created, {"mooring.dev/approve": "new"})
     await cluster.remove_annotation(created, "mooring.dev/approve", "old")
     assert emulator.objects.get(REF)["metadata"]["annotations"] == {"mooring.dev/approve": "new"}
     await cluster.remove_annotation(created, "mooring.dev/approve", "new")
@@ -119,7 +119,7 @@ async def test_only_what_was_read_is_written(cluster, emulator):
         await cluster.apply(service(a=2), first)
     assert emulator.objects.find(REF) is None
     emulator.objects.apply(REF, service(a=3), "somebody")
-    for write in (cluster.apply(service(a=2), first), cluster.set_annotation(first, "note", "x")):
+    for write in (cluster.apply(service(a=2), first), cluster.set_annotations(first, {"note": "x"})):
         with pytest.raises(Conflict):
             await write
     with pytest.raises(Conflict):

@@ -130,8 +130,10 @@ class World:
         wanted = {"target": {"name": "digits"}, **rows, **spec}
         self.objects.apply(MONITOR, {"metadata": {"name": "traffic"}, "spec": wanted}, "user")
 
-    def command(self, name: str, value: str) -> None:
-        annotation = {"metadata": {"annotations": {f"mooring.dev/{name}": value}}}
+    def command(self, name: str, value: str, by: str = "alice") -> None:
+        annotation = {
+            "metadata": {"annotations": {f"mooring.dev/{name}": value, f"mooring.dev/{name}-by": by}}
+        }
         self.objects.change(DIGITS, lambda before: merge(before, annotation))
 
     # --- what there is --------------------------------------------------------------------------

@@ -198,7 +198,7 @@ class FakeCluster:
     def events(self, kind, name):
         return self._events
 
-    def annotate(self, kind, name, annotations):
+    def annotate(self, kind, name, annotations, *, role=""):
         self.written.append((name, dict(annotations)))
         return self.get(kind, name)
 

@@ -59,6 +59,8 @@ class World:
     good: Mapping[str, bool] = field(default_factory=dict)
     startable: Mapping[str, bool] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
+    askers: dict[str, str] = field(default_factory=dict)
+    requested_by: str = ""
     model: Resolved | Unresolved | None = None
     runs: dict[str, str] = field(default_factory=dict)
     launched: list[str] = field(default_factory=list)
@@ -80,6 +82,8 @@ class World:
             resolved,
             service=self._service(),
             commands=dict(self.commands),
+            askers=dict(self.askers),
+            requested_by=self.requested_by,
             run_pages="http://kfp/#/runs/details/",
             answers=dict(self.answers),
         )
@@ -117,13 +121,14 @@ class World:
             f"does not settle: {self.status.phase} {self.status.reason} {self.status.message}"
         )
 
-    def command(self, name: str, note: str = "") -> None:
+    def command(self, name: str, note: str = "", by: str = "") -> None:
         status = self.status
         revision = {
             "retry": status.failed_revision,
             "rollback": status.stable and status.stable.revision,
         }.get(name, status.candidate and status.candidate.revision)
         self.commands[name] = f"{revision} {note}".strip()
+        self.askers[name] = by
 
     def _service(self) -> Service | None:
         if self.served is None:

@@ -208,11 +208,17 @@ _ROLLOUT = [
                 "steps": [
                     {"setWeight": 5},
                     {"pause": {"duration": "5m"}},
-                    {"approve": {}},
+                    {"approve": {"by": "SomeoneElse"}},
                     {"setWeight": 100},
                 ]
             }
         },
+    ),
+    Case(
+        "an approval by nobody",
+        {"spec.rollout": {"steps": [{"approve": {"by": "Nobody"}}, {"setWeight": 100}]}},
+        False,
+        "spec.rollout.steps[0].approve.by",
     ),
     Case("a pause behind the last weight", {"spec.rollout": {"steps": [{"setWeight": 100}, {"pause": {}}]}}),
     Case("no steps", {"spec.rollout": {"steps": []}}, False, "spec.rollout.steps"),

@@ -19,7 +19,7 @@ HELD = deployment(
     "Paused",
     "PausedByCommand",
     "held",
-    annotations={"mooring.dev/pause": "bbbbbbbbbb by bob"},
+    annotations={"mooring.dev/pause": "bbbbbbbbbb", "mooring.dev/pause-by": "bob"},
     stable=STABLE,
     candidate=CANDIDATE,
 )
@@ -49,47 +49,47 @@ def ask(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("item", "arguments", "annotation", "value", "says"),
     [
-        (AWAITING, ["approve"], "approve", "bbbbbbbbbb/2 by alice", "approve iris: asked; next: weight 100%"),
+        (AWAITING, ["approve"], "approve", "bbbbbbbbbb/2", "approve iris: asked; next: weight 100%"),
         (
             AWAITING,
             ["approve", "-m", "looks\n good"],
             "approve",
-            "bbbbbbbbbb/2 looks good (by alice)",
+            "bbbbbbbbbb/2 looks good",
             "approve iris: asked; next: weight 100%",
         ),
         (
             CANARY,
             ["promote"],
             "promote",
-            "bbbbbbbbbb by alice",
+            "bbbbbbbbbb",
             "promote iris: asked; it takes over as soon as it is ready",
         ),
         (
             CANARY,
             ["abort"],
             "abort",
-            "bbbbbbbbbb by alice",
+            "bbbbbbbbbb",
             "abort iris: asked; revision aaaaaaaaaa gets all traffic; bbbbbbbbbb is not tried again by itself",
         ),
         (
             FIRST,
             ["abort"],
             "abort",
-            "bbbbbbbbbb by alice",
+            "bbbbbbbbbb",
             "abort iris: asked; nothing is served; bbbbbbbbbb is not tried again by itself",
         ),
         (
             REJECTED,
             ["retry"],
             "retry",
-            "bbbbbbbbbb by alice",
+            "bbbbbbbbbb",
             "retry iris: asked; it is tested again, attempt 2",
         ),
         (
             CANARY,
             ["pause"],
             "pause",
-            "bbbbbbbbbb by alice",
+            "bbbbbbbbbb",
             "pause iris: asked; it stays at its weight from the next step on, until: mooring resume iris",
         ),
         (HELD, ["resume"], "pause", None, "resume iris: asked; the rollout goes on with its next step"),
@@ -97,7 +97,7 @@ def ask(monkeypatch, capsys):
             PROMOTED,
             ["rollback"],
             "rollback",
-            "bbbbbbbbbb by alice",
+            "bbbbbbbbbb",
             "rollback iris: asked; revision aaaaaaaaaa (s3://models/iris/1) takes over as soon as it is ready",
         ),
     ],
@@ -106,12 +106,14 @@ def test_a_request_that_fits_is_written(ask, item, arguments, annotation, value,
     command, *options = arguments
     code, out, _, written = ask(item, command, "iris", *options)
     assert (code, out) == (0, says + "\n")
-    assert written == [("iris", {f"mooring.dev/{annotation}": value})]
+    by = "alice" if value else None
+    assert written == [("iris", {f"mooring.dev/{annotation}": value, f"mooring.dev/{annotation}-by": by})]
 
 
 def test_a_user_whom_nobody_knows_signs_nothing(ask):
     *_, written = ask(AWAITING, "approve", "iris", user="")
-    assert written == [("iris", {"mooring.dev/approve": "bbbbbbbbbb/2"})]
+    # Nor is an older name left beside the command.
+    assert written == [("iris", {"mooring.dev/approve": "bbbbbbbbbb/2", "mooring.dev/approve-by": None})]
 
 
 @pytest.mark.parametrize(

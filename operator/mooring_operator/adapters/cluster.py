@@ -1,6 +1,6 @@
 """The port to the Kubernetes API: plain dicts in, plain dicts out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -137,16 +137,22 @@ class Cluster(Protocol):
         """
         ...
 
-    async def set_annotation(self, seen: Manifest, name: str, value: str) -> None:
-        """Set one annotation of the object that was read as `seen`, whatever its value was.
+    async def set_annotations(self, seen: Manifest, annotations: Mapping[str, str]) -> None:
+        """Set annotations of the object that was read as `seen`, whatever their values were.
 
         Raises:
             Conflict: another object has the name by now.
         """
         ...
 
-    async def remove_annotation(self, resource: Manifest, name: str, value: str) -> None:
-        """Remove an annotation, if it still has `value`; one that is gone or changed is left alone."""
+    async def remove_annotation(
+        self, resource: Manifest, name: str, value: str, *, along: Iterable[str] = ()
+    ) -> None:
+        """Remove an annotation and those `along` with it, if it still has `value`; else leave all alone."""
+        ...
+
+    async def user(self) -> str:
+        """Give the name that the API server knows us by; empty where it does not say."""
         ...
 
     async def emit(self, event: Event) -> None:

@@ -5,7 +5,7 @@ docs/kubernetes-client.md compares this with other clients, and lists what each 
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +40,7 @@ _ANOTHER_OBJECT = (
     "the server rejected our request",
 )
 _EVENT = Kind("events.k8s.io/v1", "Event", "events")
+_REVIEW = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews")
 
 
 class KubernetesCluster:
@@ -49,6 +50,7 @@ class KubernetesCluster:
         self._connection = connection
         self._page = page
         self._plurals: dict[tuple[str, str], str] = {}
+        self._user: str | None = None
         self._instance = socket.gethostname()[:128]
 
     async def get(self, ref: Ref) -> Manifest | None:
@@ -184,19 +186,24 @@ class KubernetesCluster:
         except NotFound as error:
             raise Conflict(str(error)) from error
 
-    async def set_annotation(self, seen: Manifest, name: str, value: str) -> None:
-        """Set one annotation of the object that was read as `seen`, whatever its value was.
+    async def set_annotations(self, seen: Manifest, annotations: Mapping[str, str]) -> None:
+        """Set annotations of the object that was read as `seen`, whatever their values were.
 
         Raises:
             Conflict: another object has the name by now.
         """
-        await self.change(seen, {"metadata": {"annotations": {name: value}}})
+        await self.change(seen, {"metadata": {"annotations": dict(annotations)}})
 
-    async def remove_annotation(self, resource: Manifest, name: str, value: str) -> None:
-        """Remove an annotation, if it still has `value`; one that is gone or changed is left alone."""
+    async def remove_annotation(
+        self, resource: Manifest, name: str, value: str, *, along: Iterable[str] = ()
+    ) -> None:
+        """Remove an annotation and those `along` with it, if it still has `value`; else leave all alone."""
         ref = await self._ref(resource)
-        path = "/metadata/annotations/" + name.replace("~", "~0").replace("/", "~1")
-        patch = [{"op": "test", "path": path, "value": value}, {"op": "remove", "path": path}]
+        path = _annotation_path(name)
+        patch: list[Manifest] = [{"op": "test", "path": path, "value": value}, {"op": "remove", "path": path}]
+        for other in map(_annotation_path, along):
+            # What is not there cannot be removed: have it there first.
+            patch += [{"op": "add", "path": other, "value": ""}, {"op": "remove", "path": other}]
         try:
             await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
         except NotFound:
@@ -207,6 +214,20 @@ class KubernetesCluster:
             annotations = ((current or {}).get("metadata") or {}).get("annotations") or {}
             if annotations.get(name) == value:
                 raise
+
+    async def user(self) -> str:
+        """Give the name that the API server knows us by; empty where it does not say."""
+        if self._user is None:
+            review = {"apiVersion": _REVIEW.api_version, "kind": _REVIEW.kind}
+            path = collection_path(_REVIEW.api_version, _REVIEW.plural, None)
+            try:
+                answer = await self._connection.send(
+                    "create", "POST", path, resource=_REVIEW.plural, body=review
+                )
+                self._user = str(answer["status"]["userInfo"]["username"])
+            except Refused:
+                self._user = ""
+        return self._user
 
     async def emit(self, event: Event) -> None:
         """Record an Event."""
@@ -289,6 +310,11 @@ def _conflict(refusal: Refused) -> Conflict | None:
     text = str(refusal)
     gone = isinstance(refusal, NotFound)
     return Conflict(text) if gone or any(sign in text for sign in _ANOTHER_OBJECT) else None
+
+
+def _annotation_path(name: str) -> str:
+    """Where an annotation is, in a JSON patch."""
+    return "/metadata/annotations/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _unknown(api_version: str, kind: str) -> Unavailable:

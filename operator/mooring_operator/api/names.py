@@ -20,16 +20,34 @@ Command = Literal["approve", "promote", "abort", "retry", "pause", "rollback"]
 """What a person, or a DriftMonitor, may ask of a ModelDeployment.
 
 A command is the annotation ``mooring.dev/COMMAND`` with the value ``REVISION``, ``REVISION/STEP`` or
-either with a note behind a blank: ``3f2a91c0de by alice``. The operator removes it once it is done
-or fits nothing any more. ``pause`` holds for as long as it is there.
+either with a note behind a blank: ``3f2a91c0de error rates are equal``. Who asks stands beside it, in
+``mooring.dev/COMMAND-by``: the policies of manifests/admission see to it that it is the caller's name.
+The operator removes both once the command is done or fits nothing any more. ``pause`` holds for as long
+as it is there.
 """
 
 COMMANDS: tuple[Command, ...] = get_args(Command)
 COMMAND_PREFIX = "mooring.dev/"
+REQUESTED_BY = COMMAND_PREFIX + "requested-by"
+"""Annotation: who last changed ``spec.model`` or ``spec.serving``, by the same policies."""
 
 
 def commands_of(annotations: Mapping[str, str]) -> dict[str, str]:
     """Give the commands among an object's annotations: value by name."""
     return {
         name: annotations[COMMAND_PREFIX + name] for name in COMMANDS if COMMAND_PREFIX + name in annotations
+    }
+
+
+def asker_annotation(command: str) -> str:
+    """Give the annotation that says who gives a command."""
+    return f"{COMMAND_PREFIX}{command}-by"
+
+
+def askers_of(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Give who gave the commands among an object's annotations: user by command; none where nobody is named."""
+    return {
+        name: annotations[asker_annotation(name)]
+        for name in COMMANDS
+        if asker_annotation(name) in annotations
     }

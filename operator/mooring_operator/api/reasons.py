@@ -157,6 +157,12 @@ mooring approve NAME
 APPROVED = "Approved"
 """Somebody approved the step that the rollout stood at.
 """
+APPROVAL_REFUSED = "ApprovalRefused"
+"""An approval or promotion was dropped: the step is for someone else than who asked for the revision.
+
+Somebody else approves: mooring approve NAME. Where the message says that nobody is noted, set the annotations
+mooring.dev/requested-by and mooring.dev/approve-by.
+"""
 PROMOTING = "Promoting"
 """The candidate is taking over all traffic.
 """

@@ -1,7 +1,7 @@
 """``spec.rollout``: how traffic moves from the stable revision to a new one."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -22,6 +22,13 @@ class Approve(Model):
     message: Annotated[
         str, Field(description="What the person should look at; shown in status.", max_length=512)
     ] = ""
+    by: Annotated[
+        Literal["Anyone", "SomeoneElse"],
+        Field(
+            description="Who counts among those who may approve. SomeoneElse: not who asked for the revision, "
+            "by annotation mooring.dev/requested-by."
+        ),
+    ] = "Anyone"
 
 
 class Step(Model):

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from mooring_operator.api import forms
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.serving import ServingSpec
-from mooring_operator.api.types import Condition, Message, Note, OpenObject, StatusModel, Time
+from mooring_operator.api.types import Condition, Message, Note, OpenObject, StatusModel, Time, UserName
 
 Phase = Literal[
     "Pending",
@@ -21,6 +21,10 @@ Phase = Literal[
     "RolledBack",
     "Failed",
 ]
+
+
+MAX_APPROVERS = 10
+"""How many users status names who approved steps of one revision: the last ones."""
 
 
 def _check_serving(copy: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +80,11 @@ class Candidate(Revision):
         bool, Field(description="Whether it is the previous revision, coming back without tests and steps.")
     ] = False
     note: Annotated[Note, Field(description="Why it comes back.")] = ""
+    requested_by: Annotated[UserName, Field(description="User who asked for it, where that was noted.")] = ""
+    approved_by: Annotated[
+        list[UserName],
+        Field(description="Users who approved steps of it, where that was noted.", max_length=MAX_APPROVERS),
+    ] = []
     steps_hash: Annotated[str, Field(description="Hash of the steps that the index is for.")] = ""
     started_at: Annotated[Time, Field(description="When its rollout began.")]
     step_started_at: Annotated[Time, Field(description="When the current step began.")]
@@ -122,6 +131,11 @@ class HistoryEntry(StatusModel):
     ]
     reason: Annotated[str, Field(description="One CamelCase word.")]
     message: Annotated[Note, Field(description="Sentence for people.")] = ""
+    requested_by: Annotated[UserName, Field(description="User who asked for it, where that was noted.")] = ""
+    approved_by: Annotated[
+        list[UserName],
+        Field(description="Users who approved steps of it, where that was noted.", max_length=MAX_APPROVERS),
+    ] = []
     started_at: Annotated[Time, Field(description="When it began.")]
     finished_at: Annotated[Time, Field(description="When it ended.")]
 

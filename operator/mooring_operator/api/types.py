@@ -109,6 +109,8 @@ Message = Annotated[str, _cut(1024), Field(max_length=1024)]
 """What a status or a condition says; cut at its length."""
 Note = Annotated[str, _cut(256), Field(max_length=256)]
 """What one of many things says; cut at its length."""
+UserName = Annotated[str, _cut(512), Field(max_length=512)]
+"""Who did something, by the API server's name; those of service accounts have up to 339 characters."""
 
 
 class Condition(StatusModel):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mooring_operator.api import forms
-from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.errors import CliError, RefusedError
 
 if TYPE_CHECKING:
     import httpx2
@@ -75,12 +75,19 @@ class Cluster:
             raise
         return sorted(found, key=event_time)
 
-    def annotate(self, kind: str, name: str, annotations: Mapping[str, str | None]) -> Object:
-        """Set annotations, or remove those that are None; give the object."""
+    def annotate(
+        self, kind: str, name: str, annotations: Mapping[str, str | None], *, role: str = ""
+    ) -> Object:
+        """Set annotations, or remove those that are None; give the object. `role` is the ClusterRole for it.
+
+        Raises:
+            RefusedError: a policy of the API server says no.
+            CliError: it did not come to that.
+        """
         from lightkube.types import PatchType
 
         change = {"metadata": {"annotations": dict(annotations)}}
-        with self._explained(kind, name, verb="change"):
+        with self._explained(kind, name, verb="change", role=role):
             return _plain(self._client.patch(_resource(kind), name, change, patch_type=PatchType.MERGE))
 
     def user(self) -> str:
@@ -96,7 +103,7 @@ class Cluster:
         return (info.username or "") if info else ""
 
     @contextmanager
-    def _explained(self, kind: str, name: str = "", verb: str = "read") -> Iterator[None]:
+    def _explained(self, kind: str, name: str = "", verb: str = "read", role: str = "") -> Iterator[None]:
         """Turn what the client raises into a sentence."""
         import httpx2
         from lightkube import ApiError
@@ -107,7 +114,7 @@ class Cluster:
         try:
             yield
         except ApiError as error:
-            raise _api_failure(error, what, verb, self.namespace) from error
+            raise _api_failure(error, what, verb, self.namespace, role) from error
         except httpx2.HTTPStatusError as error:
             raise CliError(f"{self._server} answered HTTP {error.response.status_code}") from error
         except httpx2.TimeoutException as error:
@@ -206,12 +213,16 @@ def _watch_again(error: Exception, count: int) -> Any:
     return OnErrorResult(action, sleep=min(0.5 * count, 5.0))
 
 
-def _api_failure(error: Any, what: str, verb: str, namespace: str) -> CliError:
+def _api_failure(error: Any, what: str, verb: str, namespace: str, role: str) -> CliError:
     code, message = error.status.code, error.status.message or ""
+    _, by_policy, why = message.partition(" denied request: ")
+    if by_policy:
+        return RefusedError(why)
     if code == 401:
         return CliError("the cluster does not know who you are: log in again")
     if code == 403:
-        return CliError(f"you may not {verb} {what} in namespace {namespace}: {message}")
+        hint = f"ask an administrator for ClusterRole {role} in namespace {namespace}" if role else ""
+        return CliError(f"you may not {verb} {what} in namespace {namespace}: {message}", hint=hint)
     if code == 404 and "could not find the requested resource" in message:
         return CliError(f"this cluster has no {what.split()[0]} resource", hint=_INSTALL_HINT)
     if code == 404:

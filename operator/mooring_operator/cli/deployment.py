@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
-from mooring_operator.api.names import commands_of
+from mooring_operator.api.names import askers_of, commands_of
 from mooring_operator.cli.errors import CliError
 
 SETTLED = ("Promoted", "RolledBack", "Failed")
@@ -22,6 +22,7 @@ class Deployment:
     spec: ModelDeploymentSpec
     status: ModelDeploymentStatus
     commands: dict[str, str]
+    askers: dict[str, str]
 
     @classmethod
     def parse(cls, item: dict[str, Any]) -> "Deployment":
@@ -48,6 +49,7 @@ class Deployment:
             spec=spec,
             status=status,
             commands=commands_of(metadata.get("annotations") or {}),
+            askers=askers_of(metadata.get("annotations") or {}),
         )
 
     @property

@@ -90,6 +90,8 @@ class World:
             file_addresses=True,
             commands=dict(self.commands),
             answers=self.answers,
+            askers=dict.fromkeys(self.commands, "the rehearsal"),
+            requested_by="the author",
         )
 
     def _model(self) -> Resolved:
@@ -182,7 +184,7 @@ class World:
             self.awaiting_since = (place, now)
         after = self.script.approve_after
         if after is not None and now >= self.awaiting_since[1] + after:
-            self.commands["approve"] = f"{place} by the rehearsal"
+            self.commands["approve"] = place
 
     def next_event(self, now: datetime, status: ModelDeploymentStatus) -> datetime | None:
         """Give the time of the next thing that happens by itself."""

@@ -1,4 +1,4 @@
-"""What a person asks of a rollout, as the annotation that asks for it.
+"""What a person asks of a rollout, as the annotations that ask for it.
 
 Every request names the revision that it is about, and an approval the step too: one that comes too
 late, after the rollout has moved on, then does nothing.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mooring_operator.api import reasons
-from mooring_operator.api.names import COMMAND_PREFIX, Command
+from mooring_operator.api.names import COMMAND_PREFIX, Command, asker_annotation
 from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.cli.deployment import Deployment
 from mooring_operator.cli.errors import RefusedError
@@ -17,25 +17,24 @@ from mooring_operator.cli.steps_view import describe_step
 
 @dataclass(frozen=True)
 class Request:
-    """An annotation to set, or with value None to remove; `then` says what will happen."""
+    """A command to give, or with value None to take back; `then` says what will happen."""
 
     command: Command
     value: str | None
     then: str
 
     @property
-    def annotation(self) -> str:
-        """The annotation's full name."""
-        return COMMAND_PREFIX + self.command
+    def role(self) -> str:
+        """The ClusterRole that allows it."""
+        return "mooring-approver" if self.command == "approve" else "mooring-operator-of-rollouts"
 
-    def signed(self, note: str, user: str) -> "Request":
-        """Give the request with a note and who asks, for the record."""
-        if self.value is None:
-            return self
-        words = " ".join(note.split())
-        signature = f"by {user}" if user else ""
-        said = f"{words} ({signature})" if words and signature else words or signature
-        return Request(self.command, f"{self.value} {said}".strip(), self.then)
+    def annotations(self, note: str, user: str) -> dict[str, str | None]:
+        """Give the annotations to set, those with None to remove; `user` asks, empty where that is not known."""
+        value = None if self.value is None else f"{self.value} {' '.join(note.split())}".strip()
+        return {
+            COMMAND_PREFIX + self.command: value,
+            asker_annotation(self.command): None if value is None else user or None,
+        }
 
 
 def approve(deployment: Deployment) -> Request:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Candidate, HistoryEntry, Revision
 from mooring_operator.cli.cluster import event_time
 from mooring_operator.cli.deployment import Deployment
 from mooring_operator.cli.failures import failure_lines
@@ -15,6 +15,7 @@ from mooring_operator.cli.steps_view import bar, describe_step
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age, age_of, short
+from mooring_operator.planning.wording import because, by_whom
 
 _EVENTS = 5
 _HISTORY = 5
@@ -54,7 +55,8 @@ class StatusView:
             yield Text("The spec is newer than this status: the operator has not seen it yet.", "yellow")
         for command, value in deployment.commands.items():
             revision, _, note = value.partition(" ")
-            yield Text(f"Asked: {command} {revision}{f': {note}' if note else ''}", "magenta")
+            asked = f"{revision}{by_whom(deployment.askers.get(command, ''))}{because(note)}"
+            yield Text(f"Asked: {command} {asked}", "magenta")
         if status.url:
             yield Text.assemble(("URL ", "dim"), status.url)
 
@@ -74,6 +76,8 @@ class StatusView:
         if rows:
             yield heading("Revisions")
             yield plain_table(["", "REVISION", "TRAFFIC", "SINCE", "MODEL"], rows)
+        if status.candidate and (people := _people(status.candidate)):
+            yield Text(f"  {people}", "dim")
 
     def _revision(self, role: str, revision: Revision, weight: str) -> list[str | Text]:
         since = f"{age(revision.since, self._now)} ago" if revision.since else ""
@@ -134,12 +138,17 @@ class StatusView:
                 short(entry.finished_at - entry.started_at),
                 entry.reason,
                 entry.model_uri,
+                _people(entry),
             ]
             for entry in self._status.history[:_HISTORY]
         ]
         if rows:
             yield heading("History")
-            yield plain_table(["REVISION", "OUTCOME", "ENDED", "TOOK", "REASON", "MODEL"], rows)
+            columns = ["REVISION", "OUTCOME", "ENDED", "TOOK", "REASON", "MODEL", "BY"]
+            named = any(row[-1] for row in rows)
+            yield plain_table(
+                columns if named else columns[:-1], rows if named else [row[:-1] for row in rows]
+            )
 
     def _recent_events(self) -> Iterator[RenderableType]:
         rows: list[list[str | Text]] = [
@@ -153,3 +162,10 @@ class StatusView:
         if rows:
             yield heading("Events")
             yield plain_table(["AGE", "REASON", "MESSAGE"], rows)
+
+
+def _people(rollout: Candidate | HistoryEntry) -> str:
+    """Who asked for a revision and who approved it, where that was noted."""
+    asked = [f"asked for by {rollout.requested_by}"] if rollout.requested_by else []
+    approved = [f"approved by {', '.join(rollout.approved_by)}"] if rollout.approved_by else []
+    return "; ".join([*asked, *approved])

@@ -18,8 +18,9 @@ def describe_step(step: "Step") -> str:
         return (
             f"pause {format_duration(step.pause.duration)}" if step.pause.duration else "pause until approved"
         )
+    approval = "approval by someone else" if step.approve and step.approve.by == "SomeoneElse" else "approval"
     message = step.approve.message if step.approve else ""
-    return f"approval: {message}" if message else "approval"
+    return f"{approval}: {message}" if message else approval
 
 
 def bar(percent: int, *, ascii_only: bool = False, width: int = _BAR_WIDTH) -> str:

@@ -1,11 +1,14 @@
 """What people, or a DriftMonitor, ask for by annotation: ``REVISION``, ``REVISION/STEP``, either with a note.
 
-The note stands behind a blank: ``3f2a91c0de/2 by alice``.
+The note stands behind a blank: ``3f2a91c0de/2 error rates are equal``.
 """
 
 from dataclasses import dataclass
 
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
+
+# Names of users among them: two of them that were cut count as the same, which denies and never allows.
+_LONGEST = 512
 
 
 @dataclass(frozen=True)
@@ -15,17 +18,24 @@ class Asked:
     revision: str
     step: str
     note: str
+    by: str = ""
 
     @classmethod
-    def parse(cls, value: str) -> "Asked":
-        """Read the value of a command's annotation."""
+    def parse(cls, value: str, by: str = "") -> "Asked":
+        """Read the value of a command's annotation, and of the one that says who gives it."""
         named, _, note = value.partition(" ")
         revision, _, step = named.partition("/")
-        return cls(revision, step, note.strip())
+        return cls(revision, step, one_line(note), one_line(by))
 
     def is_of_step(self, step: int | None) -> bool:
         """Whether it names this step, or none."""
         return not self.step or (step is not None and self.step == str(step))
+
+
+def one_line(text: str) -> str:
+    """Give what somebody wrote for others to read: one line, printable, and not too long for a message."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:_LONGEST]
 
 
 def still_fits(command: str, value: str, status: ModelDeploymentStatus) -> bool:

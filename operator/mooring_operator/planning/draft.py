@@ -49,11 +49,12 @@ class Draft(Situation):
         """The revision that is promoted."""
         return self.status.stable
 
-    def asked(self, command: str, revision: str) -> str | None:
-        """Give the note of a command that names `revision`, or None when there is none."""
-        asked = Asked.parse(self.observed.commands.get(command, ""))
+    def asked(self, command: str, revision: str) -> Asked | None:
+        """Give a command that names `revision`, or None when there is none."""
+        observed = self.observed
+        asked = Asked.parse(observed.commands.get(command, ""), observed.askers.get(command, ""))
         step = self.candidate.step if self.candidate is not None else None
-        return asked.note if asked.revision == revision and asked.is_of_step(step) else None
+        return asked if asked.revision == revision and asked.is_of_step(step) else None
 
     def change(self, **changes: Any) -> Self:
         """Go on with other fields in status."""
@@ -103,6 +104,8 @@ class Draft(Situation):
             outcome=outcome,
             reason=reason,
             message=message,
+            requested_by=ended.requested_by if isinstance(ended, Candidate) else "",
+            approved_by=ended.approved_by if isinstance(ended, Candidate) else [],
             started_at=began or self.now,
             finished_at=self.now,
         )

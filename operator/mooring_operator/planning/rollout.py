@@ -27,13 +27,14 @@ from mooring_operator.api.rollout_status import (
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.actions import DropCommand, Notify
+from mooring_operator.planning.commands import one_line
 from mooring_operator.planning.decision import Decision, decide
 from mooring_operator.planning.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.gates import test_candidate
 from mooring_operator.planning.policies import enforce_policies
 from mooring_operator.planning.situation import Observed, Unresolved
 from mooring_operator.planning.steps import restore, roll_out
-from mooring_operator.planning.wording import because, keeps_serving
+from mooring_operator.planning.wording import because, by_whom, keeps_serving
 from mooring_operator.planning.workloads import follow_stable
 
 # KServe: InferenceService + predictor + namespace, with their hyphens.
@@ -141,8 +142,8 @@ def go_back_when_asked(draft: Draft) -> Draft:
     stable, previous, current = draft.stable, draft.status.previous, draft.candidate
     if stable is None or (current is not None and current.restores):
         return draft
-    note = draft.asked("rollback", stable.revision)
-    if note is None:
+    asked = draft.asked("rollback", stable.revision)
+    if asked is None:
         return draft
     if previous is None:
         message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
@@ -151,7 +152,8 @@ def go_back_when_asked(draft: Draft) -> Draft:
     returning = Candidate(
         **previous.model_dump(exclude={"workload", "since"}),
         restores=True,
-        note=note,
+        note=asked.note,
+        requested_by=asked.by,
         started_at=draft.now,
         step_started_at=draft.now,
     )
@@ -233,6 +235,7 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         serving=identity.serving_snapshot(_served(draft)),
         attempt=attempt,
         steps_hash=identity.steps_hash(draft.spec.rollout),
+        requested_by=one_line(draft.observed.requested_by),
         started_at=draft.now,
         step_started_at=draft.now,
     )
@@ -264,10 +267,10 @@ def _without_older_commands(draft: RolloutDraft) -> RolloutDraft:
 def abort_when_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
     """A person has seen enough."""
     revision = draft.candidate.revision
-    note = draft.asked("abort", revision)
-    if note is None:
+    asked = draft.asked("abort", revision)
+    if asked is None:
         return draft
-    message = f"revision {revision} was aborted{because(note)}{keeps_serving(draft.stable)}"
+    message = f"revision {revision} was aborted{by_whom(asked.by)}{because(asked.note)}{keeps_serving(draft.stable)}"
     return draft.reject(reasons.ABORTED, message)
 
 

@@ -132,6 +132,10 @@ class Observed:
     file_addresses: bool = False
     """Whether file:// addresses are allowed: for development."""
     commands: Mapping[str, str] = field(default_factory=dict)
+    askers: Mapping[str, str] = field(default_factory=dict)
+    """Who gave the commands, where that is noted."""
+    requested_by: str = ""
+    """Who asked for the revision that the spec asks for, where that is noted."""
     refused: str | None = None
     """Why the API server or a webhook refused what the last decision wanted."""
     workloads: Mapping[Workload, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,15 +1,13 @@
 """Moves traffic to a revision that has passed its gates: step by step, or back."""
 
-from typing import Literal
-
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout import Approve, Pause, Step
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning import identity
-from mooring_operator.planning.actions import DropCommand
+from mooring_operator.planning.approvals import approved, without_own_approval, without_own_promotion
 from mooring_operator.planning.draft import RolloutDraft, Settled
 from mooring_operator.planning.situation import Variant
-from mooring_operator.planning.wording import because, keeps_serving
+from mooring_operator.planning.wording import because, by_whom, keeps_serving
 
 # Seconds. Replicas come and go without a sign on the InferenceService; most else shows there.
 _LOOK_AGAIN = 2.0
@@ -23,7 +21,7 @@ def roll_out(draft: RolloutDraft) -> Settled:
         return hopeful
     if draft.stable is None:
         return _deploy_first(hopeful)
-    return _walk(_skip_if_promoted_by_hand(_follow_edited_steps(hopeful)))
+    return _walk(_skip_if_promoted_by_hand(without_own_promotion(_follow_edited_steps(hopeful))))
 
 
 def restore(draft: RolloutDraft, left: Revision) -> Settled:
@@ -33,7 +31,8 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
         return hopeful
     draft = _set_candidate_weight(hopeful, 100)
     candidate = draft.candidate
-    back = f"back from {left.revision} to {candidate.revision}: {candidate.note or 'asked for'}"
+    back = f"back from {left.revision} to {candidate.revision}: asked for{by_whom(candidate.requested_by)}"
+    back += because(candidate.note)
     if not _in_effect(draft):
         return draft.settle(
             "Promoting", reasons.ROLLING_BACK, f"going {back}", recheck_after=_until_deadline(draft)
@@ -114,17 +113,20 @@ def _take(draft: RolloutDraft, step: Step) -> RolloutDraft | Settled:
         if step.pause is not None:
             return _pause(draft, step.pause)
         if step.approve is not None:
-            return _await_approval(draft, step.approve)
+            return _await_approval(without_own_approval(draft, step), step.approve)
     return _hold_if_asked(draft)
 
 
 def _hold_if_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
     """A person's pause stops the rollout between two steps, and keeps the weight as it is."""
     candidate = draft.candidate
-    note = draft.asked("pause", candidate.revision)
-    if note is None:
+    asked = draft.asked("pause", candidate.revision)
+    if asked is None:
         return draft
-    message = f"revision {candidate.revision} is held at {candidate.weight}% of traffic{because(note)}"
+    message = (
+        f"revision {candidate.revision} is held{by_whom(asked.by)} at {candidate.weight}% of traffic"
+        f"{because(asked.note)}"
+    )
     return draft.settle("Paused", reasons.PAUSED_BY_COMMAND, message, recheck_after=_until_deadline(draft))
 
 
@@ -133,7 +135,7 @@ def _pause(draft: RolloutDraft, pause: Pause) -> RolloutDraft | Settled:
     at = f"revision {candidate.revision} stays at {candidate.weight}% of traffic"
     if pause.duration is None:
         message = f"{at} until it is approved (step {candidate.step})"
-        return _approved(draft, "Paused") or draft.settle(
+        return approved(draft, "Paused") or draft.settle(
             "Paused", reasons.PAUSED_BY_STEP, message, recheck_after=_until_deadline(draft)
         )
     left = (pause.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
@@ -149,40 +151,8 @@ def _await_approval(draft: RolloutDraft, approve: Approve) -> RolloutDraft | Set
     candidate = draft.candidate
     awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval"
     message = awaits + because(approve.message)
-    return _approved(draft, "AwaitingApproval") or draft.settle(
+    return approved(draft, "AwaitingApproval") or draft.settle(
         "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=_until_deadline(draft)
-    )
-
-
-def _approved(
-    draft: RolloutDraft, phase: Literal["Paused", "AwaitingApproval"]
-) -> RolloutDraft | Settled | None:
-    """Note an approval of this step, and go on when its annotation is gone; None where nobody has approved.
-
-    Going on at once, a rollout that could not remove the annotation would take it for the next
-    step's approval too.
-    """
-    candidate, before = draft.candidate, draft.before
-    note = draft.asked("approve", candidate.revision)
-    if before.reason == reasons.APPROVED and _same_step(before.candidate, candidate):
-        if note is None:
-            return draft
-        message = before.message
-    elif note is None:
-        return None
-    else:
-        message = (
-            f"revision {candidate.revision} was approved at {candidate.weight}% of traffic{because(note)}"
-        )
-    taken_up = DropCommand("approve", draft.observed.commands["approve"])
-    return draft.request(taken_up).settle(phase, reasons.APPROVED, message, recheck_after=_LOOK_AGAIN)
-
-
-def _same_step(before: Candidate | None, now: Candidate) -> bool:
-    return before is not None and (before.revision, before.step, before.steps_hash) == (
-        now.revision,
-        now.step,
-        now.steps_hash,
     )
 
 

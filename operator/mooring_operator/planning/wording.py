@@ -8,6 +8,11 @@ def because(why: str) -> str:
     return f": {why}" if why else ""
 
 
+def by_whom(user: str) -> str:
+    """Name who did something, behind a blank; nothing where that is not known."""
+    return f" by {user}" if user else ""
+
+
 def keeps_serving(stable: Revision | None, *, otherwise: str = "") -> str:
     """Say which revision users still get, or `otherwise` where there is none, behind a semicolon."""
     clause = f"revision {stable.revision} keeps serving" if stable is not None else otherwise

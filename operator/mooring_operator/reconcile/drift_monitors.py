@@ -21,7 +21,7 @@ from mooring_operator.adapters.drift import (
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus, FeatureDrift, TestResult
-from mooring_operator.api.names import COMMAND_PREFIX
+from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import trouble
 from mooring_operator.planning.actions import Notify
@@ -129,10 +129,12 @@ class DriftMonitors:
         match action:
             case RequestRollback(name, revision, note):
                 ref = Ref(MODEL_DEPLOYMENT, resource["metadata"]["namespace"], name)
+                asked = {COMMAND_PREFIX + "rollback": f"{revision} {note}"}
+                # The policies want to know who asks. Where there are none, it need not be known.
+                if user := await self._cluster.user():
+                    asked[asker_annotation("rollback")] = user
                 if (deployment := await self._cluster.get(ref)) is not None:
-                    await self._cluster.set_annotation(
-                        deployment, COMMAND_PREFIX + "rollback", f"{revision} {note}"
-                    )
+                    await self._cluster.set_annotations(deployment, asked)
             case Notify():
                 await self._notifier.notify(resource, action)
 

@@ -14,7 +14,7 @@ from mooring_operator.adapters.traffic import ServiceNameTaken, Traffic
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
-from mooring_operator.api.names import commands_of
+from mooring_operator.api.names import REQUESTED_BY, askers_of, commands_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity, ownership
 from mooring_operator.planning.abandoned_runs import unended
@@ -74,7 +74,8 @@ class Gatherer:
     ) -> Observed:
         """Look up the model, what is served, the policies, and the run that is being waited for."""
         owner = owner_of(resource)
-        commands = commands_of(resource["metadata"].get("annotations") or {})
+        annotations = resource["metadata"].get("annotations") or {}
+        commands = commands_of(annotations)
         workloads, taken = await self._workloads(owner, spec, status)
         service, name_taken = await self._service(owner, status)
         observed = Observed(
@@ -85,6 +86,8 @@ class Gatherer:
             policies=await self._policies(owner, spec, status),
             file_addresses=self._grants().files,
             commands=commands,
+            askers=askers_of(annotations),
+            requested_by=annotations.get(REQUESTED_BY, ""),
             workloads=workloads,
             taken_workloads=taken,
             images=self._images,

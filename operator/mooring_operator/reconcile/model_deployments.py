@@ -26,7 +26,7 @@ from mooring_operator.adapters.rules.engine import Rules
 from mooring_operator.adapters.traffic import Traffic
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
-from mooring_operator.api.names import COMMAND_PREFIX
+from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import trouble
 from mooring_operator.planning.abandoned_runs import unended
@@ -210,7 +210,9 @@ class ModelDeployments:
             case RemoveWorkload(workload):
                 await self._cluster.delete(dict(seen.workloads[workload]))
             case DropCommand(name, value):
-                await self._cluster.remove_annotation(resource, COMMAND_PREFIX + name, value)
+                await self._cluster.remove_annotation(
+                    resource, COMMAND_PREFIX + name, value, along=[asker_annotation(name)]
+                )
             case Notify():
                 await self._notifier.notify(resource, action)
 

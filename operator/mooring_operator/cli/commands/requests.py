@@ -72,9 +72,8 @@ def _ask(request: str, name: str, message: str, wait: bool, cluster: Any) -> Non
 
     deployment = Deployment.parse(cluster.get("ModelDeployment", name))
     asked = REQUESTS[request](deployment)
-    if asked.value is not None:
-        asked = asked.signed(message, cluster.user())
-    changed = cluster.annotate("ModelDeployment", name, {asked.annotation: asked.value})
+    annotations = asked.annotations(message, cluster.user())
+    changed = cluster.annotate("ModelDeployment", name, annotations, role=asked.role)
     output.say(f"{request} {name}: asked; {asked.then}", style="green")
     if wait:
         _wait(request, changed, cluster)

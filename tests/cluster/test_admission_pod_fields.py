@@ -1,0 +1,348 @@
+"""Fields that lend something to pods: who may name what, on a real API server with real roles."""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+from mooring_operator.api.crds import RESOURCES, custom_resource_definition
+
+from tests.cluster.people import (
+    ARGO,
+    ROOT,
+    Thing,
+    install_people,
+    outcome,
+    policies,
+    rendered,
+    wait_until_allowed,
+    wait_until_refused,
+)
+
+BARE, LISTED = "mooring-bare", "mooring-listed"
+"""Namespaces: an administrator's profile lists nothing for the first."""
+
+DEPLOYMENT = {
+    "apiVersion": "mooring.dev/v1alpha1",
+    "kind": "ModelDeployment",
+    "metadata": {"name": "iris"},
+    "spec": {"model": {"uri": "s3://m/iris/1", "format": "onnx"}},
+}
+MONITOR = {
+    "apiVersion": "mooring.dev/v1alpha1",
+    "kind": "DriftMonitor",
+    "metadata": {"name": "iris"},
+    "spec": {
+        "target": {"name": "iris"},
+        "baseline": {"uri": "s3://d/a.parquet"},
+        "window": {"uri": "s3://d/b/"},
+    },
+}
+PROFILE = {
+    f"{LISTED}.serviceAccounts": ["models", "readers-*"],
+    f"{LISTED}.secrets": ["buckets", "queues"],
+    f"{LISTED}.claims": ["models"],
+    f"{LISTED}.images": ["oci://registry.example.com/team/*"],
+    f"{LISTED}.runtimes": ["triton"],
+    f"{LISTED}.env": ["OMP_NUM_THREADS=*", "TZ=UTC"],
+    f"{LISTED}.nodeSelector": ["gpu=l4", "zone=*"],
+    f"{LISTED}.tolerations": ["gpu:NoSchedule", "pool=models:NoSchedule"],
+    f"{LISTED}.affinity": ["podAntiAffinity"],
+    f"{LISTED}.prometheus": ["http://prometheus.monitoring/*"],
+    # For every namespace.
+    "runtimes": ["shared-*", ""],
+    "nodeSelector": ["pool=models"],
+    # Of a namespace whose name begins alike.
+    f"{LISTED}-2.serviceAccounts": ["payments"],
+}
+
+
+def serving(**fields):
+    return {"spec": {"serving": fields}}
+
+
+def prometheus(address):
+    scaling = {"scaler": "KEDA", "metric": "prometheus", "target": 5}
+    return serving(autoscaling={**scaling, "prometheus": {"address": address, "query": "up"}})
+
+
+def toleration(**fields):
+    return serving(tolerations=[fields])
+
+
+def affinity(kind, weight=1):
+    term = {"weight": weight, "podAffinityTerm": {"topologyKey": "zone"}}
+    return serving(affinity={kind: {"preferredDuringSchedulingIgnoredDuringExecution": [term]}})
+
+
+def model(uri):
+    return {"spec": {"model": {"uri": uri}}}
+
+
+def batch(**fields):
+    return {"spec": {"batch": {"schedule": "0 3 * * *", "input": "s3://d/a", "output": "s3://d/b", **fields}}}
+
+
+def stream(**fields):
+    return {"spec": {"stream": {"source": "redis://r/in", "sink": "redis://r/out", **fields}}}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field, the key that lists its values, patches with a value that is listed and with one that is not."""
+
+    path: str
+    key: str
+    listed: dict
+    unlisted: dict
+    kind: dict = field(default_factory=lambda: DEPLOYMENT)
+
+
+FIELDS = [
+    Field(
+        "spec.serving.serviceAccountName",
+        "serviceAccounts",
+        serving(serviceAccountName="readers-eu"),
+        serving(serviceAccountName="payments"),
+    ),
+    Field("spec.serving.runtime", "runtimes", serving(runtime="triton"), serving(runtime="triton-2")),
+    Field(
+        "spec.serving.nodeSelector",
+        "nodeSelector",
+        serving(nodeSelector={"gpu": "l4", "zone": "a"}),
+        serving(nodeSelector={"gpu": "l4", "node-role.kubernetes.io/control-plane": ""}),
+    ),
+    Field(
+        "spec.serving.tolerations",
+        "tolerations",
+        toleration(key="pool", value="models", effect="NoSchedule"),
+        toleration(key="pool", value="models"),
+    ),
+    Field(
+        "spec.serving.tolerations",
+        "tolerations",
+        toleration(key="gpu", operator="Exists", effect="NoSchedule"),
+        toleration(operator="Exists"),
+    ),
+    Field("spec.serving.affinity", "affinity", affinity("podAntiAffinity"), affinity("podAffinity")),
+    Field(
+        "spec.serving.env",
+        "env",
+        serving(env=[{"name": "OMP_NUM_THREADS", "value": "4"}, {"name": "TZ", "value": "UTC"}]),
+        serving(
+            env=[{"name": "OMP_NUM_THREADS", "value": "4"}, {"name": "PYTHONPATH", "value": "/mnt/models"}]
+        ),
+    ),
+    Field(
+        "spec.serving.autoscaling.prometheus.address",
+        "prometheus",
+        prometheus("http://prometheus.monitoring/"),
+        prometheus("http://169.254.169.254/"),
+    ),
+    Field("spec.model.uri", "claims", model("pvc://models/iris/1"), model("pvc://payments/iris/1")),
+    Field("spec.model.uri", "claims", model("pvc:/models/iris/1"), model("pvc:///payments")),
+    Field(
+        "spec.model.uri",
+        "images",
+        model("oci://registry.example.com/team/iris:1"),
+        model("oci://registry.example.com/other:1"),
+    ),
+    Field(
+        "spec.ci.testData.uri",
+        "claims",
+        {"spec": {"ci": {"testData": {"uri": "pvc://models/test.parquet"}}}},
+        {"spec": {"ci": {"testData": {"uri": "pvc://payments/test.parquet"}}}},
+    ),
+    Field(
+        "spec.batch.credentialsSecret",
+        "secrets",
+        batch(credentialsSecret="buckets"),
+        batch(credentialsSecret="payments"),
+    ),
+    Field(
+        "spec.stream.credentialsSecret",
+        "secrets",
+        stream(credentialsSecret="queues"),
+        stream(credentialsSecret="payments"),
+    ),
+    Field(
+        "spec.baseline.uri",
+        "claims",
+        {"spec": {"baseline": {"uri": "pvc://models/a"}}},
+        {"spec": {"baseline": {"uri": "pvc://payments/a"}}},
+        MONITOR,
+    ),
+    Field(
+        "spec.window.uri",
+        "claims",
+        {"spec": {"window": {"uri": "pvc://models/a"}}},
+        {"spec": {"window": {"uri": "pvc://payments/a"}}},
+        MONITOR,
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def api(control_plane):
+    """The administrator's client; the policies are in force, with the profile."""
+    api = control_plane.api
+    install_people(api, BARE, LISTED)
+    things = [Thing(api, namespace, DEPLOYMENT) for namespace in (BARE, LISTED)]
+    payments, models = (serving(serviceAccountName=name) for name in ("payments", "models"))
+    with policies(api, profile=PROFILE):
+        for thing in things:
+            wait_until_refused(
+                lambda thing=thing: thing.create("alice", payments, dry=True), "may not create pods"
+            )
+            wait_until_allowed(lambda thing=thing: thing.create("frank", payments, dry=True))
+        wait_until_allowed(lambda: things[1].create("alice", models, dry=True))
+        yield api
+        for kind in (DEPLOYMENT, MONITOR):
+            for namespace in (BARE, LISTED):
+                api.delete(Thing(api, namespace, kind).path)
+    wait_until_allowed(lambda: things[0].create("alice", payments, dry=True))
+
+
+def refusal(field, namespace):
+    return f"{field.path}: alice may not create pods in namespace {namespace}, and the profile does not list "
+
+
+@pytest.mark.parametrize("way", ["create", "merge", "json", "apply", "update"])
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: f"{field.path}-{field.key}")
+def test_who_may_name_what(api, field, way):
+    def attempt(who, namespace, patch):
+        thing = Thing(api, namespace, field.kind)
+        if way == "create":
+            return outcome(lambda: thing.create(who, patch))
+        thing.start_from()
+        return outcome(lambda: thing.change(who, patch, way=way))
+
+    for patch in (field.listed, field.unlisted):
+        assert refusal(field, BARE) in attempt("alice", BARE, patch)
+        for who in ("frank", ARGO):
+            assert attempt(who, BARE, patch) == ""
+    assert attempt("alice", LISTED, field.listed) == ""
+    assert refusal(field, LISTED) in attempt("alice", LISTED, field.unlisted)
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: f"{field.path}-{field.key}")
+def test_what_is_there_already_hinders_nobody_in_changing_something_else(api, field):
+    thing = Thing(api, BARE, field.kind)
+    thing.start_from(spec=field.unlisted["spec"])
+    elsewhere = {"metadata": {"labels": {"a": "b"}}, "spec": {"historyLimit": 2}}
+    for way in ("merge", "json", "update"):
+        assert outcome(lambda way=way: thing.change("alice", elsewhere, way=way)) == ""
+    # Another value of the same field is named anew, and what is gone does not come back.
+    assert refusal(field, BARE) in outcome(lambda: thing.change("alice", field.listed))
+    thing.start_from()
+    assert refusal(field, BARE) in outcome(lambda: thing.change("alice", field.unlisted))
+
+
+def test_a_field_may_be_given_up(api):
+    thing = Thing(api, BARE, DEPLOYMENT)
+    thing.start_from(spec=serving(serviceAccountName="payments", env=[{"name": "A", "value": "1"}])["spec"])
+    assert outcome(lambda: thing.change("alice", serving(serviceAccountName=None, env=[]))) == ""
+
+
+def test_one_more_among_many_is_noticed(api):
+    thing = Thing(api, BARE, DEPLOYMENT)
+    env = [{"name": f"A{number}", "value": "1"} for number in range(63)]
+    thing.start_from(spec=serving(env=env)["spec"])
+    more = serving(env=[*env, {"name": "LD_PRELOAD", "value": "/mnt/models/x.so"}])
+    assert "does not list LD_PRELOAD=/mnt/models/x.so" in outcome(lambda: thing.change("alice", more))
+    other = serving(env=[*env[1:], {"name": "A0", "value": "2"}])
+    assert "does not list A0=2" in outcome(lambda: thing.change("alice", other))
+    assert outcome(lambda: thing.change("alice", serving(env=env[::-1]))) == ""
+
+
+def test_another_affinity_of_the_same_kind_is_named_anew(api):
+    thing = Thing(api, BARE, DEPLOYMENT)
+    thing.start_from(spec=affinity("podAffinity")["spec"])
+    assert "spec.serving.affinity" in outcome(lambda: thing.change("alice", affinity("podAffinity", 2)))
+    assert outcome(lambda: thing.change("alice", affinity("podAffinity"))) == ""
+
+
+def test_moorings_own_runtimes_and_what_is_listed_for_all_are_for_everybody(api):
+    thing = Thing(api, BARE, DEPLOYMENT)
+    for name in ("mooring-inference", "mooring-inference-gpu", "shared-triton"):
+        assert outcome(lambda name=name: thing.create("alice", serving(runtime=name))) == ""
+    assert outcome(lambda: thing.create("alice", serving(nodeSelector={"pool": "models"}))) == ""
+    assert "spec.serving.runtime" in outcome(
+        lambda: thing.create("alice", serving(runtime="mooring-inference-2"))
+    )
+
+
+def test_what_lends_nothing_is_free(api):
+    thing = Thing(api, BARE, DEPLOYMENT)
+    for uri in ("s3://m/v2", "models:/iris@champion", "https://e/pvc://x", "hf://oci/x"):
+        assert outcome(lambda uri=uri: thing.create("alice", model(uri))) == ""
+
+
+def test_the_largest_deployment_is_judged_within_the_api_servers_budget(api):
+    names = [f"{number:02}" for number in range(64)]
+    most = serving(
+        env=[{"name": f"A{name}", "value": "x" * 4096} for name in names],
+        nodeSelector={f"example.com/{name * 40}": name * 30 for name in names[:32]},
+        tolerations=[{"key": f"{name * 100}", "operator": "Exists"} for name in names[:32]],
+    )
+    thing = Thing(api, LISTED, DEPLOYMENT)
+    said = outcome(lambda: thing.create("alice", most))
+    assert "may not create pods" in said, said
+    assert outcome(lambda: thing.create("frank", most)) == ""
+    assert outcome(lambda: thing.change("alice", {"spec": {"historyLimit": 2}})) == ""
+
+
+def test_an_overlay_writes_the_profile(tmp_path, api):
+    """As docs/security.md shows it."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    shown = re.search(r"```yaml\n(# overlay.*?)```", page, re.DOTALL)[1]
+    overlay = tmp_path / "overlay" / "kustomization.yaml"
+    overlay.parent.mkdir()
+    (tmp_path / "admission").symlink_to(ROOT / "manifests" / "admission")
+    overlay.write_text(shown.replace("../../base", "../admission"))
+    command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(overlay.parent)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for one in yaml.safe_load_all(out):
+        if one["metadata"]["name"] == "pod-fields.mooring.dev":
+            api.request(
+                "PATCH",
+                f"{api.path(one)}?dryRun=All&fieldManager=tests&force=true",
+                json.dumps(one).encode(),
+                content="application/apply-patch+yaml",
+            )
+    profile = next(
+        one for one in yaml.safe_load_all(out) if one["metadata"]["name"] == "pod-fields.mooring.dev"
+    )
+    assert "team-a.serviceAccounts" in profile["spec"]["variables"][0]["expression"]
+
+
+def test_every_field_that_lends_something_to_pods_is_in_the_policy():
+    """A field that is added to a resource later, under one of these names, is not to be forgotten."""
+    lending = re.compile(
+        r"(serviceAccountName|credentialsSecret|runtime|nodeSelector|tolerations|affinity|env|image|volumes?|uri)$"
+        r"|[sS]ecret|[vV]olume|[pP]odTemplate|[pP]riorityClass"
+    )
+    policy = next(
+        one
+        for one in rendered("base")
+        if one["kind"] == "ValidatingAdmissionPolicy" and one["metadata"]["name"] == "pod-fields.mooring.dev"
+    )
+    text = "".join(variable["expression"] for variable in policy["spec"]["variables"])
+    known = set(re.findall(r"'(spec\.[A-Za-z.]+) ", text))
+    for resource in RESOURCES:
+        definition = custom_resource_definition(resource)["spec"]
+        if definition["names"]["kind"] not in ("ModelDeployment", "DriftMonitor"):
+            continue
+        spec = definition["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        found = {path for path in paths(spec, "spec") if lending.search(path.rpartition(".")[2])}
+        assert found
+        assert found <= known, found - known
+
+
+def paths(schema, path):
+    """Every field below, as spec.serving.env."""
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{path}.{name}"
+        yield from paths(inner.get("items", inner), f"{path}.{name}")
