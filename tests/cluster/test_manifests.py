@@ -26,8 +26,8 @@ from mooring_pipelines.model_ci import COMPONENTS_IMAGE
 
 from cluster.api import Api, ApiError
 from cluster.kubeconfig import write_kubeconfig
-from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.people import OPERATOR, policies, wait_until_in_force
+from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
 
 ROOT = Path(__file__).parents[2]
