@@ -14,11 +14,13 @@ from rich.console import Console
 from tests.unit.cli_world import (
     AWAITING,
     CANARY,
+    CANDIDATE,
     DRIFT,
     EVENTS,
     NOW,
     PROMOTED,
     REJECTED,
+    STABLE,
     FakeCluster,
     deployment,
     invoke,
@@ -106,10 +108,21 @@ def test_a_status_that_is_behind_says_so():
 
 
 def test_what_was_asked_for_is_shown():
-    asked = deployment("Canary", annotations={"mooring.dev/abort": "bbbbbbbbbb too slow (by alice)"})
-    assert "Asked: abort bbbbbbbbbb: too slow (by alice)" in text_of(
-        StatusView(Deployment.parse(asked), [], NOW)
-    )
+    given = {"mooring.dev/abort": "bbbbbbbbbb too slow", "mooring.dev/abort-by": "alice"}
+    text = text_of(StatusView(Deployment.parse(deployment("Canary", annotations=given)), [], NOW))
+    assert "Asked: abort bbbbbbbbbb by alice: too slow" in text
+
+
+def test_who_asked_and_who_approved_is_shown():
+    candidate = {**CANDIDATE, "requestedBy": "alice", "approvedBy": ["bob", "carol"]}
+    entry = {**AWAITING["status"]["history"][0], "requestedBy": "dora", "approvedBy": "bob"}
+    shown = deployment("Canary", stable=STABLE, candidate=candidate, history=[entry])
+    text = text_of(StatusView(Deployment.parse(shown), [], NOW), width=140)
+    assert "\n  asked for by alice; approved by bob, carol\n" in text
+    assert "asked for by dora; approved by bob\n" in text
+    unknown = text_of(StatusView(Deployment.parse(AWAITING), [], NOW))
+    assert "asked for by" not in unknown
+    assert "BY" not in unknown
 
 
 def test_an_object_nobody_has_looked_at():

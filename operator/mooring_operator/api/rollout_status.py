@@ -131,11 +131,10 @@ class HistoryEntry(StatusModel):
     ]
     reason: Annotated[str, Field(description="One CamelCase word.")]
     message: Annotated[Note, Field(description="Sentence for people.")] = ""
-    requested_by: Annotated[UserName, Field(description="User who asked for it, where that was noted.")] = ""
+    requested_by: Annotated[Note, Field(description="User who asked for it, where that was noted.")] = ""
     approved_by: Annotated[
-        list[UserName],
-        Field(description="Users who approved steps of it, where that was noted.", max_length=MAX_APPROVERS),
-    ] = []
+        Note, Field(description="Users who approved steps of it, where that was noted.")
+    ] = ""
     started_at: Annotated[Time, Field(description="When it began.")]
     finished_at: Annotated[Time, Field(description="When it ended.")]
 

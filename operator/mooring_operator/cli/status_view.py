@@ -166,6 +166,6 @@ class StatusView:
 
 def _people(rollout: Candidate | HistoryEntry) -> str:
     """Who asked for a revision and who approved it, where that was noted."""
+    approved_by = rollout.approved_by if isinstance(rollout, HistoryEntry) else ", ".join(rollout.approved_by)
     asked = [f"asked for by {rollout.requested_by}"] if rollout.requested_by else []
-    approved = [f"approved by {', '.join(rollout.approved_by)}"] if rollout.approved_by else []
-    return "; ".join([*asked, *approved])
+    return "; ".join([*asked, *([f"approved by {approved_by}"] if approved_by else [])])

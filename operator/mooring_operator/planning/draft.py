@@ -105,7 +105,7 @@ class Draft(Situation):
             reason=reason,
             message=message,
             requested_by=ended.requested_by if isinstance(ended, Candidate) else "",
-            approved_by=ended.approved_by if isinstance(ended, Candidate) else [],
+            approved_by=", ".join(ended.approved_by) if isinstance(ended, Candidate) else "",
             started_at=began or self.now,
             finished_at=self.now,
         )
