@@ -26,6 +26,8 @@ class _File:
 
     plain: pq.ParquetFile
     encoded: pq.ParquetFile
+    schema: pa.Schema
+    names: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,7 @@ class FetchedRows:
                 self._open(content, f"{source}: {file.path!r}")
                 for file, content in zip(self.found.files, self.contents, strict=True)
             ]
-            schema = pa.unify_schemas(
-                [file.plain.schema_arrow for file in files], promote_options="permissive"
-            )
+            schema = pa.unify_schemas([file.schema for file in files], promote_options="permissive")
             rows = sum(file.plain.metadata.num_rows for file in files)
             if rows * _BYTES_PER_ROW > memory:
                 raise exceeds(source, f"{rows * _BYTES_PER_ROW >> 20} MiB", memory)
@@ -113,8 +113,10 @@ class FetchedRows:
     @staticmethod
     def _open(content: bytearray, source: str) -> _File:
         plain = open_parquet(content, source)
-        named = [field.name for field in plain.schema_arrow if columns.kind(field.type) == columns.CATEGORY]
-        return _File(plain, open_parquet(content, source, named) if named else plain)
+        schema = plain.schema_arrow  # made anew at each look
+        named = [field.name for field in schema if columns.kind(field.type) == columns.CATEGORY]
+        encoded = open_parquet(content, source, named) if named else plain
+        return _File(plain, encoded, schema, frozenset(schema.names))
 
 
 def fetch_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> FetchedRows:
@@ -144,7 +146,7 @@ def open_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> Pa
 
 
 def _numbers(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
-    if name not in file.plain.schema_arrow.names:
+    if name not in file.names:
         yield pa.nulls(file.plain.metadata.num_rows, kind)
         return
     for chunk in _read(file.plain, name):
@@ -153,7 +155,7 @@ def _numbers(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
 
 
 def _categories(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
-    if name not in file.plain.schema_arrow.names:
+    if name not in file.names:
         yield pa.nulls(file.plain.metadata.num_rows, kind)
         return
     try:
