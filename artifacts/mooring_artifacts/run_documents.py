@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from mooring_artifacts.digests import DIGEST_PATTERN
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import MetricName, Number, Violation
+from mooring_artifacts.uris import LONGEST
 
 SCHEMA_VERSION: Literal[1] = 1
 LARGEST_VERDICT = 1 << 20
@@ -46,7 +47,7 @@ _Found = TypeVar("_Found", bound=_Document)
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`."""
 
-    model_uri: Name
+    model_uri: Annotated[str, Field(max_length=LONGEST)]
     model_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
     passed: bool
     metrics: Annotated[dict[MetricName, Number], Field(max_length=100)]

@@ -21,7 +21,7 @@ _URI = re.compile(r"([a-z0-9]+)://([^/?#]*)(?:/(.*))?", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 # Up to what ends an URL in logs: white space, quotes, brackets of Markdown and XML.
 _QUERY = re.compile(r"(https?://[^\s'\"<>?]+)\?[^\s'\"<>]*")
-_LONGEST = 4096
+LONGEST = 4096
 _SHOWN = 200
 
 
@@ -63,7 +63,7 @@ def parse(uri: str, field: str = "uri", *, whole_bucket: bool = False) -> Addres
     Raises:
         InputError: it is none, or one that two readers could take for two places.
     """
-    match = _URI.fullmatch(uri) if uri.isprintable() and len(uri) <= _LONGEST else None
+    match = _URI.fullmatch(uri) if uri.isprintable() and len(uri) <= LONGEST else None
     if match is None or match[1] not in SCHEMES:
         raise _refused(field, uri, _why_no_uri(uri))
     scheme, bucket, rest = match[1], match[2], match[3] or ""
@@ -132,8 +132,8 @@ def _hidden_fault(written: str) -> str:
 def _why_no_uri(uri: str) -> str:
     if not uri.isprintable():
         return "it holds characters that cannot be printed"
-    if len(uri) > _LONGEST:
-        return f"it has more than {_LONGEST} characters"
+    if len(uri) > LONGEST:
+        return f"it has more than {LONGEST} characters"
     if "?" in uri or "#" in uri:
         return "it has a query or a fragment"
     return f"its scheme is none of {', '.join(SCHEMES)}"

@@ -123,7 +123,7 @@ class Execution:
         self._is_stopped = True
         if self._starting:
             return False
-        for process in self._processes:
+        for process in list(self._processes):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         return True

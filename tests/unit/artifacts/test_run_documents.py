@@ -188,3 +188,7 @@ async def test_a_store_that_does_not_answer_is_no_verdict_about_the_model(monkey
 def test_a_failure_is_told_apart_from_a_verdict():
     assert isinstance(parse_verdict(describe_failure("r", "RunFailed", "no").to_json()), RunFailure)
     assert parse_verdict(VERDICT.to_json()) == VERDICT
+
+
+def test_any_address_that_a_resource_may_have_fits_into_a_verdict():
+    assert make_verdict("r", "s3://b/" + "m" * 1017, DIGEST, {}, []).passed

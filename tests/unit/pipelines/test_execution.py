@@ -1,11 +1,15 @@
 """What a task printed, and how it ended, become one reason and one sentence."""
 
+import os
 import signal
+import subprocess
 import sys
 
+import psutil
 import pytest
 from mooring_pipelines import execution
-from mooring_pipelines.execution import Failure, find_failure, replace_python
+from mooring_pipelines.execution import Execution, Failure, OwnGroups, find_failure, replace_python
+from mooring_pipelines.stopping import Stopped
 
 MEMORY = "; it probably needs more memory than the memory limit of its pod allows"
 
@@ -99,3 +103,31 @@ def test_what_kfp_logs_of_a_steps_inputs_is_left_out():
 def test_names_of_signals_are_those_of_the_manual():
     assert execution.signal_name(signal.SIGTERM) == "SIGTERM"
     assert execution.signal_name(40) == "signal 40"
+
+
+def test_a_step_that_is_being_started_when_the_run_is_stopped_does_not_outlive_it(monkeypatch, tmp_path):
+    """The signal comes when the process is there and nobody has noted it down yet."""
+    stopped = []
+    start = subprocess.Popen
+
+    def interrupted(*arguments, **options):
+        process = start(*arguments, **options)
+        stopped.append((process, run.stop()))
+        return process
+
+    run = Execution(recorder=None, groups=OwnGroups({}, tmp_path))
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(Stopped):
+        run._run_command(["/bin/sleep", "600"])
+    [(process, was_done)] = stopped
+    assert not was_done
+    assert process.wait(10) == -signal.SIGKILL
+
+
+def test_what_a_step_started_itself_ends_with_it(tmp_path):
+    run = Execution(recorder=None, groups=OwnGroups({"PATH": os.environ["PATH"]}, tmp_path))
+    with run._start(["sh", "-c", "sleep 600 & echo $!; wait"], {}) as process:
+        grandchild = psutil.Process(int(process.stdout.readline()))
+        assert run.stop()
+        assert process.wait(10) == -signal.SIGKILL
+    assert psutil.wait_procs([grandchild], timeout=10)[1] == []
