@@ -41,6 +41,7 @@ RUN_ID, PARAMETERS = "MOORING_RUN_ID", "MOORING_RUN_PARAMETERS"
 # The parameters that say where a pipeline's document goes.
 _DESTINATIONS = ("verdict_uri", "report_uri")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_PLACEHOLDER = "{{$"
 _FAILED, _REFUSED = 1, 2
 _DOCUMENT_SECONDS = 60.0
 # A pod has 30 seconds between SIGTERM and SIGKILL, unless it says otherwise.
@@ -188,6 +189,12 @@ def check_run(pipeline: str, run_id: str, parameters: Mapping[str, Any]) -> Run:
         check_parameters(spec, parameters)
     except InputError as error:
         raise InputError(f"{PARAMETERS}: {error}") from None
+    for name, value in parameters.items():
+        # In a parameter it would become another parameter's value, such as a signed URL.
+        if _PLACEHOLDER in json.dumps(value):
+            raise InputError(
+                f"{PARAMETERS}: {name} holds {_PLACEHOLDER!r}, which Kubeflow Pipelines would replace"
+            )
     if parameters["run_id"] != run_id:
         raise InputError(f"{PARAMETERS}: run_id {parameters['run_id']!r:.200} is not {RUN_ID} {run_id!r}")
     for name in _DESTINATIONS:

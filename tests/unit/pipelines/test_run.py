@@ -58,6 +58,8 @@ def test_the_run_id_is_a_parameter_that_need_not_be_given_twice():
             "verdict_uri 'http://store.example/v' is not allowed",
         ),
         ("run-1", {"verdict_uri": "s3://a/../v"}, "the segment '..'"),
+        ("run-1", {"label_column": "{{$.inputs.parameters['verdict_uri']}}"}, r"label_column holds '\{\{\$'"),
+        ("run-1", {"gates": [{"metric": "a{{$}}"}]}, r"gates holds '\{\{\$'"),
         ("run-1", {"verdict_uri": ""}, "verdict_uri '' is not allowed"),
         ("run-1", {"x" * 10_000: 1}, "parameter.s. provided"),
     ],
