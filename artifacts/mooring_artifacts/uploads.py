@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SECONDS = 60.0
 _LONGEST_URL = 8192
+_NO_ANSWER = "the store does not answer"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # What a client has to send because the signature covers it: the object must not exist.
@@ -72,7 +73,8 @@ def put_document(
 ) -> None:
     """Create or overwrite the document at an address, or PUT it to a signed URL.
 
-    A store that does not answer, or is busy, is asked again for up to `seconds`.
+    A store that does not answer, or is busy, is asked again for up to `seconds`. What is there after an answer that was
+    lost, and cannot be read, counts as ours: readers look whose document it is.
 
     Raises:
         InputError: the address is not allowed, or the store refuses for good.
@@ -86,10 +88,10 @@ def put_document(
 
     signed = _signed(uri, field)
     deadline = clock() + seconds
-    pause = _FIRST_PAUSE
+    pause, trouble = _FIRST_PAUSE, ""
     timeout = httpx2.Timeout(min(15.0, seconds), connect=min(5.0, seconds))
     with httpx2.Client(timeout=timeout, follow_redirects=False) as client:
-        while (trouble := _put(client, signed, content)) is not None:
+        while trouble := _put(client, signed, content, lost=trouble.startswith(_NO_ANSWER)):
             # At random, so that many runs do not come back together.
             wait = pause * random.uniform(0.5, 1.0)  # noqa: S311
             if clock() + wait >= deadline:
@@ -100,8 +102,11 @@ def put_document(
             pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _put(client: httpx2.Client, signed: _SignedUrl, content: bytes) -> str | None:
-    """One attempt: None when the document is there, or what may be over soon."""
+def _put(client: httpx2.Client, signed: _SignedUrl, content: bytes, *, lost: bool) -> str:
+    """One attempt: nothing when the document is there, or what may be over soon.
+
+    `lost` says that the attempt before it got no answer, and may have written the document.
+    """
     import httpx2
 
     try:
@@ -109,15 +114,16 @@ def _put(client: httpx2.Client, signed: _SignedUrl, content: bytes) -> str | Non
             status, code = response.status_code, _code(response)
     except httpx2.RequestError as error:
         # Its text may hold the URL.
-        return f"the store does not answer ({type(error).__name__})"
+        return f"{_NO_ANSWER} ({type(error).__name__})"
     except (httpx2.InvalidURL, ValueError) as error:
         raise InputError(f"{signed.field} {signed.shown} cannot be asked ({type(error).__name__})") from None
     if 200 <= status < 300:
-        return None
+        return ""
     answer = f"{status} {code}".strip()
     if status == 412 or code in _EXISTS:
-        if _holds(client, signed, content):
-            return None
+        holds = _holds(client, signed, content)
+        if holds or (holds is None and lost):
+            return ""
         raise InputError(
             f"{signed.field} {signed.shown} has been written already, and not with this content as far as it can "
             f"be read: another writer won (the store answered {answer})"
@@ -128,21 +134,21 @@ def _put(client: httpx2.Client, signed: _SignedUrl, content: bytes) -> str | Non
     raise InputError(f"{signed.field} {signed.shown} cannot be written: the store answered {answer}{hint}")
 
 
-def _holds(client: httpx2.Client, signed: _SignedUrl, content: bytes) -> bool:
-    """Whether the object can be read, and is what we wanted to write: an answer of ours was lost, then."""
+def _holds(client: httpx2.Client, signed: _SignedUrl, content: bytes) -> bool | None:
+    """Whether the object is what we wanted to write; None where it cannot be read, as by S3's URLs for PUT."""
     import httpx2
 
     found = bytearray()
     try:
         with client.stream("GET", signed.url) as response:
             if response.status_code != 200:
-                return False
+                return None
             for chunk in response.iter_raw():
                 found += chunk
                 if len(found) > len(content):
                     return False
     except httpx2.RequestError:
-        return False
+        return None
     return bytes(found) == content
 
 

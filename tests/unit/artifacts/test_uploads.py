@@ -101,8 +101,16 @@ def test_an_answer_that_was_lost_is_ours_where_that_can_be_read(store, put, paus
     assert len(pauses) == 1
 
 
-def test_an_answer_that_was_lost_is_not_taken_for_ours_unread(store, put):
+def test_an_answer_that_was_lost_is_ours_where_that_cannot_be_read(store, put):
     store.script = ["lost"]
+    put(store.sign("/b/v.json", once=True))
+    assert store.requests[:2] == [("PUT", "lost"), ("PUT", 412)]
+    assert store.objects == {"/b/v.json": DOCUMENT}
+
+
+def test_a_busy_store_is_no_lost_answer(store, put):
+    put(store.sign("/b/v.json", once=True), b"theirs")
+    store.script = [(503, "SlowDown")]
     assert "another writer won" in error_of(put, store.sign("/b/v.json", once=True))
 
 
