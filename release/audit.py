@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -139,19 +140,26 @@ def _go(checkout: Path, database: str, time_limit: float) -> Report:
 
 
 def _run(command: Sequence[str], time_limit: float) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
     try:
-        return subprocess.run(
+        process = subprocess.Popen(
             command,
-            check=False,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=time_limit,
-            env={**os.environ, "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"},
+            env=environment,
+            start_new_session=True,
         )
     except FileNotFoundError:
         raise NoReportError(f"{command[0]} is not on PATH") from None
-    except subprocess.TimeoutExpired:
-        raise NoReportError(f"it took more than {time_limit:g} s") from None
+    with process:
+        try:
+            out, err = process.communicate(timeout=time_limit)
+        except subprocess.TimeoutExpired:
+            # The programs that it has started as well: `go tool` is not the one that asks.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise NoReportError(f"it took more than {time_limit:g} s") from None
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _json_values(text: str) -> Iterator[dict[str, Any]]:

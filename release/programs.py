@@ -17,13 +17,11 @@ def run(
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    timeout: float | None = None,
 ) -> str:
     """Run a program to its end and give what it printed.
 
     Raises:
         ReleaseError: it is not installed, or it failed.
-        subprocess.TimeoutExpired: it took longer than `timeout` seconds.
     """
     words = [str(word) for word in command]
     if shutil.which(words[0]) is None:
@@ -35,7 +33,6 @@ def run(
         check=False,
         capture_output=True,
         text=True,
-        timeout=timeout,
     )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
