@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         return {"build": _build, "images": _push, "audit": _audit}[given.command](given)
-    except ReleaseError as error:
+    except (ReleaseError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

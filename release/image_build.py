@@ -21,6 +21,10 @@ from release.programs import go_tool, run
 from release.sources import Sources, base_images, extract
 
 _VENV = "opt/mooring"
+_PLACE = re.compile(
+    r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9.-]+(?=:))(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?"
+)
+"""A registry, by a name that is no user's on Docker Hub, and a path in it."""
 _PLATFORM = "linux/amd64"
 _WHEELS = "x86_64-manylinux_2_36"
 """What Debian 12 can run: glibc 2.36."""
@@ -81,6 +85,10 @@ def push(checkout: Path, version: str, images: Iterable[Image], place: str, reco
     Raises:
         ReleaseError: one cannot be built or pushed; those before it are noted.
     """
+    if _PLACE.fullmatch(place) is None:
+        raise ReleaseError(
+            f"REGISTRY={place!r}: must be HOST/PATH or HOST:PORT/PATH, such as registry.example/team"
+        )
     known = read_references(record) if record.exists() else {}
     with tempfile.TemporaryDirectory(prefix="mooring-images-") as folder:
         scratch = Path(folder)

@@ -36,7 +36,8 @@ def run(
     )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise ReleaseError(f"{' '.join(words[:3])} failed: {said[-1].strip()}")
+        shown = words[words.index("tool") + 1 :] if words[0] == "go" and "tool" in words else words
+        raise ReleaseError(f"{' '.join(shown[:2])} failed: {said[-1].strip().removeprefix('Error: ')}")
     return done.stdout
 
 

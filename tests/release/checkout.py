@@ -1,20 +1,33 @@
 """A copy of the checkout, to install and release from."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from tests.release.documented import ROOT
 
+_MADE = {".git", ".venv", ".venv-torch", "build", "dist", "local_outputs", "__pycache__", ".hypothesis"}
+
+
+def sources() -> list[str]:
+    """Give the names of the files that are no products, whether the checkout is a repository or an unpacked archive."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    known = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    if known.returncode == 0:
+        return [name for name in known.stdout.split("\0") if name and (ROOT / name).is_file()]
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in _MADE and not name.endswith("_cache")]
+        found += [(Path(folder) / name).relative_to(ROOT).as_posix() for name in files if name not in _MADE]
+    return found
+
 
 def copy_checkout(target: Path) -> Path:
-    """Copy the files that git knows, as they are in the working tree."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    known = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in known.rstrip("\0").split("\0"):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+    """Copy the sources, as they are in the working tree."""
+    for name in sources():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
     return target
 
 

@@ -274,5 +274,5 @@ def test_sources_that_are_not_committed_are_not_released(images, tmp_path):
 
 
 def test_only_a_repository_is_released(images, tmp_path):
-    with pytest.raises(ReleaseError, match=r"^git rev-parse HEAD failed: fatal: not a git repository"):
+    with pytest.raises(ReleaseError, match=r"^git rev-parse failed: fatal: not a git repository"):
         build(tmp_path, VERSION, images, tmp_path / "release")

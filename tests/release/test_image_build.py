@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from release.image_build import push, read_start, write_layer
 from release.images import IMAGES
 from release.programs import go_tool, run
 from tests.release.checkout import commit, commit_checkout, git
-from tests.release.documented import ROOT
+from tests.release.documented import ROOT, uv
 
 OPERATOR = next(image for image in IMAGES if image.name == "mooring/operator")
 
@@ -48,6 +50,23 @@ def test_instructions_that_cannot_be_done_are_refused(tmp_path):
         ReleaseError, match=r"Dockerfile: 'RUN make' cannot be done without a container engine$"
     ):
         read_start(dockerfile)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "",
+        "team",
+        "team/x",
+        "http://registry.example/x",
+        "registry.example/x y",
+        "registry.example/../x",
+        "R.example",
+    ],
+)
+def test_images_go_to_a_registry_that_is_named(place, tmp_path):
+    with pytest.raises(ReleaseError, match=r"^REGISTRY=.*: must be HOST/PATH or HOST:PORT/PATH"):
+        push(ROOT, "0.1.0", [OPERATOR], place, tmp_path / "images.yaml")
 
 
 def test_layers_depend_on_names_modes_and_bytes_alone(tmp_path):
@@ -88,7 +107,7 @@ def registry():
             assert "serving on port" in server.stderr.readline()
             yield f"127.0.0.1:{port}"
         finally:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGTERM)
             server.stderr.close()
 
 
@@ -106,9 +125,7 @@ def checkout(registry, tmp_path_factory):
         path.write_text(re.sub(r"FROM \S+", f"FROM {base.replace('@', ':3@')}", path.read_text()))
     commit(own)
     (own / "build" / "bootstrap" / "bin").mkdir(parents=True)
-    (own / "build" / "bootstrap" / "bin" / "uv").symlink_to(
-        shutil.which("uv") or ROOT / "build/bootstrap/bin/uv"
-    )
+    (own / "build" / "bootstrap" / "bin" / "uv").symlink_to(uv())
     return own
 
 
