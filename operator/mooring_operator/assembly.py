@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
-from mooring_operator.adapters.drift import ChildProcessEvaluations
 from mooring_operator.adapters.grants_file import GrantsFile
 from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.model_sources import ModelSources
@@ -28,6 +27,7 @@ from mooring_operator.planning.situation import Images
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
+from mooring_operator.reconcile.drift_runs import EVALUATION_PIPELINE, DriftRuns
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
@@ -68,6 +68,8 @@ class Reconcilers:
         """Do what is left to do for an object that is gone."""
         if kind == "ModelDeployment":
             await self._deployments.deleted(body)
+        if kind == "DriftMonitor":
+            await self._monitors.deleted(body)
 
     async def failed(self, key: Key, failure: ReconcileFailed) -> None:
         """Say on the object that reconciling it failed."""
@@ -109,7 +111,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
         clock=_now,
     )
     monitors = DriftMonitors(
-        cluster=cluster, evaluations=ChildProcessEvaluations(), notifier=notifier, clock=_now
+        cluster=cluster, runs=DriftRuns(pipelines, answers, longest), notifier=notifier, clock=_now
     )
     return Reconcilers(deployments, monitors, FailureReports(cluster, notifier, _now), pools)
 
@@ -137,14 +139,15 @@ def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
         case "Jobs":
             return JobPipelines(cluster, _run_pods(settings), _now)
         case "KFP":
-            compiled = Path(str(files("mooring_pipelines") / "compiled" / f"{PIPELINE}.yaml"))
+            folder = Path(str(files("mooring_pipelines") / "compiled"))
+            compiled = {name: folder / f"{name}.yaml" for name in (PIPELINE, EVALUATION_PIPELINE)}
             kfp = KfpSettings(
                 host=settings.kfp_endpoint or "",
                 ui=settings.kfp_ui_url or "",
                 image=settings.components_image,
                 multi_user=settings.kfp_multi_user,
             )
-            return KfpPipelines(kfp, {PIPELINE: compiled}, pool=pool)
+            return KfpPipelines(kfp, compiled, pool=pool)
         case "None":
             return NoPipelines()
 

@@ -1,4 +1,4 @@
-"""The operator's process with pipelines, registry and evaluations that a test plays: `python -m` this module.
+"""The operator's process with pipelines and registry that a test plays: `python -m` this module.
 
 Its first argument is the folder where the test finds the runs and puts the verdicts.
 """
@@ -13,7 +13,7 @@ from mooring_operator.main import run
 from mooring_operator.runtime.dispatch import Reconcilers
 from mooring_operator.settings import Settings, read_settings
 
-from tests.operator.surroundings import Evaluations, Models, Runs
+from tests.operator.surroundings import Models, Runs
 from tests.operator.world import Adapters, controllers
 
 
@@ -22,7 +22,6 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     adapters = Adapters(
         Runs(folder / "runs"),
         Models(),
-        Evaluations(),
         f"file://{folder}/artifacts",
         lambda: datetime.now(UTC).replace(microsecond=0),
         LimitedRules(),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mooring_operator.adapters.cluster import Manifest, Ref
-from mooring_operator.adapters.drift import DriftEvaluation, DriftRequest, FeatureResult
 from mooring_operator.adapters.kserve import INFERENCE_SERVICE
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
@@ -59,7 +58,8 @@ class Runs:
     @property
     def tested(self) -> list[str]:
         """The address of the model of every run: one that is here twice was tested twice."""
-        return sorted(self.read(run_id)["parameters"]["model_uri"] for run_id in self.ids)
+        parameters = [self.read(run_id)["parameters"] for run_id in self.ids]
+        return sorted(each["model_uri"] for each in parameters if "model_uri" in each)
 
     @property
     def launches(self) -> list[str]:
@@ -94,7 +94,7 @@ class CI:
     def play(self) -> None:
         for run_id in [] if self.held else self.runs.ids:
             run = self.runs.read(run_id)
-            if run["phase"] == "Running":
+            if run["phase"] == "Running" and "verdict_uri" in run["parameters"]:
                 self._judge(run_id, run["parameters"])
                 self.runs.keep(run_id, {**run, "phase": "Succeeded"})
 
@@ -112,9 +112,7 @@ class CI:
             "metrics": {"accuracy": accuracy},
             "violations": [] if self.good(model) else [violation],
         }
-        path = Path(parameters["verdict_uri"].removeprefix("file://"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(verdict))
+        write_document(parameters["verdict_uri"], verdict)
 
 
 @dataclass
@@ -174,17 +172,63 @@ def _note(entries: list[Any], entry: Any) -> None:
 
 @dataclass
 class Evaluations:
-    """The port `DriftEvaluations`: finds what the test says."""
+    """Ends the runs that evaluate drift, and finds what the test says, while nobody holds them."""
 
+    runs: Runs
     drifted: bool = False
-    error: Exception | None = None
-    made: list[DriftRequest] = field(default_factory=list)
+    error: tuple[str, str] | None = None
+    """Reason and message of a report that says that nothing could be found."""
+    fails: bool = False
+    """Whether the runs fail, without a word."""
+    held: bool = False
+    made: list[dict[str, Any]] = field(default_factory=list)
+    """The questions of the runs that have ended."""
 
-    async def evaluate(self, request: DriftRequest) -> DriftEvaluation:
-        self.made.append(request)
+    def play(self) -> None:
+        for run_id in [] if self.held else self.runs.ids:
+            run = self.runs.read(run_id)
+            parameters = run["parameters"]
+            if run["phase"] != "Running" or "report_uri" not in parameters:
+                continue
+            self.made.append(parameters["question"])
+            if not self.fails:
+                write_document(parameters["report_uri"], self._report(run_id))
+            self.runs.keep(run_id, {**run, "phase": "Failed" if self.fails else "Succeeded"})
+
+    def _report(self, run_id: str) -> dict[str, Any]:
+        head = {"schemaVersion": 1, "runId": run_id}
         if self.error is not None:
-            raise self.error
-        statistic = 0.6 if self.drifted else 0.02
-        age = FeatureResult("age", self.drifted, (statistic, 0.001), (statistic, 0.001), 0.0, "")
-        income = FeatureResult("income", False, (0.01, 0.9), (0.01, 0.9), 0.0, "")
-        return DriftEvaluation(1000, 500, f"sha256:{len(self.made)}", (age, income))
+            reason, message = self.error
+            return {**head, "error": {"reason": reason, "message": message}}
+        return {
+            **head,
+            "baselineRows": 1000,
+            "windowRows": 500,
+            "windowDigest": f"sha256:{len(self.made):064x}",
+            "driftedFeatures": ["age"] if self.drifted else [],
+            "features": [
+                _feature("age", 0.6 if self.drifted else 0.02, drifted=self.drifted),
+                _feature("income", 0.01, drifted=False),
+            ],
+        }
+
+
+def _feature(name: str, statistic: float, *, drifted: bool) -> dict[str, Any]:
+    test = {"statistic": statistic, "pValue": 0.001}
+    return {
+        "name": name,
+        "kind": "number",
+        "rows": 500,
+        "missing": 0.0,
+        "drifted": drifted,
+        "ks": test,
+        "psi": test,
+        "reason": "",
+    }
+
+
+def write_document(uri: str, document: dict[str, Any]) -> None:
+    """Write what a run writes."""
+    path = Path(uri.removeprefix("file://"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))

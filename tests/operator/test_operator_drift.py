@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from mooring_operator.adapters.cluster import ClusterError
-from mooring_operator.adapters.drift import EvaluationFailed, EvaluationUnavailable
 
 from tests.operator.objects import merge
 from tests.operator.world import DIGITS, MONITOR, Crash, World
@@ -44,7 +43,7 @@ async def test_a_changed_spec_is_evaluated_at_once(watched: World):
     await watched.check_drift()
     watched.monitor(interval="1m", minRows=200)
     await watched.check_drift()
-    assert [request.min_rows for request in watched.evaluations.made] == [100, 200]
+    assert [question["minRows"] for question in watched.evaluations.made] == [100, 200]
     assert watched.drift["observedGeneration"] == 2
 
 
@@ -133,16 +132,16 @@ async def test_a_target_that_is_not_there_is_said_and_awaited(world: World):
 @pytest.mark.parametrize(
     ("error", "phase", "reason"),
     [
-        (EvaluationFailed("BaselineNotFound", "there is no s3://d/baseline"), "Failed", "BaselineNotFound"),
-        (EvaluationFailed("InsufficientData", "12 rows of 100"), "Watching", "InsufficientData"),
-        (EvaluationUnavailable("it took longer than 300 s"), "Failed", "EvaluationUnavailable"),
+        (("BaselineUnreadable", "there is no s3://d/baseline"), "Failed", "BaselineUnreadable"),
+        (("InsufficientData", "12 rows of 100"), "Watching", "InsufficientData"),
+        (("ParametersInvalid", "question.ks"), "Failed", "EvaluationFailed"),
     ],
 )
 async def test_an_evaluation_that_fails_is_said_and_made_again(watched: World, error, phase, reason):
     watched.evaluations.error = error
     assert await watched.check_drift() == 60.0
     assert (watched.drift["phase"], watched.drift["reason"]) == (phase, reason)
-    assert str(error) in watched.drift["message"]
+    assert error[1] in watched.drift["message"]
     assert watched.condition("Drifted", MONITOR) == {}
     watched.evaluations.error = None
     watched.now += timedelta(minutes=1)

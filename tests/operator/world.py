@@ -9,7 +9,6 @@ from typing import Any
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Manifest, Ref
 from mooring_operator.adapters.documents import StoredDocuments
-from mooring_operator.adapters.drift import DriftEvaluations
 from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.notifier import KubernetesEvents
@@ -21,6 +20,7 @@ from mooring_operator.assembly import Reconcilers
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
+from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import FailureReports
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
@@ -52,7 +52,6 @@ class Adapters:
 
     pipelines: Pipelines
     registry: Registry
-    evaluations: DriftEvaluations
     artifact_root: str
     clock: Callable[[], datetime]
     rules: Rules
@@ -74,7 +73,10 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         clock=played.clock,
     )
     monitors = DriftMonitors(
-        cluster=cluster, evaluations=played.evaluations, notifier=notifier, clock=played.clock
+        cluster=cluster,
+        runs=DriftRuns(played.pipelines, answers, LONGEST),
+        notifier=notifier,
+        clock=played.clock,
     )
     return Reconcilers(deployments, monitors, FailureReports(cluster, notifier, played.clock))
 
@@ -86,7 +88,8 @@ class World:
         self.emulator, self.objects = emulator, emulator.objects
         self.folder = folder
         (folder / "runs").mkdir()
-        self.runs, self.models, self.evaluations = Runs(folder / "runs"), Models(), Evaluations()
+        self.runs, self.models = Runs(folder / "runs"), Models()
+        self.evaluations = Evaluations(self.runs)
         self.ci, self.kserve = CI(self.runs), KServe(self.objects)
         self.rules = LimitedRules()
         self.now = START
@@ -103,7 +106,7 @@ class World:
         self._writes_left = crash_after
         self._connection = Connection(load_config(self._kubeconfig), self._count)
         artifacts = f"file://{self.folder}/artifacts"
-        adapters = Adapters(self.runs, self.models, self.evaluations, artifacts, lambda: self.now, self.rules)
+        adapters = Adapters(self.runs, self.models, artifacts, lambda: self.now, self.rules)
         self.operator = controllers(KubernetesCluster(self._connection), adapters)
 
     async def stop(self) -> None:
@@ -179,9 +182,20 @@ class World:
             self.ci.play()
             self.kserve.play()
 
-    async def check_drift(self) -> float | None:
+    async def look_at_drift(self) -> float | None:
         """One pass over the DriftMonitor."""
         return await self.operator.reconcile(Key("DriftMonitor", "ns", "traffic"))
+
+    async def check_drift(self, limit: int = 10) -> float | None:
+        """Passes over the DriftMonitor until nothing of it runs; time goes on while a run is waited for."""
+        for _ in range(limit):
+            pause = await self.look_at_drift()
+            if self.drift.get("run") is None:
+                return pause
+            self.evaluations.play()
+            if self.drift["run"].get("endedAt"):
+                self.now += timedelta(seconds=pause or 1)
+        raise AssertionError(f"does not settle: {self.drift}")
 
     async def settle(self, limit: int = 100) -> Manifest:
         """Go on until only people can move it, let time pass, try again after errors; give the status."""

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mooring_operator.api import forms
+from mooring_operator.api.runs import AbandonedRun, RunStateName
+from mooring_operator.api.serving import Resources
 from mooring_operator.api.types import Condition, Duration, Message, Model, Note, StatusModel, Time
 
 
@@ -96,6 +98,31 @@ class DriftMonitorSpec(Model):
         ),
     ] = []
     suspend: Annotated[bool, Field(description="Stop evaluating; the status stays as it is.")] = False
+    timeout: Annotated[
+        Duration,
+        Field(
+            description="How long an evaluation may take; at most as long as the administrator lets any run."
+        ),
+    ] = timedelta(minutes=10)
+    service_account_name: Annotated[
+        str | None,
+        forms.OBJECT_NAME.field,
+        Field(description="ServiceAccount of the evaluation's pod, with access to baseline and window."),
+    ] = None
+    credentials_secret: Annotated[
+        str | None,
+        forms.OBJECT_NAME.field,
+        Field(
+            description="Secret whose keys become environment variables of the evaluation's pod, such as "
+            "AWS_ACCESS_KEY_ID. Runs on Kubeflow Pipelines have the ServiceAccount's access alone."
+        ),
+    ] = None
+    resources: Annotated[
+        Resources | None,
+        Field(
+            description="CPU and memory of the evaluation's pod; the administrator's defaults when left out."
+        ),
+    ] = None
 
 
 class TestResult(StatusModel):
@@ -132,6 +159,19 @@ class Evaluation(StatusModel):
     ] = []
 
 
+class EvaluationRun(StatusModel):
+    """The run that evaluates now."""
+
+    run_id: Annotated[str, Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace.")]
+    url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
+    generation: Annotated[int, Field(description="Generation of the spec that it evaluates.")]
+    revision: Annotated[str, Field(description="Revision that was stable when it began.")] = ""
+    state: Annotated[RunStateName, Field(description="State of the run.")] = "Pending"
+    started_at: Annotated[Time, Field(description="When the run was asked for.")]
+    seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
+    ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None
+
+
 class DriftMonitorStatus(StatusModel):
     """What the operator has found; it has one writer."""
 
@@ -145,6 +185,10 @@ class DriftMonitorStatus(StatusModel):
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
     message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
+    run: Annotated[EvaluationRun | None, Field(description="The run that evaluates now.")] = None
+    abandoned_runs: Annotated[
+        list[AbandonedRun], Field(description="Runs of which no answer is taken any more.", max_length=20)
+    ] = []
     next_evaluation: Annotated[Time | None, Field(description="When the next evaluation is due.")] = None
     acted_on: Annotated[
         str | None, Field(description="Revision for which drift was last acted on; once for each.")

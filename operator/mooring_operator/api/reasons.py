@@ -301,10 +301,23 @@ TOO_LARGE = "TooLarge"
 
 Give them fewer rows.
 """
+EVALUATING = "Evaluating"
+"""The first evaluation is under way.
+"""
 EVALUATION_UNAVAILABLE = "EvaluationUnavailable"
-"""An evaluation came to no answer; it is tried again after spec.interval.
+"""An evaluation could not be launched, or its run was deleted; it is tried again after spec.interval.
 
-See the operator's log.
+The message says why: see whether what runs the pipelines is well.
+"""
+EVALUATION_FAILED = "EvaluationFailed"
+"""The run of an evaluation ended without a report; another is made after spec.interval.
+
+Look at the run (status.run.url, or the log of Job mooring-run-RUNID).
+"""
+EVALUATION_TIMEOUT = "EvaluationTimeout"
+"""An evaluation took longer than spec.timeout, or than MOORING_RUN_LONGEST lets any run take.
+
+Give baseline and window fewer rows, or the evaluation more time.
 """
 
 # --- Failures of the operator itself: condition Reconciled ---
@@ -334,3 +347,14 @@ Put back the field that the message names, or start the version of the operator 
 
 AWAIT_A_PERSON = (PAUSED_BY_STEP, AWAITING_APPROVAL)
 """A rollout stands at a step that `mooring approve` lets it leave."""
+
+OF_EVALUATIONS = (
+    INSUFFICIENT_DATA,
+    BASELINE_UNREADABLE,
+    WINDOW_UNREADABLE,
+    FEATURE_MISSING,
+    TYPE_MISMATCH,
+    TYPE_UNSUPPORTED,
+    TOO_LARGE,
+)
+"""What the run of an evaluation may say of its input; any other word of its is EvaluationFailed."""

@@ -1,7 +1,6 @@
 """The CI run that a revision must pass before any of it is served."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import CISpec
@@ -9,13 +8,11 @@ from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import abandoned_runs, identity
 from mooring_operator.planning.actions import LaunchRun
 from mooring_operator.planning.draft import RolloutDraft, Settled
-from mooring_operator.planning.runs import RunState, pause_in_run
+from mooring_operator.planning.runs import SURE_AFTER, RunState, pause_in_run
 from mooring_operator.planning.situation import Verdict
 from mooring_operator.planning.wording import because, keeps_serving
 
 _LAUNCHES = 3
-# A backend may take a state back: KFP's goes PENDING, FAILED, RUNNING, SUCCEEDED where a run was launched twice.
-_SURE_AFTER = timedelta(seconds=5)
 
 
 def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
@@ -95,8 +92,8 @@ def _judge_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState)
         message = f"{name} took longer than it may{because(run.message)}"
         return _failed(draft, status, reasons.CI_TIMEOUT, message)
     said = draft.observed.verdict_error
-    if not said and status.ended_at is not None and draft.elapsed(status.ended_at) < _SURE_AFTER:
-        return _testing(draft, f"{name} ended as {run.phase}; looking once more", _SURE_AFTER.total_seconds())
+    if not said and status.ended_at is not None and draft.elapsed(status.ended_at) < SURE_AFTER:
+        return _testing(draft, f"{name} ended as {run.phase}; looking once more", SURE_AFTER.total_seconds())
     if run.phase == "Succeeded":
         message = f"{name} succeeded, but {said or 'it left no verdict'}"
         return _failed(draft, status, reasons.VERDICT_MISSING, message)

@@ -9,6 +9,10 @@ from typing import Literal, TypeAlias
 
 from mooring_operator.api.serving import Resources
 
+# A backend may take a state back: KFP's goes PENDING, FAILED, RUNNING, SUCCEEDED where a run was launched twice.
+SURE_AFTER = timedelta(seconds=5)
+"""For how long a run has to be seen as ended, where it left no document, before that is believed."""
+
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 RunPhase: TypeAlias = Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"]
 

@@ -11,6 +11,7 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest, RunState
 from mooring_operator.planning.situation import Owner, Verdict
+from mooring_operator.planning.wording import one_line
 from mooring_operator.reconcile.answers import Answers, Place
 
 PIPELINE = "model-ci"
@@ -72,13 +73,13 @@ class CIRuns:
         if found is None:
             return None
         if isinstance(found, RunFailure):
-            return found.error.message if found.run_id == run_id else None
+            return one_line(found.error.message, 1000) if found.run_id == run_id else None
         return Verdict(
             run_id=found.run_id,
             digest=found.model_digest,
             passed=found.passed,
             metrics=found.metrics,
-            violations=tuple(violation.message for violation in found.violations),
+            violations=tuple(one_line(violation.message) for violation in found.violations),
         )
 
 

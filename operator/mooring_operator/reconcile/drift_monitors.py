@@ -1,43 +1,48 @@
-"""Reconciles one DriftMonitor: evaluate when due, plan, act, write the status.
+"""Reconciles one DriftMonitor: look at the run that evaluates, plan, ask for a rollback, write the status, act.
 
-Here the status goes last: it says that a rollback was asked for, and a request that was lost in a
-crash must be made again. Made twice, it names a revision that has been left already, and is dropped.
+The status stands between: a rollback is asked for before it is written, for a request that was lost in a crash must
+be made again; made twice, it names a revision that has been left already, and is dropped. Runs come after it, for it
+says which: launched twice, there is one.
 """
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref
-from mooring_operator.adapters.drift import (
-    DriftEvaluation,
-    DriftEvaluations,
-    DriftRequest,
-    EvaluationFailed,
-    EvaluationUnavailable,
-    FeatureResult,
-)
+from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
-from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus, FeatureDrift, TestResult
+from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
+from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import trouble
-from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.abandoned_runs import unended
+from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.drift import (
-    DriftObserved,
-    Findings,
-    NoFindings,
+    DriftAction,
+    DriftDecision,
+    LaunchEvaluation,
     RequestRollback,
-    Target,
-    due,
     plan_drift,
+    unavailable,
 )
-from mooring_operator.planning.situation import Manifest
+from mooring_operator.planning.evaluations import DriftObserved, Target
+from mooring_operator.planning.runs import RunState
+from mooring_operator.planning.situation import Manifest, Owner
+from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
+from mooring_operator.reconcile.gatherer import owner_of
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.wire import peek_status, status_of, write_status
+
+logger = logging.getLogger(__name__)
+
+_UNAVAILABLE = (PipelinesUnavailable, PipelinesRefused, DocumentsUnavailable)
 
 
 class DriftMonitors:
@@ -47,12 +52,12 @@ class DriftMonitors:
         self,
         *,
         cluster: Cluster,
-        evaluations: DriftEvaluations,
+        runs: DriftRuns,
         notifier: Notifier,
         clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
-        self._evaluations = evaluations
+        self._runs = runs
         self._notifier = notifier
         self._clock = clock
 
@@ -61,36 +66,71 @@ class DriftMonitors:
 
         Returns:
             Seconds until it wants to be looked at again; None: only after a change.
+
+        Raises:
+            ClusterError: the API server does not answer, or the object moved on; try again.
+            PipelinesUnavailable, DocumentsUnavailable: a run that is waited for cannot be looked at; try again.
         """
         resource = await self._cluster.get(Ref(DRIFT_MONITOR, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return None
         status = await status_of(resource, DriftMonitorStatus, self._notifier)
-        generation = resource["metadata"].get("generation", 0)
+        owner = owner_of(resource)
         try:
             spec = DriftMonitorSpec.model_validate(resource["spec"])
         except ValidationError as error:
             await self._refuse(resource, status, trouble.describe(error))
             return None
         try:
-            target = await self._target(namespace, spec)
+            observed = await self._observe(owner, spec, status)
         except InvalidName as error:
             await self._refuse(resource, status, f"spec.target: {error}")
             return None
-        result = None
-        if target is not None and due(spec, status, generation, self._clock()):
-            result = await self._evaluate(spec)
-        decision = plan_drift(spec, status, DriftObserved(generation, target, result), self._clock())
-        for action in decision.actions:
-            await self._do(resource, action)
-        await write_status(self._cluster, resource, decision.status)
+        except _UNAVAILABLE as error:
+            blind = DriftObserved(owner=owner, target=None)
+            message = f"{error}; trying again"
+            await self._carry_out(resource, unavailable(status, blind, message, self._clock()))
+            raise
+        decision = plan_drift(spec, status, observed, self._clock())
+        resource = await self._carry_out(resource, decision)
+        try:
+            await self._act_on_runs(owner, spec, decision)
+        except _UNAVAILABLE as error:
+            observed = replace(observed, run=None, result=None, launch_failed=str(error))
+            decision = plan_drift(spec, decision.status, observed, self._clock())
+            await self._carry_out(resource, decision)
         return decision.recheck_after
+
+    async def deleted(self, resource: Manifest) -> None:
+        """Stop the runs that would go on without their DriftMonitor."""
+        status = peek_status(resource, DriftMonitorStatus)
+        waited_for = [status.run.run_id] if status.run is not None else []
+        for run_id in [*waited_for, *unended(status.abandoned_runs)]:
+            await self._runs.terminate(owner_of(resource), run_id)
 
     async def _refuse(self, resource: Manifest, status: DriftMonitorStatus, message: str) -> None:
         """Say what is wrong with the spec; there is nothing to come back for until it changes."""
         generation = resource["metadata"].get("generation", 0)
         invalid = trouble.invalid_monitor(status, message, generation, self._clock())
         await write_status(self._cluster, resource, invalid)
+
+    async def _observe(
+        self, owner: Owner, spec: DriftMonitorSpec, status: DriftMonitorStatus
+    ) -> DriftObserved:
+        run = result = None
+        if status.run is not None:
+            run = await self._runs.get(owner, status.run.run_id)
+            if run is not None and run.phase not in ("Pending", "Running"):
+                result = await self._runs.result(owner, status.run.run_id)
+        return DriftObserved(
+            owner=owner,
+            target=await self._target(owner.namespace, spec),
+            run=run,
+            result=result,
+            abandoned=await self._abandoned(owner, status),
+            longest_run=self._runs.longest,
+            run_pages=self._runs.pages,
+        )
 
     async def _target(self, namespace: str, spec: DriftMonitorSpec) -> Target | None:
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, spec.target.name))
@@ -107,25 +147,21 @@ class DriftMonitors:
             status.previous.revision if status.previous else None,
         )
 
-    async def _evaluate(self, spec: DriftMonitorSpec) -> Findings | NoFindings:
-        ks, psi = spec.detectors.ks, spec.detectors.psi
-        request = DriftRequest(
-            baseline_uri=spec.baseline.uri,
-            window_uri=spec.window.uri,
-            features=tuple(spec.features),
-            min_rows=spec.min_rows,
-            ks_alpha=ks.alpha if ks else None,
-            psi_threshold=psi.threshold if psi else None,
-            psi_bins=psi.bins if psi else 10,
-        )
-        try:
-            return _findings(await self._evaluations.evaluate(request))
-        except EvaluationFailed as error:
-            return NoFindings(error.reason, error.message, quiet=error.reason == reasons.INSUFFICIENT_DATA)
-        except EvaluationUnavailable as error:
-            return NoFindings(reasons.EVALUATION_UNAVAILABLE, f"{error}; trying again after spec.interval")
+    async def _abandoned(self, owner: Owner, status: DriftMonitorStatus) -> dict[str, RunState | None]:
+        """Look up the runs that were told to stop; one that cannot be asked about holds nothing up."""
+        found = {}
+        for run_id in unended(status.abandoned_runs):
+            with suppress(PipelinesUnavailable, PipelinesRefused):
+                found[run_id] = await self._runs.get(owner, run_id)
+        return found
 
-    async def _do(self, resource: Manifest, action: RequestRollback | Notify) -> None:
+    async def _carry_out(self, resource: Manifest, decision: DriftDecision) -> Manifest:
+        """Tell people and the ModelDeployment, then write the status."""
+        for action in decision.actions:
+            await self._tell(resource, action)
+        return await write_status(self._cluster, resource, decision.status)
+
+    async def _tell(self, resource: Manifest, action: DriftAction) -> None:
         match action:
             case RequestRollback(name, revision, note):
                 ref = Ref(MODEL_DEPLOYMENT, resource["metadata"]["namespace"], name)
@@ -138,26 +174,17 @@ class DriftMonitors:
             case Notify():
                 await self._notifier.notify(resource, action)
 
+    async def _act_on_runs(self, owner: Owner, spec: DriftMonitorSpec, decision: DriftDecision) -> None:
+        for action in decision.actions:
+            match action:
+                case TerminateRun(run_id):
+                    await self._terminate(owner, run_id)
+                case LaunchEvaluation(run):
+                    await self._runs.launch(owner, spec, run)
 
-def _findings(found: DriftEvaluation) -> Findings:
-    features = sorted((_feature(result) for result in found.features), key=_by_movement)
-    return Findings(found.baseline_rows, found.window_rows, found.window_digest, tuple(features))
-
-
-def _feature(result: FeatureResult) -> FeatureDrift:
-    def test(pair: tuple[float, float] | None) -> TestResult | None:
-        return TestResult(statistic=round(pair[0], 6), p_value=pair[1]) if pair else None
-
-    return FeatureDrift(
-        name=result.name,
-        drifted=result.drifted,
-        ks=test(result.ks),
-        psi=test(result.psi),
-        missing=round(result.missing, 6),
-        reason=result.reason,
-    )
-
-
-def _by_movement(feature: FeatureDrift) -> tuple[bool, float, str]:
-    moved = max([test.statistic for test in (feature.ks, feature.psi) if test is not None], default=0.0)
-    return (not feature.drifted, -moved, feature.name)
+    async def _terminate(self, owner: Owner, run_id: str) -> None:
+        try:
+            await self._runs.terminate(owner, run_id)
+        except (PipelinesUnavailable, PipelinesRefused) as error:
+            # The status says that it has to end: it is asked again, and stops nothing else meanwhile.
+            logger.warning("run %s could not be stopped yet: %s", run_id, error)

@@ -1,0 +1,123 @@
+"""Asks for evaluations of drift and reads what they found."""
+
+from datetime import timedelta
+
+from mooring_artifacts.run_documents import DriftReport, RunFailure, Test
+from mooring_artifacts.run_documents import FeatureDrift as ReportedFeature
+
+from mooring_operator.adapters.documents import DocumentInvalid
+from mooring_operator.adapters.pipelines import Pipelines
+from mooring_operator.api import API_VERSION, reasons
+from mooring_operator.api.drift_monitor import DriftMonitorSpec, EvaluationRun, FeatureDrift, TestResult
+from mooring_operator.planning.evaluations import Findings, NoFindings
+from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest, RunState
+from mooring_operator.planning.situation import Owner
+from mooring_operator.planning.wording import one_line
+from mooring_operator.reconcile.answers import Answers, Place
+
+EVALUATION_PIPELINE = "drift-evaluation"
+# Evaluations come again and again: the finished ones do not pile up for a day.
+_KEPT = timedelta(minutes=10)
+_LONGEST_NAME = 253
+
+
+class DriftRuns:
+    """The runs of pipeline drift-evaluation, none of which may take longer than `longest`."""
+
+    def __init__(self, pipelines: Pipelines, answers: Answers, longest: timedelta) -> None:
+        self._pipelines = pipelines
+        self._answers = answers
+        self.longest = longest
+
+    @property
+    def pages(self) -> str:
+        """Address of the runs' pages in the KFP UI, to which a run's id is appended."""
+        return self._pipelines.url("", "")
+
+    async def launch(self, owner: Owner, spec: DriftMonitorSpec, run: EvaluationRun) -> None:
+        """Have the window compared with the baseline; a run that exists already is left alone."""
+        timeout = min(spec.timeout, self.longest)
+        await self._pipelines.launch(
+            RunRequest(
+                run_id=run.run_id,
+                name=f"{owner.namespace}/{owner.name} drift",
+                pipeline=EVALUATION_PIPELINE,
+                namespace=owner.namespace,
+                owner=RunOwner(API_VERSION, "DriftMonitor", owner.name, owner.uid),
+                timeout=timeout,
+                kept=max(_KEPT, spec.interval),
+                service_account=spec.service_account_name,
+                credentials_secret=spec.credentials_secret,
+                resources=spec.resources,
+                parameters={
+                    "question": _question(spec),
+                    "report_uri": await self._answers.address(_place(owner, run.run_id), timeout),
+                    "run_id": run.run_id,
+                },
+            )
+        )
+
+    async def get(self, owner: Owner, run_id: str) -> RunState | None:
+        """Give the run as the backend has it; None where it has none."""
+        return await self._pipelines.get(owner.namespace, run_id)
+
+    async def terminate(self, owner: Owner, run_id: str) -> None:
+        """Ask a run to stop."""
+        await self._pipelines.terminate(owner.namespace, run_id)
+
+    async def result(self, owner: Owner, run_id: str) -> Findings | NoFindings | None:
+        """Give what a run wrote down; None where there is nothing of its own."""
+        try:
+            found = await self._answers.documents.report(self._answers.uri(_place(owner, run_id)))
+        except DocumentInvalid as error:
+            return NoFindings(reasons.EVALUATION_FAILED, one_line(str(error)))
+        if found is None or found.run_id != run_id:
+            return None
+        return _failure(found) if isinstance(found, RunFailure) else _findings(found)
+
+
+def _place(owner: Owner, run_id: str) -> Place:
+    return Place(owner.namespace, owner.name, "drift", run_id, "report.json")
+
+
+def _question(spec: DriftMonitorSpec) -> JsonValue:
+    ks, psi = spec.detectors.ks, spec.detectors.psi
+    return {
+        "baseline": {"uri": spec.baseline.uri},
+        "window": {"uri": spec.window.uri},
+        "features": list(spec.features) or None,
+        "minRows": spec.min_rows,
+        "ks": None if ks is None else {"alpha": ks.alpha},
+        "psi": None if psi is None else {"threshold": psi.threshold, "bins": psi.bins},
+    }
+
+
+def _failure(found: RunFailure) -> NoFindings:
+    reason, message = found.error.reason, one_line(found.error.message, 1000)
+    if reason in reasons.OF_EVALUATIONS:
+        return NoFindings(reason, message, quiet=reason == reasons.INSUFFICIENT_DATA)
+    return NoFindings(reasons.EVALUATION_FAILED, f"{reason}: {message}")
+
+
+def _findings(found: DriftReport) -> Findings:
+    features = sorted((_feature(feature) for feature in found.features), key=_by_movement)
+    return Findings(found.baseline_rows, found.window_rows, found.window_digest, tuple(features))
+
+
+def _feature(found: ReportedFeature) -> FeatureDrift:
+    def test(result: Test | None) -> TestResult | None:
+        return TestResult(statistic=round(result.statistic, 6), p_value=result.p_value) if result else None
+
+    return FeatureDrift(
+        name=one_line(found.name, _LONGEST_NAME),
+        drifted=found.drifted,
+        ks=test(found.ks),
+        psi=test(found.psi),
+        missing=round(found.missing, 6),
+        reason=one_line(found.reason),
+    )
+
+
+def _by_movement(feature: FeatureDrift) -> tuple[bool, float, str]:
+    moved = max([test.statistic for test in (feature.ks, feature.psi) if test is not None], default=0.0)
+    return (not feature.drifted, -moved, feature.name)
