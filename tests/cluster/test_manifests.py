@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mooring_operator.adapters.cluster import Ref, Refused
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
-from mooring_operator.planning.run_jobs import RunPods
+from mooring_operator.planning.run_jobs import RunPods, job_of
 from mooring_operator.planning.situation import Images, Owner
 from mooring_operator.planning.workloads import consumers, cron_job
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
@@ -26,9 +27,12 @@ from mooring_pipelines.model_ci import COMPONENTS_IMAGE
 
 from cluster.api import Api, ApiError
 from cluster.kubeconfig import write_kubeconfig
+from cluster.object_store import ObjectStore
+from cluster.programs import ProgramUnavailableError
 from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
+from tests.unit.operator.planning.test_run_jobs import RUN
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "mooring-system"
@@ -97,6 +101,9 @@ WORKLOADS = [
         Images(),
     ),
     consumers(_OWNER, _STABLE, StreamSpec(source="redis://r/in", sink="redis://r/out"), Images()),
+    job_of(
+        replace(RUN, namespace=NAMESPACE, service_account="default", credentials_secret="keys"), RunPods()
+    ),
 ]
 
 
@@ -133,7 +140,7 @@ def test_api_server_accepts_every_object_of_its_own_kinds(api, found):
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda manifest: manifest["kind"])
-def test_api_server_accepts_what_the_operator_makes_of_batch_and_stream(api, workload):
+def test_api_server_accepts_the_pods_that_the_operator_makes(api, workload):
     assert judged(api, workload)["kind"] == workload["kind"]
     spec = workload["spec"]
     pod = (spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"]["spec"]
@@ -241,7 +248,8 @@ def test_operator_is_given_settings_that_it_understands(overlay):
         for name, value in settings["data"].items()
         if name.startswith("MOORING_")
     }
-    assert {"kfp_endpoint", "artifact_root"} <= values.keys() <= Settings.model_fields.keys()
+    assert {"pipelines", "artifact_root"} <= values.keys() <= Settings.model_fields.keys()
+    assert Settings(**values).backend == {"kubeflow": "KFP", "standalone": "Jobs"}[overlay]
     assert Settings(**values).artifact_root == "s3://mooring/artifacts"
 
 
@@ -319,7 +327,8 @@ def test_images_are_the_same_everywhere():
         for image in re.findall(r" -t (\S+[0-9])", (ROOT / role / "Dockerfile").read_text())
     }
     named = {*ROLES, "inference-cuda"}
-    assert images == built == {f"localhost/mooring/{name}:{version}" for name in named}
+    # What runs pipelines is in pods that the operator makes.
+    assert images | {RunPods.image} == built == {f"localhost/mooring/{name}:{version}" for name in named}
     assert Images().inference == f"localhost/mooring/inference:{version}"
     assert f"localhost/mooring/components:{version}" == COMPONENTS_IMAGE == RunPods.image
     compiled = ROOT / "pipelines" / "mooring_pipelines" / "compiled" / "model-ci.yaml"
@@ -364,6 +373,54 @@ def test_operators_image_holds_no_machine_learning_and_no_pipelines_sdk():
         assert 0 < requirements <= len(re.findall(r"--hash=sha256:[0-9a-f]{64}", pinned))
 
 
+KFP_RIGHTS = "mooring-operator-pipelines"
+
+
+def test_operator_has_what_kubeflow_pipelines_asks_for(api):
+    """In multi-user mode KFP reviews the caller's rights in the run's namespace, by a token for itself alone."""
+    for found in rendered("kubeflow"):
+        if found["metadata"]["name"] == KFP_RIGHTS:
+            api.apply(found)
+    asked = [("pipelines", "create"), ("pipelines", "get"), ("pipelines", "list")]
+    asked += [("experiments", verb) for verb in ("create", "get", "list")]
+    asked += [("runs", verb) for verb in ("create", "get", "terminate")]
+    for resource, verb in asked:
+        attributes = {
+            "namespace": "team",
+            "verb": verb,
+            "resource": resource,
+            "group": "pipelines.kubeflow.org",
+        }
+        assert reviewed(api, attributes) is True, attributes
+    denied = {"namespace": "team", "verb": "delete", "resource": "runs", "group": "pipelines.kubeflow.org"}
+    assert reviewed(api, denied) is False
+    settings = settings_of("kubeflow")
+    operator = next(found for found in rendered("kubeflow") if found["kind"] == "Deployment")
+    pod = operator["spec"]["template"]["spec"]
+    [token] = [
+        source["serviceAccountToken"]
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        if source.get("serviceAccountToken", {}).get("audience") == "pipelines.kubeflow.org"
+    ]
+    mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "kfp-token")
+    assert settings["KF_PIPELINES_SA_TOKEN_PATH"] == f"{mount['mountPath']}/{token['path']}"
+    assert settings["MOORING_KFP_MULTI_USER"] == "true"
+
+
+def reviewed(api, attributes):
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{NAMESPACE}:mooring-operator",
+            "resourceAttributes": attributes,
+        },
+    }
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return api.request("POST", path, review)["status"]["allowed"]
+
+
 UNSEEN = {
     # The admission plugin OwnerReferencesPermissionEnforcement asks for it, where a cluster has that.
     Right("mooring.dev", "modeldeployments/finalizers", "update"),
@@ -379,8 +436,9 @@ def account(api, control_plane, tmp_path):
     install(api, "mooring-rights")
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
     rights = [[found for found in rendered(overlay) if found["kind"] in kinds] for overlay in OVERLAYS]
-    assert rights[0] == rights[1]
-    for found in rights[0]:
+    # Kubeflow Pipelines asks about its own kinds besides.
+    assert rights[1] == [found for found in rights[0] if found["metadata"]["name"] != KFP_RIGHTS]
+    for found in rights[1]:
         api.apply(found)
     path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/mooring-operator/token"
     token = api.request("POST", path, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
@@ -396,8 +454,49 @@ def account(api, control_plane, tmp_path):
         yield kubeconfig
 
 
-def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(api, account, control_plane, tmp_path):
-    rights = {"lease_namespace": NAMESPACE, "leader_election": "true"}
+def run_a_test_as_a_job(api, namespace):
+    """Two deployments are tested, one after the other; the first test fails, the second is no longer asked for."""
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    models = [Model(api, namespace, name) for name in ("first", "second")]
+    gated = {"ci": {"testData": {"uri": "s3://d/test.parquet"}}}
+    models[0].apply("v1", spec=gated)
+    [job] = until(lambda: api.items(jobs), what="no test is made")
+    models[1].apply("v1", spec=gated)
+    until(lambda: len(api.items(jobs)) == 2, what="no second test is made")
+    assert [found["spec"].get("suspend", False) for found in api.items(jobs)].count(True) == 1
+    times = {"startTime": job["metadata"]["creationTimestamp"]}
+    failed = {"status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": times["startTime"]}
+    ended = {**times, "conditions": [{"type": "FailureTarget", **failed}, {"type": "Failed", **failed}]}
+    api.merge(f"{jobs}/{job['metadata']['name']}/status", {"status": ended})
+    models[0].reaches("Failed")
+    until(lambda: not any(found["spec"].get("suspend") for found in api.items(jobs)), what="nobody is let go")
+    models[1].apply("v1")
+    models[1].reaches("Promoted")
+    until(lambda: len(api.items(jobs)) == 1, what="a test goes on that nobody waits for")
+
+
+@pytest.fixture
+def store(monkeypatch):
+    """A store for the operator's artifacts, which the operator finds by its environment."""
+    try:
+        with ObjectStore() as store:
+            for name, value in store.environment.items():
+                monkeypatch.setenv(name, value)
+            yield store
+    except ProgramUnavailableError as error:
+        pytest.skip(str(error))
+
+
+def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
+    api, account, control_plane, store, tmp_path
+):
+    rights = {
+        "lease_namespace": NAMESPACE,
+        "leader_election": "true",
+        "pipelines": "Jobs",
+        "runs_per_namespace": 1,
+        "artifact_root": f"s3://{store.bucket}/artifacts",
+    }
     log, namespace = tmp_path / "operator.log", "mooring-rights"
     model, hopeless = (Model(api, namespace, name) for name in ("m", "hopeless"))
     with KServe(api, namespace) as kserve, Operator(account, log, **rights) as operator:
@@ -429,6 +528,7 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(api, acco
         until(lambda: hopeless.service is None, what="the service of the failed revision is still there")
         watched = f"/apis/mooring.dev/v1alpha1/namespaces/{namespace}/driftmonitors/probe"
         until(lambda: api.get(watched).get("status"), what="nothing is said of the monitor")
+        run_a_test_as_a_job(api, namespace)
         requests = operator.requests()
     done = {(verb, resource) for verb, resource, code in requests if code in ("200", "201")}
     assert {("delete", "horizontalpodautoscalers"), ("delete", "inferenceservices")} <= done
