@@ -90,7 +90,7 @@ PROGRAMS = {
             module="github.com/versity/versitygw",
             package="github.com/versity/versitygw/cmd/versitygw",
             oldest=(1, 8),
-            minutes=2,
+            minutes=1,
         ),
     )
 }
