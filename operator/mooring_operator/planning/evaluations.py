@@ -148,12 +148,12 @@ def _under_way(
 def _ended(
     run: EvaluationRun, observed: DriftObserved, seen: RunState, now: datetime
 ) -> Waiting | Findings | NoFindings:
-    result = observed.result
-    if result is not None and (seen.phase == "Succeeded" or isinstance(result, NoFindings)):
-        return result
     if seen.timed_out:
         message = f"run {run.run_id} took longer than it may{because(seen.message)}{_AGAIN}"
         return NoFindings(reasons.EVALUATION_TIMEOUT, message)
+    result = observed.result
+    if result is not None and (seen.phase == "Succeeded" or isinstance(result, NoFindings)):
+        return result
     if run.ended_at is not None and now - run.ended_at < SURE_AFTER:
         return Waiting(run, SURE_AFTER.total_seconds())
     why = seen.message or ("it left no report" if seen.phase == "Succeeded" else "")

@@ -228,7 +228,8 @@ def test_a_run_that_waits_for_its_turn_spends_no_time():
 
 
 def test_a_run_that_the_backend_ended_for_its_time_is_a_timeout():
-    decision = Monitor().see("Failed", timed_out=True, message="it ran for longer than 60 s")
+    ended = NoFindings("EvaluationFailed", "Terminated: the run was ended by SIGTERM")
+    decision = Monitor().see("Failed", timed_out=True, message="it ran for longer than 60 s", result=ended)
     assert decision.status.reason == "EvaluationTimeout"
 
 
