@@ -111,7 +111,11 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
         clock=_now,
     )
     monitors = DriftMonitors(
-        cluster=cluster, runs=DriftRuns(pipelines, answers, longest), notifier=notifier, clock=_now
+        cluster=cluster,
+        runs=DriftRuns(pipelines, answers, longest),
+        notifier=notifier,
+        clock=_now,
+        file_addresses=settings.file_addresses,
     )
     return Reconcilers(deployments, monitors, FailureReports(cluster, notifier, _now), pools)
 

@@ -364,6 +364,18 @@ async def test_many_at_once_are_never_too_many(make_lab):
     assert sum(not job["spec"].get("suspend", False) for job in jobs) == 3
 
 
+async def test_runs_that_never_end_hold_up_no_other_namespace(make_lab):
+    greedy, quiet = await make_lab(), await make_lab()
+    greedy.pods.outcome = lambda parameters: "hold"
+    owner = (await applied(greedy))["metadata"]["uid"]
+    pipelines = JobPipelines(greedy.real, RunPods(per_namespace=2), lambda: datetime.now(UTC))
+    for number in range(6):
+        await pipelines.launch(request(greedy.namespace, f"endless-{number}", owner))
+    await greedy.pods.play()
+    await quiet.apply("v1", ci=CI)
+    assert (await quiet.until_phase("Promoted"))["ci"]["verdict"] == "Passed"
+
+
 async def applied(lab):
     await lab.apply("v1")
     return await lab.real.get(Ref(MODEL_DEPLOYMENT, lab.namespace, "digits"))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mooring_artifacts.grants import Grants, line_to_add
 from mooring_artifacts.uris import redact
 
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import GRANTS_CONFIG_MAP
 
@@ -15,6 +16,11 @@ def addresses_of(spec: ModelDeploymentSpec) -> dict[str, str]:
     if spec.ci is not None:
         addresses["spec.ci.testData.uri"] = spec.ci.test_data.uri
     return addresses
+
+
+def rows_of(spec: DriftMonitorSpec) -> dict[str, str]:
+    """Give the addresses that a DriftMonitor names, by field."""
+    return {"spec.baseline.uri": spec.baseline.uri, "spec.window.uri": spec.window.uri}
 
 
 def refuse_files(addresses: Mapping[str, str], *, files: bool) -> str | None:

@@ -11,7 +11,7 @@ from mooring_operator.api.drift_monitor import (
     Evaluation,
     EvaluationRun,
 )
-from mooring_operator.planning import abandoned_runs, conditions, evaluations
+from mooring_operator.planning import abandoned_runs, addresses, conditions, evaluations
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
 
@@ -78,6 +78,9 @@ def _decide(
     if spec.suspend:
         message = "spec.suspend is true: nothing is evaluated"
         return _settle(_leave(status, now), observed, now, "Suspended", reasons.SUSPENDED, message)
+    refusal = addresses.refuse_files(addresses.rows_of(spec), files=observed.file_addresses)
+    if refusal is not None:
+        return _settle(_leave(status, now), observed, now, "Failed", reasons.ADDRESS_NOT_ALLOWED, refusal)
     target = observed.target
     if target is None:
         message = (

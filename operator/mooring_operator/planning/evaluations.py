@@ -76,6 +76,7 @@ class DriftObserved:
     run: the run in status as the backend has it.
     result: what it wrote down.
     launch_failed: why it could not be launched.
+    file_addresses: whether file:// addresses are allowed: for development.
     abandoned: the abandoned runs that had not ended; one that could not be asked about is missing.
     """
 
@@ -87,6 +88,7 @@ class DriftObserved:
     abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
     longest_run: timedelta = timedelta(hours=4)
     run_pages: str = ""
+    file_addresses: bool = False
 
 
 def due(spec: DriftMonitorSpec, status: DriftMonitorStatus, generation: int, now: datetime) -> bool:

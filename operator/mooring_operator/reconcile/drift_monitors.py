@@ -55,11 +55,13 @@ class DriftMonitors:
         runs: DriftRuns,
         notifier: Notifier,
         clock: Callable[[], datetime],
+        file_addresses: bool = False,
     ) -> None:
         self._cluster = cluster
         self._runs = runs
         self._notifier = notifier
         self._clock = clock
+        self._file_addresses = file_addresses
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Bring one DriftMonitor up to date.
@@ -130,6 +132,7 @@ class DriftMonitors:
             abandoned=await self._abandoned(owner, status),
             longest_run=self._runs.longest,
             run_pages=self._runs.pages,
+            file_addresses=self._file_addresses,
         )
 
     async def _target(self, namespace: str, spec: DriftMonitorSpec) -> Target | None:

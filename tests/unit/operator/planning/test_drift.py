@@ -268,6 +268,15 @@ def test_a_run_whose_question_nobody_asks_any_more_is_stopped(change):
     assert first not in launched
 
 
+def test_files_of_whatever_pod_reads_them_are_for_development():
+    rows = {"baseline": {"uri": "file:///etc/passwd"}}
+    decision = plan_drift(spec(**rows), DriftMonitorStatus(), SEEN, NOW)
+    assert (decision.status.phase, decision.status.reason) == ("Failed", "AddressNotAllowed")
+    assert "spec.baseline.uri 'file:///etc/passwd'" in decision.status.message
+    allowed = plan_drift(spec(**rows), DriftMonitorStatus(), replace(SEEN, file_addresses=True), NOW)
+    assert allowed.status.run is not None
+
+
 def test_the_traffic_of_a_revision_that_was_left_meanwhile_asks_for_no_rollback():
     newer = Target("digits", "rev3", "rev2")
     decision = evaluated(spec(actions=["Rollback"]), None, found("age"), newer, began=TARGET)

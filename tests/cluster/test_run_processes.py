@@ -1,0 +1,198 @@
+"""Whole tests of models and evaluations of drift as Jobs: the pods' command lines run as processes, for real.
+
+The API server, its controllers and the S3 server are real; a pod is a process with the arguments and the
+environment that the kubelet would give it, the Secret's included.
+"""
+
+import asyncio
+import base64
+import itertools
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import obstore
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mooring_operator.adapters.cluster import Ref
+from mooring_operator.adapters.documents import StoredDocuments
+from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.notifier import KubernetesEvents
+from mooring_operator.adapters.pipelines.jobs import JOB, JobPipelines
+from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.planning.run_jobs import RunPods
+from mooring_operator.planning.situation import Resolved
+from mooring_operator.reconcile.answers import Answers
+from mooring_operator.reconcile.drift_monitors import DriftMonitors
+from mooring_operator.reconcile.drift_runs import DriftRuns
+from mooring_operator.reconcile.kinds import DRIFT_MONITOR
+from onnx import TensorProto, helper
+
+from tests.cluster.job_pods import NOW, JobPods, environment_of
+from tests.cluster.test_run_jobs import JobsLab, connection, controllers, post, requests, until  # noqa: F401
+from tests.cluster.test_signed_urls import server, store  # noqa: F401 - fixtures
+from tests.put import put
+from tests.unit.operator.planning.test_pods import expanded
+
+NAMES = (f"processes-{number}" for number in itertools.count())
+pytestmark = pytest.mark.timeout(280)
+
+
+class Processes(JobPods):
+    """Runs each pod's container as a process, and reports how it ended."""
+
+    async def _play(self, pod):
+        if pod["status"].get("containerStatuses"):
+            return
+        self.ran.append(environment_of(pod)["MOORING_RUN_ID"])
+        await self._report(pod, "Running", {"running": {"startedAt": NOW}}, ready=True)
+        code = await self._run(pod)
+        ended = {"exitCode": code, "reason": "Completed", "startedAt": NOW, "finishedAt": NOW}
+        await self._report(pod, "Failed" if code else "Succeeded", {"terminated": ended}, ready=False)
+
+    async def _run(self, pod) -> int:
+        container = pod["spec"]["containers"][0]
+        command = [expanded(part) for part in [*container["command"], *container["args"]]]
+        assert command[0] == "python"
+        variables = {**await self._secrets(container), **environment_of(pod)}
+        with tempfile.TemporaryDirectory() as folder:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command[1:],
+                cwd=folder,
+                env={"PATH": os.environ["PATH"], **variables, "HOME": folder, "TMPDIR": folder},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output, _ = await process.communicate()
+        print(output.decode())
+        return process.returncode
+
+    async def _secrets(self, container) -> dict[str, str]:
+        found = {}
+        for source in container.get("envFrom", []):
+            path = f"/api/v1/namespaces/{self.namespace}/secrets/{source['secretRef']['name']}"
+            data = (await self.connection.send("get", "GET", path, resource=""))["data"]
+            found.update({name: base64.b64decode(value).decode() for name, value in data.items()})
+        return found
+
+
+@pytest.fixture
+async def lab(connection, store, tmp_path):  # noqa: F811
+    namespace = next(NAMES)
+    await post(connection, "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+    await until(lambda: connection.send("get", "GET", account, resource=""))
+    secret = {"metadata": {"name": "keys"}, "stringData": store.environment}
+    await post(connection, f"/api/v1/namespaces/{namespace}/secrets", secret)
+    upload(tmp_path)
+    lab = JobsLab(KubernetesCluster(connection), namespace, Processes(connection, namespace), tmp_path)
+    lab.artifact_root = f"s3://{store.bucket}/artifacts"
+    lab.registry.resolve = address_alone
+    lab.restart()
+    return lab
+
+
+async def address_alone(model, namespace=""):
+    """The operator has no grant to look into the tenant's bucket."""
+    return Resolved(model.uri, None)
+
+
+def upload(folder: Path) -> None:
+    """A model that predicts its second feature's sign, data it gets 3 of 4 rows right on, and two windows."""
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [0.0, 0.0, -1.0, 1.0])
+    rows = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in "xy"]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g", rows[:1], rows[1:], [weights]
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "m.onnx"
+    )
+    test = {"a": [0.0] * 4, "b": [1.0, 1.0, -1.0, -1.0], "label": np.array([1, 1, 0, 1])}
+    random = np.random.default_rng(0)
+    tables = {
+        "test": pa.table(test),
+        "baseline": pa.table({"a": random.normal(size=2000), "b": random.normal(size=2000)}),
+        "drifted": pa.table({"a": random.normal(size=500), "b": random.normal(2.0, size=500)}),
+    }
+    bucket = obstore.store.from_url("s3://mooring/")
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    for file in ("m.onnx", "test.parquet", "baseline.parquet", "drifted.parquet"):
+        obstore.put(bucket, f"tenant/{file}", (folder / file).read_bytes())
+
+
+def ci(*gates):
+    data = {"uri": "s3://mooring/tenant/test.parquet"}
+    return {"testData": data, "gates": list(gates), "credentialsSecret": "keys"}
+
+
+async def deploy(lab, **spec):
+    await lab.apply("unused", **spec)
+    deployment = await lab.deployment()
+    await lab.real.change(deployment, {"spec": {"model": {"uri": "s3://mooring/tenant/m.onnx"}}})
+
+
+async def test_a_model_is_tested_where_it_is_served_and_its_digest_pinned(lab):
+    await deploy(lab, ci=ci({"metric": "accuracy", "min": 0.7}))
+    status = await lab.until_phase("Promoted")
+    assert status["ci"]["metrics"]["accuracy"] == 0.75
+    assert status["stable"]["digest"].startswith("sha256:")
+    [job] = await lab.real.list(JOB, namespace=lab.namespace)
+    parameters = environment_of(job["spec"]["template"])["MOORING_RUN_PARAMETERS"]
+    assert "X-Amz-Signature" in parameters
+
+
+async def test_a_gate_that_does_not_hold_and_data_that_does_not_fit_are_told(lab):
+    await deploy(lab, ci=ci({"metric": "accuracy", "min": 0.9}))
+    status = await lab.until_phase("Failed")
+    assert (status["reason"], "accuracy 0.75 is below" in status["message"]) == ("CIFailed", True)
+    wrong = ci()
+    wrong["testData"]["labelColumn"] = "target"
+    await deploy(lab, ci=wrong, serving={"minReplicas": 2})
+    status = await lab.until(lambda status: status.get("reason") == "CIRunFailed")
+    assert "label_column 'target'" in status["message"]
+
+
+async def test_drift_is_evaluated_where_the_traffic_is(lab):
+    await deploy(lab)
+    await lab.until_phase("Promoted")
+    rows = {name: {"uri": f"s3://mooring/tenant/{file}.parquet"} for name, file in WINDOWS.items()}
+    spec = {"target": {"name": "digits"}, **rows, "credentialsSecret": "keys"}
+    metadata = {"name": "traffic", "namespace": lab.namespace}
+    manifest = {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "DriftMonitor",
+        "metadata": metadata,
+        "spec": spec,
+    }
+    monitor = await put(lab.real, manifest, DRIFT_MONITOR)
+    pipelines = JobPipelines(lab.real, RunPods(), lambda: datetime.now(UTC))
+    answers = Answers(StoredDocuments(), SignedUrls(), lab.artifact_root)
+    monitors = DriftMonitors(
+        cluster=lab.real,
+        runs=DriftRuns(pipelines, answers, RunPods().longest),
+        notifier=KubernetesEvents(lab.real),
+        clock=lambda: datetime.now(UTC).replace(microsecond=0),
+    )
+    async with asyncio.timeout(120):
+        while monitor.get("status", {}).get("phase") not in ("Drifted", "Failed"):
+            await monitors.reconcile(lab.namespace, "traffic")
+            await lab.pods.play()
+            monitor = await lab.real.get(ref_of(monitor))
+    evaluation = monitor["status"]["evaluation"]
+    assert [each["name"] for each in evaluation["features"] if each["drifted"]] == ["b"]
+    assert (evaluation["baselineRows"], evaluation["windowRows"]) == (2000, 500)
+    assert "run" not in monitor["status"]
+
+
+WINDOWS = {"baseline": "baseline", "window": "drifted"}
+
+
+def ref_of(resource):
+    return Ref(DRIFT_MONITOR, resource["metadata"]["namespace"], resource["metadata"]["name"])
