@@ -81,15 +81,20 @@ def _place(owner: Owner, run_id: str) -> Place:
 
 
 def _question(spec: DriftMonitorSpec) -> JsonValue:
+    # What is not asked is left out: parameters of pipelines know no null.
     ks, psi = spec.detectors.ks, spec.detectors.psi
-    return {
+    question: dict[str, JsonValue] = {
         "baseline": {"uri": spec.baseline.uri},
         "window": {"uri": spec.window.uri},
-        "features": list(spec.features) or None,
         "minRows": spec.min_rows,
-        "ks": None if ks is None else {"alpha": ks.alpha},
-        "psi": None if psi is None else {"threshold": psi.threshold, "bins": psi.bins},
     }
+    if spec.features:
+        question["features"] = list(spec.features)
+    if ks is not None:
+        question["ks"] = {"alpha": ks.alpha}
+    if psi is not None:
+        question["psi"] = {"threshold": psi.threshold, "bins": psi.bins}
+    return question
 
 
 def _failure(found: RunFailure) -> NoFindings:
