@@ -103,8 +103,8 @@ async def try_out(connection, manifest):
 
 
 class NobodyEvaluates:
-    async def evaluate(self, request):
-        raise AssertionError("nothing is evaluated for a monitor that cannot be read")
+    def __getattr__(self, name):
+        raise AssertionError(f"{name}: nothing is evaluated for a monitor that cannot be read")
 
 
 async def test_a_target_elsewhere_is_refused_with_one_message(connection, cluster):
@@ -132,7 +132,7 @@ async def test_a_target_elsewhere_that_an_older_version_let_in_is_refused_by_the
     await until(lambda: try_out(connection, hostile), accepted=False)
     reconciler = DriftMonitors(
         cluster=cluster,
-        evaluations=NobodyEvaluates(),
+        runs=NobodyEvaluates(),
         notifier=KubernetesEvents(cluster),
         clock=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC),
     )

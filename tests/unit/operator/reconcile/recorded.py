@@ -12,7 +12,6 @@ from lightkube import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters.api_server import Connection
-from mooring_operator.adapters.drift import DriftEvaluation
 from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.model_sources import ModelSources
@@ -22,6 +21,7 @@ from mooring_operator.api.types import parse_duration
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
+from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.model_deployments import ModelDeployments
 from pydantic import BaseModel
@@ -108,7 +108,6 @@ class Recorded:
     registry: list[str] = field(default_factory=list)
     runs: list[Any] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
-    evaluations: list[Any] = field(default_factory=list)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -136,10 +135,6 @@ class Recorded:
         self.documents.append(uri)
         return uri
 
-    async def evaluate(self, request: Any) -> DriftEvaluation:
-        self.evaluations.append(request)
-        return DriftEvaluation(100, 100, "sha256:" + "0" * 64, ())
-
     def _answer_for_mlflow(self, request: httpx2.Request) -> httpx2.Response:
         self.registry.append(request.url.raw_path.decode())
         if request.url.path.endswith("alias"):
@@ -159,8 +154,11 @@ class Recorded:
         )
         return KubernetesCluster(connection)
 
+    def _answers(self) -> Answers:
+        return Answers(self, self, "s3://runs/mooring")
+
     def _runs(self) -> CIRuns:
-        return CIRuns(self, Answers(self, self, "s3://runs/mooring"), timedelta(hours=4))
+        return CIRuns(self, self._answers(), timedelta(hours=4))
 
     def deployments(self) -> ModelDeployments:
         cluster = self.cluster()
@@ -182,7 +180,10 @@ class Recorded:
     def monitors(self) -> DriftMonitors:
         cluster = self.cluster()
         return DriftMonitors(
-            cluster=cluster, evaluations=self, notifier=KubernetesEvents(cluster), clock=_now
+            cluster=cluster,
+            runs=DriftRuns(self, self._answers(), timedelta(hours=4)),
+            notifier=KubernetesEvents(cluster),
+            clock=_now,
         )
 
 

@@ -25,6 +25,8 @@ OURS = re.compile(
 QUERY = re.compile(r"(fieldManager=mooring|force=true|limit=500|labelSelector=[A-Za-z0-9%._-]+|&)*")
 RUN = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
+DOCUMENT = re.compile(rf"s3://runs/mooring/{NAMESPACE}/{NAME}/(ci/{RUN}/verdict|drift/{RUN}/report)\.json")
+
 texts = st.one_of(
     st.sampled_from(TRAVERSALS),
     st.text(max_size=30),
@@ -54,6 +56,8 @@ deployment_specs = st.fixed_dictionaries(
             {
                 "testData": st.fixed_dictionaries({"uri": texts, "labelColumn": texts}),
                 "gates": st.lists(st.fixed_dictionaries({"metric": texts, "min": st.just(0.5)}), max_size=1),
+                "serviceAccountName": texts,
+                "credentialsSecret": texts,
             }
         ),
         "serving": st.fixed_dictionaries(
@@ -89,6 +93,8 @@ monitor_specs = st.fixed_dictionaries(
         "baseline": st.fixed_dictionaries({"uri": texts}),
         "window": st.fixed_dictionaries({"uri": texts}),
         "features": st.lists(texts, max_size=2),
+        "serviceAccountName": texts,
+        "credentialsSecret": texts,
     }
 )
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -137,12 +143,11 @@ def check(world):
         assert namespace == NAMESPACE
         assert re.fullmatch(RUN, run_id)
         if not isinstance(run, tuple):
-            assert re.fullmatch(rf"{NAMESPACE}/{NAME} [0-9a-f]{{10}}", run.name)
-            assert re.fullmatch(
-                rf"s3://runs/mooring/{NAMESPACE}/{NAME}/ci/{RUN}/verdict\.json", run.parameters["verdict_uri"]
-            )
+            assert re.fullmatch(rf"{NAMESPACE}/{NAME} ([0-9a-f]{{10}}|drift)", run.name)
+            assert run.owner.name == NAME
+            assert DOCUMENT.fullmatch(run.parameters.get("verdict_uri") or run.parameters["report_uri"])
     for uri in world.documents:
-        assert re.fullmatch(rf"s3://runs/mooring/{NAMESPACE}/{NAME}/ci/{RUN}/verdict\.json", uri)
+        assert DOCUMENT.fullmatch(uri)
 
 
 @many
@@ -172,7 +177,7 @@ def test_names_of_an_unchecked_monitor_reach_no_path(spec):
     if not forms.OBJECT_NAME.fits(spec["target"]["name"]):
         assert world.status["reason"] == "InvalidSpec"
         assert all("/driftmonitors/" in target for target in world.server.targets if "/namespaces/" in target)
-        assert world.evaluations == []
+        assert world.runs == []
 
 
 @many
