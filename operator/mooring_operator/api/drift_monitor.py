@@ -162,7 +162,11 @@ class Evaluation(StatusModel):
 class EvaluationRun(StatusModel):
     """The run that evaluates now."""
 
-    run_id: Annotated[str, Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace.")]
+    run_id: Annotated[
+        str,
+        forms.RUN_ID.field,
+        Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace."),
+    ]
     url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
     generation: Annotated[int, Field(description="Generation of the spec that it evaluates.")]
     revision: Annotated[str, Field(description="Revision that was stable when it began.")] = ""
