@@ -134,9 +134,11 @@ def test_what_cannot_be_served_is_said(tmp_path, flavours, reason):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("flavors: [", "MLmodel cannot be read: "),
+        ("flavors: [", "MLmodel: line 2: "),
         ("[]", "MLmodel: expected an object"),
-        ("x: !!python/object/apply:os.system ['true']", "MLmodel cannot be read: "),
+        ("x: !!python/object/apply:os.system ['true']", "MLmodel: line 1: expected plain data"),
+        ("flavors: &a {onnx: *a}", "MLmodel: line 1: expected no anchors and aliases"),
+        ("x: " + "y" * (1 << 20), "MLmodel: expected at most 1048576 bytes"),
         ("flavors: {onnx: {data: a}}\nsignature: 3", "signature: expected an object, got 3"),
         ("flavors: {onnx: {data: a}}\nsignature: {inputs: '['}", r"signature\.inputs is not JSON"),
     ],

@@ -12,9 +12,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.small_files import read_json
 
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
@@ -48,9 +50,9 @@ def need_signature(folder: Path, what: str) -> Signature:
 def read_object(path: Path) -> dict[str, object]:
     """A file that holds a JSON object, or a ModelLoadError."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelLoadError(f"{path.name} is not JSON: {error}") from None
+        document = read_json(path)
+    except InputError as error:
+        raise ModelLoadError(str(error)) from None
     if not isinstance(document, dict):
         raise ModelLoadError(f"{path.name}: expected an object, got {type(document).__name__}")
     return document

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-from mooring_artifacts.errors import first_line
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.safe_yaml import read_yaml
 
 from mooring_inference.backends.base import Backend, LoadOptions
 from mooring_inference.backends.declared import check_agreement
@@ -19,9 +19,6 @@ from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Signature, TensorSpec
 
 log = logging.getLogger(__name__)
-
-# Bytes; such files hold some hundred lines.
-_MAX_MLMODEL = 16 << 20
 
 
 def load_mlflow(folder: Path, options: LoadOptions) -> Backend:
@@ -150,11 +147,9 @@ def _inside(folder: Path, flavours: dict[str, object], flavour: str, key: str) -
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        if path.stat().st_size > _MAX_MLMODEL:
-            raise ModelLoadError(f"MLmodel is larger than {_MAX_MLMODEL >> 20} MiB")
-        document: Any = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ModelLoadError(f"MLmodel cannot be read: {first_line(error)}") from None
+        document: Any = read_yaml(path)
+    except InputError as error:
+        raise ModelLoadError(str(error)) from None
     if not isinstance(document, dict):
         raise ModelLoadError("MLmodel: expected an object")
     return document

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.small_files import read_json
 
 from mooring_inference.elements import json_type
 from mooring_inference.errors import ModelLoadError
@@ -17,6 +18,8 @@ from mooring_inference.guards.rules import Feature, InputRules, Policy
 from mooring_inference.tensors import Signature, TensorSpec
 
 FILE_NAME = "guards.json"
+# Categories of many features may be long lists.
+_LARGEST_BYTES = 4 << 20
 
 _NON_FINITE: dict[str, Policy] = {"allow": "allow", "flag": "flag", "reject": "reject", "clip": "clip"}
 _RANGE: dict[str, Policy] = {"flag": "flag", "reject": "reject", "clip": "clip"}
@@ -30,11 +33,9 @@ def load_guards(path: Path, signature: Signature) -> Guards:
         ModelLoadError: the file cannot be read or does not fit the signature; the message names the field.
     """
     try:
-        document = orjson.loads(path.read_bytes())
-    except OSError as exc:
-        raise ModelLoadError(f"{path.name} cannot be read: {exc.strerror}") from None
-    except orjson.JSONDecodeError as exc:
-        raise ModelLoadError(f"{path.name} is not JSON: {exc}") from None
+        document = read_json(path, _LARGEST_BYTES)
+    except InputError as exc:
+        raise ModelLoadError(str(exc)) from None
     try:
         return parse_guards(document, signature)
     except ModelLoadError as exc:

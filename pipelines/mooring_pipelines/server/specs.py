@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.safe_yaml import Limits, load_all_yaml
 
 from mooring_pipelines import parameters as comparison
 from mooring_pipelines.server.errors import invalid
 
+_LIMITS = Limits(size=4 << 20)
 _NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
 
 
@@ -23,8 +24,8 @@ def parse_upload(content: bytes) -> str:
         ApiError: 400, not one KFP v2 pipeline.
     """
     try:
-        documents = [document for document in yaml.safe_load_all(content) if document]
-    except yaml.YAMLError as error:
+        documents = [document for document in load_all_yaml(content, _LIMITS) if document]
+    except InputError as error:
         raise invalid(f"unable to decode yaml document: {error}") from error
     specs = [document for document in documents if not _is_platform_spec(document)]
     if len(specs) != 1:

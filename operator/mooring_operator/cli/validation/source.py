@@ -9,6 +9,10 @@ import yaml
 
 Path = tuple[str | int, ...]
 
+# Values of one document, each alias counted for all that it stands for: ten lines of them could be gigabytes.
+_MOST_VALUES = 100_000
+_DEEPEST = 100
+
 
 class SourceError(Exception):
     """The text is no YAML; `line` counts from 1."""
@@ -21,12 +25,13 @@ class SourceError(Exception):
 
 @dataclass
 class Document:
-    """One YAML document: its value as JSON has it, the line of every field, fields that are given twice."""
+    """One YAML document: its value as JSON has it, the line of every field, fields that are given twice, its values."""
 
     value: Any
     line: int
     lines: dict[Path, int] = field(default_factory=dict)
     repeated: list[Path] = field(default_factory=list)
+    size: int = 0
 
     def line_of(self, path: Path) -> int:
         """Give the line of `path`, or of the nearest field above it that the text has."""
@@ -75,12 +80,20 @@ def read_documents(text: str) -> Iterator[Document]:
         context = f"{error.context}: " if error.context else ""
         problem = f"{context}{error.problem or 'cannot be read'}".replace("\t", "tab")
         raise SourceError(mark.line + 1 if mark else 1, problem) from error
+    except RecursionError as error:
+        raise SourceError(1, f"expected at most {_DEEPEST} levels") from error
     except yaml.YAMLError as error:
         raise SourceError(1, " ".join(str(error).split())) from error
 
 
 def _value(node: Any, path: Path, document: Document) -> Any:
     document.lines.setdefault(path, node.start_mark.line + 1)
+    document.size += 1
+    if document.size > _MOST_VALUES or len(path) > _DEEPEST:
+        raise SourceError(
+            node.start_mark.line + 1,
+            f"expected at most {_MOST_VALUES} values and {_DEEPEST} levels, with what aliases stand for",
+        )
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
