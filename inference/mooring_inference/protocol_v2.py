@@ -18,6 +18,9 @@ from mooring_inference.elements import build_array, json_type
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.tensors import DATATYPES, Array, Signature, TensorSpec
 
+# Characters of a request's id: it goes into logs, files and headers, and labels name it.
+LONGEST_ID = 256
+
 _BYTES = DATATYPES["BYTES"]
 
 
@@ -69,8 +72,8 @@ def decode_request(body: bytes, signature: Signature, header_length: int | None 
     """
     document, binary = _split(body, header_length)
     request_id = document.get("id")
-    if request_id is not None and not isinstance(request_id, str):
-        raise bad_field("id", "string", json_type(request_id))
+    if request_id is not None:
+        check_id(request_id)
     specs = signature.inputs_by_name
     inputs: dict[str, Array] = {}
     for index, entry in enumerate(_list(document, "inputs")):
@@ -91,7 +94,15 @@ def decode_request(body: bytes, signature: Signature, header_length: int | None 
         raise bad_field("body", "binary data for the inputs that say so", f"{binary.left} bytes more")
     parameters = _parameters("parameters", document)
     outputs, forms = _decode_outputs(document, signature, parameters)
-    return InferRequest(request_id, inputs, outputs, forms, _decode_timeout(parameters))
+    return InferRequest(cast("str | None", request_id), inputs, outputs, forms, _decode_timeout(parameters))
+
+
+def check_id(request_id: object) -> None:
+    """Raise RequestError, 400, for an id that is no string or too long."""
+    if not isinstance(request_id, str):
+        raise bad_field("id", "string", json_type(request_id))
+    if len(request_id) > LONGEST_ID:
+        raise bad_field("id", f"at most {LONGEST_ID} characters", f"{len(request_id)} characters")
 
 
 def encode_response(

@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from mooring_inference.capture.layout import plan_layout
 from mooring_inference.capture.masking import read_hmac_key
 from mooring_inference.capture.masks import Drop, Hmac, parse_bucket
-from mooring_inference.capture.sampling import SPACE, place, threshold
+from mooring_inference.capture.sampling import Sample
 from mooring_inference.capture.settings import CaptureSettingsError, parse_capture
 
 from tests.unit.capture_records import SECONDS, capturing, record, rows, settings, signature, spec
+
+KEY = b"a key that is known to this test"
+# What a sample of 0.3 holds of r0 to r39 with that key.
+DRAWN = [2, 9, 15, 22, 25, 27, 31, 33, 38]
 
 
 def test_without_a_place_there_is_no_capture():
@@ -150,34 +154,73 @@ def test_the_key_comes_from_a_file_or_the_environment_and_is_never_shown(tmp_pat
     ids=["counters", "numbers", "uuids"],
 )
 def test_the_sample_has_its_share_of_ids_of_any_kind(share, ids):
-    limit = threshold(share)
-    kept = sum(place(request_id) < limit for request_id in ids)
+    sample = Sample(share, KEY)
+    kept = sum(map(sample.has, ids))
     # Six standard deviations of fair draws.
     assert abs(kept - share * len(ids)) <= 6 * (share * (1 - share) * len(ids)) ** 0.5
 
 
 def test_the_sample_is_the_same_in_every_process_and_release():
-    # CRC-32 of "a" and of "123456789" (the check value of its catalogue), by Knuth's multiplier.
-    assert place("a") == 0xE8B7BE43 * 2654435761 % 2**32 == 4200413011
-    assert place("123456789") == 0xCBF43926 * 2654435761 % 2**32
+    drawn = [number for number in range(40) if Sample(0.3, KEY).has(f"r{number}")]
+    assert drawn == DRAWN
+
+
+def test_who_does_not_know_the_key_cannot_tell_what_is_in_the_sample():
+    ids = [f"r{number}" for number in range(2000)]
+    samples = [Sample(0.5, key) for key in (KEY, b"another key, of 32 bytes or more", None, None)]
+    drawn = [tuple(map(sample.has, ids)) for sample in samples]
+    for one in range(len(drawn)):
+        for other in range(one):
+            # Two draws that know nothing of each other agree on about half.
+            agreed = sum(a == b for a, b in zip(drawn[one], drawn[other], strict=True))
+            assert 800 < agreed < 1200
 
 
 @given(st.text(), st.floats(0, 1), st.floats(0, 1))
 def test_a_larger_sample_holds_the_smaller_one(request_id, first, second):
     small, large = sorted((first, second))
-    assert 0 <= place(request_id) < SPACE
-    assert not (place(request_id) < threshold(small) and place(request_id) >= threshold(large))
+    assert not Sample(small, KEY).has(request_id) or Sample(large, KEY).has(request_id)
 
 
 def test_requests_and_labels_outside_the_sample_are_left_out_together(tmp_path):
-    capture = capturing(tmp_path, sample="0.3")
+    environ = {"MOORING_CAPTURE_KEY": KEY.decode()}
+    # Replicas: one answers, another is told what was true.
+    captures = [capturing(tmp_path, sample="0.3", environ=environ) for _ in range(2)]
     ids = [f"r{number}" for number in range(200)]
     for request_id in ids:
-        record(capture, request_id)
-        assert capture.labels.record("m", request_id, [1.0])
-    assert capture.close(SECONDS)
-    wanted = [request_id for request_id in ids if place(request_id) < threshold(0.3)]
+        record(captures[0], request_id)
+        assert captures[1].labels.record("m", request_id, [1.0])
+    assert all(capture.close(SECONDS) for capture in captures)
+    wanted = [request_id for request_id in ids if Sample(0.3, KEY).has(request_id)]
     assert 0 < len(wanted) < 200
     assert [row["request"]["id"] for row in rows(tmp_path / "deployment=m")] == wanted
     assert [row["id"] for row in rows(tmp_path / "labels")] == wanted
-    assert capture.counters.sampled_out_total == 2 * (200 - len(wanted))
+    assert [capture.counters.sampled_out_total for capture in captures] == [200 - len(wanted)] * 2
+
+
+def test_without_a_shared_key_no_label_of_a_kept_request_is_lost(tmp_path):
+    captures = [capturing(tmp_path, sample="0.3") for _ in range(2)]
+    ids = [f"r{number}" for number in range(200)]
+    for request_id in ids:
+        record(captures[0], request_id)
+        assert captures[1].labels.record("m", request_id, [1.0])
+    assert all(capture.close(SECONDS) for capture in captures)
+    assert 20 < len(rows(tmp_path / "deployment=m")) < 100
+    assert [row["id"] for row in rows(tmp_path / "labels")] == ids
+
+
+def test_the_sample_s_key_comes_from_the_file_then_from_the_environment(tmp_path):
+    file = tmp_path / "key"
+    file.write_bytes(KEY + b"\n")
+    environ = {"MOORING_CAPTURE_KEY": "another key, of 32 bytes or more"}
+    capture = capturing(tmp_path / "kept", sample="0.3", key_file=str(file), environ=environ)
+    for number in range(40):
+        record(capture, f"r{number}")
+    assert capture.close(SECONDS)
+    kept = [row["request"]["id"] for row in rows(tmp_path / "kept" / "deployment=m")]
+    assert kept == [f"r{number}" for number in DRAWN]
+    file.write_bytes(b"short")
+    with pytest.raises(
+        CaptureSettingsError, match=r"--capture_key_file: .* holds 5 bytes; a key needs 16 or more"
+    ):
+        capturing(tmp_path / "kept", key_file=str(file))

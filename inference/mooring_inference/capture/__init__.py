@@ -19,7 +19,9 @@ Columns of requests, one row for each row of a request:
 
 Labels: ``id`` and ``row`` of the request, ``time``, ``model``, ``value`` (a number; null for text), ``text``.
 
-A request is in the sample where ``crc32(id in UTF-8) * 2654435761 mod 2**32 < share * 2**32``.
+A request is in the sample where eight bytes of BLAKE2b over its id, with a key, are below ``share * 2**64``.
+Processes with the same key (``--capture_key_file``, ``$MOORING_CAPTURE_KEY``) keep the same ids. Without one each
+makes up its own, and all labels are kept, as nobody can tell which requests others have kept.
 """
 
 from mooring_inference.capture.labels import Label, decode_labels

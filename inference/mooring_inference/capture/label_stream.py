@@ -9,7 +9,7 @@ from mooring_inference.capture.buffer import CaptureBuffer
 from mooring_inference.capture.counters import CaptureCounters
 from mooring_inference.capture.held_bytes import ENTRY_BYTES
 from mooring_inference.capture.labels import Value, size_of
-from mooring_inference.capture.sampling import place, threshold
+from mooring_inference.capture.sampling import Sample
 from mooring_inference.capture.settings import CaptureSettings
 
 if TYPE_CHECKING:
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 
 class LabelStream:
-    """Keeps labels of the requests that the sample has."""
+    """Keeps labels of the requests that the sample has, of all where no other process can draw the same sample."""
 
     def __init__(
         self,
         settings: CaptureSettings,
+        sample: Sample,
         counters: CaptureCounters,
         buffer: CaptureBuffer,
         clock: Callable[[], float],
     ) -> None:
         self._deployment = settings.deployment
-        self._threshold = threshold(settings.sample)
+        self._sample = sample
         self._counters = counters
         self._buffer = buffer
         self._clock = clock
@@ -46,7 +47,8 @@ class LabelStream:
             False where there is no room, and the caller should send it again later. True as well for a request
             that the sample leaves out, whose label nobody can use.
         """
-        if place(request_id) >= self._threshold:
+        # The request may have been answered, and kept, by another process.
+        if self._sample.is_shared and not self._sample.has(request_id):
             self._counters.sampled_out_total += 1
             return True
         size = ENTRY_BYTES + size_of(values)

@@ -9,12 +9,12 @@ import orjson
 
 from mooring_inference.elements import json_type
 from mooring_inference.errors import RequestError, bad_field
+from mooring_inference.protocol_v2 import LONGEST_ID
 
 Value = float | int | bool | str
 
 MAX_BODY_BYTES = 1 << 20
 MAX_VALUES = 10_000
-_LONGEST_ID = 256
 _LONGEST_TEXT = 1024
 
 
@@ -77,12 +77,12 @@ def _label(path: str, entry: object) -> Label:
         raise bad_field(path.removesuffix("."), "object", json_type(entry))
     for name in entry:
         if name not in ("id", "value"):
-            raise bad_field(f"{path}{str(name)[:_LONGEST_ID]}", "id and value only", "another field")
+            raise bad_field(f"{path}{str(name)[:LONGEST_ID]}", "id and value only", "another field")
     request_id = entry.get("id")
     if not isinstance(request_id, str):
         raise bad_field(f"{path}id", "string", json_type(request_id))
-    if not 0 < len(request_id) <= _LONGEST_ID:
-        raise bad_field(f"{path}id", f"1 to {_LONGEST_ID} characters", f"{len(request_id)} characters")
+    if not 0 < len(request_id) <= LONGEST_ID:
+        raise bad_field(f"{path}id", f"1 to {LONGEST_ID} characters", f"{len(request_id)} characters")
     value = entry.get("value")
     if isinstance(value, list):
         if not value:

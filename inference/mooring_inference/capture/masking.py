@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from mooring_inference.capture.arrow import Bools, from_strings
+from mooring_inference.capture.keys import read_key
 from mooring_inference.capture.masks import Bucket, Drop, Hmac, Mask
 from mooring_inference.capture.settings import CaptureSettingsError
 from mooring_inference.tensors import Array
 
 KEY_VARIABLE = "MOORING_CAPTURE_HMAC_KEY"
-_SHORTEST_KEY = 16
 _DIGEST_BYTES = 16
 
 # Values of one column, (n,), and which of them are there, into the column that is written.
@@ -28,21 +28,11 @@ def read_hmac_key(path: Path | None, environ: Mapping[str, str]) -> bytes:
     Raises:
         CaptureSettingsError: there is none, or it is shorter than 16 bytes.
     """
-    if path is not None:
-        source = f"--capture_hmac_key_file: {path}"
-        try:
-            key = path.read_bytes().strip()
-        except OSError as error:
-            raise CaptureSettingsError(f"{source} cannot be read: {error.strerror}") from None
-    else:
-        source = f"${KEY_VARIABLE}"
-        key = environ.get(KEY_VARIABLE, "").strip().encode()
-        if not key:
-            raise CaptureSettingsError(
-                f"--capture_mask: hmac needs a key: set --capture_hmac_key_file or {source}"
-            )
-    if len(key) < _SHORTEST_KEY:
-        raise CaptureSettingsError(f"{source} holds {len(key)} bytes; a key needs {_SHORTEST_KEY} or more")
+    key = read_key("capture_hmac_key_file", path, KEY_VARIABLE, environ)
+    if key is None:
+        raise CaptureSettingsError(
+            f"--capture_mask: hmac needs a key: set --capture_hmac_key_file or ${KEY_VARIABLE}"
+        )
     return key
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from mooring_inference.capture.buffer import CaptureBuffer
 from mooring_inference.capture.counters import CaptureCounters
 from mooring_inference.capture.held_bytes import ENTRY_BYTES, LARGE, compact, measure
+from mooring_inference.capture.keys import read_key
 from mooring_inference.capture.label_stream import LabelStream
 from mooring_inference.capture.layout import plan_layout
 from mooring_inference.capture.masks import Hmac
-from mooring_inference.capture.sampling import SPACE, place, threshold
+from mooring_inference.capture.sampling import KEY_VARIABLE, Sample
 from mooring_inference.capture.settings import CaptureSettings
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
@@ -46,7 +47,7 @@ class Capture:
         """Start to capture.
 
         Raises:
-            CaptureSettingsError: the key of a mask is missing, or the folder cannot be opened.
+            CaptureSettingsError: a key is missing or too short, or the folder cannot be opened.
         """
         # Arrow takes 40 MB, which only those who capture shall pay.
         from mooring_inference.capture import masking, retention, target, writer
@@ -55,8 +56,10 @@ class Capture:
         self.route = settings.route
         self._settings = settings
         self._clock = clock
-        self._threshold = threshold(settings.sample)
-        self._keeps_all = self._threshold == SPACE
+        self._sample = Sample(
+            settings.sample, read_key("capture_key_file", settings.key_file, KEY_VARIABLE, environ)
+        )
+        self._keeps_all = self._sample.keeps_all
         needs_key = any(isinstance(mask, Hmac) for mask in settings.masks.values())
         self._key = masking.read_hmac_key(settings.hmac_key_file, environ) if needs_key else None
         self._streams: dict[tuple[str, str], tuple[Stream, bool]] = {}
@@ -64,7 +67,7 @@ class Capture:
             self.counters, max_bytes=settings.buffer_bytes, max_rows=settings.buffer_rows
         )
         self._offer = self._buffer.offer
-        self.labels = LabelStream(settings, self.counters, self._buffer, clock)
+        self.labels = LabelStream(settings, self._sample, self.counters, self._buffer, clock)
         self._target = target.Target(
             settings, self.counters, folders=self._archives, clock=retention.TrustedClock(clock, monotonic)
         )
@@ -134,7 +137,7 @@ class Capture:
             seconds: how long that took.
             status: of the answer, as HTTP has it.
         """
-        if not self._keeps_all and place(request_id) >= self._threshold:
+        if not self._keeps_all and not self._sample.has(request_id):
             self.counters.sampled_out_total += 1
             return
         known = self._streams.get((model, revision))

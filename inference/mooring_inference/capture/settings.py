@@ -30,6 +30,7 @@ class CaptureSettings:
         sample: share of the requests that are kept, 0 to 1.
         features: features or inputs to keep, by name; None for all.
         masks: what is done to a column before it is written, by its name or its input's.
+        key_file: holds the key that the sample is drawn with; None for the environment.
         hmac_key_file: holds the key of ``hmac`` masks; None for the environment.
         flush_seconds: how long rows wait for a complete file at most; a crash loses no more than that.
         retention_hours: files of hours that ended longer ago are deleted; None for never.
@@ -45,6 +46,7 @@ class CaptureSettings:
     sample: float = 1.0
     features: tuple[str, ...] | None = None
     masks: Mapping[str, Mask] = field(default_factory=dict)
+    key_file: Path | None = None
     hmac_key_file: Path | None = None
     flush_seconds: float = 60.0
     retention_hours: float | None = None
@@ -69,8 +71,8 @@ def parse_capture(values: Mapping[str, str | None]) -> CaptureSettings | None:
     """Settings from strings such as the command line's; None without ``capture_uri``.
 
     Args:
-        values: ``capture_uri``, ``capture_sample`` (0 to 1), ``capture_features`` (``a,b``), ``capture_mask``
-            (``a=drop,b=hmac,c=bucket:1,5,10``), ``capture_hmac_key_file``, ``capture_flush_seconds``,
+        values: ``capture_uri``, ``capture_sample`` (0 to 1), ``capture_key_file``, ``capture_features`` (``a,b``),
+            ``capture_mask`` (``a=drop,b=hmac,c=bucket:1,5,10``), ``capture_hmac_key_file``, ``capture_flush_seconds``,
             ``capture_retention_hours``, ``capture_buffer_bytes``, ``capture_spool_dir``,
             ``capture_spool_bytes``, ``route``, ``deployment``; what is None or missing has its default.
 
@@ -175,6 +177,7 @@ def _number(
 
 _PARSERS: dict[str, tuple[str, Callable[[str, str], object]]] = {
     "capture_sample": ("sample", _number(float, 0, 1, "a number from 0 to 1")),
+    "capture_key_file": ("key_file", _path),
     "capture_features": ("features", _names),
     "capture_mask": ("masks", _masks),
     "capture_hmac_key_file": ("hmac_key_file", _path),
