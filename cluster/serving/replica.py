@@ -151,7 +151,7 @@ class Replica:
                 task.cancel()
 
     async def _spawn(self) -> Process:
-        server = [sys.executable, "-m", "mooring_inference", *self._flags()]
+        server = [sys.executable, "-I", "-m", "mooring_inference", *self._flags()]
         spawning = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
                 *[sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *server],

@@ -129,7 +129,7 @@ class _Worker:
 
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "mooring_inference", *self._argv, self._place.flag()],
+            *[sys.executable, "-I", "-m", "mooring_inference", *self._argv, self._place.flag()],
             pass_fds=(self._place.listener, self._place.parent),
         )
 

@@ -86,6 +86,7 @@ class Supervisor:
         while True:
             self._zygote = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-I",
                 "-m",
                 "mooring_pipelines.server.zygote",
                 stdin=asyncio.subprocess.PIPE,
