@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+# Of a message, and of what was expected or got: callers' own text must not come back to them by the megabyte.
+_LONGEST_MESSAGE, _LONGEST_VALUE, _MOST_ITEMS = 2000, 500, 20
+
 
 class ModelLoadError(Exception):
     """The model cannot be served; the message is one line for an operator to read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_shorten(message, _LONGEST_MESSAGE))
 
 
 class RequestError(Exception):
@@ -28,12 +34,13 @@ class RequestError(Exception):
         got: object = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
+        message = _shorten(message, _LONGEST_MESSAGE)
         super().__init__(message)
         self.message = message
         self.status = status
         self.field = field
-        self.expected = expected
-        self.got = got
+        self.expected = _bounded(expected)
+        self.got = _bounded(got)
         self.headers = headers
 
     def body(self) -> dict[str, object]:
@@ -48,4 +55,20 @@ class RequestError(Exception):
 
 def bad_field(field: str, expected: object, got: object) -> RequestError:
     """A 400 that names the field, what was expected there and what was got."""
+    expected, got = _bounded(expected), _bounded(got)
     return RequestError(f"{field}: expected {expected}, got {got}", field=field, expected=expected, got=got)
+
+
+def _bounded(value: object) -> object:
+    """What is ready for JSON, without most of it where it is long."""
+    if isinstance(value, str):
+        return _shorten(value, _LONGEST_VALUE)
+    if isinstance(value, list | tuple) and len(value) > _MOST_ITEMS:
+        return [*map(_bounded, value[:_MOST_ITEMS]), f"... ({len(value) - _MOST_ITEMS} more)"]
+    if isinstance(value, list | tuple):
+        return [_bounded(item) for item in value]
+    return value
+
+
+def _shorten(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "..."

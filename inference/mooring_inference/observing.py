@@ -77,8 +77,8 @@ class Answered:
             try:
                 observer.answered(self)
             except Exception:
-                # What is told about a request must not cost it its answer.
-                log.exception("an answered request could not be told of")
+                # An observer must not cost a request its answer.
+                log.exception("an observer failed")
 
 
 class Observer(Protocol):

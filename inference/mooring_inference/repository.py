@@ -14,6 +14,9 @@ from mooring_inference.models import ServedModel
 
 log = logging.getLogger(__name__)
 
+# Characters of a name that a caller asks for, in messages.
+_LONGEST_NAME = 100
+
 # (name, version, folder or file) to a model that is ready.
 Load = Callable[[str, str, Path], Awaitable[ServedModel]]
 # Names of models to their versions and where these are; read again at every load.
@@ -79,6 +82,7 @@ class Repository:
         """
         entry = self._entries.get(name)
         if entry is None:
+            name = _shown(name)
             raise RequestError(
                 f"model {name} is not served here; there are: {', '.join(self._entries) or 'none'}",
                 status=404,
@@ -96,7 +100,7 @@ class Repository:
         model = entry.versions.get(version)
         if model is None:
             raise RequestError(
-                f"model {name} has no version {version}; there are: {', '.join(entry.versions)}",
+                f"model {name} has no version {_shown(version)}; there are: {', '.join(entry.versions)}",
                 status=404,
                 field="version",
                 expected=list(entry.versions),
@@ -128,7 +132,9 @@ class Repository:
             RequestError: 404, there is no such model; 400, it cannot be served, and what was loaded stays.
         """
         if name not in self._sources():
-            raise RequestError(f"model {name} is not in the repository", status=404, field="model", got=name)
+            raise RequestError(
+                f"model {_shown(name)} is not in the repository", status=404, field="model", got=name
+            )
         entry = self._entries.setdefault(name, _Entry(state="LOADING"))
         try:
             await self._load_entry(name, entry)
@@ -143,7 +149,9 @@ class Repository:
         """
         entry = self._entries.get(name)
         if entry is None:
-            raise RequestError(f"model {name} is not served here", status=404, field="model", got=name)
+            raise RequestError(
+                f"model {_shown(name)} is not served here", status=404, field="model", got=name
+            )
         async with entry.lock:
             gone, entry.versions = entry.versions, {}
             entry.state, entry.reason = "UNLOADED", "unloaded"
@@ -182,6 +190,10 @@ class Repository:
             task = asyncio.ensure_future(model.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
 
 
 def sorted_versions(versions: Mapping[str, Path]) -> list[tuple[str, Path]]:

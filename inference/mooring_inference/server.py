@@ -24,9 +24,11 @@ from mooring_inference.capture_metrics import capture_state
 from mooring_inference.capture_observer import CaptureObserver
 from mooring_inference.feature_names import read_feature_names
 from mooring_inference.gpu import find_gpus
-from mooring_inference.http_server.connection import HttpLimits
+from mooring_inference.http_server.limits import HttpLimits
 from mooring_inference.http_server.listener import HttpServer, listen
 from mooring_inference.json_limits import JsonLimits
+from mooring_inference.logs import report_suppressed
+from mooring_inference.memory_budget import MemoryBudget, parsing_limit
 from mooring_inference.metrics import ServingMetrics
 from mooring_inference.models import ServedModel, load_served
 from mooring_inference.observing import Observer
@@ -48,6 +50,8 @@ log = logging.getLogger(__name__)
 _EXPIRE_SECONDS = 0.05
 _PUBLISH_SECONDS = 0.5
 _RELOAD_SECONDS = 5.0
+_SWEEP_SECONDS = 0.25
+_REPORT_SECONDS = 10.0
 
 
 class ModelServer:
@@ -72,18 +76,27 @@ class ModelServer:
             self.metrics.register(gpus)
         self._keys = ApiKeys(settings.api_keys) if settings.api_keys else None
         self._tls = _tls(settings)
+        self._budget = MemoryBudget(settings.max_inflight_bytes)
         front = RestFront(
             self.repository,
             version=version("kube-mooring"),
             exposition=(self._shared or self.metrics).exposition,
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,
-            json_limits=JsonLimits(max_bytes=settings.max_request_bytes),
+            json_limits=JsonLimits(settings.max_request_bytes, parsing_limit(settings.workers)),
             api_keys=self._keys,
             observers=self._observers,
             labels=self._capture.labels if self._capture is not None else None,
+            refuses_labels=settings.refuse_labels,
+            budget=self._budget,
         )
-        self.http = HttpServer(front, limits=HttpLimits(max_body_bytes=settings.max_request_bytes))
+        self.http = HttpServer(
+            front,
+            limits=HttpLimits(
+                max_body_bytes=settings.max_request_bytes, max_connections=settings.max_connections
+            ),
+            budget=self._budget,
+        )
 
     async def run(self, listener: socket.socket, stopping: asyncio.Event) -> None:
         """Serve until ``stopping`` is set, then drain.
@@ -101,6 +114,8 @@ class ModelServer:
                 _every(_EXPIRE_SECONDS, self._expire),
                 _every(_PUBLISH_SECONDS, self._publish),
                 _every(_RELOAD_SECONDS, self._reload_secrets),
+                _every(_SWEEP_SECONDS, self._sweep_grpc),
+                _every(_REPORT_SECONDS, report_suppressed),
             ):
                 await self.repository.start()
                 _leave_what_stays_out_of_collections()
@@ -155,7 +170,10 @@ class ModelServer:
         )
         self.grpc = GrpcServer(
             service,
-            max_message_bytes=settings.max_request_bytes,
+            max_message_bytes=settings.max_grpc_message_bytes,
+            max_connections=settings.max_connections,
+            max_call_seconds=settings.request_timeout,
+            budget=self._budget,
             shares_port=self._place is not None,
             # Clients have moved on before the drain is over.
             max_connection_seconds=max(1.0, 0.8 * settings.drain_seconds),
@@ -174,6 +192,10 @@ class ModelServer:
 
     def _expire(self) -> None:
         self.repository.expire(perf_counter())
+
+    def _sweep_grpc(self) -> None:
+        if self.grpc is not None:
+            self.grpc.sweep()
 
     def _reload_secrets(self) -> None:
         for followed in (self._tls, self._keys):
@@ -271,7 +293,7 @@ async def _every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]
             try:
                 act()
             except Exception:
-                log.exception("what is done now and then failed")
+                log.exception("a periodic task failed")
 
     task = asyncio.create_task(repeat())
     try:

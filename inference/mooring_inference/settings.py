@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,13 @@ from mooring_inference.backends.kserve_model import Predictor
 from mooring_inference.batching.queue import BatchLimits
 from mooring_inference.capture import CaptureSettings, parse_capture
 from mooring_inference.cpu import usable_cores
+from mooring_inference.memory_budget import default_budget, least_budget
+
+_CONNECTIONS = 4096
+# As KServe's server has it. How many come at once is not known, so the size bounds how many may.
+_GRPC_MESSAGE_BYTES = 8 << 20
+# Open files that are no connections over HTTP: gRPC's, the model's, capture's.
+_OTHER_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +55,15 @@ class Settings:
         load: how models are loaded.
         batching: how calls are put together.
         max_request_bytes: larger bodies are answered with 413.
+        max_grpc_message_bytes: larger messages are refused with RESOURCE_EXHAUSTED.
+        max_inflight_bytes: what all requests and answers of one worker may hold; beyond it 503.
+        max_connections: of one worker over HTTP, and as many over gRPC; beyond it 503.
         request_timeout: seconds after which a request is answered with 504; None for never.
         allow_repository_changes: whether callers may load and unload models.
         tls_cert, tls_key: PEM files; None for plain text.
         tls_client_ca: PEM file of authorities; with it every client must show a certificate of theirs.
         api_keys: file, or folder of files, of keys, one of which a request must carry; None for all requests.
+        refuse_labels: whether nobody may say what was true for a request.
         log_requests: whether each request is a log line.
         capture: how requests are kept; None where they are not.
         drain_seconds: how long requests are still taken after SIGTERM, for load balancers to notice.
@@ -71,12 +83,16 @@ class Settings:
     load: LoadOptions
     batching: BatchLimits
     max_request_bytes: int
+    max_grpc_message_bytes: int
+    max_inflight_bytes: int
+    max_connections: int
     request_timeout: float | None
     allow_repository_changes: bool
     tls_cert: Path | None
     tls_key: Path | None
     tls_client_ca: Path | None
     api_keys: Path | None
+    refuse_labels: bool
     log_requests: bool
     capture: CaptureSettings | None
     drain_seconds: float
@@ -87,7 +103,11 @@ class Settings:
 # Parsed by parse_capture.
 _CAPTURE = {
     "capture_uri": ("URI", "folder, s3://, gs:// or az:// that requests are kept in (none)"),
-    "capture_sample": ("SHARE", "of requests, 0 to 1, chosen by their ids (1)"),
+    "capture_sample": ("SHARE", "of requests, 0 to 1, drawn by a keyed hash of their ids (1)"),
+    "capture_key_file": (
+        "FILE",
+        "that key, the same for all replicas ($MOORING_CAPTURE_KEY, one of each process)",
+    ),
     "capture_features": ("A,B", "features or inputs to keep (all)"),
     "capture_mask": ("A=RULE,...", "drop, hmac or bucket:EDGE,EDGE, before anything leaves the process"),
     "capture_hmac_key_file": ("FILE", "key of hmac masks"),
@@ -119,6 +139,12 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     if values.tls_client_ca is not None and values.tls_cert is None:
         parser.error("--tls_client_ca needs --tls_cert and --tls_key")
     workers = values.workers
+    least = least_budget(values.max_request_bytes)
+    if values.max_inflight_bytes is not None and values.max_inflight_bytes < least:
+        parser.error(
+            f"--max_inflight_bytes: expected at least twice --max_request_bytes, {least}, "
+            f"got {values.max_inflight_bytes}"
+        )
     return Settings(
         model_name=values.model_name,
         model_dir=values.model_dir,
@@ -143,12 +169,17 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
             max_queue_rows=values.max_queue_rows,
         ),
         max_request_bytes=values.max_request_bytes,
+        max_grpc_message_bytes=values.max_grpc_message_bytes
+        or min(values.max_request_bytes, _GRPC_MESSAGE_BYTES),
+        max_inflight_bytes=values.max_inflight_bytes or default_budget(values.max_request_bytes, workers),
+        max_connections=values.max_connections or _default_connections(),
         request_timeout=values.request_timeout_seconds or None,
         allow_repository_changes=values.allow_repository_changes,
         tls_cert=values.tls_cert,
         tls_key=values.tls_key,
         tls_client_ca=values.tls_client_ca,
         api_keys=values.api_keys,
+        refuse_labels=values.refuse_labels,
         log_requests=values.log_requests,
         capture=parse_capture({name: getattr(values, name) for name in _CAPTURE}),
         drain_seconds=values.drain_seconds,
@@ -280,6 +311,21 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     flag(
         group,
+        "max_grpc_message_bytes",
+        "BYTES",
+        type=_positive,
+        help="of a request over gRPC (8388608, or max_request_bytes where that is less)",
+    )
+    flag(
+        group,
+        "max_inflight_bytes",
+        "BYTES",
+        type=_positive,
+        help="of all requests of a worker, beyond it 503 (a quarter of the container's memory)",
+    )
+    flag(group, "max_connections", "N", type=_positive, help="of a worker, beyond it 503 (4096)")
+    flag(
+        group,
         "request_timeout_seconds",
         "S",
         type=_not_negative,
@@ -315,12 +361,23 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="clients must show a certificate of these authorities, PEM",
     )
     flag(group, "api_keys", "PATH", type=Path, help="file or folder of keys, for all but probes and metrics")
+    flag(group, "refuse_labels", action="store_true", help="take no labels, whoever sends them")
 
     group = parser.add_argument_group("capture of features and predictions, as Parquet")
     for name, (metavar, text) in _CAPTURE.items():
         flag(group, name, metavar, help=text)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser
+
+
+def _default_connections() -> int:
+    """4096 over HTTP and over gRPC, and fewer where this process may not open so many files."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        _CONNECTIONS
+        if files == resource.RLIM_INFINITY
+        else max(1, min(_CONNECTIONS, (files - _OTHER_FILES) // 2))
+    )
 
 
 def _custom_model(values: argparse.Namespace) -> CustomModel:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -102,3 +103,15 @@ class Signature:
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs."""
         return tuple(spec.name for spec in self.outputs)
+
+    def answer_bytes(self, inputs: Mapping[str, Array]) -> int:
+        """What the outputs for these inputs take at least; open dimensions count as 1."""
+        for array in inputs.values():
+            return self._output_row_bytes * len(array) if array.ndim else 0
+        return 0
+
+    @cached_property
+    def _output_row_bytes(self) -> int:
+        return sum(
+            spec.datatype.dtype.itemsize * prod(size or 1 for size in spec.shape[1:]) for spec in self.outputs
+        )

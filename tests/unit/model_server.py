@@ -7,8 +7,9 @@ from pathlib import Path
 
 import httpx
 from mooring_inference.batching.queue import BatchLimits
-from mooring_inference.http_server.connection import HttpLimits
+from mooring_inference.http_server.limits import HttpLimits
 from mooring_inference.http_server.listener import HttpServer, listen
+from mooring_inference.memory_budget import MemoryBudget
 from mooring_inference.metrics import ServingMetrics
 from mooring_inference.models import load_served
 from mooring_inference.repository import Repository
@@ -19,11 +20,20 @@ class Server:
     """The parts, for tests to look at."""
 
     def __init__(
-        self, backends, *, limits=None, batching=None, timeout=None, allows_repository_changes=True, **front
+        self,
+        backends,
+        *,
+        limits=None,
+        batching=None,
+        timeout=None,
+        allows_repository_changes=True,
+        budget=None,
+        **front,
     ):
         """``backends``: {name: {version: backend}}; a test may change it and load a model again."""
         self.backends = backends
         self.metrics = ServingMetrics()
+        self.budget = MemoryBudget(budget) if budget else MemoryBudget()
         self._batching = batching or BatchLimits()
         self.repository = Repository(self._sources, self._load)
         self.front = RestFront(
@@ -32,9 +42,10 @@ class Server:
             exposition=self.metrics.exposition,
             request_timeout=timeout,
             allows_repository_changes=allows_repository_changes,
+            budget=self.budget,
             **front,
         )
-        self.http = HttpServer(self.front, limits=limits or HttpLimits())
+        self.http = HttpServer(self.front, limits=limits or HttpLimits(), budget=self.budget)
         self.port = 0
 
     def _sources(self):

@@ -4,65 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
-from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mooring_inference.http_server.connection import HttpLimits
-from mooring_inference.http_server.listener import HttpServer, listen
 
-
-class Echo:
-    """Answers with what it was sent; ``/later`` when it is told to, ``/big`` with a megabyte."""
-
-    def __init__(self):
-        self.kept = []
-        self.gone = []
-
-    def admit(self, exchange):
-        return None
-
-    def handle(self, exchange):
-        if exchange.path == b"/later":
-            exchange.on_gone = lambda: self.gone.append(exchange)
-            self.kept.append(exchange)
-        elif exchange.path == b"/big":
-            exchange.respond(200, bytes(1 << 20))
-        else:
-            exchange.respond(200, exchange.path + b"|" + exchange.body, content_type=b"text/plain")
-
-
-@asynccontextmanager
-async def echoing(**limits):
-    handler = Echo()
-    server = HttpServer(handler, limits=HttpLimits(**limits))
-    with listen("127.0.0.1", 0) as listener:
-        await server.start(listener)
-        server.port = listener.getsockname()[1]
-        try:
-            yield server, handler
-        finally:
-            await server.stop(0.2)
-
-
-@asynccontextmanager
-async def connected(server):
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
-async def answer(reader):
-    """(status, headers, body) of the next response."""
-    async with asyncio.timeout(20):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in head[1:] if line)
-        body = await reader.readexactly(int(headers["content-length"]))
-    return int(head[0].split()[1]), headers, body
+from tests.unit.inference.http_server.http_world import answer, connected, echoing, post, sweep
 
 
 async def exchange(server, request):
@@ -71,10 +18,6 @@ async def exchange(server, request):
         writer.write(request)
         status, headers, body = await answer(reader)
         return status, headers, body
-
-
-def post(path=b"/x", body=b"", headers=b""):
-    return b"POST %b HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n%b\r\n%b" % (path, len(body), headers, body)
 
 
 async def test_requests_sent_ahead_are_answered_in_their_order():
@@ -198,7 +141,7 @@ def test_no_bytes_make_it_fail(rubbish, seed):
 async def test_a_request_that_does_not_come_to_an_end_is_408(sent, limits):
     async with echoing(**limits) as (server, _), connected(server) as (reader, writer):
         writer.write(sent)
-        while not any(c._reading for c in server.connections):
+        while not any(c.is_reading for c in server.connections):
             await asyncio.sleep(0.01)
         sweep(server, 4)
         sweep(server, 6)
@@ -220,7 +163,7 @@ async def test_an_idle_connection_is_closed_in_the_end():
 async def test_a_caller_that_does_not_read_its_answers_is_dropped():
     async with echoing(write_seconds=5) as (server, _), connected(server) as (_, writer):
         writer.write(post(b"/big") * 40)
-        while not any(c._stalled_since for c in server.connections):
+        while not any(c.is_stalled for c in server.connections):
             await asyncio.sleep(0.01)
         sweep(server, 4)
         assert server.connections
@@ -246,7 +189,7 @@ async def test_thousands_of_slow_callers_do_not_keep_others_waiting():
         for _, writer in slow:
             writer.write(b"POST /x HTTP/1.1\r\nx: ")
         assert (await exchange(server, post(b"/quick")))[0] == 200
-        while sum(c._reading is not None for c in server.connections) < 2000:
+        while sum(c.is_reading for c in server.connections) < 2000:
             await asyncio.sleep(0.01)
         sweep(server, 11)
         for reader, writer in slow:
@@ -270,9 +213,3 @@ async def test_stopping_finishes_what_has_begun():
         status, headers, body = await answer(reader)
         assert (status, headers["connection"], body) == (200, "close", b"done")
         await stopping
-
-
-def sweep(server, seconds):
-    """As if so many seconds had passed."""
-    for connection in tuple(server.connections):
-        connection.sweep(perf_counter() + seconds)

@@ -1,5 +1,7 @@
 """The server's command line."""
 
+import resource
+
 import pytest
 from mooring_inference.settings import parse_settings
 
@@ -37,6 +39,11 @@ def test_the_revision_comes_from_the_flag_then_from_the_environment():
         ([*MODEL, "--tls_cert=/c"], "--tls_cert and --tls_key go together"),
         ([*MODEL, "--tls_client_ca=/c"], "--tls_client_ca needs"),
         ([*MODEL, "--workers=2", "--allow_repository_changes"], "needs --workers=1"),
+        (
+            [*MODEL, "--max_inflight_bytes=1000"],
+            "expected at least twice --max_request_bytes, 134217728, got 1000",
+        ),
+        ([*MODEL, "--max_connections=0"], "expected a whole number above 0, got '0'"),
         ([*MODEL, "--max_batch=4"], "unrecognized arguments: --max_batch=4"),
     ],
 )
@@ -45,3 +52,17 @@ def test_what_is_wrong_is_said_in_one_line_and_exit_code_2(flags, said, capsys):
         parse_settings(flags)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_what_requests_may_take_follows_from_what_one_may():
+    settings = parse_settings([*MODEL, "--max_request_bytes=1000000000"])
+    assert settings.max_inflight_bytes >= 2_000_000_000
+    assert settings.max_grpc_message_bytes == 8 << 20
+    assert parse_settings([*MODEL, "--max_request_bytes=1000"]).max_grpc_message_bytes == 1000
+    assert parse_settings([*MODEL, "--max_inflight_bytes=200000000"]).max_inflight_bytes == 200_000_000
+
+
+def test_there_are_fewer_connections_than_files_may_be_open(monkeypatch):
+    for files, connections in ((1024, 384), (1 << 20, 4096), (100, 1), (resource.RLIM_INFINITY, 4096)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert parse_settings(MODEL).max_connections == connections

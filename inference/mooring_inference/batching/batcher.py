@@ -16,6 +16,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from time import perf_counter
 
 from mooring_inference.backends.base import Backend
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # A model that takes longer, in seconds and on average, has a thread of its own.
 INLINE_SECONDS = 0.0005
+# A call of more runs than this is for the thread, however short one run is.
+_MOST_INLINE_RUNS = 16
 # Weight of the newest batch in the average.
 _NEWEST = 0.2
 
@@ -59,6 +62,7 @@ class Batcher:
         self._limits = limits
         self._max_rows = limits.max_batch_rows if batchable else 1
         self._is_batchable = batchable and limits.max_batch_rows > 1
+        self._long_rows = _MOST_INLINE_RUNS * self._max_rows
         self._average_seconds = expected_seconds
         self._on_batch = on_batch
         self._loop = asyncio.get_running_loop()
@@ -123,7 +127,7 @@ class Batcher:
         call = Call(inputs, outputs, finish, deadline=deadline, may_settle_anywhere=True)
         leads = self._put(call)
         if on_submitted is not None:
-            on_submitted(lambda: _give_up(call))
+            on_submitted(lambda: self._give_up(call))
         if leads:
             self._lead()
         if not unfinished.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
@@ -137,9 +141,15 @@ class Batcher:
         """Tell callers whose deadline has passed; to be called now and then."""
         with self._lock:
             waiting = [*self._queue, *self._running]
-        for call in waiting:
-            if call.expire(now):
-                call.settle()
+        late = [call for call in waiting if call.expire(now)]
+        for call in late:
+            call.settle()
+        self._drop_inputs(late)
+
+    def abandon(self, call: Call) -> None:
+        """The caller has gone: it is not told, and what has not begun is not run and holds no memory."""
+        call.abandon()
+        self._drop_inputs((call,))
 
     async def close(self) -> None:
         """Take no more calls, finish those that were taken, and close the backend."""
@@ -156,6 +166,8 @@ class Batcher:
     def _put(self, call: Call) -> bool:
         """Whether the caller now has to see to it that batches run."""
         call.rows = self._rows(call)
+        if call.rows > self._limits.max_queue_rows or not self._is_batchable:
+            self._require_elements(call)
         key = self._key(call)
         call.submitted = perf_counter()
         with self._lock:
@@ -172,6 +184,34 @@ class Batcher:
         # Inputs of different sizes, and empty ones, are for the model to accept or refuse, by themselves.
         return sizes.pop() if len(sizes) == 1 else 0
 
+    def _require_elements(self, call: Call) -> None:
+        """Refuse more rows of nothing than may wait: a few bytes can ask for billions of them."""
+        for array in call.inputs.values():
+            if array.size:
+                return
+        most = self._limits.max_queue_rows
+        rows = max((prod(size for size in array.shape if size) for array in call.inputs.values()), default=0)
+        if rows > most:
+            raise RequestError(
+                f"inputs: expected at most {most} rows without elements, got {rows}",
+                status=413,
+                field="inputs",
+            )
+
+    def _drop_inputs(self, calls: Sequence[Call]) -> None:
+        """Let go of the arrays of calls that nobody waits for, except where they are being run."""
+        with self._lock:
+            for call in calls:
+                if call not in self._running:
+                    call.inputs = {}
+
+    def _give_up(self, call: Call) -> None:
+        """The caller has gone: the thread that waits for it need not, and what has not begun is not run."""
+        if not call.is_settled:
+            call.error = RequestError("the caller has gone", status=GONE)
+            call.settle()
+        self._drop_inputs((call,))
+
     def _key(self, call: Call) -> Key:
         if not self._is_batchable or call.rows == 0:
             return call
@@ -181,7 +221,7 @@ class Batcher:
 
     def _tick(self) -> None:
         """On the loop: run a batch here, or let the thread do it."""
-        if self._average_seconds > INLINE_SECONDS:
+        if self._average_seconds > INLINE_SECONDS or self._queue.longest > self._long_rows:
             self._wake_thread()
         elif self._run_one_batch() and not self._end_if_idle():
             # One batch a tick: probes, and the other models, have their turn in between.
@@ -278,10 +318,3 @@ class Batcher:
     def _finish_closing(self) -> None:
         if not self._closed.done():
             self._closed.set_result(None)
-
-
-def _give_up(call: Call) -> None:
-    """The caller has gone: the thread that waits for it need not, and what has not begun is not run."""
-    if not call.is_settled:
-        call.error = RequestError("the caller has gone", status=GONE)
-        call.settle()

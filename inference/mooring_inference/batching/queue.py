@@ -29,13 +29,19 @@ class BatchLimits:
 
 
 class CallQueue:
-    """Calls in groups of those that can run together; groups take turns, so that none starves."""
+    """Calls in groups of those that can run together; groups take turns, so that none starves.
+
+    Attributes:
+        rows: that wait.
+        longest: no call that waits has more rows.
+    """
 
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
         self._groups: OrderedDict[Key, deque[Call]] = OrderedDict()
         self._group_rows: dict[Key, int] = {}
         self.rows = 0
+        self.longest = 0
 
     def __bool__(self) -> bool:
         return bool(self._groups)
@@ -64,6 +70,8 @@ class CallQueue:
             group.append(call)
             self._group_rows[key] += call.rows
         self.rows += call.rows
+        if call.rows > self.longest:
+            self.longest = call.rows
 
     def take(self, now: float) -> tuple[list[Call], float]:
         """The calls to run now; none, and the seconds after which to ask again, where waiting is worth it.
@@ -117,4 +125,6 @@ class CallQueue:
             self._groups.move_to_end(key)
         else:
             del self._groups[key], self._group_rows[key]
+            if not self._groups:
+                self.longest = 0
         return batch

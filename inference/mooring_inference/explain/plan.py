@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -106,11 +107,9 @@ def run_plan(
     """Answer a plan's steps with functions."""
     answer: Any = None
     while True:
-        try:
-            step = plan.send(answer)
-        except StopIteration as stop:
-            explanation: Explanation = stop.value
-            return explanation
+        step = _advance(plan, answer)
+        if isinstance(step, Explanation):
+            return step
         if step.targets is None:
             answer = predict(step.inputs)
         else:
@@ -123,19 +122,26 @@ async def run_plan_async(
     predict: Callable[[Mapping[str, Array]], Awaitable[Array]],
     gradients: Callable[[Mapping[str, Array], Integers], Awaitable[Mapping[str, Array]]] | None = None,
 ) -> Explanation:
-    """Answer a plan's steps with coroutines."""
+    """Answer a plan's steps with coroutines; what the plan itself computes is done in a thread."""
     answer: Any = None
     while True:
-        try:
-            step = plan.send(answer)
-        except StopIteration as stop:
-            explanation: Explanation = stop.value
-            return explanation
+        step = await asyncio.to_thread(_advance, plan, answer)
+        if isinstance(step, Explanation):
+            return step
         if step.targets is None:
             answer = await predict(step.inputs)
         else:
             assert gradients is not None  # the plan was made for a model without gradients otherwise
             answer = await gradients(step.inputs, step.targets)
+
+
+def _advance(plan: ExplanationPlan, answer: Any) -> Step | Explanation:
+    """The next step, or the result."""
+    try:
+        return plan.send(answer)
+    except StopIteration as stop:
+        explanation: Explanation = stop.value
+        return explanation
 
 
 def _explain(work: CheckedRequest) -> ExplanationPlan:

@@ -24,12 +24,14 @@ class ExplanationLimits:
         elements: elements of one row, over all inputs.
         evaluations: rows that the model has to answer for the request.
         batch: rows of one batch.
+        batch_elements: elements of one batch.
     """
 
     rows: int = 64
     elements: int = 16_384
     evaluations: int = 200_000
     batch: int = 256
+    batch_elements: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,10 @@ def check_request(
     for name, array in inputs.items():
         if baseline[name].shape != (1, *array.shape[1:]):
             raise bad_field("parameters.baseline", [1, *array.shape[1:]], list(baseline[name].shape))
+    elements = sum(prod(array.shape[1:]) for array in inputs.values())
+    batch = max(1, min(batch, limits.batch_elements // max(1, elements)))
     work = CheckedRequest(request, inputs, baseline, output.name, method, batch, rows.pop())
-    _require_affordable(work, limits)
+    _require_affordable(work, elements, limits)
     return work
 
 
@@ -123,8 +127,7 @@ def _zeros(inputs: Rows) -> Rows:
     }
 
 
-def _require_affordable(work: CheckedRequest, limits: ExplanationLimits) -> None:
-    elements = sum(prod(array.shape[1:]) for array in work.inputs.values())
+def _require_affordable(work: CheckedRequest, elements: int, limits: ExplanationLimits) -> None:
     each = {
         "occlusion": elements + 1,
         "permutation": work.request.orders * (elements + 1),

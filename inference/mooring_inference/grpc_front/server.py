@@ -9,16 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from mooring_inference.grpc_front.credentials import read_credentials
+from mooring_inference.grpc_front.receiving import Receiver
 from mooring_inference.grpc_front.service import InferenceService
 from mooring_inference.grpc_front.side_services import SideServices
+from mooring_inference.memory_budget import MemoryBudget
 
 __all__ = ["GrpcServer", "read_credentials"]
 
 # Each call in flight holds a thread while it waits for its batch.
 _THREADS = 64
 # Calls that wait for such a thread; each of them costs no more than its head and a window of HTTP/2.
-_MAX_WAITING = 4096
-_PROBE_THREADS = 4
+_MAX_WAITING = 1024
+_CONNECTIONS = 4096
+_MAX_STREAMS = 1024
+_HANDSHAKE_SECONDS = 10.0
+_PROBE_THREADS, _QUICK_THREADS = 16, 2
 # Shorter than the default drain, with the tenth that grpc adds to it by chance.
 _CONNECTION_SECONDS = 4.0
 
@@ -35,6 +40,9 @@ class GrpcServer:
         max_connection_seconds: float = _CONNECTION_SECONDS,
         threads: int = _THREADS,
         max_waiting: int = _MAX_WAITING,
+        max_connections: int = _CONNECTIONS,
+        max_call_seconds: float | None = None,
+        budget: MemoryBudget | None = None,
     ) -> None:
         """Make the parts; nothing listens yet.
 
@@ -48,19 +56,40 @@ class GrpcServer:
                 New connections also spread callers over workers and pods.
             threads: inferences and changes of the repository that are in flight at once.
             max_waiting: calls that may wait for one of these; more are refused with RESOURCE_EXHAUSTED.
+            max_connections: of all callers together.
+            max_call_seconds: how long a call on a connection that is being renewed may last, a watch of the health
+                service too; None for as long as it likes.
+            budget: what all requests together may hold; None for one of its own.
         """
         self._threads = _Threads(threads, thread_name_prefix="grpc")
-        self._probe_threads = ThreadPoolExecutor(_PROBE_THREADS, thread_name_prefix="grpc-probe")
-        self._side = SideServices(self._probe_threads)
+        self._probe_threads = _Threads(_PROBE_THREADS, thread_name_prefix="grpc-probe")
+        self._quick_threads = _Threads(_QUICK_THREADS, thread_name_prefix="grpc-quick")
+        self._receiver = Receiver(
+            budget or MemoryBudget(),
+            max_message_bytes,
+            is_crowded=lambda: self._threads.waiting > 0,
+            is_crowded_with_small=lambda: self._probe_threads.waiting > 0,
+        )
+        self._side = SideServices(self._probe_threads, self._receiver)
         options = [
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", int(shares_port)),
+            ("grpc.max_allowed_incoming_connections", max_connections),
+            ("grpc.max_concurrent_streams", _MAX_STREAMS),
+            ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_SECONDS * 1000)),
         ]
         if max_connection_seconds:
             options.append(("grpc.max_connection_age_ms", round(max_connection_seconds * 1000)))
+        if max_call_seconds:
+            options.append(("grpc.max_connection_age_grace_ms", round(max_call_seconds * 1000)))
         self._server = grpc.server(self._threads, options=options)
-        methods = service.handler(self._probe_threads, is_full=lambda: self._threads.waiting >= max_waiting)
+        methods = service.handler(
+            self._probe_threads,
+            self._quick_threads,
+            self._receiver,
+            is_full=lambda: self._threads.waiting >= max_waiting,
+        )
         self._server.add_generic_rpc_handlers((methods, *self._side.handlers()))
 
     def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
@@ -86,12 +115,16 @@ class GrpcServer:
         """What the health service says; not ready to begin with."""
         self._side.set_ready(is_ready)
 
+    def sweep(self) -> None:
+        """End calls whose message does not come; to be called now and then."""
+        self._receiver.sweep()
+
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls; let those in flight finish, for ``grace_seconds`` at most."""
         stopped: threading.Event = self._server.stop(grace_seconds)
         self._side.end_streams()
         await asyncio.to_thread(stopped.wait)
-        for pool in (self._threads, self._probe_threads):
+        for pool in (self._threads, self._probe_threads, self._quick_threads):
             pool.shutdown(wait=False)
 
 

@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
@@ -15,14 +15,16 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from mooring_inference.api_keys import ApiKeys, unauthorized
+from mooring_inference.api_keys import ApiKeys
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.grpc_front import codec
+from mooring_inference.grpc_front.receiving import CallRoom, Receiver
 from mooring_inference.grpc_front.refusals import refuse
 from mooring_inference.grpc_front.schema import METHODS, SERVICE, message
 from mooring_inference.grpc_front.side_services import on_threads
 from mooring_inference.models import ServedModel
 from mooring_inference.observing import Answered, Observer
+from mooring_inference.protocol_v2 import check_id
 from mooring_inference.repository import Repository
 from mooring_inference.tensors import Array, TensorSpec
 
@@ -31,8 +33,10 @@ log = logging.getLogger(__name__)
 _OPEN_TO_ALL = frozenset(("ServerLive", "ServerReady", "ModelReady"))
 # They wait for a model, and the others must not wait for them.
 _SLOW = frozenset(("ModelInfer", "RepositoryModelLoad", "RepositoryModelUnload"))
-# Stands for a request that is no message: grpc would answer it with an internal error and a traceback in the log.
-_MALFORMED = object()
+# They say nothing that the answer depends on.
+_WITHOUT_REQUEST = frozenset(("ServerLive", "ServerReady", "ServerMetadata"))
+# What a key must allow for a method; for one that is not here, any key will do.
+_RIGHTS = {"ModelInfer": "predict", "RepositoryModelLoad": "admin", "RepositoryModelUnload": "admin"}
 
 _process_id = os.urandom(8).hex()
 _numbers = itertools.count(1)
@@ -64,58 +68,79 @@ class InferenceService:
         self._observers = tuple(observers)
 
     def handler(
-        self, probe_threads: ThreadPoolExecutor, is_full: Callable[[], bool]
+        self,
+        probe_threads: ThreadPoolExecutor,
+        quick_threads: ThreadPoolExecutor,
+        receiver: Receiver,
+        is_full: Callable[[], bool],
     ) -> grpc.GenericRpcHandler:
         """For a grpc server.
 
         Args:
             probe_threads: run what is answered at once, so that it does not wait behind the model.
+            quick_threads: run what is answered without a look at the request, which may never come.
+            receiver: reads requests.
             is_full: whether so many calls wait for the server's other threads that no more are taken.
         """
-        return _Methods({name: self._handle(name, probe_threads) for name in METHODS}, probe_threads, is_full)
 
-    def _handle(self, name: str, probe_threads: ThreadPoolExecutor) -> grpc.RpcMethodHandler:
-        act: Callable[[Any, grpc.ServicerContext], Any] = getattr(self, _snake(name))
+        def threads(name: str) -> ThreadPoolExecutor | None:
+            return None if name in _SLOW else quick_threads if name in _WITHOUT_REQUEST else probe_threads
+
+        handlers = {name: self._handle(name, threads(name), receiver) for name in METHODS}
+        return _Methods(handlers, quick_threads, is_full)
+
+    def _handle(
+        self, name: str, threads: ThreadPoolExecutor | None, receiver: Receiver
+    ) -> grpc.RpcMethodHandler:
+        act: Callable[[Any, CallRoom | None, grpc.ServicerContext], Any] = getattr(self, _snake(name))
         request_class = message(f"{name}Request")
 
-        def parse(content: bytes) -> Any:
+        def read(messages: Iterator[bytes], context: grpc.ServicerContext) -> tuple[Any, CallRoom | None]:
+            room = None
+            if name in _WITHOUT_REQUEST:
+                content = b""
+            elif name in _SLOW:
+                content, room = receiver.receive(messages, context)
+            else:
+                content = receiver.receive_small(messages, context)
             try:
-                return request_class.FromString(content)
+                return request_class.FromString(content), room
             except DecodeError:
-                return _MALFORMED
+                raise RequestError(f"request: expected a {name}Request, got bytes that are none") from None
 
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        def answer(messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
             try:
+                # Before anything of the message is read.
                 if self._api_keys is not None and name not in _OPEN_TO_ALL:
-                    self._check_key(self._api_keys, context)
-                if request is _MALFORMED:
-                    raise RequestError(f"request: expected a {name}Request, got bytes that are none")
-                return act(request, context)
+                    self._check_key(self._api_keys, _RIGHTS.get(name), context)
+                return act(*read(messages, context), context)
             except RequestError as error:
                 refuse(context, error)
             except _FailedInference as failed:
                 refuse(context, RequestError("internal error", status=500), failed.request_id)
+            except grpc.RpcError:
+                raise  # the caller has gone, or its message did not come
             except Exception:
                 log.exception("a gRPC request failed", extra={"fields": {"method": name}})
                 refuse(context, RequestError("internal error", status=500))
 
-        return grpc.unary_unary_rpc_method_handler(
-            answer if name in _SLOW else on_threads(probe_threads, answer),
-            request_deserializer=parse,
+        return grpc.stream_unary_rpc_method_handler(
+            answer if threads is None else on_threads(threads, answer),
             response_serializer=message(f"{name}Response").SerializeToString,
         )
 
-    def _check_key(self, keys: ApiKeys, context: grpc.ServicerContext) -> None:
-        if not keys.allows({key: str(value) for key, value in context.invocation_metadata()}):
-            raise unauthorized()
+    def _check_key(self, keys: ApiKeys, right: str | None, context: grpc.ServicerContext) -> None:
+        presented = {key: str(value) for key, value in context.invocation_metadata()}
+        if (refusal := keys.check(presented, right)) is not None:
+            raise refusal
 
-    def _server_live(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _server_live(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         return message("ServerLiveResponse")(live=True)
 
-    def _server_ready(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _server_ready(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         return message("ServerReadyResponse")(ready=self._repository.ready)
 
-    def _model_ready(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _model_ready(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         is_ready = not self._repository.is_draining
         try:
             self._repository.find(request.name, request.version or None)
@@ -125,28 +150,31 @@ class InferenceService:
             is_ready = False
         return message("ModelReadyResponse")(ready=is_ready)
 
-    def _server_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _server_metadata(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         return message("ServerMetadataResponse")(
             name=self._name, version=self._version, extensions=self._extensions
         )
 
-    def _model_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _model_metadata(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         model = self._repository.find(request.name, request.version or None)
         versions = self._repository.versions(model.name)
         return codec.encode_metadata(model.name, versions, model.platform, model.signature)
 
-    def _model_infer(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _model_infer(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         started = perf_counter()
         model = self._repository.find(request.model_name, request.model_version or None)
         model.series.began()
         request_id = request.id or f"{_process_id}-g{next(_numbers):x}"
+        assert room is not None
         headers = _headers(context) if self._observers else {}
         answered = Answered(model, request_id, "grpc", started, headers)
         status = 500
         try:
+            check_id(request_id)
             decoded = codec.decode_request(request, model.signature)
             answered.inputs = decoded.inputs
-            outputs = self._run(model, decoded, context, answered)
+            room.hold(model.signature.answer_bytes(decoded.inputs))
+            outputs = self._run(model, decoded, room, context, answered)
             status = 200
             return codec.encode_response(
                 model=model.name,
@@ -171,6 +199,7 @@ class InferenceService:
         self,
         model: ServedModel,
         decoded: codec.InferRequest,
+        room: CallRoom,
         context: grpc.ServicerContext,
         answered: Answered,
     ) -> list[tuple[TensorSpec, Array]]:
@@ -182,7 +211,7 @@ class InferenceService:
                 context.set_trailing_metadata(headers)
         limits = (self._timeout, decoded.timeout, _seconds_left(context))
         timeout = min((limit for limit in limits if limit is not None), default=None)
-        call = model.batcher.call(inputs, decoded.outputs, timeout=timeout, on_submitted=context.add_callback)
+        call = model.batcher.call(inputs, decoded.outputs, timeout=timeout, on_submitted=room.on_end)
         answered.call = call
         assert call.results is not None
         specs = model.signature.outputs_by_name
@@ -191,14 +220,16 @@ class InferenceService:
         ]
         return answered.outputs
 
-    def _repository_index(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _repository_index(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         response = message("RepositoryIndexResponse")()
         for name, version, state, reason in self._repository.index():
             if state == "READY" or not request.ready:
                 response.models.add(name=name, version=version, state=state, reason=reason)
         return response
 
-    def _repository_model_load(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _repository_model_load(
+        self, request: Any, room: CallRoom | None, context: grpc.ServicerContext
+    ) -> Any:
         name = _model_to_change(request)
         if request.parameters:
             # Such as Triton's configuration in place of the model's own: a load without it is not what was asked.
@@ -206,7 +237,9 @@ class InferenceService:
         self._change(self._repository.load, name, context)
         return message("RepositoryModelLoadResponse")(model_name=name, isLoaded=True)
 
-    def _repository_model_unload(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _repository_model_unload(
+        self, request: Any, room: CallRoom | None, context: grpc.ServicerContext
+    ) -> Any:
         name = _model_to_change(request)
         self._change(self._repository.unload, name, context)
         return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)
@@ -238,17 +271,17 @@ class _Methods:
     def __init__(
         self,
         handlers: dict[str, grpc.RpcMethodHandler],
-        probe_threads: ThreadPoolExecutor,
+        quick_threads: ThreadPoolExecutor,
         is_full: Callable[[], bool],
     ) -> None:
         self._handlers = {f"/{SERVICE}/{name}": handler for name, handler in handlers.items()}
         self._slow = frozenset(f"/{SERVICE}/{name}" for name in _SLOW)
         self._is_full = is_full
 
-        def turn_away(request: Any, context: grpc.ServicerContext) -> Any:
+        def turn_away(messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
             refuse(context, RequestError("too many calls wait for an answer; try again later", status=429))
 
-        self._full = grpc.unary_unary_rpc_method_handler(on_threads(probe_threads, turn_away))
+        self._full = grpc.stream_unary_rpc_method_handler(on_threads(quick_threads, turn_away))
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         """None where there is no such method."""

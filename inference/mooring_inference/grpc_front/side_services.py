@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from mooring_inference.errors import RequestError
+from mooring_inference.grpc_front.receiving import Receiver
+from mooring_inference.grpc_front.refusals import refuse
 from mooring_inference.grpc_front.schema import POOL, SERVICE
 
 # Grpc looks for these on the function that answers.
@@ -31,8 +35,9 @@ def on_threads(pool: ThreadPoolExecutor, answer: Callable[..., Any]) -> Callable
 class SideServices:
     """The standard health service, and reflection of all that the server serves."""
 
-    def __init__(self, probe_threads: ThreadPoolExecutor) -> None:
+    def __init__(self, probe_threads: ThreadPoolExecutor, receiver: Receiver) -> None:
         self._probe_threads = probe_threads
+        self._receiver = receiver
         self._reflection_threads = ThreadPoolExecutor(
             _REFLECTION_THREADS, thread_name_prefix="grpc-reflection"
         )
@@ -62,27 +67,35 @@ class SideServices:
         self._reflection_threads.shutdown(wait=False)
 
     def _health_handler(self) -> grpc.GenericRpcHandler:
-        def check(request: Any, context: grpc.ServicerContext) -> Any:
-            return self._health.Check(request, context)
+        def check(messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+            return self._health.Check(self._read(messages, context), context)
 
-        def watch(request: Any, context: grpc.ServicerContext, send_response_callback: Any = None) -> Any:
+        def watch(messages: Iterator[bytes], context: grpc.ServicerContext, send: Any = None) -> Any:
+            request = self._read(messages, context)
             self._remember(context)
-            return self._health.Watch(request, context, send_response_callback)
+            return self._health.Watch(request, context, send)
 
         setattr(watch, _NON_BLOCKING_ATTRIBUTE, True)
-        codec = {
-            "request_deserializer": health_pb2.HealthCheckRequest.FromString,
-            "response_serializer": health_pb2.HealthCheckResponse.SerializeToString,
-        }
+        serialize = health_pb2.HealthCheckResponse.SerializeToString
         return grpc.method_handlers_generic_handler(
             health.SERVICE_NAME,
             {
-                "Check": grpc.unary_unary_rpc_method_handler(on_threads(self._probe_threads, check), **codec),
-                "Watch": grpc.unary_stream_rpc_method_handler(
-                    on_threads(self._probe_threads, watch), **codec
+                "Check": grpc.stream_unary_rpc_method_handler(
+                    on_threads(self._probe_threads, check), response_serializer=serialize
+                ),
+                "Watch": grpc.stream_stream_rpc_method_handler(
+                    on_threads(self._probe_threads, watch), response_serializer=serialize
                 ),
             },
         )
+
+    def _read(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+        try:
+            return health_pb2.HealthCheckRequest.FromString(self._receiver.receive_small(messages, context))
+        except DecodeError:
+            refuse(context, RequestError("request: expected a HealthCheckRequest, got bytes that are none"))
+        except RequestError as error:
+            refuse(context, error)
 
     def _reflection_handler(self) -> grpc.GenericRpcHandler:
         servicer = reflection.ReflectionServicer(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import orjson
 
 from mooring_inference.errors import RequestError
+from mooring_inference.memory_budget import MemoryBudget
 
 JSON = b"application/json"
 
@@ -37,6 +39,9 @@ _REASONS = {
 
 Header = tuple[bytes, bytes]
 
+# What goes before the path where a caller writes the whole address, as to a proxy (RFC 9112, 3.2.2).
+_AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
 
 class Exchange:
     """A request, and the one response to it.
@@ -48,11 +53,14 @@ class Exchange:
         headers: by lower-case name; of several with one name, the last.
         body: whole, once ``Handler.handle`` is called.
         started: when its first byte came, by ``perf_counter``.
+        refusal: why its body is not for the handler; None where it is.
         is_gone: whether the caller has closed the connection.
         on_gone: called when it does so before the response.
     """
 
     __slots__ = (
+        "_budget",
+        "_held_bytes",
         "_respond",
         "body",
         "headers",
@@ -62,10 +70,15 @@ class Exchange:
         "on_gone",
         "path",
         "query",
+        "refusal",
         "started",
     )
 
-    def __init__(self, respond: Callable[[Exchange, int, bytes, bytes, Sequence[Header]], None]) -> None:
+    def __init__(
+        self,
+        respond: Callable[[Exchange, int, bytes, bytes, Sequence[Header]], None],
+        budget: MemoryBudget,
+    ) -> None:
         self.method = ""
         self.path = b""
         self.query = b""
@@ -75,7 +88,30 @@ class Exchange:
         self.is_keep_alive = True
         self.is_gone = False
         self.on_gone: Callable[[], None] | None = None
+        self.refusal: RequestError | None = None
         self._respond = respond
+        self._budget = budget
+        self._held_bytes = 0
+
+    def hold(self, size: int) -> RequestError | None:
+        """Count ``size`` more bytes that the request takes until it is answered; a refusal where there is no room."""
+        if self.is_gone or not self._budget.take(size):
+            return self._budget.refusal(size)
+        self._held_bytes += size
+        return None
+
+    def release(self) -> None:
+        """It takes no memory any more."""
+        if self._held_bytes:
+            self._budget.give(self._held_bytes)
+            self._held_bytes = 0
+
+    def leave(self) -> None:
+        """The caller has closed the connection."""
+        self.is_gone = True
+        if self.on_gone is not None:
+            self.on_gone()
+        self.release()
 
     def respond(
         self, status: int, body: bytes, headers: Sequence[Header] = (), *, content_type: bytes = JSON
@@ -89,7 +125,7 @@ class Exchange:
 
     def respond_error(self, error: RequestError, headers: Sequence[Header] = ()) -> None:
         """Answer with what is wrong about the request."""
-        self.respond(error.status, orjson.dumps(error.body(), default=str), (*error.headers, *headers))
+        self.respond(error.status, render_error(error), (*error.headers, *headers))
 
 
 class Handler(Protocol):
@@ -102,6 +138,17 @@ class Handler(Protocol):
     def handle(self, exchange: Exchange) -> None:
         """Answer a whole request, now or later; it must not raise."""
         ...
+
+
+def without_authority(target: bytes) -> bytes:
+    """The path of a request line's target that names the whole address; another target as it is."""
+    authority = _AUTHORITY.match(target)
+    return target if authority is None else target[authority.end() :] or b"/"
+
+
+def render_error(error: RequestError) -> bytes:
+    """The body of a response that says what is wrong about a request."""
+    return orjson.dumps(error.body(), default=str)
 
 
 def render_head(

@@ -8,8 +8,11 @@ import socket
 import ssl
 from time import perf_counter
 
-from mooring_inference.http_server.connection import Connection, HttpLimits
+from mooring_inference.http_server.connection import Connection
+from mooring_inference.http_server.connection_table import ConnectionTable
 from mooring_inference.http_server.exchange import Handler, Header
+from mooring_inference.http_server.limits import HttpLimits
+from mooring_inference.memory_budget import MemoryBudget
 
 _SWEEP_SECONDS = 1.0
 _BACKLOG = 2048
@@ -22,12 +25,20 @@ class HttpServer:
         is_draining: whether callers are told, with their next answer, to leave their connections.
     """
 
-    def __init__(self, handler: Handler, *, limits: HttpLimits, headers: tuple[Header, ...] = ()) -> None:
-        """``headers`` come with every response."""
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        limits: HttpLimits,
+        headers: tuple[Header, ...] = (),
+        budget: MemoryBudget | None = None,
+    ) -> None:
+        """``headers`` come with every response; ``budget`` is what all requests may hold, None for one of its own."""
         self.handler = handler
         self.limits = limits
+        self.budget = budget or MemoryBudget()
         self.common_headers = b"".join(b"%b: %b\r\n" % header for header in headers)
-        self.connections: set[Connection] = set()
+        self.connections = ConnectionTable(limits.max_connections)
         self._all_gone = asyncio.Event()
         self.is_draining = False
         self._listener: asyncio.Server | None = None
@@ -37,7 +48,11 @@ class HttpServer:
         """Accept connections."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: Connection(self), sock=listener, backlog=_BACKLOG, ssl=tls
+            lambda: Connection(self),
+            sock=listener,
+            backlog=_BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else self.limits.head_seconds,
         )
         self._sweep()
 
@@ -46,26 +61,26 @@ class HttpServer:
         if self._listener is not None:
             self._listener.close()
         self.is_draining = True
-        for connection in tuple(self.connections):
+        for connection in self.connections:
             connection.close_if_idle()
         if self.connections:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_gone.wait(), grace_seconds)
-        for connection in tuple(self.connections):
+        for connection in self.connections:
             connection.abort()
         if self._sweeping is not None:
             self._sweeping.cancel()
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
-        self.connections.discard(connection)
+        self.connections.remove(connection)
         if self.is_draining and not self.connections:
             self._all_gone.set()
 
     def _sweep(self) -> None:
         now = perf_counter()
-        for connection in tuple(self.connections):
-            connection.sweep(now)
+        for connection in self.connections:
+            connection.sweep(now, _SWEEP_SECONDS)
         self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 
 

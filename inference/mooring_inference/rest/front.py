@@ -9,12 +9,13 @@ from time import perf_counter
 from typing import Any
 
 from mooring_inference import protocol_v2
-from mooring_inference.api_keys import ApiKeys, unauthorized
+from mooring_inference.api_keys import ApiKeys
 from mooring_inference.capture import decode_labels
 from mooring_inference.capture.label_stream import LabelStream
 from mooring_inference.errors import RequestError
 from mooring_inference.http_server.exchange import Exchange
 from mooring_inference.json_limits import JsonLimits
+from mooring_inference.memory_budget import MemoryBudget
 from mooring_inference.metrics import GONE
 from mooring_inference.models import ServedModel
 from mooring_inference.observing import Observer
@@ -22,13 +23,16 @@ from mooring_inference.repository import Repository
 from mooring_inference.rest import openapi
 from mooring_inference.rest.explanation import explain
 from mooring_inference.rest.inference import Inference, read_body
-from mooring_inference.rest.routes import METHODS, Route, find_route
+from mooring_inference.rest.inflating import Inflater
+from mooring_inference.rest.routes import METHODS, RIGHTS, Route, find_route
 
 log = logging.getLogger(__name__)
 
 SERVER_NAME = "mooring-inference"
-# What has to work for probes and Prometheus.
-_OPEN_TO_ALL = frozenset(("live", "ready", "model_ready", "model_status", "metrics"))
+# What has to work for probes.
+_OPEN_TO_ALL = frozenset(("live", "ready", "model_ready", "model_status"))
+# Explanations at a time: each takes as much of the model as thousands of requests.
+_MOST_EXPLANATIONS = 4
 DEFAULT_JSON_LIMITS = JsonLimits()
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
 
@@ -48,6 +52,8 @@ class RestFront:
         api_keys: ApiKeys | None = None,
         observers: Sequence[Observer] = (),
         labels: LabelStream | None = None,
+        refuses_labels: bool = False,
+        budget: MemoryBudget | None = None,
     ) -> None:
         """Make one.
 
@@ -61,6 +67,8 @@ class RestFront:
             api_keys: who may ask for more than probes and metrics; None for everybody.
             observers: told of every inference.
             labels: takes what callers say later about requests; None where nothing is captured.
+            refuses_labels: whether nobody may say so.
+            budget: what all requests together may hold; None for one of its own.
         """
         self._repository = repository
         self._version = version
@@ -69,6 +77,9 @@ class RestFront:
         self._allows_changes = allows_repository_changes
         self._observers = tuple(observers)
         self._labels = labels
+        self._refuses_labels = refuses_labels
+        self._inflater = Inflater(budget or MemoryBudget(), json_limits.max_bytes)
+        self._explanations = 0
         self._json_limits = json_limits
         self._api_keys = api_keys
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,17 +107,19 @@ class RestFront:
 
     def admit(self, exchange: Exchange) -> RequestError | None:
         """Why a request's body is not worth reading, if it is not."""
-        if self._api_keys is None:
+        keys = self._api_keys
+        if keys is None:
             return None
         route = find_route(exchange.path)
-        if route is not None and route.action in _OPEN_TO_ALL:
+        action = "" if route is None else route.action
+        if action in _OPEN_TO_ALL or (action == "metrics" and not keys.protect_metrics):
             return None
         presented = {
             name.decode(): value.decode("latin-1")
             for name in (b"x-api-key", b"authorization")
             if (value := exchange.headers.get(name)) is not None
         }
-        return None if self._api_keys.allows(presented) else unauthorized()
+        return keys.check(presented, RIGHTS.get(action))
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, now or later."""
@@ -122,12 +135,22 @@ class RestFront:
                 )
                 exchange.respond_error(error, [(b"allow", allowed.encode())])
                 return
-            answer(exchange, route)
+            if b"content-encoding" in exchange.headers and exchange.body:
+                self._later(exchange, self._inflate_and_answer(exchange, route, answer))
+            else:
+                answer(exchange, route)
         except RequestError as error:
             exchange.respond_error(error)
         except Exception:
             log.exception("a request failed", extra={"fields": {"path": _shown(exchange.path)}})
             exchange.respond_error(RequestError("internal error", status=500))
+
+    async def _inflate_and_answer(
+        self, exchange: Exchange, route: Route, answer: Callable[[Exchange, Route], None]
+    ) -> None:
+        await self._inflater.inflate(exchange)
+        if not exchange.is_gone:
+            answer(exchange, route)
 
     def _infer(self, exchange: Exchange, route: Route, protocol: str) -> None:
         model = self._repository.find(route.model, route.version)
@@ -136,6 +159,12 @@ class RestFront:
     def _explain(self, exchange: Exchange, route: Route) -> None:
         model = self._repository.find(route.model, route.version)
         body = read_body(exchange, self._json_limits)
+        if self._explanations >= _MOST_EXPLANATIONS:
+            raise RequestError(
+                f"{_MOST_EXPLANATIONS} explanations are being made, which is the most; try again later",
+                status=429,
+                headers=((b"retry-after", b"1"),),
+            )
         deadline = None if self._timeout is None else exchange.started + self._timeout
         task = self._later(exchange, self._answer_explanation(exchange, model, body, deadline))
 
@@ -148,6 +177,7 @@ class RestFront:
         self, exchange: Exchange, model: ServedModel, body: bytes, deadline: float | None
     ) -> None:
         model.series.began()
+        self._explanations += 1
         status = GONE
         try:
             answer = await explain(model, body, deadline)
@@ -160,14 +190,15 @@ class RestFront:
             status = 500
             raise
         finally:
+            self._explanations -= 1
             model.series.answered("explain", status, perf_counter() - exchange.started)
 
     def _take_labels(self, exchange: Exchange, route: Route) -> None:
         model = self._repository.find(route.model, route.version)
+        if self._refuses_labels:
+            raise RequestError("labels are not taken here: --refuse_labels", status=403)
         if self._labels is None:
-            raise RequestError(
-                "labels are of no use here: requests are not captured, see --capture_uri", status=409
-            )
+            raise RequestError("capture is disabled, so labels are not kept: see --capture_uri", status=409)
         labels = decode_labels(read_body(exchange, self._json_limits))
         taken = [self._labels.record(model.name, label.id, label.values) for label in labels]
         if not all(taken):
@@ -213,7 +244,8 @@ class RestFront:
         exchange.respond_json(200 if is_ready else 503, {"name": route.model, "ready": is_ready})
 
     def _index(self, exchange: Exchange, route: Route) -> None:
-        wanted = protocol_v2.parse_object(exchange.body) if exchange.body else {}
+        body = read_body(exchange, self._json_limits)
+        wanted = protocol_v2.parse_object(body) if body else {}
         rows = self._repository.index()
         if wanted.get("ready") is True:
             rows = [row for row in rows if row[2] == "READY"]

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from mooring_inference import protocol_v1, protocol_v2
 from mooring_inference.batching.call import Call
-from mooring_inference.content_encoding import inflate
 from mooring_inference.errors import RequestError
 from mooring_inference.http_server.exchange import JSON, Exchange, Header
 from mooring_inference.json_limits import JsonLimits
 from mooring_inference.metrics import GONE
 from mooring_inference.models import ServedModel
 from mooring_inference.observing import Answered, Observer
+from mooring_inference.protocol_v2 import LONGEST_ID
 from mooring_inference.tensors import Array, TensorSpec
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 REQUEST_ID_HEADER = b"x-request-id"
 HEADER_LENGTH = b"inference-header-content-length"
 _OCTETS = b"application/octet-stream"
-_LONGEST_ECHOED_ID = 256
+# A smaller body holds few rows; less memory is covered by what a request counts for anyway.
+_LARGE_BODY, _LARGE = 1 << 10, 64 << 10
 
 # Ids are unique by process and number; a random one for each request would cost more than decoding it.
 _process_id = os.urandom(8).hex()
@@ -73,6 +74,7 @@ class Inference:
                 self.headers += [(name.encode(), value.encode()) for name, value in checked.headers()]
             seconds = min((s for s in (timeout, wanted) if s is not None), default=None)
             deadline = None if seconds is None else self.exchange.started + seconds
+            self._hold(inputs)
             self._answered.inputs = inputs
             self._call = call = Call(inputs, outputs, self._finish, deadline=deadline)
             self.exchange.on_gone = self._abandon
@@ -90,6 +92,19 @@ class Inference:
             self._answered.request_id = request.id
         self._forms = request.forms
         return request.inputs, request.outputs, request.timeout
+
+    def _hold(self, inputs: Mapping[str, Array]) -> None:
+        """Let go of the body, and count what its arrays and their answer take beyond it."""
+        exchange = self.exchange
+        size = len(exchange.body)
+        exchange.body = b""
+        if size < _LARGE_BODY:
+            return
+        more = self.model.signature.answer_bytes(inputs)
+        if size >= _LARGE or more >= _LARGE:
+            more += sum(array.nbytes for array in inputs.values()) - size
+            if more > 0 and (refusal := exchange.hold(more)) is not None:
+                raise refusal
 
     def _finish(self, call: Call) -> None:
         """The model has run, or did not."""
@@ -155,24 +170,24 @@ class Inference:
     def _abandon(self) -> None:
         """The caller has closed the connection."""
         if self._call is not None:
-            self._call.abandon()
+            self.model.batcher.abandon(self._call)
         self._answered.tell(GONE, self._observers)
 
 
 def _header_id(exchange: Exchange) -> str | None:
     value = exchange.headers.get(REQUEST_ID_HEADER)
-    return value.decode("latin-1") if value else None
+    return value.decode("latin-1") if value and len(value) <= LONGEST_ID else None
 
 
 def read_body(exchange: Exchange, limits: JsonLimits) -> bytes:
-    """The body without its content coding, after a look at what its JSON would cost to read.
+    """The body, after a look at what its JSON would cost to read.
 
     Raises:
-        RequestError: 400, 413 or 415.
+        RequestError: 400, 413, 415 or 503.
     """
+    if exchange.refusal is not None:
+        raise exchange.refusal
     body = exchange.body
-    if coding := exchange.headers.get(b"content-encoding"):
-        body = inflate(body, coding.decode("latin-1"), limits.max_bytes)
     length = header_length(exchange)
     limits.check(body if length is None else body[:length])
     return body
@@ -196,6 +211,6 @@ def header_length(exchange: Exchange) -> int | None:
 
 def _echo(request_id: str) -> list[Header]:
     # Ids come from callers: only what is safe in a header goes back in one.
-    if len(request_id) <= _LONGEST_ECHOED_ID and request_id.isascii() and request_id.isprintable():
+    if request_id.isascii() and request_id.isprintable():
         return [(REQUEST_ID_HEADER, request_id.encode())]
     return []

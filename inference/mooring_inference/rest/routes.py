@@ -43,6 +43,17 @@ METHODS = {
     "unload": ("POST",),
 }
 
+# What a key must allow for an action; for one that is not here, any key will do.
+RIGHTS = {
+    "metrics": "metrics",
+    "infer": "predict",
+    "predict": "predict",
+    "explain": "predict",
+    "labels": "labels",
+    "load": "admin",
+    "unload": "admin",
+}
+
 _FIXED = {
     b"/v2": "server",
     b"/v2/": "server",

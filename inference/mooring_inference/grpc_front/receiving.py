@@ -1,0 +1,149 @@
+"""The messages of calls: read when they are wanted, by so many calls at a time, and counted for as long as they last.
+
+grpc would read a call's message before anybody has looked at its key, on a thread that waits for as long as the caller
+takes. So every method takes a stream here, of which one message is read; callers see no difference.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+import grpc
+
+from mooring_inference.errors import RequestError
+from mooring_inference.memory_budget import MemoryBudget
+from mooring_inference.metrics import GONE
+
+# What grpc and this server keep of a call beside its messages, bytes.
+_CALL_BYTES = 32 << 10
+# A message is there once as it came and once as it is read.
+_COPIES = 2
+# For a message to come, and where others wait meanwhile; what is a few bytes comes with the call or not at all.
+_SECONDS, _SECONDS_IF_CROWDED = 10.0, 1.0
+_SMALL_SECONDS, _SMALL_SECONDS_IF_CROWDED = 2.0, 0.25
+
+
+class CallRoom:
+    """What one call holds of the budget until it has ended, answer and all."""
+
+    # Held for an addition; one for all calls, as a lock of its own would cost each more than that.
+    _lock = threading.Lock()
+
+    def __init__(self, budget: MemoryBudget, context: grpc.ServicerContext) -> None:
+        self._budget = budget
+        self._size = 0
+        self._has_ended = False
+        self._on_end: Callable[[], None] | None = None
+        if not context.add_callback(self._end):
+            self._has_ended = True
+
+    def hold(self, size: int) -> None:
+        """Count ``size`` more bytes; raises RequestError where there is no room, or the call has ended."""
+        if not self._budget.take(size):
+            raise self._budget.refusal(size)
+        with self._lock:
+            if not self._has_ended:
+                self._size += size
+                return
+        self._budget.give(size)
+        raise RequestError("the caller has gone", status=GONE)
+
+    def on_end(self, act: Callable[[], None]) -> None:
+        """Act when the call ends; at once where it has."""
+        with self._lock:
+            if not self._has_ended:
+                self._on_end = act
+                return
+        act()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._has_ended = True
+            size, self._size = self._size, 0
+        self._budget.give(size)
+        if self._on_end is not None:
+            self._on_end()
+
+
+class Receiver:
+    """Reads the messages of calls."""
+
+    def __init__(
+        self,
+        budget: MemoryBudget,
+        max_message_bytes: int,
+        *,
+        is_crowded: Callable[[], bool] = lambda: False,
+        is_crowded_with_small: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Make one.
+
+        Args:
+            budget: what all calls and requests together may hold.
+            max_message_bytes: of one message. Only who has read one knows its size, so they come uncounted, as many
+                at a time as would fit into the budget.
+            is_crowded: whether calls wait for a thread to ``receive``.
+            is_crowded_with_small: whether calls wait for a thread to ``receive_small``.
+        """
+        self._budget = budget
+        self._places = threading.Semaphore(max(1, budget.limit // (_COPIES * max_message_bytes)))
+        self._waiting = 0
+        self._large = _Coming(_SECONDS, _SECONDS_IF_CROWDED, lambda: self._waiting > 0 or is_crowded())
+        self._small = _Coming(_SMALL_SECONDS, _SMALL_SECONDS_IF_CROWDED, is_crowded_with_small)
+
+    def receive(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> tuple[bytes, CallRoom]:
+        """A call's message, and the room that it is counted in.
+
+        Raises:
+            RequestError: there is none, or no room for it.
+        """
+        room = CallRoom(self._budget, context)
+        if not self._places.acquire(blocking=False):
+            self._waiting += 1
+            self._places.acquire()
+            self._waiting -= 1
+        try:
+            content = self._large.receive(messages, context)
+            room.hold(_CALL_BYTES + _COPIES * len(content))
+        finally:
+            self._places.release()
+        return content, room
+
+    def receive_small(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        """A call's message, uncounted, for messages of a few bytes; raises RequestError where there is none."""
+        return self._small.receive(messages, context)
+
+    def sweep(self) -> None:
+        """End calls whose message does not come; to be called now and then."""
+        self._large.sweep()
+        self._small.sweep()
+
+
+class _Coming:
+    """Calls whose message is awaited."""
+
+    def __init__(self, seconds: float, if_crowded: float, is_crowded: Callable[[], bool]) -> None:
+        self._seconds, self._if_crowded, self._is_crowded = seconds, if_crowded, is_crowded
+        self._since: dict[grpc.ServicerContext, float] = {}
+        self._lock = threading.Lock()
+
+    def receive(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        with self._lock:
+            self._since[context] = perf_counter()
+        try:
+            content = next(messages, None)
+        finally:
+            with self._lock:
+                del self._since[context]
+        if content is None:
+            raise RequestError("request: expected one message, got none")
+        return content
+
+    def sweep(self) -> None:
+        begun_before = perf_counter() - (self._if_crowded if self._is_crowded() else self._seconds)
+        with self._lock:
+            late = [context for context, since in self._since.items() if since < begun_before]
+        for context in late:
+            context.cancel()
