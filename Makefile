@@ -63,6 +63,7 @@ check-generated: $(READY) ## Fail where a generated file differs from its source
 requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
 	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package kube-mooring "$$@"; }; \
 	compile --extra dev -o requirements/dev.txt pyproject.toml; \
+	printf 'hatchling>=1.27\nsetuptools\nwheel\n' | compile -c requirements/dev.txt -o requirements/build.txt -; \
 	compile --extra dev --extra torch -c requirements/dev.txt -o requirements/torch.txt pyproject.toml; \
 	for extra in operator cli pipelines components inference inference-cuda; do \
 		compile --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml; \
@@ -90,13 +91,13 @@ $(BOOTSTRAP)/bin/uv: requirements/bootstrap.txt
 $(READY): requirements/dev.txt pyproject.toml $(BOOTSTRAP)/bin/uv
 	@echo "Setting up: the Python environment in .venv (about 1 GB)"
 	@test -x $(BIN)/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(BOOTSTRAP)/bin/python .venv
-	@$(BOOTSTRAP)/bin/uv pip sync --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BOOTSTRAP)/bin/uv pip sync --python $(BIN)/python --require-hashes --build-constraints requirements/build.txt requirements/dev.txt
 	@$(BOOTSTRAP)/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(TORCH): requirements/torch.txt pyproject.toml $(BOOTSTRAP)/bin/uv
 	@echo "Setting up: PyTorch's environment in .venv-torch"
 	@test -x .venv-torch/bin/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(BOOTSTRAP)/bin/python .venv-torch
-	@$(BOOTSTRAP)/bin/uv pip sync --quiet --python .venv-torch/bin/python --require-hashes requirements/torch.txt
+	@$(BOOTSTRAP)/bin/uv pip sync --quiet --python .venv-torch/bin/python --require-hashes --build-constraints requirements/build.txt requirements/torch.txt
 	@$(BOOTSTRAP)/bin/uv pip install --quiet --python .venv-torch/bin/python --no-deps --no-build-isolation -e .
 	@touch $@

@@ -134,6 +134,8 @@ def _install(checkout: Path, sources: Sources, wheel: Path, image: Image, tree: 
             *(_uv(checkout), "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
             *("--target", packages, "--link-mode=copy"),
             *("--python-version=3.11", f"--python-platform={_WHEELS}"),
+            # What builds those that come as sources alone.
+            "--build-constraints=requirements/build.txt",
             *requirements,
         ],
         folder=sources.folder,
