@@ -257,6 +257,14 @@ def test_one_more_among_many_is_noticed(api):
     assert outcome(lambda: thing.change("alice", serving(env=env[::-1]))) == ""
 
 
+def test_a_value_of_several_lines_is_refused_in_one(api):
+    thing = Thing(api, BARE, DEPLOYMENT)
+    said = outcome(lambda: thing.create("alice", serving(env=[{"name": "A", "value": "1\n2"}])))
+    assert said.endswith(
+        "a field that lends something to pods needs the right to create pods, or a line in the profile"
+    )
+
+
 def test_another_affinity_of_the_same_kind_is_named_anew(api):
     thing = Thing(api, BARE, DEPLOYMENT)
     thing.start_from(spec=affinity("podAffinity")["spec"])

@@ -30,6 +30,7 @@ from cluster.kubeconfig import write_kubeconfig
 from cluster.object_store import ObjectStore
 from cluster.programs import ProgramUnavailableError
 from tests.cluster.people import OPERATOR, policies, wait_until_in_force
+from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
 from tests.unit.operator.planning.test_run_jobs import RUN
@@ -310,6 +311,19 @@ def test_administrator_can_have_kserve_choose_our_runtime_for_onnx(tmp_path):
 def test_runtimes_for_knative_have_its_one_port(tmp_path):
     for spec in runtimes_with("knative", tmp_path).values():
         assert spec["containers"][0]["ports"] == [{"containerPort": 8080, "protocol": "TCP"}]
+
+
+def test_policies_need_no_functions_of_newer_api_servers():
+    """Of CEL's libraries, those that came after the oldest Kubernetes that docs/install.md allows."""
+    newer = re.compile(
+        r"\.(flatten|distinct|sort|sortBy|slice|reverse|first|last|transformList|transformMap|transformMapEntry|"
+        r"fieldSelector|labelSelector|existsOne)\(|\b(format|semver|isSemver)[.(]|lists\.range"
+    )
+    assert newer.search("[[1]].flatten()")
+    found = [one for one in rendered("standalone") if one["kind"] == "ValidatingAdmissionPolicy"]
+    found += [one for one in rendered_folder("components/managed-objects") if "spec" in one]
+    for policy in found:
+        assert not newer.search(yaml.safe_dump(policy, width=10**6)), policy["metadata"]["name"]
 
 
 def test_images_are_the_same_everywhere():

@@ -128,6 +128,25 @@ async def test_an_approval_is_good_for_one_step(world: World):
     assert world.events().count("Approved") == 2
 
 
+async def test_an_approval_by_who_asked_is_dropped_where_it_is_for_someone_else(world: World):
+    steps = [{"setWeight": 10}, {"approve": {"by": "SomeoneElse"}}, {"setWeight": 100}]
+    rollout = {"rollout": {"steps": steps}}
+    await world.promote("v1", **rollout)
+    asked = {"metadata": {"annotations": {"mooring.dev/requested-by": "alice"}}}
+    world.objects.change(DIGITS, lambda before: merge(before, asked))
+    world.deploy("v2", **rollout)
+    revision = (await world.settle())["candidate"]["revision"]
+    world.command("approve", revision, by="alice")
+    status = await world.settle()
+    assert (status["phase"], status["candidate"]["requestedBy"]) == ("AwaitingApproval", "alice")
+    assert world.annotations == asked["metadata"]["annotations"]
+    assert "ApprovalRefused" in world.events()
+    assert "Approved" not in world.events()
+    world.command("approve", revision, by="bob")
+    status = await world.settle()
+    assert (status["phase"], status["history"][0]["approvedBy"]) == ("Promoted", "bob")
+
+
 @pytest.mark.parametrize("crash", [True, False])
 async def test_an_approval_that_could_not_be_taken_away_approves_no_later_step(world: World, crash):
     await world.promote("v1", **APPROVALS)
