@@ -85,6 +85,10 @@ def batch(**fields):
     return {"spec": {"batch": {"schedule": "0 3 * * *", "input": "s3://d/a", "output": "s3://d/b", **fields}}}
 
 
+def ci(**fields):
+    return {"spec": {"ci": {"testData": {"uri": "s3://d/test.parquet"}, **fields}}}
+
+
 def stream(**fields):
     return {"spec": {"stream": {"source": "redis://r/in", "sink": "redis://r/out", **fields}}}
 
@@ -166,6 +170,32 @@ FIELDS = [
         "secrets",
         stream(credentialsSecret="queues"),
         stream(credentialsSecret="payments"),
+    ),
+    Field(
+        "spec.ci.serviceAccountName",
+        "serviceAccounts",
+        ci(serviceAccountName="models"),
+        ci(serviceAccountName="payments"),
+    ),
+    Field(
+        "spec.ci.credentialsSecret",
+        "secrets",
+        ci(credentialsSecret="buckets"),
+        ci(credentialsSecret="payments"),
+    ),
+    Field(
+        "spec.serviceAccountName",
+        "serviceAccounts",
+        {"spec": {"serviceAccountName": "models"}},
+        {"spec": {"serviceAccountName": "payments"}},
+        MONITOR,
+    ),
+    Field(
+        "spec.credentialsSecret",
+        "secrets",
+        {"spec": {"credentialsSecret": "buckets"}},
+        {"spec": {"credentialsSecret": "payments"}},
+        MONITOR,
     ),
     Field(
         "spec.baseline.uri",
@@ -291,9 +321,9 @@ def test_what_lends_nothing_is_free(api):
 def test_the_largest_deployment_is_judged_within_the_api_servers_budget(api):
     names = [f"{number:02}" for number in range(64)]
     most = serving(
-        env=[{"name": f"A{name}", "value": "x" * 4096} for name in names],
-        nodeSelector={f"example.com/{name * 40}": name * 30 for name in names[:32]},
-        tolerations=[{"key": f"{name * 100}", "operator": "Exists"} for name in names[:32]],
+        env=[{"name": f"A{name}", "value": "x" * 180} for name in names],
+        nodeSelector={f"{'a' * 180}.{name}/{'b' * 63}": "c" * 63 for name in names[:32]},
+        tolerations=[{"key": f"{'a' * 180}.{name}/{'b' * 63}", "operator": "Exists"} for name in names[:32]],
     )
     thing = Thing(api, LISTED, DEPLOYMENT)
     said = outcome(lambda: thing.create("alice", most))
