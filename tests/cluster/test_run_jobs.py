@@ -298,6 +298,7 @@ async def test_a_name_that_somebody_has_taken_is_refused_and_left_alone(make_lab
         del theirs["spec"]["template"]["metadata"]["labels"][label]
     await post(connection, f"/apis/batch/v1/namespaces/{lab.namespace}/jobs", theirs)
     status = await lab.until_phase("Failed")
+    assert status["reason"] == "NameTaken"
     assert "exists and is not of ModelDeployment digits" in status["message"]
     assert [found["spec"]["suspend"] for found in await lab.jobs()] == [True]
 

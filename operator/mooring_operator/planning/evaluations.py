@@ -76,6 +76,7 @@ class DriftObserved:
     run: the run in status as the backend has it.
     result: what it wrote down.
     launch_failed: why it could not be launched.
+    name_taken: whether that is because of an object of somebody else's.
     file_addresses: whether file:// addresses are allowed: for development.
     abandoned: the abandoned runs that had not ended; one that could not be asked about is missing.
     """
@@ -85,6 +86,7 @@ class DriftObserved:
     run: RunState | None = None
     result: Findings | NoFindings | None = None
     launch_failed: str | None = None
+    name_taken: bool = False
     abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
     longest_run: timedelta = timedelta(hours=4)
     run_pages: str = ""
@@ -121,7 +123,8 @@ def outcome_of(
     """Say what a run has come to."""
     if observed.launch_failed is not None:
         message = f"run {run.run_id}: {observed.launch_failed}{_AGAIN}"
-        return NoFindings(reasons.EVALUATION_UNAVAILABLE, message, over=False)
+        reason = reasons.NAME_TAKEN if observed.name_taken else reasons.EVALUATION_UNAVAILABLE
+        return NoFindings(reason, message, over=False)
     seen = observed.run
     if seen is None:
         if run.seen_at is None:

@@ -41,7 +41,8 @@ def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
     if draft.observed.launch_refused is not None:
         message = f"revision {candidate.revision}: run {run_id} was refused: {draft.observed.launch_refused}"
         refused = known.model_copy(update={"state": "Failed"})
-        return _failed(draft, refused, reasons.CI_RUN_FAILED, message)
+        reason = reasons.NAME_TAKEN if draft.observed.run_name_taken else reasons.CI_RUN_FAILED
+        return _failed(draft, refused, reason, message)
     run = draft.observed.run
     if run is None or run.run_id != run_id:
         return _launch(draft, known)

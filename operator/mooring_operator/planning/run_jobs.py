@@ -257,9 +257,11 @@ def _began(job: Manifest) -> datetime | None:
     turn = (job["metadata"].get("annotations") or {}).get(TURN_ANNOTATION)
     text = job["metadata"].get("creationTimestamp") if turn in (None, _WAITING) else turn
     try:
-        return datetime.fromisoformat(text) if text else None
+        began = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
+    # Whoever may edit Jobs may write anything there.
+    return began if began is not None and began.tzinfo is not None else None
 
 
 def _seconds(duration: timedelta) -> int:

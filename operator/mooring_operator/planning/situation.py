@@ -122,6 +122,8 @@ class Observed:
     """Why it is not known whether the run was launched."""
     launch_refused: str | None = None
     """Why the backend does not take the run."""
+    run_name_taken: bool = False
+    """Whether that is because of an object of somebody else's."""
     abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
     """The abandoned runs that had not ended, as the backend has them; one that could not be asked about is missing."""
     longest_run: timedelta = timedelta(hours=4)

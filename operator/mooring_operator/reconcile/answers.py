@@ -1,13 +1,15 @@
 """Where runs write their answers: one document for each run below the artifact root, by an address for it alone."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
 
-from mooring_artifacts.uris import below
+from mooring_artifacts.uris import below, hide_queries
 
 from mooring_operator.adapters.documents import Documents
 from mooring_operator.adapters.pipelines.jobs import LONGEST_WAIT
 from mooring_operator.adapters.signed_urls import Signing
+from mooring_operator.planning.runs import RunState
+from mooring_operator.planning.wording import one_line
 
 # A run may wait for its turn before its time begins.
 _QUEUE = LONGEST_WAIT
@@ -43,3 +45,8 @@ class Answers:
             DocumentsUnavailable: it cannot be signed now.
         """
         return await self._signing.put_url(self.uri(place), lasts + _QUEUE)
+
+
+def shown(state: RunState | None) -> RunState | None:
+    """Give a run's state as people may see it: what a step said may be anything, an address with its signature too."""
+    return None if state is None else replace(state, message=one_line(hide_queries(state.message)))

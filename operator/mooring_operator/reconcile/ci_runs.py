@@ -12,7 +12,7 @@ from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest, RunState
 from mooring_operator.planning.situation import Owner, Verdict
 from mooring_operator.planning.wording import one_line
-from mooring_operator.reconcile.answers import Answers, Place
+from mooring_operator.reconcile.answers import Answers, Place, shown
 
 PIPELINE = "model-ci"
 
@@ -62,14 +62,14 @@ class CIRuns:
 
     async def get(self, owner: Owner, run_id: str) -> RunState | None:
         """Give the run as the backend has it; None where it has none."""
-        return await self._pipelines.get(owner.namespace, run_id)
+        return shown(await self._pipelines.get(owner.namespace, run_id))
 
     async def verdict(self, owner: Owner, run_id: str) -> Verdict | str | None:
         """Give what the run wrote down, or a sentence on why that is no verdict; None where there is nothing."""
         try:
             found = await self._answers.documents.verdict(self._answers.uri(_place(owner, run_id)))
         except DocumentInvalid as error:
-            return str(error)
+            return one_line(str(error), 1000)
         if found is None:
             return None
         if isinstance(found, RunFailure):

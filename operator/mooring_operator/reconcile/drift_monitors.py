@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
+from mooring_artifacts.uris import hide_queries
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref
@@ -98,7 +99,9 @@ class DriftMonitors:
         try:
             await self._act_on_runs(owner, spec, decision)
         except _UNAVAILABLE as error:
-            observed = replace(observed, run=None, result=None, launch_failed=str(error))
+            taken = isinstance(error, PipelinesRefused) and error.name_taken
+            failed = hide_queries(str(error))
+            observed = replace(observed, run=None, result=None, launch_failed=failed, name_taken=taken)
             decision = plan_drift(spec, decision.status, observed, self._clock())
             await self._carry_out(resource, decision)
         return decision.recheck_after

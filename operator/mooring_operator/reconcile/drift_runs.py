@@ -13,7 +13,7 @@ from mooring_operator.planning.evaluations import Findings, NoFindings
 from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest, RunState
 from mooring_operator.planning.situation import Owner
 from mooring_operator.planning.wording import one_line
-from mooring_operator.reconcile.answers import Answers, Place
+from mooring_operator.reconcile.answers import Answers, Place, shown
 
 EVALUATION_PIPELINE = "drift-evaluation"
 # Evaluations come again and again: the finished ones do not pile up for a day.
@@ -59,7 +59,7 @@ class DriftRuns:
 
     async def get(self, owner: Owner, run_id: str) -> RunState | None:
         """Give the run as the backend has it; None where it has none."""
-        return await self._pipelines.get(owner.namespace, run_id)
+        return shown(await self._pipelines.get(owner.namespace, run_id))
 
     async def terminate(self, owner: Owner, run_id: str) -> None:
         """Ask a run to stop."""

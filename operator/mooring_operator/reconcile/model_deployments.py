@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from mooring_artifacts.uris import hide_queries
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref, Refused
@@ -247,8 +248,9 @@ class ModelDeployments:
 def _with_problem(observed: Observed, problem: Refused | PipelinesRefused | LaunchUncertain) -> Observed:
     match problem:
         case LaunchUncertain():
-            return replace(observed, launch_error=str(problem))
+            return replace(observed, launch_error=hide_queries(str(problem)))
         case PipelinesRefused():
-            return replace(observed, launch_refused=str(problem))
+            refusal = hide_queries(str(problem))
+            return replace(observed, launch_refused=refusal, run_name_taken=problem.name_taken)
         case _:
             return replace(observed, refused=str(problem))

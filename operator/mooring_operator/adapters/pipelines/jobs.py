@@ -135,9 +135,8 @@ class JobPipelines:
         if job is None or "deletionTimestamp" in job["metadata"]:
             raise PipelinesUnavailable(f"Job {name} cannot be made now: {conflict}") from conflict
         if not run_jobs.belongs_to(job, run.owner):
-            raise PipelinesRefused(
-                f"Job {name} exists and is not of {run.owner.kind} {run.owner.name}: delete it"
-            ) from conflict
+            message = f"Job {name} exists and is not of {run.owner.kind} {run.owner.name}: delete it"
+            raise PipelinesRefused(message, name_taken=True) from conflict
 
     async def _give_turns(self, name: str) -> None:
         """Let waiting runs go, as many as the namespace has room for."""
@@ -163,7 +162,8 @@ class JobPipelines:
         if now - namespace.listed_at < _FRESH_SECONDS:
             return
         listed = await self._cluster.list(JOB, namespace=name, labels=run_jobs.LABELS)
-        namespace.jobs = [job for job in listed if not run_jobs.is_over(job)]
+        ours = (job for job in listed if run_jobs.belongs_to_us(job))
+        namespace.jobs = [job for job in ours if not run_jobs.is_over(job)]
         namespace.listed_at = now
 
     def _namespace(self, name: str) -> _Namespace:

@@ -19,7 +19,14 @@ class LaunchUncertain(PipelinesUnavailable):
 
 
 class PipelinesRefused(Exception):
-    """The backend refused: a person has to change something; the message says what."""
+    """The backend refused: a person has to change something; the message says what.
+
+    name_taken: what stands in the way is an object of somebody else's.
+    """
+
+    def __init__(self, message: str, *, name_taken: bool = False) -> None:
+        super().__init__(message)
+        self.name_taken = name_taken
 
 
 class Pipelines(Protocol):

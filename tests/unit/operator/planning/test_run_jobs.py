@@ -180,6 +180,13 @@ def test_a_waiting_run_is_queued_and_its_time_begins_when_it_is_let_go():
     assert (state.queued, state.started_at) == (False, datetime(2026, 3, 1, 13, tzinfo=UTC))
 
 
+@pytest.mark.parametrize("turn", ["", "never", "2026-03-01", "2026-03-01T12:00:00", "9" * 40])
+def test_a_turn_that_somebody_wrote_is_no_time(turn):
+    state = run_jobs.state_of(job(metadata={"annotations": {run_jobs.TURN_ANNOTATION: turn}}), RUN.run_id)
+    assert state is not None
+    assert state.started_at is None
+
+
 def test_a_job_that_somebody_else_suspended_is_said_and_not_let_go():
     held = job(spec={**job()["spec"], "suspend": True})
     state = run_jobs.state_of(held, RUN.run_id)
