@@ -1,6 +1,5 @@
 """What a release is made of: the files of one commit."""
 
-import io
 import re
 import tarfile
 import tomllib
@@ -75,15 +74,13 @@ def base_images(folder: Path) -> list[BaseImage]:
     Raises:
         ReleaseError: one is not pinned by digest.
     """
-    found: dict[str, BaseImage] = {}
+    found: list[BaseImage] = []
     for path in sorted(folder.glob("*/Dockerfile")):
-        for line in io.StringIO(path.read_text()):
-            if not line.startswith("FROM "):
-                continue
+        for line in (line for line in path.read_text().splitlines() if line.startswith("FROM ")):
             pinned = _PINNED.fullmatch(line.strip())
             if pinned is None:
                 raise ReleaseError(
                     f"{path.relative_to(folder)}: {line.strip()!r} must name a digest, as NAME:TAG@sha256:..."
                 )
-            found[line] = BaseImage(pinned["name"], pinned["digest"])
-    return list(dict.fromkeys(found.values()))
+            found.append(BaseImage(pinned["name"], pinned["digest"]))
+    return list(dict.fromkeys(found))
