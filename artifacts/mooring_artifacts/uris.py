@@ -77,7 +77,7 @@ def parse(uri: str, field: str = "uri", *, whole_bucket: bool = False) -> Addres
     key = unquote(written, errors="surrogateescape") if scheme == "file" else written
     if not key and not (whole_bucket and scheme != "file" and not rest):
         raise _refused(field, uri, "it names no file or folder")
-    if key and (fault := find_fault(key) or _hidden_fault(written)):
+    if key and (fault := find_fault(key) or find_hidden_fault(written)):
         raise _refused(field, uri, fault)
     return Address(scheme, bucket, key)
 
@@ -120,7 +120,7 @@ def hide_queries(text: str) -> str:
     return _QUERY.sub(r"\1?...", text)
 
 
-def _hidden_fault(written: str) -> str:
+def find_hidden_fault(written: str) -> str:
     """Faults that show once or twice decoded: other readers may decode where this one does not."""
     once = unquote(written, errors="surrogateescape")
     for stage in (once, unquote(once, errors="surrogateescape")):

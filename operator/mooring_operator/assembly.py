@@ -26,19 +26,26 @@ from mooring_operator.planning.run_jobs import RunPods
 from mooring_operator.planning.situation import Images
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
+from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import EVALUATION_PIPELINE, DriftRuns
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
 from mooring_operator.reconcile.gatherer import Gatherer
-from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
+from mooring_operator.reconcile.kinds import (
+    CLUSTER_MODEL_POLICY,
+    DRIFT_MONITOR,
+    MODEL_DEPLOYMENT,
+    MODEL_POLICY,
+)
 from mooring_operator.reconcile.model_deployments import ModelDeployments
+from mooring_operator.reconcile.policies import Policies
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import Settings
 
 # A launch is several requests to KFP, each of which has 35 s.
 _LAUNCH_S = 45.0
 
-KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR)}
+KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR, MODEL_POLICY, CLUSTER_MODEL_POLICY)}
 
 
 class Reconcilers:
@@ -48,11 +55,15 @@ class Reconcilers:
         self,
         deployments: ModelDeployments,
         monitors: DriftMonitors,
+        policies: Policies,
+        cluster_policies: ClusterPolicies,
         reports: FailureReports,
         pools: Sequence[Pool] = (),
     ) -> None:
         self._deployments = deployments
         self._monitors = monitors
+        self._policies = policies
+        self._cluster_policies = cluster_policies
         self._reports = reports
         self.pools = pools
 
@@ -62,6 +73,8 @@ class Reconcilers:
             return await self._deployments.reconcile(key.namespace, key.name)
         if key.kind == "DriftMonitor":
             return await self._monitors.reconcile(key.namespace, key.name)
+        if key.kind in ("ModelPolicy", "ClusterModelPolicy"):
+            return await self._policies.reconcile(KINDS[key.kind], key.namespace, key.name)
         raise ValueError(f"no controller for kind {key.kind!r}")
 
     async def deleted(self, kind: str, body: dict[str, Any]) -> None:
@@ -74,6 +87,10 @@ class Reconcilers:
     async def failed(self, key: Key, failure: ReconcileFailed) -> None:
         """Say on the object that reconciling it failed."""
         await self._reports.report(KINDS[key.kind], key.namespace, key.name, failure)
+
+    def bindings_changed(self) -> None:
+        """Look up anew which ClusterModelPolicies bind which namespaces."""
+        self._cluster_policies.changed()
 
 
 def build(settings: Settings, cluster: Cluster) -> Reconcilers:
@@ -92,6 +109,8 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
         settings.mlflow_tracking_uri, grants, settings.mlflow_token_file, pool=pools.models
     )
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
+    rules = LimitedRules(limits, children=settings.rule_processes)
+    cluster_policies = ClusterPolicies(cluster, enabled=settings.cluster_policies)
     deployments = ModelDeployments(
         cluster=cluster,
         traffic=traffic,
@@ -105,9 +124,10 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
             grants=grants,
             images=Images(settings.inference_image, settings.storage_initializer_image),
             runtimes=settings.default_runtimes,
+            cluster_policies=cluster_policies,
         ),
         notifier=notifier,
-        rules=LimitedRules(limits, children=settings.rule_processes),
+        rules=rules,
         clock=_now,
     )
     monitors = DriftMonitors(
@@ -117,7 +137,9 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
         clock=_now,
         file_addresses=settings.file_addresses,
     )
-    return Reconcilers(deployments, monitors, FailureReports(cluster, notifier, _now), pools)
+    policies = Policies(cluster=cluster, rules=rules, clock=_now)
+    reports = FailureReports(cluster, notifier, _now)
+    return Reconcilers(deployments, monitors, policies, cluster_policies, reports, pools)
 
 
 class _Pools(NamedTuple):

@@ -22,14 +22,27 @@ class _Backoffs:
         return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30))
 
 
-def register(registry: kopf.OperatorRegistry, intake: Intake, config: SingleConfig) -> None:
-    """Register all handlers."""
-    _register_activities(registry, config)
+def register(
+    registry: kopf.OperatorRegistry,
+    intake: Intake,
+    config: SingleConfig,
+    *,
+    namespaced: bool,
+    cluster_policies: bool,
+) -> None:
+    """Register all handlers.
+
+    An operator of some namespaces that does without ClusterModelPolicies asks for nothing in the cluster: neither
+    which namespaces there are, nor which kinds come later.
+    """
+    _register_activities(registry, config, scanning=cluster_policies or not namespaced)
     _register_ours(registry, intake)
-    _register_others(registry, intake)
+    _register_services(registry, intake)
+    if cluster_policies:
+        _register_cluster_policies(registry, intake)
 
 
-def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig) -> None:
+def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig, *, scanning: bool) -> None:
     @kopf.on.startup(registry=registry)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.networking.request_timeout = 30
@@ -42,6 +55,7 @@ def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig) 
         settings.watching.inactivity_timeout = 70
         settings.watching.label_selectors[_KSERVE] = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
         settings.peering.standalone = True
+        settings.scanning.disabled = not scanning
         # Level-triggered: nothing is remembered in the objects, and nothing is posted about them.
         settings.posting.enabled = False
         settings.persistence.finalizer = f"{GROUP}/finalizer"
@@ -64,12 +78,25 @@ def _register_ours(registry: kopf.OperatorRegistry, intake: Intake) -> None:
     async def drift_monitor(event: kopf.RawEvent, **_: Any) -> None:
         _tell(intake, "DriftMonitor", event)
 
-
-def _register_others(registry: kopf.OperatorRegistry, intake: Intake) -> None:
     @kopf.on.event(GROUP, "modelpolicies", registry=registry)
     async def model_policy(event: kopf.RawEvent, **_: Any) -> None:
-        intake.policy_changed(_resource(event))
+        _tell(intake, "ModelPolicy", event)
 
+
+def _register_cluster_policies(registry: kopf.OperatorRegistry, intake: Intake) -> None:
+    @kopf.on.event(GROUP, "clustermodelpolicies", registry=registry)
+    async def cluster_model_policy(event: kopf.RawEvent, **_: Any) -> None:
+        _tell(intake, "ClusterModelPolicy", event)
+
+    @kopf.on.event("", "v1", "namespaces", registry=registry)
+    async def namespace(event: kopf.RawEvent, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            intake.namespace_deleted(_resource(event))
+        else:
+            intake.namespace_changed(_resource(event))
+
+
+def _register_services(registry: kopf.OperatorRegistry, intake: Intake) -> None:
     @kopf.on.event(*_KSERVE, labels={MANAGED_BY: MANAGED_BY_VALUE}, registry=registry)
     async def inference_service(event: kopf.RawEvent, **_: Any) -> None:
         intake.service_changed(_resource(event))

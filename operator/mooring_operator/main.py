@@ -81,7 +81,13 @@ async def _start(engine: Engine, settings: Settings) -> None:
 
 async def _watch(settings: Settings, engine: Engine, config: SingleConfig) -> None:
     registry = kopf.OperatorRegistry()
-    handlers.register(registry, engine.intake, config)
+    handlers.register(
+        registry,
+        engine.intake,
+        config,
+        namespaced=bool(settings.namespaces),
+        cluster_policies=settings.cluster_policies,
+    )
     signalled, kopf_stop = asyncio.Event(), asyncio.Event()
     before = asyncio.all_tasks()
     watchers = await kopf.spawn_tasks(

@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     storage_initializer_image: str = Field(
         Images.storage_initializer, pattern=r"^\S+$", description="KServe's image that fetches models"
     )
+    cluster_policies: bool = Field(True, description="true or false")
     rule_seconds: float = Field(
         1.0, ge=0.1, le=60, description="seconds of CPU time for the rules of a policy, from 0.1 to 60"
     )

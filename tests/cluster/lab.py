@@ -22,6 +22,7 @@ from mooring_operator.planning.runs import RunRequest, RunState
 from mooring_operator.planning.situation import Resolved
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
@@ -165,7 +166,13 @@ class Lab:
             traffic=traffic,
             pipelines=pipelines,
             runs=runs,
-            gatherer=Gatherer(cluster=self.cluster, traffic=traffic, runs=runs, registry=self.registry),
+            gatherer=Gatherer(
+                cluster=self.cluster,
+                traffic=traffic,
+                runs=runs,
+                registry=self.registry,
+                cluster_policies=ClusterPolicies(self.cluster, fresh_for=-1),
+            ),
             notifier=KubernetesEvents(self.cluster),
             rules=LimitedRules(patience=60),
             clock=lambda: self.now,

@@ -10,11 +10,13 @@ from lightkube import Client, KubeConfig
 from tests.unit.cli_world import MANIFEST, STABLE, ago, invoke, revision
 from tests.unit.spec_table import CASES
 
-GROUP = "/apis/mooring.dev/v1alpha1/namespaces/default"
+VERSION = "/apis/mooring.dev/v1alpha1"
+GROUP = f"{VERSION}/namespaces/default"
 PLURALS = {
     "ModelDeployment": "modeldeployments",
     "DriftMonitor": "driftmonitors",
     "ModelPolicy": "modelpolicies",
+    "ClusterModelPolicy": "clustermodelpolicies",
 }
 
 
@@ -31,9 +33,13 @@ def api(control_plane):
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
         assert answer.status_code in (200, 201), answer.text
-    for plural in PLURALS.values():
-        _until_served(http, f"{GROUP}/{plural}")
+    for kind in PLURALS:
+        _until_served(http, _collection(kind))
     return http
+
+
+def _collection(kind):
+    return f"{VERSION if kind.startswith('Cluster') else GROUP}/{PLURALS[kind]}"
 
 
 def _definitions():
@@ -52,7 +58,7 @@ def _until_served(http, path):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case.name}")
 def test_the_api_server_judges_like_the_command_line(api, case):
     answer = api.post(
-        f"{GROUP}/{PLURALS[case.kind]}",
+        _collection(case.kind),
         params={"dryRun": "All", "fieldValidation": "Strict"},
         json=case.manifest,
     )

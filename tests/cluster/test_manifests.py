@@ -112,7 +112,7 @@ COMPARED = {"baseline": {"uri": "s3://d/baseline.parquet"}, "window": {"uri": "s
 
 
 def manifest(kind, namespace, **spec):
-    meta = {"name": "probe", "namespace": namespace}
+    meta = {"name": "probe"} | ({"namespace": namespace} if namespace else {})
     return {"apiVersion": "mooring.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
 
 
@@ -520,6 +520,8 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         hopeless.apply("v1", deadline="2s", spec={"policies": ["probe"]})
         api.apply(manifest("DriftMonitor", namespace, target={"name": "none"}, **COMPARED))
         api.apply(manifest("ModelPolicy", namespace, rules=[{"name": "any", "expression": "true"}]))
+        here = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+        api.apply(manifest("ClusterModelPolicy", None, namespaceSelector=here, allowedFormats=["onnx"]))
         rows = {"schedule": "0 3 * * *", "input": "s3://d/a", "output": "s3://d/b"}
         messages = {"source": "redis://r/in", "sink": "redis://r/out"}
         model.apply("v1", spec={"batch": rows, "stream": messages})
@@ -545,6 +547,14 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         watched = f"/apis/mooring.dev/v1alpha1/namespaces/{namespace}/driftmonitors/probe"
         until(lambda: api.get(watched).get("status"), what="nothing is said of the monitor")
         run_a_test_as_a_job(api, namespace)
+        for policy in (f"namespaces/{namespace}/modelpolicies", "clustermodelpolicies"):
+            path = f"/apis/mooring.dev/v1alpha1/{policy}/probe"
+            until(
+                lambda path=path: "conditions" in api.get(path)["status"], what=f"nothing is said of {path}"
+            )
+        bound = {condition["type"]: condition for condition in model.resource["status"]["conditions"]}
+        assert bound["PoliciesMet"]["status"] == "True"
+        api.request("DELETE", "/apis/mooring.dev/v1alpha1/clustermodelpolicies/probe")
         requests = operator.requests()
     done = {(verb, resource) for verb, resource, code in requests if code in ("200", "201")}
     assert {("delete", "horizontalpodautoscalers"), ("delete", "inferenceservices")} <= done

@@ -23,7 +23,7 @@ from tests.operator.faults import CLOSE, EXPIRE, LOSE_ANSWER, VERBS, Call, Fault
 from tests.operator.objects import KINDS, WITH_STATUS, Change, Objects, Rejected, json_patch, matches, merge
 
 _PATH = re.compile(
-    r"/apis/(?P<api_version>[^/]+/[^/]+)(/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)"
+    r"/(apis/(?P<group>[^/]+/[^/]+)|api/v1)(/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)"
     r"(/(?P<name>[^/]+)(/(?P<part>status))?)?"
 )
 
@@ -115,11 +115,12 @@ class Emulator:
             return _discovery(request.path)
         if call.verb == "list":
             return self._list(kind, call.namespace, request)
-        assert call.namespace is not None
+        namespace = call.namespace or ""
+        assert bool(namespace) == kind.namespaced
         if call.verb == "create":
-            return self.objects.create(kind, call.namespace, body, request.query.get("fieldManager", ""))
+            return self.objects.create(kind, namespace, body, request.query.get("fieldManager", ""))
         assert call.name is not None
-        ref = Ref(kind, call.namespace, call.name)
+        ref = Ref(kind, namespace, call.name)
         if call.verb == "get":
             return self.objects.get(ref)
         if call.verb == "delete":
@@ -146,13 +147,12 @@ class Emulator:
             item
             for item in self.objects.list(kind, namespace)
             if matches(item["metadata"].get("labels"), request.query.get("labelSelector"))
-            and (item["metadata"]["namespace"], item["metadata"]["name"]) > tuple(after)
+            and _place(item) > tuple(after)
         ]
         limit = int(request.query.get("limit", 0)) or len(items)
         page, metadata = items[:limit], {"resourceVersion": str(version)}
         if len(items) > limit:
-            last = page[-1]["metadata"]
-            metadata["continue"] = json.dumps([version, last["namespace"], last["name"]])
+            metadata["continue"] = json.dumps([version, *_place(page[-1])])
         return {
             "apiVersion": kind.api_version,
             "kind": f"{kind.kind}List",
@@ -211,11 +211,10 @@ def _understand(request: web.Request) -> tuple[Call, Kind | None]:
     if match is None:
         return Call("get", "apiresources", who=who), None
     found = match.groupdict()
-    if (found["api_version"], found["plural"]) == ("authentication.k8s.io/v1", "selfsubjectreviews"):
+    wanted = (found["group"] or "v1", found["plural"])
+    if wanted == ("authentication.k8s.io/v1", "selfsubjectreviews"):
         return Call("create", found["plural"], who=who), None
-    kind = next(
-        (k for k in KINDS if (k.api_version, k.plural) == (found["api_version"], found["plural"])), None
-    )
+    kind = next((k for k in KINDS if (k.api_version, k.plural) == wanted), None)
     if kind is None or (found["part"] and kind not in WITH_STATUS):
         raise Rejected(404, f"the server could not find {request.path}")
     verb = VERBS.get(request.method) or ("get" if found["name"] else "list")
@@ -231,23 +230,25 @@ def _discovery(path: str) -> Manifest:
         return {"kind": "APIVersions", "versions": ["v1"]}
     if path == "/apis":
         groups = []
-        for version in versions:
+        for version in (version for version in versions if "/" in version):
             entry = {"groupVersion": version, "version": version.split("/")[1]}
             groups.append({"name": version.split("/")[0], "versions": [entry], "preferredVersion": entry})
         return {"kind": "APIGroupList", "groups": groups}
     version = path.removeprefix("/apis/").removeprefix("/api/")
-    if version not in (*versions, "v1"):
+    if version not in versions:
         raise Rejected(404, f"the server could not find {path}")
-    # kopf watches nothing before it has heard of namespaces.
-    namespaces = {"name": "namespaces", "kind": "Namespace", "namespaced": False, "singularName": "namespace"}
-    resources: list[Manifest] = [{**namespaces, "verbs": ["get", "list", "watch"]}] if version == "v1" else []
+    resources: list[Manifest] = []
     for kind in (kind for kind in KINDS if kind.api_version == version):
-        common = {"kind": kind.kind, "namespaced": True, "singularName": kind.kind.lower()}
+        common = {"kind": kind.kind, "namespaced": kind.namespaced, "singularName": kind.kind.lower()}
         verbs = ["get", "list", "watch", "create", "update", "patch", "delete"]
         resources.append({"name": kind.plural, "verbs": verbs, **common})
         if kind in WITH_STATUS:
             resources.append({"name": f"{kind.plural}/status", "verbs": ["get", "update", "patch"], **common})
     return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
+
+
+def _place(item: Manifest) -> tuple[str, str]:
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
 def _event(change: Change, selector: str | None) -> Manifest | None:

@@ -16,12 +16,27 @@ from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.kserve import AUTOSCALER, DEPLOYMENT, INFERENCE_SERVICE
-from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, MODEL_POLICY, WORKLOADS
+from mooring_operator.reconcile.kinds import (
+    CLUSTER_MODEL_POLICY,
+    DRIFT_MONITOR,
+    MODEL_DEPLOYMENT,
+    MODEL_POLICY,
+    NAMESPACE,
+    WORKLOADS,
+)
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
-WITH_STATUS = (MODEL_DEPLOYMENT, DRIFT_MONITOR, INFERENCE_SERVICE, DEPLOYMENT, AUTOSCALER)
-KINDS = (*WITH_STATUS, MODEL_POLICY, EVENT, LEASE, WORKLOADS["batch"])
+WITH_STATUS = (
+    MODEL_DEPLOYMENT,
+    DRIFT_MONITOR,
+    MODEL_POLICY,
+    CLUSTER_MODEL_POLICY,
+    INFERENCE_SERVICE,
+    DEPLOYMENT,
+    AUTOSCALER,
+)
+KINDS = (*WITH_STATUS, NAMESPACE, EVENT, LEASE, WORKLOADS["batch"])
 
 
 class Rejected(Exception):
@@ -167,7 +182,7 @@ class Objects:
             after.pop("status", None)
             if before is not None and "status" in before:
                 after["status"] = before["status"]
-        names = {"namespace": ref.namespace, "name": ref.name}
+        names = {"name": ref.name} | ({"namespace": ref.namespace} if ref.kind.namespaced else {})
         after["metadata"] = {**after["metadata"], **identity, **names}
         after |= {"apiVersion": ref.kind.api_version, "kind": ref.kind.kind}
         if after == before:

@@ -19,12 +19,14 @@ from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.assembly import Reconcilers
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import FailureReports
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
+from mooring_operator.reconcile.policies import Policies
 from mooring_operator.runtime.workqueue import Key
 
 from tests.operator.emulator import Emulator
@@ -55,6 +57,7 @@ class Adapters:
     artifact_root: str
     clock: Callable[[], datetime]
     rules: Rules
+    fresh_for: float = 1.0
 
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
@@ -62,12 +65,19 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     traffic, notifier = KServeTraffic(cluster), KubernetesEvents(cluster)
     answers = Answers(StoredDocuments(), SignedUrls(), played.artifact_root)
     runs = CIRuns(played.pipelines, answers, LONGEST)
+    cluster_policies = ClusterPolicies(cluster, fresh_for=played.fresh_for)
     deployments = ModelDeployments(
         cluster=cluster,
         traffic=traffic,
         pipelines=played.pipelines,
         runs=runs,
-        gatherer=Gatherer(cluster=cluster, traffic=traffic, runs=runs, registry=played.registry),
+        gatherer=Gatherer(
+            cluster=cluster,
+            traffic=traffic,
+            runs=runs,
+            registry=played.registry,
+            cluster_policies=cluster_policies,
+        ),
         notifier=notifier,
         rules=played.rules,
         clock=played.clock,
@@ -78,7 +88,9 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         notifier=notifier,
         clock=played.clock,
     )
-    return Reconcilers(deployments, monitors, FailureReports(cluster, notifier, played.clock))
+    policies = Policies(cluster=cluster, rules=played.rules, clock=played.clock)
+    reports = FailureReports(cluster, notifier, played.clock)
+    return Reconcilers(deployments, monitors, policies, cluster_policies, reports)
 
 
 class World:
@@ -106,7 +118,7 @@ class World:
         self._writes_left = crash_after
         self._connection = Connection(load_config(self._kubeconfig), self._count)
         artifacts = f"file://{self.folder}/artifacts"
-        adapters = Adapters(self.runs, self.models, artifacts, lambda: self.now, self.rules)
+        adapters = Adapters(self.runs, self.models, artifacts, lambda: self.now, self.rules, -1.0)
         self.operator = controllers(KubernetesCluster(self._connection), adapters)
 
     async def stop(self) -> None:

@@ -31,6 +31,7 @@ _SAMPLES: dict[str, str] = {
     forms.DIGEST.pattern: "sha256:" + "0" * 64,
     forms.ADDRESS.pattern: "s3://" + _WIDE * 1019,
     forms.FILES.pattern: "s3://" + _WIDE * 1019,
+    forms.SOURCE.pattern: "s3://" + _WIDE * 1019,
     forms.MESSAGES.pattern: "nats://" + _WIDE * 1017,
     forms.WEB_ADDRESS.pattern: "http://" + _WIDE * 505,
     "^(True|False|Unknown)$": "Unknown",

@@ -29,6 +29,12 @@ BASES: dict[str, dict[str, Any]] = {
         "metadata": {"name": "house-rules"},
         "spec": {"rules": [{"name": "accurate", "expression": "metrics.accuracy >= 0.9"}]},
     },
+    "ClusterModelPolicy": {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "ClusterModelPolicy",
+        "metadata": {"name": "production"},
+        "spec": {"namespaceSelector": {"matchLabels": {"stage": "production"}}, "requireCI": True},
+    },
 }
 
 

@@ -10,6 +10,7 @@ from tests.unit.spec_case import ABSENT, BASES, Case
 from tests.unit.spec_table_affinity import AFFINITY, ENV_SIZE
 from tests.unit.spec_table_monitors import DRIFT, POLICY
 from tests.unit.spec_table_names import NAME_CASES
+from tests.unit.spec_table_policies import CLUSTER_POLICY
 from tests.unit.spec_table_workloads import WORKLOADS
 
 __all__ = ["ABSENT", "BASES", "CASES", "Case"]
@@ -281,5 +282,6 @@ CASES = [
     *WORKLOADS,
     *DRIFT,
     *POLICY,
+    *CLUSTER_POLICY,
     *NAME_CASES,
 ]

@@ -58,7 +58,7 @@ def test_wrong_usage_is_2(capsys, arguments):
 def test_crds_are_what_the_repository_holds(capsys):
     _, out, _ = invoke(capsys, "crds")
     kinds = [document["spec"]["names"]["kind"] for document in yaml.safe_load_all(out)]
-    assert kinds == ["ModelDeployment", "DriftMonitor", "ModelPolicy"]
+    assert kinds == ["ModelDeployment", "DriftMonitor", "ModelPolicy", "ClusterModelPolicy"]
     items = json.loads(invoke(capsys, "crds", "-o", "json")[1])["items"]
     assert items == list(yaml.safe_load_all(out))
 
@@ -202,6 +202,62 @@ def test_findings_for_machines(capsys, write):
             "notChecked": ["spec.serving.mode"],
         }
     )
+
+
+POLICY = """\
+apiVersion: mooring.dev/v1alpha1
+kind: ClusterModelPolicy
+metadata: {name: production}
+spec:
+  requireCI: true
+  allowedSources: ["s3://team-a"]
+"""
+
+
+def test_what_cluster_policies_demand_is_said_with_line_numbers(capsys, write, tmp_path):
+    path = write(
+        "apiVersion: mooring.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: iris}\nspec:\n"
+        "  model:\n    uri: s3://team-ab/iris\n    format: onnx\n"
+    )
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(POLICY)
+    code, out, _ = invoke(capsys, "validate", path, "--policies", str(policies))
+    assert code == 1
+    assert out.splitlines() == [
+        f"{path}:4: spec.ci: is missing: models have to be tested (ClusterModelPolicy production)",
+        f"{path}:6: spec.model.uri: 's3://team-ab/iris' does not lie in s3://team-a (ClusterModelPolicy production)",
+    ]
+    policies.write_text(POLICY.replace("s3://team-a", "s3://team-ab").replace("true", "false"))
+    assert invoke(capsys, "validate", path, "--policies", str(policies))[0] == 0
+
+
+def test_whether_a_registered_model_lies_in_a_source_is_known_when_it_is_resolved(capsys, write, tmp_path):
+    path = write(
+        "apiVersion: mooring.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: iris}\nspec:\n"
+        "  model: {uri: 'models:/iris/1', format: onnx}\n  ci: {testData: {uri: s3://d/t}}\n"
+    )
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(POLICY)
+    code, out, _ = invoke(capsys, "validate", path, "--policies", str(policies))
+    assert code == 0
+    assert f"{path}:5: warning: spec.model.uri: 'models:/iris/1' does not lie in s3://team-a" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kind: [", "not YAML"),
+        ("a: b", "there is no ClusterModelPolicy in it"),
+        (POLICY.replace("true", "maybe"), ":1: ClusterModelPolicy production is not valid"),
+    ],
+)
+def test_policies_that_cannot_be_used_are_said(capsys, write, tmp_path, text, says):
+    path = write(POLICY)
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(text)
+    code, _, err = invoke(capsys, "validate", path, "--policies", str(policies))
+    assert code == 2
+    assert says in err
 
 
 def test_an_expression_that_cannot_be_read_is_a_warning(capsys, write):

@@ -259,6 +259,24 @@ spec: {rules: [{name: accurate, expression: metrics.accuracy >= 0.95}]}
 """
 
 
+CLUSTER_POLICY = """\
+---
+apiVersion: mooring.dev/v1alpha1
+kind: ClusterModelPolicy
+metadata: {name: production}
+spec: {requireCI: true, requiredGates: [{metric: accuracy, min: %s}]}
+"""
+
+
+@pytest.mark.parametrize(("least", "end"), [("0.5", "It ends promoted"), ("0.99", "It ends as failed")])
+def test_cluster_policies_among_the_files_are_applied(capsys, tmp_path, least, end):
+    path = tmp_path / "all.yaml"
+    path.write_text(MANIFEST + CLUSTER_POLICY % least)
+    _, out, _ = invoke(capsys, "rehearse", str(path), "--from-stable")
+    assert end in out
+    assert ("ClusterModelPolicy production forbids" in " ".join(out.split())) == (least == "0.99")
+
+
 @pytest.mark.parametrize(
     ("metric", "policy", "end"),
     [

@@ -6,7 +6,12 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mooring_operator.api import DriftMonitorSpec, ModelDeploymentSpec, ModelPolicySpec
+from mooring_operator.api import (
+    ClusterModelPolicySpec,
+    DriftMonitorSpec,
+    ModelDeploymentSpec,
+    ModelPolicySpec,
+)
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.cli.validation.check import check_document, check_object, schemas
 from mooring_operator.cli.validation.rules import broken_rules, is_transition
@@ -19,6 +24,7 @@ MODELS = {
     "ModelDeployment": ModelDeploymentSpec,
     "DriftMonitor": DriftMonitorSpec,
     "ModelPolicy": ModelPolicySpec,
+    "ClusterModelPolicy": ClusterModelPolicySpec,
 }
 
 
@@ -204,7 +210,11 @@ def findings(text):
         ("kind: X", (1, "apiVersion", "is required")),
         (
             "apiVersion: mooring.dev/v1alpha1\nkind: ModelDeploymnt",
-            (2, "kind", '"ModelDeploymnt" is not one of ModelDeployment, DriftMonitor, ModelPolicy'),
+            (
+                2,
+                "kind",
+                '"ModelDeploymnt" is not one of ModelDeployment, DriftMonitor, ModelPolicy, ClusterModelPolicy',
+            ),
         ),
         (
             "apiVersion: mooring.dev/v1\nkind: ModelDeployment",

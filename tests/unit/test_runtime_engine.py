@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from mooring_operator.adapters.cluster import Unavailable
+from mooring_operator.adapters.cluster import Forbidden, Unavailable
 from mooring_operator.runtime.engine import Engine
 from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.workqueue import Key
@@ -28,6 +28,7 @@ class Reconciler:
 
     def __init__(self, seconds=0.0):
         self.seconds, self.keys, self.gone, self.finished = seconds, [], [], 0
+        self.bindings = 0
 
     async def reconcile(self, key):
         self.keys.append(key)
@@ -36,6 +37,9 @@ class Reconciler:
 
     async def deleted(self, kind, body):
         self.gone.append(body["metadata"]["name"])
+
+    def bindings_changed(self):
+        self.bindings += 1
 
 
 class Cluster:
@@ -51,7 +55,7 @@ class Cluster:
         return [
             item
             for item in self.resources
-            if item["kind"] == kind.kind and namespace in (None, item["metadata"]["namespace"])
+            if item["kind"] == kind.kind and namespace in (None, item["metadata"].get("namespace"))
         ]
 
 
@@ -107,6 +111,17 @@ async def test_list_that_fails_is_repeated(start):
     assert deployment("a") in await seen(reconciler)
 
 
+def policy(name="p", kind="ModelPolicy", generation=1, **fields):
+    return {**resource(kind, name, generation=generation), **fields}
+
+
+def cluster_policy(generation=1):
+    return {
+        "kind": "ClusterModelPolicy",
+        "metadata": {"name": "prod", "uid": "uid-prod", "generation": generation},
+    }
+
+
 async def test_change_of_a_policy_reaches_those_that_name_it(start):
     reconciler = Reconciler()
     intake = (await start(Cluster(), reconciler)).intake
@@ -115,12 +130,85 @@ async def test_change_of_a_policy_reaches_those_that_name_it(start):
     intake.changed("ModelDeployment", resource("ModelDeployment", "elsewhere", "other", policies=["p"]))
     intake.changed("DriftMonitor", resource("DriftMonitor", "monitor"))
     await seen(reconciler)
-    intake.policy_changed(resource("ModelPolicy", "p"))
+    itself = Key("ModelPolicy", "ns", "p")
+    intake.changed("ModelPolicy", policy())
+    assert set(await seen(reconciler)) == {itself, deployment("user")}
+    # What the operator writes into its status is no change.
+    intake.changed("ModelPolicy", policy(status={"conditions": []}))
+    assert await seen(reconciler) == []
+    intake.deleted("ModelPolicy", policy())
     assert await seen(reconciler) == [deployment("user")]
     intake.changed("ModelDeployment", resource("ModelDeployment", "user", policies=["q"]))
     await seen(reconciler)
-    intake.policy_changed(resource("ModelPolicy", "p"))
+    intake.changed("ModelPolicy", policy(generation=2))
+    assert await seen(reconciler) == [itself]
+
+
+async def test_change_of_a_cluster_policy_reaches_every_deployment(start):
+    reconciler = Reconciler()
+    intake = (await start(Cluster(), reconciler)).intake
+    for name, namespace in (("a", "x"), ("b", "y")):
+        intake.changed("ModelDeployment", resource("ModelDeployment", name, namespace))
+    intake.changed("DriftMonitor", resource("DriftMonitor", "monitor"))
+    await seen(reconciler)
+    everything = {deployment("a", "x"), deployment("b", "y")}
+    itself = Key("ClusterModelPolicy", "", "prod")
+    intake.changed("ClusterModelPolicy", cluster_policy())
+    assert set(await seen(reconciler)) == {itself, *everything}
+    assert reconciler.bindings == 1
+    intake.changed("ClusterModelPolicy", {**cluster_policy(), "status": {"conditions": []}})
     assert await seen(reconciler) == []
+    intake.changed("ClusterModelPolicy", cluster_policy(generation=2))
+    assert set(await seen(reconciler)) == {itself, *everything}
+    intake.deleted("ClusterModelPolicy", cluster_policy(generation=2))
+    assert set(await seen(reconciler)) == everything
+    assert reconciler.bindings == 3
+
+
+async def test_change_of_a_namespaces_labels_reaches_its_deployments(start):
+    reconciler = Reconciler()
+    intake = (await start(Cluster(), reconciler)).intake
+    for name, namespace in (("a", "x"), ("b", "y")):
+        intake.changed("ModelDeployment", resource("ModelDeployment", name, namespace))
+    await seen(reconciler)
+    for labels, looked_at in (
+        ({}, [deployment("a", "x")]),
+        ({}, []),
+        ({"stage": "prod"}, [deployment("a", "x")]),
+    ):
+        intake.namespace_changed({"metadata": {"name": "x", "labels": labels}})
+        assert await seen(reconciler) == looked_at
+    assert reconciler.bindings == 2
+    intake.namespace_deleted({"metadata": {"name": "x"}})
+    assert await seen(reconciler) == []
+
+
+async def test_policies_are_looked_at_when_work_begins(start):
+    reconciler = Reconciler()
+    await start(Cluster(policy(), cluster_policy()), reconciler)
+    assert set(await seen(reconciler)) == {
+        Key("ModelPolicy", "ns", "p"),
+        Key("ClusterModelPolicy", "", "prod"),
+    }
+
+
+@pytest.mark.parametrize("used", [True, False])
+async def test_an_operator_of_some_namespaces_may_lack_rights_in_the_cluster(start, used):
+    class Namespaced(Cluster):
+        asked = 0
+
+        async def list(self, kind, *, namespace=None, labels=None):
+            if not kind.namespaced:
+                self.asked += 1
+                raise Forbidden("clustermodelpolicies is forbidden")
+            return await super().list(kind, namespace=namespace, labels=labels)
+
+    cluster, reconciler = Namespaced(resource("ModelDeployment", "a")), Reconciler()
+    await start(cluster, reconciler, namespaces=("ns",), cluster_policies=used)
+    await asyncio.sleep(0.1)
+    # Looked at once, and not as after a failure.
+    assert await seen(reconciler) == [deployment("a")]
+    assert cluster.asked == (1 if used else 0)
 
 
 async def test_change_of_a_service_reaches_its_deployment(start):

@@ -10,7 +10,15 @@ from lightkube import ConfigError, KubeConfig, SingleConfig
 from lightkube.config.client_adapter import AsyncClient, ConnectionParams, user_auth
 from lightkube.config.models import User
 
-from mooring_operator.adapters.cluster import Conflict, InvalidName, Manifest, Ref, Refused, Unavailable
+from mooring_operator.adapters.cluster import (
+    Conflict,
+    Forbidden,
+    InvalidName,
+    Manifest,
+    Ref,
+    Refused,
+    Unavailable,
+)
 from mooring_operator.api import forms
 from mooring_operator.api.forms import Form
 
@@ -87,7 +95,7 @@ class Connection:
 
         Raises:
             Conflict: status 409.
-            Unavailable: no answer, or one that says to come again.
+            Unavailable: no answer, or one that says to come again; Forbidden where a permission is missing.
             NotFound: status 404.
             Refused: any other status of 400 and above.
         """
@@ -122,7 +130,7 @@ def _error(response: httpx2.Response) -> Conflict | Unavailable | Refused:
         return Conflict(message)
     if code == 403 and _NOT_ALLOWED in message:
         # Nothing is wrong with the object: the operator lacks a permission, and may get it.
-        return Unavailable(message)
+        return Forbidden(message)
     if (code >= 500 and not message.startswith(_UNFIT)) or code in _UNAVAILABLE:
         return Unavailable(message, _retry_after(response))
     if code == 404:
@@ -178,7 +186,8 @@ def object_path(ref: Ref) -> str:
         InvalidName: as `collection_path`.
     """
     name = _checked(f"{ref.kind.kind}: name", ref.name, forms.OBJECT_NAME)
-    return f"{collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace)}/{name}"
+    namespace = ref.namespace if ref.kind.namespaced else None
+    return f"{collection_path(ref.kind.api_version, ref.kind.plural, namespace)}/{name}"
 
 
 def label_selector(labels: Mapping[str, str]) -> str:

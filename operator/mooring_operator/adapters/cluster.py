@@ -23,6 +23,10 @@ class Unavailable(ClusterError):
         self.retry_after = retry_after
 
 
+class Forbidden(Unavailable):
+    """The operator lacks a permission, and may get it."""
+
+
 class Refused(ClusterError):
     """The API server or an admission webhook says no; the message says why."""
 
@@ -38,11 +42,12 @@ class Kind:
     api_version: str
     kind: str
     plural: str
+    namespaced: bool = True
 
 
 @dataclass(frozen=True)
 class Ref:
-    """The address of one namespaced object."""
+    """The address of one object; its namespace is empty where the kind has none."""
 
     kind: Kind
     namespace: str
@@ -69,7 +74,7 @@ class Event:
         return cls(
             about_api_version=resource["apiVersion"],
             about_kind=resource["kind"],
-            namespace=metadata["namespace"],
+            namespace=metadata.get("namespace", ""),
             name=metadata["name"],
             uid=metadata["uid"],
             type=type,

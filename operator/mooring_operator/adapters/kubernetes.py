@@ -39,6 +39,8 @@ _ANOTHER_OBJECT = (
     # The last is how a failed test of a JSON patch reads.
     "the server rejected our request",
 )
+_OF_THE_CLUSTER = "default"
+"""Where the API server wants Events about objects that have no namespace."""
 _EVENT = Kind("events.k8s.io/v1", "Event", "events")
 _REVIEW = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews")
 
@@ -234,7 +236,7 @@ class KubernetesCluster:
         await self._connection.send(
             "create",
             "POST",
-            collection_path(_EVENT.api_version, _EVENT.plural, event.namespace),
+            collection_path(_EVENT.api_version, _EVENT.plural, event.namespace or _OF_THE_CLUSTER),
             resource=_EVENT.plural,
             body=_event_manifest(event, self._instance, datetime.now(UTC)),
             params={"fieldManager": FIELD_MANAGER},
@@ -282,7 +284,8 @@ class KubernetesCluster:
         plural = self._plurals.get((api_version, kind))
         if plural is None:
             raise _unknown(api_version, kind)
-        return Ref(Kind(api_version, kind, plural), metadata["namespace"], metadata["name"])
+        namespace = metadata.get("namespace", "")
+        return Ref(Kind(api_version, kind, plural, namespaced=bool(namespace)), namespace, metadata["name"])
 
     async def _discover(self, api_version: str) -> None:
         """Learn the plurals of one API group's kinds."""
@@ -327,12 +330,15 @@ def _event_manifest(event: Event, instance: str, now: datetime) -> Manifest:
         "apiVersion": _EVENT.api_version,
         "kind": _EVENT.kind,
         # A name that grows with time: it is all that kubectl describe sorts the Events of one second by.
-        "metadata": {"name": f"{event.name}.{time.time_ns():x}", "namespace": event.namespace},
+        "metadata": {
+            "name": f"{event.name}.{time.time_ns():x}",
+            "namespace": event.namespace or _OF_THE_CLUSTER,
+        },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "regarding": {
             "apiVersion": event.about_api_version,
             "kind": event.about_kind,
-            "namespace": event.namespace,
+            **({"namespace": event.namespace} if event.namespace else {}),
             "name": event.name,
             "uid": event.uid,
         },

@@ -4,9 +4,10 @@ The pydantic models here are the single source of truth. ``python -m mooring_ope
 writes the CustomResourceDefinitions under ``crds/`` from them.
 """
 
+from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
-from mooring_operator.api.model_policy import ModelPolicySpec
+from mooring_operator.api.model_policy import ModelPolicySpec, PolicyStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 
 GROUP = "mooring.dev"
@@ -17,9 +18,11 @@ __all__ = [
     "API_VERSION",
     "GROUP",
     "VERSION",
+    "ClusterModelPolicySpec",
     "DriftMonitorSpec",
     "DriftMonitorStatus",
     "ModelDeploymentSpec",
     "ModelDeploymentStatus",
     "ModelPolicySpec",
+    "PolicyStatus",
 ]

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel
 
 from mooring_operator.api import forms
+from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
-from mooring_operator.api.model_policy import ModelPolicySpec
+from mooring_operator.api.model_policy import ModelPolicySpec, PolicyStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.schema import Schema, structural_schema
 
@@ -38,7 +39,8 @@ class Resource:
     short_name: str
     description: str
     spec: type[BaseModel]
-    status: type[BaseModel] | None = None
+    status: type[BaseModel]
+    scope: Literal["Namespaced", "Cluster"] = "Namespaced"
     columns: list[Column] = field(default_factory=list)
     rules: list[dict[str, str]] = field(default_factory=list)
 
@@ -94,16 +96,49 @@ DRIFT_MONITOR = Resource(
     ],
 )
 
+_READY = [
+    Column(
+        "Ready",
+        '.status.conditions[?(@.type=="Ready")].status',
+        description="Whether every part of the policy can be applied.",
+    ),
+    _AGE,
+    Column(
+        "Message",
+        '.status.conditions[?(@.type=="Ready")].message',
+        priority=1,
+        description="What cannot, and why.",
+    ),
+]
+
 MODEL_POLICY = Resource(
     kind="ModelPolicy",
     plural="modelpolicies",
     short_name="mpol",
     description="Governance rules that a model must satisfy before it is served.",
     spec=ModelPolicySpec,
-    columns=[Column("Minimum", ".spec.minimumScore", "number", description="Share of rules to meet."), _AGE],
+    status=PolicyStatus,
+    columns=[
+        Column("Minimum", ".spec.minimumScore", "number", description="Share of rules to meet."),
+        *_READY,
+    ],
 )
 
-RESOURCES = (MODEL_DEPLOYMENT, DRIFT_MONITOR, MODEL_POLICY)
+CLUSTER_MODEL_POLICY = Resource(
+    kind="ClusterModelPolicy",
+    plural="clustermodelpolicies",
+    short_name="cmpol",
+    description="What an administrator demands of every model in some namespaces before it is served.",
+    spec=ClusterModelPolicySpec,
+    status=PolicyStatus,
+    scope="Cluster",
+    columns=[
+        Column("CI", ".spec.requireCI", "boolean", description="Whether nothing untested is served."),
+        *_READY,
+    ],
+)
+
+RESOURCES = (MODEL_DEPLOYMENT, DRIFT_MONITOR, MODEL_POLICY, CLUSTER_MODEL_POLICY)
 
 
 def custom_resource_definition(resource: Resource) -> dict[str, Any]:
@@ -114,14 +149,11 @@ def custom_resource_definition(resource: Resource) -> dict[str, Any]:
         "metadata": {"type": "object"},
         "spec": structural_schema(resource.spec),
     }
-    subresources: dict[str, Any] = {}
-    if resource.status is not None:
-        # A new object must not read as done before the operator has looked at it.
-        properties["status"] = {
-            **structural_schema(resource.status, defaults=False),
-            "default": {"observedGeneration": -1},
-        }
-        subresources = {"subresources": {"status": {}}}
+    # A new object must not read as done before the operator has looked at it.
+    properties["status"] = {
+        **structural_schema(resource.status, defaults=False),
+        "default": {"observedGeneration": -1},
+    }
     schema: Schema = {
         "type": "object",
         "description": resource.description,
@@ -139,7 +171,7 @@ def custom_resource_definition(resource: Resource) -> dict[str, Any]:
         },
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": resource.scope,
             "names": {
                 "kind": resource.kind,
                 "listKind": f"{resource.kind}List",
@@ -155,7 +187,7 @@ def custom_resource_definition(resource: Resource) -> dict[str, Any]:
                     "storage": True,
                     "schema": {"openAPIV3Schema": schema},
                     "additionalPrinterColumns": [_column(column) for column in resource.columns],
-                    **subresources,
+                    "subresources": {"status": {}},
                 }
             ],
         },

@@ -121,6 +121,12 @@ REGISTERED_MODEL = Form(
     1024,
     "a valid address in a registry: write models:/NAME/VERSION or models:/NAME@ALIAS",
 )
+SOURCE = Form(
+    rf"^(models:/[^ @*{UNSEEN}]*|[a-z][a-z0-9+.-]*://[^ $?#@*{UNSEEN}]*)$",
+    1024,
+    "the address of a source: write SCHEME://BUCKET/FOLDER, for all that lies below it, or models:/ and the beginning "
+    "of a name",
+)
 FILES = Form(
     # Files of a pod would be gone with it.
     rf"^(s3|gs|az)://[^ {UNSEEN}]+$",

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from mooring_artifacts import gates
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.rollout import RolloutSpec
@@ -81,24 +81,25 @@ class TestData(Model):
     ] = "label"
 
 
+def gate_rules(field: str) -> list[JsonValue]:
+    """Give the rules of a gate's bounds, with messages that name the list that the gate is in."""
+    return [
+        {
+            "rule": "has(self.min) || has(self.max)",
+            "messageExpression": f"'{field}: the gate on ' + self.metric + ' needs min, max or both'",
+        },
+        {
+            "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
+            "messageExpression": f"'{field}: the gate on %s has min %s above max %s'"
+            ".format([self.metric, self.min, self.max])",
+        },
+    ]
+
+
 class Gate(gates.Gate):
     """A limit that a measured metric must keep."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "has(self.min) || has(self.max)",
-                    "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' needs min, max or both'",
-                },
-                {
-                    "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
-                    "messageExpression": "'spec.ci.gates: the gate on %s has min %s above max %s'"
-                    ".format([self.metric, self.min, self.max])",
-                },
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": gate_rules("spec.ci.gates")})
 
 
 class CISpec(Model):

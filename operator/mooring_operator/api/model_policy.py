@@ -1,14 +1,15 @@
 """``ModelPolicy``: governance rules that several deployments share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from mooring_operator.api import forms
-from mooring_operator.api.types import Model
+from mooring_operator.api.types import Condition, Model, StatusModel
 
 FACTS = ("metrics", "model", "deployment", "serving")
 """What an expression sees."""
+RULES_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
 class PolicyRule(Model):
@@ -24,7 +25,8 @@ class PolicyRule(Model):
         Field(
             description="CEL that must be true. It sees metrics (of the CI run, by name), model {uri, storageUri, "
             "digest, format}, deployment {name, namespace, labels} and serving (spec.serving). Numbers are "
-            "doubles: write 200.0. An error, a missing fact included, counts as false.",
+            "doubles. An error, a missing fact included, counts as false, and so does what costs too much: all "
+            "rules of a policy have a second of CPU time.",
             min_length=1,
             max_length=4096,
         ),
@@ -43,7 +45,7 @@ class ModelPolicySpec(Model):
             description="The rules.",
             min_length=1,
             max_length=64,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra=RULES_BY_NAME,
         ),
     ]
     minimum_score: Annotated[
@@ -55,3 +57,19 @@ class ModelPolicySpec(Model):
             "passes that breaks a rule.",
         ),
     ] = 1.0
+
+
+class PolicyStatus(StatusModel):
+    """What the operator has found about a policy; it has one writer."""
+
+    observed_generation: Annotated[
+        int, Field(description="Generation of the spec that this status is about; -1 before the first look.")
+    ] = -1
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            description="Ready: whether every part of the policy can be applied; Stalled where one cannot.",
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = []

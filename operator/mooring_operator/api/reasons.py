@@ -97,17 +97,41 @@ VERDICTS_UNAVAILABLE = "VerdictsUnavailable"
 See whether it is up, and whether the operator may read from it.
 """
 POLICIES_MET = "PoliciesMet"
-"""The candidate complies with every policy in spec.policies.
+"""The revision complies with every policy in spec.policies, and with those that bind its namespace.
 """
 POLICY_VIOLATED = "PolicyViolated"
 """The candidate does not comply with a policy.
 
 The message names the rules that are not met.
 """
+CLUSTER_POLICY_VIOLATED = "ClusterPolicyViolated"
+"""A ClusterModelPolicy that binds the namespace is not complied with; what is promoted keeps its traffic.
+
+The message names the policy and the field to change; the administrator who wrote the policy can tell why it is so.
+"""
+CLUSTER_POLICIES_UNREADABLE = "ClusterPoliciesUnreadable"
+"""The operator cannot tell which ClusterModelPolicies bind the namespace, so nothing new is served in it.
+
+The message says what is missing: the right to read clustermodelpolicies and namespaces, or a newer operator. Where
+nobody uses them: MOORING_CLUSTER_POLICIES=false.
+"""
 POLICY_TOO_EXPENSIVE = "PolicyTooExpensive"
 """A rule of a policy takes more time, memory or steps than a policy may.
 
 The message names the rule: write it with fewer nested loops, or without building large values.
+"""
+POLICY_ACCEPTED = "PolicyAccepted"
+"""Every part of a policy can be applied.
+"""
+INVALID_EXPRESSION = "InvalidExpression"
+"""An expression of a policy is no condition in CEL, so that it is never met.
+
+The message names the rule and the place: correct it. mooring validate FILE finds it before the policy is applied.
+"""
+INVALID_SOURCE = "InvalidSource"
+"""An address in allowedSources can be read in more than one way, so that nothing lies there.
+
+Write it without . and .., empty or percent-encoded segments, a query or credentials.
 """
 EVALUATING_POLICIES = "EvaluatingPolicies"
 """The rules of the policies are being evaluated.

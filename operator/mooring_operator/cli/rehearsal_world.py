@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, ModelPolicySpec, reasons
+from mooring_operator.api import (
+    ClusterModelPolicySpec,
+    ModelDeploymentSpec,
+    ModelDeploymentStatus,
+    ModelPolicySpec,
+    reasons,
+)
 from mooring_operator.api.model_policy import PolicyRule
 from mooring_operator.planning.actions import (
     Action,
@@ -49,6 +55,7 @@ class Script:
     approve_after: timedelta | None = timedelta(minutes=5)
     metrics: Mapping[str, float] = field(default_factory=dict)
     policies: Mapping[str, ModelPolicySpec] = field(default_factory=dict)
+    cluster_policies: Mapping[str, ClusterModelPolicySpec] = field(default_factory=dict)
 
     @classmethod
     def smooth(cls) -> "Script":
@@ -88,6 +95,7 @@ class World:
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,
             policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
             file_addresses=True,
+            cluster_policies=self.script.cluster_policies,
             commands=dict(self.commands),
             answers=self.answers,
             askers=dict.fromkeys(self.commands, "the rehearsal"),

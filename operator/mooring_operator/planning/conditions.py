@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.model_policy import PolicyStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.types import Condition
 
 RECONCILED = "Reconciled"
 """False where a reconcile failed for a reason that its plan knows nothing of; absent otherwise."""
 
-Status = TypeVar("Status", ModelDeploymentStatus, DriftMonitorStatus)
+Status = TypeVar("Status", ModelDeploymentStatus, DriftMonitorStatus, PolicyStatus)
 
 _PROGRESSING = frozenset(
     {"Pending", "Testing", "Deploying", "Canary", "AwaitingApproval", "Paused", "Promoting"}

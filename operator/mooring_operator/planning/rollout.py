@@ -31,7 +31,7 @@ from mooring_operator.planning.commands import one_line
 from mooring_operator.planning.decision import Decision, decide
 from mooring_operator.planning.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.gates import test_candidate
-from mooring_operator.planning.policies import enforce_policies
+from mooring_operator.planning.policies import enforce_policies, refuse_what_is_forbidden, report_compliance
 from mooring_operator.planning.situation import Observed, Unresolved
 from mooring_operator.planning.steps import restore, roll_out
 from mooring_operator.planning.wording import because, by_whom, keeps_serving
@@ -62,6 +62,7 @@ def settle_rollout(draft: Draft) -> Settled:
         go_back_when_asked,  # a person or a DriftMonitor wants the previous revision
         finish_going_back,  # and has it as soon as it is ready
         stay_on_the_stable_revision,  # the spec asks for what is promoted
+        refuse_what_is_forbidden,  # by a ClusterModelPolicy
         leave_the_failed_revision,  # rejected before, and nobody asked for a retry
     ):
         draft = rule(draft)
@@ -178,6 +179,7 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     draft = draft.change(failed_revision=None, failed_attempt=0, rejected=None)
     if draft.before.candidate is None and draft.before.phase in ("Promoted", "Promoting", "Deploying"):
         draft = draft.keep_conditions()
+    draft = report_compliance(draft, stable)
     service = draft.observed.service
     model = stable.model_uri
     if service is None or not service.stable.ready or service.candidate is not None:

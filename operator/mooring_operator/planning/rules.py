@@ -7,12 +7,12 @@ Rules are programs that tenants write, so nothing here evaluates one: a plan ask
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mooring_operator.api.model_policy import FACTS, ModelPolicySpec
+from mooring_operator.api.model_policy import FACTS, PolicyRule
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,21 @@ class PolicyResult:
     expensive: tuple[str, ...] = ()
 
 
-def question_of(policy: ModelPolicySpec, facts: Mapping[str, Any]) -> RuleQuestion:
-    """Give what `policy` asks of `facts`."""
-    return RuleQuestion(tuple(rule.expression for rule in policy.rules), _with_doubles(facts))
+def question_of(rules: Sequence[PolicyRule], facts: Mapping[str, Any]) -> RuleQuestion:
+    """Give what a policy's rules ask of `facts`."""
+    return RuleQuestion(tuple(rule.expression for rule in rules), _with_doubles(facts))
 
 
-def judge(policy: ModelPolicySpec, answers: RuleAnswers) -> PolicyResult:
+def judge(rules: Sequence[PolicyRule], minimum_score: float, answers: RuleAnswers) -> PolicyResult:
     """Give how a revision does; a rule that errs, for a missing fact or a typing mistake, is not met."""
     failures = []
-    for index, (rule, problem) in enumerate(zip(policy.rules, answers.problems, strict=True)):
+    for index, (rule, problem) in enumerate(zip(rules, answers.problems, strict=True)):
         if problem is not None:
             said = problem if index in answers.expensive else rule.message or problem
             failures.append(f"{rule.name}: {said}")
-    total = len(policy.rules)
-    met = total - len(failures)
-    expensive = tuple(policy.rules[index].name for index in sorted(answers.expensive))
-    return PolicyResult(met, total, tuple(failures), met / total >= policy.minimum_score, expensive)
+    met = len(rules) - len(failures)
+    expensive = tuple(rules[index].name for index in sorted(answers.expensive))
+    return PolicyResult(met, len(rules), tuple(failures), met / len(rules) >= minimum_score, expensive)
 
 
 def _with_doubles(value: Any) -> Any:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
+from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
@@ -129,6 +130,10 @@ class Observed:
     longest_run: timedelta = timedelta(hours=4)
     """How long the administrator lets any run take."""
     policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)
+    cluster_policies: Mapping[str, ClusterModelPolicySpec | None] = field(default_factory=dict)
+    """The ClusterModelPolicies that bind the namespace; None for one that this version cannot read."""
+    cluster_policies_error: str = ""
+    """Why it is not known which bind it."""
     answers: Mapping[str, RuleAnswers] = field(default_factory=dict)
     """What rules of policies say, by the key of the question."""
     file_addresses: bool = False

@@ -32,6 +32,7 @@ from mooring_operator.planning.situation import (
 )
 from mooring_operator.planning.workloads import name_of
 from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.kinds import MODEL_POLICY, WORKLOADS
 
 
@@ -60,6 +61,7 @@ class Gatherer:
         grants: Callable[[], Grants] = Grants,
         images: Images | None = None,
         runtimes: Mapping[str, str] | None = None,
+        cluster_policies: ClusterPolicies | None = None,
     ) -> None:
         self._cluster = cluster
         self._traffic = traffic
@@ -68,6 +70,7 @@ class Gatherer:
         self._grants = grants
         self._images = images or Images()
         self._runtimes = runtimes or {}
+        self._cluster_policies = cluster_policies or ClusterPolicies(cluster)
 
     async def observe(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
@@ -78,12 +81,15 @@ class Gatherer:
         commands = commands_of(annotations)
         workloads, taken = await self._workloads(owner, spec, status)
         service, name_taken = await self._service(owner, status)
+        binding = await self._cluster_policies.binding(owner.namespace)
         observed = Observed(
             owner=owner,
             model=await self._resolve(owner.namespace, spec, status, again="retry" in commands),
             service=service,
             name_taken=name_taken,
-            policies=await self._policies(owner, spec, status),
+            policies={name: await self._policy(owner, name) for name in spec.policies},
+            cluster_policies=binding.policies,
+            cluster_policies_error=binding.error,
             file_addresses=self._grants().files,
             commands=commands,
             askers=askers_of(annotations),
@@ -147,13 +153,6 @@ class Gatherer:
                 case "foreign":
                     taken[workload] = NameTaken(ownership.name_taken(manifest, owner))
         return found, taken
-
-    async def _policies(
-        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
-    ) -> dict[str, ModelPolicySpec | None]:
-        if status.phase == "Promoted" and status.observed_generation == owner.generation:
-            return {}
-        return {name: await self._policy(owner, name) for name in spec.policies}
 
     async def _policy(self, owner: Owner, name: str) -> ModelPolicySpec | None:
         resource = await self._cluster.get(Ref(MODEL_POLICY, owner.namespace, name))

@@ -7,6 +7,8 @@ from mooring_operator.planning.situation import Workload
 MODEL_DEPLOYMENT = Kind(API_VERSION, "ModelDeployment", "modeldeployments")
 DRIFT_MONITOR = Kind(API_VERSION, "DriftMonitor", "driftmonitors")
 MODEL_POLICY = Kind(API_VERSION, "ModelPolicy", "modelpolicies")
+CLUSTER_MODEL_POLICY = Kind(API_VERSION, "ClusterModelPolicy", "clustermodelpolicies", namespaced=False)
+NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 WORKLOADS: dict[Workload, Kind] = {
     "batch": Kind("batch/v1", "CronJob", "cronjobs"),
     "stream": Kind("apps/v1", "Deployment", "deployments"),

@@ -38,6 +38,10 @@ class Reconcilers(Protocol):
         """Say on the object that reconciling it failed."""
         ...
 
+    def bindings_changed(self) -> None:
+        """Look up anew which ClusterModelPolicies bind which namespaces."""
+        ...
+
 
 class Dispatch:
     """Works on a key: first on deletions of its objects, then on the object; `deadline` seconds in all.

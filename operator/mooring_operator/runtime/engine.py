@@ -9,9 +9,22 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, Unavailable
+from mooring_operator.adapters.cluster import (
+    Cluster,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    Kind,
+    Manifest,
+    Unavailable,
+)
 from mooring_operator.adapters.leases import Leases
-from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
+from mooring_operator.reconcile.kinds import (
+    CLUSTER_MODEL_POLICY,
+    DRIFT_MONITOR,
+    MODEL_DEPLOYMENT,
+    MODEL_POLICY,
+)
 from mooring_operator.runtime.dispatch import REPORT_DEADLINE, Dispatch, Reconcilers
 from mooring_operator.runtime.election import Election, Terms
 from mooring_operator.runtime.health import HealthServer, overdue
@@ -24,7 +37,7 @@ from mooring_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-KINDS: Sequence[Kind] = (MODEL_DEPLOYMENT, DRIFT_MONITOR)
+KINDS: Sequence[Kind] = (MODEL_DEPLOYMENT, DRIFT_MONITOR, MODEL_POLICY, CLUSTER_MODEL_POLICY)
 LOST_AFTER = 60.0
 """Seconds after the end of its time in which a worker may still tidy up; then it is lost."""
 STOP_DEADLINE = 20.0
@@ -53,7 +66,7 @@ class Engine:
         self.queue = Lanes(
             dispatch, (kind.kind for kind in KINDS), workers=settings.workers, expected=expected
         )
-        self.intake = Intake(self.queue, dispatch, telemetry)
+        self.intake = Intake(self.queue, dispatch, telemetry, reconcilers.bindings_changed)
         self.watching = asyncio.Event()
         self._gained = asyncio.Event()
         self._leading = False
@@ -149,7 +162,19 @@ class Engine:
 
     async def _list_all(self) -> None:
         for kind in KINDS:
+            if not kind.namespaced and not self._settings.cluster_policies:
+                continue
             found = []
-            for namespace in self._settings.namespaces or (None,):
-                found += await self._cluster.list(kind, namespace=namespace)
+            for namespace in (self._settings.namespaces or (None,)) if kind.namespaced else (None,):
+                found += await self._list(kind, namespace)
             self.intake.listed(kind.kind, found)
+
+    async def _list(self, kind: Kind, namespace: str | None) -> list[Manifest]:
+        try:
+            return await self._cluster.list(kind, namespace=namespace)
+        except Forbidden as error:
+            if kind.namespaced:
+                raise
+            # Every ModelDeployment says so; the other kinds are looked at all the same.
+            logger.warning("%s cannot be listed: %s", kind.plural, error)
+            return []

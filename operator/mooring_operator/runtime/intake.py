@@ -1,7 +1,7 @@
 """From changes in the cluster to keys of the queue."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from mooring_operator.adapters.cluster import Manifest
 from mooring_operator.api import forms
@@ -12,12 +12,15 @@ from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.workqueue import Key
 
 MODEL_DEPLOYMENT = "ModelDeployment"
+MODEL_POLICY = "ModelPolicy"
+CLUSTER_MODEL_POLICY = "ClusterModelPolicy"
+_POLICIES = (MODEL_POLICY, CLUSTER_MODEL_POLICY)
 _BURST = 0.05
 
 
 def key_of(kind: str, resource: Manifest) -> Key:
-    """Give the key of an object."""
-    return Key(kind, resource["metadata"]["namespace"], resource["metadata"]["name"])
+    """Give the key of an object; its namespace is empty where the kind has none."""
+    return Key(kind, resource["metadata"].get("namespace", ""), resource["metadata"]["name"])
 
 
 class Intake:
@@ -28,29 +31,39 @@ class Intake:
     which policy. What is remembered of one that vanished unseen costs a look at nothing.
     """
 
-    def __init__(self, queue: Lanes, dispatch: Dispatch, telemetry: Telemetry) -> None:
+    def __init__(
+        self, queue: Lanes, dispatch: Dispatch, telemetry: Telemetry, bindings_changed: Callable[[], None]
+    ) -> None:
         self._queue = queue
         self._dispatch = dispatch
         self._telemetry = telemetry
+        self._bindings_changed = bindings_changed
         self._policies: dict[Key, frozenset[str]] = {}
         self._seen: dict[Key, int] = {}
+        self._namespaces: dict[str, Mapping[str, str]] = {}
 
     def changed(self, kind: str, resource: Manifest) -> None:
         """A resource of ours is new, or different, or was listed."""
         key = key_of(kind, resource)
         if kind == MODEL_DEPLOYMENT:
             self._policies[key] = _policies(resource)
-        self._count(key, resource)
+        if kind not in _POLICIES:
+            self._count(key, resource)
         wanted = _wanted(resource)
         if self._seen.get(key) != wanted:
             self._seen[key] = wanted
             self._queue.add(key)
+            self._look_at_bound(key)
 
     def deleted(self, kind: str, resource: Manifest) -> None:
         """A resource of ours is gone; `resource` is its last state."""
         key = key_of(kind, resource)
         self._policies.pop(key, None)
         self._seen.pop(key, None)
+        if kind in _POLICIES:
+            # Nothing is left of a policy; those that it bound are free of it.
+            self._look_at_bound(key)
+            return
         self._telemetry.saw(kind, key.namespace, key.name, None)
         forgotten = self._dispatch.note_deleted(key, resource)
         if forgotten is not None and forgotten not in self._seen:
@@ -67,11 +80,29 @@ class Intake:
             # Its changes come in bursts, and the first is our own.
             self._queue.add_after(Key(MODEL_DEPLOYMENT, metadata["namespace"], deployment), _BURST)
 
-    def policy_changed(self, policy: Manifest) -> None:
-        """A ModelPolicy is new, different or gone."""
-        namespace, name = policy["metadata"]["namespace"], policy["metadata"]["name"]
+    def namespace_changed(self, namespace: Manifest) -> None:
+        """A namespace is new or different: by its labels other ClusterModelPolicies may bind it."""
+        name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}
+        if self._namespaces.get(name) != labels:
+            self._namespaces[name] = labels
+            self._bindings_changed()
+            self._look_at(lambda key, _: key.namespace == name)
+
+    def namespace_deleted(self, namespace: Manifest) -> None:
+        """A namespace is gone."""
+        self._namespaces.pop(namespace["metadata"]["name"], None)
+
+    def _look_at_bound(self, policy: Key) -> None:
+        """Have the ModelDeployments looked at that a policy binds, or may bind."""
+        if policy.kind == MODEL_POLICY:
+            self._look_at(lambda key, names: key.namespace == policy.namespace and policy.name in names)
+        elif policy.kind == CLUSTER_MODEL_POLICY:
+            self._bindings_changed()
+            self._look_at(lambda key, names: True)
+
+    def _look_at(self, concerned: Callable[[Key, frozenset[str]], bool]) -> None:
         for key, names in self._policies.items():
-            if key.namespace == namespace and name in names:
+            if concerned(key, names):
                 self._queue.add(key)
 
     def listed(self, kind: str, resources: Iterable[Manifest]) -> None:
@@ -80,7 +111,8 @@ class Intake:
         for key, resource in found.items():
             self.changed(kind, resource)
             self._queue.add(key)
-        self._telemetry.saw_all(kind, [(key.namespace, key.name) for key in found])
+        if kind not in _POLICIES:
+            self._telemetry.saw_all(kind, [(key.namespace, key.name) for key in found])
         for memory in (self._policies, self._seen):
             for key in [key for key in memory if key.kind == kind and key not in found]:
                 del memory[key]

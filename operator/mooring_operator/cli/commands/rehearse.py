@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,8 +13,12 @@ from mooring_operator.cli.files import read_manifests
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from mooring_operator.cli.rehearsal import Timeline
     from mooring_operator.cli.rehearsal_world import Script
+
+SpecT = TypeVar("SpecT", bound="BaseModel")
 
 _HELP = paragraphs(
     """
@@ -24,7 +28,8 @@ _HELP = paragraphs(
     that become ready or do not, a person who approves or does not. Shown are the first deployment of
     the model and a new revision on top of a stable one; --first and --from-stable show one of them.
 
-    ModelPolicies among FILES are applied; others that the deployment names are taken as met.
+    ModelPolicies among FILES are applied; others that the deployment names are taken as met. So are
+    ClusterModelPolicies among FILES, as if they bound every namespace.
     """,
     "mooring rehearse iris.yaml",
     "mooring rehearse iris.yaml --ci fail",
@@ -107,20 +112,23 @@ def _deployments(objects: list[dict[str, Any]], name: str | None) -> list[dict[s
 def _script(
     ci: Outcome, ci_takes: str, candidate: str, approve_after: str, metrics: list[str], objects: list[Any]
 ) -> "Script":
-    from mooring_operator.api import ModelPolicySpec
+    from mooring_operator.api import ClusterModelPolicySpec, ModelPolicySpec
     from mooring_operator.cli.rehearsal_world import Script
 
-    policies = [value for value in objects if value.get("kind") == "ModelPolicy"]
     return Script(
         ci="pass" if ci is Outcome.PASS else "fail",
         ci_takes=_time("--ci-takes", ci_takes),
         ready_after=_time("--candidate", candidate),
         approve_after=_time("--approve-after", approve_after),
         metrics=dict(_metric(text) for text in metrics),
-        policies={
-            value["metadata"]["name"]: ModelPolicySpec.model_validate(value["spec"]) for value in policies
-        },
+        policies=_specs(objects, "ModelPolicy", ModelPolicySpec),
+        cluster_policies=_specs(objects, "ClusterModelPolicy", ClusterModelPolicySpec),
     )
+
+
+def _specs(objects: list[Any], kind: str, model: type[SpecT]) -> dict[str, SpecT]:
+    found = [value for value in objects if value.get("kind") == kind]
+    return {value["metadata"]["name"]: model.model_validate(value["spec"]) for value in found}
 
 
 def _time(option: str, text: str) -> timedelta | None:

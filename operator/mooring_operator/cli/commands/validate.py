@@ -14,22 +14,25 @@ from mooring_operator.cli.help import paragraphs
 if TYPE_CHECKING:
     from mooring_artifacts.grants import Grants
 
+    from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
     from mooring_operator.cli.validation.check import Report
     from mooring_operator.cli.validation.problem import Problem
     from mooring_operator.cli.validation.source import Document
 
+    Policies = dict[str, ClusterModelPolicySpec]
+
 _HELP = paragraphs(
     """
-    Check manifests offline, as the API server would and, with --grants, as the operator would.
+    Check manifests offline, as the API server would and, with --grants and --policies, as the operator would.
 
-    Types, limits, unknown fields and the rules between fields of ModelDeployment, DriftMonitor and
-    ModelPolicy; other kinds are skipped. Exit code: 0 all valid, 1 something is wrong, 2 a file
+    Types, limits, unknown fields and the rules between fields of ModelDeployment, DriftMonitor, ModelPolicy
+    and ClusterModelPolicy; other kinds are skipped. Exit code: 0 all valid, 1 something is wrong, 2 a file
     cannot be read.
     """,
     "mooring validate iris.yaml",
     "mooring validate deploy/ monitors.yaml",
     "kustomize build . | mooring validate -",
-    "mooring validate iris.yaml --grants grants.yaml",
+    "mooring validate iris.yaml --grants grants.yaml --policies production.yaml",
 )
 
 
@@ -50,14 +53,24 @@ def validate(
             help="Also say which addresses an administrator's grants let the operator look up.",
         ),
     ] = None,
+    policies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also say what ClusterModelPolicies demand, as if they bound every namespace; not their rules.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Also say what cannot be checked offline.")
     ] = False,
 ) -> None:
     """Check manifests and say what is wrong, with line numbers."""
     granted = _read_grants(grants) if grants is not None else None
+    demanded = _read_policies(policies) if policies is not None else None
     findings = [
-        finding for manifest in read_manifests(files) for finding in check_manifest(manifest, granted)
+        finding
+        for manifest in read_manifests(files)
+        for finding in check_manifest(manifest, granted, demanded)
     ]
     if form is output.Format.TEXT:
         for finding in findings:
@@ -80,9 +93,18 @@ def _read_grants(path: Path) -> "Grants":
         raise CliError(str(error)) from error
 
 
-def check_manifest(manifest: Manifest, grants: "Grants | None" = None) -> list[dict[str, Any]]:
+def _read_policies(path: str) -> "Policies":
+    from mooring_operator.cli.validation.cluster_policies import read_policies
+
+    return read_policies(path)
+
+
+def check_manifest(
+    manifest: Manifest, grants: "Grants | None" = None, policies: "Policies | None" = None
+) -> list[dict[str, Any]]:
     """Give a finding per document: file, line, kind, name, valid, skipped, problems, warnings, notChecked."""
     from mooring_operator.cli.validation.check import check_document
+    from mooring_operator.cli.validation.cluster_policies import check_policies
     from mooring_operator.cli.validation.grants import check_grants
     from mooring_operator.cli.validation.source import SourceError, read_documents
 
@@ -92,6 +114,8 @@ def check_manifest(manifest: Manifest, grants: "Grants | None" = None) -> list[d
             report = check_document(document)
             if grants is not None and report.ok:
                 report = check_grants(document, report, grants)
+            if policies is not None and report.ok:
+                report = check_policies(document, report, policies)
             findings.append(_finding(manifest.label, document, report))
     except SourceError as error:
         problem = {"line": error.line, "field": "", "message": f"not YAML: {error.message}"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from mooring_operator.api import API_VERSION, GROUP, crds
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
-from mooring_operator.cli.validation.expressions import unreadable_expressions
+from mooring_operator.cli.validation.expressions import POLICIES, unreadable_expressions
 from mooring_operator.cli.validation.problem import Problem, show
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
 from mooring_operator.cli.validation.source import Document
@@ -63,7 +63,7 @@ def check_document(document: Document) -> Report:
         return report
     schema = schemas()[report.kind]
     report.problems = check_object(value)
-    if report.ok and report.kind == "ModelPolicy":
+    if report.ok and report.kind in POLICIES:
         report.warnings = list(unreadable_expressions(value))
     report.not_checked = list(skipped_rules(with_defaults(value, schema), schema))
     return report

@@ -5,7 +5,7 @@ from typing import Any
 
 from mooring_operator.cli.validation.problem import Problem, show
 
-KINDS = ("ModelPolicy",)
+POLICIES = ("ModelPolicy", "ClusterModelPolicy")
 
 
 def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
@@ -13,7 +13,9 @@ def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
     from mooring_operator.adapters.rules.child import Child, RulesUnavailable
     from mooring_operator.planning.rules import RuleQuestion
 
-    rules = policy["spec"]["rules"]
+    rules = policy["spec"].get("rules") or []
+    if not rules:
+        return
     try:
         with Child() as child:
             problems = child.ask(RuleQuestion(tuple(rule["expression"] for rule in rules))).problems

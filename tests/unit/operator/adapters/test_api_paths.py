@@ -17,6 +17,7 @@ from tests.unit.spec_table_names import TRAVERSALS
 MONITORS = Kind("mooring.dev/v1alpha1", "DriftMonitor", "driftmonitors")
 ALL = Grants((Grant(("*",), ("models:/",)),))
 EVENTS = Kind("v1", "Event", "events")
+NAMESPACES = Kind("v1", "Namespace", "namespaces", namespaced=False)
 texts = st.one_of(st.sampled_from(TRAVERSALS), st.text(), st.text("a./%?#-\\ \n", max_size=8))
 
 
@@ -27,6 +28,7 @@ def test_paths_are_those_of_the_api():
     assert collection_path("v1", "events", "ml") == "/api/v1/namespaces/ml/events"
     assert collection_path("apps/v1", "deployments", None) == "/apis/apps/v1/deployments"
     assert object_path(Ref(EVENTS, "ml", "iris.17a.b")) == "/api/v1/namespaces/ml/events/iris.17a.b"
+    assert object_path(Ref(NAMESPACES, "", "ml")) == "/api/v1/namespaces/ml"
 
 
 @pytest.mark.parametrize("name", [*TRAVERSALS, ".", "a..b", "-a", "A", "a" * 254, None])
@@ -35,7 +37,7 @@ def test_a_name_that_is_no_segment_is_refused(name):
         object_path(Ref(MONITORS, "ml", name))
 
 
-@pytest.mark.parametrize("namespace", [*TRAVERSALS, ".", "a.b", "a" * 64])
+@pytest.mark.parametrize("namespace", [*TRAVERSALS, ".", "a.b", "a" * 64, ""])
 def test_a_namespace_that_is_no_label_is_refused(namespace):
     with pytest.raises(InvalidName, match=r"namespace .* is not a DNS label"):
         object_path(Ref(MONITORS, namespace, "iris"))

@@ -185,7 +185,7 @@ def test_a_process_that_does_not_answer_is_given_up():
 
 @pytest.mark.parametrize(
     ("program", "why"),
-    [("/bin/false", "the process does not start"), ("/nowhere", "no process can be started")],
+    [("/bin/false", "the process does not start"), ("/no/such/python", "no process can be started")],
 )
 def test_a_process_that_cannot_start_says_so(monkeypatch, program, why):
     monkeypatch.setattr("sys.executable", program)

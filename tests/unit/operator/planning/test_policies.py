@@ -27,7 +27,7 @@ def policy(*expressions, minimum=1.0, message=""):
 
 
 def evaluate(child, asked):
-    return judge(asked, child.ask(question_of(asked, FACTS)))
+    return judge(asked.rules, asked.minimum_score, child.ask(question_of(asked.rules, FACTS)))
 
 
 # --- one policy ---------------------------------------------------------------------------------
@@ -41,11 +41,11 @@ def test_a_share_of_the_rules_may_be_enough(child):
 
 def test_whole_numbers_are_doubles(child):
     asked = policy("metrics.rows / 16 == 12.5")
-    assert question_of(asked, {"metrics": {"rows": 200}}).facts == {"metrics": {"rows": 200.0}}
-    assert question_of(asked, {"serving": {"on": True, "of": [1, {"a": 2}]}}).facts == {
+    assert question_of(asked.rules, {"metrics": {"rows": 200}}).facts == {"metrics": {"rows": 200.0}}
+    assert question_of(asked.rules, {"serving": {"on": True, "of": [1, {"a": 2}]}}).facts == {
         "serving": {"on": True, "of": [1.0, {"a": 2.0}]}
     }
-    assert question_of(asked, {"metrics": {"rows": 10**400, "loss": -(10**400)}}).facts == {
+    assert question_of(asked.rules, {"metrics": {"rows": 10**400, "loss": -(10**400)}}).facts == {
         "metrics": {"rows": float("inf"), "loss": float("-inf")}
     }
 
@@ -67,14 +67,12 @@ def test_a_rule_that_costs_too_much_says_so_whatever_its_author_wrote(child):
 
 def test_the_same_question_has_the_same_key():
     asked = policy("metrics.a > 1.0")
-    key = question_of(asked, {"metrics": {"a": 1, "b": 2}}).key
-    assert question_of(asked, {"metrics": {"b": 2, "a": 1}}).key == key
-    assert (
-        question_of(policy("metrics.a > 1.0", message="other words"), {"metrics": {"a": 1, "b": 2}}).key
-        == key
-    )
-    assert question_of(asked, {"metrics": {"a": 1, "b": 3}}).key != key
-    assert question_of(policy("metrics.a > 2.0"), {"metrics": {"a": 1, "b": 2}}).key != key
+    key = question_of(asked.rules, {"metrics": {"a": 1, "b": 2}}).key
+    assert question_of(asked.rules, {"metrics": {"b": 2, "a": 1}}).key == key
+    other_words = policy("metrics.a > 1.0", message="other words")
+    assert question_of(other_words.rules, {"metrics": {"a": 1, "b": 2}}).key == key
+    assert question_of(asked.rules, {"metrics": {"a": 1, "b": 3}}).key != key
+    assert question_of(policy("metrics.a > 2.0").rules, {"metrics": {"a": 1, "b": 2}}).key != key
 
 
 # --- a deployment that names policies -----------------------------------------------------------
@@ -199,7 +197,7 @@ def test_a_canary_goes_back_when_a_policy_changes_under_it(governed, child):
 
 def test_answers_that_are_too_few_are_no_answers():
     with pytest.raises(ValueError, match="zip"):
-        judge(policy("true", "true"), RuleAnswers((None,)))
+        judge(policy("true", "true").rules, 1.0, RuleAnswers((None,)))
 
 
 def condition(world, kind="PoliciesMet"):

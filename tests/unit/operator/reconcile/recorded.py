@@ -92,11 +92,11 @@ class ApiServer:
             return httpx2.Response(200, json=self.resource)
         if (other := self.others.get(path.rsplit(f"/namespaces/{NAMESPACE}/", 1)[-1])) is not None:
             return httpx2.Response(200, json=other)
+        if path.endswith(("/horizontalpodautoscalers", "/clustermodelpolicies")):
+            return httpx2.Response(200, json={"items": [], "metadata": {}})
         if "/namespaces/" not in path:
             found = [{"name": plural, "kind": kind} for kind, plural in PLURALS.items()]
             return httpx2.Response(200, json={"resources": found})
-        if path.rsplit("/", 1)[-1] in ("horizontalpodautoscalers",):
-            return httpx2.Response(200, json={"items": [], "metadata": {}})
         return httpx2.Response(404, json={"kind": "Status", "message": "not found"})
 
 

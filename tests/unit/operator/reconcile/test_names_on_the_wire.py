@@ -20,7 +20,7 @@ from tests.unit.spec_table_names import TRAVERSALS
 
 OURS = re.compile(
     rf"/apis/[a-z0-9.]+/v[a-z0-9]+/namespaces/{NAMESPACE}/[a-z]+(/[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/status)?)?"
-    r"|/apis/[a-z0-9.]+/v[a-z0-9]+"
+    r"|/apis/[a-z0-9.]+/v[a-z0-9]+(/clustermodelpolicies)?"
 )
 QUERY = re.compile(r"(fieldManager=mooring|force=true|limit=500|labelSelector=[A-Za-z0-9%._-]+|&)*")
 RUN = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -212,7 +212,7 @@ def test_a_policy_elsewhere_is_refused_with_a_condition(name):
     for world in (checked, let_in):
         assert (world.status["phase"], world.status["reason"]) == ("Failed", "InvalidSpec")
         assert repr(name)[:80] in world.status["message"]
-        assert not any("modelpolicies" in target for target in world.server.targets)
+        assert not any("/modelpolicies" in target for target in world.server.targets)
 
 
 @pytest.mark.parametrize("name", [name for name in TRAVERSALS if name])
