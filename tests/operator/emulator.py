@@ -10,6 +10,7 @@ say, for it knows neither schemas nor permissions, the tests in tests/cluster as
 import asyncio
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,7 +198,8 @@ class _Watch:
             error = {"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired"}
             yield {"type": "ERROR", "object": error}
             return
-        for change in [change for change in objects.changes if change.version > self.seen]:
+        first = bisect_right(objects.changes, self.seen, key=lambda change: change.version)
+        for change in objects.changes[first:]:
             self.seen = change.version
             if change.ref.kind == self.kind and self.namespace in (None, change.ref.namespace):
                 event = _event(change, self.selector)

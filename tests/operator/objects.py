@@ -76,6 +76,10 @@ class Objects:
     def find(self, ref: Ref) -> Manifest | None:
         return deepcopy(self._objects.get(ref))
 
+    def peek(self, ref: Ref) -> Manifest:
+        """Give the object itself, to be looked at and not changed."""
+        return self._objects.get(ref, {})
+
     def get(self, ref: Ref) -> Manifest:
         if ref not in self._objects:
             raise Rejected(404, f'{ref.kind.plural} "{ref.name}" not found')

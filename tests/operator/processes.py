@@ -16,6 +16,8 @@ from tests.operator.world import World
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0
+START_DEADLINE = 120.0
+"""Seconds to import all that an operator needs, on a machine that does much else."""
 
 
 class Operator:
@@ -41,19 +43,25 @@ class Operator:
     async def is_ready(self) -> bool:
         """Whether it watches; fails where it has ended."""
         assert self._process.returncode is None, self.log.read_text()
+        try:
+            return (await self.ask("readyz")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def ask(self, path: str, seconds: float = 5.0) -> httpx.Response:
+        """Get a page of the health server; an HTTPError where there is no answer."""
         port = _port(self.log.read_text())
         if port is None:
-            return False
-        async with httpx.AsyncClient(trust_env=False) as client:
-            try:
-                return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
-            except httpx.HTTPError:
-                return False
+            raise httpx.ConnectError("it does not listen yet")
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=seconds) as client:
+            return await client.get(f"http://127.0.0.1:{port}/{path}")
 
 
 @asynccontextmanager
-async def operator(world: World, who: str = "operator", **settings: Any) -> AsyncIterator[Operator]:
-    """Start an operator, and wait until it watches; at the end it is killed."""
+async def operator(
+    world: World, who: str = "operator", *, fault: str = "", **settings: Any
+) -> AsyncIterator[Operator]:
+    """Start an operator, and wait until it watches; at the end it is killed. `fault`: see `scripted_operator`."""
     log = world.folder / f"{who}.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MOORING_")}
     environment |= {
@@ -67,13 +75,14 @@ async def operator(world: World, who: str = "operator", **settings: Any) -> Asyn
         **{f"MOORING_{name.upper()}": str(value) for name, value in settings.items()},
     }
     command = [sys.executable, "-m", "tests.operator.scripted_operator", str(world.folder)]
+    command += [fault] if fault else []
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, env=environment, stdout=output, stderr=output
         )
     started = Operator(process, who, log)
     try:
-        await until(started.is_ready, f"{who} is ready")
+        await until(started.is_ready, f"{who} is ready", START_DEADLINE)
         yield started
     finally:
         await started.kill()
@@ -92,12 +101,12 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = DEADLI
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
-async def until_promoted(world: World, model: str) -> None:
+async def until_promoted(world: World, model: str, seconds: float = DEADLINE) -> None:
     def promoted() -> bool:
         stable = world.status.get("stable", {}).get("modelUri")
         return (world.phase, stable) == ("Promoted", f"s3://m/{model}")
 
-    await until(promoted, f"{model} is promoted")
+    await until(promoted, f"{model} is promoted", seconds)
 
 
 def holder(world: World) -> str:

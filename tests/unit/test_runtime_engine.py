@@ -290,6 +290,21 @@ async def test_an_object_of_no_known_form_stops_no_other(start):
     assert b'phase="Pending"} 2.0' in engine.telemetry.exposition()
 
 
+async def test_a_worker_that_does_not_come_back_is_no_sign_of_life(start, monkeypatch):
+    monkeypatch.setattr("mooring_operator.runtime.engine.LOST_AFTER", -14.9)
+    reconciler = Reconciler(seconds=0.3)
+    engine = await start(Cluster(), reconciler, reconcile_deadline=5)
+    assert engine.healthy() is None
+    engine.intake.changed("ModelDeployment", resource("ModelDeployment", "a"))
+    async with asyncio.timeout(5):
+        while engine.healthy() is None:
+            await asyncio.sleep(0.01)
+    assert "a worker has been at work for" in engine.healthy()
+    async with asyncio.timeout(5):
+        while engine.healthy() is not None:
+            await asyncio.sleep(0.01)
+
+
 async def test_stop_waits_for_running_work(start):
     reconciler = Reconciler(seconds=0.2)
     engine = await start(Cluster(resource("ModelDeployment", "a")), reconciler)

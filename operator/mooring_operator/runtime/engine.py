@@ -72,9 +72,10 @@ class Engine:
         self._leading = False
         self._tasks: list[asyncio.Task[None]] = []
         self._leadership = self._candidate(leases) if settings.leader_election else None
+        self.healthy = overdue(lambda: self.queue.longest_work, deadline + REPORT_DEADLINE + LOST_AFTER)
         self._health = HealthServer(
             telemetry,
-            healthy=overdue(lambda: self.queue.longest_work, deadline + REPORT_DEADLINE + LOST_AFTER),
+            healthy=self.healthy,
             ready=lambda: None if self.watching.is_set() else "not watching the cluster yet",
         )
         self._watchdog = Watchdog(telemetry.saw_lag)
