@@ -15,6 +15,7 @@ from tests.operator.objects import LEASE
 from tests.operator.world import World
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = "tests.operator.scripted_operator"
 DEADLINE = 30.0
 START_DEADLINE = 120.0
 """Seconds to import all that an operator needs, on a machine that does much else."""
@@ -59,7 +60,7 @@ class Operator:
 
 @asynccontextmanager
 async def operator(
-    world: World, who: str = "operator", *, fault: str = "", **settings: Any
+    world: World, who: str = "operator", *, fault: str = "", program: str = PROGRAM, **settings: Any
 ) -> AsyncIterator[Operator]:
     """Start an operator, and wait until it watches; at the end it is killed. `fault`: see `scripted_operator`."""
     log = world.folder / f"{who}.log"
@@ -74,7 +75,7 @@ async def operator(
         "NO_PROXY": "127.0.0.1",
         **{f"MOORING_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    command = [sys.executable, "-m", "tests.operator.scripted_operator", str(world.folder)]
+    command = [sys.executable, "-m", program, str(world.folder)]
     command += [fault] if fault else []
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

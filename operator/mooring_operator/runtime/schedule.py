@@ -1,21 +1,25 @@
 """Which key is due when, and whose turn it is: the work queue's rules without its tasks.
 
-Keys belong to groups (namespaces), which take turns. A group that has had nothing due comes before those
-that always have: who asks seldom is not kept waiting by who asks without end. While a group has a key due and
-may have a worker, each other group is served once at most before it.
+Keys belong to groups (namespaces). The group that has had the fewest turns comes next. One that had nothing due for
+a while has no claim to all that it left out, but to a few turns before the others: who asks seldom is not kept
+waiting by who asks without end, nor is what follows from the first answer. While a group has a key due and may have
+a worker, each other group is served `BURST` + 2 times at most before it.
 
 Times are seconds of one clock. Every operation takes logarithmic time in the number of keys.
 
-Source of the two rings: RFC 8290, the scheduler of FQ-CoDel.
+Source: Goyal, Vin and Cheng 1996, "Start-time fair queuing", with credit as in the Linux scheduler for who wakes up.
 """
 
 import heapq
 from collections import Counter
 from collections.abc import Callable, Hashable
-from itertools import chain, count
+from itertools import count
 from typing import Generic, TypeVar
 
 from mooring_operator.planning.sharing import may_take
+
+BURST = 8
+"""Turns of which who comes back is ahead at most: about as many as a rollout's step takes."""
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
@@ -33,9 +37,11 @@ class Schedule(Generic[KeyT]):
         # due. Both hold stale entries as well, which are dropped when they come to the front.
         self._later = _Heap[KeyT](self._is_stale)
         self._due: dict[Hashable, _Heap[KeyT]] = {}
-        # Groups in the order of their turns; dictionaries, for they keep it and are quick to remove from.
-        self._new: dict[Hashable, None] = {}
-        self._served: dict[Hashable, None] = {}
+        # The groups that have keys due, by the number of turns that they have had.
+        self._line: list[tuple[int, int, Hashable]] = []
+        self._order = count()
+        self._turns: dict[Hashable, int] = {}
+        self._latest = 0
 
     def add(self, key: KeyT, due: float) -> None:
         """Want `key` at time `due`; of two wishes the earlier one counts."""
@@ -61,10 +67,12 @@ class Schedule(Generic[KeyT]):
         key = self._due[group].pop()
         self._taken[key] = self._wanted.pop(key)
         self._held[group] += 1
-        # To the end of the line, even when it has nothing more: else the next key would come first again.
-        self._new.pop(group, None)
-        self._served.pop(group, None)
-        self._served[group] = None
+        self._latest = max(self._latest, self._turns[group])
+        self._turns[group] += 1
+        if self._due[group].first() is None:
+            del self._due[group]
+        else:
+            self._line_up(group)
         return key
 
     def done(self, key: KeyT) -> None:
@@ -95,25 +103,39 @@ class Schedule(Generic[KeyT]):
         while (due := self._later.first()) is not None and due <= now:
             key = self._later.pop()
             group = self._group(key)
-            self._due.setdefault(group, _Heap(self._is_stale)).push(due, key)
-            if group not in self._served:
-                self._new[group] = None
+            if group not in self._due:
+                self._due[group] = _Heap(self._is_stale)
+                self._come_back(group)
+                self._line_up(group)
+            self._due[group].push(due, key)
+
+    def _come_back(self, group: Hashable) -> None:
+        """Let a group that had nothing due be a few turns ahead of the others."""
+        if not self._line:
+            # Nobody waits: who has had how many turns is of no importance any more.
+            self._turns.clear()
+        least = self._latest - BURST
+        self._turns[group] = max(self._turns.get(group, least), least)
+
+    def _line_up(self, group: Hashable) -> None:
+        heapq.heappush(self._line, (self._turns[group], next(self._order), group))
 
     def _next_group(self) -> Hashable | None:
-        """Give the first group in line that may be served, and let those leave it that have nothing due."""
+        """Take the first group out of the line that may be served, and those that have nothing due."""
         free = self._workers - len(self._taken)
-        chosen, spent = None, []
-        # Besides the spent ones, which leave, it passes only groups that hold workers.
-        for group in chain(self._new, self._served) if free > 0 else ():
-            if group not in self._due or self._due[group].first() is None:
-                spent.append(group)
+        chosen, passed = None, []
+        while free > 0 and self._line and chosen is None:
+            place = heapq.heappop(self._line)
+            group = place[2]
+            if self._due[group].first() is None:
+                del self._due[group]
             elif may_take(self._held[group], free):
                 chosen = group
-                break
-        for group in spent:
-            self._due.pop(group, None)
-            self._new.pop(group, None)
-            self._served.pop(group, None)
+            else:
+                # It holds workers, so there are no more of these than workers.
+                passed.append(place)
+        for place in passed:
+            heapq.heappush(self._line, place)
         return chosen
 
     def _is_stale(self, due: float, key: KeyT) -> bool:
