@@ -17,7 +17,7 @@ from mooring_operator.adapters.pipelines.jobs import JobPipelines
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.pipelines.none import NoPipelines
-from mooring_operator.adapters.pools import Pool
+from mooring_operator.adapters.pools import Pool, Room
 from mooring_operator.adapters.registry import RegistryUnavailable
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
@@ -151,12 +151,12 @@ class _Pools(NamedTuple):
 
 
 def _pools(settings: Settings) -> _Pools:
-    # Half of a lane's workers: what waits for a system that stalls must leave some for what does not need it.
-    size = max(2, settings.workers // 2)
+    # Whoever waits for a system that stalls holds a worker: some are left for what needs none of the systems.
+    size, room = max(2, settings.workers // 2), Room(max(1, settings.workers * 3 // 4))
     return _Pools(
-        pipelines=Pool("pipelines", PipelinesUnavailable, size=size, deadline=_LAUNCH_S),
-        models=Pool("models", RegistryUnavailable, size=size),
-        documents=Pool("documents", DocumentsUnavailable, size=size),
+        pipelines=Pool("pipelines", PipelinesUnavailable, size=size, deadline=_LAUNCH_S, room=room),
+        models=Pool("models", RegistryUnavailable, size=size, room=room),
+        documents=Pool("documents", DocumentsUnavailable, size=size, room=room),
     )
 
 

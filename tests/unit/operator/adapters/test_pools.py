@@ -5,7 +5,7 @@ import threading
 from contextvars import ContextVar
 
 import pytest
-from mooring_operator.adapters.pools import Pool, tenant
+from mooring_operator.adapters.pools import Pool, Room, tenant
 
 
 class Away(Exception):
@@ -151,3 +151,40 @@ async def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch):
     with pytest.raises(Away, match="no thread can be started: limit"):
         await calls.thread(str)
     assert calls.busy == 0
+
+
+async def test_several_systems_that_stall_leave_room_together(stall):
+    room = Room(3)
+    first, second, third = (pool(size=2, room=room) for _ in range(3))
+    stalled = [
+        asyncio.create_task(as_tenant(f"ns{number}", calls.thread(stall.wait)))
+        for number, calls in enumerate((first, second, first))
+    ]
+    await until(lambda: room.is_full)
+    with pytest.raises(Away, match="too many calls"):
+        await third.thread(str)
+    assert (third.busy, third.refused) == (0, 1)
+    stall.set()
+    assert await asyncio.gather(*stalled) == [True] * 3
+    assert await third.thread(lambda: "answer") == "answer"
+    assert not room.is_full
+
+
+async def test_an_abandoned_thread_takes_no_room(stall):
+    room = Room(1)
+    calls, other = pool(deadline=0.02, room=room), pool(room=room)
+    with pytest.raises(Away):
+        await calls.thread(stall.wait)
+    assert (calls.busy, room.is_full) == (1, False)
+    assert await other.thread(lambda: "answer") == "answer"
+
+
+async def test_room_that_another_system_leaves_is_waited_for(stall):
+    room = Room(1)
+    calls, other = pool(room=room), pool(patience=5.0, room=room)
+    first = asyncio.create_task(calls.thread(stall.wait))
+    await until(lambda: room.is_full)
+    second = asyncio.create_task(other.thread(lambda: 2))
+    await asyncio.sleep(0)
+    stall.set()
+    assert (await first, await second) == (True, 2)
