@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 import pytest
+from mooring_operator.api.names import REQUESTED_BY
 
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
 
@@ -80,7 +81,8 @@ def conditions(status):
 
 def commands(model):
     annotations = model.resource["metadata"].get("annotations", {})
-    return {name for name in annotations if name.startswith("mooring.dev/")}
+    # Who asked for the revision stays, where the API server notes it.
+    return {name for name in annotations if name.startswith("mooring.dev/")} - {REQUESTED_BY}
 
 
 def autoscalers(model):
@@ -297,4 +299,5 @@ def test_kubectl_shows_how_far_a_rollout_is(model, control_plane):
     assert re.search(rf"Normal +AwaitingApproval .* mooring.dev/operator +{message}", events)
     explained = kubectl("explain", "mdep.spec.rollout", "--recursive")
     fields = re.findall(r"^ +(\w+)\t", explained, re.MULTILINE)
-    assert fields == ["progressDeadline", "steps", "approve", "message", "pause", "duration", "setWeight"]
+    approve, pause = ["approve", "by", "message"], ["pause", "duration"]
+    assert fields == ["progressDeadline", "steps", *approve, *pause, "setWeight"]
