@@ -1,7 +1,7 @@
 """Evaluates rules: a line of JSON in, a line for each rule out. What tenants write runs here and nowhere else.
 
 The kernel holds the process to its limits: memory in all, CPU time for each question, no files, no other
-processes, nothing in its environment. It keeps nothing from one question to the next.
+processes, nothing in its environment. It keeps nothing of one question for the next but the names of the facts.
 
 Source of the language: Common Expression Language, google/cel-spec.
 """
@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel
@@ -84,7 +85,7 @@ def _problems(question: Mapping[str, Any]) -> Iterator[str | None]:
     """Yield for every expression why it is not true, or where there are no facts, why it cannot be read."""
     facts = question["facts"]
     names = question["names"] if facts is None else facts
-    environment = cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN))
+    environment = _environment(frozenset(names))
     for expression in question["expressions"]:
         try:
             yield _problem(environment, expression, facts)
@@ -93,6 +94,11 @@ def _problems(question: Mapping[str, Any]) -> Iterator[str | None]:
         except Exception as error:
             # Whatever an expression makes the library raise, it is not met.
             yield f"{_cut(expression)} cannot be evaluated: {_one_line(error)}"
+
+
+@lru_cache(maxsize=8)
+def _environment(names: frozenset[str]) -> Any:
+    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN))
 
 
 def _problem(environment: Any, expression: str, facts: Mapping[str, Any] | None) -> str | None:
