@@ -236,16 +236,19 @@ async def test_hostile_rules_slow_no_other_tenant(world: World):
             )
             deploy(world, "hostile", f"d{number}", policies=[f"p{number}"])
         await until(lambda: refused(world), "the first hostile policy has been found too expensive")
-        took = []
+        reacted = []
         for number in range(10):
             started = time.monotonic()
             ref = deploy(world, "quiet", f"quiet{number}", policies=["house-rules"] if number % 2 else [])
+            await until(lambda ref=ref: "reason" in status(world, ref), f"{ref.name} is looked at")
+            reacted.append(time.monotonic() - started)
             await until(
                 lambda ref=ref: status(world, ref).get("phase") == "Promoted", f"{ref.name} is promoted"
             )
-            took.append(time.monotonic() - started)
-        # Most of them still wait, whatever the machine's speed: the quiet tenant has not waited for them.
-        assert refused(world) < 30, took
+        # Most of them still wait, whatever the machine's speed: the quiet tenant has not waited for them. Nothing is
+        # added to what a look takes (10 to 30 ms on two cores that have nothing else to do).
+        assert refused(world) < 30, reacted
+        assert sorted(reacted)[5] < 1, reacted
     ended = [
         entry["status"] for entry in world.objects.list(MODEL_DEPLOYMENT, "hostile") if "status" in entry
     ]

@@ -33,20 +33,15 @@ def refuse_what_is_forbidden(draft: Draft) -> Draft:
     if problem := _unreadable(draft):
         waiting = draft.set_condition(_CONDITION, "Unknown", reasons.CLUSTER_POLICIES_UNREADABLE, problem)
         return waiting.settle("Pending", reasons.CLUSTER_POLICIES_UNREADABLE, problem, recheck_after=60.0)
-    model = draft.spec.model
-    wanted = Revision(
-        revision=draft.target,
-        model_uri=model.uri,
-        storage_uri=draft.resolved.storage_uri,
-        format=model.format,
-    )
-    unmet = _unmet(draft, wanted)
+    # The candidate as it was taken up: the same content may lie at another address, which the spec names by now.
+    current = draft.candidate if draft.candidate and draft.candidate.revision == draft.target else None
+    unmet = _unmet(draft, current or _wanted(draft))
     if not unmet:
         return draft
     reason, message = reasons.CLUSTER_POLICY_VIOLATED, unmet + keeps_serving(draft.stable)
     draft = draft.set_condition(_CONDITION, "False", reason, message)
-    if draft.candidate is not None and draft.candidate.revision == draft.target:
-        rejected = draft.with_candidate(draft.candidate).reject(reason, message)
+    if current is not None:
+        rejected = draft.with_candidate(current).reject(reason, message)
         return rejected.change(failed_revision=None, failed_attempt=0)
     before = draft.before
     phase: Phase = "RolledBack" if (before.phase, before.reason) == ("RolledBack", reason) else "Failed"
@@ -143,6 +138,16 @@ def _rules(draft: Draft) -> dict[str, tuple[Sequence[PolicyRule], float]]:
     named = {name: draft.observed.policies.get(name) for name in draft.spec.policies}
     own = {name: (policy.rules, policy.minimum_score) for name, policy in named.items() if policy is not None}
     return {name: asked for name, asked in {**cluster, **own}.items() if asked[0]}
+
+
+def _wanted(draft: Draft) -> Revision:
+    """Give the revision that the spec asks for, as far as demands are about it."""
+    return Revision(
+        revision=draft.target,
+        model_uri=draft.spec.model.uri,
+        storage_uri=draft.resolved.storage_uri,
+        format=draft.spec.model.format,
+    )
 
 
 # --- how a revision does ------------------------------------------------------------------------

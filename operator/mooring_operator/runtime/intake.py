@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from mooring_operator.adapters.cluster import Manifest
 from mooring_operator.api import forms
 from mooring_operator.api.names import DEPLOYMENT_LABEL
+from mooring_operator.runtime.deployments import Deployments
 from mooring_operator.runtime.dispatch import Dispatch
 from mooring_operator.runtime.lanes import Lanes
 from mooring_operator.runtime.telemetry import Telemetry
@@ -38,7 +39,7 @@ class Intake:
         self._dispatch = dispatch
         self._telemetry = telemetry
         self._bindings_changed = bindings_changed
-        self._policies: dict[Key, frozenset[str]] = {}
+        self._deployments = Deployments()
         self._seen: dict[Key, int] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
 
@@ -46,7 +47,7 @@ class Intake:
         """A resource of ours is new, or different, or was listed."""
         key = key_of(kind, resource)
         if kind == MODEL_DEPLOYMENT:
-            self._policies[key] = _policies(resource)
+            self._deployments.note(key, _policies(resource))
         if kind not in _POLICIES:
             self._count(key, resource)
         wanted = _wanted(resource)
@@ -58,7 +59,7 @@ class Intake:
     def deleted(self, kind: str, resource: Manifest) -> None:
         """A resource of ours is gone; `resource` is its last state."""
         key = key_of(kind, resource)
-        self._policies.pop(key, None)
+        self._deployments.forget(key)
         self._seen.pop(key, None)
         if kind in _POLICIES:
             # Nothing is left of a policy; those that it bound are free of it.
@@ -86,7 +87,7 @@ class Intake:
         if self._namespaces.get(name) != labels:
             self._namespaces[name] = labels
             self._bindings_changed()
-            self._look_at(lambda key, _: key.namespace == name)
+            self._look_at(self._deployments.inside(name))
 
     def namespace_deleted(self, namespace: Manifest) -> None:
         """A namespace is gone."""
@@ -95,15 +96,14 @@ class Intake:
     def _look_at_bound(self, policy: Key) -> None:
         """Have the ModelDeployments looked at that a policy binds, or may bind."""
         if policy.kind == MODEL_POLICY:
-            self._look_at(lambda key, names: key.namespace == policy.namespace and policy.name in names)
+            self._look_at(self._deployments.naming(policy.namespace, policy.name))
         elif policy.kind == CLUSTER_MODEL_POLICY:
             self._bindings_changed()
-            self._look_at(lambda key, names: True)
+            self._look_at(self._deployments.all())
 
-    def _look_at(self, concerned: Callable[[Key, frozenset[str]], bool]) -> None:
-        for key, names in self._policies.items():
-            if concerned(key, names):
-                self._queue.add(key)
+    def _look_at(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._queue.add(key)
 
     def listed(self, kind: str, resources: Iterable[Manifest]) -> None:
         """All there is of one of our kinds, as a list just said."""
@@ -113,9 +113,9 @@ class Intake:
             self._queue.add(key)
         if kind not in _POLICIES:
             self._telemetry.saw_all(kind, [(key.namespace, key.name) for key in found])
-        for memory in (self._policies, self._seen):
-            for key in [key for key in memory if key.kind == kind and key not in found]:
-                del memory[key]
+        for key in [key for key in self._seen if key.kind == kind and key not in found]:
+            del self._seen[key]
+            self._deployments.forget(key)
 
     def _count(self, key: Key, resource: Manifest) -> None:
         status = resource.get("status")

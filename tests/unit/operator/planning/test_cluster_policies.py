@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.adapters.rules.child import Child
-from mooring_operator.api import ClusterModelPolicySpec, ModelPolicySpec
+from mooring_operator.api import ClusterModelPolicySpec, ModelDeploymentSpec, ModelPolicySpec
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout import plan
 
@@ -200,6 +200,25 @@ def test_a_canary_that_is_forbidden_goes_back(bound):
     world.cluster = {}
     world.now = world.now.replace(year=world.now.year + 1)
     assert world.settle().phase in ("Promoted", "Canary")
+
+
+def test_a_canary_from_a_forbidden_source_goes_back_whatever_address_the_spec_names_by_now(bound):
+    world = bound(then={"rollout": STEPS})
+    content = world.observe().model
+    while world.status.reason != "Pausing":
+        world.step()
+    world.cluster = {"prod": demand(allowedSources=["s3://good"])}
+    # The same files, it says: the same revision.
+    world.model = replace(content, storage_uri="s3://good/v2")
+    spec = world.spec.model_dump(by_alias=True, exclude_unset=True)
+    spec["model"]["uri"] = "s3://good/v2"
+    world.apply(ModelDeploymentSpec.model_validate(spec))
+    world.step()
+    assert (world.status.phase, world.status.reason) == ("RolledBack", "ClusterPolicyViolated")
+    assert "spec.model.uri 's3://m/v2' does not lie in s3://good" in world.status.message
+    world.step()
+    # It is taken up anew, from where it may come from.
+    assert world.status.candidate.storage_uri == "s3://good/v2"
 
 
 def test_a_candidate_that_the_spec_left_ends_when_the_next_is_forbidden(bound):
