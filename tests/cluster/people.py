@@ -89,6 +89,25 @@ def policies(api, folder="base", profile=None):
         # Others use this API server too.
         for one in found:
             api.delete(api.path(one))
+        until(lambda: _out_of_force(api), what="policies that are gone are still in force")
+
+
+def _out_of_force(api):
+    """Whether nobody is asked any more who gives a command: policies hold for a moment after they were deleted."""
+    metadata = {"name": "probe", "namespace": "default", "annotations": {"mooring.dev/approve": "0123456789"}}
+    probe = {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": metadata,
+        "spec": {"model": {"uri": "s3://m/probe", "format": "onnx"}},
+    }
+    try:
+        api.request(
+            "POST", "/apis/mooring.dev/v1alpha1/namespaces/default/modeldeployments?dryRun=All", probe
+        )
+    except ApiError as error:
+        return "ValidatingAdmissionPolicy" not in error.message
+    return True
 
 
 def with_profile(policy, profile):

@@ -41,7 +41,7 @@ def things(control_plane):
     install_people(api, NAMESPACE)
     iris = Thing(api, NAMESPACE, IRIS)
     old = Thing(api, NAMESPACE, {**IRIS, "metadata": {"name": "old"}})
-    old.start_from()
+    wait_until_allowed(old.start_from)
     with policies(api):
         wait_until_in_force(api, NAMESPACE)
         for user in ("alice", "dora", ARGO):
