@@ -2,9 +2,14 @@
 
 from collections import Counter
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["cluster.pytest_plugin"]
+
+# How long an example takes is the machine's business, and no test is about it.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _LEVELS = {
     "unit": "pure",
