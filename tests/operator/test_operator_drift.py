@@ -78,7 +78,8 @@ async def test_drift_that_begins_stays_and_ends_is_told_twice(watched: World):
 async def test_a_rollback_is_asked_for_once_for_a_revision(watched: World):
     left, watched.evaluations.drifted = watched.status["stable"]["revision"], True
     await watched.check_drift()
-    assert watched.annotations["mooring.dev/rollback"].startswith(f"{left} DriftDetected: ")
+    asked = f"{left} DriftMonitor {MONITOR.name}: DriftDetected: "
+    assert watched.annotations["mooring.dev/rollback"].startswith(asked)
     status = await watched.settle()
     assert (status["phase"], status["stable"]["modelUri"]) == ("RolledBack", "s3://m/v1")
     assert watched.annotations == {}

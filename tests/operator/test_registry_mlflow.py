@@ -92,23 +92,23 @@ def _healthy(url):
 
 
 async def test_a_version_resolves_to_where_its_files_are(mlflow, register):
-    version = register("digits", "pvc://models/digits/v1")
+    version = register("digits", "gs://models/digits/v1")
     resolved = await ModelSources(mlflow, EVERYTHING).resolve(model(f"models:/digits/{version}"), "team-a")
-    assert (resolved.storage_uri, resolved.digest) == ("pvc://models/digits/v1", None)
+    assert (resolved.storage_uri, resolved.digest) == ("gs://models/digits/v1", None)
 
 
 async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, register):
     now = 0.0
     sources = ModelSources(mlflow, EVERYTHING, clock=lambda: now)
-    register("moving", "pvc://models/moving/v1", alias="champion")
+    register("moving", "gs://models/moving/v1", alias="champion")
     spec = model("models:/moving@champion", pollInterval="1m")
     first = await sources.resolve(spec, "team-a")
-    assert first.storage_uri == "pvc://models/moving/v1"
-    register("moving", "pvc://models/moving/v2", alias="champion")
+    assert first.storage_uri == "gs://models/moving/v1"
+    register("moving", "gs://models/moving/v2", alias="champion")
     now = 30.0
     assert await sources.resolve(spec, "team-a") == first
     now = 60.0
-    assert (await sources.resolve(spec, "team-a")).storage_uri == "pvc://models/moving/v2"
+    assert (await sources.resolve(spec, "team-a")).storage_uri == "gs://models/moving/v2"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_files_have_to_be_what_the_digest_says(tmp_path):
         await ModelSources(None, EVERYTHING).resolve(model(f"file://{tmp_path}/gone"), "team-a")
 
 
-@pytest.mark.parametrize("uri", ["pvc://models/v1", "oci://registry/model:1", "hf://org/model"])
+@pytest.mark.parametrize("uri", ["gs://models/v1", "oci://registry/model:1", "hf://org/model"])
 async def test_an_address_that_only_kserve_can_read_stands_for_itself(uri):
     resolved = await ModelSources(None, EVERYTHING).resolve(model(uri), "team-a")
     assert (resolved.storage_uri, resolved.digest) == (uri, None)
@@ -194,6 +194,21 @@ async def test_where_the_registry_leads_needs_a_grant_of_its_own(mlflow, registe
     assert listed == []
     found = await ModelSources(mlflow, granted("models:/elsewhere", "s3://team-b")).resolve(spec, "team-a")
     assert found == Resolved("s3://team-b/secret", "etag:1")
+
+
+@pytest.mark.parametrize(
+    "source", ["pvc://payments/iris", "pvc:/payments", "oci://registry.example.com/iris:1"]
+)
+async def test_a_registry_names_no_claims_and_no_images(source):
+    """Or whoever registers models could lend what the author of a deployment may not name."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"artifact_uri": source}))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        sources = ModelSources("http://mlflow", granted("models:/odd", "s3://"), client=client)
+        with pytest.raises(ModelNotFound, match="for those who may name it") as raised:
+            await sources.resolve(model("models:/odd/1"), "team-a")
+    assert raised.value.reason == "AddressNotAllowed"
+    # Written into the spec, it is for the API server's policies to judge.
+    assert (await ModelSources(None, granted("s3://")).resolve(model(source), "team-a")).storage_uri == source
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ from mooring_operator.planning.situation import Resolved
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
+# Named in a spec, the API server asks whether the author may: manifests/admission/pod-fields.yaml.
+_LENT = ("pvc:", "oci:")
 _REGISTERED = re.compile(r"models:/(?P<name>[^/:@]+)(?:/(?P<version>[0-9]{1,18})|@(?P<alias>[^/:@]+))")
 _MOST_ALIASES = 10_000
 _LISTED = ("s3://", "gs://", "az://")
@@ -172,6 +174,11 @@ def _check_served(uri: str, storage_uri: str, *, files: bool) -> None:
     refusal = addresses.refuse_files(named, files=files)
     if refusal is None and not forms.ADDRESS.fits(storage_uri):
         refusal = f"spec.model.uri {redact(uri)} leads to {redact(storage_uri)}, which is no address that can be served"
+    if refusal is None and storage_uri.startswith(_LENT):
+        refusal = (
+            f"spec.model.uri {redact(uri)} leads to {redact(storage_uri)}: a claim or an image is for those who may "
+            "name it, and who registers models names it for everybody; write that address into spec.model.uri"
+        )
     if refusal is not None:
         raise ModelNotFound(reasons.ADDRESS_NOT_ALLOWED, refusal)
 

@@ -40,7 +40,7 @@ Have an administrator add the line that the message names to ConfigMap mooring-g
 ADDRESS_NOT_ALLOWED = "AddressNotAllowed"
 """The address is one of a file, which means whatever pod reads it, or one that could be read in two ways.
 
-Use an address in a store: s3://, gs:// or az://.
+Use an address in a store: s3://, gs:// or az://. A claim or an image that a registry leads to is named in the spec.
 """
 REGISTRY_UNAVAILABLE = "RegistryUnavailable"
 """The registry or the store does not answer; it is asked again every 15 seconds.

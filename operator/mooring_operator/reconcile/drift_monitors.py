@@ -170,8 +170,9 @@ class DriftMonitors:
     async def _tell(self, resource: Manifest, action: DriftAction) -> None:
         match action:
             case RequestRollback(name, revision, note):
-                ref = Ref(MODEL_DEPLOYMENT, resource["metadata"]["namespace"], name)
-                asked = {COMMAND_PREFIX + "rollback": f"{revision} {note}"}
+                namespace, monitor = resource["metadata"]["namespace"], resource["metadata"]["name"]
+                ref = Ref(MODEL_DEPLOYMENT, namespace, name)
+                asked = {COMMAND_PREFIX + "rollback": f"{revision} DriftMonitor {monitor}: {note}"}
                 # The policies want to know who asks. Where there are none, it need not be known.
                 if user := await self._cluster.user():
                     asked[asker_annotation("rollback")] = user
