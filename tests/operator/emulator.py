@@ -77,6 +77,10 @@ class Emulator:
         """How many watches are open."""
         return len(self._watches)
 
+    def is_watched(self, kind: Kind) -> bool:
+        """Whether somebody watches a kind."""
+        return any(watch.kind == kind for watch in self._watches)
+
     def break_watches(self, how: str = CLOSE) -> int:
         """End every watch, by closing its connection or by the error 410; give how many there were."""
         for watch in self._watches:
