@@ -56,7 +56,11 @@ async def test_the_same_of_a_monitor(world: World):
     await world.promote("v1")
     world.monitor()
     await world.check_drift()
-    world.evaluations.error = KeyError("s3cret-of-a-store")
+
+    async def broken(run):
+        raise KeyError("s3cret-of-a-store")
+
+    world.runs.launch, launch = broken, world.runs.launch
     world.objects.change(MONITOR, lambda before: merge(before, {"spec": {"minRows": 200}}))
     for _ in range(2):
         with pytest.raises(ReconcileFailed):
@@ -64,9 +68,10 @@ async def test_the_same_of_a_monitor(world: World):
     assert world.condition("Reconciled", MONITOR)["reason"] == "InternalError"
     assert "s3cret" not in str(world.drift)
     assert world.events("traffic")[-1] == "InternalError"
-    world.evaluations.error = None
+    world.runs.launch = launch
     await dispatch(world)(MONITOR_KEY)
     assert world.condition("Reconciled", MONITOR) == {}
+    await world.check_drift()
     # The next look, at which nothing is due, has nothing to take back either.
     version = world.objects.version
     await dispatch(world)(MONITOR_KEY)
@@ -169,7 +174,7 @@ async def test_a_monitor_of_a_deployment_with_an_unreadable_status_goes_on(world
     edit_status(world, DIGITS, {"stable": {"modelUri": 7}})
     world.monitor(actions=["Rollback"])
     world.evaluations.drifted = True
-    await dispatch(world)(MONITOR_KEY)
+    await world.check_drift()
     assert world.drift["phase"] == "Drifted"
     assert world.annotations == {}
 
@@ -179,6 +184,6 @@ async def test_a_monitor_status_of_any_form_is_repaired(world: World):
     world.monitor()
     await world.check_drift()
     edit_status(world, MONITOR, {"evaluation": "none", "nextEvaluation": "soon", "phase": {"a": 1}})
-    await dispatch(world)(MONITOR_KEY)
+    await world.check_drift()
     assert world.drift["phase"] == "Watching"
     assert world.events("traffic").count("StatusRepaired") == 1
