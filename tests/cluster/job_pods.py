@@ -56,7 +56,8 @@ class JobPods:
             self.ran.append(environment["MOORING_RUN_ID"])
             await self._report(pod, "Running", {"running": {"startedAt": NOW}}, ready=True)
         elif outcome == "succeed":
-            write_verdict(parameters, passed=self.good(parameters["model_uri"]))
+            if "verdict_uri" in parameters:
+                write_verdict(parameters, passed=self.good(parameters["model_uri"]))
             await self._report(pod, "Succeeded", _ended(0, "Completed"), ready=False)
         elif outcome in ("fail", "oom"):
             ended = _ended(137, "OOMKilled") if outcome == "oom" else _ended(1, "Error")

@@ -322,7 +322,7 @@ async def test_a_finished_job_is_removed_after_its_time(make_lab):
 
 
 def request(namespace, name, owner="9a1f2f6e-0000-4000-8000-000000000000"):
-    parameters = {**RUN.parameters, "run_id": name, "verdict_uri": "file:///nowhere"}
+    parameters = {**RUN.parameters, "run_id": name}
     run = replace(RUN, run_id=name, namespace=namespace, parameters=parameters)
     return replace(run, owner=replace(run.owner, uid=owner))
 
@@ -363,6 +363,21 @@ async def test_many_at_once_are_never_too_many(make_lab):
     jobs = await lab.jobs()
     assert len(jobs) == 8
     assert sum(not job["spec"].get("suspend", False) for job in jobs) == 3
+
+
+async def test_runs_that_succeeded_are_not_listed_again_and_again(make_lab):
+    """Evaluations come every minute, and stay a while once they have finished."""
+    lab = await make_lab()
+    owner = (await applied(lab))["metadata"]["uid"]
+    pipelines = JobPipelines(lab.real, RunPods(per_namespace=9), lambda: datetime.now(UTC))
+    for name in ("a", "b", "c"):
+        await pipelines.launch(request(lab.namespace, name, owner))
+    lab.pods.outcome = lambda parameters: {"a": "succeed", "b": "fail"}.get(parameters["run_id"], "hold")
+    async with asyncio.timeout(SECONDS):
+        while (await pipelines.get(lab.namespace, "a")).phase != "Succeeded":
+            await lab.pods.play()
+    listed = await lab.real.list(JOB, namespace=lab.namespace, fields={"status.successful": "0"})
+    assert {job["metadata"]["name"] for job in listed} == {"mooring-run-b", "mooring-run-c"}
 
 
 async def test_runs_that_never_end_hold_up_no_other_namespace(make_lab):

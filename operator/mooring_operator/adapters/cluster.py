@@ -95,9 +95,17 @@ class Cluster(Protocol):
         ...
 
     async def list(
-        self, kind: Kind, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> list[Manifest]:
-        """Read all objects of a kind, page by page; in every namespace when none is named."""
+        """Read all objects of a kind, page by page; in every namespace when none is named.
+
+        `fields` are of those that the API server selects objects of the kind by.
+        """
         ...
 
     async def create(self, manifest: Manifest) -> Manifest:

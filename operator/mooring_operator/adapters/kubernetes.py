@@ -64,12 +64,22 @@ class KubernetesCluster:
             return None
 
     async def list(
-        self, kind: Kind, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> list[Manifest]:
-        """Read all objects of a kind, page by page; in every namespace when none is named."""
+        """Read all objects of a kind, page by page; in every namespace when none is named.
+
+        `fields` are of those that the API server selects objects of the kind by.
+        """
         params = {"limit": str(self._page)}
         if labels:
             params["labelSelector"] = label_selector(labels)
+        if fields:
+            params["fieldSelector"] = ",".join(f"{name}={value}" for name, value in fields.items())
         path = collection_path(kind.api_version, kind.plural, namespace)
         items: list[Manifest] = []
         while True:

@@ -161,7 +161,9 @@ class JobPipelines:
         now = self._monotonic()
         if now - namespace.listed_at < _FRESH_SECONDS:
             return
-        listed = await self._cluster.list(JOB, namespace=name, labels=run_jobs.LABELS)
+        # Those that succeeded are the most, and of no interest here.
+        fields = {"status.successful": "0"}
+        listed = await self._cluster.list(JOB, namespace=name, labels=run_jobs.LABELS, fields=fields)
         ours = (job for job in listed if run_jobs.belongs_to_us(job))
         namespace.jobs = [job for job in ours if not run_jobs.is_over(job)]
         namespace.listed_at = now
