@@ -10,7 +10,7 @@ from typing import Protocol
 from mooring_operator.adapters.rules.child import Child, Limits
 from mooring_operator.planning.rules import RuleAnswers, RuleQuestion
 
-_MOST_REMEMBERED = 2048
+_MOST_REMEMBERED = 1024
 _MOST_WAITING = 256
 _SHORTEST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
