@@ -278,6 +278,30 @@ async def test_fields_of_the_creation_can_be_taken_back(cluster):
     assert (entry["manager"], entry["operation"]) == ("mooring", "Apply")
 
 
+class WrittenAtOnce(Connection):
+    """Of each object that is made, another manager applies something before anybody else can."""
+
+    async def send(self, verb, method, path, **options):
+        answer = await super().send(verb, method, path, **options)
+        if verb == "create":
+            name = answer["metadata"]["name"]
+            other = thing(name) | {"spec": None, "metadata": {"name": name, "labels": {"other": "1"}}}
+            await super().send(
+                "patch", "PATCH", f"{path}/{name}", resource="things", body=other,
+                content_type="application/apply-patch+yaml", params={"fieldManager": "other"},
+            )  # fmt: skip
+        return answer
+
+
+async def test_a_creation_counts_as_applied_though_somebody_else_wrote_it_at_once(config):
+    connection = WrittenAtOnce(config)
+    created = await KubernetesCluster(connection).create(thing("contended", 3))
+    await connection.close()
+    managers = {(entry["manager"], entry["operation"]) for entry in created["metadata"]["managedFields"]}
+    assert managers == {("mooring", "Apply"), ("other", "Apply")}
+    assert created["metadata"]["labels"] == {"other": "1"}
+
+
 async def test_annotation_is_set_and_set_again(cluster):
     await put(cluster, thing("noted"), THING)
     for value in ("first", "second/with~odd characters"):

@@ -6,6 +6,7 @@ docs/kubernetes-client.md compares this with other clients, and lists what each 
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -118,11 +119,16 @@ class KubernetesCluster:
             if error.kind_unknown:
                 raise _unknown(ref.kind.api_version, ref.kind.kind) from error
             raise
-        try:
-            return await self._count_as_applied(ref, created)
-        except ClusterError:
-            # It is made; what its fields count as is put right with the next apply.
-            return created
+        # Whatever fails now, it is made; what its fields count as is put right with the next apply.
+        with suppress(ClusterError):
+            try:
+                return await self._count_as_applied(ref, created)
+            except Refused:
+                # Somebody else wrote it at once, as KServe does, and the entry is at another place by now.
+                latest = await self.get(ref)
+                if latest is not None and latest["metadata"]["uid"] == created["metadata"]["uid"]:
+                    return await self._count_as_applied(ref, latest)
+        return created
 
     async def apply(self, manifest: Manifest, seen: Manifest) -> Manifest:
         """Make the object that was read as `seen` say what `manifest` says.
