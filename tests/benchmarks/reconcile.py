@@ -1,6 +1,6 @@
 """How fast and how heavy the operator is, on a real API server.
 
-    python tests/benchmarks/reconcile.py [--sizes 1,100,1000] [--largest 3000] [--idle 60]
+    python tests/benchmarks/reconcile.py [--sizes 1,100,1000] [--largest 3000] [--idle 60] [--json FILE]
 
 For each size that many ModelDeployments are applied at once. Measured are: the time from a deployment's apply
 to its InferenceService, the API calls and status writes it takes until it is promoted, the calls in an idle
@@ -169,9 +169,11 @@ async def run(plane: ControlPlane, arguments: argparse.Namespace) -> None:
                 asyncio.create_task(world.watch_promotions(client)),
             ]
             await asyncio.sleep(1)
-            await _table(world, psutil.Process(process.pid), arguments)
+            figures = await _table(world, psutil.Process(process.pid), arguments)
             for watcher in watchers:
                 watcher.cancel()
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     except Exception:
         print(process.tail())
         raise
@@ -180,25 +182,28 @@ async def run(plane: ControlPlane, arguments: argparse.Namespace) -> None:
         await connection.close()
 
 
-async def _table(world: World, operator: psutil.Process, arguments: argparse.Namespace) -> None:
-    print(f"operator at rest: {operator.memory_info().rss / 1e6:.0f} MB\n")
+async def _table(world: World, operator: psutil.Process, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure and print row by row; give all rows, and what is called in the idle time."""
+    at_rest = operator.memory_info().rss / 1e6
+    print(f"operator at rest: {at_rest:.0f} MB\n")
+    rows = []
     print("| deployments at once | apply to InferenceService p50 / p99 (ms) | all promoted (s) "
           "| calls each | status writes each | operator CPU each (ms) | operator memory (MB) |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
     total = 0
     for size in [int(part) for part in arguments.sizes.split(",")]:
         if size == 1:
-            rows = [await measure(world, [f"one-{index}"], operator) for index in range(20)]
+            singles = [await measure(world, [f"one-{index}"], operator) for index in range(20)]
             total += 20
-            row = {key: statistics.median(each[key] for each in rows) for key in rows[0]}
-            row["p99"] = max(each["p50"] for each in rows)
+            row = {key: statistics.median(each[key] for each in singles) for key in singles[0]}
+            row["p99"] = max(each["p50"] for each in singles)
         else:
             row = await measure(world, [f"m{size}-{index}" for index in range(size)], operator)
             total += size
-        _print(row)
+        rows.append(_printed(row))
     if arguments.largest > total:
         row = await measure(world, [f"x-{index}" for index in range(arguments.largest - total)], operator)
-        _print({**row, "n": arguments.largest})
+        rows.append(_printed({**row, "n": arguments.largest}))
     before, quiet = world.calls(), time.monotonic()
     while time.monotonic() - quiet < 5:
         await asyncio.sleep(0.5)
@@ -209,14 +214,16 @@ async def _table(world: World, operator: psutil.Process, arguments: argparse.Nam
     print(
         f"\nidle for {arguments.idle:g} s with {arguments.largest}: {sum(idle.values())} calls {dict(idle) or ''}"
     )
+    return {"memory_at_rest_mb": at_rest, "rows": rows, "calls_when_idle": sum(idle.values())}
 
 
-def _print(row: dict[str, float]) -> None:
+def _printed(row: dict[str, float]) -> dict[str, float]:
     print(
         f"| {row['n']:.0f} | {row['p50']:.0f} / {row['p99']:.0f} | {row['all']:.1f} | {row['calls']:.1f} "
         f"| {row['status']:.1f} | {row['cpu']:.1f} | {row['rss']:.0f} |",
         flush=True,
     )
+    return row
 
 
 def _ready(health: str) -> bool:
@@ -233,6 +240,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="1,100,1000")
     parser.add_argument("--largest", type=int, default=3000)
     parser.add_argument("--idle", type=float, default=60)
+    parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     with ControlPlane() as plane:
         asyncio.run(run(plane, arguments))
