@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
-from mooring_operator.planning.runs import RunRequest, RunState
+from mooring_operator.planning.runs.run import RunRequest, RunState
 
 SECONDS = 60
 

@@ -22,8 +22,8 @@ from mooring_operator.adapters.registry import RegistryUnavailable
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
-from mooring_operator.planning.run_jobs import RunPods
-from mooring_operator.planning.situation import Images
+from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies

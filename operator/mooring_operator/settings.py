@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mooring_operator.api import forms
-from mooring_operator.planning.run_jobs import RunPods
-from mooring_operator.planning.situation import Images
+from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.planning.manifests.workloads import Images
 
 PREFIX = "MOORING_"
 _POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring_operator.adapters.rules.child import Child
-from mooring_operator.planning.rules import RuleQuestion
+from mooring_operator.planning.policies.rules import RuleQuestion
 
 PEERS = Path(__file__).parent / "policy_peers"
 RULES = (

@@ -13,7 +13,7 @@ from mooring_operator.adapters.api_server import Connection, NotFound
 from mooring_operator.adapters.cluster import Conflict, Refused
 
 from tests.cluster.lab import digest
-from tests.unit.operator.planning.test_pods import expanded
+from tests.unit.operator.planning.manifests.test_pods import expanded
 
 NOW = "2026-03-01T12:00:00Z"
 

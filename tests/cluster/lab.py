@@ -18,8 +18,8 @@ from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailabl
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
-from mooring_operator.planning.runs import RunRequest, RunState
-from mooring_operator.planning.situation import Resolved
+from mooring_operator.planning.rollout.situation import Resolved
+from mooring_operator.planning.runs.run import RunRequest, RunState
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies

@@ -10,9 +10,10 @@ import pytest
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.api.serving import ServingSpec
-from mooring_operator.planning import identity, inference_service
-from mooring_operator.planning.difference import covers
-from mooring_operator.planning.situation import Owner
+from mooring_operator.planning import identity
+from mooring_operator.planning.manifests import inference_service
+from mooring_operator.planning.objects.difference import covers
+from mooring_operator.planning.objects.owner import Owner
 
 from cluster.api import ApiError
 from cluster.stand_ins import deployment_of

@@ -18,9 +18,9 @@ from mooring_operator.adapters.cluster import Ref, Refused
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
-from mooring_operator.planning.run_jobs import RunPods, job_of
-from mooring_operator.planning.situation import Images, Owner
-from mooring_operator.planning.workloads import consumers, cron_job
+from mooring_operator.planning.manifests.run_jobs import RunPods, job_of
+from mooring_operator.planning.manifests.workloads import Images, consumers, cron_job
+from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.settings import Settings
 from mooring_pipelines.model_ci import COMPONENTS_IMAGE
@@ -33,7 +33,7 @@ from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
-from tests.unit.operator.planning.test_run_jobs import RUN
+from tests.unit.operator.planning.jobs import RUN
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "mooring-system"

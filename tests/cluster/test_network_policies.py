@@ -12,11 +12,11 @@ import pytest
 import yaml
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
-from mooring_operator.planning.inference_service import predictor
-from mooring_operator.planning.run_jobs import RunPods, job_of
-from mooring_operator.planning.runs import RunOwner, RunRequest
-from mooring_operator.planning.situation import Images, Owner
-from mooring_operator.planning.workloads import consumers, cron_job
+from mooring_operator.planning.manifests.inference_service import predictor
+from mooring_operator.planning.manifests.run_jobs import RunPods, job_of
+from mooring_operator.planning.manifests.workloads import Images, consumers, cron_job
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.runs.run import RunOwner, RunRequest
 
 from tests.cluster.network import Pod, isolated, receives, sends
 

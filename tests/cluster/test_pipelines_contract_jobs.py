@@ -10,8 +10,8 @@ import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.pipelines.jobs import JOB, JobPipelines
-from mooring_operator.planning.run_jobs import RUN_LABEL, RunPods
-from mooring_operator.planning.runs import RunRequest
+from mooring_operator.planning.manifests.run_jobs import RUN_LABEL, RunPods
+from mooring_operator.planning.runs.run import RunRequest
 
 from tests.cluster.job_pods import JobPods, environment_of
 from tests.cluster.test_run_jobs import controllers, post, request, until  # noqa: F401 - fixtures

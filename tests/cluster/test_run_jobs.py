@@ -14,7 +14,7 @@ from mooring_operator.adapters.documents import Documents, StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.jobs import JOB, JobPipelines
-from mooring_operator.planning.run_jobs import RunPods
+from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 
 from cluster.control_plane import ControlPlane
@@ -23,7 +23,7 @@ from cluster.serving.inferenceservice_crd import inferenceservice_crd
 from tests.cluster.definitions import install
 from tests.cluster.job_pods import JobPods
 from tests.cluster.lab import CI, Lab, Stopped
-from tests.unit.operator.planning.test_run_jobs import RUN
+from tests.unit.operator.planning.jobs import RUN
 
 NAMES = (f"runs-{number}" for number in itertools.count())
 SECONDS = 40

@@ -25,8 +25,8 @@ from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines.jobs import JOB, JobPipelines
 from mooring_operator.adapters.signed_urls import SignedUrls
-from mooring_operator.planning.run_jobs import RunPods
-from mooring_operator.planning.situation import Resolved
+from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.planning.rollout.situation import Resolved
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
@@ -37,7 +37,7 @@ from tests.cluster.job_pods import NOW, JobPods, environment_of
 from tests.cluster.test_run_jobs import JobsLab, connection, controllers, post, requests, until  # noqa: F401
 from tests.cluster.test_signed_urls import server, store  # noqa: F401 - fixtures
 from tests.put import put
-from tests.unit.operator.planning.test_pods import expanded
+from tests.unit.operator.planning.manifests.test_pods import expanded
 
 NAMES = (f"processes-{number}" for number in itertools.count())
 pytestmark = pytest.mark.timeout(280)

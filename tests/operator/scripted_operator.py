@@ -14,8 +14,8 @@ from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.main import run
-from mooring_operator.planning.runs import RunRequest
-from mooring_operator.planning.situation import Resolved
+from mooring_operator.planning.rollout.situation import Resolved
+from mooring_operator.planning.runs.run import RunRequest
 from mooring_operator.runtime.dispatch import Reconcilers
 from mooring_operator.settings import Settings, read_settings
 

@@ -11,8 +11,8 @@ from mooring_operator.adapters.kserve import INFERENCE_SERVICE
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api.model_deployment import ModelSpec
-from mooring_operator.planning.runs import RunRequest, RunState
-from mooring_operator.planning.situation import Resolved
+from mooring_operator.planning.rollout.situation import Resolved
+from mooring_operator.planning.runs.run import RunRequest, RunState
 
 from tests.operator.objects import Objects
 

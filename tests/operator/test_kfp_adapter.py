@@ -20,7 +20,7 @@ from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
-from mooring_operator.planning.runs import RunOwner, RunRequest
+from mooring_operator.planning.runs.run import RunOwner, RunRequest
 from onnx import TensorProto, helper
 
 from tests.operator.test_kfp_server import SECONDS, Server, refusal

@@ -10,7 +10,7 @@ import pytest
 from kfp import dsl
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
-from mooring_operator.planning.runs import RunOwner, RunRequest
+from mooring_operator.planning.runs.run import RunOwner, RunRequest
 
 from tests.operator.test_kfp_server import Server, compiled
 from tests.pipelines_contract import PipelinesContract

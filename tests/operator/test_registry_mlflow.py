@@ -14,7 +14,7 @@ from mooring_operator.adapters import model_sources
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api.model_deployment import ModelSpec
-from mooring_operator.planning.situation import Resolved
+from mooring_operator.planning.rollout.situation import Resolved
 
 from cluster.processes import free_ports
 

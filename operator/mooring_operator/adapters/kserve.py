@@ -12,8 +12,10 @@ from mooring_operator.adapters.cluster import Cluster, InvalidName, Kind, Ref
 from mooring_operator.adapters.traffic import ServiceNameTaken
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Candidate, Revision
-from mooring_operator.planning import inference_service, ownership
-from mooring_operator.planning.situation import Manifest, Owner, Service, Variant
+from mooring_operator.planning.manifests import inference_service
+from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.objects.owner import Manifest, Owner
+from mooring_operator.planning.rollout.situation import Service, Variant
 
 INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")

@@ -25,7 +25,7 @@ from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailabl
 from mooring_operator.api import forms, reasons
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.planning import addresses, identity
-from mooring_operator.planning.situation import Resolved
+from mooring_operator.planning.rollout.situation import Resolved
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Event
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.situation import Manifest
+from mooring_operator.planning.objects.owner import Manifest
 
 logger = logging.getLogger(__name__)
 

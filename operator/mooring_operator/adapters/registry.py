@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from mooring_operator.api.model_deployment import ModelSpec
-from mooring_operator.planning.situation import Resolved
+from mooring_operator.planning.rollout.situation import Resolved
 
 
 class ModelNotFound(Exception):

@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from mooring_operator.api.rollout_status import Candidate, Revision
-from mooring_operator.planning.situation import Owner, Service
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.rollout.situation import Service
 
 
 class ServiceNameTaken(Exception):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from rich.text import Text
 
 from mooring_operator.api.types import Condition
-from mooring_operator.planning.conditions import RECONCILED
+from mooring_operator.planning.status.conditions import RECONCILED
 
 
 def failure_lines(conditions: Iterable[Condition]) -> Iterator[Text]:

@@ -13,8 +13,8 @@ from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.cli.rehearsal_world import Script, World
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.decision import Decision
-from mooring_operator.planning.rollout import plan
+from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.plan import plan
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
 _HORIZON = timedelta(days=366)

@@ -13,7 +13,11 @@ from mooring_operator.api import (
     reasons,
 )
 from mooring_operator.api.model_policy import PolicyRule
-from mooring_operator.planning.actions import (
+from mooring_operator.planning.actions import TerminateRun
+from mooring_operator.planning.identity import predictor_name
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
     LaunchRun,
@@ -21,12 +25,9 @@ from mooring_operator.planning.actions import (
     RemoveService,
     Serve,
     Split,
-    TerminateRun,
 )
-from mooring_operator.planning.identity import predictor_name
-from mooring_operator.planning.rules import RuleAnswers
-from mooring_operator.planning.runs import RunState
-from mooring_operator.planning.situation import Observed, Owner, Resolved, Service, Variant, Verdict
+from mooring_operator.planning.rollout.situation import Observed, Resolved, Service, Variant, Verdict
+from mooring_operator.planning.runs.run import RunState
 
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
 _MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])

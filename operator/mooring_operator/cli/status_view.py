@@ -15,7 +15,7 @@ from mooring_operator.cli.steps_view import bar, describe_step
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age, age_of, short
-from mooring_operator.planning.wording import because, by_whom
+from mooring_operator.planning.status.wording import because, by_whom
 
 _EVENTS = 5
 _HISTORY = 5

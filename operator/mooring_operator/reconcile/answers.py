@@ -8,8 +8,8 @@ from mooring_artifacts.uris import below, hide_queries
 from mooring_operator.adapters.documents import Documents
 from mooring_operator.adapters.pipelines.jobs import LONGEST_WAIT
 from mooring_operator.adapters.signed_urls import Signing
-from mooring_operator.planning.runs import RunState
-from mooring_operator.planning.wording import one_line
+from mooring_operator.planning.runs.run import RunState
+from mooring_operator.planning.status.wording import one_line
 
 # A run may wait for its turn before its time begins.
 _QUEUE = LONGEST_WAIT

@@ -9,9 +9,10 @@ from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate
-from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest, RunState
-from mooring_operator.planning.situation import Owner, Verdict
-from mooring_operator.planning.wording import one_line
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.rollout.situation import Verdict
+from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
+from mooring_operator.planning.status.wording import one_line
 from mooring_operator.reconcile.answers import Answers, Place, shown
 
 PIPELINE = "model-ci"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, Forbidden, Ref
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
-from mooring_operator.planning.situation import Manifest
+from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.reconcile.kinds import CLUSTER_MODEL_POLICY, NAMESPACE
 
 _FRESH_S = 1.0

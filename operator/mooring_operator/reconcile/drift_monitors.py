@@ -21,20 +21,21 @@ from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnava
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
-from mooring_operator.planning import trouble
-from mooring_operator.planning.abandoned_runs import unended
 from mooring_operator.planning.actions import Notify, TerminateRun
-from mooring_operator.planning.drift import (
+from mooring_operator.planning.drift.evaluations import DriftObserved, Target
+from mooring_operator.planning.drift.plan import (
     DriftAction,
     DriftDecision,
     LaunchEvaluation,
     RequestRollback,
+    invalid_monitor,
     plan_drift,
     unavailable,
 )
-from mooring_operator.planning.evaluations import DriftObserved, Target
-from mooring_operator.planning.runs import RunState
-from mooring_operator.planning.situation import Manifest, Owner
+from mooring_operator.planning.objects.owner import Manifest, Owner
+from mooring_operator.planning.runs.abandoned_runs import unended
+from mooring_operator.planning.runs.run import RunState
+from mooring_operator.planning.status import spec_errors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import owner_of
@@ -82,7 +83,7 @@ class DriftMonitors:
         try:
             spec = DriftMonitorSpec.model_validate(resource["spec"])
         except ValidationError as error:
-            await self._refuse(resource, status, trouble.describe(error))
+            await self._refuse(resource, status, spec_errors.describe(error))
             return None
         try:
             observed = await self._observe(owner, spec, status)
@@ -116,7 +117,7 @@ class DriftMonitors:
     async def _refuse(self, resource: Manifest, status: DriftMonitorStatus, message: str) -> None:
         """Say what is wrong with the spec; there is nothing to come back for until it changes."""
         generation = resource["metadata"].get("generation", 0)
-        invalid = trouble.invalid_monitor(status, message, generation, self._clock())
+        invalid = invalid_monitor(status, message, generation, self._clock())
         await write_status(self._cluster, resource, invalid)
 
     async def _observe(

@@ -9,10 +9,10 @@ from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION, reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, EvaluationRun, FeatureDrift, TestResult
-from mooring_operator.planning.evaluations import Findings, NoFindings
-from mooring_operator.planning.runs import JsonValue, RunOwner, RunRequest, RunState
-from mooring_operator.planning.situation import Owner
-from mooring_operator.planning.wording import one_line
+from mooring_operator.planning.drift.evaluations import Findings, NoFindings
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
+from mooring_operator.planning.status.wording import one_line
 from mooring_operator.reconcile.answers import Answers, Place, shown
 
 EVALUATION_PIPELINE = "drift-evaluation"

@@ -15,7 +15,7 @@ from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.api import reasons
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.conditions import RECONCILED
+from mooring_operator.planning.status.conditions import RECONCILED
 
 
 class ReconcileFailed(Exception):

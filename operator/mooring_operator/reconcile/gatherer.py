@@ -16,21 +16,13 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import REQUESTED_BY, askers_of, commands_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
-from mooring_operator.planning import identity, ownership
-from mooring_operator.planning.abandoned_runs import unended
-from mooring_operator.planning.runs import RunState
-from mooring_operator.planning.situation import (
-    Images,
-    Manifest,
-    NameTaken,
-    Observed,
-    Owner,
-    Resolved,
-    Service,
-    Unresolved,
-    Workload,
-)
-from mooring_operator.planning.workloads import name_of
+from mooring_operator.planning import identity
+from mooring_operator.planning.manifests.workloads import Images, Workload, name_of
+from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
+from mooring_operator.planning.rollout.situation import Observed, Resolved, Service, Unresolved
+from mooring_operator.planning.runs.abandoned_runs import unended
+from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.kinds import MODEL_POLICY, WORKLOADS

@@ -2,7 +2,7 @@
 
 from mooring_operator.adapters.cluster import Kind
 from mooring_operator.api import API_VERSION
-from mooring_operator.planning.situation import Workload
+from mooring_operator.planning.manifests.workloads import Workload
 
 MODEL_DEPLOYMENT = Kind(API_VERSION, "ModelDeployment", "modeldeployments")
 DRIFT_MONITOR = Kind(API_VERSION, "DriftMonitor", "driftmonitors")

@@ -29,25 +29,27 @@ from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
-from mooring_operator.planning import trouble
-from mooring_operator.planning.abandoned_runs import unended
-from mooring_operator.planning.actions import (
+from mooring_operator.planning.actions import Notify, TerminateRun
+from mooring_operator.planning.manifests.workloads import Workload
+from mooring_operator.planning.objects.owner import Manifest
+from mooring_operator.planning.rollout import trouble
+from mooring_operator.planning.rollout.actions import (
     Action,
     ApplyWorkload,
     CleanUp,
     DropCommand,
     LaunchRun,
-    Notify,
     Reject,
     RemoveService,
     RemoveWorkload,
     Serve,
     Split,
-    TerminateRun,
 )
-from mooring_operator.planning.decision import Decision
-from mooring_operator.planning.rollout import plan
-from mooring_operator.planning.situation import Manifest, Observed, Workload
+from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.plan import plan
+from mooring_operator.planning.rollout.situation import Observed
+from mooring_operator.planning.runs.abandoned_runs import unended
+from mooring_operator.planning.status import spec_errors
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
@@ -100,7 +102,7 @@ class ModelDeployments:
         try:
             spec = ModelDeploymentSpec.model_validate(resource["spec"])
         except ValidationError as error:
-            await self._refuse(resource, status, trouble.describe(error))
+            await self._refuse(resource, status, spec_errors.describe(error))
             return None
         try:
             observed = await self._gatherer.observe(resource, spec, status)

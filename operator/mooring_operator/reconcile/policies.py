@@ -10,8 +10,8 @@ from mooring_operator.adapters.rules.engine import Rules
 from mooring_operator.api import reasons
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_policy import ModelPolicySpec, PolicyStatus
-from mooring_operator.planning import trouble
-from mooring_operator.planning.policy_status import judge_policy, reading_of, refuse_policy
+from mooring_operator.planning.policies.status import judge_policy, reading_of, refuse_policy
+from mooring_operator.planning.status import spec_errors
 from mooring_operator.reconcile.kinds import CLUSTER_MODEL_POLICY, MODEL_POLICY
 from mooring_operator.reconcile.wire import write_status
 
@@ -46,7 +46,7 @@ class Policies:
         try:
             policy = _MODELS[kind].model_validate(resource["spec"])
         except ValidationError as error:
-            why = trouble.describe(error)
+            why = spec_errors.describe(error)
             invalid = refuse_policy(status, reasons.INVALID_SPEC, why, generation, self._clock())
             await write_status(self._cluster, resource, invalid)
             return None

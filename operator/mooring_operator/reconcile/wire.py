@@ -8,7 +8,7 @@ from mooring_operator.adapters.cluster import Cluster, Manifest
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.api import reasons
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.reading import Status, Unreadable, read_status
+from mooring_operator.planning.status.reading import Status, Unreadable, read_status
 from mooring_operator.reconcile.failures import StatusUnreadable
 
 

@@ -23,9 +23,10 @@ from mooring_operator.adapters.cluster import (
     Refused,
 )
 from mooring_operator.adapters.pipelines.port import PipelinesRefused, PipelinesUnavailable
-from mooring_operator.planning import run_jobs
-from mooring_operator.planning.run_jobs import RunPods
-from mooring_operator.planning.runs import RunRequest, RunState
+from mooring_operator.planning.manifests import run_jobs
+from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.planning.runs import job_states, turns
+from mooring_operator.planning.runs.run import RunRequest, RunState
 
 JOB = Kind("batch/v1", "Job", "jobs")
 LONGEST_WAIT = timedelta(days=1)
@@ -77,8 +78,8 @@ class JobPipelines:
         async with namespace.lock:
             try:
                 await self._list(run.namespace, namespace)
-                if run_jobs.must_wait(namespace.jobs, self._pods.per_namespace):
-                    job = run_jobs.suspended(job)
+                if turns.must_wait(namespace.jobs, self._pods.per_namespace):
+                    job = turns.suspended(job)
                 namespace.jobs.append(await self._cluster.create(job))
             except Conflict as error:
                 await self._ensure_ours(run, error)
@@ -90,15 +91,15 @@ class JobPipelines:
         job = await self._find(namespace, run_id)
         if job is None:
             return None
-        if run_jobs.is_waiting(job):
+        if job_states.is_waiting(job):
             await self._give_turns(namespace)
-        return run_jobs.state_of(job, run_id)
+        return job_states.state_of(job, run_id)
 
     async def terminate(self, namespace: str, run_id: str) -> None:
         """Delete the Job of a run, and with it its pod; one that has finished stays."""
         for _ in range(_TERMINATIONS):
             job = await self._find(namespace, run_id)
-            if job is None or run_jobs.is_over(job):
+            if job is None or job_states.is_over(job):
                 return
             try:
                 await self._cluster.delete(job)
@@ -118,7 +119,7 @@ class JobPipelines:
             job = await self._cluster.get(Ref(JOB, namespace, run_jobs.name_of(run_id)))
         except ClusterError as error:
             raise _told(error) from error
-        return job if job is not None and run_jobs.belongs_to_us(job) else None
+        return job if job is not None and job_states.belongs_to_us(job) else None
 
     async def _ensure_ours(self, run: RunRequest, conflict: Conflict) -> None:
         """See who has the name of a Job that could not be made.
@@ -134,7 +135,7 @@ class JobPipelines:
             raise _told(error) from error
         if job is None or "deletionTimestamp" in job["metadata"]:
             raise PipelinesUnavailable(f"Job {name} cannot be made now: {conflict}") from conflict
-        if not run_jobs.belongs_to(job, run.owner):
+        if not job_states.belongs_to(job, run.owner):
             message = f"Job {name} exists and is not of {run.owner.kind} {run.owner.name}: delete it"
             raise PipelinesRefused(message, name_taken=True) from conflict
 
@@ -144,12 +145,12 @@ class JobPipelines:
         async with namespace.lock:
             try:
                 await self._list(name, namespace)
-                for job in run_jobs.whose_turn(namespace.jobs, self._pods.per_namespace):
+                for job in turns.whose_turn(namespace.jobs, self._pods.per_namespace):
                     namespace.jobs.remove(job)
-                    if run_jobs.has_waited_for(job, self._clock()) > LONGEST_WAIT:
+                    if turns.has_waited_for(job, self._clock()) > LONGEST_WAIT:
                         await self._cluster.delete(job)
                     else:
-                        namespace.jobs.append(await self._cluster.change(job, run_jobs.let_go(self._clock())))
+                        namespace.jobs.append(await self._cluster.change(job, turns.let_go(self._clock())))
             except ClusterError as error:
                 namespace.listed_at = float("-inf")
                 # A Job that was deleted or changed meanwhile is seen as it is by the next look.
@@ -164,8 +165,8 @@ class JobPipelines:
         # Those that succeeded are the most, and of no interest here.
         fields = {"status.successful": "0"}
         listed = await self._cluster.list(JOB, namespace=name, labels=run_jobs.LABELS, fields=fields)
-        ours = (job for job in listed if run_jobs.belongs_to_us(job))
-        namespace.jobs = [job for job in ours if not run_jobs.is_over(job)]
+        ours = (job for job in listed if job_states.belongs_to_us(job))
+        namespace.jobs = [job for job in ours if not job_states.is_over(job)]
         namespace.listed_at = now
 
     def _namespace(self, name: str) -> _Namespace:

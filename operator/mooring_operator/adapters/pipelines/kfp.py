@@ -22,7 +22,7 @@ from mooring_operator.adapters.pipelines.kfp_client import (
 )
 from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pools import Pool
-from mooring_operator.planning.runs import RunPhase, RunRequest, RunState
+from mooring_operator.planning.runs.run import RunPhase, RunRequest, RunState
 
 _PHASES: dict[str, RunPhase] = {
     "PENDING": "Pending",

@@ -19,7 +19,7 @@ import kfp_server_api
 
 from mooring_operator.adapters.pipelines.kfp_client import KfpClient, KfpUnavailable, identifier
 from mooring_operator.adapters.pipelines.port import PipelinesRefused
-from mooring_operator.planning.run_jobs import RunPods
+from mooring_operator.planning.manifests.run_jobs import RunPods
 
 _IMAGE = re.compile(rf"^( *image: ){re.escape(RunPods.image)}$", re.MULTILINE)
 

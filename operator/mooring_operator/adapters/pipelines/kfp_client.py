@@ -14,7 +14,7 @@ import urllib3
 from kfp_server_api import ApiException
 
 from mooring_operator.adapters.pipelines.port import PipelinesRefused, PipelinesUnavailable
-from mooring_operator.planning.run_jobs import RunPods
+from mooring_operator.planning.manifests.run_jobs import RunPods
 
 TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - the name of a variable
 # 401: KFP's own review of the token failed. 403: a missing permission. 408, 429: time heals. 0: a TLS failure.

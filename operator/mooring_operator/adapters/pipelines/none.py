@@ -1,7 +1,7 @@
 """Stands in for a backend where the operator has none."""
 
 from mooring_operator.adapters.pipelines.port import PipelinesRefused
-from mooring_operator.planning.runs import RunRequest, RunState
+from mooring_operator.planning.runs.run import RunRequest, RunState
 
 
 class NoPipelines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mooring_operator.planning.runs import RunRequest, RunState
+from mooring_operator.planning.runs.run import RunRequest, RunState
 
 
 class PipelinesUnavailable(Exception):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from mooring_operator.planning.rules import RuleAnswers, RuleQuestion
+from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 
 _PROGRAM = "mooring_operator.adapters.rules.program"
 _CHUNK = 64 << 10

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from mooring_operator.adapters.rules.child import Child, Limits
-from mooring_operator.planning.rules import RuleAnswers, RuleQuestion
+from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 
 _MOST_REMEMBERED = 1024
 _MOST_WAITING = 256

@@ -11,7 +11,7 @@ from mooring_operator.cli.files import read_manifests
 from mooring_operator.cli.validation.check import Report, check_document
 from mooring_operator.cli.validation.problem import Problem
 from mooring_operator.cli.validation.source import Document, SourceError, read_documents
-from mooring_operator.planning.demands import unmet_demands
+from mooring_operator.planning.policies.demands import unmet_demands
 
 
 def read_policies(path: str) -> dict[str, ClusterModelPolicySpec]:

@@ -11,7 +11,7 @@ POLICIES = ("ModelPolicy", "ClusterModelPolicy")
 def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
     """Yield a problem for every expression of a valid policy that is no condition in CEL."""
     from mooring_operator.adapters.rules.child import Child, RulesUnavailable
-    from mooring_operator.planning.rules import RuleQuestion
+    from mooring_operator.planning.policies.rules import RuleQuestion
 
     rules = policy["spec"].get("rules") or []
     if not rules:

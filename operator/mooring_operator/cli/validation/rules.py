@@ -12,7 +12,7 @@ from typing import Any
 from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.problem import Problem, format_path
 from mooring_operator.cli.validation.source import Path
-from mooring_operator.planning.rules import as_double
+from mooring_operator.planning.policies.rules import as_double
 
 _OLD_SELF = re.compile(r"\boldSelf\b")
 _LEADING_FIELD = re.compile(r"(?:spec|metadata)(?:\.\w+)+")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.adapters.rules.child import Child, Limits, RulesUnavailable
-from mooring_operator.planning.rules import RuleAnswers, RuleQuestion
+from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 
 from tests.unit.operator.hostile_rules import DIGITS, ENDLESS, FACTS, HOSTILE, doubled
 

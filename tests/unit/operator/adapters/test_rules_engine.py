@@ -6,7 +6,7 @@ import pytest
 from mooring_operator.adapters.rules import engine as rules_engine
 from mooring_operator.adapters.rules.child import Limits, RulesUnavailable
 from mooring_operator.adapters.rules.engine import LimitedRules
-from mooring_operator.planning.rules import RuleAnswers, RuleQuestion
+from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 
 from tests.unit.operator.hostile_rules import ENDLESS
 

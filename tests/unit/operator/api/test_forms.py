@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mooring_operator.api import DriftMonitorSpec, ModelDeploymentSpec, ModelPolicySpec, crds, forms
-from mooring_operator.planning.trouble import describe
+from mooring_operator.planning.status.spec_errors import describe
 from pydantic import TypeAdapter, ValidationError
 
 from tests.unit.spec_case import Case

@@ -27,7 +27,7 @@ PHASES = {
 FOREIGN = {
     ("adapters/kserve.py", "ProgressDeadlineExceeded"),
     ("adapters/kserve.py", "InvalidSpec"),
-    ("planning/run_jobs.py", "DeadlineExceeded"),
+    ("planning/runs/job_states.py", "DeadlineExceeded"),
 }
 """Reasons of other controllers that happen to be called like ours."""
 

@@ -4,9 +4,9 @@ import pytest
 from mooring_artifacts.grants import Grants, parse_grants
 from mooring_operator.api import ModelDeploymentSpec
 from mooring_operator.planning.addresses import advise_grant, refuse_files, refuse_lookup
-from mooring_operator.planning.rollout import plan
+from mooring_operator.planning.rollout.plan import plan
 
-from tests.unit.rollout_world import START, World
+from tests.unit.operator.planning.world import START, World
 
 GRANTS = parse_grants('- {namespaces: [team-a], addresses: ["s3://team-a/", "models:/team-a-"]}')
 

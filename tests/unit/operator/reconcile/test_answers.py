@@ -1,7 +1,7 @@
 """What a run says of itself, as people see it."""
 
 import pytest
-from mooring_operator.planning.runs import RunState
+from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.answers import shown
 
 URL = "https://store/mooring/v.json?X-Amz-Credential=AKID&X-Amz-Signature=00ff"

@@ -1,0 +1,166 @@
+"""Decides about the run that evaluates a DriftMonitor: when it begins, whether to wait, and what it came to.
+
+The run stands in status before it is launched, and its id follows from the time at which it was due: so it is made
+once, and one that brings its process down is not made again before the next interval.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mooring_operator.api import reasons
+from mooring_operator.api.drift_monitor import (
+    DriftMonitorSpec,
+    DriftMonitorStatus,
+    EvaluationRun,
+    FeatureDrift,
+)
+from mooring_operator.planning import identity
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
+from mooring_operator.planning.status.wording import because
+
+_AGAIN = "; trying again after spec.interval"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The ModelDeployment that is watched."""
+
+    name: str
+    stable: str | None
+    previous: str | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an evaluation found, the features that moved most first."""
+
+    baseline_rows: int
+    window_rows: int
+    window_digest: str
+    features: tuple[FeatureDrift, ...]
+
+    @property
+    def drifted(self) -> tuple[FeatureDrift, ...]:
+        """The features that count as drifted."""
+        return tuple(feature for feature in self.features if feature.drifted)
+
+
+@dataclass(frozen=True)
+class NoFindings:
+    """Why an evaluation found nothing out; `quiet` where that is no fault, as with too few rows.
+
+    over: whether the run has ended, for all that is known.
+    """
+
+    reason: str
+    message: str
+    quiet: bool = False
+    over: bool = True
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The run goes on, as far as `run` says; it has to be launched where nobody has seen it yet."""
+
+    run: EvaluationRun
+    recheck_after: float
+    launch: bool = False
+
+
+@dataclass(frozen=True)
+class DriftObserved:
+    """All that was looked up for one decision.
+
+    run: the run in status as the backend has it.
+    result: what it wrote down.
+    launch_failed: why it could not be launched.
+    name_taken: whether that is because of an object of somebody else's.
+    file_addresses: whether file:// addresses are allowed: for development.
+    abandoned: the abandoned runs that had not ended; one that could not be asked about is missing.
+    """
+
+    owner: Owner
+    target: Target | None
+    run: RunState | None = None
+    result: Findings | NoFindings | None = None
+    launch_failed: str | None = None
+    name_taken: bool = False
+    abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
+    longest_run: timedelta = timedelta(hours=4)
+    run_pages: str = ""
+    file_addresses: bool = False
+
+
+def due(spec: DriftMonitorSpec, status: DriftMonitorStatus, generation: int, now: datetime) -> bool:
+    """Whether an evaluation has to begin: by the interval, or because the spec has changed."""
+    if spec.suspend:
+        return False
+    if status.next_evaluation is None or status.observed_generation != generation:
+        return True
+    return now >= status.next_evaluation
+
+
+def begin(
+    status: DriftMonitorStatus, observed: DriftObserved, target: Target, now: datetime
+) -> EvaluationRun:
+    """Give the run of an evaluation that is due."""
+    owner = observed.owner
+    run_id = identity.evaluation_id_of(owner.uid, owner.generation, status.next_evaluation or now)
+    return EvaluationRun(
+        run_id=run_id,
+        url=observed.run_pages and observed.run_pages + run_id,
+        generation=owner.generation,
+        revision=target.stable or "",
+        started_at=now,
+    )
+
+
+def outcome_of(
+    run: EvaluationRun, spec: DriftMonitorSpec, observed: DriftObserved, now: datetime
+) -> Waiting | Findings | NoFindings:
+    """Say what a run has come to."""
+    if observed.launch_failed is not None:
+        message = f"run {run.run_id}: {observed.launch_failed}{_AGAIN}"
+        reason = reasons.NAME_TAKEN if observed.name_taken else reasons.EVALUATION_UNAVAILABLE
+        return NoFindings(reason, message, over=False)
+    seen = observed.run
+    if seen is None:
+        if run.seen_at is None:
+            return Waiting(run, 1.0, launch=True)
+        message = f"run {run.run_id} is gone: somebody deleted it{_AGAIN}"
+        return NoFindings(reasons.EVALUATION_UNAVAILABLE, message)
+    run = run.model_copy(update={"state": seen.phase, "seen_at": run.seen_at or now})
+    if seen.phase in ("Pending", "Running"):
+        return _under_way(run.model_copy(update={"ended_at": None}), spec, observed, seen, now)
+    return _ended(run.model_copy(update={"ended_at": run.ended_at or now}), observed, seen, now)
+
+
+def _under_way(
+    run: EvaluationRun, spec: DriftMonitorSpec, observed: DriftObserved, seen: RunState, now: datetime
+) -> Waiting | NoFindings:
+    if seen.queued:
+        return Waiting(run, 5.0)
+    elapsed, allowed = now - (seen.started_at or run.started_at), min(spec.timeout, observed.longest_run)
+    if elapsed <= allowed:
+        return Waiting(run, pause_in_run(elapsed, allowed))
+    which = "spec.timeout allows" if spec.timeout <= allowed else "the administrator lets any run take"
+    message = f"run {run.run_id} took longer than {which}{because(seen.message)}{_AGAIN}"
+    return NoFindings(reasons.EVALUATION_TIMEOUT, message, over=False)
+
+
+def _ended(
+    run: EvaluationRun, observed: DriftObserved, seen: RunState, now: datetime
+) -> Waiting | Findings | NoFindings:
+    if seen.timed_out:
+        message = f"run {run.run_id} took longer than it may{because(seen.message)}{_AGAIN}"
+        return NoFindings(reasons.EVALUATION_TIMEOUT, message)
+    result = observed.result
+    if result is not None and (seen.phase == "Succeeded" or isinstance(result, NoFindings)):
+        return result
+    if run.ended_at is not None and now - run.ended_at < SURE_AFTER:
+        return Waiting(run, SURE_AFTER.total_seconds())
+    why = seen.message or ("it left no report" if seen.phase == "Succeeded" else "")
+    message = f"run {run.run_id} ended as {seen.phase}{because(why)}{_AGAIN}"
+    return NoFindings(reasons.EVALUATION_FAILED, message)

@@ -1,0 +1,234 @@
+"""Decides what happens next to a DriftMonitor."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from mooring_operator.api import reasons
+from mooring_operator.api.drift_monitor import (
+    DriftMonitorSpec,
+    DriftMonitorStatus,
+    Evaluation,
+    EvaluationRun,
+)
+from mooring_operator.planning import addresses
+from mooring_operator.planning.actions import Notify, TerminateRun
+from mooring_operator.planning.drift import evaluations
+from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
+from mooring_operator.planning.runs import abandoned_runs
+from mooring_operator.planning.status import conditions
+
+_SHOWN_FEATURES = 20
+
+
+@dataclass(frozen=True)
+class RequestRollback:
+    """Ask a ModelDeployment to leave a revision."""
+
+    name: str
+    revision: str
+    note: str
+
+
+@dataclass(frozen=True)
+class LaunchEvaluation:
+    """Have a window compared with the baseline; launching a run twice makes one run."""
+
+    run: EvaluationRun
+
+
+DriftAction = RequestRollback | Notify | LaunchEvaluation | TerminateRun
+
+
+@dataclass(frozen=True)
+class DriftDecision:
+    """The next status, and what to do. `recheck_after` is in seconds; None waits for a change.
+
+    A rollback is asked for before the status is written, which says that it was; runs are launched and
+    stopped after it, which says which.
+    """
+
+    status: DriftMonitorStatus
+    actions: tuple[DriftAction, ...] = ()
+    recheck_after: float | None = None
+
+
+def plan_drift(
+    spec: DriftMonitorSpec, status: DriftMonitorStatus, observed: DriftObserved, now: datetime
+) -> DriftDecision:
+    """Give the next status and the actions: an Event when drift begins or ends, a rollback once for a revision."""
+    followed = abandoned_runs.follow(status.abandoned_runs, observed.abandoned, now)
+    status = status.model_copy(update={"abandoned_runs": followed})
+    decision = _decide(spec, status, observed, now)
+    unended = abandoned_runs.unended(decision.status.abandoned_runs)
+    if not unended:
+        return decision
+    again = min(decision.recheck_after or abandoned_runs.LOOK_AGAIN, abandoned_runs.LOOK_AGAIN)
+    stops = (TerminateRun(run_id) for run_id in unended)
+    return replace(decision, actions=(*stops, *decision.actions), recheck_after=again)
+
+
+def unavailable(
+    status: DriftMonitorStatus, observed: DriftObserved, message: str, now: datetime
+) -> DriftDecision:
+    """What runs the evaluation cannot be asked about it; the run is waited for all the same."""
+    return _settle(status, observed, now, "Failed", reasons.EVALUATION_UNAVAILABLE, message)
+
+
+def invalid_monitor(
+    status: DriftMonitorStatus, message: str, generation: int, now: datetime
+) -> DriftMonitorStatus:
+    """A DriftMonitor's spec that the CRD let through and the operator cannot read."""
+    wanted = conditions.for_phase("Failed", reasons.INVALID_SPEC, message)
+    return conditions.report(
+        status, wanted, generation, now, phase="Failed", reason=reasons.INVALID_SPEC, message=message
+    )
+
+
+def _decide(
+    spec: DriftMonitorSpec, status: DriftMonitorStatus, observed: DriftObserved, now: datetime
+) -> DriftDecision:
+    if spec.suspend:
+        message = "spec.suspend is true: nothing is evaluated"
+        return _settle(_leave(status, now), observed, now, "Suspended", reasons.SUSPENDED, message)
+    refusal = addresses.refuse_files(addresses.rows_of(spec), files=observed.file_addresses)
+    if refusal is not None:
+        return _settle(_leave(status, now), observed, now, "Failed", reasons.ADDRESS_NOT_ALLOWED, refusal)
+    target = observed.target
+    if target is None:
+        message = (
+            f"spec.target.name: there is no ModelDeployment {spec.target.name!r} in this namespace; make it"
+        )
+        status = _next(_leave(status, now), spec, now)
+        return _settle(status, observed, now, "Failed", reasons.TARGET_NOT_FOUND, message, spec=spec)
+    if status.run is not None and status.run.generation != observed.owner.generation:
+        status = _leave(status, now)
+    run = status.run
+    if run is None:
+        if not evaluations.due(spec, status, observed.owner.generation, now):
+            left = (status.next_evaluation - now).total_seconds() if status.next_evaluation else 0.0
+            return DriftDecision(status, (), max(left, 0.1))
+        run = evaluations.begin(status, observed, target, now)
+        return _await(status, observed, Waiting(run, 1.0, launch=True), now)
+    outcome = evaluations.outcome_of(run, spec, observed, now)
+    match outcome:
+        case Waiting():
+            return _await(status, observed, outcome, now)
+        case NoFindings(reason, message, quiet, over):
+            phase: Literal["Watching", "Failed"] = "Watching" if quiet else "Failed"
+            status = _next(_leave(status, now, over=over), spec, now)
+            return _settle(status, observed, now, phase, reason, message, spec=spec)
+        case Findings():
+            status = _next(_leave(status, now, over=True), spec, now)
+            return _judge(spec, status, observed, target, outcome, run, now)
+
+
+def _await(
+    status: DriftMonitorStatus, observed: DriftObserved, waiting: Waiting, now: datetime
+) -> DriftDecision:
+    """Go on waiting; what was found before stays said meanwhile."""
+    status = status.model_copy(update={"run": waiting.run})
+    if status.phase == "Pending":
+        message = f"run {waiting.run.run_id} makes the first evaluation"
+        status = _settle(status, observed, now, "Pending", reasons.EVALUATING, message).status
+    actions = (LaunchEvaluation(waiting.run),) if waiting.launch else ()
+    return DriftDecision(status, actions, waiting.recheck_after)
+
+
+def _leave(status: DriftMonitorStatus, now: datetime, *, over: bool = False) -> DriftMonitorStatus:
+    """Take no answer of the run any more, if there is one; it is stopped unless it is over."""
+    if status.run is None:
+        return status
+    changes: dict[str, Any] = {"run": None}
+    if not over:
+        changes["abandoned_runs"] = abandoned_runs.abandon(status.abandoned_runs, status.run.run_id, now)
+    return status.model_copy(update=changes)
+
+
+def _judge(
+    spec: DriftMonitorSpec,
+    status: DriftMonitorStatus,
+    observed: DriftObserved,
+    target: Target,
+    findings: Findings,
+    run: EvaluationRun,
+    now: datetime,
+) -> DriftDecision:
+    drifted = findings.drifted
+    evaluation = Evaluation(
+        time=now,
+        revision=run.revision,
+        baseline_rows=findings.baseline_rows,
+        window_rows=findings.window_rows,
+        window_digest=findings.window_digest,
+        features_tested=len(findings.features),
+        features_drifted=len(drifted),
+        features=list(findings.features[:_SHOWN_FEATURES]),
+    )
+    status = status.model_copy(update={"evaluation": evaluation})
+    if len(drifted) < spec.drifted_features:
+        message = (
+            f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows"
+        )
+        return _settle(status, observed, now, "Watching", reasons.NO_DRIFT, message, spec=spec)
+    names = ", ".join(feature.name for feature in drifted[:5]) + (", ..." if len(drifted) > 5 else "")
+    message = f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows: {names}"
+    decision = _settle(status, observed, now, "Drifted", reasons.DRIFT_DETECTED, message, spec=spec)
+    if run.revision != (target.stable or ""):
+        # Another revision has taken over since: what its predecessor's traffic was like is not its fault.
+        return decision
+    return _act(spec, decision, target, message)
+
+
+def _act(spec: DriftMonitorSpec, decision: DriftDecision, target: Target, message: str) -> DriftDecision:
+    """Roll back once for a revision: what drifts after that is for people to look at."""
+    revision = target.stable
+    if "Rollback" not in spec.actions or revision is None or decision.status.acted_on == revision:
+        return decision
+    acted = decision.status.model_copy(update={"acted_on": revision})
+    if target.previous is None:
+        why = f"revision {revision} cannot be rolled back: no revision was promoted before it"
+        return replace(
+            decision,
+            status=acted,
+            actions=(*decision.actions, Notify("Warning", reasons.ROLLBACK_SKIPPED, why)),
+        )
+    request = RequestRollback(target.name, revision, f"{reasons.DRIFT_DETECTED}: {message}")
+    told = Notify(
+        "Warning", reasons.ROLLBACK_REQUESTED, f"asked {target.name} to leave revision {revision}: {message}"
+    )
+    return replace(decision, status=acted, actions=(*decision.actions, request, told))
+
+
+def _next(status: DriftMonitorStatus, spec: DriftMonitorSpec, now: datetime) -> DriftMonitorStatus:
+    return status.model_copy(update={"next_evaluation": now + spec.interval})
+
+
+def _settle(
+    status: DriftMonitorStatus,
+    observed: DriftObserved,
+    now: datetime,
+    phase: Literal["Pending", "Watching", "Drifted", "Suspended", "Failed"],
+    reason: str,
+    message: str,
+    *,
+    spec: DriftMonitorSpec | None = None,
+) -> DriftDecision:
+    working = {"Pending": "Unknown", "Failed": "False"}.get(phase, "True")
+    wanted = {"Ready": (working, reason, message)}
+    if phase in ("Pending", "Failed"):
+        wanted["Reconciling" if phase == "Pending" else "Stalled"] = ("True", reason, message)
+    known = next((c for c in status.conditions if c.type == "Drifted"), None)
+    if phase in ("Watching", "Drifted") and reason in (reasons.NO_DRIFT, reasons.DRIFT_DETECTED):
+        wanted["Drifted"] = ("True" if phase == "Drifted" else "False", reason, message)
+    elif known is not None:
+        wanted["Drifted"] = (known.status, known.reason, known.message)
+    moved = (status.phase, status.reason) != (phase, reason)
+    settled = conditions.report(
+        status, wanted, observed.owner.generation, now, phase=phase, reason=reason, message=message
+    )
+    warning = phase in ("Drifted", "Failed")
+    told = (
+        (Notify("Warning" if warning else "Normal", reason, message),) if moved and phase != "Pending" else ()
+    )
+    return DriftDecision(settled, told, spec.interval.total_seconds() if spec else None)

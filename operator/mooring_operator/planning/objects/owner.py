@@ -1,0 +1,26 @@
+"""Whom an object is made for, and what an object is: a manifest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The ModelDeployment that everything is made for."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NameTaken:
+    """Why nothing can be made under a name; `temporary` when waiting helps."""
+
+    message: str
+    temporary: bool = False

@@ -1,0 +1,148 @@
+"""The decision: the next status, and the actions that follow from the way from one status to the next."""
+
+from dataclasses import dataclass
+
+from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus
+from mooring_operator.planning.actions import Notify, TerminateRun
+from mooring_operator.planning.policies.rules import RuleQuestion
+from mooring_operator.planning.rollout import commands
+from mooring_operator.planning.rollout.actions import (
+    Action,
+    CleanUp,
+    DropCommand,
+    LaunchRun,
+    Reject,
+    RemoveService,
+    Serve,
+    Split,
+)
+from mooring_operator.planning.rollout.draft import Settled
+from mooring_operator.planning.runs import abandoned_runs
+from mooring_operator.planning.status import conditions
+
+_UNDER_WAY = ("Pending", "Running")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The next status, and what follows from it.
+
+    The status is written first: it is the log that a restart resumes from. The actions may be
+    repeated without harm. `recheck_after` is in seconds; None waits for a change. With the answers to
+    `questions` observed, more can be decided at once.
+    """
+
+    status: ModelDeploymentStatus
+    actions: tuple[Action, ...] = ()
+    recheck_after: float | None = None
+    questions: tuple[RuleQuestion, ...] = ()
+
+    @property
+    def phase(self) -> str:
+        """Where the deployment stands."""
+        return self.status.phase
+
+    @property
+    def reason(self) -> str:
+        """Why, in one word."""
+        return self.status.reason
+
+    @property
+    def message(self) -> str:
+        """Why, in a sentence."""
+        return self.status.message
+
+
+def decide(draft: Settled) -> Decision:
+    """Give the next status, and the actions that follow from it."""
+    draft = _abandon_superseded(draft)
+    status = _with_conditions(draft)
+    if status.model_dump() == draft.before.model_dump():
+        status = draft.before
+    actions = (
+        *_run_actions(draft),
+        *_traffic_actions(draft),
+        *_dropped_commands(draft),
+        *_notices(draft),
+    )
+    recheck_after = draft.recheck_after
+    if abandoned_runs.unended(status.abandoned_runs):
+        recheck_after = min(recheck_after or abandoned_runs.LOOK_AGAIN, abandoned_runs.LOOK_AGAIN)
+    return Decision(status, actions, recheck_after, draft.questions)
+
+
+def _abandon_superseded(draft: Settled) -> Settled:
+    """Take no answer any more of a run that is no longer the one being waited for."""
+    runs = abandoned_runs.follow(draft.status.abandoned_runs, draft.observed.abandoned, draft.now)
+    old = draft.before.ci
+    if old is not None and _is_left_behind(old, draft) and all(run.run_id != old.run_id for run in runs):
+        runs = abandoned_runs.abandon(runs, old.run_id, draft.now)
+    return draft.change(abandoned_runs=runs)
+
+
+def _is_left_behind(old: CIStatus, draft: Settled) -> bool:
+    """Whether a run goes on, for all that is known, that nobody waits for."""
+    if old.verdict is not None or old.state not in _UNDER_WAY:
+        return False
+    new = draft.status.ci
+    if new is None or new.run_id != old.run_id:
+        return True
+    return new.state in _UNDER_WAY and (new.verdict is not None or draft.candidate is None)
+
+
+def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
+    status, service = draft.status, draft.observed.service
+    wanted = {
+        **conditions.for_phase(status.phase, status.reason, status.message, stalled=draft.stalled),
+        **draft.conditions,
+    }
+    url = service.url if service is not None and service.url else status.url
+    return conditions.report(status, wanted, draft.observed.owner.generation, draft.now, url=url)
+
+
+def _run_actions(draft: Settled) -> tuple[Action, ...]:
+    """Stop the runs that nobody waits for any more, and launch what was asked for."""
+    stops = (TerminateRun(run_id) for run_id in abandoned_runs.unended(draft.status.abandoned_runs))
+    return (*stops, *(request for request in draft.requests if isinstance(request, LaunchRun)))
+
+
+def _traffic_actions(draft: Settled) -> tuple[Action, ...]:
+    others = tuple(r for r in draft.requests if not isinstance(r, LaunchRun | Notify))
+    if draft.observed.name_taken is not None:
+        return others
+    stable, candidate = draft.stable, draft.candidate
+    actions: tuple[Action, ...]
+    if stable is None:
+        if candidate is not None and candidate.weight > 0:
+            actions = (Serve(candidate),)
+        else:
+            actions = (RemoveService(),) if draft.observed.service is not None else ()
+    elif candidate is not None and candidate.weight > 0:
+        actions = (Split(stable, candidate),)
+    elif draft.status.rejected is not None:
+        actions = (Reject(stable, draft.status.rejected),)
+    else:
+        actions = (Serve(stable),)
+    ended = draft.before.phase != draft.status.phase or draft.status.phase == "Promoting"
+    shared = draft.status.previous is not None or draft.before.candidate is not None
+    if stable is not None and draft.before.stable is not None and candidate is None and ended and shared:
+        actions = (*actions, CleanUp(stable))
+    return (*actions, *others)
+
+
+def _dropped_commands(draft: Settled) -> tuple[Action, ...]:
+    """Remove the commands that fit nothing in the status as it was: they are done, or wrong."""
+    return tuple(
+        DropCommand(name, value)
+        for name, value in draft.observed.commands.items()
+        if not commands.still_fits(name, value, draft.before)
+    )
+
+
+def _notices(draft: Settled) -> tuple[Action, ...]:
+    asked = tuple(request for request in draft.requests if isinstance(request, Notify))
+    status = draft.status
+    if (status.phase, status.reason) == (draft.before.phase, draft.before.reason):
+        return asked
+    warning = draft.stalled or status.phase in ("RolledBack", "Failed")
+    return (*asked, Notify("Warning" if warning else "Normal", status.reason, status.message))

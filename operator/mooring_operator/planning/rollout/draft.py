@@ -1,0 +1,183 @@
+"""A decision in the making: the rules of a plan pass it on, until one settles it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from mooring_operator.api import reasons
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.rollout_status import (
+    Candidate,
+    HistoryEntry,
+    ModelDeploymentStatus,
+    Phase,
+    Revision,
+)
+from mooring_operator.planning.policies.rules import RuleQuestion
+from mooring_operator.planning.rollout.actions import Action
+from mooring_operator.planning.rollout.commands import Asked
+from mooring_operator.planning.rollout.situation import Observed, Situation
+
+
+@dataclass(frozen=True)
+class Draft(Situation):
+    """The situation, and what has been decided so far: status, actions, conditions beside the phase's.
+
+    `questions` have to be answered before more can be decided.
+    """
+
+    status: ModelDeploymentStatus
+    requests: tuple[Action, ...] = ()
+    questions: tuple[RuleQuestion, ...] = ()
+    conditions: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def begin(
+        cls, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed, now: datetime
+    ) -> "Draft":
+        """Start from the status as it is."""
+        return Draft(spec, status, observed, now, status)
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The revision on its way."""
+        return self.status.candidate
+
+    @property
+    def stable(self) -> Revision | None:
+        """The revision that is promoted."""
+        return self.status.stable
+
+    def asked(self, command: str, revision: str) -> Asked | None:
+        """Give a command that names `revision`, or None when there is none."""
+        observed = self.observed
+        asked = Asked.parse(observed.commands.get(command, ""), observed.askers.get(command, ""))
+        step = self.candidate.step if self.candidate is not None else None
+        return asked if asked.revision == revision and asked.is_of_step(step) else None
+
+    def change(self, **changes: Any) -> Self:
+        """Go on with other fields in status."""
+        return replace(self, status=self.status.model_copy(update=changes))
+
+    def request(self, *actions: Action) -> Self:
+        """Go on with more to do."""
+        return replace(self, requests=(*self.requests, *actions))
+
+    def ask(self, *questions: RuleQuestion) -> Self:
+        """Go on with more to find out."""
+        return replace(self, questions=(*self.questions, *questions))
+
+    def with_commands(self, commands: Mapping[str, str]) -> Self:
+        """Go on as if only these commands had been given."""
+        return replace(self, observed=replace(self.observed, commands=commands))
+
+    def set_condition(
+        self, condition: str, status: Literal["True", "False", "Unknown"], reason: str, message: str
+    ) -> Self:
+        """Go on with one more condition, besides those that follow from the phase."""
+        return replace(self, conditions={**self.conditions, condition: (status, reason, message)})
+
+    def keep_conditions(self) -> Self:
+        """Go on saying what was found of the revision before it was promoted or rejected, for this spec."""
+        if self.before.observed_generation != self.observed.owner.generation:
+            return self
+        kept = {
+            known.type: (known.status, known.reason, known.message)
+            for known in self.before.conditions
+            if known.type in ("Tested", "PoliciesMet")
+        }
+        return replace(self, conditions={**kept, **self.conditions})
+
+    def record(
+        self,
+        ended: Revision,
+        outcome: Literal["Promoted", "RolledBack", "Failed", "Superseded"],
+        reason: str,
+        message: str,
+    ) -> Self:
+        """Write into the history how a revision ended."""
+        began = ended.started_at if isinstance(ended, Candidate) else ended.since
+        entry = HistoryEntry(
+            revision=ended.revision,
+            model_uri=ended.model_uri,
+            outcome=outcome,
+            reason=reason,
+            message=message,
+            requested_by=ended.requested_by if isinstance(ended, Candidate) else "",
+            approved_by=", ".join(ended.approved_by) if isinstance(ended, Candidate) else "",
+            started_at=began or self.now,
+            finished_at=self.now,
+        )
+        return self.change(history=[entry, *self.status.history][: self.spec.history_limit])
+
+    def supersede(self, message: str, *, reason: str = reasons.SUPERSEDED) -> "Draft":
+        """Go on without the revision that was on its way, if there was one."""
+        if self.candidate is None:
+            return self
+        return self.record(self.candidate, "Superseded", reason, message).without_candidate()
+
+    def with_candidate(self, candidate: Candidate) -> "RolloutDraft":
+        """Go on with this revision on its way."""
+        return RolloutDraft(**_decided(self.change(candidate=candidate)))
+
+    def without_candidate(self, **changes: Any) -> "Draft":
+        """Go on with nothing on its way, and with other fields in status."""
+        return Draft(**_decided(self.change(candidate=None, **changes)))
+
+    def settle(
+        self,
+        phase: Phase,
+        reason: str,
+        message: str,
+        *,
+        recheck_after: float | None = None,
+        stalled: bool = False,
+    ) -> "Settled":
+        """Stop here: this is where the deployment stands."""
+        settled = self.change(phase=phase, reason=reason, message=message)
+        return Settled(**_decided(settled), stalled=stalled, recheck_after=recheck_after)
+
+
+@dataclass(frozen=True)
+class Settled(Draft):
+    """Where the deployment stands, in `recheck_after` seconds at most; `stalled` until a person acts."""
+
+    stalled: bool = False
+    recheck_after: float | None = None
+
+
+@dataclass(frozen=True)
+class RolloutDraft(Draft):
+    """A draft with a revision on its way."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """The revision on its way."""
+        assert self.status.candidate is not None
+        return self.status.candidate
+
+    def change_candidate(self, **changes: Any) -> Self:
+        """Go on with other fields in the candidate."""
+        return self.change(candidate=self.candidate.model_copy(update=changes))
+
+    def reject(self, reason: str, message: str) -> Settled:
+        """End the candidate: the stable revision, where there is one, has all traffic again."""
+        candidate = self.candidate
+        if candidate.restores:
+            # The revision that could not come back is no news to the spec: what it asks for stays rejected.
+            failed = self.record(candidate, "Failed", reason, message)
+            return failed.without_candidate().settle("Failed", reason, message)
+        served = candidate.weight > 0 and self.stable is not None
+        knative = candidate.serving_spec.mode == "Knative"
+        phase: Literal["RolledBack", "Failed"] = "RolledBack" if served else "Failed"
+        ended = self.record(candidate, phase, reason, message).without_candidate(
+            failed_revision=candidate.revision,
+            failed_attempt=candidate.attempt,
+            rejected=candidate.as_revision() if served and knative else self.status.rejected,
+        )
+        return ended.settle(phase, reason, message)
+
+
+def _decided(draft: Draft) -> dict[str, Any]:
+    return {part.name: getattr(draft, part.name) for part in fields(Draft)}

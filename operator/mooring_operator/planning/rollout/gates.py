@@ -1,0 +1,161 @@
+"""The CI run that a revision must pass before any of it is served."""
+
+from collections.abc import Mapping
+
+from mooring_operator.api import reasons
+from mooring_operator.api.model_deployment import CISpec
+from mooring_operator.api.rollout_status import CIStatus
+from mooring_operator.planning import identity
+from mooring_operator.planning.rollout.actions import LaunchRun
+from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.rollout.situation import Verdict
+from mooring_operator.planning.runs import abandoned_runs
+from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
+from mooring_operator.planning.status.wording import because, keeps_serving
+
+_LAUNCHES = 3
+
+
+def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """Wait for the verdict of the candidate's run; anything but a pass rejects the candidate."""
+    candidate, ci = draft.candidate, draft.spec.ci
+    if ci is None:
+        return draft.change(ci=None)
+    known = draft.status.ci
+    if known is not None and _is_lost(draft, known):
+        # Somebody deleted it, or the backend forgot it: that says nothing about the model.
+        runs = abandoned_runs.abandon(draft.status.abandoned_runs, known.run_id, draft.now, ended=True)
+        draft = draft.change(abandoned_runs=runs)
+    run_id = _run_id(draft, ci)
+    asked = known is not None and (known.run_id, known.revision) == (run_id, candidate.revision)
+    if known is None or not asked or known.verdict == "Failed":
+        # The answer may be there already, from a revision that serves the same files in another way.
+        known = CIStatus(
+            run_id=run_id,
+            revision=candidate.revision,
+            url=draft.observed.run_pages and draft.observed.run_pages + run_id,
+            started_at=draft.now,
+        )
+        draft = draft.change(ci=known)
+    elif known.verdict == "Passed":
+        return _passed(draft, known)
+    if draft.observed.launch_refused is not None:
+        message = f"revision {candidate.revision}: run {run_id} was refused: {draft.observed.launch_refused}"
+        refused = known.model_copy(update={"state": "Failed"})
+        reason = reasons.NAME_TAKEN if draft.observed.run_name_taken else reasons.CI_RUN_FAILED
+        return _failed(draft, refused, reason, message)
+    run = draft.observed.run
+    if run is None or run.run_id != run_id:
+        return _launch(draft, known)
+    return _judge_run(draft, ci, known, run)
+
+
+def _run_id(draft: RolloutDraft, ci: CISpec) -> str:
+    owner, content, attempt = draft.observed.owner.uid, draft.resolved.content, draft.candidate.attempt
+    return abandoned_runs.first_free(
+        draft.status.abandoned_runs,
+        lambda round_: identity.run_id_of(owner, content, draft.spec.model, ci, attempt, round_),
+    )
+
+
+def _is_lost(draft: RolloutDraft, known: CIStatus) -> bool:
+    """Whether the run that this candidate waits for was there and is there no more."""
+    before = draft.before.candidate
+    asked_about = before is not None and before.revision == draft.candidate.revision == known.revision
+    return asked_about and known.verdict is None and known.seen_at is not None and draft.observed.run is None
+
+
+def _launch(draft: RolloutDraft, status: CIStatus) -> Settled:
+    name = f"revision {draft.candidate.revision}"
+    error = draft.observed.launch_error
+    if error is None:
+        waiting = draft.request(LaunchRun(status.run_id, draft.candidate))
+        return _testing(waiting, f"testing {name}: run {status.run_id}", 1.0)
+    failed = (status.failed_launches or 0) + 1
+    status = status.model_copy(update={"failed_launches": failed})
+    message = f"{name}: launching run {status.run_id} failed {failed} times: {error}"
+    if failed >= _LAUNCHES:
+        # Each attempt may have begun the work without leaving a run: no more of them.
+        return _failed(draft, status, reasons.CI_LAUNCH_FAILED, message)
+    return _testing(draft.change(ci=status), message, 15.0)
+
+
+def _judge_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState) -> RolloutDraft | Settled:
+    name = f"revision {draft.candidate.revision}: run {run.run_id}"
+    status = status.model_copy(update={"state": run.phase, "seen_at": status.seen_at or draft.now})
+    if run.phase in ("Pending", "Running"):
+        return _await_run(draft, ci, status.model_copy(update={"ended_at": None}), run)
+    status = status.model_copy(update={"ended_at": status.ended_at or draft.now})
+    draft = draft.change(ci=status)
+    verdict = draft.observed.verdict
+    if run.phase == "Succeeded" and verdict is not None:
+        return _judge_verdict(draft, status, verdict)
+    if run.timed_out:
+        message = f"{name} took longer than it may{because(run.message)}"
+        return _failed(draft, status, reasons.CI_TIMEOUT, message)
+    said = draft.observed.verdict_error
+    if not said and status.ended_at is not None and draft.elapsed(status.ended_at) < SURE_AFTER:
+        return _testing(draft, f"{name} ended as {run.phase}; looking once more", SURE_AFTER.total_seconds())
+    if run.phase == "Succeeded":
+        message = f"{name} succeeded, but {said or 'it left no verdict'}"
+        return _failed(draft, status, reasons.VERDICT_MISSING, message)
+    message = f"{name} ended as {run.phase}{because(said or run.message)}"
+    return _failed(draft, status, reasons.CI_RUN_FAILED, message)
+
+
+def _await_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState) -> Settled:
+    name = f"revision {draft.candidate.revision}"
+    draft = draft.change(ci=status)
+    message = f"testing {name}: run {run.run_id}{because(run.message)}"
+    if run.queued:
+        return _testing(draft, message, 5.0)
+    elapsed = draft.elapsed(run.started_at or status.started_at)
+    allowed = min(ci.timeout, draft.observed.longest_run)
+    if elapsed > allowed:
+        which = "spec.ci.timeout allows" if ci.timeout <= allowed else "the administrator lets any run take"
+        message = f"{name}: run {run.run_id} took longer than {which}{because(run.message)}"
+        return _failed(draft, status, reasons.CI_TIMEOUT, message)
+    return _testing(draft, message, pause_in_run(elapsed, allowed))
+
+
+def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> RolloutDraft | Settled:
+    name = f"revision {draft.candidate.revision}"
+    if verdict.run_id != status.run_id:
+        message = f"{name}: the verdict is of run {verdict.run_id}, not {status.run_id}"
+        return _failed(draft, status, reasons.VERDICT_MISMATCH, message)
+    pinned = draft.candidate.content_digest
+    if pinned and verdict.digest and verdict.digest != pinned:
+        message = (
+            f"{name}: the run tested {verdict.digest}, but the revision is pinned to {pinned}; "
+            "the model's files changed under its address"
+        )
+        return _failed(draft, status, reasons.VERDICT_MISMATCH, message)
+    status = status.model_copy(update={"metrics": _readable(verdict.metrics)})
+    if not verdict.passed:
+        message = f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
+        return _failed(draft, status, reasons.CI_FAILED, message)
+    if pinned is None and verdict.digest:
+        # Who tested the files knows what they are.
+        draft = draft.change_candidate(digest=verdict.digest)
+    return _passed(draft, status.model_copy(update={"verdict": "Passed"}))
+
+
+def _readable(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Six digits are more than was measured."""
+    return {name: float(f"{value:.6g}") for name, value in metrics.items()}
+
+
+def _testing(draft: RolloutDraft, message: str, recheck_after: float) -> Settled:
+    draft = draft.set_condition("Tested", "Unknown", reasons.TESTING, message)
+    return draft.settle("Testing", reasons.TESTING, message, recheck_after=recheck_after)
+
+
+def _passed(draft: RolloutDraft, status: CIStatus) -> RolloutDraft:
+    passed = draft.change(ci=status)
+    return passed.set_condition("Tested", "True", reasons.CI_PASSED, f"run {status.run_id} met every gate")
+
+
+def _failed(draft: RolloutDraft, status: CIStatus, reason: str, message: str) -> Settled:
+    stays = keeps_serving(draft.stable, otherwise="nothing of it is served")
+    failed = draft.change(ci=status.model_copy(update={"verdict": "Failed", "message": message}))
+    return failed.set_condition("Tested", "False", reason, message).reject(reason, message + stays)

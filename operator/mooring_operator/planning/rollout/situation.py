@@ -1,0 +1,150 @@
+"""What a decision is made from: a spec, the status so far, what was observed, and the time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.model_policy import ModelPolicySpec
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.planning import identity
+from mooring_operator.planning.manifests.workloads import Images, Workload
+from mooring_operator.planning.objects.owner import NameTaken, Owner
+from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.runs.run import RunState
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What ``spec.model`` points to now."""
+
+    storage_uri: str
+    digest: str | None = None
+
+    @property
+    def content(self) -> str:
+        """What identifies the files: their digest, or else their address."""
+        return self.digest or self.storage_uri
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """Why ``spec.model`` points to nothing; `temporary` when waiting may help."""
+
+    reason: str
+    message: str
+    temporary: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run that succeeded wrote down."""
+
+    run_id: str
+    digest: str | None
+    passed: bool
+    metrics: Mapping[str, float]
+    violations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One side of the traffic split as the serving layer reports it.
+
+    `weight` is the percent that it really gets; None where the layer does not say.
+    `blocked` says why waiting will not help.
+    """
+
+    ready: bool
+    weight: int | None = None
+    workload: str | None = None
+    message: str = ""
+    blocked: str | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """The InferenceService in words that hold for every mode."""
+
+    url: str
+    stable: Variant
+    candidate: Variant | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that was looked up for one decision."""
+
+    owner: Owner
+    model: Resolved | Unresolved
+    service: Service | None = None
+    name_taken: NameTaken | None = None
+    run: RunState | None = None
+    """The candidate's CI run as the backend has it."""
+    verdict: Verdict | None = None
+    verdict_error: str | None = None
+    """Why the run left no verdict, in its own words or the reader's."""
+    launch_error: str | None = None
+    """Why it is not known whether the run was launched."""
+    launch_refused: str | None = None
+    """Why the backend does not take the run."""
+    run_name_taken: bool = False
+    """Whether that is because of an object of somebody else's."""
+    abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
+    """The abandoned runs that had not ended, as the backend has them; one that could not be asked about is missing."""
+    longest_run: timedelta = timedelta(hours=4)
+    """How long the administrator lets any run take."""
+    policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)
+    cluster_policies: Mapping[str, ClusterModelPolicySpec | None] = field(default_factory=dict)
+    """The ClusterModelPolicies that bind the namespace; None for one that this version cannot read."""
+    cluster_policies_error: str = ""
+    """Why it is not known which bind it."""
+    answers: Mapping[str, RuleAnswers] = field(default_factory=dict)
+    """What rules of policies say, by the key of the question."""
+    file_addresses: bool = False
+    """Whether file:// addresses are allowed: for development."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    askers: Mapping[str, str] = field(default_factory=dict)
+    """Who gave the commands, where that is noted."""
+    requested_by: str = ""
+    """Who asked for the revision that the spec asks for, where that is noted."""
+    refused: str | None = None
+    """Why the API server or a webhook refused what the last decision wanted."""
+    workloads: Mapping[Workload, Mapping[str, Any]] = field(default_factory=dict)
+    refused_workloads: Mapping[Workload, str] = field(default_factory=dict)
+    """Why the API server refused a workload."""
+    taken_workloads: Mapping[Workload, NameTaken] = field(default_factory=dict)
+    images: Images = field(default_factory=Images)
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    """The serving runtime of a model's format, for specs that name none."""
+    run_pages: str = ""
+    """Address of the runs' pages, to which a run's id is appended; empty where there is no UI."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that is known when a decision is made; `before` is the status that the last one left."""
+
+    spec: ModelDeploymentSpec
+    before: ModelDeploymentStatus
+    observed: Observed
+    now: datetime
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """What the model points to; only for rules behind the one that waits for it."""
+        assert isinstance(self.observed.model, Resolved)
+        return self.observed.model
+
+    @cached_property
+    def target(self) -> str:
+        """The revision that the spec asks for."""
+        return identity.revision_of(self.spec.model, self.resolved.content, self.spec.serving)
+
+    def elapsed(self, since: datetime) -> timedelta:
+        """Time since then, by the clock that was passed in."""
+        return self.now - since

@@ -1,0 +1,1 @@
+"""What statuses say, and how one is read back."""

@@ -1,0 +1,209 @@
+"""When a run's word is taken about a model, and when it is about something else."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.planning.actions import TerminateRun
+from mooring_operator.planning.rollout.actions import LaunchRun
+from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.plan import plan
+from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
+from mooring_operator.planning.runs.run import RunPhase, RunState
+
+from tests.unit.operator.planning.world import CI, World, digest, spec_of
+
+MINUTES = timedelta(minutes=1)
+
+
+class Bench:
+    """One candidate under test; a pass looks at what the test says there is."""
+
+    def __init__(self, **ci) -> None:
+        self.world = World(spec_of("v1", ci={**CI, **ci}))
+        self.observed: Observed = self.world.observe()
+        self.look()
+
+    @property
+    def status(self) -> ModelDeploymentStatus:
+        return self.world.status
+
+    @property
+    def run_id(self) -> str:
+        assert self.status.ci is not None
+        return self.status.ci.run_id
+
+    def look(self, after: timedelta = timedelta(), **observed) -> Decision:
+        self.world.now += after
+        seen = replace(self.observed, **observed)
+        decision = plan(self.world.spec, self.status, seen, self.world.now)
+        self.world.status = decision.status
+        return decision
+
+    def see(self, phase: RunPhase, after: timedelta = timedelta(), **fields) -> Decision:
+        observed = {
+            name: fields.pop(name) for name in ("verdict", "verdict_error", "longest_run") if name in fields
+        }
+        return self.look(after, run=RunState(self.run_id, phase, **fields), **observed)
+
+    def verdict(self, **changes) -> Verdict:
+        return replace(Verdict(self.run_id, digest("s3://m/v1"), True, {}), **changes)
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Canceled", "Succeeded"])
+def test_an_end_without_a_document_is_believed_when_seen_twice(phase):
+    bench = Bench()
+    first = bench.see(phase)
+    assert (first.phase, first.recheck_after) == ("Testing", 5.0)
+    assert bench.see(phase, timedelta(seconds=4)).phase == "Testing"
+    last = bench.see(phase, timedelta(seconds=1), message="it was evicted")
+    assert last.phase == "Failed"
+    assert last.reason == ("VerdictMissing" if phase == "Succeeded" else "CIRunFailed")
+
+
+def test_a_state_that_is_taken_back_was_none():
+    """Two Workflows of one run: KFP tells now of one, now of the other."""
+    bench = Bench()
+    for phase in ("Pending", "Failed", "Running", "Failed", "Running"):
+        assert bench.see(phase, timedelta(seconds=4)).phase == "Testing"
+    assert bench.see("Succeeded", verdict=bench.verdict()).status.ci.verdict == "Passed"
+
+
+def test_what_a_failed_run_wrote_is_its_reason_and_believed_at_once():
+    bench = Bench()
+    decision = bench.see("Failed", message="its pod failed", verdict_error="label_column 'y' is not in a, b")
+    assert decision.reason == "CIRunFailed"
+    assert "label_column 'y' is not in a, b" in decision.message
+
+
+def test_a_run_that_the_backend_ended_for_its_time_is_a_timeout():
+    decision = Bench().see("Failed", timed_out=True, message="it ran for longer than 60 s")
+    assert (decision.reason, "longer than 60 s" in decision.message) == ("CITimeout", True)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "longest", "said"),
+    [
+        ("10m", timedelta(hours=4), "spec.ci.timeout allows"),
+        ("99999h", 10 * MINUTES, "the administrator lets"),
+    ],
+)
+def test_a_run_is_stopped_after_its_time_or_the_administrators(timeout, longest, said):
+    bench = Bench(timeout=timeout)
+    assert bench.see("Running", 10 * MINUTES, longest_run=longest).phase == "Testing"
+    decision = bench.see("Running", timedelta(seconds=1), longest_run=longest)
+    assert (decision.reason, said in decision.message) == ("CITimeout", True)
+    assert TerminateRun(bench.run_id) in decision.actions
+
+
+def test_a_run_that_waits_for_its_turn_spends_no_time():
+    bench = Bench(timeout="10m")
+    decision = bench.see("Pending", timedelta(hours=9), queued=True, message="it waits for its turn")
+    assert (decision.phase, "it waits for its turn" in decision.message) == ("Testing", True)
+    begun = bench.world.now
+    assert bench.see("Running", 10 * MINUTES, started_at=begun).phase == "Testing"
+    assert bench.see("Running", MINUTES, started_at=begun).reason == "CITimeout"
+
+
+def test_launches_that_fail_half_way_are_counted_and_end():
+    bench = Bench()
+    for number in (1, 2):
+        decision = bench.look(launch_error="KFP answered 500: Error 1366")
+        assert (decision.phase, f"failed {number} times" in decision.message) == ("Testing", True)
+        assert not [action for action in decision.actions if isinstance(action, LaunchRun)]
+        assert [action for action in bench.look().actions if isinstance(action, LaunchRun)]
+    decision = bench.look(launch_error="KFP answered 500: Error 1366")
+    assert (decision.reason, "Error 1366" in decision.message) == ("CILaunchFailed", True)
+    assert TerminateRun(bench.run_id) in decision.actions
+
+
+def test_a_run_that_was_there_and_is_gone_is_asked_for_again_as_another():
+    bench = Bench()
+    first = bench.run_id
+    bench.see("Running")
+    decision = bench.look()
+    assert bench.run_id != first
+    assert LaunchRun(bench.run_id, bench.status.candidate) in decision.actions
+    assert [(run.run_id, run.ended) for run in bench.status.abandoned_runs] == [(first, True)]
+
+
+def test_a_run_that_was_never_seen_is_asked_for_by_the_same_id():
+    bench = Bench()
+    first = bench.run_id
+    assert LaunchRun(first, bench.status.candidate) in bench.look().actions
+
+
+def test_a_run_that_mooring_stopped_is_stopped_until_it_has_ended_and_never_judged():
+    """v1, v2, v1: what the first run of v1 ends as is no verdict on v1."""
+    bench = Bench()
+    first = bench.run_id
+    bench.see("Running")
+    bench.world.apply(spec_of("v2", ci=CI))
+    bench.observed = bench.world.observe()
+    assert TerminateRun(first) in bench.look(run=RunState(first, "Running")).actions
+    decision = bench.look(abandoned={first: RunState(first, "Running", "being terminated")})
+    assert TerminateRun(first) in decision.actions
+    assert decision.recheck_after <= 15
+    decision = bench.look(abandoned={first: RunState(first, "Failed")})
+    assert TerminateRun(first) not in decision.actions
+    bench.world.apply(spec_of("v1", ci=CI))
+    bench.observed = bench.world.observe()
+    bench.look()
+    assert bench.run_id != first
+    assert bench.status.candidate.revision == bench.status.ci.revision
+
+
+def test_a_run_that_does_not_end_is_given_up_after_an_hour():
+    bench = Bench()
+    first = bench.run_id
+    bench.see("Running")
+    bench.world.apply(spec_of("v2", ci=CI))
+    bench.observed = bench.world.observe()
+    bench.look(run=RunState(first, "Running"))
+    still = {first: RunState(first, "Running")}
+    assert TerminateRun(first) in bench.look(timedelta(minutes=59), abandoned=still).actions
+    assert TerminateRun(first) not in bench.look(timedelta(minutes=2), abandoned=still).actions
+
+
+def test_the_digest_that_was_tested_is_the_candidates_where_it_had_none():
+    world = World(spec_of("v1", ci=CI), model=Resolved("s3://m/v1", "etag:1234"))
+    world.step()
+    run_id = world.status.ci.run_id
+    tested = Verdict(run_id, digest("s3://m/v1"), True, {})
+    seen = replace(world.observe(), run=RunState(run_id, "Succeeded"), verdict=tested)
+    decision = plan(world.spec, world.status, seen, world.now)
+    assert decision.status.candidate.content_digest == digest("s3://m/v1")
+
+
+def test_a_digest_that_was_pinned_before_stays():
+    bench = Bench()
+    decision = bench.see("Succeeded", verdict=bench.verdict(digest=digest("other")))
+    assert decision.reason == "VerdictMismatch"
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Canceled", None]),
+            st.integers(0, 20),
+            st.booleans(),
+        ),
+        max_size=12,
+    )
+)
+def test_only_a_verdict_of_the_run_itself_passes_whatever_the_backend_tells(story):
+    bench = Bench()
+    for phase, seconds, has_verdict in story:
+        if bench.status.candidate is None:
+            break
+        run = None if phase is None else RunState(bench.run_id, phase)
+        verdict = bench.verdict() if has_verdict and phase in ("Succeeded", "Failed") else None
+        decision = bench.look(timedelta(seconds=seconds), run=run, verdict=verdict)
+        passed = decision.status.ci is not None and decision.status.ci.verdict == "Passed"
+        assert not passed or (phase == "Succeeded" and has_verdict)
+        if passed:
+            break

@@ -1,0 +1,175 @@
+"""A small world in which plans come true: CI runs end, KServe follows, time passes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mooring_operator.adapters.rules.child import Child
+from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.planning.actions import TerminateRun
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.rollout.actions import (
+    Action,
+    DropCommand,
+    LaunchRun,
+    Reject,
+    RemoveService,
+    Serve,
+    Split,
+)
+from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.plan import plan
+from mooring_operator.planning.rollout.situation import (
+    Observed,
+    Resolved,
+    Service,
+    Unresolved,
+    Variant,
+    Verdict,
+)
+from mooring_operator.planning.runs.run import RunState
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def digest(model: str) -> str:
+    return "sha256:" + model.encode().hex().ljust(64, "0")[:64]
+
+
+def spec_of(model: str = "v1", **fields: Any) -> ModelDeploymentSpec:
+    return ModelDeploymentSpec.model_validate(
+        {"model": {"uri": f"s3://m/{model}", "format": "onnx"}, **fields}
+    )
+
+
+CI = {"testData": {"uri": "s3://m/test.parquet"}, "gates": [{"metric": "accuracy", "min": 0.9}]}
+
+
+@dataclass
+class World:
+    """Everything outside the planner. `good` models pass CI, `startable` ones become ready."""
+
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+    now: datetime = START
+    generation: int = 1
+    good: Mapping[str, bool] = field(default_factory=dict)
+    startable: Mapping[str, bool] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+    askers: dict[str, str] = field(default_factory=dict)
+    requested_by: str = ""
+    model: Resolved | Unresolved | None = None
+    runs: dict[str, str] = field(default_factory=dict)
+    launched: list[str] = field(default_factory=list)
+    terminated: list[str] = field(default_factory=list)
+    served: tuple[Revision, Revision | None, int] | None = None
+    weights_seen: list[tuple[str, int]] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    rules: Child | None = None
+    answers: dict[str, RuleAnswers] = field(default_factory=dict)
+
+    def apply(self, spec: ModelDeploymentSpec) -> None:
+        self.spec, self.generation = spec, self.generation + 1
+
+    def observe(self) -> Observed:
+        resolved = self.model or Resolved(self.spec.model.uri, digest(self.spec.model.uri))
+        observed = Observed(
+            Owner("ns", "digits", "uid-1", self.generation),
+            resolved,
+            service=self._service(),
+            commands=dict(self.commands),
+            askers=dict(self.askers),
+            requested_by=self.requested_by,
+            run_pages="http://kfp/#/runs/details/",
+            answers=dict(self.answers),
+        )
+        ci = self.status.ci
+        if ci is None or ci.verdict is not None or ci.run_id not in self.runs:
+            return observed
+        uri = self.runs[ci.run_id]
+        good = self.good.get(uri, True)
+        violations = () if good else ("accuracy 0.5 is below the minimum 0.9",)
+        verdict = Verdict(ci.run_id, digest(uri), good, {"accuracy": 0.95 if good else 0.5}, violations)
+        return replace(observed, run=RunState(ci.run_id, "Succeeded"), verdict=verdict)
+
+    def step(self, *, crash_after: int | None = None) -> Decision:
+        """Reconcile once; a crash leaves the actions behind `crash_after` undone."""
+        decision = plan(self.spec, self.status, self.observe(), self.now)
+        if decision.questions and self.rules is not None:
+            self.answers |= {question.key: self.rules.ask(question) for question in decision.questions}
+            decision = plan(self.spec, self.status, self.observe(), self.now)
+        self.status = decision.status
+        if not self.phases or self.phases[-1] != decision.phase:
+            self.phases.append(decision.phase)
+        for action in decision.actions[:crash_after]:
+            self._do(action)
+        return decision
+
+    def settle(self, limit: int = 60) -> Decision:
+        """Reconcile, letting time pass as the planner asks, until it only waits for a change."""
+        for _ in range(limit):
+            before = self.status
+            decision = self.step()
+            if decision.status == before and (decision.recheck_after is None or decision.phase in _RESTING):
+                return decision
+            self.now += timedelta(seconds=decision.recheck_after or 1)
+        raise AssertionError(
+            f"does not settle: {self.status.phase} {self.status.reason} {self.status.message}"
+        )
+
+    def command(self, name: str, note: str = "", by: str = "") -> None:
+        status = self.status
+        revision = {
+            "retry": status.failed_revision,
+            "rollback": status.stable and status.stable.revision,
+        }.get(name, status.candidate and status.candidate.revision)
+        self.commands[name] = f"{revision} {note}".strip()
+        self.askers[name] = by
+
+    def _service(self) -> Service | None:
+        if self.served is None:
+            return None
+        stable, candidate, weight = self.served
+        main = self._variant(stable, 100 - weight if candidate else 100)
+        return Service("http://digits.ns", main, self._variant(candidate, weight) if candidate else None)
+
+    def _variant(self, revision: Revision, weight: int) -> Variant:
+        ready = self.startable.get(revision.storage_uri, True)
+        return Variant(ready, weight if ready else 0, revision.workload, "" if ready else "CrashLoopBackOff")
+
+    def _do(self, action: Action) -> None:
+        self.actions.append(action)
+        match action:
+            case LaunchRun(run_id, candidate):
+                if run_id not in self.runs:
+                    self.launched.append(run_id)
+                self.runs[run_id] = candidate.storage_uri
+            case TerminateRun(run_id):
+                self.terminated.append(run_id)
+            case Serve(stable):
+                self._serve(stable, None, 0)
+            case Split(stable, candidate):
+                self._serve(stable, candidate, candidate.weight)
+            case Reject(stable, rejected):
+                self._serve(stable, rejected, 0)
+            case RemoveService():
+                self.served = None
+            case DropCommand(name, value):
+                if self.commands.get(name) == value:
+                    del self.commands[name]
+            case _:
+                pass
+
+    def _serve(self, stable: Revision, candidate: Revision | Candidate | None, weight: int) -> None:
+        self.served = (stable, candidate, weight)
+        if candidate is not None:
+            entry = (candidate.revision, weight)
+            if not self.weights_seen or self.weights_seen[-1] != entry:
+                self.weights_seen.append(entry)
+
+
+_RESTING = ("Promoted", "RolledBack", "Failed", "Paused", "AwaitingApproval")
