@@ -1,14 +1,24 @@
 """What runs write for the operator: a verdict, a drift report, or why there is none. Schema version 1.
 
 The operator believes a document only when it has exactly one of these forms, its run succeeded and `runId` is
-that run's. Sizes are bounded, because what is read here ends in a status.
+that run's. Whoever may create pods where a run runs can write anything in its place, so what reading a document costs
+is bounded before it is parsed: its bytes, its values, and the errors that are found in it.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
@@ -19,8 +29,12 @@ from mooring_artifacts.uris import LONGEST
 
 SCHEMA_VERSION: Literal[1] = 1
 LARGEST_VERDICT = 1 << 20
-LARGEST_REPORT = 16 << 20
+LARGEST_REPORT = 4 << 20
+MOST_FEATURES = 4000
+_MOST_METRICS = 100
 _LONGEST_MESSAGE = 1000
+# Each key too many is an error of about a KiB; a few of them are enough to name the first.
+_MOST_UNKNOWN = 16
 
 Name = Annotated[str, Field(max_length=1000)]
 Count = Annotated[int, Field(ge=0)]
@@ -30,6 +44,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _MOST_UNKNOWN:
+            raise ValueError(f"{len(value)} fields; {len(cls.model_fields)} are allowed")
+        return value
 
 
 class _Document(_Part):
@@ -44,13 +65,19 @@ class _Document(_Part):
 _Found = TypeVar("_Found", bound=_Document)
 
 
+def _check_number(metrics: Any) -> Any:
+    if isinstance(metrics, dict) and len(metrics) > _MOST_METRICS:
+        raise ValueError(f"{len(metrics)} metrics; {_MOST_METRICS} are allowed")
+    return metrics
+
+
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`."""
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
     model_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
     passed: bool
-    metrics: Annotated[dict[MetricName, Number], Field(max_length=100)]
+    metrics: Annotated[dict[MetricName, Number], BeforeValidator(_check_number)]
     violations: Annotated[list[Violation], Field(max_length=100)]
 
     @model_validator(mode="after")
@@ -88,8 +115,8 @@ class DriftReport(_Document):
     baseline_rows: Count
     window_rows: Count
     window_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
-    drifted_features: list[Name]
-    features: list[FeatureDrift]
+    drifted_features: Annotated[list[Name], Field(max_length=MOST_FEATURES), FailFast()]
+    features: Annotated[list[FeatureDrift], Field(max_length=MOST_FEATURES), FailFast()]
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -119,6 +146,20 @@ def describe_failure(run_id: str, reason: str, message: str) -> RunFailure:
     return RunFailure(schema_version=SCHEMA_VERSION, run_id=run_id, error=error)
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """What reading a document may cost: its bytes, and its values of any kind."""
+
+    size: int
+    values: int
+
+
+_COSTS: dict[type[_Document], _Cost] = {
+    Verdict: _Cost(LARGEST_VERDICT, 10_000),
+    DriftReport: _Cost(LARGEST_REPORT, 20 * MOST_FEATURES),
+}
+
+
 def parse_verdict(content: bytes) -> Verdict | RunFailure:
     """A verdict, or why there is none.
 
@@ -138,13 +179,24 @@ def parse_drift_report(content: bytes) -> DriftReport | RunFailure:
 
 
 def _parse(content: bytes, kind: type[_Found], called: str) -> _Found | RunFailure:
+    _check_cost(content, _COSTS[kind], called)
     try:
         document = from_json(content)
         failed = isinstance(document, dict) and "error" in document
         return (RunFailure if failed else kind).model_validate_json(content, by_alias=True, by_name=False)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "document"
-        raise InputError(f"not a {called}: {field[:200]!r}: {first['msg']:.200}") from error
+        why = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"not a {called}: {field[:200]!r}: {why:.200}") from error
     except ValueError as error:
         raise InputError(f"not a {called}: {error}") from error
+
+
+def _check_cost(content: bytes, allowed: _Cost, called: str) -> None:
+    if len(content) > allowed.size:
+        raise InputError(f"not a {called}: it has {len(content)} bytes; {allowed.size} are allowed")
+    # Before each value but the first of all stands one of these: there may be fewer, for text may hold them too.
+    values = 1 + sum(map(content.count, (b",", b"[", b"{")))
+    if values > allowed.values:
+        raise InputError(f"not a {called}: it may have {values} values; {allowed.values} are allowed")

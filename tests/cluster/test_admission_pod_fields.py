@@ -44,7 +44,9 @@ PROFILE = {
     f"{LISTED}.serviceAccounts": ["models", "readers-*"],
     f"{LISTED}.secrets": ["buckets", "queues"],
     f"{LISTED}.claims": ["models"],
-    f"{LISTED}.images": ["oci://registry.example.com/team/*"],
+    f"{LISTED}.images": [
+        f"{scheme}://registry.example.com/team/*" for scheme in ("oci", "oci+native", "oci+fetch")
+    ],
     f"{LISTED}.runtimes": ["triton"],
     f"{LISTED}.env": ["OMP_NUM_THREADS=*", "TZ=UTC"],
     f"{LISTED}.nodeSelector": ["gpu=l4", "zone=*"],
@@ -152,6 +154,16 @@ FIELDS = [
         "images",
         model("oci://registry.example.com/team/iris:1"),
         model("oci://registry.example.com/other:1"),
+    ),
+    # KServe's other ways to take a model out of an image.
+    *(
+        Field(
+            "spec.model.uri",
+            "images",
+            model(f"{scheme}://registry.example.com/team/iris:1"),
+            model(f"{scheme}://registry.example.com/other:1"),
+        )
+        for scheme in ("oci+native", "oci+fetch")
     ),
     Field(
         "spec.ci.testData.uri",

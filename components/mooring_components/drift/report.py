@@ -7,13 +7,14 @@ from typing import Any
 from mooring_artifacts.drift_question import DriftQuestion, parse_question
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import (
-    LARGEST_REPORT,
+    MOST_FEATURES,
     SCHEMA_VERSION,
     DriftReport,
     FeatureDrift,
     RunFailure,
     Test,
     describe_failure,
+    parse_drift_report,
 )
 from mooring_artifacts.uploads import put_document
 
@@ -31,13 +32,7 @@ def make_report(question: Any, run_id: str, memory: int | None = None) -> DriftR
     """
     try:
         report = _compare(parse_question(question), run_id, usable_memory() if memory is None else memory)
-        if len(report.to_json()) > LARGEST_REPORT:
-            raise EvaluationError(
-                "TooLarge",
-                f"what was found for {len(report.features)} features has more than {LARGEST_REPORT >> 20} MiB: name "
-                "those that matter in spec.features",
-            )
-        return report
+        return _check_cost(report)
     except EvaluationError as error:
         return describe_failure(run_id, error.reason, error.message)
     except InputError as error:
@@ -102,6 +97,12 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
             f"comparing spec.window.uri {question.window.uri!r} with spec.baseline.uri {question.baseline.uri!r} takes "
             f"more than the {memory >> 20} MiB of memory that there are",
         ) from error
+    if len(found) > MOST_FEATURES:
+        raise EvaluationError(
+            "TooLarge",
+            f"{len(found)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
+            "those that matter in spec.features",
+        )
     return DriftReport(
         schema_version=SCHEMA_VERSION,
         run_id=run_id,
@@ -111,6 +112,19 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
         drifted_features=[feature.name for feature in found if feature.drifted],
         features=[_feature(feature) for feature in found],
     )
+
+
+def _check_cost(report: DriftReport) -> DriftReport:
+    """Give a report that the operator reads: it bounds what that may cost."""
+    try:
+        parse_drift_report(report.to_json())
+    except InputError as error:
+        raise EvaluationError(
+            "TooLarge",
+            f"what was found for {len(report.features)} features is more than is read ({error}): name those that "
+            "matter in spec.features",
+        ) from error
+    return report
 
 
 def _detectors(question: DriftQuestion) -> Detectors:

@@ -31,9 +31,14 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 # Named in a spec, the API server asks whether the author may: manifests/admission/pod-fields.yaml.
-_LENT = ("pvc:", "oci:")
+# KServe knows variants of both, such as oci+native:// and oci+fetch://.
+_LENT = re.compile(r"(pvc|oci)(\+[^:]*)?:")
+# In these a container stands where others have a user.
+_AZURE = ("abfs://", "abfss://", "wasb://", "wasbs://")
 _REGISTERED = re.compile(r"models:/(?P<name>[^/:@]+)(?:/(?P<version>[0-9]{1,18})|@(?P<alias>[^/:@]+))")
 _MOST_ALIASES = 10_000
+_LARGEST_ANSWER = 4 << 20
+_UNKNOWN = (400, 404)
 _LISTED = ("s3://", "gs://", "az://")
 _LISTING_S = 25.0
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=_LISTING_S)}
@@ -113,11 +118,11 @@ class ModelSources:
 
     async def _version(self, name: str, alias: str) -> str:
         answer = await self._ask("registered-models/alias", {"name": name, "alias": alias})
-        return str(answer["model_version"]["version"])
+        return self._text(answer, "model_version", "version")
 
     async def _download_uri(self, name: str, version: str) -> str:
         answer = await self._ask("model-versions/get-download-uri", {"name": name, "version": version})
-        uri = str(answer["artifact_uri"])
+        uri = self._text(answer, "artifact_uri")
         if uri.startswith("mlflow-artifacts:"):
             raise ModelNotFound(
                 reasons.ARTIFACTS_PROXIED,
@@ -126,30 +131,55 @@ class ModelSources:
             )
         return f"file://{uri}" if uri.startswith("/") else uri
 
-    async def _ask(self, path: str, query: dict[str, str]) -> dict[str, dict[str, str]]:
+    async def _ask(self, path: str, query: dict[str, str]) -> Any:
         if self._tracking_uri is None:
             raise ModelNotFound(
                 reasons.REGISTRY_NOT_CONFIGURED,
                 "models:/ addresses need the operator's setting MOORING_MLFLOW_TRACKING_URI",
             )
-        headers = {}
+        # What is not packed is not larger than it looks.
+        headers = {"Accept-Encoding": "identity"}
         if self._token_file is not None:
             token = await self._pool.thread(self._token_file.read_text)
             headers["Authorization"] = f"Bearer {token.strip()}"
         url = f"{self._tracking_uri}/api/2.0/mlflow/{path}"
         try:
-            response = await self._pool.call(lambda: self._client.get(url, params=query, headers=headers))
+            status, content = await self._pool.call(lambda: self._get(url, query, headers))
         except httpx2.HTTPError as error:
             raise RegistryUnavailable(
                 f"cannot reach MLflow at {self._tracking_uri}: {type(error).__name__}"
             ) from error
-        if response.status_code >= 500 or response.status_code == 429:
-            raise RegistryUnavailable(f"MLflow at {self._tracking_uri} answered {response.status_code}")
-        if response.status_code != 200:
+        if status in _UNKNOWN:
             asked = " ".join(f"{key} {value!r}" for key, value in query.items())
             raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"MLflow knows no {asked}")
-        answer: dict[str, dict[str, str]] = response.json()
-        return answer
+        if status != 200:
+            # A login page that it leads to, or a token that has expired, says nothing about the model.
+            raise RegistryUnavailable(f"MLflow at {self._tracking_uri} answered {status}")
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise self._is_not_mlflow() from error
+
+    async def _get(self, url: str, query: dict[str, str], headers: dict[str, str]) -> tuple[int, bytes]:
+        async with self._client.stream("GET", url, params=query, headers=headers) as response:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise self._is_not_mlflow()
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > _LARGEST_ANSWER:
+                    raise self._is_not_mlflow()
+            return response.status_code, bytes(content)
+
+    def _text(self, answer: Any, *path: str) -> str:
+        for name in path:
+            answer = answer.get(name) if isinstance(answer, dict) else None
+        if isinstance(answer, bool) or not isinstance(answer, str | int):
+            raise self._is_not_mlflow()
+        return str(answer)
+
+    def _is_not_mlflow(self) -> RegistryUnavailable:
+        return RegistryUnavailable(f"what answers at {self._tracking_uri} does not answer as MLflow does")
 
 
 async def _identify(model: ModelSpec, storage_uri: str, pool: Pool) -> Resolved:
@@ -174,13 +204,23 @@ def _check_served(uri: str, storage_uri: str, *, files: bool) -> None:
     refusal = addresses.refuse_files(named, files=files)
     if refusal is None and not forms.ADDRESS.fits(storage_uri):
         refusal = f"spec.model.uri {redact(uri)} leads to {redact(storage_uri)}, which is no address that can be served"
-    if refusal is None and storage_uri.startswith(_LENT):
+    if refusal is None and _holds_credentials(storage_uri):
+        refusal = (
+            f"spec.model.uri {redact(uri)} leads to {redact(storage_uri)}, an address with a user or a query: whoever "
+            "may read the ModelDeployment would read them; register the model by an address without"
+        )
+    if refusal is None and _LENT.match(storage_uri):
         refusal = (
             f"spec.model.uri {redact(uri)} leads to {redact(storage_uri)}: a claim or an image is for those who may "
             "name it, and who registers models names it for everybody; write that address into spec.model.uri"
         )
     if refusal is not None:
         raise ModelNotFound(reasons.ADDRESS_NOT_ALLOWED, refusal)
+
+
+def _holds_credentials(address: str) -> bool:
+    authority, _, _ = address.partition("://")[2].partition("/")
+    return "?" in address or ("@" in authority and not address.startswith(_AZURE))
 
 
 def _listing_digest(uri: str, most: int = MOST_FILES, seconds: float = _LISTING_S) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_artifacts.run_documents import MOST_FEATURES
 from mooring_components.drift.report import make_report
 from mooring_components.memory import memory_left
 
@@ -76,6 +77,17 @@ def test_rows_that_the_container_has_no_memory_for_are_a_failure_with_a_reason(t
     error = make_report(question(rows, rows), "run", memory).error
     assert error.reason == "TooLarge"
     assert error.message.startswith(f"spec.{field}.uri")
+
+
+def test_more_than_is_read_is_a_failure_with_a_reason(tmp_path):
+    wide = {f"f{index}": range(20) for index in range(MOST_FEATURES + 1)}
+    # Each name counts for many values.
+    odd = {f"{',' * 100}{index}": range(20) for index in range(1000)}
+    for columns in (wide, odd):
+        rows = f"file://{_parquet(tmp_path / 'rows.parquet', pa.table(columns))}"
+        error = make_report({**question(rows, rows), "minRows": 20}, "run").error
+        assert error.reason == "TooLarge"
+        assert "name those that matter in spec.features" in error.message
 
 
 @pytest.mark.parametrize(("limit", "left"), [("805306368", 609222656), ("max", None), ("1000", 0)])

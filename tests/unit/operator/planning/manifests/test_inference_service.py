@@ -1,6 +1,10 @@
 """The InferenceServices that are built."""
 
+import re
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.manifests import inference_service
 from mooring_operator.planning.objects.owner import Owner
@@ -140,3 +144,25 @@ def test_models_are_given_no_token_of_the_api_server():
     spec = inference_service.split(OWNER, revision(), candidate)["spec"]
     assert spec["predictor"]["automountServiceAccountToken"] is False
     assert spec["canary"][0]["predictor"]["automountServiceAccountToken"] is False
+
+
+def executed(text):
+    """What KServe makes of a value in a container; of programs only the one that gives its text is known here."""
+    out, at = "", 0
+    while (start := text.find("{{", at)) >= 0:
+        literal = re.match(r"\{\{`([^`]*)`\}\}", text[start:])
+        assert literal, f"KServe would execute {text[start:]}"
+        out, at = out + text[at:start] + literal[1], start + literal.end()
+    return out + text[at:]
+
+
+@given(st.text(alphabet="{}`-. $/*\"\\a"))
+@example("{{.Name}}")
+@example("{{{{{")
+@example("{{/* */}}{{`{{`}}")
+@example("{{$a := printf `%1000000d` 1}}{{$a = printf `%s%s` $a $a}}")
+def test_variables_of_a_spec_are_no_programs_for_kserve(text):
+    """KServe executes a model's container as a template, in the process that serves every tenant."""
+    manifest = inference_service.serve(OWNER, revision(env=[{"name": "A", "value": text}]))
+    (written, _) = manifest["spec"]["predictor"]["model"]["env"]
+    assert executed(written["value"]).replace("$$", "$") == text
