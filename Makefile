@@ -38,7 +38,7 @@ test-release: $(READY) ## What is documented and released, as people get it
 	@$(PYTEST) -n 2 --dist loadfile tests/release
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
-	@.venv-torch/bin/python -m pytest -q tests/unit/test_backend_torch.py tests/unit/test_backend_formats.py tests/unit/test_backend_real_models.py
+	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py
 
 lint: $(READY) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 import uvloop
-from mooring_inference.logs import configure_logging
+from mooring_inference.observability.logs import configure_logging
 
 from cluster.serving.agent import Address, run_agent
 from cluster.serving.replica import Runtime

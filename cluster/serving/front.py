@@ -6,7 +6,7 @@ import asyncio
 from time import perf_counter
 
 from mooring_inference.errors import RequestError
-from mooring_inference.metrics import CONTENT_TYPE
+from mooring_inference.observability.metrics import CONTENT_TYPE
 
 from cluster.serving.asgi import (
     ClientDisconnectedError,

@@ -8,12 +8,12 @@ from importlib import import_module
 
 import uvloop
 
-from mooring_inference.api_keys import ApiKeysError
+from mooring_inference.access.api_keys import ApiKeysError
+from mooring_inference.access.tls import TlsError
 from mooring_inference.errors import ModelLoadError
-from mooring_inference.logs import configure_logging
+from mooring_inference.observability.logs import configure_logging
 from mooring_inference.server import serve
 from mooring_inference.settings import parse_settings
-from mooring_inference.tls import TlsError
 from mooring_inference.workers import supervise
 
 # Other ways to run a model; imported only where they are asked for, since the server needs none of them.

@@ -15,31 +15,30 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from mooring_inference.api_keys import ApiKeys
+from mooring_inference.access.api_keys import ApiKeys
+from mooring_inference.access.json_limits import JsonLimits
+from mooring_inference.access.memory_budget import MemoryBudget, parsing_limit
+from mooring_inference.access.tls import ReloadingTls
 from mooring_inference.backends.base import Backend
-from mooring_inference.backends.formats import load_model
-from mooring_inference.backends.kserve_model import load_kserve_model
+from mooring_inference.backends.kserve.model import load_kserve_model
+from mooring_inference.backends.loading import load_model
 from mooring_inference.capture import Capture
-from mooring_inference.capture_metrics import capture_state
-from mooring_inference.capture_observer import CaptureObserver
-from mooring_inference.feature_names import read_feature_names
-from mooring_inference.gpu import find_gpus
-from mooring_inference.http_server.limits import HttpLimits
-from mooring_inference.http_server.listener import HttpServer, listen
-from mooring_inference.json_limits import JsonLimits
-from mooring_inference.logs import report_suppressed
-from mooring_inference.memory_budget import MemoryBudget, parsing_limit
-from mooring_inference.metrics import ServingMetrics
-from mooring_inference.models import ServedModel, load_served
-from mooring_inference.observing import Observer
-from mooring_inference.repository import Repository, Sources, folder_of_models, one_model
-from mooring_inference.request_log import RequestLog
+from mooring_inference.capture.observer import CaptureObserver
+from mooring_inference.models.feature_names import read_feature_names
+from mooring_inference.models.repository import Repository, Sources, folder_of_models, one_model
+from mooring_inference.models.served import ServedModel, load_served
+from mooring_inference.observability.gpu import find_gpus
+from mooring_inference.observability.logs import report_suppressed
+from mooring_inference.observability.metrics import ServingMetrics
+from mooring_inference.observability.observing import Observer
+from mooring_inference.observability.request_log import RequestLog
+from mooring_inference.observability.shared_metrics import SharedMetrics
+from mooring_inference.observability.tracing import start_tracing
+from mooring_inference.observability.tracing_observer import TracingObserver
 from mooring_inference.rest.front import EXTENSIONS, SERVER_NAME, RestFront
+from mooring_inference.rest.http_server.limits import HttpLimits
+from mooring_inference.rest.http_server.listener import HttpServer, listen
 from mooring_inference.settings import Settings
-from mooring_inference.shared_metrics import SharedMetrics
-from mooring_inference.tls import ReloadingTls
-from mooring_inference.tracing import start_tracing
-from mooring_inference.tracing_observer import TracingObserver
 from mooring_inference.workers import WorkerPlace
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class ModelServer:
         self._tracing = start_tracing()
         self._capture = Capture(settings.capture) if settings.capture is not None else None
         if self._capture is not None:
-            self.metrics.capture = partial(capture_state, self._capture.counters)
+            self.metrics.capture = self._capture.counters.state
         self._observers = self._make_observers()
         if (gpus := find_gpus()) is not None:
             self.metrics.register(gpus)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mooring_inference.access.memory_budget import default_budget, least_budget
 from mooring_inference.backends.base import LoadOptions
-from mooring_inference.backends.kserve_model import Predictor
-from mooring_inference.batching.queue import BatchLimits
+from mooring_inference.backends.cores import usable_cores
+from mooring_inference.backends.kserve.model import Predictor
 from mooring_inference.capture import CaptureSettings, parse_capture
-from mooring_inference.cpu import usable_cores
-from mooring_inference.memory_budget import default_budget, least_budget
+from mooring_inference.models.batching.queue import BatchLimits
 
 _CONNECTIONS = 4096
 # As KServe's server has it. How many come at once is not known, so the size bounds how many may.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from mooring_inference.http_server.listener import listen
+from mooring_inference.rest.http_server.listener import listen
 from mooring_inference.settings import Settings
 
 log = logging.getLogger(__name__)

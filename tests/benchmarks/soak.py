@@ -21,7 +21,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.unit.inference_process import running, save_negation
+from tests.unit.inference.inference_process import running, save_negation
 
 
 def resident(pid: int) -> float:

@@ -1,29 +1,15 @@
-"""Which format a model has, told by its content, and how to load it.
-
-PyTorch is imported when a PyTorch model is loaded and not before: it takes seconds and hundreds of MB.
-"""
+"""Which format a model has, told by its content."""
 
 from __future__ import annotations
 
-import importlib
 import zipfile
 from pathlib import Path
-from typing import cast
 
-from mooring_inference.backends.base import Backend, LoadOptions
-from mooring_inference.backends.onnx import load_onnx
 from mooring_inference.errors import ModelLoadError
-
-__all__ = ["find_model", "load_model", "tell_format"]
 
 MLMODEL = "MLmodel"
 # Where files with such names are, others are not looked at: notes, label lists, weights outside of an ONNX file.
 _SUFFIXES = frozenset({".onnx", ".ort", ".pt2", ".pt", ".pth", ".ts", ".torchscript", ".safetensors"})
-_LOADERS = {
-    "exported": ("exported", "load_exported"),
-    "torchscript": ("torchscript", "load_torchscript"),
-    "safetensors": ("statedict", "load_state_dict"),
-}
 # Formats that are not served, by their first bytes.
 _OTHERS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)"),
@@ -38,39 +24,6 @@ _OTHERS = (
     (b"<", "XML or HTML"),
 )
 _SERVED = "ONNX, torch.export (.pt2), TorchScript or safetensors"
-
-
-def load_model(path: Path, options: LoadOptions) -> Backend:
-    """Load the model in a folder, or a file.
-
-    Args:
-        path: a folder with an ``MLmodel`` file (MLflow) or with one model file, or a file of ONNX, torch.export,
-            TorchScript or safetensors. Names' endings do not matter, except to find the file.
-        options: how.
-
-    Raises:
-        ModelLoadError: nothing there can be served; the message is one line that says why.
-    """
-    found = find_model(path)
-    if found.name == MLMODEL:
-        module = importlib.import_module("mooring_inference.backends.mlflow")
-        return cast(Backend, module.load_mlflow(found.parent, options))
-    return load_file(found, options)
-
-
-def load_file(path: Path, options: LoadOptions) -> Backend:
-    """Load one file; raises ModelLoadError."""
-    name = tell_format(path)
-    if name == "onnx":
-        return load_onnx(path, options)
-    module_name, function = _LOADERS[name]
-    try:
-        module = importlib.import_module(f"mooring_inference.backends.{module_name}")
-    except ModuleNotFoundError as error:
-        raise ModelLoadError(
-            f"{path.name} needs the package {error.name}, of kube-mooring's extra torch"
-        ) from None
-    return cast(Backend, getattr(module, function)(path, options))
 
 
 def find_model(model_dir: Path) -> Path:

@@ -50,6 +50,11 @@ class CaptureCounters:
         with self._lock:
             self.dropped[reason] += rows
 
+    def state(self) -> dict[str, float]:
+        """The counts by name, as ``observability.capture_metrics`` shows them."""
+        state = {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
+        return state | {f"dropped:{reason}": rows for reason, rows in tuple(self.dropped.items())}
+
     @property
     def dropped_total(self) -> int:
         """All rows that were not kept."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from mooring_inference.elements import json_type
 from mooring_inference.errors import RequestError, bad_field
-from mooring_inference.protocol_v2 import LONGEST_ID
+from mooring_inference.protocols.elements import json_type
+from mooring_inference.protocols.v2 import LONGEST_ID
 
 Value = float | int | bool | str
 

@@ -14,7 +14,7 @@ from mooring_inference.capture import arrow
 from mooring_inference.capture.arrow import Bools
 from mooring_inference.capture.layout import TensorColumns
 from mooring_inference.capture.masking import Masker, make_masker
-from mooring_inference.protocol_v2 import text
+from mooring_inference.protocols.v2 import text
 from mooring_inference.tensors import Array
 
 _SIZE = attrgetter("size")

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 import orjson
 
-from mooring_inference import protocol_v1
-from mooring_inference.elements import json_type
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.explain.plan import Explanation
 from mooring_inference.explain.request import METHODS, ExplanationRequest
-from mooring_inference.protocol_v2 import parse_object
+from mooring_inference.protocols import v1
+from mooring_inference.protocols.elements import json_type
+from mooring_inference.protocols.v2 import parse_object
 from mooring_inference.tensors import Array, Signature
 
 _PARAMETERS = ("output", "target", "method", "baseline", "steps", "orders", "seed")
@@ -42,7 +42,7 @@ def decode_request(body: bytes, signature: Signature) -> ExplanationRequest:
     if method is not None and method not in METHODS:
         raise bad_field("parameters.method", f"one of {list(METHODS)}", method)
     return ExplanationRequest(
-        inputs=protocol_v1.decode_request(body, signature),
+        inputs=v1.decode_request(body, signature),
         output=_string(parameters, "output"),
         target=_integer(parameters, "target", 0, 2**31),
         method=method,
@@ -91,7 +91,7 @@ def _baseline(parameters: dict[str, object], signature: Signature) -> Mapping[st
     if parameters.get("baseline") is None:
         return None
     try:
-        return protocol_v1.decode_request(orjson.dumps({"instances": [parameters["baseline"]]}), signature)
+        return v1.decode_request(orjson.dumps({"instances": [parameters["baseline"]]}), signature)
     except RequestError as exc:
         field = f"parameters.baseline: {exc.field}"
         raise RequestError(

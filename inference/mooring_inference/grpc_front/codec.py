@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mooring_inference.binary_tensors import decode_raw, encode_raw, shaped
 from mooring_inference.errors import bad_field
 from mooring_inference.grpc_front.schema import message
-from mooring_inference.protocol_v2 import classify
+from mooring_inference.protocols.binary_tensors import decode_raw, encode_raw, shaped
+from mooring_inference.protocols.v2 import classify
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # Where the elements of each datatype are, if not in raw_input_contents; FP16 has no place there.

@@ -9,7 +9,7 @@ from time import monotonic
 
 import grpc
 
-from mooring_inference.file_watch import FileWatch
+from mooring_inference.access.file_watch import FileWatch
 
 log = logging.getLogger(__name__)
 

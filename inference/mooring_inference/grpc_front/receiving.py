@@ -12,9 +12,9 @@ from time import perf_counter
 
 import grpc
 
+from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.errors import RequestError
-from mooring_inference.memory_budget import MemoryBudget
-from mooring_inference.metrics import GONE
+from mooring_inference.observability.metrics import GONE
 
 # What grpc and this server keep of a call beside its messages, bytes.
 _CALL_BYTES = 32 << 10

@@ -7,7 +7,7 @@ from typing import NoReturn
 import grpc
 
 from mooring_inference.errors import RequestError
-from mooring_inference.metrics import GONE
+from mooring_inference.observability.metrics import GONE
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.grpc_front.credentials import read_credentials
 from mooring_inference.grpc_front.receiving import Receiver
 from mooring_inference.grpc_front.service import InferenceService
 from mooring_inference.grpc_front.side_services import SideServices
-from mooring_inference.memory_budget import MemoryBudget
 
 __all__ = ["GrpcServer", "read_credentials"]
 

@@ -15,17 +15,17 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from mooring_inference.api_keys import ApiKeys
+from mooring_inference.access.api_keys import ApiKeys
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.grpc_front import codec
 from mooring_inference.grpc_front.receiving import CallRoom, Receiver
 from mooring_inference.grpc_front.refusals import refuse
 from mooring_inference.grpc_front.schema import METHODS, SERVICE, message
 from mooring_inference.grpc_front.side_services import on_threads
-from mooring_inference.models import ServedModel
-from mooring_inference.observing import Answered, Observer
-from mooring_inference.protocol_v2 import check_id
-from mooring_inference.repository import Repository
+from mooring_inference.models.repository import Repository
+from mooring_inference.models.served import ServedModel
+from mooring_inference.observability.observing import Answered, Observer
+from mooring_inference.protocols.v2 import check_id
 from mooring_inference.tensors import Array, TensorSpec
 
 log = logging.getLogger(__name__)

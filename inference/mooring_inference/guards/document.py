@@ -11,10 +11,10 @@ import numpy as np
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.small_files import read_json
 
-from mooring_inference.elements import json_type
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.guards.check import Guards
 from mooring_inference.guards.rules import Feature, InputRules, Policy
+from mooring_inference.protocols.elements import json_type
 from mooring_inference.tensors import Signature, TensorSpec
 
 FILE_NAME = "guards.json"

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-from mooring_inference.batching.call import Call
 from mooring_inference.errors import RequestError
 from mooring_inference.explain import decode_request, encode_response, plan_explanation, run_plan_async
 from mooring_inference.explain.methods import Integers
-from mooring_inference.models import ServedModel
+from mooring_inference.models.batching.call import Call
+from mooring_inference.models.served import ServedModel
 from mooring_inference.tensors import Array
 
 

@@ -8,20 +8,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from time import perf_counter
 from typing import Any
 
-from mooring_inference import protocol_v2
-from mooring_inference.api_keys import ApiKeys
+from mooring_inference.access.api_keys import ApiKeys
+from mooring_inference.access.json_limits import JsonLimits
+from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.capture import decode_labels
 from mooring_inference.capture.label_stream import LabelStream
 from mooring_inference.errors import RequestError
-from mooring_inference.http_server.exchange import Exchange
-from mooring_inference.json_limits import JsonLimits
-from mooring_inference.memory_budget import MemoryBudget
-from mooring_inference.metrics import GONE
-from mooring_inference.models import ServedModel
-from mooring_inference.observing import Observer
-from mooring_inference.repository import Repository
+from mooring_inference.models.repository import Repository
+from mooring_inference.models.served import ServedModel
+from mooring_inference.observability.metrics import GONE
+from mooring_inference.observability.observing import Observer
+from mooring_inference.protocols import v2
 from mooring_inference.rest import openapi
 from mooring_inference.rest.explanation import explain
+from mooring_inference.rest.http_server.exchange import Exchange
 from mooring_inference.rest.inference import Inference, read_body
 from mooring_inference.rest.inflating import Inflater
 from mooring_inference.rest.routes import METHODS, RIGHTS, Route, find_route
@@ -229,9 +229,7 @@ class RestFront:
     def _model_metadata(self, exchange: Exchange, route: Route) -> None:
         model = self._repository.find(route.model, route.version)
         versions = self._repository.versions(model.name)
-        exchange.respond_json(
-            200, protocol_v2.model_metadata(model.name, versions, model.platform, model.signature)
-        )
+        exchange.respond_json(200, v2.model_metadata(model.name, versions, model.platform, model.signature))
 
     def _model_ready(self, exchange: Exchange, route: Route) -> None:
         is_ready = not self._repository.is_draining
@@ -245,7 +243,7 @@ class RestFront:
 
     def _index(self, exchange: Exchange, route: Route) -> None:
         body = read_body(exchange, self._json_limits)
-        wanted = protocol_v2.parse_object(body) if body else {}
+        wanted = v2.parse_object(body) if body else {}
         rows = self._repository.index()
         if wanted.get("ready") is True:
             rows = [row for row in rows if row[2] == "READY"]

@@ -7,15 +7,15 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 
-from mooring_inference import protocol_v1, protocol_v2
-from mooring_inference.batching.call import Call
+from mooring_inference.access.json_limits import JsonLimits
 from mooring_inference.errors import RequestError
-from mooring_inference.http_server.exchange import JSON, Exchange, Header
-from mooring_inference.json_limits import JsonLimits
-from mooring_inference.metrics import GONE
-from mooring_inference.models import ServedModel
-from mooring_inference.observing import Answered, Observer
-from mooring_inference.protocol_v2 import LONGEST_ID
+from mooring_inference.models.batching.call import Call
+from mooring_inference.models.served import ServedModel
+from mooring_inference.observability.metrics import GONE
+from mooring_inference.observability.observing import Answered, Observer
+from mooring_inference.protocols import v1, v2
+from mooring_inference.protocols.v2 import LONGEST_ID
+from mooring_inference.rest.http_server.exchange import JSON, Exchange, Header
 from mooring_inference.tensors import Array, TensorSpec
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Inference:
         request_id = _header_id(exchange) or f"{_process_id}-{next(_numbers):x}"
         self._answered = Answered(model, request_id, protocol, exchange.started, exchange.headers)
         self._observers = observers
-        self._forms: tuple[protocol_v2.OutputForm, ...] | None = None
+        self._forms: tuple[v2.OutputForm, ...] | None = None
         self._call: Call | None = None
 
     def start(self, limits: JsonLimits, timeout: float | None) -> None:
@@ -86,8 +86,8 @@ class Inference:
         signature = self.model.signature
         body = read_body(self.exchange, limits)
         if self.protocol == "v1":
-            return protocol_v1.decode_request(body, signature), signature.output_names, None
-        request = protocol_v2.decode_request(body, signature, header_length(self.exchange))
+            return v1.decode_request(body, signature), signature.output_names, None
+        request = v2.decode_request(body, signature, header_length(self.exchange))
         if request.id:
             self._answered.request_id = request.id
         self._forms = request.forms
@@ -123,8 +123,8 @@ class Inference:
 
     def _encode(self, outputs: Sequence[tuple[TensorSpec, Array]]) -> tuple[bytes, bytes]:
         if self.protocol == "v1":
-            return protocol_v1.encode_response(outputs), JSON
-        body, header_length = protocol_v2.encode_response(
+            return v1.encode_response(outputs), JSON
+        body, header_length = v2.encode_response(
             model=self.model.name,
             version=self.model.version,
             request_id=self._answered.request_id,
@@ -151,7 +151,7 @@ class Inference:
         body = (
             {**refusal.body(), "id": self._answered.request_id} if refusal.status >= 500 else refusal.body()
         )
-        self._answer(refusal.status, protocol_v2.encode_error(body), JSON, None)
+        self._answer(refusal.status, v2.encode_error(body), JSON, None)
 
     def _answer(
         self,

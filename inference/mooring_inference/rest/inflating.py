@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from mooring_inference.content_encoding import inflate
+from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.errors import RequestError
-from mooring_inference.http_server.exchange import Exchange
-from mooring_inference.memory_budget import MemoryBudget
+from mooring_inference.rest.content_encoding import inflate
+from mooring_inference.rest.http_server.exchange import Exchange
 
 # zlib lets go of the interpreter while it works, but not of the core.
 _THREADS = 2

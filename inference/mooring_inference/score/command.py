@@ -10,10 +10,10 @@ from pathlib import Path
 from types import FrameType
 
 from mooring_inference.backends.base import LoadOptions
-from mooring_inference.backends.formats import load_model
-from mooring_inference.cpu import usable_cores
+from mooring_inference.backends.cores import usable_cores
+from mooring_inference.backends.loading import load_model
 from mooring_inference.errors import ModelLoadError
-from mooring_inference.feature_names import read_feature_names
+from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import open_input, open_output, refuse_nesting
 from mooring_inference.score.mapping import Choice

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mooring_inference.elements import build_array, pack
 from mooring_inference.errors import RequestError
+from mooring_inference.protocols.elements import build_array, pack
 from mooring_inference.score.blocks import MISSING, Column
 from mooring_inference.score.mapping import Feed
 from mooring_inference.tensors import Array, Datatype, TensorSpec

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from mooring_inference.protocol_v2 import text
+from mooring_inference.protocols.v2 import text
 from mooring_inference.score.errors import UsageError
 from mooring_inference.tensors import Array, TensorSpec
 

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mooring_inference.backends.base import LoadOptions
-from mooring_inference.backends.formats import load_model
-from mooring_inference.cpu import usable_cores
+from mooring_inference.backends.cores import usable_cores
+from mooring_inference.backends.loading import load_model
 from mooring_inference.errors import ModelLoadError
-from mooring_inference.feature_names import read_feature_names
-from mooring_inference.logs import configure_logging
+from mooring_inference.models.feature_names import read_feature_names
+from mooring_inference.observability.logs import configure_logging
 from mooring_inference.stream.addresses import Address, parse_address
 from mooring_inference.stream.answering import Answerer
 from mooring_inference.stream.interfaces import Sink, Source, StreamError

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from mooring_inference.elements import build_array, json_type
 from mooring_inference.errors import RequestError, bad_field
-from mooring_inference.protocol_v2 import OutputForm, decode_request, encode_response, parse_object, text
+from mooring_inference.protocols.elements import build_array, json_type
+from mooring_inference.protocols.v2 import OutputForm, decode_request, encode_response, parse_object, text
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # How much of a message that nobody could use goes into its dead letter, bytes.

@@ -35,7 +35,7 @@ def test_what_we_have_to_correct_is_a_traceback():
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
-@pytest.mark.parametrize("module", ["mooring_components.models", "mooring_inference.backends.onnx"])
+@pytest.mark.parametrize("module", ["mooring_components.models", "mooring_inference.backends.onnx.backend"])
 def test_onnx_runtime_reports_nothing_to_its_maker(tmp_path, module):
     # It keeps the identity that it reports under in the user's cache.
     program = f"import {module}, onnxruntime; print(onnxruntime.__version__)"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.inference_process import save_negation
+from tests.unit.inference.inference_process import save_negation
 
 ROOT = Path(__file__).parents[3]
 # What the server, its workers and the libraries that they use import.

@@ -1,0 +1,1 @@
+"""Who may ask, and how much one request may cost."""

@@ -1,0 +1,1 @@
+"""Users' subclasses of ``kserve.Model``."""

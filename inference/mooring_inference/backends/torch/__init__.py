@@ -1,0 +1,1 @@
+"""Models of PyTorch: exported programs, TorchScript and state dicts."""

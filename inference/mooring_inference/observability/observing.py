@@ -1,0 +1,117 @@
+"""What is told about an answered inference, to metrics and to whoever else wants to know."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Protocol
+
+from mooring_inference.observability.metrics import ModelSeries
+from mooring_inference.tensors import Array, TensorSpec
+
+log = logging.getLogger(__name__)
+
+
+class AnsweredModel(Protocol):
+    """What observers may know of a model."""
+
+    name: str
+    version: str
+    series: ModelSeries
+
+
+class AnsweredCall(Protocol):
+    """What observers may know of a run of a model."""
+
+    batch_rows: int
+
+    @property
+    def has_results(self) -> bool:
+        """Whether the model answered."""
+        ...
+
+    @property
+    def queue_seconds(self) -> float:
+        """How long the call waited."""
+        ...
+
+    @property
+    def compute_seconds(self) -> float:
+        """How long the batch took that it was part of."""
+        ...
+
+
+class Answered:
+    """One inference, answered or refused.
+
+    Attributes:
+        model: that was asked.
+        request_id: the caller's, or one that was made.
+        protocol: ``v1``, ``v2`` or ``grpc``.
+        started: when its first byte came, by ``perf_counter``.
+        headers: the caller's that matter here, by lower-case name.
+        inputs: as they were decoded; empty where they could not be.
+        call: the run of the model; None where there was none.
+        outputs: the answer; None where there is none.
+        status: the HTTP status, or what it would have been.
+        seconds: how long it took.
+    """
+
+    __slots__ = (
+        "call",
+        "headers",
+        "inputs",
+        "model",
+        "outputs",
+        "protocol",
+        "request_id",
+        "seconds",
+        "started",
+        "status",
+    )
+
+    def __init__(
+        self,
+        model: AnsweredModel,
+        request_id: str,
+        protocol: str,
+        started: float,
+        headers: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        self.model = model
+        self.request_id = request_id
+        self.protocol = protocol
+        self.started = started
+        self.headers: Mapping[bytes, bytes] = headers or {}
+        self.inputs: Mapping[str, Array] = {}
+        self.call: AnsweredCall | None = None
+        self.outputs: Sequence[tuple[TensorSpec, Array]] | None = None
+        self.status = 0
+        self.seconds = 0.0
+
+    def tell(self, status: int, observers: Sequence[Observer]) -> None:
+        """It is answered: count it, and tell those who want to know."""
+        self.status = status
+        self.seconds = perf_counter() - self.started
+        call = self.call
+        if call is not None and call.has_results:
+            self.model.series.answered(
+                self.protocol, status, self.seconds, queue=call.queue_seconds, compute=call.compute_seconds
+            )
+        else:
+            self.model.series.answered(self.protocol, status, self.seconds)
+        for observer in observers:
+            try:
+                observer.answered(self)
+            except Exception:
+                # An observer must not cost a request its answer.
+                log.exception("an observer failed")
+
+
+class Observer(Protocol):
+    """Wants to know; called from any thread, after the response, and must not block."""
+
+    def answered(self, inference: Answered) -> None:
+        """One inference was answered."""
+        ...

@@ -1,0 +1,91 @@
+"""KServe's V1 protocol: ``{"instances": rows}`` to arrays and arrays to ``{"predictions": rows}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import orjson
+
+from mooring_inference.errors import RequestError, bad_field
+from mooring_inference.protocols.elements import build_array, json_type
+from mooring_inference.protocols.v2 import parse_object, text
+from mooring_inference.tensors import Array, Signature, TensorSpec
+
+
+def decode_request(body: bytes, signature: Signature) -> Mapping[str, Array]:
+    """Arrays by input name.
+
+    An instance is the row itself where the model has one input, or an object of rows by input name.
+
+    Raises:
+        RequestError: 400, with field, expected and got.
+    """
+    document = parse_object(body)
+    key = "instances" if "instances" in document or "inputs" not in document else "inputs"
+    instances = document.get(key)
+    if not isinstance(instances, list):
+        raise bad_field(key, "array of instances", json_type(instances))
+    if not instances:
+        raise bad_field(key, "at least one instance", "none")
+    names = [spec.name for spec in signature.inputs]
+    if isinstance(instances[0], dict):
+        return {
+            spec.name: _column(key, spec, _pick(key, names, instances, spec.name))
+            for spec in signature.inputs
+        }
+    if len(signature.inputs) != 1:
+        raise bad_field(f"{key}[0]", f"object with {names}", json_type(instances[0]))
+    return {names[0]: _column(key, signature.inputs[0], instances)}
+
+
+def encode_response(outputs: Sequence[tuple[TensorSpec, Array]]) -> bytes:
+    """``{"predictions": rows}``: bare rows for one output, objects by output name for several."""
+    if len(outputs) == 1:
+        return orjson.dumps({"predictions": _rows(outputs[0][1])}, option=orjson.OPT_SERIALIZE_NUMPY)
+    columns = {spec.name: list(_rows(array)) for spec, array in outputs}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=False)]
+    return orjson.dumps({"predictions": rows}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _rows(array: Array) -> list[object]:
+    if array.ndim == 0:
+        array = array.reshape(1)
+    if array.dtype == object or array.dtype.kind in "US":
+        strings = np.array([text(value) for value in array.ravel().tolist()], dtype=object)
+        return list(strings.reshape(array.shape).tolist())
+    return list(array.tolist())
+
+
+def _pick(key: str, names: list[str], instances: list[object], name: str) -> list[object]:
+    column: list[object] = []
+    for index, instance in enumerate(instances):
+        if not isinstance(instance, dict):
+            raise bad_field(f"{key}[{index}]", f"object with {names}", json_type(instance))
+        if instance.keys() != set(names):
+            raise bad_field(f"{key}[{index}]", sorted(names), sorted(instance))
+        column.append(instance[name])
+    return column
+
+
+def _column(key: str, spec: TensorSpec, rows: list[object]) -> Array:
+    shape = _infer_shape(rows)
+    # Scalars per instance are a column where the model wants [batch, 1].
+    if len(shape) == 1 and len(spec.shape) == 2 and spec.shape[1] in (1, None):
+        shape = [*shape, 1]
+    if not spec.accepts(shape):
+        raise RequestError(
+            f"{key}: expected shape {spec.open_shape()}, got {shape}",
+            field=key,
+            expected=spec.open_shape(),
+            got=shape,
+        )
+    return build_array(key, spec, shape, rows)
+
+
+def _infer_shape(value: object) -> list[int]:
+    shape: list[int] = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return shape

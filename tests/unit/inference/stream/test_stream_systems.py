@@ -1,0 +1,271 @@
+"""The stream consumer as a process, against real Redis, NATS and Kafka servers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import orjson
+import pytest
+from mooring_inference.stream.addresses import parse_address
+from mooring_inference.stream.command import open_sink
+from mooring_inference.stream.interfaces import Answer
+
+from tests.unit.inference.score_models import row_of_table, sum_and_negative
+from tests.unit.inference.stream.stream_servers import BENCHES, SERVERS
+
+_SCRIPT = "import sys; from mooring_inference.stream.command import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def system(request, tmp_path_factory):
+    server = SERVERS[request.param](tmp_path_factory.mktemp(request.param))
+    yield request.param, server
+    server.kill()
+
+
+@pytest.fixture
+async def bench(system, request):
+    kind, server = system
+    name = re.sub(r"\W", "-", request.node.originalname)[:60]
+    bench = await BENCHES[kind](server, name).prepare()
+    yield bench
+    await bench.close()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return sum_and_negative(tmp_path_factory.mktemp("model"))
+
+
+class Consumer:
+    def __init__(self, log, urls, model, *flags, sink=None):
+        command = [sys.executable, "-c", _SCRIPT, f"--source={urls['in']}", f"--sink={sink or urls['out']}"]
+        command += [f"--dead_letters={urls['dead']}", "--group=g", f"--model_dir={model}", "--threads=1"]
+        command += ["--take_over_seconds=1", "--host=127.0.0.1", "--metrics_port=0", *flags]
+        self.log = log
+        self.process = subprocess.Popen(command, stdout=self.log)
+
+    def lines(self):
+        with open(self.log.name) as lines:
+            return [orjson.loads(line) for line in lines if line.endswith("\n")]
+
+    async def port(self):
+        """Of the metrics."""
+
+        async def listening():
+            assert self.process.poll() is None, "it ended"
+            return [line["port"] for line in self.lines() if line["message"] == "listening"]
+
+        return (await until(listening))[0]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def consuming(urls, model, *flags, **options):
+    # A pipe that nobody reads would stop it.
+    with tempfile.NamedTemporaryFile(suffix=".log") as log:
+        consumer = Consumer(log, urls, model, *flags, **options)
+        try:
+            yield consumer
+        finally:
+            consumer.kill()
+
+
+async def until(condition, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not (found := await condition()):
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.05)
+    return found
+
+
+def rows(count, start=0):
+    return [
+        orjson.dumps({"id": f"m{index}", "features": [index, 1]}) for index in range(start, start + count)
+    ]
+
+
+async def wait_for_keys(bench, end, count):
+    async def enough():
+        return await bench.count(end) >= count and len({key for key, _ in await bench.take(end)}) >= count
+
+    await until(enough)
+
+
+def figure(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def test_messages_are_answered_bad_ones_buried_and_a_stop_leaves_nothing(bench, model):
+    v2 = {"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4]}
+    good = [*rows(20), orjson.dumps({"id": "v2", "inputs": [v2], "outputs": [{"name": "total"}]})]
+    bad = [b"{nonsense", orjson.dumps({"id": "short", "features": [1]}), orjson.dumps({"id": "none"})]
+    await bench.put([good[0], *bad, *good[1:]])
+    with consuming(bench.urls, model) as consumer:
+        port = await consumer.port()
+        await wait_for_keys(bench, "out", 21)
+        await wait_for_keys(bench, "dead", 3)
+        assert figure(port, "/health/ready") == (200, "ok")
+        assert 'mooring_stream_messages_total{outcome="answered"} 21.0' in figure(port, "/metrics")[1]
+        assert consumer.stop() == 0
+    answers = await bench.take("out")
+    assert len(answers) == 21
+    by_key = dict(answers)
+    assert by_key["m7"] == {"id": "m7", "outputs": {"total": [8.0], "negative": [-7.0, -1.0]}}
+    assert by_key["v2"]["outputs"] == [
+        {"name": "total", "datatype": "FP32", "shape": [2, 1], "data": [3.0, 7.0]}
+    ]
+    letters = {letter["message"]: letter for _, letter in await bench.take("dead")}
+    assert letters.keys() == {body.decode() for body in bad}
+    assert letters["{nonsense"]["reason"].startswith("body: not JSON")
+    assert letters[bad[1].decode()]["reason"] == "features: expected 2 values, got 1 values"
+    assert await bench.unfinished("g") == 0
+
+
+async def test_a_killed_consumer_loses_no_message_and_no_key_gets_two_different_answers(bench, model):
+    count = 1500
+    await bench.put(rows(count))
+    with consuming(bench.urls, model, "--batch_size=1") as first:
+        await wait_for_keys(bench, "out", 20)
+        first.kill()
+    assert await bench.unfinished("g") > 0
+    with consuming(bench.urls, model) as second:
+        await wait_for_keys(bench, "out", count)
+        assert second.stop() == 0
+    answers = {}
+    for key, answer in await bench.take("out"):
+        answers.setdefault(key, []).append(answer["outputs"]["total"])
+    assert answers.keys() == {f"m{index}" for index in range(count)}
+    assert all(total == [int(key[1:]) + 1.0] for key, totals in answers.items() for total in totals)
+    assert await bench.unfinished("g") == 0
+    assert await bench.take("dead") == []
+
+
+async def test_consumers_of_a_group_share_the_messages(bench, model):
+    with (
+        consuming(bench.urls, model, "--batch_size=2") as one,
+        consuming(bench.urls, model, "--batch_size=2") as two,
+    ):
+        ports = [await one.port(), await two.port()]
+
+        async def both_answered():
+            await bench.put(rows(20))
+            figures = [figure(port, "/metrics")[1] for port in ports]
+            return all('answered"} 0.0' not in text for text in figures)
+
+        await until(both_answered)
+        assert [one.stop(), two.stop()] == [0, 0]
+
+
+@pytest.mark.parametrize("system", ["redis"], indirect=True)
+async def test_a_message_on_which_the_model_fails_is_tried_again_and_then_buried(bench, tmp_path):
+    model = row_of_table(tmp_path / "model")
+    values = [1, 99, 2]
+    await bench.put([orjson.dumps({"id": f"v{value}", "features": {"x": value}}) for value in values])
+    with consuming(bench.urls, model, "--max_attempts=2") as consumer:
+        await wait_for_keys(bench, "out", 2)
+        await wait_for_keys(bench, "dead", 1)
+        assert consumer.stop() == 0
+    assert {key: answer["outputs"]["y"] for key, answer in await bench.take("out")} == {
+        "v1": 10.0,
+        "v2": 20.0,
+    }
+    [(key, letter)] = await bench.take("dead")
+    assert key == "v99"
+    assert letter["attempts"] == 2
+    assert letter["reason"].startswith("the model failed: ")
+    assert letter["reason"].endswith("(2 attempts)")
+
+
+@pytest.mark.parametrize("system", ["redis", "nats"], indirect=True)
+async def test_what_one_group_writes_twice_is_there_once_and_other_groups_write_their_own(bench):
+    address = parse_address("--sink", bench.urls["out"])
+    for group in ("one", "one", "two"):
+        sink = open_sink(address, group, 60)
+        await sink.connect()
+        assert await sink.write([Answer("k", b'{"id":"k","by":"%s"}' % group.encode())]) == {}
+        await sink.close()
+    assert [answer["by"] for _, answer in await bench.take("out")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("system", ["nats", "kafka"], indirect=True)
+async def test_an_answer_that_is_too_large_is_refused_and_its_neighbours_are_written(bench):
+    sink = open_sink(parse_address("--sink", bench.urls["out"]), "g", 60)
+    await sink.connect()
+    large = orjson.dumps({"id": "large", "text": "x" * 2_000_000})
+    refused = await sink.write(
+        [Answer("a", b'{"id":"a"}'), Answer("large", large), Answer("b", b'{"id":"b"}')]
+    )
+    await sink.close()
+    assert refused.keys() == {1}
+    assert f"{len(large)} bytes" in refused[1]
+    assert sorted(key for key, _ in await bench.take("out")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("system", ["redis", "nats"], indirect=True)
+async def test_a_server_that_is_killed_and_started_again_is_used_again(system, bench, model):
+    _, server = system
+    with consuming(bench.urls, model) as consumer:
+        port = await consumer.port()
+        await bench.put(rows(10))
+        await wait_for_keys(bench, "out", 10)
+        server.kill()
+
+        async def noticed():
+            return figure(port, "/health/ready")[0] == 503
+
+        await until(noticed)
+        server.start()
+        await bench.put(rows(10, 10))
+        await wait_for_keys(bench, "out", 20)
+        assert consumer.stop() == 0
+    assert await bench.unfinished("g") == 0
+
+
+@pytest.mark.parametrize("system", ["redis"], indirect=True)
+async def test_a_sink_that_goes_away_and_comes_back_gets_every_answer(system, bench, model, tmp_path):
+    kind, _ = system
+    sink_server = SERVERS[kind](tmp_path)
+    sink = await BENCHES[kind](sink_server, "away").prepare()
+    try:
+        with consuming(bench.urls, model, "--batch_size=8", sink=sink.urls["out"]) as consumer:
+            port = await consumer.port()
+            await bench.put(rows(40))
+            await wait_for_keys(sink, "out", 40)
+            sink_server.kill()
+            await bench.put(rows(40, 40))
+
+            async def noticed():
+                return figure(port, "/health/ready") == (503, "sink unavailable")
+
+            await until(noticed)
+            # Two batches are taken, and no more while nobody takes the answers.
+            assert "mooring_stream_messages_held 16.0" in figure(port, "/metrics")[1]
+            sink_server.start()
+            await wait_for_keys(sink, "out", 80)
+            assert consumer.stop() == 0
+        assert await bench.unfinished("g") == 0
+        assert sorted(key for key, _ in await sink.take("out")) == sorted(f"m{index}" for index in range(80))
+    finally:
+        await sink.close()
+        sink_server.kill()

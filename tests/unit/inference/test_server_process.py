@@ -1,0 +1,100 @@
+"""The real process: start, refusal to start, SIGTERM under load."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import httpx
+import pytest
+
+from tests.unit.inference.inference_process import BODY, SLOW_BODY, running, save_negation, save_slow, spawn
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    return save_negation(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def slow_model_dir(tmp_path_factory):
+    return save_slow(tmp_path_factory.mktemp("slow"))
+
+
+async def test_sigterm_under_load_loses_nothing(model_dir):
+    codes, failures = [], []
+    async with running(model_dir, "--drain_seconds=1") as (process, client):
+        stop, loaded = asyncio.Event(), asyncio.Event()
+
+        async def call():
+            while not stop.is_set():
+                try:
+                    codes.append((await client.post("/v2/models/m/infer", json=BODY)).status_code)
+                except httpx.HTTPError as exc:
+                    failures.append(repr(exc))
+                if len(codes) + len(failures) >= 100:
+                    loaded.set()
+
+        async def watch_readiness():
+            # What a Service does: callers stop coming once the readiness probe fails.
+            while (await client.get("/v2/health/ready")).status_code == 200:
+                pass
+            stop.set()
+
+        callers = [asyncio.create_task(call()) for _ in range(8)]
+        await loaded.wait()
+        process.send_signal(signal.SIGTERM)
+        await asyncio.gather(watch_readiness(), *callers)
+        assert await process.wait() == 0
+    assert failures == []
+    assert set(codes) == {200}
+
+
+async def test_a_request_in_flight_is_finished_after_sigterm(slow_model_dir):
+    async with running(slow_model_dir, "--drain_seconds=0") as (process, client):
+        request = asyncio.create_task(client.post("/v2/models/m/infer", json=SLOW_BODY))
+        while 'requests_in_flight{model="m",revision="1"} 1.0' not in (await client.get("/metrics")).text:
+            assert not request.done()
+        process.send_signal(signal.SIGTERM)
+        assert (await request).status_code == 200
+        assert await process.wait() == 0
+
+
+async def test_a_client_that_sends_too_much_gets_to_read_413(model_dir):
+    async with running(model_dir, "--max_request_bytes=1000") as (_, client):
+        response = await client.post("/v2/models/m/infer", content=b"x" * 8_000_000)
+        assert (response.status_code, response.json()["field"]) == (413, "body")
+        assert (await client.post("/v2/models/m/infer", json=BODY)).status_code == 200
+
+
+async def test_the_revision_may_come_from_the_environment(model_dir):
+    async with running(model_dir, env={"MOORING_REVISION": "v9"}) as (_, client):
+        response = await client.post("/v2/models/m/infer", json=BODY)
+        assert response.json()["model_version"] == "v9"
+
+
+async def test_dashes_work_as_well(model_dir):
+    process = await spawn(
+        "--model-name=m", f"--model-dir={model_dir}/none", "--http-port=0", "--host=127.0.0.1"
+    )
+    _, stderr = await process.communicate()
+    assert process.returncode == 1
+    assert b"does not exist" in stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "no model in"),
+        ({"a.onnx": b"junk"}, "a.onnx is not a usable ONNX model"),
+        ({"a.onnx": b"", "b.onnx": b""}, "expected one: a.onnx, b.onnx"),
+    ],
+)
+async def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(tmp_path, files, reason):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    process = await spawn("--model_name=m", f"--model_dir={tmp_path}", "--http_port=0", "--host=127.0.0.1")
+    _, stderr = await process.communicate()
+    assert process.returncode == 1
+    assert reason in stderr.decode()
+    assert stderr.decode().count("\n") == 1
