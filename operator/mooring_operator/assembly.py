@@ -13,6 +13,7 @@ from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
+from mooring_operator.adapters.pipelines.apart import PipelinesApart
 from mooring_operator.adapters.pipelines.jobs import JobPipelines
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
@@ -24,6 +25,7 @@ from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.manifests.workloads import Images
+from mooring_operator.planning.runs.run import TENANT
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
@@ -161,6 +163,13 @@ def _pools(settings: Settings) -> _Pools:
 
 
 def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
+    backend = _backend(settings, cluster, pool)
+    if settings.run_namespaces == TENANT:
+        return backend
+    return PipelinesApart(backend, settings.run_namespaces)
+
+
+def _backend(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
     match settings.backend:
         case "Jobs":
             return JobPipelines(cluster, _run_pods(settings), _now)
@@ -184,6 +193,7 @@ def _run_pods(settings: Settings) -> RunPods:
         longest=timedelta(seconds=settings.run_longest),
         kept=timedelta(seconds=settings.run_retention),
         per_namespace=settings.runs_per_namespace,
+        apart=settings.run_namespaces != TENANT,
         cpu=settings.run_cpu,
         memory=settings.run_memory,
         scratch=settings.run_scratch,

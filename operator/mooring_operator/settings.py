@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from mooring_operator.api import forms
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.manifests.workloads import Images
+from mooring_operator.planning.runs.run import TENANT
 
 PREFIX = "MOORING_"
 _POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -30,6 +31,7 @@ def _pod_namespace() -> str:
 
 
 _HTTP_URL = r"^https?://[^\s/]+\S*$"
+_RUN_NAMESPACES = r"^([a-z0-9][a-z0-9-]*)?\{namespace\}([a-z0-9-]*[a-z0-9])?$"
 
 
 class Settings(BaseSettings):
@@ -77,6 +79,11 @@ class Settings(BaseSettings):
     run_retention: float = Field(86400, ge=60, le=2592000, description="seconds from 60 to 2592000")
     runs_per_namespace: int = Field(
         RunPods.per_namespace, ge=1, le=1000, description="a whole number from 1 to 1000"
+    )
+    run_namespaces: str = Field(
+        TENANT,
+        pattern=_RUN_NAMESPACES,
+        description="the name of a namespace with {namespace} in it, such as {namespace}-runs",
     )
     run_cpu: str = Field(RunPods.cpu, pattern=forms.QUANTITY.pattern, description="a quantity such as 500m")
     run_memory: str = Field(
@@ -188,6 +195,11 @@ class Settings(BaseSettings):
             )
         if self.kfp_multi_user and self.backend != "KFP":
             raise ValueError(f"MOORING_KFP_MULTI_USER=true needs MOORING_PIPELINES=KFP, not {self.backend}")
+        if self.run_namespaces != TENANT and self.backend == "KFP" and not self.kfp_multi_user:
+            raise ValueError(
+                f"MOORING_RUN_NAMESPACES={self.run_namespaces!r} needs MOORING_KFP_MULTI_USER=true, or "
+                "MOORING_PIPELINES=Jobs: other runs of Kubeflow Pipelines are all in one namespace"
+            )
         return self
 
 

@@ -12,9 +12,12 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Ref
 from mooring_operator.adapters.documents import Documents, StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
-from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
+from mooring_operator.adapters.pipelines import Pipelines, PipelinesRefused, PipelinesUnavailable
+from mooring_operator.adapters.pipelines.apart import PipelinesApart
 from mooring_operator.adapters.pipelines.jobs import JOB, JobPipelines
+from mooring_operator.planning.manifests import run_jobs
 from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.planning.runs.job_states import is_over
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 
 from cluster.control_plane import ControlPlane
@@ -61,6 +64,27 @@ class JobsLab(Lab):
         return await self.until(lambda status: status.get("phase") in phases)
 
 
+class ApartLab(JobsLab):
+    """One whose Jobs run in another namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str, pods: JobPods, folder: Path) -> None:
+        super().__init__(cluster, namespace, pods, folder)
+        self.pods.namespace = self.place
+
+    @property
+    def place(self) -> str:
+        return f"{self.namespace}-runs"
+
+    def _backend(self) -> tuple[Pipelines, Documents]:
+        self.limits = RunPods(apart=True)
+        jobs, documents = super()._backend()
+        return PipelinesApart(jobs, "{namespace}-runs"), documents
+
+    async def jobs(self) -> list[dict]:
+        assert not await super().jobs()
+        return await self.real.list(JOB, namespace=self.place)
+
+
 @pytest.fixture(scope="module")
 def controllers():
     plane = ControlPlane(["controller-manager"])
@@ -89,15 +113,19 @@ async def connection(controllers, requests):
 
 @pytest.fixture
 def make_lab(connection, tmp_path):
-    async def make() -> JobsLab:
+    async def make(kind: type[JobsLab] = JobsLab) -> JobsLab:
         namespace = next(NAMES)
-        await post(connection, "/api/v1/namespaces", {"metadata": {"name": namespace}})
-        account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
-        await until(lambda: connection.send("get", "GET", account, resource=""))
+        await make_namespace(connection, namespace)
         pods = JobPods(connection, namespace)
-        return JobsLab(KubernetesCluster(connection), namespace, pods, tmp_path / namespace)
+        return kind(KubernetesCluster(connection), namespace, pods, tmp_path / namespace)
 
     return make
+
+
+async def make_namespace(connection, name):
+    await post(connection, "/api/v1/namespaces", {"metadata": {"name": name}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    await until(lambda: connection.send("get", "GET", account, resource=""))
 
 
 async def post(connection, path, body):
@@ -160,7 +188,7 @@ async def test_killed_between_any_two_requests_the_run_is_made_once(make_lab, re
     ("outcome", "reason", "said"),
     [
         ("oom", "CIRunFailed", "out of memory"),
-        ("fail", "CIRunFailed", "kubectl logs job/mooring-run-"),
+        ("fail", "CIRunFailed", "kubectl logs -n runs-"),
         ("hold", "CITimeout", "longer than 2 s"),
         ("stuck", "CITimeout", "longer than 2 s"),
     ],
@@ -179,7 +207,7 @@ async def test_what_a_pending_run_waits_for_is_said(make_lab, connection):
     lab.pods.outcome = lambda parameters: "stuck"
     await lab.apply("v1", ci=CI)
     await lab.until(
-        lambda status: "its pod has not started: kubectl describe pod" in status.get("message", "")
+        lambda status: "its pod has not started: kubectl describe pod -n runs-" in status.get("message", "")
     )
 
 
@@ -395,3 +423,60 @@ async def test_runs_that_never_end_hold_up_no_other_namespace(make_lab):
 async def applied(lab):
     await lab.apply("v1")
     return await lab.real.get(Ref(MODEL_DEPLOYMENT, lab.namespace, "digits"))
+
+
+# --- beside the tenant's namespace --------------------------------------------------------------
+
+
+async def test_a_run_apart_waits_for_its_namespace_and_leaves_nothing_in_the_tenants(make_lab, connection):
+    lab = await make_lab(ApartLab)
+    await lab.apply("v1", ci=CI)
+    status = await lab.until(lambda status: "not found" in status.get("message", ""))
+    assert f'namespaces "{lab.place}" not found' in status["message"]
+    await make_namespace(connection, lab.place)
+    revision = (await lab.until_phase("Promoted"))["stable"]["revision"]
+    [job] = await lab.jobs()
+    assert "ownerReferences" not in job["metadata"]
+    annotation = job["metadata"]["annotations"][run_jobs.OWNER_ANNOTATION]
+    assert annotation == f"{lab.namespace}/digits {revision}"
+    # The verdict is at the resource's own place.
+    assert f"/{lab.namespace}/digits/ci/" in str(job["spec"]["template"]["spec"]["containers"][0]["env"])
+
+
+async def test_a_run_apart_is_stopped_where_another_takes_its_place_or_its_deployment_goes(
+    make_lab, connection
+):
+    lab = await make_lab(ApartLab)
+    await make_namespace(connection, lab.place)
+    lab.pods.outcome = lambda parameters: "hold"
+    await lab.apply("v1", ci=CI)
+    first = (await lab.until(lambda status: status.get("ci", {}).get("state") == "Running"))["ci"]["runId"]
+    await lab.apply("v2", ci=CI)
+    later = await lab.until(
+        lambda status: status["ci"]["runId"] != first and status["ci"]["state"] == "Running"
+    )
+    [job] = [job for job in await lab.jobs() if not is_over(job)]
+    assert job["metadata"]["name"] == run_jobs.name_of(later["ci"]["runId"])
+    body = await lab.real.get(Ref(MODEL_DEPLOYMENT, lab.namespace, "digits"))
+    await lab.reconciler.deleted(body)
+    async with asyncio.timeout(SECONDS):
+        while await lab.jobs():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_run_apart_takes_no_job_for_its_own_that_it_did_not_make(make_lab, connection):
+    lab = await make_lab(ApartLab)
+    await make_namespace(connection, lab.place)
+    run = request(lab.place, "taken")
+    job = run_jobs.job_of(run, RunPods())
+    await lab.real.create({**job, "metadata": {**job["metadata"], "ownerReferences": []}})
+    apart = JobPipelines(lab.real, RunPods(apart=True), lambda: datetime.now(UTC))
+    assert await apart.get(lab.place, run.run_id) is None
+    with pytest.raises(PipelinesRefused, match="exists and is not of"):
+        await apart.launch(run)
+
+
+async def test_a_namespace_whose_runs_would_have_too_long_a_name_is_told(make_lab):
+    lab = await make_lab(ApartLab)
+    with pytest.raises(PipelinesRefused, match="allows namespaces of 58"):
+        await PipelinesApart(lab.pipelines, "{namespace}-runs").launch(request("n" * 59, "long"))

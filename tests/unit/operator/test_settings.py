@@ -45,6 +45,16 @@ def test_where_runs_run(values, backend):
         ({"pipelines": "argo"}, "MOORING_PIPELINES='argo': must be Jobs, KFP or None"),
         ({"run_longest": 10}, "MOORING_RUN_LONGEST='10': must be seconds from 60"),
         ({"runs_per_namespace": 0}, "MOORING_RUNS_PER_NAMESPACE='0': must be a whole number"),
+        (
+            {"run_namespaces": "runs"},
+            "MOORING_RUN_NAMESPACES='runs': must be the name of a namespace with {namespace}",
+        ),
+        ({"run_namespaces": "../{namespace}"}, "must be the name of a namespace with {namespace}"),
+        ({"run_namespaces": "{namespace}-{namespace}"}, "must be the name of a namespace with {namespace}"),
+        (
+            {"artifact_root": ROOT, "kfp_endpoint": KFP, "run_namespaces": "{namespace}-runs"},
+            "MOORING_RUN_NAMESPACES='{namespace}-runs' needs MOORING_KFP_MULTI_USER=true",
+        ),
         ({"run_memory": "lots"}, "MOORING_RUN_MEMORY='lots': must be a quantity"),
     ],
 )

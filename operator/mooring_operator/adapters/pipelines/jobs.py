@@ -34,7 +34,8 @@ LONGEST_WAIT = timedelta(days=1)
 _FRESH_SECONDS = 2.0
 _TERMINATIONS = 3
 # What the API server says when time, or somebody else, may mend it: nothing is wrong with the run.
-_SURROUNDINGS = ("exceeded quota", "is being terminated", "failed calling webhook")
+# A namespace that is not found may be about to be made.
+_SURROUNDINGS = ("exceeded quota", "is being terminated", "failed calling webhook", " not found")
 
 
 @dataclass
@@ -119,7 +120,7 @@ class JobPipelines:
             job = await self._cluster.get(Ref(JOB, namespace, run_jobs.name_of(run_id)))
         except ClusterError as error:
             raise _told(error) from error
-        return job if job is not None and job_states.belongs_to_us(job) else None
+        return job if job is not None and self._owner_of(job) is not None else None
 
     async def _ensure_ours(self, run: RunRequest, conflict: Conflict) -> None:
         """See who has the name of a Job that could not be made.
@@ -135,7 +136,7 @@ class JobPipelines:
             raise _told(error) from error
         if job is None or "deletionTimestamp" in job["metadata"]:
             raise PipelinesUnavailable(f"Job {name} cannot be made now: {conflict}") from conflict
-        if not job_states.belongs_to(job, run.owner):
+        if self._owner_of(job) != run.owner.uid:
             message = f"Job {name} exists and is not of {run.owner.kind} {run.owner.name}: delete it"
             raise PipelinesRefused(message, name_taken=True) from conflict
 
@@ -165,9 +166,12 @@ class JobPipelines:
         # Those that succeeded are the most, and of no interest here.
         fields = {"status.successful": "0"}
         listed = await self._cluster.list(JOB, namespace=name, labels=run_jobs.LABELS, fields=fields)
-        ours = (job for job in listed if job_states.belongs_to_us(job))
+        ours = (job for job in listed if self._owner_of(job) is not None)
         namespace.jobs = [job for job in ours if not job_states.is_over(job)]
         namespace.listed_at = now
+
+    def _owner_of(self, job: Manifest) -> str | None:
+        return job_states.owner_uid(job, apart=self._pods.apart)
 
     def _namespace(self, name: str) -> _Namespace:
         return self._namespaces.setdefault(name, _Namespace())

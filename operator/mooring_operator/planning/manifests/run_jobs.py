@@ -13,12 +13,15 @@ from mooring_operator.api.serving import Resources
 from mooring_operator.planning.manifests.pods import RESTRICTED_CONTAINER, RESTRICTED_POD, escape_expansion
 from mooring_operator.planning.objects.difference import quantity
 from mooring_operator.planning.objects.owner import Manifest
+from mooring_operator.planning.runs.job_states import OWNER_LABEL
 from mooring_operator.planning.runs.run import RunOwner, RunRequest
 
 NAME_PREFIX = "mooring-run-"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 RUN_LABEL = "mooring.dev/run"
 PIPELINE_LABEL = "mooring.dev/pipeline"
+OWNER_ANNOTATION = "mooring.dev/run-of"
+"""On a Job beside its resource's namespace, for people: what asked for it."""
 LABELS = {MANAGED_BY: MANAGED_BY_VALUE, COMPONENT_LABEL: "run"}
 """Of every Job and pod of a run; a NetworkPolicy selects the pods by them."""
 
@@ -35,6 +38,7 @@ class RunPods:
     longest: how long a run may take, whatever its spec says.
     kept: how long a finished Job stays.
     per_namespace: how many runs there may be at a time in a namespace; more wait for their turn.
+    apart: whether they run beside their resources' namespaces, where tenants have no rights.
     cpu, memory, scratch: of each pod, where the spec says nothing; scratch is for models and data.
     """
 
@@ -42,6 +46,7 @@ class RunPods:
     longest: timedelta = timedelta(hours=4)
     kept: timedelta = timedelta(days=1)
     per_namespace: int = 4
+    apart: bool = False
     cpu: str = "1"
     memory: str = "2Gi"
     scratch: str = "10Gi"
@@ -65,8 +70,7 @@ def job_of(run: RunRequest, pods: RunPods) -> Manifest:
         "metadata": {
             "name": name_of(run.run_id),
             "namespace": run.namespace,
-            "labels": _labels(run),
-            "ownerReferences": [_controlled_by(run.owner)],
+            **_owned(run, apart=pods.apart),
         },
         "spec": {
             # A run that failed is told, and whoever asked for it decides about another.
@@ -137,6 +141,14 @@ def _resources(asked: Resources | None, pods: RunPods) -> dict[str, Any]:
 
 def _labels(run: RunRequest) -> dict[str, str]:
     return {**LABELS, RUN_LABEL: run.run_id, PIPELINE_LABEL: run.pipeline}
+
+
+def _owned(run: RunRequest, *, apart: bool) -> dict[str, Any]:
+    """Say in a Job's metadata whose run it is; an owner reference leads to nothing in another namespace."""
+    labels = _labels(run)
+    if apart:
+        return {"labels": {**labels, OWNER_LABEL: run.owner.uid}, "annotations": {OWNER_ANNOTATION: run.name}}
+    return {"labels": labels, "ownerReferences": [_controlled_by(run.owner)]}
 
 
 def _controlled_by(owner: RunOwner) -> dict[str, Any]:

@@ -8,24 +8,28 @@ from typing import Any
 
 from mooring_operator.api import GROUP
 from mooring_operator.planning.objects.owner import Manifest
-from mooring_operator.planning.runs.run import RunOwner, RunState
+from mooring_operator.planning.runs.run import RunState
 
 TURN_ANNOTATION = "mooring.dev/turn"
 """On a Job that is made suspended: `waiting`, then the time at which it was let go."""
 WAITING = "waiting"
+OWNER_LABEL = "mooring.dev/owner-uid"
+"""On a Job beside its resource's namespace, where no owner reference can lead."""
 _WAITS = "it waits for its turn: its namespace has as many runs as MOORING_RUNS_PER_NAMESPACE allows"
 
 
-def belongs_to_us(job: Manifest) -> bool:
-    """Whether a Job is the run of one of our resources, and no namesake."""
-    controller = _controller(job)
-    return controller is not None and str(controller.get("apiVersion", "")).startswith(f"{GROUP}/")
+def owner_uid(job: Manifest, *, apart: bool) -> str | None:
+    """Give the uid of the resource of ours that a Job runs for; None where it is a namesake.
 
-
-def belongs_to(job: Manifest, owner: RunOwner) -> bool:
-    """Whether a Job is the run of `owner`."""
+    apart: the Job's namespace is beside the resource's, and no tenant may write labels there.
+    """
     controller = _controller(job)
-    return controller is not None and controller.get("uid") == owner.uid
+    if apart:
+        labels: dict[str, str] = job["metadata"].get("labels") or {}
+        return labels.get(OWNER_LABEL) if controller is None else None
+    if controller is None or not str(controller.get("apiVersion", "")).startswith(f"{GROUP}/"):
+        return None
+    return str(controller.get("uid", ""))
 
 
 def state_of(job: Manifest, run_id: str) -> RunState | None:
@@ -43,7 +47,7 @@ def state_of(job: Manifest, run_id: str) -> RunState | None:
         return RunState(
             run_id,
             "Failed",
-            _why_failed(failed, name, job["spec"].get("activeDeadlineSeconds")),
+            _why_failed(failed, job),
             timed_out=failed.get("reason") == "DeadlineExceeded",
             started_at=_began(job),
         )
@@ -53,7 +57,7 @@ def state_of(job: Manifest, run_id: str) -> RunState | None:
         return RunState(run_id, "Pending", f"somebody suspended Job {name}", started_at=_began(job))
     if status.get("ready"):
         return RunState(run_id, "Running", started_at=_began(job))
-    return RunState(run_id, "Pending", _why_pending(status, name), started_at=_began(job))
+    return RunState(run_id, "Pending", _why_pending(status, job), started_at=_began(job))
 
 
 def is_over(job: Manifest) -> bool:
@@ -87,17 +91,27 @@ def _began(job: Manifest) -> datetime | None:
     return began if began is not None and began.tzinfo is not None else None
 
 
-def _why_failed(condition: dict[str, Any], name: str, deadline: int | None) -> str:
-    look = f"kubectl logs job/{name} says more"
+def _why_failed(condition: dict[str, Any], job: Manifest) -> str:
+    name, place = _how_to_look(job)
+    look = f"kubectl logs {place} job/{name} says more"
     if condition.get("reason") == "DeadlineExceeded":
-        return f"it ran for longer than {deadline} s; {look}"
+        return f"it ran for longer than {job['spec'].get('activeDeadlineSeconds')} s; {look}"
     if condition.get("reason") == "BackoffLimitExceeded":
-        return f"its pod failed; {look}, kubectl describe pod -l job-name={name} whether it ran out of memory"
+        pod = f"kubectl describe pod {place} -l job-name={name}"
+        return f"its pod failed; {look}, {pod} whether it ran out of memory"
     said = f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
     return f"{said or 'its Job failed'}; {look}"
 
 
-def _why_pending(status: dict[str, Any], name: str) -> str:
+def _why_pending(status: dict[str, Any], job: Manifest) -> str:
+    name, place = _how_to_look(job)
     if status.get("active"):
-        return f"its pod has not started: kubectl describe pod -l job-name={name} says why"
-    return f"it has no pod yet: kubectl describe job {name} says whether a quota or a policy refuses it"
+        return f"its pod has not started: kubectl describe pod {place} -l job-name={name} says why"
+    return (
+        f"it has no pod yet: kubectl describe job {place} {name} says whether a quota or a policy refuses it"
+    )
+
+
+def _how_to_look(job: Manifest) -> tuple[str, str]:
+    """Give the Job's name, and kubectl's option for its namespace, which may not be the resource's."""
+    return job["metadata"]["name"], f"-n {job['metadata']['namespace']}"

@@ -13,6 +13,9 @@ from mooring_operator.api.serving import Resources
 SURE_AFTER = timedelta(seconds=5)
 """For how long a run has to be seen as ended, where it left no document, before that is believed."""
 
+TENANT = "{namespace}"
+"""In the name of the namespaces for runs it stands for the resource's own namespace."""
+
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 RunPhase: TypeAlias = Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"]
 

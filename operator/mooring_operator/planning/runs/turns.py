@@ -13,7 +13,8 @@ from mooring_operator.planning.runs.job_states import TURN_ANNOTATION, WAITING, 
 
 def suspended(job: Manifest) -> Manifest:
     """Give a Job as it is made where it has to wait: suspended, until it is let go."""
-    metadata = {**job["metadata"], "annotations": {TURN_ANNOTATION: WAITING}}
+    annotations = {**job["metadata"].get("annotations", {}), TURN_ANNOTATION: WAITING}
+    metadata = {**job["metadata"], "annotations": annotations}
     return {**job, "metadata": metadata, "spec": {**job["spec"], "suspend": True}}
 
 

@@ -1,9 +1,9 @@
 """Runs as Jobs: what a status means, and whose a Job is."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from mooring_operator.planning.manifests.run_jobs import OWNER_ANNOTATION, RunPods, job_of
 from mooring_operator.planning.runs import job_states, turns
 
 from tests.unit.operator.planning.jobs import MADE, OWNER, RUN, job
@@ -71,8 +71,23 @@ def test_a_job_that_somebody_else_suspended_is_said_and_not_let_go():
 
 def test_whose_a_job_is():
     other = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "x", "uid": "u", "controller": True}
-    assert job_states.belongs_to(job(), OWNER)
-    assert not job_states.belongs_to(job(), replace(OWNER, uid="another"))
-    assert job_states.belongs_to_us(job())
-    for references in ([], [other], [{**job()["metadata"]["ownerReferences"][0], "controller": False}]):
-        assert not job_states.belongs_to_us(job(metadata={"ownerReferences": references}))
+    assert job_states.owner_uid(job(), apart=False) == OWNER.uid
+    reference = job()["metadata"]["ownerReferences"][0]
+    # Whoever may write Jobs beside the resource could write the label.
+    labels = {job_states.OWNER_LABEL: OWNER.uid}
+    for references in ([], [other], [{**reference, "controller": False}]):
+        namesake = job(metadata={"ownerReferences": references, "labels": labels})
+        assert job_states.owner_uid(namesake, apart=False) is None
+
+
+def test_a_job_apart_belongs_to_its_resource_by_a_label_for_no_reference_leads_there():
+    made = job_of(RUN, RunPods(apart=True))
+    metadata = made["metadata"]
+    assert "ownerReferences" not in metadata
+    assert metadata["annotations"] == {OWNER_ANNOTATION: RUN.name}
+    assert turns.suspended(made)["metadata"]["annotations"][OWNER_ANNOTATION] == RUN.name
+    assert job_states.owner_uid(made, apart=True) == OWNER.uid
+    # One that another controller made there is none of ours, and neither is one that anybody else made.
+    labels = metadata["labels"]
+    assert job_states.owner_uid(job(metadata={"labels": labels}), apart=True) is None
+    assert job_states.owner_uid(job(metadata={"ownerReferences": []}), apart=True) is None
