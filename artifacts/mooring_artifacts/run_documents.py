@@ -31,12 +31,14 @@ SCHEMA_VERSION: Literal[1] = 1
 LARGEST_VERDICT = 1 << 20
 LARGEST_REPORT = 4 << 20
 MOST_FEATURES = 4000
+MOST_CHANGES = 400
 _MOST_METRICS = 100
 _LONGEST_MESSAGE = 1000
 # Each key too many is an error of about a KiB; a few of them are enough to name the first.
 _MOST_UNKNOWN = 16
 
 Name = Annotated[str, Field(max_length=1000)]
+TypeName = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -100,7 +102,7 @@ class FeatureDrift(_Part):
     """What was found for one feature; `rows` are the window's with a value, `missing` the share of the others."""
 
     name: Name
-    kind: Literal["number", "category", "missing"]
+    kind: Literal["number", "category", "time", "missing"]
     rows: Count
     drifted: bool
     ks: Test | None
@@ -109,14 +111,27 @@ class FeatureDrift(_Part):
     reason: Name
 
 
+class SchemaChange(_Part):
+    """A column that baseline and window do not share, or cannot be compared; the types are those of Arrow."""
+
+    name: Name
+    change: Literal["TypeChanged", "Vanished", "New"]
+    baseline: TypeName | None
+    window: TypeName | None
+
+
 class DriftReport(_Document):
-    """What a `drift-evaluation` run found: the document at its `report_uri`."""
+    """What a `drift-evaluation` run found: the document at its `report_uri`.
+
+    A schema change is none of the drifted features.
+    """
 
     baseline_rows: Count
     window_rows: Count
     window_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
     drifted_features: Annotated[list[Name], Field(max_length=MOST_FEATURES), FailFast()]
     features: Annotated[list[FeatureDrift], Field(max_length=MOST_FEATURES), FailFast()]
+    schema_changes: Annotated[list[SchemaChange], Field(max_length=MOST_CHANGES), FailFast()] = []
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -1,4 +1,4 @@
-"""Columns as the statistics want them: numbers without NaN, or rows per category."""
+"""What columns of an Arrow type are compared as, and columns of categories as rows per category."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-NUMBER, CATEGORY, MISSING = "number", "category", "missing"
+NUMBER, CATEGORY, TIME, MISSING = "number", "category", "time", "missing"
 CATEGORIES = pa.dictionary(pa.int32(), pa.large_string())
 """The type of a column of categories."""
 
 
 def kind(of: Any) -> str | None:
     """What a column of this Arrow type is compared as; None: not at all. A column of nulls is `missing`."""
-    if pa.types.is_dictionary(of):
-        return kind(of.value_type)
+    of = value_type(of)
     if pa.types.is_null(of):
         return MISSING
     if (
@@ -28,13 +27,19 @@ def kind(of: Any) -> str | None:
         return NUMBER
     if pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of):
         return CATEGORY
+    if pa.types.is_timestamp(of) or pa.types.is_date(of):
+        return TIME
     return None
 
 
-def numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """The (n,) values that are neither null nor NaN; integers beyond 2**53 are rounded."""
-    values = _decoded(column).drop_null().cast(pa.float64(), safe=False).to_numpy()
-    return np.asarray(values[~np.isnan(values)], dtype=np.float64)
+def value_type(of: pa.DataType) -> pa.DataType:
+    """The type of a dictionary's values; any other type as it is."""
+    return of.value_type if pa.types.is_dictionary(of) else of
+
+
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary's values in their rows; any other column as it is."""
+    return column.cast(value_type(column.type))
 
 
 def encode(column: pa.Array) -> pa.DictionaryArray:
@@ -65,7 +70,3 @@ def category_counts(
             found = own[codes[codes >= 0]]
             counts[row] += np.bincount(found[found >= 0], minlength=counts.shape[1])
     return counts[0], counts[1]
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -21,19 +21,13 @@ import numpy as np
 import pyarrow as pa
 
 from mooring_components.drift import columns, statistics
+from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.precision import numbers
+from mooring_components.drift.schema import Compared, SchemaChange, match_columns
 
 DEFAULT_ALPHA = 0.01
 DEFAULT_DISTANCE = 0.02
 _MISSING_RATE = 0.005
-
-
-class EvaluationError(Exception):
-    """Something that a person has to do something about."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 class Table(Protocol):
@@ -69,7 +63,7 @@ class Detectors:
 class Feature:
     """What was found for one feature; the pairs are statistic and p-value.
 
-    `kind` is number, category or missing; `rows` are the window's that hold a value, `missing` is the share
+    `kind` is number, category, time or missing; `rows` are the window's that hold a value, `missing` is the share
     of those that do not.
     """
 
@@ -98,96 +92,47 @@ class _Comparison:
     present: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What was found for each column that was compared, and what has changed about the others."""
+
+    features: list[Feature]
+    schema_changes: list[SchemaChange]
+
+
 def evaluate(
     baseline: Table, window: Table, features: Sequence[str] | None, min_rows: int, detectors: Detectors
-) -> list[Feature]:
+) -> Findings:
     """Compare the features named, or all columns of numbers or categories that both tables have.
 
     Raises:
-        EvaluationError: FeatureMissing, TypeMismatch, TypeUnsupported or InsufficientData.
+        EvaluationError: FeatureMissing, TypeUnsupported or InsufficientData.
     """
     for name, table in (("baseline", baseline), ("window", window)):
         if table.num_rows < max(min_rows, 1):
             raise EvaluationError(
                 "InsufficientData", f"the {name} has {table.num_rows} rows; spec.minRows wants {min_rows}"
             )
+    compared, changes = match_columns(baseline.schema, window.schema, features)
     examined = [
-        _examine(name, kind, baseline.column(name), window.column(name), detectors)
-        for name, kind in _kinds(baseline, window, features).items()
+        _examine(column, baseline.column(column.name), window.column(column.name), detectors)
+        for column in compared
     ]
     tests = [test for _, tests in examined for test in tests]
     rejected = statistics.benjamini_hochberg(np.array([test.p_value for test in tests]), detectors.alpha)
     significant = {id(test) for test, found in zip(tests, rejected, strict=True) if found}
-    return [_conclude(feature, [t for t in tests if id(t) in significant]) for feature, tests in examined]
-
-
-def _kinds(baseline: Table, window: Table, features: Sequence[str] | None) -> dict[str, str]:
-    first, second = _types(baseline), _types(window)
-    if features is not None:
-        names = list(dict.fromkeys(features))
-        for name in names:
-            _require(name, "baseline", first)
-            _require(name, "window", second)
-    else:
-        # Times and nested values are compared with nothing; asked for by name, they are an error.
-        names = [name for name in first if name in second and _comparable(first[name], second[name])]
-        if not names:
-            raise EvaluationError(
-                "FeatureMissing", "baseline and window have no column of numbers or categories in common"
-            )
-    return {name: _kind(name, first[name], second[name]) for name in names}
-
-
-def _types(table: Table) -> dict[str, pa.DataType]:
-    return {field.name: field.type for field in table.schema}
-
-
-def _require(name: str, where: str, types: dict[str, pa.DataType]) -> None:
-    if name not in types:
-        known = [*list(types)[:10], *(["..."] if len(types) > 10 else [])]
-        raise EvaluationError(
-            "FeatureMissing",
-            f"spec.features: {name!r} is no column of the {where}; it has {', '.join(known)}",
-        )
-
-
-def _comparable(first: pa.DataType, second: pa.DataType) -> bool:
-    return columns.kind(first) is not None and columns.kind(second) is not None
-
-
-def _kind(name: str, first: pa.DataType, second: pa.DataType) -> str:
-    kinds = set()
-    for where, of in (("baseline", first), ("window", second)):
-        kind = columns.kind(of)
-        if kind is None:
-            raise EvaluationError(
-                "TypeUnsupported",
-                f"{name!r} is {of} in the {where}; numbers, booleans and strings can be compared",
-            )
-        kinds.add(kind)
-    # A column of nothing but nulls has whatever type the other side has.
-    match kinds - {columns.MISSING}:
-        case found if len(found) > 1:
-            raise EvaluationError(
-                "TypeMismatch", f"{name!r} is {first} in the baseline and {second} in the window"
-            )
-        case found:
-            return next(iter(found), columns.MISSING)
+    found = [_conclude(feature, [t for t in tests if id(t) in significant]) for feature, tests in examined]
+    return Findings(found, changes)
 
 
 def _examine(
-    name: str, kind: str, before: pa.ChunkedArray, now: pa.ChunkedArray, detectors: Detectors
+    column: Compared, before: pa.ChunkedArray, now: pa.ChunkedArray, detectors: Detectors
 ) -> tuple[Feature, list[_Test]]:
-    compare = {
-        columns.NUMBER: _compare_numbers,
-        columns.CATEGORY: _compare_categories,
-        columns.MISSING: _compare_nothing,
-    }[kind]
-    found = compare(before, now, detectors.psi_bins)
+    found = _compare(column, before, now, detectors.psi_bins)
     threshold = detectors.psi_threshold
     feature = Feature(
-        name=name,
-        kind=kind,
+        name=column.name,
+        kind=column.kind,
         rows=found.present[1],
         drifted=False,
         ks=found.ks if detectors.ks else None,
@@ -207,6 +152,14 @@ def _examine(
     return feature, tests
 
 
+def _compare(column: Compared, before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
+    if column.kind == columns.MISSING:
+        return _nothing((0, 0))
+    if column.kind == columns.CATEGORY:
+        return _compare_categories(before, now)
+    return _compare_numbers(numbers(before, column.precision), numbers(now, column.precision), bins)
+
+
 def _missing_test(before: pa.ChunkedArray, now: pa.ChunkedArray, present: tuple[int, int]) -> _Test:
     table = len(before) - present[0], len(before), len(now) - present[1], len(now)
     p_value = statistics.missing_rate(*table)
@@ -217,8 +170,7 @@ def _missing_test(before: pa.ChunkedArray, now: pa.ChunkedArray, present: tuple[
     )
 
 
-def _compare_numbers(before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
-    first, second = columns.numbers(before), columns.numbers(now)
+def _compare_numbers(first: statistics.Numbers, second: statistics.Numbers, bins: int) -> _Comparison:
     present = len(first), len(second)
     if not all(present):
         return _nothing(present)
@@ -231,17 +183,13 @@ def _compare_numbers(before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -
     )
 
 
-def _compare_categories(before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
+def _compare_categories(before: pa.ChunkedArray, now: pa.ChunkedArray) -> _Comparison:
     first, second = columns.category_counts(before, now)
     present = int(first.sum()), int(second.sum())
     if not all(present):
         return _nothing(present)
     ks, psi = statistics.categories(first, second)
     return _Comparison(ks, statistics.variation_lower_bound(ks[0], first, second), psi, present)
-
-
-def _compare_nothing(before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
-    return _nothing((0, 0))
 
 
 def _nothing(present: tuple[int, int]) -> _Comparison:

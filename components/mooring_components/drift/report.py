@@ -7,18 +7,21 @@ from typing import Any
 from mooring_artifacts.drift_question import DriftQuestion, parse_question
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import (
+    MOST_CHANGES,
     MOST_FEATURES,
     SCHEMA_VERSION,
     DriftReport,
     FeatureDrift,
     RunFailure,
+    SchemaChange,
     Test,
     describe_failure,
     parse_drift_report,
 )
 from mooring_artifacts.uploads import put_document
 
-from mooring_components.drift.evaluation import DEFAULT_ALPHA, Detectors, EvaluationError, Feature, evaluate
+from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.evaluation import DEFAULT_ALPHA, Detectors, Feature, evaluate
 from mooring_components.drift.rows import fetch_rows
 from mooring_components.memory import limited_memory, usable_memory
 
@@ -55,7 +58,7 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
         return f"# Not compared\n\n{document.error.reason}: {document.error.message}\n", {}
     count = len(document.drifted_features)
     lines = [
-        f"# {f'{count} of {len(document.features)} features drifted' if count else 'No drift'}",
+        f"# {_verdict(document, count)}",
         "",
         f"{document.window_rows} rows were compared with {document.baseline_rows}.  ",
         f"Run `{document.run_id}`, window `{document.window_digest}`",
@@ -67,8 +70,10 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
     lines += [_row(feature) for feature in shown]
     if len(shown) < len(document.features):
         lines.append(f"\nand {len(document.features) - len(shown)} more")
+    lines += _schema_lines(document.schema_changes)
     metrics = {
         "driftedFeatures": count,
+        "schemaChanges": len(document.schema_changes),
         "features": len(document.features),
         "windowRows": document.window_rows,
         "baselineRows": document.baseline_rows,
@@ -76,11 +81,35 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
     return "\n".join(lines) + "\n", metrics
 
 
+def _verdict(document: DriftReport, count: int) -> str:
+    if not document.features:
+        return "Nothing could be compared"
+    return f"{count} of {len(document.features)} features drifted" if count else "No drift"
+
+
 def _row(feature: FeatureDrift) -> str:
     ks = (f"{feature.ks.statistic:.3f}", f"{feature.ks.p_value:.1g}") if feature.ks else ("", "")
     psi = f"{feature.psi.statistic:.2f}" if feature.psi else ""
-    name = "".join(" " if character in "|`\n\r" else character for character in feature.name)
-    return f"| `{name}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {feature.reason} |"
+    return (
+        f"| `{_cell(feature.name)}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {feature.reason} |"
+    )
+
+
+def _schema_lines(changes: list[SchemaChange]) -> list[str]:
+    if not changes:
+        return []
+    lines = ["", "## Schema changes", "", "| column | baseline | window |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{_cell(change.name)}` | {_cell(change.baseline or 'missing')} | {_cell(change.window or 'missing')} |"
+        for change in changes[:_SHOWN_FEATURES]
+    ]
+    if len(changes) > _SHOWN_FEATURES:
+        lines.append(f"\nand {len(changes) - _SHOWN_FEATURES} more")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return "".join(" " if character in "|`\n\r" else character for character in text)
 
 
 def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
@@ -97,10 +126,10 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
             f"comparing spec.window.uri {question.window.uri!r} with spec.baseline.uri {question.baseline.uri!r} takes "
             f"more than the {memory >> 20} MiB of memory that there are",
         ) from error
-    if len(found) > MOST_FEATURES:
+    if len(found.features) > MOST_FEATURES:
         raise EvaluationError(
             "TooLarge",
-            f"{len(found)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
+            f"{len(found.features)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
             "those that matter in spec.features",
         )
     return DriftReport(
@@ -109,8 +138,9 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
         baseline_rows=baseline.num_rows,
         window_rows=window.num_rows,
         window_digest=window.digest,
-        drifted_features=[feature.name for feature in found if feature.drifted],
-        features=[_feature(feature) for feature in found],
+        drifted_features=[feature.name for feature in found.features if feature.drifted],
+        features=[_feature(feature) for feature in found.features],
+        schema_changes=[SchemaChange.model_validate(vars(change)) for change in found.schema_changes[:MOST_CHANGES]],
     )
 
 

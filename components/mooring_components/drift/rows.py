@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from mooring_artifacts.errors import InputError, first_line
 
 from mooring_components.drift import columns
-from mooring_components.drift.evaluation import EvaluationError
+from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.precision import convert, unified
 from mooring_components.memory import MOST_BYTES
 from mooring_components.parquet import FoundFiles, TooLarge, exceeds, find_parquet, open_parquet
 
@@ -90,7 +91,7 @@ class FetchedRows:
                 self._open(content, f"{source}: {file.path!r}")
                 for file, content in zip(self.found.files, self.contents, strict=True)
             ]
-            schema = pa.unify_schemas([file.schema for file in files], promote_options="permissive")
+            schema = _unify([file.schema for file in files])
             rows = sum(file.plain.metadata.num_rows for file in files)
             if rows * _BYTES_PER_ROW > memory:
                 raise exceeds(source, f"{rows * _BYTES_PER_ROW >> 20} MiB", memory)
@@ -102,8 +103,6 @@ class FetchedRows:
             raise EvaluationError("TooLarge", str(error)) from error
         except InputError as error:
             raise EvaluationError(self.reason, str(error)) from error
-        except pa.ArrowException as error:
-            raise EvaluationError(self.reason, f"{source}: the files differ: {first_line(error)}") from error
         identity = hashlib.sha256()
         for content in self.contents:
             identity.update(hashlib.sha256(content).digest())
@@ -145,13 +144,21 @@ def open_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> Pa
     return fetch_rows(uri, reason, field, memory).open(memory)
 
 
+def _unify(schemas: list[pa.Schema]) -> pa.Schema:
+    """All columns of some files, each at the coarsest of its types."""
+    types: dict[str, list[pa.DataType]] = {}
+    for schema in schemas:
+        for field in schema:
+            types.setdefault(field.name, []).append(field.type)
+    return pa.schema([(name, unified(found)) for name, found in types.items()])
+
+
 def _numbers(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
     if name not in file.names:
         yield pa.nulls(file.plain.metadata.num_rows, kind)
         return
     for chunk in _read(file.plain, name):
-        # Where one file counts in integers and another in floats, both count in floats.
-        yield chunk.cast(kind, safe=False)
+        yield convert(chunk, kind)
 
 
 def _categories(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:

@@ -30,6 +30,7 @@ FEATURE = {
     "missing": 0.1,
     "reason": "distance 0.500 (p 0.001)",
 }
+CHANGE = {"name": "zip", "change": "TypeChanged", "baseline": "int64", "window": "string"}
 REPORT = {
     "schemaVersion": 1,
     "runId": "r",
@@ -38,6 +39,7 @@ REPORT = {
     "windowDigest": DIGEST,
     "driftedFeatures": ["age"],
     "features": [FEATURE],
+    "schemaChanges": [CHANGE],
 }
 
 
@@ -91,6 +93,9 @@ def test_a_verdict_of_another_form_is_invalid_and_the_field_is_named(changes, fi
         ({"features": [{**FEATURE, "ks": {"statistic": 0.5, "pValue": 7}}]}, "features.0.ks.pValue"),
         ({"features": [{**FEATURE, "reason": "x" * 1001}]}, "features.0.reason"),
         ({"windowRows": -1}, "windowRows"),
+        ({"schemaChanges": [{**CHANGE, "change": "Renamed"}]}, "schemaChanges.0.change"),
+        ({"schemaChanges": [{**CHANGE, "window": "x" * 201}]}, "schemaChanges.0.window"),
+        ({"schemaChanges": [CHANGE] * 401}, "schemaChanges"),
         ({"note": ""}, "note"),
     ],
 )
@@ -103,6 +108,11 @@ def test_a_report_survives_being_written_and_read():
     found = parse_drift_report(report())
     assert isinstance(found, DriftReport)
     assert json.loads(found.to_json()) == REPORT
+
+
+def test_a_report_of_a_component_that_knows_no_schema_changes_is_read():
+    without = {name: value for name, value in REPORT.items() if name != "schemaChanges"}
+    assert parse_drift_report(json.dumps(without).encode()).schema_changes == []
 
 
 @pytest.mark.parametrize("parse", [parse_verdict, parse_drift_report])

@@ -50,9 +50,6 @@ def test_what_is_wrong_with_the_files_is_a_failure_with_a_reason(tmp_path):
     (tmp_path / "damaged.parquet").write_bytes(content)
     (tmp_path / "broken.parquet").write_bytes(b"no parquet")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "mixed").mkdir()
-    _parquet(tmp_path / "mixed" / "a.parquet", pa.table({"x": range(200)}))
-    _parquet(tmp_path / "mixed" / "b.parquet", pa.table({"x": [[1]] * 200}))
     good, gone, broken, damaged = (
         f"file://{tmp_path}/{name}.parquet" for name in ("good", "gone", "broken", "damaged")
     )
@@ -61,7 +58,6 @@ def test_what_is_wrong_with_the_files_is_a_failure_with_a_reason(tmp_path):
         (good, broken, "WindowUnreadable", "is not Parquet"),
         (good, damaged, "WindowUnreadable", "damaged"),
         (good, "ftp://x/y", "WindowUnreadable", "is not allowed"),
-        (good, f"file://{tmp_path}/mixed", "WindowUnreadable", "the files differ"),
         (f"file://{tmp_path}/empty", good, "BaselineUnreadable", "does not exist"),
     ):
         error = make_report(question(baseline, window), "run").error

@@ -27,7 +27,7 @@ def capture_rows(folder, shift, seed):
 
 
 def drifted(baseline, window):
-    found = evaluate(baseline, window, None, 100, Detectors())
+    found = evaluate(baseline, window, None, 100, Detectors()).features
     return {feature.name: feature.drifted for feature in found}
 
 
