@@ -176,6 +176,8 @@ class Evaluations:
 
     runs: Runs
     drifted: bool = False
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """What the schema changes are."""
     error: tuple[str, str] | None = None
     """Reason and message of a report that says that nothing could be found."""
     fails: bool = False
@@ -210,6 +212,7 @@ class Evaluations:
                 _feature("age", 0.6 if self.drifted else 0.02, drifted=self.drifted),
                 _feature("income", 0.01, drifted=False),
             ],
+            "schemaChanges": self.changes,
         }
 
 

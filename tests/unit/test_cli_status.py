@@ -153,6 +153,24 @@ Conditions
     )
 
 
+def test_a_monitor_shows_what_changed_in_the_schema():
+    changes = [
+        {"name": "zip", "change": "TypeChanged", "baseline": "int64", "window": "string"},
+        {"name": "made", "change": "New", "window": "double"},
+    ]
+    evaluation = {**DRIFT["status"]["evaluation"], "schemaChanged": 30, "schemaChanges": changes}
+    shown = text_of(DriftView({**DRIFT, "status": {**DRIFT["status"], "evaluation": evaluation}}, NOW), 100)
+    assert (
+        """\
+Schema changes (30)
+  COLUMN  CHANGE       BASELINE  WINDOW
+  zip     TypeChanged  int64     string
+  made    New          -         double
+"""
+        in shown
+    )
+
+
 def test_status_for_people(show):
     code, out, err = show("status", "iris")
     assert (code, err) == (0, "")

@@ -14,6 +14,7 @@ A float with a fraction is no integer that was stored in another way: integers a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,7 @@ def numbers(column: pa.ChunkedArray, precision: Precision) -> npt.NDArray[np.flo
     if columns.kind(column.type) == columns.TIME:
         # Downwards, before 1970 too; Arrow's own cast rounds towards it.
         return (_integers(column) // (_ticks(column.type) // _ticks(precision.type))).astype(np.float64)
+    values: npt.NDArray[Any]
     if pa.types.is_decimal(column.type):
         values = _from_decimals(column, precision.digits)
     elif pa.types.is_floating(column.type):

@@ -74,7 +74,7 @@ def match_columns(
 
 def _match(name: str, before: pa.DataType | None, now: pa.DataType | None) -> Compared | SchemaChange | None:
     if all(
-        kind is None or columns.kind(kind) is None and not pa.types.is_union(kind) for kind in (before, now)
+        kind is None or (columns.kind(kind) is None and not pa.types.is_union(kind)) for kind in (before, now)
     ):
         return None
     if before is None or now is None:

@@ -143,6 +143,17 @@ class FeatureDrift(StatusModel):
     reason: Annotated[Note, Field(description="Why it counts as drifted.")] = ""
 
 
+class SchemaChange(StatusModel):
+    """A column that baseline and window do not share, or that cannot be compared."""
+
+    name: Annotated[Note, Field(description="Column.")]
+    change: Annotated[Literal["TypeChanged", "Vanished", "New"], Field(description="What happened to it.")]
+    baseline: Annotated[Note, Field(description="Arrow type in the baseline; empty where it is missing.")] = (
+        ""
+    )
+    window: Annotated[Note, Field(description="Arrow type in the window; empty where it is missing.")] = ""
+
+
 class Evaluation(StatusModel):
     """The last evaluation."""
 
@@ -156,6 +167,12 @@ class Evaluation(StatusModel):
     features: Annotated[
         list[FeatureDrift],
         Field(description="The features that moved most, drifted ones first; 20 at most.", max_length=20),
+    ] = []
+    schema_changed: Annotated[
+        int, Field(description="Number of columns that are missing on a side, or cannot be compared.")
+    ] = 0
+    schema_changes: Annotated[
+        list[SchemaChange], Field(description="Some of these columns; 20 at most.", max_length=20)
     ] = []
 
 
@@ -200,7 +217,7 @@ class DriftMonitorStatus(StatusModel):
     conditions: Annotated[
         list[Condition],
         Field(
-            description="Ready (monitoring works), Drifted, and Stalled when a person is needed.",
+            description="Ready (monitoring works), Drifted, SchemaChanged, and Stalled when a person is needed.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

@@ -310,13 +310,16 @@ FEATURE_MISSING = "FeatureMissing"
 
 The message names the columns that there are.
 """
-TYPE_MISMATCH = "TypeMismatch"
-"""A column has numbers on one side and categories on the other.
+SCHEMA_CHANGED = "SchemaChanged"
+"""Columns vanished, are new, or have a type that cannot be compared with the baseline's.
 
-Write the window as the baseline was written, or leave the column out of spec.features.
+mooring drift NAME shows them. Write the window as the baseline was written, or name those that matter in spec.features.
+"""
+SCHEMA_UNCHANGED = "SchemaUnchanged"
+"""Baseline and window have the same columns again, of types that can be compared.
 """
 TYPE_UNSUPPORTED = "TypeUnsupported"
-"""A column of spec.features holds neither numbers nor booleans nor strings.
+"""A column of spec.features holds neither numbers nor booleans nor strings nor times.
 
 Leave it out of spec.features.
 """
@@ -377,7 +380,6 @@ OF_EVALUATIONS = (
     BASELINE_UNREADABLE,
     WINDOW_UNREADABLE,
     FEATURE_MISSING,
-    TYPE_MISMATCH,
     TYPE_UNSUPPORTED,
     TOO_LARGE,
 )

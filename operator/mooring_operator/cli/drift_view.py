@@ -77,6 +77,12 @@ class DriftView:
                 ["FEATURE", "DRIFTED", "KS D", "KS P", "PSI", "PSI P", "MISSING", "REASON"],
                 [_feature(feature) for feature in evaluation.features],
             )
+        if evaluation.schema_changes:
+            yield heading(f"Schema changes ({evaluation.schema_changed})")
+            yield plain_table(
+                ["COLUMN", "CHANGE", "BASELINE", "WINDOW"],
+                [[c.name, c.change, c.baseline or "-", c.window or "-"] for c in evaluation.schema_changes],
+            )
 
 
 def _feature(feature: FeatureDrift) -> list[str | Text]:

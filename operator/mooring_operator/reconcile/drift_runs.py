@@ -4,11 +4,18 @@ from datetime import timedelta
 
 from mooring_artifacts.run_documents import DriftReport, RunFailure, Test
 from mooring_artifacts.run_documents import FeatureDrift as ReportedFeature
+from mooring_artifacts.run_documents import SchemaChange as ReportedChange
 
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION, reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, EvaluationRun, FeatureDrift, TestResult
+from mooring_operator.api.drift_monitor import (
+    DriftMonitorSpec,
+    EvaluationRun,
+    FeatureDrift,
+    SchemaChange,
+    TestResult,
+)
 from mooring_operator.planning.drift.evaluations import Findings, NoFindings
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
@@ -106,7 +113,8 @@ def _failure(found: RunFailure) -> NoFindings:
 
 def _findings(found: DriftReport) -> Findings:
     features = sorted((_feature(feature) for feature in found.features), key=_by_movement)
-    return Findings(found.baseline_rows, found.window_rows, found.window_digest, tuple(features))
+    changes = tuple(_schema_change(change) for change in found.schema_changes)
+    return Findings(found.baseline_rows, found.window_rows, found.window_digest, tuple(features), changes)
 
 
 def _feature(found: ReportedFeature) -> FeatureDrift:
@@ -120,6 +128,15 @@ def _feature(found: ReportedFeature) -> FeatureDrift:
         psi=test(found.psi),
         missing=round(found.missing, 6),
         reason=one_line(found.reason),
+    )
+
+
+def _schema_change(found: ReportedChange) -> SchemaChange:
+    return SchemaChange(
+        name=one_line(found.name, _LONGEST_NAME),
+        change=found.change,
+        baseline=one_line(found.baseline or ""),
+        window=one_line(found.window or ""),
     )
 
 

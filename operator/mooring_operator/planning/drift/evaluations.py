@@ -14,6 +14,7 @@ from mooring_operator.api.drift_monitor import (
     DriftMonitorStatus,
     EvaluationRun,
     FeatureDrift,
+    SchemaChange,
 )
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Owner
@@ -34,12 +35,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found, the features that moved most first."""
+    """What an evaluation found, the features that moved most first; `schema_changes` are none of the features."""
 
     baseline_rows: int
     window_rows: int
     window_digest: str
     features: tuple[FeatureDrift, ...]
+    schema_changes: tuple[SchemaChange, ...] = ()
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:

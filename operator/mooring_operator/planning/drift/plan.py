@@ -1,5 +1,6 @@
 """Decides what happens next to a DriftMonitor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -10,10 +11,11 @@ from mooring_operator.api.drift_monitor import (
     DriftMonitorStatus,
     Evaluation,
     EvaluationRun,
+    SchemaChange,
 )
 from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
-from mooring_operator.planning.drift import evaluations
+from mooring_operator.planning.drift import evaluations, schema_changes
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status import conditions
@@ -164,16 +166,28 @@ def _judge(
         features_tested=len(findings.features),
         features_drifted=len(drifted),
         features=list(findings.features[:_SHOWN_FEATURES]),
+        schema_changed=len(findings.schema_changes),
+        schema_changes=list(findings.schema_changes[:_SHOWN_FEATURES]),
     )
     status = status.model_copy(update={"evaluation": evaluation})
-    if len(drifted) < spec.drifted_features:
-        message = (
-            f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows"
+    changes = findings.schema_changes
+    schema = f"; the schema changed: {schema_changes.describe(changes)}" if changes else ""
+    if not findings.features:
+        message = f"no column could be compared{schema}"
+        return _settle(
+            status, observed, now, "Watching", reasons.SCHEMA_CHANGED, message, spec=spec, changes=changes
         )
-        return _settle(status, observed, now, "Watching", reasons.NO_DRIFT, message, spec=spec)
+    counted = f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows"
+    if len(drifted) < spec.drifted_features:
+        message = f"{counted}{schema}"
+        return _settle(
+            status, observed, now, "Watching", reasons.NO_DRIFT, message, spec=spec, changes=changes
+        )
     names = ", ".join(feature.name for feature in drifted[:5]) + (", ..." if len(drifted) > 5 else "")
-    message = f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows: {names}"
-    decision = _settle(status, observed, now, "Drifted", reasons.DRIFT_DETECTED, message, spec=spec)
+    message = f"{counted}: {names}{schema}"
+    decision = _settle(
+        status, observed, now, "Drifted", reasons.DRIFT_DETECTED, message, spec=spec, changes=changes
+    )
     if run.revision != (target.stable or ""):
         # Another revision has taken over since: what its predecessor's traffic was like is not its fault.
         return decision
@@ -213,6 +227,7 @@ def _settle(
     message: str,
     *,
     spec: DriftMonitorSpec | None = None,
+    changes: Sequence[SchemaChange] | None = None,
 ) -> DriftDecision:
     working = {"Pending": "Unknown", "Failed": "False"}.get(phase, "True")
     wanted = {"Ready": (working, reason, message)}
@@ -223,12 +238,15 @@ def _settle(
         wanted["Drifted"] = ("True" if phase == "Drifted" else "False", reason, message)
     elif known is not None:
         wanted["Drifted"] = (known.status, known.reason, known.message)
+    wanted |= schema_changes.condition(status, changes)
     moved = (status.phase, status.reason) != (phase, reason)
     settled = conditions.report(
         status, wanted, observed.owner.generation, now, phase=phase, reason=reason, message=message
     )
     warning = phase in ("Drifted", "Failed")
-    told = (
-        (Notify("Warning" if warning else "Normal", reason, message),) if moved and phase != "Pending" else ()
-    )
+    told: tuple[Notify, ...] = ()
+    if moved and phase != "Pending":
+        told = (Notify("Warning" if warning else "Normal", reason, message),)
+    changed = schema_changes.told(status, settled)
+    told = changed if changed and reason == reasons.SCHEMA_CHANGED else told + changed
     return DriftDecision(settled, told, spec.interval.total_seconds() if spec else None)
