@@ -126,10 +126,11 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
             f"comparing spec.window.uri {question.window.uri!r} with spec.baseline.uri {question.baseline.uri!r} takes "
             f"more than the {memory >> 20} MiB of memory that there are",
         ) from error
-    if len(found.features) > MOST_FEATURES:
+    features = [_feature(feature) for feature in found.features]
+    if len(features) > MOST_FEATURES:
         raise EvaluationError(
             "TooLarge",
-            f"{len(found.features)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
+            f"{len(features)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
             "those that matter in spec.features",
         )
     return DriftReport(
@@ -138,9 +139,11 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
         baseline_rows=baseline.num_rows,
         window_rows=window.num_rows,
         window_digest=window.digest,
-        drifted_features=[feature.name for feature in found.features if feature.drifted],
-        features=[_feature(feature) for feature in found.features],
-        schema_changes=[SchemaChange.model_validate(vars(change)) for change in found.schema_changes[:MOST_CHANGES]],
+        drifted_features=[feature.name for feature in features if feature.drifted],
+        features=features,
+        schema_changes=[
+            SchemaChange.model_validate(vars(change)) for change in found.schema_changes[:MOST_CHANGES]
+        ],
     )
 
 

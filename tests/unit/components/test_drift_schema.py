@@ -154,3 +154,19 @@ def test_names_and_types_from_files_stay_in_their_cell(tmp_path):
         "run",
     )
     assert "| `a b #  x ` | int64 | missing |" in render_markdown(report)[0]
+
+
+def test_a_report_of_many_changes_names_some(tmp_path):
+    write(tmp_path / "base" / "a.parquet", x=INTEGERS, **{f"c{place}": INTEGERS for place in range(450)})
+    write(tmp_path / "window" / "a.parquet", x=INTEGERS)
+    report = make_report(
+        {
+            "baseline": {"uri": f"file://{tmp_path}/base"},
+            "window": {"uri": f"file://{tmp_path}/window"},
+            "minRows": 100,
+            "ks": {"alpha": 0.01},
+        },
+        "run",
+    )
+    assert len(report.schema_changes) == 400
+    assert [feature.name for feature in report.features] == ["x"]
