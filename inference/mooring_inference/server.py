@@ -24,6 +24,7 @@ from mooring_inference.backends.kserve.model import load_kserve_model
 from mooring_inference.backends.loading import load_model
 from mooring_inference.capture import Capture
 from mooring_inference.capture.observer import CaptureObserver
+from mooring_inference.inference import InferenceService
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.models.repository import Repository, Sources, folder_of_models, one_model
 from mooring_inference.models.served import ServedModel, load_served
@@ -70,21 +71,23 @@ class ModelServer:
         self._capture = Capture(settings.capture) if settings.capture is not None else None
         if self._capture is not None:
             self.metrics.capture = self._capture.counters.state
-        self._observers = self._make_observers()
         if (gpus := find_gpus()) is not None:
             self.metrics.register(gpus)
         self._keys = ApiKeys(settings.api_keys) if settings.api_keys else None
         self._tls = _tls(settings)
         self._budget = MemoryBudget(settings.max_inflight_bytes)
-        front = RestFront(
+        self._service = InferenceService(
             self.repository,
-            version=version("kube-mooring"),
-            exposition=(self._shared or self.metrics).exposition,
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,
+            observers=self._make_observers(),
+        )
+        front = RestFront(
+            self._service,
+            version=version("kube-mooring"),
+            exposition=(self._shared or self.metrics).exposition,
             json_limits=JsonLimits(settings.max_request_bytes, parsing_limit(settings.workers)),
             api_keys=self._keys,
-            observers=self._observers,
             labels=self._capture.labels if self._capture is not None else None,
             refuses_labels=settings.refuse_labels,
             budget=self._budget,
@@ -117,7 +120,7 @@ class ModelServer:
                 _every(_REPORT_SECONDS, report_suppressed),
             ):
                 await self.repository.start()
-                _leave_what_stays_out_of_collections()
+                _freeze_gc()
                 self._set_grpc_ready(True)
                 if self._place is not None:
                     self._place.announce_ready()
@@ -148,19 +151,16 @@ class ModelServer:
         if settings.grpc_port is None:
             return
         # Not needed, and not in memory, where REST is all that is wanted.
+        from mooring_inference.grpc_front.front import GrpcFront
         from mooring_inference.grpc_front.server import GrpcServer, read_credentials
-        from mooring_inference.grpc_front.service import InferenceService
 
-        service = InferenceService(
-            self.repository,
+        front = GrpcFront(
+            self._service,
             asyncio.get_running_loop(),
             name=SERVER_NAME,
             version=version("kube-mooring"),
             extensions=EXTENSIONS,
-            request_timeout=settings.request_timeout,
-            allows_repository_changes=settings.allow_repository_changes,
             api_keys=self._keys,
-            observers=self._observers,
         )
         credentials = (
             read_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
@@ -168,7 +168,7 @@ class ModelServer:
             else None
         )
         self.grpc = GrpcServer(
-            service,
+            front,
             max_message_bytes=settings.max_grpc_message_bytes,
             max_connections=settings.max_connections,
             max_call_seconds=settings.request_timeout,
@@ -261,7 +261,7 @@ def _listener(settings: Settings, stopping: asyncio.Event) -> socket.socket:
     return socket.socket(fileno=place.listener)
 
 
-def _leave_what_stays_out_of_collections() -> None:
+def _freeze_gc() -> None:
     """Modules and models stay until the end: looking through them again and again costs callers milliseconds."""
     gc.collect()
     gc.freeze()
@@ -284,7 +284,7 @@ def _sources(settings: Settings) -> Sources:
 
 @contextlib.asynccontextmanager
 async def _every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]:
-    """Act now and then."""
+    """Act every so many seconds while the context lasts."""
 
     async def repeat() -> None:
         while True:

@@ -10,8 +10,8 @@ import grpc
 
 from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.grpc_front.credentials import read_credentials
+from mooring_inference.grpc_front.front import GrpcFront
 from mooring_inference.grpc_front.receiving import Receiver
-from mooring_inference.grpc_front.service import InferenceService
 from mooring_inference.grpc_front.side_services import SideServices
 
 __all__ = ["GrpcServer", "read_credentials"]
@@ -33,7 +33,7 @@ class GrpcServer:
 
     def __init__(
         self,
-        service: InferenceService,
+        front: GrpcFront,
         *,
         max_message_bytes: int,
         shares_port: bool = True,
@@ -47,7 +47,7 @@ class GrpcServer:
         """Make the parts; nothing listens yet.
 
         Args:
-            service: answers.
+            front: answers.
             max_message_bytes: size of a request; what is larger is refused with RESOURCE_EXHAUSTED.
             shares_port: whether other processes, the workers of one server, may listen on the port too.
             max_connection_seconds: after which a connection's client is told to make a new one, and calls on the old
@@ -84,7 +84,7 @@ class GrpcServer:
         if max_call_seconds:
             options.append(("grpc.max_connection_age_grace_ms", round(max_call_seconds * 1000)))
         self._server = grpc.server(self._threads, options=options)
-        methods = service.handler(
+        methods = front.handler(
             self._probe_threads,
             self._quick_threads,
             self._receiver,

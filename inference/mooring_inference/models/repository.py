@@ -108,6 +108,20 @@ class Repository:
             )
         return model
 
+    def is_model_ready(self, name: str, version: str | None = None) -> bool:
+        """Whether a model takes calls, and the server stays.
+
+        Raises:
+            RequestError: 404, there is none of that name or version.
+        """
+        try:
+            self.find(name, version)
+        except RequestError as error:
+            if error.status == 404:
+                raise
+            return False
+        return not self.is_draining
+
     def versions(self, name: str) -> list[str]:
         """Versions of a model, the newest first."""
         return list(self._entries[name].versions)

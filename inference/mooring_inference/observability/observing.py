@@ -1,16 +1,12 @@
-"""What is told about an answered inference, to metrics and to whoever else wants to know."""
+"""What observers are notified of when an inference is answered."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from time import perf_counter
 from typing import Protocol
 
 from mooring_inference.observability.metrics import ModelSeries
 from mooring_inference.tensors import Array, TensorSpec
-
-log = logging.getLogger(__name__)
 
 
 class AnsweredModel(Protocol):
@@ -89,24 +85,6 @@ class Answered:
         self.outputs: Sequence[tuple[TensorSpec, Array]] | None = None
         self.status = 0
         self.seconds = 0.0
-
-    def tell(self, status: int, observers: Sequence[Observer]) -> None:
-        """It is answered: count it, and tell those who want to know."""
-        self.status = status
-        self.seconds = perf_counter() - self.started
-        call = self.call
-        if call is not None and call.has_results:
-            self.model.series.answered(
-                self.protocol, status, self.seconds, queue=call.queue_seconds, compute=call.compute_seconds
-            )
-        else:
-            self.model.series.answered(self.protocol, status, self.seconds)
-        for observer in observers:
-            try:
-                observer.answered(self)
-            except Exception:
-                # An observer must not cost a request its answer.
-                log.exception("an observer failed")
 
 
 class Observer(Protocol):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from time import perf_counter
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from mooring_inference.access.api_keys import ApiKeys
@@ -14,15 +13,12 @@ from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.capture import decode_labels
 from mooring_inference.capture.label_stream import LabelStream
 from mooring_inference.errors import RequestError
-from mooring_inference.models.repository import Repository
+from mooring_inference.inference import InferenceService
 from mooring_inference.models.served import ServedModel
-from mooring_inference.observability.metrics import GONE
-from mooring_inference.observability.observing import Observer
 from mooring_inference.protocols import v2
 from mooring_inference.rest import openapi
-from mooring_inference.rest.explanation import explain
 from mooring_inference.rest.http_server.exchange import Exchange
-from mooring_inference.rest.inference import Inference, read_body
+from mooring_inference.rest.inference import InferenceExchange, read_body
 from mooring_inference.rest.inflating import Inflater
 from mooring_inference.rest.routes import METHODS, RIGHTS, Route, find_route
 
@@ -31,8 +27,6 @@ log = logging.getLogger(__name__)
 SERVER_NAME = "mooring-inference"
 # What has to work for probes.
 _OPEN_TO_ALL = frozenset(("live", "ready", "model_ready", "model_status"))
-# Explanations at a time: each takes as much of the model as thousands of requests.
-_MOST_EXPLANATIONS = 4
 DEFAULT_JSON_LIMITS = JsonLimits()
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
 
@@ -42,15 +36,12 @@ class RestFront:
 
     def __init__(
         self,
-        repository: Repository,
+        service: InferenceService,
         *,
         version: str,
         exposition: Callable[[str], tuple[bytes, str]],
-        request_timeout: float | None = None,
-        allows_repository_changes: bool = False,
         json_limits: JsonLimits = DEFAULT_JSON_LIMITS,
         api_keys: ApiKeys | None = None,
-        observers: Sequence[Observer] = (),
         labels: LabelStream | None = None,
         refuses_labels: bool = False,
         budget: MemoryBudget | None = None,
@@ -58,28 +49,22 @@ class RestFront:
         """Make one.
 
         Args:
-            repository: the models.
+            service: answers inference requests, and has the models.
             version: the server's own version.
             exposition: the metrics as Prometheus reads them, and their type, by the header Accept.
-            request_timeout: seconds that any caller waits at most; None for no limit.
-            allows_repository_changes: whether callers may load and unload models.
             json_limits: what JSON bodies may cost.
             api_keys: who may ask for more than probes and metrics; None for everybody.
-            observers: told of every inference.
             labels: takes what callers say later about requests; None where nothing is captured.
             refuses_labels: whether nobody may say so.
             budget: what all requests together may hold; None for one of its own.
         """
-        self._repository = repository
+        self._service = service
+        self._repository = repository = service.repository
         self._version = version
         self._exposition = exposition
-        self._timeout = request_timeout
-        self._allows_changes = allows_repository_changes
-        self._observers = tuple(observers)
         self._labels = labels
         self._refuses_labels = refuses_labels
         self._inflater = Inflater(budget or MemoryBudget(), json_limits.max_bytes)
-        self._explanations = 0
         self._json_limits = json_limits
         self._api_keys = api_keys
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,45 +138,21 @@ class RestFront:
             answer(exchange, route)
 
     def _infer(self, exchange: Exchange, route: Route, protocol: str) -> None:
-        model = self._repository.find(route.model, route.version)
-        Inference(exchange, model, protocol, self._observers).start(self._json_limits, self._timeout)
+        InferenceExchange(exchange, route, protocol, self._service).start(self._json_limits)
 
     def _explain(self, exchange: Exchange, route: Route) -> None:
         model = self._repository.find(route.model, route.version)
         body = read_body(exchange, self._json_limits)
-        if self._explanations >= _MOST_EXPLANATIONS:
-            raise RequestError(
-                f"{_MOST_EXPLANATIONS} explanations are being made, which is the most; try again later",
-                status=429,
-                headers=((b"retry-after", b"1"),),
-            )
-        deadline = None if self._timeout is None else exchange.started + self._timeout
-        task = self._later(exchange, self._answer_explanation(exchange, model, body, deadline))
+        self._service.explanations.require_room()
+        task = self._later(exchange, self._answer_explanation(exchange, model, body))
 
         def stop() -> None:
             task.cancel()
 
         exchange.on_gone = stop
 
-    async def _answer_explanation(
-        self, exchange: Exchange, model: ServedModel, body: bytes, deadline: float | None
-    ) -> None:
-        model.series.began()
-        self._explanations += 1
-        status = GONE
-        try:
-            answer = await explain(model, body, deadline)
-            status = 200
-            exchange.respond(200, answer)
-        except RequestError as error:
-            status = error.status
-            raise
-        except Exception:
-            status = 500
-            raise
-        finally:
-            self._explanations -= 1
-            model.series.answered("explain", status, perf_counter() - exchange.started)
+    async def _answer_explanation(self, exchange: Exchange, model: ServedModel, body: bytes) -> None:
+        exchange.respond(200, await self._service.explanations.answer(model, body, exchange.started))
 
     def _take_labels(self, exchange: Exchange, route: Route) -> None:
         model = self._repository.find(route.model, route.version)
@@ -232,13 +193,7 @@ class RestFront:
         exchange.respond_json(200, v2.model_metadata(model.name, versions, model.platform, model.signature))
 
     def _model_ready(self, exchange: Exchange, route: Route) -> None:
-        is_ready = not self._repository.is_draining
-        try:
-            self._repository.find(route.model, route.version)
-        except RequestError as error:
-            if error.status == 404:
-                raise
-            is_ready = False
+        is_ready = self._repository.is_model_ready(route.model, route.version)
         exchange.respond_json(200 if is_ready else 503, {"name": route.model, "ready": is_ready})
 
     def _index(self, exchange: Exchange, route: Route) -> None:
@@ -251,18 +206,12 @@ class RestFront:
         exchange.respond_json(200, [dict(zip(keys, row, strict=True)) for row in rows])
 
     def _load(self, exchange: Exchange, route: Route) -> None:
-        self._change(exchange, self._repository.load(route.model))
+        self._change(exchange, self._service.load(route.model))
 
     def _unload(self, exchange: Exchange, route: Route) -> None:
-        self._change(exchange, self._repository.unload(route.model))
+        self._change(exchange, self._service.unload(route.model))
 
     def _change(self, exchange: Exchange, change: Coroutine[Any, Any, None]) -> None:
-        if not self._allows_changes:
-            change.close()
-            raise RequestError(
-                "models are not loaded and unloaded by request here: --allow_repository_changes", status=403
-            )
-
         async def carry_out() -> None:
             await change
             exchange.respond_json(200, {})

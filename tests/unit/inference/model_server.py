@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 from mooring_inference.access.memory_budget import MemoryBudget
+from mooring_inference.inference import InferenceService
 from mooring_inference.models.batching.queue import BatchLimits
 from mooring_inference.models.repository import Repository
 from mooring_inference.models.served import load_served
@@ -27,6 +28,7 @@ class Server:
         batching=None,
         timeout=None,
         allows_repository_changes=True,
+        observers=(),
         budget=None,
         **front,
     ):
@@ -36,12 +38,16 @@ class Server:
         self.budget = MemoryBudget(budget) if budget else MemoryBudget()
         self._batching = batching or BatchLimits()
         self.repository = Repository(self._sources, self._load)
-        self.front = RestFront(
+        self.service = InferenceService(
             self.repository,
-            version="0",
-            exposition=self.metrics.exposition,
             request_timeout=timeout,
             allows_repository_changes=allows_repository_changes,
+            observers=observers,
+        )
+        self.front = RestFront(
+            self.service,
+            version="0",
+            exposition=self.metrics.exposition,
             budget=self.budget,
             **front,
         )

@@ -250,7 +250,7 @@ async def test_explanations_are_made_four_at_a_time():
         model.free.clear()
         body = {"instances": [[1, 2]]}
         asked = [asyncio.create_task(client.post("/v1/models/m:explain", json=body)) for _ in range(4)]
-        await until(lambda: server.front._explanations == 4)
+        await until(lambda: server.service.explanations.count == 4)
         refused = await client.post("/v1/models/m:explain", json=body)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
         model.free.set()

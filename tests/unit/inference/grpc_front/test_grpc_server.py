@@ -17,9 +17,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.onnx.backend import OnnxBackend
+from mooring_inference.grpc_front.front import GrpcFront
 from mooring_inference.grpc_front.schema import SERVICE, message
 from mooring_inference.grpc_front.server import GrpcServer, read_credentials
-from mooring_inference.grpc_front.service import InferenceService
 
 from tests.unit.inference.access.test_tls import CLIENTS, OTHERS, SERVERS, Files
 from tests.unit.inference.grpc_front.test_grpc_front import infer_request, unary
@@ -101,12 +101,15 @@ class World:
 @asynccontextmanager
 async def world(model, *, start=True, credentials=None, **options):
     backend = Held(model)
-    server = Server({"m": {"1": backend}})
-    server_options = {name: options.pop(name) for name in SERVER_OPTIONS if name in options}
-    service = InferenceService(
-        server.repository, asyncio.get_running_loop(), name="n", version="0", **options
+    server = Server(
+        {"m": {"1": backend}},
+        timeout=options.pop("request_timeout", None),
+        allows_repository_changes=options.pop("allows_repository_changes", False),
+        observers=options.pop("observers", ()),
     )
-    made = GrpcServer(service, **{"max_message_bytes": 100_000, **server_options})
+    server_options = {name: options.pop(name) for name in SERVER_OPTIONS if name in options}
+    front = GrpcFront(server.service, asyncio.get_running_loop(), name="n", version="0", **options)
+    made = GrpcServer(front, **{"max_message_bytes": 100_000, **server_options})
     address = f"127.0.0.1:{made.start('127.0.0.1:0', credentials)}"
     try:
         if start:
@@ -278,7 +281,7 @@ async def test_a_failing_model_is_an_internal_error_that_can_be_found_in_the_log
         w.backend.failure = ValueError("secret path /etc/x")
         request = infer_request()
         request.id = "order-7"
-        with caplog.at_level(logging.ERROR, "mooring_inference.grpc_front.service"):
+        with caplog.at_level(logging.ERROR, "mooring_inference.inference"):
             error = await refused(w.infer(request))
         assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
         assert dict(error.trailing_metadata())["x-request-id"] == "order-7"
@@ -346,7 +349,7 @@ async def test_a_port_that_is_not_shared_is_taken(model):
     loop = asyncio.get_running_loop()
     made = [
         GrpcServer(
-            InferenceService(Server({}).repository, loop, name="n", version="0"),
+            GrpcFront(Server({}).service, loop, name="n", version="0"),
             max_message_bytes=1000,
             shares_port=False,
         )

@@ -1,11 +1,9 @@
-"""The methods of ``inference.GRPCInferenceService`` over the repository."""
+"""The gRPC front: every method of ``inference.GRPCInferenceService``."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +20,8 @@ from mooring_inference.grpc_front.receiving import CallRoom, Receiver
 from mooring_inference.grpc_front.refusals import refuse
 from mooring_inference.grpc_front.schema import METHODS, SERVICE, message
 from mooring_inference.grpc_front.side_services import on_threads
-from mooring_inference.models.repository import Repository
-from mooring_inference.models.served import ServedModel
-from mooring_inference.observability.observing import Answered, Observer
+from mooring_inference.inference import Inference, InferenceService, Outputs
 from mooring_inference.protocols.v2 import check_id
-from mooring_inference.tensors import Array, TensorSpec
 
 log = logging.getLogger(__name__)
 
@@ -38,34 +33,26 @@ _WITHOUT_REQUEST = frozenset(("ServerLive", "ServerReady", "ServerMetadata"))
 # What a key must allow for a method; for one that is not here, any key will do.
 _RIGHTS = {"ModelInfer": "predict", "RepositoryModelLoad": "admin", "RepositoryModelUnload": "admin"}
 
-_process_id = os.urandom(8).hex()
-_numbers = itertools.count(1)
 
-
-class InferenceService:
+class GrpcFront:
     """Each method takes a message and gives one; called from the server's threads."""
 
     def __init__(
         self,
-        repository: Repository,
+        service: InferenceService,
         loop: asyncio.AbstractEventLoop,
         *,
         name: str,
         version: str,
         extensions: Sequence[str] = (),
-        request_timeout: float | None = None,
-        allows_repository_changes: bool = False,
         api_keys: ApiKeys | None = None,
-        observers: Sequence[Observer] = (),
     ) -> None:
-        """``loop`` is the repository's; the rest as for the REST front."""
-        self._repository = repository
+        """``loop`` is the service's; the rest as for the REST front."""
+        self._service = service
+        self._repository = service.repository
         self._loop = loop
         self._name, self._version, self._extensions = name, version, tuple(extensions)
-        self._timeout = request_timeout
-        self._allows_changes = allows_repository_changes
         self._api_keys = api_keys
-        self._observers = tuple(observers)
 
     def handler(
         self,
@@ -116,8 +103,8 @@ class InferenceService:
                 return act(*read(messages, context), context)
             except RequestError as error:
                 refuse(context, error)
-            except _FailedInference as failed:
-                refuse(context, RequestError("internal error", status=500), failed.request_id)
+            except _RefusedInference as refused:
+                refuse(context, refused.error, refused.request_id)
             except grpc.RpcError:
                 raise  # the caller has gone, or its message did not come
             except Exception:
@@ -141,13 +128,7 @@ class InferenceService:
         return message("ServerReadyResponse")(ready=self._repository.ready)
 
     def _model_ready(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
-        is_ready = not self._repository.is_draining
-        try:
-            self._repository.find(request.name, request.version or None)
-        except RequestError as error:
-            if error.status == 404:
-                raise
-            is_ready = False
+        is_ready = self._repository.is_model_ready(request.name, request.version or None)
         return message("ModelReadyResponse")(ready=is_ready)
 
     def _server_metadata(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
@@ -161,64 +142,52 @@ class InferenceService:
         return codec.encode_metadata(model.name, versions, model.platform, model.signature)
 
     def _model_infer(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
-        started = perf_counter()
-        model = self._repository.find(request.model_name, request.model_version or None)
-        model.series.began()
-        request_id = request.id or f"{_process_id}-g{next(_numbers):x}"
         assert room is not None
-        headers = _headers(context) if self._observers else {}
-        answered = Answered(model, request_id, "grpc", started, headers)
-        status = 500
+        inference = self._service.begin(
+            request.model_name,
+            request.model_version or None,
+            protocol="grpc",
+            started=perf_counter(),
+            request_id=request.id,
+            headers=_headers(context) if self._service.observers else {},
+        )
+        status, outputs = 500, None
         try:
-            check_id(request_id)
-            decoded = codec.decode_request(request, model.signature)
-            answered.inputs = decoded.inputs
-            room.hold(model.signature.answer_bytes(decoded.inputs))
-            outputs = self._run(model, decoded, room, context, answered)
+            response, outputs = self._answer(request, inference, room, context)
             status = 200
-            return codec.encode_response(
-                model=model.name,
-                version=model.version,
-                request_id=request_id,
-                outputs=outputs,
-                is_raw=decoded.is_raw,
-                classes=decoded.classes,
-            )
-        except RequestError as error:
-            status = error.status
-            raise
+            return response
         except Exception as error:
-            log.exception(
-                "inference failed", extra={"fields": {"request_id": request_id, "model": model.name}}
-            )
-            raise _FailedInference(request_id) from error
+            refusal = inference.refuse(error)
+            status = refusal.status
+            raise _RefusedInference(refusal, inference.request_id) from error
         finally:
-            answered.tell(status, self._observers)
+            if inference.guard_headers:
+                context.set_trailing_metadata(inference.guard_headers)
+            inference.finish(status, outputs)
 
-    def _run(
-        self,
-        model: ServedModel,
-        decoded: codec.InferRequest,
-        room: CallRoom,
-        context: grpc.ServicerContext,
-        answered: Answered,
-    ) -> list[tuple[TensorSpec, Array]]:
-        inputs = decoded.inputs
-        if model.guards is not None:
-            checked = model.guards.check(inputs)
-            inputs = checked.inputs
-            if headers := checked.headers():
-                context.set_trailing_metadata(headers)
-        limits = (self._timeout, decoded.timeout, _seconds_left(context))
-        timeout = min((limit for limit in limits if limit is not None), default=None)
-        call = model.batcher.call(inputs, decoded.outputs, timeout=timeout, on_submitted=room.on_end)
-        answered.call = call
-        assert call.results is not None
-        specs = model.signature.outputs_by_name
-        answered.outputs = [
-            (specs[name], array) for name, array in zip(call.outputs, call.results, strict=True)
-        ]
-        return answered.outputs
+    def _answer(
+        self, request: Any, inference: Inference, room: CallRoom, context: grpc.ServicerContext
+    ) -> tuple[Any, Outputs]:
+        model = inference.model
+        check_id(inference.request_id)
+        decoded = codec.decode_request(request, model.signature)
+        outputs = inference.run(
+            decoded.inputs,
+            decoded.outputs,
+            timeout=decoded.timeout,
+            seconds_left=_seconds_left(context),
+            reserve=lambda inputs: room.hold(model.signature.answer_bytes(inputs)),
+            on_submitted=room.on_end,
+        )
+        response = codec.encode_response(
+            model=model.name,
+            version=model.version,
+            request_id=inference.request_id,
+            outputs=outputs,
+            is_raw=decoded.is_raw,
+            classes=decoded.classes,
+        )
+        return response, outputs
 
     def _repository_index(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         response = message("RepositoryIndexResponse")()
@@ -234,23 +203,19 @@ class InferenceService:
         if request.parameters:
             # Such as Triton's configuration in place of the model's own: a load without it is not what was asked.
             raise bad_field("parameters", "none", ", ".join(sorted(request.parameters)))
-        self._change(self._repository.load, name, context)
+        self._change(self._service.load, name, context)
         return message("RepositoryModelLoadResponse")(model_name=name, isLoaded=True)
 
     def _repository_model_unload(
         self, request: Any, room: CallRoom | None, context: grpc.ServicerContext
     ) -> Any:
         name = _model_to_change(request)
-        self._change(self._repository.unload, name, context)
+        self._change(self._service.unload, name, context)
         return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)
 
     def _change(
         self, change: Callable[[str], Coroutine[Any, Any, None]], name: str, context: grpc.ServicerContext
     ) -> None:
-        if not self._allows_changes:
-            raise RequestError(
-                "models are not loaded and unloaded by request here: --allow_repository_changes", status=403
-            )
         changed = asyncio.run_coroutine_threadsafe(change(name), self._loop)
         try:
             changed.result(_seconds_left(context))
@@ -259,10 +224,10 @@ class InferenceService:
             raise RequestError("the deadline passed before the change was done", status=504) from None
 
 
-class _FailedInference(Exception):
-    def __init__(self, request_id: str) -> None:
+class _RefusedInference(Exception):
+    def __init__(self, error: RequestError, request_id: str) -> None:
         super().__init__(request_id)
-        self.request_id = request_id
+        self.error, self.request_id = error, request_id
 
 
 class _Methods:
