@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
 from mooring_operator.adapters.grants_file import GrantsFile
-from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
@@ -20,6 +19,7 @@ from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.pipelines.none import NoPipelines
 from mooring_operator.adapters.pools import Pool, Room
 from mooring_operator.adapters.registry import RegistryUnavailable
+from mooring_operator.adapters.routers import Routers
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
@@ -99,7 +99,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     """Give the controllers as `settings` wants them."""
     pools = _pools(settings)
     pipelines = _pipelines(settings, cluster, pools.pipelines)
-    traffic = KServeTraffic(cluster)
+    routers = Routers(cluster)
     notifier = KubernetesEvents(cluster)
     answers = Answers(
         StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
@@ -115,12 +115,12 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     cluster_policies = ClusterPolicies(cluster, enabled=settings.cluster_policies)
     deployments = ModelDeployments(
         cluster=cluster,
-        traffic=traffic,
+        routers=routers,
         pipelines=pipelines,
         runs=runs,
         gatherer=Gatherer(
             cluster=cluster,
-            traffic=traffic,
+            routers=routers,
             runs=runs,
             registry=registry,
             grants=grants,

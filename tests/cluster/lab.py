@@ -11,10 +11,11 @@ from typing import Any
 from mooring_artifacts.run_documents import DriftReport, Verdict
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref, Unavailable
 from mooring_operator.adapters.documents import Documents
-from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.adapters.routers import Routers
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
@@ -159,16 +160,16 @@ class Lab:
     def restart(self) -> None:
         """Begin with fresh objects, as a new process would."""
         self.cluster = WatchedCluster(self.real)
-        traffic, (pipelines, documents) = KServeTraffic(self.cluster), self._backend()
+        routers, (pipelines, documents) = Routers(self.cluster), self._backend()
         runs = CIRuns(pipelines, Answers(documents, SignedUrls(), self.artifact_root), timedelta(hours=4))
         self.reconciler = ModelDeployments(
             cluster=self.cluster,
-            traffic=traffic,
+            routers=routers,
             pipelines=pipelines,
             runs=runs,
             gatherer=Gatherer(
                 cluster=self.cluster,
-                traffic=traffic,
+                routers=routers,
                 runs=runs,
                 registry=self.registry,
                 cluster_policies=ClusterPolicies(self.cluster, fresh_for=-1),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Conflict, Ref, Refused, Unavailable
-from mooring_operator.adapters.kserve import INFERENCE_SERVICE
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 
 from cluster.serving.inferenceservice_crd import inferenceservice_crd
 from tests.cluster.definitions import install

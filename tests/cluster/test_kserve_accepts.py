@@ -7,11 +7,11 @@ import itertools
 from datetime import UTC, datetime
 
 import pytest
+from mooring_operator.adapters.routers import knative, kserve
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
-from mooring_operator.planning.manifests import inference_service
 from mooring_operator.planning.objects.difference import covers
 from mooring_operator.planning.objects.owner import Owner
 
@@ -101,7 +101,7 @@ def api(kserve_cluster):
 
 def revision(version, serving, kind=Revision, **more):
     text = identity.fingerprint([version, serving])
-    workload = None if serving.get("mode") == "Knative" else identity.predictor_name(text)
+    workload = None if serving.get("mode") == "Knative" else identity.workload_name(text)
     snapshot = identity.serving_snapshot(ServingSpec.model_validate(serving))
     return kind(
         revision=text, model_uri=storage_uri("m", version), storage_uri=storage_uri("m", version),
@@ -120,13 +120,19 @@ def test_kserve_accepts_every_step_from_one_revision_to_the_next(api, serving):
     owner = Owner(namespace=NAMESPACE, name=f"s{next(NUMBERS)}", uid="u", generation=1, labels={})
     now = datetime.now(UTC)
     stable, next_one = (revision(version, serving) for version in ("v1", "v2"))
-    steps = [inference_service.serve(owner, stable)]
-    for weight in (1, 10, 50, 100):
-        candidate = revision("v2", serving, Candidate, weight=weight, started_at=now, step_started_at=now)
-        steps.append(inference_service.split(owner, stable, candidate))
-    steps.append(inference_service.reject(owner, stable, next_one))
-    steps.append(steps[-2])
-    steps.append(inference_service.serve(owner, next_one))
+    candidates = [
+        revision("v2", serving, Candidate, weight=weight, started_at=now, step_started_at=now)
+        for weight in (1, 10, 50, 100)
+    ]
+    if serving.get("mode") == "Knative":
+        first, last = knative.serve(owner, stable), knative.serve(owner, next_one)
+        splits = [knative.split(owner, candidate) for candidate in candidates]
+        rejection = knative.reject(owner, next_one)
+    else:
+        first, last = kserve.serve(owner, stable), kserve.serve(owner, next_one)
+        splits = [kserve.split(owner, stable, candidate) for candidate in candidates]
+        rejection = first
+    steps = [first, *splits, rejection, splits[-1], last]
     for manifest in steps:
         apply(api, manifest)
     api.delete(api.path(steps[0]))
@@ -139,9 +145,9 @@ def test_kserve_accepts_another_way_to_serve_the_same_files(api):
     other = revision("v1", {"minReplicas": 2}, Candidate, weight=10, started_at=now, step_started_at=now)
     promoted = revision("v1", {"minReplicas": 2}).model_copy(update={"workload": stable.workload})
     for manifest in (
-        inference_service.serve(owner, stable),
-        inference_service.split(owner, stable, other),
-        inference_service.serve(owner, promoted),
+        kserve.serve(owner, stable),
+        kserve.split(owner, stable, other),
+        kserve.serve(owner, promoted),
     ):
         apply(api, manifest)
     api.delete(api.path(manifest))
@@ -151,7 +157,7 @@ def test_kserve_refuses_what_mooring_keeps_clear_of(api):
     """The rules are KServe's own, so that the tests above say something."""
     owner = Owner(namespace=NAMESPACE, name="refused", uid="u", generation=1, labels={})
     first = revision("v1", {})
-    manifest = inference_service.serve(owner, first)
+    manifest = kserve.serve(owner, first)
     apply(api, manifest)
     manifest["spec"]["predictor"]["name"] = "renamed"
     with pytest.raises(ApiError, match="denied the request"):
@@ -181,7 +187,7 @@ def workload(model, version, serving):
     uri = storage_uri(model.name, version)
     asked = ModelSpec(uri=uri, format="onnx")
     text = identity.revision_of(asked, uri, ServingSpec.model_validate(serving))
-    return f"{model.name}-{identity.predictor_name(text)}-predictor"
+    return f"{model.name}-{identity.workload_name(text)}-predictor"
 
 
 def names(api, kind):

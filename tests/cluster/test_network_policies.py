@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from mooring_operator.adapters.routers.inference_services.manifest import predictor
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
-from mooring_operator.planning.manifests.inference_service import predictor
 from mooring_operator.planning.manifests.run_jobs import RunPods, job_of
 from mooring_operator.planning.manifests.workloads import Images, consumers, cron_job
 from mooring_operator.planning.objects.owner import Owner
@@ -127,7 +127,7 @@ _STABLE = Revision(
 
 def tenants_pods():
     """The pods that the operator makes in a tenant's namespace, by KServe's hand too."""
-    model = predictor(_STABLE, named=True, scaled=True)["labels"]
+    model = predictor(_STABLE)["labels"]
     batch = cron_job(
         _OWNER, _STABLE, BatchSpec(schedule="0 3 * * *", input="s3://d/a", output="s3://d/b"), Images()
     )

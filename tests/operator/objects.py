@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
-from mooring_operator.adapters.kserve import AUTOSCALER, DEPLOYMENT, INFERENCE_SERVICE
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.kserve import AUTOSCALER, DEPLOYMENT
 from mooring_operator.reconcile.kinds import (
     CLUSTER_MODEL_POLICY,
     DRIFT_MONITOR,

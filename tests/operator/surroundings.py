@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mooring_operator.adapters.cluster import Manifest, Ref
-from mooring_operator.adapters.kserve import INFERENCE_SERVICE
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.planning.rollout.situation import Resolved
 from mooring_operator.planning.runs.run import RunRequest, RunState

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Conflict, Event, Ref, Refused, Unavailable
-from mooring_operator.adapters.kserve import INFERENCE_SERVICE
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.leases import KubernetesLeases
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 
 from tests.operator.faults import CLOSE, EXPIRE, LOSE_ANSWER

@@ -9,11 +9,12 @@ from typing import Any
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Manifest, Ref
 from mooring_operator.adapters.documents import StoredDocuments
-from mooring_operator.adapters.kserve import INFERENCE_SERVICE, KServeTraffic
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import Registry
+from mooring_operator.adapters.routers import Routers
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.assembly import Reconcilers
@@ -62,18 +63,18 @@ class Adapters:
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     """Give the operator's controllers with its real adapters for the cluster, KServe, Events and verdicts."""
-    traffic, notifier = KServeTraffic(cluster), KubernetesEvents(cluster)
+    routers, notifier = Routers(cluster), KubernetesEvents(cluster)
     answers = Answers(StoredDocuments(), SignedUrls(), played.artifact_root)
     runs = CIRuns(played.pipelines, answers, LONGEST)
     cluster_policies = ClusterPolicies(cluster, fresh_for=played.fresh_for)
     deployments = ModelDeployments(
         cluster=cluster,
-        traffic=traffic,
+        routers=routers,
         pipelines=played.pipelines,
         runs=runs,
         gatherer=Gatherer(
             cluster=cluster,
-            traffic=traffic,
+            routers=routers,
             runs=runs,
             registry=played.registry,
             cluster_policies=cluster_policies,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from mooring_operator.adapters.routers import traits_of
 from mooring_operator.api import (
     ClusterModelPolicySpec,
     ModelDeploymentSpec,
@@ -14,7 +15,7 @@ from mooring_operator.api import (
 )
 from mooring_operator.api.model_policy import PolicyRule
 from mooring_operator.planning.actions import TerminateRun
-from mooring_operator.planning.identity import predictor_name
+from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.actions import (
@@ -26,7 +27,8 @@ from mooring_operator.planning.rollout.actions import (
     Serve,
     Split,
 )
-from mooring_operator.planning.rollout.situation import Observed, Resolved, Service, Variant, Verdict
+from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
+from mooring_operator.planning.routes import Service, Variant
 from mooring_operator.planning.runs.run import RunState
 
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
@@ -91,6 +93,7 @@ class World:
         return Observed(
             owner=Owner(namespace="default", name=self.name, uid=_OWNER_UID, generation=1),
             model=self._model(),
+            router=traits_of(self.spec.serving),
             service=service,
             run=run,
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,
@@ -140,7 +143,7 @@ class World:
             self._serve(action, now)
         elif isinstance(action, Split):
             self._start_candidate(now)
-            workload = action.candidate.workload or predictor_name(action.candidate.revision)
+            workload = action.candidate.workload or workload_name(action.candidate.revision)
             self.candidate = self._starting(now, action.candidate.weight, workload)
         elif isinstance(action, Reject):
             self.candidate = self.candidate_since = None
@@ -151,7 +154,7 @@ class World:
 
     def _serve(self, action: Serve, now: datetime) -> None:
         """All traffic to one revision: one that was a candidate is up already, a first one has to start."""
-        workload = action.stable.workload or predictor_name(action.stable.revision)
+        workload = action.stable.workload or workload_name(action.stable.revision)
         known = self.stable is not None and self.stable.ready
         if known or self.candidate is not None:
             self.stable = Variant(ready=True, weight=100, workload=workload)

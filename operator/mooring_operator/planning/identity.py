@@ -1,4 +1,4 @@
-"""Names that follow from content: revisions, runs, steps, predictors."""
+"""Names that follow from content: revisions, runs, steps, workloads."""
 
 import hashlib
 import json
@@ -71,8 +71,8 @@ def steps_hash(rollout: RolloutSpec) -> str:
     )
 
 
-def predictor_name(revision: str) -> str:
-    """Give the name of KServe's predictor for `revision`: 9 characters, a letter first."""
+def workload_name(revision: str) -> str:
+    """Give the name of the workload that runs `revision`: 9 characters, a letter first."""
     return f"r{revision[:8]}"
 
 

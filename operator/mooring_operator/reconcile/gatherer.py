@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
-from mooring_operator.adapters.traffic import ServiceNameTaken, Traffic
+from mooring_operator.adapters.routers import Routers, ServiceNameTaken, Traffic
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
@@ -20,7 +20,8 @@ from mooring_operator.planning import identity
 from mooring_operator.planning.manifests.workloads import Images, Workload, name_of
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
-from mooring_operator.planning.rollout.situation import Observed, Resolved, Service, Unresolved
+from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved
+from mooring_operator.planning.routes import Service
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.ci_runs import CIRuns
@@ -47,7 +48,7 @@ class Gatherer:
         self,
         *,
         cluster: Cluster,
-        traffic: Traffic,
+        routers: Routers,
         runs: CIRuns,
         registry: Registry,
         grants: Callable[[], Grants] = Grants,
@@ -56,7 +57,7 @@ class Gatherer:
         cluster_policies: ClusterPolicies | None = None,
     ) -> None:
         self._cluster = cluster
-        self._traffic = traffic
+        self._routers = routers
         self._runs = runs
         self._registry = registry
         self._grants = grants
@@ -72,11 +73,13 @@ class Gatherer:
         annotations = resource["metadata"].get("annotations") or {}
         commands = commands_of(annotations)
         workloads, taken = await self._workloads(owner, spec, status)
-        service, name_taken = await self._service(owner, status)
+        router = self._routers.of(spec.serving)
+        service, name_taken = await self._service(router, owner, status)
         binding = await self._cluster_policies.binding(owner.namespace)
         observed = Observed(
             owner=owner,
             model=await self._resolve(owner.namespace, spec, status, again="retry" in commands),
+            router=router.traits,
             service=service,
             name_taken=name_taken,
             policies={name: await self._policy(owner, name) for name in spec.policies},
@@ -115,10 +118,10 @@ class Gatherer:
             return Unresolved(reasons.REGISTRY_UNAVAILABLE, str(error), temporary=True)
 
     async def _service(
-        self, owner: Owner, status: ModelDeploymentStatus
+        self, router: Traffic, owner: Owner, status: ModelDeploymentStatus
     ) -> tuple[Service | None, NameTaken | None]:
         try:
-            return await self._traffic.observe(owner, status.stable, status.candidate), None
+            return await router.observe(owner, status.stable, status.candidate), None
         except ServiceNameTaken as taken:
             return None, NameTaken(str(taken), temporary=taken.leaving)
 

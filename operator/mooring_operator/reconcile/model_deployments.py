@@ -22,9 +22,9 @@ from mooring_operator.adapters.pipelines import (
     PipelinesRefused,
     PipelinesUnavailable,
 )
+from mooring_operator.adapters.routers import Routers
 from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.adapters.rules.engine import Rules
-from mooring_operator.adapters.traffic import Traffic
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
@@ -68,7 +68,7 @@ class ModelDeployments:
         self,
         *,
         cluster: Cluster,
-        traffic: Traffic,
+        routers: Routers,
         pipelines: Pipelines,
         runs: CIRuns,
         gatherer: Gatherer,
@@ -77,7 +77,7 @@ class ModelDeployments:
         clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
-        self._traffic = traffic
+        self._routers = routers
         self._pipelines = pipelines
         self._runs = runs
         self._gatherer = gatherer
@@ -194,22 +194,22 @@ class ModelDeployments:
     async def _do(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action
     ) -> None:
-        owner, service = seen.owner, seen.service
+        owner, service, router = seen.owner, seen.service, self._routers.of(spec.serving)
         match action:
             case LaunchRun(run_id, candidate):
                 await self._runs.launch(owner, spec, run_id, candidate)
             case TerminateRun(run_id):
                 await self._terminate(owner.namespace, run_id)
             case Serve(stable):
-                await self._traffic.reconcile(owner, stable, service)
+                await router.reconcile(owner, stable, service)
             case Split(stable, candidate):
-                await self._traffic.split(owner, stable, candidate, service)
+                await router.split(owner, stable, candidate, service)
             case Reject(stable, rejected):
-                await self._traffic.reject(owner, stable, rejected, service)
+                await router.reject(owner, stable, rejected, service)
             case CleanUp(stable):
-                await self._traffic.finalize(owner, stable, service)
+                await router.finalize(owner, stable, service)
             case RemoveService():
-                await self._traffic.remove(owner, service)
+                await router.remove(owner, service)
             case RemoveWorkload(workload):
                 await self._cluster.delete(dict(seen.workloads[workload]))
             case DropCommand(name, value):

@@ -41,14 +41,14 @@ class Reject:
 
 @dataclass(frozen=True)
 class CleanUp:
-    """Remove what KServe leaves behind of workloads that are gone."""
+    """Remove what is left behind of workloads that are gone."""
 
     stable: Revision
 
 
 @dataclass(frozen=True)
 class RemoveService:
-    """Take the InferenceService away."""
+    """Stop serving."""
 
 
 @dataclass(frozen=True)

@@ -169,12 +169,12 @@ class RolloutDraft(Draft):
             failed = self.record(candidate, "Failed", reason, message)
             return failed.without_candidate().settle("Failed", reason, message)
         served = candidate.weight > 0 and self.stable is not None
-        knative = candidate.serving_spec.mode == "Knative"
+        held = served and self.observed.router.holds_rejected
         phase: Literal["RolledBack", "Failed"] = "RolledBack" if served else "Failed"
         ended = self.record(candidate, phase, reason, message).without_candidate(
             failed_revision=candidate.revision,
             failed_attempt=candidate.attempt,
-            rejected=candidate.as_revision() if served and knative else self.status.rejected,
+            rejected=candidate.as_revision() if held else self.status.rejected,
         )
         return ended.settle(phase, reason, message)
 

@@ -22,7 +22,6 @@ from mooring_operator.api.rollout_status import (
     ModelDeploymentStatus,
     Phase,
     ResolvedModel,
-    Revision,
 )
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import addresses, identity
@@ -42,9 +41,6 @@ from mooring_operator.planning.rollout.steps import restore, roll_out
 from mooring_operator.planning.rollout.workloads import follow_stable
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 
-# KServe: InferenceService + predictor + namespace, with their hyphens.
-_LONGEST_HOST_LABEL = 51
-
 
 def plan(
     spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed, now: datetime
@@ -60,7 +56,7 @@ def plan(
 def settle_rollout(draft: Draft) -> Settled:
     """Apply the rules in order: the first that settles the draft has the say."""
     for rule in (
-        refuse_long_names,  # KServe would make host names that DNS forbids
+        refuse_long_names,  # the router's controller would make host names that DNS forbids
         leave_what_is_not_ours,  # somebody else's object has the name
         refuse_addresses_of_files,  # they mean whatever pod reads them
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
@@ -87,23 +83,22 @@ def settle_rollout(draft: Draft) -> Settled:
 
 
 def refuse_long_names(draft: Draft) -> Draft:
-    """KServe puts name, predictor and namespace into one DNS label."""
-    owner = draft.observed.owner
-    length = len(owner.name) + 1 + len(identity.predictor_name("0" * 10)) + 1 + len(owner.namespace)
-    if length <= _LONGEST_HOST_LABEL:
+    """Name and namespace become parts of names that DNS limits."""
+    owner, router = draft.observed.owner, draft.observed.router
+    length = len(owner.name) + len(owner.namespace)
+    if length <= router.longest_names:
         return draft
     return draft.settle(
         "Failed",
         reasons.NAME_TOO_LONG,
         f"metadata.name {owner.name!r} and namespace {owner.namespace!r} have "
-        f"{len(owner.name) + len(owner.namespace)} characters together; "
-        f"KServe's host names allow {_LONGEST_HOST_LABEL - length + len(owner.name) + len(owner.namespace)}",
+        f"{length} characters together; {router.controller}'s host names allow {router.longest_names}",
         stalled=True,
     )
 
 
 def leave_what_is_not_ours(draft: Draft) -> Draft:
-    """Nothing is written where an object of somebody else has the name of the InferenceService."""
+    """Nothing is written where an object of somebody else has the name that is needed."""
     taken = draft.observed.name_taken
     if taken is None:
         return draft
@@ -164,7 +159,7 @@ def go_back_when_asked(draft: Draft) -> Draft:
         step_started_at=draft.now,
     )
     taken_up = DropCommand("rollback", draft.observed.commands["rollback"])
-    return draft.request(taken_up).with_candidate(_named(stable, returning))
+    return draft.request(taken_up).with_candidate(_named(draft, returning))
 
 
 def finish_going_back(draft: Draft) -> Draft:
@@ -247,7 +242,7 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         step_started_at=draft.now,
     )
     draft = draft.change(failed_revision=None, failed_attempt=0)
-    return _without_older_commands(draft.with_candidate(_named(draft.stable, candidate)))
+    return _without_older_commands(draft.with_candidate(_named(draft, candidate)))
 
 
 def _served(draft: Draft) -> ServingSpec:
@@ -281,13 +276,14 @@ def abort_when_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
     return draft.reject(reasons.ABORTED, message)
 
 
-def _named(stable: Revision | None, candidate: Candidate) -> Candidate:
-    """Name the candidate's predictor, unlike the stable one's; Knative makes its own names."""
-    if candidate.serving_spec.mode == "Knative":
+def _named(draft: Draft, candidate: Candidate) -> Candidate:
+    """Name the candidate's workload, unlike the stable one's, where names are the plan's to give."""
+    if not draft.observed.router.names_workloads:
         return candidate
-    name = identity.predictor_name(candidate.revision)
+    stable = draft.stable
+    name = identity.workload_name(candidate.revision)
     if stable is not None and stable.workload == name:
-        # A revision that only changed how the model is served kept its predecessor's predictor.
+        # A revision that only changed how the model is served kept its predecessor's workload.
         name = name[:-1] + ("x" if name[-1] != "x" else "y")
     return candidate.model_copy(update={"workload": name})
 

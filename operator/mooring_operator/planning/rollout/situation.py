@@ -14,6 +14,7 @@ from mooring_operator.planning import identity
 from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.routes import Service, Traits
 from mooring_operator.planning.runs.run import RunState
 
 
@@ -51,36 +52,13 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One side of the traffic split as the serving layer reports it.
-
-    `weight` is the percent that it really gets; None where the layer does not say.
-    `blocked` says why waiting will not help.
-    """
-
-    ready: bool
-    weight: int | None = None
-    workload: str | None = None
-    message: str = ""
-    blocked: str | None = None
-
-
-@dataclass(frozen=True)
-class Service:
-    """The InferenceService in words that hold for every mode."""
-
-    url: str
-    stable: Variant
-    candidate: Variant | None = None
-    manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
 class Observed:
     """All that was looked up for one decision."""
 
     owner: Owner
     model: Resolved | Unresolved
+    router: Traits
+    """What routes the traffic says of itself."""
     service: Service | None = None
     name_taken: NameTaken | None = None
     run: RunState | None = None

@@ -6,10 +6,10 @@ from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.approvals import approved, without_own_approval, without_own_promotion
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
-from mooring_operator.planning.rollout.situation import Variant
+from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 
-# Seconds. Replicas come and go without a sign on the InferenceService; most else shows there.
+# Seconds. Replicas come and go without a sign on what is watched; most else shows there.
 _LOOK_AGAIN = 2.0
 _LOOK_AGAIN_SELDOM = 15.0
 
@@ -203,17 +203,16 @@ def _promote(draft: RolloutDraft) -> Settled:
 def _promoted(draft: RolloutDraft) -> Revision:
     """Give the candidate as a stable revision.
 
-    KServe lets a predictor's name change only together with its storage URI: a revision that
-    serves the same files in another way takes its predecessor's predictor over.
+    Where workloads are renamed for other files only, a revision that serves the same files in another way takes its
+    predecessor's workload over.
     """
     candidate, stable, service = draft.candidate, draft.stable, draft.observed.service
-    workload = candidate.workload
-    if candidate.serving_spec.mode == "Standard":
-        if stable is not None and stable.storage_uri == candidate.storage_uri:
-            workload = stable.workload
-    elif service is not None:
-        variant = service.candidate or service.stable
-        workload = variant.workload
+    router, workload = draft.observed.router, candidate.workload
+    same_files = stable is not None and stable.storage_uri == candidate.storage_uri
+    if stable is not None and same_files and router.renames_for_files_only:
+        workload = stable.workload
+    elif service is not None and not router.names_workloads:
+        workload = (service.candidate or service.stable).workload
     return candidate.as_revision(workload=workload, since=draft.now)
 
 
@@ -232,7 +231,7 @@ def _in_effect(draft: RolloutDraft) -> bool:
 def _waiting_for(draft: RolloutDraft) -> str:
     variant = _variant(draft)
     if variant is None:
-        return "waiting for KServe to start it"
+        return f"waiting for {draft.observed.router.controller} to start it"
     if not variant.ready:
         return f"waiting for it to become ready{_why_unready(variant)}"
     return f"it has {variant.weight or 0}% so far"
@@ -247,7 +246,7 @@ def _until_deadline(draft: RolloutDraft) -> float | None:
     candidate = draft.candidate
     if candidate.weight == 0 or (candidate.unready_since is None and _in_effect(draft)):
         return None
-    # Up to 100% the InferenceService tells; that all replicas are there, only the Deployment does.
+    # Up to 100% what is watched tells; that all replicas are there, only a look does.
     pause = _LOOK_AGAIN if draft.stable is not None and candidate.weight == 100 else _LOOK_AGAIN_SELDOM
     since = candidate.unready_since or candidate.step_started_at
     left = (draft.spec.rollout.progress_deadline - draft.elapsed(since)).total_seconds()

@@ -25,8 +25,8 @@ PHASES = {
 """Words that are also phases, outcomes or conditions: a literal of one is a reason only where a reason stands."""
 
 FOREIGN = {
-    ("adapters/kserve.py", "ProgressDeadlineExceeded"),
-    ("adapters/kserve.py", "InvalidSpec"),
+    ("adapters/routers/kserve.py", "ProgressDeadlineExceeded"),
+    ("adapters/routers/inference_services/status.py", "InvalidSpec"),
     ("planning/runs/job_states.py", "DeadlineExceeded"),
 }
 """Reasons of other controllers that happen to be called like ours."""

@@ -22,16 +22,11 @@ from mooring_operator.planning.rollout.actions import (
 )
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
-from mooring_operator.planning.rollout.situation import (
-    Observed,
-    Resolved,
-    Service,
-    Unresolved,
-    Variant,
-    Verdict,
-)
+from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved, Verdict
+from mooring_operator.planning.routes import Service, Traits, Variant
 from mooring_operator.planning.runs.run import RunState
 
+ROUTER = Traits("KServe", 40, renames_for_files_only=True)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -53,6 +48,7 @@ class World:
     """Everything outside the planner. `good` models pass CI, `startable` ones become ready."""
 
     spec: ModelDeploymentSpec
+    router: Traits = ROUTER
     status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
     now: datetime = START
     generation: int = 1
@@ -80,6 +76,7 @@ class World:
         observed = Observed(
             Owner("ns", "digits", "uid-1", self.generation),
             resolved,
+            self.router,
             service=self._service(),
             commands=dict(self.commands),
             askers=dict(self.askers),
@@ -135,11 +132,14 @@ class World:
             return None
         stable, candidate, weight = self.served
         main = self._variant(stable, 100 - weight if candidate else 100)
-        return Service("http://digits.ns", main, self._variant(candidate, weight) if candidate else None)
+        if candidate is None or (self.router.holds_rejected and self.status.candidate is None):
+            return Service("http://digits.ns", main)
+        return Service("http://digits.ns", main, self._variant(candidate, weight))
 
     def _variant(self, revision: Revision, weight: int) -> Variant:
         ready = self.startable.get(revision.storage_uri, True)
-        return Variant(ready, weight if ready else 0, revision.workload, "" if ready else "CrashLoopBackOff")
+        workload = revision.workload if self.router.names_workloads else f"assigned-{revision.revision}"
+        return Variant(ready, weight if ready else 0, workload, "" if ready else "CrashLoopBackOff")
 
     def _do(self, action: Action) -> None:
         self.actions.append(action)

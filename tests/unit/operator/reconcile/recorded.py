@@ -12,10 +12,10 @@ from lightkube import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters.api_server import Connection
-from mooring_operator.adapters.kserve import KServeTraffic
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
+from mooring_operator.adapters.routers import Routers
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.api.types import parse_duration
 from mooring_operator.reconcile.answers import Answers
@@ -162,16 +162,16 @@ class Recorded:
 
     def deployments(self) -> ModelDeployments:
         cluster = self.cluster()
-        traffic, runs = KServeTraffic(cluster), self._runs()
+        routers, runs = Routers(cluster), self._runs()
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer_for_mlflow))
         grants = Grants((Grant(("*",), ("models:/",)),))
         registry = ModelSources("http://mlflow", lambda: grants, client=client)
         return ModelDeployments(
             cluster=cluster,
-            traffic=traffic,
+            routers=routers,
             pipelines=self,
             runs=runs,
-            gatherer=Gatherer(cluster=cluster, traffic=traffic, runs=runs, registry=registry),
+            gatherer=Gatherer(cluster=cluster, routers=routers, runs=runs, registry=registry),
             notifier=KubernetesEvents(cluster),
             rules=LimitedRules(),
             clock=_now,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
-from mooring_operator.planning.manifests.inference_service import predictor
+from mooring_operator.adapters.routers.inference_services.manifest import predictor
 
 from tests.unit.operator.planning.world import World, spec_of
 
@@ -17,7 +17,7 @@ class WithRuntimes(World):
 
 
 def runtime_of(revision):
-    return predictor(revision, named=True, scaled=True)["model"].get("runtime")
+    return predictor(revision)["model"].get("runtime")
 
 
 @pytest.mark.parametrize(

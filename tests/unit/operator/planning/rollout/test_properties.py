@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import LaunchRun
 from mooring_operator.planning.rollout.plan import plan
+from mooring_operator.planning.routes import Traits
 
 from tests.unit.operator.planning.world import CI, World, spec_of
 
@@ -21,17 +22,24 @@ STEPS = (
 RESTING = ("Promoted", "RolledBack", "Failed")
 
 specs = st.builds(
-    lambda model, steps, ci, replicas, mode: spec_of(
+    lambda model, steps, ci, replicas: spec_of(
         model,
         rollout={"steps": steps, "progressDeadline": "1m"},
-        serving={"minReplicas": replicas, "mode": mode},
+        serving={"minReplicas": replicas},
         **({"ci": CI} if ci else {}),
     ),
     st.sampled_from(MODELS),
     st.sampled_from(STEPS),
     st.booleans(),
     st.sampled_from([1, 2]),
-    st.just("Standard"),
+)
+routers = st.builds(
+    Traits,
+    st.just("its controller"),
+    st.just(40),
+    names_workloads=st.booleans(),
+    renames_for_files_only=st.booleans(),
+    holds_rejected=st.booleans(),
 )
 outcomes = st.fixed_dictionaries({f"s3://m/{model}": st.booleans() for model in MODELS})
 events = st.one_of(
@@ -63,9 +71,11 @@ def happen(world: World, event: tuple[str, object]) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(first=specs, good=outcomes, story=st.lists(events, max_size=12))
-def test_whatever_happens_only_passed_revisions_get_traffic_and_only_as_the_steps_say(first, good, story):
-    world = World(first, good=good)
+@given(first=specs, router=routers, good=outcomes, story=st.lists(events, max_size=12))
+def test_whatever_happens_only_passed_revisions_get_traffic_and_only_as_the_steps_say(
+    first, router, good, story
+):
+    world = World(first, router, good=good)
     tested = {}
     for event in [*story, ("wait", 1)]:
         happen(world, event)
@@ -90,9 +100,9 @@ def test_whatever_happens_only_passed_revisions_get_traffic_and_only_as_the_step
 
 
 @settings(max_examples=150, deadline=None)
-@given(first=specs, good=outcomes, story=st.lists(events, max_size=12))
-def test_planning_again_on_the_result_changes_nothing(first, good, story):
-    world = World(first, good=good)
+@given(first=specs, router=routers, good=outcomes, story=st.lists(events, max_size=12))
+def test_planning_again_on_the_result_changes_nothing(first, router, good, story):
+    world = World(first, router, good=good)
     for event in story:
         happen(world, event)
         observed = world.observe()
@@ -108,9 +118,9 @@ def test_planning_again_on_the_result_changes_nothing(first, good, story):
 
 
 @settings(max_examples=150, deadline=None)
-@given(first=specs, good=outcomes, startable=outcomes, story=st.lists(events, max_size=12))
-def test_every_rollout_ends_or_waits_for_a_person(first, good, startable, story):
-    world = World(first, good=good)
+@given(first=specs, router=routers, good=outcomes, startable=outcomes, story=st.lists(events, max_size=12))
+def test_every_rollout_ends_or_waits_for_a_person(first, router, good, startable, story):
+    world = World(first, router, good=good)
     for event in story:
         happen(world, event)
         world.step()
@@ -131,14 +141,15 @@ def test_every_rollout_ends_or_waits_for_a_person(first, good, startable, story)
 
 @settings(max_examples=150, deadline=None)
 @given(
+    router=routers,
     good=outcomes,
     steps=st.sampled_from(STEPS[:2]),
     ci=st.booleans(),
     crashes=st.lists(st.integers(0, 3), max_size=8),
 )
-def test_a_crash_after_any_action_comes_to_the_same_end(good, steps, ci, crashes):
+def test_a_crash_after_any_action_comes_to_the_same_end(router, good, steps, ci, crashes):
     fields = {"rollout": {"steps": steps}, **({"ci": CI} if ci else {})}
-    world = World(spec_of("v1", **fields), good={**good, "s3://m/v1": True})
+    world = World(spec_of("v1", **fields), router, good={**good, "s3://m/v1": True})
     world.settle()
     world.apply(spec_of("v2", **fields))
     crashing = copy.deepcopy(world)

@@ -1,10 +1,10 @@
-"""The port to the serving layer: who gets how much traffic."""
+"""The port to what routes traffic: who gets how much of it."""
 
 from typing import Protocol
 
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.planning.rollout.situation import Service
+from mooring_operator.planning.routes import Service, Traits
 
 
 class ServiceNameTaken(Exception):
@@ -17,6 +17,8 @@ class ServiceNameTaken(Exception):
 
 class Traffic(Protocol):
     """Serves revisions. Every call may be repeated; one that changes nothing costs nothing."""
+
+    traits: Traits
 
     async def observe(
         self, owner: Owner, stable: Revision | None, candidate: Candidate | None

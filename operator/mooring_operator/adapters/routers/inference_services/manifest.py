@@ -1,7 +1,6 @@
-"""Builds KServe InferenceServices: revisions in, manifest out.
+"""Builds InferenceServices: revisions in, manifest out.
 
-Source: KServe 0.21, serving.kserve.io/v1beta1; InferenceServiceSpec.canary for Standard mode,
-predictor.canaryTrafficPercent for Knative mode.
+Source: KServe 0.21, serving.kserve.io/v1beta1.
 """
 
 from collections.abc import Mapping
@@ -14,59 +13,44 @@ from mooring_operator.api.names import (
     MANAGED_BY_VALUE,
     REVISION_LABEL,
 )
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import Autoscaling, ServingSpec
 from mooring_operator.planning.identity import fingerprint
 from mooring_operator.planning.manifests.pods import escape_expansion
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.objects.ownership import owner_reference
 
+LONGEST_NAMES = 51 - len("-r12345678-")
+"""Characters of InferenceService and namespace together: KServe puts both and a predictor's name into a DNS label."""
+
 _MODE = "serving.kserve.io/deploymentMode"
-_SCALER = "serving.kserve.io/autoscalerClass"
-_SCALER_CLASSES = {None: "hpa", "HPA": "hpa", "KEDA": "keda", "None": "none"}
 _REVISION_VARIABLE = "MOORING_REVISION"
 
 
-def serve(owner: Owner, stable: Revision) -> Manifest:
-    """Give the service in which one revision has all traffic."""
-    return _service(owner, stable, {"predictor": predictor(stable, named=True, scaled=True)})
-
-
-def split(owner: Owner, stable: Revision, candidate: Candidate) -> Manifest:
-    """Give the service in which `candidate` has its weight of the traffic, and `stable` the rest."""
-    if candidate.serving_spec.mode == "Knative":
-        latest = predictor(candidate, named=False, scaled=True)
-        return _service(owner, candidate, {"predictor": {**latest, "canaryTrafficPercent": candidate.weight}})
-    canary = predictor(candidate, named=True, scaled=False)
-    # KServe's schema demands a name in a canary's model, and its webhook demands that it is empty.
-    canary["model"]["name"] = ""
-    if candidate.weight == 100:
-        # As many replicas as stable has, so that the promotion moves no pod.
-        canary["minReplicas"] = min(candidate.serving_spec.min_replicas, stable.serving_spec.min_replicas)
-    return _service(
-        owner,
-        stable,
-        {
-            "predictor": predictor(stable, named=True, scaled=True),
-            "canary": [{"trafficPercent": candidate.weight, "predictor": canary}],
+def service(
+    owner: Owner, mode: str, spec: dict[str, Any], annotations: Mapping[str, str] | None = None
+) -> Manifest:
+    """Give the owner's InferenceService in a deployment mode of KServe's."""
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": owner.name,
+            "namespace": owner.namespace,
+            "labels": {
+                MANAGED_BY: MANAGED_BY_VALUE,
+                "app.kubernetes.io/part-of": "mooring",
+                DEPLOYMENT_LABEL: owner.name,
+            },
+            "annotations": {_MODE: mode, APPLIED_ANNOTATION: fingerprint(spec), **(annotations or {})},
+            "ownerReferences": [owner_reference(owner)],
         },
-    )
+        "spec": spec,
+    }
 
 
-def reject(owner: Owner, stable: Revision, rejected: Revision) -> Manifest:
-    """Give the service in which `rejected` has no traffic any more.
-
-    Knative keeps the rejected revision as the latest, at 0 percent: writing the stable one again
-    would start a third revision while the rejected one still answers.
-    """
-    if rejected.serving_spec.mode == "Knative":
-        latest = predictor(rejected, named=False, scaled=True)
-        return _service(owner, rejected, {"predictor": {**latest, "canaryTrafficPercent": 0}})
-    return serve(owner, stable)
-
-
-def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any]:
-    """Give KServe's predictor for a revision; a canary's is not `scaled`: its replicas follow its share."""
+def predictor(revision: Revision) -> dict[str, Any]:
+    """Give KServe's predictor for a revision, but for its name and its replicas."""
     serving = revision.serving_spec
     out: dict[str, Any] = {
         "labels": {REVISION_LABEL: revision.revision},
@@ -78,10 +62,6 @@ def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any
         # need by themselves.
         "automountServiceAccountToken": False,
     }
-    if named and revision.workload and serving.mode == "Standard":
-        out["name"] = revision.workload
-    if scaled:
-        out.update(_scaling(serving))
     if serving.service_account_name:
         out["serviceAccountName"] = serving.service_account_name
     if serving.node_selector:
@@ -100,27 +80,21 @@ def predictor(revision: Revision, *, named: bool, scaled: bool) -> dict[str, Any
     return out
 
 
-def _service(owner: Owner, shown: Revision, spec: dict[str, Any]) -> Manifest:
-    serving = shown.serving_spec
-    annotations = {_MODE: serving.mode, APPLIED_ANNOTATION: fingerprint(spec)}
-    if serving.mode == "Standard":
-        annotations[_SCALER] = _SCALER_CLASSES[serving.autoscaling.scaler if serving.autoscaling else None]
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {
-            "name": owner.name,
-            "namespace": owner.namespace,
-            "labels": {
-                MANAGED_BY: MANAGED_BY_VALUE,
-                "app.kubernetes.io/part-of": "mooring",
-                DEPLOYMENT_LABEL: owner.name,
-            },
-            "annotations": annotations,
-            "ownerReferences": [owner_reference(owner)],
-        },
-        "spec": spec,
-    }
+def scaling(serving: ServingSpec) -> dict[str, Any]:
+    """Give the fields of a predictor that say how many replicas it has."""
+    out: dict[str, Any] = {"minReplicas": serving.min_replicas}
+    most = serving.max_replicas or max(serving.min_replicas, 1)
+    out["maxReplicas"] = most
+    wanted = serving.autoscaling
+    if wanted is None or wanted.scaler == "None":
+        return out
+    if wanted.scaler == "KEDA":
+        return {**out, "autoScaling": {"metrics": [_keda_metric(wanted)]}}
+    if wanted.metric:
+        out["scaleMetric"] = wanted.metric
+    if wanted.target is not None:
+        out["scaleTarget"] = wanted.target
+    return out
 
 
 def _model(revision: Revision, serving: ServingSpec) -> dict[str, Any]:
@@ -161,22 +135,6 @@ def _resources(serving: ServingSpec) -> dict[str, dict[str, str]]:
     gpus = {serving.gpu.resource_name: str(serving.gpu.count)} if serving.gpu else {}
     wanted = {"requests": {**requests}, "limits": {**limits, **gpus}}
     return {kind: quantities for kind, quantities in wanted.items() if quantities}
-
-
-def _scaling(serving: ServingSpec) -> dict[str, Any]:
-    out: dict[str, Any] = {"minReplicas": serving.min_replicas}
-    most = serving.max_replicas or max(serving.min_replicas, 1)
-    out["maxReplicas"] = most
-    scaling = serving.autoscaling
-    if scaling is None or scaling.scaler == "None":
-        return out
-    if scaling.scaler == "KEDA":
-        return {**out, "autoScaling": {"metrics": [_keda_metric(scaling)]}}
-    if scaling.metric:
-        out["scaleMetric"] = scaling.metric
-    if scaling.target is not None:
-        out["scaleTarget"] = scaling.target
-    return out
 
 
 def _keda_metric(scaling: Autoscaling) -> dict[str, Any]:

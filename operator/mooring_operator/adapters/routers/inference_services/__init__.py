@@ -1,0 +1,1 @@
+"""KServe's InferenceServices, for the routers that serve with one per ModelDeployment."""

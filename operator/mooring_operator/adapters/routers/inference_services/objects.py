@@ -1,0 +1,53 @@
+"""InferenceServices in the cluster: found, written and deleted, and only where they are ours."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.routers.port import ServiceNameTaken
+from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.objects.owner import Manifest, Owner
+from mooring_operator.planning.routes import Service
+
+INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
+
+
+class InferenceServices:
+    """The InferenceService of each ModelDeployment."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def find(self, owner: Owner) -> Manifest | None:
+        """Give the owner's InferenceService; None where it has none, or one that is being deleted.
+
+        Raises:
+            ServiceNameTaken: it is somebody else's.
+        """
+        manifest = await self._cluster.get(Ref(INFERENCE_SERVICE, owner.namespace, owner.name))
+        if manifest is None:
+            return None
+        match ownership.whose(manifest, owner):
+            case "foreign":
+                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
+            case "leaving":
+                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
+        return None if "deletionTimestamp" in manifest["metadata"] else manifest
+
+    async def write(self, wanted: Manifest, seen: Service | None) -> None:
+        """Have the InferenceService say what is wanted; one that says it already is not written."""
+        if seen is None:
+            await self._cluster.create(wanted)
+        elif not ownership.already_says(seen.manifest, wanted):
+            await self._cluster.apply(wanted, dict(seen.manifest))
+
+    async def delete(self, seen: Service | None) -> None:
+        """Delete the InferenceService that was seen."""
+        if seen is not None:
+            await self._cluster.delete(dict(seen.manifest))
+
+
+def is_made_for(manifest: Manifest, service: Mapping[str, Any]) -> bool:
+    """Whether KServe made an object for this very InferenceService."""
+    controller = ownership.controller_of(manifest)
+    return controller is not None and controller.get("uid") == service["metadata"]["uid"]

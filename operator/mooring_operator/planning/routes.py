@@ -1,0 +1,52 @@
+"""What routers say: of themselves, and of how the revisions behind them do.
+
+A router decides who gets how much traffic; plans know nothing of it but this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a router says of itself.
+
+    controller: who carries out what the router writes, as messages call it.
+    longest_names: how many characters the name and the namespace of a deployment may have together.
+    names_workloads: whether each revision's workload has the name that the plan gives it, and no other; where not,
+        the controller makes the names, and what is observed tells them.
+    renames_for_files_only: whether a workload's name can only change together with the model's files.
+    holds_rejected: whether a rejected revision stays where it is, without traffic, until another one comes.
+    """
+
+    controller: str
+    longest_names: int
+    names_workloads: bool = True
+    renames_for_files_only: bool = False
+    holds_rejected: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One side of the traffic split as the router reports it.
+
+    `weight` is the percent that it really gets; None where that is not known.
+    `blocked` says why waiting will not help.
+    """
+
+    ready: bool
+    weight: int | None = None
+    workload: str | None = None
+    message: str = ""
+    blocked: str | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is served, in words that hold for every router; `manifest` is for the router alone."""
+
+    url: str
+    stable: Variant
+    candidate: Variant | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

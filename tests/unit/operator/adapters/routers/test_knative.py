@@ -1,0 +1,19 @@
+"""What is written for KServe in Knative mode."""
+
+from mooring_operator.adapters.routers import knative
+from mooring_operator.api.rollout_status import Candidate
+
+from tests.unit.operator.adapters.routers.revisions import OWNER, revision
+
+
+def test_a_rejected_revision_is_kept_at_nothing():
+    candidate = revision(Candidate, "ddddeeeeff", "v2", mode="Knative").model_copy(update={"weight": 20})
+    tried = knative.split(OWNER, candidate)["spec"]
+    assert tried["predictor"]["canaryTrafficPercent"] == 20
+    assert tried["predictor"]["model"]["storageUri"] == "s3://m/v2"
+    assert "name" not in tried["predictor"]
+    assert "canary" not in tried
+    left = knative.reject(OWNER, candidate)["spec"]["predictor"]
+    assert (left["canaryTrafficPercent"], left["model"]["storageUri"]) == (0, "s3://m/v2")
+    promoted = knative.serve(OWNER, candidate)["spec"]["predictor"]
+    assert "canaryTrafficPercent" not in promoted
