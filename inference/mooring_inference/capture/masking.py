@@ -12,10 +12,9 @@ import pyarrow as pa
 from mooring_inference.capture.arrow import Bools, from_strings
 from mooring_inference.capture.keys import read_key
 from mooring_inference.capture.masks import Bucket, Drop, Hmac, Mask
-from mooring_inference.capture.settings import CaptureSettingsError
+from mooring_inference.capture.settings import HMAC_KEY_VARIABLE, CaptureSettingsError
 from mooring_inference.tensors import Array
 
-KEY_VARIABLE = "MOORING_CAPTURE_HMAC_KEY"
 _DIGEST_BYTES = 16
 
 # Values of one column, (n,), and which of them are there, into the column that is written.
@@ -28,10 +27,10 @@ def read_hmac_key(path: Path | None, environ: Mapping[str, str]) -> bytes:
     Raises:
         CaptureSettingsError: there is none, or it is shorter than 16 bytes.
     """
-    key = read_key("capture_hmac_key_file", path, KEY_VARIABLE, environ)
+    key = read_key("capture_hmac_key_file", path, HMAC_KEY_VARIABLE, environ)
     if key is None:
         raise CaptureSettingsError(
-            f"--capture_mask: hmac needs a key: set --capture_hmac_key_file or ${KEY_VARIABLE}"
+            f"--capture_mask: hmac needs a key: set --capture_hmac_key_file or ${HMAC_KEY_VARIABLE}"
         )
     return key
 

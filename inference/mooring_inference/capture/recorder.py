@@ -15,8 +15,8 @@ from mooring_inference.capture.keys import read_key
 from mooring_inference.capture.label_stream import LabelStream
 from mooring_inference.capture.layout import plan_layout
 from mooring_inference.capture.masks import Hmac
-from mooring_inference.capture.sampling import KEY_VARIABLE, Sample
-from mooring_inference.capture.settings import CaptureSettings
+from mooring_inference.capture.sampling import Sample
+from mooring_inference.capture.settings import SAMPLE_KEY_VARIABLE, CaptureSettings
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Capture:
         self._settings = settings
         self._clock = clock
         self._sample = Sample(
-            settings.sample, read_key("capture_key_file", settings.key_file, KEY_VARIABLE, environ)
+            settings.sample, read_key("capture_key_file", settings.key_file, SAMPLE_KEY_VARIABLE, environ)
         )
         self._keeps_all = self._sample.keeps_all
         needs_key = any(isinstance(mask, Hmac) for mask in settings.masks.values())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from hashlib import blake2b
 
-KEY_VARIABLE = "MOORING_CAPTURE_KEY"
 _SPACE = 1 << 64
 
 

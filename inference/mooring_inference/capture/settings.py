@@ -13,6 +13,10 @@ from mooring_artifacts.uris import Address, parse
 from mooring_inference.capture.masks import Drop, Hmac, Mask, parse_bucket
 from mooring_inference.errors import ModelLoadError
 
+# The variables that hold keys where no file is named.
+SAMPLE_KEY_VARIABLE = "MOORING_CAPTURE_KEY"
+HMAC_KEY_VARIABLE = "MOORING_CAPTURE_HMAC_KEY"
+
 ROUTES = ("stable", "candidate", "shadow")
 _SMALLEST_BUFFER, _LARGEST_BUFFER = 1 << 20, 1 << 30
 
