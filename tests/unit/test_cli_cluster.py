@@ -127,7 +127,7 @@ def test_a_watch_gives_changes_and_the_end(configured):
         (
             failure(403, 'User "me" cannot get resource'),
             'you may not read ModelDeployment iris in namespace ml: User "me" cannot get resource',
-            "",
+            "ask an administrator for ClusterRole mooring-view in namespace ml",
         ),
         (failure(401, "Unauthorized"), "the cluster does not know who you are: log in again", ""),
         (
@@ -141,6 +141,15 @@ def test_refusals_are_explained(configured, answer, says, hint):
     with pytest.raises(CliError) as caught:
         connect(transport=server(lambda _: answer, [])).get("ModelDeployment", "iris")
     assert (caught.value.message, caught.value.hint, caught.value.exit_code) == (says, hint, 2)
+
+
+def test_who_may_not_list_everywhere_is_told_so(configured):
+    with pytest.raises(CliError) as caught:
+        connect(transport=server(lambda _: failure(403, "cannot list"), [])).list_all(
+            "ModelDeployment", all_namespaces=True
+        )
+    assert caught.value.message == "you may not read ModelDeployment in all namespaces: cannot list"
+    assert caught.value.hint == "ask an administrator for ClusterRole mooring-view in all namespaces"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +206,10 @@ def test_no_configuration_at_all(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     code, _, err = invoke(capsys, "list")
     assert code == 2
-    assert err.startswith("error: no usable cluster configuration")
+    assert err.splitlines()[0] == (
+        "error: no usable cluster configuration: KUBECONFIG is not set, there is no ~/.kube/config, and this is no "
+        "pod with a token"
+    )
 
 
 def test_several_configurations_are_merged(tmp_path, monkeypatch):

@@ -55,6 +55,19 @@ def test_wrong_usage_is_2(capsys, arguments):
     assert "Usage:" in err
 
 
+def test_version_is_a_command_and_an_option(capsys):
+    said = invoke(capsys, "version")
+    assert said == invoke(capsys, "--version")
+    assert (said[0], said[1].startswith("mooring ")) == (0, True)
+
+
+def test_help_of_the_pipelines_server_keeps_it_on_this_machine(capsys):
+    """Whoever reaches its port can run programs."""
+    _, out, _ = invoke(capsys, "pipelines", "serve", "--help")
+    assert "0.0.0.0" not in out
+    assert "can run programs" in " ".join(out.replace("│", " ").split())
+
+
 def test_crds_are_what_the_repository_holds(capsys):
     _, out, _ = invoke(capsys, "crds")
     kinds = [document["spec"]["names"]["kind"] for document in yaml.safe_load_all(out)]

@@ -21,6 +21,7 @@ _PLURALS = {
     "DriftMonitor": "driftmonitors",
     "ModelPolicy": "modelpolicies",
 }
+_READER = "mooring-view"
 _INSTALL_HINT = "install Mooring's resources: mooring crds | kubectl apply --server-side -f -"
 
 
@@ -44,7 +45,7 @@ class Cluster:
     def list_all(self, kind: str, *, all_namespaces: bool = False) -> list[Object]:
         """Give the objects of a kind, by namespace and name."""
         namespace = "*" if all_namespaces else None
-        with self._explained(kind):
+        with self._explained(kind, all_namespaces=all_namespaces):
             found = [_plain(item) for item in self._client.list(_resource(kind), namespace=namespace)]
         return sorted(found, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"]))
 
@@ -103,7 +104,9 @@ class Cluster:
         return (info.username or "") if info else ""
 
     @contextmanager
-    def _explained(self, kind: str, name: str = "", verb: str = "read", role: str = "") -> Iterator[None]:
+    def _explained(
+        self, kind: str, name: str = "", verb: str = "read", role: str = "", *, all_namespaces: bool = False
+    ) -> Iterator[None]:
         """Turn what the client raises into a sentence."""
         import httpx2
         from lightkube import ApiError
@@ -114,7 +117,8 @@ class Cluster:
         try:
             yield
         except ApiError as error:
-            raise _api_failure(error, what, verb, self.namespace, role) from error
+            where = "all namespaces" if all_namespaces else f"namespace {self.namespace}"
+            raise _api_failure(error, what, verb, where, role) from error
         except httpx2.HTTPStatusError as error:
             raise CliError(f"{self._server} answered HTTP {error.response.status_code}") from error
         except httpx2.TimeoutException as error:
@@ -162,6 +166,8 @@ def connect(
 def _configuration() -> "KubeConfig":
     """Choose as kubectl does: what the person has set goes before what a pod is given."""
     from lightkube import KubeConfig
+    from lightkube.config.kubeconfig import SERVICE_ACCOUNT
+    from lightkube.core.exceptions import ConfigError
 
     named = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
     found = [path for path in named if path.exists()]
@@ -170,7 +176,13 @@ def _configuration() -> "KubeConfig":
     if named:
         return KubeConfig.from_file((found or named)[0])
     own = Path("~/.kube/config").expanduser()
-    return KubeConfig.from_file(own) if own.exists() else KubeConfig.from_service_account()
+    if own.exists():
+        return KubeConfig.from_file(own)
+    if not Path(SERVICE_ACCOUNT, "token").exists():
+        raise ConfigError(
+            "KUBECONFIG is not set, there is no ~/.kube/config, and this is no pod with a token"
+        )
+    return KubeConfig.from_service_account()
 
 
 def _merged(paths: list[Path]) -> Object:
@@ -213,7 +225,7 @@ def _watch_again(error: Exception, count: int) -> Any:
     return OnErrorResult(action, sleep=min(0.5 * count, 5.0))
 
 
-def _api_failure(error: Any, what: str, verb: str, namespace: str, role: str) -> CliError:
+def _api_failure(error: Any, what: str, verb: str, where: str, role: str) -> CliError:
     code, message = error.status.code, error.status.message or ""
     _, by_policy, why = message.partition(" denied request: ")
     if by_policy:
@@ -221,11 +233,12 @@ def _api_failure(error: Any, what: str, verb: str, namespace: str, role: str) ->
     if code == 401:
         return CliError("the cluster does not know who you are: log in again")
     if code == 403:
-        hint = f"ask an administrator for ClusterRole {role} in namespace {namespace}" if role else ""
-        return CliError(f"you may not {verb} {what} in namespace {namespace}: {message}", hint=hint)
+        needed = role or (_READER if verb == "read" else "")
+        hint = f"ask an administrator for ClusterRole {needed} in {where}" if needed else ""
+        return CliError(f"you may not {verb} {what} in {where}: {message}", hint=hint)
     if code == 404 and "could not find the requested resource" in message:
         return CliError(f"this cluster has no {what.split()[0]} resource", hint=_INSTALL_HINT)
     if code == 404:
-        hint = f"mooring list -n {namespace} shows what there is" if " " in what else ""
-        return CliError(f"{what} does not exist in namespace {namespace}", hint=hint)
+        hint = f"mooring list -n {where.split()[-1]} shows what there is" if " " in what else ""
+        return CliError(f"{what} does not exist in {where}", hint=hint)
     return CliError(f"the cluster refuses to {verb} {what}: {message or f'HTTP {code}'}")

@@ -1,6 +1,7 @@
-"""The entry of ``mooring`` and ``kubectl mooring``."""
+"""The application behind ``mooring`` and ``kubectl mooring``."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -33,10 +34,27 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode="rich",
     )
-    app.callback()(lambda: None)
+    app.callback()(_options)
     for command in COMMANDS:
         command.register(app)
     return app
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from mooring_operator.cli.commands.offline import version
+
+        version()
+        raise typer.Exit
+
+
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
 
 
 def main() -> None:

@@ -18,15 +18,16 @@ _CRDS_HELP = paragraphs(
 _VERSION_HELP = paragraphs(
     "Print the version, and the API version that it speaks.", "mooring version -o json"
 )
-_PIPELINES_HELP = "Serve the part of the Kubeflow Pipelines API that clusters without Kubeflow need."
+_PIPELINES_HELP = "Run pipelines on this machine, for laptops and tests."
 _SERVE_HELP = paragraphs(
     """
     Serve pipelines on this machine: it takes the runs that the operator launches and executes their steps.
 
-    It is for clusters without Kubeflow Pipelines, for laptops and for tests.
+    It is for laptops and tests, and runs everybody's pipelines as one user; on clusters runs are Jobs, or runs
+    of Kubeflow Pipelines. Whoever reaches its port can run programs here: keep it on the loopback interface.
     """,
     "mooring pipelines serve",
-    "mooring pipelines serve --host 0.0.0.0 --port 8888 --data runs --concurrency 4",
+    "mooring pipelines serve --port 8889 --data runs --concurrency 4",
 )
 _DEMO_HELP = paragraphs(
     """
