@@ -1,7 +1,4 @@
-"""``python -m cluster.demo``: see Mooring do its main job on this machine, in about a minute.
-
-It starts what it needs, tells what happens, and waits for you to look around. Ctrl-C cleans up.
-"""
+"""``mooring demo`` and ``python -m cluster.demo``."""
 
 import argparse
 import asyncio
@@ -11,23 +8,29 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
 from mooring_operator.adapters.api_server import load_config
 from mooring_operator.adapters.cluster import ClusterError
 from mooring_operator.api.crds import RESOURCES, custom_resource_definition
 from rich.console import Console
 
 from cluster.demo import models
-from cluster.demo.manifests import NAME, NAMESPACE
+from cluster.demo.manifests import NAME, NAMESPACE, OWN, own_deployment
 from cluster.demo.observer import Observer, Unexpected
 from cluster.demo.stage import Stage
 from cluster.demo.story import Story
 from cluster.processes import StartError
 from cluster.programs import ProgramUnavailableError
 
+DESCRIPTION = """
+See Mooring do its main job on this machine, in about a minute. It starts what it needs, tells what happens, and
+waits for you to look around. Ctrl-C cleans up.
+"""
+
 
 def main() -> int:
     """Run the demo; exit code 0 only if every step showed what it should."""
-    parser = argparse.ArgumentParser(prog="mooring demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mooring demo", description=DESCRIPTION)
     parser.add_argument("--kubeconfig", type=Path, help="use this cluster instead of starting one")
     parser.add_argument("--no-wait", action="store_true", help="end after the last step")
     arguments = parser.parse_args()
@@ -95,26 +98,41 @@ async def _prepare(stage: Stage, observer: Observer, console: Console) -> Story 
 
 async def _wait(stage: Stage, story: Story, console: Console) -> None:
     """Let the user look around while requests go on."""
-    kubectl = "kubectl" if shutil.which("kubectl") else "kubectl (not installed here)"
-    console.print(f"""
-Look around, in another terminal:
-
-    export KUBECONFIG={stage.kubeconfig}
-    {kubectl} -n {NAMESPACE} get mdep,drift,isvc
-    {kubectl} -n {NAMESPACE} describe mdep {NAME}
-    {kubectl} explain mdep.spec.rollout
-    {Path(sys.executable).parent}/mooring status {NAME} -n {NAMESPACE}
-
-    {stage.pipelines}   the CI runs
-    {stage.front}/-/routes   who serves what
-
-Ctrl-C ends everything.""")
+    own = stage.work / f"{OWN}.yaml"
+    own.write_text(yaml.safe_dump(own_deployment(stage.work), sort_keys=False))
+    console.print(look_around(stage.kubeconfig, own, pipelines=stage.pipelines, front=stage.front))
     sending = asyncio.create_task(story.users.run())
     enough = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, enough.set)
     await enough.wait()
     sending.cancel()
     console.print("\nCleaning up.")
+
+
+def look_around(kubeconfig: Path, own: Path, *, pipelines: str, front: str) -> str:
+    """Say what there is to see and to try, as commands to copy."""
+    kubectl = "kubectl" if shutil.which("kubectl") else "kubectl (not installed here)"
+    return f"""
+Look around, in another terminal:
+
+    export KUBECONFIG={kubeconfig}
+    alias mooring={Path(sys.executable).parent}/mooring
+    mooring status {NAME} -n {NAMESPACE}
+    {kubectl} -n {NAMESPACE} get mdep,drift,isvc
+    {kubectl} -n {NAMESPACE} describe mdep {NAME}
+    {kubectl} explain mdep.spec.rollout
+
+Deploy something of your own; the operator of this demo looks after namespace {NAMESPACE} alone:
+
+    {kubectl} apply -f {own}
+    mooring status {OWN} -n {NAMESPACE} --watch
+    sed -i s/v1$/v2/ {own}       # another model; apply it again
+    mooring approve {OWN} -n {NAMESPACE}
+
+    {pipelines}   the CI runs
+    {front}/-/routes   who serves what
+
+Ctrl-C ends everything."""
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 
 NAMESPACE = "mooring-demo"
 NAME = "digits"
+OWN = "mine"
 
 STEPS = [
     {"setWeight": 10},
@@ -34,6 +35,15 @@ def deployment(work: Path, version: str, *, gpus: int = 0) -> dict[str, Any]:
             "rollout": {"steps": STEPS, "progressDeadline": "15s"},
         },
     }
+
+
+def own_deployment(work: Path) -> dict[str, Any]:
+    """Give a ModelDeployment for the user to play with, whose rollouts wait for a person."""
+    manifest = deployment(work, "v1")
+    manifest["metadata"]["name"] = OWN
+    approve = {"approve": {"message": "compare the answers"}}
+    manifest["spec"]["rollout"] = {"steps": [{"setWeight": 10}, approve, {"setWeight": 100}]}
+    return manifest
 
 
 def monitor(work: Path) -> dict[str, Any]:
