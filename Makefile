@@ -91,9 +91,10 @@ $(BOOTSTRAP)/bin/uv: requirements/bootstrap.txt
 	@touch $@
 
 $(READY): requirements/dev.txt pyproject.toml $(BOOTSTRAP)/bin/uv
-	@echo "Setting up: the Python environment in .venv (about 1 GB)"
+	@echo "Setting up: the Python environment in .venv (about 1 GB; minutes the first time)"
 	@test -x $(BIN)/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(BOOTSTRAP)/bin/python .venv
-	@$(BOOTSTRAP)/bin/uv pip sync --python $(BIN)/python --require-hashes --build-constraints requirements/build.txt requirements/dev.txt
+	@# Without the list of every package that is installed; what is downloaded is said, and errors are.
+	@$(BOOTSTRAP)/bin/uv pip sync --python $(BIN)/python --require-hashes --build-constraints requirements/build.txt requirements/dev.txt 2>&1 | { grep -v '^ [-+~] ' || true; }
 	@$(BOOTSTRAP)/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
