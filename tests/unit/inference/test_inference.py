@@ -50,7 +50,7 @@ def backend(tmp_path):
 
 @asynccontextmanager
 async def doors(backend, guards=None, **options):
-    """(ask(door, rows, **parameters) -> HTTP or gRPC status, server), over all doors of one service."""
+    """(ask(door, rows, outputs) -> HTTP or gRPC status, server); ``ask.told`` has the headers of the answer."""
     async with serving({"m": {"1": backend}}, **options) as (server, client):
         if guards is not None:
             server.repository.find("m").guards = parse_guards(guards, backend.signature)
@@ -68,6 +68,7 @@ async def doors(backend, guards=None, **options):
             try:
                 await unary(channel, "ModelInfer")(request)
             except grpc.aio.AioRpcError as error:
+                ask.told = dict(error.trailing_metadata())
                 return error.code().name
             return 200
 
@@ -79,7 +80,9 @@ async def doors(backend, guards=None, **options):
                 "v1": ("/v1/models/m:predict", {"instances": rows}),
                 "v2": ("/v2/models/m/infer", {"id": "a-1", "inputs": [tensor], "outputs": list(outputs)}),
             }[door]
-            return (await client.post(path, json=body, headers={"x-request-id": "a-1"})).status_code
+            answer = await client.post(path, json=body, headers={"x-request-id": "a-1"})
+            ask.told = answer.headers
+            return answer.status_code
 
         try:
             async with grpc.aio.insecure_channel(address) as channel:
@@ -132,6 +135,18 @@ async def test_an_answer_that_cannot_be_encoded_is_not_one(backend, door, status
         (inference,) = seen.inferences
         assert (inference.status, inference.outputs) == (500, None)
         assert [record.fields for record in caplog.records] == [{"request_id": "a-1", "model": "m"}]
+
+
+@pytest.mark.parametrize("door", ["v2", "grpc"])
+async def test_errors_that_are_not_the_caller_s_name_the_request(backend, door, monkeypatch):
+    def refuse(*_, **__):
+        raise RequestError("no room", status=503)
+
+    monkeypatch.setattr(Inference, "submit", refuse)
+    monkeypatch.setattr(Inference, "run", refuse)
+    async with doors(backend) as (ask, _):
+        assert await ask(door, [[1, 2]]) in (503, "UNAVAILABLE")
+        assert ask.told["x-request-id"] == "a-1"
 
 
 @pytest.mark.parametrize(
