@@ -23,7 +23,7 @@ from mooring_inference.backends.base import Backend
 from mooring_inference.backends.kserve.model import load_kserve_model
 from mooring_inference.backends.loading import load_model
 from mooring_inference.capture import Capture
-from mooring_inference.capture.observer import CaptureObserver
+from mooring_inference.capture.recorder import CaptureObserver
 from mooring_inference.inference import InferenceService
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.models.repository import Repository, Sources, folder_of_models, one_model

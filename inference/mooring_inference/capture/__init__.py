@@ -1,10 +1,6 @@
 """Capture of features, predictions and labels as Parquet, off the path of requests.
 
-Files::
-
-    URI/deployment=D/revision=R/date=YYYY-MM-DD/hour=HH/TIME-PID-UUID.parquet     requests, by the hour of the answer
-    URI/labels/deployment=D/date=YYYY-MM-DD/hour=HH/TIME-PID-UUID.parquet         labels
-    URI/.unfinished/                                                              of living processes; no readers
+Where files are: see ``paths``.
 
 Columns of requests, one row for each row of a request:
 

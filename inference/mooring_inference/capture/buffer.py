@@ -1,12 +1,120 @@
-"""Between the threads that answer requests and the thread that writes: bounded, never waits for room."""
+"""Between the threads that answer requests and the thread that writes: bounded, counted, never waits for room."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mooring_inference.capture.counters import CaptureCounters
+import numpy as np
+
+from mooring_inference.tensors import Array, TensorSpec
+
+# Why rows were not kept:
+#   full: the buffer had no room; too_large: one request alone takes more than a fair share of it
+#   disk: the local file could not be written; upload: the object store was away and the spool is full
+#   shape: inputs whose rows do not match; closed: after or during the close; error: a fault of capture itself
+REASONS = ("full", "too_large", "disk", "upload", "shape", "closed", "error")
+
+
+class CaptureCounters:
+    """Counts since the start.
+
+    Attributes:
+        rows_total: rows of requests in files that are complete.
+        labels_total: the same of labels.
+        dropped: rows (requests' and labels') that were not kept, by reason.
+        sampled_out_total: requests and labels that the sample leaves out.
+        without_predictions_total: rows kept without outputs that do not match the request's rows.
+        files_total, bytes_total: complete files, and their size.
+        uploads_total, upload_errors_total: files that reached the object store, and attempts that failed.
+        deleted_total: files deleted because of their age.
+        pending_rows: taken by the writer and not yet in a complete file.
+        spooled_files, spooled_bytes: complete and not yet in the object store.
+        writer_cpu_seconds: CPU time of the thread that writes.
+    """
+
+    def __init__(self) -> None:
+        self.rows_total = 0
+        self.labels_total = 0
+        self.dropped = dict.fromkeys(REASONS, 0)
+        self.sampled_out_total = 0
+        self.without_predictions_total = 0
+        self.files_total = 0
+        self.bytes_total = 0
+        self.uploads_total = 0
+        self.upload_errors_total = 0
+        self.deleted_total = 0
+        self.pending_rows = 0
+        self.spooled_files = 0
+        self.spooled_bytes = 0
+        self.writer_cpu_seconds = 0.0
+        self._lock = threading.Lock()
+
+    def drop(self, reason: str, rows: int) -> None:
+        """Count rows that are not kept."""
+        with self._lock:
+            self.dropped[reason] += rows
+
+    def state(self) -> dict[str, float]:
+        """The counts by name, as ``observability.capture_metrics`` shows them."""
+        state = {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
+        return state | {f"dropped:{reason}": rows for reason, rows in tuple(self.dropped.items())}
+
+    @property
+    def dropped_total(self) -> int:
+        """All rows that were not kept."""
+        return sum(self.dropped.values())
+
+
+Outputs = Sequence[tuple[TensorSpec, Array]] | None
+
+# Of the objects that hold a request together; generous.
+ENTRY_BYTES = 1024
+# From here on a request is looked at more closely.
+LARGE = 1 << 16
+_STRING_BYTES = 56
+
+
+def measure(inputs: Mapping[str, Array], outputs: Outputs) -> tuple[int, int]:
+    """Bytes that the arrays keep alive, and rows of the first input; 1 where that has no dimension."""
+    size = ENTRY_BYTES + sum(held(array) for array in inputs.values())
+    size += sum(held(array) for _, array in outputs or ())
+    first = next(iter(inputs.values()))
+    return size, len(first) if first.ndim else 1
+
+
+def compact(inputs: Mapping[str, Array], outputs: Outputs) -> tuple[Mapping[str, Array], Outputs, int]:
+    """The same arrays, except that those are copied which keep much more memory alive than they need.
+
+    One row of a large batch would keep the whole batch; and the batch would count once for each of its rows.
+    """
+    inputs = {name: _own(array) for name, array in inputs.items()}
+    if outputs is not None:
+        outputs = [(spec, _own(array)) for spec, array in outputs]
+    return inputs, outputs, measure(inputs, outputs)[0]
+
+
+def held(array: Array) -> int:
+    """Bytes that an array keeps alive, with its strings."""
+    owner = array.base
+    if isinstance(owner, np.ndarray | memoryview):
+        size = owner.nbytes
+    else:
+        # Its own memory, bytes of a request, or a capsule of the runtime's, which does not tell.
+        size = len(owner) if isinstance(owner, bytes) else array.nbytes
+    if array.dtype.kind == "O":
+        size += sum(_STRING_BYTES + len(value) for value in array.ravel().tolist())
+    return size
+
+
+def _own(array: Array) -> Array:
+    base = array.base
+    if isinstance(base, np.ndarray) and base.nbytes > 4 * array.nbytes:
+        return array.copy()
+    return array
+
 
 # The stream that it belongs to, bytes, rows, time in seconds since 1970, and what the stream wants of it. One flat
 # tuple: no other container costs as little to make.

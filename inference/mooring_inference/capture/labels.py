@@ -1,15 +1,22 @@
-"""What callers say later about a request: what was true."""
+"""What callers say later was true for a request: decoded, and kept like requests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 
+from mooring_inference.capture.buffer import ENTRY_BYTES, CaptureBuffer, CaptureCounters
+from mooring_inference.capture.sampling import Sample
+from mooring_inference.capture.settings import CaptureSettings
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.protocols.elements import json_type
 from mooring_inference.protocols.v2 import LONGEST_ID
+
+if TYPE_CHECKING:
+    from mooring_inference.capture.rows import LabelRows
 
 Value = float | int | bool | str
 
@@ -99,18 +106,63 @@ def _value(field: str, value: object) -> Value:
     return value
 
 
-def number_of(value: Value) -> float | None:
-    """The value as a number; None for a string."""
-    return None if isinstance(value, str) else float(value)
-
-
-def text_of(value: Value) -> str:
-    """The value as text, as JSON has it, without quotes."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else repr(value)
-
-
 def size_of(values: Sequence[Value]) -> int:
     """Bytes that the values hold, about."""
     return sum(64 + len(value) if isinstance(value, str) else 64 for value in values)
+
+
+class LabelStream:
+    """Keeps labels of the requests that the sample has, of all where no other process can draw the same sample."""
+
+    def __init__(
+        self,
+        settings: CaptureSettings,
+        sample: Sample,
+        counters: CaptureCounters,
+        buffer: CaptureBuffer,
+        clock: Callable[[], float],
+    ) -> None:
+        self._deployment = settings.deployment
+        self._sample = sample
+        self._counters = counters
+        self._buffer = buffer
+        self._clock = clock
+        self._rows: dict[str, LabelRows] = {}
+
+    def record(self, model: str, request_id: str, values: Sequence[Value], time: float | None = None) -> bool:
+        """Keep what was true for a request; from any thread, never blocks.
+
+        Args:
+            model: name of the model.
+            request_id: id of the request.
+            values: one for each of its rows.
+            time: when it was said, seconds since 1970; None for now.
+
+        Returns:
+            False where there is no room, and the caller should send it again later. True as well for a request
+            that the sample leaves out, whose label nobody can use.
+        """
+        # The request may have been answered, and kept, by another process.
+        if self._sample.is_shared and not self._sample.has(request_id):
+            self._counters.sampled_out_total += 1
+            return True
+        size = ENTRY_BYTES + size_of(values)
+        count = len(values)
+        said = self._clock() if time is None else time
+        return self._buffer.offer(
+            size, count, (self._stream(model), size, count, said, model, request_id, tuple(values))
+        )
+
+    def archives(self) -> set[str]:
+        """Folders that retention looks through."""
+        return {rows.archive for rows in list(self._rows.values())}
+
+    def _stream(self, model: str) -> LabelRows:
+        deployment = self._deployment or model
+        rows = self._rows.get(deployment)
+        if rows is None:
+            from mooring_inference.capture.rows import LabelRows
+
+            # Where two threads come here at once, both shall use the same.
+            rows = self._rows.setdefault(deployment, LabelRows(deployment, self._counters))
+        return rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mooring_inference.capture.masks import Bucket, Drop, Mask
-from mooring_inference.capture.settings import CaptureSettings, CaptureSettingsError
+from mooring_inference.capture.settings import Bucket, CaptureSettings, CaptureSettingsError, Drop, Mask
 from mooring_inference.tensors import Datatype, Signature, TensorSpec
 
 # The column that holds id, time and the like as its fields.

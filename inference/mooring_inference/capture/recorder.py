@@ -1,4 +1,4 @@
-"""What the fronts call."""
+"""Keeps answered requests as Parquet files."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mooring_inference.capture.buffer import CaptureBuffer
-from mooring_inference.capture.counters import CaptureCounters
-from mooring_inference.capture.held_bytes import ENTRY_BYTES, LARGE, compact, measure
-from mooring_inference.capture.keys import read_key
-from mooring_inference.capture.label_stream import LabelStream
+from mooring_inference.capture.buffer import (
+    ENTRY_BYTES,
+    LARGE,
+    CaptureBuffer,
+    CaptureCounters,
+    compact,
+    measure,
+)
+from mooring_inference.capture.labels import LabelStream
 from mooring_inference.capture.layout import plan_layout
-from mooring_inference.capture.masks import Hmac
-from mooring_inference.capture.sampling import Sample
-from mooring_inference.capture.settings import SAMPLE_KEY_VARIABLE, CaptureSettings
+from mooring_inference.capture.sampling import Sample, read_key
+from mooring_inference.capture.settings import ROUTES, SAMPLE_KEY_VARIABLE, CaptureSettings, Hmac
+from mooring_inference.observability.observing import Answered
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 if TYPE_CHECKING:
-    from mooring_inference.capture.streams import Stream
+    from mooring_inference.capture.rows import Stream
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +54,7 @@ class Capture:
             CaptureSettingsError: a key is missing or too short, or the folder cannot be opened.
         """
         # Arrow takes 40 MB, which only those who capture shall pay.
-        from mooring_inference.capture import masking, retention, target, writer
+        from mooring_inference.capture import columns, retention, target, writer
 
         self.counters = CaptureCounters()
         self.route = settings.route
@@ -61,7 +65,7 @@ class Capture:
         )
         self._keeps_all = self._sample.keeps_all
         needs_key = any(isinstance(mask, Hmac) for mask in settings.masks.values())
-        self._key = masking.read_hmac_key(settings.hmac_key_file, environ) if needs_key else None
+        self._key = columns.read_hmac_key(settings.hmac_key_file, environ) if needs_key else None
         self._streams: dict[tuple[str, str], tuple[Stream, bool]] = {}
         self._buffer = CaptureBuffer(
             self.counters, max_bytes=settings.buffer_bytes, max_rows=settings.buffer_rows
@@ -100,7 +104,7 @@ class Capture:
         Raises:
             CaptureSettingsError: the settings or ``feature_names`` name what the model does not have.
         """
-        from mooring_inference.capture.request_rows import RequestStream
+        from mooring_inference.capture.rows import RequestStream
 
         layout = plan_layout(signature, self._settings, feature_names)
         has_text = any(spec.datatype.name == "BYTES" for spec in (*signature.inputs, *signature.outputs))
@@ -190,3 +194,30 @@ class Capture:
     def _archives(self) -> set[str]:
         streams = [stream for stream, _ in list(self._streams.values())]
         return {stream.archive for stream in streams} | self.labels.archives()
+
+
+ROUTE_HEADER = b"x-mooring-route"
+_ROUTES = {route.encode(): route for route in ROUTES}
+
+
+class CaptureObserver:
+    """Records features, predictions and what became of requests."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._record = capture.record
+        self._route = capture.route
+
+    def answered(self, inference: Answered) -> None:
+        """One inference was answered."""
+        headers = inference.headers
+        route = _ROUTES.get(headers[ROUTE_HEADER], self._route) if ROUTE_HEADER in headers else self._route
+        self._record(
+            inference.request_id,
+            inference.model.name,
+            inference.model.version,
+            route,
+            inference.inputs,
+            inference.outputs,
+            inference.seconds,
+            inference.status,
+        )

@@ -11,6 +11,8 @@ from typing import Any
 import obstore
 import obstore.exceptions
 
+from mooring_inference.capture.paths import SUFFIX, span_of
+
 log = logging.getLogger(__name__)
 
 _ROUND_SECONDS = 600.0
@@ -29,24 +31,12 @@ def find_expired(store: Any, folder: str, end: datetime) -> Iterator[str]:
     """
     listing = obstore.list_with_delimiter(store, folder)
     for path in listing["common_prefixes"]:
-        starts = _start_of(path)
-        if starts is None or starts < end:
+        found = span_of(path)
+        if found is None or found.start < end:
             yield from find_expired(store, path, end)
-    hour = _start_of(folder, needs_hour=True)
-    if hour is not None and hour + timedelta(hours=1) <= end:
-        yield from (meta["path"] for meta in listing["objects"] if meta["path"].endswith(".parquet"))
-
-
-def _start_of(path: str, *, needs_hour: bool = False) -> datetime | None:
-    """When the hour, or else the date, began that a folder is for."""
-    values = dict(part.split("=", 1) for part in path.split("/") if "=" in part)
-    try:
-        date = datetime.strptime(values["date"], "%Y-%m-%d").replace(tzinfo=UTC)
-        if "hour" in values:
-            return date + timedelta(hours=int(values["hour"]))
-    except (KeyError, ValueError):
-        return None
-    return None if needs_hour else date
+    hour = span_of(folder)
+    if hour is not None and hour.is_hour and hour.start <= end - timedelta(hours=1):
+        yield from (meta["path"] for meta in listing["objects"] if meta["path"].endswith(SUFFIX))
 
 
 class TrustedClock:

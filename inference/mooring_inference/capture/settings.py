@@ -1,17 +1,61 @@
-"""How to capture, parsed from the strings of a command line. Pure."""
+"""How to capture, and what is done to columns, parsed from the strings of a command line. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.uris import Address, parse
 
-from mooring_inference.capture.masks import Drop, Hmac, Mask, parse_bucket
 from mooring_inference.errors import ModelLoadError
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The column is not written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hmac:
+    """Each value becomes the first 128 bits of HMAC-SHA256 (RFC 2104) of its text, as 32 hexadecimal digits.
+
+    The text of a number is Python's shortest that reads back the same; equal values have equal digests in all
+    columns, models and replicas that share the key, and nobody without the key can try values out.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Each number becomes the interval that it lies in, as text: ``<1``, ``[1,5)``, ``>=5``.
+
+    Attributes:
+        edges: finite and rising.
+        labels: one more than there are edges.
+    """
+
+    edges: tuple[float, ...]
+    labels: tuple[str, ...]
+
+
+Mask = Drop | Hmac | Bucket
+
+
+def parse_bucket(text: str) -> Bucket | None:
+    """``1,5,10``; None where these are not finite, rising numbers."""
+    words = [word.strip() for word in text.split(",")]
+    try:
+        edges = tuple(float(word) for word in words)
+    except ValueError:
+        return None
+    if not all(map(math.isfinite, edges)) or any(low >= high for low, high in pairwise(edges)):
+        return None
+    inner = (f"[{low},{high})" for low, high in pairwise(words))
+    return Bucket(edges, (f"<{words[0]}", *inner, f">={words[-1]}"))
+
 
 # The variables that hold keys where no file is named.
 SAMPLE_KEY_VARIABLE = "MOORING_CAPTURE_KEY"

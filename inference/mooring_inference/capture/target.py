@@ -15,12 +15,11 @@ from mooring_artifacts.errors import InputError
 from mooring_artifacts.storage import open_store
 from mooring_artifacts.uris import Address
 
-from mooring_inference.capture.counters import CaptureCounters
-from mooring_inference.capture.parts import remove_unfinished
+from mooring_inference.capture.buffer import CaptureCounters
+from mooring_inference.capture.files import remove_unfinished
 from mooring_inference.capture.retention import Retention, TrustedClock
 from mooring_inference.capture.settings import CaptureSettings, CaptureSettingsError
-from mooring_inference.capture.spool import Spool
-from mooring_inference.capture.upload import Uploader
+from mooring_inference.capture.spool import Spool, Uploader
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig

@@ -11,10 +11,10 @@ from queue import SimpleQueue
 
 import pyarrow as pa
 
-from mooring_inference.capture.buffer import BYTES, ROWS, STREAM, TIME, CaptureBuffer, Entry
-from mooring_inference.capture.counters import CaptureCounters
-from mooring_inference.capture.open_part import OpenPart
-from mooring_inference.capture.streams import Stream, folder_of_hour
+from mooring_inference.capture.buffer import BYTES, ROWS, STREAM, TIME, CaptureBuffer, CaptureCounters, Entry
+from mooring_inference.capture.files import OpenPart
+from mooring_inference.capture.paths import folder_of_hour
+from mooring_inference.capture.rows import Stream
 from mooring_inference.capture.target import Target
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class CaptureWriter:
             if not self._target.has_room():
                 self._counters.drop("upload", sum(rows))
                 return
-            folder = f"{stream.folder}/{folder_of_hour(hour)}"
+            folder = folder_of_hour(stream.folder, hour)
             due = self._monotonic() + self._flush_seconds
             part = self._open[stream, hour] = OpenPart(stream, self._target.root, folder, due)
         try:

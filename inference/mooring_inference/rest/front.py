@@ -11,7 +11,7 @@ from mooring_inference.access.api_keys import ApiKeys
 from mooring_inference.access.json_limits import JsonLimits
 from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.capture import decode_labels
-from mooring_inference.capture.label_stream import LabelStream
+from mooring_inference.capture.labels import LabelStream
 from mooring_inference.errors import RequestError
 from mooring_inference.inference import InferenceService
 from mooring_inference.models.served import ServedModel

@@ -20,8 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from mooring_inference.capture.buffer import CaptureBuffer
-from mooring_inference.capture.counters import CaptureCounters
+from mooring_inference.capture.buffer import CaptureBuffer, CaptureCounters
 from mooring_inference.capture.recorder import Capture
 from mooring_inference.capture.retention import TrustedClock, find_expired
 from mooring_inference.capture.settings import CaptureSettingsError

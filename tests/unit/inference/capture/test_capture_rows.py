@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from mooring_inference.capture.counters import CaptureCounters
+from mooring_inference.capture.buffer import CaptureCounters
 from mooring_inference.capture.layout import plan_layout
-from mooring_inference.capture.request_rows import RequestStream
+from mooring_inference.capture.rows import RequestStream
 from mooring_inference.capture.settings import CaptureSettings
 
 from tests.unit.inference.capture.capture_records import (

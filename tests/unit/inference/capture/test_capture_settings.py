@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mooring_inference.capture.columns import read_hmac_key
 from mooring_inference.capture.layout import plan_layout
-from mooring_inference.capture.masking import read_hmac_key
-from mooring_inference.capture.masks import Drop, Hmac, parse_bucket
 from mooring_inference.capture.sampling import Sample
-from mooring_inference.capture.settings import CaptureSettingsError, parse_capture
+from mooring_inference.capture.settings import CaptureSettingsError, Drop, Hmac, parse_bucket, parse_capture
 
 from tests.unit.inference.capture.capture_records import (
     SECONDS,

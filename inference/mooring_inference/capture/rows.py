@@ -1,28 +1,59 @@
-"""Answered requests as rows of Parquet."""
+"""Recorded requests and labels as rows of Parquet."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, repeat
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mooring_inference.capture import arrow
-from mooring_inference.capture.buffer import Entry
-from mooring_inference.capture.counters import CaptureCounters
+from mooring_inference.capture.buffer import TIME, CaptureCounters, Entry
+from mooring_inference.capture.columns import (
+    TIME_TYPE,
+    TensorRows,
+    from_fields,
+    from_numbers,
+    from_strings,
+    from_times,
+    repeat_string,
+)
 from mooring_inference.capture.layout import REQUEST, Layout
-from mooring_inference.capture.streams import partition
-from mooring_inference.capture.tensor_rows import TensorRows
+from mooring_inference.capture.paths import archive_of_labels, archive_of_requests, folder_of_revision
 from mooring_inference.tensors import Array
+
+
+class Stream(Protocol):
+    """Rows of one schema that go into one folder.
+
+    Attributes:
+        archive: such as ``deployment=iris``; what retention looks through.
+        folder: such as ``deployment=iris/revision=v2``; hours are folders below it.
+        schema: of its files.
+        repetitive: paths of columns that hold few different values.
+    """
+
+    archive: str
+    folder: str
+    schema: pa.Schema
+    repetitive: list[str]
+
+    def columns(self, entries: Sequence[Entry], rows: Sequence[int]) -> pa.RecordBatch | None:
+        """The rows of what was recorded, None for none; what does not fit the schema is left out, and counted."""
+        ...
+
+    def count(self, rows: int) -> None:
+        """So many rows are in a complete file."""
+        ...
+
 
 _REQUEST = pa.struct(
     [
         ("id", pa.string()),
         ("row", pa.int32()),
-        ("time", arrow.TIME),
+        ("time", TIME_TYPE),
         ("model", pa.string()),
         ("revision", pa.string()),
         ("route", pa.string()),
@@ -51,8 +82,8 @@ class RequestStream:
         key: bytes | None,
         counters: CaptureCounters,
     ) -> None:
-        self.archive = partition("deployment", deployment)
-        self.folder = f"{self.archive}/{partition('revision', revision)}"
+        self.archive = archive_of_requests(deployment)
+        self.folder = folder_of_revision(self.archive, revision)
         self._model = model
         self._revision = revision
         self._counters = counters
@@ -114,17 +145,17 @@ class RequestStream:
                 for column in (times, ids, routes, statuses, seconds)
             )
         is_one_route = routes.count(routes[0]) == total
-        return arrow.from_fields(
+        return from_fields(
             _REQUEST,
             [
-                arrow.from_strings(ids),
-                arrow.from_numbers(numbers),
-                arrow.from_times(np.asarray(times, np.float64)),
-                arrow.repeat_string(self._model, total),
-                arrow.repeat_string(self._revision, total),
-                arrow.repeat_string(routes[0], total) if is_one_route else arrow.from_strings(routes),
-                arrow.from_numbers(np.asarray(statuses, np.int16)),
-                arrow.from_numbers(np.asarray(seconds, np.float32)),
+                from_strings(ids),
+                from_numbers(numbers),
+                from_times(np.asarray(times, np.float64)),
+                repeat_string(self._model, total),
+                repeat_string(self._revision, total),
+                repeat_string(routes[0], total) if is_one_route else from_strings(routes),
+                from_numbers(np.asarray(statuses, np.int16)),
+                from_numbers(np.asarray(seconds, np.float32)),
             ],
         )
 
@@ -158,3 +189,67 @@ def _find_all(name: str, place: int, entries: Sequence[Entry]) -> list[Array | N
     return [
         next((array for spec, array in entry[_OUTPUTS] or () if spec.name == name), None) for entry in entries
     ]
+
+
+class LabelRows:
+    """The labels of one deployment.
+
+    Columns: ``id`` and ``row`` of the request, ``time`` and ``model`` of the label, ``value`` as a number where it
+    is one (true is 1), ``text`` as text.
+    """
+
+    def __init__(self, deployment: str, counters: CaptureCounters) -> None:
+        self.archive = self.folder = archive_of_labels(deployment)
+        self._counters = counters
+        self.schema = pa.schema(
+            [
+                ("id", pa.string()),
+                ("row", pa.int32()),
+                ("time", TIME_TYPE),
+                ("model", pa.string()),
+                ("value", pa.float64()),
+                ("text", pa.string()),
+            ]
+        )
+        self.repetitive = ["model", "text"]
+
+    def count(self, rows: int) -> None:
+        """Labels in a complete file."""
+        self._counters.labels_total += rows
+
+    def columns(self, entries: Sequence[Entry], rows: Sequence[int]) -> pa.RecordBatch:
+        """One row for each value."""
+        table = [
+            (request_id, row, entry[TIME], model, value)
+            for entry in entries
+            for model, request_id, values in (entry[TIME + 1 :],)
+            for row, value in enumerate(values)
+        ]
+        ids, numbers, times, models, values = zip(*table, strict=True)
+        floats = [_number_of(value) for value in values]
+        return pa.RecordBatch.from_arrays(
+            [
+                from_strings(ids),
+                from_numbers(np.asarray(numbers, np.int32)),
+                from_times(np.asarray(times, np.float64)),
+                from_strings(models),
+                from_numbers(
+                    np.asarray([0.0 if value is None else value for value in floats], np.float64),
+                    np.asarray([value is not None for value in floats]),
+                ),
+                from_strings([_text_of(value) for value in values]),
+            ],
+            schema=self.schema,
+        )
+
+
+def _number_of(value: float | str) -> float | None:
+    """The value as a number; None for a string."""
+    return None if isinstance(value, str) else float(value)
+
+
+def _text_of(value: float | str) -> str:
+    """The value as text, as JSON has it, without quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else repr(value)

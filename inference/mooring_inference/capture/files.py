@@ -1,20 +1,20 @@
-"""Parquet files that are there complete or not at all."""
+"""Parquet files that are not complete yet, and become so in one step."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
-import time
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# Below the folder that all files go to, so that files move out of it by renaming.
-UNFINISHED = ".unfinished"
+from mooring_inference.capture.paths import FILES, UNFINISHED, file_name
+from mooring_inference.capture.rows import Stream
 
 
 class Part:
@@ -22,8 +22,7 @@ class Part:
 
     def __init__(self, root: Path, folder: str, schema: pa.Schema, repetitive: Sequence[str]) -> None:
         """Raises OSError."""
-        # Pids are the same in all pods of a deployment.
-        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}-{uuid.uuid4().hex}.parquet"
+        name = file_name(datetime.now(UTC), os.getpid(), uuid.uuid4().hex)
         self.path = root / folder / name
         self._unfinished = root / UNFINISHED / name
         self._unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +68,7 @@ class Part:
 
 def remove_unfinished(root: Path) -> None:
     """Remove what processes have left that are no more."""
-    for path in (root / UNFINISHED).glob("*.parquet"):
+    for path in (root / UNFINISHED).glob(FILES):
         with contextlib.suppress(OSError), path.open("rb") as file:  # complete by now, locked, or not ours
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
@@ -82,3 +81,53 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class OpenPart:
+    """The rows of one stream and one hour since the last file.
+
+    Attributes:
+        stream: what they belong to.
+        due: when the file shall be complete, on the writer's clock.
+        rows: how many there are.
+        waiting_rows, waiting_bytes: those of the next row group.
+    """
+
+    def __init__(self, stream: Stream, root: Path, folder: str, due: float) -> None:
+        self.stream = stream
+        self.due = due
+        self.rows = 0
+        self._root = root
+        self._folder = folder
+        self._part: Part | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self.waiting_rows = self.waiting_bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add rows to the next row group."""
+        if batch.num_rows:
+            self._waiting.append(batch)
+            self.waiting_rows += batch.num_rows
+            self.waiting_bytes += batch.nbytes
+            self.rows += batch.num_rows
+
+    def write_group(self) -> None:
+        """Write the row group; raises OSError."""
+        if self._part is None:
+            self._part = Part(self._root, self._folder, self.stream.schema, self.stream.repetitive)
+        self._part.write_group(self._waiting)
+        self._waiting.clear()
+        self.waiting_rows = self.waiting_bytes = 0
+
+    def publish(self) -> tuple[Path, int]:
+        """Complete the file, of one row at least; its path and size. Raises OSError."""
+        if self._waiting:
+            self.write_group()
+        assert self._part is not None
+        return self._part.path, self._part.publish()
+
+    def discard(self) -> None:
+        """Give up the rows and the file."""
+        self._waiting.clear()
+        if self._part is not None:
+            self._part.discard()
