@@ -8,6 +8,7 @@ import kopf
 from lightkube import ConfigError, SingleConfig
 
 from mooring_operator.adapters.api_server import authorization
+from mooring_operator.adapters.kubernetes import PAGE
 from mooring_operator.api.crds import GROUP
 from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
 from mooring_operator.runtime.intake import Intake
@@ -53,6 +54,10 @@ def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig, 
         settings.networking.trust_env = True
         settings.watching.server_timeout = 600
         settings.watching.inactivity_timeout = 70
+        # What a tenant makes is as large and as many as they like: few objects are in memory at the same time, and
+        # none stays there for a next event.
+        settings.watching.chunk_size = PAGE
+        settings.queueing.idle_timeout = 0.1
         settings.watching.label_selectors[_KSERVE] = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
         settings.peering.standalone = True
         settings.scanning.disabled = not scanning

@@ -48,15 +48,13 @@ class Cluster:
     def __init__(self, *resources):
         self.resources, self.failures = resources, 0
 
-    async def list(self, kind, *, namespace=None, labels=None):
+    async def pages(self, kind, *, namespace=None, labels=None):
         if self.failures:
             self.failures -= 1
             raise Unavailable("down")
-        return [
-            item
-            for item in self.resources
-            if item["kind"] == kind.kind and namespace in (None, item["metadata"].get("namespace"))
-        ]
+        for item in self.resources:
+            if item["kind"] == kind.kind and namespace in (None, item["metadata"].get("namespace")):
+                yield [item]
 
 
 @pytest.fixture
@@ -197,11 +195,12 @@ async def test_an_operator_of_some_namespaces_may_lack_rights_in_the_cluster(sta
     class Namespaced(Cluster):
         asked = 0
 
-        async def list(self, kind, *, namespace=None, labels=None):
+        async def pages(self, kind, *, namespace=None, labels=None):
             if not kind.namespaced:
                 self.asked += 1
                 raise Forbidden("clustermodelpolicies is forbidden")
-            return await super().list(kind, namespace=namespace, labels=labels)
+            async for page in super().pages(kind, namespace=namespace, labels=labels):
+                yield page
 
     cluster, reconciler = Namespaced(resource("ModelDeployment", "a")), Reconciler()
     await start(cluster, reconciler, namespaces=("ns",), cluster_policies=used)
@@ -256,7 +255,7 @@ async def test_resources_that_a_list_does_not_have_are_forgotten(start):
     engine = await start(Cluster(), Reconciler())
     engine.intake.changed("ModelDeployment", resource("ModelDeployment", "a", policies=["p"], phase="Canary"))
     assert b'mooring_resources{kind="ModelDeployment",phase="Canary"} 1.0' in engine.telemetry.exposition()
-    engine.intake.listed("ModelDeployment", [])
+    engine.intake.listed_all("ModelDeployment", engine.intake.listed("ModelDeployment", []))
     assert b'mooring_resources{kind="ModelDeployment",phase="Canary"} 0.0' in engine.telemetry.exposition()
 
 

@@ -1,6 +1,7 @@
 """The port to the Kubernetes API: plain dicts in, plain dicts out."""
 
-from collections.abc import Iterable, Mapping
+import builtins
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -105,6 +106,20 @@ class Cluster(Protocol):
         """Read all objects of a kind, page by page; in every namespace when none is named.
 
         `fields` are of those that the API server selects objects of the kind by.
+        """
+        ...
+
+    def pages(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[builtins.list[Manifest]]:
+        """Yield what `list` gives, a few objects at a time.
+
+        An object may have a megabyte, and a tenant as many as they like: keep of each no more than is needed.
         """
         ...
 

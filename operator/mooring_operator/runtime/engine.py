@@ -15,7 +15,6 @@ from mooring_operator.adapters.cluster import (
     Conflict,
     Forbidden,
     Kind,
-    Manifest,
     Unavailable,
 )
 from mooring_operator.adapters.leases import Leases
@@ -33,6 +32,7 @@ from mooring_operator.runtime.lanes import Lanes
 from mooring_operator.runtime.leadership import Leadership
 from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.watchdog import Watchdog
+from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -165,17 +165,19 @@ class Engine:
         for kind in KINDS:
             if not kind.namespaced and not self._settings.cluster_policies:
                 continue
-            found = []
+            found: set[Key] = set()
             for namespace in (self._settings.namespaces or (None,)) if kind.namespaced else (None,):
-                found += await self._list(kind, namespace)
-            self.intake.listed(kind.kind, found)
+                found |= await self._list(kind, namespace)
+            self.intake.listed_all(kind.kind, found)
 
-    async def _list(self, kind: Kind, namespace: str | None) -> list[Manifest]:
+    async def _list(self, kind: Kind, namespace: str | None) -> set[Key]:
+        found: set[Key] = set()
         try:
-            return await self._cluster.list(kind, namespace=namespace)
+            async for page in self._cluster.pages(kind, namespace=namespace):
+                found |= self.intake.listed(kind.kind, page)
         except Forbidden as error:
             if kind.namespaced:
                 raise
             # Every ModelDeployment says so; the other kinds are looked at all the same.
             logger.warning("%s cannot be listed: %s", kind.plural, error)
-            return []
+        return found

@@ -1,7 +1,7 @@
 """From changes in the cluster to keys of the queue."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 
 from mooring_operator.adapters.cluster import Manifest
 from mooring_operator.api import forms
@@ -105,12 +105,18 @@ class Intake:
         for key in keys:
             self._queue.add(key)
 
-    def listed(self, kind: str, resources: Iterable[Manifest]) -> None:
-        """All there is of one of our kinds, as a list just said."""
-        found = {key_of(kind, resource): resource for resource in resources}
-        for key, resource in found.items():
+    def listed(self, kind: str, resources: Iterable[Manifest]) -> set[Key]:
+        """Some of what there is of one of our kinds, as a list just said; give their keys."""
+        found = set()
+        for resource in resources:
+            key = key_of(kind, resource)
             self.changed(kind, resource)
             self._queue.add(key)
+            found.add(key)
+        return found
+
+    def listed_all(self, kind: str, found: Set[Key]) -> None:
+        """All of one of our kinds was listed: what else was known is gone."""
         if kind not in _POLICIES:
             self._telemetry.saw_all(kind, [(key.namespace, key.name) for key in found])
         for key in [key for key in self._seen if key.kind == kind and key not in found]:

@@ -165,9 +165,13 @@ class JobPipelines:
             return
         # Those that succeeded are the most, and of no interest here.
         fields = {"status.successful": "0"}
-        listed = await self._cluster.list(JOB, namespace=name, labels=run_jobs.LABELS, fields=fields)
-        ours = (job for job in listed if self._owner_of(job) is not None)
-        namespace.jobs = [job for job in ours if not job_states.is_over(job)]
+        pages = self._cluster.pages(JOB, namespace=name, labels=run_jobs.LABELS, fields=fields)
+        namespace.jobs = [
+            turns.essence(job)
+            async for page in pages
+            for job in page
+            if self._owner_of(job) is not None and not job_states.is_over(job)
+        ]
         namespace.listed_at = now
 
     def _owner_of(self, job: Manifest) -> str | None:

@@ -63,9 +63,10 @@ class KServeRouter:
             return
         labels = {"serving.kserve.io/inferenceservice": owner.name, "component": "predictor"}
         keep = _workload_name(owner.name, stable.workload or "")
-        for autoscaler in await self._cluster.list(AUTOSCALER, namespace=owner.namespace, labels=labels):
-            if autoscaler["metadata"]["name"] != keep and is_made_for(autoscaler, seen.manifest):
-                await self._cluster.delete(autoscaler)
+        async for page in self._cluster.pages(AUTOSCALER, namespace=owner.namespace, labels=labels):
+            for autoscaler in page:
+                if autoscaler["metadata"]["name"] != keep and is_made_for(autoscaler, seen.manifest):
+                    await self._cluster.delete(autoscaler)
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:
         """Delete the InferenceService."""

@@ -18,6 +18,21 @@ def suspended(job: Manifest) -> Manifest:
     return {**job, "metadata": metadata, "spec": {**job["spec"], "suspend": True}}
 
 
+def essence(job: Manifest) -> Manifest:
+    """Give what says whose turn it is: of an unfinished Job, in which others may have written a megabyte."""
+    metadata, known = job["metadata"], ("namespace", "name", "uid", "resourceVersion", "creationTimestamp")
+    turn = (metadata.get("annotations") or {}).get(TURN_ANNOTATION)
+    return {
+        "apiVersion": job["apiVersion"],
+        "kind": job["kind"],
+        "metadata": {
+            **{name: metadata[name] for name in known if name in metadata},
+            "annotations": {} if turn is None else {TURN_ANNOTATION: turn},
+        },
+        "spec": {"suspend": bool(job["spec"].get("suspend"))},
+    }
+
+
 def must_wait(jobs: Iterable[Manifest], limit: int) -> bool:
     """Whether a new run has to wait behind those that a namespace has."""
     return sum(not is_over(job) for job in jobs) >= limit

@@ -36,6 +36,20 @@ def test_runs_go_in_the_order_in_which_they_came_and_never_too_many(kinds, limit
     assert turns.must_wait(jobs, limit) is (len(jobs) - kinds.count("over") >= limit)
 
 
+def test_what_is_kept_of_a_job_decides_as_the_job_does_and_is_small():
+    running, waiting = at(1), turns.suspended(at(2))
+    for made in (running, waiting):
+        made["metadata"]["labels"] = made["metadata"].get("labels", {}) | {"x": "y" * 100_000}
+        made["metadata"]["annotations"] = made["metadata"].get("annotations", {}) | {"x": "y" * 100_000}
+        made["spec"]["template"] = {"metadata": {"annotations": {"x": "y" * 100_000}}}
+        kept = turns.essence(made)
+        assert len(str(kept)) < 1000
+        assert (job_states.is_waiting(kept), job_states.is_over(kept)) == (made is waiting, False)
+        for name in ("namespace", "name", "uid", "creationTimestamp"):
+            assert kept["metadata"].get(name) == made["metadata"].get(name)
+    assert turns.whose_turn([turns.essence(waiting), turns.essence(running)], 2) == [turns.essence(waiting)]
+
+
 @settings(deadline=None)
 @given(st.integers(min_value=1, max_value=4), st.integers(min_value=1, max_value=20))
 def test_every_run_gets_its_turn(limit, count):
