@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     Policies = dict[str, ClusterModelPolicySpec]
 
+# For people: a hostile file could have a hundred thousand problems, and one of a megabyte.
+_MOST_SHOWN = 100
+_LONGEST_SHOWN = 2000
+
 _HELP = paragraphs(
     """
     Check manifests offline, as the API server would and, with --grants and --policies, as the operator would.
@@ -169,11 +173,18 @@ def describe(label: str, problem: dict[str, Any]) -> str:
     return f"{label}:{problem['line']}: {named}"
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
 def _print(finding: dict[str, Any], verbose: bool) -> None:
     label, line = finding["file"], finding["line"]
     name = f"{finding['kind']} {finding['name']}".strip()
-    for problem in finding["problems"]:
-        output.say(describe(label, problem), style="red")
+    problems = finding["problems"]
+    for problem in problems[:_MOST_SHOWN]:
+        output.say(_cut(describe(label, problem)), style="red")
+    if len(problems) > _MOST_SHOWN:
+        output.say(f"{label}:{line}: {len(problems) - _MOST_SHOWN} more problems", style="red")
     for warning in finding["warnings"]:
         output.say(
             f"{label}:{warning['line']}: warning: {warning['field']}: {warning['message']}", style="yellow"

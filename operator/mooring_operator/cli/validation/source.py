@@ -12,6 +12,7 @@ Path = tuple[str | int, ...]
 # Values of one document, each alias counted for all that it stands for: ten lines of them could be gigabytes.
 _MOST_VALUES = 100_000
 _DEEPEST = 100
+_LONGEST_NUMBER = 100
 
 
 class SourceError(Exception):
@@ -87,11 +88,11 @@ def read_documents(text: str) -> Iterator[Document]:
 
 
 def _value(node: Any, path: Path, document: Document) -> Any:
-    document.lines.setdefault(path, node.start_mark.line + 1)
+    document.lines.setdefault(path, _line(node))
     document.size += 1
     if document.size > _MOST_VALUES or len(path) > _DEEPEST:
         raise SourceError(
-            node.start_mark.line + 1,
+            _line(node),
             f"expected at most {_MOST_VALUES} values and {_DEEPEST} levels, with what aliases stand for",
         )
     if isinstance(node, yaml.MappingNode):
@@ -106,31 +107,54 @@ def _mapping(node: Any, path: Path, document: Document) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for key_node, child in node.value:
         if key_node.tag == "tag:yaml.org,2002:merge":
-            sources = child.value if isinstance(child, yaml.SequenceNode) else [child]
-            for source in sources:
+            for source in child.value if isinstance(child, yaml.SequenceNode) else [child]:
+                if not isinstance(source, yaml.MappingNode):
+                    raise SourceError(_line(source), "expected mappings to merge")
                 merged = {**_value(source, path, document), **merged}
             continue
-        key = str(key_node.value)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise SourceError(_line(key_node), "expected text as a key, got a list or a mapping")
+        key = _text(key_node)
         if key in out:
             document.repeated.append((*path, key))
-        document.lines[(*path, key)] = key_node.start_mark.line + 1
+        document.lines[(*path, key)] = _line(key_node)
         out[key] = _value(child, (*path, key), document)
     return {**merged, **out}
 
 
 def _scalar(node: Any) -> Any:
-    kind, text = node.tag.rsplit(":", 1)[-1], node.value
+    kind, text = node.tag.rsplit(":", 1)[-1], _text(node)
     if kind == "null":
         return None
     if kind == "bool":
         return _BOOLEANS.get(text.lower(), False)
-    if kind == "int":
-        return _integer(text.replace("_", ""))
-    if kind == "float":
-        number = float(text)
-        # The API's JSON has no 1.0: a whole number is an integer.
-        return int(number) if number.is_integer() and abs(number) < 2**63 else number
+    if kind not in ("int", "float"):
+        return text
+    if len(text) > _LONGEST_NUMBER:
+        raise SourceError(_line(node), f"expected at most {_LONGEST_NUMBER} digits, got {len(text)}")
+    try:
+        return _integer(text.replace("_", "")) if kind == "int" else _float(text)
+    except ValueError:
+        # 0b_ and the like, or a tag that is wrong about its text.
+        return text
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    # The API's JSON has no 1.0: a whole number is an integer.
+    return int(number) if number.is_integer() and abs(number) < 2**63 else number
+
+
+def _text(node: Any) -> str:
+    text = str(node.value)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise SourceError(_line(node), "expected characters of Unicode, got half of a surrogate pair")
     return text
+
+
+def _line(node: Any) -> int:
+    line: int = node.start_mark.line + 1
+    return line
 
 
 def _integer(text: str) -> int:
