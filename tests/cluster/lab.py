@@ -3,7 +3,7 @@
 Nothing runs beside the test, so that "the third call fails" means the same call every time.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,6 +63,16 @@ class WatchedCluster:
             return answer
 
         return call
+
+    async def pages(self, *args: Any, **kwargs: Any) -> AsyncIterator[list[Manifest]]:
+        number = len(self.calls)
+        self.calls.append("list")
+        if number in self.fail_at:
+            raise self.fail_at[number]
+        async for page in self._cluster.pages(*args, **kwargs):
+            yield page
+        if number == self.stop_after:
+            raise Stopped(f"after call {number}, list")
 
     @property
     def writes(self) -> list[str]:
