@@ -26,7 +26,6 @@ from mooring_inference.observability.native_histograms import (
     NativeHistogram,
     native_key,
     prefers_protobuf,
-    render_protobuf,
 )
 
 # Upper bounds in seconds.
@@ -261,6 +260,9 @@ class ServingMetrics(Collector):
         """All families, and the content type: protobuf with native histograms to scrapers that ask for that."""
         if not prefers_protobuf(accept):
             return generate_latest(self._registry), CONTENT_TYPE
+        # Not needed, and not in memory, where nobody asks for it.
+        from mooring_inference.observability.native_histograms.exposition import render_protobuf
+
         natives = {
             native_key(_DURATION, {"model": model, "revision": revision, "protocol": protocol}): native
             for (model, revision), series in tuple(self._models.items())

@@ -5,20 +5,12 @@ the classic buckets, of which Prometheus takes what it is set to take (``scrape_
 scrapers get the text format as before.
 """
 
-from mooring_inference.observability.native_histograms.exposition import (
+from mooring_inference.observability.native_histograms.accept import (
     CONTENT_TYPE,
     NativeKey,
     native_key,
     prefers_protobuf,
-    render_protobuf,
 )
 from mooring_inference.observability.native_histograms.histogram import NativeHistogram
 
-__all__ = [
-    "CONTENT_TYPE",
-    "NativeHistogram",
-    "NativeKey",
-    "native_key",
-    "prefers_protobuf",
-    "render_protobuf",
-]
+__all__ = ["CONTENT_TYPE", "NativeHistogram", "NativeKey", "native_key", "prefers_protobuf"]

@@ -1,30 +1,21 @@
-"""Metric families as protobuf: messages io.prometheus.client.MetricFamily, each after its length.
+"""Metric families as protobuf, each after its length.
 
-The messages' fields are those of prometheus/client_model, io/prometheus/client/metrics.proto.
+Imported with the first scrape that asks for it: protobuf takes 2 MB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
+from typing import Any
 
+from google.protobuf.proto import serialize_length_prefixed
 from prometheus_client.core import Metric
 from prometheus_client.samples import Sample
 
+from mooring_inference.observability.native_histograms.accept import Labels, NativeKey
 from mooring_inference.observability.native_histograms.histogram import ZERO_THRESHOLD, NativeHistogram
-from mooring_inference.observability.native_histograms.wire import (
-    delimited,
-    double,
-    message,
-    signed,
-    text,
-    unsigned,
-)
-
-CONTENT_TYPE = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-
-# Label pairs in the order of their names.
-Labels = tuple[tuple[str, str], ...]
-NativeKey = tuple[str, Labels]
+from mooring_inference.observability.native_histograms.messages import MetricFamily
 
 _COUNTER, _GAUGE, _SUMMARY, _UNTYPED, _HISTOGRAM = range(5)
 
@@ -32,27 +23,6 @@ _TYPES = {"counter": _COUNTER, "gauge": _GAUGE, "summary": _SUMMARY, "histogram"
 
 # Prometheus' configured limits are usually at this or above; finer histograms are made coarser.
 _MOST_BUCKETS = 160
-
-
-def native_key(name: str, labels: Mapping[str, str]) -> NativeKey:
-    """The key of a histogram's native form: the family's name and the series' labels."""
-    return name, tuple(sorted(labels.items()))
-
-
-def prefers_protobuf(accept: str) -> bool:
-    """Whether a scraper's Accept header puts protobuf before all else that we have."""
-    protobuf, other = 0.0, 0.0
-    for entry in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in entry.split(";"))
-        values = dict(part.split("=", 1) for part in parameters if "=" in part)
-        quality = _quality(values.get("q", "1"))
-        if kind == "application/vnd.google.protobuf":
-            wanted = values.get("proto", "").strip('"') == "io.prometheus.client.metricfamily"
-            if wanted and values.get("encoding", "delimited").strip('"') == "delimited":
-                protobuf = max(protobuf, quality)
-        elif kind in ("text/plain", "text/*", "application/openmetrics-text"):
-            other = max(other, quality)
-    return protobuf > 0 and protobuf >= other
 
 
 def render_protobuf(families: Iterable[Metric], natives: Mapping[NativeKey, NativeHistogram]) -> bytes:
@@ -63,18 +33,34 @@ def render_protobuf(families: Iterable[Metric], natives: Mapping[NativeKey, Nati
         natives: native forms of series of histogram families, by ``native_key``; others stay classic. The native
             form gives such a series its count and sum.
     """
-    return b"".join(delimited(_family(family, natives)) for family in families if family.samples)
+    output = BytesIO()
+    for family in families:
+        if family.samples:
+            serialize_length_prefixed(_family(family, natives), output)
+    return output.getvalue()
 
 
-def _family(family: Metric, natives: Mapping[NativeKey, NativeHistogram]) -> Iterator[bytes]:
+def _family(family: Metric, natives: Mapping[NativeKey, NativeHistogram]) -> Any:
     kind = _TYPES.get(family.type, _UNTYPED if family.type == "unknown" else _GAUGE)
     # As in the text format, where a series is named by its sample and not by its family.
     suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
-    yield text(1, family.name + suffix)
-    yield text(2, family.documentation)
-    yield unsigned(3, kind)
+    message = MetricFamily(name=family.name + suffix, help=family.documentation, type=kind)
     for labels, samples in _series(family).items():
-        yield message(4, _metric(kind, family.name, labels, samples, natives))
+        metric = message.metric.add()
+        for name, value in labels:
+            metric.label.add(name=name, value=value)
+        if kind == _HISTOGRAM:
+            _fill_histogram(metric.histogram, family.name, samples, natives.get((family.name, labels)))
+        elif kind == _SUMMARY:
+            _fill_summary(metric.summary, family.name, samples)
+        elif kind == _COUNTER:
+            metric.counter.value = _value(samples, family.name + "_total")
+            _fill_created(metric.counter, family.name, samples)
+        elif kind == _GAUGE:
+            metric.gauge.value = samples[0].value
+        else:
+            metric.untyped.value = samples[0].value
+    return message
 
 
 def _series(family: Metric) -> dict[Labels, list[Sample]]:
@@ -87,53 +73,30 @@ def _series(family: Metric) -> dict[Labels, list[Sample]]:
     return series
 
 
-def _metric(
-    kind: int,
-    family: str,
-    labels: Labels,
-    samples: list[Sample],
-    natives: Mapping[NativeKey, NativeHistogram],
-) -> Iterator[bytes]:
-    for name, value in labels:
-        yield message(1, (text(1, name), text(2, value)))
-    if kind == _HISTOGRAM:
-        yield message(7, _histogram(family, samples, natives.get((family, labels))))
-    elif kind == _SUMMARY:
-        yield message(4, _summary(family, samples))
-    elif kind == _COUNTER:
-        yield message(3, (double(1, _value(samples, family + "_total")), *_created(3, family, samples)))
-    else:
-        yield message({_GAUGE: 2, _UNTYPED: 5}[kind], (double(1, samples[0].value),))
-
-
-def _histogram(family: str, samples: list[Sample], native: NativeHistogram | None) -> Iterator[bytes]:
+def _fill_histogram(message: Any, family: str, samples: list[Sample], native: NativeHistogram | None) -> None:
     # A scraper refuses a native histogram whose buckets do not add up to its count.
     count = _value(samples, family + "_count") if native is None else native.count
-    total = _value(samples, family + "_sum") if native is None else native.sum
-    yield unsigned(1, int(count))
-    yield double(2, total)
+    message.sample_count = int(count)
+    message.sample_sum = _value(samples, family + "_sum") if native is None else native.sum
     for sample in samples:
         if sample.name == family + "_bucket":
-            yield message(3, (unsigned(1, int(sample.value)), double(2, float(sample.labels["le"]))))
-    yield from _created(15, family, samples)
+            message.bucket.add(cumulative_count=int(sample.value), upper_bound=float(sample.labels["le"]))
+    _fill_created(message, family, samples)
     if native is not None:
-        yield from _native(native)
+        _fill_native(message, native)
 
 
-def _native(native: NativeHistogram) -> Iterator[bytes]:
-    schema, buckets = native.coarsened(_MOST_BUCKETS)
-    yield signed(5, schema)
-    yield double(6, ZERO_THRESHOLD)
-    yield unsigned(7, native.zeros)
+def _fill_native(message: Any, native: NativeHistogram) -> None:
+    message.schema, buckets = native.coarsened(_MOST_BUCKETS)
+    message.zero_threshold = ZERO_THRESHOLD
+    message.zero_count = native.zeros
     numbers = sorted(buckets)
     end = 0
     for start, length in _runs(numbers):
-        yield message(12, (signed(1, start - end), unsigned(2, length)))
+        message.positive_span.add(offset=start - end, length=length)
         end = start + length
-    before = 0
-    for number in numbers:
-        yield signed(13, buckets[number] - before)
-        before = buckets[number]
+    counts = [buckets[number] for number in numbers]
+    message.positive_delta.extend(count - before for count, before in zip(counts, [0, *counts], strict=False))
 
 
 def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
@@ -145,29 +108,23 @@ def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
             start = index
 
 
-def _summary(family: str, samples: list[Sample]) -> Iterator[bytes]:
-    yield unsigned(1, int(_value(samples, family + "_count")))
-    yield double(2, _value(samples, family + "_sum"))
+def _fill_summary(message: Any, family: str, samples: list[Sample]) -> None:
+    message.sample_count = int(_value(samples, family + "_count"))
+    message.sample_sum = _value(samples, family + "_sum")
     for sample in samples:
         if "quantile" in sample.labels:
-            yield message(3, (double(1, float(sample.labels["quantile"])), double(2, sample.value)))
-    yield from _created(4, family, samples)
+            message.quantile.add(quantile=float(sample.labels["quantile"]), value=sample.value)
+    _fill_created(message, family, samples)
+
+
+def _fill_created(message: Any, family: str, samples: list[Sample]) -> None:
+    """Note when counting began, where the collector says."""
+    created = _value(samples, family + "_created")
+    if created > 0:
+        seconds = int(created)
+        message.created_timestamp.seconds = seconds
+        message.created_timestamp.nanos = int((created - seconds) * 1e9)
 
 
 def _value(samples: list[Sample], name: str) -> float:
     return next((float(sample.value) for sample in samples if sample.name == name), 0.0)
-
-
-def _created(field: int, family: str, samples: list[Sample]) -> Iterator[bytes]:
-    """When counting began, as google.protobuf.Timestamp, where the collector says."""
-    created = _value(samples, family + "_created")
-    if created > 0:
-        seconds = int(created)
-        yield message(field, (unsigned(1, seconds), unsigned(2, int((created - seconds) * 1e9))))
-
-
-def _quality(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0

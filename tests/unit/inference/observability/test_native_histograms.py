@@ -9,6 +9,7 @@ import math
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -24,8 +25,8 @@ from mooring_inference.observability.native_histograms import (
     NativeHistogram,
     native_key,
     prefers_protobuf,
-    render_protobuf,
 )
+from mooring_inference.observability.native_histograms.exposition import render_protobuf
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -385,3 +386,16 @@ def test_prometheus_takes_the_exposition_and_its_quantiles_are_near(tmp_path):
         assert ask('latency_seconds_bucket{le="0.1"}') == {"classic": 1}
         assert ask("up") == {"": 1}
     assert prefers_protobuf(accepted[0])
+
+
+def test_protobuf_is_in_memory_only_once_a_scraper_has_asked_for_it():
+    code = (
+        "import sys, mooring_inference.main\n"
+        "from mooring_inference.observability.metrics import ServingMetrics\n"
+        "metrics = ServingMetrics()\n"
+        "metrics.exposition()\n"
+        "assert 'google.protobuf' not in sys.modules\n"
+        f"metrics.exposition({CONTENT_TYPE!r})\n"
+        "assert 'google.protobuf' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
