@@ -18,7 +18,7 @@ import obstore.exceptions
 import obstore.store
 
 from mooring_artifacts.digests import ManifestEntry, manifest_digest
-from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
+from mooring_artifacts.errors import InputError, StoreUnavailable, store_failure
 from mooring_artifacts.uris import Address, find_fault, parse
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def open_store(address: Address, field: str = "uri", retry_config: RetryConfig |
     try:
         return obstore.store.from_url(address.root, retry_config=retry_config)
     except (obstore.exceptions.BaseError, ValueError) as error:
-        raise InputError(f"{field} {str(address)!r} cannot be opened: {first_line(error)}") from error
+        raise InputError(f"{field} {str(address)!r} cannot be opened: {store_failure(error)}") from error
 
 
 def locate(uri: str, field: str = "uri") -> Location:
@@ -92,7 +92,7 @@ def list_files(location: Location, field: str = "uri", most: int = MOST_FILES) -
     except (obstore.exceptions.BaseError, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{field} {str(location)!r} cannot be read: {first_line(error)}") from error
+        raise InputError(f"{field} {str(location)!r} cannot be read: {store_failure(error)}") from error
     if not files:
         raise InputError(f"{field} {str(location)!r} does not exist")
     return sorted(files, key=lambda file: file.path)
@@ -112,7 +112,9 @@ def stream(location: Location, file: StoredFile) -> Iterator[bytes]:
                 raise InputError(f"{str(location)!r}: {file.path!r} changed while it was read")
             yield chunk
     except (obstore.exceptions.BaseError, OSError) as error:
-        raise InputError(f"{str(location)!r}: {file.path!r} cannot be read: {first_line(error)}") from error
+        raise InputError(
+            f"{str(location)!r}: {file.path!r} cannot be read: {store_failure(error)}"
+        ) from error
 
 
 def read_entry(
@@ -152,7 +154,7 @@ def write(uri: str, content: bytes, field: str = "uri") -> None:
     try:
         obstore.put(location.store, location.address.key, content)
     except (obstore.exceptions.BaseError, OSError) as error:
-        raise InputError(f"{field} {str(location)!r} cannot be written: {first_line(error)}") from error
+        raise InputError(f"{field} {str(location)!r} cannot be written: {store_failure(error)}") from error
 
 
 async def fetch(uri: str, most: int, field: str = "uri") -> bytes | None:
@@ -175,7 +177,7 @@ async def fetch(uri: str, most: int, field: str = "uri") -> bytes | None:
     except FileNotFoundError:
         return None
     except (obstore.exceptions.BaseError, OSError) as error:
-        raise StoreUnavailable(f"{uri}: {first_line(error)}") from error
+        raise StoreUnavailable(f"{uri}: {store_failure(error)}") from error
 
 
 def _chunks(location: Location, file: StoredFile) -> Iterator[bytes]:

@@ -157,3 +157,34 @@ def test_a_store_without_credentials_is_unavailable_not_bad_input(monkeypatch):
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(StoreUnavailable, match="az://c/x"):
         asyncio.run(fetch("az://c/x", 1))
+
+
+def test_no_credentials_are_called_that(monkeypatch):
+    """Without any, the store's client asks the cloud's metadata service; nobody would look for that in a message."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    asked = []
+
+    class NoIdentity(BaseHTTPRequestHandler):
+        def _refuse(self):
+            asked.append(self.path)
+            self.send_response(403)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        do_GET = do_PUT = _refuse
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoIdentity) as metadata:
+        threading.Thread(target=metadata.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{metadata.server_port}")
+        with pytest.raises(InputError) as caught:
+            list_files(locate("s3://models/digits", "model_uri"), "model_uri")
+        metadata.shutdown()
+    assert asked
+    assert str(caught.value) == (
+        "model_uri 's3://models/digits' cannot be read: there are no credentials: neither variables such as "
+        "AWS_ACCESS_KEY_ID, nor an identity of the service account's"
+    )
