@@ -49,7 +49,7 @@ def read_references(path: Path) -> dict[str, str]:
     try:
         found = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        said = " ".join(str(error).split())
+        said = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
         raise ReleaseError(
             f"IMAGES={path}: no file of images by digest ({said}); docs/release.md says how to make one"
         ) from None
