@@ -1,7 +1,7 @@
 """What a drift evaluation is asked: the parameter `question` of the pipeline `drift-evaluation`.
 
-    {"baseline": {"uri": URI}, "window": {"uri": URI}, "features": [NAME, ...] | null, "minRows": 100,
-     "ks": {"alpha": 0.01} | null, "psi": {"threshold": 0.2, "bins": 10} | null}
+    {"baseline": {"uri": URI}, "window": {"uri": URI}, "features": [NAME, ...] | null, "categories": [NAME, ...] | null,
+     "minRows": 100, "ks": {"alpha": 0.01} | null, "psi": {"threshold": 0.2, "bins": 10} | null}
 
 A test without its parameters is not made. Numbers lose the difference between 100 and 100.0 on the way through
 Kubeflow Pipelines, so both are taken.
@@ -43,11 +43,12 @@ class PopulationStability(_Part):
 
 
 class DriftQuestion(_Part):
-    """What is compared, and how; no `features` means all that both sides have."""
+    """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes."""
 
     baseline: Rows
     window: Rows
     features: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
+    categories: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
     min_rows: Annotated[int, Field(ge=1)]
     ks: KolmogorovSmirnov | None = None
     psi: PopulationStability | None = None

@@ -99,7 +99,10 @@ class Test(_Part):
 
 
 class FeatureDrift(_Part):
-    """What was found for one feature; `rows` are the window's with a value, `missing` the share of the others."""
+    """What was found for one feature; `rows` are the window's with a value, `missing` the share of the others.
+
+    `ks` is the total variation distance where the kind is category; `variation` is that of few integers.
+    """
 
     name: Name
     kind: Literal["number", "category", "time", "missing"]
@@ -107,8 +110,10 @@ class FeatureDrift(_Part):
     drifted: bool
     ks: Test | None
     psi: Test | None
+    variation: Test | None = None
     missing: Annotated[Number, Field(ge=0, le=1)]
     reason: Name
+    hint: Name = ""
 
 
 class SchemaChange(_Part):

@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
-from mooring_components.drift.evaluation import Detectors, evaluate
+from mooring_components.drift.evaluation import evaluate
 
 WIDTH = 50
 
@@ -30,7 +31,8 @@ def test_at_most_one_in_twenty_quiet_windows_alarms_even_where_every_effect_matt
         bool(drifted(evaluate(baseline, table(1000, seed), None, 100, detectors).features))
         for seed in range(1, 41)
     ]
-    assert sum(alarms) <= 2
+    # Two are expected; seven or more have a probability of .3 %.
+    assert sum(alarms) <= 6
 
 
 def test_a_small_shift_in_three_of_fifty_features_is_found_and_named(baseline):

@@ -37,6 +37,16 @@ def value_type(of: pa.DataType) -> pa.DataType:
     return of.value_type if pa.types.is_dictionary(of) else of
 
 
+def declare(of: pa.DataType) -> pa.DataType:
+    """The type of the same values as codes of categories; text is that already, and times are none."""
+    return pa.dictionary(CATEGORIES.index_type, of) if kind(of) == NUMBER else of
+
+
+def are_codes(of: pa.DataType) -> bool:
+    """Whether a column of this type holds numbers that stand for categories, because somebody said so."""
+    return pa.types.is_dictionary(of) and kind(of) == NUMBER
+
+
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A dictionary's values in their rows; any other column as it is."""
     return column.cast(value_type(column.type))
@@ -51,22 +61,22 @@ def encode(column: pa.Array) -> pa.DictionaryArray:
     )
 
 
-def category_counts(
+def category_codes(
     before: pa.ChunkedArray, now: pa.ChunkedArray
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Rows per category, (k,) of each column in the same order of categories; nulls are left out."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The number of each row's category, (n,) and (m,), the same on both sides; -1 where a value is missing."""
     sides = [[encode(chunk) for chunk in column.chunks] for column in (before, now)]
     # A dictionary may hold a value twice, or null; between chunks they differ.
     values = pa.chunked_array([chunk.dictionary for side in sides for chunk in side], CATEGORIES.value_type)
     known = values.combine_chunks().dictionary_encode()
     categories = known.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    counts = np.zeros((2, len(known.dictionary)))
+    found: tuple[list[npt.NDArray[np.int64]], ...] = ([], [])
     start = 0
-    for row, side in enumerate(sides):
+    for codes, side in zip(found, sides, strict=True):
         for chunk in side:
             own = categories[start : start + len(chunk.dictionary)]
             start += len(own)
-            codes = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            found = own[codes[codes >= 0]]
-            counts[row] += np.bincount(found[found >= 0], minlength=counts.shape[1])
-    return counts[0], counts[1]
+            places = chunk.indices.fill_null(len(own)).to_numpy(zero_copy_only=False)
+            codes.append(np.append(own, -1)[places])
+    first, second = (np.concatenate(codes) if codes else np.zeros(0, np.int64) for codes in found)
+    return first, second

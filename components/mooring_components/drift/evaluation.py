@@ -1,33 +1,34 @@
 """Compares a window of traffic with a baseline, feature by feature.
 
-One correction (Benjamini & Hochberg 1995) covers all tests of an evaluation, so that at most a share of
-`alpha` of what is named is named wrongly, and a quiet window alarms with probability `alpha`. A feature counts as
-drifted when one of these tests is significant and its effect matters:
+One correction (Benjamini & Hochberg 1995) covers all features of an evaluation, so that at most a share of
+`alpha` of what is named is named wrongly, and a quiet window alarms with probability `alpha`. A feature's p-value is
+that of its tests together. It counts as drifted when one of these tests is significant and its effect matters:
 
-- its distribution is another one (Kolmogorov-Smirnov for numbers, a contingency table for categories), by
-  a distance of `distance` at least, with 95 % confidence: in large samples everything is significant, and
-  a limit on the distance observed would be blind in small ones;
+- its distribution is another one (Kolmogorov-Smirnov and ranks for numbers, a contingency table for categories, both
+  for few integers), by a distance of `distance` at least, with 95 % confidence: in large samples everything is
+  significant, and a limit on the distance observed would be blind in small ones;
 - its share of missing values is another one, by half a percentage point at least, with 95 % confidence;
 - its population stability index reaches the threshold.
+
+Rows that depend on those before them count for fewer (`dependence`): at least as few as in the median of the columns,
+since what one column tells of that is uncertain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from mooring_components.drift import columns, statistics
+from mooring_components.drift import columns
+from mooring_components.drift.comparison import Detectors, Measured, Test, make_tests, measure, weighted
 from mooring_components.drift.errors import EvaluationError
-from mooring_components.drift.precision import numbers
-from mooring_components.drift.schema import Compared, SchemaChange, match_columns
+from mooring_components.drift.schema import SchemaChange, match_columns
 
-DEFAULT_ALPHA = 0.01
-DEFAULT_DISTANCE = 0.02
-_MISSING_RATE = 0.005
+_WORTH_TELLING = 2.0
 
 
 class Table(Protocol):
@@ -49,22 +50,12 @@ class Table(Protocol):
 
 
 @dataclass(frozen=True)
-class Detectors:
-    """Which tests are made; `alpha` is the false discovery rate over all features."""
-
-    ks: bool = True
-    alpha: float = DEFAULT_ALPHA
-    distance: float = DEFAULT_DISTANCE
-    psi_threshold: float | None = 0.2
-    psi_bins: int = 10
-
-
-@dataclass(frozen=True)
 class Feature:
     """What was found for one feature; the pairs are statistic and p-value.
 
     `kind` is number, category, time or missing; `rows` are the window's that hold a value, `missing` is the share
-    of those that do not.
+    of those that do not. `ks` is the total variation distance where the kind is category; `variation` is that distance
+    of few integers, which may be categories. `hint` is what to know of the numbers.
     """
 
     name: str
@@ -73,23 +64,10 @@ class Feature:
     drifted: bool
     ks: tuple[float, float] | None
     psi: tuple[float, float] | None
+    variation: tuple[float, float] | None
     missing: float
     reason: str
-
-
-@dataclass(frozen=True)
-class _Test:
-    p_value: float
-    matters: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    ks: tuple[float, float]
-    lower_bound: float
-    psi: tuple[float, float]
-    present: tuple[int, int]
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -101,9 +79,16 @@ class Findings:
 
 
 def evaluate(
-    baseline: Table, window: Table, features: Sequence[str] | None, min_rows: int, detectors: Detectors
+    baseline: Table,
+    window: Table,
+    features: Sequence[str] | None,
+    min_rows: int,
+    detectors: Detectors,
+    categories: Collection[str] = (),
 ) -> Findings:
     """Compare the features named, or all columns of numbers or categories that both tables have.
+
+    The columns that `categories` names hold codes of categories, whatever their type.
 
     Raises:
         EvaluationError: FeatureMissing, TypeUnsupported or InsufficientData.
@@ -113,94 +98,62 @@ def evaluate(
             raise EvaluationError(
                 "InsufficientData", f"the {name} has {table.num_rows} rows; spec.minRows wants {min_rows}"
             )
-    compared, changes = match_columns(baseline.schema, window.schema, features)
-    examined = [
-        _examine(column, baseline.column(column.name), window.column(column.name), detectors)
+    compared, changes = match_columns(baseline.schema, window.schema, features, categories)
+    measured = [
+        measure(column, baseline.column(column.name), window.column(column.name), detectors.psi_bins)
         for column in compared
     ]
-    tests = [test for _, tests in examined for test in tests]
-    rejected = statistics.benjamini_hochberg(np.array([test.p_value for test in tests]), detectors.alpha)
-    significant = {id(test) for test, found in zip(tests, rejected, strict=True) if found}
-    found = [_conclude(feature, [t for t in tests if id(t) in significant]) for feature, tests in examined]
+    known = [column.inflation for column in measured if column.inflation is not None]
+    typical = float(np.median(known)) if known else 1.0
+    tests = [make_tests(column, detectors, typical) for column in measured]
+    limit = largest_rejected([min(weighted(made), default=1.0) for made in tests], detectors.alpha)
+    found = [
+        _conclude(column, made, limit, max(column.inflation or 1.0, typical), detectors)
+        for column, made in zip(measured, tests, strict=True)
+    ]
     return Findings(found, changes)
 
 
-def _examine(
-    column: Compared, before: pa.ChunkedArray, now: pa.ChunkedArray, detectors: Detectors
-) -> tuple[Feature, list[_Test]]:
-    found = _compare(column, before, now, detectors.psi_bins)
-    threshold = detectors.psi_threshold
-    feature = Feature(
-        name=column.name,
-        kind=column.kind,
-        rows=found.present[1],
-        drifted=False,
-        ks=found.ks if detectors.ks else None,
-        psi=found.psi if threshold is not None else None,
-        missing=1 - found.present[1] / len(now),
-        reason="",
-    )
-    tests = []
-    if detectors.ks:
-        reason = f"distance {found.ks[0]:.3f} ({_p(found.ks[1])})"
-        tests.append(_Test(found.ks[1], found.lower_bound >= detectors.distance, reason))
-    if found.present != (len(before), len(now)):
-        tests.append(_missing_test(before, now, found.present))
-    if threshold is not None:
-        reason = f"stability index {found.psi[0]:.2f} ({_p(found.psi[1])})"
-        tests.append(_Test(found.psi[1], found.psi[0] >= threshold, reason))
-    return feature, tests
+def largest_rejected(p_values: Sequence[float], rate: float) -> float:
+    """The largest p-value to reject so that at most a share of `rate` of what is rejected is rejected wrongly.
+
+    Source: Benjamini & Hochberg 1995. -1 where nothing is to be rejected.
+    """
+    ordered = np.sort(np.asarray(p_values, dtype=np.float64))
+    below = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / max(len(ordered), 1))
+    return float(ordered[below[-1]]) if below.size else -1.0
 
 
-def _compare(column: Compared, before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> _Comparison:
-    if column.kind == columns.MISSING:
-        return _nothing((0, 0))
-    if column.kind == columns.CATEGORY:
-        return _compare_categories(before, now)
-    return _compare_numbers(numbers(before, column.precision), numbers(now, column.precision), bins)
-
-
-def _missing_test(before: pa.ChunkedArray, now: pa.ChunkedArray, present: tuple[int, int]) -> _Test:
-    table = len(before) - present[0], len(before), len(now) - present[1], len(now)
-    p_value = statistics.missing_rate(*table)
-    return _Test(
-        p_value,
-        statistics.rate_lower_bound(*table) >= _MISSING_RATE,
-        f"missing {table[0] / table[1]:.1%} -> {table[2] / table[3]:.1%} ({_p(p_value)})",
+def _conclude(
+    measured: Measured, tests: list[Test], limit: float, inflation: float, detectors: Detectors
+) -> Feature:
+    reasons = [
+        test.reason
+        for test, p_value in zip(tests, weighted(tests), strict=True)
+        if p_value <= limit and test.matters
+    ]
+    found = {test.name: (test.statistic, test.p_value) for test in tests}
+    # Where one side has no value, the missing ones say it all.
+    nothing = (0.0, 1.0)
+    is_category = measured.column.kind == columns.CATEGORY
+    return Feature(
+        name=measured.column.name,
+        kind=measured.column.kind,
+        rows=measured.present[1],
+        drifted=bool(reasons),
+        ks=found.get("categories" if is_category else "distance", nothing) if detectors.ks else None,
+        psi=found.get("stability", nothing) if detectors.psi_threshold is not None else None,
+        variation=None if is_category else found.get("categories"),
+        missing=1 - measured.present[1] / measured.rows[1],
+        reason=", ".join(reasons),
+        hint="; ".join(_hints(measured, inflation)),
     )
 
 
-def _compare_numbers(first: statistics.Numbers, second: statistics.Numbers, bins: int) -> _Comparison:
-    present = len(first), len(second)
-    if not all(present):
-        return _nothing(present)
-    ks = statistics.kolmogorov_smirnov(first, second)
-    return _Comparison(
-        ks=ks,
-        lower_bound=statistics.distance_lower_bound(ks[0], *present),
-        psi=statistics.population_stability_index(first, second, bins),
-        present=present,
-    )
-
-
-def _compare_categories(before: pa.ChunkedArray, now: pa.ChunkedArray) -> _Comparison:
-    first, second = columns.category_counts(before, now)
-    present = int(first.sum()), int(second.sum())
-    if not all(present):
-        return _nothing(present)
-    ks, psi = statistics.categories(first, second)
-    return _Comparison(ks, statistics.variation_lower_bound(ks[0], first, second), psi, present)
-
-
-def _nothing(present: tuple[int, int]) -> _Comparison:
-    """Where one side has no value, the missing values say it all."""
-    return _Comparison((0.0, 1.0), 0.0, (0.0, 1.0), present)
-
-
-def _conclude(feature: Feature, significant: list[_Test]) -> Feature:
-    reasons = [test.reason for test in significant if test.matters]
-    return Feature(**{**vars(feature), "drifted": bool(reasons), "reason": ", ".join(reasons)})
-
-
-def _p(value: float) -> str:
-    return f"p {value:.1g}" if value > 0 else "p < 1e-300"
+def _hints(measured: Measured, inflation: float) -> Iterator[str]:
+    if measured.table is not None and measured.column.kind == columns.NUMBER:
+        different = measured.table.shape[1]
+        yield f"{different} different integers: name the column in spec.categories if they are codes"
+    if inflation >= _WORTH_TELLING:
+        rows = measured.present[1]
+        yield f"rows depend on those before them: {rows} say as much as {rows / inflation:.0f}"

@@ -68,11 +68,13 @@ def coarser(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
 
 def unified(types: list[pa.DataType]) -> pa.DataType:
     """The type of a column that has these types in several files; a union of them where they have none in common."""
-    found: pa.DataType | None = types[0]
+    found: pa.DataType | None = columns.value_type(types[0])
     for kind in types[1:]:
         found = None if found is None else coarser(found, kind)
     if found is not None:
-        return columns.CATEGORIES if columns.kind(found) == columns.CATEGORY else found
+        if columns.kind(found) == columns.CATEGORY:
+            return columns.CATEGORIES
+        return columns.declare(found) if any(map(columns.are_codes, types)) else found
     different = list(dict.fromkeys(columns.value_type(kind) for kind in types))
     return pa.dense_union([pa.field(str(place), kind) for place, kind in enumerate(different)])
 
@@ -95,8 +97,11 @@ def convert(values: pa.Array, kind: pa.DataType) -> pa.Array:
     return values.cast(kind, safe=False)
 
 
-def numbers(column: pa.ChunkedArray, precision: Precision) -> npt.NDArray[np.float64]:
-    """The (n,) values that are neither null nor NaN, rounded; times as counts of their unit."""
+def numbers(column: pa.ChunkedArray, precision: Precision) -> npt.NDArray[np.floating[Any]]:
+    """The (n,) values that are neither null nor NaN, rounded, in the order of the rows; times as counts of their unit.
+
+    Single precision where that holds them all.
+    """
     column = columns.decoded(column).drop_null()
     if pa.types.is_null(column.type):
         return np.zeros(0)
@@ -116,7 +121,8 @@ def numbers(column: pa.ChunkedArray, precision: Precision) -> npt.NDArray[np.flo
     if pa.types.is_floating(precision.type):
         with np.errstate(over="ignore"):
             values = values.astype(precision.type.to_pandas_dtype())
-    return values.astype(np.float64)
+    single = values.dtype in (np.float16, np.float32)
+    return values.astype(np.float32 if single else np.float64, copy=False)
 
 
 def _ticks(kind: pa.DataType) -> int:

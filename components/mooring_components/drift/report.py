@@ -20,8 +20,9 @@ from mooring_artifacts.run_documents import (
 )
 from mooring_artifacts.uploads import put_document
 
+from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
-from mooring_components.drift.evaluation import DEFAULT_ALPHA, Detectors, Feature, evaluate
+from mooring_components.drift.evaluation import Feature, evaluate
 from mooring_components.drift.rows import fetch_rows
 from mooring_components.memory import limited_memory, usable_memory
 
@@ -90,9 +91,8 @@ def _verdict(document: DriftReport, count: int) -> str:
 def _row(feature: FeatureDrift) -> str:
     ks = (f"{feature.ks.statistic:.3f}", f"{feature.ks.p_value:.1g}") if feature.ks else ("", "")
     psi = f"{feature.psi.statistic:.2f}" if feature.psi else ""
-    return (
-        f"| `{_cell(feature.name)}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {feature.reason} |"
-    )
+    why = feature.reason or feature.hint
+    return f"| `{_cell(feature.name)}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {why} |"
 
 
 def _schema_lines(changes: list[SchemaChange]) -> list[str]:
@@ -119,7 +119,14 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
     try:
         with limited_memory(left):
             baseline, window = before.open(left), now.open(left)
-            found = evaluate(baseline, window, question.features, question.min_rows, _detectors(question))
+            found = evaluate(
+                baseline,
+                window,
+                question.features,
+                question.min_rows,
+                _detectors(question),
+                frozenset(question.categories or ()),
+            )
     except MemoryError as error:
         raise EvaluationError(
             "TooLarge",
@@ -164,9 +171,9 @@ def _detectors(question: DriftQuestion) -> Detectors:
     ks, psi = question.ks, question.psi
     return Detectors(
         ks=ks is not None,
-        alpha=ks.alpha if ks else DEFAULT_ALPHA,
+        alpha=ks.alpha if ks else Detectors.alpha,
         psi_threshold=psi.threshold if psi else None,
-        psi_bins=psi.bins if psi else 10,
+        psi_bins=psi.bins if psi else Detectors.psi_bins,
     )
 
 
@@ -174,4 +181,11 @@ def _feature(feature: Feature) -> FeatureDrift:
     def test(pair: tuple[float, float] | None) -> Test | None:
         return Test(statistic=pair[0], p_value=pair[1]) if pair else None
 
-    return FeatureDrift.model_validate({**vars(feature), "ks": test(feature.ks), "psi": test(feature.psi)})
+    return FeatureDrift.model_validate(
+        {
+            **vars(feature),
+            "ks": test(feature.ks),
+            "psi": test(feature.psi),
+            "variation": test(feature.variation),
+        }
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,11 +55,11 @@ class ParquetRows:
         Raises:
             EvaluationError: the file is damaged, or TooLarge where it grows beyond the memory that there is.
         """
-        kind = self.schema.field(name).type
+        kind = columns.value_type(self.schema.field(name).type)
         if columns.kind(kind) == columns.CATEGORY:
-            read, kind = _categories, columns.CATEGORIES
+            read, kind = _encoded, columns.CATEGORIES
         else:
-            read = _numbers
+            read = _plain
         try:
             chunks = [chunk for file in self.files for chunk in read(file, name, kind)]
         except MemoryError as error:
@@ -112,7 +114,7 @@ class FetchedRows:
     @staticmethod
     def _open(content: bytearray, source: str) -> _File:
         plain = open_parquet(content, source)
-        schema = plain.schema_arrow  # made anew at each look
+        schema = declared_schema(plain.schema_arrow, plain.metadata.metadata or {})
         named = [field.name for field in schema if columns.kind(field.type) == columns.CATEGORY]
         encoded = open_parquet(content, source, named) if named else plain
         return _File(plain, encoded, schema, frozenset(schema.names))
@@ -153,7 +155,18 @@ def _unify(schemas: list[pa.Schema]) -> pa.Schema:
     return pa.schema([(name, unified(found)) for name, found in types.items()])
 
 
-def _numbers(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
+def declared_schema(schema: pa.Schema, metadata: dict[bytes, bytes]) -> pa.Schema:
+    """The schema in which dictionaries of numbers, which Parquet itself knows none of, are dictionaries again."""
+    try:
+        written = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[b"ARROW:schema"])))
+    except (KeyError, binascii.Error, pa.ArrowException, OSError):
+        return schema
+    codes = {field.name for field in written if pa.types.is_dictionary(field.type)}
+    declare = columns.declare
+    return pa.schema([(f.name, declare(f.type) if f.name in codes else f.type) for f in schema])
+
+
+def _plain(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
     if name not in file.names:
         yield pa.nulls(file.plain.metadata.num_rows, kind)
         return
@@ -161,7 +174,7 @@ def _numbers(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
         yield convert(chunk, kind)
 
 
-def _categories(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
+def _encoded(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
     if name not in file.names:
         yield pa.nulls(file.plain.metadata.num_rows, kind)
         return

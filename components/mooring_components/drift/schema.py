@@ -7,7 +7,7 @@ a model gets its columns back. The columns that both sides have are judged all t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,19 +35,24 @@ class SchemaChange:
 
 @dataclass(frozen=True)
 class Compared:
-    """A column that is compared, as what, and at which precision."""
+    """A column that is compared, as what, and at which precision; whether its numbers are codes of categories."""
 
     name: str
     kind: str
     precision: Precision
+    codes: bool = False
 
 
 def match_columns(
-    baseline: pa.Schema, window: pa.Schema, features: Sequence[str] | None
+    baseline: pa.Schema,
+    window: pa.Schema,
+    features: Sequence[str] | None,
+    categories: Collection[str] = (),
 ) -> tuple[list[Compared], list[SchemaChange]]:
     """Match the columns of both sides: those named, or all that hold numbers or categories.
 
-    Times move on by themselves: they are compared where they are named.
+    Times move on by themselves: they are compared where they are named. Numbers are categories where `categories`
+    names them, or a side has them as a dictionary.
 
     Raises:
         EvaluationError: FeatureMissing, where neither side has a column that is named, or there is none that
@@ -57,7 +62,7 @@ def match_columns(
     names = list(dict.fromkeys([*first, *second] if features is None else features))
     compared, changes = [], []
     for name in names:
-        found = _match(name, first.get(name), second.get(name))
+        found = _match(name, first.get(name), second.get(name), name in categories)
         if found is None and features is not None:
             raise _refusal(name, first, second)
         if isinstance(found, SchemaChange):
@@ -72,7 +77,9 @@ def match_columns(
     return compared, changes
 
 
-def _match(name: str, before: pa.DataType | None, now: pa.DataType | None) -> Compared | SchemaChange | None:
+def _match(
+    name: str, before: pa.DataType | None, now: pa.DataType | None, named: bool
+) -> Compared | SchemaChange | None:
     if all(
         kind is None or (columns.kind(kind) is None and not pa.types.is_union(kind)) for kind in (before, now)
     ):
@@ -83,7 +90,9 @@ def _match(name: str, before: pa.DataType | None, now: pa.DataType | None) -> Co
     precision = common_precision(before, now) if columns.kind(before) and columns.kind(now) else None
     if precision is None:
         return SchemaChange(name, "TypeChanged", _written(before), _written(now))
-    return Compared(name, columns.kind(precision.type) or columns.MISSING, precision)
+    kind = columns.kind(precision.type) or columns.MISSING
+    codes = kind == columns.NUMBER and (named or columns.are_codes(before) or columns.are_codes(now))
+    return Compared(name, columns.CATEGORY if codes else kind, precision, codes)
 
 
 def _refusal(name: str, first: dict[str, pa.DataType], second: dict[str, pa.DataType]) -> EvaluationError:
@@ -103,6 +112,7 @@ def _refusal(name: str, first: dict[str, pa.DataType], second: dict[str, pa.Data
 def _written(kind: pa.DataType | None) -> str | None:
     if kind is None:
         return None
+    kind = columns.value_type(kind)
     if pa.types.is_union(kind):
         parts = (_written(kind.field(place).type) or "" for place in range(kind.num_fields))
         return " or ".join(dict.fromkeys(parts))[:_LONGEST_TYPE]

@@ -75,6 +75,14 @@ class DriftMonitorSpec(Model):
         list[Annotated[str, forms.COLUMN.field]],
         Field(description="Columns to compare; all that both sides share when left out.", max_length=2000),
     ] = []
+    categories: Annotated[
+        list[Annotated[str, forms.COLUMN.field]],
+        Field(
+            description="Columns whose numbers are codes of categories, such as postal codes. Text and dictionaries "
+            "are categories anyway.",
+            max_length=2000,
+        ),
+    ] = []
     min_rows: Annotated[
         int, Field(ge=20, le=10_000_000, description="Rows below which a window says nothing.")
     ] = 100
@@ -128,7 +136,13 @@ class DriftMonitorSpec(Model):
 class TestResult(StatusModel):
     """A statistic and how likely one so large is without drift."""
 
-    statistic: Annotated[float, Field(description="Kolmogorov-Smirnov D, or the population stability index.")]
+    statistic: Annotated[
+        float,
+        Field(
+            description="Kolmogorov-Smirnov D, the total variation distance of categories, or the population stability "
+            "index."
+        ),
+    ]
     p_value: Annotated[float, Field(description="Probability of one so large without drift.")]
 
 
@@ -139,8 +153,13 @@ class FeatureDrift(StatusModel):
     drifted: Annotated[bool, Field(description="Whether it counts as drifted.")]
     ks: Annotated[TestResult | None, Field(description="Kolmogorov-Smirnov test.")] = None
     psi: Annotated[TestResult | None, Field(description="Population stability index.")] = None
+    variation: Annotated[
+        TestResult | None,
+        Field(description="Total variation distance of few integers, as if they were codes."),
+    ] = None
     missing: Annotated[float, Field(description="Share of missing values in the window.")] = 0.0
     reason: Annotated[Note, Field(description="Why it counts as drifted.")] = ""
+    hint: Annotated[Note, Field(description="What to know of these numbers, or to set.")] = ""
 
 
 class SchemaChange(StatusModel):

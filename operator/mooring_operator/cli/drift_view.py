@@ -88,7 +88,7 @@ class DriftView:
 def _feature(feature: FeatureDrift) -> list[str | Text]:
     drifted = Text("yes", "red") if feature.drifted else Text("no", "green")
     tests = [*_test(feature.ks), *_test(feature.psi)]
-    return [feature.name, drifted, *tests, f"{feature.missing:.1%}", feature.reason]
+    return [feature.name, drifted, *tests, f"{feature.missing:.1%}", feature.reason or feature.hint]
 
 
 def _test(result: TestResult | None) -> tuple[str, str]:

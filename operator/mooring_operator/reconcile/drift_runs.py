@@ -97,6 +97,8 @@ def _question(spec: DriftMonitorSpec) -> JsonValue:
     }
     if spec.features:
         question["features"] = list(spec.features)
+    if spec.categories:
+        question["categories"] = list(spec.categories)
     if ks is not None:
         question["ks"] = {"alpha": ks.alpha}
     if psi is not None:
@@ -126,8 +128,10 @@ def _feature(found: ReportedFeature) -> FeatureDrift:
         drifted=found.drifted,
         ks=test(found.ks),
         psi=test(found.psi),
+        variation=test(found.variation),
         missing=round(found.missing, 6),
         reason=one_line(found.reason),
+        hint=one_line(found.hint),
     )
 
 
@@ -141,5 +145,6 @@ def _schema_change(found: ReportedChange) -> SchemaChange:
 
 
 def _by_movement(feature: FeatureDrift) -> tuple[bool, float, str]:
-    moved = max([test.statistic for test in (feature.ks, feature.psi) if test is not None], default=0.0)
+    tests = (feature.ks, feature.psi, feature.variation)
+    moved = max([test.statistic for test in tests if test is not None], default=0.0)
     return (not feature.drifted, -moved, feature.name)

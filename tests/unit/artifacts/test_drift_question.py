@@ -8,6 +8,7 @@ GOOD = {
     "baseline": {"uri": "s3://b/base.parquet"},
     "window": {"uri": "s3://b/window/"},
     "features": ["age", "income"],
+    "categories": ["zip"],
     "minRows": 100,
     "ks": {"alpha": 0.01},
     "psi": {"threshold": 0.2, "bins": 10},
@@ -26,7 +27,7 @@ def test_numbers_that_went_through_kubeflow_pipelines_are_whole_again():
     assert type(question.psi.bins) is int
 
 
-@pytest.mark.parametrize("absent", ["features", "ks", "psi"])
+@pytest.mark.parametrize("absent", ["features", "categories", "ks", "psi"])
 def test_what_is_left_out_or_null_is_not_asked(absent):
     rest = {name: value for name, value in GOOD.items() if name != absent}
     assert parse_question(rest) == parse_question({**GOOD, absent: None})
@@ -40,6 +41,7 @@ def test_what_is_left_out_or_null_is_not_asked(absent):
         ({**GOOD, "window": "s3://b/w"}, "question.window"),
         ({**GOOD, "features": []}, "question.features"),
         ({**GOOD, "features": ["f"] * 2001}, "question.features"),
+        ({**GOOD, "categories": "zip"}, "question.categories"),
         ({**GOOD, "minRows": 0}, "question.minRows"),
         ({**GOOD, "minRows": 99.5}, "question.minRows"),
         ({**GOOD, "ks": {"alpha": 1}}, "question.ks.alpha"),

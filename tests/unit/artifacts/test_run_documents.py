@@ -27,8 +27,10 @@ FEATURE = {
     "drifted": True,
     "ks": {"statistic": 0.5, "pValue": 0.001},
     "psi": None,
+    "variation": {"statistic": 0.25, "pValue": 0.001},
     "missing": 0.1,
     "reason": "distance 0.500 (p 0.001)",
+    "hint": "9 different integers",
 }
 CHANGE = {"name": "zip", "change": "TypeChanged", "baseline": "int64", "window": "string"}
 REPORT = {
@@ -110,9 +112,12 @@ def test_a_report_survives_being_written_and_read():
     assert json.loads(found.to_json()) == REPORT
 
 
-def test_a_report_of_a_component_that_knows_no_schema_changes_is_read():
+def test_a_report_of_a_component_that_knows_less_is_read():
     without = {name: value for name, value in REPORT.items() if name != "schemaChanges"}
-    assert parse_drift_report(json.dumps(without).encode()).schema_changes == []
+    feature = {name: value for name, value in FEATURE.items() if name not in ("variation", "hint")}
+    found = parse_drift_report(json.dumps({**without, "features": [feature]}).encode())
+    assert found.schema_changes == []
+    assert (found.features[0].variation, found.features[0].hint) == (None, "")
 
 
 @pytest.mark.parametrize("parse", [parse_verdict, parse_drift_report])

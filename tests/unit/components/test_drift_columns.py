@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_components.drift.columns import category_counts
+from mooring_components.drift.columns import category_codes
 
 texts = st.none() | st.sampled_from(["", "a", "b", "é", "x" * 100])
 
@@ -33,7 +34,11 @@ def test_counts_are_those_of_the_values(before, now):
         for side in (before, now)
     ]
     # One type in a column, as it is in a file.
-    found = category_counts(*(as_column(side) for side in (before, now)))
+    codes = category_codes(*(as_column(side) for side in (before, now)))
+    for side, found in zip((before, now), codes, strict=True):
+        assert [code < 0 for code in found] == [value is None for values, _ in side for value in values]
+    size = max([0, *(code + 1 for found in codes for code in found)])
+    found = [np.bincount(side[side >= 0], minlength=size) for side in codes]
     assert sum(counted[0].values()) == found[0].sum()
     assert sum(counted[1].values()) == found[1].sum()
     pairs = Counter((counted[0][value], counted[1][value]) for value in counted[0].keys() | counted[1].keys())

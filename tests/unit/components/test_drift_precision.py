@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mooring_components.drift.evaluation import Detectors, evaluate
+from mooring_components.drift.comparison import Detectors
+from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.precision import common_precision, numbers
 from mooring_components.drift.report import make_report
 from sklearn.datasets import load_iris

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
-from mooring_components.drift.evaluation import Detectors, evaluate
+from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.report import make_report, render_markdown
 
 ROWS = 1000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mooring_components.drift.evaluation import Detectors, evaluate
+from mooring_components.drift.comparison import Detectors
+from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.rows import open_rows
 
 from tests.unit.inference.capture.capture_records import SECONDS, capturing, record, signature, spec

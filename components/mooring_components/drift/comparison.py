@@ -1,0 +1,205 @@
+"""Compares one column: reads its rows once, keeps what the tests need, and makes the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mooring_components.drift import columns, contingency, dependence, statistics
+from mooring_components.drift.precision import numbers
+from mooring_components.drift.schema import Compared
+from mooring_components.drift.statistics import Numbers
+
+Codes = npt.NDArray[Any]
+Table = npt.NDArray[np.float64]
+
+# How the error that a feature may make is shared among its tests (weighted Bonferroni): most goes to the one that
+# sees small shifts, and the others see what it is blind for.
+_WEIGHTS = {"rank": 0.7, "distance": 0.2, "categories": 0.2, "stability": 0.05, "missing": 0.05}
+_MISSING_RATE = 0.005
+_MOST_CODES = 100
+_ROWS_PER_CODE = 5
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """Which tests are made; `alpha` is the false discovery rate over all features."""
+
+    ks: bool = True
+    alpha: float = 0.01
+    distance: float = 0.02
+    psi_threshold: float | None = 0.2
+    psi_bins: int = 10
+
+
+@dataclass(frozen=True)
+class NumberSummary:
+    """Kolmogorov-Smirnov's D, the rank shift, and rows of both sides per bin."""
+
+    distance: float
+    shift: float
+    bins: tuple[Numbers, Numbers]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a column once its rows have been read.
+
+    rows, present: rows of baseline and window, and those of them that hold a value.
+    inflation: what the window's rows are divided by because they depend on each other; None where that is not known.
+    samples: the statistics of numbers.
+    table: (2, k) rows per category, of categories and of few integers.
+    """
+
+    column: Compared
+    rows: tuple[int, int]
+    present: tuple[int, int]
+    inflation: float | None = None
+    missing_inflation: float = 1.0
+    samples: NumberSummary | None = None
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of a column: its p-value, whether its effect matters, and both in words."""
+
+    name: str
+    statistic: float
+    p_value: float
+    matters: bool
+    reason: str
+
+
+def measure(column: Compared, before: pa.ChunkedArray, now: pa.ChunkedArray, bins: int) -> Measured:
+    """Read the rows of both sides."""
+    rows = len(before), len(now)
+    first: Codes
+    second: Codes
+    if column.kind == columns.MISSING:
+        return Measured(column, rows, (0, 0))
+    if column.kind == columns.CATEGORY and not column.codes:
+        first, second = columns.category_codes(before, now)
+        gaps = second < 0
+        first, second = first[first >= 0], second[second >= 0]
+    else:
+        first, second = (numbers(side, column.precision) for side in (before, now))
+        gaps = _gaps(now) if len(second) < len(now) else np.zeros(0, np.bool_)
+    measured = Measured(
+        column, rows, (len(first), len(second)), missing_inflation=dependence.of_missing(gaps)
+    )
+    if not len(first) or not len(second):
+        return measured
+    if column.kind != columns.CATEGORY:
+        return _measure_numbers(measured, first, second, bins)
+    if column.codes:
+        (first, second), _ = _numbered(first, second)
+    table = contingency.count(first, second)
+    return replace(measured, table=table, inflation=dependence.of_categories(second))
+
+
+def make_tests(measured: Measured, detectors: Detectors, typical: float) -> list[Test]:
+    """Test what was measured; `typical` is the inflation of the other columns, which this one's is at least."""
+    inflation = max(measured.inflation or 1.0, typical)
+    threshold = detectors.psi_threshold
+    tests: list[Test] = []
+    if detectors.ks and measured.samples is not None:
+        tests += _distance_tests(measured, detectors, inflation)
+    if measured.table is not None:
+        before, now = measured.table
+        categories, index = contingency.categories(before, now, inflation)
+        if detectors.ks:
+            bound = contingency.variation_lower_bound(categories[0], before, now, inflation)
+            tests.append(_test("categories", "distance", categories, bound >= detectors.distance))
+    if sum(measured.present) < sum(measured.rows):
+        tests.append(_missing_test(measured, max(measured.missing_inflation, 1.0)))
+    if threshold is not None and all(measured.present):
+        if measured.samples is not None:
+            before, now = measured.samples.bins
+            index = statistics.population_stability_index(before, now, inflation)
+        tests.append(_test("stability", "stability index", index, index[0] >= threshold))
+    return tests
+
+
+def weighted(tests: Sequence[Test]) -> list[float]:
+    """The p-value that each test of a column stands for, given that it is one of several."""
+    total = sum(_WEIGHTS[test.name] for test in tests)
+    return [min(1.0, test.p_value * total / _WEIGHTS[test.name]) for test in tests]
+
+
+def _measure_numbers(measured: Measured, first: Numbers, second: Numbers, bins: int) -> Measured:
+    samples = statistics.place(first, second)
+    summary = NumberSummary(
+        distance=statistics.largest_distance(samples),
+        shift=statistics.rank_shift(samples),
+        bins=statistics.bin_rows(samples, bins),
+    )
+    table = None
+    if measured.column.kind == columns.NUMBER and _are_few_integers(samples):
+        table = contingency.count(*_numbered(samples.baseline, samples.window)[0])
+    inflation = dependence.of_numbers(second, samples.baseline)
+    return replace(measured, samples=summary, table=table, inflation=inflation)
+
+
+def _are_few_integers(samples: statistics.Samples) -> bool:
+    """Whether numbers may be codes of categories: few integers, each of them in several rows. Two have one order."""
+    values = samples.window[samples.start]
+    if not 2 < len(values) <= min(_MOST_CODES, len(samples.window) / _ROWS_PER_CODE):
+        return False
+    # The baseline is long: it is looked at only where the window's values are few.
+    values = np.concatenate([values, np.unique(samples.baseline)])
+    return len(np.unique(values)) <= _MOST_CODES and bool(np.all(np.rint(values) == values))
+
+
+def _numbered(first: Numbers, second: Numbers) -> tuple[tuple[Codes, Codes], Numbers]:
+    """Number the different values of both sides."""
+    known = np.union1d(first, second)
+    return (np.searchsorted(known, first), np.searchsorted(known, second)), known
+
+
+def _gaps(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    gaps: npt.NDArray[np.bool_] = pc.is_null(columns.decoded(column), nan_is_null=True).to_numpy()
+    return gaps
+
+
+def _distance_tests(measured: Measured, detectors: Detectors, inflation: float) -> Iterator[Test]:
+    summary, present = measured.samples, measured.present
+    assert summary is not None
+    ks = summary.distance, statistics.kolmogorov_p(summary.distance, *present, inflation)
+    rank = summary.shift, statistics.rank_p(summary.shift, *present, inflation)
+    bound = max(
+        statistics.distance_lower_bound(summary.distance, *present, inflation),
+        statistics.rank_lower_bound(summary.shift, *present, inflation),
+    )
+    yield _test("distance", "distance", ks, bound >= detectors.distance)
+    yield _test("rank", "rank shift", rank, bound >= detectors.distance)
+
+
+def _missing_test(measured: Measured, inflation: float) -> Test:
+    counts = [(rows - present, rows) for rows, present in zip(measured.rows, measured.present, strict=True)]
+    (before, first), (now, second) = counts
+    table = [round(value / inflation) for value in (before, first, now, second)]
+    p_value = contingency.missing_rate(*table)
+    return Test(
+        "missing",
+        now / second,
+        p_value,
+        contingency.rate_lower_bound(*table) >= _MISSING_RATE,
+        f"missing {before / first:.1%} -> {now / second:.1%} ({_p(p_value)})",
+    )
+
+
+def _test(name: str, words: str, found: tuple[float, float], matters: bool) -> Test:
+    statistic, p_value = found
+    digits = 2 if name == "stability" else 3
+    return Test(name, statistic, p_value, matters, f"{words} {statistic:.{digits}f} ({_p(p_value)})")
+
+
+def _p(value: float) -> str:
+    return f"p {value:.1g}" if value > 0 else "p < 1e-300"

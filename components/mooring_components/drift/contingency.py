@@ -1,0 +1,130 @@
+"""Two-sample tests for categories and for missing values: rows per category, compared with rows per category."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from mooring_components.drift.statistics import (
+    CONFIDENCE,
+    Numbers,
+    effective_rows,
+    log_choose,
+    stability,
+    stability_p,
+)
+
+Codes = npt.NDArray[Any]
+
+_SMALLEST_EXPECTED = 5.0
+_FISHER_EXPECTED = 100.0
+
+
+def count(first: Codes, second: Codes) -> Numbers:
+    """The (2, k) rows per category of two sides, categories being numbered from 0."""
+    size = int(max(first.max(), second.max())) + 1
+    return np.stack([np.bincount(side, minlength=size) for side in (first, second)]).astype(np.float64)
+
+
+def categories(
+    baseline: Numbers, window: Numbers, inflation: float = 1.0
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Total variation distance with the p-value of a two-sample contingency table, and the stability index.
+
+    Categories that are expected less than five times in the smaller sample are pooled. Where even the
+    pool is expected less often than that, chi-square does not hold: Fisher's exact test compares its share,
+    and Bonferroni's inequality combines both. So one row of an unseen category proves nothing.
+
+    Args:
+        baseline: (k,) rows per category, at least one row.
+        window: (k,) rows per category, at least one row.
+        inflation: what rows that depend on each other are divided by.
+    """
+    table = np.stack([baseline, window]).astype(np.float64) / inflation
+    rows = table.sum(axis=1)
+    rare = _expected(table) < _SMALLEST_EXPECTED
+    common, pool = table[:, ~rare], table[:, rare].sum(axis=1)
+    pooled = np.column_stack([common, pool]) if pool.any() else common
+    distance = float(np.abs(pooled[0] / rows[0] - pooled[1] / rows[1]).sum() / 2)
+    if pool.any() and _expected(pooled)[-1] < _SMALLEST_EXPECTED:
+        exact = missing_rate(*np.rint([pool[0], rows[0], pool[1], rows[1]]).astype(int))
+        p_value = min(1.0, 2 * min(exact, _chi_square(common))) if common.shape[1] > 1 else exact
+    else:
+        p_value = _chi_square(pooled)
+    counted = pooled * inflation
+    return (distance, p_value), (
+        stability(counted[0], counted[1]),
+        stability_p(counted[0], counted[1], inflation),
+    )
+
+
+def variation_lower_bound(
+    distance: float, baseline: Numbers, window: Numbers, inflation: float = 1.0
+) -> float:
+    """The total variation distance that two populations of categories have at least, with 95 % confidence.
+
+    The noise is at most half the sum of the categories' standard errors on average, and exceeds that by
+    McDiarmid's inequality (1989). `baseline` and `window` are (k,) rows per category.
+    """
+    share = (baseline + window) / (baseline.sum() + window.sum())
+    effective = effective_rows(baseline.sum(), window.sum()) / inflation
+    average = np.sqrt(share * (1 - share) / effective).sum() / 2
+    return max(distance - float(average) - float(np.sqrt(-np.log(1 - CONFIDENCE) / (2 * effective))), 0.0)
+
+
+def missing_rate(baseline_missing: int, baseline_rows: int, window_missing: int, window_rows: int) -> float:
+    """The two-sided p-value of the shares of missing values being the same.
+
+    Fisher's exact test; chi-square with Yates' correction where every cell is expected a hundred times and
+    more.
+    """
+    missing, rows = baseline_missing + window_missing, baseline_rows + window_rows
+    if missing in (0, rows) or 0 in (baseline_rows, window_rows):
+        return 1.0
+    if min(missing, rows - missing) * min(baseline_rows, window_rows) / rows >= _FISHER_EXPECTED:
+        return _chi_square(
+            np.array(
+                [
+                    [baseline_missing, baseline_rows - baseline_missing],
+                    [window_missing, window_rows - window_missing],
+                ],
+                dtype=np.float64,
+            ),
+            continuity=0.5,
+        )
+    possible = np.arange(max(0, missing - baseline_rows), min(missing, window_rows) + 1)
+    log = log_choose(window_rows, possible) + log_choose(baseline_rows, missing - possible)
+    probability = np.exp(log - log_choose(rows, np.array(missing)))
+    # Probabilities that are equal but for rounding are equally extreme.
+    extreme = probability <= probability[window_missing - possible[0]] * (1 + 1e-7)
+    return min(1.0, float(probability[extreme].sum()))
+
+
+def rate_lower_bound(
+    baseline_missing: int, baseline_rows: int, window_missing: int, window_rows: int
+) -> float:
+    """What the shares of missing values differ by at least, with 95 % confidence (Agresti & Caffo 2000)."""
+    rows = np.array([baseline_rows, window_rows]) + 2
+    share = (np.array([baseline_missing, window_missing]) + 1) / rows
+    noise = float(special.ndtri((1 + CONFIDENCE) / 2) * np.sqrt((share * (1 - share) / rows).sum()))
+    return max(abs(float(share[1] - share[0])) - noise, 0.0)
+
+
+def _expected(table: Numbers) -> Numbers:
+    """How often each column of a (2, k) table is expected in the smaller of its two samples."""
+    rows = table.sum(axis=1)
+    expected: Numbers = table.sum(axis=0) * rows.min() / rows.sum()
+    return expected
+
+
+def _chi_square(table: Numbers, continuity: float = 0.0) -> float:
+    """The p-value of Pearson's test of a (2, k) table."""
+    rows, columns = table.sum(axis=1, keepdims=True), table.sum(axis=0, keepdims=True)
+    if table.shape[1] < 2 or not rows.all():
+        return 1.0
+    expected = rows * columns / rows.sum()
+    off = np.maximum(np.abs(table - expected) - continuity, 0)
+    return float(special.chdtrc(table.shape[1] - 1, (off**2 / expected).sum()))

@@ -1,0 +1,100 @@
+"""How much less the rows of a window say because each depends on those before it.
+
+The mean of dependent rows varies as much as that of fewer independent ones: 1 + 2 sum r(lag) times fewer, r being the
+autocorrelation. The sum ends at the first lag whose r is noise (below 1/sqrt(m)). What does not end within a tenth of
+the window is a level that changed or rows that somebody sorted, not dependence of rows on their neighbours: a
+mean over it would call every window short, so it says nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[Any]
+
+# Autocorrelation is estimated on this many rows in a stretch.
+_MOST_ROWS = 1 << 15
+_MOST_STEPS = 16
+_HORIZON = 10
+_RANKS = 64
+_MOST_CATEGORIES = 8
+
+
+def inflation(series: Values) -> float | None:
+    """By what the variance of the series' mean is more than that of independent rows; None where it does not end.
+
+    Args:
+        series: (m,) numbers in the order of the rows.
+    """
+    centred = series - series.mean()
+    variance = float(centred @ centred)
+    rows = len(centred)
+    if variance == 0:
+        return 1.0
+    total, noise, horizon = 1.0, rows**-0.5, rows // _HORIZON
+    for lag, correlation in enumerate(_correlations(centred, variance, horizon), 1):
+        if correlation < noise:
+            return total
+        if lag == horizon:
+            break
+        total += 2 * correlation
+    return None if horizon else 1.0
+
+
+def of_numbers(window: Values, ordered: Values) -> float | None:
+    """The inflation of a window's numbers, in the order of its rows: the larger of that of ranks and of quartiles.
+
+    Ranks see that large follows large, quartiles that extreme follows extreme.
+
+    Args:
+        window: (m,) numbers in the order of the rows.
+        ordered: (n,) the baseline, sorted.
+    """
+    edges = ordered[(np.arange(1, _RANKS) * len(ordered)) // _RANKS]
+    ranks = np.searchsorted(edges, _stretch(window), "right")
+    quarters = [inflation((ranks < _RANKS * part // 4).astype(np.float32)) for part in (1, 2, 3)]
+    whole = inflation(ranks.astype(np.float32))
+    known = [one for one in quarters if one is not None]
+    if whole is None or len(known) < len(quarters):
+        return None
+    return max(whole, sum(known) / len(known))
+
+
+def of_categories(codes: Values) -> float | None:
+    """The inflation of a window's categories: the mean over the most frequent ones.
+
+    Args:
+        codes: (m,) the number of each row's category, in the order of the rows.
+    """
+    codes = _stretch(codes)
+    counts = np.bincount(codes)
+    frequent = np.argsort(counts)[::-1][:_MOST_CATEGORIES]
+    found = [inflation((codes == code).astype(np.float32)) for code in frequent if counts[code]]
+    known = [one for one in found if one is not None]
+    return sum(known) / len(known) if len(known) == len(found) else None
+
+
+def of_missing(missing: Values) -> float:
+    """The inflation of the share of missing values."""
+    return inflation(_stretch(missing).astype(np.float32)) or 1.0 if len(missing) else 1.0
+
+
+def _stretch(values: Values) -> Values:
+    start = max(len(values) - _MOST_ROWS, 0) // 2
+    return values[start : start + _MOST_ROWS]
+
+
+def _correlations(centred: Values, variance: float, horizon: int) -> Iterator[float]:
+    """The autocorrelation at lags 1 to `horizon`; the first ones alone are cheaper one by one."""
+    for lag in range(1, min(horizon, _MOST_STEPS) + 1):
+        yield float(centred[:-lag] @ centred[lag:]) / variance
+    if horizon > _MOST_STEPS:
+        size = 1 << int(np.ceil(np.log2(2 * len(centred))))
+        spectrum = np.fft.rfft(centred, size)
+        yield from (
+            np.fft.irfft(np.abs(spectrum) ** 2, size)[_MOST_STEPS + 1 : horizon + 1] / variance
+        ).tolist()
