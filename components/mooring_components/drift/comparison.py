@@ -52,7 +52,8 @@ class Measured:
     """What is known of a column once its rows have been read.
 
     rows, present: rows of baseline and window, and those of them that hold a value.
-    inflation: what the window's rows are divided by because they depend on each other; None where that is not known.
+    inflation, missing_inflation: what the window's rows, and what is missing of them, are divided by because they
+        depend on each other; None where that is not known.
     samples: the statistics of numbers.
     table: (2, k) rows per category, of categories and of few integers.
     """
@@ -61,7 +62,7 @@ class Measured:
     rows: tuple[int, int]
     present: tuple[int, int]
     inflation: float | None = None
-    missing_inflation: float = 1.0
+    missing_inflation: float | None = None
     samples: NumberSummary | None = None
     table: Table | None = None
 
@@ -104,9 +105,25 @@ def measure(column: Compared, before: pa.ChunkedArray, now: pa.ChunkedArray, bin
     return replace(measured, table=table, inflation=dependence.of_categories(second))
 
 
-def make_tests(measured: Measured, detectors: Detectors, typical: float) -> list[Test]:
-    """Test what was measured; `typical` is the inflation of the other columns, which this one's is at least."""
-    inflation = max(measured.inflation or 1.0, typical)
+def level(measured: Sequence[Measured]) -> list[Measured]:
+    """Raise each column's inflation to the median of all: what one column tells of it is uncertain."""
+    own, missing = (
+        float(np.median(known)) if (known := [one for one in found if one is not None]) else 1.0
+        for found in ([m.inflation for m in measured], [m.missing_inflation for m in measured])
+    )
+    return [
+        replace(
+            each,
+            inflation=max(each.inflation or 1.0, own),
+            missing_inflation=max(each.missing_inflation or 1.0, missing),
+        )
+        for each in measured
+    ]
+
+
+def make_tests(measured: Measured, detectors: Detectors) -> list[Test]:
+    """Test what was measured."""
+    inflation = measured.inflation or 1.0
     threshold = detectors.psi_threshold
     tests: list[Test] = []
     if detectors.ks and measured.samples is not None:
@@ -118,7 +135,7 @@ def make_tests(measured: Measured, detectors: Detectors, typical: float) -> list
             bound = contingency.variation_lower_bound(categories[0], before, now, inflation)
             tests.append(_test("categories", "distance", categories, bound >= detectors.distance))
     if sum(measured.present) < sum(measured.rows):
-        tests.append(_missing_test(measured, max(measured.missing_inflation, 1.0)))
+        tests.append(_missing_test(measured, measured.missing_inflation or 1.0))
     if threshold is not None and all(measured.present):
         if measured.samples is not None:
             before, now = measured.samples.bins

@@ -46,9 +46,9 @@ def inflation(series: Values) -> float | None:
 
 
 def of_numbers(window: Values, ordered: Values) -> float | None:
-    """The inflation of a window's numbers, in the order of its rows: the larger of that of ranks and of quartiles.
+    """The inflation of a window's numbers, in the order of its rows: the larger of that of ranks and of outer quarters.
 
-    Ranks see that large follows large, quartiles that extreme follows extreme.
+    Ranks see that large follows large, quarters that extreme follows extreme.
 
     Args:
         window: (m,) numbers in the order of the rows.
@@ -56,12 +56,13 @@ def of_numbers(window: Values, ordered: Values) -> float | None:
     """
     edges = ordered[(np.arange(1, _RANKS) * len(ordered)) // _RANKS]
     ranks = np.searchsorted(edges, _stretch(window), "right")
-    quarters = [inflation((ranks < _RANKS * part // 4).astype(np.float32)) for part in (1, 2, 3)]
-    whole = inflation(ranks.astype(np.float32))
-    known = [one for one in quarters if one is not None]
-    if whole is None or len(known) < len(quarters):
+    whole, low, high = (
+        inflation(series.astype(np.float32))
+        for series in (ranks, ranks < _RANKS // 4, ranks >= _RANKS - _RANKS // 4)
+    )
+    if whole is None or low is None or high is None:
         return None
-    return max(whole, sum(known) / len(known))
+    return max(whole, (low + high) / 2)
 
 
 def of_categories(codes: Values) -> float | None:
@@ -78,9 +79,11 @@ def of_categories(codes: Values) -> float | None:
     return sum(known) / len(known) if len(known) == len(found) else None
 
 
-def of_missing(missing: Values) -> float:
-    """The inflation of the share of missing values."""
-    return inflation(_stretch(missing).astype(np.float32)) or 1.0 if len(missing) else 1.0
+def of_missing(missing: Values) -> float | None:
+    """The inflation of the share of missing values; None where there are none."""
+    if not missing.any():
+        return None
+    return inflation(_stretch(missing).astype(np.float32))
 
 
 def _stretch(values: Values) -> Values:

@@ -24,7 +24,15 @@ import numpy as np
 import pyarrow as pa
 
 from mooring_components.drift import columns
-from mooring_components.drift.comparison import Detectors, Measured, Test, make_tests, measure, weighted
+from mooring_components.drift.comparison import (
+    Detectors,
+    Measured,
+    Test,
+    level,
+    make_tests,
+    measure,
+    weighted,
+)
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.schema import SchemaChange, match_columns
 
@@ -99,18 +107,15 @@ def evaluate(
                 "InsufficientData", f"the {name} has {table.num_rows} rows; spec.minRows wants {min_rows}"
             )
     compared, changes = match_columns(baseline.schema, window.schema, features, categories)
-    measured = [
-        measure(column, baseline.column(column.name), window.column(column.name), detectors.psi_bins)
-        for column in compared
-    ]
-    known = [column.inflation for column in measured if column.inflation is not None]
-    typical = float(np.median(known)) if known else 1.0
-    tests = [make_tests(column, detectors, typical) for column in measured]
+    measured = level(
+        [
+            measure(column, baseline.column(column.name), window.column(column.name), detectors.psi_bins)
+            for column in compared
+        ]
+    )
+    tests = [make_tests(column, detectors) for column in measured]
     limit = largest_rejected([min(weighted(made), default=1.0) for made in tests], detectors.alpha)
-    found = [
-        _conclude(column, made, limit, max(column.inflation or 1.0, typical), detectors)
-        for column, made in zip(measured, tests, strict=True)
-    ]
+    found = [_conclude(column, made, limit, detectors) for column, made in zip(measured, tests, strict=True)]
     return Findings(found, changes)
 
 
@@ -124,9 +129,7 @@ def largest_rejected(p_values: Sequence[float], rate: float) -> float:
     return float(ordered[below[-1]]) if below.size else -1.0
 
 
-def _conclude(
-    measured: Measured, tests: list[Test], limit: float, inflation: float, detectors: Detectors
-) -> Feature:
+def _conclude(measured: Measured, tests: list[Test], limit: float, detectors: Detectors) -> Feature:
     reasons = [
         test.reason
         for test, p_value in zip(tests, weighted(tests), strict=True)
@@ -146,14 +149,15 @@ def _conclude(
         variation=None if is_category else found.get("categories"),
         missing=1 - measured.present[1] / measured.rows[1],
         reason=", ".join(reasons),
-        hint="; ".join(_hints(measured, inflation)),
+        hint="; ".join(_hints(measured)),
     )
 
 
-def _hints(measured: Measured, inflation: float) -> Iterator[str]:
+def _hints(measured: Measured) -> Iterator[str]:
     if measured.table is not None and measured.column.kind == columns.NUMBER:
         different = measured.table.shape[1]
         yield f"{different} different integers: name the column in spec.categories if they are codes"
+    inflation = measured.inflation or 1.0
     if inflation >= _WORTH_TELLING:
         rows = measured.present[1]
         yield f"rows depend on those before them: {rows} say as much as {rows / inflation:.0f}"
