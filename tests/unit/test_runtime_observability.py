@@ -1,5 +1,6 @@
 """What the operator says about itself: metrics, logs, probes, and settings that make no sense."""
 
+import asyncio
 import io
 import json
 import logging
@@ -8,7 +9,7 @@ import aiohttp
 import pytest
 from mooring_operator.adapters.cluster import Conflict
 from mooring_operator.runtime import logs
-from mooring_operator.runtime.health import HealthServer, overdue
+from mooring_operator.runtime.health import MOST_CONNECTIONS, HealthServer, overdue
 from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import read_settings
@@ -100,6 +101,52 @@ async def test_probes_and_metrics_are_served():
             assert "mooring_reconciles" in (await get("/metrics"))[1]
     finally:
         await server.stop()
+
+
+async def test_connections_that_say_nothing_keep_no_probe_out():
+    server = HealthServer(Telemetry(), healthy=lambda: None, ready=lambda: None)
+    port = await server.start("127.0.0.1", 0)
+    number, idle = 3 * MOST_CONNECTIONS, []
+    try:
+        for _ in range(number):
+            idle.append(await asyncio.open_connection("127.0.0.1", port))
+        async with (
+            asyncio.timeout(5),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+            session.get("/healthz") as response,
+        ):
+            assert response.status == 200
+        oldest = idle[: number - MOST_CONNECTIONS]
+        async with asyncio.timeout(5):
+            ended = await asyncio.gather(*(reader.read() for reader, _ in oldest), return_exceptions=True)
+        assert all(end == b"" or isinstance(end, ConnectionError) for end in ended)
+    finally:
+        for _, writer in idle:
+            writer.transport.abort()
+        await server.stop()
+
+
+async def test_metrics_take_a_tenth_of_the_time_however_many_ask(monkeypatch):
+    telemetry, made, now = Telemetry(), [], 100.0
+
+    def expose():
+        nonlocal now
+        made.append(now)
+        now += 0.5
+        return b"metrics"
+
+    monkeypatch.setattr(telemetry, "exposition", expose)
+    server = HealthServer(telemetry, healthy=lambda: None, ready=lambda: None, clock=lambda: now)
+    port = await server.start("127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            for pause in (*[0.0] * 20, 4.4, 0.2):
+                now += pause
+                async with session.get("/metrics") as response:
+                    assert await response.read() == b"metrics"
+    finally:
+        await server.stop()
+    assert made == [100.0, pytest.approx(105.1)]
 
 
 @pytest.mark.parametrize(
