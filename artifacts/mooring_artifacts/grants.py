@@ -7,8 +7,9 @@ where a grant names the tenant's namespace and the address:
       addresses: ["s3://team-a/models/", "models:/team-a-"]
 
 Addresses in stores stand for what is at or below them, whole segments of the path only: `s3://team-a` does not reach
-into `s3://team-ab`. Behind `models:/` stands the beginning of a registered model's name. `s3://` alone stands for every
-bucket. Nothing is granted by default.
+into `s3://team-ab`. Behind `models:/` stands the beginning of a registered model's name; `models:/iris/` and
+`models:/iris@` are the versions and the aliases of one. `s3://` alone stands for every bucket. Nothing is granted by
+default.
 """
 
 from __future__ import annotations
@@ -77,9 +78,11 @@ def parse_grants(text: str, *, files: bool = False) -> Grants:
 
 
 def line_to_add(namespace: str, address: str) -> str:
-    """The entry that grants just this address to just this namespace."""
+    """The entry that grants just this address, or this registered model, to just this namespace."""
+    # Without what ends a name, others that begin alike would be granted too.
+    addresses = [f"{address}/", f"{address}@"] if address.startswith(_MODELS) else [address]
     # Quoted by rule: an address may hold quotes, and an administrator copies the line.
-    return f"- {{namespaces: [{namespace}], addresses: [{json.dumps(address, ensure_ascii=False)}]}}"
+    return f"- {{namespaces: [{namespace}], addresses: {json.dumps(addresses, ensure_ascii=False)}}}"
 
 
 def _reaches(prefix: str, address: str) -> bool:
@@ -129,7 +132,7 @@ def _texts(entry: Mapping[str, Any], key: str, field: str) -> tuple[str, ...]:
 
 def _check_prefix(prefix: str, field: str) -> None:
     if prefix.startswith(_MODELS) or prefix in _WHOLE_STORES:
-        if not prefix.isprintable() or re.search(r"[\s*@]", prefix):
+        if not prefix.isprintable() or re.search(r"[\s*]|@.", prefix):
             raise InputError(
                 f"{field}: {redact(prefix)} is not allowed: write models:/ and the beginning of a name"
             )

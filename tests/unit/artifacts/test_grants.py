@@ -111,14 +111,25 @@ def test_grants_that_cannot_be_meant_are_refused(text, said):
 
 @pytest.mark.parametrize(
     "address",
-    ["s3://bucket/model", "gs://b/x.onnx", "models:/digits", 'models:/a","models:/', "models:/a'#b\\"],
+    ["s3://bucket/model", "gs://b/x.onnx"],
 )
 def test_line_of_a_refusal_grants_just_that(address):
     grants = parse_grants(line_to_add("team-a", address))
     assert grants.allows("team-a", address)
     assert not grants.allows("team-b", address)
+    assert not grants.allows("team-a", f"{address}-2")
     assert not grants.allows("team-a", "s3://other/model")
     assert not grants.allows("team-a", "models:/other")
+
+
+@pytest.mark.parametrize("name", ["models:/digits", 'models:/a","models', "models:/a'#b\\", "models:/é"])
+def test_line_of_a_refusal_grants_one_registered_model(name):
+    grants = parse_grants(line_to_add("team-a", name))
+    for address in (f"{name}/1", f"{name}@champion"):
+        assert grants.allows("team-a", address)
+        assert not grants.allows("team-b", address)
+    for other in (f"{name}-secret/1", f"{name}2@champion", "models:/other/1", "s3://other/model"):
+        assert not grants.allows("team-a", other)
 
 
 @given(st.text(max_size=40), st.text(max_size=30))

@@ -37,7 +37,7 @@ def test_refusal_is_a_problem_with_its_line_and_the_grant_to_add(capsys, files):
     code, out, _ = invoke(capsys, "validate", *arguments)
     assert code == 1
     assert out.startswith(f"{arguments[0]}:10: spec.model.uri")
-    assert '- {namespaces: [team-a], addresses: ["models:/iris"]}' in " ".join(out.split())
+    assert '- {namespaces: [team-a], addresses: ["models:/iris/", "models:/iris@"]}' in " ".join(out.split())
     assert invoke(capsys, "validate", arguments[0])[0] == 0
 
 

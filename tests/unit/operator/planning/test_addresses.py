@@ -43,6 +43,9 @@ def test_registered_model_needs_a_grant(uri):
     line = refusal.partition("mooring-grants: ")[2]
     assert refuse_lookup(uri, "team-a", parse_grants(line)) is None
     assert refuse_lookup(uri, "team-b", parse_grants(line)) is not None
+    # Nor a model whose name begins alike.
+    other = uri.replace("@", "-2@").replace("/1", "-2/1")
+    assert refuse_lookup(other, "team-a", parse_grants(line)) is not None
 
 
 def test_granted_models_and_addresses_of_stores_are_not_refused():
