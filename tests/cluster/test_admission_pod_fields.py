@@ -351,7 +351,7 @@ def test_an_overlay_writes_the_profile(tmp_path, api):
     overlay = tmp_path / "overlay" / "kustomization.yaml"
     overlay.parent.mkdir()
     (tmp_path / "admission").symlink_to(ROOT / "manifests" / "admission")
-    overlay.write_text(shown.replace("../../base", "../admission"))
+    overlay.write_text(shown.replace("../standalone", "../admission"))
     command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(overlay.parent)]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for one in yaml.safe_load_all(out):
