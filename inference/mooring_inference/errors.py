@@ -44,7 +44,7 @@ class RequestError(Exception):
         self.headers = headers
 
     def body(self) -> dict[str, object]:
-        """The JSON body: ``error`` always; ``field``, ``expected``, ``got`` where they are known."""
+        """Return the JSON body: ``error`` always; ``field``, ``expected``, ``got`` where they are known."""
         body: dict[str, object] = {"error": self.message}
         for key in ("field", "expected", "got"):
             value = getattr(self, key)
@@ -54,13 +54,13 @@ class RequestError(Exception):
 
 
 def bad_field(field: str, expected: object, got: object) -> RequestError:
-    """A 400 that names the field, what was expected there and what was got."""
+    """Return a 400 that names the field, what was expected there and what was got."""
     expected, got = _bounded(expected), _bounded(got)
     return RequestError(f"{field}: expected {expected}, got {got}", field=field, expected=expected, got=got)
 
 
 def _bounded(value: object) -> object:
-    """What is ready for JSON, without most of it where it is long."""
+    """Return what is ready for JSON, without most of it where it is long."""
     if isinstance(value, str):
         return _shorten(value, _LONGEST_VALUE)
     if isinstance(value, list | tuple) and len(value) > _MOST_ITEMS:

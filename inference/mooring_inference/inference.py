@@ -112,7 +112,7 @@ class Inference(Answered):
         return self.result()
 
     def result(self) -> Outputs:
-        """The outputs that the caller wants, in its order; raises what went wrong instead."""
+        """Return the outputs that the caller wants, in its order; raises what went wrong instead."""
         call = self.call
         assert call is not None
         if call.error is not None:
@@ -122,7 +122,7 @@ class Inference(Answered):
         return [(specs[name], array) for name, array in zip(call.outputs, call.results, strict=True)]
 
     def refuse(self, error: Exception) -> RequestError:
-        """What the caller is told of an error; one that is the server's own is logged."""
+        """Return the caller's answer to an error; log an error that is the server's own."""
         if isinstance(error, RequestError):
             return error
         log.error(
@@ -151,13 +151,13 @@ class Inference(Answered):
                 log.exception("an observer failed")
 
     def abandon(self) -> None:
-        """The caller has gone: what has not begun is not run."""
+        """Note that the caller has gone: what has not begun is not run."""
         if self.call is not None:
             self.model.batcher.abandon(self.call)
         self.finish(GONE)
 
     def _admit(self, inputs: Inputs, reserve: Callable[[Inputs], None]) -> Inputs:
-        """What the model gets of the inputs."""
+        """Return what the model gets of the inputs."""
         if self.model.guards is not None:
             checked = self.model.guards.check(inputs)
             inputs = checked.inputs
@@ -167,7 +167,7 @@ class Inference(Answered):
         return inputs
 
     def _deadline(self, wanted: float | None) -> float | None:
-        """When nobody waits any longer, by ``perf_counter``."""
+        """Return when nobody waits any longer, by ``perf_counter``."""
         limit = self._timeout
         seconds = wanted if limit is None else limit if wanted is None else min(limit, wanted)
         return None if seconds is None else self.started + seconds

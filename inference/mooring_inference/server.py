@@ -227,7 +227,7 @@ class ModelServer:
         )
 
     async def _drain(self) -> None:
-        """Not ready, yet still answering: callers leave with their next answer."""
+        """Stop being ready, and go on answering: callers leave with their next answer."""
         self.repository.is_draining = True
         self.http.is_draining = True
         self._set_grpc_ready(False)
@@ -252,7 +252,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _listener(settings: Settings, stopping: asyncio.Event) -> socket.socket:
-    """A socket of its own, or the one that a worker shares with the others."""
+    """Return a socket of its own, or the one that a worker shares with the others."""
     if settings.worker is None:
         return listen(settings.host, settings.http_port)
     place = WorkerPlace.parse(settings.worker)
@@ -262,7 +262,7 @@ def _listener(settings: Settings, stopping: asyncio.Event) -> socket.socket:
 
 
 def _freeze_gc() -> None:
-    """Modules and models stay until the end: looking through them again and again costs callers milliseconds."""
+    """Keep modules and models out of collections: looking through them again and again costs callers milliseconds."""
     gc.collect()
     gc.freeze()
     # A request makes some dozens of containers, and cycles only where it fails.

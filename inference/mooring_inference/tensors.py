@@ -53,7 +53,7 @@ _BY_ONNX = {row.onnx: row for row in DATATYPES.values()}
 
 
 def datatype_of_onnx(onnx_type: str) -> Datatype | None:
-    """The datatype of ``tensor(float)`` and the like; None for sequences, maps and unknown elements."""
+    """Return the datatype of ``tensor(float)`` and the like; None for sequences, maps and unknown elements."""
     if not (onnx_type.startswith("tensor(") and onnx_type.endswith(")")):
         return None
     return _BY_ONNX.get(onnx_type[len("tensor(") : -1])
@@ -68,15 +68,15 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
     def metadata(self) -> dict[str, object]:
-        """The V2 metadata entry, with -1 for open dimensions."""
+        """Return the V2 metadata entry, with -1 for open dimensions."""
         return {"name": self.name, "datatype": self.datatype.name, "shape": self.open_shape()}
 
     def open_shape(self) -> list[int]:
-        """The shape with -1 for open dimensions."""
+        """Return the shape with -1 for open dimensions."""
         return [-1 if size is None else size for size in self.shape]
 
     def accepts(self, shape: Sequence[int]) -> bool:
-        """Whether an array of ``shape`` fits."""
+        """Return whether an array of ``shape`` fits."""
         return len(shape) == len(self.shape) and all(
             want is None or want == size for want, size in zip(self.shape, shape, strict=True)
         )
@@ -105,7 +105,7 @@ class Signature:
         return tuple(spec.name for spec in self.outputs)
 
     def answer_bytes(self, inputs: Mapping[str, Array]) -> int:
-        """What the outputs for these inputs take at least; open dimensions count as 1."""
+        """Return what the outputs for these inputs take at least; open dimensions count as 1."""
         for array in inputs.values():
             return self._output_row_bytes * len(array) if array.ndim else 0
         return 0

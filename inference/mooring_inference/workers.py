@@ -22,7 +22,7 @@ from mooring_inference.settings import Settings
 log = logging.getLogger(__name__)
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 10.0
-# A worker that lived this long, seconds, had no trouble with its start.
+# A worker that lived this long, seconds, started well.
 _STABLE_SECONDS = 60.0
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  a folder of our own is made in it
 
@@ -44,17 +44,17 @@ class WorkerPlace:
     folder: Path
 
     def flag(self) -> str:
-        """For the command line."""
+        """Return the flag for the command line."""
         return f"--worker={self.index}:{self.listener}:{self.parent}:{self.folder}"
 
     @classmethod
     def parse(cls, text: str) -> WorkerPlace:
-        """From the command line."""
+        """Read the flag's value."""
         index, listener, parent, folder = text.split(":", 3)
         return cls(int(index), int(listener), int(parent), Path(folder))
 
     def announce_ready(self) -> None:
-        """The models are loaded."""
+        """Announce that the models are loaded."""
         (self.folder / f"ready-{self.index}").touch()
 
     @property
@@ -100,7 +100,7 @@ class _Worker:
         self._argv = argv
 
     async def keep_running(self, stopping: asyncio.Event) -> int:
-        """Its last exit code."""
+        """Run the worker again when it ends; return its last exit code."""
         delay = _FIRST_DELAY
         while True:
             started = monotonic()
@@ -119,7 +119,7 @@ class _Worker:
             delay = min(2 * delay, _LONGEST_DELAY)
 
     async def became_ready(self, running: asyncio.Task[int], stopping: asyncio.Event) -> bool:
-        """Whether it did, and has not been told to end before."""
+        """Return whether the worker became ready before it was asked to end."""
         # A process of its own tells it by a file.
         while not self._place.is_ready:
             if running.done() or stopping.is_set():
@@ -145,7 +145,7 @@ class _Worker:
 
 @contextlib.contextmanager
 def _grpc_port(settings: Settings) -> Iterator[list[str]]:
-    """Flags that name a gRPC port for all, held so that nobody else takes it."""
+    """Yield flags that name a gRPC port for all, held so that nobody else takes it."""
     if settings.grpc_port is None:
         yield []
         return
@@ -167,5 +167,5 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 
 def _shared_memory() -> Path | None:
-    """A file system in memory; None for the default folder, where there is none to write to."""
+    """Return a file system in memory; None for the default folder, where there is none to write to."""
     return _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None

@@ -60,7 +60,7 @@ class ApiKeys:
         return any("metrics" in rights for rights in self._rights.values())
 
     def rights(self, headers: Mapping[str, str]) -> Rights | None:
-        """What a request may do; None where it carries no key that is known.
+        """Return what a request may do; None where it carries no key that is known.
 
         Args:
             headers: names in lower case; ``x-api-key: KEY`` or ``authorization: Bearer KEY`` counts.
@@ -72,7 +72,7 @@ class ApiKeys:
         return self._rights_of(token) if scheme.lower() == "bearer" else None
 
     def check(self, headers: Mapping[str, str], right: str | None) -> RequestError | None:
-        """Why a request is not let in; None where it is.
+        """Return why a request is not let in; None where it is.
 
         Args:
             headers: as for ``rights``.
@@ -84,7 +84,7 @@ class ApiKeys:
         return None if right is None or right in rights else forbidden(right)
 
     def knows(self, key: str) -> bool:
-        """Whether this is one of the keys; takes the same time whichever it is."""
+        """Return whether this is one of the keys; takes the same time whichever it is."""
         return self._rights_of(key) is not None
 
     def maybe_reload(self, now: float) -> bool:
@@ -117,7 +117,7 @@ class ApiKeys:
 
 
 def unauthorized() -> RequestError:
-    """The answer to a request without a key."""
+    """Return the answer to a request without a key."""
     return RequestError(
         "expected a valid key in x-api-key or authorization: Bearer",
         status=401,
@@ -127,7 +127,7 @@ def unauthorized() -> RequestError:
 
 
 def forbidden(right: str) -> RequestError:
-    """The answer to a request whose key does not allow it."""
+    """Return the answer to a request whose key does not allow it."""
     return RequestError(
         f"the key does not have the right {right}: its line in the file of keys needs rights={right}",
         status=403,

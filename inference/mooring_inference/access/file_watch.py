@@ -10,7 +10,7 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 class FileWatch:
-    """Looks at files now and then; for one thread."""
+    """Looks at files periodically; for one thread."""
 
     def __init__(self, files: Callable[[], Sequence[Path]], interval: float) -> None:
         """Look for the first time.
@@ -24,7 +24,7 @@ class FileWatch:
         self._seen = self._look()
 
     def changed(self, now: float) -> bool:
-        """Whether the files are others than at the last look; False, without a look, until the time has come.
+        """Return whether the files are others than at the last look; False, without a look, until the time has come.
 
         Args:
             now: of a clock that never goes back, seconds.

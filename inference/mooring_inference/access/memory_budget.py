@@ -35,7 +35,7 @@ class MemoryBudget:
         return True
 
     def refusal(self, size: int) -> RequestError:
-        """The answer to who needs ``size`` bytes that cannot be taken: now, or ever."""
+        """Return the refusal for who needs ``size`` bytes that cannot be taken: now, or ever."""
         most = self._limit_of_large
         if size > most:
             return RequestError(
@@ -50,14 +50,14 @@ class MemoryBudget:
             headers=((b"retry-after", b"1"),),
         )
 
-    def give(self, size: int) -> None:
-        """Bytes that were taken are free again."""
+    def release(self, size: int) -> None:
+        """Free bytes that were taken."""
         with self._lock:
             self.held -= size
 
 
 def default_budget(max_request_bytes: int, workers: int, cgroup_root: Path = _CGROUP) -> int:
-    """A worker's budget in bytes: a quarter of the container's memory limit, 256 MiB where there is none.
+    """Return a worker's budget in bytes: a quarter of the container's memory limit, 256 MiB where there is none.
 
     At most 1 GiB, and at least two of the largest requests, which is what a budget needs to take any.
     """
@@ -67,18 +67,18 @@ def default_budget(max_request_bytes: int, workers: int, cgroup_root: Path = _CG
 
 
 def parsing_limit(workers: int, cgroup_root: Path = _CGROUP) -> int:
-    """What a worker may take to parse a body, bytes: half of the container's memory limit, and at most 1 GiB."""
+    """Return what a worker may take to parse a body, bytes: half of the container's memory limit, and at most 1 GiB."""
     container = memory_limit(cgroup_root)
     return _MOST_PARSED if container is None else min(container // 2 // workers, _MOST_PARSED)
 
 
 def least_budget(max_request_bytes: int) -> int:
-    """The smallest budget that takes one request of the largest size."""
+    """Return the smallest budget that takes one request of the largest size."""
     return 2 * max(max_request_bytes, MIB)
 
 
 def memory_limit(root: Path) -> int | None:
-    """The container's memory limit in bytes, from cgroup v2 or v1; None if unlimited or unknown."""
+    """Return the container's memory limit in bytes, from cgroup v2 or v1; None if unlimited or unknown."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
             text = (root / name).read_text().strip()

@@ -46,7 +46,7 @@ class ReloadingTls:
         self._context.sni_callback = self._hand_over
 
     def context(self) -> ssl.SSLContext:
-        """The context for ``asyncio`` servers and sockets; always the same."""
+        """Return the context for ``asyncio`` servers and sockets; always the same."""
         return self._context
 
     def maybe_reload(self, now: float) -> bool:
@@ -111,7 +111,7 @@ def _require_readable(what: str, path: Path) -> None:
 
 
 def _reason(exc: Exception) -> str:
-    """What OpenSSL says, in an operator's words where it says it oddly."""
+    """Return what OpenSSL says, in an operator's words where it says it oddly."""
     reason = (getattr(exc, "reason", None) or "").replace("_", " ").lower()
     if "mismatch" in reason:
         return "the key does not belong to the certificate"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Whole cores of the container's CPU limit, at least 1; the affinity mask where there is no limit."""
+    """Return the whole cores of the container's CPU limit, at least 1; the affinity mask where there is no limit."""
     allowed = len(os.sched_getaffinity(0))
     limit = cgroup_limit(cgroup_root)
     # Rounded down: one thread too many is throttled with all the others for the rest of the period.
@@ -15,7 +15,7 @@ def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def cgroup_limit(root: Path) -> float | None:
-    """The CPU quota in cores, from cgroup v2 or v1; None if unlimited or unknown."""
+    """Return the CPU quota in cores, from cgroup v2 or v1; None if unlimited or unknown."""
     fields = _read(root / "cpu.max").split()
     if len(fields) == 2 and fields[0] != "max":
         return _ratio(fields[0], fields[1])

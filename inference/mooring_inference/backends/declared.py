@@ -25,7 +25,7 @@ FILE = "signature.json"
 
 
 def read_signature(folder: Path) -> Signature | None:
-    """The declared signature; None where there is no such file.
+    """Return the declared signature; None where there is no such file.
 
     Raises:
         ModelLoadError: it is not as it should be; the message names the field.
@@ -38,7 +38,7 @@ def read_signature(folder: Path) -> Signature | None:
 
 
 def need_signature(folder: Path, what: str) -> Signature:
-    """The declared signature of a format that needs one."""
+    """Return the declared signature of a format that needs one."""
     signature = read_signature(folder)
     if signature is None:
         raise ModelLoadError(
@@ -48,7 +48,7 @@ def need_signature(folder: Path, what: str) -> Signature:
 
 
 def read_object(path: Path) -> dict[str, object]:
-    """A file that holds a JSON object, or a ModelLoadError."""
+    """Read a file that holds a JSON object; raise ModelLoadError for another."""
     try:
         document = read_json(path)
     except InputError as error:
@@ -59,7 +59,7 @@ def read_object(path: Path) -> dict[str, object]:
 
 
 def adopt_signature(own: Signature, declared: Signature | None, source: str) -> Signature:
-    """A model's own signature under the names that were declared for it, in the same order.
+    """Return a model's own signature under the names that were declared for it, in the same order.
 
     Args:
         own: what the model itself says.

@@ -29,7 +29,7 @@ class Device:
 
 
 def parse_device(text: str) -> Device:
-    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names; raises ModelLoadError."""
+    """Return the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names; raises ModelLoadError."""
     match = _WORDS.fullmatch(text)
     if match is None:
         raise ModelLoadError(f"device: expected auto, cpu, cuda or cuda:N, got {text!r}")

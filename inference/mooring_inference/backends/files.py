@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from mooring_inference.backends.base import Backend, LoadOptions
-from mooring_inference.backends.formats import tell_format
+from mooring_inference.backends.formats import detect_format
 from mooring_inference.backends.onnx.backend import load_onnx
 from mooring_inference.errors import ModelLoadError
 
@@ -27,7 +27,7 @@ def load_file(path: Path, options: LoadOptions) -> Backend:
     Raises:
         ModelLoadError: it cannot be served.
     """
-    name = tell_format(path)
+    name = detect_format(path)
     if name == "onnx":
         return load_onnx(path, options)
     module_name, function = _LOADERS[name]

@@ -27,7 +27,7 @@ _SERVED = "ONNX, torch.export (.pt2), TorchScript or safetensors"
 
 
 def find_model(model_dir: Path) -> Path:
-    """The one model file, or ``MLmodel`` file, in a folder, searched below it where the top holds none.
+    """Return the one model file, or ``MLmodel`` file, in a folder, searched below it where the top holds none.
 
     Raises:
         ModelLoadError: there is no such path, no model or more than one.
@@ -45,8 +45,8 @@ def find_model(model_dir: Path) -> Path:
     return found[0]
 
 
-def tell_format(path: Path) -> str:
-    """The format of a file: ``onnx``, ``exported``, ``torchscript`` or ``safetensors``.
+def detect_format(path: Path) -> str:
+    """Return the format of a file: ``onnx``, ``exported``, ``torchscript`` or ``safetensors``.
 
     Raises:
         ModelLoadError: it has none of these; the message says what it is instead, where that is plain.
@@ -81,7 +81,7 @@ def _is_model(path: Path) -> bool:
 
 
 def _sniff(path: Path) -> str | None:
-    """The format by content; None where it is unknown."""
+    """Return the format by content; None where it is unknown."""
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -99,7 +99,7 @@ def _sniff(path: Path) -> str | None:
 
 
 def _looks_like_onnx(head: bytes) -> bool:
-    """A protobuf message ``ModelProto``, which begins with the version of the representation, 1 to 127 so far."""
+    """Recognise the message ``ModelProto``, which begins with the version of its representation, 1 to 127."""
     return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 0x80 and head[2] & 7 in (0, 2)
 
 

@@ -94,7 +94,7 @@ def _run_first_row(backend: Backend) -> _FirstRow:
 
 
 def _try_two_rows(backend: Backend, first: _FirstRow) -> str:
-    """Why two rows may not run together; empty where they may."""
+    """Return why two rows may not run together; empty where they may."""
     signature = backend.signature
     names = signature.output_names
     filler, second = 1, first.outputs
@@ -114,7 +114,7 @@ def _try_two_rows(backend: Backend, first: _FirstRow) -> str:
 
 
 def make_inputs(signature: Signature, fillers: Sequence[int], size: int = 1) -> Inputs:
-    """Made-up input of as many rows as ``fillers``, each filled with its number; open dimensions get ``size``."""
+    """Make up input of as many rows as ``fillers``, each filled with its number; open dimensions get ``size``."""
     return {spec.name: _make_input(spec, fillers, size) for spec in signature.inputs}
 
 

@@ -58,7 +58,7 @@ class CaptureCounters:
             self.dropped[reason] += rows
 
     def state(self) -> dict[str, float]:
-        """The counts by name, as ``observability.capture_metrics`` shows them."""
+        """Return the counts by name, as ``observability.capture_metrics`` shows them."""
         state = {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
         return state | {f"dropped:{reason}": rows for reason, rows in tuple(self.dropped.items())}
 
@@ -78,7 +78,7 @@ _STRING_BYTES = 56
 
 
 def measure(inputs: Mapping[str, Array], outputs: Outputs) -> tuple[int, int]:
-    """Bytes that the arrays keep alive, and rows of the first input; 1 where that has no dimension."""
+    """Return the bytes that the arrays keep alive, and rows of the first input; 1 where that has no dimension."""
     size = ENTRY_BYTES + sum(held(array) for array in inputs.values())
     size += sum(held(array) for _, array in outputs or ())
     first = next(iter(inputs.values()))
@@ -86,7 +86,7 @@ def measure(inputs: Mapping[str, Array], outputs: Outputs) -> tuple[int, int]:
 
 
 def compact(inputs: Mapping[str, Array], outputs: Outputs) -> tuple[Mapping[str, Array], Outputs, int]:
-    """The same arrays, except that those are copied which keep much more memory alive than they need.
+    """Return the same arrays, except that those are copied which keep much more memory alive than they need.
 
     One row of a large batch would keep the whole batch; and the batch would count once for each of its rows.
     """
@@ -97,7 +97,7 @@ def compact(inputs: Mapping[str, Array], outputs: Outputs) -> tuple[Mapping[str,
 
 
 def held(array: Array) -> int:
-    """Bytes that an array keeps alive, with its strings."""
+    """Return the bytes that an array keeps alive, with its strings."""
     owner = array.base
     if isinstance(owner, np.ndarray | memoryview):
         size = owner.nbytes
@@ -158,7 +158,7 @@ class CaptureBuffer:
         return False
 
     def take(self, max_rows: int, max_bytes: int) -> list[Entry]:
-        """The oldest entries, at least one if there is any; ``release`` must follow."""
+        """Return the oldest entries, at least one if there is any; ``release`` must follow."""
         entries: list[Entry] = []
         rows = size = 0
         queue = self._entries
@@ -170,13 +170,13 @@ class CaptureBuffer:
         return entries
 
     def release(self, size: int, rows: int) -> None:
-        """Entries that were taken hold no memory any more."""
+        """Free the memory of entries that were taken."""
         with self._lock:
             self.held_bytes -= size
             self.held_rows -= rows
 
     def wait(self, seconds: float) -> None:
-        """Until a good part of the buffer is used, ``wake`` is called, or time has passed."""
+        """Wait until a good part of the buffer is used, ``wake`` is called, or time has passed."""
         self._wake.wait(seconds)
         self._wake.clear()
 

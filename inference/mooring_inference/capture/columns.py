@@ -36,7 +36,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def from_numbers(values: Array, valid: Bools | None = None) -> pa.Array:
-    """Numbers or booleans, (n,); half precision becomes single, which more readers of Parquet know.
+    """Make a column of numbers or booleans, (n,); half precision becomes single, which more readers of Parquet know.
 
     Args:
         values: contiguous.
@@ -52,13 +52,13 @@ def from_numbers(values: Array, valid: Bools | None = None) -> pa.Array:
 
 
 def from_times(seconds: npt.NDArray[np.float64]) -> pa.Array:
-    """Times in UTC from seconds since 1970, (n,), to the microsecond."""
+    """Make a column of times in UTC from seconds since 1970, (n,), to the microsecond."""
     micros = np.rint(seconds * 1e6).astype(np.int64)
     return pa.Array.from_buffers(TIME_TYPE, len(micros), [None, pa.py_buffer(micros)])
 
 
 def from_strings(values: Sequence[str], valid: Bools | None = None) -> pa.Array:
-    """Strings; one that is not valid Unicode gets question marks where it is not."""
+    """Make a column of strings; one that is not valid Unicode gets question marks where it is not."""
     joined = "".join(values)
     content = joined.encode("utf-8", "replace")
     if len(content) != len(joined):
@@ -72,7 +72,7 @@ def from_strings(values: Sequence[str], valid: Bools | None = None) -> pa.Array:
 
 
 def repeat_string(value: str, count: int) -> pa.Array:
-    """The same string ``count`` times."""
+    """Return the same string ``count`` times."""
     content = value.encode("utf-8", "replace")
     offsets = np.arange(count + 1, dtype=np.int32) * np.int32(len(content))
     return pa.Array.from_buffers(
@@ -81,7 +81,7 @@ def repeat_string(value: str, count: int) -> pa.Array:
 
 
 def from_lists(lengths: npt.NDArray[np.int64], elements: pa.Array, valid: Bools | None = None) -> pa.Array:
-    """Lists of ``lengths``, (n,), one behind the other in ``elements``."""
+    """Make a column of lists of ``lengths``, (n,), one behind the other in ``elements``."""
     return pa.Array.from_buffers(
         pa.list_(elements.type),
         len(lengths),
@@ -91,7 +91,7 @@ def from_lists(lengths: npt.NDArray[np.int64], elements: pa.Array, valid: Bools 
 
 
 def from_fields(kind: pa.StructType, columns: Sequence[pa.Array]) -> pa.Array:
-    """Structs of these columns."""
+    """Make a column of structs of these columns."""
     return pa.Array.from_buffers(kind, len(columns[0]), [None], children=list(columns))
 
 
@@ -112,7 +112,7 @@ Masker = Callable[[Array, Bools | None], pa.Array]
 
 
 def read_hmac_key(path: Path | None, environ: Mapping[str, str]) -> bytes:
-    """The key: the file's content without white space at its ends, else the environment's.
+    """Return the key: the file's content without white space at its ends, else the environment's.
 
     Raises:
         CaptureSettingsError: there is none, or it is shorter than 16 bytes.
@@ -126,7 +126,7 @@ def read_hmac_key(path: Path | None, environ: Mapping[str, str]) -> bytes:
 
 
 def make_masker(mask: Mask, key: bytes | None) -> Masker:
-    """A function that applies ``mask``; dropped columns have none."""
+    """Return a function that applies ``mask``; dropped columns have none."""
     match mask:
         case Bucket():
             return lambda values, valid: bucket(values, valid, mask)
@@ -138,7 +138,7 @@ def make_masker(mask: Mask, key: bytes | None) -> Masker:
 
 
 def bucket(values: Array, valid: Bools | None, mask: Bucket) -> pa.Array:
-    """The interval of each number, (n,); NaN becomes null."""
+    """Return the interval of each number, (n,); NaN becomes null."""
     numbers = values.astype(np.float64)
     missing = np.isnan(numbers)
     places = np.searchsorted(np.asarray(mask.edges), numbers, side="right")
@@ -148,7 +148,7 @@ def bucket(values: Array, valid: Bools | None, mask: Bucket) -> pa.Array:
 
 
 def digest(values: Array, valid: Bools | None, key: bytes) -> pa.Array:
-    """A keyed digest of each value's text, (n,); NaN becomes null. Equal values are digested once."""
+    """Return a keyed digest of each value's text, (n,); NaN becomes null. Equal values are digested once."""
     items = values.tolist()
     present = np.ones(len(items), np.bool_) if valid is None else valid
     if values.dtype.kind == "f":
@@ -191,7 +191,7 @@ class TensorRows:
         ]
 
     def fits(self, arrays: Sequence[Array | None], rows: Sequence[int]) -> TypeGuard[Sequence[Array]]:
-        """Whether each array has so many rows of the right width."""
+        """Return whether each array has so many rows of the right width."""
         try:
             if list(map(len, arrays)) != rows:  # type: ignore[arg-type]
                 return False
@@ -201,7 +201,7 @@ class TensorRows:
         return width is None or list(map(_SIZE, arrays)) == [count * width for count in rows]
 
     def fit(self, array: Array | None, rows: int) -> Array | None:
-        """The array with so many rows, (rows, ...); None where it cannot have them.
+        """Return the array with so many rows, (rows, ...); None where it cannot have them.
 
         One value stands for all rows, and all that a single row has got belongs to it.
         """
@@ -217,13 +217,13 @@ class TensorRows:
         return array.reshape(rows, width) if array.size == rows * width else None
 
     def absent(self, rows: int) -> Array:
-        """What stands for rows that are null."""
+        """Return what stands for rows that are null."""
         if self._width is None:
             return np.zeros((rows, 0), self._dtype)
         return np.full((rows, self._width), "" if self._is_text else 0, self._dtype)
 
     def columns(self, arrays: Sequence[Array], rows: Sequence[int], valid: Bools | None) -> list[pa.Array]:
-        """One Arrow array for each of ``fields``.
+        """Return one Arrow array for each of ``fields``.
 
         Args:
             arrays: as ``fits`` wants them.
@@ -246,7 +246,7 @@ class TensorRows:
         return from_lists(np.repeat(np.asarray(lengths, np.int64), rows), elements, valid)
 
     def _join(self, arrays: Sequence[Array]) -> Array:
-        """All elements, one array behind the other."""
+        """Return all elements, one array behind the other."""
         if not self._is_text and set(map(_DTYPE, arrays)) == {self._dtype}:
             # A quarter of the cost of concatenating many small arrays.
             with contextlib.suppress(TypeError):  # one is not contiguous

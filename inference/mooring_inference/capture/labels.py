@@ -107,7 +107,7 @@ def _value(field: str, value: object) -> Value:
 
 
 def size_of(values: Sequence[Value]) -> int:
-    """Bytes that the values hold, about."""
+    """Return the bytes that the values hold, about."""
     return sum(64 + len(value) if isinstance(value, str) else 64 for value in values)
 
 
@@ -154,7 +154,7 @@ class LabelStream:
         )
 
     def archives(self) -> set[str]:
-        """Folders that retention looks through."""
+        """Return the folders that retention looks through."""
         return {rows.archive for rows in list(self._rows.values())}
 
     def _stream(self, model: str) -> LabelRows:

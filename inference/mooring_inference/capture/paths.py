@@ -26,32 +26,32 @@ SPOOLS = f"{_SPOOL}*"
 
 
 def archive_of_requests(deployment: str) -> str:
-    """The folder of a deployment's requests, which retention looks through."""
+    """Return the folder of a deployment's requests, which retention looks through."""
     return _partition("deployment", deployment)
 
 
 def archive_of_labels(deployment: str) -> str:
-    """The same for its labels."""
+    """Return the same for its labels."""
     return f"{_LABELS}/{_partition('deployment', deployment)}"
 
 
 def folder_of_revision(archive: str, revision: str) -> str:
-    """The folder of a revision's requests."""
+    """Return the folder of a revision's requests."""
     return f"{archive}/{_partition('revision', revision)}"
 
 
 def folder_of_hour(folder: str, hour: int) -> str:
-    """The folder of an hour, counted since 1970 in UTC, in one of a revision or of labels."""
+    """Return the folder of an hour, counted since 1970 in UTC, in one of a revision or of labels."""
     return f"{folder}/{datetime.fromtimestamp(hour * 3600, UTC):date=%Y-%m-%d/hour=%H}"
 
 
 def file_name(now: datetime, pid: int, unique: str) -> str:
-    """The name of a file; ``unique`` tells pods apart, in which pids are the same."""
+    """Return the name of a file; ``unique`` tells pods apart, in which pids are the same."""
     return f"{now:%Y%m%dT%H%M%SZ}-{pid}-{unique}{SUFFIX}"
 
 
 def spool_name(unique: str) -> str:
-    """The folder in which the files of one process wait for the object store."""
+    """Return the folder in which the files of one process wait for the object store."""
     return f"{_SPOOL}{unique}"
 
 
@@ -68,7 +68,7 @@ class Span(NamedTuple):
 
 
 def span_of(folder: str) -> Span | None:
-    """The time that a folder is for; None for one that is neither of a date nor of an hour."""
+    """Return the time that a folder is for; None for one that is neither of a date nor of an hour."""
     parent, _, name = folder.rstrip("/").rpartition("/")
     if not name.startswith("hour="):
         date = _date_of(name)
@@ -80,7 +80,7 @@ def span_of(folder: str) -> Span | None:
 
 
 def is_complete(path: PurePath) -> bool:
-    """Whether a file of Parquet is for readers."""
+    """Return whether a file of Parquet is for readers."""
     return path.suffix == SUFFIX and path.parent.name != UNFINISHED
 
 
@@ -92,5 +92,5 @@ def _date_of(name: str) -> datetime | None:
 
 
 def _partition(key: str, value: str) -> str:
-    """``key=value``, with an underscore for what has a meaning in paths, URLs or names of partitions."""
+    """Return ``key=value``, with an underscore for what has a meaning in paths, URLs or names of partitions."""
     return f"{key}={re.sub(r'[^A-Za-z0-9._-]', '_', value)}"

@@ -169,7 +169,7 @@ class Capture:
             )
 
     def buffered(self) -> tuple[int, int]:
-        """Rows and bytes that were recorded and not yet taken by the writer."""
+        """Return the rows and bytes that were recorded and not yet taken by the writer."""
         return self._buffer.held_rows, self._buffer.held_bytes
 
     def flush(self, seconds: float) -> bool:
@@ -208,7 +208,7 @@ class CaptureObserver:
         self._route = capture.route
 
     def answered(self, inference: Answered) -> None:
-        """One inference was answered."""
+        """Record an inference that was answered."""
         headers = inference.headers
         route = _ROUTES.get(headers[ROUTE_HEADER], self._route) if ROUTE_HEADER in headers else self._route
         self._record(

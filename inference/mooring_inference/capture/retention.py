@@ -22,7 +22,7 @@ _TRUST_SECONDS = 3600.0
 
 
 def find_expired(store: Any, folder: str, end: datetime) -> Iterator[str]:
-    """Paths of files below ``folder`` in ``date=YYYY-MM-DD/hour=HH`` of hours that ended by ``end``.
+    """Yield paths of files below ``folder`` in ``date=YYYY-MM-DD/hour=HH`` of hours that ended by ``end``.
 
     Folders of later dates and hours are not listed.
 
@@ -52,7 +52,7 @@ class TrustedClock:
         self._distrusted_until = float("-inf")
 
     def now(self) -> datetime | None:
-        """The time; None where the clock has jumped lately."""
+        """Return the time; None where the clock has jumped lately."""
         wall, steady = self._clock(), self._monotonic()
         jump = (wall - self._last[0]) - (steady - self._last[1])
         self._last = wall, steady

@@ -41,11 +41,11 @@ class Stream(Protocol):
     repetitive: list[str]
 
     def columns(self, entries: Sequence[Entry], rows: Sequence[int]) -> pa.RecordBatch | None:
-        """The rows of what was recorded, None for none; what does not fit the schema is left out, and counted."""
+        """Return the rows of what was recorded, or None; count what does not fit the schema."""
         ...
 
     def count(self, rows: int) -> None:
-        """So many rows are in a complete file."""
+        """Count rows of a complete file."""
         ...
 
 
@@ -95,11 +95,11 @@ class RequestStream:
         self.repetitive += [field.name for field in fields if field.type == pa.string()]
 
     def count(self, rows: int) -> None:
-        """Rows in a complete file."""
+        """Count rows of a complete file."""
         self._counters.rows_total += rows
 
     def columns(self, entries: Sequence[Entry], rows: Sequence[int]) -> pa.RecordBatch | None:
-        """One row for each row of each request; requests that do not fit the layout are counted as dropped."""
+        """Return one row for each row of each request; requests that do not fit the layout are counted as dropped."""
         inputs = [[entry[_INPUTS].get(tensor.name) for entry in entries] for tensor in self._inputs]
         if not all(tensor.fits(arrays, rows) for tensor, arrays in zip(self._inputs, inputs, strict=True)):
             entries, rows, inputs = self._leave_out(entries, rows, inputs)
@@ -179,7 +179,7 @@ class RequestStream:
 
 
 def _find_all(name: str, place: int, entries: Sequence[Entry]) -> list[Array | None]:
-    """The output of that name of each request; most have it at the same place."""
+    """Return the output of that name of each request; most have it at the same place."""
     try:
         pairs = [entry[_OUTPUTS][place] for entry in entries]
         if {spec.name for spec, _ in pairs} == {name}:
@@ -214,11 +214,11 @@ class LabelRows:
         self.repetitive = ["model", "text"]
 
     def count(self, rows: int) -> None:
-        """Labels in a complete file."""
+        """Count labels of a complete file."""
         self._counters.labels_total += rows
 
     def columns(self, entries: Sequence[Entry], rows: Sequence[int]) -> pa.RecordBatch:
-        """One row for each value."""
+        """Return one row for each value."""
         table = [
             (request_id, row, entry[TIME], model, value)
             for entry in entries
@@ -244,12 +244,12 @@ class LabelRows:
 
 
 def _number_of(value: float | str) -> float | None:
-    """The value as a number; None for a string."""
+    """Return the value as a number; None for a string."""
     return None if isinstance(value, str) else float(value)
 
 
 def _text_of(value: float | str) -> str:
-    """The value as text, as JSON has it, without quotes."""
+    """Return the value as text, as JSON has it, without quotes."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else repr(value)

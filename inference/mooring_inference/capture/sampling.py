@@ -16,7 +16,7 @@ _SHORTEST = 16
 
 
 def read_key(flag: str, path: Path | None, variable: str, environ: Mapping[str, str]) -> bytes | None:
-    """The file's content without white space at its ends, else the environment's; None where neither is given.
+    """Return the file's content without white space at its ends, else the environment's; None where neither is given.
 
     Args:
         flag: that names the file, for messages.
@@ -63,7 +63,7 @@ class Sample:
         self._key = blake2b(key or os.urandom(32), person=b"mooring sample").digest()
 
     def has(self, request_id: str) -> bool:
-        """Whether the request of this id is kept."""
+        """Return whether the request of this id is kept."""
         if self.keeps_all:
             return True
         digest = blake2b(request_id.encode("utf-8", "replace"), digest_size=8, key=self._key).digest()

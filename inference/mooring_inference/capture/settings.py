@@ -45,7 +45,7 @@ Mask = Drop | Hmac | Bucket
 
 
 def parse_bucket(text: str) -> Bucket | None:
-    """``1,5,10``; None where these are not finite, rising numbers."""
+    """Parse ``1,5,10``; None where these are not finite, rising numbers."""
     words = [word.strip() for word in text.split(",")]
     try:
         edges = tuple(float(word) for word in words)
@@ -116,7 +116,7 @@ class CaptureSettings:
 
 
 def parse_capture(values: Mapping[str, str | None]) -> CaptureSettings | None:
-    """Settings from strings such as the command line's; None without ``capture_uri``.
+    """Return settings from strings such as the command line's; None without ``capture_uri``.
 
     Args:
         values: ``capture_uri``, ``capture_sample`` (0 to 1), ``capture_key_file``, ``capture_features`` (``a,b``),
@@ -162,7 +162,7 @@ def _names(name: str, text: str) -> tuple[str, ...]:
 
 
 def _masks(name: str, text: str) -> dict[str, Mask]:
-    """``a=drop,b=bucket:1,5,c=hmac``: what holds no ``=`` is one more edge of the bucket before it."""
+    """Parse ``a=drop,b=bucket:1,5,c=hmac``: what holds no ``=`` is one more edge of the bucket before it."""
     rules: list[str] = []
     for part in text.split(","):
         if "=" not in part and rules:

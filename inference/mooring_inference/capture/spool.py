@@ -44,7 +44,7 @@ class Spool:
                     self._move_all(folder)
 
     def files(self) -> list[Path]:
-        """The complete files, oldest first."""
+        """Return the complete files, oldest first."""
         return sorted(
             (path for path in self.root.rglob(FILES) if is_complete(path)),
             key=lambda path: path.name,
@@ -69,7 +69,7 @@ class Spool:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Raises OSError where another process has the lock, or the file is gone."""
+    """Hold a lock; raises OSError where another process has the lock, or the file is gone."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,8 +107,8 @@ class Uploader:
 
         Args:
             upload: uploads one file; may raise anything.
-            on_success, on_error: are told of each attempt.
-            on_size: is told how many files wait, and how many bytes, as often as that changes.
+            on_success, on_error: are called after each attempt.
+            on_size: is called with the number of files that wait, and their bytes, as often as these change.
         """
         self._upload = upload
         self._on_success = on_success
@@ -125,7 +125,7 @@ class Uploader:
         self._thread.start()
 
     def add(self, path: Path, size: int) -> None:
-        """A file that is complete, and its bytes."""
+        """Take a file that is complete, and its size in bytes."""
         with self._changed:
             self._waiting.append((path, size))
             self._bytes += size
@@ -133,7 +133,7 @@ class Uploader:
             self._changed.notify()
 
     def close(self, seconds: float) -> bool:
-        """Whether everything was uploaded within so many seconds; the rest stays where it is."""
+        """Return whether everything was uploaded within so many seconds; the rest stays where it is."""
         deadline = monotonic() + seconds
         with self._changed:
             self._is_closing = True

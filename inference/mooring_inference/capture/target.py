@@ -47,7 +47,7 @@ class Target:
         """Open it.
 
         Args:
-            settings: which.
+            settings: the capture settings.
             counters: what is counted.
             folders: what retention looks through.
             clock: for retention.
@@ -92,16 +92,16 @@ class Target:
             self._retention.start()
 
     def has_room(self) -> bool:
-        """Whether another file may be begun."""
+        """Return whether another file may be begun."""
         return self._counters.spooled_bytes < self._spool_bytes
 
     def take(self, path: Path, size: int) -> None:
-        """A file is complete."""
+        """Take a file that is complete."""
         if self._uploader is not None:
             self._uploader.add(path, size)
 
     def close(self, seconds: float) -> bool:
-        """Whether all files have reached their place within so many seconds; the rest stays in the spool."""
+        """Return whether all files have reached their place within so many seconds; the rest stays in the spool."""
         deadline = monotonic() + seconds
         is_done = self._uploader is None or self._uploader.close(seconds)
         if self._retention is not None:
@@ -147,7 +147,7 @@ def _open_spool(base: Path | None) -> Spool:
 
 
 def _open_store(address: Address) -> tuple[Any, str]:
-    """The store of a bucket, and the prefix of keys, empty or with a slash at its end."""
+    """Return the store of a bucket, and the prefix of keys, empty or with a slash at its end."""
     try:
         store = open_store(address, "--capture_uri:", _RETRY)
     except InputError as error:

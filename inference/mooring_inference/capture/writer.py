@@ -77,7 +77,7 @@ class CaptureWriter:
         return done.wait(seconds)
 
     def close(self, seconds: float) -> bool:
-        """The same, and end the thread."""
+        """Do the same, and end the thread."""
         self._closing.set()
         self._buffer.wake()
         self._thread.join(seconds)
@@ -190,7 +190,7 @@ class CaptureWriter:
 
 
 def _group(entries: list[Entry]) -> dict[tuple[Stream, int], list[Entry]]:
-    """Entries by stream and hour."""
+    """Return entries by stream and hour."""
     times = [entry[TIME] for entry in entries]
     streams = {entry[STREAM] for entry in entries}
     first, last = _hour(min(times)), _hour(max(times))

@@ -52,12 +52,12 @@ class Line:
     target: int
 
     def size(self) -> int:
-        """Elements of the row, over all inputs."""
+        """Return elements of the row, over all inputs."""
         return sum(array.size for array in self.inputs.values())
 
 
 def occlude(line: Line, batch: int) -> Plan:
-    """Attributions by occlusion, (elements,)."""
+    """Plan attributions by occlusion, (elements,)."""
     size = line.size()
     values = yield from _evaluate(line, _all_and_all_but_one(size), batch)
     falls: Floats = values[0] - values[1:]
@@ -65,7 +65,7 @@ def occlude(line: Line, batch: int) -> Plan:
 
 
 def permute(line: Line, batch: int, orders: int, seed: int) -> Plan:
-    """Attributions by ``orders`` random orders, (elements,); they sum to the change of the output."""
+    """Plan attributions by ``orders`` random orders, (elements,); they sum to the change of the output."""
     size = line.size()
     random = np.random.default_rng(seed)
     chosen = [random.permutation(size) for _ in range(orders)]
@@ -78,7 +78,7 @@ def permute(line: Line, batch: int, orders: int, seed: int) -> Plan:
 
 
 def integrate_gradients(line: Line, batch: int, steps: int) -> Plan:
-    """Attributions by integrated gradients at ``steps`` points, (elements,); all inputs are floats."""
+    """Plan attributions by integrated gradients at ``steps`` points, (elements,); all inputs are floats."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     points, weights = (nodes + 1) / 2, weights / 2
     means = {name: np.zeros(array.shape[1:]) for name, array in line.inputs.items()}
@@ -125,7 +125,7 @@ def _growing(order: npt.NDArray[np.int64]) -> Iterator[Mask]:
 
 
 def _evaluate(line: Line, masks: Iterator[Mask], batch: int) -> Plan:
-    """The explained output where elements are the input's (True) or the baseline's (False), (masks,)."""
+    """Yield the explained output where elements are the input's (True) or the baseline's (False), (masks,)."""
     values: list[Floats] = []
     while rows := list(islice(masks, batch)):
         output = yield Step(_mix(line, np.stack(rows)))

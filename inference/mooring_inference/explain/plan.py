@@ -34,7 +34,7 @@ class Differentiable(Protocol):
     """What a backend offers in addition where it can differentiate; ``getattr(backend, "gradients", None)``."""
 
     def gradients(self, inputs: Mapping[str, Array], output: str, targets: Integers) -> Mapping[str, Array]:
-        """Gradients of ``output[row, targets[row]]`` by the floating-point inputs.
+        """Return the gradients of ``output[row, targets[row]]`` by the floating-point inputs.
 
         Args:
             inputs: one array for each input of the signature, the first axis the batch.
@@ -84,7 +84,7 @@ def plan_explanation(
     differentiable: bool = False,
     limits: ExplanationLimits | None = None,
 ) -> tuple[str, ExplanationPlan]:
-    """The output that the steps need, and the plan.
+    """Return the output that the steps need, and the plan.
 
     Args:
         request: its arrays fit the signature.
@@ -136,7 +136,7 @@ async def run_plan_async(
 
 
 def _advance(plan: ExplanationPlan, answer: Any) -> Step | Explanation:
-    """The next step, or the result."""
+    """Return the next step, or the result."""
     try:
         return plan.send(answer)
     except StopIteration as stop:

@@ -54,7 +54,7 @@ def decode_request(body: bytes, signature: Signature) -> ExplanationRequest:
 
 
 def encode_response(explanation: Explanation) -> bytes:
-    """The V1 response; NaN and infinities become null, as JSON has none."""
+    """Return the V1 response; NaN and infinities become null, as JSON has none."""
     rows = len(explanation.targets)
     baseline = _instances(explanation.baseline)[0]
     attributions = _instances(explanation.attributions)
@@ -79,7 +79,7 @@ def encode_response(explanation: Explanation) -> bytes:
 
 
 def _instances(arrays: Mapping[str, Array]) -> list[object]:
-    """Bare rows for one input, objects by input name for several."""
+    """Return bare rows for one input, objects by input name for several."""
     if len(arrays) == 1:
         (array,) = arrays.values()
         return list(array.tolist())

@@ -76,7 +76,7 @@ class CheckedRequest:
 def check_request(
     request: ExplanationRequest, signature: Signature, differentiable: bool, limits: ExplanationLimits
 ) -> CheckedRequest:
-    """The request with what it leaves open filled in; raises as ``plan_explanation`` does."""
+    """Return the request with what it leaves open filled in; raises as ``plan_explanation`` does."""
     batch = _batch(signature, limits)
     inputs = {spec.name: request.inputs[spec.name] for spec in signature.inputs}
     rows = {array.shape[0] for array in inputs.values()}
@@ -100,7 +100,7 @@ def check_request(
 
 
 def _batch(signature: Signature, limits: ExplanationLimits) -> int:
-    """Rows of one batch: 1 where the model takes no more."""
+    """Return rows of one batch: 1 where the model takes no more."""
     firsts = {spec.shape[0] if spec.shape else 0 for spec in signature.inputs}
     if firsts - {None, 1}:
         raise RequestError("this model cannot be explained: its inputs have no batch axis of open size")

@@ -42,7 +42,7 @@ class Explanations:
             )
 
     async def answer(self, model: ServedModel, body: bytes, started: float) -> bytes:
-        """The response to a request.
+        """Return the response to a request.
 
         Args:
             model: is asked, as often as the method needs.
@@ -91,11 +91,11 @@ async def _predict(
 ) -> Array:
     answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def tell(_: Call) -> None:
+    def notify(_: Call) -> None:
         if not answered.done():
             answered.set_result(None)
 
-    call = Call(inputs, (output,), tell, deadline=deadline)
+    call = Call(inputs, (output,), notify, deadline=deadline)
     model.batcher.submit(call)
     try:
         await answered

@@ -101,7 +101,7 @@ def encode_response(
     is_raw: bool,
     classes: Sequence[int] | None = None,
 ) -> Any:
-    """A ``ModelInferResponse``; FP16, which has no typed contents, makes all of it raw.
+    """Return a ``ModelInferResponse``; FP16, which has no typed contents, makes all of it raw.
 
     Raises:
         RequestError: 400, an output that has no order is asked for as classes.
@@ -124,7 +124,7 @@ def encode_response(
 
 
 def encode_metadata(name: str, versions: Sequence[str], platform: str, signature: Signature) -> Any:
-    """A ``ModelMetadataResponse``."""
+    """Return a ``ModelMetadataResponse``."""
     response = _ModelMetadataResponse(name=name, versions=versions, platform=platform)
     for target, specs in ((response.inputs, signature.inputs), (response.outputs, signature.outputs)):
         for spec in specs:
@@ -215,7 +215,7 @@ def _refuse_shared_memory(field: str, parameters: Any) -> None:
 
 
 def _flag(field: str, parameters: Any, key: str) -> bool:
-    """A parameter that is true or false; false where there is none."""
+    """Return a parameter that is true or false; false where there is none."""
     if key not in parameters:
         return False
     if (choice := parameters[key].WhichOneof("parameter_choice")) != "bool_param":
@@ -224,7 +224,7 @@ def _flag(field: str, parameters: Any, key: str) -> bool:
 
 
 def _whole_number(field: str, parameters: Any, key: str) -> int:
-    """A parameter that is 0 or more; 0 where there is none."""
+    """Return a parameter that is 0 or more; 0 where there is none."""
     if key not in parameters:
         return 0
     choice = parameters[key].WhichOneof("parameter_choice")

@@ -19,7 +19,7 @@ _CHECK_SECONDS = 5.0
 def read_credentials(
     cert: Path, key: Path, client_ca: Path | None, *, interval: float = _CHECK_SECONDS
 ) -> grpc.ServerCredentials:
-    """TLS from PEM files, which are read again for new connections once they have changed.
+    """Read TLS credentials from PEM files, which are read again for new connections once they have changed.
 
     The old ones stay in use where a file is missing, until it is there again, and where grpc finds no key pair in them.
 

@@ -61,7 +61,7 @@ class GrpcFront:
         receiver: Receiver,
         is_full: Callable[[], bool],
     ) -> grpc.GenericRpcHandler:
-        """For a grpc server.
+        """Return the methods for a grpc server.
 
         Args:
             probe_threads: run what is answered at once, so that it does not wait behind the model.
@@ -249,7 +249,7 @@ class _Methods:
         self._full = grpc.stream_unary_rpc_method_handler(on_threads(quick_threads, turn_away))
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        """None where there is no such method."""
+        """Return the handler of a call; None where there is no such method."""
         if details.method in self._slow and self._is_full():
             return self._full
         return self._handlers.get(details.method)
@@ -262,7 +262,7 @@ def _model_to_change(request: Any) -> str:
 
 
 def _seconds_left(context: grpc.ServicerContext) -> float | None:
-    """Until the caller's deadline; None where it has none, for which grpc gives the end of time."""
+    """Return the seconds until the caller's deadline; None where it has none, for which grpc gives the end of time."""
     seconds: float | None = context.time_remaining()
     return None if seconds is None or seconds > threading.TIMEOUT_MAX else seconds
 

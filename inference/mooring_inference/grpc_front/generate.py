@@ -21,7 +21,7 @@ DESCRIPTION = SOURCE.with_suffix(".binpb")
 
 
 def compile_source() -> FileDescriptorSet:
-    """What protoc makes of the source.
+    """Return what protoc makes of the source.
 
     Raises:
         subprocess.CalledProcessError: protoc is missing or refuses the source; it has said why.
@@ -44,12 +44,12 @@ def compile_source() -> FileDescriptorSet:
 
 
 def is_current() -> bool:
-    """Whether the description says what the source says; its bytes may differ between versions of protoc."""
+    """Return whether the description says what the source says; its bytes may differ between versions of protoc."""
     return bool(FileDescriptorSet.FromString(DESCRIPTION.read_bytes()) == compile_source())
 
 
 def main() -> None:
-    """Exit code 1 where the source cannot be compiled, or is not what the description says."""
+    """Run the command; exit code 1 where the source cannot be compiled, or is not what the description says."""
     parser = argparse.ArgumentParser(prog="python -m mooring_inference.grpc_front.generate")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is out of date")
     is_check = parser.parse_args().check

@@ -47,7 +47,7 @@ class CallRoom:
             if not self._has_ended:
                 self._size += size
                 return
-        self._budget.give(size)
+        self._budget.release(size)
         raise RequestError("the caller has gone", status=GONE)
 
     def on_end(self, act: Callable[[], None]) -> None:
@@ -62,7 +62,7 @@ class CallRoom:
         with self._lock:
             self._has_ended = True
             size, self._size = self._size, 0
-        self._budget.give(size)
+        self._budget.release(size)
         if self._on_end is not None:
             self._on_end()
 
@@ -94,7 +94,7 @@ class Receiver:
         self._small = _Coming(_SMALL_SECONDS, _SMALL_SECONDS_IF_CROWDED, is_crowded_with_small)
 
     def receive(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> tuple[bytes, CallRoom]:
-        """A call's message, and the room that it is counted in.
+        """Return a call's message, and the room that it is counted in.
 
         Raises:
             RequestError: there is none, or no room for it.
@@ -112,11 +112,11 @@ class Receiver:
         return content, room
 
     def receive_small(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        """A call's message, uncounted, for messages of a few bytes; raises RequestError where there is none."""
+        """Return a call's message, uncounted, for messages of a few bytes; raises RequestError where there is none."""
         return self._small.receive(messages, context)
 
     def sweep(self) -> None:
-        """End calls whose message does not come; to be called now and then."""
+        """End calls whose message does not come; to be called periodically."""
         self._large.sweep()
         self._small.sweep()
 

@@ -21,7 +21,7 @@ SERVICE = f"{PACKAGE}.GRPCInferenceService"
 
 
 def message(name: str) -> Any:
-    """The class of a message."""
+    """Return the class of a message."""
     return GetMessageClass(POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))
 
 

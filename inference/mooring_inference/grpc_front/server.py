@@ -93,7 +93,7 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers((methods, *self._side.handlers()))
 
     def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """Listen; gives the port.
+        """Listen, and return the port.
 
         Raises:
             OSError: the address is taken.
@@ -112,11 +112,11 @@ class GrpcServer:
         return port
 
     def set_ready(self, is_ready: bool) -> None:
-        """What the health service says; not ready to begin with."""
+        """Return what the health service says; not ready to begin with."""
         self._side.set_ready(is_ready)
 
     def sweep(self) -> None:
-        """End calls whose message does not come; to be called now and then."""
+        """End calls whose message does not come; to be called periodically."""
         self._receiver.sweep()
 
     async def stop(self, grace_seconds: float) -> None:

@@ -47,11 +47,11 @@ class SideServices:
         self.set_ready(False)
 
     def handlers(self) -> Sequence[grpc.GenericRpcHandler]:
-        """For a grpc server."""
+        """Return the methods for a grpc server."""
         return self._health_handler(), self._reflection_handler()
 
     def set_ready(self, is_ready: bool) -> None:
-        """What the health service says, of the server and of the inference service."""
+        """Return what the health service says, of the server and of the inference service."""
         status = (
             health_pb2.HealthCheckResponse.SERVING if is_ready else health_pb2.HealthCheckResponse.NOT_SERVING
         )
@@ -59,7 +59,7 @@ class SideServices:
             self._health.set(name, status)
 
     def end_streams(self) -> None:
-        """Health watches and reflection last until their client ends them, and would hold up a stop till its end."""
+        """End health watches and reflection: they last until their client ends them, and would hold up a stop."""
         with self._lock:
             streams = list(self._streams)
         for context in streams:
@@ -127,7 +127,7 @@ class SideServices:
 
 
 def _all_descriptors() -> DescriptorPool:
-    """The inference service's own descriptors, and with them those of health and reflection."""
+    """Return the inference service's own descriptors, and with them those of health and reflection."""
     for descriptor in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
         POOL.AddSerializedFile(descriptor.serialized_pb)
     return POOL

@@ -35,7 +35,7 @@ class GuardResult(NamedTuple):
     outlier_score: float | None = None
 
     def headers(self) -> list[tuple[str, str]]:
-        """Response headers, ASCII; flags are separated by ``,`` and percent-encoded where they must be."""
+        """Return response headers, ASCII; flags are separated by ``,`` and percent-encoded where they must be."""
         headers: list[tuple[str, str]] = []
         if self.flags:
             named = [quote(flag, safe=":[]-_.") for flag in self.flags[:_NAMED_FLAGS]]

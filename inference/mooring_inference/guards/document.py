@@ -27,7 +27,7 @@ _FEATURE_KEYS = ("name", "min", "max", "categories", "default", "median", "iqr",
 
 
 def load_guards(path: Path, signature: Signature) -> Guards:
-    """The guards that a file describes.
+    """Return the guards that a file describes.
 
     Raises:
         ModelLoadError: the file cannot be read or does not fit the signature; the message names the field.
@@ -43,7 +43,7 @@ def load_guards(path: Path, signature: Signature) -> Guards:
 
 
 def parse_guards(document: object, signature: Signature) -> Guards:
-    """The guards that a document describes; ``mooring_inference.guards`` says what may stand in it.
+    """Return the guards that a document describes; ``mooring_inference.guards`` says what may stand in it.
 
     Args:
         document: the parsed JSON.

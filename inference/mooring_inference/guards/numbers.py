@@ -107,7 +107,7 @@ def _extremes(dtype: np.dtype[Any], *, finite: bool) -> tuple[Any, Any]:
 def _bounds(
     values: list[float | None], missing: Any, dtype: np.dtype[Any], rounded: Callable[[float], Any]
 ) -> Array:
-    """Bounds in the input's dtype: rounded inwards for integers, to the nearest for floats."""
+    """Return the bounds in the input's dtype: rounded inwards for integers, to the nearest for floats."""
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             return np.array([missing if value is None else value for value in values]).astype(dtype)

@@ -31,7 +31,7 @@ class OutlierScore:
         self._scale = np.minimum(scales, np.finfo(precision).max).astype(precision)
 
     def measure(self, array: Array) -> float:
-        """The score in interquartile ranges; NaN counts for nothing, infinities are infinitely far.
+        """Return the score in interquartile ranges; NaN counts for nothing, infinities are infinitely far.
 
         Args:
             array: (..., features), or any shape where one feature stands for all.

@@ -16,7 +16,7 @@ def profile_inputs(
     non_finite: str = "allow",
     outside: str = "flag",
 ) -> dict[str, object]:
-    """A document with minimum, maximum, median and interquartile range of every feature.
+    """Return a document with minimum, maximum, median and interquartile range of every feature.
 
     Args:
         inputs: the baseline by input name, numeric; (rows, ..., features), or (rows,) for one feature.

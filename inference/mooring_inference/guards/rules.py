@@ -31,11 +31,11 @@ class Feature:
     iqr: float | None = None
 
     def bounded(self) -> bool:
-        """Whether it has a minimum or a maximum."""
+        """Return whether it has a minimum or a maximum."""
         return self.minimum is not None or self.maximum is not None
 
     def allowed(self) -> str:
-        """What is allowed, for messages."""
+        """Return what is allowed, for messages."""
         if self.categories is not None:
             return f"one of {list(self.categories)}"
         low = "-inf" if self.minimum is None else f"{self.minimum:g}"

@@ -62,12 +62,12 @@ class Place:
         flags.extend(f"{self.flag(int(column))}:{rule}" for column in np.flatnonzero(columns))
 
     def flag(self, column: int) -> str:
-        """The name of a feature in flags, such as ``inputs.x[3]``."""
+        """Return the name of a feature in flags, such as ``inputs.x[3]``."""
         return f"inputs.{self._name}" if self._uniform else f"inputs.{self._name}[{column}]"
 
 
 def _shown(value: object) -> object:
-    """A value as JSON can say it, and not too long."""
+    """Return a value as JSON can say it, and not too long."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):

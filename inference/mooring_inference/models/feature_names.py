@@ -12,7 +12,7 @@ from mooring_inference.tensors import Signature
 
 
 def read_feature_names(model_dir: Path, signature: Signature) -> dict[str, tuple[str, ...]]:
-    """The names in ``features.json`` beside the model, by input; empty without one.
+    """Return the names in ``features.json`` beside the model, by input; empty without one.
 
     Raises:
         ModelLoadError: the file holds something else, or names of an input that the model does not have.

@@ -71,11 +71,11 @@ class Repository:
         self._is_started = True
 
     def names(self) -> list[str]:
-        """Names of models that can be asked."""
+        """Return the names of models that can be asked."""
         return [name for name, entry in self._entries.items() if entry.versions]
 
     def find(self, name: str, version: str | None = None) -> ServedModel:
-        """A model that takes calls.
+        """Return a model that takes calls.
 
         Raises:
             RequestError: 404, there is none of that name or version; 503, it is not loaded yet.
@@ -109,7 +109,7 @@ class Repository:
         return model
 
     def is_model_ready(self, name: str, version: str | None = None) -> bool:
-        """Whether a model takes calls, and the server stays.
+        """Return whether a model takes calls, and the server stays.
 
         Raises:
             RequestError: 404, there is none of that name or version.
@@ -123,11 +123,11 @@ class Repository:
         return not self.is_draining
 
     def versions(self, name: str) -> list[str]:
-        """Versions of a model, the newest first."""
+        """Return the versions of a model, the newest first."""
         return list(self._entries[name].versions)
 
     def index(self) -> list[tuple[str, str, str, str]]:
-        """(name, version, state, reason) of all that is here and could be."""
+        """Return (name, version, state, reason) of all that is here and could be."""
         rows: list[tuple[str, str, str, str]] = []
         for name, entry in self._entries.items():
             if entry.versions:
@@ -211,18 +211,18 @@ def _shown(name: str) -> str:
 
 
 def sorted_versions(versions: Mapping[str, Path]) -> list[tuple[str, Path]]:
-    """The newest first: by number where all are numbers, else by name."""
+    """Sort versions, the newest first: by number where all are numbers, else by name."""
     numbers = all(version.isdigit() for version in versions)
     return sorted(versions.items(), key=lambda item: int(item[0]) if numbers else item[0], reverse=True)
 
 
 def one_model(name: str, version: str, path: Path) -> Sources:
-    """A server of one model, as KServe starts it."""
+    """Return a server of one model, as KServe starts it."""
     return lambda: {name: {version: path}}
 
 
 def folder_of_models(root: Path) -> Sources:
-    """A server of several: ``ROOT/NAME/`` holds a model, or ``ROOT/NAME/NUMBER/`` one for each version."""
+    """Return a server of several: ``ROOT/NAME/`` holds a model, or ``ROOT/NAME/NUMBER/`` one for each version."""
 
     def read() -> dict[str, dict[str, Path]]:
         if not root.is_dir():

@@ -28,12 +28,12 @@ CaptureState = Mapping[str, float]
 
 
 def counts_only(state: CaptureState) -> dict[str, float]:
-    """What goes on to be true when the process has ended."""
+    """Return what goes on to be true when the process has ended."""
     return {name: value for name, value in state.items() if name not in _GAUGES}
 
 
 def add_states(states: Iterable[CaptureState]) -> dict[str, float]:
-    """The sum."""
+    """Return the sum."""
     whole: dict[str, float] = {}
     for state in states:
         for name, value in state.items():

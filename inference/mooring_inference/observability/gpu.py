@@ -15,7 +15,7 @@ _LABELS = ("gpu", "uuid", "name")
 
 
 def find_gpus() -> GpuMetrics | None:
-    """The GPUs that this process can see; None without nvidia-ml-py, a driver or a GPU."""
+    """Return the GPUs that this process can see; None without nvidia-ml-py, a driver or a GPU."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
@@ -51,7 +51,7 @@ class GpuMetrics:
         return len(self._gpus)
 
     def collect(self) -> Iterator[Metric]:
-        """The families, measured now; about 0.1 ms for each GPU."""
+        """Yield the metric families, measured now; about 0.1 ms for each GPU."""
         nvml = self._nvml
         yield self._gauge(
             "mooring_inference_gpu_memory_used_bytes",
@@ -80,5 +80,5 @@ class GpuMetrics:
 
 
 def _text(value: str | bytes) -> str:
-    """Older releases of nvidia-ml-py give bytes."""
+    """Return text, where older releases of nvidia-ml-py give bytes."""
     return value.decode() if isinstance(value, bytes) else value

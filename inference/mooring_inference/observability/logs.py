@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
     """``{"time", "level", "logger", "message"}`` and whatever ``extra={"fields": {...}}`` adds."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, object] = {
             "time": f"{seconds}.{int(record.msecs):03d}Z",
@@ -61,7 +61,7 @@ class RateLimit(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is logged."""
+        """Return whether a record is logged."""
         if record.levelno < logging.WARNING:
             return True
         kind = _kind_of(record)
@@ -75,7 +75,7 @@ class RateLimit(logging.Filter):
             return count.lines <= _BURST
 
     def take_suppressed(self) -> list[tuple[_Kind, int]]:
-        """Kinds of which lines were left out in a period that is over, and how many; each is given once."""
+        """Return kinds of which lines were left out in a period that is over, and how many; each is returned once."""
         with self._lock:
             now = self._clock()
             over = [
@@ -133,7 +133,7 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 
 def report_suppressed() -> None:
-    """Log how many lines of which kind were left out; to be called now and then."""
+    """Log how many lines of which kind were left out; to be called periodically."""
     for kind, lines in _rate_limit.take_suppressed():
         logger, *rest = kind
         fields = {"of": logger, "like": rest[1] if rest else "", "lines": lines}
@@ -141,13 +141,13 @@ def report_suppressed() -> None:
 
 
 def describe_exception(error: BaseException) -> str:
-    """An exception, those that led to it, and the innermost frames of each, the last one last."""
+    """Return an exception, those that led to it, and the innermost frames of each, the last one last."""
     parts = [_describe_one(each) for each in _chain(error)]
     return shorten("\n".join(reversed(parts)), _LONGEST_EXCEPTION)
 
 
 def shorten(text: str, limit: int) -> str:
-    """The text, with what is left out counted at its end."""
+    """Return the text, with what is left out counted at its end."""
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text) - limit} characters more)"
 
 

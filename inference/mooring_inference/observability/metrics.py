@@ -57,7 +57,7 @@ class Histogram:
         self.total += value
 
     def state(self) -> list[Any]:
-        """As JSON."""
+        """Return the counts as JSON."""
         return [self.counts, self.total]
 
     def add(self, state: Sequence[Any]) -> None:
@@ -66,7 +66,7 @@ class Histogram:
         self.total += state[1]
 
     def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
-        """Into a family as prometheus_client knows it."""
+        """Add the counts to a family of prometheus_client."""
         buckets: list[tuple[str, float]] = []
         running = 0
         for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
@@ -96,14 +96,14 @@ class ModelSeries:
         self.load_seconds: float | None = None
 
     def began(self) -> None:
-        """A request is being answered."""
+        """Count a request that is being answered."""
         with self._lock:
             self.in_flight += 1
 
     def answered(
         self, protocol: str, code: int, total: float, *, queue: float | None = None, compute: float = 0.0
     ) -> None:
-        """It was; ``total`` seconds since its head, with ``queue`` and ``compute`` where the model ran."""
+        """Count its answer, ``total`` seconds since its head, with ``queue`` and ``compute`` where the model ran."""
         with self._lock:
             self.in_flight -= 1
             key = (protocol, code)
@@ -119,12 +119,12 @@ class ModelSeries:
                 self.stages["compute"].observe(compute)
 
     def batch(self, rows: int, seconds: float) -> None:
-        """A batch was run."""
+        """Count a batch that was run."""
         with self._lock:
             self.batch_rows.observe(rows)
 
     def state(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the counts as JSON."""
         with self._lock:
             return {
                 "codes": [[*key, count] for key, count in self.codes.items()],
@@ -178,11 +178,11 @@ class ServingMetrics(Collector):
         self._registry.register(collector)
 
     def of(self, model: str, revision: str) -> ModelSeries:
-        """The series of one revision of a model."""
+        """Return the series of one revision of a model."""
         return self._models.setdefault((model, revision), ModelSeries())
 
     def state(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the counts as JSON."""
         models = [[*key, series.state()] for key, series in tuple(self._models.items())]
         return {"models": models, "capture": self._capture_state()}
 
@@ -194,7 +194,7 @@ class ServingMetrics(Collector):
 
     @classmethod
     def sum(cls, states: Iterable[Mapping[str, Any]]) -> ServingMetrics:
-        """What several processes have counted."""
+        """Return what several processes have counted."""
         whole = cls(shows_process=False)
         captured: list[CaptureState] = []
         for state in states:
@@ -211,7 +211,7 @@ class ServingMetrics(Collector):
         return None if self.capture is None else add_states((self.capture(), self._captured_before))
 
     def collect(self) -> Iterator[Metric]:
-        """All families, for prometheus_client."""
+        """Yield all families, for prometheus_client."""
         labels = ("model", "revision")
         requests = CounterMetricFamily(
             "mooring_inference_requests",
@@ -253,11 +253,11 @@ class ServingMetrics(Collector):
             yield from collect_capture(captured)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the families depend on what has happened."""
+        """Return nothing: the families depend on what has happened."""
         return ()
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """All families, and the content type: protobuf with native histograms to scrapers that ask for that."""
+        """Return all families, and the content type: protobuf with native histograms to scrapers that ask for that."""
         if not prefers_protobuf(accept):
             return generate_latest(self._registry), CONTENT_TYPE
         # Not needed, and not in memory, where nobody asks for it.

@@ -91,5 +91,5 @@ class Observer(Protocol):
     """Wants to know; called from any thread, after the response, and must not block."""
 
     def answered(self, inference: Answered) -> None:
-        """One inference was answered."""
+        """Take note of an inference that was answered."""
         ...

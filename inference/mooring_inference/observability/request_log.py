@@ -13,7 +13,7 @@ class RequestLog:
     """Logs what became of requests, and nothing of their content."""
 
     def answered(self, inference: Answered) -> None:
-        """One inference was answered."""
+        """Log an inference that was answered."""
         call = inference.call
         log.info(
             "answered",

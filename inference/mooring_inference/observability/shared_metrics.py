@@ -42,7 +42,7 @@ class SharedMetrics:
         unfinished.replace(self._file)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """All workers' metrics, and the content type."""
+        """Return all workers' metrics, and the content type."""
         self.publish()
         states = [state for path in sorted(self._folder.glob("worker-*.json")) if (state := _read(path))]
         whole = ServingMetrics.sum(state["metrics"] for state in states)

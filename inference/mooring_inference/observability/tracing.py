@@ -61,7 +61,7 @@ class RequestTrace:
 
 
 def parse_traceparent(header: str | None) -> TraceParent | None:
-    """The caller's span; None without a header and for one that breaks the W3C recommendation."""
+    """Return the caller's span; None without a header and for one that breaks the W3C recommendation."""
     if header is None:
         return None
     match = _TRACEPARENT.fullmatch(header.strip())
@@ -74,7 +74,7 @@ def parse_traceparent(header: str | None) -> TraceParent | None:
 
 
 def start_tracing(environ: Mapping[str, str] = os.environ) -> Tracing | None:
-    """Tracing as the environment asks for it, once in each process; None where it does not.
+    """Start tracing as the environment asks for it, once in each process; None where it does not.
 
     Where it asks for what is not there, a warning is logged and requests go without spans.
     """

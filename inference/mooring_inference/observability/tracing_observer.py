@@ -15,7 +15,7 @@ class TracingObserver:
         self._tracing = tracing
 
     def answered(self, inference: Answered) -> None:
-        """One inference was answered."""
+        """Record the spans of an inference that was answered."""
         header = inference.headers.get(b"traceparent")
         if header is None:
             return

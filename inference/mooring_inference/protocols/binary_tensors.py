@@ -15,7 +15,7 @@ _LENGTH = struct.Struct("<I")
 
 
 def decode_raw(field: str, spec: TensorSpec, shape: Sequence[int], raw: bytes | memoryview) -> Array:
-    """An array of ``shape`` over little-endian, row-major ``raw``, without a copy; BYTES are length-prefixed.
+    """Return an array of ``shape`` over little-endian, row-major ``raw``, without a copy; BYTES are length-prefixed.
 
     Args:
         field: what error messages call ``raw``.
@@ -40,7 +40,7 @@ def decode_raw(field: str, spec: TensorSpec, shape: Sequence[int], raw: bytes | 
 
 
 def encode_raw(spec: TensorSpec, array: Array) -> bytes:
-    """Little-endian, row-major bytes of an array; BYTES are length-prefixed."""
+    """Return the little-endian, row-major bytes of an array; BYTES are length-prefixed."""
     if spec.datatype.name == "BYTES":
         strings = (v if isinstance(v, bytes) else str(v).encode() for v in array.ravel().tolist())
         return b"".join(_LENGTH.pack(len(s)) + s for s in strings)
@@ -49,7 +49,7 @@ def encode_raw(spec: TensorSpec, array: Array) -> bytes:
 
 
 def shaped(field: str, array: Array, shape: Sequence[int]) -> Array:
-    """A flat array in its shape.
+    """Return a flat array in its shape.
 
     Raises:
         RequestError: 400, no array has such a shape: a dimension is negative, or they are too large, which the

@@ -17,7 +17,7 @@ _SHOWN = 60
 
 
 def json_type(value: object) -> str:
-    """The JSON name of a value's type, for error messages."""
+    """Return the JSON name of a value's type, for error messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -30,7 +30,7 @@ def json_type(value: object) -> str:
 
 
 def build_array(field: str, spec: TensorSpec, shape: list[int], data: list[object]) -> Array:
-    """An array of ``shape`` from JSON elements, flat or nested in row-major order.
+    """Return an array of ``shape`` from JSON elements, flat or nested in row-major order.
 
     Raises:
         RequestError: 400 where nesting, count or an element does not fit.
@@ -43,7 +43,7 @@ def build_array(field: str, spec: TensorSpec, shape: list[int], data: list[objec
 
 
 def flatten(field: str, shape: list[int], data: list[object]) -> list[object]:
-    """Row-major elements of ``data``, which is already flat or nested as ``shape`` says."""
+    """Return the row-major elements of ``data``, which is already flat or nested as ``shape`` says."""
     level = data
     for depth, size in enumerate(shape[1:], start=1):
         if not level or not isinstance(level[0], list):
@@ -62,7 +62,7 @@ def flatten(field: str, shape: list[int], data: list[object]) -> list[object]:
 
 
 def pack(field: str, datatype: Datatype, flat: list[object]) -> Array:
-    """A one-dimensional array of JSON elements.
+    """Return a one-dimensional array of JSON elements.
 
     ``struct`` is an order of magnitude faster here than ``np.array`` and refuses what does not fit.
     """

@@ -14,7 +14,7 @@ from mooring_inference.tensors import Array, Signature, TensorSpec
 
 
 def decode_request(body: bytes, signature: Signature) -> Mapping[str, Array]:
-    """Arrays by input name.
+    """Return arrays by input name.
 
     An instance is the row itself where the model has one input, or an object of rows by input name.
 
@@ -40,7 +40,7 @@ def decode_request(body: bytes, signature: Signature) -> Mapping[str, Array]:
 
 
 def encode_response(outputs: Sequence[tuple[TensorSpec, Array]]) -> bytes:
-    """``{"predictions": rows}``: bare rows for one output, objects by output name for several."""
+    """Encode ``{"predictions": rows}``: bare rows for one output, objects by output name for several."""
     if len(outputs) == 1:
         return orjson.dumps({"predictions": _rows(outputs[0][1])}, option=orjson.OPT_SERIALIZE_NUMPY)
     columns = {spec.name: list(_rows(array)) for spec, array in outputs}

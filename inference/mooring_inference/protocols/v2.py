@@ -113,7 +113,7 @@ def encode_response(
     outputs: Sequence[tuple[TensorSpec, Array]],
     forms: Sequence[OutputForm] | None = None,
 ) -> tuple[bytes, int | None]:
-    """The V2 response, and the length of its JSON where binary tensors follow it.
+    """Return the V2 response, and the length of its JSON where binary tensors follow it.
 
     Data is flat in row-major order; NaN and infinities become null in JSON, which has none.
     """
@@ -142,26 +142,26 @@ def encode_response(
 
 
 def encode_error(body: Mapping[str, object]) -> bytes:
-    """The body of a refusal."""
+    """Return the body of a refusal."""
     return orjson.dumps(body, default=str)
 
 
 def flat_elements(array: Array) -> object:
-    """Elements of an array in row-major order, as something orjson writes."""
+    """Return elements of an array in row-major order, as something orjson writes."""
     if array.dtype == object or array.dtype.kind in "US":
         return [text(value) for value in array.ravel().tolist()]
     return np.ascontiguousarray(array).ravel()
 
 
 def text(value: object) -> str:
-    """One element of a BYTES tensor as a string."""
+    """Return one element of a BYTES tensor as a string."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def model_metadata(
     model: str, versions: Sequence[str], platform: str, signature: Signature
 ) -> dict[str, object]:
-    """The V2 model metadata document."""
+    """Return the V2 model metadata document."""
     return {
         "name": model,
         "versions": list(versions),
@@ -172,7 +172,7 @@ def model_metadata(
 
 
 def parse_object(body: bytes | memoryview) -> dict[str, object]:
-    """A JSON object from bytes, or a 400."""
+    """Return a JSON object from bytes, or a 400."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
@@ -283,7 +283,7 @@ def _decode_timeout(parameters: dict[str, object]) -> float | None:
 
 
 def classify(spec: TensorSpec, array: Array, classes: int) -> tuple[TensorSpec, Array]:
-    """The largest values of each row with their indices, as strings."""
+    """Return the largest values of each row with their indices, as strings."""
     if spec.datatype.name == "BYTES":
         raise bad_field("outputs.parameters.classification", "an output of numbers", spec.datatype.name)
     # Not -1 for the width: it cannot be told where there are no rows.

@@ -25,7 +25,7 @@ _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
 
 
 def inflate(body: bytes, encoding: str, limit: int, on_growth: Callable[[int], None] | None = None) -> bytes:
-    """The body without its content coding.
+    """Return the body without its content coding.
 
     Memory never grows beyond ``limit``, or a hundred times the body and 8 MiB, by more than an eighth and a chunk of
     64 KiB, whatever the body says.
@@ -118,7 +118,7 @@ def _inflate_member(body: memoryview, bits: int, result: _Result) -> memoryview:
 
 
 def _has_zlib_header(body: bytes) -> bool:
-    """RFC 1950: method 8, and the first two bytes a multiple of 31."""
+    """Recognise RFC 1950: method 8, and the first two bytes a multiple of 31."""
     return len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
 
 

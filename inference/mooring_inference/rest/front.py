@@ -91,7 +91,7 @@ class RestFront:
         }
 
     def admit(self, exchange: Exchange) -> RequestError | None:
-        """Why a request's body is not worth reading, if it is not."""
+        """Return why a request's body is not worth reading, if it is not."""
         keys = self._api_keys
         if keys is None:
             return None

@@ -74,7 +74,7 @@ class InferenceExchange:
                 raise refusal
 
     def _finish(self, _: object) -> None:
-        """The model has run, or did not."""
+        """Answer, now that the model has run or failed."""
         try:
             outputs = self._inference.result()
             body, content_type = self._encode(outputs)
@@ -125,7 +125,7 @@ def _header_id(exchange: Exchange) -> str | None:
 
 
 def read_body(exchange: Exchange, limits: JsonLimits) -> bytes:
-    """The body, after a look at what its JSON would cost to read.
+    """Return the body, after a look at what its JSON would cost to read.
 
     Raises:
         RequestError: 400, 413, 415 or 503.
@@ -139,7 +139,7 @@ def read_body(exchange: Exchange, limits: JsonLimits) -> bytes:
 
 
 def header_length(exchange: Exchange) -> int | None:
-    """Bytes of JSON before binary tensors; None without any. Raises RequestError."""
+    """Return the bytes of JSON before binary tensors; None without any. Raises RequestError."""
     value = exchange.headers.get(HEADER_LENGTH)
     if value is None:
         return None

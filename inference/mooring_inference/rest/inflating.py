@@ -57,11 +57,11 @@ class _Held:
         self._size = size
 
     def release(self) -> None:
-        self._budget.give(self._size)
+        self._budget.release(self._size)
         self._size = 0
 
     def hand_over(self, exchange: Exchange) -> None:
-        """From now on the exchange holds it, until it is answered."""
+        """Have the exchange hold it from now on, until it is answered."""
         size = self._size
         self.release()
         if not exchange.is_gone and (refusal := exchange.hold(size)) is not None:

@@ -110,7 +110,7 @@ _SCHEMAS: dict[str, Any] = {
 
 
 def describe(models: Iterable[str], version: str) -> dict[str, Any]:
-    """The document, version 3.1, for these models; ``version`` is the server's."""
+    """Return the document, version 3.1, for these models; ``version`` is the server's."""
     names = list(models)
     return {
         "openapi": "3.1.0",
@@ -125,7 +125,7 @@ def describe(models: Iterable[str], version: str) -> dict[str, Any]:
 
 
 def page(document: dict[str, Any]) -> bytes:
-    """The document for people, as HTML."""
+    """Return the document for people, as HTML."""
     rows = "".join(
         f"<tr><td><code>{escape(method.upper())}</code></td><td><code>{escape(path)}</code></td>"
         f"<td>{escape(operation['summary'])}</td></tr>"

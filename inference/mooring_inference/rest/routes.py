@@ -73,7 +73,7 @@ _V1_ACTIONS = {"predict": "predict", "explain": "explain"}
 # Requests repeat few paths, and parsing one costs a microsecond.
 @lru_cache(maxsize=1024)
 def find_route(path: bytes) -> Route | None:
-    """The route of a raw path; None where nothing is there."""
+    """Return the route of a raw path; None where nothing is there."""
     fixed = _FIXED.get(path)
     if fixed is not None:
         return Route(fixed)

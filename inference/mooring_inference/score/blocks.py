@@ -60,7 +60,7 @@ class Block:
         return len(self.rows) + len(self.unreadable)
 
     def between(self, first: int, stop: int) -> Block:
-        """The rows from number ``first`` to before number ``stop``."""
+        """Return the rows from number ``first`` to before number ``stop``."""
         low, high = (int(edge) for edge in np.searchsorted(self.rows, (first, stop)))
         return Block(
             self.rows[low:high],
@@ -70,13 +70,13 @@ class Block:
         )
 
     def describe(self, index: int) -> object:
-        """The row at a place in ``rows``, ready for JSON."""
+        """Return the row at a place in ``rows``, ready for JSON."""
         if self.texts is not None:
             return self.texts[index].decode("utf-8", "replace")
         return {name: _plain(column[index].as_py()) for name, column in self.columns.items()}
 
     def last_row(self) -> int:
-        """The highest row number, readable or not; -1 where there is none."""
+        """Return the highest row number, readable or not; -1 where there is none."""
         last = int(self.rows[-1]) if len(self.rows) else -1
         return max(last, self.unreadable[-1].row) if self.unreadable else last
 
@@ -97,7 +97,7 @@ class Reader(Protocol):
     typed: bool
 
     def read(self, first: int, columns: list[str]) -> Iterator[Block]:
-        """Blocks in order; the first one holds row ``first`` or, where formats cannot seek, row 0."""
+        """Return blocks in order; the first one holds row ``first`` or, where formats cannot seek, row 0."""
         ...
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Cursor:
         self._next = 0
 
     def take(self, first: int, stop: int) -> Iterator[Block]:
-        """Blocks with the rows from ``first`` to before ``stop``, or to the end of the file."""
+        """Yield blocks with the rows from ``first`` to before ``stop``, or to the end of the file."""
         if self._blocks is None or (self._reader.total is not None and first != self._next):
             self._blocks, self._rest = self._reader.read(first, self._columns), None
         self._next = stop
@@ -131,7 +131,7 @@ class Cursor:
 
 
 def _plain(value: object) -> object:
-    """A value that JSON has."""
+    """Return a value that JSON has."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, list):

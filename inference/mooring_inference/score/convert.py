@@ -64,7 +64,7 @@ def convert_rows(count: int, attempt: Callable[[int, int], list[Array]]) -> Iter
 
 
 def convert_feed(feed: Feed, columns: Sequence[Column], *, null_is_nan: bool) -> Array:
-    """The array of an input for some rows, at least one.
+    """Return the array of an input for some rows, at least one.
 
     Args:
         feed: the input and the names of its columns.
@@ -112,7 +112,7 @@ def _scalars(name: str, datatype: Datatype, column: Column, *, fill: bool) -> Ar
 
 
 def _narrow(name: str, values: npt.NDArray[Any], datatype: Datatype) -> Array:
-    """Values in the input's dtype; whole numbers stay exact, floats may lose digits but not become infinite."""
+    """Return values in the input's dtype; whole numbers stay exact, floats may lose digits but not become infinite."""
     dtype = datatype.dtype
     if values.dtype == dtype:
         return values
@@ -140,7 +140,7 @@ def _narrow(name: str, values: npt.NDArray[Any], datatype: Datatype) -> Array:
 
 
 def _cells(name: str, datatype: Datatype, column: pa.Array, *, fill: bool) -> Array:
-    """Values of cells of text."""
+    """Return the values of cells of text."""
     try:
         text = column.cast(pa.string())
     except pa.ArrowInvalid:
@@ -165,7 +165,7 @@ def _cells(name: str, datatype: Datatype, column: pa.Array, *, fill: bool) -> Ar
 
 
 def _readings(datatype: Datatype) -> list[pa.DataType]:
-    """How text is tried to be read, in order."""
+    """Return the ways in which text may be read, in order."""
     kind = datatype.dtype.kind
     if kind == "b":
         return [pa.bool_()]
@@ -174,7 +174,7 @@ def _readings(datatype: Datatype) -> list[pa.DataType]:
 
 
 def _arrow_lists(name: str, spec: TensorSpec, column: pa.Array, *, fill: bool) -> Array:
-    """Lists, nested as the shape says, or flat in row-major order where the shape is known."""
+    """Return lists, nested as the shape says, or flat in row-major order where the shape is known."""
     wanted: list[int | None] = list(spec.shape[1:])
     if len(wanted) > 1 and not _is_list(column.type.value_type):
         wanted = [prod(size for size in wanted if size is not None)] if None not in wanted else wanted

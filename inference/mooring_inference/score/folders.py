@@ -85,7 +85,7 @@ class Folder:
         self._prefix = prefix
 
     def list(self) -> list[StoredFile]:
-        """All files below, sorted by path.
+        """Return all files below, sorted by path.
 
         Raises:
             ScoreError: the folder cannot be read.
@@ -99,7 +99,7 @@ class Folder:
         return sorted((file for file in files if file.path), key=lambda file: file.path)
 
     def find(self, path: str) -> StoredFile | None:
-        """One file, or None if there is none.
+        """Return one file, or None if there is none.
 
         Raises:
             ScoreError: the folder cannot be read.
@@ -112,7 +112,7 @@ class Folder:
             raise ScoreError(f"{self.name}/{path} cannot be read: {first_line(exc)}") from None
 
     def open(self, path: str) -> pa.NativeFile:
-        """A file for reading at any position; FileNotFoundError if there is none."""
+        """Return a file for reading at any position; FileNotFoundError if there is none."""
         if self.local is not None:
             return pa.OSFile(str(self.local / path), "rb")
         try:
@@ -124,7 +124,7 @@ class Folder:
         return pa.PythonFile(_RemoteFile(remote), mode="r")
 
     def read(self, path: str) -> bytes | None:
-        """The content of a small file, or None if there is none."""
+        """Return the content of a small file, or None if there is none."""
         try:
             return bytes(obstore.get(self._store, self._prefix + path).bytes())
         except FileNotFoundError:
@@ -163,7 +163,7 @@ class Folder:
             raise ScoreError(f"{self.name}/{path} cannot be deleted: {first_line(exc)}") from None
 
     def make_workspace(self, owner: str) -> Path:
-        """An empty folder for unfinished files; what an earlier run of the same owner left is removed."""
+        """Return an empty folder for unfinished files; what an earlier run of the same owner left is removed."""
         if self.local is None:
             return Path(tempfile.mkdtemp(prefix="mooring-score-"))
         # On the same file system as the target, where a rename is atomic.
@@ -190,7 +190,7 @@ class Folder:
 
 
 def open_input(address: str) -> tuple[Folder, list[StoredFile]]:
-    """The files at a path or URI: a folder's, or the one file that it names.
+    """Return the files at a path or URI: a folder's, or the one file that it names.
 
     Raises:
         UsageError: the address is not one that can be read.
@@ -219,7 +219,7 @@ def open_input(address: str) -> tuple[Folder, list[StoredFile]]:
 
 
 def open_output(address: str) -> Folder:
-    """The folder at a path or URI, which is made where it is missing.
+    """Return the folder at a path or URI, which is made where it is missing.
 
     Raises:
         UsageError: the address is not one that can be written to.
@@ -253,12 +253,12 @@ def refuse_nesting(source: str, target: str) -> None:
 
 
 def local_folder(path: Path) -> Folder:
-    """A folder of the file system."""
+    """Return a folder of the file system."""
     return Folder(str(path), obstore.store.LocalStore(prefix=path.resolve(), mkdir=False), "", path)
 
 
 def _place(address: str) -> Path | Address:
-    """The path of a plain path or a ``file://`` URI, or the place in an object store."""
+    """Return the path of a plain path or a ``file://`` URI, or the place in an object store."""
     if "://" not in address:
         return Path(address)
     try:

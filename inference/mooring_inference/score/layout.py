@@ -34,7 +34,7 @@ class OutputLayout:
         self.fields: list[pa.Field] = [field for spec in outputs for field in self._fields_of(spec)]
 
     def columns(self, arrays: Sequence[Array]) -> list[pa.Array]:
-        """The columns of some rows.
+        """Return the columns of some rows.
 
         Args:
             arrays: one for each output, with as many rows each.

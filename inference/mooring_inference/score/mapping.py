@@ -83,13 +83,13 @@ def plan_feeds(signature: Signature, kinds: Mapping[str, str], choice: Choice) -
 
 
 def _given(spec: TensorSpec, choice: Choice) -> tuple[str, ...]:
-    """The features of an input that came with the model, where they are as many as it takes."""
+    """Return the features of an input that came with the model, where they are as many as it takes."""
     features = choice.features.get(spec.name, ())
     return features if features and _fits(spec, len(features)) else ()
 
 
 def _pairs(signature: Signature, choice: Choice) -> list[tuple[TensorSpec, str]]:
-    """Each input with its column."""
+    """Pair each input with its column."""
     named: dict[str, str] = {}
     for column in choice.columns:
         name, equals, value = column.partition("=")

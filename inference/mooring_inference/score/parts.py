@@ -51,12 +51,12 @@ class Manifest:
 
 
 def fingerprint(*parts: object) -> str:
-    """A digest of values that JSON has."""
+    """Return a digest of values that JSON has."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of_model(model_dir: Path) -> str:
-    """A digest of all files of a model, or of the one file that it is.
+    """Return a digest of all files of a model, or of the one file that it is.
 
     Raises:
         ScoreError: there is none.
@@ -77,17 +77,17 @@ def digest_of_model(model_dir: Path) -> str:
 
 
 def part_path(source: str, number: int) -> str:
-    """Where part ``number`` of an input file goes: beside its namesake, so that partition folders stay."""
+    """Return where part ``number`` of an input file goes: beside its namesake, so that partition folders stay."""
     return f"{source}-part-{number:05d}{_SUFFIX}"
 
 
 def bad_path(part: str) -> str:
-    """Where the bad rows of a part go."""
+    """Return where the bad rows of a part go."""
     return f"{BAD_FOLDER}/{part.removesuffix(_SUFFIX)}.jsonl"
 
 
 def read_manifest(folder: Folder, part: str) -> Manifest | None:
-    """The manifest in a part's footer; None where there is no such part, or it is not one of ours."""
+    """Return the manifest in a part's footer; None where there is no such part, or it is not one of ours."""
     try:
         with folder.open(part) as source:
             metadata = pq.read_metadata(source).metadata or {}
@@ -129,7 +129,7 @@ class PartWriter:
         self._bad.write(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
 
     def count(self) -> int:
-        """Rows so far, good and bad."""
+        """Return the rows so far, good and bad."""
         return self._good_rows + self._bad_rows
 
     def publish(self, mark: str, source: str, first_row: int) -> Manifest:

@@ -39,7 +39,7 @@ class CsvReader:
         self.kinds: Mapping[str, str] = dict.fromkeys(names, "cell")
 
     def read(self, first: int, columns: list[str]) -> Iterator[Block]:
-        """Blocks from row 0: a CSV file has no index to seek by."""
+        """Yield blocks from row 0: a CSV file has no index to seek by."""
         waiting: list[BadRow] = []
 
         def note(row: Any) -> str:
@@ -79,7 +79,7 @@ class CsvReader:
 
 
 def _number_rows(row: int, count: int, waiting: list[BadRow]) -> tuple[np.ndarray[Any, Any], list[BadRow]]:
-    """Numbers for ``count`` readable rows from ``row`` on, which the unreadable ones between them lack."""
+    """Return numbers for ``count`` readable rows from ``row`` on, which the unreadable ones between them lack."""
     unreadable: list[BadRow] = []
     stop = row + count
     for bad in waiting:

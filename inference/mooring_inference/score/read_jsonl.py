@@ -35,7 +35,7 @@ class JsonLinesReader:
         self.kinds: Mapping[str, str] = _kinds(islice(_lines(self._source), _SAMPLE_ROWS))
 
     def read(self, first: int, columns: list[str]) -> Iterator[Block]:
-        """Blocks from row 0: lines have no index to seek by."""
+        """Yield blocks from row 0: lines have no index to seek by."""
         self.close()
         self._source = self._open_again()
         lines = enumerate(_lines(self._source))
@@ -65,7 +65,7 @@ def _block(batch: list[tuple[int, bytes]], columns: list[str]) -> Block:
 
 
 def _parse(line: bytes) -> dict[str, object] | str:
-    """The object on a line, or why there is none."""
+    """Return the object on a line, or why there is none."""
     if len(line) >= _LONGEST_LINE:
         return f"a line of more than {_LONGEST_LINE} bytes"
     try:
@@ -76,7 +76,7 @@ def _parse(line: bytes) -> dict[str, object] | str:
 
 
 def _lines(source: pa.NativeFile) -> Iterator[bytes]:
-    """Lines that are not blank, without their ends; what is too long is cut."""
+    """Yield lines that are not blank, without their ends; what is too long is cut."""
     rest = b""
     while chunk := source.read(_CHUNK_BYTES):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -87,7 +87,7 @@ def _lines(source: pa.NativeFile) -> Iterator[bytes]:
 
 
 def _kinds(lines: Iterator[bytes]) -> dict[str, str]:
-    """The most frequent kind of each column; single wrong values do not count."""
+    """Return the most frequent kind of each column; single wrong values do not count."""
     counts: dict[str, Counter[str]] = {}
     for line in lines:
         document = _parse(line)

@@ -31,7 +31,7 @@ class ParquetReader:
         self.kinds: Mapping[str, str] = {field.name: kind_of(field.type) for field in self._file.schema_arrow}
 
     def read(self, first: int, columns: list[str]) -> Iterator[Block]:
-        """Blocks from the row group that holds row ``first``."""
+        """Yield blocks from the row group that holds row ``first``."""
         for group, (start, stop) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
             if stop <= first:
                 continue
@@ -47,7 +47,7 @@ class ParquetReader:
 
 
 def kind_of(arrow: pa.DataType) -> str:
-    """What a column of this type can feed: ``number``, ``text``, ``boolean``, ``list`` or ``other``."""
+    """Return what a column of this type can feed: ``number``, ``text``, ``boolean``, ``list`` or ``other``."""
     types = pa.types
     if types.is_dictionary(arrow):
         return kind_of(arrow.value_type)

@@ -21,7 +21,7 @@ _COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
 
 def format_of(path: str) -> str | None:
-    """The format that a file's name tells; None where it tells none."""
+    """Return the format that a file's name tells; None where it tells none."""
     name = PurePosixPath(path)
     if name.suffix in _COMPRESSED and _BY_SUFFIX.get(PurePosixPath(name.stem).suffix) != "parquet":
         name = PurePosixPath(name.stem)
@@ -29,7 +29,7 @@ def format_of(path: str) -> str | None:
 
 
 def is_hidden(path: str) -> bool:
-    """Whether some part of a path begins as things that are not data do, as in Hive and Spark."""
+    """Return whether some part of a path begins as things that are not data do, as in Hive and Spark."""
     return any(part.startswith(("_", ".")) for part in PurePosixPath(path).parts)
 
 

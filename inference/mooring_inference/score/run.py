@@ -76,7 +76,7 @@ class Summary:
 
 
 def pick_files(files: Iterable[StoredFile], kind: str | None) -> list[StoredFile]:
-    """The files that hold rows.
+    """Return the files that hold rows.
 
     Raises:
         ScoreError: none does.
@@ -147,7 +147,7 @@ class _Run:
         )
 
     def _plan(self) -> list[Feed]:
-        """Every shard takes the columns from the first file that shows any, so that all agree."""
+        """Plan one shard: every shard takes the columns from the first file that shows any, so that all agree."""
         for file in self._job.files:
             with closing(self._open(file)) as reader:
                 if reader.kinds:

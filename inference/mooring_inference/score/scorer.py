@@ -164,7 +164,7 @@ def _join(pieces: list[Piece]) -> list[Array]:
 
 
 def _fill(array: Array, size: int) -> Array:
-    """The array with its last row repeated up to ``size`` rows."""
+    """Return the array with its last row repeated up to ``size`` rows."""
     return (
         array if len(array) == size else np.concatenate([array, np.repeat(array[-1:], size - len(array), 0)])
     )

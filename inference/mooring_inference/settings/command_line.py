@@ -25,7 +25,7 @@ _OTHER_FILES = 256
 
 
 def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from the command line; ends the process with usage on stderr where that is wrong.
+    """Read settings from the command line; end the process with usage on stderr where that is wrong.
 
     Raises:
         CaptureSettingsError: what is said about capture does not go together.
@@ -126,7 +126,7 @@ def _add(flags: argparse._ArgumentGroup, setting: Setting, environ: Mapping[str,
 
 
 def _default_connections() -> int:
-    """4096 over HTTP and over gRPC, and fewer where this process may not open so many files."""
+    """Return 4096, over HTTP and over gRPC each, and fewer where this process may not open so many files."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
         _CONNECTIONS
@@ -142,7 +142,7 @@ def _custom_model(values: argparse.Namespace) -> CustomModel:
 
 
 def _underscored(argv: Sequence[str]) -> list[str]:
-    """KServe spells its flags with underscores; dashes, the custom elsewhere, work as well."""
+    """Write flags with underscores, as KServe does; dashes, the custom elsewhere, work as well."""
     spelt = []
     for argument in argv:
         name, equals, value = argument.partition("=")

@@ -27,7 +27,7 @@ _COLUMNS = ("flag", "default", "variable", "what")
 
 
 def render() -> str:
-    """The page."""
+    """Render the page."""
     return "\n".join(_lines())
 
 

@@ -56,12 +56,12 @@ class Group:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names separated by commas."""
+    """Parse names separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def path(text: str) -> Path:
-    """A path."""
+    """Parse a path."""
     return Path(text)
 
 

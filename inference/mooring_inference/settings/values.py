@@ -1,4 +1,4 @@
-"""What the server is told to do."""
+"""The settings of the server, as it uses them."""
 
 from __future__ import annotations
 

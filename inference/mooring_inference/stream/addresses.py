@@ -38,7 +38,7 @@ class Address:
     options: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """The address without credentials, for logs."""
+        """Return the address without credentials, for logs."""
         return f"{self.scheme}://{','.join(self.servers)}/{self.name}"
 
 
@@ -68,7 +68,7 @@ def parse_address(flag: str, url: str) -> Address:
 
 
 def number_option(address: Address, flag: str, name: str, default: int) -> int:
-    """A whole number among the options; raises StreamError where it is none."""
+    """Return a whole number among the options; raises StreamError where it is none."""
     text = address.options.get(name)
     if text is None:
         return default

@@ -44,7 +44,7 @@ class Answerer:
         self._fixed = next((shape[0] for shape in shapes if shape and shape[0] is not None), None)
 
     def answer(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        """One outcome for each message, in order."""
+        """Return one outcome for each message, in order."""
         outcomes: dict[int, Outcome] = {}
         groups: dict[object, Group] = {}
         for place, delivery in enumerate(deliveries):
@@ -105,7 +105,7 @@ class Answerer:
 
 
 def _fill(array: Array, size: int | None) -> Array:
-    """The array with its last row repeated up to the one number of rows that the model takes."""
+    """Return the array with its last row repeated up to the one number of rows that the model takes."""
     if size is None or len(array) == size or not len(array):
         return array
     return np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])

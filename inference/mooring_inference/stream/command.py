@@ -90,12 +90,12 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
 
 
 def _features(args: argparse.Namespace, signature: Signature) -> Sequence[str]:
-    """The features in the order of the model's one input, as far as they are known."""
+    """Return the features in the order of the model's one input, as far as they are known."""
     return args.columns or read_feature_names(args.model_dir, signature).get(signature.inputs[0].name, ())
 
 
 def _open_source(args: argparse.Namespace, address: Address) -> Source:
-    """The adapter for a source; each imports its library only when it is asked for."""
+    """Return the adapter for a source; each imports its library only when it is asked for."""
     seconds, from_start = args.take_over_seconds, args.start == "earliest"
     if address.scheme.startswith("redis"):
         from mooring_inference.stream.redis_streams import RedisSource
@@ -112,7 +112,7 @@ def _open_source(args: argparse.Namespace, address: Address) -> Source:
 
 
 def open_sink(address: Address, group: str, remember: int) -> Sink:
-    """The adapter for a sink; ``remember`` is for how many seconds Redis knows what ``group`` wrote."""
+    """Return the adapter for a sink; ``remember`` is for how many seconds Redis knows what ``group`` wrote."""
     if address.scheme.startswith("redis"):
         from mooring_inference.stream.redis_streams import RedisSink
 

@@ -66,7 +66,7 @@ class Source(Protocol):
         ...
 
     async def backlog(self) -> int | None:
-        """How many messages wait to be delivered to the group; None where that is not known."""
+        """Return how many messages wait to be delivered to the group; None where that is not known."""
         ...
 
     async def close(self, unfinished: Sequence[Delivery]) -> None:

@@ -110,7 +110,7 @@ class JetStreamSource:
                 raise StreamError(f"NATS: consumer {self._group}: {exc.description}") from None
 
     async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
-        """One message, and then what else there is."""
+        """Take one message, and then what else there is."""
         messages = await self._fetch(1, wait)
         if messages and limit > 1:
             messages += await self._fetch(limit - 1, max(linger, _SHORTEST_FETCH))
@@ -134,7 +134,7 @@ class JetStreamSource:
                     await delivery.token.in_progress()
 
     async def backlog(self) -> int | None:
-        """Messages that were not delivered yet."""
+        """Count the messages that were not delivered yet."""
         async with _guarded():
             info = await self._context.consumer_info(self._stream, self._group)
         return int(info.num_pending)

@@ -76,7 +76,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
 
     async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
-        """Records of all partitions that this member has."""
+        """Take records of all partitions that this member has."""
         found = await self._fetch(limit, wait)
         deadline = time.monotonic() + linger
         while found and len(found) < limit and (left := deadline - time.monotonic()) > 0:
@@ -99,10 +99,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         self._offsets.commit(offsets)
 
     async def keep(self, deliveries: Sequence[Delivery]) -> None:
-        """Nothing: the member's own heartbeat does it."""
+        """Do nothing: the member's own heartbeat does it."""
 
     async def backlog(self) -> int | None:
-        """Records of this member's partitions that were not read yet."""
+        """Count records of this member's partitions that were not read yet."""
         partitions = self._consumer.assignment() if self._consumer is not None else ()
         if not partitions:
             return None
@@ -123,7 +123,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             self._offsets.forget(partition)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Nothing: reading begins at the committed offsets."""
+        """Do nothing: reading begins at the committed offsets."""
 
     async def _fetch(self, limit: int, wait: float) -> list[Delivery]:
         async with _guarded():

@@ -61,7 +61,7 @@ class Codec:
         self._outputs = {spec.name: spec for spec in signature.outputs}
 
     def decode(self, body: bytes) -> Request:
-        """The arrays of a message.
+        """Return the arrays of a message.
 
         Raises:
             RequestError: it is not a message for this model.
@@ -80,7 +80,7 @@ class Codec:
         )
 
     def encode(self, request: Request, key: str, outputs: Sequence[Array]) -> bytes:
-        """The answer to a message; ``outputs`` are those of ``request.outputs``, NaN becomes null."""
+        """Return the answer to a message; ``outputs`` are those of ``request.outputs``, NaN becomes null."""
         if request.one_row:
             values = {
                 name: _element(array[0].tolist())
@@ -110,7 +110,7 @@ class Codec:
         return Request(request_id, inputs, tuple(self._outputs), 1, one_row=True)
 
     def _one_input(self, spec: TensorSpec, features: object) -> object:
-        """The row of a model of one input, as JSON."""
+        """Return the row of a model of one input, as JSON."""
         if isinstance(features, list):
             return features
         if not isinstance(features, dict):
@@ -124,7 +124,7 @@ class Codec:
 
 
 def dead_letter(*, key: str, origin: str, reason: str, attempts: int, body: bytes | None) -> bytes:
-    """What says why a message got no answer, with the message itself, cut where it is very long."""
+    """Return what says why a message got no answer, with the message itself, cut where it is very long."""
     shown = None if body is None else body[:_SHOWN].decode("utf-8", "replace")
     letter = {"id": key, "origin": origin, "reason": reason, "attempts": attempts, "message": shown}
     if body is not None and len(body) > _SHOWN:
@@ -133,12 +133,12 @@ def dead_letter(*, key: str, origin: str, reason: str, attempts: int, body: byte
 
 
 def error_answer(key: str, reason: str) -> bytes:
-    """The answer to a message that cannot be scored, where there is no place for dead letters."""
+    """Return the answer to a message that cannot be scored, where there is no place for dead letters."""
     return orjson.dumps({"id": key, "error": reason})
 
 
 def id_of(body: bytes | None) -> str | None:
-    """The id of a message that may be wrong otherwise."""
+    """Return the id of a message that may be wrong otherwise."""
     try:
         document = orjson.loads(body or b"")
     except orjson.JSONDecodeError:
@@ -168,7 +168,7 @@ def _value(features: dict[str, object], name: str) -> object:
 
 
 def _element(value: object) -> object:
-    """A value or nested list that orjson writes, strings decoded."""
+    """Return a value or nested list that orjson writes, strings decoded."""
     if isinstance(value, list):
         return [_element(element) for element in value]
     return text(value) if isinstance(value, bytes) else value

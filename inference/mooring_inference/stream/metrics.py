@@ -56,20 +56,20 @@ class StreamMetrics:
         self._beat = time.monotonic()
 
     def note_alive(self) -> None:
-        """The loop came round."""
+        """Note that the loop came round."""
         self._beat = time.monotonic()
 
     def note_up(self, role: str) -> None:
-        """A system answers."""
+        """Note that a system answers."""
         self._down.discard(role)
 
     def note_down(self, role: str) -> None:
-        """A system does not answer."""
+        """Note that a system does not answer."""
         self._down.add(role)
         self.unavailable.labels(role).inc()
 
     def problem(self, *, ready: bool) -> str | None:
-        """Why the consumer is not alive, or not ready; None if it is."""
+        """Return why the consumer is not alive, or not ready; None if it is."""
         if time.monotonic() - self._beat > STALLED_SECONDS:
             return "the loop hangs"
         if ready and self._down:

@@ -25,7 +25,7 @@ class OffsetTracker(Generic[P]):
             self._taken[partition][offset] = True
 
     def committable(self) -> dict[P, int]:
-        """For each partition with something to commit, the offset after its last record of a done beginning."""
+        """Return, for each partition with something to commit, the offset after its last record of a done beginning."""
         ends: dict[P, int] = {}
         for partition, records in self._taken.items():
             for offset, done in records.items():

@@ -74,7 +74,7 @@ class RedisSource:
             await self._forget_dead_consumers()
 
     async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
-        """Entries of consumers that fell silent, else new ones."""
+        """Take entries of consumers that fell silent, else new ones."""
         async with _guarded():
             try:
                 taken = await self._take_over(limit)
@@ -112,7 +112,7 @@ class RedisSource:
                 )
 
     async def backlog(self) -> int | None:
-        """Entries that the group was not given yet; None where the server cannot tell."""
+        """Count entries that the group was not given yet; None where the server cannot tell."""
         async with _guarded():
             groups = await self._client.xinfo_groups(self._stream)
         lag = next((group.get("lag") for group in groups if group["name"] == self._group.encode()), None)
@@ -202,7 +202,7 @@ class RedisSink:
         self._script = self._client.register_script(_WRITE_ONCE)
 
     async def connect(self) -> None:
-        """See whether the server answers."""
+        """Check that the server answers."""
         async with _guarded():
             await self._client.ping()
 
@@ -264,5 +264,5 @@ async def _guarded() -> AsyncIterator[None]:
 
 
 def _flatten(entries: Any) -> Any:
-    """Entries of one stream; newer clients nest them one level deeper."""
+    """Return entries of one stream; newer clients nest them one level deeper."""
     return entries[0] if len(entries) == 1 and isinstance(entries[0], list) else entries

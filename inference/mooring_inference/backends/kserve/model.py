@@ -109,7 +109,7 @@ class KServeModelBackend:
         self._loop = _LoopThread(f"kserve model {model.name}")
 
     def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The named outputs, in that order.
+        """Return the named outputs, in that order.
 
         Raises:
             RequestError: what the model says of the request, with KServe's status for it.
@@ -158,7 +158,7 @@ class KServeModelBackend:
         return {"instances": [dict(zip(columns, row, strict=True)) for row in rows]}
 
     def _read_answer(self, answer: Any) -> dict[str, tuple[str, Array]]:
-        """Datatype's name and array of each output that was answered, by name."""
+        """Return the datatype's name and the array of each output that was answered, by name."""
         response_class = self._kserve.InferResponse
         if hasattr(answer, "raw_output_contents"):
             answer = response_class.from_grpc(answer)
@@ -222,7 +222,7 @@ def _import_class(target: str, base: type) -> Any:
 
 
 def _read_types(target: str, method: str, model: Any) -> tuple[TensorSpec, ...]:
-    """What ``get_input_types`` or ``get_output_types`` declares: name, datatype, shape with -1 for any size."""
+    """Return what ``get_input_types`` or ``get_output_types`` declares: name, datatype, shape with -1 for any size."""
     declared = getattr(model, method)()
     if not declared:
         raise ModelLoadError(
@@ -276,7 +276,7 @@ def _pick_output(arrays: Mapping[str, tuple[str, Array]], spec: TensorSpec) -> A
 
 
 def _as_request_error(error: Exception) -> RequestError | None:
-    """With the status that KServe's server gives the exceptions that it knows; None for others."""
+    """Return the error with the status that KServe's server gives; None for exceptions that it does not know."""
     errors = importlib.import_module("kserve.errors")
     if isinstance(error, errors.InvalidInput):
         return RequestError(first_line(error))

@@ -14,7 +14,7 @@ from mooring_artifacts.safe_yaml import read_yaml
 from mooring_inference.backends.base import Backend, LoadOptions
 from mooring_inference.backends.declared import check_agreement
 from mooring_inference.backends.files import load_file
-from mooring_inference.backends.formats import MLMODEL, find_model, tell_format
+from mooring_inference.backends.formats import MLMODEL, detect_format, find_model
 from mooring_inference.backends.mlflow.signature import Field, MlflowSignature, parse_signature
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Signature, TensorSpec
@@ -62,7 +62,7 @@ def load_mlflow(folder: Path, options: LoadOptions) -> Backend:
 
 
 def check_signature(own: Signature, declared: MlflowSignature) -> None:
-    """Hold MLflow's signature against the model's own.
+    """Compare MLflow's signature with the model's own.
 
     Raises:
         ModelLoadError: they contradict each other. Not where they differ in float32 and float64: MLflow converts
@@ -124,10 +124,10 @@ def _load_exported(file: Path, signature: MlflowSignature, options: LoadOptions)
 
 
 def _find_exported(folder: Path, flavours: dict[str, object]) -> tuple[Path | None, str]:
-    """The exported program of the PyTorch flavour; or why there is none."""
+    """Return the exported program of the PyTorch flavour; or why there is none."""
     try:
         file = find_model(_inside(folder, flavours, "pytorch", "model_data"))
-        kind = tell_format(file)
+        kind = detect_format(file)
     except ModelLoadError as error:
         return None, f"pytorch: {error}"
     if kind != "exported":
@@ -136,7 +136,7 @@ def _find_exported(folder: Path, flavours: dict[str, object]) -> tuple[Path | No
 
 
 def _inside(folder: Path, flavours: dict[str, object], flavour: str, key: str) -> Path:
-    """A path that a flavour names, which must be below the model's folder."""
+    """Return a path that a flavour names, which must be below the model's folder."""
     value = _object(flavours, flavour).get(key)
     if not isinstance(value, str) or not value:
         raise ModelLoadError(f"MLmodel: flavors.{flavour}.{key}: expected a path, got {value!r}")

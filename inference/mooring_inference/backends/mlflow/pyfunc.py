@@ -68,7 +68,7 @@ class PyfuncBackend:
         self._is_single = len(inputs) == 1 and inputs[0].name is None
 
     def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The named outputs, in that order.
+        """Return the named outputs, in that order.
 
         Raises:
             RequestError: a column of times holds what is none.
@@ -93,7 +93,7 @@ class PyfuncBackend:
         return frame
 
     def _split(self, result: Any) -> dict[str, Array]:
-        """Outputs by name, of a table, arrays by name, or one array whose columns they are."""
+        """Return outputs by name, of a table, of arrays by name, or of one array whose columns they are."""
         specs = self.signature.outputs
         if hasattr(result, "columns"):
             result = {str(name): result[name].to_numpy() for name in result.columns}

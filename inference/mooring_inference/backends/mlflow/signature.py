@@ -43,7 +43,7 @@ class Field:
     column: str | None
 
     def spec(self, fallback: str) -> TensorSpec:
-        """As an input or output, under its own name or another."""
+        """Return the field as an input or output, under its own name or another."""
         return TensorSpec(self.name or fallback, self.datatype, self.shape)
 
 
@@ -56,7 +56,7 @@ class MlflowSignature:
 
 
 def parse_signature(document: object) -> MlflowSignature:
-    """The signature of an ``MLmodel`` file.
+    """Return the signature of an ``MLmodel`` file.
 
     Raises:
         ModelLoadError: it is not in MLflow's form, or has a type that no tensor carries; names the field.
@@ -71,7 +71,7 @@ def parse_signature(document: object) -> MlflowSignature:
 
 
 def specs_of(fields: Sequence[Field], prefix: str) -> tuple[TensorSpec, ...]:
-    """As tensors; those without a name are ``PREFIX-0``, ``PREFIX-1``, as in MLServer."""
+    """Return the fields as tensors; those without a name are ``PREFIX-0``, ``PREFIX-1``, as in MLServer."""
     return tuple(field.spec(f"{prefix}-{index}") for index, field in enumerate(fields))
 
 

@@ -61,7 +61,7 @@ class OnnxBackend:
         self._report(path, choice, used)
 
     def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The named outputs, in that order."""
+        """Return the named outputs, in that order."""
         # ONNX Runtime takes a list and a dict, nothing like them; it gives arrays, 0-d ones too.
         arrays: list[Array] = self._runner.run(
             list(outputs), inputs if type(inputs) is dict else dict(inputs)

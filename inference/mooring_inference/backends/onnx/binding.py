@@ -29,7 +29,7 @@ class BoundSession:
         self._index = index
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, Array]) -> list[Array]:
-        """The named outputs, in host memory."""
+        """Return the named outputs, in host memory."""
         binding = self._session.io_binding()
         for name, array in inputs.items():
             value = ort.OrtValue.ortvalue_from_numpy(array, self._device, self._index)

@@ -44,7 +44,7 @@ class ProviderChoice:
 
 
 def choose_providers(options: LoadOptions, available: Sequence[str]) -> ProviderChoice:
-    """Providers for a model.
+    """Choose the providers for a model.
 
     Args:
         options: ``providers`` by their names in ONNX Runtime, or ``cpu``, ``cuda``, ``tensorrt``, ``openvino``.
@@ -78,7 +78,7 @@ def choose_providers(options: LoadOptions, available: Sequence[str]) -> Provider
 
 
 def only_cpu(choice: ProviderChoice) -> ProviderChoice:
-    """The same choice without any GPU."""
+    """Return the same choice without any GPU."""
     return replace(choice, providers=((CPU, {}),))
 
 
@@ -92,7 +92,7 @@ def check_providers(choice: ProviderChoice, used: Sequence[str]) -> None:
 
 
 def device_of(used: Sequence[str], device: Device) -> str:
-    """Where a session with these providers runs, such as ``cpu``, ``cuda:0`` or ``openvino:cpu``."""
+    """Return where a session with these providers runs, such as ``cpu``, ``cuda:0`` or ``openvino:cpu``."""
     if TENSORRT in used or CUDA in used:
         return Device("cuda", device.index).name
     return "openvino:cpu" if OPENVINO in used else "cpu"

@@ -63,7 +63,7 @@ class TorchBackend:
         self._positions = _positions(self.signature)
 
     def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The named outputs, in that order.
+        """Return the named outputs, in that order.
 
         Raises:
             NotAsDeclaredError: the model gave something else than its declared signature says.
@@ -80,7 +80,7 @@ class TorchBackend:
     def gradients(
         self, inputs: Mapping[str, Array], output: str, targets: npt.NDArray[Any]
     ) -> dict[str, Array]:
-        """Gradients of ``output[row, targets[row]]`` by the floating-point inputs.
+        """Return the gradients of ``output[row, targets[row]]`` by the floating-point inputs.
 
         Args:
             inputs: one array for each input, the first axis the batch.
@@ -122,12 +122,12 @@ class TorchBackend:
 
 
 def _positions(signature: Signature) -> dict[str, tuple[int, np.dtype[np.generic]]]:
-    """Where each output is, and its dtype."""
+    """Return where each output is, and its dtype."""
     return {spec.name: (position, spec.datatype.dtype) for position, spec in enumerate(signature.outputs)}
 
 
 def use_threads(options: LoadOptions) -> None:
-    """Threads of one operator; PyTorch has one number for all models of a process."""
+    """Set the threads of one operator; PyTorch has one number for all models of a process."""
     torch.set_num_threads(options.threads)
 
 

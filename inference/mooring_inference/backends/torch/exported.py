@@ -80,7 +80,7 @@ class FlatProgram:
         ]
 
     def run(self, tensors: list[torch.Tensor]) -> Sequence[torch.Tensor]:
-        """Outputs of the program; raises RequestError where sizes of inputs do not go together."""
+        """Return the outputs of the program; raises RequestError where sizes of inputs do not go together."""
         if self._rules is not None:
             self._rules.check(tensors)
         arguments = self._arguments.copy()
@@ -106,7 +106,7 @@ def _read(path: Path, device: torch.device) -> Any:
 
 
 def _check_samples(path: Path, member: str) -> None:
-    """PyTorch reads them without weights_only where they cannot be read with it."""
+    """Refuse samples that PyTorch would read without weights_only, as it does where they cannot be read with it."""
     with zipfile.ZipFile(path) as archive:
         content = archive.read(member) if member in archive.namelist() else b""
     if not content:
@@ -128,7 +128,7 @@ def _drop_assertions(graph: Any) -> None:
 
 
 def _fixed_argument(file: str, program: Any, spec: Any) -> Any:
-    """The weight or constant that an argument of the graph always is; None for an input."""
+    """Return the weight or constant that an argument of the graph always is; None for an input."""
     if spec.kind == InputKind.USER_INPUT:
         return spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
     if spec.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
@@ -144,7 +144,7 @@ def _as_tensor(result: Any) -> torch.Tensor:
 
 
 def _writes(program: Any) -> bool:
-    """Whether any operator of the graph writes into one of its arguments."""
+    """Return whether any operator of the graph writes into one of its arguments."""
     return any(
         getattr(getattr(node.target, "_schema", None), "is_mutable", False)
         for node in program.graph_module.graph.nodes

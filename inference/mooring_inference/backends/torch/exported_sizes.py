@@ -75,7 +75,7 @@ class SizeRules:
 
 
 def read_rules(program: Any, signature: Signature) -> SizeRules | None:
-    """The rules of a program; None where the signature says it all.
+    """Return the rules of a program; None where the signature says it all.
 
     Args:
         program: an ``ExportedProgram``.
@@ -125,5 +125,5 @@ def _rule(program: Any, symbol: Any, dimensions: list[Dimension]) -> SymbolRule:
 
 
 def _whole(bound: Any) -> int | None:
-    """A bound; None for infinity, of which sympy and PyTorch have one each."""
+    """Return a bound; None for infinity, of which sympy and PyTorch have one each."""
     return int(bound) if getattr(bound, "is_Integer", isinstance(bound, int)) else None

@@ -13,7 +13,7 @@ from mooring_inference.tensors import Signature
 
 
 def plan_call(what: str, module: Callable[..., Any], arguments: Sequence[str], signature: Signature) -> Run:
-    """A function that calls a module.
+    """Return a function that calls a module.
 
     Args:
         what: the model, for messages.
@@ -37,7 +37,7 @@ def plan_call(what: str, module: Callable[..., Any], arguments: Sequence[str], s
 
 
 def _in_order(results: Any, names: Sequence[str]) -> Sequence[torch.Tensor]:
-    """What a module gave, as the tensors of the declared outputs."""
+    """Return what a module gave, as the tensors of the declared outputs."""
     if isinstance(results, torch.Tensor):
         results = (results,)
     if isinstance(results, Mapping):

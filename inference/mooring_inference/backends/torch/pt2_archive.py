@@ -151,7 +151,7 @@ def _check_tree(file: str, text: str) -> None:
 
 
 def _walk(document: object) -> Iterator[tuple[str, object]]:
-    """Each key with its value, each element of an array under the array's key, and each key, at any depth."""
+    """Yield each key with its value, each element of an array under the array's key, and each key, at any depth."""
     waiting: list[tuple[str, object]] = [("", document)]
     while waiting:
         key, value = waiting.pop()

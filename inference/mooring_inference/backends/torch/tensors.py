@@ -29,13 +29,13 @@ _BY_TORCH = {
 
 
 def datatype_of(dtype: torch.dtype) -> Datatype | None:
-    """The V2 datatype that carries a dtype; None where none does, such as for complex numbers."""
+    """Return the V2 datatype that carries a dtype; None where none does, such as for complex numbers."""
     name = _BY_TORCH.get(dtype)
     return None if name is None else DATATYPES[name]
 
 
 def choose_device(options: LoadOptions) -> torch.device:
-    """The device that was asked for.
+    """Return the device that was asked for.
 
     Raises:
         ModelLoadError: it is a GPU that PyTorch does not see.
@@ -52,7 +52,7 @@ def choose_device(options: LoadOptions) -> torch.device:
 def to_tensor(
     array: Array, device: torch.device, dtype: torch.dtype | None = None, *, copy: bool = False
 ) -> torch.Tensor:
-    """A tensor of an array's elements.
+    """Return a tensor of an array's elements.
 
     Args:
         array: of any shape.
@@ -67,7 +67,7 @@ def to_tensor(
 
 
 def to_array(tensor: torch.Tensor) -> Array:
-    """An array of a tensor's elements, which may share its memory; bfloat16 becomes float32."""
+    """Return an array of a tensor's elements, which may share its memory; bfloat16 becomes float32."""
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
     array: Array = tensor.detach().cpu().numpy()

@@ -138,7 +138,7 @@ class Batcher:
         return call
 
     def expire(self, now: float) -> None:
-        """Tell callers whose deadline has passed; to be called now and then."""
+        """Notify callers whose deadline has passed; to be called periodically."""
         with self._lock:
             waiting = [*self._queue, *self._running]
         late = [call for call in waiting if call.expire(now)]
@@ -147,7 +147,7 @@ class Batcher:
         self._drop_inputs(late)
 
     def abandon(self, call: Call) -> None:
-        """The caller has gone: it is not told, and what has not begun is not run and holds no memory."""
+        """Note that the caller has gone: it is not told, and what has not begun is not run and holds no memory."""
         call.abandon()
         self._drop_inputs((call,))
 
@@ -164,7 +164,7 @@ class Batcher:
         self.backend.close()
 
     def _put(self, call: Call) -> bool:
-        """Whether the caller now has to see to it that batches run."""
+        """Return whether the caller now has to see to it that batches run."""
         call.rows = self._rows(call)
         if call.rows > self._limits.max_queue_rows or not self._is_batchable:
             self._require_elements(call)
@@ -199,14 +199,14 @@ class Batcher:
             )
 
     def _drop_inputs(self, calls: Sequence[Call]) -> None:
-        """Let go of the arrays of calls that nobody waits for, except where they are being run."""
+        """Drop the arrays of calls that nobody waits for, except where they are being run."""
         with self._lock:
             for call in calls:
                 if call not in self._running:
                     call.inputs = {}
 
     def _give_up(self, call: Call) -> None:
-        """The caller has gone: the thread that waits for it need not, and what has not begun is not run."""
+        """Note that the caller has gone: the thread that waits for it need not, and what has not begun is not run."""
         if not call.is_settled:
             call.error = RequestError("the caller has gone", status=GONE)
             call.settle()
@@ -220,7 +220,7 @@ class Batcher:
         return call.outputs, tuple(call.inputs[name].shape[1:] for name in self._input_names)
 
     def _tick(self) -> None:
-        """On the loop: run a batch here, or let the thread do it."""
+        """Run a batch here, on the loop, or let the thread do it."""
         if self._average_seconds > INLINE_SECONDS or self._queue.longest > self._long_rows:
             self._wake_thread()
         elif self._run_one_batch() and not self._end_if_idle():
@@ -228,7 +228,7 @@ class Batcher:
             self._loop.call_soon(self._tick)
 
     def _run_one_batch(self) -> bool:
-        """On the loop; whether there was one."""
+        """Run a batch on the loop; return whether there was one."""
         batch = self._take()
         if batch:
             self._run(batch)
@@ -236,7 +236,7 @@ class Batcher:
         return bool(batch)
 
     def _lead(self) -> None:
-        """On a caller's thread: run the batch that its call is in, and leave the others to the loop."""
+        """Run, on a caller's thread, the batch that its call is in, and leave the others to the loop."""
         if batch := self._take():
             self._run(batch)
             self._settle_from_elsewhere(batch)
@@ -244,7 +244,7 @@ class Batcher:
                 self._loop.call_soon_threadsafe(self._tick)
 
     def _take(self) -> list[Call]:
-        """Calls to run; none where there are none any more, or where it is worth waiting for more of them."""
+        """Return the calls to run; none where none are left, or where it is worth waiting for more of them."""
         with self._lock:
             self._running, wait = self._queue.take(perf_counter())
             batch = self._running
@@ -263,7 +263,7 @@ class Batcher:
             return True
 
     def _become_idle(self) -> None:
-        """With the lock held."""
+        """Let go of the right to run batches; the lock is held."""
         self._is_busy = False
         self._running = []
         if self._is_closing:
@@ -285,12 +285,12 @@ class Batcher:
             self._on_batch(rows, seconds)
 
     def _settle(self, batch: Sequence[Call]) -> None:
-        """On the loop, or for those of its callers that do not mind: tell them."""
+        """Notify callers: on the loop, or those that accept any thread."""
         for call in batch:
             try:
                 call.settle()
             except Exception:
-                # One caller's trouble must not cost the others their answers.
+                # One caller's failure must not cost the others their answers.
                 log.exception("a caller could not take its answer")
 
     def _settle_from_elsewhere(self, batch: Sequence[Call]) -> None:

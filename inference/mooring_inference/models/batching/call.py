@@ -65,13 +65,13 @@ class Call:
         self._done = done
 
     def settle(self) -> None:
-        """Tell the caller; the second time, and after it was abandoned, nothing happens."""
+        """Notify the caller; the second time, and after it was abandoned, nothing happens."""
         if not self.is_settled:
             self.is_settled = True
             self._done(self)
 
     def abandon(self) -> None:
-        """The caller has gone: it is not told, and what has not begun is not run."""
+        """Note that the caller has gone: it is not told, and what has not begun is not run."""
         self.is_settled = True
 
     def expire(self, now: float) -> bool:
@@ -99,5 +99,5 @@ class Call:
 
 
 def deadline_after(seconds: float | None) -> float | None:
-    """A deadline from now."""
+    """Return a deadline from now."""
     return None if seconds is None else perf_counter() + seconds

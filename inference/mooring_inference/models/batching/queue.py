@@ -74,7 +74,7 @@ class CallQueue:
             self.longest = call.rows
 
     def take(self, now: float) -> tuple[list[Call], float]:
-        """The calls to run now; none, and the seconds after which to ask again, where waiting is worth it.
+        """Return the calls to run now; none, and the seconds after which to ask again, where waiting is worth it.
 
         Abandoned calls are left out; those whose deadline has passed come with that as their error.
         """

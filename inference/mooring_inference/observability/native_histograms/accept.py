@@ -12,12 +12,12 @@ NativeKey = tuple[str, Labels]
 
 
 def native_key(name: str, labels: Mapping[str, str]) -> NativeKey:
-    """The key of a histogram's native form: the family's name and the series' labels."""
+    """Return the key of a histogram's native form: the family's name and the series' labels."""
     return name, tuple(sorted(labels.items()))
 
 
 def prefers_protobuf(accept: str) -> bool:
-    """Whether a scraper's Accept header puts protobuf before all else that we have."""
+    """Return whether a scraper's Accept header puts protobuf before all else that we have."""
     protobuf, other = 0.0, 0.0
     for entry in accept.lower().split(","):
         kind, *parameters = (part.strip() for part in entry.split(";"))

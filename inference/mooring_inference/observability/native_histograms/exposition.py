@@ -26,7 +26,7 @@ _MOST_BUCKETS = 160
 
 
 def render_protobuf(families: Iterable[Metric], natives: Mapping[NativeKey, NativeHistogram]) -> bytes:
-    """All families, as protobuf.
+    """Return all families, as protobuf.
 
     Args:
         families: as collectors of prometheus_client give them.
@@ -64,7 +64,7 @@ def _family(family: Metric, natives: Mapping[NativeKey, NativeHistogram]) -> Any
 
 
 def _series(family: Metric) -> dict[Labels, list[Sample]]:
-    """Samples by the labels that tell series from each other, which le and quantile do not."""
+    """Return samples by the labels that tell series from each other, which le and quantile do not."""
     inner = {"histogram": "le", "summary": "quantile"}.get(family.type)
     series: dict[Labels, list[Sample]] = {}
     for sample in family.samples:

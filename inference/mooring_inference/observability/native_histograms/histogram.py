@@ -58,7 +58,7 @@ class NativeHistogram:
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
     def coarsened(self, most: int) -> tuple[int, dict[int, int]]:
-        """The schema and the buckets of the finest histogram that has at most ``most`` buckets."""
+        """Return the schema and the buckets of the finest histogram that has at most ``most`` buckets."""
         schema, buckets = SCHEMA, self.buckets
         while len(buckets) > most and schema > -4:
             # Two neighbours become one: 2i-1 and 2i go to i.
@@ -69,13 +69,13 @@ class NativeHistogram:
         return schema, buckets
 
     def to_json(self) -> dict[str, object]:
-        """As JSON, for other processes."""
+        """Return the counts as JSON, for other processes."""
         buckets = {str(bucket): count for bucket, count in self.buckets.items()}
         return {"sum": self.sum, "zeros": self.zeros, "buckets": buckets}
 
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> NativeHistogram:
-        """Back from ``to_json``.
+        """Read what ``to_json`` has written.
 
         Raises:
             ValueError: the document is another one.
@@ -91,7 +91,7 @@ class NativeHistogram:
 
     @classmethod
     def merged(cls, histograms: Iterable[NativeHistogram]) -> NativeHistogram:
-        """The sum of several histograms."""
+        """Return the sum of several histograms."""
         total = cls()
         for histogram in histograms:
             total.merge(histogram)

@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
         for exchange in (self._reader.end(), self._current, *self._waiting):
             if exchange is not None:
                 exchange.leave()
-        self._budget.give(self._unsent_bytes + self._held_bytes)
+        self._budget.release(self._unsent_bytes + self._held_bytes)
         self._unsent_bytes = self._held_bytes = 0
         self._waiting.clear()
         self._current = None
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Called by asyncio."""
         self._stalled_since = None
-        self._give_unsent()
+        self._release_unsent()
         if self._current is None and self._waiting:
             self._take_next()
         self._resume_reading()
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         return self._current is not None or bool(self._waiting)
 
     def receive(self, exchange: Exchange) -> None:
-        """A request has come whole: answer it after those that came before it."""
+        """Take a request that has come whole: answer it after those that came before it."""
         self._owes_continue = False
         self.changed = perf_counter()
         if self._current is None and not self._waiting and self._stalled_since is None:
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         self._current = None
         self.changed = perf_counter()
         if self._unsent_bytes and self._stalled_since is None:
-            self._give_unsent()
+            self._release_unsent()
         if close:
             self.close()
         elif self._waiting:
@@ -214,8 +214,8 @@ class Connection(asyncio.Protocol):
         self._unsent_bytes += size
         return None
 
-    def _give_unsent(self) -> None:
-        self._budget.give(self._unsent_bytes)
+    def _release_unsent(self) -> None:
+        self._budget.release(self._unsent_bytes)
         self._unsent_bytes = 0
 
     # Time and closing.

@@ -34,7 +34,7 @@ class ConnectionTable:
         return True
 
     def remove(self, connection: Connection) -> None:
-        """A connection has gone; one that was never taken does not matter."""
+        """Remove a connection that has gone; one that was never taken does not matter."""
         if connection not in self._connections:
             return
         self._connections.remove(connection)

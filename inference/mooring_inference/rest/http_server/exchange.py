@@ -101,13 +101,13 @@ class Exchange:
         return None
 
     def release(self) -> None:
-        """It takes no memory any more."""
+        """Free the memory that the request takes."""
         if self._held_bytes:
-            self._budget.give(self._held_bytes)
+            self._budget.release(self._held_bytes)
             self._held_bytes = 0
 
     def leave(self) -> None:
-        """The caller has closed the connection."""
+        """Note that the caller has closed the connection."""
         self.is_gone = True
         if self.on_gone is not None:
             self.on_gone()
@@ -132,7 +132,7 @@ class Handler(Protocol):
     """What answers requests; it may do so later."""
 
     def admit(self, exchange: Exchange) -> RequestError | None:
-        """Why a request whose head has come is refused before its body is read; None where it is not."""
+        """Return why a request whose head has come is refused before its body is read; None where it is not."""
         ...
 
     def handle(self, exchange: Exchange) -> None:
@@ -141,20 +141,20 @@ class Handler(Protocol):
 
 
 def without_authority(target: bytes) -> bytes:
-    """The path of a request line's target that names the whole address; another target as it is."""
+    """Return the path of a request line's target that names the whole address; another target as it is."""
     authority = _AUTHORITY.match(target)
     return target if authority is None else target[authority.end() :] or b"/"
 
 
 def render_error(error: RequestError) -> bytes:
-    """The body of a response that says what is wrong about a request."""
+    """Return the body of a response that says what is wrong about a request."""
     return orjson.dumps(error.body(), default=str)
 
 
 def render_head(
     status: int, content_type: bytes, length: int, common: bytes, headers: Sequence[Header], *, close: bool
 ) -> bytes:
-    """A response's head; ``common`` are whole header lines."""
+    """Return a response's head; ``common`` are whole header lines."""
     extra = b"".join(b"%b: %b\r\n" % header for header in headers) if headers else b""
     return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b%b\r\n" % (
         status,

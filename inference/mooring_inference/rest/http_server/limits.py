@@ -36,7 +36,7 @@ class HttpLimits:
 
 
 def body_too_large(size: int, limit: int) -> RequestError:
-    """The body is larger than any may be."""
+    """Return the refusal of a body that is larger than any may be."""
     return RequestError(
         f"body: expected at most {limit} bytes, got {size}",
         status=413,
@@ -47,7 +47,7 @@ def body_too_large(size: int, limit: int) -> RequestError:
 
 
 def head_too_large(field: str, limit: int) -> RequestError:
-    """Path and headers are longer than they may be; ``field`` is the one with which they became so."""
+    """Return the refusal of a head that is too long; ``field`` is the one with which it became so."""
     return RequestError(
         f"{field}: expected at most {limit} bytes of path and headers",
         status=414 if field == "path" else 431,
@@ -57,7 +57,7 @@ def head_too_large(field: str, limit: int) -> RequestError:
 
 
 def too_many_connections() -> RequestError:
-    """All connections are taken."""
+    """Return the refusal of a connection where all are taken."""
     return RequestError(
         "the server has as many connections as it may; try again later",
         status=503,
@@ -66,12 +66,12 @@ def too_many_connections() -> RequestError:
 
 
 def too_late(seconds: float) -> RequestError:
-    """The request does not come to its end."""
+    """Return the refusal of a request that does not come to its end."""
     return RequestError(f"the request took longer than {seconds:g} s to come", status=408)
 
 
 def no_tunnel() -> RequestError:
-    """CONNECT asks for a connection to somewhere else."""
+    """Return the refusal of CONNECT, which asks for a connection to somewhere else."""
     return RequestError(
         f"CONNECT is not allowed: this is no proxy; {METHODS} are allowed",
         status=405,

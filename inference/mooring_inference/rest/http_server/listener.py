@@ -89,7 +89,7 @@ class HttpServer:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one.
+    """Return a bound socket; port 0 takes a free one.
 
     Raises:
         OSError: the address is taken.

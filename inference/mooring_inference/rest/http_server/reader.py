@@ -49,15 +49,15 @@ class Receiver(Protocol):
         ...
 
     def receive(self, exchange: Exchange) -> None:
-        """A request has come whole."""
+        """Take a request that has come whole."""
         ...
 
     def refuse(self, exchange: Exchange, error: RequestError) -> None:
-        """A request is not read to its end, and nothing after it."""
+        """Take a request that is not read to its end, and nothing after it."""
         ...
 
     def go_on(self) -> None:
-        """The caller waits for leave to send its body."""
+        """Note that the caller waits for leave to send its body."""
         ...
 
 
@@ -113,7 +113,7 @@ class RequestReader:
         return exchange
 
     def allow(self, seconds: float) -> None:
-        """The caller was kept from sending for so long."""
+        """Note for how long the caller was kept from sending."""
         self._since += seconds
 
     def refuse_if_late(self, now: float) -> None:

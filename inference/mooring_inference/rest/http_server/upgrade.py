@@ -9,7 +9,7 @@ _OFFERS = frozenset((b"connection", b"upgrade", b"http2-settings"))
 
 
 def head_without_offer(exchange: Exchange, version: str) -> bytes:
-    """The head of a request as it would read without the offer, for a parser that stops at one.
+    """Return the head of a request as it would read without the offer, for a parser that stops at one.
 
     Args:
         exchange: the request; ``path`` holds all of its target.

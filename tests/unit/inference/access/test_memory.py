@@ -121,7 +121,7 @@ async def test_an_answer_that_can_never_have_room_is_413_and_one_that_has_none_n
         body, headers = binary(5000)
         refused = await client.post(INFER, content=body, headers=headers)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        server.budget.give(40 * MIB)
+        server.budget.release(40 * MIB)
         assert (await client.post(INFER, content=body, headers=headers)).status_code == 200
 
 
@@ -336,7 +336,7 @@ def test_a_budget_keeps_a_quarter_for_what_is_small():
     assert budget.refusal(76 * MIB).status == 413
     assert all(budget.take(MIB) for _ in range(25))
     assert not budget.take(1)
-    budget.give(100 * MIB)
+    budget.release(100 * MIB)
     assert budget.held == 0
 
 
@@ -346,7 +346,7 @@ def test_a_budget_is_right_from_many_threads():
     def work():
         for _ in range(20_000):
             assert budget.take(3)
-            budget.give(3)
+            budget.release(3)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.declared import adopt_signature, read_signature
-from mooring_inference.backends.formats import find_model, tell_format
+from mooring_inference.backends.formats import detect_format, find_model
 from mooring_inference.backends.loading import load_model
 from mooring_inference.backends.torch.pt2_archive import check_archive
 from mooring_inference.errors import ModelLoadError
@@ -106,7 +106,7 @@ def test_other_files_are_refused_with_what_they_are(tmp_path, content, reason):
     ],
 )
 def test_archives_of_pytorch_are_told_by_their_members(tmp_path, members, kind):
-    assert tell_format(write_zip(tmp_path / "model", members)) == kind
+    assert detect_format(write_zip(tmp_path / "model", members)) == kind
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_archives_of_pytorch_are_told_by_their_members(tmp_path, members, kind):
 )
 def test_other_archives_are_refused_with_what_they_are(tmp_path, members, reason):
     with pytest.raises(ModelLoadError, match=reason):
-        tell_format(write_zip(tmp_path / "model.pt", members))
+        detect_format(write_zip(tmp_path / "model.pt", members))
 
 
 def test_safetensors_are_told_by_their_header(tmp_path):
-    assert tell_format(write_safetensors(tmp_path / "model.bin")) == "safetensors"
+    assert detect_format(write_safetensors(tmp_path / "model.bin")) == "safetensors"
 
 
 @given(st.binary(max_size=200))
@@ -131,7 +131,7 @@ def test_any_bytes_are_told_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("any") / "model"
     path.write_bytes(content)
     try:
-        found = tell_format(path)
+        found = detect_format(path)
     except ModelLoadError as error:
         found = str(error)
     assert found in {"onnx", "safetensors"} or (found.startswith("model ") and "\n" not in found)

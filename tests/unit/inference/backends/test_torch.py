@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mooring_inference.backends.base import LoadOptions
-from mooring_inference.backends.formats import tell_format
+from mooring_inference.backends.formats import detect_format
 from mooring_inference.backends.loading import load_model
 from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.errors import ModelLoadError, RequestError
@@ -555,4 +555,4 @@ def test_formats_are_told_by_content(net, exported, tmp_path, monkeypatch):
     ):
         for name in ("model", "model.pt", "model.onnx", "model.bin"):
             (tmp_path / name).write_bytes(source.read_bytes())
-            assert tell_format(tmp_path / name) == kind
+            assert detect_format(tmp_path / name) == kind
