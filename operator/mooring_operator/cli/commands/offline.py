@@ -106,7 +106,7 @@ def demo(context: typer.Context) -> None:
     if found is None:
         raise CliError(
             "the demo runs from a checkout of Mooring: it is not part of the installed package",
-            hint="in the checkout: pip install -e '.[dev]', then mooring demo",
+            hint="in a checkout: make demo",
         )
     import runpy
 
