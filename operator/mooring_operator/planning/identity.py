@@ -40,9 +40,12 @@ def revision_of(model: ModelSpec, content: str, serving: ServingSpec) -> str:
 
 
 def run_id_of(
-    owner_uid: str, content: str, model: ModelSpec, ci: CISpec, attempt: int, round_: int = 0
+    owner_uid: str, content: str, address: str, model: ModelSpec, ci: CISpec, attempt: int, round_: int = 0
 ) -> str:
-    """Give the run that tests this content with these gates, in this attempt and round.
+    """Give the run that tests this content at this address with these gates, in this attempt and round.
+
+    A digest in a spec is a claim until a run has read the files at the address: what was found of the same content
+    elsewhere is no answer.
 
     The same question gets the same id, so that it is asked once: after a crash, by a second
     replica, and for a revision that serves the same model in another way.
@@ -50,6 +53,7 @@ def run_id_of(
     question = fingerprint(
         {
             "content": content,
+            "address": address,
             "format": model.format,
             "ci": ci.model_dump(mode="json", by_alias=True),
         },

@@ -51,10 +51,11 @@ def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
 
 
 def _run_id(draft: RolloutDraft, ci: CISpec) -> str:
-    owner, content, attempt = draft.observed.owner.uid, draft.resolved.content, draft.candidate.attempt
+    owner, attempt = draft.observed.owner.uid, draft.candidate.attempt
+    content, address = draft.resolved.content, draft.candidate.storage_uri
     return abandoned_runs.first_free(
         draft.status.abandoned_runs,
-        lambda round_: identity.run_id_of(owner, content, draft.spec.model, ci, attempt, round_),
+        lambda round_: identity.run_id_of(owner, content, address, draft.spec.model, ci, attempt, round_),
     )
 
 

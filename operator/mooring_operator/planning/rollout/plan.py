@@ -223,7 +223,7 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
 def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     """Start the rollout of a new revision, in place of whatever was on its way."""
     current = draft.candidate
-    if current is not None and current.revision == draft.target:
+    if current is not None and current.revision == draft.target and _is_from_where(draft, current):
         return draft.with_candidate(current)
     draft = draft.supersede(f"revision {draft.target} took its place")
     attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
@@ -243,6 +243,14 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     )
     draft = draft.change(failed_revision=None, failed_attempt=0)
     return _without_older_commands(draft.with_candidate(_named(draft, candidate)))
+
+
+def _is_from_where(draft: Draft, candidate: Candidate) -> bool:
+    """Whether the candidate is loaded from where the spec says now.
+
+    By one digest two addresses are one revision: what people approve of is at the one that the spec has.
+    """
+    return candidate.storage_uri == draft.resolved.storage_uri
 
 
 def _served(draft: Draft) -> ServingSpec:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.api.names import COMMANDS
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.rollout.situation import Resolved
 
-from tests.unit.operator.planning.world import World, spec_of
+from tests.unit.operator.planning.world import CI, World, spec_of
 
 ELSE = {"approve": {"by": "SomeoneElse"}}
 LONGEST = f"system:serviceaccount:{'n' * 63}:{'a' * 253}"
@@ -170,3 +171,46 @@ def test_long_and_unprintable_words_do_not_reach_status():
     world.step()
     assert world.status.message.isprintable()
     assert len(world.status.message) < 1200
+
+
+def at(address, digest="sha256:" + "d" * 64, **fields):
+    """A spec whose author says what is at the address."""
+    spec = spec_of("v1", **fields)
+    return spec.model_copy(
+        update={"model": spec.model.model_copy(update={"uri": address, "digest": digest})}
+    ), Resolved(address, digest)
+
+
+def test_an_approval_is_not_for_another_address_that_the_spec_had_before():
+    world = rolling(STEPS)
+    spec, world.model = at("s3://m/hostile", rollout={"steps": STEPS})
+    world.apply(spec)
+    world.settle()
+    assert world.status.candidate.storage_uri == "s3://m/hostile"
+    # The same revision by the digest that is claimed, and what people read when they approve.
+    spec, world.model = at("s3://m/good", rollout={"steps": STEPS})
+    world.apply(spec)
+    world.command("approve", by="bob")
+    world.settle()
+    assert world.status.phase == "AwaitingApproval"
+    assert world.status.candidate.storage_uri == "s3://m/good"
+    assert world.status.candidate.approved_by == []
+    world.command("approve", by="bob")
+    world.settle()
+    assert (world.status.phase, world.status.stable.storage_uri) == ("Promoted", "s3://m/good")
+    assert world.served[0].storage_uri == "s3://m/good"
+
+
+def test_what_was_found_at_an_address_is_no_answer_for_another():
+    """Or whoever claims the digest of a model that was tested serves one that was not."""
+    world = World(spec_of("v1"))
+    for address in ("s3://m/good", "s3://m/other", "s3://m/hostile"):
+        digest = "sha256:" + ("e" if address.endswith("other") else "d") * 64
+        spec, world.model = at(address, digest, ci=CI)
+        world.apply(spec)
+        world.step()
+        assert world.status.phase == "Testing"
+        tested = world.runs[world.status.ci.run_id]
+        assert tested == address
+        world.settle()
+    assert len(world.launched) == len(set(world.launched)) == 3
