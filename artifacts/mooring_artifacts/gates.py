@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.text import nearest
 
-METRICS = (
+Metric = Literal[
     "accuracy",
     "precision",
     "recall",
@@ -23,11 +24,30 @@ METRICS = (
     "latencyP99Ms",
     "modelSizeMB",
     "rows",
-)
+]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+"""What a run measures."""
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+LONGEST_MESSAGE = 1000
 METRIC_PATTERN = r"^[a-zA-Z][a-zA-Z0-9]*$"
 MetricName = Annotated[str, Field(pattern=METRIC_PATTERN, max_length=63)]
+"""The name of a metric in a document, which another version may have written."""
+
+
+def unknown_metric(name: str) -> str | None:
+    """Say that nothing is measured under a name, and which was probably meant; None where something is."""
+    if name in METRICS:
+        return None
+    meant = nearest(name, METRICS)
+    hint = f"did you mean {meant}? " if meant else ""
+    return f"{name!r:.80} is not a metric; {hint}known are {', '.join(METRICS)}"
+
+
+def _known(name: Any) -> Any:
+    if isinstance(name, str) and (problem := unknown_metric(name)) is not None:
+        raise ValueError(problem)
+    return name
 
 
 class Gate(BaseModel):
@@ -36,11 +56,9 @@ class Gate(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     metric: Annotated[
-        MetricName,
-        Field(
-            description="What is measured: accuracy, precision, recall, f1, mae, rmse, latencyMeanMs, latencyP50Ms, "
-            "latencyP95Ms, latencyP99Ms, modelSizeMB, rows."
-        ),
+        Metric,
+        BeforeValidator(_known),
+        Field(description=f"What is measured: {', '.join(METRICS)}."),
     ]
     min: Annotated[Number | None, Field(description="Least allowed value.")] = None
     max: Annotated[Number | None, Field(description="Greatest allowed value.")] = None
@@ -63,7 +81,7 @@ class Violation(BaseModel):
     value: Number | None
     min: Number | None
     max: Number | None
-    message: Annotated[str, Field(max_length=1000)]
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)]
 
 
 def parse_gates(gates: Sequence[Mapping[str, Any]]) -> list[Gate]:
@@ -76,7 +94,7 @@ def parse_gates(gates: Sequence[Mapping[str, Any]]) -> list[Gate]:
 
 
 def judge(metrics: Mapping[str, float], gates: Sequence[Gate]) -> list[Violation]:
-    """The gates that do not hold. A metric that is unknown, missing or not finite never passes."""
+    """The gates that do not hold. A metric that is missing or not finite never passes."""
     return [violation for gate in gates if (violation := _violation(metrics, gate)) is not None]
 
 
@@ -84,8 +102,6 @@ def _violation(metrics: Mapping[str, float], gate: Gate) -> Violation | None:
     def failed(value: float | None, message: str) -> Violation:
         return Violation(metric=gate.metric, value=value, min=gate.min, max=gate.max, message=message)
 
-    if gate.metric not in METRICS:
-        return failed(None, f"{gate.metric} is not a known metric; known are {', '.join(METRICS)}")
     value = metrics.get(gate.metric)
     if value is None:
         return failed(None, f"{gate.metric} was not measured")
@@ -103,9 +119,9 @@ def _parse_gate(gate: Mapping[str, Any], field: str) -> Gate:
         return Gate.model_validate(gate)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        if first["type"] == "value_error":
-            raise InputError(f"{field}: {first['ctx']['error']}") from error
         where = ".".join([field, *map(str, first["loc"])])
+        if first["type"] == "value_error":
+            raise InputError(f"{where}: {first['ctx']['error']}") from error
         raise InputError(
             f"{where} {first['input']!r:.200} is not allowed ({first['msg']}): "
             'write {"metric": NAME, "min": NUMBER, "max": NUMBER}'

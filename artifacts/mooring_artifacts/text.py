@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 UNSEEN = r"\x00-\x1f\x7f-\x9f\x{061c}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}"
 """What moves a terminal's cursor, ends a line or turns the direction of writing, inside of a class of RE2."""
@@ -28,3 +30,14 @@ def visible(text: str, *, keep: str = "") -> str:
 def _escaped(character: str) -> str:
     # As JSON, Python and Go read it.
     return _SHORT.get(character) or f"\\u{ord(character):04x}"
+
+
+_LONGEST_WORD = 100
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that was probably meant by `word`, whatever its case; None where none is near."""
+    by_lower = {name.lower(): name for name in known}
+    # The comparison takes time in the square of the length.
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1) if len(word) <= _LONGEST_WORD else []
+    return by_lower[close[0]] if close else None

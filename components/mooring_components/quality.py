@@ -19,11 +19,13 @@ class Quality:
     """Metrics by their public names; for classification also what was confused with what.
 
     categories: the labels, sorted; confusion: (actual, predicted) counts in their order.
+    hint: why the labels may not mean what the model's output means; empty where they fit.
     """
 
     metrics: dict[str, float]
     categories: list[str]
     confusion: list[list[int]]
+    hint: str = ""
 
 
 def evaluate(model: OnnxModel, data: TestData) -> Quality:
@@ -39,7 +41,8 @@ def evaluate(model: OnnxModel, data: TestData) -> Quality:
         return Quality({**metrics, "rows": rows}, [], [])
     predicted = _classes(output, data.labels)
     metrics, categories, confusion = measure_classification(data.labels, predicted)
-    return Quality({**metrics, "rows": rows}, categories, confusion)
+    hint = _hint(data.labels, predicted, _columns(output))
+    return Quality({**metrics, "rows": rows}, categories, confusion, hint)
 
 
 def measure_regression(actual: Labels, predicted: Labels) -> dict[str, float]:
@@ -108,6 +111,35 @@ def _classes(output: Labels, labels: Labels) -> Labels:
         "for integer labels the model's first output must hold labels, scores of shape (rows, classes) "
         f"or probabilities of shape (rows,); it gives {_form(output)}"
     )
+
+
+def _columns(output: Labels) -> int | None:
+    """Labels that scores can stand for, 0 up to this; None where the model gives the labels themselves."""
+    if output.dtype.kind != "f":
+        return None
+    return output.shape[1] if output.ndim == 2 and output.shape[1] > 1 else 2
+
+
+def _hint(actual: Labels, predicted: Labels, columns: int | None) -> str:
+    """Say that labels can never be predicted, or that none was right: they may be counted or written otherwise."""
+    labels, given = sorted(set(actual.tolist())), sorted(set(predicted.tolist()))
+    beyond = [label for label in labels if columns is not None and not 0 <= label < columns]
+    if beyond:
+        counts_from_1 = labels[0] >= 1 and labels[-1] == columns
+        return (
+            f"the model's scores stand for the labels 0 to {(columns or 0) - 1}, so that no row can get "
+            f"{_some(beyond)} of the test data"
+            + ("; if its first label is 1, count the labels from 0" if counts_from_1 else "")
+        )
+    if not (actual == predicted).any():
+        return f"no row is right: the model gives {_some(given)}, the test data holds {_some(labels)}"
+    return ""
+
+
+def _some(labels: list[object]) -> str:
+    # Between steps Kubeflow Pipelines replaces placeholders, and its database holds no emoji.
+    shown = ", ".join(ascii(label)[:60].replace("{{", "{ {") for label in labels[:3])
+    return shown if len(labels) <= 3 else f"{shown} and others"
 
 
 def _form(output: Labels) -> str:

@@ -9,8 +9,8 @@ from mooring_artifacts.gates import parse_gates
 from mooring_artifacts.run_documents import Verdict
 
 
-def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]]) -> str:
-    """A headline, the violations, the gates and every metric.
+def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: str = "") -> str:
+    """A headline, the violations, a hint about the labels, the gates and every metric.
 
     Raises:
         InputError: a malformed gate.
@@ -26,6 +26,8 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]]) -> str
     lines += [f"- **{violation.message}**" for violation in verdict.violations]
     if verdict.violations:
         lines.append("")
+    if hint:
+        lines += [f"Hint: {hint}", ""]
     bounds = parse_gates(gates)
     lines += ["| metric | value | min | max |", "| --- | ---: | ---: | ---: |"]
     for name, value in verdict.metrics.items():

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mooring_artifacts.gates import METRICS, judge, parse_gates
+from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Violation, judge, parse_gates
 from mooring_artifacts.run_documents import SCHEMA_VERSION, Verdict
 from mooring_artifacts.uploads import put_document
+
+_OF_LABELS = ("accuracy", "precision", "recall", "f1")
 
 
 def make_verdict(
@@ -17,13 +19,18 @@ def make_verdict(
     model_digest: str,
     metrics: Mapping[str, float],
     gates: Sequence[Mapping[str, Any]],
+    hint: str = "",
 ) -> Verdict:
     """Judge `metrics` by `gates`; metrics that are not finite are left out of the document.
+
+    A `hint` about the labels is added to the first violation by a metric that compares with them.
 
     Raises:
         InputError: a malformed gate.
     """
     violations = judge(metrics, parse_gates(gates))
+    if hint:
+        violations = _with_hint(violations, hint)
     # Parameters of a pipeline lose their order on the way.
     ordered = sorted(metrics, key=lambda name: METRICS.index(name) if name in METRICS else len(METRICS))
     return Verdict(
@@ -35,6 +42,15 @@ def make_verdict(
         metrics={name: float(metrics[name]) for name in ordered if math.isfinite(metrics[name])},
         violations=violations,
     )
+
+
+def _with_hint(violations: list[Violation], hint: str) -> list[Violation]:
+    about = next((i for i, violation in enumerate(violations) if violation.metric in _OF_LABELS), None)
+    if about is None:
+        return violations
+    message = f"{violations[about].message}; {hint}"[:LONGEST_MESSAGE]
+    told = violations[about].model_copy(update={"message": message})
+    return [*violations[:about], told, *violations[about + 1 :]]
 
 
 def write_verdict(verdict: Verdict, uri: str) -> None:

@@ -50,7 +50,9 @@ def evaluate_quality(
     # The UI draws one cell for each pair of labels.
     if 0 < len(result.categories) <= 50:
         confusion.log_confusion_matrix(result.categories, result.confusion)
-    return result.metrics
+    if result.hint:
+        print(f"hint: {result.hint}")
+    return {**result.metrics, "hint": result.hint}
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
@@ -93,9 +95,9 @@ def write_verdict(
 
     tell_errors_in_one_line()
     metrics = {**model_facts, **quality_metrics, **latency_metrics}
-    digest = metrics.pop("digest")
-    verdict = make_verdict(run_id, model_uri, digest, metrics, gates)
-    text = render_markdown(verdict, gates)
+    digest, hint = metrics.pop("digest"), metrics.pop("hint", "")
+    verdict = make_verdict(run_id, model_uri, digest, metrics, gates, hint)
+    text = render_markdown(verdict, gates, hint)
     Path(report.path).write_text(text)
     print(text)
     write_verdict(verdict, verdict_uri)

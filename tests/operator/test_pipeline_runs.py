@@ -224,6 +224,22 @@ def test_a_failed_gate_is_a_run_that_succeeded(files, scratch):
     ]
 
 
+def test_labels_that_count_from_1_get_a_hint_in_the_verdict_and_in_the_log(files, scratch):
+    rows = {"a": [0.0] * 3, "b": [1.0, 1.0, -1.0], "label": np.array([2, 2, 1])}
+    pq.write_table(pa.table(rows), files / "from1.parquet")
+    gates = [{"metric": "accuracy", "min": 0.9}]
+    data = f"file://{files}/from1.parquet".replace(" ", "%20")
+    run = Process(parameters(files, f"file://{scratch}/v.json", gates=gates, test_data_uri=data), scratch)
+    run.end(0)
+    (violation,) = parse_verdict((scratch / "v.json").read_bytes()).violations
+    hint = (
+        "the model's scores stand for the labels 0 to 1, so that no row can get 2 of the test data; "
+        "if its first label is 1, count the labels from 0"
+    )
+    assert violation.message == f"accuracy 0 is below the minimum 0.9; {hint}"
+    assert run.said(f"hint: {hint}")
+
+
 def test_what_a_person_has_to_correct_is_the_failure_in_one_line(files, store, scratch):
     url = store.sign("/b/v.json", once=True)
     run = Process(parameters(files, url, label_column="target"), scratch)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.unit.spec_case import ABSENT, BASES, Case
 from tests.unit.spec_table_affinity import AFFINITY, ENV_SIZE
+from tests.unit.spec_table_grammars import GRAMMARS
 from tests.unit.spec_table_monitors import DRIFT, POLICY
 from tests.unit.spec_table_names import NAME_CASES
 from tests.unit.spec_table_policies import CLUSTER_POLICY
@@ -170,10 +171,6 @@ _SERVING = [
          "scaler None keeps minReplicas replicas"),
     Case("memory as text, processors as a number",
          {"spec.serving": {"resources": {"limits": {"memory": "4Gi", "cpu": 2}, "requests": {"cpu": "500m"}}}}),
-    Case("no quantity", {"spec.serving": {"resources": {"limits": {"memory": "lots"}}}}, False,
-         "spec.serving.resources.limits"),
-    Case("a quantity with a fraction as a number", {"spec.serving": {"resources": {"limits": {"cpu": 0.5}}}}, False,
-         "spec.serving.resources.limits"),
     Case("a GPU", {"spec.serving": {"gpu": {"count": 1}}}),
     Case("a slice of a GPU", {"spec.serving": {"gpu": {"count": 1, "resourceName": "nvidia.com/mig-1g.10gb"}}}),
     Case("no GPU at all", {"spec.serving": {"gpu": {"count": 0}}}, False, "spec.serving.gpu.count"),
@@ -284,4 +281,5 @@ CASES = [
     *POLICY,
     *CLUSTER_POLICY,
     *NAME_CASES,
+    *GRAMMARS,
 ]

@@ -224,6 +224,7 @@ def test_times_may_be_said_in_several_ways(capsys, manifest, when):
         (["--candidate", "soon"], "'soon': write a time like 30s, 5m or 1h30m, or never"),
         (["--candidate", "9999999999999h"], "'9999999999999h': write a time like"),
         (["--metric", "accuracy"], "'accuracy': write NAME=NUMBER"),
+        (["--metric", "acuracy=0.9"], "'acuracy' is not a metric; did you mean accuracy?"),
         (["--name", "rose"], "error: no ModelDeployment rose in these files"),
     ],
 )

@@ -16,9 +16,11 @@ from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.cli.validation.check import check_document, check_object, schemas
 from mooring_operator.cli.validation.rules import broken_rules, is_transition
 from mooring_operator.cli.validation.source import SourceError, read_documents
+from mooring_operator.planning.status.spec_errors import describe
 from pydantic import ValidationError
 
 from tests.unit.spec_table import ABSENT, BASES, CASES, Case
+from tests.unit.spec_table_grammars import GRAMMARS
 
 MODELS = {
     "ModelDeployment": ModelDeploymentSpec,
@@ -47,6 +49,17 @@ def test_the_table_of_specs(case):
 def test_what_the_schema_accepts_the_operator_can_read(case):
     manifest = case.manifest
     MODELS[case.kind].model_validate(_without_nulls(manifest["spec"]))
+
+
+@pytest.mark.parametrize("case", GRAMMARS, ids=lambda case: f"{case.kind}-{case.name}")
+def test_the_operator_reads_schedules_quantities_and_metrics_like_the_api_server(case):
+    model = MODELS[case.kind]
+    if case.accepted:
+        model.model_validate(case.manifest["spec"])
+        return
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate(case.manifest["spec"])
+    assert case.says.partition("[")[0] in describe(raised.value)
 
 
 def _without_nulls(value):

@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import TypeGuard
 
 from mooring_artifacts.digests import DIGEST_PATTERN
-from mooring_artifacts.gates import METRIC_PATTERN
 from mooring_artifacts.text import UNSEEN, python_pattern
 from pydantic import Field
 from pydantic.fields import FieldInfo
+
+from mooring_operator.api import schedules
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -81,7 +82,6 @@ EXTENDED_RESOURCE = Form(
 VARIABLE = Form(
     "^[A-Za-z_][A-Za-z0-9_]*$", 128, "the name of a variable: letters, digits and _, no digit first"
 )
-METRIC = Form(METRIC_PATTERN, 63, "the name of a metric: letters and digits, a letter first")
 VERSION = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
 )
@@ -92,11 +92,7 @@ TIME_ZONE = Form(
 CONSUMER_GROUP = Form(
     "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", 128, "the name of a group: letters, digits, -, _ and ."
 )
-CRON = Form(
-    "^[0-9*/,?A-Za-z-]+( [0-9*/,?A-Za-z#-]+){4}$",
-    128,
-    "a schedule: cron's five fields (minute, hour, day, month, weekday) with a blank between them",
-)
+CRON = Form(schedules.PATTERN, 128, schedules.ALLOWED)
 RUN_ID = Form("^[A-Za-z0-9][-A-Za-z0-9]{0,62}$", 63, "the id of a run: letters, digits and -")
 DURATION = Form(
     f"^({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?$",
@@ -104,9 +100,10 @@ DURATION = Form(
     "a valid duration: write hours, minutes and seconds, like 1h30m or 45s",
 )
 QUANTITY = Form(
-    r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
+    # Source: apimachinery, ParseQuantity. No resource has less than nothing, so that there is no minus sign.
+    r"^[+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$",
     32,
-    "a valid quantity: write a number with an optional unit, like 500m, 2 or 4Gi",
+    "a valid quantity: write a number that is not negative with an optional unit, like 500m, 0.5, 4Gi or 1e3",
 )
 DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
 ADDRESS = Form(

@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import Affinity, LabelKey, LabelValue
+from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.api.types import Model, Quantity
 
 # A status holds up to four copies of spec.serving, and etcd takes 1.5 MB for an object.
@@ -36,6 +37,31 @@ class Resources(Model):
     limits: Annotated[
         dict[ResourceName, Quantity], Field(description="Most the container may use.", max_length=16)
     ] = {}
+
+    @model_validator(mode="after")
+    def _limits_leave_room(self) -> "Resources":
+        for name, least in self.requests.items():
+            most = self.limits.get(name, least)
+            if parse_quantity(least) > parse_quantity(most):
+                raise ValueError(f"requests of {name}, {least}, are above its limit {most}")
+        return self
+
+
+_ABOVE = (
+    "self.requests.filter(name, name in self.limits && "
+    "isQuantity(string(self.requests[name])) && isQuantity(string(self.limits[name])) && "
+    "quantity(string(self.requests[name])).isGreaterThan(quantity(string(self.limits[name]))))"
+)
+
+Resources.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": f"!has(self.requests) || !has(self.limits) || {_ABOVE}.size() == 0",
+            "messageExpression": "'requests of %s, %s, are above its limit %s'"
+            f".format([{_ABOVE}[0], self.requests[{_ABOVE}[0]], self.limits[{_ABOVE}[0]]])",
+        }
+    ]
+}
 
 
 class Toleration(Model):

@@ -4,10 +4,18 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
-from mooring_operator.api import forms
+from mooring_operator.api import forms, schedules
 
 _DURATION = re.compile("(?:([1-9][0-9]{0,4})h)?(?:([1-9][0-9]{0,4})m)?(?:([1-9][0-9]{0,4})s)?")
 
@@ -73,6 +81,26 @@ Duration = Annotated[
     ),
 ]
 
+
+def _ranges_go_upwards(schedule: str) -> str:
+    if (found := schedules.backward_range(schedule)) is not None:
+        raise ValueError(f"the range {found} is not upwards; must be {schedules.ALLOWED}")
+    return schedule
+
+
+Schedule = Annotated[
+    str,
+    forms.CRON.field,
+    AfterValidator(_ranges_go_upwards),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": forms.CRON.longest,
+            "x-kubernetes-validations": [*schedules.RULES],
+        }
+    ),
+]
+
 Time = Annotated[
     datetime,
     PlainSerializer(format_time, return_type=str),
@@ -81,11 +109,12 @@ Time = Annotated[
 
 Quantity = Annotated[
     str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
     forms.QUANTITY.field,
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
+            "minimum": 0,
             "pattern": forms.QUANTITY.pattern,
             "maxLength": forms.QUANTITY.longest,
         }

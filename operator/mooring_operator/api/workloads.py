@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.serving import Resources
-from mooring_operator.api.types import Duration, Model
+from mooring_operator.api.types import Duration, Model, Schedule
 
 CredentialsSecret = Annotated[
     str | None,
@@ -21,9 +21,8 @@ class BatchSpec(Model):
     """Files of rows that the stable revision scores on a schedule: a CronJob."""
 
     schedule: Annotated[
-        str,
-        forms.CRON.field,
-        Field(description="Cron's five fields: minute, hour, day, month, weekday."),
+        Schedule,
+        Field(description="Cron's five fields: minute, hour, day, month, weekday; or @daily, @every 1h, ..."),
     ]
     time_zone: Annotated[
         str | None,

@@ -120,7 +120,9 @@ class World:
 
     def _verdict(self, run: RunState) -> Verdict:
         gates = self.spec.ci.gates if self.spec.ci else []
-        passing = {gate.metric: gate.min if gate.min is not None else gate.max or 0.0 for gate in gates}
+        passing: dict[str, float] = {
+            gate.metric: gate.min if gate.min is not None else gate.max or 0.0 for gate in gates
+        }
         passed = self.script.ci == "pass"
         violations = () if passed else ("the rehearsal was asked for a run that fails",)
         return Verdict(run.run_id, None, passed, {**passing, **self.script.metrics}, violations)

@@ -87,7 +87,7 @@ def rehearse(
 
 def _valid_objects(files: list[str]) -> Iterator[dict[str, Any]]:
     from mooring_operator.cli.commands.validate import check_manifest, describe
-    from mooring_operator.cli.validation.source import read_documents
+    from mooring_operator.cli.validation.source import read_objects
 
     for manifest in read_manifests(files):
         problems = [problem for finding in check_manifest(manifest) for problem in finding["problems"]]
@@ -95,7 +95,7 @@ def _valid_objects(files: list[str]) -> Iterator[dict[str, Any]]:
             output.say(describe(manifest.label, problem), style="red", stderr=True)
         if problems:
             raise CliError(f"{manifest.label} is not valid: nothing to rehearse", exit_code=NO)
-        yield from (document.value for document in read_documents(manifest.text))
+        yield from (document.value for document in read_objects(manifest.text))
 
 
 def _deployments(objects: list[dict[str, Any]], name: str | None) -> list[dict[str, Any]]:
@@ -147,7 +147,11 @@ def _time(option: str, text: str) -> timedelta | None:
 
 
 def _metric(text: str) -> tuple[str, float]:
+    from mooring_artifacts.gates import unknown_metric
+
     name, _, number = text.partition("=")
+    if (problem := unknown_metric(name)) is not None:
+        raise typer.BadParameter(problem, param_hint="--metric")
     try:
         return name, float(number)
     except ValueError:

@@ -110,11 +110,11 @@ def check_manifest(
     from mooring_operator.cli.validation.check import check_document
     from mooring_operator.cli.validation.cluster_policies import check_policies
     from mooring_operator.cli.validation.grants import check_grants
-    from mooring_operator.cli.validation.source import SourceError, read_documents
+    from mooring_operator.cli.validation.source import SourceError, read_objects
 
     findings = []
     try:
-        for document in read_documents(manifest.text):
+        for document in read_objects(manifest.text):
             report = check_document(document)
             if grants is not None and report.ok:
                 report = check_grants(document, report, grants)

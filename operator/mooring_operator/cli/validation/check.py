@@ -8,7 +8,7 @@ from typing import Any
 from mooring_operator.api import API_VERSION, GROUP, crds
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
 from mooring_operator.cli.validation.expressions import POLICIES, unreadable_expressions
-from mooring_operator.cli.validation.problem import Problem, show
+from mooring_operator.cli.validation.problem import Problem, kind_of, show
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
 from mooring_operator.cli.validation.source import Document
 from mooring_operator.cli.validation.structure import find_problems
@@ -57,6 +57,15 @@ def check_document(document: Document) -> Report:
     identity = list(_identity_problems(value))
     if identity or report.problems:
         report.problems += identity
+        return report
+    if report.kind == "List":
+        # One with items is not judged as a whole.
+        if value.get("items") == []:
+            report.skipped = "the list is empty"
+        else:
+            report.problems = [
+                Problem(("items",), f"must be a list of objects, got {kind_of(value.get('items'))}")
+            ]
         return report
     if not str(value["apiVersion"]).startswith(f"{GROUP}/"):
         report.skipped = f"{report.kind} of {value['apiVersion']} is not Mooring's"

@@ -10,7 +10,7 @@ from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.files import read_manifests
 from mooring_operator.cli.validation.check import Report, check_document
 from mooring_operator.cli.validation.problem import Problem
-from mooring_operator.cli.validation.source import Document, SourceError, read_documents
+from mooring_operator.cli.validation.source import Document, SourceError, read_objects
 from mooring_operator.planning.policies.demands import unmet_demands
 
 
@@ -23,7 +23,7 @@ def read_policies(path: str) -> dict[str, ClusterModelPolicySpec]:
     found = {}
     for manifest in read_manifests([path]):
         try:
-            documents = list(read_documents(manifest.text))
+            documents = list(read_objects(manifest.text))
         except SourceError as error:
             raise CliError(f"{manifest.label}:{error.line}: not YAML: {error.message}") from error
         for document in documents:

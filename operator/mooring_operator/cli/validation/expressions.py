@@ -1,15 +1,22 @@
 """Reads the CEL of policies: the API server takes any text there, and the operator would reject every model."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
+
+from mooring_artifacts.gates import unknown_metric
 
 from mooring_operator.cli.validation.problem import Problem, show
 
 POLICIES = ("ModelPolicy", "ClusterModelPolicy")
 
+_TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
+_FIELD = re.compile(r"(?<![\w.])metrics\.([A-Za-z_]\w*)")
+_KEY = re.compile(r"(?<![\w.])metrics\[['\"]([^'\"]*)['\"]\]")
+
 
 def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for every expression of a valid policy that is no condition in CEL."""
+    """Yield a problem for every expression of a valid policy that is no condition in CEL or asks for an unknown metric."""
     from mooring_operator.adapters.rules.child import Child, RulesUnavailable
     from mooring_operator.planning.policies.rules import RuleQuestion
 
@@ -23,6 +30,14 @@ def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
         yield Problem(("spec", "rules"), f"are not checked: {error}")
         return
     for index, (rule, problem) in enumerate(zip(rules, problems, strict=True)):
+        path = ("spec", "rules", index, "expression")
         if problem is not None:
-            path = ("spec", "rules", index, "expression")
             yield Problem(path, f"{show(rule['expression'])} is never met: {problem}")
+        for unknown in filter(None, map(unknown_metric, _metrics_in(rule["expression"]))):
+            yield Problem(path, f"metrics: {unknown}")
+
+
+def _metrics_in(expression: str) -> list[str]:
+    """Give the names that an expression looks up among the metrics."""
+    plain = _TEXT.sub("''", expression)
+    return list(dict.fromkeys([*_FIELD.findall(plain), *_KEY.findall(expression)]))

@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from mooring_operator.api import forms
+from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.problem import Problem, format_path
 from mooring_operator.cli.validation.source import Path
@@ -108,21 +110,33 @@ def _environment() -> Any:
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_strings
 
-    def is_sorted(items: list[Any]) -> bool:
-        return all(a <= b for a, b in pairwise(items))
-
-    def add(name: str, returns: Any, implementation: Callable[[list[Any]], Any]) -> Any:
-        lists = [cel.Type.List(cel.Type.DYN)]
+    def function(name: str, returns: Any, takes: list[Any], call: Callable[..., Any], *, member: bool) -> Any:
         overload = cel.Overload(
-            f"list_{name}", return_type=returns, parameters=lists, is_member=True, impl=implementation
+            f"{name}_here", return_type=returns, parameters=takes, is_member=member, impl=call
         )
         return cel.FunctionDecl(name, [overload])
 
+    items, text = cel.Type.List(cel.Type.DYN), cel.Type.STRING
     return cel.NewEnv(
         variables={"self": cel.Type.DYN},
         extensions=[ext_strings.ExtStrings()],
-        functions=[add("isSorted", cel.Type.BOOL, is_sorted), add("sum", cel.Type.INT, sum)],
+        functions=[
+            function("isSorted", cel.Type.BOOL, [items], _is_sorted, member=True),
+            function("sum", cel.Type.INT, [items], sum, member=True),
+            function("isQuantity", cel.Type.BOOL, [text], forms.QUANTITY.fits, member=False),
+            # A quantity is its text: the rules compare quantities, and do nothing else with them.
+            function("quantity", text, [text], str, member=False),
+            function("isGreaterThan", cel.Type.BOOL, [text, text], _is_more, member=True),
+        ],
     )
+
+
+def _is_sorted(items: list[Any]) -> bool:
+    return all(a <= b for a, b in pairwise(items))
+
+
+def _is_more(quantity: str, other: str) -> bool:
+    return parse_quantity(quantity) > parse_quantity(other)
 
 
 def _typed(value: Any, schema: Schema | None) -> Any:

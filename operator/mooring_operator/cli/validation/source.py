@@ -13,6 +13,7 @@ Path = tuple[str | int, ...]
 _MOST_VALUES = 100_000
 _DEEPEST = 100
 _LONGEST_NUMBER = 100
+_ITEM = len(("items", 0))
 
 
 class SourceError(Exception):
@@ -39,6 +40,54 @@ class Document:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, self.line)
+
+
+def read_objects(text: str) -> Iterator[Document]:
+    """Give the documents of `text` and, in the place of lists of objects, their items, as kubectl takes them.
+
+    Raises:
+        SourceError: the text is no YAML.
+    """
+    for document in read_documents(text):
+        yield from _items(document)
+
+
+def _items(document: Document) -> Iterator[Document]:
+    """Give the items of a list, and of lists among them; what is no list, or no good one, as it is."""
+    if not is_list(document.value) or any(len(path) < _ITEM for path in document.repeated):
+        yield document
+        return
+    parts = [
+        Document(_typed(item, document.value), document.line_of(("items", index)), size=document.size)
+        for index, item in enumerate(document.value["items"])
+    ]
+    for path, line in document.lines.items():
+        if len(path) >= _ITEM and path[0] == "items":
+            parts[int(path[1])].lines[path[_ITEM:]] = line
+    for path in document.repeated:
+        if path[0] == "items":
+            parts[int(path[1])].repeated.append(path[_ITEM:])
+    for part in parts:
+        yield from _items(part)
+
+
+def is_list(value: Any) -> bool:
+    """Whether kubectl takes a value for a list of objects, with objects in it."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("apiVersion"), str)
+        and str(value.get("kind")).endswith("List")
+        and isinstance(value.get("items"), list)
+        and bool(value["items"])
+    )
+
+
+def _typed(item: Any, of: dict[str, Any]) -> Any:
+    """Give an item of a list of one kind its kind, where it says none."""
+    kind = str(of["kind"]).removesuffix("List")
+    if not kind or not isinstance(item, dict) or item.get("kind") or item.get("apiVersion"):
+        return item
+    return {**item, "kind": kind, "apiVersion": of.get("apiVersion")}
 
 
 class _Resolver(yaml.SafeLoader):

@@ -1,10 +1,9 @@
 """Holds an object to its CRD's structural schema: types, limits, patterns, unknown fields, repeated items."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from mooring_artifacts.text import python_pattern
+from mooring_artifacts.text import nearest, python_pattern
 
 from mooring_operator.api import forms
 from mooring_operator.cli.validation.defaults import Schema, child_schema
@@ -45,10 +44,8 @@ def _unknown(value: Any, schema: Schema | None, path: Path) -> Iterator[Problem]
 
 def _unknown_message(key: str, schema: Schema) -> str:
     known = sorted(schema.get("properties", {}))
-    by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(key.lower(), by_lower, n=1, cutoff=0.6)
-    if close:
-        return f"unknown field; did you mean {by_lower[close[0]]}?"
+    if (meant := nearest(key, known)) is not None:
+        return f"unknown field; did you mean {meant}?"
     return f"unknown field; known here: {', '.join(known) or 'none'}"
 
 
@@ -99,9 +96,13 @@ def _mismatch(error: Any) -> Problem:
 def _explain(kind: str, value: Any, limit: Any) -> str:
     if kind == "type":
         kinds = [limit] if isinstance(limit, str) else limit
-        return f"must be {' or '.join(_ARTICLE.get(k, f'a {k}') for k in kinds)}, got {kind_of(value)}"
+        # A quantity such as 0.5: the API has integers and text there, and no other numbers.
+        hint = "; quote it" if isinstance(value, float) and "string" in kinds else ""
+        return f"must be {' or '.join(_ARTICLE.get(k, f'a {k}') for k in kinds)}, got {kind_of(value)}{hint}"
     if kind == "enum":
-        return f"{show(value)} is not one of {', '.join(map(str, limit))}"
+        meant = nearest(value, map(str, limit)) if isinstance(value, str) else None
+        hint = f"; did you mean {meant}?" if meant else ""
+        return f"{show(value)} is not one of {', '.join(map(str, limit))}{hint}"
     if kind == "pattern":
         return f"{show(value)} {_pattern_meaning(limit)}"
     if kind in _LIMITS:

@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
+from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.api.serving import Resources
 from mooring_operator.planning.manifests.pods import RESTRICTED_CONTAINER, RESTRICTED_POD, escape_expansion
-from mooring_operator.planning.objects.difference import quantity
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.runs.job_states import OWNER_LABEL
 from mooring_operator.planning.runs.run import RunOwner, RunRequest
@@ -133,7 +133,7 @@ def _resources(asked: Resources | None, pods: RunPods) -> dict[str, Any]:
     if asked is None:
         return {"requests": defaults, "limits": defaults}
     limits = {
-        name: max(default, asked.requests.get(name, default), key=quantity)
+        name: max(default, asked.requests.get(name, default), key=parse_quantity)
         for name, default in defaults.items()
     }
     return {"requests": dict(asked.requests), "limits": {**limits, **asked.limits}}

@@ -1,24 +1,9 @@
 """Tells whether an object already says what is wanted of it."""
 
-from decimal import Decimal
 from typing import Any
 
-_SUFFIXES = {
-    "m": Decimal("0.001"),
-    "": Decimal(1),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "P": Decimal(10**15),
-    "E": Decimal(10**18),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-    "Ei": Decimal(2**60),
-}
+from mooring_operator.api.quantities import parse_quantity
+
 _QUANTITIES = frozenset({"requests", "limits"})
 
 
@@ -43,22 +28,15 @@ def covers(seen: Any, wanted: Any) -> bool:
     return bool(seen == wanted)
 
 
-def quantity(text: str) -> Decimal:
-    """Read a Kubernetes quantity.
-
-    Raises:
-        ValueError: it is none.
-    """
-    digits = text.rstrip("mkKMGTPEi")
-    try:
-        return Decimal(digits) * _SUFFIXES[text[len(digits) :]]
-    except (ArithmeticError, KeyError):
-        raise ValueError(f"{text!r} is no quantity") from None
-
-
 def _same_quantities(seen: Any, wanted: dict[str, str]) -> bool:
     if not isinstance(seen, dict):
         return not wanted
-    return all(
-        key in seen and quantity(str(seen[key])) == quantity(str(value)) for key, value in wanted.items()
-    )
+    return all(key in seen and _is_as_much(str(seen[key]), value) for key, value in wanted.items())
+
+
+def _is_as_much(seen: str, wanted: str) -> bool:
+    try:
+        return parse_quantity(seen) == parse_quantity(wanted)
+    except ValueError:
+        # Somebody wrote what is no quantity there.
+        return seen == wanted

@@ -117,7 +117,9 @@ FREE = {
 
 def texts_without_form(node, path):
     text = node.get("type") == "string" or node.get("x-kubernetes-int-or-string")
-    if (text and not {"pattern", "enum"} & node.keys()) or node.get("x-kubernetes-preserve-unknown-fields"):
+    rules = [rule["rule"] for rule in node.get("x-kubernetes-validations", [])]
+    has_form = {"pattern", "enum"} & node.keys() or any("self.matches(" in rule for rule in rules)
+    if (text and not has_form) or node.get("x-kubernetes-preserve-unknown-fields"):
         yield path
     for name, child in node.get("properties", {}).items():
         yield from texts_without_form(child, f"{path}.{name}")
@@ -125,7 +127,7 @@ def texts_without_form(node, path):
         yield from texts_without_form(node["items"], f"{path}[]")
     if isinstance(values := node.get("additionalProperties"), dict):
         yield from texts_without_form(values, f"{path}{{}}")
-        if not any("self.all(key" in rule["rule"] for rule in node.get("x-kubernetes-validations", [])):
+        if not any("self.all(key" in rule for rule in rules):
             yield f"{path} (its keys)"
 
 

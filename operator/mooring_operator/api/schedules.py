@@ -1,0 +1,75 @@
+"""Schedules in cron's five fields, as a CronJob takes them.
+
+Source: robfig/cron 3.0.1, ParseStandard, by which Kubernetes judges `spec.schedule`. What its grammar lets through and
+nobody means is refused here: `*-5` (the 5 is ignored), a field of commas alone (never), signs, white space other than
+blanks and tabs, and `@every` with parts of a second.
+"""
+
+import re
+
+_BLANK = r"[ \t]"
+_STEP = "0*[1-9][0-9]{0,17}"
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_NUMBERS = {name: number for number, name in enumerate(_WEEKDAYS)} | {
+    name: number for number, name in enumerate(_MONTHS, start=1)
+}
+"""What names stand for; no weekday is called like a month."""
+
+
+def _field(number: str, names: tuple[str, ...] = ()) -> str:
+    value = f"(0*({number})" + (f"|(?i:{'|'.join(names)})" if names else "") + ")"
+    item = f"([*?]|{value}(-{value})?)(/{_STEP})?"
+    return f",*{item}(,+{item})*,*"
+
+
+_FIELDS = (
+    _field("[0-5]?[0-9]"),
+    _field("1?[0-9]|2[0-3]"),
+    _field("[1-9]|[12][0-9]|3[01]"),
+    _field("[1-9]|1[0-2]", _MONTHS),
+    _field("[0-6]", _WEEKDAYS),
+)
+_TIME = r"([0-9]{1,5}(\.[0-9]*)?|\.[0-9]+)[hms]"
+_MACROS = f"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every ({_TIME})+)"
+PATTERN = f"^({_BLANK}*{f'{_BLANK}+'.join(_FIELDS)}{_BLANK}*|{_MACROS})$"
+"""All but that the ranges go upwards."""
+
+ALLOWED = (
+    "a schedule: write minute (0-59), hour (0-23), day (1-31), month (1-12, JAN-DEC) and weekday (0-6, SUN-SAT), each "
+    "* or a list of values, ranges upwards and steps, like */15 9-17 * * MON-FRI; or @daily, @hourly, @every 1h30m ..."
+)
+
+_SEPARATORS = re.compile(r"[ \t,/]")
+
+
+def backward_range(schedule: str) -> str | None:
+    """Give the first range of a schedule of the pattern's form that ends before it begins; None where there is none."""
+    for part in _SEPARATORS.split(schedule):
+        first, dash, last = part.partition("-")
+        if dash and _number(first) > _number(last):
+            return part
+    return None
+
+
+def _number(text: str) -> int:
+    number = _NUMBERS.get(text.upper())
+    return int(text) if number is None else number
+
+
+def _numbers_in_cel(text: str) -> str:
+    return text + "".join(f".replace('{name.lower()}', '{number}')" for name, number in _NUMBERS.items())
+
+
+_RANGES_IN_CEL = (
+    _numbers_in_cel("self.lowerAscii()")
+    + r".replace('\t', ',').replace(' ', ',').replace('/', ',').split(',').filter(part, part.contains('-'))"
+)
+RULES = [
+    {
+        "rule": f"self.matches(r'{PATTERN}') && "
+        f"{_RANGES_IN_CEL}.all(range, int(range.split('-')[0]) <= int(range.split('-')[1]))",
+        "messageExpression": f"'\"' + self + '\" is not {ALLOWED}'",
+    }
+]
+"""What the API server judges by: a rule has a message, where a pattern would be shown as it is."""
