@@ -109,7 +109,8 @@ Time = Annotated[
 
 Quantity = Annotated[
     str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    # The API's integers have 64 bits.
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) and not abs(value) >> 63 else value),
     forms.QUANTITY.field,
     WithJsonSchema(
         {

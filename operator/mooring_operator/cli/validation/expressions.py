@@ -16,7 +16,7 @@ _KEY = re.compile(r"(?<![\w.])metrics\[['\"]([^'\"]*)['\"]\]")
 
 
 def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for every expression of a valid policy that is no condition in CEL or asks for an unknown metric."""
+    """Yield what is wrong with expressions of a valid policy: no condition in CEL, an unknown metric."""
     from mooring_operator.adapters.rules.child import Child, RulesUnavailable
     from mooring_operator.planning.policies.rules import RuleQuestion
 

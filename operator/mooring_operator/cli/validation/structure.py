@@ -1,6 +1,9 @@
 """Holds an object to its CRD's structural schema: types, limits, patterns, unknown fields, repeated items."""
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from mooring_artifacts.text import nearest, python_pattern
@@ -19,7 +22,7 @@ def find_problems(value: Any, schema: Schema) -> list[Problem]:
     return [
         *metadata_problems(value.get("metadata")),
         *_unknown(value, {**schema, "properties": {**schema["properties"], "metadata": METADATA_SCHEMA}}, ()),
-        *_mismatches(value, schema),
+        *_mismatches({key: value[key] for key in ("spec",) if key in value}, schema, ()),
         *_repeated(value, schema, ()),
     ]
 
@@ -52,87 +55,100 @@ def _unknown_message(key: str, schema: Schema) -> str:
 # --- types and limits -----------------------------------------------------------------------------
 
 
-def _mismatches(value: Any, schema: Schema) -> Iterator[Problem]:
-    import jsonschema
-
-    below = {"type": "object", "required": schema.get("required", []), "properties": {}}
-    below["properties"] = {"spec": schema["properties"]["spec"]}
-    validator = jsonschema.Draft202012Validator(to_json_schema(below))
-    for error in sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path))):
-        yield _mismatch(error)
-
-
-def to_json_schema(node: Any) -> Any:
-    """Give the JSON Schema that accepts what the structural schema `node` accepts."""
-    if isinstance(node, list):
-        return [to_json_schema(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    out = {key: to_json_schema(child) for key, child in node.items() if key not in ("default", "properties")}
-    if "properties" in node:
-        out["properties"] = {name: to_json_schema(child) for name, child in node["properties"].items()}
-    for bound in ("Minimum", "Maximum"):
-        if out.pop(f"exclusive{bound}", False) is True:
-            out[f"exclusive{bound}"] = out.pop(bound.lower())
-    if node.get("x-kubernetes-int-or-string"):
-        out["type"] = ["integer", "string"]
-    if node.get("nullable") and isinstance(out.get("type"), str):
-        out["type"] = [out["type"], "null"]
-    if isinstance(node.get("pattern"), str):
-        out["pattern"] = python_pattern(node["pattern"])
-    return out
-
-
-def _mismatch(error: Any) -> Problem:
-    path, value, limit = tuple(error.absolute_path), error.instance, error.validator_value
-    kind = str(error.validator)
-    if kind == "required":
-        missing = error.message.split("'")[1]
-        return Problem((*path, missing), "is required", blocks=True)
-    blocks = kind in ("type", "maxLength", "maxItems", "maxProperties")
-    return Problem(path, _explain(kind, value, limit), blocks)
-
-
-def _explain(kind: str, value: Any, limit: Any) -> str:
-    if kind == "type":
-        kinds = [limit] if isinstance(limit, str) else limit
+def _mismatches(value: Any, schema: Schema, path: Path) -> Iterator[Problem]:
+    """Yield what is wrong with `value` and what it holds, by the words that our structural schemas have."""
+    kinds = _kinds(schema)
+    if kinds and not any(_KINDS[kind](value) for kind in kinds):
         # A quantity such as 0.5: the API has integers and text there, and no other numbers.
         hint = "; quote it" if isinstance(value, float) and "string" in kinds else ""
-        return f"must be {' or '.join(_ARTICLE.get(k, f'a {k}') for k in kinds)}, got {kind_of(value)}{hint}"
-    if kind == "enum":
-        meant = nearest(value, map(str, limit)) if isinstance(value, str) else None
-        hint = f"; did you mean {meant}?" if meant else ""
-        return f"{show(value)} is not one of {', '.join(map(str, limit))}{hint}"
-    if kind == "pattern":
-        return f"{show(value)} {_pattern_meaning(limit)}"
-    if kind in _LIMITS:
-        return _LIMITS[kind].format(limit=limit, value=show(value), size=len(value) if _sized(value) else 0)
-    return f"{show(value)} breaks {kind} {show(limit)}"
+        allowed = " or ".join(_ARTICLE.get(kind, f"a {kind}") for kind in kinds)
+        yield Problem(path, f"must be {allowed}, got {kind_of(value)}{hint}", blocks=True)
+        return
+    if "enum" in schema and value not in schema["enum"]:
+        yield Problem(path, _unlisted(value, schema["enum"]))
+    if isinstance(value, str):
+        yield from _text(value, schema, path)
+    elif isinstance(value, dict):
+        yield from _entries(value, schema, path)
+    elif isinstance(value, list):
+        yield from _bounds(len(value), schema, path, "item", "minItems", "maxItems")
+        for index, item in enumerate(value):
+            yield from _mismatches(item, schema.get("items", {}), (*path, index))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield from _number(value, schema, path)
 
 
-_LIMITS = {
-    "minimum": "must be at least {limit}, got {value}",
-    "maximum": "must be at most {limit}, got {value}",
-    "exclusiveMinimum": "must be above {limit}, got {value}",
-    "exclusiveMaximum": "must be below {limit}, got {value}",
-    "minLength": "must have at least {limit} characters, got {value}",
-    "maxLength": "must have at most {limit} characters, got {size}",
-    "minItems": "must have at least {limit} item, got {size}",
-    "maxItems": "must have at most {limit} items, got {size}",
-    "maxProperties": "must have at most {limit} entries, got {size}",
+def _kinds(schema: Schema) -> list[str]:
+    kinds = ["integer", "string"] if schema.get("x-kubernetes-int-or-string") else [schema.get("type")]
+    return [kind for kind in (*kinds, "null" if schema.get("nullable") else None) if kind]
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    # Any other number is a float to JSON's readers in Go.
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool) and not abs(value) >> 63,
 }
 
 
-def _sized(value: Any) -> bool:
-    return isinstance(value, str | list | dict)
+def _entries(value: dict[str, Any], schema: Schema, path: Path) -> Iterator[Problem]:
+    for key in schema.get("required", []):
+        if key not in value:
+            yield Problem((*path, key), "is required", blocks=True)
+    yield from _bounds(len(value), schema, path, "entry", None, "maxProperties")
+    for key, child in value.items():
+        below = child_schema(schema, key)
+        if below is not None:
+            yield from _mismatches(child, below, (*path, key))
 
 
-def _pattern_meaning(compiled: str) -> str:
-    for form in forms.FORMS:
-        if python_pattern(form.pattern) == compiled:
-            return f"is not {form.allowed}"
-    plain = compiled.removeprefix("(?a)").replace(r"\Z", "$")
-    return f"must match {plain}"
+def _text(value: str, schema: Schema, path: Path) -> Iterator[Problem]:
+    longest = schema.get("maxLength")
+    if longest is not None and len(value) > longest:
+        # What is too long is not looked through.
+        yield Problem(path, f"must have at most {longest} characters, got {len(value)}", blocks=True)
+        return
+    if len(value) < schema.get("minLength", 0):
+        yield Problem(path, f"must have at least {schema['minLength']} characters, got {show(value)}")
+    pattern = schema.get("pattern")
+    if pattern is not None and not _compiled(pattern).search(value):
+        allowed = forms.allowed_by(pattern)
+        yield Problem(path, f"{show(value)} {f'is not {allowed}' if allowed else f'must match {pattern}'}")
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(python_pattern(pattern))
+
+
+def _number(value: float, schema: Schema, path: Path) -> Iterator[Problem]:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is not None and (value <= least if schema.get("exclusiveMinimum") else value < least):
+        word = "above" if schema.get("exclusiveMinimum") else "at least"
+        yield Problem(path, f"must be {word} {least}, got {show(value)}")
+    if most is not None and (value >= most if schema.get("exclusiveMaximum") else value > most):
+        word = "below" if schema.get("exclusiveMaximum") else "at most"
+        yield Problem(path, f"must be {word} {most}, got {show(value)}")
+
+
+def _bounds(
+    size: int, schema: Schema, path: Path, thing: str, least: str | None, most: str
+) -> Iterator[Problem]:
+    if least is not None and size < schema.get(least, 0):
+        yield Problem(path, f"must have at least {schema[least]} {thing}, got {size}")
+    if size > schema.get(most, size):
+        things = {"item": "items", "entry": "entries"}[thing]
+        yield Problem(path, f"must have at most {schema[most]} {things}, got {size}", blocks=True)
+
+
+def _unlisted(value: Any, known: list[Any]) -> str:
+    meant = nearest(value, map(str, known)) if isinstance(value, str) else None
+    hint = f"; did you mean {meant}?" if meant else ""
+    return f"{show(value)} is not one of {', '.join(map(str, known))}{hint}"
 
 
 # --- list types -----------------------------------------------------------------------------------
@@ -157,9 +173,10 @@ def _repeated_items(value: list[Any], schema: Schema, path: Path) -> Iterator[Pr
     if list_type not in ("set", "map"):
         return
     keys = schema.get("x-kubernetes-list-map-keys", [])
-    seen: list[Any] = []
+    seen: set[str] = set()
     for index, item in enumerate(value):
         identity = {key: item.get(key) for key in keys} if keys and isinstance(item, dict) else item
-        if identity in seen:
+        written = json.dumps(identity, sort_keys=True)
+        if written in seen:
             yield Problem((*path, index), f"duplicate value: {show(identity)}")
-        seen.append(identity)
+        seen.add(written)
