@@ -32,6 +32,11 @@ def _escaped(character: str) -> str:
     return _SHORT.get(character) or f"\\u{ord(character):04x}"
 
 
+def shortened(text: str, longest: int) -> str:
+    """`text`, cut with an ellipsis where it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
 _LONGEST_WORD = 100
 
 

@@ -22,7 +22,7 @@ _SAMPLES: dict[str, str] = {
     forms.VARIABLE.pattern: "A" * 128,
     forms.VERSION.pattern: "1" * 63,
     forms.COLUMN.pattern: _WIDE * 253,
-    forms.TIME_ZONE.pattern: "A" * 64,
+    forms.TIME_ZONE.pattern: "/".join(["A" * 14] * 4),
     forms.CONSUMER_GROUP.pattern: "a" * 128,
     forms.DURATION.pattern: "10000h10000m10000s",
     forms.QUANTITY.pattern: "1" * 32,

@@ -1,4 +1,4 @@
-"""Cases of schedules, quantities and metrics: what Kubernetes' own grammars take, in every field that has one."""
+"""Cases of schedules, time zones, quantities and metrics, in every field that has one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -82,6 +82,18 @@ BAD_SCHEDULES = (
     "",
 )
 
+GOOD_TIME_ZONES = ("UTC", "America/Argentina/ComodRivadavia", "Etc/GMT+12", "Locale")
+BAD_TIME_ZONES = (
+    "Local",
+    "local",
+    "LOCAL",
+    "America/Buenos_Aires_City",
+    "a" * 15,
+    "Europe/-Berlin",
+    "Europe/.",
+    "",
+)
+
 GOOD_QUANTITIES: tuple[Any, ...] = (
     *("0.5", ".5", "1.", "+1", "007", "100n", "100u", "100m", "1k", "1M", "1G", "1T", "1P", "1E"),
     *("1Ki", "1.5Gi", "1Ti", "1Pi", "9Ei", "1e3", "1E3", "1e-3", "1E+3", "1e99", "9" * 32, 0, 1, 2**63 - 1),
@@ -90,6 +102,9 @@ BAD_QUANTITIES: tuple[Any, ...] = (
     *(
         -1,
         0.5,
+        10**20,
+        2**63,
+        1e30,
         True,
         [],
         {},
@@ -140,6 +155,11 @@ def _schedule(schedule: str, accepted: bool) -> Case:
     return Case(f"schedule {schedule!r:.60}", patch, accepted, "" if accepted else "spec.batch.schedule")
 
 
+def _time_zone(zone: str, accepted: bool) -> Case:
+    patch = {"spec.batch": {**_BATCH, "timeZone": zone}}
+    return Case(f"zone {zone!r}", patch, accepted, "" if accepted else "spec.batch.timeZone")
+
+
 def _quantities() -> list[Case]:
     cases = []
     for kind, field, patch in _RESOURCES:
@@ -157,15 +177,25 @@ def _quantities() -> list[Case]:
 
 
 def _room() -> list[Case]:
+    above = [
+        ("cpu", "1001m", 1),
+        ("memory", "1Gi", "1G"),
+        ("ephemeral-storage", "1e4", "9999"),
+        ("cpu", 2, "1999m"),
+    ]
+    below = [
+        ("cpu", "1000m", 1),
+        ("memory", "1G", "1Gi"),
+        ("ephemeral-storage", "1e3", "1k"),
+        ("memory", 1, 1),
+    ]
     cases = []
     for kind, field, patch in _RESOURCES:
-        for least, most in (("1001m", 1), ("1Gi", "1G"), (2, "1999m"), ("1e4", "9999")):
-            found = {"requests": {"cpu": least}, "limits": {"cpu": most}}
-            says = f"requests of cpu, {least}, are above its limit {most}"
-            cases.append(Case(f"{field} from {least!r} to {most!r}", patch(found), False, says, kind))
-        for least, most in (("1000m", 1), ("1G", "1Gi"), ("1e3", "1k"), (1, 1)):
-            found = {"requests": {"cpu": least, "memory": 1}, "limits": {"cpu": most}}
-            cases.append(Case(f"{field} from {least!r} to {most!r}", patch(found), kind=kind))
+        for accepted, amounts in ((False, above), (True, below)):
+            for name, least, most in amounts:
+                found = {"requests": {name: least, "example.com/a": 1}, "limits": {name: most}}
+                says = "" if accepted else f"requests of {name}, {least}, are above its limit {most}"
+                cases.append(Case(f"{field} {name} {least!r} {most!r}", patch(found), accepted, says, kind))
     return cases
 
 
@@ -184,6 +214,8 @@ def _metrics() -> list[Case]:
 GRAMMARS = [
     *(_schedule(schedule, True) for schedule in GOOD_SCHEDULES),
     *(_schedule(schedule, False) for schedule in BAD_SCHEDULES),
+    *(_time_zone(zone, True) for zone in GOOD_TIME_ZONES),
+    *(_time_zone(zone, False) for zone in BAD_TIME_ZONES),
     *_quantities(),
     *_room(),
     *_metrics(),

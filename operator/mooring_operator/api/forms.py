@@ -87,7 +87,10 @@ VERSION = Form(
 )
 COLUMN = Form(f"^[^{UNSEEN}]+$", 253, "the name of a column: printable characters, at most 253")
 TIME_ZONE = Form(
-    "^[A-Za-z][-+A-Za-z0-9_]*(/[A-Za-z0-9][-+A-Za-z0-9_]*)*$", 64, "an IANA name, like Europe/Berlin"
+    # As a CronJob takes it; there may be parts of a zone that no zone is called.
+    "^[A-Za-z][-+A-Za-z0-9_]{0,13}(/[A-Za-z0-9_+][-+A-Za-z0-9_]{0,13})*$",
+    64,
+    "an IANA name, like Europe/Berlin: parts of at most 14 characters",
 )
 CONSUMER_GROUP = Form(
     "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", 128, "the name of a group: letters, digits, -, _ and ."

@@ -40,27 +40,33 @@ class Resources(Model):
 
     @model_validator(mode="after")
     def _limits_leave_room(self) -> "Resources":
-        for name, least in self.requests.items():
-            most = self.limits.get(name, least)
-            if parse_quantity(least) > parse_quantity(most):
+        for name in _COMPARED:
+            least, most = self.requests.get(name), self.limits.get(name)
+            if least and most and parse_quantity(least) > parse_quantity(most):
                 raise ValueError(f"requests of {name}, {least}, are above its limit {most}")
         return self
 
 
-_ABOVE = (
-    "self.requests.filter(name, name in self.limits && "
-    "isQuantity(string(self.requests[name])) && isQuantity(string(self.limits[name])) && "
-    "quantity(string(self.requests[name])).isGreaterThan(quantity(string(self.limits[name]))))"
-)
+# One rule for each: in a loop over the maps, a rule would count as dearer than the API server allows.
+_COMPARED = ("cpu", "memory", "ephemeral-storage")
+
+
+def _leaves_room(name: str) -> JsonValue:
+    least, most = f"self.requests['{name}']", f"self.limits['{name}']"
+    given = f"has(self.requests) && has(self.limits) && '{name}' in self.requests && '{name}' in self.limits"
+    amounts = f"isQuantity(string({least})) && isQuantity(string({most}))"
+    return _rule(
+        f"!({given} && {amounts}) || !quantity(string({least})).isGreaterThan(quantity(string({most})))",
+        f"'requests of {name}, %s, are above its limit %s'.format([{least}, {most}])",
+    )
+
+
+def _rule(rule: str, message: str) -> JsonValue:
+    return {"rule": rule, "messageExpression": message}
+
 
 Resources.model_config["json_schema_extra"] = {
-    "x-kubernetes-validations": [
-        {
-            "rule": f"!has(self.requests) || !has(self.limits) || {_ABOVE}.size() == 0",
-            "messageExpression": "'requests of %s, %s, are above its limit %s'"
-            f".format([{_ABOVE}[0], self.requests[{_ABOVE}[0]], self.limits[{_ABOVE}[0]]])",
-        }
-    ]
+    "x-kubernetes-validations": [_leaves_room(name) for name in _COMPARED]
 }
 
 
@@ -208,10 +214,6 @@ class ServingSpec(Model):
         if size > LARGEST_ENV:
             raise ValueError(f"env has {size} characters; at most {LARGEST_ENV} are allowed in all")
         return self
-
-
-def _rule(rule: str, message: str) -> JsonValue:
-    return {"rule": rule, "messageExpression": message}
 
 
 _SCALER = "has(self.autoscaling) && has(self.autoscaling.scaler)"

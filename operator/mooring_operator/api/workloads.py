@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.serving import Resources
@@ -70,14 +70,25 @@ class BatchSpec(Model):
             )
         return self
 
+    @field_validator("time_zone")
+    @classmethod
+    def _is_somewhere(cls, zone: str | None) -> str | None:
+        if zone is not None and zone.lower() == "local":
+            raise ValueError("must be an IANA name, like Europe/Berlin")
+        return zone
+
 
 BatchSpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
+            "rule": "!has(self.timeZone) || self.timeZone.lowerAscii() != 'local'",
+            "messageExpression": "'spec.batch.timeZone ' + self.timeZone + ' must be an IANA name, like Europe/Berlin'",
+        },
+        {
             "rule": "!(self.output + '/').startsWith(self.input.endsWith('/') ? self.input : self.input + '/')",
             "messageExpression": "'spec.batch.output ' + self.output + ' lies inside input ' + self.input + "
             "': results would be read as rows'",
-        }
+        },
     ]
 }
 

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from mooring_operator.api import API_VERSION, GROUP, crds
+from mooring_artifacts.text import shortened
+
+from mooring_operator.api import API_VERSION, GROUP, crds, forms
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
 from mooring_operator.cli.validation.expressions import POLICIES, unreadable_expressions
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
 from mooring_operator.cli.validation.source import Document
 from mooring_operator.cli.validation.structure import find_problems
+
+_LONGEST_PREFIX = 58
 
 
 @dataclass
@@ -52,7 +56,7 @@ def check_document(document: Document) -> Report:
         return Report(
             problems=[Problem((), f"must be a mapping with apiVersion and kind, got {show(value)}")]
         )
-    report = Report(kind=str(value.get("kind") or ""), name=_name(value))
+    report = Report(kind=_word(value.get("kind")), name=_name(value))
     report.problems = [Problem(path, "is given twice") for path in document.repeated]
     identity = list(_identity_problems(value))
     if identity or report.problems:
@@ -68,7 +72,7 @@ def check_document(document: Document) -> Report:
             ]
         return report
     if not str(value["apiVersion"]).startswith(f"{GROUP}/"):
-        report.skipped = f"{report.kind} of {value['apiVersion']} is not Mooring's"
+        report.skipped = f"{report.kind} of {_word(value['apiVersion'])} is not Mooring's"
         return report
     schema = schemas()[report.kind]
     report.problems = check_object(value)
@@ -83,10 +87,18 @@ def check_object(value: dict[str, Any]) -> list[Problem]:
     schema = schemas()[value["kind"]]
     # A status in a manifest is ignored: the API server drops it on create.
     filled = with_defaults({key: part for key, part in value.items() if key != "status"}, schema)
+    _name_generated(filled.get("metadata"))
     problems = find_problems(filled, schema)
     if not any(problem.blocks for problem in problems):
         problems += broken_rules(filled, schema)
     return problems
+
+
+def _name_generated(metadata: Any) -> None:
+    """Give an object that asks for a name one like the API server's, which does so before it validates."""
+    prefix = metadata.get("generateName") if isinstance(metadata, dict) else None
+    if isinstance(prefix, str) and prefix and "name" not in metadata:
+        metadata["name"] = prefix[:_LONGEST_PREFIX] + "x" * 5
 
 
 def _identity_problems(value: dict[str, Any]) -> Iterator[Problem]:
@@ -104,4 +116,9 @@ def _identity_problems(value: dict[str, Any]) -> Iterator[Problem]:
 
 def _name(value: dict[str, Any]) -> str:
     metadata = value.get("metadata")
-    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
+    return _word(metadata.get("name")) if isinstance(metadata, dict) else ""
+
+
+def _word(value: Any) -> str:
+    """Give what should be a name for people to read: others' documents may hold anything there."""
+    return shortened(str(value or ""), forms.OBJECT_NAME.longest)

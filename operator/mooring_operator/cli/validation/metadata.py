@@ -32,12 +32,15 @@ def metadata_problems(metadata: Any) -> Iterator[Problem]:
 
 
 def _name(metadata: dict[str, Any]) -> Iterator[Problem]:
-    name = metadata.get("name", metadata.get("generateName"))
+    name = metadata.get("name")
     if not isinstance(name, str) or not name:
         yield Problem(("metadata", "name"), "is required", blocks=True)
-    elif not forms.OBJECT_NAME.fits(name if "name" in metadata else name.rstrip("-")):
+    elif not forms.OBJECT_NAME.fits(name):
         yield Problem(
-            ("metadata", "name"), f"{show(name)} must be lower case letters, digits, - and ., at most 253"
+            ("metadata", "name"),
+            f"{show(name)} must be lower case letters, digits, - and ., at most {forms.OBJECT_NAME.longest}",
+            # Rules on the name quote it.
+            blocks=len(name) > forms.OBJECT_NAME.longest,
         )
 
 

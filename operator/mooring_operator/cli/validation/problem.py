@@ -4,7 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from mooring_artifacts.text import shortened
+
 from mooring_operator.cli.validation.source import Path
+
+_LONGEST_KEY = 400
+_LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,11 @@ class Problem:
 
 
 def format_path(path: Path) -> str:
-    """Write a path as Kubernetes does."""
+    """Write a path as Kubernetes does; a key that is far longer than any that is allowed is cut."""
     out = ""
     for part in path:
+        if isinstance(part, str):
+            part = shortened(part, _LONGEST_KEY)
         if isinstance(part, int):
             out += f"[{part}]"
         elif part.replace("_", "").replace("-", "").isalnum():
@@ -39,8 +46,9 @@ def format_path(path: Path) -> str:
 
 def show(value: Any) -> str:
     """Write a value for a message: JSON, cut where it gets long."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if isinstance(value, str):
+        value = value[:_LONGEST_VALUE]
+    return shortened(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE)
 
 
 def kind_of(value: Any) -> str:

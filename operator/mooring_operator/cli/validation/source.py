@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from mooring_artifacts.text import shortened
 
 Path = tuple[str | int, ...]
 
@@ -22,7 +23,7 @@ class SourceError(Exception):
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.line = line
-        self.message = message
+        self.message = shortened(message, 200)
 
 
 @dataclass

@@ -102,7 +102,10 @@ def _entries(value: dict[str, Any], schema: Schema, path: Path) -> Iterator[Prob
     yield from _bounds(len(value), schema, path, "entry", None, "maxProperties")
     for key, child in value.items():
         below = child_schema(schema, key)
-        if below is not None:
+        if "additionalProperties" in schema and len(key) > forms.LABEL_KEY.longest:
+            # No map has longer keys, and the rules on keys quote them.
+            yield Problem(path, f"the key {show(key)} has {len(key)} characters", blocks=True)
+        elif below is not None:
             yield from _mismatches(child, below, (*path, key))
 
 
