@@ -105,6 +105,8 @@ class ScriptedPipelines:
     async def terminate(self, namespace: str, run_id: str) -> None:
         self.terminated.append(run_id)
 
+    narrow = False
+
     def url(self, namespace: str, run_id: str) -> str:
         return f"http://kfp/#/runs/details/{run_id}"
 

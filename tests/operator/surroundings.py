@@ -48,6 +48,8 @@ class Runs:
         if self._file(run_id).exists() and (run := self.read(run_id))["phase"] == "Running":
             self.keep(run_id, {**run, "phase": "Canceled"})
 
+    narrow = False
+
     def url(self, namespace: str, run_id: str) -> str:
         return f"http://kfp/#/runs/details/{run_id}"
 

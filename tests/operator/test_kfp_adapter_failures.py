@@ -279,3 +279,22 @@ async def test_a_run_has_the_service_account_that_it_was_asked_for(tmp_path):
         await adapter(host).launch(replace(request(tmp_path, tmp_path), service_account="ci"))
         await adapter(host).launch(request(tmp_path, tmp_path))
     assert [run.get("service_account") for run in sent] == ["ci", None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model_uri": "s3://m/🙂"}, "parameter model_uri holds '🙂', which Kubeflow Pipelines cannot keep"),
+        ({"gates": [{"metric": "a", "note": ["𝒙"]}]}, "parameter gates holds '𝒙'"),
+        (
+            {"label_column": "{{$.outputs}}"},
+            "parameter label_column holds '{{$', which Kubeflow",
+        ),
+    ],
+)
+async def test_parameters_that_kfp_cannot_keep_are_refused_before_it_is_asked(tmp_path, changes, says):
+    """KFP makes the Workflow first and fails on the row, each time that it is asked."""
+    with scripted(lambda *_: NOT_FOUND) as (host, seen):
+        with pytest.raises(PipelinesRefused, match=says.replace("{{$", r"\{\{\$")):
+            await adapter(host).launch(request("m", tmp_path, **changes))
+        assert seen == []

@@ -126,8 +126,10 @@ def _column(field: str, column: str, accepted: bool) -> Case:
 
 
 _COLUMN_FIELDS = ("spec.features[0]", "spec.ci.testData.labelColumn", "spec.batch.idColumn")
-_BAD_COLUMNS = ("", "a\nb", "a\x00", "\x1b[31mred", "a\u2028b", "a\u202eb", "a" * 254)
-_GOOD_COLUMNS = ("label", "sepal length (cm)", "größe", "特徴", "../x", "a/b", "🙂")
+_PLACEHOLDERS = ("{{$}}", "a{{$.x}}", "{{{$", "{{$", "{$ {{$ ")
+_BRACES = ("{{ x }}", "{$", "{{", "{", "$", "{ {$", "{{{x", "a{")
+_BAD_COLUMNS = ("", "a\nb", "a\x00", "\x1b[31mred", "a\u2028b", "a\u202eb", "a" * 254, *_PLACEHOLDERS)
+_GOOD_COLUMNS = ("label", "sepal length (cm)", "größe", "特徴", "../x", "a/b", "🙂", *_BRACES)
 
 
 def _selector(value: str, accepted: bool) -> list[Case]:

@@ -85,7 +85,12 @@ VARIABLE = Form(
 VERSION = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
 )
-COLUMN = Form(f"^[^{UNSEEN}]+$", 253, "the name of a column: printable characters, at most 253")
+COLUMN = Form(
+    # Runs would replace a placeholder of Kubeflow Pipelines: {{$ stands nowhere in it.
+    rf"^((\{{?[^{{{UNSEEN}]|\{{\{{+[^{{${UNSEEN}])+\{{*|\{{+)$",
+    253,
+    "the name of a column: printable characters, at most 253, without {{$",
+)
 TIME_ZONE = Form(
     # As a CronJob takes it; there may be parts of a zone that no zone is called.
     "^[A-Za-z][-+A-Za-z0-9_]{0,13}(/[A-Za-z0-9_+][-+A-Za-z0-9_]{0,13})*$",

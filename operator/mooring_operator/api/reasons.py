@@ -243,6 +243,11 @@ Change spec.model.uri.
 
 # --- Specs and workloads ---
 
+CHARACTERS_NOT_ALLOWED = "CharactersNotAllowed"
+"""A text that a run would be given has a character that Kubeflow Pipelines cannot keep, such as an emoji.
+
+Name addresses and columns without it, or have runs run as Jobs (MOORING_PIPELINES=Jobs).
+"""
 INVALID_SPEC = "InvalidSpec"
 """The API server let a spec through that the operator cannot read: its resources are of another version.
 

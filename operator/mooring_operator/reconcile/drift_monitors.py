@@ -136,6 +136,7 @@ class DriftMonitors:
             abandoned=await self._abandoned(owner, status),
             longest_run=self._runs.longest,
             run_pages=self._runs.pages,
+            narrow_runs=self._runs.narrow,
             file_addresses=self._file_addresses,
         )
 

@@ -37,6 +37,11 @@ class DriftRuns:
         self.longest = longest
 
     @property
+    def narrow(self) -> bool:
+        """Whether runs take no characters beyond U+FFFF."""
+        return self._pipelines.narrow
+
+    @property
     def pages(self) -> str:
         """Address of the runs' pages in the KFP UI, to which a run's id is appended."""
         return self._pipelines.url("", "")

@@ -94,6 +94,7 @@ class Gatherer:
             images=self._images,
             runtimes=self._runtimes,
             run_pages=self._runs.pages,
+            narrow_runs=self._runs.narrow,
             abandoned=await self._abandoned(owner, status),
             longest_run=self._runs.longest,
         )

@@ -38,6 +38,11 @@ class PipelinesApart:
         """Ask a run to stop; one that is unknown or finished stays as it is."""
         await self._backend.terminate(self._place(namespace), run_id)
 
+    @property
+    def narrow(self) -> bool:
+        """Whether the texts among parameters have no characters beyond U+FFFF."""
+        return self._backend.narrow
+
     def url(self, namespace: str, run_id: str) -> str:
         """Give the page where a person watches the run; empty where there is none."""
         return self._backend.url(self._place(namespace), run_id)

@@ -6,6 +6,7 @@ unknown raises LaunchUncertain, and the caller's next `launch` starts again with
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mooring_operator.adapters.pipelines.kfp_client import (
 from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.planning.runs.run import RunPhase, RunRequest, RunState
+from mooring_operator.planning.runs.texts import LARGEST_NARROW
 
 _PHASES: dict[str, RunPhase] = {
     "PENDING": "Pending",
@@ -37,7 +39,7 @@ _PHASES: dict[str, RunPhase] = {
 # What KFP answers where the version of the pipeline (500) or the experiment (404) is gone.
 _IDS_MAY_BE_STALE = (400, 404, 500)
 _LONGEST_NAME = 255
-_LARGEST_CHARACTER = "\uffff"
+_PLACEHOLDER = "{{$"
 
 
 class KfpPipelines:
@@ -62,6 +64,7 @@ class KfpPipelines:
             LaunchUncertain: KFP failed while it made the run.
             PipelinesRefused: KFP does not take this run.
         """
+        _check_parameters(run)
         await self._pool.thread(self._launch, run)
 
     async def get(self, namespace: str, run_id: str) -> RunState | None:
@@ -75,6 +78,11 @@ class KfpPipelines:
         the Workflow: where the telling failed, a later call is the one that counts.
         """
         await self._pool.thread(self._terminate, run_id)
+
+    @property
+    def narrow(self) -> bool:
+        """Keep no character beyond U+FFFF: the database would fail a run after its Workflow was made."""
+        return True
 
     def url(self, namespace: str, run_id: str) -> str:
         """Give the run's page in the KFP UI."""
@@ -160,9 +168,23 @@ def _judged(error: KfpRefused | KfpUnavailable) -> KfpRefused | KfpUnavailable |
     return error
 
 
+def _check_parameters(run: RunRequest) -> None:
+    """Refuse what KFP would replace, or fail on after it made the Workflow: registries and stores name models, too."""
+    for name, value in run.parameters.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if _PLACEHOLDER in text:
+            raise PipelinesRefused(
+                f"parameter {name} holds {_PLACEHOLDER!r}, which Kubeflow Pipelines would replace"
+            )
+        if (wide := next((c for c in text if c > LARGEST_NARROW), None)) is not None:
+            raise PipelinesRefused(
+                f"parameter {name} holds {wide!r}, which Kubeflow Pipelines cannot keep: use characters up to U+FFFF"
+            )
+
+
 def _shown(name: str) -> str:
     """A name that KFP's database holds: another fails the run after its Workflow was made."""
-    return "".join(c if c <= _LARGEST_CHARACTER else "?" for c in name)[:_LONGEST_NAME]
+    return "".join(c if c <= LARGEST_NARROW else "?" for c in name)[:_LONGEST_NAME]
 
 
 def _began(run: Any) -> datetime | None:

@@ -21,6 +21,11 @@ class NoPipelines:
     async def terminate(self, namespace: str, run_id: str) -> None:
         """Have nothing to stop."""
 
+    @property
+    def narrow(self) -> bool:
+        """Take every character."""
+        return False
+
     def url(self, namespace: str, run_id: str) -> str:
         """Have no page."""
         return ""

@@ -35,6 +35,10 @@ class Pipelines(Protocol):
     Every method but `url` raises PipelinesUnavailable or PipelinesRefused.
     """
 
+    @property
+    def narrow(self) -> bool:
+        """Whether the texts among parameters have no characters beyond U+FFFF."""
+
     async def launch(self, run: RunRequest) -> None:
         """Make the run exist, exactly once: calling again with the same run id changes nothing.
 

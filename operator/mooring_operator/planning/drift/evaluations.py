@@ -79,6 +79,7 @@ class DriftObserved:
     result: what it wrote down.
     launch_failed: why it could not be launched.
     name_taken: whether that is because of an object of somebody else's.
+    narrow_runs: whether runs take no characters beyond U+FFFF.
     file_addresses: whether file:// addresses are allowed: for development.
     abandoned: the abandoned runs that had not ended; one that could not be asked about is missing.
     """
@@ -92,6 +93,7 @@ class DriftObserved:
     abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
     longest_run: timedelta = timedelta(hours=4)
     run_pages: str = ""
+    narrow_runs: bool = False
     file_addresses: bool = False
 
 

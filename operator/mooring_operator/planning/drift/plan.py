@@ -17,7 +17,7 @@ from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.drift import evaluations, schema_changes
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
-from mooring_operator.planning.runs import abandoned_runs
+from mooring_operator.planning.runs import abandoned_runs, texts
 from mooring_operator.planning.status import conditions
 
 _SHOWN_FEATURES = 20
@@ -96,6 +96,9 @@ def _decide(
     refusal = addresses.refuse_files(addresses.rows_of(spec), files=observed.file_addresses)
     if refusal is not None:
         return _settle(_leave(status, now), observed, now, "Failed", reasons.ADDRESS_NOT_ALLOWED, refusal)
+    refusal = texts.refuse_wide(texts.texts_of_evaluation(spec), narrow=observed.narrow_runs)
+    if refusal is not None:
+        return _settle(_leave(status, now), observed, now, "Failed", reasons.CHARACTERS_NOT_ALLOWED, refusal)
     target = observed.target
     if target is None:
         message = (

@@ -39,6 +39,7 @@ from mooring_operator.planning.rollout.gates import test_candidate
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import restore, roll_out
 from mooring_operator.planning.rollout.workloads import follow_stable
+from mooring_operator.planning.runs import texts
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 
 
@@ -59,6 +60,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_long_names,  # the router's controller would make host names that DNS forbids
         leave_what_is_not_ours,  # somebody else's object has the name
         refuse_addresses_of_files,  # they mean whatever pod reads them
+        refuse_what_runs_cannot_carry,  # Kubeflow Pipelines would fail on it after it began
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
         go_back_when_asked,  # a person or a DriftMonitor wants the previous revision
         finish_going_back,  # and has it as soon as it is ready
@@ -118,6 +120,16 @@ def refuse_addresses_of_files(draft: Draft) -> Draft:
         return draft
     return draft.settle(
         "Failed", reasons.ADDRESS_NOT_ALLOWED, refusal + keeps_serving(draft.stable), stalled=True
+    )
+
+
+def refuse_what_runs_cannot_carry(draft: Draft) -> Draft:
+    """Nothing is asked of a backend that it cannot keep."""
+    refusal = texts.refuse_wide(texts.texts_of_test(draft.spec), narrow=draft.observed.narrow_runs)
+    if refusal is None:
+        return draft
+    return draft.settle(
+        "Failed", reasons.CHARACTERS_NOT_ALLOWED, refusal + keeps_serving(draft.stable), stalled=True
     )
 
 

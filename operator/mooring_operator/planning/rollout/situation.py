@@ -99,6 +99,8 @@ class Observed:
     images: Images = field(default_factory=Images)
     runtimes: Mapping[str, str] = field(default_factory=dict)
     """The serving runtime of a model's format, for specs that name none."""
+    narrow_runs: bool = False
+    """Whether runs take no characters beyond U+FFFF."""
     run_pages: str = ""
     """Address of the runs' pages, to which a run's id is appended; empty where there is no UI."""
 

@@ -1,0 +1,43 @@
+"""Texts of specs that become parameters of runs, and what a backend cannot carry of them."""
+
+from collections.abc import Mapping
+
+from mooring_artifacts.uris import redact
+
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+
+LARGEST_NARROW = "\uffff"
+"""The largest character that MySQL's utf8 holds, in which Kubeflow Pipelines keeps parameters and names."""
+
+
+def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
+    """Give the texts that a test's run is given, by field; none where nothing is tested."""
+    if spec.ci is None:
+        return {}
+    data = spec.ci.test_data
+    return {
+        "spec.model.uri": spec.model.uri,
+        "spec.ci.testData.uri": data.uri,
+        "spec.ci.testData.labelColumn": data.label_column,
+    }
+
+
+def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
+    """Give the texts that an evaluation's run is given, by field."""
+    features = {f"spec.features[{index}]": column for index, column in enumerate(spec.features)}
+    return {"spec.baseline.uri": spec.baseline.uri, "spec.window.uri": spec.window.uri, **features}
+
+
+def refuse_wide(texts: Mapping[str, str], *, narrow: bool) -> str | None:
+    """Say which text has characters that runs cannot carry, where they are `narrow`; None where all is well."""
+    if not narrow:
+        return None
+    for field, text in texts.items():
+        wide = next((character for character in text if character > LARGEST_NARROW), None)
+        if wide is not None:
+            return (
+                f"{field} {redact(text)}: Kubeflow Pipelines cannot keep {wide!r}; runs there take characters "
+                "up to U+FFFF, which no emoji is"
+            )
+    return None
