@@ -22,7 +22,7 @@ OURS = re.compile(
     rf"/apis/[a-z0-9.]+/v[a-z0-9]+/namespaces/{NAMESPACE}/[a-z]+(/[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/status)?)?"
     r"|/apis/[a-z0-9.]+/v[a-z0-9]+(/clustermodelpolicies)?"
 )
-QUERY = re.compile(r"(fieldManager=mooring|force=true|limit=500|labelSelector=[A-Za-z0-9%._-]+|&)*")
+QUERY = re.compile(r"(fieldManager=mooring|force=true|limit=[0-9]+|labelSelector=[A-Za-z0-9%._-]+|&)*")
 RUN = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 DOCUMENT = re.compile(rf"s3://runs/mooring/{NAMESPACE}/{NAME}/(ci/{RUN}/verdict|drift/{RUN}/report)\.json")
