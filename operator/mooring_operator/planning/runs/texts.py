@@ -25,8 +25,12 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
 
 def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
     """Give the texts that an evaluation's run is given, by field."""
-    features = {f"spec.features[{index}]": column for index, column in enumerate(spec.features)}
-    return {"spec.baseline.uri": spec.baseline.uri, "spec.window.uri": spec.window.uri, **features}
+    columns = {"features": spec.features, "categories": spec.categories}
+    return {
+        "spec.baseline.uri": spec.baseline.uri,
+        "spec.window.uri": spec.window.uri,
+        **{f"spec.{field}[{i}]": name for field, names in columns.items() for i, name in enumerate(names)},
+    }
 
 
 def refuse_wide(texts: Mapping[str, str], *, narrow: bool) -> str | None:

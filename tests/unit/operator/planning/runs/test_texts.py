@@ -13,6 +13,7 @@ from mooring_operator.planning.drift.plan import plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.runs.texts import refuse_wide, texts_of_evaluation
+from mooring_operator.reconcile.drift_runs import _question
 
 from tests.unit.operator.planning.world import START, World
 
@@ -76,13 +77,20 @@ def test_only_characters_beyond_the_basic_plane_are_wide(text):
     assert (refused is not None) == any(ord(character) > 0xFFFF for character in text)
 
 
-def test_every_text_of_an_evaluation_is_looked_at():
-    spec = DriftMonitorSpec.model_validate(
-        {
-            "target": {"name": "d"},
-            "baseline": {"uri": "s3://b/a"},
-            "window": {"uri": "s3://w"},
-            "features": ["x"],
-        }
-    )
-    assert set(texts_of_evaluation(spec).values()) == {"s3://b/a", "s3://w", "x"}
+def test_every_text_that_an_evaluation_is_given_is_looked_at():
+    rows = {
+        "baseline": {"uri": "s3://b/a"},
+        "window": {"uri": "s3://w"},
+        "features": ["x"],
+        "categories": ["y"],
+    }
+    spec = DriftMonitorSpec.model_validate({"target": {"name": "d"}, **rows})
+    assert set(_texts(_question(spec))) == set(texts_of_evaluation(spec).values())
+
+
+def _texts(value):
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+    elif isinstance(value, str):
+        yield value
