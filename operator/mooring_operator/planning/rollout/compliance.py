@@ -33,9 +33,10 @@ def refuse_what_is_forbidden(draft: Draft) -> Draft:
     if problem := _unreadable(draft):
         waiting = draft.set_condition(_CONDITION, "Unknown", reasons.CLUSTER_POLICIES_UNREADABLE, problem)
         return waiting.settle("Pending", reasons.CLUSTER_POLICIES_UNREADABLE, problem, recheck_after=60.0)
-    # The candidate as it was taken up: the same content may lie at another address, which the spec names by now.
+    # The candidate as it was taken up, and what is taken up in its place: the same content, as far as anybody says, may
+    # lie at another address, which the spec names by now.
     current = draft.candidate if draft.candidate and draft.candidate.revision == draft.target else None
-    unmet = _unmet(draft, current or _wanted(draft))
+    unmet = (_unmet(draft, current) if current is not None else "") or _unmet(draft, _wanted(draft))
     if not unmet:
         return draft
     reason, message = reasons.CLUSTER_POLICY_VIOLATED, unmet + keeps_serving(draft.stable)

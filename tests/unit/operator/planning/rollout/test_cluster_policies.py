@@ -221,6 +221,25 @@ def test_a_canary_from_a_forbidden_source_goes_back_whatever_address_the_spec_na
     assert world.status.candidate.storage_uri == "s3://good/v2"
 
 
+def test_an_allowed_canary_lends_its_name_to_no_forbidden_source(bound):
+    world = bound(then={"rollout": STEPS})
+    content = world.observe().model
+    while world.status.reason != "Pausing":
+        world.step()
+    world.cluster = {"prod": demand(allowedSources=["s3://m"])}
+    world.step()
+    # The same files, it says: the same revision.
+    world.model = replace(content, storage_uri="s3://hostile/v2")
+    spec = world.spec.model_dump(by_alias=True, exclude_unset=True)
+    spec["model"]["uri"] = "s3://hostile/v2"
+    world.apply(ModelDeploymentSpec.model_validate(spec))
+    world.actions.clear()
+    world.settle()
+    assert (world.status.reason, world.status.candidate) == ("ClusterPolicyViolated", None)
+    assert "hostile" not in str([action for action in world.actions if not isinstance(action, Notify)])
+    assert world.served[0].storage_uri == "s3://m/v1"
+
+
 def test_a_candidate_that_the_spec_left_ends_when_the_next_is_forbidden(bound):
     world = bound(then={"rollout": STEPS})
     while world.status.reason != "Pausing":
