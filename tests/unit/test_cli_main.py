@@ -55,6 +55,12 @@ def test_wrong_usage_is_2(capsys, arguments):
     assert "Usage:" in err
 
 
+def test_lines_in_a_pipe_end_with_their_text(capsys, write):
+    _, out, _ = invoke(capsys, "rehearse", write(MANIFEST))
+    assert "What happens\n" in out
+    assert [line for line in out.splitlines() if line.endswith(" ")] == []
+
+
 def test_version_is_a_command_and_an_option(capsys):
     said = invoke(capsys, "version")
     assert said == invoke(capsys, "--version")

@@ -1,9 +1,10 @@
 """Writes to the terminal: for people with rich, for machines as JSON or YAML."""
 
 import json
+import re
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from mooring_artifacts.text import visible
 
@@ -32,7 +33,23 @@ def console(*, stderr: bool = False) -> "Console":
     if not made.is_terminal and "COLUMNS" not in made._environ:
         # A file or a pipe has no width; 80 columns would cut tables that somebody wants to grep.
         made = Console(stderr=stderr, highlight=False, emoji=False, width=_WIDTH_WITHOUT_TERMINAL)
+    if not made.is_terminal:
+        made.file = cast("IO[str]", _WithoutPadding(made.file))
     return made
+
+
+class _WithoutPadding:
+    """A file or a pipe, without the blanks with which tables are filled up to their width."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write whole lines, as a console does."""
+        return self._stream.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
 
 
 def say(text: str, *, style: str | None = None, stderr: bool = False) -> None:
