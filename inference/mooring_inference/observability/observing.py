@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from mooring_inference.observability.metrics import ModelSeries
 from mooring_inference.tensors import Array, TensorSpec
 
 
@@ -14,7 +13,6 @@ class AnsweredModel(Protocol):
 
     name: str
     version: str
-    series: ModelSeries
 
 
 class AnsweredCall(Protocol):
@@ -47,7 +45,7 @@ class Answered:
         protocol: ``v1``, ``v2`` or ``grpc``.
         started: when its first byte came, by ``perf_counter``.
         headers: the caller's that matter here, by lower-case name.
-        inputs: as they were decoded; empty where they could not be.
+        inputs: what the model was to be given, after the guards; empty where the request was refused before.
         call: the run of the model; None where there was none.
         outputs: the answer; None where there is none.
         status: the HTTP status, or what it would have been.
@@ -88,7 +86,7 @@ class Answered:
 
 
 class Observer(Protocol):
-    """Wants to know; called from any thread, after the response, and must not block."""
+    """Is notified of inferences; called from any thread, after the response, and must not block."""
 
     def answered(self, inference: Answered) -> None:
         """Take note of an inference that was answered."""
