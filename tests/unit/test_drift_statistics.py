@@ -15,9 +15,8 @@ NORMAL = np.random.default_rng(17)
 
 
 def kolmogorov_smirnov(baseline, window):
-    samples = statistics.place(baseline, window)
-    distance = statistics.largest_distance(samples)
-    return distance, statistics.kolmogorov_p(distance, *samples.rows)
+    distance = statistics.place(baseline, window).distance
+    return distance, statistics.kolmogorov_p(distance, len(baseline), len(window))
 
 
 def stability_index(baseline, window, bins=10):

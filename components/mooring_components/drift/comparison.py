@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mooring_components.drift import columns, contingency, dependence, statistics
+from mooring_components.drift import cells, columns, contingency, dependence, statistics
 from mooring_components.drift.precision import numbers
 from mooring_components.drift.schema import Compared
 from mooring_components.drift.statistics import Numbers
@@ -151,27 +151,34 @@ def weighted(tests: Sequence[Test]) -> list[float]:
 
 
 def _measure_numbers(measured: Measured, first: Numbers, second: Numbers, bins: int) -> Measured:
-    samples = statistics.place(first, second)
-    summary = NumberSummary(
-        distance=statistics.largest_distance(samples),
-        shift=statistics.rank_shift(samples),
-        bins=statistics.bin_rows(samples, bins),
-    )
+    ranks = statistics.quantile_ranks(len(first), dependence.RANKS)
+    placed = None
+    if len(first) >= cells.SMALLEST_BASELINE:
+        wanted = np.append(ranks, statistics.quantile_ranks(len(first), bins))
+        placed = cells.place_in_cells(first, np.sort(second), wanted)
+    if placed is None:
+        placed = statistics.place(first, second)
+    summary = NumberSummary(placed.distance, placed.shift, statistics.bin_rows(placed, bins))
     table = None
-    if measured.column.kind == columns.NUMBER and _are_few_integers(samples):
-        table = contingency.count(*_numbered(samples.baseline, samples.window)[0])
-    inflation = dependence.of_numbers(second, samples.baseline)
+    if measured.column.kind == columns.NUMBER and _are_few_integers(first, placed.window):
+        table = contingency.count(*_numbered(first, placed.window)[0])
+    inflation = dependence.of_numbers(second, placed.baseline.at(ranks))
     return replace(measured, samples=summary, table=table, inflation=inflation)
 
 
-def _are_few_integers(samples: statistics.Samples) -> bool:
-    """Whether numbers may be codes of categories: few integers, each of them in several rows. Two have one order."""
-    values = samples.window[samples.start]
-    if not 2 < len(values) <= min(_MOST_CODES, len(samples.window) / _ROWS_PER_CODE):
+def _are_few_integers(baseline: Numbers, window: Numbers) -> bool:
+    """Whether numbers may be codes of categories: few integers, each of them in several rows. Two have one order.
+
+    `window` is sorted.
+    """
+    values = window[np.flatnonzero(np.diff(window, prepend=np.nan))]
+    if not 2 < len(values) <= min(_MOST_CODES, len(window) / _ROWS_PER_CODE):
+        return False
+    if not np.all(np.rint(values) == values):
         return False
     # The baseline is long: it is looked at only where the window's values are few.
-    values = np.concatenate([values, np.unique(samples.baseline)])
-    return len(np.unique(values)) <= _MOST_CODES and bool(np.all(np.rint(values) == values))
+    known = np.unique(baseline)
+    return len(np.union1d(known, values)) <= _MOST_CODES and bool(np.all(np.rint(known) == known))
 
 
 def _numbered(first: Numbers, second: Numbers) -> tuple[tuple[Codes, Codes], Numbers]:

@@ -20,7 +20,7 @@ Values = npt.NDArray[Any]
 _MOST_ROWS = 1 << 15
 _MOST_STEPS = 16
 _HORIZON = 10
-_RANKS = 64
+RANKS = 64
 _MOST_CATEGORIES = 8
 
 
@@ -45,20 +45,19 @@ def inflation(series: Values) -> float | None:
     return None if horizon else 1.0
 
 
-def of_numbers(window: Values, ordered: Values) -> float | None:
+def of_numbers(window: Values, quantiles: Values) -> float | None:
     """The inflation of a window's numbers, in the order of its rows: the larger of that of ranks and of outer quarters.
 
     Ranks see that large follows large, quarters that extreme follows extreme.
 
     Args:
         window: (m,) numbers in the order of the rows.
-        ordered: (n,) the baseline, sorted.
+        quantiles: the RANKS - 1 values at which RANKS equal parts of the baseline meet.
     """
-    edges = ordered[(np.arange(1, _RANKS) * len(ordered)) // _RANKS]
-    ranks = np.searchsorted(edges, _stretch(window), "right")
+    ranks = np.searchsorted(quantiles, _stretch(window), "right")
     whole, low, high = (
         inflation(series.astype(np.float32))
-        for series in (ranks, ranks < _RANKS // 4, ranks >= _RANKS - _RANKS // 4)
+        for series in (ranks, ranks < RANKS // 4, ranks >= RANKS - RANKS // 4)
     )
     if whole is None or low is None or high is None:
         return None

@@ -25,29 +25,47 @@ _TAIL = 0.1
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Two samples, and where the values of the window lie in the baseline.
+class Ordered:
+    """Rows in the order of their values, or those of them that matter.
 
-    baseline: (n,) sorted. window: (m,) sorted.
-    start, end: (k,) rows of the window below and up to each of its k different values.
-    below, upto: (k,) rows of the baseline below and up to them.
+    values: (k,) sorted. below: (k,) rows before each of them. rows: number of all rows.
     """
 
-    baseline: Numbers
-    window: Numbers
-    start: Counts
-    end: Counts
+    values: Numbers
     below: Counts
-    upto: Counts
+    rows: int
 
-    @property
-    def rows(self) -> tuple[int, int]:
-        """Number of rows of baseline and window."""
-        return len(self.baseline), len(self.window)
+    def at(self, ranks: Counts) -> Numbers:
+        """The values of the rows at these ranks, counted from 0."""
+        found: Numbers = self.values[np.searchsorted(self.below, ranks, "right") - 1]
+        return found
+
+    def upto(self, edges: Numbers) -> Counts:
+        """Rows up to each edge, which is a value of theirs or the number below it."""
+        places = np.searchsorted(self.values, edges, "right")
+        return np.append(self.below, self.rows)[places]
 
 
-def place(baseline: Numbers, window: Numbers) -> Samples:
-    """Sort both samples and look the window's values up.
+@dataclass(frozen=True)
+class Placed:
+    """A window in its baseline.
+
+    distance: Kolmogorov and Smirnov's D, the largest distance between the two empirical distributions; exact.
+    shift: how much more often a row of the window is the larger of two than a row of the baseline, P(x < y) - 1/2;
+        ties count half (Mann & Whitney 1947). It is never larger than D.
+    baseline: its rows in order. window: (m,) sorted.
+    """
+
+    distance: float
+    shift: float
+    baseline: Ordered
+    window: Numbers
+
+
+def place(baseline: Numbers, window: Numbers) -> Placed:
+    """Compare two samples, of which each is sorted once.
+
+    D is largest just after one of the window's values or just before one.
 
     Args:
         baseline: (n,) numbers without NaN, n > 0.
@@ -57,27 +75,12 @@ def place(baseline: Numbers, window: Numbers) -> Samples:
     last = np.flatnonzero(second[1:] != second[:-1])
     end = np.append(last, len(second) - 1) + 1
     start = np.append(0, end[:-1])
-    values = second[start]
-    return Samples(
-        first,
-        second,
-        start,
-        end,
-        np.searchsorted(first, values, "left"),
-        np.searchsorted(first, values, "right"),
-    )
-
-
-def largest_distance(samples: Samples) -> float:
-    """Kolmogorov and Smirnov's D, the largest distance between the two empirical distributions.
-
-    It is exact, ties included: between two values of the window the distance is largest just after the one or just
-    before the other.
-    """
-    first, second = samples.rows
-    before = np.abs(samples.below / first - samples.start / second)
-    after = np.abs(samples.upto / first - samples.end / second)
-    return float(max(before.max(), after.max()))
+    below, upto = (np.searchsorted(first, second[start], side) for side in ("left", "right"))
+    before = np.abs(below / len(first) - start / len(second))
+    after = np.abs(upto / len(first) - end / len(second))
+    shift = float((below + upto) @ (end - start)) / (2.0 * len(first) * len(second)) - 0.5
+    distance = float(max(before.max(), after.max()))
+    return Placed(distance, shift, Ordered(first, np.arange(len(first)), len(first)), second)
 
 
 def kolmogorov_p(distance: float, baseline_rows: int, window_rows: int, inflation: float = 1.0) -> float:
@@ -108,16 +111,6 @@ def distance_lower_bound(
     return max(distance - float(special.kolmogi(1 - CONFIDENCE)) / _stephens(effective), 0.0)
 
 
-def rank_shift(samples: Samples) -> float:
-    """How much more often a row of the window is the larger of two than a row of the baseline: P(x < y) - 1/2.
-
-    Ties count half (Mann & Whitney 1947). A difference of -1/2 to 1/2, and never larger than D.
-    """
-    first, second = samples.rows
-    ranks = (samples.below + samples.upto) @ (samples.end - samples.start)
-    return float(ranks) / (2.0 * first * second) - 0.5
-
-
 def rank_p(shift: float, baseline_rows: int, window_rows: int, inflation: float = 1.0) -> float:
     """The two-sided p-value of a rank shift, in the normal approximation; ties make it larger than it is."""
     return float(2 * special.ndtr(-abs(shift) / _rank_error(baseline_rows, window_rows, inflation)))
@@ -129,23 +122,30 @@ def rank_lower_bound(shift: float, baseline_rows: int, window_rows: int, inflati
     return max(abs(shift) - noise, 0.0)
 
 
-def bin_rows(samples: Samples, bins: int = 10) -> tuple[Numbers, Numbers]:
+def bin_rows(placed: Placed, bins: int = 10) -> tuple[Numbers, Numbers]:
     """Rows of both sides in quantile bins of the baseline, the outermost beyond its range.
 
     The outer bins reach to infinity, so that no value is dropped; a value that is many rows of the baseline has a
     bin of its own.
 
     Args:
-        samples: the two samples.
+        placed: the two samples.
         bins: number of quantile bins before repeated edges are joined.
     """
-    first, second = _finite(samples.baseline), _finite(samples.window)
-    edges = _edges(first, bins)
-    before, now = (
-        np.diff(np.searchsorted(side, edges, "right"), prepend=0, append=len(side)).astype(np.float64)
-        for side in (first, second)
+    before, now = _finite(placed.baseline.values), _finite(placed.window)
+    baseline = Ordered(before, placed.baseline.below, placed.baseline.rows)
+    edges = _edges(baseline, bins)
+    found = baseline.upto(edges), np.searchsorted(now, edges, "right")
+    first, second = (
+        np.diff(upto, prepend=0, append=rows).astype(np.float64)
+        for upto, rows in zip(found, (baseline.rows, len(now)), strict=True)
     )
-    return before, now
+    return first, second
+
+
+def quantile_ranks(rows: int, parts: int) -> Counts:
+    """The ranks, counted from 0, at which `parts` equal parts of some rows meet."""
+    return (np.arange(1, parts) * rows) // parts
 
 
 def population_stability_index(
@@ -216,14 +216,15 @@ def _finite(ordered: Numbers) -> Numbers:
     return np.clip(ordered, -largest, largest)
 
 
-def _edges(ordered: Numbers, bins: int) -> Numbers:
+def _edges(ordered: Ordered, bins: int) -> Numbers:
     """Inner edges of the bins (a, b]: quantiles of the baseline, and both sides of values that fill a bin."""
-    cuts = ordered[(np.arange(1, bins) * len(ordered)) // bins]
+    kind = ordered.values.dtype
+    cuts = ordered.at(quantile_ranks(ordered.rows, bins))
     values, counts = np.unique(cuts, return_counts=True)
-    below = np.nextafter(values[counts > 1], -np.inf, dtype=ordered.dtype)
+    below = np.nextafter(values[counts > 1], -np.inf, dtype=kind)
     # Beyond what the baseline knows, too, lies something: a value above its maximum is no value below it.
-    outer = np.nextafter(ordered[[0]], -np.inf, dtype=ordered.dtype)
-    return np.unique(np.concatenate([cuts, below, ordered[[-1]], outer]))
+    outer = np.nextafter(ordered.values[[0]], -np.inf, dtype=kind)
+    return np.unique(np.concatenate([cuts, below, ordered.values[[-1]], outer]))
 
 
 def _beyond(count: float, baseline_rows: float, window_rows: float) -> float:
