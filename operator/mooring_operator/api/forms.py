@@ -92,7 +92,7 @@ COLUMN = Form(
     "the name of a column: printable characters, at most 253, without {{$",
 )
 TIME_ZONE = Form(
-    # As a CronJob takes it; there may be parts of a zone that no zone is called.
+    # As a CronJob takes it, which then looks the zone up.
     "^[A-Za-z][-+A-Za-z0-9_]{0,13}(/[A-Za-z0-9_+][-+A-Za-z0-9_]{0,13})*$",
     64,
     "an IANA name, like Europe/Berlin: parts of at most 14 characters",
