@@ -109,8 +109,8 @@ async def until(condition: Any, seconds: float) -> None:
             await asyncio.sleep(0.05)
 
 
-async def measure(world: World, names: list[str], operator: psutil.Process) -> dict[str, float]:
-    """Apply `names` at once, wait until all are promoted; times in ms, memory in MB."""
+async def measure(world: World, names: list[str], operator: psutil.Process) -> dict[str, Any]:
+    """Apply `names` at once, wait until all are promoted; times in ms, memory in MB, requests for each."""
     before, cpu = world.calls(), sum(operator.cpu_times()[:2])
     gate = asyncio.Semaphore(16)
 
@@ -134,6 +134,7 @@ async def measure(world: World, names: list[str], operator: psutil.Process) -> d
         / len(names),
         "cpu": (sum(operator.cpu_times()[:2]) - cpu) * 1000 / len(names),
         "rss": operator.memory_info().rss / 1e6,
+        "requests": {" ".join(request): round(count / len(names), 2) for request, count in calls.items()},
     }
 
 
@@ -195,7 +196,10 @@ async def _table(world: World, operator: psutil.Process, arguments: argparse.Nam
         if size == 1:
             singles = [await measure(world, [f"one-{index}"], operator) for index in range(20)]
             total += 20
-            row = {key: statistics.median(each[key] for each in singles) for key in singles[0]}
+            row = {
+                key: statistics.median(each[key] for each in singles) if key != "requests" else value
+                for key, value in singles[0].items()
+            }
             row["p99"] = max(each["p50"] for each in singles)
         else:
             row = await measure(world, [f"m{size}-{index}" for index in range(size)], operator)
@@ -217,7 +221,7 @@ async def _table(world: World, operator: psutil.Process, arguments: argparse.Nam
     return {"memory_at_rest_mb": at_rest, "rows": rows, "calls_when_idle": sum(idle.values())}
 
 
-def _printed(row: dict[str, float]) -> dict[str, float]:
+def _printed(row: dict[str, Any]) -> dict[str, Any]:
     print(
         f"| {row['n']:.0f} | {row['p50']:.0f} / {row['p99']:.0f} | {row['all']:.1f} | {row['calls']:.1f} "
         f"| {row['status']:.1f} | {row['cpu']:.1f} | {row['rss']:.0f} |",
