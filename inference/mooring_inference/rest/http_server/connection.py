@@ -28,6 +28,8 @@ __all__ = ["Connection", "HttpLimits"]
 _MOST_AHEAD = 16
 # Smaller answers fit into the transport's buffer, which asks for no more while they are unread.
 _LARGE_ANSWER = 64 << 10
+# How long a caller that was refused has to read why.
+_LINGER_SECONDS = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -81,6 +83,7 @@ class Connection(asyncio.Protocol):
         self.changed = perf_counter()
         self._paused_since: float | None = None
         self._stalled_since: float | None = None
+        self._lingers_since: float | None = None
         self._held_bytes = self._unsent_bytes = 0
 
     # The transport's side.
@@ -197,7 +200,9 @@ class Connection(asyncio.Protocol):
         self.changed = perf_counter()
         if self._unsent_bytes and self._stalled_since is None:
             self._release_unsent()
-        if close:
+        if exchange.refusal is not None and self._held_bytes:
+            self._linger()
+        elif close:
             self.close()
         elif self._waiting:
             # A caller that does not read its answers gets no more of them.
@@ -226,6 +231,9 @@ class Connection(asyncio.Protocol):
         if self._stalled_since is not None:
             if now - self._stalled_since > limits.write_seconds:
                 self._transport.abort()
+        elif self._lingers_since is not None:
+            if now - self._lingers_since > _LINGER_SECONDS:
+                self._transport.abort()
         elif self._reader.is_over:
             if not self.owes_answers and now - self.changed > limits.write_seconds:
                 self._transport.abort()
@@ -248,6 +256,17 @@ class Connection(asyncio.Protocol):
         if unread is not None:
             unread.release()
         self._transport.close()
+
+    def _linger(self) -> None:
+        """Say that nothing more is answered, and close a little later.
+
+        A connection that is closed before all that came was read ends in a reset, which may cost the caller the
+        refusal. Source: RFC 9112, section 9.6.
+        """
+        self._lingers_since = perf_counter()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._pause_reading()
 
     def abort(self) -> None:
         """Close at once."""
