@@ -28,8 +28,9 @@ FOREIGN = {
     ("adapters/routers/kserve.py", "ProgressDeadlineExceeded"),
     ("adapters/routers/inference_services/status.py", "InvalidSpec"),
     ("planning/runs/job_states.py", "DeadlineExceeded"),
+    ("planning/drift/schema_changes.py", "SchemaChanged"),
 }
-"""Reasons of other controllers that happen to be called like ours."""
+"""What happens to be called like a reason of ours: reasons of other controllers, and a condition."""
 
 
 def sources(folder: Path) -> Iterator[tuple[str, ast.Module]]:
