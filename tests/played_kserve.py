@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, Ref
+from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.planning.objects.ownership import already_says
 
 from cluster.serving.fleet import ReplicaLike
+from cluster.serving.http_routes import http_routes, is_taken_up, taken_up
 from cluster.serving.predictors import Deployment
 from cluster.serving.service import Service
 from cluster.serving.status import Failure
+from tests.put import put
 
 _NOW = "2026-03-01T12:00:00Z"
 
@@ -60,10 +64,23 @@ class PlayedKServe:
                 self._service = Service(found, start=self._start, base_url="http://kserve")
             self._service.observe(found)
             status = self._service.reconcile(_NOW)
+            await self._route(found)
             if status == found.get("status", {}):
                 return
             await self._cluster.write_status(found, status)
         self._service = None
+
+    async def _route(self, service: Manifest) -> None:
+        """Write the routes of Standard mode, and have their gateway take them up."""
+        assert self._service is not None
+        if "name" not in service["spec"]["predictor"]:
+            return
+        for route in http_routes(service, self._service.weights):
+            made = await self._cluster.get(Ref(HTTP_ROUTE, self._ref.namespace, route["metadata"]["name"]))
+            if made is None or not already_says(made, route):
+                made = await put(self._cluster, route, HTTP_ROUTE)
+            if not is_taken_up(made):
+                await self._cluster.write_status(made, taken_up(made, _NOW))
 
     def _start(self, deployment: Deployment) -> ReplicaLike:
         return _Process(deployment, self)

@@ -128,7 +128,12 @@ class Agent:
                 log.exception("%s/%s: not reconciled", *key)
 
     async def _reconcile(self, service: Service) -> None:
-        status = service.reconcile(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        status = service.reconcile(now)
+        if (routes := service.routes()) != service.routed:
+            for route in routes:
+                await self._api.write_route(dict(service.obj), route, now)
+            service.routed = routes
         if status == service.status:
             return
         await self._api.write_status(service.namespace, service.name, status)
@@ -147,7 +152,7 @@ class _FrontServer(uvicorn.Server):
 async def run_agent(kubeconfig: str, runtime: Runtime, address: Address) -> None:
     """Run until SIGTERM or SIGINT; raises OSError where the address is taken, ApiError or HTTPError without an API."""
     api = InferenceServices(kubeconfig)
-    await api.ensure_definition()
+    await api.ensure_definitions()
     directory = Directory(address.domain)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

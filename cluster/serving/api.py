@@ -11,9 +11,13 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 from lightkube.types import PatchType
 
-from cluster.serving.inferenceservice_crd import GROUP, KIND, PLURAL, VERSION, inferenceservice_crd
+from cluster.serving import http_routes
+from cluster.serving.inferenceservice_crd import GROUP, KIND, LABELS, PLURAL, VERSION, inferenceservice_crd
 
 InferenceService = create_namespaced_resource(GROUP, VERSION, KIND, PLURAL)
+HTTPRoute = create_namespaced_resource(
+    http_routes.GROUP, http_routes.VERSION, http_routes.KIND, http_routes.PLURAL
+)
 
 Object = dict[str, Any]
 
@@ -24,9 +28,12 @@ class InferenceServices:
     def __init__(self, kubeconfig: str) -> None:
         self._client = AsyncClient(config=KubeConfig.from_file(kubeconfig).get(), trust_env=False)
 
-    async def ensure_definition(self) -> None:
-        """Create our definition where the API server has none, and wait until it serves."""
-        document = inferenceservice_crd()
+    async def ensure_definitions(self) -> None:
+        """Create our definitions where the API server has none, and wait until it serves them."""
+        for document in (inferenceservice_crd(), http_routes.httproute_crd(LABELS)):
+            await self._ensure(document)
+
+    async def _ensure(self, document: Object) -> None:
         name = document["metadata"]["name"]
         try:
             await self._client.get(CustomResourceDefinition, name)
@@ -60,6 +67,24 @@ class InferenceServices:
         except ApiError as exc:
             if exc.status.code != 404:
                 raise
+
+    async def write_route(self, service: Object, route: Object, now: str) -> None:
+        """Write an HTTPRoute of an InferenceService, and say in its status that it is taken up."""
+        name, namespace = route["metadata"]["name"], route["metadata"]["namespace"]
+        try:
+            left = dict(await self._client.get(HTTPRoute, name, namespace=namespace))
+            if not http_routes.belongs_to(left, service):
+                # Nobody may be there to collect what belongs to an InferenceService that is gone.
+                await self._client.delete(HTTPRoute, name, namespace=namespace)
+        except ApiError as exc:
+            if exc.status.code != 404:
+                raise
+        made = dict(await self._client.apply(HTTPRoute(**route), field_manager="kserve", force=True))
+        if not http_routes.is_taken_up(made):
+            patch = [{"op": "add", "path": "/status", "value": http_routes.taken_up(made, now)}]
+            await self._client.patch(
+                HTTPRoute.Status, name, patch, namespace=namespace, patch_type=PatchType.JSON
+            )
 
     async def close(self) -> None:
         """Close the connections."""

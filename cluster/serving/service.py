@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.serving import knative, predictors
 from cluster.serving.fleet import Fleet, ReplicaLike, Start
+from cluster.serving.http_routes import http_routes
 from cluster.serving.predictors import Deployment, InvalidSpecError
 from cluster.serving.routing import SmoothRoundRobin, standard_weights
 from cluster.serving.status import (
@@ -36,6 +37,8 @@ class Service:
         self.fleet = Fleet(start)
         self.weights: dict[str, int] = {}
         self.stable = ""
+        self.routed: list[dict[str, Any]] = []
+        """The routes as they were written last."""
         self._base_url = f"{base_url}/{self.namespace}"
         self._balancer = SmoothRoundRobin()
         self._history = knative.History()
@@ -67,6 +70,15 @@ class Service:
     def endpoints(self, name: str) -> list[ReplicaLike]:
         """Replicas that answer for a deployment."""
         return self.fleet.endpoints(name) or self.fleet.endpoints(self._substitutes.get(name, ""))
+
+    def routes(self) -> list[dict[str, Any]]:
+        """The HTTPRoutes that say what is routed; Knative has routes of its own."""
+        if not self.weights or predictors.deployment_mode(self.obj) != "Standard" or not self._first_ready():
+            return []
+        return http_routes(self.obj, self.weights)
+
+    def _first_ready(self) -> bool:
+        return bool(self.status.get("url")) or bool(self.fleet.endpoints(self.stable))
 
     async def stop(self) -> None:
         """End all processes."""

@@ -15,6 +15,7 @@ from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.adapters.routers import Routers
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
@@ -28,6 +29,8 @@ from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
 
+from cluster.serving.http_routes import belongs_to, http_routes, is_taken_up, taken_up
+from cluster.serving.routing import standard_weights
 from tests.put import put
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -262,8 +265,29 @@ class Lab:
         ready = self.startable(spec["predictor"]["model"]["storageUri"])
         conditions = [{"type": "Ready", "status": str(ready), "message": "" if ready else "CrashLoopBackOff"}]
         status = {"url": "http://digits.example", "conditions": conditions, "canaryStatuses": canaries}
+        await self._route(service, canaries)
         if service.get("status") != status:
             await self.real.write_status(service, status)
+
+    async def _route(self, service: Manifest, canaries: list[Manifest]) -> None:
+        """Write the routes that KServe would write, and have their gateway take them up."""
+        weights = standard_weights(
+            _backend(service["spec"]["predictor"]["name"]),
+            [(_backend(canary["name"]), canary["trafficPercent"], canary["ready"]) for canary in canaries],
+        )
+        for route in http_routes(service, weights):
+            ref = Ref(HTTP_ROUTE, self.namespace, route["metadata"]["name"])
+            left = await self.real.get(ref)
+            if left is not None and not belongs_to(left, service):
+                # Nobody collects garbage here.
+                await self.real.delete(left)
+            made = await put(self.real, route, HTTP_ROUTE)
+            if not is_taken_up(made):
+                await self.real.write_status(made, taken_up(made, "2026-03-01T12:00:00Z"))
+
+
+def _backend(predictor: str) -> str:
+    return f"digits-{predictor}-predictor"
 
 
 def digest(uri: str) -> str:

@@ -19,13 +19,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cluster.api import ApiError
 from cluster.processes import Watchdog, free_ports, start, wait_until_ready
-from cluster.serving.inferenceservice_crd import inferenceservice_crd
+from cluster.serving.http_routes import belongs_to, http_routes, httproute_crd, is_taken_up, taken_up
+from cluster.serving.inferenceservice_crd import LABELS, inferenceservice_crd
+from cluster.serving.routing import standard_weights
 from cluster.serving.status import CanaryObservation, Observation, standard_status
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 OURS = "/apis/mooring.dev/v1alpha1"
 PLURALS = ("modeldeployments", "driftmonitors", "modelpolicies", "clustermodelpolicies")
+ROUTES = "/apis/gateway.networking.k8s.io/v1"
 SERVING = "/apis/serving.kserve.io/v1beta1"
 _REQUEST = ("verb", "resource", "code")
 
@@ -47,8 +50,9 @@ def install(api, namespace, *, kserve=True):
         api.apply_text(f"{DEFINITIONS}/{plural}.mooring.dev", definition)
     served = [f"{OURS}/{plural}" for plural in PLURALS]
     if kserve:
-        api.apply(inferenceservice_crd())
-        served.append(f"{SERVING}/inferenceservices")
+        for definition in (inferenceservice_crd(), httproute_crd(LABELS)):
+            api.apply(definition)
+        served += [f"{SERVING}/inferenceservices", f"{ROUTES}/httproutes"]
     for path in served:
         until(lambda path=path: api.get(path), what=f"{path} is not served")
 
@@ -122,6 +126,7 @@ class KServe:
     def __init__(self, api, namespace, *, workloads=True):
         self.most: dict[str, int] = {}
         self._api, self._namespace, self._workloads = api, namespace, workloads
+        self._routed: dict[str, dict[str, int]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._error = None
@@ -158,11 +163,27 @@ class KServe:
         if self._workloads:
             self._remove_all_but(name, {seen.name, *(other.deployment.name for other in others)})
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        split = [(other.deployment.name, other.percent, other.deployment.available) for other in others]
+        if self._workloads:
+            self._route(service, standard_weights(seen.name, split), now)
         url = f"http://{metadata['namespace']}.example.com"
         status = standard_status(previous, seen, others, base_url=url, service=name, now=now)
         if status != previous:
             path = f"{SERVING}/namespaces/{self._namespace}/inferenceservices/{name}/status"
             self._api.merge(path, {"status": {**dict.fromkeys(previous), **status}})
+
+    def _route(self, service, weights, now):
+        if self._routed.get(service["metadata"]["uid"]) == weights:
+            return
+        self._routed[service["metadata"]["uid"]] = weights
+        for route in http_routes(service, weights):
+            left = self._api.get(self._api.path(route))
+            if left is not None and not belongs_to(left, service):
+                # Nobody collects garbage here.
+                self._api.delete(self._api.path(route))
+            made = self._api.apply(route)
+            if not is_taken_up(made):
+                self._api.merge(f"{self._api.path(made)}/status", {"status": taken_up(made, now)})
 
     def _run(self, service, predictor):
         name = f"{service['metadata']['name']}-{predictor['name']}-predictor"

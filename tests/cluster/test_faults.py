@@ -10,7 +10,8 @@ from mooring_operator.adapters.cluster import Conflict, Ref, Refused, Unavailabl
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 
-from cluster.serving.inferenceservice_crd import inferenceservice_crd
+from cluster.serving.http_routes import httproute_crd
+from cluster.serving.inferenceservice_crd import LABELS, inferenceservice_crd
 from tests.cluster.definitions import install
 from tests.cluster.lab import CI, STEPS, Lab, Stopped
 from tests.put import drop, put
@@ -23,7 +24,7 @@ ROLLOUT = {"ci": CI, "rollout": {"steps": STEPS, "progressDeadline": "1m"}}
 @pytest.fixture
 async def connection(control_plane):
     connection = Connection(load_config(Path(control_plane.kubeconfig)))
-    await install(connection, [inferenceservice_crd()])
+    await install(connection, [inferenceservice_crd(), httproute_crd(LABELS)])
     yield connection
     await connection.close()
 

@@ -16,7 +16,8 @@ from mooring_operator.api.crds import RESOURCES, custom_resource_definition
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR
 
-from cluster.serving.inferenceservice_crd import inferenceservice_crd
+from cluster.serving.http_routes import httproute_crd
+from cluster.serving.inferenceservice_crd import LABELS, inferenceservice_crd
 from tests.cluster.definitions import install, put_definition
 from tests.cluster.lab import Lab
 
@@ -27,7 +28,7 @@ NAMES = (f"names-{number}" for number in itertools.count())
 @pytest.fixture
 async def connection(control_plane):
     connection = Connection(load_config(Path(control_plane.kubeconfig)))
-    await install(connection, [inferenceservice_crd()])
+    await install(connection, [inferenceservice_crd(), httproute_crd(LABELS)])
     yield connection
     await install(connection)
     await connection.close()

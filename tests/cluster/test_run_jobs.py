@@ -22,7 +22,8 @@ from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 
 from cluster.control_plane import ControlPlane
 from cluster.programs import ProgramUnavailableError
-from cluster.serving.inferenceservice_crd import inferenceservice_crd
+from cluster.serving.http_routes import httproute_crd
+from cluster.serving.inferenceservice_crd import LABELS, inferenceservice_crd
 from tests.cluster.definitions import install
 from tests.cluster.job_pods import JobPods
 from tests.cluster.lab import CI, Lab, Stopped
@@ -106,7 +107,7 @@ async def connection(controllers, requests):
     connection = Connection(
         load_config(Path(controllers.kubeconfig)), lambda *request: requests.update([request])
     )
-    await install(connection, [inferenceservice_crd()])
+    await install(connection, [inferenceservice_crd(), httproute_crd(LABELS)])
     yield connection
     await connection.close()
 

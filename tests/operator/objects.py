@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.kserve import AUTOSCALER, DEPLOYMENT
 from mooring_operator.reconcile.kinds import (
@@ -34,6 +35,7 @@ WITH_STATUS = (
     MODEL_POLICY,
     CLUSTER_MODEL_POLICY,
     INFERENCE_SERVICE,
+    HTTP_ROUTE,
     DEPLOYMENT,
     AUTOSCALER,
 )

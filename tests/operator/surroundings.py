@@ -4,16 +4,19 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mooring_operator.adapters.cluster import Manifest, Ref
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.planning.rollout.situation import Resolved
 from mooring_operator.planning.runs.run import RunRequest, RunState
 
+from cluster.serving.http_routes import belongs_to, http_routes, taken_up
+from cluster.serving.routing import standard_weights
 from tests.operator.objects import Objects
 
 
@@ -142,12 +145,47 @@ class KServe:
     """What each canary was given, in order: (address of the model, percent)."""
     stable: list[str] = field(default_factory=list)
     """What had the rest, in order."""
+    routing: bool = True
+    """Whether it writes HTTPRoutes, as with the Gateway API enabled."""
+    sharing: bool = True
+    """Whether they have a canary's weight, as since version 0.21."""
+    gateway: Literal["takes up", "refuses", "is away"] = "takes up"
 
     def play(self) -> None:
         for service in self.objects.list(INFERENCE_SERVICE):
             metadata = service["metadata"]
             ref = Ref(INFERENCE_SERVICE, metadata["namespace"], metadata["name"])
-            self.objects.set_status(ref, self._status(service))
+            status = self._status(service)
+            self._route(service, status["canaryStatuses"])
+            self.objects.set_status(ref, status)
+
+    def _route(self, service: Manifest, canaries: list[Manifest]) -> None:
+        """Write the routes of Standard mode, and have their gateway take them up."""
+        name, stable = service["metadata"]["name"], service["spec"]["predictor"].get("name")
+        if stable is None or not self.routing:
+            return
+        weights = standard_weights(
+            f"{name}-{stable}-predictor",
+            [
+                (f"{name}-{canary['name']}-predictor", canary["trafficPercent"], canary["ready"])
+                for canary in canaries
+                if self.sharing
+            ],
+        )
+        for route in http_routes(service, weights):
+            ref = Ref(HTTP_ROUTE, route["metadata"]["namespace"], route["metadata"]["name"])
+            left = self.objects.find(ref)
+            if left is not None and not belongs_to(left, service):
+                # Kubernetes removes what belongs to nobody any more.
+                self.objects.delete(ref)
+            made = self.objects.apply(ref, route, "kserve")
+            if self.gateway == "is away":
+                continue
+            answer = taken_up(made, "2026-03-01T12:00:00Z")
+            if self.gateway == "refuses":
+                said = {"status": "False", "reason": "NotAllowedByListeners", "message": "no such namespace"}
+                answer["parents"][0]["conditions"][0] |= said
+            self.objects.set_status(ref, answer)
 
     def _status(self, service: Manifest) -> Manifest:
         predictor = service["spec"]["predictor"]["model"]["storageUri"]

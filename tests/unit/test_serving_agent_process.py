@@ -32,6 +32,7 @@ class MemoryApi:
     """InferenceServices without a server; changes come to watchers as they do from one."""
 
     def __init__(self):
+        self.routes = {}
         self.objects = {}
         self.changes = asyncio.Queue()
         self.written = asyncio.Condition()
@@ -44,6 +45,9 @@ class MemoryApi:
         while True:
             kind, obj = await self.changes.get()
             yield kind, obj
+
+    async def write_route(self, service, route, now):
+        self.routes[route["metadata"]["name"]] = route["spec"]
 
     async def write_status(self, namespace, name, status):
         self.writes += 1

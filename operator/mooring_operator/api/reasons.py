@@ -160,6 +160,12 @@ DEPLOYING = "Deploying"
 SETTING_WEIGHT = "SettingWeight"
 """A step gives the candidate its share of traffic, and waits until it is ready and has it.
 """
+ROUTER_NOT_READY = "RouterNotReady"
+"""What routes the traffic cannot split it, or has not taken the split up; nothing is shifted or promoted meanwhile.
+
+The message says what is missing. KServe needs version 0.21 or newer, the Gateway API (`enableGatewayApi`) and a Gateway
+that accepts its HTTPRoutes.
+"""
 PAUSING = "Pausing"
 """A step with a duration is being waited for.
 """

@@ -198,6 +198,7 @@ class ModelDeploymentStatus(StatusModel):
         list[Condition],
         Field(
             description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet; "
+            "RouterReady where traffic cannot be split as asked; "
             "BatchApplied and StreamApplied where the API server refused what spec.batch or spec.stream makes.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},

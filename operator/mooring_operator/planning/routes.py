@@ -44,9 +44,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Service:
-    """What is served, in words that hold for every router; `manifest` is for the router alone."""
+    """What is served, in words that hold for every router; `manifest` is for the router alone.
+
+    `problem` says why the router cannot give a candidate its weight, or cannot tell whether it has it.
+    """
 
     url: str
     stable: Variant
     candidate: Variant | None = None
+    problem: str = ""
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

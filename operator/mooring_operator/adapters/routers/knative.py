@@ -96,10 +96,10 @@ def _read(manifest: Manifest, stable: Revision | None, candidate: Candidate | No
         blocked=load_failure(status),
     )
     if stable is None:
-        return Service(status.get("url", ""), newest, None, manifest)
+        return Service(status.get("url", ""), newest, manifest=manifest)
     shared = "canaryTrafficPercent" in manifest["spec"]["predictor"]
     serving = stable.workload if shared and stable.workload else created
     main = Variant(ready and weights.get(serving or "", 0) > 0, weights.get(serving or ""), serving, why)
     if candidate is None or created == stable.workload:
-        return Service(status.get("url", ""), main, None, manifest)
-    return Service(status.get("url", ""), main, newest, manifest)
+        return Service(status.get("url", ""), main, manifest=manifest)
+    return Service(status.get("url", ""), main, newest, manifest=manifest)

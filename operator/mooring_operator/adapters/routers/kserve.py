@@ -1,13 +1,16 @@
 """Traffic by KServe in Standard mode: ``spec.canary`` of one InferenceService per ModelDeployment.
 
 Source: KServe 0.21, serving.kserve.io/v1beta1. Readiness is read from the canary's status entry and from the
-Deployments' revision labels.
+Deployments' revision labels; a weight from the HTTPRoute that KServe writes, for ``canaryStatuses.trafficPercent`` is
+what the spec asks, whether anything routes it or not.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Kind, Ref
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, share_of, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services.objects import InferenceServices, is_made_for
 from mooring_operator.adapters.routers.inference_services.status import load_failure, read_condition
@@ -35,15 +38,29 @@ class KServeRouter:
     async def observe(
         self, owner: Owner, stable: Revision | None, candidate: Candidate | None
     ) -> Service | None:
-        """Read the InferenceService and the Deployments behind it."""
+        """Read the InferenceService, the Deployments behind it and, where there are two revisions, their route."""
         manifest = await self._services.find(owner)
         if manifest is None:
             return None
-        names = [_predictor_name(manifest), candidate.workload if stable is not None and candidate else None]
-        deployments = [
-            await self._deployment(owner, name, manifest) if name is not None else None for name in names
-        ]
-        return _read(manifest, stable, candidate, *deployments)
+        name = _predictor_name(manifest)
+        deployment = await self._deployment(owner, name, manifest) if name is not None else None
+        main = _read_stable(manifest, stable or candidate, deployment)
+        url = manifest.get("status", {}).get("url", "")
+        if stable is None or candidate is None:
+            canary = Variant(ready=False) if stable is not None and manifest["spec"].get("canary") else None
+            return Service(url, main, canary, manifest=manifest)
+        route = await self._route(owner, manifest)
+        if not manifest["spec"].get("canary"):
+            return Service(url, main, None, _why_not_routed(owner.name, route), manifest)
+        workload = candidate.workload
+        behind = await self._deployment(owner, workload, manifest) if workload is not None else None
+        share = None if route is None else share_of(route, _workload_name(owner.name, workload or ""))
+        canary = _read_canary(manifest, candidate, behind, share)
+        problem = _why_not_routed(owner.name, route) or _why_not_shared(canary, candidate, route)
+        if problem and canary.weight:
+            # Of what no gateway has taken up nobody knows what it does.
+            canary = replace(canary, weight=0)
+        return Service(url, main, canary, problem, manifest)
 
     async def reconcile(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
         """Apply the service of one revision."""
@@ -71,6 +88,10 @@ class KServeRouter:
     async def remove(self, owner: Owner, seen: Service | None) -> None:
         """Delete the InferenceService."""
         await self._services.delete(seen)
+
+    async def _route(self, owner: Owner, service: Manifest) -> Manifest | None:
+        found = await self._cluster.get(Ref(HTTP_ROUTE, owner.namespace, owner.name))
+        return found if found is not None and is_made_for(found, service) else None
 
     async def _deployment(self, owner: Owner, predictor: str, service: Manifest) -> Manifest | None:
         name = _workload_name(owner.name, predictor)
@@ -123,40 +144,31 @@ def _named(revision: Revision) -> dict[str, Any]:
 # --- what is read -------------------------------------------------------------------------------
 
 
-def _read(
-    manifest: Manifest,
-    stable: Revision | None,
-    candidate: Candidate | None,
-    deployment: Manifest | None,
-    canary_deployment: Manifest | None,
-) -> Service:
+def _read_stable(manifest: Manifest, shown: Revision | None, deployment: Manifest | None) -> Variant:
     status = manifest.get("status", {})
-    shown = stable or candidate
     ready, why = read_condition(status, "Ready")
     if shown is not None and deployment is not None:
         rolled_out, progress = _rolled_out(deployment, shown.revision)
         ready, why = ready and rolled_out, progress or why
-    main = Variant(
+    return Variant(
         ready=ready and _predictor_name(manifest) == (shown.workload if shown is not None else None),
         weight=100 if ready and not manifest["spec"].get("canary") else None,
         workload=_predictor_name(manifest),
         message=why,
         blocked=load_failure(status),
     )
-    second = None
-    if stable is not None and manifest["spec"].get("canary"):
-        second = _read_canary(manifest, candidate, canary_deployment)
-    return Service(status.get("url", ""), main, second, manifest)
 
 
-def _read_canary(manifest: Manifest, candidate: Candidate | None, deployment: Manifest | None) -> Variant:
-    status = manifest.get("status", {})
-    name = candidate.workload if candidate is not None else None
+def _read_canary(
+    manifest: Manifest, candidate: Candidate, deployment: Manifest | None, share: int | None
+) -> Variant:
+    """Read how the candidate does; `share` is what it gets by the route, None where there is none."""
+    status, name = manifest.get("status", {}), candidate.workload
     seen = next((entry for entry in status.get("canaryStatuses", []) if entry["name"] == name), None)
     wanted = next(
         (entry for entry in manifest["spec"]["canary"] if entry["predictor"].get("name") == name), None
     )
-    if seen is None or wanted is None or candidate is None:
+    if seen is None or wanted is None:
         return Variant(ready=False, workload=name)
     ready, blocked, why = bool(seen["ready"]), None, read_condition(status, "CanaryPredictorReady")[1]
     if deployment is not None:
@@ -164,7 +176,24 @@ def _read_canary(manifest: Manifest, candidate: Candidate | None, deployment: Ma
         ready = ready and available >= wanted["predictor"].get("minReplicas", 1)
         _, why = _rolled_out(deployment, candidate.revision)
         blocked = _deadline_exceeded(deployment)
-    return Variant(ready, int(seen.get("trafficPercent", 0)) if ready else 0, name, why, blocked)
+    return Variant(ready, share if ready else 0, name, why, blocked)
+
+
+def _why_not_routed(name: str, route: Manifest | None) -> str:
+    """Say why traffic cannot be split; nothing where a gateway has taken up KServe's route."""
+    if route is None:
+        return (
+            f"KServe has made no HTTPRoute {name}, so it splits no traffic: it needs KServe 0.21 or newer, "
+            "enableGatewayApi: true and no disableIngressCreation in its ConfigMap inferenceservice-config"
+        )
+    return why_not_taken_up(route)
+
+
+def _why_not_shared(canary: Variant, candidate: Candidate, route: Manifest | None) -> str:
+    """Say that KServe has made the candidate ready and gives it no traffic, as before version 0.21."""
+    if not canary.ready or canary.weight or candidate.weight == 0 or route is None:
+        return ""
+    return f"HTTPRoute {route['metadata']['name']} sends nothing to the candidate yet; KServe before 0.21 never does"
 
 
 def _rolled_out(deployment: Manifest, revision: str) -> tuple[bool, str]:

@@ -21,7 +21,10 @@ def roll_out(draft: RolloutDraft) -> Settled:
         return hopeful
     if draft.stable is None:
         return _deploy_first(hopeful)
-    return _walk(_skip_if_promoted_by_hand(without_own_promotion(_follow_edited_steps(hopeful))))
+    routed = report_router(hopeful)
+    if isinstance(routed, Settled):
+        return routed
+    return _walk(_skip_if_promoted_by_hand(without_own_promotion(_follow_edited_steps(routed))))
 
 
 def restore(draft: RolloutDraft, left: Revision) -> Settled:
@@ -30,10 +33,12 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
     if isinstance(hopeful, Settled):
         return hopeful
     draft = _set_candidate_weight(hopeful, 100)
-    candidate = draft.candidate
+    candidate, variant = draft.candidate, _variant(hopeful)
     back = f"back from {left.revision} to {candidate.revision}: asked for{by_whom(candidate.requested_by)}"
     back += because(candidate.note)
-    if not _in_effect(draft):
+    # Where nothing splits traffic, it follows the stable revision: going back waits for no route.
+    unsplit = variant is not None and variant.ready and variant.weight is None
+    if not _in_effect(draft) and not unsplit:
         return draft.settle(
             "Promoting", reasons.ROLLING_BACK, f"going {back}", recheck_after=_until_deadline(draft)
         )
@@ -71,6 +76,20 @@ def drop_if_hopeless(draft: RolloutDraft) -> RolloutDraft | Settled:
         message = f"{name} was not ready for {int(deadline.total_seconds())} s{_why_unready(variant)}{stays}"
         return draft.reject(reasons.PROGRESS_DEADLINE_EXCEEDED, message)
     return draft.change_candidate(unready_since=since)
+
+
+def report_router(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """Say what keeps the router from splitting traffic; a candidate that has none is not begun before."""
+    service, candidate = draft.observed.service, draft.candidate
+    if service is None or not service.problem:
+        return draft
+    draft = draft.set_condition("RouterReady", "False", reasons.ROUTER_NOT_READY, service.problem)
+    if candidate.weight > 0:
+        return draft
+    message = (
+        f"revision {candidate.revision} waits for its traffic: {service.problem}{keeps_serving(draft.stable)}"
+    )
+    return draft.settle("Pending", reasons.ROUTER_NOT_READY, message, recheck_after=_LOOK_AGAIN_SELDOM)
 
 
 def _deploy_first(draft: RolloutDraft) -> Settled:
@@ -234,7 +253,8 @@ def _waiting_for(draft: RolloutDraft) -> str:
         return f"waiting for {draft.observed.router.controller} to start it"
     if not variant.ready:
         return f"waiting for it to become ready{_why_unready(variant)}"
-    return f"it has {variant.weight or 0}% so far"
+    service = draft.observed.service
+    return f"it has {variant.weight or 0}% so far{because(service.problem if service is not None else '')}"
 
 
 def _why_unready(variant: Variant | None) -> str:
@@ -246,8 +266,10 @@ def _until_deadline(draft: RolloutDraft) -> float | None:
     candidate = draft.candidate
     if candidate.weight == 0 or (candidate.unready_since is None and _in_effect(draft)):
         return None
-    # Up to 100% what is watched tells; that all replicas are there, only a look does.
-    pause = _LOOK_AGAIN if draft.stable is not None and candidate.weight == 100 else _LOOK_AGAIN_SELDOM
+    # Up to 100% what is watched tells who is ready; that all replicas are there, or what is routed, only a look does.
+    variant = _variant(draft)
+    soon = candidate.weight == 100 or (variant is not None and variant.ready)
+    pause = _LOOK_AGAIN if draft.stable is not None and soon else _LOOK_AGAIN_SELDOM
     since = candidate.unready_since or candidate.step_started_at
     left = (draft.spec.rollout.progress_deadline - draft.elapsed(since)).total_seconds()
     return max(min(left, pause), 0.1) if candidate.unready_since else pause

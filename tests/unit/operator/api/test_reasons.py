@@ -21,6 +21,7 @@ PHASES = {
     *("RolledBack", "Failed", "Superseded", "Suspended", "Watching", "Drifted"),
     # Condition types.
     "PoliciesMet",
+    "SchemaChanged",
 }
 """Words that are also phases, outcomes or conditions: a literal of one is a reason only where a reason stands."""
 

@@ -58,6 +58,7 @@ class World:
     askers: dict[str, str] = field(default_factory=dict)
     requested_by: str = ""
     model: Resolved | Unresolved | None = None
+    routed: bool = True
     runs: dict[str, str] = field(default_factory=dict)
     launched: list[str] = field(default_factory=list)
     terminated: list[str] = field(default_factory=list)
@@ -133,8 +134,11 @@ class World:
         stable, candidate, weight = self.served
         main = self._variant(stable, 100 - weight if candidate else 100)
         if candidate is None or (self.router.holds_rejected and self.status.candidate is None):
-            return Service("http://digits.ns", main)
-        return Service("http://digits.ns", main, self._variant(candidate, weight))
+            return Service("http://digits.ns", main, problem="" if self.routed else "nothing splits traffic")
+        variant = self._variant(candidate, weight)
+        if not self.routed:
+            return Service("http://digits.ns", main, replace(variant, weight=None), "nothing splits traffic")
+        return Service("http://digits.ns", main, variant)
 
     def _variant(self, revision: Revision, weight: int) -> Variant:
         ready = self.startable.get(revision.storage_uri, True)

@@ -51,6 +51,7 @@ events = st.one_of(
     st.tuples(st.just("wait"), st.integers(1, 90)),
     st.tuples(st.just("startable"), outcomes),
     st.tuples(st.just("crash"), st.integers(0, 3)),
+    st.tuples(st.just("routed"), st.booleans()),
 )
 
 
@@ -66,6 +67,8 @@ def happen(world: World, event: tuple[str, object]) -> None:
             world.now += timedelta(seconds=int(seconds))  # type: ignore[call-overload]
         case ("startable", startable):
             world.startable = startable  # type: ignore[assignment]
+        case ("routed", routed):
+            world.routed = bool(routed)
         case ("crash", done):
             world.step(crash_after=int(done))  # type: ignore[call-overload]
 
@@ -101,6 +104,22 @@ def test_whatever_happens_only_passed_revisions_get_traffic_and_only_as_the_step
 
 @settings(max_examples=150, deadline=None)
 @given(first=specs, router=routers, good=outcomes, story=st.lists(events, max_size=12))
+def test_where_nothing_splits_traffic_nobody_is_promoted_over_another(first, router, good, story):
+    world = World(first, router, good=good)
+    for event in [*story, ("wait", 1)]:
+        happen(world, event)
+        for _ in range(4):
+            before, routed = world.status, world.routed
+            world.step()
+            if routed or before.stable is None or before.candidate is None or before.candidate.restores:
+                continue
+            assert world.status.stable == before.stable
+            begun = before.candidate.weight == 0 and world.status.candidate is not None
+            assert not begun or world.status.candidate.weight == 0 or world.status.candidate.restores
+
+
+@settings(max_examples=150, deadline=None)
+@given(first=specs, router=routers, good=outcomes, story=st.lists(events, max_size=12))
 def test_planning_again_on_the_result_changes_nothing(first, router, good, story):
     world = World(first, router, good=good)
     for event in story:
@@ -129,6 +148,7 @@ def test_every_rollout_ends_or_waits_for_a_person(first, router, good, startable
         **({world.status.stable.storage_uri: True} if world.status.stable else {}),
     }
     world.commands.pop("pause", None)
+    world.routed = True
     for _ in range(8):
         if world.settle(limit=400).phase in RESTING:
             break

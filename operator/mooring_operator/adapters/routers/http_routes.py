@@ -1,0 +1,49 @@
+"""What an HTTPRoute says: which share of the requests a backend gets, and whether a gateway has taken it up.
+
+Source: Gateway API 1.6, gateway.networking.k8s.io/v1.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mooring_operator.adapters.cluster import Kind
+from mooring_operator.planning.status.wording import one_line
+
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+
+_TAKEN_UP = ("Accepted", "ResolvedRefs")
+
+
+def share_of(route: Mapping[str, Any], backend: str) -> int:
+    """Give the percent of requests that the Service `backend` gets at least, whichever rule they match."""
+    rules = route["spec"].get("rules") or []
+    return min((_share(rule.get("backendRefs") or [], backend) for rule in rules), default=0)
+
+
+def why_not_taken_up(route: Mapping[str, Any]) -> str:
+    """Say why the route as it is now decides about no request yet; nothing where every gateway has taken it up."""
+    name, asked = route["metadata"]["name"], route["spec"].get("parentRefs") or []
+    parents = (route.get("status") or {}).get("parents") or []
+    if not asked or len(parents) < len(asked):
+        return f"no gateway has answered for HTTPRoute {name} yet"
+    return next((why for parent in parents if (why := _why_not(parent, route))), "")
+
+
+def _share(backends: list[Mapping[str, Any]], backend: str) -> int:
+    weights = [(entry.get("name"), int(entry.get("weight", 1))) for entry in backends]
+    total = sum(weight for _, weight in weights)
+    own = sum(weight for name, weight in weights if name == backend)
+    return 100 * own // total if total else 0
+
+
+def _why_not(parent: Mapping[str, Any], route: Mapping[str, Any]) -> str:
+    name, gateway = route["metadata"]["name"], (parent.get("parentRef") or {}).get("name", "")
+    conditions = {condition["type"]: condition for condition in parent.get("conditions") or []}
+    for kind in _TAKEN_UP:
+        found = conditions.get(kind)
+        if found is None or found.get("observedGeneration") != route["metadata"].get("generation"):
+            return f"Gateway {gateway} has not taken up HTTPRoute {name} as it is now"
+        if found["status"] != "True":
+            said = f"{found.get('reason', '')}: {found.get('message', '')}".strip(": ")
+            return f"Gateway {gateway} does not take up HTTPRoute {name}: {one_line(said)}"
+    return ""
