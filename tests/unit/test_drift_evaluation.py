@@ -165,3 +165,13 @@ def test_what_cannot_be_compared_is_said(window, features, reason, said):
         evaluate(pa.table({"x": [1.0, 2.0] * 100}), window, features, 100, Detectors())
     assert raised.value.reason == reason
     assert said in raised.value.message
+
+
+def test_a_shift_is_named_by_each_test_that_sees_it_whichever_sees_it_best():
+    rng = np.random.default_rng(11)
+    before, now = rng.normal(size=20_000), rng.normal(0.35, size=3000)
+    [feature] = evaluate(pa.table({"x": before}), pa.table({"x": now}), None, 100, Detectors()).features
+    # Ranks see it best; the index is significant, too, and below its threshold.
+    assert feature.reason.startswith("distance 0.1")
+    assert "rank shift" in feature.reason
+    assert "stability" not in feature.reason

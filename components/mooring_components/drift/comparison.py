@@ -171,7 +171,7 @@ def _are_few_integers(baseline: Numbers, window: Numbers) -> bool:
 
     `window` is sorted.
     """
-    values = window[np.flatnonzero(np.diff(window, prepend=np.nan))]
+    values = window[np.append(True, window[1:] != window[:-1])]
     if not 2 < len(values) <= min(_MOST_CODES, len(window) / _ROWS_PER_CODE):
         return False
     if not np.all(np.rint(values) == values):

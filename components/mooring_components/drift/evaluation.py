@@ -120,13 +120,13 @@ def evaluate(
 
 
 def largest_rejected(p_values: Sequence[float], rate: float) -> float:
-    """The largest p-value to reject so that at most a share of `rate` of what is rejected is rejected wrongly.
+    """Up to which p-value to reject so that at most a share of `rate` of what is rejected is rejected wrongly.
 
     Source: Benjamini & Hochberg 1995. -1 where nothing is to be rejected.
     """
     ordered = np.sort(np.asarray(p_values, dtype=np.float64))
     below = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / max(len(ordered), 1))
-    return float(ordered[below[-1]]) if below.size else -1.0
+    return rate * float(below[-1] + 1) / len(ordered) if below.size else -1.0
 
 
 def _conclude(measured: Measured, tests: list[Test], limit: float, detectors: Detectors) -> Feature:
