@@ -264,8 +264,12 @@ class Connection(asyncio.Protocol):
         refusal. Source: RFC 9112, section 9.6.
         """
         self._lingers_since = perf_counter()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        try:
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+        except OSError:
+            self.close()  # the caller has gone
+            return
         self._pause_reading()
 
     def abort(self) -> None:
