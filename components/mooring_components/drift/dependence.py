@@ -46,22 +46,22 @@ def inflation(series: Values) -> float | None:
 
 
 def of_numbers(window: Values, quantiles: Values) -> float | None:
-    """The inflation of a window's numbers, in the order of its rows: the larger of that of ranks and of outer quarters.
+    """The inflation of a window's numbers, in the order of its rows: that of ranks or of their distances, the larger.
 
-    Ranks see that large follows large, quarters that extreme follows extreme.
+    Ranks see that large follows large, their distances from the middle that extreme follows extreme, on either side:
+    a window of a loud time is wide as a whole.
 
     Args:
         window: (m,) numbers in the order of the rows.
         quantiles: the RANKS - 1 values at which RANKS equal parts of the baseline meet.
     """
     ranks = np.searchsorted(quantiles, _stretch(window), "right")
-    whole, low, high = (
-        inflation(series.astype(np.float32))
-        for series in (ranks, ranks < RANKS // 4, ranks >= RANKS - RANKS // 4)
+    whole, spread = (
+        inflation(series.astype(np.float32)) for series in (ranks, np.abs(2 * ranks - (RANKS - 1)))
     )
-    if whole is None or low is None or high is None:
+    if whole is None or spread is None:
         return None
-    return max(whole, (low + high) / 2)
+    return max(whole, spread)
 
 
 def of_categories(codes: Values) -> float | None:
