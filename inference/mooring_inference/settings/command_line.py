@@ -32,22 +32,8 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     """
     parser = _parser(environ)
     values = parser.parse_args(_underscored(argv))
-    if (values.model_name is None) == (values.model_repository is None):
-        parser.error("one of --model_name and --model_repository is needed")
-    if values.workers > 1 and values.allow_repository_changes:
-        # One worker would change, and the others would not.
-        parser.error("--allow_repository_changes needs --workers=1")
-    if (values.tls_cert is None) != (values.tls_key is None):
-        parser.error("--tls_cert and --tls_key go together")
-    if values.tls_client_ca is not None and values.tls_cert is None:
-        parser.error("--tls_client_ca needs --tls_cert and --tls_key")
+    _refuse_contradictions(parser, values)
     workers = values.workers
-    least = least_budget(values.max_request_bytes)
-    if values.max_inflight_bytes is not None and values.max_inflight_bytes < least:
-        parser.error(
-            f"--max_inflight_bytes: expected at least twice --max_request_bytes, {least}, "
-            f"got {values.max_inflight_bytes}"
-        )
     return Settings(
         model_name=values.model_name,
         model_dir=values.model_dir,
@@ -89,6 +75,25 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         grace_seconds=values.grace_seconds,
         worker=values.worker,
     )
+
+
+def _refuse_contradictions(parser: argparse.ArgumentParser, values: argparse.Namespace) -> None:
+    """End the process with usage where settings do not go together."""
+    if (values.model_name is None) == (values.model_repository is None):
+        parser.error("one of --model_name and --model_repository is needed")
+    if values.workers > 1 and values.allow_repository_changes:
+        # One worker would change, and the others would not.
+        parser.error("--allow_repository_changes needs --workers=1")
+    if (values.tls_cert is None) != (values.tls_key is None):
+        parser.error("--tls_cert and --tls_key go together")
+    if values.tls_client_ca is not None and values.tls_cert is None:
+        parser.error("--tls_client_ca needs --tls_cert and --tls_key")
+    least = least_budget(values.max_request_bytes)
+    if values.max_inflight_bytes is not None and values.max_inflight_bytes < least:
+        parser.error(
+            f"--max_inflight_bytes: expected at least twice --max_request_bytes, {least}, "
+            f"got {values.max_inflight_bytes}"
+        )
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
