@@ -24,7 +24,7 @@ from mooring_operator.adapters.pipelines.kfp_client import (
 from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.planning.runs.run import RunPhase, RunRequest, RunState
-from mooring_operator.planning.runs.texts import LARGEST_NARROW
+from mooring_operator.planning.runs.texts import LARGEST_NARROW, first_wide
 
 _PHASES: dict[str, RunPhase] = {
     "PENDING": "Pending",
@@ -176,7 +176,7 @@ def _check_parameters(run: RunRequest) -> None:
             raise PipelinesRefused(
                 f"parameter {name} holds {_PLACEHOLDER!r}, which Kubeflow Pipelines would replace"
             )
-        if (wide := next((c for c in text if c > LARGEST_NARROW), None)) is not None:
+        if (wide := first_wide(text)) is not None:
             raise PipelinesRefused(
                 f"parameter {name} holds {wide!r}, which Kubeflow Pipelines cannot keep: use characters up to U+FFFF"
             )

@@ -33,13 +33,17 @@ def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
     }
 
 
+def first_wide(text: str) -> str | None:
+    """Give the first character that MySQL's utf8 does not hold; None where there is none."""
+    return next((character for character in text if character > LARGEST_NARROW), None)
+
+
 def refuse_wide(texts: Mapping[str, str], *, narrow: bool) -> str | None:
     """Say which text has characters that runs cannot carry, where they are `narrow`; None where all is well."""
     if not narrow:
         return None
     for field, text in texts.items():
-        wide = next((character for character in text if character > LARGEST_NARROW), None)
-        if wide is not None:
+        if (wide := first_wide(text)) is not None:
             return (
                 f"{field} {redact(text)}: Kubeflow Pipelines cannot keep {wide!r}; runs there take characters "
                 "up to U+FFFF, which no emoji is"
