@@ -18,6 +18,11 @@ class Traits:
         the controller makes the names, and what is observed tells them.
     renames_for_files_only: whether a workload's name can only change together with the model's files.
     holds_rejected: whether a rejected revision stays where it is, without traffic, until another one comes.
+    serves_each: whether each revision is served by an object of its own: it can run unexposed, and be kept to go back
+        to.
+    weighs_by_pods: whether a revision's share is that of its pods, so that only some weights can be had.
+    mirrors, matches, sticks, previews: whether it mirrors requests, sends them by header or cookie, keeps callers on
+        their arm, gives the candidate an address of its own.
     """
 
     controller: str
@@ -25,6 +30,12 @@ class Traits:
     names_workloads: bool = True
     renames_for_files_only: bool = False
     holds_rejected: bool = False
+    serves_each: bool = False
+    weighs_by_pods: bool = False
+    mirrors: bool = False
+    matches: bool = False
+    sticks: bool = False
+    previews: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,8 @@ class Variant:
     """One side of the traffic split as the router reports it.
 
     `weight` is the percent that it really gets; None where that is not known.
+    `pods` are the ready ones; None where they are not told.
+    `waiting` names what it waits for that is not its own doing (a controller that is away): its clock stands.
     `blocked` says why waiting will not help.
     """
 
@@ -40,6 +53,8 @@ class Variant:
     workload: str | None = None
     message: str = ""
     blocked: str | None = None
+    pods: int | None = None
+    waiting: str = ""
 
 
 @dataclass(frozen=True)
