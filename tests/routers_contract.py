@@ -5,23 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pytest
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers import Routers, ServiceNameTaken, Traffic
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.objects.ownership import owner_reference
 from mooring_operator.planning.routes import Service
+from mooring_operator.planning.routing import Arm, Routing
 
 from tests.played_kserve import PlayedKServe
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UID = "9a1f2f6e-0000-4000-8000-00000000000"
 V1, V2, V3 = "s3://m/v1", "s3://m/v2", "s3://m/v3"
 
@@ -65,59 +64,63 @@ class Stage:
             workload=identity.workload_name(text) if self.traffic.traits.names_workloads else None,
         )
 
-    def candidate(self, revision: Revision, weight: int) -> Candidate:
-        fields = {"weight": weight, "started_at": START, "step_started_at": START}
-        return Candidate(**revision.model_dump(), **fields)
-
     async def object(self) -> Manifest | None:
         """What the router has made."""
         return await self.cluster.get(Ref(self.kind, self.owner.namespace, self.owner.name))
 
     async def serve(self, revision: Revision) -> Service:
         """Give all traffic to one revision, and see what comes of it."""
-        await self.traffic.reconcile(self.owner, revision, await self.look(revision))
+        await self.route(Routing((Arm(revision, 100),)), revision)
         return await self.seen(revision)
 
-    async def split(self, stable: Revision, candidate: Candidate) -> Service:
-        await self.traffic.split(self.owner, stable, candidate, await self.look(stable, candidate))
+    async def split(self, stable: Revision, candidate: Revision, weight: int) -> Service:
+        routing = Routing((Arm(stable, 100 - weight), Arm(candidate, weight)))
+        await self.route(routing, stable, candidate)
         return await self.seen(stable, candidate)
 
-    async def reject(self, stable: Revision, rejected: Candidate) -> Service:
-        seen = await self.look(stable, rejected)
-        await self.traffic.reject(self.owner, stable, rejected.as_revision(), seen)
+    async def reject(self, stable: Revision, rejected: Revision) -> Service:
+        holds = self.traffic.traits.holds_rejected
+        routing = Routing((Arm(stable, 100),), rejected=rejected if holds else None)
+        await self.route(routing, stable, rejected)
         return await self.seen(stable)
+
+    async def route(self, routing: Routing, *revisions: Revision) -> None:
+        """Have the router carry out `routing`, with what it says of `revisions` before."""
+        await self.traffic.route(self.owner, routing, await self.look(*revisions))
 
     async def promoted(self, uri: str, **serving: Any) -> Revision:
         """Have a first revision served, and give it as status keeps it: with the workload that it has."""
         revision = self.revision(uri, **serving)
         seen = await self.first(revision)
-        assert seen.stable.ready
-        return revision.model_copy(update={"workload": seen.stable.workload})
+        variant = seen.variants[revision.revision]
+        assert variant.ready
+        return revision.model_copy(update={"workload": variant.workload})
 
     async def first(self, revision: Revision) -> Service:
         """Give all traffic to a revision while there is no other."""
-        candidate = self.candidate(revision, 100)
-        await self.traffic.reconcile(self.owner, candidate, await self.look(None, candidate))
+        return await self.serve(revision)
+
+    async def look(self, *revisions: Revision) -> Service | None:
+        return await self.traffic.observe(self.owner, revisions)
+
+    async def seen(self, *revisions: Revision) -> Service:
         await self.kserve.act()
-        seen = await self.look(None, candidate)
+        seen = await self.look(*revisions)
         assert seen is not None
         return seen
 
-    async def look(self, stable: Revision | None, candidate: Candidate | None = None) -> Service | None:
-        return await self.traffic.observe(self.owner, stable, candidate)
 
-    async def seen(self, stable: Revision, candidate: Candidate | None = None) -> Service:
-        await self.kserve.act()
-        seen = await self.look(stable, candidate)
-        assert seen is not None
-        return seen
+def has_all(seen: Service, revision: Revision) -> bool:
+    """Whether one revision is ready and has all traffic, and no other has a part."""
+    variant = seen.variants[revision.revision]
+    return (variant.ready, variant.weight, seen.shared) == (True, 100, False)
 
 
 class RouterContract:
     """Inherit it, and give a fixture `stage`."""
 
     async def test_nothing_is_served_at_first(self, stage: Stage):
-        assert await stage.look(None) is None
+        assert await stage.look() is None
         await stage.traffic.remove(stage.owner, None)
         assert await stage.object() is None
 
@@ -125,77 +128,77 @@ class RouterContract:
         revision = stage.revision(V1)
         stage.kserve.starts = lambda uri: False
         seen = await stage.first(revision)
-        assert (seen.stable.ready, seen.stable.weight or 0) == (False, 0)
+        first = seen.variants[revision.revision]
+        assert (first.ready, first.weight or 0) == (False, 0)
         stage.kserve.starts = lambda uri: True
         seen = await stage.first(revision)
-        assert (seen.stable.ready, seen.stable.weight, seen.candidate) == (True, 100, None)
+        assert has_all(seen, revision)
         assert seen.url
         assert stage.kserve.weights == {V1: 100}
 
     @pytest.mark.parametrize("weight", [1, 10, 50, 99, 100])
     async def test_a_candidate_gets_its_weight_and_stable_the_rest(self, stage: Stage, weight: int):
         stable = await stage.promoted(V1)
-        seen = await stage.split(stable, stage.candidate(stage.revision(V2), weight))
-        assert seen.candidate is not None
-        assert (seen.candidate.ready, seen.candidate.weight) == (True, weight)
-        assert seen.stable.ready or weight == 100
+        seen = await stage.split(stable, candidate := stage.revision(V2), weight)
+        variant = seen.variants[candidate.revision]
+        assert (variant.ready, variant.weight, seen.shared) == (True, weight, True)
+        assert seen.variants[stable.revision].ready or weight == 100
         rest = {V1: 100 - weight} if weight < 100 else {}
         assert stage.kserve.weights == {V2: weight, **rest}
 
     async def test_a_candidate_that_does_not_start_gets_nothing(self, stage: Stage):
         stable = await stage.promoted(V1)
         stage.kserve.starts = lambda uri: uri != V2
-        seen = await stage.split(stable, stage.candidate(stage.revision(V2), 50))
-        assert seen.candidate is None or (not seen.candidate.ready and not seen.candidate.weight)
+        seen = await stage.split(stable, candidate := stage.revision(V2), 50)
+        variant = seen.variants.get(candidate.revision)
+        assert variant is None or (not variant.ready and not variant.weight)
         assert stage.kserve.weights == {V1: 100}
 
     @pytest.mark.parametrize("how", ["by steps", "at once"])
     async def test_a_promoted_candidate_has_all_traffic_and_its_workload(self, stage: Stage, how: str):
         stable, next_one = await stage.promoted(V1), stage.revision(V2)
         for weight in [10, 50, 100] if how == "by steps" else [100]:
-            seen = await stage.split(stable, stage.candidate(next_one, weight))
-        assert seen.candidate is not None
+            seen = await stage.split(stable, next_one, weight)
+        workload = seen.variants[next_one.revision].workload
         if stage.traffic.traits.names_workloads:
-            assert seen.candidate.workload == next_one.workload
-        promoted = next_one.model_copy(update={"workload": seen.candidate.workload})
+            assert workload == next_one.workload
+        promoted = next_one.model_copy(update={"workload": workload})
         after = await stage.serve(promoted)
-        assert (after.stable.ready, after.stable.weight, after.candidate) == (True, 100, None)
-        assert after.stable.workload == promoted.workload
+        assert has_all(after, promoted)
+        assert after.variants[promoted.revision].workload == workload
         assert stage.kserve.weights == {V2: 100}
         assert await stage.seen(promoted) == after
 
     async def test_a_rejected_candidate_has_no_traffic_and_the_next_one_can_come(self, stage: Stage):
-        stable = await stage.promoted(V1)
-        candidate = stage.candidate(stage.revision(V2), 50)
-        await stage.split(stable, candidate)
+        stable, candidate = await stage.promoted(V1), stage.revision(V2)
+        await stage.split(stable, candidate, 50)
         seen = await stage.reject(stable, candidate)
-        assert (seen.stable.ready, seen.stable.workload, seen.candidate) == (True, stable.workload, None)
+        assert seen.variants[stable.revision].ready
+        assert seen.variants[stable.revision].workload == stable.workload
+        assert not seen.shared
         assert stage.kserve.weights == {V1: 100}
         made = await stage.object()
         assert made is not None
         held = V2 in str(made["spec"])
         assert held is stage.traffic.traits.holds_rejected
-        seen = await stage.split(stable, stage.candidate(stage.revision(V3), 10))
-        assert seen.candidate is not None
-        assert (seen.candidate.ready, seen.candidate.weight) == (True, 10)
+        seen = await stage.split(stable, third := stage.revision(V3), 10)
+        assert (seen.variants[third.revision].ready, seen.variants[third.revision].weight) == (True, 10)
         assert stage.kserve.weights == {V1: 90, V3: 10}
 
     async def test_the_same_files_can_be_served_in_another_way(self, stage: Stage):
         stable, other = await stage.promoted(V1), stage.revision(V1, minReplicas=2)
-        seen = await stage.split(stable, stage.candidate(other, 100))
-        assert seen.candidate is not None
-        workload = seen.candidate.workload
+        seen = await stage.split(stable, other, 100)
+        workload = seen.variants[other.revision].workload
         if stage.traffic.traits.renames_for_files_only:
             workload = stable.workload
-        after = await stage.serve(other.model_copy(update={"workload": workload}))
-        assert (after.stable.ready, after.stable.weight, after.candidate) == (True, 100, None)
+        promoted = other.model_copy(update={"workload": workload})
+        assert has_all(await stage.serve(promoted), promoted)
 
     async def test_calls_that_are_repeated_write_nothing(self, stage: Stage):
-        stable = await stage.promoted(V1)
-        candidate = stage.candidate(stage.revision(V2), 50)
+        stable, candidate = await stage.promoted(V1), stage.revision(V2)
         for call in (
             lambda: stage.serve(stable),
-            lambda: stage.split(stable, candidate),
+            lambda: stage.split(stable, candidate, 50),
             lambda: stage.reject(stable, candidate),
         ):
             seen = await call()
@@ -235,7 +238,7 @@ class RouterContract:
 
     async def test_what_is_removed_is_gone_with_its_traffic(self, stage: Stage):
         stable = await stage.promoted(V1)
-        await stage.traffic.finalize(stage.owner, stable, await stage.look(stable))
+        await stage.route(Routing((Arm(stable, 100),), ended=True), stable)
         assert await stage.look(stable) is not None
         await stage.traffic.remove(stage.owner, await stage.look(stable))
         await stage.kserve.act()

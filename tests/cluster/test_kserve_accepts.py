@@ -4,16 +4,16 @@ These tests need KServe's controller; see cluster/README.md.
 """
 
 import itertools
-from datetime import UTC, datetime
 
 import pytest
 from mooring_operator.adapters.routers import knative, kserve
 from mooring_operator.api.model_deployment import ModelSpec
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.difference import covers
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routing import Arm
 
 from cluster.api import ApiError
 from cluster.stand_ins import deployment_of
@@ -99,13 +99,13 @@ def api(kserve_cluster):
     return api
 
 
-def revision(version, serving, kind=Revision, **more):
+def revision(version, serving):
     text = identity.fingerprint([version, serving])
     workload = None if serving.get("mode") == "Knative" else identity.workload_name(text)
     snapshot = identity.serving_snapshot(ServingSpec.model_validate(serving))
-    return kind(
+    return Revision(
         revision=text, model_uri=storage_uri("m", version), storage_uri=storage_uri("m", version),
-        format="onnx", serving=snapshot, workload=workload, **more,
+        format="onnx", serving=snapshot, workload=workload,
     )  # fmt: skip
 
 
@@ -118,19 +118,15 @@ def apply(api, manifest):
 @pytest.mark.parametrize("serving", SPECS.values(), ids=SPECS)
 def test_kserve_accepts_every_step_from_one_revision_to_the_next(api, serving):
     owner = Owner(namespace=NAMESPACE, name=f"s{next(NUMBERS)}", uid="u", generation=1, labels={})
-    now = datetime.now(UTC)
     stable, next_one = (revision(version, serving) for version in ("v1", "v2"))
-    candidates = [
-        revision("v2", serving, Candidate, weight=weight, started_at=now, step_started_at=now)
-        for weight in (1, 10, 50, 100)
-    ]
+    arms = [Arm(next_one, weight) for weight in (1, 10, 50, 100)]
     if serving.get("mode") == "Knative":
         first, last = knative.serve(owner, stable), knative.serve(owner, next_one)
-        splits = [knative.split(owner, candidate) for candidate in candidates]
+        splits = [knative.split(owner, arm) for arm in arms]
         rejection = knative.reject(owner, next_one)
     else:
         first, last = kserve.serve(owner, stable), kserve.serve(owner, next_one)
-        splits = [kserve.split(owner, stable, candidate) for candidate in candidates]
+        splits = [kserve.split(owner, stable, arm) for arm in arms]
         rejection = first
     steps = [first, *splits, rejection, splits[-1], last]
     for manifest in steps:
@@ -140,13 +136,12 @@ def test_kserve_accepts_every_step_from_one_revision_to_the_next(api, serving):
 
 def test_kserve_accepts_another_way_to_serve_the_same_files(api):
     owner = Owner(namespace=NAMESPACE, name=f"s{next(NUMBERS)}", uid="u", generation=1, labels={})
-    now = datetime.now(UTC)
     stable = revision("v1", {})
-    other = revision("v1", {"minReplicas": 2}, Candidate, weight=10, started_at=now, step_started_at=now)
+    other = revision("v1", {"minReplicas": 2})
     promoted = revision("v1", {"minReplicas": 2}).model_copy(update={"workload": stable.workload})
     for manifest in (
         kserve.serve(owner, stable),
-        kserve.split(owner, stable, other),
+        kserve.split(owner, stable, Arm(other, 10)),
         kserve.serve(owner, promoted),
     ):
         apply(api, manifest)

@@ -180,5 +180,6 @@ def _after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rul
     for _ in before.run():
         pass
     world = World(spec, script, name=name)
-    world.stable = before.world.stable
+    world.routing, world.before = before.world.routing, frozenset(before.world.started)
+    world.started = dict(before.world.started)
     return Rehearsal(spec, world, rules, START, before.status.model_copy(update={"history": [], "ci": None}))

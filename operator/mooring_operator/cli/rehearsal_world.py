@@ -1,7 +1,7 @@
 """The world that a rehearsal plays in: pipelines, KServe and people, each doing as the script says."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -22,13 +22,12 @@ from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
     LaunchRun,
-    Reject,
     RemoveService,
-    Serve,
-    Split,
+    Route,
 )
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
 from mooring_operator.planning.routes import Service, Variant
+from mooring_operator.planning.routing import Routing
 from mooring_operator.planning.runs.run import RunState
 
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
@@ -75,9 +74,11 @@ class World:
     name: str = "model"
     older: bool = False
     runs: dict[str, datetime] = field(default_factory=dict)
-    stable: Variant | None = None
-    candidate: Variant | None = None
-    candidate_since: datetime | None = None
+    routing: Routing | None = None
+    started: dict[str, datetime] = field(default_factory=dict)
+    """When the pods of each revision were started."""
+    before: frozenset[str] = frozenset()
+    """Revisions that ran before the rehearsal began."""
     commands: dict[str, str] = field(default_factory=dict)
     awaiting_since: tuple[str, datetime] | None = None
     answers: dict[str, RuleAnswers] = field(default_factory=dict)
@@ -87,14 +88,11 @@ class World:
     def observe(self, now: datetime, status: ModelDeploymentStatus) -> Observed:
         """Give all that can be looked up at this time."""
         run = self._run(now, status)
-        service = Service(url=f"http://{self.name}.example.com", stable=self.stable) if self.stable else None
-        if service is not None and self.candidate is not None:
-            service = replace(service, candidate=self.candidate)
         return Observed(
             owner=Owner(namespace="default", name=self.name, uid=_OWNER_UID, generation=1),
             model=self._model(),
             router=traits_of(self.spec.serving),
-            service=service,
+            service=self._service(now),
             run=run,
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,
             policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
@@ -105,6 +103,16 @@ class World:
             askers=dict.fromkeys(self.commands, "the rehearsal"),
             requested_by="the author",
         )
+
+    def _service(self, now: datetime) -> Service | None:
+        if self.routing is None:
+            return None
+        variants = {}
+        for arm in self.routing.arms:
+            revision, ready = arm.revision.revision, self._is_up(arm.revision.revision, now)
+            workload = arm.revision.workload or workload_name(revision)
+            variants[revision] = Variant(ready, arm.weight if ready else 0, workload)
+        return Service(f"http://{self.name}.example.com", variants, shared=len(variants) > 1)
 
     def _model(self) -> Resolved:
         uri, digest = self.spec.model.uri, self.spec.model.digest
@@ -131,65 +139,40 @@ class World:
 
     def apply(self, actions: Iterable[Action], now: datetime) -> bool:
         """Do what was decided; give whether that changed anything."""
-        before = (dict(self.runs), self.stable, self.candidate, dict(self.commands))
+        before = (dict(self.runs), _shares(self.routing), dict(self.commands))
         for action in actions:
             self._apply(action, now)
-        return before != (self.runs, self.stable, self.candidate, self.commands)
+        return before != (self.runs, _shares(self.routing), self.commands)
 
     def _apply(self, action: Action, now: datetime) -> None:
         if isinstance(action, LaunchRun):
             self.runs.setdefault(action.run_id, now)
         elif isinstance(action, TerminateRun):
             self.runs.pop(action.run_id, None)
-        elif isinstance(action, Serve):
-            self._serve(action, now)
-        elif isinstance(action, Split):
-            self._start_candidate(now)
-            workload = action.candidate.workload or workload_name(action.candidate.revision)
-            self.candidate = self._starting(now, action.candidate.weight, workload)
-        elif isinstance(action, Reject):
-            self.candidate = self.candidate_since = None
+        elif isinstance(action, Route):
+            self._route(action.routing, now)
         elif isinstance(action, RemoveService):
-            self.stable = self.candidate = self.candidate_since = None
+            self.routing, self.started = None, {}
         elif isinstance(action, DropCommand):
             self.commands.pop(action.name, None)
 
-    def _serve(self, action: Serve, now: datetime) -> None:
-        """All traffic to one revision: one that was a candidate is up already, a first one has to start."""
-        workload = action.stable.workload or workload_name(action.stable.revision)
-        known = self.stable is not None and self.stable.ready
-        if known or self.candidate is not None:
-            self.stable = Variant(ready=True, weight=100, workload=workload)
-            self.candidate = self.candidate_since = None
-            return
-        self._start_candidate(now)
-        self.stable = self._starting(now, 100, workload)
+    def _route(self, routing: Routing, now: datetime) -> None:
+        """What runs goes on, what is new has to start, and what is asked for no more ends."""
+        self.routing = routing
+        self.started = {
+            arm.revision.revision: self.started.get(arm.revision.revision, now) for arm in routing.arms
+        }
 
-    def _start_candidate(self, now: datetime) -> None:
-        if self.candidate_since is None:
-            self.candidate_since = now
-
-    def _starting(self, now: datetime, weight: int, workload: str) -> Variant:
-        ready = self._is_up(now)
-        return Variant(ready=ready, weight=weight if ready else 0, workload=workload)
-
-    def _is_up(self, now: datetime) -> bool:
-        after, since = self.script.ready_after, self.candidate_since
-        return since is not None and after is not None and now >= since + after
+    def _is_up(self, revision: str, now: datetime) -> bool:
+        after = self.script.ready_after
+        if revision in self.before:
+            return True
+        return after is not None and now >= self.started[revision] + after
 
     # --- what happens by itself -----------------------------------------------------------------
 
     def react(self, status: ModelDeploymentStatus, now: datetime) -> None:
-        """Let pods become ready, and people approve what has waited for long enough."""
-        if self._is_up(now):
-            weight = status.candidate.weight if status.candidate else 100
-            if self.candidate is not None:
-                self.candidate = replace(self.candidate, ready=True, weight=weight)
-            elif status.stable is None and self.stable is not None:
-                self.stable = replace(self.stable, ready=True, weight=weight)
-        self._approve(status, now)
-
-    def _approve(self, status: ModelDeploymentStatus, now: datetime) -> None:
+        """Let people approve what has waited for long enough."""
         place = _awaiting(status)
         if place is None:
             self.awaiting_since = None
@@ -204,8 +187,10 @@ class World:
         """Give the time of the next thing that happens by itself."""
         takes, after, approve = self.script.ci_takes, self.script.ready_after, self.script.approve_after
         events = [begun + takes for begun in self.runs.values() if takes is not None]
-        if self.candidate_since is not None and after is not None:
-            events.append(self.candidate_since + after)
+        if after is not None:
+            events += [
+                begun + after for revision, begun in self.started.items() if revision not in self.before
+            ]
         if self.awaiting_since is not None and approve is not None:
             events.append(self.awaiting_since[1] + approve)
         return min((event for event in events if event > now), default=None)
@@ -220,3 +205,7 @@ def _awaiting(status: ModelDeploymentStatus) -> str | None:
     if status.reason not in reasons.AWAIT_A_PERSON or status.candidate is None:
         return None
     return f"{status.candidate.revision}/{status.candidate.step}"
+
+
+def _shares(routing: Routing | None) -> list[tuple[str, int]]:
+    return [(arm.revision.revision, arm.weight) for arm in routing.arms] if routing is not None else []

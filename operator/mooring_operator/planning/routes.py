@@ -61,11 +61,13 @@ class Variant:
 class Service:
     """What is served, in words that hold for every router; `manifest` is for the router alone.
 
-    `problem` says why the router cannot give a candidate its weight, or cannot tell whether it has it.
+    variants: by revision, those that were asked about and that the router has taken up.
+    shared: whether a revision beside the first that was asked about still has a part in the traffic, or a place in it.
+    problem: why the router cannot give a candidate its weight, or cannot tell whether it has it.
     """
 
     url: str
-    stable: Variant
-    candidate: Variant | None = None
+    variants: Mapping[str, Variant]
+    shared: bool = False
     problem: str = ""
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

@@ -122,7 +122,8 @@ class Gatherer:
         self, router: Traffic, owner: Owner, status: ModelDeploymentStatus
     ) -> tuple[Service | None, NameTaken | None]:
         try:
-            return await router.observe(owner, status.stable, status.candidate), None
+            revisions = [known for known in (status.stable, status.candidate) if known is not None]
+            return await router.observe(owner, revisions), None
         except ServiceNameTaken as taken:
             return None, NameTaken(str(taken), temporary=taken.leaving)
 

@@ -36,14 +36,11 @@ from mooring_operator.planning.rollout import trouble
 from mooring_operator.planning.rollout.actions import (
     Action,
     ApplyWorkload,
-    CleanUp,
     DropCommand,
     LaunchRun,
-    Reject,
     RemoveService,
     RemoveWorkload,
-    Serve,
-    Split,
+    Route,
 )
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
@@ -200,14 +197,8 @@ class ModelDeployments:
                 await self._runs.launch(owner, spec, run_id, candidate)
             case TerminateRun(run_id):
                 await self._terminate(owner.namespace, run_id)
-            case Serve(stable):
-                await router.reconcile(owner, stable, service)
-            case Split(stable, candidate):
-                await router.split(owner, stable, candidate, service)
-            case Reject(stable, rejected):
-                await router.reject(owner, stable, rejected, service)
-            case CleanUp(stable):
-                await router.finalize(owner, stable, service)
+            case Route(routing):
+                await router.route(owner, routing, service)
             case RemoveService():
                 await router.remove(owner, service)
             case RemoveWorkload(workload):

@@ -3,13 +3,16 @@
 Source: KServe 0.21, serving.kserve.io/v1beta1. Readiness is read from the names of Knative's revisions.
 """
 
+from collections.abc import Sequence
+
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services.objects import InferenceServices
 from mooring_operator.adapters.routers.inference_services.status import load_failure, read_condition
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routing import Arm, Routing
 
 
 class KnativeRouter:
@@ -20,27 +23,14 @@ class KnativeRouter:
     def __init__(self, cluster: Cluster) -> None:
         self._services = InferenceServices(cluster)
 
-    async def observe(
-        self, owner: Owner, stable: Revision | None, candidate: Candidate | None
-    ) -> Service | None:
+    async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the InferenceService."""
         manifest = await self._services.find(owner)
-        return None if manifest is None else _read(manifest, stable, candidate)
+        return None if manifest is None else _read(manifest, revisions)
 
-    async def reconcile(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
-        """Apply the service of one revision."""
-        await self._services.write(serve(owner, stable), seen)
-
-    async def split(self, owner: Owner, stable: Revision, candidate: Candidate, seen: Service | None) -> None:
-        """Apply the service of two revisions."""
-        await self._services.write(split(owner, candidate), seen)
-
-    async def reject(self, owner: Owner, stable: Revision, rejected: Revision, seen: Service | None) -> None:
-        """Apply the service without traffic for the rejected revision."""
-        await self._services.write(serve(owner, stable) if seen is None else reject(owner, rejected), seen)
-
-    async def finalize(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
-        """Leave it to Knative, which collects its revisions itself."""
+    async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
+        """Apply the service of the latest revision; what is left behind, Knative collects itself."""
+        await self._services.write(_wanted(owner, routing, held=seen is not None), seen)
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:
         """Delete the InferenceService."""
@@ -55,9 +45,9 @@ def serve(owner: Owner, stable: Revision) -> Manifest:
     return _service(owner, stable)
 
 
-def split(owner: Owner, candidate: Candidate) -> Manifest:
-    """Give the service in which `candidate` has its weight of the traffic, and what was promoted last the rest."""
-    return _service(owner, candidate, percent=candidate.weight)
+def split(owner: Owner, arm: Arm) -> Manifest:
+    """Give the service in which the candidate's arm has its weight, and what was promoted last the rest."""
+    return _service(owner, arm.revision, percent=arm.weight)
 
 
 def reject(owner: Owner, rejected: Revision) -> Manifest:
@@ -67,6 +57,14 @@ def reject(owner: Owner, rejected: Revision) -> Manifest:
     one still answers.
     """
     return _service(owner, rejected, percent=0)
+
+
+def _wanted(owner: Owner, routing: Routing, *, held: bool) -> Manifest:
+    if len(routing.arms) > 1:
+        return split(owner, routing.arms[1])
+    if routing.rejected is not None and held:
+        return reject(owner, routing.rejected)
+    return serve(owner, routing.stable)
 
 
 def _service(owner: Owner, latest: Revision, percent: int | None = None) -> Manifest:
@@ -79,7 +77,7 @@ def _service(owner: Owner, latest: Revision, percent: int | None = None) -> Mani
 # --- what is read -------------------------------------------------------------------------------
 
 
-def _read(manifest: Manifest, stable: Revision | None, candidate: Candidate | None) -> Service:
+def _read(manifest: Manifest, revisions: Sequence[Revision]) -> Service:
     status = manifest.get("status", {})
     predictor = status.get("components", {}).get("predictor", {})
     created, latest_ready = predictor.get("latestCreatedRevision"), predictor.get("latestReadyRevision")
@@ -95,11 +93,16 @@ def _read(manifest: Manifest, stable: Revision | None, candidate: Candidate | No
         message=why,
         blocked=load_failure(status),
     )
-    if stable is None:
-        return Service(status.get("url", ""), newest, manifest=manifest)
+    url = status.get("url", "")
+    if not revisions:
+        return Service(url, {}, manifest=manifest)
+    first, *others = revisions
+    if first.workload is None:
+        # Nothing of it was promoted yet: it is the newest, whatever that does.
+        return Service(url, {first.revision: newest}, manifest=manifest)
     shared = "canaryTrafficPercent" in manifest["spec"]["predictor"]
-    serving = stable.workload if shared and stable.workload else created
+    serving = first.workload if shared and first.workload else created
     main = Variant(ready and weights.get(serving or "", 0) > 0, weights.get(serving or ""), serving, why)
-    if candidate is None or created == stable.workload:
-        return Service(status.get("url", ""), main, manifest=manifest)
-    return Service(status.get("url", ""), main, newest, manifest=manifest)
+    if not others or created == first.workload:
+        return Service(url, {first.revision: main}, manifest=manifest)
+    return Service(url, {first.revision: main, others[0].revision: newest}, shared=True, manifest=manifest)

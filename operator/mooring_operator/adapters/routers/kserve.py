@@ -5,7 +5,7 @@ Deployments' revision labels; a weight from the HTTPRoute that KServe writes, fo
 what the spec asks, whether anything routes it or not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,10 @@ from mooring_operator.adapters.routers.inference_services import manifest as man
 from mooring_operator.adapters.routers.inference_services.objects import InferenceServices, is_made_for
 from mooring_operator.adapters.routers.inference_services.status import load_failure, read_condition
 from mooring_operator.api.names import REVISION_LABEL
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routing import Arm, Routing
 
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
@@ -35,59 +36,58 @@ class KServeRouter:
         self._cluster = cluster
         self._services = InferenceServices(cluster)
 
-    async def observe(
-        self, owner: Owner, stable: Revision | None, candidate: Candidate | None
-    ) -> Service | None:
+    async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the InferenceService, the Deployments behind it and, where there are two revisions, their route."""
         manifest = await self._services.find(owner)
         if manifest is None:
             return None
+        first = revisions[0] if revisions else None
         name = _predictor_name(manifest)
         deployment = await self._deployment(owner, name, manifest) if name is not None else None
-        main = _read_stable(manifest, stable or candidate, deployment)
-        url = manifest.get("status", {}).get("url", "")
-        if stable is None or candidate is None:
-            canary = Variant(ready=False) if stable is not None and manifest["spec"].get("canary") else None
-            return Service(url, main, canary, manifest=manifest)
+        variants = {} if first is None else {first.revision: _read_stable(manifest, first, deployment)}
+        url, shared = manifest.get("status", {}).get("url", ""), bool(manifest["spec"].get("canary"))
+        if len(revisions) < 2:
+            return Service(url, variants, shared, manifest=manifest)
         route = await self._route(owner, manifest)
-        if not manifest["spec"].get("canary"):
-            return Service(url, main, None, _why_not_routed(owner.name, route), manifest)
-        workload = candidate.workload
-        behind = await self._deployment(owner, workload, manifest) if workload is not None else None
-        share = None if route is None else share_of(route, _workload_name(owner.name, workload or ""))
-        canary = _read_canary(manifest, candidate, behind, share)
-        problem = _why_not_routed(owner.name, route) or _why_not_shared(canary, candidate, route)
+        problem = _why_not_routed(owner.name, route)
+        if not shared:
+            return Service(url, variants, shared, problem, manifest)
+        candidate = revisions[1]
+        canary = await self._canary(owner, manifest, candidate, route)
+        problem = problem or _why_not_shared(canary, manifest, route)
         if problem and canary.weight:
             # Of what no gateway has taken up nobody knows what it does.
             canary = replace(canary, weight=0)
-        return Service(url, main, canary, problem, manifest)
+        return Service(url, {**variants, candidate.revision: canary}, shared, problem, manifest)
 
-    async def reconcile(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
-        """Apply the service of one revision."""
-        await self._services.write(serve(owner, stable), seen)
-
-    async def split(self, owner: Owner, stable: Revision, candidate: Candidate, seen: Service | None) -> None:
-        """Apply the service of two revisions."""
-        await self._services.write(split(owner, stable, candidate), seen)
-
-    async def reject(self, owner: Owner, stable: Revision, rejected: Revision, seen: Service | None) -> None:
-        """Apply the service of the revision that stays."""
-        await self._services.write(serve(owner, stable), seen)
-
-    async def finalize(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
-        """Delete the autoscalers of predictors that are gone, which KServe leaves behind."""
-        if seen is None:
-            return
-        labels = {"serving.kserve.io/inferenceservice": owner.name, "component": "predictor"}
-        keep = _workload_name(owner.name, stable.workload or "")
-        async for page in self._cluster.pages(AUTOSCALER, namespace=owner.namespace, labels=labels):
-            for autoscaler in page:
-                if autoscaler["metadata"]["name"] != keep and is_made_for(autoscaler, seen.manifest):
-                    await self._cluster.delete(autoscaler)
+    async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
+        """Apply the service of the one or two revisions, and remove what a rollout has left behind."""
+        stable = routing.stable
+        wanted = split(owner, stable, routing.arms[1]) if len(routing.arms) > 1 else serve(owner, stable)
+        await self._services.write(wanted, seen)
+        if routing.ended and seen is not None:
+            await self._delete_autoscalers(owner, stable, seen.manifest)
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:
         """Delete the InferenceService."""
         await self._services.delete(seen)
+
+    async def _canary(
+        self, owner: Owner, service: Manifest, candidate: Revision, route: Manifest | None
+    ) -> Variant:
+        workload = candidate.workload
+        behind = await self._deployment(owner, workload, service) if workload is not None else None
+        share = None if route is None else share_of(route, _workload_name(owner.name, workload or ""))
+        return _read_canary(service, candidate, behind, share)
+
+    async def _delete_autoscalers(self, owner: Owner, stable: Revision, service: Mapping[str, Any]) -> None:
+        """Delete the autoscalers of predictors that are gone, which KServe leaves behind."""
+        labels = {"serving.kserve.io/inferenceservice": owner.name, "component": "predictor"}
+        keep = _workload_name(owner.name, stable.workload or "")
+        async for page in self._cluster.pages(AUTOSCALER, namespace=owner.namespace, labels=labels):
+            for autoscaler in page:
+                if autoscaler["metadata"]["name"] != keep and is_made_for(autoscaler, service):
+                    await self._cluster.delete(autoscaler)
 
     async def _route(self, owner: Owner, service: Manifest) -> Manifest | None:
         found = await self._cluster.get(Ref(HTTP_ROUTE, owner.namespace, owner.name))
@@ -111,18 +111,18 @@ def serve(owner: Owner, stable: Revision) -> Manifest:
     return _service(owner, stable, {"predictor": _stable_predictor(stable)})
 
 
-def split(owner: Owner, stable: Revision, candidate: Candidate) -> Manifest:
-    """Give the service in which `candidate` has its weight of the traffic, and `stable` the rest.
+def split(owner: Owner, stable: Revision, arm: Arm) -> Manifest:
+    """Give the service in which the candidate's arm has its weight of the traffic, and `stable` the rest.
 
     The candidate is not scaled: its replicas follow its share.
     """
-    canary = _named(candidate)
+    candidate, canary = arm.revision, _named(arm.revision)
     # KServe's schema demands a name in a canary's model, and its webhook demands that it is empty.
     canary["model"]["name"] = ""
-    if candidate.weight == 100:
+    if arm.weight == 100:
         # As many replicas as stable has, so that the promotion moves no pod.
         canary["minReplicas"] = min(candidate.serving_spec.min_replicas, stable.serving_spec.min_replicas)
-    canaries = [{"trafficPercent": candidate.weight, "predictor": canary}]
+    canaries = [{"trafficPercent": arm.weight, "predictor": canary}]
     return _service(owner, stable, {"predictor": _stable_predictor(stable), "canary": canaries})
 
 
@@ -144,14 +144,14 @@ def _named(revision: Revision) -> dict[str, Any]:
 # --- what is read -------------------------------------------------------------------------------
 
 
-def _read_stable(manifest: Manifest, shown: Revision | None, deployment: Manifest | None) -> Variant:
+def _read_stable(manifest: Manifest, shown: Revision, deployment: Manifest | None) -> Variant:
     status = manifest.get("status", {})
     ready, why = read_condition(status, "Ready")
-    if shown is not None and deployment is not None:
+    if deployment is not None:
         rolled_out, progress = _rolled_out(deployment, shown.revision)
         ready, why = ready and rolled_out, progress or why
     return Variant(
-        ready=ready and _predictor_name(manifest) == (shown.workload if shown is not None else None),
+        ready=ready and _predictor_name(manifest) == shown.workload,
         weight=100 if ready and not manifest["spec"].get("canary") else None,
         workload=_predictor_name(manifest),
         message=why,
@@ -160,7 +160,7 @@ def _read_stable(manifest: Manifest, shown: Revision | None, deployment: Manifes
 
 
 def _read_canary(
-    manifest: Manifest, candidate: Candidate, deployment: Manifest | None, share: int | None
+    manifest: Manifest, candidate: Revision, deployment: Manifest | None, share: int | None
 ) -> Variant:
     """Read how the candidate does; `share` is what it gets by the route, None where there is none."""
     status, name = manifest.get("status", {}), candidate.workload
@@ -189,9 +189,10 @@ def _why_not_routed(name: str, route: Manifest | None) -> str:
     return why_not_taken_up(route)
 
 
-def _why_not_shared(canary: Variant, candidate: Candidate, route: Manifest | None) -> str:
+def _why_not_shared(canary: Variant, service: Manifest, route: Manifest | None) -> str:
     """Say that KServe has made the candidate ready and gives it no traffic, as before version 0.21."""
-    if not canary.ready or canary.weight or candidate.weight == 0 or route is None:
+    asked = any(entry["trafficPercent"] for entry in service["spec"]["canary"])
+    if not canary.ready or canary.weight or not asked or route is None:
         return ""
     return f"HTTPRoute {route['metadata']['name']} sends nothing to the candidate yet; KServe before 0.21 never does"
 

@@ -1,10 +1,12 @@
 """The port to what routes traffic: who gets how much of it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Service, Traits
+from mooring_operator.planning.routing import Routing
 
 
 class ServiceNameTaken(Exception):
@@ -20,30 +22,19 @@ class Traffic(Protocol):
 
     traits: Traits
 
-    async def observe(
-        self, owner: Owner, stable: Revision | None, candidate: Candidate | None
-    ) -> Service | None:
-        """Say how the two revisions do; None when nothing is served yet.
+    async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
+        """Say how these revisions do, the first of which is stable or the first ever; None when nothing is served yet.
 
         Raises:
             ServiceNameTaken: what is served under the name is somebody else's. Nothing may be changed then.
         """
         ...
 
-    async def reconcile(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
-        """Give all traffic to one revision."""
-        ...
+    async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
+        """Have the revisions run and get the traffic that `routing` says.
 
-    async def split(self, owner: Owner, stable: Revision, candidate: Candidate, seen: Service | None) -> None:
-        """Give the candidate its weight, and the stable revision the rest."""
-        ...
-
-    async def reject(self, owner: Owner, stable: Revision, rejected: Revision, seen: Service | None) -> None:
-        """Take all traffic from a revision that was rejected, at once."""
-        ...
-
-    async def finalize(self, owner: Owner, stable: Revision, seen: Service | None) -> None:
-        """Remove what is left of workloads that are gone."""
+        It asks for nothing that the router's traits rule out.
+        """
         ...
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:

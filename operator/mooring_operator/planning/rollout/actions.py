@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.manifests.workloads import Workload
 from mooring_operator.planning.objects.owner import Manifest
+from mooring_operator.planning.routing import Routing
 
 
 @dataclass(frozen=True)
@@ -17,33 +18,10 @@ class LaunchRun:
 
 
 @dataclass(frozen=True)
-class Serve:
-    """Give all traffic to one revision."""
+class Route:
+    """Have revisions run and get the traffic that the routing says."""
 
-    stable: Revision
-
-
-@dataclass(frozen=True)
-class Split:
-    """Give the candidate its weight and the stable revision the rest."""
-
-    stable: Revision
-    candidate: Candidate
-
-
-@dataclass(frozen=True)
-class Reject:
-    """Give the stable revision all traffic, and stop what ran of the rejected one."""
-
-    stable: Revision
-    rejected: Revision
-
-
-@dataclass(frozen=True)
-class CleanUp:
-    """Remove what is left behind of workloads that are gone."""
-
-    stable: Revision
+    routing: Routing
 
 
 @dataclass(frozen=True)
@@ -75,15 +53,5 @@ class DropCommand:
 
 
 Action = (
-    LaunchRun
-    | TerminateRun
-    | Serve
-    | Split
-    | Reject
-    | CleanUp
-    | RemoveService
-    | ApplyWorkload
-    | RemoveWorkload
-    | DropCommand
-    | Notify
+    LaunchRun | TerminateRun | Route | RemoveService | ApplyWorkload | RemoveWorkload | DropCommand | Notify
 )

@@ -8,15 +8,13 @@ from mooring_operator.planning.policies.rules import RuleQuestion
 from mooring_operator.planning.rollout import commands
 from mooring_operator.planning.rollout.actions import (
     Action,
-    CleanUp,
     DropCommand,
     LaunchRun,
-    Reject,
     RemoveService,
-    Serve,
-    Split,
+    Route,
 )
 from mooring_operator.planning.rollout.draft import Settled
+from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status import conditions
 
@@ -110,24 +108,28 @@ def _traffic_actions(draft: Settled) -> tuple[Action, ...]:
     others = tuple(r for r in draft.requests if not isinstance(r, LaunchRun | Notify))
     if draft.observed.name_taken is not None:
         return others
+    routing = _routing(draft)
+    if routing is not None:
+        return (Route(routing), *others)
+    return (*((RemoveService(),) if draft.observed.service is not None else ()), *others)
+
+
+def _routing(draft: Settled) -> Routing | None:
+    """Give who runs and gets which traffic; None where nothing is to be served."""
     stable, candidate = draft.stable, draft.candidate
-    actions: tuple[Action, ...]
+    served = candidate if candidate is not None and candidate.weight > 0 else None
     if stable is None:
-        if candidate is not None and candidate.weight > 0:
-            actions = (Serve(candidate),)
-        else:
-            actions = (RemoveService(),) if draft.observed.service is not None else ()
-    elif candidate is not None and candidate.weight > 0:
-        actions = (Split(stable, candidate),)
-    elif draft.status.rejected is not None:
-        actions = (Reject(stable, draft.status.rejected),)
-    else:
-        actions = (Serve(stable),)
+        return None if served is None else Routing((Arm(served, 100),))
+    if served is not None:
+        return Routing((Arm(stable, 100 - served.weight), Arm(served, served.weight)))
+    return Routing((Arm(stable, 100),), rejected=draft.status.rejected, ended=_has_just_ended(draft))
+
+
+def _has_just_ended(draft: Settled) -> bool:
+    """Whether a rollout may have left something behind."""
     ended = draft.before.phase != draft.status.phase or draft.status.phase == "Promoting"
     shared = draft.status.previous is not None or draft.before.candidate is not None
-    if stable is not None and draft.before.stable is not None and candidate is None and ended and shared:
-        actions = (*actions, CleanUp(stable))
-    return (*actions, *others)
+    return draft.before.stable is not None and draft.candidate is None and ended and shared
 
 
 def _dropped_commands(draft: Settled) -> tuple[Action, ...]:

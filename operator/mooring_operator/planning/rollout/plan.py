@@ -192,15 +192,15 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     if draft.before.candidate is None and draft.before.phase in ("Promoted", "Promoting", "Deploying"):
         draft = draft.keep_conditions()
     draft = report_compliance(draft, stable)
-    service = draft.observed.service
-    model = stable.model_uri
-    if service is None or not service.stable.ready or service.candidate is not None:
-        why = service.stable.message if service is not None and service.stable.message else "it is not ready"
+    service, model = draft.observed.service, stable.model_uri
+    variant = service.variants.get(stable.revision) if service is not None else None
+    if service is None or variant is None or not variant.ready or service.shared:
+        why = variant.message if variant is not None and variant.message else "it is not ready"
         message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
         phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
         return draft.settle(phase, reasons.SERVICE_NOT_READY, message, recheck_after=30.0)
-    if stable.workload != service.stable.workload and service.stable.workload is not None:
-        draft = draft.change(stable=stable.model_copy(update={"workload": service.stable.workload}))
+    if variant.workload not in (None, stable.workload):
+        draft = draft.change(stable=stable.model_copy(update={"workload": variant.workload}))
     return draft.settle(
         "Promoted",
         reasons.PROMOTED,

@@ -231,15 +231,13 @@ def _promoted(draft: RolloutDraft) -> Revision:
     if stable is not None and same_files and router.renames_for_files_only:
         workload = stable.workload
     elif service is not None and not router.names_workloads:
-        workload = (service.candidate or service.stable).workload
+        workload = service.variants[candidate.revision].workload
     return candidate.as_revision(workload=workload, since=draft.now)
 
 
 def _variant(draft: RolloutDraft) -> Variant | None:
     service = draft.observed.service
-    if service is None:
-        return None
-    return service.stable if draft.stable is None else service.candidate
+    return None if service is None else service.variants.get(draft.candidate.revision)
 
 
 def _in_effect(draft: RolloutDraft) -> bool:

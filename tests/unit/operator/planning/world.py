@@ -7,7 +7,7 @@ from typing import Any
 
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.actions import TerminateRun
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
@@ -15,15 +15,14 @@ from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
     LaunchRun,
-    Reject,
     RemoveService,
-    Serve,
-    Split,
+    Route,
 )
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved, Verdict
 from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routing import Routing
 from mooring_operator.planning.runs.run import RunState
 
 ROUTER = Traits("KServe", 40, renames_for_files_only=True)
@@ -132,13 +131,13 @@ class World:
         if self.served is None:
             return None
         stable, candidate, weight = self.served
-        main = self._variant(stable, 100 - weight if candidate else 100)
+        problem = "" if self.routed else "nothing splits traffic"
+        variants = {stable.revision: self._variant(stable, 100 - weight if candidate else 100)}
         if candidate is None or (self.router.holds_rejected and self.status.candidate is None):
-            return Service("http://digits.ns", main, problem="" if self.routed else "nothing splits traffic")
+            return Service("http://digits.ns", variants, problem=problem)
         variant = self._variant(candidate, weight)
-        if not self.routed:
-            return Service("http://digits.ns", main, replace(variant, weight=None), "nothing splits traffic")
-        return Service("http://digits.ns", main, variant)
+        variants[candidate.revision] = variant if self.routed else replace(variant, weight=None)
+        return Service("http://digits.ns", variants, shared=True, problem=problem)
 
     def _variant(self, revision: Revision, weight: int) -> Variant:
         ready = self.startable.get(revision.storage_uri, True)
@@ -154,12 +153,10 @@ class World:
                 self.runs[run_id] = candidate.storage_uri
             case TerminateRun(run_id):
                 self.terminated.append(run_id)
-            case Serve(stable):
-                self._serve(stable, None, 0)
-            case Split(stable, candidate):
-                self._serve(stable, candidate, candidate.weight)
-            case Reject(stable, rejected):
-                self._serve(stable, rejected, 0)
+            case Route(Routing(arms=(stable, arm))):
+                self._serve(stable.revision, arm.revision, arm.weight)
+            case Route(routing):
+                self._serve(routing.stable, routing.rejected, 0)
             case RemoveService():
                 self.served = None
             case DropCommand(name, value):
@@ -168,7 +165,7 @@ class World:
             case _:
                 pass
 
-    def _serve(self, stable: Revision, candidate: Revision | Candidate | None, weight: int) -> None:
+    def _serve(self, stable: Revision, candidate: Revision | None, weight: int) -> None:
         self.served = (stable, candidate, weight)
         if candidate is not None:
             entry = (candidate.revision, weight)

@@ -1,14 +1,14 @@
 """What is written for KServe in Knative mode."""
 
 from mooring_operator.adapters.routers import knative
-from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.planning.routing import Arm
 
 from tests.unit.operator.adapters.routers.revisions import OWNER, revision
 
 
 def test_a_rejected_revision_is_kept_at_nothing():
-    candidate = revision(Candidate, "ddddeeeeff", "v2", mode="Knative").model_copy(update={"weight": 20})
-    tried = knative.split(OWNER, candidate)["spec"]
+    candidate = revision("ddddeeeeff", "v2", mode="Knative")
+    tried = knative.split(OWNER, Arm(candidate, 20))["spec"]
     assert tried["predictor"]["canaryTrafficPercent"] == 20
     assert tried["predictor"]["model"]["storageUri"] == "s3://m/v2"
     assert "name" not in tried["predictor"]

@@ -1,8 +1,8 @@
 """What is written for KServe in Standard mode."""
 
 from mooring_operator.adapters.routers import kserve
-from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routing import Arm
 
 from tests.unit.operator.adapters.routers.revisions import OWNER, revision
 
@@ -23,15 +23,13 @@ def test_a_first_revision_is_one_named_predictor():
 
 
 def test_a_canary_has_its_share_and_no_autoscaling_of_its_own():
-    candidate = revision(Candidate, "ddddeeeeff", "v2", maxReplicas=9, minReplicas=3).model_copy(
-        update={"weight": 10}
-    )
-    service = kserve.split(OWNER, revision(minReplicas=2), candidate)
+    candidate = revision("ddddeeeeff", "v2", maxReplicas=9, minReplicas=3)
+    service = kserve.split(OWNER, revision(minReplicas=2), Arm(candidate, 10))
     [entry] = service["spec"]["canary"]
     assert entry["trafficPercent"] == 10
     assert entry["predictor"]["name"] == "rddddeeee"
     assert not {"minReplicas", "maxReplicas", "scaleMetric"} & set(entry["predictor"])
-    whole = kserve.split(OWNER, revision(minReplicas=2), candidate.model_copy(update={"weight": 100}))
+    whole = kserve.split(OWNER, revision(minReplicas=2), Arm(candidate, 100))
     assert whole["spec"]["canary"][0]["predictor"]["minReplicas"] == 2
 
 
@@ -50,8 +48,8 @@ def test_keda_scales_on_a_query():
 
 
 def test_models_are_given_no_token_of_the_api_server():
-    candidate = revision(Candidate, "ddddeeeeff", "v2").model_copy(update={"weight": 10})
-    spec = kserve.split(OWNER, revision(), candidate)["spec"]
+    candidate = revision("ddddeeeeff", "v2")
+    spec = kserve.split(OWNER, revision(), Arm(candidate, 10))["spec"]
     assert spec["predictor"]["automountServiceAccountToken"] is False
     assert spec["canary"][0]["predictor"]["automountServiceAccountToken"] is False
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from mooring_operator.planning.actions import Notify, TerminateRun
-from mooring_operator.planning.rollout.actions import CleanUp, Serve, Split
+from mooring_operator.planning.rollout.actions import Route
 from mooring_operator.planning.rollout.situation import Unresolved
 
 from tests.unit.operator.planning.world import CI, World, spec_of
@@ -21,6 +21,10 @@ def promoted(model: str = "v1", **fields: Any) -> World:
     world.weights_seen.clear()
     world.actions.clear()
     return world
+
+
+def _weights(action: object) -> list[int]:
+    return [arm.weight for arm in action.routing.arms] if isinstance(action, Route) else []
 
 
 def ready(world: World) -> dict[str, str]:
@@ -54,7 +58,7 @@ def test_a_new_model_goes_through_the_steps_and_is_promoted():
     assert world.status.stable.model_uri == "s3://m/v2"
     assert world.status.previous == old
     assert [entry.outcome for entry in world.status.history] == ["Promoted", "Promoted"]
-    assert any(isinstance(action, CleanUp) for action in world.actions)
+    assert any(isinstance(action, Route) and action.routing.ended for action in world.actions)
 
 
 def test_a_pause_lasts_as_long_as_it_says():
@@ -261,7 +265,7 @@ def test_rollback_brings_the_previous_revision_back_before_the_present_one_goes(
     world.actions.clear()
     world.command("rollback", "DriftDetected: 12 of 64 features")
     world.step()
-    assert any(isinstance(action, Split) and action.candidate.weight == 100 for action in world.actions)
+    assert any(_weights(action) == [0, 100] for action in world.actions)
     world.settle()
     assert (world.status.phase, world.status.reason) == ("RolledBack", "RollbackRequested")
     assert "12 of 64 features" in world.status.message
@@ -331,7 +335,7 @@ def test_an_unknown_model_leaves_the_stable_revision_serving(temporary: bool, ph
     decision = world.step()
     assert (decision.phase, decision.reason) == (phase, "ModelNotFound")
     assert "keeps serving" in decision.message
-    assert any(isinstance(action, Serve) for action in decision.actions)
+    assert any(_weights(action) == [100] for action in decision.actions)
 
 
 def test_a_moved_alias_is_a_new_revision_and_an_unchanged_one_is_none():
