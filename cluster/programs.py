@@ -92,6 +92,14 @@ PROGRAMS = {
             oldest=(1, 8),
             minutes=1,
         ),
+        Program(
+            name="contour",
+            family="contour",
+            module="github.com/projectcontour/contour",
+            package="github.com/projectcontour/contour/cmd/contour",
+            oldest=(1, 33),
+            minutes=4,
+        ),
     )
 }
 
