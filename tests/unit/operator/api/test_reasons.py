@@ -27,7 +27,6 @@ PHASES = {
 
 FOREIGN = {
     ("adapters/routers/kserve.py", "ProgressDeadlineExceeded"),
-    ("adapters/routers/inference_services/revision_reading.py", "InvalidSpec"),
     ("adapters/routers/inference_services/status.py", "InvalidSpec"),
     ("planning/runs/job_states.py", "DeadlineExceeded"),
     ("planning/drift/schema_changes.py", "SchemaChanged"),

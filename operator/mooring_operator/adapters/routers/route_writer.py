@@ -1,0 +1,61 @@
+"""Writes the HTTPRoute of a deployment so that no request is lost on the way."""
+
+import asyncio
+
+from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
+from mooring_operator.adapters.routers.gateway_routes import way_to
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
+from mooring_operator.adapters.routers.port import ServiceNameTaken
+from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.objects.owner import Owner
+
+PAUSE_S = 0.4
+"""How long a gateway gets to learn of a backend's pods, or to finish what it has sent to one."""
+_PATIENCE_S = 2.0
+_GLANCE_S = 0.05
+
+
+class RouteWriter:
+    """The HTTPRoutes of all deployments."""
+
+    def __init__(self, cluster: Cluster, pause: float = PAUSE_S) -> None:
+        self._cluster = cluster
+        self._pause = pause
+
+    async def find(self, owner: Owner, name: str) -> Manifest | None:
+        """Give the owner's route; None where it has none, or one that is being deleted.
+
+        Raises:
+            ServiceNameTaken: it is somebody else's.
+        """
+        manifest = await self._cluster.get(Ref(HTTP_ROUTE, owner.namespace, name))
+        if manifest is None:
+            return None
+        match ownership.whose(manifest, owner):
+            case "foreign":
+                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
+            case "leaving":
+                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
+        return None if "deletionTimestamp" in manifest["metadata"] else manifest
+
+    async def write(self, wanted: Manifest, present: Manifest | None) -> Manifest:
+        """Have the route say what is wanted, by way of what has to come before; one that says it is not written."""
+        if present is None:
+            return await self._cluster.create(wanted)
+        if ownership.already_says(present, wanted):
+            return present
+        *before, last = way_to(wanted, present)
+        for stop in before:
+            present = await self._taken_up(await self._cluster.apply(stop, present))
+            await asyncio.sleep(self._pause)
+        return await self._cluster.apply(last, present)
+
+    async def _taken_up(self, written: Manifest) -> Manifest:
+        """Wait a little for the gateway to take the route up; one that does not holds nobody up for long."""
+        metadata = written["metadata"]
+        ref = Ref(HTTP_ROUTE, metadata["namespace"], metadata["name"])
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        while why_not_taken_up(written) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_GLANCE_S)
+            written = await self._cluster.get(ref) or written
+        return written
