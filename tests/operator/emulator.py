@@ -21,11 +21,21 @@ from aiohttp import web
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 
 from tests.operator.faults import CLOSE, EXPIRE, LOSE_ANSWER, VERBS, Call, Fault
-from tests.operator.objects import KINDS, WITH_STATUS, Change, Objects, Rejected, json_patch, matches, merge
+from tests.operator.objects import (
+    KINDS,
+    WITH_SCALE,
+    WITH_STATUS,
+    Change,
+    Objects,
+    Rejected,
+    json_patch,
+    matches,
+    merge,
+)
 
 _PATH = re.compile(
     r"/(apis/(?P<group>[^/]+/[^/]+)|api/v1)(/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)"
-    r"(/(?P<name>[^/]+)(/(?P<part>status))?)?"
+    r"(/(?P<name>[^/]+)(/(?P<part>status|scale))?)?"
 )
 
 
@@ -132,6 +142,8 @@ class Emulator:
             return self.objects.delete(ref, **(body.get("preconditions") or {}))
         if call.verb == "update":
             return self.objects.replace(ref, body, status=call.resource.endswith("/status"))
+        if call.resource.endswith("/scale"):
+            return self.objects.change(ref, lambda before: merge(before, body))
         match request.content_type:
             case "application/apply-patch+yaml":
                 return self.objects.apply(ref, body, request.query["fieldManager"])
@@ -221,7 +233,9 @@ def _understand(request: web.Request) -> tuple[Call, Kind | None]:
     if wanted == ("authentication.k8s.io/v1", "selfsubjectreviews"):
         return Call("create", found["plural"], who=who), None
     kind = next((k for k in KINDS if (k.api_version, k.plural) == wanted), None)
-    if kind is None or (found["part"] and kind not in WITH_STATUS):
+    if kind is None or (
+        found["part"] and kind not in {"status": WITH_STATUS, "scale": WITH_SCALE}[found["part"]]
+    ):
         raise Rejected(404, f"the server could not find {request.path}")
     verb = VERBS.get(request.method) or ("get" if found["name"] else "list")
     if request.query.get("watch") == "true":

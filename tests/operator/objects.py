@@ -17,6 +17,7 @@ from typing import Any
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.inference_services.revisions import POD, SERVING_RUNTIME
 from mooring_operator.adapters.routers.kserve import AUTOSCALER, DEPLOYMENT
 from mooring_operator.reconcile.kinds import (
     CLUSTER_MODEL_POLICY,
@@ -39,7 +40,8 @@ WITH_STATUS = (
     DEPLOYMENT,
     AUTOSCALER,
 )
-KINDS = (*WITH_STATUS, NAMESPACE, EVENT, LEASE, WORKLOADS["batch"])
+WITH_SCALE = (DEPLOYMENT,)
+KINDS = (*WITH_STATUS, NAMESPACE, EVENT, LEASE, WORKLOADS["batch"], POD, SERVING_RUNTIME)
 
 
 class Rejected(Exception):

@@ -5,6 +5,7 @@ from typing import Any
 
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import MOST_ENTRIES
+from mooring_operator.api.runtimes import LARGEST_RUNTIME
 from mooring_operator.api.serving import LARGEST_ENV
 
 WIDEST = "\x01"
@@ -161,6 +162,12 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "runId": "0" * 36,
         "stepsHash": "0" * 10,
         "serving": spec["serving"],
+        "runtime": {
+            "kind": "ClusterServingRuntime",
+            "name": "a" * 253,
+            "serverType": WIDEST * 63,
+            "spec": {"containers": ["a" * LARGEST_RUNTIME]},
+        },
     }
     status = largest(schema["status"], "status", _everywhere(schema["status"], "status", ours))
     return spec, status

@@ -149,6 +149,14 @@ class Cluster(Protocol):
         """
         ...
 
+    async def scale(self, seen: Manifest, replicas: int) -> None:
+        """Say how many pods the workload that was read as `seen` should have, and leave all else of it alone.
+
+        Raises:
+            Conflict: another object has the name by now.
+        """
+        ...
+
     async def delete(self, seen: Manifest) -> None:
         """Delete the object that was read as `seen`, and what it controls; one that is gone is a success.
 

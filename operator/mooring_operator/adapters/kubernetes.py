@@ -178,6 +178,27 @@ class KubernetesCluster:
         except Refused as refusal:
             raise _conflict(refusal) or refusal from refusal
 
+    async def scale(self, seen: Manifest, replicas: int) -> None:
+        """Say how many pods the workload that was read as `seen` should have, and leave all else of it alone.
+
+        Raises:
+            Conflict: another object has the name by now.
+        """
+        ref = await self._ref(seen)
+        patch = {"metadata": {"uid": seen["metadata"]["uid"]}, "spec": {"replicas": replicas}}
+        try:
+            await self._connection.send(
+                "patch",
+                "PATCH",
+                f"{object_path(ref)}/scale",
+                resource=f"{ref.kind.plural}/scale",
+                body=patch,
+                content_type="application/merge-patch+json",
+                params={"fieldManager": FIELD_MANAGER},
+            )
+        except Refused as refusal:
+            raise _conflict(refusal) or refusal from refusal
+
     async def delete(self, seen: Manifest) -> None:
         """Delete the object that was read as `seen`, and what it controls; one that is gone is a success.
 

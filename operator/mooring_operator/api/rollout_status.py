@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from mooring_operator.api import forms
 from mooring_operator.api.runs import AbandonedRun, RunStateName
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import Condition, Message, Note, OpenObject, StatusModel, Time, UserName
 
@@ -53,6 +54,10 @@ class Revision(StatusModel):
         AfterValidator(_check_serving),
         Field(description="How it is served: a copy of spec.serving as it was."),
     ] = {}
+    runtime: Annotated[
+        PinnedRuntime | None,
+        Field(description="Serving runtime that it runs on, as it was when the revision began."),
+    ] = None
     workload: Annotated[
         str | None,
         Field(description="KServe predictor (Standard) or Knative revision (Knative) that runs it."),

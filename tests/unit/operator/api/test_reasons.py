@@ -27,6 +27,7 @@ PHASES = {
 
 FOREIGN = {
     ("adapters/routers/kserve.py", "ProgressDeadlineExceeded"),
+    ("adapters/routers/inference_services/revision_reading.py", "InvalidSpec"),
     ("adapters/routers/inference_services/status.py", "InvalidSpec"),
     ("planning/runs/job_states.py", "DeadlineExceeded"),
     ("planning/drift/schema_changes.py", "SchemaChanged"),

@@ -1,0 +1,110 @@
+"""What a revision's InferenceService and the Deployments behind it say.
+
+Source: KServe 0.21; Kubernetes, apps/v1. A revision is ready when pods of every component of it are, whatever the
+InferenceService says: its conditions lag behind, and its Ready leaves components out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mooring_operator.adapters.routers.inference_services.causes import Cause
+from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.objects.owner import Manifest
+from mooring_operator.planning.routes import Variant
+
+COMPONENTS = ("predictor", "transformer", "explainer")
+# What a model's pinned runtime can never do, KServe's words; a runtime that is missing is made again.
+_FINAL_FAILURES = frozenset({"NoSupportingRuntime", "RuntimeDisabled", "InvalidPredictorSpec"})
+
+
+def components_of(service: Mapping[str, Any]) -> list[str]:
+    """Give the components that an InferenceService asks for; a Deployment `SERVICE-COMPONENT` runs each."""
+    return [name for name in COMPONENTS if service["spec"].get(name)]
+
+
+def read_variant(
+    revision: Revision,
+    service: Manifest,
+    deployments: Mapping[str, Manifest | None],
+    cause: Cause | None = None,
+) -> Variant:
+    """Say how a revision does.
+
+    Args:
+        revision: the revision.
+        service: its InferenceService.
+        deployments: by component; None where there is none.
+        cause: why its pods are not ready, as the objects behind it tell.
+    """
+    pods = ready_pods(deployments)
+    ready = pods > 0
+    waiting = "" if ready and not _lags(service, deployments) else _waits_for(service, deployments)
+    blocked = None if ready else _cannot_heal(service) or (cause.text if cause and cause.final else None)
+    said = "" if ready else (cause.text if cause else "") or waiting or _said(service, deployments)
+    return Variant(
+        ready=ready,
+        workload=revision.workload,
+        message=said,
+        blocked=blocked,
+        pods=pods,
+        waiting=waiting,
+    )
+
+
+def ready_pods(deployments: Mapping[str, Manifest | None]) -> int:
+    """Give the predictor's ready pods; 0 while another component has none."""
+    counts = {name: _count(deployment, "readyReplicas") for name, deployment in deployments.items()}
+    return counts.get("predictor", 0) if counts and all(counts.values()) else 0
+
+
+def _waits_for(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:
+    """Say which controller has yet to do its part."""
+    name = service["metadata"]["name"]
+    for component, deployment in deployments.items():
+        if deployment is None:
+            if not (service.get("status") or {}).get("conditions"):
+                return f"KServe has not taken up InferenceService {name}; is its controller running?"
+            continue
+        generation = deployment["metadata"].get("generation", 0)
+        if _count(deployment, "observedGeneration") < generation:
+            return f"Kubernetes has not taken up Deployment {name}-{component} as it is now"
+    return _lags(service, deployments)
+
+
+def _lags(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:
+    """Say that a fixed number of pods is asked for that KServe has not passed on."""
+    if (service["metadata"].get("annotations") or {}).get("serving.kserve.io/autoscalerClass") != "none":
+        return ""
+    deployment, wanted = deployments.get("predictor"), service["spec"]["predictor"].get("minReplicas", 1)
+    if deployment is None or deployment["spec"].get("replicas", 1) == wanted:
+        return ""
+    return (
+        f"KServe has not scaled Deployment {deployment['metadata']['name']} to {wanted} pods; "
+        "is its controller running?"
+    )
+
+
+def _cannot_heal(service: Manifest) -> str | None:
+    model = (service.get("status") or {}).get("modelStatus") or {}
+    failure = model.get("lastFailureInfo") or {}
+    if model.get("transitionStatus") != "InvalidSpec" or failure.get("reason") not in _FINAL_FAILURES:
+        return None
+    return f"KServe reports {failure['reason']}: {failure.get('message', '')}".strip(": ")
+
+
+def _said(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:
+    """Give what conditions say where nothing tells more."""
+    for deployment in deployments.values():
+        conditions = ((deployment or {}).get("status") or {}).get("conditions") or []
+        for kind, good in (("ReplicaFailure", "False"), ("Progressing", "True"), ("Available", "True")):
+            found = next((entry for entry in conditions if entry["type"] == kind), None)
+            if found is not None and found["status"] != good and found.get("message"):
+                return str(found["message"])
+    for entry in (service.get("status") or {}).get("conditions") or []:
+        if entry["status"] == "False" and entry.get("severity") != "Info" and entry.get("message"):
+            return str(entry["message"])
+    return ""
+
+
+def _count(deployment: Manifest | None, field: str) -> int:
+    return int(((deployment or {}).get("status") or {}).get(field) or 0)

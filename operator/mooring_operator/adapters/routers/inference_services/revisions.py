@@ -1,0 +1,221 @@
+"""The InferenceServices of a deployment's revisions: one for each, with a copy of its runtime.
+
+For routers that serve each revision by itself: who gets which requests is theirs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.routers.inference_services import causes
+from mooring_operator.adapters.routers.inference_services.causes import Cause
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE, is_made_for
+from mooring_operator.adapters.routers.inference_services.revision_manifest import (
+    name_of,
+    revision_service,
+    scaler_class,
+)
+from mooring_operator.adapters.routers.inference_services.revision_reading import components_of, read_variant
+from mooring_operator.adapters.routers.inference_services.runtime_copy import copy_of
+from mooring_operator.adapters.routers.port import ServiceNameTaken
+from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
+from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.objects.owner import Manifest, Owner
+from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.routing import Routing
+
+SERVING_RUNTIME = Kind("serving.kserve.io/v1alpha1", "ServingRuntime", "servingruntimes")
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+POD = Kind("v1", "Pod", "pods")
+EVENT = Kind("events.k8s.io/v1", "Event", "events")
+
+_STARTING = timedelta(seconds=2)
+"""How long pods may be unready before it is asked why."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class RevisionsSeen:
+    """What was found of some revisions.
+
+    variants: by revision, of those that have an InferenceService.
+    services, runtimes, deployments: the objects, by the InferenceService's name; of Deployments the predictors'.
+    """
+
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    services: Mapping[str, Manifest] = field(default_factory=dict)
+    runtimes: Mapping[str, Manifest] = field(default_factory=dict)
+    deployments: Mapping[str, Manifest] = field(default_factory=dict)
+
+
+class RevisionServices:
+    """Runs revisions, and says how they do. Every call may be repeated; one that changes nothing writes nothing."""
+
+    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = _now) -> None:
+        self._cluster = cluster
+        self._now = now
+
+    async def observe(self, owner: Owner, revisions: Iterable[Revision]) -> RevisionsSeen:
+        """Say how revisions do; their weights are for the router to add.
+
+        Raises:
+            ServiceNameTaken: an object that one of them needs is somebody else's.
+        """
+        variants: dict[str, Variant] = {}
+        services: dict[str, Manifest] = {}
+        runtimes: dict[str, Manifest] = {}
+        predictors: dict[str, Manifest] = {}
+        for revision in revisions:
+            name = name_of(owner, revision)
+            if revision.runtime is not None:
+                copy = await self._find(SERVING_RUNTIME, owner, name)
+                runtimes |= {name: copy} if copy is not None else {}
+            service = await self._find(INFERENCE_SERVICE, owner, name)
+            if service is None:
+                continue
+            services[name] = service
+            deployments = await self._deployments(owner, service)
+            if (predictor := deployments.get("predictor")) is not None:
+                predictors[name] = predictor
+            variant = read_variant(revision, service, deployments)
+            if not variant.ready and self._is_late(service):
+                cause = await self._cause(owner, revision, service)
+                variant = read_variant(revision, service, deployments, cause)
+            variants[revision.revision] = variant
+        return RevisionsSeen(variants, services, runtimes, predictors)
+
+    async def run(self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: bool = False) -> None:
+        """Have every arm run with the pods that it asks for, and what is kept without any.
+
+        exact: an arm has no more pods than it asks for, whatever its own scaling says.
+        """
+        for arm in routing.arms:
+            await self._run(owner, arm.revision, arm.pods, seen, exact=exact)
+        for revision in routing.kept:
+            # What is not there any more is not brought back to do nothing.
+            if name_of(owner, revision) in seen.services:
+                await self._run(owner, revision, 0, seen, exact=exact)
+
+    async def clear(self, owner: Owner, routing: Routing, seen: RevisionsSeen) -> None:
+        """Delete what was seen and is neither an arm nor kept; after a rollout, whatever else is left of ours."""
+        named = [arm.revision for arm in routing.arms] + list(routing.kept)
+        keep = {name_of(owner, revision) for revision in named}
+        await self._delete(owner, keep, seen, everywhere=routing.ended)
+
+    async def remove(self, owner: Owner, seen: RevisionsSeen) -> None:
+        """Delete all of the deployment's."""
+        await self._delete(owner, set(), seen, everywhere=True)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def _find(self, kind: Kind, owner: Owner, name: str) -> Manifest | None:
+        manifest = await self._cluster.get(Ref(kind, owner.namespace, name))
+        if manifest is None:
+            return None
+        match ownership.whose(manifest, owner):
+            case "foreign":
+                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
+            case "leaving":
+                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
+        return None if "deletionTimestamp" in manifest["metadata"] else manifest
+
+    async def _deployments(self, owner: Owner, service: Manifest) -> dict[str, Manifest | None]:
+        found: dict[str, Manifest | None] = {}
+        for component in components_of(service):
+            name = f"{service['metadata']['name']}-{component}"
+            made = await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
+            found[component] = made if made is not None and is_made_for(made, service) else None
+        return found
+
+    def _is_late(self, service: Manifest) -> bool:
+        asked = service["spec"]["predictor"].get("minReplicas", 1) > 0
+        made = datetime.fromisoformat(service["metadata"]["creationTimestamp"])
+        return asked and self._now() - made >= _STARTING
+
+    async def _cause(self, owner: Owner, revision: Revision, service: Manifest) -> Cause | None:
+        """Ask the pods, then the Events about them, then those about the InferenceService."""
+        labels = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
+        pods = [
+            pod
+            for pod in await self._first(POD, owner.namespace, labels=labels)
+            if pod["metadata"].get("namespace") == owner.namespace
+        ]
+        pod = causes.first_unready(pods)
+        if pod is not None:
+            return causes.cause_of_pod(pod) or causes.cause_of_events(await self._events(owner, "Pod", pod))
+        return causes.cause_of_events(await self._events(owner, INFERENCE_SERVICE.kind, service))
+
+    async def _events(self, owner: Owner, kind: str, about: Mapping[str, Manifest]) -> list[Manifest]:
+        name = about["metadata"]["name"]
+        fields = {"regarding.kind": kind, "regarding.name": name, "type": "Warning"}
+        found = await self._first(EVENT, owner.namespace, fields=fields)
+        return [event for event in found if (event.get("regarding") or {}).get("name") == name]
+
+    async def _first(
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> list[Manifest]:
+        """Give the first page: more would tell the same."""
+        async for page in self._cluster.pages(kind, namespace=namespace, labels=labels, fields=fields):
+            return page
+        return []
+
+    # --- writing --------------------------------------------------------------------------------
+
+    async def _run(
+        self, owner: Owner, revision: Revision, pods: int | None, seen: RevisionsSeen, *, exact: bool
+    ) -> None:
+        name = name_of(owner, revision)
+        if revision.runtime is not None:
+            await self._write(copy_of(owner, revision, revision.runtime), seen.runtimes.get(name))
+        wanted = revision_service(owner, revision, pods=pods, exact=exact)
+        await self._write(wanted, seen.services.get(name))
+        deployment = seen.deployments.get(name)
+        if deployment is None or scaler_class(revision.serving_spec) == "none":
+            # KServe passes a fixed number of pods on by itself.
+            return
+        there = int(deployment["spec"].get("replicas", 1))
+        if (asked := _replicas(there, pods, revision.serving_spec.min_replicas, exact=exact)) != there:
+            await self._cluster.scale(deployment, asked)
+
+    async def _write(self, wanted: Manifest, seen: Manifest | None) -> None:
+        if seen is None:
+            await self._cluster.create(wanted)
+        elif not ownership.already_says(seen, wanted):
+            await self._cluster.apply(wanted, seen)
+
+    async def _delete(self, owner: Owner, keep: set[str], seen: RevisionsSeen, *, everywhere: bool) -> None:
+        # A runtime goes last: without it KServe calls an InferenceService that is being deleted invalid.
+        for kind, found in ((INFERENCE_SERVICE, seen.services), (SERVING_RUNTIME, seen.runtimes)):
+            for name, manifest in found.items():
+                if name not in keep:
+                    await self._cluster.delete(manifest)
+            if everywhere:
+                await self._delete_others(kind, owner, keep | set(found))
+
+    async def _delete_others(self, kind: Kind, owner: Owner, keep: set[str]) -> None:
+        labels = {MANAGED_BY: MANAGED_BY_VALUE, DEPLOYMENT_LABEL: owner.name}
+        async for page in self._cluster.pages(kind, namespace=owner.namespace, labels=labels):
+            for manifest in page:
+                controller = ownership.controller_of(manifest) or {}
+                if controller.get("uid") == owner.uid and manifest["metadata"]["name"] not in keep:
+                    await self._cluster.delete(manifest)
+
+
+def _replicas(there: int, pods: int | None, least: int, *, exact: bool) -> int:
+    """Give how many pods a Deployment is to have that an autoscaler scales.
+
+    It would get there by itself, one step after the other; from no pods at all it never would.
+    """
+    if pods == 0 or (exact and pods is not None):
+        return pods
+    return max(there, pods or 0, 0 if there else least)

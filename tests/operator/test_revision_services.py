@@ -1,0 +1,253 @@
+"""One InferenceService for each revision, before the API emulator."""
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.cluster import Ref
+from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers import ServiceNameTaken
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.inference_services.revisions import (
+    DEPLOYMENT,
+    EVENT,
+    POD,
+    SERVING_RUNTIME,
+    RevisionServices,
+)
+from mooring_operator.api.runtimes import PinnedRuntime
+from mooring_operator.planning.routing import Arm, Routing
+
+from tests.operator.objects import merge
+from tests.played_revisions import PlayedRevisions
+from tests.unit.operator.adapters.routers.revisions import OWNER, revision
+
+FIXED = {"minReplicas": 3, "autoscaling": {"scaler": "None"}}
+V1, V2 = "s3://m/v1", "s3://m/v2"
+RUNTIME = PinnedRuntime(
+    kind="ClusterServingRuntime", name="ours", spec={"supportedModelFormats": [{"name": "onnx"}]}
+)
+
+
+class Stage:
+    def __init__(self, emulator, connection, requests):
+        self.objects, self.requests = emulator.objects, requests
+        self.cluster = KubernetesCluster(connection)
+        self.kserve = PlayedRevisions(self.cluster, "ns")
+        self.now = datetime(2026, 3, 1, 13, tzinfo=UTC)
+        self.services = RevisionServices(self.cluster, lambda: self.now)
+
+    async def look(self, *revisions):
+        return await self.services.observe(OWNER, revisions)
+
+    async def run(self, *arms, kept=(), ended=False, **how):
+        """Ask for arms, and see what comes of them."""
+        routing = Routing(tuple(arms), kept=tuple(kept), ended=ended)
+        revisions = [*(arm.revision for arm in arms), *kept]
+        await self.services.run(OWNER, routing, await self.look(*revisions), **how)
+        await self.services.clear(OWNER, routing, await self.look(*revisions))
+        await self.kserve.act()
+        return (await self.look(*revisions)).variants
+
+    def names(self, kind):
+        return {item["metadata"]["name"] for item in self.objects.list(kind, "ns")}
+
+
+@pytest.fixture
+async def stage(emulator, tmp_path):
+    requests = []
+    config = load_config(emulator.kubeconfig(tmp_path / "kubeconfig"))
+    connection = Connection(config, lambda verb, *_: requests.append(verb))
+    yield Stage(emulator, connection, requests)
+    await connection.close()
+
+
+def other(**serving):
+    return revision(name="ddddeeeeff", model="v2", **serving)
+
+
+async def test_nothing_is_seen_of_what_is_not_made(stage):
+    assert (await stage.look(revision())).variants == {}
+
+
+@pytest.mark.parametrize("serving", [FIXED, {"minReplicas": 3, "maxReplicas": 5}], ids=["fixed", "scaled"])
+async def test_revisions_run_side_by_side_and_come_back_from_zero(stage, serving):
+    first, second = revision(**serving), other(**serving)
+    seen = await stage.run(Arm(first), Arm(second, pods=1))
+    assert stage.names(INFERENCE_SERVICE) == {"digits-raaaabbbb", "digits-rddddeeee"}
+    assert {name: (variant.ready, variant.workload) for name, variant in seen.items()} == {
+        "aaaabbbbcc": (True, "raaaabbbb"),
+        "ddddeeeeff": (True, "rddddeeee"),
+    }
+    assert seen["aaaabbbbcc"].pods == 3
+    pods = {
+        name: stage.objects.get(Ref(DEPLOYMENT, "ns", name))["metadata"]["uid"]
+        for name in stage.names(DEPLOYMENT)
+    }
+    seen = await stage.run(Arm(second, pods=4), kept=[first])
+    assert (seen["aaaabbbbcc"].pods, seen["ddddeeeeff"].pods) == (0, 4)
+    seen = await stage.run(Arm(first), kept=[second])
+    assert (seen["aaaabbbbcc"].pods, seen["ddddeeeeff"].pods) == (3, 0)
+    assert pods == {name: stage.objects.get(Ref(DEPLOYMENT, "ns", name))["metadata"]["uid"] for name in pods}
+
+
+async def test_an_autoscaler_that_has_gone_up_is_not_brought_down(stage):
+    scaled = revision(minReplicas=2, maxReplicas=9)
+    await stage.run(Arm(scaled))
+    deployment = Ref(DEPLOYMENT, "ns", "digits-raaaabbbb-predictor")
+    stage.objects.change(deployment, lambda before: merge(before, {"spec": {"replicas": 7}}))
+    await stage.kserve.act()
+    assert (await stage.run(Arm(scaled, pods=4)))["aaaabbbbcc"].pods == 7
+    assert (await stage.run(Arm(scaled, pods=4), exact=True))["aaaabbbbcc"].pods == 4
+
+
+async def test_what_is_named_no_more_is_deleted_with_its_runtime(stage):
+    first, second = (each.model_copy(update={"runtime": RUNTIME}) for each in (revision(), other()))
+    await stage.run(Arm(first), Arm(second))
+    assert stage.names(SERVING_RUNTIME) == {"digits-raaaabbbb", "digits-rddddeeee"}
+    await stage.run(Arm(first))
+    assert "digits-rddddeeee" in stage.names(INFERENCE_SERVICE)
+    await stage.run(Arm(first), ended=True)
+    assert stage.names(INFERENCE_SERVICE) == stage.names(SERVING_RUNTIME) == {"digits-raaaabbbb"}
+    await stage.services.remove(OWNER, await stage.look())
+    assert stage.names(INFERENCE_SERVICE) | stage.names(SERVING_RUNTIME) == set()
+
+
+async def test_what_was_seen_and_is_named_no_more_is_deleted_at_once(stage):
+    await stage.run(Arm(revision()), Arm(other()))
+    seen = await stage.look(revision(), other())
+    await stage.services.clear(OWNER, Routing((Arm(revision()),)), seen)
+    assert stage.names(INFERENCE_SERVICE) == {"digits-raaaabbbb"}
+
+
+async def test_objects_of_others_with_our_labels_are_left_alone(stage):
+    await stage.run(Arm(revision()))
+    labels = stage.objects.get(Ref(INFERENCE_SERVICE, "ns", "digits-raaaabbbb"))["metadata"]["labels"]
+    theirs = {"metadata": {"name": "theirs", "labels": labels}, "spec": {"predictor": {}}}
+    stage.objects.create(INFERENCE_SERVICE, "ns", theirs, "somebody")
+    await stage.services.clear(OWNER, Routing((Arm(other()),), ended=True), await stage.look(revision()))
+    assert stage.names(INFERENCE_SERVICE) == {"theirs"}
+
+
+@pytest.mark.parametrize("kind", [INFERENCE_SERVICE, SERVING_RUNTIME])
+@pytest.mark.parametrize("owner", ["nobody", "an earlier one"])
+async def test_a_name_that_somebody_else_has_is_told_and_left_alone(stage, kind, owner):
+    ours = revision().model_copy(update={"runtime": RUNTIME})
+    await stage.run(Arm(ours))
+    made = copy.deepcopy(stage.objects.get(Ref(kind, "ns", "digits-raaaabbbb")))
+    stage.objects.delete(Ref(kind, "ns", "digits-raaaabbbb"))
+    references = made["metadata"]["ownerReferences"]
+    before = [] if owner == "nobody" else [{**references[0], "uid": "before"}]
+    theirs = {**made, "metadata": {"name": "digits-raaaabbbb", "ownerReferences": before}}
+    stage.objects.create(kind, "ns", theirs, "somebody")
+    with pytest.raises(ServiceNameTaken, match="digits-raaaabbbb") as taken:
+        await stage.look(ours)
+    assert taken.value.leaving is (owner != "nobody")
+
+
+@pytest.mark.parametrize("kind", [INFERENCE_SERVICE, SERVING_RUNTIME])
+async def test_owner_and_labels_that_were_stripped_by_hand_come_back(stage, kind):
+    ours = revision().model_copy(update={"runtime": RUNTIME})
+    await stage.run(Arm(ours))
+    ref = Ref(kind, "ns", "digits-raaaabbbb")
+    made = stage.objects.get(ref)["metadata"]
+
+    def strip(before):
+        kept = {
+            name: value
+            for name, value in before["metadata"].items()
+            if name not in ("labels", "ownerReferences")
+        }
+        return {**before, "metadata": kept}
+
+    stage.objects.change(ref, strip)
+    await stage.run(Arm(ours))
+    after = stage.objects.get(ref)["metadata"]
+    assert after["labels"] == made["labels"]
+    assert after["ownerReferences"] == made["ownerReferences"]
+
+
+async def test_a_runtime_that_was_deleted_or_edited_is_made_again(stage):
+    ours, ref = (
+        revision().model_copy(update={"runtime": RUNTIME}),
+        Ref(SERVING_RUNTIME, "ns", "digits-raaaabbbb"),
+    )
+    await stage.run(Arm(ours))
+    stage.objects.delete(ref)
+    await stage.run(Arm(ours))
+    stage.objects.change(ref, lambda before: merge(before, {"spec": {"supportedModelFormats": []}}))
+    await stage.run(Arm(ours))
+    assert stage.objects.get(ref)["spec"] == RUNTIME.spec
+
+
+@pytest.mark.parametrize("pods", [None, 2, 5])
+@pytest.mark.parametrize("serving", [FIXED, {"minReplicas": 2, "maxReplicas": 5}], ids=["fixed", "scaled"])
+async def test_what_is_repeated_writes_nothing(stage, serving, pods):
+    arms = Arm(revision(**serving).model_copy(update={"runtime": RUNTIME}), pods=pods), Arm(other(**serving))
+    kept = [revision(name="1111222233", model="v3")]
+    await stage.run(*arms, *(Arm(each) for each in kept))
+    await stage.run(*arms, kept=kept)
+    before = await stage.run(*arms, kept=kept)
+    stage.requests.clear()
+    assert await stage.run(*arms, kept=kept) == before
+    assert set(stage.requests) <= {"get", "list"}
+
+
+async def test_a_controller_that_is_away_is_waited_for_and_pods_live_on(stage):
+    stage.kserve.away = True
+    seen = await stage.run(Arm(revision()))
+    assert "KServe has not taken up InferenceService digits-raaaabbbb" in seen["aaaabbbbcc"].waiting
+    stage.kserve.away = False
+    assert (await stage.run(Arm(revision())))["aaaabbbbcc"].waiting == ""
+    stage.kserve.away = True
+    assert (await stage.run(Arm(revision())))["aaaabbbbcc"].ready
+
+
+async def test_what_a_pod_says_is_told_and_then_what_events_say(stage):
+    stage.kserve.starts = lambda uri: False
+    await stage.run(Arm(revision()))
+
+    def warn(kind, name, reason):
+        event = {
+            "metadata": {"generateName": "e"},
+            "regarding": {"kind": kind, "name": name},
+            "type": "Warning",
+        }
+        stage.objects.create(EVENT, "ns", {**event, "reason": reason, "note": "why"})
+
+    async def message():
+        return (await stage.look(revision())).variants["aaaabbbbcc"].message
+
+    warn("InferenceService", "another", "InternalError")
+    assert await message() == ""
+    warn("InferenceService", "digits-raaaabbbb", "InternalError")
+    assert await message() == "InternalError: why"
+    labels = {"mooring.dev/model-deployment": "digits", "mooring.dev/revision": "aaaabbbbcc"}
+    stage.objects.create(POD, "ns", {"metadata": {"name": "p", "labels": labels}})
+    warn("Pod", "p", "FailedMount")
+    assert await message() == "FailedMount: why"
+    condition = {"type": "PodScheduled", "status": "False", "message": "no node has a GPU"}
+    stage.objects.change(
+        Ref(POD, "ns", "p"), lambda before: {**before, "status": {"conditions": [condition]}}
+    )
+    assert await message() == "pods cannot be scheduled: no node has a GPU"
+
+
+async def test_nobody_asks_why_pods_that_have_just_been_asked_for_are_not_ready(stage):
+    stage.kserve.starts = lambda uri: False
+    stage.now = datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC)
+    await stage.run(Arm(revision()))
+    stage.requests.clear()
+    await stage.look(revision())
+    assert "list" not in stage.requests
+    stage.now += timedelta(seconds=5)
+    await stage.look(revision())
+    assert "list" in stage.requests
+
+
+async def test_an_owner_of_another_uid_takes_nothing_over(stage):
+    await stage.run(Arm(revision()))
+    with pytest.raises(ServiceNameTaken):
+        await stage.services.observe(replace(OWNER, uid="another"), [revision()])

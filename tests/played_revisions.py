@@ -1,0 +1,119 @@
+"""KServe's controller and Kubernetes' own, played for InferenceServices that serve one revision each.
+
+As the real ones do: a fixed number of pods follows minReplicas; an autoscaler's Deployment starts with its least, and
+keeps what its scale says from then on; zero sticks. Pods of a Deployment carry its predictor's labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mooring_operator.adapters.cluster import Cluster, Manifest
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
+from mooring_operator.api.names import REVISION_LABEL
+
+CONDITION = {"type": "Ready", "severity": "", "message": ""}
+
+
+@dataclass
+class PlayedRevisions:
+    """Does for every InferenceService of a revision what its spec asks, at every `act`."""
+
+    cluster: Cluster
+    namespace: str
+    starts: Callable[[str], bool] = lambda storage_uri: True
+    most: dict[str, int] = field(default_factory=dict)
+    """How many pods of a model become ready, by its address; all that are asked for where it is not named."""
+    away: bool = False
+    """Whether KServe's controller is."""
+
+    async def act(self) -> None:
+        services = await self.cluster.list(INFERENCE_SERVICE, namespace=self.namespace)
+        ours = [service for service in services if REVISION_LABEL in service["metadata"].get("labels", {})]
+        made = {
+            d["metadata"]["name"]: d for d in await self.cluster.list(DEPLOYMENT, namespace=self.namespace)
+        }
+        kept = set()
+        for service in ours:
+            deployment = made.get(f"{service['metadata']['name']}-predictor")
+            if not self.away:
+                deployment = await self._follow(service, deployment)
+            if deployment is not None:
+                kept.add(deployment["metadata"]["name"])
+                await self._start_pods(service, deployment)
+        for name, deployment in made.items():
+            if name not in kept and not self.away:
+                await self.cluster.delete(deployment)
+
+    async def pods(self) -> dict[str, int]:
+        """Give how many pods are ready, by the address of their model."""
+        found: dict[str, int] = {}
+        for deployment in await self.cluster.list(DEPLOYMENT, namespace=self.namespace):
+            uri = deployment["metadata"]["annotations"]["uri"]
+            found[uri] = found.get(uri, 0) + deployment.get("status", {}).get("readyReplicas", 0)
+        return {uri: ready for uri, ready in found.items() if ready}
+
+    async def _follow(self, service: Manifest, deployment: Manifest | None) -> Manifest | None:
+        """Have the Deployment say what the InferenceService does."""
+        annotations, predictor = service["metadata"]["annotations"], service["spec"]["predictor"]
+        if annotations.get("serving.kserve.io/stop") == "true":
+            return None
+        least = predictor.get("minReplicas", 1)
+        fixed = annotations["serving.kserve.io/autoscalerClass"] == "none"
+        if deployment is None:
+            return await self.cluster.create(_deployment(service, least if fixed else max(least, 1)))
+        replicas = deployment["spec"]["replicas"]
+        wanted = least if fixed else replicas and max(replicas, least)
+        return (
+            deployment
+            if wanted == replicas
+            else await self.cluster.change(deployment, {"spec": {"replicas": wanted}})
+        )
+
+    async def _start_pods(self, service: Manifest, deployment: Manifest) -> None:
+        uri, asked = service["spec"]["predictor"]["model"]["storageUri"], deployment["spec"]["replicas"]
+        ready = min(asked, self.most.get(uri, asked)) if self.starts(uri) else 0
+        counts = {
+            "replicas": asked,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "updatedReplicas": asked,
+        }
+        status: dict[str, Any] = {**counts, "observedGeneration": deployment["metadata"]["generation"]}
+        if deployment.get("status", {}) != status:
+            await self.cluster.write_status(deployment, status)
+        condition = {**CONDITION, "status": str(ready > 0)}
+        if not self.away and service.get("status", {}).get("conditions") != [condition]:
+            await self.cluster.write_status(service, {"conditions": [condition]})
+
+
+def _deployment(service: Manifest, replicas: int) -> Manifest:
+    metadata, predictor = service["metadata"], service["spec"]["predictor"]
+    owner = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    app = {"app": f"isvc.{metadata['name']}-predictor"}
+    container = {"name": "kserve-container", "image": "none"}
+    template = {
+        "metadata": {"labels": {**app, **predictor["labels"]}},
+        "spec": {"containers": [container]},
+    }
+    return {
+        "apiVersion": DEPLOYMENT.api_version,
+        "kind": DEPLOYMENT.kind,
+        "metadata": {
+            "name": f"{metadata['name']}-predictor",
+            "namespace": metadata["namespace"],
+            "labels": predictor["labels"],
+            "annotations": {"uri": predictor["model"]["storageUri"]},
+            "ownerReferences": [owner],
+        },
+        "spec": {"replicas": replicas, "selector": {"matchLabels": app}, "template": template},
+    }
