@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -19,11 +20,11 @@ class ProgramUnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """A program that Go builds from a published module.
+    """A program that Go builds from a published module, or from a folder of ours.
 
-    ``package`` is its import path, ``module`` the module that decides its version, ``family`` the folder
-    under ``go/`` that requires that module. ``oldest`` is the oldest installed version that will do, and
-    ``minutes`` a hint of how long it takes to build on two cores.
+    ``package`` is its import path, ``.`` where it is ours; ``module`` is the module that decides its version,
+    ``family`` the folder under ``go/`` that requires that module. ``oldest`` is the oldest installed version that will
+    do, and ``minutes`` a hint of how long it takes to build on two cores.
     """
 
     name: str
@@ -36,8 +37,14 @@ class Program:
 
     @property
     def version(self) -> str:
-        """The pinned version, such as ``v1.36.3``."""
-        return required_version(self.family, self.module)
+        """The pinned version, such as ``v1.36.3``; with a digest of its source where it is ours."""
+        required = required_version(self.family, self.module)
+        return f"{required}-{_source_digest(self.family)}" if self.is_ours else required
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is built from a folder of ours, and found nowhere else."""
+        return self.package == "."
 
     @property
     def built(self) -> Path:
@@ -100,6 +107,14 @@ PROGRAMS = {
             oldest=(1, 33),
             minutes=4,
         ),
+        Program(
+            name="gitops",
+            family="gitops",
+            module="github.com/yuin/gopher-lua",
+            package=".",
+            oldest=(0, 0),
+            minutes=0.5,
+        ),
     )
 }
 
@@ -121,6 +136,13 @@ def required_version(family: str, module: str) -> str:
     return found[1]
 
 
+def _source_digest(family: str) -> str:
+    digest = hashlib.sha256()
+    for file in sorted((MODULES / family).iterdir()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def find(name: str) -> Path | None:
     """An executable that is there already: ``KUBEBUILDER_ASSETS``, our own build, then PATH.
 
@@ -128,7 +150,7 @@ def find(name: str) -> Path | None:
     """
     program = PROGRAMS[name]
     own = [program.built] if program.built.exists() else []
-    if os.environ.get("MOORING_CLUSTER_BUILD"):
+    if program.is_ours or os.environ.get("MOORING_CLUSTER_BUILD"):
         return next(iter(own), None)
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     given = shutil.which(name, path=assets) if assets else None

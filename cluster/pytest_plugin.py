@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cluster.building import build
 from cluster.control_plane import ControlPlane
 from cluster.programs import ProgramUnavailableError
 from cluster.stand_ins import NodeStandIn
@@ -21,6 +22,15 @@ def control_plane() -> Iterator[ControlPlane]:
 def kserve_cluster() -> Iterator[ControlPlane]:
     """A control plane with controllers and KServe; skips where they cannot be had."""
     yield from _running("controller-manager", "kserve")
+
+
+@pytest.fixture(scope="session")
+def gitops() -> None:
+    """What `cluster.gitops.judge` runs; skips where it cannot be had."""
+    try:
+        build(["gitops"])
+    except ProgramUnavailableError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

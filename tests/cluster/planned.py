@@ -1,0 +1,373 @@
+"""ModelDeployments whose status the planner itself wrote, for every phase and reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from mooring_operator.api import ClusterModelPolicySpec, ModelDeploymentSpec, ModelPolicySpec, reasons
+from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
+from mooring_operator.planning.objects.owner import NameTaken, Owner
+from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.plan import plan
+from mooring_operator.planning.rollout.situation import Unresolved, Verdict
+from mooring_operator.planning.rollout.trouble import dependency_unavailable, invalid_spec
+from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.runs.run import RunPhase, RunState
+
+from tests.unit.operator.planning.world import CI, World, spec_of
+
+API = "mooring.dev/v1alpha1"
+STEPS = [
+    {"setWeight": 10},
+    {"pause": {"duration": "5m"}},
+    {"approve": {"message": "compare the error rates"}},
+    {"pause": {}},
+    {"setWeight": 100},
+]
+STEPPED = {"rollout": {"steps": STEPS}}
+POLICY = {"rules": [{"name": "accurate", "expression": "metrics.accuracy >= 0.9"}]}
+
+
+def resource(kind: str, name: str, spec: Any, status: Any, **metadata: Any) -> dict[str, Any]:
+    """A resource as the API server has it."""
+    written = spec.model_dump(mode="json", by_alias=True, exclude_none=True) if spec is not None else {}
+    item = {
+        "apiVersion": API,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "ml", "generation": 1, **metadata},
+        "spec": written,
+    }
+    if status is not None:
+        item["status"] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return item
+
+
+@dataclass
+class Recorded(World):
+    """A world that keeps the resource as it was after each pass."""
+
+    seen: list[dict[str, Any]] = field(default_factory=list)
+
+    def step(self, *, crash_after: int | None = None) -> Decision:
+        decision = super().step(crash_after=crash_after)
+        self.record()
+        return decision
+
+    def look(self, **observed: Any) -> Decision:
+        """Plan once on what is observed, with `observed` in its place; nothing of it is done."""
+        decision = plan(self.spec, self.status, replace(self.observe(), **observed), self.now)
+        self.status = decision.status
+        self.record()
+        return decision
+
+    def wait(self, **time: float) -> "Recorded":
+        self.now += timedelta(**time)
+        return self
+
+    def note(self, decision: Decision) -> None:
+        self.status = decision.status
+        self.record()
+
+    def record(self) -> None:
+        """Keep the resource as it is now."""
+        annotations = {COMMAND_PREFIX + name: value for name, value in self.commands.items()}
+        annotations |= {asker_annotation(name): by for name, by in self.askers.items() if by}
+        metadata = {"annotations": annotations} if annotations else {}
+        self.seen.append(
+            resource(
+                "ModelDeployment", "digits", self.spec, self.status, generation=self.generation, **metadata
+            )
+        )
+
+    def rest(self, limit: int = 40) -> "Recorded":
+        """Pass until nothing moves but the clock."""
+        for _ in range(limit):
+            before = self.status
+            self.step()
+            if self.status == before:
+                return self
+            self.now += timedelta(seconds=1)
+        return self
+
+
+def world(**fields: Any) -> Recorded:
+    return Recorded(spec_of("v1", **fields))
+
+
+def promoted(**fields: Any) -> Recorded:
+    made = world(**fields)
+    made.settle()
+    return made
+
+
+def shifting(**fields: Any) -> Recorded:
+    """v2 on its way over v1."""
+    made = promoted(**{**STEPPED, **fields})
+    made.apply(spec_of("v2", **{**STEPPED, **fields}))
+    return made.rest()
+
+
+def moved_on(made: Recorded) -> Recorded:
+    """v2 at the step that awaits an approval."""
+    return made.wait(minutes=6).rest()
+
+
+# --- stories -----------------------------------------------------------------------------------
+
+
+def a_whole_rollout() -> Recorded:
+    made = moved_on(shifting(ci=CI))
+    made.command("approve", by="bob")
+    made.wait(seconds=3).rest()  # approved; the next step pauses
+    made.command("approve", by="bob")
+    made.rest()
+    made.settle()
+    made.command("rollback", by="bob")
+    made.rest()
+    return made
+
+
+def a_slow_start() -> Recorded:
+    made = world()
+    made.startable = {"s3://m/v1": False}
+    made.rest()
+    made.startable = {}
+    made.settle()
+    made.startable = {"s3://m/v1": False}
+    made.rest()  # promoted, and not ready any more
+    return made
+
+
+def a_slow_return() -> Recorded:
+    made = promoted()
+    made.apply(spec_of("v2"))
+    made.settle()
+    made.startable = {"s3://m/v1": False}
+    made.command("rollback")
+    return made.rest()
+
+
+def a_slow_end() -> Recorded:
+    """All steps are taken, and the service does not follow."""
+    made = shifting(rollout={"steps": [{"setWeight": 100}, {"pause": {"duration": "10s"}}]})
+    made.startable = {"s3://m/v2": False}
+    return made.wait(seconds=11).rest()
+
+
+def held_by_hand() -> Recorded:
+    made = shifting()
+    made.command("pause", "lunch", by="bob")
+    return made.rest()
+
+
+def aborted() -> Recorded:
+    made = shifting()
+    made.command("abort", "seen enough", by="bob")
+    made.settle()
+    made.apply(spec_of("v1", **STEPPED))
+    made.settle()
+    made.apply(spec_of("v2", **STEPPED))
+    made.rest()
+    return made
+
+
+def rejected_before() -> Recorded:
+    made = shifting()
+    made.command("abort")
+    made.settle()
+    made.spec = spec_of("v2", **STEPPED, history_limit=3)
+    made.generation += 1
+    return made.rest()
+
+
+def never_ready() -> Recorded:
+    made = shifting()
+    made.startable = {"s3://m/v2": False}
+    made.rest()
+    return made.wait(minutes=11).rest()
+
+
+def blocked() -> Recorded:
+    made = shifting()
+    service = made.observe().service
+    assert service is not None
+    variant = Variant(ready=False, weight=0, blocked="Unschedulable: no GPU")
+    made.look(service=replace(service, candidate=variant))
+    return made
+
+
+def refused() -> Recorded:
+    made = shifting()
+    made.look(refused="admission webhook: storageUri is missing")
+    return made
+
+
+def not_routed() -> Recorded:
+    made = promoted(**STEPPED)
+    made.routed = False
+    made.apply(spec_of("v2", **STEPPED))
+    return made.rest()
+
+
+def without_a_model(reason: str, temporary: bool) -> Callable[[], Recorded]:
+    def story() -> Recorded:
+        made = world()
+        made.model = Unresolved(reason, "s3://m/v1 cannot be had", temporary)
+        return made.rest()
+
+    return story
+
+
+def without_a_dependency(reason: str) -> Callable[[], Recorded]:
+    """At every place of a rollout something may not answer."""
+
+    def story() -> Recorded:
+        places = [promoted(), shifting(), moved_on(shifting()), world(), held_by_hand()]
+        for made in places:
+            owner = made.observe().owner
+            made.note(dependency_unavailable(made.status, reason, "it does not answer", owner, made.now))
+            places[0].seen += made.seen[-1:]
+        return places[0]
+
+    return story
+
+
+def with_run(phase: RunPhase | None, *, takes: float = 10, **observed: Any) -> Callable[[], Recorded]:
+    """A first revision whose run is found in `phase`, again and again."""
+
+    def story() -> Recorded:
+        made = world(ci=CI)
+        made.look()
+        ci = made.status.ci
+        assert ci is not None
+        verdict = observed.pop("verdict", None)
+        if verdict is not None:
+            observed["verdict"] = replace(verdict, run_id=verdict.run_id or ci.run_id)
+        run = RunState(ci.run_id, phase) if phase else None
+        for _ in range(4):
+            made.wait(seconds=takes).look(run=run, **observed)
+        return made
+
+    return story
+
+
+def seen_with(**observed: Any) -> Callable[[], Recorded]:
+    def story() -> Recorded:
+        made = world()
+        made.look(**observed)
+        return made
+
+    return story
+
+
+def with_a_file() -> Recorded:
+    made = Recorded(ModelDeploymentSpec.model_validate({"model": {"uri": "file:///m", "format": "onnx"}}))
+    return made.rest()
+
+
+def with_an_emoji() -> Recorded:
+    made = world(ci={**CI, "testData": {"uri": "s3://m/\N{GRINNING FACE}"}})
+    made.look(narrow_runs=True)
+    return made
+
+
+def unreadable() -> Recorded:
+    made = promoted()
+    made.generation += 1
+    made.note(invalid_spec(made.status, "spec.model: unknown field", made.observe().owner, made.now))
+    return made
+
+
+def of_policies(answer: RuleAnswers | None = None, **observed: Any) -> Callable[[], Recorded]:
+    """A first revision that policies have a say in; `answer` is what their rules say."""
+
+    def story() -> Recorded:
+        made = world(policies=["strict"])
+        decision = made.look(**observed)
+        if answer is not None:
+            told = {question.key: answer for question in decision.questions}
+            made.look(**observed, answers=told)
+        return made
+
+    return story
+
+
+def with_workloads(**observed: Any) -> Callable[[], Recorded]:
+    def story() -> Recorded:
+        made = promoted(batch=BATCH)
+        made.look(**observed)
+        return made
+
+    return story
+
+
+BATCH = {"schedule": "0 3 * * *", "input": "s3://m/in", "output": "s3://m/out"}
+STRICT = {"strict": ModelPolicySpec.model_validate(POLICY)}
+PROD = {"prod": ClusterModelPolicySpec.model_validate({"allowedSources": ["s3://other/"]})}
+TAKEN = NameTaken("InferenceService digits belongs to somebody else")
+LONG = Owner("a-namespace-with-a-long-name", "a-deployment-with-a-long-name", "uid-1", 1)
+CROWDED = Owner("ns", "digits", "uid-1", 1, labels={f"label-{index}": "x" for index in range(200)})
+MET, UNMET = RuleAnswers((None,)), RuleAnswers(("accuracy is below 0.9",))
+DEAR = RuleAnswers(("it takes too long",), frozenset({0}))
+FAILING = Verdict("", None, False, {"accuracy": 0.5}, ("accuracy 0.5 is below the minimum 0.9",))
+
+STORIES: dict[str, Callable[[], Recorded]] = {
+    "whole": a_whole_rollout,
+    "slow-start": a_slow_start,
+    "slow-return": a_slow_return,
+    "slow-end": a_slow_end,
+    "held": held_by_hand,
+    "aborted": aborted,
+    "rejected-before": rejected_before,
+    "never-ready": never_ready,
+    "blocked": blocked,
+    "refused": refused,
+    "not-routed": not_routed,
+    "unreadable": unreadable,
+    "long-name": seen_with(owner=LONG),
+    "taken-name": seen_with(name_taken=TAKEN),
+    "file-address": with_a_file,
+    "wide-text": with_an_emoji,
+    "tested-running": with_run("Running"),
+    "tested-too-long": with_run("Running", takes=3600),
+    "tested-failed": with_run("Succeeded", verdict=FAILING),
+    "tested-of-another": with_run("Succeeded", verdict=replace(FAILING, run_id="another")),
+    "tested-without-verdict": with_run("Succeeded"),
+    "tested-ended": with_run("Failed"),
+    "tested-refused": with_run(None, launch_refused="quota"),
+    "tested-taken": with_run(None, launch_refused="Job is taken", run_name_taken=True),
+    "tested-not-launched": with_run(None, launch_error="it hung up"),
+    "policy-missing": of_policies(policies={"strict": None}),
+    "policy-asked": of_policies(policies=STRICT),
+    "policy-met": of_policies(MET, policies=STRICT),
+    "policy-unmet": of_policies(UNMET, policies=STRICT),
+    "policy-dear": of_policies(DEAR, policies=STRICT),
+    "policy-crowded": of_policies(policies=STRICT, owner=CROWDED),
+    "policy-forbids": of_policies(policies=STRICT, cluster_policies=PROD),
+    "policy-unreadable": of_policies(policies=STRICT, cluster_policies_error="it may not list them"),
+    "batch-refused": with_workloads(refused_workloads={"batch": "spec.schedule: Invalid value"}),
+    "batch-taken": with_workloads(taken_workloads={"batch": TAKEN}),
+    **{
+        f"model-{reason}": without_a_model(reason, temporary)
+        for reason, temporary in (
+            (reasons.MODEL_NOT_FOUND, False),
+            (reasons.MODEL_ADDRESS_INVALID, False),
+            (reasons.DIGEST_MISMATCH, False),
+            (reasons.ARTIFACTS_PROXIED, False),
+            (reasons.REGISTRY_NOT_CONFIGURED, False),
+            (reasons.ADDRESS_NOT_GRANTED, False),
+            (reasons.REGISTRY_UNAVAILABLE, True),
+        )
+    },
+    **{
+        f"waits-{reason}": without_a_dependency(reason)
+        for reason in (
+            reasons.PIPELINES_UNAVAILABLE,
+            reasons.VERDICTS_UNAVAILABLE,
+            reasons.RULES_UNAVAILABLE,
+            reasons.REGISTRY_UNAVAILABLE,
+        )
+    },
+}

@@ -1,0 +1,99 @@
+"""DriftMonitors and policies whose status the planner itself wrote."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mooring_operator.api import (
+    ClusterModelPolicySpec,
+    DriftMonitorSpec,
+    DriftMonitorStatus,
+    ModelPolicySpec,
+    reasons,
+)
+from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
+from mooring_operator.api.model_policy import PolicyStatus
+from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
+from mooring_operator.planning.drift.plan import invalid_monitor, plan_drift
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.policies.status import judge_policy, refuse_policy
+from mooring_operator.planning.runs.run import RunState
+
+from tests.cluster.planned import resource
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OWNER = Owner("ml", "traffic", "9a1f2f6e-0000-4000-8000-000000000000", 1)
+SEEN = DriftObserved(OWNER, Target("digits", "rev2", "rev1"))
+DRIFTED, QUIET = FeatureDrift(name="x", drifted=True), FeatureDrift(name="y", drifted=False)
+FOUND = {
+    "quiet": Findings(1000, 400, "sha256:x", (QUIET,)),
+    "drifted": Findings(1000, 400, "sha256:x", (DRIFTED, QUIET)),
+    "schema": Findings(1000, 400, "sha256:x", (), (SchemaChange(name="x", change="Vanished"),)),
+    **{
+        f"no-findings-{reason}": NoFindings(
+            reason, "that says nothing", quiet=reason == reasons.INSUFFICIENT_DATA
+        )
+        for reason in reasons.OF_EVALUATIONS
+    },
+}
+
+
+def monitor_spec(**fields: Any) -> DriftMonitorSpec:
+    given = {"target": {"name": "digits"}, "baseline": {"uri": "s3://b/b"}, "window": {"uri": "s3://b/w"}}
+    return DriftMonitorSpec.model_validate({**given, "interval": "1m", **fields})
+
+
+def monitors() -> Iterator[dict[str, Any]]:
+    """DriftMonitors for every phase and reason."""
+    spec, empty = monitor_spec(), DriftMonitorStatus()
+    yield _monitor(spec, None)
+    begun = plan_drift(spec, empty, SEEN, NOW).status
+    yield _monitor(spec, begun)
+    assert begun.run is not None
+    run = RunState(begun.run.run_id, "Succeeded")
+    for result in FOUND.values():
+        yield _monitor(spec, plan_drift(spec, begun, replace(SEEN, run=run, result=result), NOW).status)
+    late, failed = NOW + timedelta(hours=9), replace(run, phase="Failed")
+    for seen, when in (
+        (replace(SEEN, run=replace(run, phase="Running")), late),
+        (replace(SEEN, run=failed), NOW),
+        (replace(SEEN, launch_failed="it hung up"), NOW),
+        (replace(SEEN, launch_failed="Job is taken", name_taken=True), NOW),
+        (replace(SEEN, target=None), NOW),
+    ):
+        once = plan_drift(spec, begun, seen, when).status
+        yield _monitor(spec, once)
+        yield _monitor(spec, plan_drift(spec, once, seen, when + timedelta(seconds=30)).status)
+    for fields, observed in (
+        ({"suspend": True}, SEEN),
+        ({"window": {"uri": "file:///w"}}, SEEN),
+        ({"window": {"uri": "s3://b/\N{GRINNING FACE}"}}, replace(SEEN, narrow_runs=True)),
+    ):
+        other = monitor_spec(**fields)
+        yield _monitor(other, plan_drift(other, begun, observed, NOW).status)
+    yield _monitor(spec, invalid_monitor(begun, "spec.window: unknown field", 1, NOW))
+
+
+def policies() -> Iterator[dict[str, Any]]:
+    """Policies of both kinds."""
+    rules = {"rules": [{"name": "accurate", "expression": "metrics.accuracy >= 0.9"}]}
+    policy = ModelPolicySpec.model_validate(rules)
+    bound = ClusterModelPolicySpec.model_validate(rules)
+    unclear = ClusterModelPolicySpec.model_validate({**rules, "allowedSources": ["s3://b/../c/"]})
+    fine, wrong = RuleAnswers((None,)), RuleAnswers(("undeclared reference",))
+    yield resource("ModelPolicy", "strict", policy, None)
+    for kind, spec in (
+        ("ModelPolicy", policy),
+        ("ClusterModelPolicy", bound),
+        ("ClusterModelPolicy", unclear),
+    ):
+        for read in (fine, wrong):
+            yield resource(kind, "strict", spec, judge_policy(spec, read, PolicyStatus(), 1, NOW))
+        refused = refuse_policy(PolicyStatus(), reasons.INVALID_SPEC, "spec.rules: unknown field", 1, NOW)
+        yield resource(kind, "strict", spec, refused)
+
+
+def _monitor(spec: DriftMonitorSpec, status: DriftMonitorStatus | None) -> dict[str, Any]:
+    return resource("DriftMonitor", "traffic", spec, status)
