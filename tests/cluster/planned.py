@@ -191,10 +191,11 @@ def never_ready() -> Recorded:
 
 def blocked() -> Recorded:
     made = shifting()
-    service = made.observe().service
+    service, candidate = made.observe().service, made.status.candidate
     assert service is not None
+    assert candidate is not None
     variant = Variant(ready=False, weight=0, blocked="Unschedulable: no GPU")
-    made.look(service=replace(service, candidate=variant))
+    made.look(service=replace(service, variants={**service.variants, candidate.revision: variant}))
     return made
 
 
