@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
+
+from mooring_inference.errors import bad_field
 
 Array = npt.NDArray[np.generic]
 
@@ -61,15 +64,29 @@ def datatype_of_onnx(onnx_type: str) -> Datatype | None:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Name, datatype and shape of one input or output; a dimension of None takes any size."""
+    """Name, datatype and shape of one input or output; a dimension of None takes any size.
+
+    Attributes:
+        columns: names of what a row of shape [n, k] holds, such as features or classes; empty where not known.
+        row_axis: the model's own name of the first dimension; empty where it has none.
+    """
 
     name: str
     datatype: Datatype
     shape: tuple[int | None, ...]
+    columns: tuple[str, ...] = ()
+    row_axis: str = ""
 
     def metadata(self) -> dict[str, object]:
-        """Return the V2 metadata entry, with -1 for open dimensions."""
-        return {"name": self.name, "datatype": self.datatype.name, "shape": self.open_shape()}
+        """Return the V2 metadata entry, with -1 for open dimensions, and names of columns as a parameter."""
+        entry: dict[str, object] = {
+            "name": self.name,
+            "datatype": self.datatype.name,
+            "shape": self.open_shape(),
+        }
+        if self.columns:
+            entry["parameters"] = {"columns": list(self.columns)}
+        return entry
 
     def open_shape(self) -> list[int]:
         """Return the shape with -1 for open dimensions."""
@@ -104,6 +121,51 @@ class Signature:
         """Names of the outputs."""
         return tuple(spec.name for spec in self.outputs)
 
+    def with_columns(self, columns: Mapping[str, tuple[str, ...]]) -> Signature:
+        """Return the signature with names of what rows hold, by input; names that do not fit are left out."""
+        named = [
+            replace(spec, columns=columns[spec.name])
+            if spec.name in columns and _takes(spec, len(columns[spec.name]))
+            else spec
+            for spec in self.inputs
+        ]
+        return Signature(tuple(named), self.outputs)
+
+    @cached_property
+    def input_columns(self) -> dict[str, tuple[str, ...]]:
+        """Names of what rows hold, by input, as far as they are known."""
+        return {spec.name: spec.columns for spec in self.inputs if spec.columns}
+
+    @cached_property
+    def owners(self) -> dict[str, TensorSpec]:
+        """The input that each column belongs to, by the column's name; without those of several inputs."""
+        counts = Counter(name for spec in self.inputs for name in spec.columns)
+        return {name: spec for spec in self.inputs for name in spec.columns if counts[name] == 1}
+
+    @cached_property
+    def _inputs_of_equal_rows(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of inputs that must have as many rows each.
+
+        A model that names the first dimensions of its inputs differently says that they may differ.
+        """
+        open_inputs = [spec for spec in self.inputs if spec.shape and spec.shape[0] is None]
+        axes = {spec.row_axis for spec in open_inputs if spec.row_axis}
+        if len(axes) < 2:
+            return (tuple(spec.name for spec in open_inputs),)
+        return tuple(tuple(spec.name for spec in open_inputs if spec.row_axis == axis) for axis in axes)
+
+    @property
+    def rows_may_differ(self) -> bool:
+        """Whether the model says of some of its inputs that their rows may differ in number."""
+        return len(self._inputs_of_equal_rows) > 1
+
+    def check_rows(self, inputs: Mapping[str, Array]) -> None:
+        """Raise RequestError, 400, for inputs that differ in their rows though the model takes as many of each."""
+        for group in self._inputs_of_equal_rows:
+            rows = {name: len(inputs[name]) for name in group}
+            if len(set(rows.values())) > 1:
+                raise bad_field("inputs", "as many rows in each input", rows)
+
     def answer_bytes(self, inputs: Mapping[str, Array]) -> int:
         """Return what the outputs for these inputs take at least; open dimensions count as 1."""
         for array in inputs.values():
@@ -115,3 +177,8 @@ class Signature:
         return sum(
             spec.datatype.dtype.itemsize * prod(size or 1 for size in spec.shape[1:]) for spec in self.outputs
         )
+
+
+def _takes(spec: TensorSpec, count: int) -> bool:
+    """Return whether a row of an input may be so many named values."""
+    return (len(spec.shape) == 2 and spec.shape[1] in (None, count)) or (len(spec.shape) == 1 and count == 1)

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mooring_artifacts.errors import InputError
@@ -84,7 +85,7 @@ def _adopt_names(
         raise ModelLoadError(f"{source} declares {len(declared)} {kind}s, the model has {len(own)}")
     for mine, said in zip(own, declared, strict=True):
         check_agreement(mine, said, kind, source)
-    return tuple(TensorSpec(s.name, o.datatype, o.shape) for o, s in zip(own, declared, strict=True))
+    return tuple(replace(o, name=s.name) for o, s in zip(own, declared, strict=True))
 
 
 def check_agreement(own: TensorSpec, declared: TensorSpec, kind: str, source: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -30,12 +30,14 @@ class WarmUp:
     Attributes:
         batchable: whether rows of several callers may run together.
         reason: why not, or why that could not be tried; empty where it was tried and is so.
+        one_row: whether it takes one row at a time though its signature leaves their number open.
         seconds: of a run of one row, not the first; 0 where the model does not run on made-up input.
     """
 
     batchable: bool
     reason: str
     seconds: float
+    one_row: bool = False
 
 
 def warm_up(backend: Backend) -> WarmUp:
@@ -51,14 +53,16 @@ def warm_up(backend: Backend) -> WarmUp:
         first = _run_first_row(backend)
     except Exception as error:
         reason = f"it could not be tried on made-up input: {first_line(error)}"
-        return WarmUp(not closed and _has_open_outputs(signature), closed or reason, 0.0)
+        may_join = not closed and not signature.rows_may_differ and _has_open_outputs(signature)
+        return WarmUp(may_join, closed or reason, 0.0)
     reason = closed or _wrong_rows(signature, first.outputs, 1)
     if reason:
         return WarmUp(False, reason, first.seconds)
     try:
         reason = _try_two_rows(backend, first)
     except Exception as error:
-        reason = f"it fails on two rows: {first_line(error)}"
+        reason = f"it takes one row at a time, and fails on two: {first_line(error)}"
+        return WarmUp(False, reason, first.seconds, one_row=True)
     if not reason and not first.is_repeatable:
         return WarmUp(
             True, "results differ from run to run, so those of rows were not compared", first.seconds
@@ -78,9 +82,7 @@ class _FirstRow:
 
 def _run_first_row(backend: Backend) -> _FirstRow:
     names = backend.signature.output_names
-    has_open = any(None in spec.shape[1:] for spec in backend.signature.inputs)
-    for size in _INNER_SIZES if has_open else (1,):
-        inputs = make_inputs(backend.signature, [0], size)
+    for size, inputs in _first_rows(backend.signature):
         try:
             # The first run allocates, and compiles where a backend does so late.
             outputs = backend.predict(inputs, names)
@@ -91,6 +93,16 @@ def _run_first_row(backend: Backend) -> _FirstRow:
         again = backend.predict(inputs, names)
         return _FirstRow(size, outputs, _are_close(outputs, again), perf_counter() - started)
     raise failure
+
+
+def first_rows(signature: Signature) -> Iterator[Inputs]:
+    """Yield one row of zeros, in the sizes that may be tried for open dimensions."""
+    return (inputs for _, inputs in _first_rows(signature))
+
+
+def _first_rows(signature: Signature) -> Iterator[tuple[int, Inputs]]:
+    has_open = any(None in spec.shape[1:] for spec in signature.inputs)
+    return ((size, make_inputs(signature, [0], size)) for size in (_INNER_SIZES if has_open else (1,)))
 
 
 def _try_two_rows(backend: Backend, first: _FirstRow) -> str:

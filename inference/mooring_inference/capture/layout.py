@@ -70,7 +70,7 @@ def plan_layout(
 
     An input of shape [n] or [n, 1] is a feature of its own name; one of [n, k] is the features ``x[0]`` to
     ``x[k-1]`` unless ``feature_names`` names them; any other is one list. Outputs likewise, behind
-    ``prediction.``.
+    ``prediction.``; those whose columns have names, such as classes, are ``y[NAME]``.
 
     Raises:
         CaptureSettingsError: names that the model does not have, that are there twice or are taken.
@@ -101,7 +101,7 @@ def _columns_of(spec: TensorSpec, prefix: str, names: Sequence[str] | None) -> T
     if width is None or width > _MOST_COLUMNS:
         return TensorColumns(spec.name, spec.datatype, None, _columns([f"{prefix}{spec.name}"]))
     single = len(spec.shape) < 2 or width == 1
-    found = [spec.name] if single else [f"{spec.name}[{index}]" for index in range(width)]
+    found = [spec.name] if single else [f"{spec.name}[{name}]" for name in spec.columns or range(width)]
     return TensorColumns(spec.name, spec.datatype, width, _columns([prefix + name for name in found]))
 
 

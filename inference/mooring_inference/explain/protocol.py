@@ -17,7 +17,7 @@ from mooring_inference.explain.plan import Explanation
 from mooring_inference.explain.request import METHODS, ExplanationRequest
 from mooring_inference.protocols import v1
 from mooring_inference.protocols.elements import json_type
-from mooring_inference.protocols.v2 import parse_object
+from mooring_inference.protocols.json_body import parse_object
 from mooring_inference.tensors import Array, Signature
 
 _PARAMETERS = ("output", "target", "method", "baseline", "steps", "orders", "seed")

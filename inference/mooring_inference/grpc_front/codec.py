@@ -12,6 +12,7 @@ import numpy as np
 from mooring_inference.errors import bad_field
 from mooring_inference.grpc_front.schema import message
 from mooring_inference.protocols.binary_tensors import decode_raw, encode_raw, shaped
+from mooring_inference.protocols.named_rows import column_spec, join_columns
 from mooring_inference.protocols.v2 import classify
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
@@ -66,15 +67,20 @@ def decode_request(request: Any, signature: Signature) -> InferRequest:
     if raw and len(raw) != len(request.inputs):
         raise bad_field("raw_input_contents", f"{len(request.inputs)} entries, one for each input", len(raw))
     inputs: dict[str, Array] = {}
+    has_columns = False
     for index, tensor in enumerate(request.inputs):
         field = f"inputs[{index}]"
         spec = specs.get(tensor.name)
         if spec is None:
-            raise bad_field(f"{field}.name", sorted(specs), tensor.name)
+            if (owner := signature.owners.get(tensor.name)) is None:
+                raise bad_field(f"{field}.name", sorted(specs), tensor.name)
+            spec, has_columns = column_spec(owner, tensor.name, len(tensor.shape)), True
         if spec.name in inputs:
             raise bad_field(f"{field}.name", "each input once", f"{tensor.name} twice")
         inputs[spec.name] = _decode_tensor(field, tensor, spec, raw[index] if raw else None)
-    if len(inputs) != len(specs):
+    if has_columns:
+        inputs = join_columns(signature, inputs)
+    elif len(inputs) != len(specs):
         raise bad_field("inputs", sorted(specs), sorted(inputs))
     is_raw, timeout = bool(raw), None
     if request.parameters:

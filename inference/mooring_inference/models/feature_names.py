@@ -12,12 +12,13 @@ from mooring_inference.tensors import Signature
 
 
 def read_feature_names(model_dir: Path, signature: Signature) -> dict[str, tuple[str, ...]]:
-    """Return the names in ``features.json`` beside the model, by input; empty without one.
+    """Return the names in ``features.json`` beside the model, by input; without them those that it has of itself.
 
     Raises:
         ModelLoadError: the file holds something else, or names of an input that the model does not have.
     """
     try:
-        return feature_names.read_feature_names(model_dir, [spec.name for spec in signature.inputs])
+        names = feature_names.read_feature_names(model_dir, [spec.name for spec in signature.inputs])
     except InputError as exc:
         raise ModelLoadError(str(exc)) from None
+    return {**signature.input_columns, **names}

@@ -13,6 +13,7 @@ from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.guards import Guards, load_guards
 from mooring_inference.models.batching.batcher import Batcher
 from mooring_inference.models.batching.queue import BatchLimits
+from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.observability.metrics import ModelSeries, ServingMetrics
 from mooring_inference.tensors import Signature
 
@@ -25,6 +26,7 @@ class ServedModel:
     Attributes:
         platform: the V2 protocol's name of its format.
         device: where it runs.
+        signature: the backend's, with the names of features as far as they are known.
         guards: what looks at inputs first; None where the model has none.
         revision_header: of every answer.
     """
@@ -34,6 +36,7 @@ class ServedModel:
         name: str,
         version: str,
         backend: Backend,
+        signature: Signature,
         batcher: Batcher,
         series: ModelSeries,
         guards: Guards | None = None,
@@ -42,7 +45,7 @@ class ServedModel:
         self.version = version
         self.platform = backend.platform
         self.device = backend.device
-        self.signature: Signature = backend.signature
+        self.signature = signature
         self.backend = backend
         self.batcher = batcher
         self.series = series
@@ -72,12 +75,14 @@ async def load_served(
     # In threads: probes are answered while a large model loads.
     backend = await asyncio.to_thread(load, path)
     guards = _guards(path, backend)
+    signature = backend.signature.with_columns(read_feature_names(path, backend.signature))
     warm = await asyncio.to_thread(warm_up, backend)
     series = metrics.of(name, version)
     batcher = Batcher(
         backend,
         limits=limits,
         batchable=warm.batchable,
+        one_row=warm.one_row,
         expected_seconds=warm.seconds,
         on_batch=series.batch,
     )
@@ -98,7 +103,7 @@ async def load_served(
             }
         },
     )
-    return ServedModel(name, version, backend, batcher, series, guards)
+    return ServedModel(name, version, backend, signature, batcher, series, guards)
 
 
 def _guards(path: Path, backend: Backend) -> Guards | None:

@@ -118,10 +118,11 @@ class ModelSeries:
                 self.stages["queue"].observe(queue)
                 self.stages["compute"].observe(compute)
 
-    def batch(self, rows: int, seconds: float) -> None:
-        """Count a batch that was run."""
+    def batch(self, runs: Sequence[int]) -> None:
+        """Count runs of the model by their rows."""
         with self._lock:
-            self.batch_rows.observe(rows)
+            for rows in runs:
+                self.batch_rows.observe(rows)
 
     def state(self) -> dict[str, Any]:
         """Return the counts as JSON."""

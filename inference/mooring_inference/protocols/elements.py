@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from itertools import chain
 from math import prod
@@ -64,6 +65,8 @@ def flatten(field: str, shape: list[int], data: list[object]) -> list[object]:
 def pack(field: str, datatype: Datatype, flat: list[object]) -> Array:
     """Return a one-dimensional array of JSON elements.
 
+    Null is NaN where the datatype has that, and 1.0 is a whole number.
+
     ``struct`` is an order of magnitude faster here than ``np.array`` and refuses what does not fit.
     """
     if datatype.pack is None:
@@ -75,7 +78,21 @@ def pack(field: str, datatype: Datatype, flat: list[object]) -> Array:
     try:
         return np.frombuffer(struct.pack(f"={len(flat)}{datatype.pack}", *flat), dtype=datatype.dtype)
     except (struct.error, OverflowError):
-        raise _first_bad_element(field, datatype, flat) from None
+        meant = [_meant(datatype, value) for value in flat]
+        if all(one is other for one, other in zip(meant, flat, strict=True)):
+            raise _first_bad_element(field, datatype, flat) from None
+        return pack(field, datatype, meant)
+
+
+def _meant(datatype: Datatype, value: object) -> object:
+    """Return what an element stands for that ``struct`` does not take as it is."""
+    if value is None and datatype.dtype.kind == "f":
+        # JSON has no NaN: it comes and goes as null.
+        return math.nan
+    if isinstance(value, float) and datatype.dtype.kind in "iu" and value.is_integer():
+        # Some writers know no other numbers.
+        return int(value)
+    return value
 
 
 def _first_bad_element(field: str, datatype: Datatype, flat: list[object]) -> RequestError:

@@ -9,14 +9,17 @@ import orjson
 
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.protocols.elements import build_array, json_type
-from mooring_inference.protocols.v2 import parse_object, text
+from mooring_inference.protocols.json_body import parse_object
+from mooring_inference.protocols.named_rows import build_rows, split_row
+from mooring_inference.protocols.v2 import text
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 
 def decode_request(body: bytes, signature: Signature) -> Mapping[str, Array]:
     """Return arrays by input name.
 
-    An instance is the row itself where the model has one input, or an object of rows by input name.
+    An instance is the row itself where the model has one input, or an object: of rows by input name, or of single
+    values by the names of columns, as far as these are known.
 
     Raises:
         RequestError: 400, with field, expected and got.
@@ -27,11 +30,12 @@ def decode_request(body: bytes, signature: Signature) -> Mapping[str, Array]:
     if not isinstance(instances, list):
         raise bad_field(key, "array of instances", json_type(instances))
     if not instances:
-        raise bad_field(key, "at least one instance", "none")
+        return {spec.name: _no_rows(key, spec) for spec in signature.inputs}
     names = [spec.name for spec in signature.inputs]
     if isinstance(instances[0], dict):
+        rows = [_split(f"{key}[{index}]", signature, row) for index, row in enumerate(instances)]
         return {
-            spec.name: _column(key, spec, _pick(key, names, instances, spec.name))
+            spec.name: _column(key, spec, [row[spec.name] for row in rows], by_name=True)
             for spec in signature.inputs
         }
     if len(signature.inputs) != 1:
@@ -57,18 +61,20 @@ def _rows(array: Array) -> list[object]:
     return list(array.tolist())
 
 
-def _pick(key: str, names: list[str], instances: list[object], name: str) -> list[object]:
-    column: list[object] = []
-    for index, instance in enumerate(instances):
-        if not isinstance(instance, dict):
-            raise bad_field(f"{key}[{index}]", f"object with {names}", json_type(instance))
-        if instance.keys() != set(names):
-            raise bad_field(f"{key}[{index}]", sorted(names), sorted(instance))
-        column.append(instance[name])
-    return column
+def _split(field: str, signature: Signature, instance: object) -> dict[str, object]:
+    if not isinstance(instance, dict):
+        raise bad_field(field, f"object with {[spec.name for spec in signature.inputs]}", json_type(instance))
+    return split_row(field, signature, instance)
 
 
-def _column(key: str, spec: TensorSpec, rows: list[object]) -> Array:
+def _no_rows(key: str, spec: TensorSpec) -> Array:
+    """Return no rows of an input that takes any number of them."""
+    if not spec.accepts([0, *(size or 0 for size in spec.shape[1:])]):
+        raise bad_field(key, spec.open_shape(), "no instances")
+    return build_array(key, spec, [0, *(size or 0 for size in spec.shape[1:])], [])
+
+
+def _column(key: str, spec: TensorSpec, rows: list[object], *, by_name: bool = False) -> Array:
     shape = _infer_shape(rows)
     # Scalars per instance are a column where the model wants [batch, 1].
     if len(shape) == 1 and len(spec.shape) == 2 and spec.shape[1] in (1, None):
@@ -80,7 +86,7 @@ def _column(key: str, spec: TensorSpec, rows: list[object]) -> Array:
             expected=spec.open_shape(),
             got=shape,
         )
-    return build_array(key, spec, shape, rows)
+    return (build_rows if by_name else build_array)(key, spec, shape, rows)
 
 
 def _infer_shape(value: object) -> list[int]:

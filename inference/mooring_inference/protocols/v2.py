@@ -13,9 +13,11 @@ from typing import cast
 import numpy as np
 import orjson
 
-from mooring_inference.errors import RequestError, bad_field
+from mooring_inference.errors import bad_field
 from mooring_inference.protocols.binary_tensors import decode_raw, encode_raw
 from mooring_inference.protocols.elements import build_array, json_type
+from mooring_inference.protocols.json_body import need_object, parse_object
+from mooring_inference.protocols.named_rows import column_spec, join_columns
 from mooring_inference.tensors import DATATYPES, Array, Signature, TensorSpec
 
 # Characters of a request's id: it goes into logs, files and headers, and labels name it.
@@ -76,19 +78,20 @@ def decode_request(body: bytes, signature: Signature, header_length: int | None 
         check_id(request_id)
     specs = signature.inputs_by_name
     inputs: dict[str, Array] = {}
+    has_columns = False
     for index, entry in enumerate(_list(document, "inputs")):
         field = f"inputs[{index}]"
-        tensor = _object(field, entry)
+        tensor = need_object(field, entry)
         name = tensor.get("name")
         spec = specs.get(name) if isinstance(name, str) else None
         if spec is None:
-            raise bad_field(
-                f"{field}.name", sorted(specs), name if isinstance(name, str) else json_type(name)
-            )
+            spec, has_columns = _column_of(field, signature, name, tensor), True
         if spec.name in inputs:
             raise bad_field(f"{field}.name", "each input once", f"{name} twice")
         inputs[spec.name] = _decode_tensor(field, tensor, spec, binary)
-    if len(inputs) != len(specs):
+    if has_columns:
+        inputs = join_columns(signature, inputs)
+    elif len(inputs) != len(specs):
         raise bad_field("inputs", sorted(specs), sorted(inputs))
     if binary.left:
         raise bad_field("body", "binary data for the inputs that say so", f"{binary.left} bytes more")
@@ -171,20 +174,6 @@ def model_metadata(
     }
 
 
-def parse_object(body: bytes | memoryview) -> dict[str, object]:
-    """Return a JSON object from bytes, or a 400."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        raise RequestError(
-            f"body: not JSON: {exc}",
-            field="body",
-            expected="a JSON object",
-            got=f"{len(body)} bytes that are not JSON",
-        ) from None
-    return _object("body", document)
-
-
 class _Binary:
     """The raw tensors behind the JSON, taken one after the other."""
 
@@ -214,6 +203,16 @@ def _split(body: bytes, header_length: int | None) -> tuple[dict[str, object], _
         raise bad_field("inference-header-content-length", f"0 to {len(body)}", header_length)
     content = memoryview(body)
     return parse_object(content[:header_length]), _Binary(content[header_length:])
+
+
+def _column_of(field: str, signature: Signature, name: object, tensor: dict[str, object]) -> TensorSpec:
+    """Return what a tensor must be that is no input, and so must be a column of one."""
+    owner = signature.owners.get(name) if isinstance(name, str) else None
+    if owner is None:
+        got = name if isinstance(name, str) else json_type(name)
+        raise bad_field(f"{field}.name", sorted(signature.inputs_by_name), got)
+    shape = tensor.get("shape")
+    return column_spec(owner, str(name), len(shape) if isinstance(shape, list) else 1)
 
 
 def _decode_tensor(field: str, tensor: dict[str, object], spec: TensorSpec, binary: _Binary) -> Array:
@@ -252,7 +251,7 @@ def _decode_outputs(
     forms: list[OutputForm] = []
     for index, entry in enumerate(_list(document, "outputs")):
         field = f"outputs[{index}]"
-        output = _object(field, entry)
+        output = need_object(field, entry)
         name = output.get("name")
         if not isinstance(name, str) or name not in signature.output_names:
             raise bad_field(
@@ -299,7 +298,7 @@ def classify(spec: TensorSpec, array: Array, classes: int) -> tuple[TensorSpec, 
 
 def _parameters(field: str, holder: dict[str, object]) -> dict[str, object]:
     found = holder.get("parameters")
-    return {} if found is None else _object(field, found)
+    return {} if found is None else need_object(field, found)
 
 
 def _flag(field: str, value: object) -> bool:
@@ -311,12 +310,6 @@ def _flag(field: str, value: object) -> bool:
 def _whole_number(field: str, value: object) -> int:
     if type(value) is not int or value < 0:
         raise bad_field(field, "a whole number, 0 or more", value)
-    return value
-
-
-def _object(field: str, value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise bad_field(field, "object", json_type(value))
     return value
 
 

@@ -16,6 +16,7 @@ from mooring_inference.errors import RequestError
 from mooring_inference.inference import InferenceService
 from mooring_inference.models.served import ServedModel
 from mooring_inference.protocols import v2
+from mooring_inference.protocols.json_body import parse_object
 from mooring_inference.rest import openapi
 from mooring_inference.rest.http_server.exchange import Exchange
 from mooring_inference.rest.inference import InferenceExchange, read_body
@@ -198,7 +199,7 @@ class RestFront:
 
     def _index(self, exchange: Exchange, route: Route) -> None:
         body = read_body(exchange, self._json_limits)
-        wanted = v2.parse_object(body) if body else {}
+        wanted = parse_object(body) if body else {}
         rows = self._repository.index()
         if wanted.get("ready") is True:
             rows = [row for row in rows if row[2] == "READY"]

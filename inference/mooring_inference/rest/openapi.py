@@ -63,7 +63,7 @@ _SCHEMAS: dict[str, Any] = {
     },
     "PredictRequest": {
         "type": "object",
-        "properties": {"instances": {"type": "array", "minItems": 1, "items": {}}},
+        "properties": {"instances": {"type": "array", "items": {}}},
         "required": ["instances"],
     },
     "PredictResponse": {

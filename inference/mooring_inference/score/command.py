@@ -14,6 +14,7 @@ from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.loading import load_model
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.models.feature_names import read_feature_names
+from mooring_inference.score.convert import Nulls
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import open_input, open_output, refuse_nesting
 from mooring_inference.score.mapping import Choice
@@ -76,7 +77,7 @@ def _score(args: argparse.Namespace) -> Summary:
             shard=shard,
             shards=shards,
             flatten=args.flatten,
-            null_is_nan=args.nulls == "nan",
+            nulls=Nulls(args.nulls),
         )
         with Progress(len(job.files)) as progress:
             return run_job(job, backend, digest, progress)
@@ -115,7 +116,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     flag("id_column", default=None, help="a column that is copied to the output, to join by")
     flag("outputs", type=_names, default=(), help="which outputs of the model; default all")
     flag("flatten", action="store_true", help="a column for each element of an output, not a list")
-    flag("nulls", choices=("reject", "nan"), default="reject", help="nan: null is NaN to inputs of floats")
+    flag(
+        "nulls",
+        choices=[choice.value for choice in Nulls],
+        default=Nulls.NAN.value,
+        help="nan: null is NaN to inputs of floats; missing: so is a key that a line of JSON lacks; reject: neither",
+    )
     flag("batch_size", type=_positive, default=1024, help="rows of one call of the model, at most")
     flag(
         "max_rows_per_file", type=_positive, default=1_000_000, help="input rows of one output file, at most"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from math import prod
 from typing import Any
 
@@ -20,6 +21,19 @@ from mooring_inference.protocols.elements import build_array, pack
 from mooring_inference.score.blocks import MISSING, Column
 from mooring_inference.score.mapping import Feed
 from mooring_inference.tensors import Array, Datatype, TensorSpec
+
+
+class Nulls(Enum):
+    """What becomes of values that are not there.
+
+    ``reject``: their rows are bad. ``nan``: null, and an empty cell of CSV, is NaN to inputs of floating point.
+    ``missing``: so is what a line of JSON has no key for.
+    """
+
+    REJECT = "reject"
+    NAN = "nan"
+    MISSING = "missing"
+
 
 # Up to here every integer is a float64.
 _EXACT = 2**53
@@ -63,19 +77,21 @@ def convert_rows(count: int, attempt: Callable[[int, int], list[Array]]) -> Iter
             waiting += [(middle, stop), (start, middle)]
 
 
-def convert_feed(feed: Feed, columns: Sequence[Column], *, null_is_nan: bool) -> Array:
+def convert_feed(feed: Feed, columns: Sequence[Column], *, nulls: Nulls) -> Array:
     """Return the array of an input for some rows, at least one.
 
     Args:
         feed: the input and the names of its columns.
         columns: their values.
-        null_is_nan: whether null becomes NaN in inputs of floating point.
+        nulls: what becomes of values that are not there.
 
     Raises:
         Misfit: a value does not fit, or rows differ in their open dimension.
     """
     spec = feed.spec
-    fill = null_is_nan and spec.datatype.dtype.kind == "f"
+    fill = nulls is not Nulls.REJECT and spec.datatype.dtype.kind == "f"
+    if nulls is Nulls.MISSING:
+        columns = [_missing_as_null(column) for column in columns]
     if not feed.side_by_side:
         return _one_column(feed.columns[0], spec, columns[0], fill=fill)
     array = np.empty((len(columns[0]), len(columns)), spec.datatype.dtype)
@@ -87,11 +103,14 @@ def convert_feed(feed: Feed, columns: Sequence[Column], *, null_is_nan: bool) ->
 def _one_column(name: str, spec: TensorSpec, column: Column, *, fill: bool) -> Array:
     if isinstance(column, list):
         if any(isinstance(value, list) for value in column):
-            return _json_lists(name, spec, column)
+            return _json_lists(name, spec, column, fill=fill)
     elif _is_list(column.type):
         return _arrow_lists(name, spec, column, fill=fill)
     if any(size not in (1, None) for size in spec.shape[1:]):
         raise Misfit(f"column {name}: expected a list, got one value")
+    if None in spec.shape[1:] and isinstance(column, list) and None in column:
+        # How many numbers there are not nobody knows.
+        raise Misfit(f"column {name}: null")
     return _scalars(name, spec.datatype, column, fill=fill).reshape(-1, *(1 for _ in spec.shape[1:]))
 
 
@@ -100,7 +119,7 @@ def _scalars(name: str, datatype: Datatype, column: Column, *, fill: bool) -> Ar
         return _json_scalars(name, datatype, column, fill=fill)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_binary(column.type):
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         return _cells(name, datatype, column, fill=fill)
     if column.null_count and not fill:
         raise Misfit(f"column {name}: null")
@@ -160,8 +179,18 @@ def _cells(name: str, datatype: Datatype, column: pa.Array, *, fill: bool) -> Ar
             continue
         if pa.types.is_floating(target) and datatype.dtype.kind in "iu" and (np.abs(values) >= _EXACT).any():
             break  # some digit may be lost; alone, a whole number is read as one
+        if pa.types.is_floating(target) and np.isinf(values).any():
+            _refuse_overflow(name, datatype, text, values)
         return _narrow(name, values, datatype)
     raise Misfit(f"column {name}: expected {datatype.name}, got {_show(text[0].as_py())}")
+
+
+def _refuse_overflow(name: str, datatype: Datatype, text: pa.Array, values: npt.NDArray[Any]) -> None:
+    """Refuse digits that are read as infinity: it is not what was written."""
+    for place in np.flatnonzero(np.isinf(values)):
+        cell = text[int(place)].as_py()
+        if any(map(str.isdigit, cell)):
+            raise Misfit(f"column {name}: {_show(cell)} does not fit {datatype.name}")
 
 
 def _readings(datatype: Datatype) -> list[pa.DataType]:
@@ -198,17 +227,23 @@ def _arrow_lists(name: str, spec: TensorSpec, column: pa.Array, *, fill: bool) -
 
 
 def _json_scalars(name: str, datatype: Datatype, values: list[Any], *, fill: bool) -> Array:
-    if any(value is None or value is MISSING for value in values):
-        if not fill:
-            raise Misfit(f"column {name}: {'missing' if MISSING in values else 'null'}")
-        values = [float("nan") if value is None or value is MISSING else value for value in values]
+    if MISSING in values:
+        raise Misfit(f"column {name}: missing")
+    if not fill and None in values:
+        raise Misfit(f"column {name}: null")
     try:
         return pack(name, datatype, values)
     except RequestError as exc:
         raise Misfit(f"column {name}: expected {exc.expected}, got {exc.got}") from None
 
 
-def _json_lists(name: str, spec: TensorSpec, values: list[Any]) -> Array:
+def _missing_as_null(column: Column) -> Column:
+    if not isinstance(column, list):
+        return column
+    return [None if value is MISSING else value for value in column]
+
+
+def _json_lists(name: str, spec: TensorSpec, values: list[Any], *, fill: bool) -> Array:
     for value in values:
         if not isinstance(value, list):
             got = "null" if value is None else str(value) if value is MISSING else "one value"
@@ -223,9 +258,13 @@ def _json_lists(name: str, spec: TensorSpec, values: list[Any]) -> Array:
     if len(lengths) > 1:
         raise Misfit(f"column {name}: lists of {min(lengths)} and {max(lengths)}")
     try:
-        return build_array(name, spec, [len(values), *sizes], values)
+        array = build_array(name, spec, [len(values), *sizes], values)
     except RequestError as exc:
         raise Misfit(f"column {name}: expected {exc.expected}, got {exc.got}") from None
+    # JSON itself has no NaN.
+    if not fill and array.dtype.kind == "f" and np.isnan(array).any():
+        raise Misfit(f"column {name}: null")
+    return array
 
 
 def _is_list(arrow: pa.DataType) -> bool:

@@ -24,7 +24,7 @@ class OutputLayout:
 
         Args:
             outputs: the outputs that are wanted.
-            flatten: give each element of a row a column of its own, ``NAME_0`` and so on.
+            flatten: give each element of a row a column of its own, ``NAME_0`` and so on, or ``NAME_CLASS``.
 
         Raises:
             UsageError: an output of unknown size shall be flattened.
@@ -60,7 +60,8 @@ class OutputLayout:
                 raise UsageError(
                     f"output {spec.name} of shape {spec.open_shape()} cannot be flattened: its size is not known"
                 )
-            return [pa.field(f"{spec.name}_{index}", element) for index in range(int(np.prod(sizes)))]
+            names = spec.columns or range(int(np.prod(sizes)))
+            return [pa.field(f"{spec.name}_{name}", element) for name in names]
         for _ in spec.shape[1:] or (None,):
             element = pa.list_(element)
         return [pa.field(spec.name, element)]

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from mooring_inference.protocols.json_body import load_json
 from mooring_inference.score.blocks import MISSING, BadRow, Block
 
 _CHUNK_BYTES = 1 << 20
@@ -69,7 +70,7 @@ def _parse(line: bytes) -> dict[str, object] | str:
     if len(line) >= _LONGEST_LINE:
         return f"a line of more than {_LONGEST_LINE} bytes"
     try:
-        document = orjson.loads(line)
+        document = load_json(line)
     except orjson.JSONDecodeError as exc:
         return f"not JSON: {exc}"
     return document if isinstance(document, dict) else "not a JSON object"
@@ -87,14 +88,17 @@ def _lines(source: pa.NativeFile) -> Iterator[bytes]:
 
 
 def _kinds(lines: Iterator[bytes]) -> dict[str, str]:
-    """Return the most frequent kind of each column; single wrong values do not count."""
+    """Return the most frequent kind of each column; single wrong values do not count, and null is of any kind."""
     counts: dict[str, Counter[str]] = {}
     for line in lines:
         document = _parse(line)
         if isinstance(document, dict):
             for name, value in document.items():
-                counts.setdefault(name, Counter())[_kind_of(value)] += 1
-    return {name: count.most_common(1)[0][0] for name, count in counts.items()}
+                count = counts.setdefault(name, Counter())
+                if value is not None:
+                    count[_kind_of(value)] += 1
+    # Of nulls alone it can be no more than numbers that are not there.
+    return {name: count.most_common(1)[0][0] if count else "number" for name, count in counts.items()}
 
 
 def _kind_of(value: object) -> str:

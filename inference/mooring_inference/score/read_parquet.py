@@ -55,7 +55,9 @@ def kind_of(arrow: pa.DataType) -> str:
         return "boolean"
     if types.is_integer(arrow) or types.is_floating(arrow) or types.is_decimal(arrow):
         return "number"
-    if types.is_string(arrow) or types.is_large_string(arrow):
+    # Some writers have no other type for text.
+    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    if any(is_text(arrow) for is_text in texts):
         return "text"
     if types.is_list(arrow) or types.is_large_list(arrow) or types.is_fixed_size_list(arrow):
         return "list"

@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from mooring_inference.backends.base import Backend
+from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.score.blocks import Block, Cursor, Reader
 from mooring_inference.score.completion import Completion
+from mooring_inference.score.convert import Nulls
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import Folder, StoredFile
 from mooring_inference.score.layout import OutputLayout
@@ -46,7 +48,7 @@ class Job:
         part_rows: input rows of one output file, at most.
         shard, shards: which share of the work to do, from 0, and of how many.
         flatten: whether each element of an output gets a column of its own.
-        null_is_nan: whether null becomes NaN.
+        nulls: what becomes of values that are not there.
     """
 
     source: Folder
@@ -60,7 +62,7 @@ class Job:
     shard: int = 0
     shards: int = 1
     flatten: bool = False
-    null_is_nan: bool = False
+    nulls: Nulls = Nulls.NAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class _Run:
         self._job = job
         self._progress = progress
         self._backend = backend
+        # Known before rows are lost in halving batches that the model cannot take.
+        self._one_row = warm_up(backend).one_row
         self._outputs = [
             spec for spec in backend.signature.outputs if not job.outputs or spec.name in job.outputs
         ]
@@ -117,7 +121,7 @@ class _Run:
             model_digest,
             [choice.columns, choice.features, choice.id_column],
             [spec.name for spec in self._outputs],
-            [job.kind, job.part_rows, job.flatten, job.null_is_nan],
+            [job.kind, job.part_rows, job.flatten, job.nulls.value],
         )
         mark = fingerprint(self._settings, [[file.path, file.tag] for file in job.files], job.shards)
         self._completion = Completion(job.target, mark, job.shards)
@@ -207,7 +211,12 @@ class _Run:
     ) -> Manifest | None:
         """Write a part; None for one after the first that would be empty."""
         scorer = Scorer(
-            self._backend, self._feeds, self._outputs, self._layout, null_is_nan=self._job.null_is_nan
+            self._backend,
+            self._feeds,
+            self._outputs,
+            self._layout,
+            nulls=self._job.nulls,
+            one_row=self._one_row,
         )
         writer: PartWriter | None = None
         try:

@@ -11,7 +11,7 @@ from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import Backend
 from mooring_inference.score.blocks import BadRow, Block, Rows
-from mooring_inference.score.convert import Piece, convert_feed, convert_rows
+from mooring_inference.score.convert import Nulls, Piece, convert_feed, convert_rows
 from mooring_inference.score.errors import ScoreError
 from mooring_inference.score.layout import OutputLayout
 from mooring_inference.score.mapping import Feed
@@ -45,14 +45,16 @@ class Scorer:
         outputs: Sequence[TensorSpec],
         layout: OutputLayout,
         *,
-        null_is_nan: bool,
+        nulls: Nulls,
+        one_row: bool = False,
     ) -> None:
         self._backend = backend
         self._feeds = feeds
         self._outputs = [spec.name for spec in outputs]
         self._layout = layout
-        self._null_is_nan = null_is_nan
-        self._fixed = next((feed.spec.shape[0] for feed in feeds if feed.spec.shape[0] is not None), None)
+        self._nulls = nulls
+        fixed = next((feed.spec.shape[0] for feed in feeds if feed.spec.shape[0] is not None), None)
+        self._fixed = 1 if one_row else fixed
         self._worked = False
 
     def score(self, block: Block) -> Scored:
@@ -80,7 +82,7 @@ class Scorer:
             convert_feed(
                 feed,
                 [block.columns[name][start:stop] for name in feed.columns],
-                null_is_nan=self._null_is_nan,
+                nulls=self._nulls,
             )
             for feed in self._feeds
         ]

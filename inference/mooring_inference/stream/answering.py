@@ -37,11 +37,13 @@ class Outcome:
 class Answerer:
     """A model that answers messages. ``answer`` blocks; call it from one thread at a time."""
 
-    def __init__(self, backend: Backend, codec: Codec) -> None:
+    def __init__(self, backend: Backend, codec: Codec, *, one_row: bool = False) -> None:
+        """``one_row``: whether the model takes one row at a time though its signature leaves their number open."""
         self._backend = backend
         self._codec = codec
         shapes = [spec.shape for spec in backend.signature.inputs]
-        self._fixed = next((shape[0] for shape in shapes if shape and shape[0] is not None), None)
+        fixed = next((shape[0] for shape in shapes if shape and shape[0] is not None), None)
+        self._fixed = 1 if one_row else fixed
 
     def answer(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Return one outcome for each message, in order."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.loading import load_model
+from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.observability.logs import configure_logging
@@ -68,7 +69,8 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
             open_sink(dead, args.group, args.remember_seconds) if dead is not None else None,
             Answerer(
                 backend,
-                Codec(backend.signature, args.model_name, args.revision, _features(args, backend.signature)),
+                Codec(_signature(args, backend.signature), args.model_name, args.revision),
+                one_row=warm_up(backend).one_row,
             ),
             Limits(
                 batch=args.batch_size,
@@ -89,9 +91,10 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
         log.info("stopped", extra={"fields": {"unfinished": unfinished}})
 
 
-def _features(args: argparse.Namespace, signature: Signature) -> Sequence[str]:
-    """Return the features in the order of the model's one input, as far as they are known."""
-    return args.columns or read_feature_names(args.model_dir, signature).get(signature.inputs[0].name, ())
+def _signature(args: argparse.Namespace, signature: Signature) -> Signature:
+    """Return the signature with the names of features, as far as they are known."""
+    names = read_feature_names(args.model_dir, signature)
+    return signature.with_columns({signature.inputs[0].name: args.columns} if args.columns else names)
 
 
 def _open_source(args: argparse.Namespace, address: Address) -> Source:

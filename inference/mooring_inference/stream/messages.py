@@ -12,9 +12,16 @@ from dataclasses import dataclass
 
 import orjson
 
-from mooring_inference.errors import RequestError, bad_field
-from mooring_inference.protocols.elements import build_array, json_type
-from mooring_inference.protocols.v2 import OutputForm, decode_request, encode_response, parse_object, text
+from mooring_inference.errors import bad_field
+from mooring_inference.protocols.elements import json_type
+from mooring_inference.protocols.json_body import load_json, parse_object
+from mooring_inference.protocols.named_rows import build_rows, split_row
+from mooring_inference.protocols.v2 import (
+    OutputForm,
+    decode_request,
+    encode_response,
+    text,
+)
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # How much of a message that nobody could use goes into its dead letter, bytes.
@@ -45,19 +52,17 @@ class Request:
 class Codec:
     """Knows the model that messages are for."""
 
-    def __init__(self, signature: Signature, model: str, version: str, features: Sequence[str] = ()) -> None:
+    def __init__(self, signature: Signature, model: str, version: str) -> None:
         """A codec.
 
         Args:
-            signature: inputs and outputs.
+            signature: inputs, with the names of their features as far as these are known, and outputs.
             model: its name, for answers.
             version: its version, for answers.
-            features: names of the features in the order of the model's one input; empty: not known.
         """
         self._signature = signature
         self._model = model
         self._version = version
-        self._features = tuple(features)
         self._outputs = {spec.name: spec for spec in signature.outputs}
 
     def decode(self, body: bytes) -> Request:
@@ -70,9 +75,10 @@ class Codec:
         if "features" in document:
             return self._decode_row(document)
         decoded = decode_request(body, self._signature)
+        self._signature.check_rows(decoded.inputs)
         counts = {array.shape[0] if array.ndim else 0 for array in decoded.inputs.values()}
         if len(counts) > 1:
-            raise bad_field("inputs", "as many rows in each", sorted(counts))
+            raise bad_field("inputs", "as many rows in each input", sorted(counts))
         if any(form.is_binary for form in decoded.forms or ()):
             raise bad_field("outputs", "outputs as JSON", "outputs as binary data")
         return Request(
@@ -98,29 +104,17 @@ class Codec:
         if request_id is not None and not isinstance(request_id, str):
             raise bad_field("id", "string", json_type(request_id))
         features = document["features"]
-        inputs: dict[str, Array] = {}
-        if len(self._signature.inputs) == 1:
-            spec = self._signature.inputs[0]
-            inputs[spec.name] = _row("features", spec, self._one_input(spec, features))
-        elif not isinstance(features, dict):
-            raise bad_field("features", "object", json_type(features))
+        specs = self._signature.inputs
+        if isinstance(features, dict):
+            rows = split_row("features", self._signature, features)
+        elif len(specs) == 1 and isinstance(features, list):
+            rows = {specs[0].name: features}
         else:
-            for spec in self._signature.inputs:
-                inputs[spec.name] = _row(f"features.{spec.name}", spec, _value(features, spec.name))
+            raise bad_field(
+                "features", "object or array" if len(specs) == 1 else "object", json_type(features)
+            )
+        inputs = {spec.name: _row("features", spec, rows[spec.name]) for spec in specs}
         return Request(request_id, inputs, tuple(self._outputs), 1, one_row=True)
-
-    def _one_input(self, spec: TensorSpec, features: object) -> object:
-        """Return the row of a model of one input, as JSON."""
-        if isinstance(features, list):
-            return features
-        if not isinstance(features, dict):
-            raise bad_field("features", "object or array", json_type(features))
-        if self._features:
-            row = [_value(features, name) for name in self._features]
-            return row if len(spec.shape) > 1 else row[0]
-        if spec.name in features:
-            return features[spec.name]
-        raise bad_field("features", f"{spec.name}, or an array, as no names are known", sorted(features)[:20])
 
 
 def dead_letter(*, key: str, origin: str, reason: str, attempts: int, body: bytes | None) -> bytes:
@@ -140,7 +134,7 @@ def error_answer(key: str, reason: str) -> bytes:
 def id_of(body: bytes | None) -> str | None:
     """Return the id of a message that may be wrong otherwise."""
     try:
-        document = orjson.loads(body or b"")
+        document = load_json(body or b"")
     except orjson.JSONDecodeError:
         return None
     found = document.get("id") if isinstance(document, dict) else None
@@ -158,13 +152,7 @@ def _row(field: str, spec: TensorSpec, value: object) -> Array:
         value = [value]
     if spec.shape[1:] and isinstance(value, list) and len(spec.shape) == 2 and len(value) != sizes[0]:
         raise bad_field(field, f"{sizes[0]} values", f"{len(value)} values")
-    return build_array(field, spec, [1, *sizes], [value])
-
-
-def _value(features: dict[str, object], name: str) -> object:
-    if name not in features:
-        raise RequestError(f"features.{name}: missing", field=f"features.{name}")
-    return features[name]
+    return build_rows(field, spec, [1, *sizes], [value])
 
 
 def _element(value: object) -> object:

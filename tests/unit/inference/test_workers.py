@@ -103,7 +103,7 @@ def test_what_a_worker_has_counted_outlives_it(tmp_path):
         for _ in range(times):
             series.began()
             series.answered("v2", 200, 0.01, queue=0.001, compute=0.002)
-            series.batch(4, 0.002)
+            series.batch([4])
 
     first, second = ServingMetrics(), ServingMetrics()
     one, two = SharedMetrics(first, tmp_path, 0), SharedMetrics(second, tmp_path, 1)

@@ -41,6 +41,7 @@ def load_mlflow(folder: Path, options: LoadOptions) -> Backend:
     if "onnx" in flavours:
         backend = load_file(find_model(_inside(folder, flavours, "onnx", "data")), options)
         check_signature(backend.signature, signature)
+        name_columns(backend, signature)
         return backend
     reasons = []
     if "pytorch" in flavours:
@@ -113,6 +114,14 @@ def _check_columns(specs: Sequence[TensorSpec], fields: Sequence[Field]) -> None
         raise ModelLoadError(f"MLmodel: no column for input {missing[0]} of the model")
 
 
+def name_columns(backend: Backend, signature: MlflowSignature) -> None:
+    """Name what the rows of a model's one input hold, where MLflow has a table's columns with names for it."""
+    names = tuple(field.name for field in signature.inputs or () if field.column and field.name)
+    own = backend.signature
+    if len(own.inputs) == 1 and names and len(names) == len(signature.inputs or ()) == len(set(names)):
+        backend.signature = own.with_columns({own.inputs[0].name: names})
+
+
 def _load_exported(file: Path, signature: MlflowSignature, options: LoadOptions) -> Backend:
     backend: Any = load_file(file, options)
     check_signature(backend.signature, signature)
@@ -120,6 +129,7 @@ def _load_exported(file: Path, signature: MlflowSignature, options: LoadOptions)
     if len(names) == len(backend.signature.outputs) and all(names):
         # The names that an exported program's outputs have of themselves are only positions.
         backend.name_outputs(names)
+    name_columns(backend, signature)
     return cast(Backend, backend)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.onnx.binding import BoundSession
+from mooring_inference.backends.onnx.collections import Collection, find_collection, to_tensors
 from mooring_inference.backends.onnx.providers import (
     CPU,
     CUDA,
@@ -23,17 +25,21 @@ from mooring_inference.backends.onnx.providers import (
     device_of,
     only_cpu,
 )
+from mooring_inference.backends.warm_up import first_rows
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Array, Signature, TensorSpec, datatype_of_onnx
 
 log = logging.getLogger(__name__)
+
+# What exporters call open dimensions that nobody named, each by a name of its own.
+_MADE_UP_NAME = re.compile(r"unk__\d+|.*_dynamic_axes_\d+|\?|-?\d+")
 
 
 class OnnxBackend:
     """One ONNX model in an ONNX Runtime session.
 
     bfloat16, 8-bit floats and 4-bit integers have no place in the protocol's JSON: a model that takes them is
-    refused, and outputs of such types, like maps and sequences, are left out.
+    refused, and outputs of such types are left out. Maps and sequences become tensors, see ``collections``.
     """
 
     platform = "onnx_onnxv1"
@@ -54,9 +60,9 @@ class OnnxBackend:
         used = self._session.get_providers()
         check_providers(choice, used)
         self.device = device_of(used, choice.device)
-        self.signature = _signature(path, self._session)
+        self.signature, self._collections = _signature(path, self._session)
         self._runner: Any = self._session
-        if self.device.startswith("cuda") and not _has_strings(self.signature):
+        if self.device.startswith("cuda") and not self._collections and not _has_strings(self.signature):
             self._runner = BoundSession(self._session, "cuda", choice.device.index)
         self._report(path, choice, used)
 
@@ -66,7 +72,7 @@ class OnnxBackend:
         arrays: list[Array] = self._runner.run(
             list(outputs), inputs if type(inputs) is dict else dict(inputs)
         )
-        return arrays
+        return to_tensors(outputs, arrays, self._collections) if self._collections else arrays
 
     def close(self) -> None:
         """Give the session's memory back."""
@@ -123,18 +129,36 @@ def _preload_cuda() -> None:
         log.warning("CUDA libraries missing", extra={"fields": {"reason": text.splitlines()[0]}})
 
 
-def _signature(path: Path, session: Any) -> Signature:
+def _signature(path: Path, session: Any) -> tuple[Signature, dict[str, Collection]]:
     for node in session.get_inputs():
         if datatype_of_onnx(node.type) is None:
             raise ModelLoadError(f"{path.name}: input {node.name} is {node.type}, which cannot be served")
-    outputs = _specs(session.get_outputs())
-    if not outputs:
+    inputs = tuple(_specs(session.get_inputs()))
+    nodes = session.get_outputs()
+    found = {node.name: one for node in nodes if (one := find_collection(node.name, node.type)) is not None}
+    specs = {spec.name: spec for spec in _specs(nodes)} | _learn(session, inputs, found)
+    if not specs:
         raise ModelLoadError(f"{path.name} has no output that is a tensor")
-    left_out = {node.name: node.type for node in session.get_outputs() if datatype_of_onnx(node.type) is None}
-    if left_out:
-        # Such as the maps of a scikit-learn classifier converted with zipmap.
+    if left_out := {node.name: node.type for node in nodes if node.name not in specs}:
         log.warning("outputs of these types are not served", extra={"fields": {"outputs": left_out}})
-    return Signature(tuple(_specs(session.get_inputs())), tuple(outputs))
+    outputs = tuple(specs[node.name] for node in nodes if node.name in specs)
+    return Signature(inputs, outputs), {name: one for name, one in found.items() if name in specs}
+
+
+def _learn(
+    session: Any, inputs: tuple[TensorSpec, ...], found: dict[str, Collection]
+) -> dict[str, TensorSpec]:
+    """Return the outputs that collections make, which only a run shows; none where it fails on made-up input."""
+    if not found:
+        return {}
+    for made_up in first_rows(Signature(inputs, ())):
+        try:
+            values = session.run(list(found), made_up)
+        except Exception as error:
+            log.info("a run on made-up input failed", extra={"fields": {"reason": first_line(error)}})
+            continue
+        return {name: one.learn(value) for (name, one), value in zip(found.items(), values, strict=True)}
+    return {}
 
 
 def _specs(nodes: Sequence[Any]) -> list[TensorSpec]:
@@ -143,7 +167,9 @@ def _specs(nodes: Sequence[Any]) -> list[TensorSpec]:
         datatype = datatype_of_onnx(node.type)
         if datatype is not None:
             shape = tuple(size if isinstance(size, int) else None for size in node.shape)
-            specs.append(TensorSpec(node.name, datatype, shape))
+            axis = node.shape[0] if node.shape else None
+            row_axis = axis if isinstance(axis, str) and not _MADE_UP_NAME.fullmatch(axis) else ""
+            specs.append(TensorSpec(node.name, datatype, shape, row_axis=row_axis))
     return specs
 
 

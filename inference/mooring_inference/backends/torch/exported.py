@@ -180,7 +180,9 @@ def _spec(file: str, what: str, name: str, argument: Any, values: dict[str, Any]
     if datatype is None:
         raise ModelLoadError(f"{file}: {what} is {value.dtype}, which cannot be served")
     shape = tuple(size if isinstance(size, int) else None for size in value.shape)
-    return TensorSpec(name, datatype, shape)
+    axis = value.shape[0] if len(value.shape) else 0
+    # Dimensions that must be equal are one symbol.
+    return TensorSpec(name, datatype, shape, row_axis="" if isinstance(axis, int) else str(axis))
 
 
 def _output_names(program: Any, count: int) -> list[str]:

@@ -15,30 +15,37 @@ class RowsLostError(Exception):
     """A model gave back another number of rows than it was given; the fault is the model's."""
 
 
-def run_batch(backend: Backend, calls: Sequence[Call], max_rows: int) -> None:
+def run_batch(backend: Backend, calls: Sequence[Call], max_rows: int) -> list[int]:
     """Run calls that ask for the same outputs; sets ``results`` or ``error`` of each.
 
-    Where several fail together, each is run by itself, so that one bad request costs the others nothing.
+    Where several fail together, each is run by itself, so that one bad request costs the others nothing. A call of
+    more rows than ``max_rows`` is run in several steps.
+
+    Returns:
+        The rows of each run of the model.
     """
+    runs: list[int] = []
     try:
         if len(calls) == 1:
             call = calls[0]
-            call.results = _predict(backend, call, max_rows)
+            call.results = _predict(backend, call, max_rows, runs)
         else:
-            _run_joined(backend, calls)
+            _run_joined(backend, calls, runs)
     except Exception as error:
         if len(calls) == 1:
             calls[0].error = error
-            return
+            return runs
         for call in calls:
-            run_batch(backend, (call,), max_rows)
+            runs += run_batch(backend, (call,), max_rows)
+    return runs
 
 
-def _run_joined(backend: Backend, calls: Sequence[Call]) -> None:
+def _run_joined(backend: Backend, calls: Sequence[Call], runs: list[int]) -> None:
     first = calls[0]
     joined = {name: np.concatenate([call.inputs[name] for call in calls]) for name in first.inputs}
-    outputs = backend.predict(joined, first.outputs)
     rows = sum(call.rows for call in calls)
+    runs.append(rows)
+    outputs = backend.predict(joined, first.outputs)
     for name, array in zip(first.outputs, outputs, strict=True):
         _check_rows(name, array, rows)
     start = 0
@@ -48,18 +55,20 @@ def _run_joined(backend: Backend, calls: Sequence[Call]) -> None:
         start = end
 
 
-def _predict(backend: Backend, call: Call, max_rows: int) -> list[Array]:
+def _predict(backend: Backend, call: Call, max_rows: int, runs: list[int]) -> list[Array]:
     if call.rows <= max_rows:
+        runs.append(call.rows)
         return backend.predict(call.inputs, call.outputs)
     parts = [
-        _predict_rows(backend, call, start, min(start + max_rows, call.rows))
+        _predict_rows(backend, call, start, min(start + max_rows, call.rows), runs)
         for start in range(0, call.rows, max_rows)
     ]
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def _predict_rows(backend: Backend, call: Call, start: int, end: int) -> list[Array]:
+def _predict_rows(backend: Backend, call: Call, start: int, end: int, runs: list[int]) -> list[Array]:
     rows: Mapping[str, Array] = {name: array[start:end] for name, array in call.inputs.items()}
+    runs.append(end - start)
     outputs = backend.predict(rows, call.outputs)
     for name, array in zip(call.outputs, outputs, strict=True):
         _check_rows(name, array, end - start)

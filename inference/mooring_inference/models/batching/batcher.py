@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
@@ -46,8 +47,9 @@ class Batcher:
         *,
         limits: BatchLimits,
         batchable: bool = True,
+        one_row: bool = False,
         expected_seconds: float = 0.0,
-        on_batch: Callable[[int, float], None] | None = None,
+        on_batch: Callable[[Sequence[int]], None] | None = None,
     ) -> None:
         """To be made on the event loop's thread.
 
@@ -55,13 +57,15 @@ class Batcher:
             backend: runs one batch at a time.
             limits: sizes.
             batchable: whether rows of several calls may run together.
+            one_row: whether the model takes one row at a time, so that calls of more run row by row.
             expected_seconds: how long a run takes, as far as that is known; measured from then on.
-            on_batch: told the rows and the seconds of every batch, from the thread that ran it.
+            on_batch: told the rows of each run of the model, after every batch, from the thread that ran it.
         """
         self.backend = backend
         self._limits = limits
-        self._max_rows = limits.max_batch_rows if batchable else 1
-        self._is_batchable = batchable and limits.max_batch_rows > 1
+        self._is_batchable = batchable and not one_row and limits.max_batch_rows > 1
+        # Calls that run by themselves run as they came, except where the model cannot.
+        self._max_rows = 1 if one_row else limits.max_batch_rows if self._is_batchable else sys.maxsize
         self._long_rows = _MOST_INLINE_RUNS * self._max_rows
         self._average_seconds = expected_seconds
         self._on_batch = on_batch
@@ -75,7 +79,9 @@ class Batcher:
         self._closed = self._loop.create_future()
         self._thread: threading.Thread | None = None
         self._work = threading.Semaphore(0)
+        self._signature = backend.signature
         self._input_names = tuple(spec.name for spec in backend.signature.inputs)
+        self._has_rows = all(spec.shape and spec.shape[0] is None for spec in backend.signature.inputs)
         self._has_fixed_shape = all(None not in spec.shape[1:] for spec in backend.signature.inputs)
 
     @property
@@ -178,11 +184,15 @@ class Batcher:
         return not was_busy
 
     def _rows(self, call: Call) -> int:
-        if not self._is_batchable:
+        if not self._has_rows:
+            self._signature.check_rows(call.inputs)
             return 1
-        sizes = {array.shape[0] if array.ndim else 0 for array in call.inputs.values()}
-        # Inputs of different sizes, and empty ones, are for the model to accept or refuse, by themselves.
-        return sizes.pop() if len(sizes) == 1 else 0
+        sizes = {len(array) for array in call.inputs.values()}
+        if len(sizes) == 1:
+            return sizes.pop()
+        self._signature.check_rows(call.inputs)
+        # Where the model says that its inputs may differ, they run by themselves.
+        return 0
 
     def _require_elements(self, call: Call) -> None:
         """Refuse more rows of nothing than may wait: a few bytes can ask for billions of them."""
@@ -274,15 +284,14 @@ class Batcher:
         if not calls:
             return
         started = perf_counter()
-        run_batch(self.backend, calls, self._max_rows)
+        runs = run_batch(self.backend, calls, self._max_rows)
         finished = perf_counter()
-        rows = sum(call.rows for call in calls)
         for call in calls:
-            call.started, call.finished, call.batch_rows = started, finished, rows
+            call.started, call.finished, call.batch_rows = started, finished, runs[0]
         seconds = finished - started
         self._average_seconds += (seconds - self._average_seconds) * _NEWEST
         if self._on_batch is not None:
-            self._on_batch(rows, seconds)
+            self._on_batch(runs)
 
     def _settle(self, batch: Sequence[Call]) -> None:
         """Notify callers: on the loop, or those that accept any thread."""

@@ -21,7 +21,7 @@ class Call:
         error: why there are none.
         submitted, started, finished: by ``perf_counter``; when it was put in the queue, and when the batch that
             it was part of began and ended.
-        batch_rows: rows of that batch.
+        batch_rows: rows of that batch; of the first of several, where the call has more rows than one may have.
         may_settle_anywhere: whether the caller is told by whichever thread has run the batch, and not on the
             event loop.
     """

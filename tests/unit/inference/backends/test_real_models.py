@@ -70,12 +70,19 @@ def test_onnx_reference_models_give_the_expected_results():
 def test_a_classifier_that_onnx_runtime_ships():
     backend = load_model(folder_of("onnxruntime") / "datasets" / "logreg_iris.onnx", LoadOptions())
     assert [spec.metadata() for spec in backend.signature.outputs] == [
-        {"name": "label", "datatype": "INT64", "shape": [3]}
+        {"name": "label", "datatype": "INT64", "shape": [3]},
+        {
+            "name": "probabilities",
+            "datatype": "FP32",
+            "shape": [-1, 3],
+            "parameters": {"columns": ["0", "1", "2"]},
+        },
     ]
     flowers = np.array([[5.1, 3.5], [6.2, 2.9], [5.9, 3.0]], "f4")
-    (labels,) = backend.predict({"float_input": flowers}, ("label",))
+    labels, probabilities = backend.predict({"float_input": flowers}, ("label", "probabilities"))
     assert labels.dtype == np.int64
-    assert set(labels.tolist()) <= {0, 1, 2}
+    assert labels.tolist() == probabilities.argmax(axis=1).tolist()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
 def test_a_model_that_tells_kinds_of_files():

@@ -180,7 +180,11 @@ def test_a_model_that_takes_one_row_at_a_time_is_not_batched():
         return rows[:, 0]
 
     found = warm_up(Scripted(only_one))
-    assert (found.batchable, found.reason) == (False, "it fails on two rows: cannot reshape")
+    assert (found.batchable, found.reason) == (
+        False,
+        "it takes one row at a time, and fails on two: cannot reshape",
+    )
+    assert found.one_row
 
 
 def test_a_model_that_samples_is_judged_by_its_number_of_rows():

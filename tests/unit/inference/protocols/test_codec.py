@@ -121,7 +121,7 @@ BAD = [
     (v2_body(data=[[1, 2, 3, 4]] * 2), "inputs[0].data", "1 rows for shape [1, 4]"),
     (v2_body(data="1234"), "inputs[0].data", "array"),
     (v2_body(data=[1, 2, "3", 4]), "inputs[0].data[2]", "FP32"),
-    (v2_body(data=[1, None, 3, 4]), "inputs[0].data[1]", "FP32"),
+    (v2_body(data=[1, "2", 3, 4]), "inputs[0].data[1]", "FP32"),
     (v2_body(data=[1, 2, 3, 1e300]), "inputs[0].data[3]", "FP32"),
     (
         b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,NaN]}]}',
@@ -157,6 +157,10 @@ def test_an_unknown_output_is_refused():
         ("INT32", 2**31),
         ("UINT64", -1),
         ("INT8", "a"),
+        ("INT8", None),
+        ("UINT64", None),
+        ("BOOL", None),
+        ("BYTES", None),
     ],
 )
 def test_an_element_that_does_not_fit_is_refused(datatype, value):
@@ -170,12 +174,12 @@ def test_an_element_that_does_not_fit_is_refused(datatype, value):
     ("instances", "field"),
     [
         (None, "instances"),
-        ([], "instances"),
         ([1], "instances"),
         ([[1, 2, 3]], "instances"),
         ([[1, 2, 3, 4], [1, 2]], "instances"),
         ([[1, 2, 3, "a"]], "instances[3]"),
-        ([{"z": [1, 2, 3, 4]}], "instances[0]"),
+        ([{"z": [1, 2, 3, 4]}], "instances[0].x"),
+        ([{"x": [1, 2, 3, 4], "z": 1}], "instances[0].z"),
         ([{"x": [1, 2, 3, 4]}, [1]], "instances[1]"),
     ],
 )

@@ -405,19 +405,6 @@ def test_a_file_that_is_not_a_model_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_scikit_learn_model_is_served_without_its_maps(tmp_path):
-    from skl2onnx import to_onnx
-    from sklearn.linear_model import LogisticRegression
-
-    rows = np.array([[0, 0], [1, 1], [0, 1], [1, 0]], np.float32)
-    model = LogisticRegression().fit(rows, [0, 1, 1, 0])
-    (tmp_path / "model.onnx").write_bytes(to_onnx(model, rows[:1]).SerializeToString())
-    engine = load_model(tmp_path, LoadOptions())
-    assert [spec.datatype.name for spec in engine.signature.outputs] == ["INT64"]
-    (labels,) = engine.predict({engine.signature.inputs[0].name: rows}, [engine.signature.outputs[0].name])
-    assert labels.tolist() == model.predict(rows).tolist()
-
-
 @pytest.mark.parametrize(
     ("files", "limit"),
     [

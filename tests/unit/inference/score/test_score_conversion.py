@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.loading import load_model
 from mooring_inference.score.blocks import MISSING
-from mooring_inference.score.convert import Misfit, convert_feed, convert_rows
+from mooring_inference.score.convert import Misfit, Nulls, convert_feed, convert_rows
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import Folder, open_input, refuse_nesting
 from mooring_inference.score.layout import OutputLayout
@@ -31,11 +31,11 @@ def spec(datatype, *shape, name="x"):
     return TensorSpec(name, DATATYPES[datatype], (None, *shape))
 
 
-def convert(feed, column):
+def convert(feed, column, nulls=Nulls.REJECT):
     """Which rows convert, and to what."""
     values = [None] * len(column)
     pieces = convert_rows(
-        len(column), lambda start, stop: [convert_feed(feed, [column[start:stop]], null_is_nan=False)]
+        len(column), lambda start, stop: [convert_feed(feed, [column[start:stop]], nulls=nulls)]
     )
     for piece in pieces:
         if not isinstance(piece.arrays, str):
@@ -80,7 +80,16 @@ def test_a_cell_converts_among_others_as_it_does_alone(cells, datatype):
 
 
 @given(st.lists(st.none() | st.lists(st.none() | st.floats(-10, 10, width=32), max_size=3), max_size=10))
-def test_lists_convert_where_they_have_the_length_of_the_input_and_no_gaps(values):
+def test_lists_convert_where_they_have_the_length_of_the_input(values):
+    feed = Feed(spec("FP32", 2), ("a",), side_by_side=False)
+    expected = [value if value is not None and len(value) == 2 else None for value in values]
+    for column in (pa.array(values, pa.list_(pa.float64())), list(values)):
+        found = convert(feed, column, Nulls.NAN)
+        assert json.loads(json.dumps(found).replace("NaN", "null")) == expected
+
+
+@given(st.lists(st.none() | st.lists(st.none() | st.floats(-10, 10, width=32), max_size=3), max_size=10))
+def test_lists_with_gaps_do_not_convert_where_null_is_rejected(values):
     expected = [
         value if value is not None and len(value) == 2 and None not in value else None for value in values
     ]
@@ -124,8 +133,8 @@ def test_columns_of_many_types_convert(datatype, column, expected):
 def test_a_misfit_says_which_column_and_why():
     feed = Feed(spec("FP32"), ("age",), side_by_side=True)
     with pytest.raises(Misfit, match="column age: expected FP32, got array"):
-        convert_feed(feed, [[[1]]], null_is_nan=False)
-    assert np.isnan(convert_feed(feed, [[None, MISSING]], null_is_nan=True)).all()
+        convert_feed(feed, [[[1]]], nulls=Nulls.REJECT)
+    assert np.isnan(convert_feed(feed, [[None, MISSING]], nulls=Nulls.MISSING)).all()
 
 
 X2 = Signature((spec("FP32", 2),), ())
@@ -219,7 +228,7 @@ def test_an_object_store_is_read_and_written_like_a_folder(tmp_path):
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"a": np.arange(10.0), "b": np.ones(10)}), sink, row_group_size=3)
     source.write("day/rows.parquet", sink.getvalue().to_pybytes())
-    source.write("more.jsonl", b'{"a": 1, "b": 2}\n{"a": null, "b": 2}\n')
+    source.write("more.jsonl", b'{"a": 1, "b": 2}\n{"a": "x", "b": 2}\n')
     job = Job(source, pick_files(source.list(), None), target, part_rows=4, batch_size=2)
     with Progress(2) as progress:
         first = run_job(job, model, "digest", progress)
@@ -234,7 +243,7 @@ def test_an_object_store_is_read_and_written_like_a_folder(tmp_path):
     with target.open("day/rows.parquet-part-00001.parquet") as part:
         assert pq.read_table(part).column("total").to_pylist() == [5.0, 6.0, 7.0, 8.0]
     bad = json.loads(target.read("_bad/more.jsonl-part-00000.jsonl"))
-    assert (bad["row"], bad["reason"]) == (1, "column a: null")
+    assert (bad["row"], bad["reason"]) == (1, "column a: expected FP32, got string 'x'")
 
 
 def test_addresses_of_folders_are_checked(tmp_path):

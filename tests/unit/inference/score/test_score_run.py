@@ -87,7 +87,7 @@ def test_bad_rows_of_parquet_go_to_the_side_file_with_a_reason(adder, data, tmp_
     table = pa.table({"a": pa.array([1.0, None, 3.0, 1e300]), "b": pa.array([1.0, 2.0, None, 1.0])})
     pq.write_table(table, data / "rows.parquet")
     target = tmp_path / "out"
-    assert score(adder, data, target) == 0
+    assert score(adder, data, target, "--nulls=reject") == 0
     assert [(row["row_number"], row["total"]) for row in rows_of(target)] == [(0, 2.0)]
     assert bad_of(target) == [
         {"source": "rows.parquet", "row": 1, "reason": "column a: null", "data": {"a": None, "b": 2.0}},
@@ -99,12 +99,12 @@ def test_bad_rows_of_parquet_go_to_the_side_file_with_a_reason(adder, data, tmp_
             "data": {"a": 1e300, "b": 1.0},
         },
     ]
-    assert score(adder, data, tmp_path / "strict", "--fail_on_bad_rows") == 3
+    assert score(adder, data, tmp_path / "strict", "--nulls=reject", "--fail_on_bad_rows") == 3
 
 
-def test_null_is_nan_where_that_was_asked_for(adder, data, tmp_path):
+def test_null_is_nan_to_floats(adder, data, tmp_path):
     pq.write_table(pa.table({"a": [1.0, None], "b": pa.array([None, 2], pa.int64())}), data / "rows.parquet")
-    assert score(adder, data, tmp_path / "out", "--nulls=nan") == 0
+    assert score(adder, data, tmp_path / "out") == 0
     assert [np.isnan(row["negative"]).tolist() for row in rows_of(tmp_path / "out")] == [
         [False, True],
         [True, False],
@@ -116,7 +116,7 @@ def test_bad_rows_of_csv_are_found_among_good_ones(adder, data, tmp_path):
         b'key,a,b\nk0,1,2\nk1,oops,2\nk2,3\n"k\n3", 4 ,5\nk4,,1\n\nk5,1,2,3\nk6,\xff,1\nk7,1e3,-1\n'
     )
     target = tmp_path / "out"
-    assert score(adder, data, target, "--columns=a,b", "--id_column=key") == 0
+    assert score(adder, data, target, "--columns=a,b", "--id_column=key", "--nulls=reject") == 0
     assert [(row["row_number"], row["key"], row["total"]) for row in rows_of(target)] == [
         (0, "k0", 3.0),
         (3, "k\n3", 9.0),
@@ -144,7 +144,7 @@ def test_bad_lines_of_json_are_found_among_good_ones(adder, data, tmp_path):
     with gzip.open(data / "rows.jsonl.gz", "wt") as file:
         file.write(text)
     target = tmp_path / "out"
-    assert score(adder, data, target) == 0
+    assert score(adder, data, target, "--nulls=reject") == 0
     assert [(row["row_number"], row["total"]) for row in rows_of(target)] == [(0, 3.0), (5, 3.5), (7, 0.0)]
     reasons = {row["row"]: row["reason"] for row in bad_of(target)}
     assert reasons.pop(6).startswith("not JSON")
