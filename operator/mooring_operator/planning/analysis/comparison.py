@@ -1,0 +1,139 @@
+"""One metric of a canary through a whole rollout: the evidence of all looks so far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+from mooring_operator.planning.analysis import bets, dense
+from mooring_operator.planning.analysis.bets import Capital, Limit, Look
+from mooring_operator.planning.analysis.bursts import Bursts
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Evidence that the candidate is worse than its limit, and that it is better.
+
+    Every look is taken once, as the counts since the look before: pooled counts would compare times of day where
+    weights change. One comparison runs through all steps, for the error rate is the rollout's.
+
+    is_dense: whether events are not rare, so that requests are taken for what succeeds or fails (`dense`).
+    fail, ok: the most that each evidence has been: Ville's inequality is about the supremum.
+    """
+
+    limit: Limit
+    is_dense: bool = False
+    bursts: Bursts = field(default_factory=Bursts)
+    worse: Capital = field(default_factory=lambda: Capital.begin(bets.WORSE))
+    better: Capital = field(default_factory=lambda: Capital.begin(bets.BETTER))
+    fail: float = 1.0
+    ok: float = 1.0
+    looks: int = 0
+    candidate: float = 0.0
+    candidate_of: float = 0.0
+    stable: float = 0.0
+    stable_of: float = 0.0
+
+    def after(self, look: Look) -> "Comparison":
+        """Take one more look; one in which a revision had no traffic is no evidence."""
+        seen = replace(
+            self,
+            looks=self.looks + 1,
+            bursts=self.bursts.after(look.stable, look.stable_of) if look.stable_of > 0 else self.bursts,
+            candidate=self.candidate + look.candidate,
+            candidate_of=self.candidate_of + look.candidate_of,
+            stable=self.stable + look.stable,
+            stable_of=self.stable_of + look.stable_of,
+        )
+        if not look.tells(self.limit):
+            return seen
+        worse, better = self._payoffs(look)
+        worse_now, better_now = self.worse.after(worse), self.better.after(better)
+        return replace(
+            seen,
+            worse=worse_now,
+            better=better_now,
+            fail=max(self.fail, worse_now.value),
+            ok=max(self.ok, better_now.value),
+        )
+
+    def _payoffs(self, look: Look) -> tuple[Sequence[float], Sequence[float]]:
+        """What the look pays to the bets on FAIL and to those on PASS, by what was known before it."""
+        if not self.is_dense:
+            theta = self.bursts.theta
+            return (
+                bets.payoffs(bets.WORSE, look, self.limit, theta),
+                bets.payoffs(bets.BETTER, look, self.limit, theta),
+            )
+        rate = (self.stable + 0.5) / (self.stable_of + 1)
+        return (
+            dense.payoffs(dense.WORSE, look, self.limit, rate),
+            dense.payoffs(dense.BETTER, look, self.limit, rate),
+        )
+
+    def to_numbers(self) -> list[float]:
+        """Give the evidence so far, flat: what a status keeps of it."""
+        return [
+            self.looks,
+            self.candidate,
+            self.candidate_of,
+            self.stable,
+            self.stable_of,
+            self.fail,
+            self.ok,
+            self.worse.held,
+            *self.worse.bets,
+            self.better.held,
+            *self.better.bets,
+            self.bursts.looks,
+            *self.bursts.to_numbers(),
+        ]
+
+    def resumed(self, numbers: Sequence[float]) -> "Comparison":
+        """Go on from what `to_numbers` gave.
+
+        Raises:
+            ValueError: the numbers are not those of a comparison.
+        """
+        if len(numbers) != len(self.to_numbers()) or not all(map(isfinite, numbers)) or min(numbers) < 0:
+            raise ValueError("the evidence that was kept is not that of a comparison")
+        counts, rest = numbers[:7], numbers[7:]
+        size = 1 + len(self.worse.bets)
+        worse, better, bursts = rest[:size], rest[size : 2 * size], rest[2 * size :]
+        return replace(
+            self,
+            looks=int(counts[0]),
+            candidate=counts[1],
+            candidate_of=counts[2],
+            stable=counts[3],
+            stable_of=counts[4],
+            fail=counts[5],
+            ok=counts[6],
+            worse=Capital(worse[0], tuple(worse[1:])),
+            better=Capital(better[0], tuple(better[1:])),
+            bursts=Bursts.from_numbers(self.bursts.history, int(bursts[0]), bursts[1:]),
+        )
+
+
+def smallest_excess(
+    looks: Sequence[Look], ratio: float, *, history: float | None = None, level: float = 0.01
+) -> float:
+    """Give the points by which the candidate exceeds `ratio` times stable, at least, with probability 1 - level.
+
+    That holds at every look so far at once: it is the excess at which the evidence would just reach 1/level, which
+    falls as the excess grows. Some tens of milliseconds for 180 looks.
+    """
+    low, high = -ratio, 1.0
+    for _ in range(16):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _evidence(looks, ratio, middle, history) >= 1 / level else (low, middle)
+    return low
+
+
+def _evidence(looks: Sequence[Look], ratio: float, points: float, history: float | None) -> float:
+    capital, bursts = Capital.begin(bets.WORSE), Bursts(history)
+    limit = Limit(ratio, points)
+    for look in looks:
+        if look.tells(limit):
+            capital = capital.after(bets.payoffs(bets.WORSE, look, limit, bursts.theta))
+        bursts = bursts.after(look.stable, look.stable_of)
+    return capital.value

@@ -1,0 +1,103 @@
+"""The verdict on a canary from several metrics: PASS, FAIL, or INSUFFICIENT, with the numbers that decided.
+
+INSUFFICIENT neither passes nor fails: few requests are no evidence, and no minimum of samples has to be set.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mooring_operator.planning.analysis.comparison import Comparison
+from mooring_operator.planning.analysis.thresholds import Tally
+
+VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The error rates that a rollout states.
+
+    false_rollback: how probable it is, at most, that a candidate within all its limits is ever rolled back.
+    false_promotion: how probable it is, at most, that one beyond a limit is promoted early.
+    """
+
+    false_rollback: float = 0.01
+    false_promotion: float = 0.05
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict; `metric` decided it, or is furthest from a decision."""
+
+    verdict: VerdictName
+    metric: str
+    message: str
+
+
+def judge(comparisons: Mapping[str, Comparison], tallies: Mapping[str, Tally], errors: Errors) -> Judgement:
+    """Judge all metrics of a canary together.
+
+    The mean of several e-values is one: a rollout with many metrics keeps its stated rate, and is never slower than if
+    the rate were divided among them. A PASS needs every metric.
+    """
+    failed = next((name for name, tally in tallies.items() if tally.has_failed), None)
+    if failed is not None:
+        return Judgement("FAIL", failed, f"{failed}: {describe_tally(tallies[failed])}")
+    if comparisons:
+        evidence = sum(c.worse.value for c in comparisons.values()) / len(comparisons)
+        worst = max(comparisons, key=lambda name: comparisons[name].worse.value)
+        if evidence >= 1 / errors.false_rollback:
+            said = describe(comparisons[worst], comparisons[worst].worse.value, 1 / errors.false_rollback)
+            return Judgement("FAIL", worst, f"{worst}: {said}")
+    wanted = 1 / errors.false_promotion
+    undecided = [name for name, c in comparisons.items() if c.ok < wanted]
+    if undecided:
+        furthest = min(undecided, key=lambda name: comparisons[name].ok)
+        said = describe(comparisons[furthest], comparisons[furthest].ok, wanted)
+        return Judgement("INSUFFICIENT", furthest, f"{furthest}: {said}")
+    open_tally = next((name for name, tally in tallies.items() if not tally.has_passed), None)
+    if open_tally is not None:
+        return Judgement("INSUFFICIENT", open_tally, f"{open_tally}: {describe_tally(tallies[open_tally])}")
+    if not comparisons and not tallies:
+        return Judgement("INSUFFICIENT", "", "nothing was measured")
+    name = min(comparisons, key=lambda n: comparisons[n].ok) if comparisons else next(iter(tallies))
+    said = (
+        describe(comparisons[name], comparisons[name].ok, wanted)
+        if comparisons
+        else describe_tally(tallies[name])
+    )
+    return Judgement("PASS", name, f"{name}: {said}")
+
+
+def describe(comparison: Comparison, evidence: float, wanted: float) -> str:
+    """Say what was counted, what the limit is, and how much evidence that makes."""
+    c = comparison
+    return (
+        f"candidate {_share(c.candidate, c.candidate_of)}, stable {_share(c.stable, c.stable_of)}, "
+        f"limit {describe_limit(c)}; evidence {evidence:.3g} of {wanted:g} after {c.looks} looks"
+    )
+
+
+def describe_limit(comparison: Comparison) -> str:
+    """Say a limit in the user's terms."""
+    ratio, points = comparison.limit.ratio, comparison.limit.points * 100
+    if ratio == 0:
+        return f"{points:g}%"
+    factor = "stable" if ratio == 1 else f"{ratio:.4g} x stable"
+    return f"{factor} + {points:g} points" if points else factor
+
+
+def describe_tally(tally: Tally) -> str:
+    """Say how many measurements succeeded, failed or told nothing."""
+    parts = [
+        f"{tally.failures} of {tally.measured} measurements failed (limit {tally.allowance.failure_limit})"
+    ]
+    if tally.inconclusive:
+        parts.append(f"{tally.inconclusive} were inconclusive")
+    if tally.errors:
+        parts.append(f"{tally.errors} could not be made")
+    return ", ".join(parts) + (f"; the last: {tally.last}" if tally.last else "")
+
+
+def _share(events: float, of: float) -> str:
+    return f"{events / of:.2%} ({events:g} of {of:g})" if of else "no requests"

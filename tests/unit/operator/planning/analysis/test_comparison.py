@@ -1,0 +1,162 @@
+"""One metric through a rollout: what it finds, what it does not, and that a restart changes nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mooring_operator.planning.analysis.bets import Limit, Look
+from mooring_operator.planning.analysis.bursts import Bursts, scale_of
+from mooring_operator.planning.analysis.comparison import Comparison, smallest_excess
+
+LOOKS = 180
+some_looks = st.lists(
+    st.tuples(st.integers(0, 200), st.integers(0, 200), st.integers(0, 900), st.integers(0, 900)).map(
+        lambda c: Look(min(c[0], c[1]), c[1], min(c[2], c[3]), c[3])
+    ),
+    max_size=25,
+)
+
+
+def draw(rng: random.Random, p: float, n_c: int, q: float, n_s: int) -> Look:
+    def count(n: int, rate: float) -> int:
+        return sum(rng.random() < rate for _ in range(n))
+
+    return Look(count(n_c, p), n_c, count(n_s, q), n_s)
+
+
+def run(comparison: Comparison, looks: list[Look]) -> Comparison:
+    for look in looks:
+        comparison = comparison.after(look)
+    return comparison
+
+
+def looks_until(comparison: Comparison, looks: list[Look], done: Callable[[Comparison], bool]) -> int | None:
+    for number, look in enumerate(looks, 1):
+        comparison = comparison.after(look)
+        if done(comparison):
+            return number
+    return None
+
+
+def test_it_agrees_with_the_figures_of_the_published_method() -> None:
+    """Evidence computed by hand-independent code: the reference implementation of the method."""
+    rng = random.Random(1)
+    looks = [draw(rng, 0.03, 100, 0.01, 900) for _ in range(19)]
+    seen = run(Comparison(Limit(1.0, 0.005)), looks)
+    assert (seen.candidate, seen.stable) == (62, 187)
+    assert seen.fail == pytest.approx(129, abs=0.5)
+    assert smallest_excess(looks, 1.0) == pytest.approx(0.0053, abs=0.00005)
+
+
+@pytest.mark.parametrize(("is_dense", "base"), [(False, 0.01), (True, 0.3)])
+def test_a_candidate_at_the_limit_is_seldom_rejected_however_often_one_looks(
+    is_dense: bool, base: float
+) -> None:
+    rng, rejected, runs = random.Random(7), 0, 60
+    for _ in range(runs):
+        looks = [draw(rng, base + 0.005, 20, base, 80) for _ in range(LOOKS)]
+        rejected += run(Comparison(Limit(1.0, 0.005), is_dense=is_dense), looks).fail >= 100
+    assert rejected <= 3  # 1% of 60: more than 3 has a probability of .0003
+
+
+def test_total_failure_is_found_at_once_and_never_in_one_look() -> None:
+    looks = [Look(20, 20, 0, 80)] * 10
+    found = looks_until(Comparison(Limit(1.0, 0.005)), looks, lambda c: c.worse.value >= 100)
+    assert found is not None
+    assert 2 <= found <= 4
+
+
+def test_dense_rates_are_decided_in_less_looks_by_their_own_form() -> None:
+    rng = random.Random(3)
+    looks = [draw(rng, 0.35, 100, 0.3, 400) for _ in range(LOOKS)]
+    as_rare, as_dense = (
+        looks_until(Comparison(Limit(1.0, 0.01), is_dense=form), looks, lambda c: c.fail >= 100)
+        for form in (False, True)
+    )
+    assert as_rare is not None
+    assert as_dense is not None
+    assert as_dense < 0.75 * as_rare
+
+
+def test_changing_weights_and_a_rising_base_are_no_evidence() -> None:
+    """Pooled counts would find a difference: the candidate has most of its traffic when errors are most."""
+    rng, looks = random.Random(5), []
+    for weight, base in ((0.05, 0.01), (0.2, 0.03), (0.5, 0.09)):
+        looks += [draw(rng, base, int(100 * weight), base, int(100 * (1 - weight))) for _ in range(60)]
+    seen = run(Comparison(Limit(1.0, 0.002)), looks)
+    assert seen.candidate / seen.candidate_of > 1.3 * seen.stable / seen.stable_of
+    assert seen.fail < 10
+
+
+def test_looks_without_traffic_are_counted_and_prove_nothing() -> None:
+    comparison = Comparison(Limit(1.2, 0.002))
+    seen = run(comparison, [Look(0, 0, 3, 100), Look(5, 10, 0, 0), Look(0, 0, 0, 0)])
+    assert seen.looks == 3
+    assert (seen.worse, seen.better) == (comparison.worse, comparison.better)
+
+
+def test_a_plain_threshold_does_not_look_at_the_stable_revision() -> None:
+    threshold = Comparison(Limit(0.0, 0.01))
+    for stable, stable_of in ((900, 1000), (0, 0)):
+        assert run(threshold, [Look(10, 100, stable, stable_of)] * 30).fail >= 100
+        assert run(threshold, [Look(0, 100, stable, stable_of)] * 30).fail < 2
+
+
+@settings(max_examples=60)
+@given(some_looks, st.integers(0, 25), st.booleans())
+def test_a_restart_at_any_look_changes_nothing(looks: list[Look], at: int, is_dense: bool) -> None:
+    whole = Comparison(Limit(1.2, 0.002), is_dense=is_dense, bursts=Bursts(0.003))
+    half = run(whole, looks[:at])
+    resumed = whole.resumed(half.to_numbers())
+    assert resumed == half
+    assert run(resumed, looks[at:]) == run(whole, looks)
+
+
+@pytest.mark.parametrize("numbers", [[], [1.0], [float("nan")] * 46, [-1.0] * 46])
+def test_evidence_that_was_damaged_is_refused(numbers: list[float]) -> None:
+    with pytest.raises(ValueError, match="not that of a comparison"):
+        Comparison(Limit(1.2, 0.002)).resumed(numbers)
+
+
+@given(some_looks)
+def test_what_was_found_stays_found(looks: list[Look]) -> None:
+    seen = Comparison(Limit(1.0, 0.001))
+    for look in looks:
+        after = seen.after(look)
+        assert after.fail >= seen.fail
+        assert after.ok >= seen.ok
+        seen = after
+
+
+def test_bursty_traffic_has_a_larger_scale_than_quiet_traffic() -> None:
+    rng = random.Random(2)
+    quiet = [draw(rng, 0.01, 0, 0.02, 500).stable for _ in range(360)]
+    bursty = [draw(rng, 0.01, 0, 0.2 if rng.random() < 0.1 else 0.001, 500).stable for _ in range(360)]
+    requests = [500.0] * 360
+    assert scale_of(quiet, requests) < 0.003
+    assert scale_of(bursty, requests) > 0.03
+    assert scale_of([0.0] * 360, requests) == 0
+    learnt = Bursts(history=0.0)
+    for events in bursty:
+        learnt = learnt.after(events, 500)
+    assert learnt.theta > 0.03
+
+
+def test_own_bursts_are_no_evidence_once_the_history_has_shown_them() -> None:
+    rng, rejected, runs = random.Random(11), 0, 40
+
+    def bursty(n: int) -> float:
+        rate = rng.betavariate(0.02 * 49, 0.98 * 49)
+        return float(sum(rng.random() < rate for _ in range(n)))
+
+    history = scale_of([bursty(400) for _ in range(360)], [400.0] * 360)
+    for _ in range(runs):
+        looks = [Look(bursty(20), 20, bursty(80), 80) for _ in range(LOOKS)]
+        start = replace(Comparison(Limit(1.0, 0.002)), bursts=Bursts(history))
+        rejected += run(start, looks).fail >= 100
+    assert rejected <= 2

@@ -1,0 +1,99 @@
+"""Limits on latency from buckets."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import erf, inf, log, sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mooring_operator.planning.analysis.latency import Histogram, NoResolutionError, exceedance
+
+CLASSIC = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+FINE = tuple(0.001 * 1.3**k for k in range(30))
+
+
+def log_normal(bounds: tuple[float, ...], median: float, p99: float, requests: float = 1e6) -> Histogram:
+    sigma = log(p99 / median) / 2.3263478740408408
+    shares = [0.5 * (1 + erf(log(bound / median) / sigma / sqrt(2))) for bound in bounds]
+    return Histogram.of_buckets(
+        [*((b, requests * s) for b, s in zip(bounds, shares, strict=True)), (inf, requests)]
+    )
+
+
+@pytest.mark.parametrize("bounds", [CLASSIC, FINE])
+def test_a_candidate_that_is_as_slow_as_allowed_is_at_the_limit(bounds: tuple[float, ...]) -> None:
+    stable = log_normal(bounds, 0.02, 0.2)
+    decided = exceedance(stable, 0.99, 1.2)
+    look = decided.look(log_normal(bounds, 0.024, 0.24), stable)
+    share, allowed = look.candidate / look.candidate_of, decided.ratio * look.stable / look.stable_of
+    assert share == pytest.approx(allowed, rel=0.05)
+
+
+@pytest.mark.parametrize("bounds", [CLASSIC, FINE])
+def test_a_slower_candidate_is_beyond_it_and_an_equal_one_within(bounds: tuple[float, ...]) -> None:
+    stable = log_normal(bounds, 0.02, 0.2)
+    decided = exceedance(stable, 0.99, 1.2)
+    assert decided.bound >= 0.2
+    allowed = decided.ratio * decided.look(stable, stable).stable
+    assert decided.look(log_normal(bounds, 0.03, 0.3), stable).candidate > 1.3 * allowed
+    assert decided.look(stable, stable).candidate < 0.9 * allowed
+    assert decided.limit.ratio == decided.ratio
+
+
+@given(st.floats(0.004, 0.5), st.floats(1.5, 12), st.sampled_from([0.5, 0.9, 0.95, 0.99]), st.floats(1.05, 3))
+def test_the_ratio_is_that_of_the_interpolated_share(
+    median: float, spread: float, quantile: float, slower: float
+) -> None:
+    stable = log_normal(FINE, median, median * spread)
+    try:
+        decided = exceedance(stable, quantile, slower)
+    except NoResolutionError:
+        return
+    assert decided.bound in FINE
+    assert decided.reference in FINE
+    assert 0 < decided.ratio < 20
+    exact = 0.5 * (
+        1 - erf(log(decided.bound / slower / median) / (log(spread) / 2.3263478740408408) / sqrt(2))
+    )
+    if exact > 0.001:
+        stable_share = stable.share_above(FINE.index(decided.reference))
+        assert decided.ratio * stable_share == pytest.approx(exact, rel=0.15)
+
+
+def test_buckets_that_resolve_nothing_are_named() -> None:
+    with pytest.raises(NoResolutionError, match="above the last bucket, 10 s"):
+        exceedance(log_normal(CLASSIC, 8, 80), 0.99, 1.2)
+    with pytest.raises(NoResolutionError, match=r"within the first bucket, 0\.005 s"):
+        exceedance(Histogram(CLASSIC, (0.0,) * len(CLASSIC), 100), 0.99, 1.2)
+    with pytest.raises(NoResolutionError, match="answered nothing"):
+        exceedance(Histogram(CLASSIC, (0.0,) * len(CLASSIC), 0), 0.99, 1.2)
+    with pytest.raises(NoResolutionError, match="2 finite buckets"):
+        exceedance(Histogram((0.1, 1.0), (50.0, 1.0), 100), 0.99, 1.2)
+
+
+def test_a_bound_that_went_is_named() -> None:
+    stable = log_normal(CLASSIC, 0.02, 0.2)
+    decided = exceedance(stable, 0.99, 1.2)
+    with pytest.raises(NoResolutionError, match=r"no bucket 0\.25 s any more"):
+        decided.look(log_normal(FINE, 0.02, 0.2), stable)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "said"),
+    [
+        ([], r"no bucket le=\+Inf"),
+        ([(0.1, 5.0)], r"no bucket le=\+Inf"),
+        ([(0.1, 5.0), (inf, 4.0)], "do not ascend"),
+        ([(0.1, -1.0), (inf, 4.0)], "do not ascend"),
+    ],
+)
+def test_what_is_no_histogram_is_refused(buckets: list[tuple[float, float]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Histogram.of_buckets(buckets)
+
+
+def test_counts_above_bounds_descend() -> None:
+    above = log_normal(FINE, 0.02, 0.2).above
+    assert all(first >= second for first, second in pairwise(above))
