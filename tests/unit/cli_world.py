@@ -150,13 +150,18 @@ DRIFT = {
                     "ks": {"statistic": 0.4312, "pValue": 0.00000123},
                     "psi": {"statistic": 0.52, "pValue": 0.001},
                     "missing": 0.01,
-                    "reason": "KS and PSI",
+                    "reason": "distance 0.431 (p 1e-06), stability index 0.52 (p 0.001)",
                 },
                 {"name": "petal_width", "drifted": False, "ks": {"statistic": 0.03, "pValue": 0.81}},
             ],
         },
         "conditions": [
-            {"type": "Drifted", "status": "True", "reason": "Drift", "lastTransitionTime": ago(minutes=3)}
+            {
+                "type": "Drifted",
+                "status": "True",
+                "reason": "DriftDetected",
+                "lastTransitionTime": ago(minutes=3),
+            }
         ],
     },
 }

@@ -133,7 +133,7 @@ def test_an_object_nobody_has_looked_at():
 
 def test_the_picture_of_a_monitor():
     assert (
-        text_of(DriftView(DRIFT, NOW), width=100)
+        text_of(DriftView(DRIFT, NOW), width=120)
         == """\
 DriftMonitor ml/iris-traffic  Drifted
 1 of 2 features drifted: petal_length
@@ -144,12 +144,12 @@ Last evaluation
 
 Features
   FEATURE       DRIFTED  KS D   KS P     PSI    PSI P  MISSING  REASON
-  petal_length  yes      0.431  1.2e-06  0.520  0.001  1.0%     KS and PSI
+  petal_length  yes      0.431  1.2e-06  0.520  0.001  1.0%     distance 0.431 (p 1e-06), stability index 0.52 (p 0.001)
   petal_width   no       0.030  0.81     -      -      0.0%
 
 Conditions
   CONDITION  STATUS  SINCE  REASON
-  Drifted    True    3m     Drift"""
+  Drifted    True    3m     DriftDetected"""
     )
 
 

@@ -11,7 +11,7 @@ from mooring_artifacts.text import visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDTH_WITHOUT_TERMINAL = 120
+_WIDTH_WITHOUT_TERMINAL = 100_000
 
 
 class Format(StrEnum):
@@ -31,7 +31,7 @@ def console(*, stderr: bool = False) -> "Console":
 
     made = Console(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in made._environ:
-        # A file or a pipe has no width; 80 columns would cut tables that somebody wants to grep.
+        # A file or a pipe has no width: a row of a table is a line there, for programs that read lines.
         made = Console(stderr=stderr, highlight=False, emoji=False, width=_WIDTH_WITHOUT_TERMINAL)
     if not made.is_terminal:
         made.file = cast("IO[str]", _WithoutPadding(made.file))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.cli.rehearsal_world import Script, World
+from mooring_operator.cli.rollout_chart import Sample
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
@@ -25,7 +26,7 @@ _MOST_DECISIONS = 200
 
 @dataclass(frozen=True)
 class Moment:
-    """One line of the timeline: `at` counts from the start, `weight` is the new revision's percent."""
+    """One line of the timeline: `at` counts from the start, `weight` is what the new revision is to have."""
 
     at: timedelta
     phase: str
@@ -33,6 +34,7 @@ class Moment:
     weight: int
     step: int | None
     what: str
+    sample: Sample
     waits_for: str = ""
 
 
@@ -114,6 +116,7 @@ class Rehearsal:
             weight=weight,
             step=candidate.step if candidate and status.stable else None,
             what=what or status.message,
+            sample=Sample(self.now - START, self.world.shares(self.now)),
             waits_for="" if reason else self.world.awaited(status),
         )
 

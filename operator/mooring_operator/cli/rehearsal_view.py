@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mooring_operator.api import reasons
+from mooring_operator.cli.rollout_chart import Chart
 from mooring_operator.cli.styles import phase_style
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def render(timeline: "Timeline") -> RenderableType:
     end = Text.assemble(
         "It ", (_ENDS[timeline.end], phase_style(timeline.end)), f" at {offset(length)}", style="bold"
     )
-    return Group(Text(timeline.title, style="bold"), "", table, "", end, "")
+    chart = Chart([moment.sample for moment in timeline.moments], offset)
+    return Group(Text(timeline.title, style="bold"), "", table, "", chart, "", end, "")
 
 
 def _sentence(moment: "Moment", timeline: "Timeline") -> str:
@@ -83,4 +85,7 @@ def _moment_to_plain(moment: "Moment") -> dict[str, Any]:
         "step": moment.step,
         "message": moment.what,
         "waitsFor": moment.waits_for,
+        "arms": {
+            arm: {"weight": share.weight, "pods": share.pods} for arm, share in moment.sample.shares.items()
+        },
     }

@@ -1,7 +1,7 @@
 """The world that a rehearsal plays in: pipelines, KServe and people, each doing as the script says."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -14,6 +14,7 @@ from mooring_operator.api import (
     reasons,
 )
 from mooring_operator.api.model_policy import PolicyRule
+from mooring_operator.cli.rollout_chart import Share
 from mooring_operator.planning.actions import TerminateRun
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.objects.owner import Owner
@@ -27,7 +28,7 @@ from mooring_operator.planning.rollout.actions import (
 )
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
 from mooring_operator.planning.routes import Service, Variant
-from mooring_operator.planning.routing import Routing
+from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.runs.run import RunState
 
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
@@ -169,6 +170,20 @@ class World:
             return True
         return after is not None and now >= self.started[revision] + after
 
+    def shares(self, now: datetime) -> dict[str, Share]:
+        """Give what the stable and the new revision have at this time; traffic goes to what is ready."""
+        shares = {arm: Share(0, 0) for arm in (("stable", "new") if self.before else ("new",))}
+        arms = self.routing.arms if self.routing is not None else ()
+        for arm in arms:
+            revision = arm.revision.revision
+            if self._is_up(revision, now):
+                role = "stable" if revision in self.before else "new"
+                shares[role] = Share(arm.weight, _pods(arm, arms[0]))
+        lost = 100 - sum(share.weight for share in shares.values())
+        if "stable" in shares and shares["stable"].pods:
+            shares["stable"] = replace(shares["stable"], weight=shares["stable"].weight + lost)
+        return shares
+
     # --- what happens by itself -----------------------------------------------------------------
 
     def react(self, status: ModelDeploymentStatus, now: datetime) -> None:
@@ -205,6 +220,15 @@ def _awaiting(status: ModelDeploymentStatus) -> str | None:
     if status.reason not in reasons.AWAIT_A_PERSON or status.candidate is None:
         return None
     return f"{status.candidate.revision}/{status.candidate.step}"
+
+
+def _pods(arm: Arm, stable: Arm) -> int:
+    """Give how many pods an arm has at least: where nobody says, KServe gives a candidate its share of stable's."""
+    if arm.pods is not None:
+        return arm.pods
+    if arm is stable or arm.weight == 100:
+        return arm.revision.serving_spec.min_replicas
+    return -(-stable.revision.serving_spec.min_replicas * arm.weight // 100)
 
 
 def _shares(routing: Routing | None) -> list[tuple[str, int]]:

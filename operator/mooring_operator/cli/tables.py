@@ -1,4 +1,4 @@
-"""Plain tables in kubectl's manner: capitals on top, no frames, messages wrap in the last column."""
+"""Plain tables in kubectl's manner: capitals on top, no frames, messages wrap in a terminal's last column."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ def plain_table(
     table.add_column(names[-1], overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return Padding(table, (0, 0, 0, indent))
+    return Padding(table, (0, 0, 0, indent), expand=False)
 
 
 def heading(text: str) -> RenderableType:
