@@ -1,0 +1,1 @@
+"""Simulated canaries, and the rules that judge them."""

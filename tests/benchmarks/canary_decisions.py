@@ -1,0 +1,172 @@
+"""How often good canaries are rolled back, and how soon bad ones are found: ours beside the peers' rules.
+
+    python -m tests.benchmarks.canary_decisions [--runs 400] [--json FILE]
+
+A canary lasts thirty minutes and is looked at every ten seconds. Ours is judged by the shipped code; the peers' rules
+are restated from their documentation. A share of w runs has a standard error of at most .5/sqrt(w).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from mooring_operator.planning.analysis.bets import Limit
+
+from tests.benchmarks.canary.rules import RULES, decide
+from tests.benchmarks.canary.worlds import LOOK, WORLDS, Counts, World, draw
+
+LIMIT = Limit(1.0, 0.005)
+BASES = (0.001, 0.01, 0.05)
+PER_SECOND = (1.0, 10.0, 100.0, 1000.0)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table: how many canaries a rule decided on, and the median time of the decision, in seconds."""
+
+    table: str
+    world: str
+    base: float
+    per_second: float
+    fault: str
+    rule: str
+    share: float
+    median_s: float | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is drawn for one cell of every rule."""
+
+    table: str
+    world: World
+    base: float
+    per_second: float
+    fault: str
+    runs: int
+
+
+def worsen(fault: str, rates: Counts) -> Counts:
+    """Give the candidate's error rates."""
+    match fault:
+        case "identical":
+            return rates
+        case "at the limit":
+            return LIMIT.ratio * rates + LIMIT.points
+        case "x2" | "x5":
+            return float(fault[1:]) * rates
+        case "+2 points":
+            return rates + 0.02
+        case _:
+            return np.full_like(rates, 0.5)
+
+
+def cases(runs: int) -> Iterator[Case]:
+    """Give all cases of the tables."""
+    for fault in ("identical", "at the limit"):
+        for world in WORLDS:
+            for base in BASES:
+                for rate in (10.0, 100.0):
+                    yield Case("false", world, base, rate, fault, runs)
+    for rate in PER_SECOND:
+        for fault in ("x2", "x5", "+2 points", "half fail"):
+            yield Case("found", WORLDS[0], 0.01, rate, fault, max(runs // 4, 50))
+    for rate in PER_SECOND:
+        for base in BASES:
+            yield Case("promoted", WORLDS[0], base, rate, "identical", max(runs // 4, 50))
+
+
+def measure(case: Case) -> list[Cell]:
+    """Draw the runs of a case, and let every rule judge them."""
+    rng = np.random.default_rng([20261126, int(case.base * 1e4), int(case.per_second), case.runs])
+    canary = draw(
+        rng, case.runs, case.world, case.base, case.per_second, lambda rates: worsen(case.fault, rates)
+    )
+    if case.table == "promoted":
+        return [_cell(case, "Mooring", decide(canary, Limit(1.2, 0.002), "PASS"))]
+    return [_cell(case, name, rule(canary, LIMIT)) for name, rule in RULES.items()]
+
+
+def _cell(case: Case, rule: str, looks: Counts) -> Cell:
+    median = float(np.median(looks)) * LOOK
+    return Cell(
+        case.table,
+        case.world.name,
+        case.base,
+        case.per_second,
+        case.fault,
+        rule,
+        float(np.isfinite(looks).mean()),
+        median if np.isfinite(median) else None,
+    )
+
+
+def tables(cells: list[Cell]) -> Iterator[str]:
+    """Write the results as Markdown."""
+    yield "Rolled back though within the limit (worst of .1/1/5% errors and 10/100 requests/s):\n"
+    yield from _header(["candidate", "world"])
+    for fault in ("identical", "at the limit"):
+        for world in WORLDS:
+            row = [c for c in cells if c.table == "false" and (c.fault, c.world) == (fault, world.name)]
+            shares = (max((c.share for c in row if c.rule == rule), default=0.0) for rule in RULES)
+            yield f"| {fault} | {world.name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |"
+    yield "\nFound, share and median seconds (1% errors, 20% of traffic):\n"
+    yield from _header(["requests/s", "fault"])
+    for rate in PER_SECOND:
+        for fault in ("x2", "x5", "+2 points", "half fail"):
+            row = [c for c in cells if c.table == "found" and (c.per_second, c.fault) == (rate, fault)]
+            by_rule = {c.rule: c for c in row}
+            yield f"| {rate:g} | {fault} | " + " | ".join(_found(by_rule.get(rule)) for rule in RULES) + " |"
+    yield "\nPromoted early (identical candidate; limit 1.2 x stable + .2 points; wrongly at most 5%):\n"
+    yield "| errors | " + " | ".join(f"{rate:g}/s" for rate in PER_SECOND) + " |"
+    yield "|---" * (len(PER_SECOND) + 1) + "|"
+    for base in BASES:
+        row = [c for c in cells if c.table == "promoted" and c.base == base]
+        by_rate = {c.per_second: c for c in row}
+        yield f"| {base:.1%} | " + " | ".join(_found(by_rate.get(rate)) for rate in PER_SECOND) + " |"
+
+
+def _header(columns: list[str]) -> Iterator[str]:
+    names = [*columns, *RULES]
+    yield "| " + " | ".join(names) + " |"
+    yield "|---" * len(names) + "|"
+
+
+def _found(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    return f"{cell.share:.0%}" + (f" / {cell.median_s:.0f}" if cell.median_s is not None else "")
+
+
+def main() -> None:
+    """Measure every case and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    began, cells = time.monotonic(), []
+    todo = list(cases(options.runs))
+    with ProcessPoolExecutor(options.processes) as pool:
+        for number, found in enumerate(pool.map(measure, todo), 1):
+            cells += found
+            print(f"\r{number} of {len(todo)} cases", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    print("\n".join(tables(cells)))
+    print(f"\n{time.monotonic() - began:.0f} s")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(each) for each in cells], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
