@@ -300,4 +300,5 @@ def test_kubectl_shows_how_far_a_rollout_is(model, control_plane):
     explained = kubectl("explain", "mdep.spec.rollout", "--recursive")
     fields = re.findall(r"^ +(\w+)\t", explained, re.MULTILINE)
     approve, pause = ["approve", "by", "message"], ["pause", "duration"]
-    assert fields == ["progressDeadline", "steps", *approve, *pause, "setWeight"]
+    before = ["maxSurge", "progressDeadline", "scaleDownDelay"]
+    assert fields == [*before, "steps", *approve, *pause, "setWeight"]

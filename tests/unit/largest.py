@@ -5,6 +5,7 @@ from typing import Any
 
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import MOST_ENTRIES
+from mooring_operator.api.rollout_status import LARGEST_TESTED
 from mooring_operator.api.runtimes import LARGEST_RUNTIME
 from mooring_operator.api.serving import LARGEST_ENV
 
@@ -27,6 +28,7 @@ _SAMPLES: dict[str, str] = {
     forms.CONSUMER_GROUP.pattern: "a" * 128,
     forms.DURATION.pattern: "10000h10000m10000s",
     forms.QUANTITY.pattern: "1" * 32,
+    forms.SHARE.pattern: "100%",
     forms.DIGEST.pattern: "sha256:" + "0" * 64,
     forms.ADDRESS.pattern: "s3://" + _WIDE * 1019,
     forms.FILES.pattern: "s3://" + _WIDE * 1019,
@@ -162,6 +164,12 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "runId": "0" * 36,
         "stepsHash": "0" * 10,
         "serving": spec["serving"],
+        "tested": {
+            "runId": "0" * 36,
+            "revision": "0" * 10,
+            "url": "x" * (LARGEST_TESTED - 200),
+            "startedAt": "2026-01-01T00:00:00Z",
+        },
         "runtime": {
             "kind": "ClusterServingRuntime",
             "name": "a" * 253,
@@ -170,6 +178,9 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         },
     }
     status = largest(schema["status"], "status", _everywhere(schema["status"], "status", ours))
+    # Only routers that retain none hold a rejected revision, and the largest leave room for one.
+    del status["rejected"]
+    status["retained"] = status["retained"][:1]
     return spec, status
 
 

@@ -113,6 +113,9 @@ QUANTITY = Form(
     32,
     "a valid quantity: write a number that is not negative with an optional unit, like 500m, 0.5, 4Gi or 1e3",
 )
+SHARE = Form(
+    "^([1-9][0-9]{0,3}|[1-9][0-9]?%|100%)$", 4, "a number of pods, or a percentage of them: write 2 or 25%"
+)
 DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
 ADDRESS = Form(
     # KServe hands it to a container as an argument, in which the kubelet replaces $(NAME).

@@ -158,6 +158,15 @@ class ModelDeploymentSpec(Model):
     stream: Annotated[StreamSpec | None, Field(description="Messages that the stable revision answers.")] = (
         None
     )
+    revision_history_limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10,
+            description="How many revisions are kept without pods, to go back to within seconds; where the router "
+            "serves each revision by itself.",
+        ),
+    ] = 2
     history_limit: Annotated[
         int, Field(ge=0, le=25, description="How many finished rollouts status.history keeps.")
     ] = 10

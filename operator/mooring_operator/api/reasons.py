@@ -160,6 +160,11 @@ DEPLOYING = "Deploying"
 SETTING_WEIGHT = "SettingWeight"
 """A step gives the candidate its share of traffic, and waits until it is ready and has it.
 """
+WAITING = "Waiting"
+"""The candidate waits for something that is not its own doing, such as a controller that is away; its clock stands.
+
+The message names what is away: the rollout goes on by itself when it is back.
+"""
 ROUTER_NOT_READY = "RouterNotReady"
 """What routes the traffic cannot split it, or has not taken the split up; nothing is shifted or promoted meanwhile.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from mooring_operator.api.types import Duration, Model
+from mooring_operator.api.types import Duration, Model, Share
 
 
 class Pause(Model):
@@ -73,6 +73,21 @@ class RolloutSpec(Model):
         Duration,
         Field(description="How long a revision may stay unready before it is rolled back."),
     ] = timedelta(minutes=10)
+    scale_down_delay: Annotated[
+        Duration,
+        Field(
+            description="How long a revision that has lost its traffic keeps its pods, so that going back finds them; "
+            "where the router serves each revision by itself."
+        ),
+    ] = timedelta(seconds=30)
+    max_surge: Annotated[
+        Share | None,
+        Field(
+            description="How many pods there are at most beyond those that the stable revision has, as a number or a "
+            "percentage of them: the stable revision leaves pods as the new one takes over. Unlimited when left out; "
+            "where the router serves each revision by itself."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _weights_ascend_to_100(self) -> "RolloutSpec":

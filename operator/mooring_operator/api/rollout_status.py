@@ -28,6 +28,20 @@ MAX_APPROVERS = 10
 """How many users status names who approved steps of one revision: the last ones."""
 
 
+MOST_RETAINED = 14
+"""How many revisions without traffic status keeps at most: the longest history, and what is being left."""
+LARGEST_RETAINED = 180_000
+"""Bytes that they take at most, but for the first: a status has to fit into what the API server stores."""
+LARGEST_TESTED = 1_536
+"""Bytes of a test that a promoted revision keeps: what measured more is measured again."""
+
+
+def stored_bytes(part: StatusModel) -> int:
+    """Give how many bytes of what the API server stores a part of a status takes."""
+    text = part.model_dump_json()
+    return len(text.encode()) + 5 * sum(map(text.count, "<>&"))  # which it writes as \u003c and the like
+
+
 def _check_serving(copy: dict[str, Any]) -> dict[str, Any]:
     """Refuse a copy of spec.serving that cannot be served."""
     try:
@@ -36,6 +50,30 @@ def _check_serving(copy: dict[str, Any]) -> dict[str, Any]:
         first = error.errors(include_url=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     return copy
+
+
+class CIStatus(StatusModel):
+    """The test of the candidate, or the last one."""
+
+    run_id: Annotated[
+        str,
+        forms.RUN_ID.field,
+        Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace."),
+    ]
+    revision: Annotated[str, Field(description="Revision that the run tests.")]
+    url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
+    state: Annotated[RunStateName, Field(description="State of the run.")] = "Pending"
+    verdict: Annotated[
+        Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
+    ] = None
+    message: Annotated[Message, Field(description="Why the verdict is Failed.")] = ""
+    metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=100)] = {}
+    started_at: Annotated[Time, Field(description="When the run was asked for.")]
+    seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
+    ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None
+    failed_launches: Annotated[int | None, Field(description="How often launching it failed half-way.")] = (
+        None
+    )
 
 
 class Revision(StatusModel):
@@ -63,6 +101,9 @@ class Revision(StatusModel):
         Field(description="KServe predictor (Standard) or Knative revision (Knative) that runs it."),
     ] = None
     since: Annotated[Time | None, Field(description="When it was promoted.")] = None
+    tested: Annotated[CIStatus | None, Field(description="The test that it passed, once it is promoted.")] = (
+        None
+    )
 
     @property
     def serving_spec(self) -> ServingSpec:
@@ -80,9 +121,27 @@ class Candidate(Revision):
 
     attempt: Annotated[int, Field(description="How often this revision has been tried.")] = 1
     weight: Annotated[int, Field(description="Percent of traffic that it should get.")] = 0
+    begun: Annotated[bool, Field(description="Whether it runs, with traffic or without.")] = False
+    routed: Annotated[
+        int | None,
+        Field(description="Percent of traffic that it was last seen to get; none where that is not known."),
+    ] = None
+    routed_since: Annotated[Time | None, Field(description="Since when it has had that percent.")] = None
+    settled: Annotated[
+        int, Field(description="Percent that it has had for spec.rollout.scaleDownDelay at least.")
+    ] = 0
+    stable_pods: Annotated[
+        int | None, Field(description="Most pods that the stable revision has had since this rollout began.")
+    ] = None
     step: Annotated[int, Field(description="Index of the current step of spec.rollout.steps.")] = 0
     restores: Annotated[
         bool, Field(description="Whether it is the previous revision, coming back without tests and steps.")
+    ] = False
+    returns: Annotated[
+        bool,
+        Field(
+            description="Whether the spec has gone back to it: it was promoted before, and skips the steps."
+        ),
     ] = False
     note: Annotated[Note, Field(description="Why it comes back.")] = ""
     requested_by: Annotated[UserName, Field(description="User who asked for it, where that was noted.")] = ""
@@ -96,34 +155,32 @@ class Candidate(Revision):
     unready_since: Annotated[
         Time | None, Field(description="Since when it has been expected to be ready, and is not.")
     ] = None
+    waiting_since: Annotated[
+        Time | None, Field(description="Since when its clock has stood, for something outside is away.")
+    ] = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything of it is asked for; what other versions wrote tells only its traffic."""
+        return self.begun or self.weight > 0
 
     def as_revision(self, **changes: Any) -> Revision:
         """Give what stays of it when its rollout has ended, with `changes`."""
         return Revision.model_validate({**self.model_dump(), **changes})
 
 
-class CIStatus(StatusModel):
-    """The test of the candidate, or the last one."""
+class Retained(Revision):
+    """A revision that has lost its traffic: it keeps its pods for a while, then stays without any to go back to."""
 
-    run_id: Annotated[
-        str,
-        forms.RUN_ID.field,
-        Field(description="Run: the KFP run, or Job mooring-run-RUNID in this namespace."),
-    ]
-    revision: Annotated[str, Field(description="Revision that the run tests.")]
-    url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
-    state: Annotated[RunStateName, Field(description="State of the run.")] = "Pending"
-    verdict: Annotated[
-        Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
+    left_at: Annotated[Time, Field(description="When traffic was taken from it.")]
+    weight: Annotated[
+        int, Field(description="Percent that it keeps at most until the stable one carries it.")
+    ] = 0
+    pods: Annotated[
+        int | None, Field(description="Pods that it keeps until spec.rollout.scaleDownDelay is over.")
     ] = None
-    message: Annotated[Message, Field(description="Why the verdict is Failed.")] = ""
-    metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=100)] = {}
-    started_at: Annotated[Time, Field(description="When the run was asked for.")]
-    seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
-    ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None
-    failed_launches: Annotated[int | None, Field(description="How often launching it failed half-way.")] = (
-        None
-    )
+    stable_pods: Annotated[int, Field(description="Pods of the stable revision that carry all traffic.")] = 1
+    rejected: Annotated[bool, Field(description="Whether it is not kept beyond that.")] = False
 
 
 class HistoryEntry(StatusModel):
@@ -181,6 +238,13 @@ class ModelDeploymentStatus(StatusModel):
         Revision | None,
         Field(description="Knative mode: rejected revision that the service still holds, at 0 percent."),
     ] = None
+    retained: Annotated[
+        list[Retained],
+        Field(
+            description="Revisions that have lost their traffic, the last one first.",
+            max_length=MOST_RETAINED,
+        ),
+    ] = []
     failed_revision: Annotated[
         str | None,
         Field(description="Revision that was rejected; not tried again until the spec changes or by retry."),

@@ -122,6 +122,21 @@ Quantity = Annotated[
     ),
 ]
 
+Share = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    forms.SHARE.field,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 1,
+            "maximum": 9999,
+            "pattern": forms.SHARE.pattern,
+            "maxLength": forms.SHARE.longest,
+        }
+    ),
+]
+
 OpenObject = Annotated[
     dict[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),

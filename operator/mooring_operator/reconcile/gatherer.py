@@ -123,6 +123,7 @@ class Gatherer:
     ) -> tuple[Service | None, NameTaken | None]:
         try:
             revisions = [known for known in (status.stable, status.candidate) if known is not None]
+            revisions += status.retained if router.traits.serves_each else []
             return await router.observe(owner, revisions), None
         except ServiceNameTaken as taken:
             return None, NameTaken(str(taken), temporary=taken.leaving)

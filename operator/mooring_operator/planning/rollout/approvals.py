@@ -51,8 +51,16 @@ def without_own_approval(draft: RolloutDraft, step: Step) -> RolloutDraft:
 
 def without_own_promotion(draft: RolloutDraft) -> RolloutDraft:
     """Drop a promotion that would skip an approval by someone else."""
-    left = draft.spec.rollout.steps[draft.candidate.step :]
-    return _without_own(draft, "promote") if any(map(_is_for_someone_else, left)) else draft
+    return _without_own(draft, "promote") if _awaits_someone_else(draft) else draft
+
+
+def goes_back(draft: RolloutDraft) -> bool:
+    """Whether the spec has gone back to a revision that was promoted before, and nobody else has to approve of it."""
+    return draft.candidate.returns and not _awaits_someone_else(draft)
+
+
+def _awaits_someone_else(draft: RolloutDraft) -> bool:
+    return any(map(_is_for_someone_else, draft.spec.rollout.steps[draft.candidate.step :]))
 
 
 def _is_for_someone_else(step: Step) -> bool:

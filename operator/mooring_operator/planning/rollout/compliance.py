@@ -208,7 +208,7 @@ def _failed(results: Mapping[str, PolicyResult]) -> tuple[str, str] | None:
 
 def _await_answers(draft: RolloutDraft) -> Settled:
     before = draft.before
-    if draft.candidate.weight > 0:
+    if draft.candidate.runs:
         # It has complied before, and keeps the traffic that it has.
         kept = draft.keep_conditions()
         return kept.settle(before.phase, before.reason, before.message, recheck_after=_SOON)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
-from mooring_operator.planning.rollout import commands
+from mooring_operator.planning.rollout import commands, retained
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
@@ -14,7 +14,7 @@ from mooring_operator.planning.rollout.actions import (
     Route,
 )
 from mooring_operator.planning.rollout.draft import Settled
-from mooring_operator.planning.routing import Arm, Routing
+from mooring_operator.planning.rollout.traffic import routing_of
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status import conditions
 
@@ -53,7 +53,7 @@ class Decision:
 
 def decide(draft: Settled) -> Decision:
     """Give the next status, and the actions that follow from it."""
-    draft = _abandon_superseded(draft)
+    draft = retained.trim(_abandon_superseded(draft))
     status = _with_conditions(draft)
     if status.model_dump() == draft.before.model_dump():
         status = draft.before
@@ -64,6 +64,8 @@ def decide(draft: Settled) -> Decision:
         *_notices(draft),
     )
     recheck_after = draft.recheck_after
+    if (left := retained.look_again(draft)) is not None:
+        recheck_after = min(recheck_after or left, left)
     if abandoned_runs.unended(status.abandoned_runs):
         recheck_after = min(recheck_after or abandoned_runs.LOOK_AGAIN, abandoned_runs.LOOK_AGAIN)
     return Decision(status, actions, recheck_after, draft.questions)
@@ -108,28 +110,10 @@ def _traffic_actions(draft: Settled) -> tuple[Action, ...]:
     others = tuple(r for r in draft.requests if not isinstance(r, LaunchRun | Notify))
     if draft.observed.name_taken is not None:
         return others
-    routing = _routing(draft)
+    routing = routing_of(draft)
     if routing is not None:
         return (Route(routing), *others)
     return (*((RemoveService(),) if draft.observed.service is not None else ()), *others)
-
-
-def _routing(draft: Settled) -> Routing | None:
-    """Give who runs and gets which traffic; None where nothing is to be served."""
-    stable, candidate = draft.stable, draft.candidate
-    served = candidate if candidate is not None and candidate.weight > 0 else None
-    if stable is None:
-        return None if served is None else Routing((Arm(served, 100),))
-    if served is not None:
-        return Routing((Arm(stable, 100 - served.weight), Arm(served, served.weight)))
-    return Routing((Arm(stable, 100),), rejected=draft.status.rejected, ended=_has_just_ended(draft))
-
-
-def _has_just_ended(draft: Settled) -> bool:
-    """Whether a rollout may have left something behind."""
-    ended = draft.before.phase != draft.status.phase or draft.status.phase == "Promoting"
-    shared = draft.status.previous is not None or draft.before.candidate is not None
-    return draft.before.stable is not None and draft.candidate is None and ended and shared
 
 
 def _dropped_commands(draft: Settled) -> tuple[Action, ...]:

@@ -8,16 +8,21 @@ from typing import Any, Literal, Self
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import (
+    LARGEST_RETAINED,
+    MOST_RETAINED,
     Candidate,
     HistoryEntry,
     ModelDeploymentStatus,
     Phase,
+    Retained,
     Revision,
+    stored_bytes,
 )
 from mooring_operator.planning.policies.rules import RuleQuestion
 from mooring_operator.planning.rollout.actions import Action
 from mooring_operator.planning.rollout.commands import Asked
 from mooring_operator.planning.rollout.situation import Observed, Situation
+from mooring_operator.planning.strategies import capacity
 
 
 @dataclass(frozen=True)
@@ -111,11 +116,41 @@ class Draft(Situation):
         )
         return self.change(history=[entry, *self.status.history][: self.spec.history_limit])
 
+    def retain(self, left: Revision, *, pods: int, whole: int | None, rejected: bool = False) -> Self:
+        """Go on with `left` out of traffic: where the router can keep it, it has its `pods` for a while.
+
+        `whole` pods of the stable revision carry all traffic.
+        """
+        if not self.observed.router.serves_each:
+            return self
+        entry = Retained(
+            **left.model_dump(include=set(Revision.model_fields)),
+            left_at=self.now,
+            weight=left.weight if isinstance(left, Candidate) else 0,
+            pods=pods,
+            stable_pods=whole or 1,
+            rejected=rejected,
+        )
+        return self.change(retained=_storable([entry, *self.forget(left.revision).status.retained]))
+
+    def forget(self, revision: str) -> Self:
+        """Go on with a retained revision that is in use again."""
+        return self.change(retained=[known for known in self.status.retained if known.revision != revision])
+
+    def leave(self, candidate: Candidate, *, rejected: bool = True) -> Self:
+        """Go on with the traffic of `candidate` on its way back to the stable revision."""
+        if not candidate.runs or self.stable is None:
+            return self
+        whole = candidate.stable_pods or 1
+        pods = capacity.needed(candidate.weight, whole)
+        return self.retain(candidate, pods=pods, whole=whole, rejected=rejected)
+
     def supersede(self, message: str, *, reason: str = reasons.SUPERSEDED) -> "Draft":
         """Go on without the revision that was on its way, if there was one."""
         if self.candidate is None:
             return self
-        return self.record(self.candidate, "Superseded", reason, message).without_candidate()
+        recorded = self.record(self.candidate, "Superseded", reason, message)
+        return recorded.leave(self.candidate).without_candidate()
 
     def with_candidate(self, candidate: Candidate) -> "RolloutDraft":
         """Go on with this revision on its way."""
@@ -166,17 +201,32 @@ class RolloutDraft(Draft):
         candidate = self.candidate
         if candidate.restores:
             # The revision that could not come back is no news to the spec: what it asks for stays rejected.
-            failed = self.record(candidate, "Failed", reason, message)
+            failed = self.record(candidate, "Failed", reason, message).leave(candidate, rejected=False)
             return failed.without_candidate().settle("Failed", reason, message)
-        served = candidate.weight > 0 and self.stable is not None
+        served = candidate.runs and self.stable is not None
         held = served and self.observed.router.holds_rejected
         phase: Literal["RolledBack", "Failed"] = "RolledBack" if served else "Failed"
-        ended = self.record(candidate, phase, reason, message).without_candidate(
-            failed_revision=candidate.revision,
-            failed_attempt=candidate.attempt,
-            rejected=candidate.as_revision() if held else self.status.rejected,
+        ended = (
+            self.record(candidate, phase, reason, message)
+            .leave(candidate)
+            .without_candidate(
+                failed_revision=candidate.revision,
+                failed_attempt=candidate.attempt,
+                rejected=candidate.as_revision() if held else self.status.rejected,
+            )
         )
         return ended.settle(phase, reason, message)
+
+
+def _storable(entries: list[Retained]) -> list[Retained]:
+    """Give the first of them, and as many of the others as there is room for."""
+    kept, room = entries[:1], LARGEST_RETAINED - stored_bytes(entries[0])
+    for entry in entries[1:MOST_RETAINED]:
+        room -= stored_bytes(entry)
+        if room < 0:
+            break
+        kept.append(entry)
+    return kept
 
 
 def _decided(draft: Draft) -> dict[str, Any]:

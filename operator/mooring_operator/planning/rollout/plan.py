@@ -39,6 +39,7 @@ from mooring_operator.planning.rollout.gates import test_candidate
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import restore, roll_out
 from mooring_operator.planning.rollout.workloads import follow_stable
+from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.runs import texts
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 
@@ -162,6 +163,7 @@ def go_back_when_asked(draft: Draft) -> Draft:
         message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
         return draft.request(Notify("Warning", reasons.NOTHING_TO_ROLL_BACK_TO, message))
     draft = draft.supersede(f"revision {stable.revision} is being left", reason=reasons.ROLLBACK_REQUESTED)
+    draft = draft.forget(previous.revision)
     returning = Candidate(
         **previous.model_dump(exclude={"workload", "since"}),
         restores=True,
@@ -194,7 +196,7 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     draft = report_compliance(draft, stable)
     service, model = draft.observed.service, stable.model_uri
     variant = service.variants.get(stable.revision) if service is not None else None
-    if service is None or variant is None or not variant.ready or service.shared:
+    if service is None or variant is None or not _serves(draft, variant) or service.shared:
         why = variant.message if variant is not None and variant.message else "it is not ready"
         message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
         phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
@@ -238,6 +240,8 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     if current is not None and current.revision == draft.target and _is_from_where(draft, current):
         return draft.with_candidate(current)
     draft = draft.supersede(f"revision {draft.target} took its place")
+    kept = next((known for known in draft.status.retained if known.revision == draft.target), None)
+    draft = draft.forget(draft.target)
     attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
     candidate = Candidate(
         revision=draft.target,
@@ -248,12 +252,15 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         format_version=draft.spec.model.format_version,
         serving=identity.serving_snapshot(_served(draft)),
         attempt=attempt,
+        returns=kept is not None and not kept.rejected,
         steps_hash=identity.steps_hash(draft.spec.rollout),
         requested_by=one_line(draft.observed.requested_by),
         started_at=draft.now,
         step_started_at=draft.now,
     )
     draft = draft.change(failed_revision=None, failed_attempt=0)
+    if candidate.returns and kept is not None and kept.tested is not None:
+        draft = draft.change(ci=kept.tested)
     return _without_older_commands(draft.with_candidate(_named(draft, candidate)))
 
 
@@ -306,6 +313,12 @@ def _named(draft: Draft, candidate: Candidate) -> Candidate:
         # A revision that only changed how the model is served kept its predecessor's workload.
         name = name[:-1] + ("x" if name[-1] != "x" else "y")
     return candidate.model_copy(update={"workload": name})
+
+
+def _serves(draft: Draft, variant: Variant) -> bool:
+    """Whether the stable revision serves; once promoted, a pod that its scaling adds and that is not there yet is none
+    of a rollout's business."""
+    return variant.ready or (draft.before.phase == "Promoted" and bool(variant.pods))
 
 
 def _poll(spec: ModelDeploymentSpec) -> float | None:

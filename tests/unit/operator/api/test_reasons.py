@@ -31,8 +31,11 @@ FOREIGN = {
     ("adapters/routers/inference_services/status.py", "InvalidSpec"),
     ("planning/runs/job_states.py", "DeadlineExceeded"),
     ("planning/drift/schema_changes.py", "SchemaChanged"),
+    ("cli/rehearsal.py", "Waiting"),
+    ("cli/rehearsal_view.py", "Waiting"),
+    ("cli/styles.py", "Waiting"),
 }
-"""What happens to be called like a reason of ours: reasons of other controllers, and a condition."""
+"""What happens to be called like a reason of ours: reasons of other controllers, a condition, a rehearsal's end."""
 
 
 def sources(folder: Path) -> Iterator[tuple[str, ast.Module]]:

@@ -1,0 +1,162 @@
+"""How a candidate comes along: its pods, its part of the traffic, and its clock."""
+
+from typing import Any
+
+from mooring_operator.api import reasons
+from mooring_operator.api.rollout_status import Phase
+from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.rollout.traffic import seen_of, share_of, variant_of
+from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.status.wording import because, keeps_serving
+from mooring_operator.planning.strategies import capacity
+
+# Seconds. Replicas come and go without a sign on what is watched; most else shows there.
+LOOK_AGAIN = 2.0
+LOOK_AGAIN_SELDOM = 15.0
+
+
+def note_progress(draft: RolloutDraft) -> RolloutDraft:
+    """Note what both sides are seen to have; a clock that stood goes on where it was."""
+    draft = _note_clock(_note_pods(draft))
+    candidate, variant = draft.candidate, own_variant(draft)
+    routed = variant.weight if variant is not None and candidate.runs else None
+    if routed != candidate.routed:
+        lost = min(candidate.settled, routed or 0)
+        return draft.change_candidate(routed=routed, routed_since=draft.now, settled=lost)
+    since = candidate.routed_since
+    if draft.spec.rollout.max_surge is None or since is None or candidate.settled == (routed or 0):
+        return draft
+    if draft.elapsed(since) < draft.spec.rollout.scale_down_delay:
+        return draft
+    return draft.change_candidate(settled=routed or 0)
+
+
+def drop_if_hopeless(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """Reject a candidate that is refused, blocked, or unready for longer than it may be."""
+    candidate = draft.candidate
+    stays = keeps_serving(draft.stable)
+    name = f"revision {candidate.revision}"
+    if draft.observed.refused is not None:
+        return draft.reject(reasons.SERVICE_REFUSED, f"{name}: {draft.observed.refused}{stays}")
+    if not candidate.runs:
+        return draft
+    variant = own_variant(draft)
+    if variant is not None and variant.blocked is not None:
+        return draft.reject(reasons.CANDIDATE_BLOCKED, f"{name}: {variant.blocked}{stays}")
+    if waits_for(draft):
+        return draft
+    if variant is not None and variant.ready and not _pods_missing(draft):
+        return draft.change_candidate(unready_since=None) if candidate.unready_since else draft
+    since = candidate.unready_since or draft.now
+    deadline = draft.spec.rollout.progress_deadline
+    if draft.elapsed(since) >= deadline:
+        message = f"{name} was not ready for {int(deadline.total_seconds())} s{why_unready(draft)}{stays}"
+        return draft.reject(reasons.PROGRESS_DEADLINE_EXCEEDED, message)
+    return draft.change_candidate(unready_since=since)
+
+
+def settle_waiting(
+    draft: RolloutDraft, phase: Phase, reason: str, message: str, *, recheck_after: float | None = None
+) -> Settled:
+    """Stop here until the candidate comes along; where something outside is away, say so and nothing else."""
+    cause = waits_for(draft)
+    if cause:
+        said = f"revision {draft.candidate.revision} waits, and its clock stands: {cause}{keeps_serving(draft.stable)}"
+        return draft.settle(phase, reasons.WAITING, said, recheck_after=LOOK_AGAIN_SELDOM)
+    return draft.settle(phase, reason, message, recheck_after=recheck_after or until_deadline(draft))
+
+
+def own_variant(draft: RolloutDraft) -> Variant | None:
+    """Give how the candidate does, as the router tells it."""
+    return variant_of(draft, draft.candidate)
+
+
+def in_effect(draft: RolloutDraft) -> bool:
+    """Whether the candidate has the traffic that it should get, and the pods for it."""
+    candidate, variant = draft.candidate, own_variant(draft)
+    if variant is None or not variant.ready:
+        return False
+    routed = variant.weight or 0
+    if draft.stable is None or not draft.observed.router.serves_each:
+        return routed == candidate.weight
+    share, seen = share_of(draft, candidate), seen_of(draft, candidate)
+    pods = capacity.needed(candidate.weight, seen.whole)
+    if share.weight != candidate.weight or seen.pods < pods:
+        return False
+    if draft.observed.router.weighs_by_pods and candidate.weight not in (0, 100):
+        return routed >= 100 * pods // (pods + capacity.beside(candidate.weight, pods))
+    return routed == candidate.weight
+
+
+def waits_for(draft: RolloutDraft) -> str:
+    """Name what the candidate waits for that is not its own doing; nothing where it is all its own."""
+    service, variant = draft.observed.service, own_variant(draft)
+    return (variant.waiting if variant is not None else "") or (
+        service.problem if service is not None else ""
+    )
+
+
+def waiting_for(draft: RolloutDraft) -> str:
+    """Say what keeps the candidate from the traffic that it should get."""
+    variant = own_variant(draft)
+    if variant is None:
+        return f"waiting for {draft.observed.router.controller} to start it"
+    if not variant.ready or _pods_missing(draft):
+        return f"waiting for it to become ready{why_unready(draft)}"
+    return f"it has {variant.weight or 0}% so far"
+
+
+def why_unready(draft: RolloutDraft) -> str:
+    """Say why the candidate is not ready, behind a colon; nothing where nothing is known."""
+    variant = own_variant(draft)
+    if variant is not None and variant.message:
+        return because(variant.message)
+    missing = _pods_missing(draft) if variant is not None else ""
+    return because(missing)
+
+
+def until_deadline(draft: RolloutDraft) -> float | None:
+    """Seconds until a candidate that is waited for has to be looked at again; None while there is no need."""
+    candidate = draft.candidate
+    if not candidate.runs or (candidate.unready_since is None and in_effect(draft)):
+        return None
+    # Up to 100% what is watched tells who is ready; that all replicas are there, or what is routed, only a look does.
+    variant = own_variant(draft)
+    soon = candidate.weight == 100 or (variant is not None and variant.ready)
+    pause = LOOK_AGAIN if draft.stable is not None and soon else LOOK_AGAIN_SELDOM
+    since = candidate.unready_since or candidate.step_started_at
+    left = (draft.spec.rollout.progress_deadline - draft.elapsed(since)).total_seconds()
+    return max(min(left, pause), 0.1) if candidate.unready_since else pause
+
+
+def _note_pods(draft: RolloutDraft) -> RolloutDraft:
+    """Note the most pods that the stable revision has had: as many carry all traffic."""
+    stable, known = draft.stable, draft.candidate.stable_pods
+    if stable is None or not draft.candidate.runs or not draft.observed.router.serves_each:
+        return draft
+    variant = variant_of(draft, stable)
+    seen = (variant.pods if variant is not None else None) or (
+        0 if known else stable.serving_spec.min_replicas
+    )
+    whole = max(known or 1, seen)
+    return draft if whole == known else draft.change_candidate(stable_pods=whole)
+
+
+def _note_clock(draft: RolloutDraft) -> RolloutDraft:
+    candidate = draft.candidate
+    stood: dict[str, Any] = {}
+    if waits_for(draft):
+        stood = {} if candidate.waiting_since else {"waiting_since": draft.now}
+    elif candidate.waiting_since is not None:
+        unready = candidate.unready_since
+        later = unready + draft.elapsed(max(candidate.waiting_since, unready)) if unready else None
+        stood = {"waiting_since": None, "unready_since": later}
+    return draft.change_candidate(**stood) if stood else draft
+
+
+def _pods_missing(draft: RolloutDraft) -> str:
+    """Say which pods the candidate lacks; nothing where it lacks none, or where the router does not tell."""
+    if draft.stable is None or not draft.observed.router.serves_each:
+        return ""
+    wanted, ready = share_of(draft, draft.candidate).pods, seen_of(draft, draft.candidate).pods
+    return f"{ready} of {wanted} pods are ready" if ready < wanted else ""

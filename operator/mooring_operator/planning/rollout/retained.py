@@ -1,0 +1,62 @@
+"""Revisions that have lost their traffic: they keep their pods for a while, and some stay without any to go back to."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TypeVar
+
+from mooring_operator.api.rollout_status import Retained
+from mooring_operator.planning.rollout.draft import Draft
+from mooring_operator.planning.strategies import capacity
+
+DraftT = TypeVar("DraftT", bound=Draft)
+
+# Seconds between two looks at a revision that keeps traffic until others have the pods for it.
+_LOOK_AGAIN = 2.0
+
+
+def trim(draft: DraftT) -> DraftT:
+    """Drop the revisions whose time is over, and that no history keeps."""
+    kept, room = [], draft.spec.revision_history_limit
+    for known in draft.status.retained:
+        if is_leaving(draft, known):
+            kept.append(known)
+        elif not known.rejected and room > 0:
+            room -= 1
+            kept.append(known.model_copy(update={"pods": None, "weight": 0}))
+    return draft if kept == draft.status.retained else draft.change(retained=kept)
+
+
+def is_leaving(draft: Draft, known: Retained) -> bool:
+    """Whether a revision still has its pods: for a while after it has lost its traffic, or until it has."""
+    if known.pods is None:
+        return False
+    return draft.elapsed(known.left_at) < draft.spec.rollout.scale_down_delay or keeps(draft, known) > 0
+
+
+def keeps(draft: Draft, known: Retained) -> int:
+    """Give the percent that a revision which is being left keeps, for want of pods beside it.
+
+    What serves nobody any more keeps nothing, nor does what has been waited for too long.
+    """
+    if known.weight == 0 or draft.stable is None or draft.observed.service is None:
+        return 0
+    seen = draft.observed.service.variants
+    own, stable = seen.get(known.revision), seen.get(draft.stable.revision)
+    dead = own is None or not own.ready
+    if dead or draft.elapsed(known.left_at) >= draft.spec.rollout.progress_deadline:
+        return 0
+    if stable is None or stable.pods is None:
+        return 0
+    return min(known.weight, 100 - capacity.carried(stable.pods, known.stable_pods))
+
+
+def look_again(draft: Draft) -> float | None:
+    """Seconds until the next one of them has to be looked at; None where none has pods."""
+    return min(_pauses(draft, draft.now), default=None)
+
+
+def _pauses(draft: Draft, now: datetime) -> Iterator[float]:
+    for known in draft.status.retained:
+        if is_leaving(draft, known):
+            left = (known.left_at + draft.spec.rollout.scale_down_delay - now).total_seconds()
+            yield max(left, _LOOK_AGAIN)

@@ -1,0 +1,79 @@
+"""Who runs and gets which traffic, as it follows from a status and from the pods that are there."""
+
+from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.planning.rollout import retained
+from mooring_operator.planning.rollout.draft import Draft
+from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.routing import Arm, Routing
+from mooring_operator.planning.strategies import capacity
+
+
+def routing_of(draft: Draft) -> Routing | None:
+    """Give what the router is to carry out; None where nothing is to be served."""
+    stable, candidate = draft.stable, draft.candidate
+    running = candidate if candidate is not None and candidate.runs else None
+    if stable is None:
+        return None if running is None else Routing((Arm(running, 100),))
+    if draft.observed.router.serves_each:
+        return _each(draft, stable, running)
+    if running is not None:
+        return Routing((Arm(stable, 100 - running.weight), Arm(running, running.weight)))
+    return Routing((Arm(stable, 100),), rejected=draft.status.rejected, ended=_has_just_ended(draft))
+
+
+def seen_of(draft: Draft, candidate: Candidate) -> capacity.Seen:
+    """Give the pods of both sides; a router that tells none is taken at its word that all are ready."""
+    whole = candidate.stable_pods or 1
+    ready = _pods(variant_of(draft, candidate), whole)
+    stable = _pods(variant_of(draft, draft.stable), whole) if draft.stable is not None else 0
+    return capacity.Seen(whole, ready, stable, candidate.settled)
+
+
+def share_of(draft: Draft, candidate: Candidate) -> capacity.Share:
+    """Give what the candidate gets now, and the pods that both sides should have."""
+    seen = seen_of(draft, candidate)
+    if draft.observed.router.weighs_by_pods:
+        return capacity.share_by_pods(candidate.weight, seen)
+    return capacity.share(candidate.weight, seen, surge=_surge(draft, seen.whole))
+
+
+def variant_of(draft: Draft, revision: Revision | None) -> Variant | None:
+    """Give how a revision does, as the router tells it."""
+    service = draft.observed.service
+    return service.variants.get(revision.revision) if service is not None and revision is not None else None
+
+
+def _each(draft: Draft, stable: Revision, running: Candidate | None) -> Routing:
+    leaving = [known for known in draft.status.retained if retained.is_leaving(draft, known)]
+    arms = [Arm(known, retained.keeps(draft, known), known.pods) for known in leaving]
+    floor = max((known.stable_pods for known in leaving), default=None)
+    if running is not None:
+        share = share_of(draft, running)
+        arms.insert(0, Arm(running, share.weight, share.pods))
+        floor = share.stable_pods
+    main = Arm(stable, max(0, 100 - sum(arm.weight for arm in arms)), floor)
+    kept = tuple(known for known in draft.status.retained if known not in leaving)
+    return Routing((main, *arms), kept=kept, ended=_has_just_ended(draft))
+
+
+def _pods(variant: Variant | None, whole: int) -> int:
+    if variant is None:
+        return 0
+    if variant.pods is None:
+        return whole if variant.ready else 0
+    return variant.pods
+
+
+def _surge(draft: Draft, whole: int) -> int | None:
+    surge = draft.spec.rollout.max_surge
+    if surge is None:
+        return None
+    return capacity.needed(int(surge[:-1]), whole) if surge.endswith("%") else int(surge)
+
+
+def _has_just_ended(draft: Draft) -> bool:
+    """Whether a rollout may have left something behind."""
+    before, status = draft.before, draft.status
+    ended = before.phase != status.phase or status.phase == "Promoting" or before.retained != status.retained
+    shared = status.previous is not None or before.candidate is not None
+    return before.stable is not None and draft.candidate is None and ended and shared
