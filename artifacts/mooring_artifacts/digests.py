@@ -35,15 +35,13 @@ def manifest_digest(entries: Iterable[ManifestEntry]) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def check_digest(actual: str, expected: str, uri: str) -> None:
-    """Do nothing when the digests agree.
+def check_digest(actual: str, expected: str, uri: str, field: str = "model_digest") -> None:
+    """Do nothing when the digests agree; `field` is the parameter that an error message names.
 
     Raises:
         InputError: `expected` is not a digest, or it is another one.
     """
     if not _FORMAT.fullmatch(expected):
-        raise InputError(f"model_digest {expected!r} is not allowed: write sha256: and 64 hex digits")
+        raise InputError(f"{field} {expected!r} is not allowed: write sha256: and 64 hex digits")
     if actual != expected:
-        raise InputError(
-            f"model_digest {expected!r} does not match the content of {uri!r}, which is {actual!r}"
-        )
+        raise InputError(f"{field} {expected!r} does not match the content of {uri!r}, which is {actual!r}")

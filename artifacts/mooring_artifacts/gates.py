@@ -24,6 +24,7 @@ Metric = Literal[
     "latencyP99Ms",
     "modelSizeMB",
     "rows",
+    "invalidPredictions",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 """What a run measures."""

@@ -78,6 +78,7 @@ class Verdict(_Document):
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
     model_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
+    test_data_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
     passed: bool
     metrics: Annotated[dict[MetricName, Number], BeforeValidator(_check_number)]
     violations: Annotated[list[Violation], Field(max_length=100)]

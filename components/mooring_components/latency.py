@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import numpy.typing as npt
 
-from mooring_components.models import OnnxModel
+from mooring_components.feeding import FedModel
 
 WARM_UP_REQUESTS = 20
 REQUESTS = 300
@@ -15,31 +14,31 @@ MAX_SECONDS = 20.0
 
 
 def measure_latency(
-    model: OnnxModel,
-    features: npt.NDArray[np.float64],
+    fed: FedModel,
     requests: int = REQUESTS,
     warm_up: int = WARM_UP_REQUESTS,
     max_seconds: float = MAX_SECONDS,
 ) -> dict[str, float]:
     """Time single-row requests one after the other: mean, p50, p95 and p99 in milliseconds.
 
-    Rows of `features`, (rows, features), are taken in turn. The first `warm_up` requests do not
+    The rows are taken in turn. The first `warm_up` requests do not
     count. A slow model gets fewer requests, so that the whole ends soon after `max_seconds`.
 
     Raises:
-        InputError: the features do not fit the model.
+        InputError: a row does not fit the model, or the model fails on it.
+        MemoryError: the model takes more memory than there is.
     """
-    rows = model.single_rows(model.prepare(features[: max(1, requests)]))
+    rows = fed.single_rows(max(1, requests))
     deadline = time.perf_counter() + max_seconds
     for i in range(warm_up):
-        model.run(rows[i % len(rows)])
+        fed.answer(rows[i % len(rows)])
         if time.perf_counter() > deadline:
             break
     taken: list[float] = []
     # At least one request is timed, however slow the model.
     while not taken or (len(taken) < requests and time.perf_counter() < deadline):
         start = time.perf_counter_ns()
-        model.run(rows[len(taken) % len(rows)])
+        fed.answer(rows[len(taken) % len(rows)])
         taken.append((time.perf_counter_ns() - start) / 1e6)
     return summarize_latency(taken)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Violation, judge, parse_gates
@@ -13,40 +14,63 @@ from mooring_artifacts.uploads import put_document
 _OF_LABELS = ("accuracy", "precision", "recall", "f1")
 
 
-def make_verdict(
-    run_id: str,
-    model_uri: str,
-    model_digest: str,
-    metrics: Mapping[str, float],
-    gates: Sequence[Mapping[str, Any]],
-    hint: str = "",
-) -> Verdict:
-    """Judge `metrics` by `gates`; metrics that are not finite are left out of the document.
+@dataclass(frozen=True)
+class Subject:
+    """What a verdict is about: a model and the data that it was tested on, by digest."""
 
-    A `hint` about the labels is added to the first violation by a metric that compares with them.
+    model_uri: str
+    model_digest: str
+    data_digest: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the steps of a test found.
+
+    unmeasured: why a metric has no value. hint: why labels may not mean what the model's output means.
+    """
+
+    metrics: Mapping[str, float]
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    hint: str = ""
+
+
+def make_verdict(run_id: str, subject: Subject, facts: Facts, gates: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Judge what was found by `gates`; metrics that are not finite are left out of the document.
+
+    A hint about the labels is added to the first violation by a metric that compares with them.
 
     Raises:
         InputError: a malformed gate.
     """
-    violations = judge(metrics, parse_gates(gates))
-    if hint:
-        violations = _with_hint(violations, hint)
+    metrics = facts.metrics
+    violations = [_explained(violation, facts) for violation in judge(metrics, parse_gates(gates))]
+    if facts.hint:
+        violations = _with_hint(violations, facts.hint)
     # Parameters of a pipeline lose their order on the way.
     ordered = sorted(metrics, key=lambda name: METRICS.index(name) if name in METRICS else len(METRICS))
     return Verdict(
         schema_version=SCHEMA_VERSION,
         run_id=run_id,
-        model_uri=model_uri,
-        model_digest=model_digest,
+        model_uri=subject.model_uri,
+        model_digest=subject.model_digest,
+        test_data_digest=subject.data_digest,
         passed=not violations,
         metrics={name: float(metrics[name]) for name in ordered if math.isfinite(metrics[name])},
         violations=violations,
     )
 
 
+def _explained(violation: Violation, facts: Facts) -> Violation:
+    reason = facts.unmeasured.get(violation.metric)
+    if reason is None or violation.value is not None:
+        return violation
+    return violation.model_copy(update={"message": f"{violation.message}: {reason}"[:LONGEST_MESSAGE]})
+
+
 def _with_hint(violations: list[Violation], hint: str) -> list[Violation]:
     about = next((i for i, violation in enumerate(violations) if violation.metric in _OF_LABELS), None)
-    if about is None:
+    if about is None or hint in violations[about].message:
         return violations
     message = f"{violations[about].message}; {hint}"[:LONGEST_MESSAGE]
     told = violations[about].model_copy(update={"message": message})

@@ -14,23 +14,30 @@ from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
-def fetch_model(model_uri: str, model_digest: str, model: dsl.Output[dsl.Model]) -> dict[str, Any]:
-    """Copy the model, check its digest and that onnxruntime loads it."""
+def fetch_model(
+    model_uri: str, model_digest: str, allow: list[Any], model: dsl.Output[dsl.Model]
+) -> dict[str, Any]:
+    """Copy the model, check its digest and that the serving runtime loads it."""
     from pathlib import Path
 
-    from mooring_components.models import fetch_model
+    from mooring_components.fetching import fetch_model
+    from mooring_components.models import open_model
     from mooring_components.steps import tell_errors_in_one_line
 
     tell_errors_in_one_line()
     fetched = fetch_model(model_uri, Path(model.path), model_digest)
-    model.metadata.update(uri=model_uri, digest=fetched.digest, framework="ONNX")
+    opened = open_model(fetched.folder, model_uri, allow=allow)
+    model.metadata.update(uri=model_uri, digest=fetched.digest, framework=opened.backend.platform)
     return {"digest": fetched.digest, "modelSizeMB": fetched.size_bytes / 1e6}
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
 def evaluate_quality(
     model: dsl.Input[dsl.Model],
+    allow: list[Any],
     test_data_uri: str,
+    test_data_digest: str,
+    test_options: dict[str, Any],
     label_column: str,
     quality: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
@@ -39,12 +46,15 @@ def evaluate_quality(
     from pathlib import Path
 
     from mooring_components.datasets import load_test_data
-    from mooring_components.models import OnnxModel
+    from mooring_components.models import open_model
+    from mooring_components.options import parse_options
     from mooring_components.quality import evaluate
     from mooring_components.steps import tell_errors_in_one_line
 
     tell_errors_in_one_line()
-    result = evaluate(OnnxModel(Path(model.path)), load_test_data(test_data_uri, label_column))
+    options = parse_options(test_options)
+    data = load_test_data(test_data_uri, label_column, expected_digest=test_data_digest)
+    result = evaluate(open_model(Path(model.path), allow=allow), data, options)
     for name, value in result.metrics.items():
         quality.log_metric(name, value)
     # The UI draws one cell for each pair of labels.
@@ -52,24 +62,34 @@ def evaluate_quality(
         confusion.log_confusion_matrix(result.categories, result.confusion)
     if result.hint:
         print(f"hint: {result.hint}")
-    return {**result.metrics, "hint": result.hint}
+    facts = {"hint": result.hint, "unmeasured": result.unmeasured, "testDataDigest": data.digest}
+    return {"metrics": result.metrics, **facts}
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
 def measure_latency(
-    model: dsl.Input[dsl.Model], test_data_uri: str, label_column: str, latency: dsl.Output[dsl.Metrics]
+    model: dsl.Input[dsl.Model],
+    allow: list[Any],
+    test_data_uri: str,
+    test_options: dict[str, Any],
+    label_column: str,
+    quality: dict[str, Any],
+    latency: dsl.Output[dsl.Metrics],
 ) -> dict[str, Any]:
-    """Time single-row requests on one CPU thread, after a warm-up."""
+    """Time single-row requests on one CPU thread, after a warm-up, with the data that quality was measured on."""
     from pathlib import Path
 
     from mooring_components.datasets import load_test_data
+    from mooring_components.feeding import feed_model
     from mooring_components.latency import measure_latency
-    from mooring_components.models import OnnxModel
+    from mooring_components.models import open_model
+    from mooring_components.options import parse_options
     from mooring_components.steps import tell_errors_in_one_line
 
     tell_errors_in_one_line()
-    rows = load_test_data(test_data_uri, label_column).features
-    metrics = measure_latency(OnnxModel(Path(model.path), threads=1), rows)
+    data = load_test_data(test_data_uri, label_column, expected_digest=quality["testDataDigest"])
+    opened = open_model(Path(model.path), allow=allow, threads=1)
+    metrics = measure_latency(feed_model(opened, data, parse_options(test_options).inputs))
     for name, value in metrics.items():
         latency.log_metric(name, value)
     return metrics
@@ -80,7 +100,7 @@ def write_verdict(
     run_id: str,
     model_uri: str,
     model_facts: dict[str, Any],
-    quality_metrics: dict[str, Any],
+    quality: dict[str, Any],
     latency_metrics: dict[str, Any],
     gates: list[Any],
     verdict_uri: str,
@@ -91,13 +111,14 @@ def write_verdict(
 
     from mooring_components.reports import render_markdown
     from mooring_components.steps import tell_errors_in_one_line
-    from mooring_components.verdicts import make_verdict, write_verdict
+    from mooring_components.verdicts import Facts, Subject, make_verdict, write_verdict
 
     tell_errors_in_one_line()
-    metrics = {**model_facts, **quality_metrics, **latency_metrics}
-    digest, hint = metrics.pop("digest"), metrics.pop("hint", "")
-    verdict = make_verdict(run_id, model_uri, digest, metrics, gates, hint)
-    text = render_markdown(verdict, gates, hint)
+    size = {"modelSizeMB": model_facts["modelSizeMB"]}
+    facts = Facts({**size, **quality["metrics"], **latency_metrics}, quality["unmeasured"], quality["hint"])
+    subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"])
+    verdict = make_verdict(run_id, subject, facts, gates)
+    text = render_markdown(verdict, gates, facts.hint)
     Path(report.path).write_text(text)
     print(text)
     write_verdict(verdict, verdict_uri)
@@ -111,21 +132,37 @@ def model_ci(
     verdict_uri: str,
     run_id: str,
     model_digest: str = "",
+    test_data_digest: str = "",
+    test_options: dict[str, Any] = {},  # noqa: B006 - KFP reads the defaults, nobody mutates them
     label_column: str = "label",
-    gates: list[Any] = [],  # noqa: B006 - KFP reads the default, nobody mutates it
+    allow: list[Any] = [],  # noqa: B006
+    gates: list[Any] = [],  # noqa: B006
 ) -> None:
-    """Fetch, evaluate, time and judge one ONNX model."""
-    fetched = fetch_model(model_uri=model_uri, model_digest=model_digest)
+    """Fetch, evaluate, time and judge one model."""
+    fetched = fetch_model(model_uri=model_uri, model_digest=model_digest, allow=allow)
     model = fetched.outputs["model"]
-    quality = evaluate_quality(model=model, test_data_uri=test_data_uri, label_column=label_column)
-    latency = measure_latency(model=model, test_data_uri=test_data_uri, label_column=label_column)
-    # A neighbour on the same node would be measured too.
-    latency.after(quality)
+    quality = evaluate_quality(
+        model=model,
+        allow=allow,
+        test_data_uri=test_data_uri,
+        test_data_digest=test_data_digest,
+        test_options=test_options,
+        label_column=label_column,
+    )
+    # A neighbour on the same node would be measured too: one after the other.
+    latency = measure_latency(
+        model=model,
+        allow=allow,
+        test_data_uri=test_data_uri,
+        test_options=test_options,
+        label_column=label_column,
+        quality=quality.outputs["Output"],
+    )
     verdict = write_verdict(
         run_id=run_id,
         model_uri=model_uri,
         model_facts=fetched.outputs["Output"],
-        quality_metrics=quality.outputs["Output"],
+        quality=quality.outputs["Output"],
         latency_metrics=latency.outputs["Output"],
         gates=gates,
         verdict_uri=verdict_uri,

@@ -24,6 +24,7 @@ from mooring_artifacts.run_documents import (
     parse_drift_report,
     parse_verdict,
 )
+from mooring_artifacts.storage import content_digest
 from mooring_pipelines.compilation import PACKAGED
 from onnx import TensorProto, helper
 
@@ -225,19 +226,43 @@ def test_a_failed_gate_is_a_run_that_succeeded(files, scratch):
 
 
 def test_labels_that_count_from_1_get_a_hint_in_the_verdict_and_in_the_log(files, scratch):
-    rows = {"a": [0.0] * 3, "b": [1.0, 1.0, -1.0], "label": np.array([2, 2, 1])}
+    rows = {"a": [0.0] * 3, "b": [1.0, 1.0, -1.0], "label": np.array([2, 1, 1])}
     pq.write_table(pa.table(rows), files / "from1.parquet")
     gates = [{"metric": "accuracy", "min": 0.9}]
     data = f"file://{files}/from1.parquet".replace(" ", "%20")
-    run = Process(parameters(files, f"file://{scratch}/v.json", gates=gates, test_data_uri=data), scratch)
+    given = parameters(files, f"file://{scratch}/v.json", gates=gates, test_data_uri=data)
+    run = Process(given, scratch)
     run.end(0)
     (violation,) = parse_verdict((scratch / "v.json").read_bytes()).violations
     hint = (
-        "the model's scores stand for the labels 0 to 1, so that no row can get 2 of the test data; "
-        "if its first label is 1, count the labels from 0"
+        "the model's scores were taken for the labels 1, 2 in this order; "
+        "spec.ci.testData.classes says otherwise"
     )
-    assert violation.message == f"accuracy 0 is below the minimum 0.9; {hint}"
+    assert violation.message == f"accuracy 0.666667 is below the minimum 0.9; {hint}"
     assert run.said(f"hint: {hint}")
+    other = {**given, "test_options": {"classes": ["2", "1"]}}
+    run = Process(other, scratch)
+    run.end(0)
+    assert parse_verdict((scratch / "v.json").read_bytes()).metrics["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_predictions_that_are_no_numbers_end_in_a_verdict(files, scratch):
+    weights = helper.make_tensor("w", FLOAT, [2, 1], [float("nan"), 1.0])
+    save(files / "nan.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], [weights])
+    rows = {"a": [0.0, 1.0], "b": [1.0, 1.0], "label": [1.5, 2.5]}
+    pq.write_table(pa.table(rows), files / "amounts.parquet")
+    changes = {
+        "model_uri": f"file://{files}/nan.onnx".replace(" ", "%20"),
+        "test_data_uri": f"file://{files}/amounts.parquet".replace(" ", "%20"),
+        "gates": [{"metric": "mae", "max": 1}],
+    }
+    run = Process(parameters(files, f"file://{scratch}/v.json", **changes), scratch)
+    run.end(0)
+    verdict = parse_verdict((scratch / "v.json").read_bytes())
+    assert [violation.message for violation in verdict.violations] == [
+        "mae was not measured: 2 of 2 predictions are not finite, the first in row 0"
+    ]
+    assert verdict.test_data_digest == content_digest(changes["test_data_uri"])
 
 
 def test_what_a_person_has_to_correct_is_the_failure_in_one_line(files, store, scratch):
@@ -246,7 +271,9 @@ def test_what_a_person_has_to_correct_is_the_failure_in_one_line(files, store, s
     run.end(1)
     error = failure(store.objects["/b/v.json"])
     assert error.reason == "InvalidInput"
-    assert error.message.startswith("task evaluate-quality failed: label_column 'target' is not in 'file:///")
+    assert error.message.startswith(
+        "task evaluate-quality failed: label_column 'target' is not in test_data_uri "
+    )
     assert run.said("run failed")[0]["error"] == error.message
     printed = [line["message"] for line in run.lines if line.get("output")]
     assert len(printed) == 1

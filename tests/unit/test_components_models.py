@@ -8,9 +8,12 @@ import pytest
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.storage import content_digest
 from mooring_components.datasets import load_test_data
+from mooring_components.feeding import feed_model
+from mooring_components.fetching import fetch_model
 from mooring_components.latency import measure_latency, summarize_latency
-from mooring_components.models import OnnxModel, fetch_model
-from mooring_components.quality import evaluate, measure_classification
+from mooring_components.models import open_model
+from mooring_components.outcomes import Classified
+from mooring_components.quality import evaluate, measure
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from sklearn import datasets, linear_model, metrics
@@ -49,7 +52,7 @@ def linear_graph(features, outputs=1, batch=None):
 def save(model, folder):
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / "model.onnx")
-    return OnnxModel(folder)
+    return open_model(folder)
 
 
 def write_rows(path, **columns):
@@ -61,10 +64,10 @@ def write_rows(path, **columns):
 def test_quality_agrees_with_scikit_learn(digits, tmp_path, data):
     folder, actual, predicted = digits
     fetched = fetch_model(f"file://{folder}/model", tmp_path)
-    quality = evaluate(OnnxModel(fetched.folder), load_test_data(f"file://{folder}/{data}", "label"))
+    quality = evaluate(open_model(fetched.folder), load_test_data(f"file://{folder}/{data}", "label"))
     p, r, f1, _ = metrics.precision_recall_fscore_support(actual, predicted, average="macro")
     expected = {"accuracy": metrics.accuracy_score(actual, predicted), "precision": p, "recall": r, "f1": f1}
-    assert quality.metrics == pytest.approx({**expected, "rows": len(actual)})
+    assert quality.metrics == pytest.approx({**expected, "rows": len(actual), "invalidPredictions": 0})
     assert quality.confusion == metrics.confusion_matrix(actual, predicted).tolist()
     assert quality.categories == [str(i) for i in range(10)]
 
@@ -77,7 +80,7 @@ def test_macro_averages_agree_with_scikit_learn_when_labels_are_missing_on_one_s
         p, r, f1, _ = metrics.precision_recall_fscore_support(
             actual, predicted, average="macro", zero_division=0
         )
-        found, _, _ = measure_classification(actual, predicted)
+        found = measure(Classified(range(8), actual, predicted)).metrics
         assert (found["precision"], found["recall"], found["f1"]) == pytest.approx((p, r, f1))
 
 
@@ -85,15 +88,25 @@ def test_a_float_label_means_regression(tmp_path):
     model = save(linear_graph(2), tmp_path / "m")
     uri = write_rows(tmp_path / "d.parquet", a=[1.0, 2.0], b=[1.0, 2.0], label=[2.0, 1.0])
     assert evaluate(model, load_test_data(uri, "label")).metrics == pytest.approx(
-        {"mae": 1.5, "rmse": np.sqrt(4.5), "rows": 2}
+        {"mae": 1.5, "rmse": np.sqrt(4.5), "rows": 2, "invalidPredictions": 0}
     )
 
 
 def test_a_model_of_a_fixed_batch_size_sees_every_row_once(tmp_path):
     model = save(linear_graph(1, batch=4), tmp_path / "m")
     uri = write_rows(tmp_path / "d.parquet", a=np.arange(10.0), label=np.arange(10.0))
-    assert evaluate(model, load_test_data(uri, "label")).metrics == {"mae": 0.0, "rmse": 0.0, "rows": 10.0}
-    assert measure_latency(model, np.ones((3, 1)), requests=5, warm_up=1)["latencyP99Ms"] > 0
+    assert evaluate(model, load_test_data(uri, "label")).metrics == {
+        "mae": 0.0,
+        "rmse": 0.0,
+        "rows": 10.0,
+        "invalidPredictions": 0.0,
+    }
+    assert (
+        measure_latency(feed_model(model, load_test_data(uri, "label"), {}), requests=5, warm_up=1)[
+            "latencyP99Ms"
+        ]
+        > 0
+    )
 
 
 def test_the_digest_of_what_was_fetched_is_the_digest_of_the_source(digits, tmp_path):
@@ -117,15 +130,32 @@ def test_what_is_no_digest_is_refused(digits, tmp_path, digest):
 
 def test_a_file_that_is_not_onnx_is_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"not a model")
-    with pytest.raises(InputError, match=r"'model\.onnx' is not a usable ONNX model"):
-        fetch_model(f"file://{tmp_path}/model.onnx", tmp_path / "out")
+    with pytest.raises(InputError, match=r"^model 's3://m': model\.onnx is not a usable ONNX model"):
+        open_model(tmp_path, "s3://m")
 
 
-def test_a_folder_must_hold_exactly_one_onnx_file(tmp_path):
-    for name in ("a.onnx", "b.onnx"):
-        (tmp_path / name).touch()
-    with pytest.raises(InputError, match=r"exactly one \.onnx file; found 2 \(a\.onnx, b\.onnx\)"):
-        fetch_model(f"file://{tmp_path}", tmp_path / "out")
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a.onnx": b"", "b.onnx": b""}, r"2 models in .*, expected one: a\.onnx, b\.onnx"),
+        ({"notes.txt": b"x"}, "no model in "),
+        ({"m.pkl": b"\x80\x04}."}, "no model in "),
+        ({"model": b"\x80\x04}."}, "no model in "),
+        ({"model.pt": b"\x80\x04}."}, "model.pt is a pickle, which runs code when it is loaded"),
+    ],
+)
+def test_what_would_not_be_served_is_not_tested(tmp_path, files, message):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        open_model(tmp_path)
+
+
+def test_what_may_run_code_is_named_in_a_form(tmp_path):
+    with pytest.raises(
+        InputError, match=r"allow 'os\.system' is not allowed: write 'torchscript', 'pyfunc' or"
+    ):
+        open_model(tmp_path, allow=["torchscript", "os.system"])
 
 
 def test_a_missing_model_is_named(tmp_path):
@@ -142,15 +172,16 @@ def test_a_missing_label_column_is_an_error_that_lists_the_columns(tmp_path):
 def test_a_wrong_number_of_features_is_an_error_that_gives_both(tmp_path):
     model = save(linear_graph(3), tmp_path / "m")
     uri = write_rows(tmp_path / "d.parquet", a=[1.0], b=[1.0], label=[1])
-    with pytest.raises(InputError, match=r"2 features per row; the model's input 'x' takes 3"):
+    with pytest.raises(
+        InputError, match=r"has 2 columns of kind number \('a', 'b'\); the model's input 'x' takes 3"
+    ):
         evaluate(model, load_test_data(uri, "label"))
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"a": ["x"], "label": [1]}, "feature column 'a' is of type string"),
-        ({"a": [1.0, None], "label": [1, 2]}, "column 'a' holds 1 nulls"),
+        ({"a": [1.0, 2.0], "label": [1, None]}, "label 'label' holds 1 nulls"),
         ({"a": [1.0], "label": [[1]]}, "label 'label' is of type list"),
         ({"label": [1]}, "no column but the label"),
         ({"a": pa.array([], pa.float64()), "label": pa.array([], pa.int64())}, "holds no rows"),
@@ -173,7 +204,7 @@ def test_a_folder_of_parquet_files_is_one_table_and_other_files_do_not_count(tmp
     write_rows(tmp_path / "2.parquet", a=[2.0], label=[2])
     (tmp_path / "_SUCCESS").touch()
     data = load_test_data(f"file://{tmp_path}", "label")
-    assert (data.features.ravel().tolist(), data.labels.tolist()) == ([1.0, 2.0], [1, 2])
+    assert (data.columns["a"].to_pylist(), data.labels.tolist()) == ([1.0, 2.0], [1, 2])
 
 
 def test_string_labels_do_not_fit_a_model_of_scores(tmp_path):
@@ -183,19 +214,25 @@ def test_string_labels_do_not_fit_a_model_of_scores(tmp_path):
         evaluate(model, load_test_data(uri, "label"))
 
 
-def test_latency_is_measured_in_milliseconds_and_its_percentiles_are_ordered(digits):
-    model = OnnxModel(digits[0] / "model", threads=1)
-    found = measure_latency(model, np.ones((5, 64)), requests=50, warm_up=2)
+@pytest.fixture
+def fed(digits):
+    data = load_test_data(f"file://{digits[0]}/columns.parquet", "label")
+    return feed_model(open_model(digits[0] / "model", threads=1), data, {})
+
+
+def test_latency_is_measured_in_milliseconds_and_its_percentiles_are_ordered(fed):
+    found = measure_latency(fed, requests=50, warm_up=2)
     assert 0 < found["latencyP50Ms"] <= found["latencyP95Ms"] <= found["latencyP99Ms"]
     assert summarize_latency([1.0, 2.0, 3.0]) == pytest.approx(
         {"latencyMeanMs": 2.0, "latencyP50Ms": 2.0, "latencyP95Ms": 2.9, "latencyP99Ms": 2.98}
     )
 
 
-def test_a_slow_model_gets_fewer_requests_but_at_least_one(digits):
-    model = OnnxModel(digits[0] / "model", threads=1)
+def test_a_slow_model_gets_fewer_requests_but_at_least_one(fed, monkeypatch):
     calls = []
-    run = model.run
-    model.run = lambda row: (calls.append(row), run(row))[1]
-    measure_latency(model, np.ones((5, 64)), requests=1000, warm_up=1000, max_seconds=0.0)
+    predict = fed.model.backend.predict
+    monkeypatch.setattr(
+        fed.model.backend, "predict", lambda *given: (calls.append(given), predict(*given))[1]
+    )
+    measure_latency(fed, requests=1000, warm_up=1000, max_seconds=0.0)
     assert len(calls) == 2

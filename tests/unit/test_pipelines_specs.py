@@ -65,12 +65,9 @@ def test_the_parameters_are_the_public_ones():
     inputs = yaml.safe_load((CHECKED_OUT / "model-ci.yaml").read_text())["root"]["inputDefinitions"][
         "parameters"
     ]
-    assert {name for name, p in inputs.items() if "defaultValue" in p} == {
-        "model_digest",
-        "label_column",
-        "gates",
-    }
-    assert set(inputs) - {"model_digest", "label_column", "gates"} == {
+    optional = {name for name, p in inputs.items() if "defaultValue" in p}
+    assert optional == {"model_digest", "test_data_digest", "test_options", "label_column", "allow", "gates"}
+    assert set(inputs) - optional == {
         "model_uri",
         "test_data_uri",
         "verdict_uri",

@@ -1,7 +1,7 @@
 """``ModelDeployment``: which model, how it is tested, how it is served, how it is rolled out."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mooring_artifacts import gates
 from pydantic import ConfigDict, Field, JsonValue, model_validator
@@ -66,6 +66,16 @@ ModelSpec.model_config["json_schema_extra"] = {
 }
 
 
+class InputColumns(Model):
+    """Which columns feed an input of the model."""
+
+    name: Annotated[str, forms.COLUMN.field, Field(description="The input.")]
+    columns: Annotated[
+        list[Annotated[str, forms.COLUMN.field]],
+        Field(description="Its columns in the order of the model's features.", min_length=1, max_length=4000),
+    ]
+
+
 class TestData(Model):
     """Rows with known answers."""
 
@@ -77,8 +87,47 @@ class TestData(Model):
     label_column: Annotated[
         str,
         forms.COLUMN.field,
-        Field(description="Column with the right answer; all other columns are features."),
+        Field(description="Column with the right answer; all other columns may be features."),
     ] = "label"
+    digest: Annotated[
+        str | None,
+        forms.DIGEST.field,
+        Field(
+            description="Content that the Parquet files must have (sha256:HEX of their manifest); another one is "
+            "another question, which is tested anew."
+        ),
+    ] = None
+    inputs: Annotated[
+        list[InputColumns],
+        Field(
+            description="Columns by input of the model. Left out: features.json beside the model, columns of the "
+            "inputs' names, or for one input all columns of its kind.",
+            max_length=64,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = []
+    output: Annotated[
+        str | None,
+        forms.COLUMN.field,
+        Field(
+            description="The model's output that is compared with the label. Left out: its labels, and its scores."
+        ),
+    ] = None
+    classes: Annotated[
+        list[Annotated[str, forms.COLUMN.field]],
+        Field(
+            description="Labels that the model's scores stand for, in their order. Left out: 0, 1, ..., or the labels "
+            "of the rows in order, where they are as many as the scores.",
+            max_length=1000,
+        ),
+    ] = []
+    task: Annotated[
+        Literal["Classification", "Regression"] | None,
+        Field(
+            description="What the label is. Left out: Regression for floats, but not for 0.0 and 1.0 beside "
+            "probabilities, nor beside several scores."
+        ),
+    ] = None
 
 
 def gate_rules(field: str) -> list[JsonValue]:

@@ -7,7 +7,7 @@ from mooring_artifacts.run_documents import RunFailure
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION
-from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec, TestData
 from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.situation import Verdict
@@ -58,6 +58,8 @@ class CIRuns:
                     "model_uri": candidate.storage_uri,
                     "model_digest": candidate.content_digest or "",
                     "test_data_uri": ci.test_data.uri,
+                    "test_data_digest": ci.test_data.digest or "",
+                    "test_options": _options(ci.test_data),
                     "label_column": ci.test_data.label_column,
                     "gates": gates,
                     "verdict_uri": await self._answers.address(_place(owner, run_id), timeout),
@@ -87,6 +89,15 @@ class CIRuns:
             metrics=found.metrics,
             violations=tuple(one_line(violation.message) for violation in found.violations),
         )
+
+
+def _options(data: TestData) -> dict[str, JsonValue]:
+    return {
+        "inputs": {feed.name: list(feed.columns) for feed in data.inputs},
+        "output": data.output or "",
+        "classes": list(data.classes),
+        "task": data.task or "",
+    }
 
 
 def _place(owner: Owner, run_id: str) -> Place:

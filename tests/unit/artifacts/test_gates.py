@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import METRICS, Gate, judge, parse_gates
-from mooring_components.verdicts import make_verdict, write_verdict
+from mooring_components.verdicts import Facts, Subject, make_verdict, write_verdict
 
 DIGEST = "sha256:" + "0" * 64
 names = st.sampled_from(METRICS)
@@ -86,13 +86,19 @@ def test_a_malformed_gate_is_an_error_that_names_it(gate, message):
 def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
     uri = f"file://{tmp_path}/ci/verdict.json"
     gates = [{"metric": "accuracy", "min": 0.9}, {"metric": "rmse", "max": 1.0}]
-    write_verdict(make_verdict("r0", "m", DIGEST, {"accuracy": 1.0}, []), uri)
-    write_verdict(make_verdict("r1", "s3://b/m", DIGEST, {"accuracy": 0.61, "rmse": math.inf}, gates), uri)
+    write_verdict(make_verdict("r0", Subject("m", DIGEST, DIGEST), Facts({"accuracy": 1.0}), []), uri)
+    write_verdict(
+        make_verdict(
+            "r1", Subject("s3://b/m", DIGEST, DIGEST), Facts({"accuracy": 0.61, "rmse": math.inf}), gates
+        ),
+        uri,
+    )
     assert json.loads((tmp_path / "ci/verdict.json").read_text()) == {
         "schemaVersion": 1,
         "runId": "r1",
         "modelUri": "s3://b/m",
         "modelDigest": DIGEST,
+        "testDataDigest": DIGEST,
         "passed": False,
         "metrics": {"accuracy": 0.61},
         "violations": [
@@ -115,7 +121,7 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
 
 
 def test_without_gates_everything_passes():
-    assert make_verdict("r", "m", DIGEST, {"accuracy": 0.0}, []).passed
+    assert make_verdict("r", Subject("m", DIGEST, DIGEST), Facts({"accuracy": 0.0}), []).passed
 
 
 @pytest.mark.parametrize(
@@ -123,4 +129,4 @@ def test_without_gates_everything_passes():
 )
 def test_a_verdict_uri_of_another_form_is_refused_by_name(uri):
     with pytest.raises(InputError, match="verdict_uri"):
-        write_verdict(make_verdict("r", "m", DIGEST, {}, []), uri)
+        write_verdict(make_verdict("r", Subject("m", DIGEST, DIGEST), Facts({}), []), uri)

@@ -14,12 +14,12 @@ from mooring_artifacts.run_documents import (
     parse_drift_report,
     parse_verdict,
 )
-from mooring_components.verdicts import make_verdict, write_verdict
+from mooring_components.verdicts import Facts, Subject, make_verdict, write_verdict
 from mooring_operator.adapters.documents import DocumentInvalid, DocumentsUnavailable, StoredDocuments
 
 DIGEST = "sha256:" + "a" * 64
 GATES = [{"metric": "accuracy", "min": 0.9}, {"metric": "rmse", "max": 1}]
-VERDICT = make_verdict("r", "s3://b/m", DIGEST, {"accuracy": 0.5, "rows": 3.0}, GATES)
+VERDICT = make_verdict("r", Subject("s3://b/m", DIGEST, DIGEST), Facts({"accuracy": 0.5, "rows": 3.0}), GATES)
 FEATURE = {
     "name": "age",
     "kind": "number",
@@ -206,4 +206,4 @@ def test_a_failure_is_told_apart_from_a_verdict():
 
 
 def test_any_address_that_a_resource_may_have_fits_into_a_verdict():
-    assert make_verdict("r", "s3://b/" + "m" * 1017, DIGEST, {}, []).passed
+    assert make_verdict("r", Subject("s3://b/" + "m" * 1017, DIGEST, DIGEST), Facts({}), []).passed

@@ -4,18 +4,19 @@ import json
 
 import numpy as np
 import onnx
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.run_documents import parse_verdict
 from mooring_components.datasets import TestData
-from mooring_components.models import OnnxModel
+from mooring_components.models import open_model
 from mooring_components.quality import evaluate
 from mooring_components.reports import render_markdown
-from mooring_components.verdicts import make_verdict
+from mooring_components.verdicts import Facts, Subject, make_verdict
 from onnx import TensorProto, helper
 
-DIGEST = "sha256:" + "0" * 64
+SUBJECT = Subject("s3://b/m", "sha256:" + "0" * 64, "sha256:" + "1" * 64)
 
 
 def echo(folder, columns, kind=TensorProto.FLOAT):
@@ -29,7 +30,7 @@ def echo(folder, columns, kind=TensorProto.FLOAT):
     folder.mkdir(exist_ok=True)
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), folder / "model.onnx")
-    return OnnxModel(folder)
+    return open_model(folder)
 
 
 def scores_of(classes, columns):
@@ -38,21 +39,26 @@ def scores_of(classes, columns):
 
 def quality(model, features, labels):
     kind = object if isinstance(labels[0], str) else np.int64
-    return evaluate(model, TestData(np.asarray(features, dtype=np.float64), np.array(labels, dtype=kind)))
+    columns = {f"c{i}": pa.array(column) for i, column in enumerate(np.asarray(features, np.float64).T)}
+    return evaluate(model, TestData(columns, np.array(labels, dtype=kind), "the test data"))
 
 
 SCORES = "the model's scores stand for the labels 0 to 2, so that no row can get "
-COUNT = "; if its first label is 1, count the labels from 0"
+DECLARE = "; name their labels in spec.ci.testData.classes"
+TAKEN = (
+    "the model's scores were taken for the labels {} in this order; spec.ci.testData.classes says otherwise"
+)
 
 
 @pytest.mark.parametrize(
     ("labels", "hint"),
     [
-        ([1, 2, 3, 1], SCORES + "3 of the test data" + COUNT),
-        ([2, 3, 3, 2], SCORES + "3 of the test data" + COUNT),
-        ([0, 1, 2, 3], SCORES + "3 of the test data"),
-        ([10, 20, 30, 40], SCORES + "10, 20, 30 and others of the test data"),
-        ([-1, 0, 1, 2], SCORES + "-1 of the test data"),
+        ([1, 2, 3, 1], TAKEN.format("1, 2, 3")),
+        ([30, 10, 20, 30], TAKEN.format("10, 20, 30")),
+        ([2, 3, 3, 2], SCORES + "3 of the test data" + DECLARE),
+        ([0, 1, 2, 3], SCORES + "3 of the test data" + DECLARE),
+        ([10, 20, 30, 40], SCORES + "10, 20, 30 and others of the test data" + DECLARE),
+        ([-1, 0, 1, 2], SCORES + "-1 of the test data" + DECLARE),
         ([0, 1, 2, 0], ""),
         ([0, 0, 0, 0], ""),
         ([1, 0, 0, 1], "no row is right: the model gives 0, 1, 2, the test data holds 0, 1"),
@@ -63,15 +69,16 @@ def test_labels_beyond_the_scores(tmp_path, labels, hint):
     assert found.hint == hint
 
 
-def test_labels_from_1_have_accuracy_0_and_a_hint(tmp_path):
+def test_labels_from_1_are_the_columns_of_the_scores(tmp_path):
     found = quality(echo(tmp_path, 3), scores_of([0, 1, 2, 1], 3), [1, 2, 3, 2])
-    assert found.metrics["accuracy"] == 0.0
-    assert found.hint.endswith(COUNT)
+    assert found.metrics["accuracy"] == 1.0
+    assert found.categories == ["1", "2", "3"]
 
 
-def test_probabilities_of_one_class_stand_for_0_and_1(tmp_path):
+def test_probabilities_of_one_class_stand_for_two_labels(tmp_path):
     found = quality(echo(tmp_path, 1), [[0.1], [0.9]], [1, 2])
-    assert found.hint.startswith(
+    assert (found.metrics["accuracy"], found.hint) == (1.0, TAKEN.format("1, 2"))
+    assert quality(echo(tmp_path, 1), [[0.1], [0.9]], [2, 2]).hint.startswith(
         "the model's scores stand for the labels 0 to 1, so that no row can get 2 of"
     )
 
@@ -94,6 +101,8 @@ def test_there_is_a_hint_exactly_where_a_label_is_out_of_reach_or_none_is_right(
     labels = [label + shift for label in given_]
     found = quality(three_scores, scores_of(given_, 3), labels)
     assert bool(found.hint) == (max(labels) > 2 or shift > 0)
+    if len(set(labels)) == 3:
+        assert found.metrics["accuracy"] == 1.0
 
 
 def test_what_a_label_holds_does_not_leave_the_hint(tmp_path):
@@ -105,7 +114,7 @@ def test_what_a_label_holds_does_not_leave_the_hint(tmp_path):
     )
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "model.onnx")
-    hint = quality(OnnxModel(tmp_path), [[1.0], [2.0]], ["{{$}}", "cat\nx"]).hint
+    hint = quality(open_model(tmp_path), [[1.0], [2.0]], ["{{$}}", "cat\nx"]).hint
     assert hint.startswith("no row is right: the model gives ")
     assert "{{$" not in hint
     assert hint.isascii()
@@ -120,7 +129,7 @@ def test_the_hint_stands_with_the_first_metric_that_it_explains():
         {"metric": "accuracy", "min": 0.9},
     ]
     metrics = {"latencyP99Ms": 2.0, "f1": 0.0, "accuracy": 0.0}
-    verdict = make_verdict("r", "s3://b/m", DIGEST, metrics, gates, "count the labels from 0")
+    verdict = make_verdict("r", SUBJECT, Facts(metrics, hint="count the labels from 0"), gates)
     assert [violation.message for violation in verdict.violations] == [
         "latencyP99Ms 2 is above the maximum 1",
         "f1 0 is below the minimum 0.5; count the labels from 0",
@@ -131,7 +140,9 @@ def test_the_hint_stands_with_the_first_metric_that_it_explains():
 
 
 def test_a_hint_changes_no_verdict():
-    plain, hinted = (make_verdict("r", "m", DIGEST, {"accuracy": 0.0}, [], hint) for hint in ("", "x"))
+    plain, hinted = (
+        make_verdict("r", SUBJECT, Facts({"accuracy": 0.0}, hint=hint), []) for hint in ("", "x")
+    )
     assert json.loads(plain.to_json()) == json.loads(hinted.to_json())
-    long = make_verdict("r", "m", DIGEST, {"f1": 0.0}, [{"metric": "f1", "min": 1}], "x" * 5000)
+    long = make_verdict("r", SUBJECT, Facts({"f1": 0.0}, hint="x" * 5000), [{"metric": "f1", "min": 1}])
     assert parse_verdict(long.to_json()) == long

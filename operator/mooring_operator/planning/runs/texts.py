@@ -1,6 +1,6 @@
 """Texts of specs that become parameters of runs, and what a backend cannot carry of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mooring_artifacts.uris import redact
 
@@ -20,17 +20,29 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
         "spec.model.uri": spec.model.uri,
         "spec.ci.testData.uri": data.uri,
         "spec.ci.testData.labelColumn": data.label_column,
+        "spec.ci.testData.output": data.output or "",
+        **_numbered("spec.ci.testData.classes", data.classes),
+        **{f"spec.ci.testData.inputs[{i}].name": feed.name for i, feed in enumerate(data.inputs)},
+        **{
+            field: text
+            for i, feed in enumerate(data.inputs)
+            for field, text in _numbered(f"spec.ci.testData.inputs[{i}].columns", feed.columns).items()
+        },
     }
 
 
 def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
     """Give the texts that an evaluation's run is given, by field."""
-    columns = {"features": spec.features, "categories": spec.categories}
     return {
         "spec.baseline.uri": spec.baseline.uri,
         "spec.window.uri": spec.window.uri,
-        **{f"spec.{field}[{i}]": name for field, names in columns.items() for i, name in enumerate(names)},
+        **_numbered("spec.features", spec.features),
+        **_numbered("spec.categories", spec.categories),
     }
+
+
+def _numbered(field: str, texts: Sequence[str]) -> dict[str, str]:
+    return {f"{field}[{i}]": text for i, text in enumerate(texts)}
 
 
 def first_wide(text: str) -> str | None:

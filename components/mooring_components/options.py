@@ -1,0 +1,54 @@
+"""What a test is told beside where model and data are: a run's parameter `test_options`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from mooring_artifacts.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+FIELD = "test_options"
+
+
+class TestOptions(BaseModel):
+    """How rows and answers are to be read; the fields are those of `spec.ci.testData`.
+
+    inputs: columns by input of the model.
+    output: the one that is compared with the labels; empty: what its type says.
+    classes: the labels that the model's scores stand for, in order; empty: what the data says.
+    task: what float labels and scores mean; empty: what the data says.
+    """
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+    )
+
+    inputs: dict[str, list[str]] = {}
+    output: str = ""
+    classes: Annotated[list[int | str], Field(max_length=10_000)] = []
+    task: Literal["", "Classification", "Regression"] = ""
+
+
+def parse_options(document: Mapping[str, Any]) -> TestOptions:
+    """The options of a JSON object.
+
+    Raises:
+        InputError: it has another form; the message names the first field that is wrong.
+    """
+    try:
+        # Between steps Kubeflow Pipelines makes floats of all numbers.
+        classes = [_whole(value) for value in document.get("classes", [])]
+        return TestOptions.model_validate({**document, "classes": classes})
+    except (ValidationError, TypeError) as error:
+        if isinstance(error, TypeError):
+            raise InputError(f"{FIELD}.classes is not a list") from error
+        first = error.errors(include_url=False)[0]
+        where = ".".join([FIELD, *map(str, first["loc"])])
+        raise InputError(f"{where} {first['input']!r:.200} is not allowed: {first['msg']}") from error
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
