@@ -1,0 +1,1 @@
+"""Where the counters of revisions are read: one file per system behind `Metrics`."""

@@ -1,0 +1,26 @@
+"""The port to what keeps the counters of revisions."""
+
+from datetime import datetime
+from typing import Protocol
+
+from mooring_operator.planning.analysis.bets import Look
+from mooring_operator.planning.analysis.queries import Question
+
+
+class MetricsUnavailableError(Exception):
+    """It does not answer; try later."""
+
+
+class Metrics(Protocol):
+    """Gives the looks of a time."""
+
+    async def looks(
+        self, question: Question, candidate: str, stable: str, since: datetime, until: datetime
+    ) -> list[Look]:
+        """Give what both revisions counted, look by look.
+
+        Raises:
+            AnswerUnusableError: what is there cannot be judged; a person has to change something.
+            MetricsUnavailableError: nobody answers.
+        """
+        ...

@@ -1,0 +1,209 @@
+"""Asks Prometheus about a canary, judges the answer, and shows it."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from mooring_operator.adapters.metrics.port import MetricsUnavailableError
+from mooring_operator.adapters.metrics.prometheus import Prometheus
+from mooring_operator.api.types import parse_duration
+from mooring_operator.cli.errors import CliError
+from mooring_operator.planning.analysis.bets import Limit, Look
+from mooring_operator.planning.analysis.bursts import Bursts, scale_of
+from mooring_operator.planning.analysis.comparison import Comparison, smallest_excess
+from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit, judge
+from mooring_operator.planning.analysis.queries import RATES, AnswerUnusableError, Question, quoted
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+_HISTORY = timedelta(hours=1)
+_MOST_LOOKS = 10_000
+_REVISION = re.compile(r"[0-9a-f]{4,64}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about two revisions: the candidate and the stable one."""
+
+    metric: str
+    question: Question
+    since: datetime
+    until: datetime
+    limit: Limit
+    errors: Errors
+
+    @property
+    def candidate(self) -> str:
+        """The revision on its way."""
+        return self.question.revisions[0]
+
+    @property
+    def stable(self) -> str:
+        """The revision that it is compared with."""
+        return self.question.revisions[1]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The verdict, and what it rests on; `excess` is the least that the candidate exceeds ratio times stable by."""
+
+    asked: Asked
+    judgement: Judgement
+    comparison: Comparison
+    excess: float | None
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL or INSUFFICIENT."""
+        return self.judgement.verdict
+
+    def document(self) -> dict[str, Any]:
+        """Give it for programs."""
+        seen, asked = self.comparison, self.asked
+        return {
+            "verdict": self.verdict,
+            "metric": asked.metric,
+            "message": self.judgement.message,
+            "candidate": {
+                "revision": asked.candidate,
+                "events": seen.candidate,
+                "requests": seen.candidate_of,
+            },
+            "stable": {"revision": asked.stable, "events": seen.stable, "requests": seen.stable_of},
+            "limit": {"ratio": asked.limit.ratio, "points": asked.limit.points * 100},
+            "looks": seen.looks,
+            "burstScale": seen.bursts.theta,
+            "evidenceForFail": seen.worse.value,
+            "evidenceForPass": seen.ok,
+            "excessPoints": None if self.excess is None else self.excess * 100,
+        }
+
+
+def matchers(name: str, namespace: str | None) -> str:
+    """Give the matchers of a deployment's series."""
+    of_namespace = f"namespace={quoted(namespace)}," if namespace else ""
+    return f"{of_namespace}model={quoted(name)}"
+
+
+def ask(
+    *,
+    metric: str,
+    revisions: tuple[str, str],
+    matchers: str,
+    window: str,
+    every: int,
+    limit: tuple[float, float],
+    false_rollback: float,
+    until: datetime,
+) -> Asked:
+    """Check what was typed.
+
+    Raises:
+        CliError: an option cannot be used; the message names it.
+    """
+    if metric not in RATES:
+        raise CliError(f"--metric {metric}: known are {', '.join(RATES)}")
+    for option, revision in zip(("--candidate", "--stable"), revisions, strict=True):
+        if not _REVISION.fullmatch(revision):
+            raise CliError(f"{option} {revision}: a revision is hexadecimal, as mooring status shows it")
+    if revisions[0] == revisions[1]:
+        raise CliError(f"--candidate and --stable are both {revisions[0]}: there is nothing to compare")
+    if not 0 < false_rollback < 50:
+        raise CliError(f"--false-rollback {false_rollback:g}: want percent, above 0 and below 50")
+    try:
+        back = parse_duration(window)
+    except ValueError as error:
+        raise CliError(f"--window {window}: {error}") from None
+    if not every <= back.total_seconds() <= every * _MOST_LOOKS:
+        raise CliError(f"--window {window}: want one to {_MOST_LOOKS} looks of {every} s")
+    try:
+        agreed = Limit.of(limit[0], limit[1] / 100)
+    except ValueError as error:
+        raise CliError(f"--ratio {limit[0]:g} --points {limit[1]:g}: {error}") from None
+    question = Question(RATES[metric], revisions, (matchers,) if matchers else (), every)
+    return Asked(metric, question, until - back, until, agreed, Errors(false_rollback=false_rollback / 100))
+
+
+def answer(asked: Asked, address: str, token: str) -> Found:
+    """Read the counters and judge them.
+
+    Raises:
+        CliError: Prometheus does not answer, or with nothing that can be judged.
+    """
+    if not address.startswith(("http://", "https://")):
+        raise CliError(f"--prometheus {address}: want an address that begins with http:// or https://")
+    try:
+        looks, before = asyncio.run(_read(asked, address, token))
+    except (MetricsUnavailableError, AnswerUnusableError) as error:
+        raise CliError(str(error)) from None
+    if not looks:
+        raise CliError(
+            f"Prometheus has no {asked.question.rate.counter} of revisions {asked.candidate} and {asked.stable}",
+            hint=f"it was asked: {asked.question.requests}",
+        )
+    return found(asked, looks, before)
+
+
+async def _read(asked: Asked, address: str, token: str) -> tuple[list[Look], list[Look]]:
+    prometheus = Prometheus.at(address, token)
+    try:
+        arms = (asked.candidate, asked.stable)
+        looks = await prometheus.looks(asked.question, *arms, asked.since, asked.until)
+        return looks, await prometheus.looks(asked.question, *arms, asked.since - _HISTORY, asked.since)
+    finally:
+        await prometheus.close()
+
+
+def found(asked: Asked, looks: list[Look], before: list[Look]) -> Found:
+    """Judge the looks; those before say how bursty the stable revision's traffic is."""
+    known = [look for look in before if look.stable_of > 0]
+    history = scale_of([look.stable for look in known], [look.stable_of for look in known]) if known else None
+    comparison = Comparison(asked.limit, bursts=Bursts(history))
+    judgement = judge({asked.metric: comparison}, {}, asked.errors)
+    for number, look in enumerate(looks, 1):
+        comparison = comparison.after(look)
+        judgement = judge({asked.metric: comparison}, {}, asked.errors)
+        if judgement.verdict != "INSUFFICIENT":
+            looks = looks[:number]
+            break
+    excess = smallest_excess(looks, asked.limit.ratio, history=history) if comparison.stable_of else None
+    return Found(asked, judgement, comparison, excess)
+
+
+def view(found: Found) -> "Group":
+    """Show the verdict, both revisions and the evidence."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    seen, asked = found.comparison, found.asked
+    colour = {"PASS": "green", "FAIL": "red"}.get(found.verdict, "yellow")
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "REVISION", "REQUESTS", "EVENTS", "RATE"):
+        table.add_column(column, justify="left" if column in ("", "REVISION") else "right")
+    for arm, revision, events, requests in (
+        ("candidate", asked.candidate, seen.candidate, seen.candidate_of),
+        ("stable", asked.stable, seen.stable, seen.stable_of),
+    ):
+        rate = f"{events / requests:.2%}" if requests else "-"
+        table.add_row(arm, revision, f"{requests:,.0f}", f"{events:,.0f}", rate)
+    wanted = 1 / asked.errors.false_rollback
+    lines = [
+        f"limit      {describe_limit(seen)}",
+        f"for FAIL   {seen.worse.value:.3g} of {wanted:g}",
+        f"for PASS   {seen.ok:.3g} of {1 / asked.errors.false_promotion:g}",
+        f"looks      {seen.looks} of {asked.question.every_s} s, burst scale {seen.bursts.theta:.2g}",
+    ]
+    if found.excess is not None and found.excess > 0:
+        times = "" if asked.limit.ratio == 1 else f"{asked.limit.ratio:g} x "
+        lines.append(f"excess     at least {found.excess * 100:.2f} points above {times}stable (99%)")
+    return Group(
+        Text(f"{found.verdict}  {found.judgement.message}", style=colour),
+        Text(),
+        table,
+        Text(),
+        Text("\n".join(lines)),
+    )

@@ -1,0 +1,260 @@
+"""Looks out of a real Prometheus, whose targets restart, come and go, and fail to answer."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from mooring_operator.adapters.metrics.port import MetricsUnavailableError
+from mooring_operator.adapters.metrics.prometheus import Prometheus
+from mooring_operator.planning.analysis.bets import Look
+from mooring_operator.planning.analysis.queries import RATES, AnswerUnusableError, Question
+
+CANDIDATE, STABLE = "c0ffee0001", "beef000002"
+DEADLINE = 60.0
+HOUR = timedelta(hours=1)
+RATE = RATES["errorRate"]
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="needs Prometheus on the PATH"
+)
+
+
+@dataclass
+class Pod:
+    """Counters of one replica, by status code."""
+
+    revision: str
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def serve(self, good: int, bad: int = 0) -> None:
+        for code, count in (("200", good), ("503", bad)):
+            self.codes[code] = self.codes.get(code, 0) + count
+
+
+@dataclass
+class Pods:
+    """What Prometheus scrapes: all replicas on one page."""
+
+    pods: dict[str, Pod] = field(default_factory=dict)
+    answers: bool = True
+    scrapes: int = 0
+
+    def page(self) -> str:
+        self.scrapes += 1
+        lines = [
+            f'{RATE.counter}{{pod="{name}",namespace="ml",model="iris",revision="{pod.revision}",code="{code}"}} {n}'
+            for name, pod in self.pods.items()
+            for code, n in pod.codes.items()
+        ]
+        return "\n".join([f"# TYPE {RATE.counter} counter", *lines, ""])
+
+
+@contextmanager
+def exporter(pods: Pods) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = pods.page().encode()
+            self.send_response(200 if pods.answers else 500)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, target: int) -> AsyncIterator[str]:
+    (folder / "prometheus.yml").write_text(
+        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
+        f"scrape_configs: [{{job_name: ours, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        "prometheus",
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+class Watcher:
+    """Looks at both revisions from a time on."""
+
+    def __init__(self, address: str) -> None:
+        self.metrics = Prometheus.at(address)
+        self.question = Question(RATE, (CANDIDATE, STABLE), ('namespace="ml"',), every_s=1)
+        self.since = datetime.now(UTC) - HOUR
+
+    async def looks(self) -> list[Look]:
+        return await self.metrics.looks(self.question, CANDIDATE, STABLE, self.since, datetime.now(UTC))
+
+    async def totals(self) -> tuple[float, float, float, float]:
+        looks = await self.looks()
+        return (
+            sum(look.candidate for look in looks),
+            sum(look.candidate_of for look in looks),
+            sum(look.stable for look in looks),
+            sum(look.stable_of for look in looks),
+        )
+
+    async def until(self, *wanted: float) -> None:
+        """Wait for these totals."""
+        found: tuple[float, ...] = ()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DEADLINE):
+                while found != wanted:
+                    with suppress(MetricsUnavailableError):
+                        found = await self.totals()
+                    await asyncio.sleep(0.1)
+        assert found == wanted
+
+    async def until_scraped(self, pods: Pods) -> None:
+        """Wait until what the pods show now has been scraped, and stored."""
+        before = pods.scrapes
+        async with asyncio.timeout(DEADLINE):
+            while pods.scrapes < before + 3:
+                await asyncio.sleep(0.05)
+
+
+@needs_prometheus
+async def test_every_request_is_counted_once_whatever_pods_do(tmp_path: Path) -> None:
+    pods = Pods({"a": Pod(STABLE, {"200": 1000, "503": 10})})
+    with exporter(pods) as target:
+        async with prometheus(tmp_path, target) as address:
+            watcher = Watcher(address)
+            # What was counted before the time that is asked about is none of its looks.
+            await watcher.until_scraped(pods)
+            await until_known(address, 1010)
+            watcher.since = datetime.now(UTC)
+            pods.pods["a"].serve(90, 1)
+            pods.pods["c"] = Pod(CANDIDATE)
+            pods.pods["c"].serve(20, 5)
+            await watcher.until(5, 25, 1, 91)
+            # A pod restarts: its counters begin again.
+            pods.pods["a"] = Pod(STABLE)
+            pods.pods["a"].serve(30, 2)
+            await watcher.until(5, 25, 3, 123)
+            # One more comes, and one goes.
+            pods.pods["b"] = Pod(STABLE)
+            pods.pods["b"].serve(7)
+            await watcher.until(5, 25, 3, 130)
+            del pods.pods["a"]
+            pods.pods["b"].serve(3)
+            await watcher.until(5, 25, 3, 133)
+            # Scrapes fail while requests go on.
+            pods.answers = False
+            pods.pods["c"].serve(40, 10)
+            await watcher.until_scraped(pods)
+            pods.answers = True
+            await watcher.until(15, 75, 3, 133)
+            await watcher.until_scraped(pods)
+            assert await watcher.totals() == (15, 75, 3, 133)
+            await watcher.metrics.close()
+
+
+async def until_known(address: str, requests: int) -> None:
+    """Wait until Prometheus has so many requests in its store."""
+    async with httpx.AsyncClient(base_url=address) as client, asyncio.timeout(DEADLINE):
+        while True:
+            with suppress(httpx.HTTPError, IndexError, KeyError):
+                answer = await client.get("/api/v1/query", params={"query": f"sum({RATE.counter})"})
+                if float(answer.json()["data"]["result"][0]["value"][1]) == requests:
+                    return
+            await asyncio.sleep(0.05)
+
+
+@needs_prometheus
+async def test_a_query_that_prometheus_refuses_is_said(tmp_path: Path) -> None:
+    with exporter(Pods()) as target:
+        async with prometheus(tmp_path, target) as address:
+            watcher = Watcher(address)
+            watcher.question = Question(RATE, (CANDIDATE, STABLE), ("namespace=ml",))
+            said = ""
+            async with asyncio.timeout(DEADLINE):
+                while not said:
+                    try:
+                        await watcher.looks()
+                    except AnswerUnusableError as error:
+                        said = str(error)
+                    except MetricsUnavailableError:
+                        await asyncio.sleep(0.05)
+            assert said.startswith("Prometheus refused the query: 1:")
+            await watcher.metrics.close()
+
+
+def answering(status: int, body: Any) -> Prometheus:
+    def handle(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, content=body if isinstance(body, bytes) else None, json=body)
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(handle), base_url="http://prometheus")
+    return Prometheus(client)
+
+
+def matrix(*series: tuple[dict[str, str], list[list[Any]]]) -> dict[str, Any]:
+    result = [{"metric": labels, "values": values} for labels, values in series]
+    return {"status": "success", "data": {"resultType": "matrix", "result": result}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"<html>", "is not Prometheus: 200, and no JSON"),
+        (401, {}, "refuses who asks: 401; give a token"),
+        (200, {"status": "success", "data": {"resultType": "vector", "result": []}}, "no time series"),
+        (200, {"status": "success", "data": {"resultType": "string", "result": []}}, "no time series"),
+        (422, {"status": "error", "error": "too many samples"}, "refused the query: too many samples"),
+        (200, matrix(({}, [])), "has no label revision"),
+        (200, matrix(({"revision": "a"}, []), ({"revision": "a"}, [])), "several series for revision a"),
+        (200, matrix(({"revision": "a"}, [[1, "NaN"]])), "the value NaN is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "+Inf"]])), r"the value \+Inf is no count"),
+    ],
+)
+async def test_answers_that_cannot_be_judged_are_said(status: int, body: Any, said: str) -> None:
+    now, question = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE))
+    with pytest.raises(AnswerUnusableError, match=said):
+        await answering(status, body).looks(question, CANDIDATE, STABLE, now - HOUR, now)
+
+
+async def test_one_that_is_away_is_unavailable() -> None:
+    now, question = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE))
+    with pytest.raises(MetricsUnavailableError, match="does not answer"):
+        await Prometheus.at("http://127.0.0.1:1").looks(question, CANDIDATE, STABLE, now - HOUR, now)
+    with pytest.raises(MetricsUnavailableError, match="answers 503"):
+        await answering(503, {}).looks(question, CANDIDATE, STABLE, now - HOUR, now)
+
+
+async def test_nothing_counted_is_no_look() -> None:
+    now, question = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE))
+    assert await answering(200, matrix()).looks(question, CANDIDATE, STABLE, now - HOUR, now) == []

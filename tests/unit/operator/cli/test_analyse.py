@@ -1,0 +1,152 @@
+"""``mooring analyse``: what it says, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from mooring_operator.cli.main import run
+
+CANDIDATE, STABLE = "c0ffee0001", "beef000002"
+
+
+class Server(ThreadingHTTPServer):
+    """Answers as Prometheus does, with two revisions whose requests fail so often."""
+
+    rates = (0.01, 0.01)
+    requests = (20, 80)
+    asked: tuple[dict[str, str], ...] = ()
+    tokens: tuple[str, ...] = ()
+
+    def answer(self, form: dict[str, str]) -> dict[str, Any]:
+        self.asked = (*self.asked, form)
+        rng = random.Random(form["start"])
+        step = int(form["step"].removesuffix("s"))
+        times = range(int(float(form["start"])), int(float(form["end"])), step)
+        result = []
+        for revision, rate, requests in zip((CANDIDATE, STABLE), self.rates, self.requests, strict=True):
+            failed = [[at, str(sum(rng.random() < rate for _ in range(requests)))] for at in times]
+            whole = [[at, str(requests)] for at in times]
+            if requests:
+                values = failed if "5.." in form["query"] else whole
+                result.append({"metric": {"revision": revision}, "values": values})
+        return {"status": "success", "data": {"resultType": "matrix", "result": result}}
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.tokens = (*self.server.tokens, self.headers.get("Authorization", ""))
+        answer = self.server.answer({key: values[0] for key, values in parse_qs(body).items()})
+        sent = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+def analyse(server: Server, *more: str) -> int:
+    address = f"http://127.0.0.1:{server.server_port}"
+    arms = ("--candidate", CANDIDATE, "--stable", STABLE)
+    return run(["analyse", "iris", "--prometheus", address, *arms, *more])
+
+
+def test_a_bad_candidate_fails_and_the_numbers_are_said(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.rates = (0.4, 0.01)
+    assert analyse(server) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("FAIL  errorRate: candidate ")
+    assert "limit 1.2 x stable + 0.2 points; evidence " in out
+    assert f"candidate  {CANDIDATE}" in out
+    assert "excess     at least " in out
+
+
+def test_a_good_one_passes_with_traffic_enough(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.rates, server.requests = (0.001, 0.02), (200, 800)
+    assert analyse(server, "-o", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdict"] == "PASS"
+    assert document["evidenceForPass"] >= 20
+    assert document["limit"] == {"ratio": 1.2, "points": 0.2}
+
+
+def test_little_traffic_is_insufficient(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.requests = (1, 4)
+    assert analyse(server, "--window", "2m") == 2
+    assert capsys.readouterr().out.startswith("INSUFFICIENT  errorRate: ")
+
+
+def test_revisions_that_counted_nothing_are_said_with_the_query(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.requests = (0, 0)
+    assert analyse(server) == 2
+    error = capsys.readouterr().err
+    assert (
+        f"Prometheus has no mooring_inference_requests_total of revisions {CANDIDATE} and {STABLE}" in error
+    )
+    assert "hint: it was asked: sum by (revision)" in error
+
+
+def test_series_are_those_of_the_deployment(server: Server, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    analyse(server, "-n", 'm"l', "--token-file", str(token))
+    assert 'namespace="m\\"l",model="iris"' in server.asked[0]["query"]
+    assert server.tokens[0] == "Bearer s3cret"
+    server.asked = ()
+    analyse(server, "--selector", 'job="x"')
+    assert ',job="x"' in server.asked[0]["query"]
+    assert "model=" not in server.asked[0]["query"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--metric", "errors"], "--metric errors: known are errorRate, rejectedRate"),
+        (["--ratio", "-1"], "ratio must be a finite number of 0 or more, got -1"),
+        (["--ratio", "0", "--points", "0"], "no candidate could be within that limit"),
+        (["--points", "100"], "points must be a share from 0 to below 1"),
+        (["--window", "5 apples"], "--window 5 apples: "),
+        (["--window", "1s"], "--window 1s: want one to 10000 looks of 10 s"),
+        (["--false-rollback", "0"], "--false-rollback 0: want percent, above 0 and below 50"),
+        (["--candidate", 'x"} or vector(1)'], "a revision is hexadecimal"),
+        (["--candidate", STABLE], f"--candidate and --stable are both {STABLE}"),
+        (["--prometheus", "ftp://x"], "--prometheus ftp://x: want an address that begins with http"),
+        (["--prometheus", "http://127.0.0.1:1"], "Prometheus at http://127.0.0.1:1 does not answer"),
+        (["--token-file", "/dev/null/token"], "--token-file /dev/null/token: "),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    server: Server, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert analyse(server, *options) == 2
+    captured = capsys.readouterr()
+    assert said in " ".join(captured.err.split())
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
