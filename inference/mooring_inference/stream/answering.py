@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,12 +27,14 @@ class Outcome:
         body: the answer; None where there is none.
         reason: why there is none.
         final: whether trying again would give the same.
+        content: digest of the features and of the outputs asked for; empty where they could not be read.
     """
 
     key: str
     body: bytes | None
     reason: str = ""
     final: bool = True
+    content: str = ""
 
 
 class Answerer:
@@ -81,7 +84,7 @@ class Answerer:
             return
         for (place, request), arrays in zip(group, results, strict=True):
             key = request.id or deliveries[place].origin
-            outcomes[place] = Outcome(key, self._codec.encode(request, key, arrays))
+            outcomes[place] = Outcome(key, self._codec.encode(request, key, arrays), content=_digest(request))
 
     def _predict(self, requests: list[Request]) -> list[list[Array]]:
         first = requests[0]
@@ -104,6 +107,14 @@ class Answerer:
                     raise ValueError(f"output {name} has shape {list(output.shape)} for {size} rows")
             chunks.append(outputs)
         return [np.concatenate(parts)[:rows] for parts in zip(*chunks, strict=True)]
+
+
+def _digest(request: Request) -> str:
+    digest = hashlib.sha256(repr(request.outputs).encode())
+    for name, array in sorted(request.inputs.items()):
+        digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+    return digest.hexdigest()
 
 
 def _fill(array: Array, size: int | None) -> Array:

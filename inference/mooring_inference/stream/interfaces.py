@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,10 +35,25 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One message to write. ``key`` is the same for every answer to one message."""
+    """One message to write.
+
+    Attributes:
+        key: the same for every answer to one message.
+        body: its content.
+        content: digest of what was asked; the same for a message that is delivered or sent again.
+        is_refusal: whether it says that there is no answer, as a dead letter does. A key has one answer; of
+            refusals it has one for each content.
+    """
 
     key: str
     body: bytes
+    content: str = ""
+    is_refusal: bool = False
+
+
+def digest_of(*parts: str) -> str:
+    """Return a digest that names what was written once, by whom and for what."""
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Source(Protocol):
@@ -85,10 +101,11 @@ class Sink(Protocol):
         """Write answers; when this returns the system has them.
 
         After Unavailable some may be written; writing them again does no harm, as far as the system knows
-        keys.
+        keys and contents.
 
         Returns:
-            The places of answers that the system will never take, such as too large ones, with the reason.
+            The places of answers that will never be written, with the reason: too large ones, and where the
+            system knows keys, those whose key has an answer to another content.
         """
         ...
 

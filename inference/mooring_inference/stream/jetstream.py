@@ -6,7 +6,6 @@ The server drops a second message with the same id within the stream's duplicate
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import BadRequestError, NotFoundError
 
 from mooring_inference.stream.addresses import Address
-from mooring_inference.stream.interfaces import Answer, Delivery, StreamError, Unavailable
+from mooring_inference.stream.interfaces import Answer, Delivery, StreamError, Unavailable, digest_of
 
 _CONNECT_SECONDS = 5.0
 _PUBLISH_SECONDS = 5.0
@@ -205,7 +204,7 @@ class JetStreamSink:
 
     async def _publish(self, answer: Answer) -> str | None:
         # A digest, since headers are lines of ASCII and keys may be anything.
-        digest = hashlib.sha256(f"{self._writer}\n{answer.key}".encode()).hexdigest()
+        digest = digest_of(self._writer, answer.key, answer.content)
         try:
             await self._context.publish(
                 self._subject, answer.body, stream=self._stream, headers={"Nats-Msg-Id": digest}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -168,7 +169,7 @@ class StreamLoop:
         again: list[Delivery] = []
         for delivery, outcome in zip(tried, outcomes, strict=True):
             if outcome.body is not None:
-                answered.append((delivery, Answer(outcome.key, outcome.body)))
+                answered.append((delivery, Answer(outcome.key, outcome.body, outcome.content)))
             elif outcome.final or delivery.attempts >= self._limits.attempts:
                 dead.append((delivery, outcome.key, _reason(outcome, delivery)))
             else:
@@ -188,12 +189,11 @@ class StreamLoop:
         if not dead:
             return
         if self._dead_letters is not None:
-            letters = [Answer(key, _letter(delivery, key, reason)) for delivery, key, reason in dead]
+            letters = [_refusal(delivery, key, _letter(delivery, key, why)) for delivery, key, why in dead]
             refused = await self._write("dead_letters", self._dead_letters, letters)
         else:
-            refused = await self._write(
-                "sink", self._sink, [Answer(key, error_answer(key, why)) for _, key, why in dead]
-            )
+            errors = [_refusal(delivery, key, error_answer(key, why)) for delivery, key, why in dead]
+            refused = await self._write("sink", self._sink, errors)
         for place, reason in refused.items():
             delivery, key, why = dead[place]
             fields = {"id": key, "origin": delivery.origin, "reason": why, "refused": reason}
@@ -272,6 +272,10 @@ class StreamLoop:
 
 def _reason(outcome: Outcome, delivery: Delivery) -> str:
     return outcome.reason if outcome.final else f"{outcome.reason} ({delivery.attempts} attempts)"
+
+
+def _refusal(delivery: Delivery, key: str, body: bytes) -> Answer:
+    return Answer(key, body, hashlib.sha256(delivery.body or b"").hexdigest(), is_refusal=True)
 
 
 def _letter(delivery: Delivery, key: str, reason: str) -> bytes:

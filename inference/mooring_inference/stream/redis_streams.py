@@ -5,7 +5,6 @@ An entry's content is in one field, ``data`` unless the URL says ``?field=``.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import socket
@@ -21,24 +20,31 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from mooring_inference.stream.addresses import Address, number_option
-from mooring_inference.stream.interfaces import Answer, Delivery, StreamError, Unavailable
+from mooring_inference.stream.interfaces import Answer, Delivery, StreamError, Unavailable, digest_of
 
 log = logging.getLogger(__name__)
 
 # Dead consumers whose entries were all taken over are removed after so long, milliseconds.
 _FORGET_MS = 3_600_000
+# Entries of one consumer that are looked through for trimmed ones at a time.
+_MOST_OWNED = 1000
 
 # The marker comes after the entry: what stops between the two writes twice, never nothing.
 _WRITE_ONCE = """
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+local content = redis.call('GET', KEYS[2])
+if content == ARGV[6] then return 0 end
+if content then return -1 end
 if tonumber(ARGV[5]) > 0 then
   redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], '*', 'id', ARGV[1], ARGV[2], ARGV[3])
 else
   redis.call('XADD', KEYS[1], '*', 'id', ARGV[1], ARGV[2], ARGV[3])
 end
-redis.call('SET', KEYS[2], '1', 'EX', ARGV[4])
+redis.call('SET', KEYS[2], ARGV[6], 'EX', ARGV[4])
 return 1
 """
+
+
+_CONFLICT = "the id has been answered before, for other content"
 
 
 class RedisSource:
@@ -137,6 +143,7 @@ class RedisSource:
             self._stream, self._group, self._consumer, self._take_over_ms, self._claim_from, count=limit
         )
         self._claim_from = reply[0]
+        await self._forget_trimmed(reply)
         if reply[0] in (b"0-0", "0-0"):
             self._next_claim = time.monotonic() + self._take_over_ms / 4000
         # An entry that was deleted has no fields.
@@ -146,6 +153,28 @@ class RedisSource:
         counts = await self._count_deliveries(entries[0][0], entries[-1][0], limit)
         log.info("took over entries", extra={"fields": {"count": len(entries)}})
         return [self._delivery(token, fields, counts.get(token, 2)) for token, fields in entries]
+
+    async def _forget_trimmed(self, reply: Sequence[Any]) -> None:
+        """Clear entries that were trimmed or deleted before anybody answered them: they would be pending for ever."""
+        # Redis 7 has cleared them and says which; before, each is a gap among those that it gives.
+        cleared = len(reply[2]) if len(reply) > 2 else 0
+        if any(token is None or not fields for token, fields in reply[1]):
+            owned = await self._client.xpending_range(
+                self._stream, self._group, min="-", max="+", count=_MOST_OWNED, consumername=self._consumer
+            )
+            ids = [entry["message_id"] for entry in owned]
+            async with self._client.pipeline(transaction=False) as pipe:
+                for token in ids:
+                    pipe.xrange(self._stream, token, token)
+                found = await pipe.execute()
+            gone = [token for token, entries in zip(ids, found, strict=True) if not entries]
+            if gone:
+                await self._client.xack(self._stream, self._group, *gone)
+            cleared += len(gone)
+        if cleared:
+            log.warning(
+                "entries were trimmed before they were answered", extra={"fields": {"count": cleared}}
+            )
 
     async def _count_deliveries(self, first: bytes, last: bytes, limit: int) -> dict[bytes, int]:
         pending = await self._client.xpending_range(
@@ -183,7 +212,10 @@ class RedisSource:
 
 
 class RedisSink:
-    """Adds entries with the fields ``id`` and ``data``; a key that was written lately is not written again."""
+    """Adds entries with the fields ``id`` and ``data``; a key that was written lately is not written again.
+
+    An answer to another content under the same key is refused: neither could tell which one is meant.
+    """
 
     def __init__(self, address: Address, *, writer: str, remember: int) -> None:
         """A stream to write to.
@@ -211,19 +243,26 @@ class RedisSink:
         async with _guarded(), self._client.pipeline(transaction=False) as pipe:
             for answer in answers:
                 await self._script(
-                    keys=[self._stream, self._marker(answer.key)],
-                    args=[answer.key, self._field, answer.body, self._remember, self._longest],
+                    keys=[self._stream, self._marker(answer)],
+                    args=[
+                        answer.key,
+                        self._field,
+                        answer.body,
+                        self._remember,
+                        self._longest,
+                        answer.content,
+                    ],
                     client=pipe,
                 )
-            await pipe.execute()
-        return {}
+            written = await pipe.execute()
+        return {place: _CONFLICT for place, result in enumerate(written) if result == -1}
 
     async def close(self) -> None:
         """Close the connection."""
         await self._client.aclose()
 
-    def _marker(self, key: str) -> str:
-        digest = hashlib.sha256(f"{self._writer}\n{key}".encode()).hexdigest()
+    def _marker(self, answer: Answer) -> str:
+        digest = digest_of(self._writer, answer.key, answer.content if answer.is_refusal else "")
         # The braces keep both keys on one node of a cluster.
         return f"mooring:done:{{{self._stream}}}:{digest}"
 

@@ -15,9 +15,11 @@ from contextlib import contextmanager
 
 import orjson
 import pytest
+import redis
 from mooring_inference.stream.addresses import parse_address
 from mooring_inference.stream.command import open_sink
 from mooring_inference.stream.interfaces import Answer
+from mooring_inference.stream.redis_streams import RedisSource
 
 from tests.unit.inference.score_models import row_of_table, sum_and_negative
 from tests.unit.inference.stream.stream_servers import BENCHES, SERVERS
@@ -203,9 +205,70 @@ async def test_what_one_group_writes_twice_is_there_once_and_other_groups_write_
     for group in ("one", "one", "two"):
         sink = open_sink(address, group, 60)
         await sink.connect()
-        assert await sink.write([Answer("k", b'{"id":"k","by":"%s"}' % group.encode())]) == {}
+        assert await sink.write([Answer("k", b'{"id":"k","by":"%s"}' % group.encode(), "c")]) == {}
         await sink.close()
     assert [answer["by"] for _, answer in await bench.take("out")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("system", ["redis"], indirect=True)
+async def test_one_id_with_other_content_is_a_dead_letter_and_with_the_same_it_is_not(bench, model):
+    first, other, third = ({"id": "k", "features": [number, 1]} for number in (1, 2, 3))
+    bodies = [orjson.dumps(first), orjson.dumps(first, option=orjson.OPT_INDENT_2), orjson.dumps(other)]
+    # A conflict is one however often it comes, and two are two.
+    await bench.put([*bodies, bodies[2], orjson.dumps(third)])
+    with consuming(bench.urls, model, "--batch_size=1") as consumer:
+        await wait_for_letters(bench, 2)
+        assert consumer.stop() == 0
+    assert [answer["outputs"]["total"] for _, answer in await bench.take("out")] == [[2.0]]
+    letters = [letter for _, letter in await bench.take("dead")]
+    assert [letter["message"] for letter in letters] == [bodies[2].decode(), orjson.dumps(third).decode()]
+    assert {letter["reason"] for letter in letters} == {"the id has been answered before, for other content"}
+    assert {letter["id"] for letter in letters} == {"k"}
+    assert await bench.unfinished("g") == 0
+
+
+async def wait_for_letters(bench, count):
+    async def enough():
+        return await bench.count("dead") >= count
+
+    await until(enough)
+
+
+@pytest.mark.parametrize("system", ["redis"], indirect=True)
+@pytest.mark.parametrize("version", [6, 7])
+async def test_entries_that_were_trimmed_do_not_stay_pending(system, bench, version):
+    """As Redis 6 says it, which leaves a gap for each, and as the real server does."""
+    await bench.put(rows(8))
+    address = parse_address("--source", bench.urls["in"])
+    source = open_source(address, "g")
+    await source.connect()
+    client = redis.Redis(port=system[1].port)
+    if version == 6:
+        taken = await source.read(4, 1, 0)
+        source._client.xautoclaim = gaps(len(taken))
+    else:
+        client.xreadgroup("g", "dead", {address.name: ">"}, count=4)
+    client.xtrim(address.name, maxlen=2, approximate=False)
+
+    async def cleared():
+        await source.ack(await source.read(10, 0.01, 0))
+        # What the group was not given yet cannot be counted any more.
+        return client.xpending(address.name, "g")["pending"] == 0
+
+    await until(cleared)
+    await source.close([])
+    client.close()
+
+
+def open_source(address, group):
+    return RedisSource(address, group, take_over=0.01, from_start=True)
+
+
+def gaps(count):
+    async def xautoclaim(*arguments, **options):
+        return [b"0-0", [(None, None)] * count]
+
+    return xautoclaim
 
 
 @pytest.mark.parametrize("system", ["nats", "kafka"], indirect=True)
