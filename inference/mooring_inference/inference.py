@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
+from typing import Protocol
 
 from mooring_inference.errors import RequestError
 from mooring_inference.explain.service import Explanations
@@ -173,6 +174,18 @@ class Inference(Answered):
         return None if seconds is None else self.started + seconds
 
 
+class Changes(Protocol):
+    """Loads and unloads models for callers: those of this process, or of several."""
+
+    async def load(self, name: str) -> None:
+        """Load a model; raises RequestError."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Unload a model; raises RequestError."""
+        ...
+
+
 class InferenceService:
     """Answers requests that a front has decoded.
 
@@ -188,6 +201,7 @@ class InferenceService:
         *,
         request_timeout: float | None = None,
         allows_repository_changes: bool = False,
+        changes: Changes | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
         """Make one.
@@ -196,6 +210,7 @@ class InferenceService:
             repository: the models.
             request_timeout: seconds that any caller waits at most; None for no limit.
             allows_repository_changes: whether callers may load and unload models.
+            changes: loads and unloads them; None for the repository itself.
             observers: are notified of every inference.
         """
         self.repository = repository
@@ -203,6 +218,7 @@ class InferenceService:
         self.observers = tuple(observers)
         self._timeout = request_timeout
         self._allows_changes = allows_repository_changes
+        self._changes: Changes = changes or repository
 
     def begin(
         self,
@@ -234,12 +250,12 @@ class InferenceService:
     async def load(self, name: str) -> None:
         """Load a model for a caller; raises RequestError."""
         self._check_changes()
-        await self.repository.load(name)
+        await self._changes.load(name)
 
     async def unload(self, name: str) -> None:
         """Unload a model for a caller; raises RequestError."""
         self._check_changes()
-        await self.repository.unload(name)
+        await self._changes.unload(name)
 
     def _check_changes(self) -> None:
         if not self._allows_changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,10 +12,11 @@ import uvloop
 from mooring_inference.access.api_keys import ApiKeysError
 from mooring_inference.access.tls import TlsError
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.models.loading import is_loading
 from mooring_inference.observability.logs import configure_logging
 from mooring_inference.server import serve
 from mooring_inference.settings import parse_settings
-from mooring_inference.workers import supervise
+from mooring_inference.workers.supervisor import supervise
 
 # Other ways to run a model; imported only where they are asked for, since the server needs none of them.
 _SUBCOMMANDS = {"score": "mooring_inference.score.command", "stream": "mooring_inference.stream.command"}
@@ -38,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if settings.workers > 1 and settings.worker is None:
             raise SystemExit(uvloop.run(supervise(settings, argv)))
         uvloop.run(serve(settings))
+        if is_loading():
+            # Told to stop meanwhile; no library is ready to end in the middle of it.
+            os._exit(0)
     except (ModelLoadError, ApiKeysError, TlsError, OSError) as exc:
         sys.stderr.write(f"mooring-inference: {' '.join(str(exc).split())}\n")
         raise SystemExit(1) from None

@@ -8,12 +8,12 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mooring_inference.access.api_keys import ApiKeys
 from mooring_inference.access.json_limits import JsonLimits
@@ -38,9 +38,12 @@ from mooring_inference.observability.tracing import start_tracing
 from mooring_inference.observability.tracing_observer import TracingObserver
 from mooring_inference.rest.front import EXTENSIONS, SERVER_NAME, RestFront
 from mooring_inference.rest.http_server.limits import HttpLimits
-from mooring_inference.rest.http_server.listener import HttpServer, listen
+from mooring_inference.rest.http_server.listener import HttpServer
+from mooring_inference.rest.probes import PROBE_LIMITS, ProbeFront
 from mooring_inference.settings import Settings
-from mooring_inference.workers import WorkerPlace
+from mooring_inference.workers.changes import WorkerChanges
+from mooring_inference.workers.place import WorkerPlace
+from mooring_inference.workers.sockets import open_sockets
 
 if TYPE_CHECKING:
     from mooring_inference.grpc_front.server import GrpcServer
@@ -67,6 +70,7 @@ class ModelServer:
             SharedMetrics(self.metrics, self._place.folder, self._place.index) if self._place else None
         )
         self.repository = Repository(_sources(settings), self._load)
+        self._changes = WorkerChanges(self.repository, self._place) if self._place else None
         self._tracing = start_tracing()
         self._capture = Capture(settings.capture) if settings.capture is not None else None
         if self._capture is not None:
@@ -80,6 +84,7 @@ class ModelServer:
             self.repository,
             request_timeout=settings.request_timeout,
             allows_repository_changes=settings.allow_repository_changes,
+            changes=self._changes,
             observers=self._make_observers(),
         )
         front = RestFront(
@@ -99,14 +104,25 @@ class ModelServer:
             ),
             budget=self._budget,
         )
+        self.probes = HttpServer(ProbeFront(front), limits=PROBE_LIMITS)
 
-    async def run(self, listener: socket.socket, stopping: asyncio.Event) -> None:
+    async def run(
+        self, listener: socket.socket, probes: socket.socket | None, stopping: asyncio.Event
+    ) -> None:
         """Serve until ``stopping`` is set, then drain.
+
+        Args:
+            listener: for requests.
+            probes: for probes alone; None where they come with the requests.
+            stopping: set when the server is to end.
 
         Raises:
             ModelLoadError: a model cannot be served.
         """
         await self.http.start(listener, self._tls.context() if self._tls else None)
+        if probes is not None:
+            await self.probes.start(probes)
+            log.info("listening for probes", extra={"fields": {"port": probes.getsockname()[1]}})
         self._start_grpc()
         log.info(
             "listening", extra={"fields": dict(zip(("host", "port"), listener.getsockname(), strict=False))}
@@ -118,17 +134,19 @@ class ModelServer:
                 _every(_RELOAD_SECONDS, self._reload_secrets),
                 _every(_SWEEP_SECONDS, self._sweep_grpc),
                 _every(_REPORT_SECONDS, report_suppressed),
+                self._changes.following() if self._changes else contextlib.nullcontext(),
             ):
-                await self.repository.start()
-                _freeze_gc()
-                self._set_grpc_ready(True)
-                if self._place is not None:
-                    self._place.announce_ready()
-                await stopping.wait()
-                await self._drain()
+                if await _before(stopping, (self._changes or self.repository).start()):
+                    _freeze_gc()
+                    self._set_grpc_ready(True)
+                    await stopping.wait()
+                    await self._drain()
+                else:
+                    log.info("told to stop before the models are loaded")
         finally:
             await asyncio.gather(self.http.stop(self.settings.grace_seconds), self._stop_grpc())
             await self.repository.close()
+            await self.probes.stop(0)
             if self._capture is not None:
                 await asyncio.to_thread(self._capture.close, self.settings.grace_seconds)
             self._publish()
@@ -247,18 +265,22 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = ModelServer(settings)
-    with _listener(settings, stopping) as listener:
-        await server.run(listener, stopping)
+    with open_sockets(settings, stopping) as (listener, probes):
+        await server.run(listener, probes, stopping)
 
 
-def _listener(settings: Settings, stopping: asyncio.Event) -> socket.socket:
-    """Return a socket of its own, or the one that a worker shares with the others."""
-    if settings.worker is None:
-        return listen(settings.host, settings.http_port)
-    place = WorkerPlace.parse(settings.worker)
-    # Readable means closed: nobody writes to it.
-    asyncio.get_running_loop().add_reader(place.parent, stopping.set)
-    return socket.socket(fileno=place.listener)
+async def _before(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do some work unless the server is told to stop before it is done; whether it was."""
+    working, told = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        return working.done()
+    finally:
+        working.cancel()
+        told.cancel()
+        await asyncio.gather(working, told, return_exceptions=True)
 
 
 def _freeze_gc() -> None:

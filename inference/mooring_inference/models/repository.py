@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,16 @@ class Repository:
             and all(entry.versions for entry in self._entries.values() if entry.state != "UNLOADED")
         )
 
-    async def start(self) -> None:
-        """Load all models.
+    async def start(self, only: Collection[str] | None = None) -> None:
+        """Load all models, or some of them by name.
 
         Raises:
             ModelLoadError: one of them cannot be served.
         """
         for name, entry in self._entries.items():
+            if only is not None and name not in only:
+                entry.state, entry.reason = "UNLOADED", "unloaded"
+                continue
             try:
                 await self._load_entry(name, entry)
             except ModelLoadError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -14,6 +14,7 @@ from mooring_inference.guards import Guards, load_guards
 from mooring_inference.models.batching.batcher import Batcher
 from mooring_inference.models.batching.queue import BatchLimits
 from mooring_inference.models.feature_names import read_feature_names
+from mooring_inference.models.loading import in_loading_thread
 from mooring_inference.observability.metrics import ModelSeries, ServingMetrics
 from mooring_inference.tensors import Signature
 
@@ -73,10 +74,10 @@ async def load_served(
     """
     started = perf_counter()
     # In threads: probes are answered while a large model loads.
-    backend = await asyncio.to_thread(load, path)
+    backend = await in_loading_thread(partial(load, path))
     guards = _guards(path, backend)
     signature = backend.signature.with_columns(read_feature_names(path, backend.signature))
-    warm = await asyncio.to_thread(warm_up, backend)
+    warm = await in_loading_thread(partial(warm_up, backend))
     series = metrics.of(name, version)
     batcher = Batcher(
         backend,

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 SERVER_NAME = "mooring-inference"
 # What has to work for probes.
-_OPEN_TO_ALL = frozenset(("live", "ready", "model_ready", "model_status"))
+OPEN_TO_ALL = frozenset(("live", "ready", "model_ready", "model_status"))
 DEFAULT_JSON_LIMITS = JsonLimits()
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
 
@@ -98,7 +98,7 @@ class RestFront:
             return None
         route = find_route(exchange.path)
         action = "" if route is None else route.action
-        if action in _OPEN_TO_ALL or (action == "metrics" and not keys.protect_metrics):
+        if action in OPEN_TO_ALL or (action == "metrics" and not keys.protect_metrics):
             return None
         presented = {
             name.decode(): value.decode("latin-1")

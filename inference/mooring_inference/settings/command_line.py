@@ -43,6 +43,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         host=values.host,
         http_port=values.http_port,
         grpc_port=values.grpc_port,
+        probe_port=values.probe_port,
         workers=workers,
         load=LoadOptions(
             threads=values.threads or max(1, usable_cores() // workers),
@@ -81,9 +82,6 @@ def _refuse_contradictions(parser: argparse.ArgumentParser, values: argparse.Nam
     """End the process with usage where settings do not go together."""
     if (values.model_name is None) == (values.model_repository is None):
         parser.error("one of --model_name and --model_repository is needed")
-    if values.workers > 1 and values.allow_repository_changes:
-        # One worker would change, and the others would not.
-        parser.error("--allow_repository_changes needs --workers=1")
     if (values.tls_cert is None) != (values.tls_key is None):
         parser.error("--tls_cert and --tls_key go together")
     if values.tls_client_ca is not None and values.tls_cert is None:

@@ -53,6 +53,13 @@ NETWORK = Group(
         Setting("host", "address to listen on", "ADDRESS", default="0.0.0.0"),  # noqa: S104  a pod's own
         Setting("http_port", "V1 and V2 over REST; 0 takes a free one", "PORT", port, 8080),
         Setting("grpc_port", "V2 over gRPC; 0 takes a free one", "PORT", port, otherwise="none"),
+        Setting(
+            "probe_port",
+            "health and nothing else, without TLS, for probes that have no certificate; 0 takes a free one",
+            "PORT",
+            port,
+            otherwise="none",
+        ),
         Setting("workers", "processes that share the ports", "N", positive, 1),
         Setting(
             "max_request_bytes", "of the body of one request; beyond it 413", "BYTES", positive, 64 << 20

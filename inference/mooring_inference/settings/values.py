@@ -39,6 +39,7 @@ class Settings:
         revision: what ``model_version``, the response header and the ``revision`` label say.
         host, http_port: where to listen; port 0 takes a free one, which the ``listening`` log line names.
         grpc_port: the same for gRPC; None for none.
+        probe_port: the same for probes alone, without TLS; None for none.
         workers: processes that share the ports.
         load: how models are loaded.
         batching: how calls are put together.
@@ -67,6 +68,7 @@ class Settings:
     host: str
     http_port: int
     grpc_port: int | None
+    probe_port: int | None
     workers: int
     load: LoadOptions
     batching: BatchLimits

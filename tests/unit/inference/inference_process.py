@@ -88,13 +88,19 @@ class Running:
 
 @asynccontextmanager
 async def running(model_dir, *flags, env=None, ready=1):
-    """A server that has said ``ready`` times that a model is; it is killed at the end if it still runs."""
+    """A server that has said ``ready`` times that a model is; it is killed at the end if it still runs.
+
+    For 0 it has no client.
+    """
     model = ["--model_name=m", f"--model_dir={model_dir}"] if model_dir is not None else []
     process = await spawn(*model, "--host=127.0.0.1", "--http_port=0", *flags, env=env)
     try:
         server = Running(process, [], None)
         for _ in range(ready):
             await server.line("model ready")
+        if not ready:
+            yield server
+            return
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{server.port}", timeout=30, trust_env=False
         ) as client:

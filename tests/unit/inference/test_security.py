@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import signal
 import ssl
 
 import httpx
@@ -215,6 +216,27 @@ async def test_tls_with_client_certificates(model_dir, tmp_path):
             assert (await known.post(url + INFER, json=BODY)).status_code == 200
         with pytest.raises(httpx.HTTPError):
             await server.client.get("/v2/health/live")
+
+
+async def test_probes_need_no_certificate_on_their_own_port_which_answers_nothing_else(model_dir, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    flags = [f"--tls_cert={certificate}", f"--tls_key={key}", f"--tls_client_ca={authority.file}"]
+    async with running(model_dir, *flags, "--probe_port=0", "--drain_seconds=30") as server:
+        port = next(line["port"] for line in server.lines if line["message"] == "listening for probes")
+        url = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as kubelet:
+            for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/m/ready", "/v1/models/m"):
+                assert (await kubelet.get(path)).status_code == 200
+            for path in ("/metrics", "/v2", "/v2/models/m", "/v1/models", "/docs", "/"):
+                assert (await kubelet.get(path)).status_code == 404
+            refused = await kubelet.post(INFER, json=BODY)
+            assert (refused.status_code, refused.json()) == (404, {"error": "this port answers probes alone"})
+            # Readiness goes first, and liveness stays until the end.
+            server.process.send_signal(signal.SIGTERM)
+            while (await kubelet.get("/v2/health/ready")).status_code == 200:
+                pass
+            assert (await kubelet.get("/v2/health/live")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import signal
 
 import httpx
 import pytest
+from onnx import TensorProto, helper, save
 
 from tests.unit.inference.inference_process import BODY, SLOW_BODY, running, save_negation, save_slow, spawn
 
@@ -98,3 +99,35 @@ async def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(tmp_pat
     assert process.returncode == 1
     assert reason in stderr.decode()
     assert stderr.decode().count("\n") == 1
+
+
+def save_slow_to_load(folder):
+    """Products of large constants, which ONNX Runtime works out while it loads: for minutes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [3000, 3000])
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1, 1], [1e-4])
+    nodes = [helper.make_node("Expand", ["one", "shape"], ["a0"])]
+    nodes += [helper.make_node("MatMul", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(500)]
+    nodes += [helper.make_node("ReduceMax", ["a500"], ["max"]), helper.make_node("Add", ["x", "max"], ["y"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
+        [shape, one],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    save(model, folder / "model.onnx")
+    return folder
+
+
+@pytest.mark.parametrize("flags", [[], ["--workers=2"]])
+async def test_sigterm_ends_a_server_that_loads_a_large_model(tmp_path, flags):
+    async with running(save_slow_to_load(tmp_path), *flags, ready=0) as server:
+        await server.line("listening")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+            assert (await client.get("/v2/health/live")).status_code == 200
+            assert (await client.get("/v2/health/ready")).status_code == 503
+        server.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(server.process.wait(), 60) == 0
+        assert b"told to stop before the models are loaded" in await server.process.stdout.read()

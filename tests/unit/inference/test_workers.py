@@ -125,3 +125,56 @@ def test_a_damaged_file_of_a_worker_is_left_out(tmp_path):
     metrics = ServingMetrics()
     metrics.of("m", "1")
     assert b"mooring_inference_workers 1.0" in SharedMetrics(metrics, tmp_path, 0).exposition()[0]
+
+
+async def states(client, workers):
+    """What each worker says of its models: a connection of its own for each question, until all were asked."""
+    found = set()
+    for _ in range(40 * workers):
+        async with httpx.AsyncClient(base_url=client.base_url, trust_env=False, timeout=30) as one:
+            rows = (await one.post("/v2/repository/index", json={})).json()
+            found.add(tuple(sorted((row["name"], row["state"]) for row in rows)))
+    return found
+
+
+async def test_models_are_loaded_and_unloaded_on_all_workers(tmp_path):
+    save_negation(tmp_path / "one")
+    save_negation(tmp_path / "two")
+    flags = [f"--model_repository={tmp_path}", "--allow_repository_changes", "--drain_seconds=0"]
+    async with running(None, "--workers=2", *flags, ready=4) as server:
+        process, client = server
+        assert (await client.post("/v2/repository/models/two/unload")).status_code == 200
+        assert await states(client, 2) == {(("one", "READY"), ("two", "UNAVAILABLE"))}
+        save_negation(tmp_path / "three")
+        assert (await client.post("/v2/repository/models/three/load")).status_code == 200
+        everywhere = {(("one", "READY"), ("three", "READY"), ("two", "UNAVAILABLE"))}
+        assert await states(client, 2) == everywhere
+        # A worker that is started again serves what the others do, and goes on to follow them.
+        workers(process)[0].kill()
+        for _ in range(2):
+            await server.line("model ready")
+        assert await states(client, 2) == everywhere
+        (tmp_path / "one" / "model.onnx").write_bytes(b"broken")
+        refused = await client.post("/v2/repository/models/one/load")
+        assert (refused.status_code, refused.json()["field"]) == (400, "model")
+        assert (await client.post("/v2/repository/models/none/load")).status_code == 404
+        assert (await client.post("/v2/repository/models/none/unload")).status_code == 404
+        assert await states(client, 2) == everywhere
+        changes = [
+            client.post(f"/v2/repository/models/two/{action}") for action in ("load", "unload", "load")
+        ]
+        assert [answer.status_code for answer in await asyncio.gather(*changes)] == [200] * 3
+        assert len(await states(client, 2)) == 1
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+async def test_probes_of_all_workers_have_a_port_of_their_own(model_dir):
+    async with running(model_dir, "--workers=2", "--probe_port=0", "--drain_seconds=0", ready=2) as server:
+        line = next(line for line in server.lines if line["message"] == "listening for probes")
+        url = f"http://127.0.0.1:{line['port']}"
+        for _ in range(20):
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as probe:
+                assert (await probe.get("/v2/health/ready")).status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.process.wait() == 0

@@ -38,7 +38,6 @@ def test_the_revision_comes_from_the_flag_then_from_the_environment():
         ([*MODEL, "--drain_seconds=nan"], "expected a number, 0 or more, got 'nan'"),
         ([*MODEL, "--tls_cert=/c"], "--tls_cert and --tls_key go together"),
         ([*MODEL, "--tls_client_ca=/c"], "--tls_client_ca needs"),
-        ([*MODEL, "--workers=2", "--allow_repository_changes"], "needs --workers=1"),
         (
             [*MODEL, "--max_inflight_bytes=1000"],
             "expected at least twice --max_request_bytes, 134217728, got 1000",

@@ -12,12 +12,13 @@ import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
 from mooring_inference.rest.http_server.listener import listen
 from mooring_inference.settings import Settings
+from mooring_inference.workers.place import WorkerPlace
+from mooring_inference.workers.sockets import listen_for_probes
 
 log = logging.getLogger(__name__)
 
@@ -25,42 +26,6 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.1, 10.0
 # A worker that lived this long, seconds, started well.
 _STABLE_SECONDS = 60.0
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  a folder of our own is made in it
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPlace:
-    """What a worker gets from the process that started it.
-
-    Attributes:
-        index: its number, from 0.
-        listener: file descriptor of the bound socket that all share.
-        parent: file descriptor of a pipe that ends when the parent does.
-        folder: for what workers tell each other.
-    """
-
-    index: int
-    listener: int
-    parent: int
-    folder: Path
-
-    def flag(self) -> str:
-        """Return the flag for the command line."""
-        return f"--worker={self.index}:{self.listener}:{self.parent}:{self.folder}"
-
-    @classmethod
-    def parse(cls, text: str) -> WorkerPlace:
-        """Read the flag's value."""
-        index, listener, parent, folder = text.split(":", 3)
-        return cls(int(index), int(listener), int(parent), Path(folder))
-
-    def announce_ready(self) -> None:
-        """Announce that the models are loaded."""
-        (self.folder / f"ready-{self.index}").touch()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it once was."""
-        return (self.folder / f"ready-{self.index}").exists()
 
 
 async def supervise(settings: Settings, argv: Sequence[str]) -> int:
@@ -78,12 +43,14 @@ async def supervise(settings: Settings, argv: Sequence[str]) -> int:
         loop.add_signal_handler(number, stopping.set)
     with (
         listen(settings.host, settings.http_port) as listener,
+        listen_for_probes(settings) as probes,
         _grpc_port(settings) as grpc_flags,
         _pipe() as (parent, _),
         tempfile.TemporaryDirectory(prefix="mooring-", dir=_shared_memory()) as folder,
     ):
         places = [
-            WorkerPlace(index, listener.fileno(), parent, Path(folder)) for index in range(settings.workers)
+            WorkerPlace(index, listener.fileno(), parent, probes.fileno() if probes else -1, Path(folder))
+            for index in range(settings.workers)
         ]
         workers = [_Worker(place, [*argv, *grpc_flags]) for place in places]
         # One first: a model that cannot be loaded is then said once, and its files are read once.
@@ -130,7 +97,7 @@ class _Worker:
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(
             *[sys.executable, "-I", "-m", "mooring_inference", *self._argv, self._place.flag()],
-            pass_fds=(self._place.listener, self._place.parent),
+            pass_fds=self._place.descriptors,
         )
 
     async def _wait(self, process: Process, stopping: asyncio.Event) -> int:
