@@ -21,6 +21,12 @@ _PLURALS = {
     "DriftMonitor": "driftmonitors",
     "ModelPolicy": "modelpolicies",
 }
+_OTHERS = {
+    "InferenceService": ("serving.kserve.io", "v1beta1", "inferenceservices"),
+    "Rollout": ("argoproj.io", "v1alpha1", "rollouts"),
+    "Canary": ("flagger.app", "v1beta1", "canaries"),
+}
+"""Resources of others that can be adopted: group, version and plural."""
 _READER = "mooring-view"
 _INSTALL_HINT = "install Mooring's resources: mooring crds | kubectl apply --server-side -f -"
 
@@ -209,6 +215,9 @@ def event_time(event: Object) -> str:
 def _resource(kind: str) -> Any:
     from lightkube.generic_resource import create_namespaced_resource
 
+    if kind in _OTHERS:
+        group, version, plural = _OTHERS[kind]
+        return create_namespaced_resource(group, version, kind, plural)
     return create_namespaced_resource(_GROUP, _VERSION, kind, _PLURALS[kind])
 
 

@@ -3,6 +3,15 @@
 Their heavy imports are inside the functions, so that ``mooring --help`` stays quick.
 """
 
-from mooring_operator.cli.commands import analyse, list_all, offline, rehearse, requests, status, validate
+from mooring_operator.cli.commands import (
+    adopt,
+    analyse,
+    list_all,
+    offline,
+    rehearse,
+    requests,
+    status,
+    validate,
+)
 
-COMMANDS = (validate, rehearse, status, analyse, list_all, requests, offline)
+COMMANDS = (validate, rehearse, status, analyse, list_all, requests, adopt, offline)

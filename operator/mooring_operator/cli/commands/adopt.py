@@ -1,0 +1,134 @@
+"""``mooring adopt``: the ModelDeployment for what serves a model already."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring_operator.cli import output
+from mooring_operator.cli.commands.options import Context, Namespace, connect
+from mooring_operator.cli.errors import NO, CliError
+from mooring_operator.cli.files import Manifest, read_manifests
+from mooring_operator.cli.help import paragraphs
+
+if TYPE_CHECKING:
+    from mooring_operator.cli.adoption.adopted import Adopted
+
+_HELP = paragraphs(
+    """
+    Write the ModelDeployment for something that serves a model already: an InferenceService of KServe's (isvc/NAME),
+    a Rollout of Argo's (rollout/NAME) or a Canary of Flagger's (canary/NAME), from the cluster or from files.
+
+    What a ModelDeployment cannot say is listed, in comments and on stderr, and the exit code is 1. Rollouts and
+    Canaries do not say which model they serve: --uri and --format do. Nothing is changed in the cluster.
+    """,
+    "mooring adopt isvc/iris > iris.yaml",
+    "mooring adopt rollout/iris --uri s3://models/iris/2 --format onnx",
+    "mooring adopt -f isvc.yaml",
+)
+_KINDS = {
+    "isvc": "InferenceService",
+    "inferenceservice": "InferenceService",
+    "rollout": "Rollout",
+    "canary": "Canary",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("adopt", help=_HELP, rich_help_panel="Set up")(adopt)
+
+
+def adopt(
+    what: Annotated[
+        str | None, typer.Argument(metavar="KIND/NAME", help="isvc/NAME, rollout/NAME or canary/NAME.")
+    ] = None,
+    files: Annotated[
+        list[str] | None, typer.Option("-f", "--filename", help="Manifests, folders, or - for stdin.")
+    ] = None,
+    uri: Annotated[str, typer.Option(help="The model's address, where the object does not say it.")] = "",
+    model_format: Annotated[
+        str, typer.Option("--format", help="The model's format: onnx, sklearn, ...")
+    ] = "",
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Write one ModelDeployment for each object."""
+    if (what is None) == (not files):
+        raise typer.BadParameter("name one object of the cluster, KIND/NAME, or files with -f")
+    items = _from_files(files) if files else [_from_cluster(what or "", connect(context, namespace))]
+    adopted = [_adopt(item, uri, model_format) for item in items]
+    whole = [_write(one) for one in adopted]
+    if not all(whole):
+        raise typer.Exit(NO)
+
+
+def _from_cluster(what: str, cluster: Any) -> dict[str, Any]:
+    kind, _, name = what.partition("/")
+    if kind.lower() not in _KINDS or not name:
+        raise typer.BadParameter(
+            f"{what!r}: write isvc/NAME, rollout/NAME or canary/NAME", param_hint="KIND/NAME"
+        )
+    item: dict[str, Any] = cluster.get(_KINDS[kind.lower()], name)
+    return item
+
+
+def _from_files(files: list[str]) -> list[dict[str, Any]]:
+    from mooring_operator.cli.validation.source import SourceError, read_objects
+
+    found = []
+    for manifest in read_manifests(files):
+        try:
+            values = [document.value for document in read_objects(manifest.text)]
+        except SourceError as error:
+            raise CliError(f"{manifest.label}: {error}") from None
+        found += [
+            value for value in values if isinstance(value, dict) and value.get("kind") in _KINDS.values()
+        ]
+    if not found:
+        raise CliError("no InferenceService, Rollout or Canary in these files")
+    for value in found:
+        if not isinstance(value.get("metadata"), dict) or not isinstance(value["metadata"].get("name"), str):
+            raise CliError(f"a {value['kind']} in these files has no metadata.name")
+    return found
+
+
+def _adopt(item: dict[str, Any], uri: str, model_format: str) -> "Adopted":
+    from mooring_operator.cli.adoption.canaries import adopt_canary, adopt_rollout, uri_in
+    from mooring_operator.cli.adoption.inference_services import adopt_inference_service
+
+    kind, name = item["kind"], item["metadata"]["name"]
+    try:
+        if kind == "InferenceService":
+            return adopt_inference_service(item)
+        found = uri or uri_in(item)
+        if not found or not model_format:
+            missing = " and ".join(
+                option for option, value in (("--uri", found), ("--format", model_format)) if not value
+            )
+            raise CliError(
+                f"{kind} {name} does not say which model it serves: say it by {missing}", exit_code=NO
+            )
+        model = {"uri": found, "format": model_format}
+        return adopt_rollout(item, model) if kind == "Rollout" else adopt_canary(item, model)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # Nobody has checked a file against the definitions of others.
+        raise CliError(f"{kind} {name} is not what its definition says: {error}") from error
+
+
+def _write(adopted: "Adopted") -> bool:
+    """Write the manifest, and say what it lacks; give whether it lacks nothing."""
+    from mooring_artifacts.text import visible
+
+    from mooring_operator.cli.adoption.writing import to_yaml
+    from mooring_operator.cli.commands.validate import check_manifest, describe
+
+    text = to_yaml(adopted.manifest)
+    findings = check_manifest(Manifest(adopted.name, text))
+    problems = [describe(adopted.name, problem) for finding in findings for problem in finding["problems"]]
+    lines = [visible(line) for line in (*adopted.left_out, *problems)]
+    comments = "".join(f"#   {line}\n" for line in lines)
+    head = f"# Not carried over:\n{comments}" if lines else ""
+    typer.echo(f"---\n{head}{text}", nl=False)
+    for line in lines:
+        output.say(f"{adopted.name}: not carried over: {line}", stderr=True)
+    return not lines

@@ -1,0 +1,479 @@
+"""What `mooring adopt` writes for InferenceServices, Rollouts and Canaries, and what it says that it cannot."""
+
+import copy
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.api import ModelDeploymentSpec
+from mooring_operator.cli.adoption.inference_services import adopt_inference_service
+from mooring_operator.cli.adoption.serving import revision_of
+from mooring_operator.cli.adoption.steps import MOST_STEPS, steps_of_argo, steps_of_flagger
+from mooring_operator.cli.adoption.writing import to_yaml
+from mooring_operator.cli.commands.validate import check_manifest
+from mooring_operator.cli.errors import RefusedError
+from mooring_operator.cli.files import Manifest
+from mooring_operator.cli.validation.source import read_objects
+
+from tests.unit.cli_world import FakeCluster, invoke
+
+ISVC = {
+    "apiVersion": "serving.kserve.io/v1beta1",
+    "kind": "InferenceService",
+    "metadata": {
+        "name": "iris",
+        "namespace": "ml",
+        "annotations": {"serving.kserve.io/deploymentMode": "Standard"},
+    },
+    "spec": {"predictor": {"model": {"modelFormat": {"name": "onnx"}, "storageUri": "s3://m/iris"}}},
+}
+CLASSES = {None: "hpa", "HPA": "hpa", "KEDA": "keda", "None": "none"}
+
+
+def isvc(predictor=None, model=None, **metadata):
+    item = copy.deepcopy(ISVC)
+    item["metadata"] |= metadata
+    item["spec"]["predictor"] |= predictor or {}
+    item["spec"]["predictor"]["model"] |= model or {}
+    return item
+
+
+def problems(adopted):
+    text = to_yaml(adopted.manifest)
+    assert [document.value for document in read_objects(text)] == [adopted.manifest]
+    return [
+        problem for finding in check_manifest(Manifest("adopted", text)) for problem in finding["problems"]
+    ]
+
+
+# --- there and back ----------------------------------------------------------------------------
+
+names = st.from_regex(r"[a-z]([a-z0-9]{0,6}[a-z0-9])?", fullmatch=True)
+values = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12) | st.sampled_from(
+    ["$(A)", "$$(A)", "a$b", "$", "{{.Name}}", "{{`{{`}}x", "$$", ""]
+)
+cores = st.sampled_from(["1", "500m", "2"])
+resources = st.fixed_dictionaries(
+    {},
+    optional={
+        "requests": st.fixed_dictionaries({"cpu": st.just("100m")}),
+        "limits": st.fixed_dictionaries({"cpu": cores}),
+    },
+)
+scaled = st.one_of(
+    st.just({"scaler": "None"}),
+    st.fixed_dictionaries({"metric": st.sampled_from(["cpu", "memory"]), "target": st.integers(1, 100)}),
+    st.fixed_dictionaries(
+        {
+            "scaler": st.just("KEDA"),
+            "metric": st.sampled_from(["cpu", "memory"]),
+            "target": st.integers(1, 100),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "scaler": st.just("KEDA"),
+            "metric": st.just("prometheus"),
+            "target": st.integers(1, 100),
+            "prometheus": st.just({"address": "http://prometheus:9090", "query": "sum(up)"}),
+        }
+    ),
+)
+
+
+@st.composite
+def servings(draw):
+    said = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "runtime": names,
+                "serviceAccountName": names,
+                "minReplicas": st.integers(1, 9),
+                "resources": resources,
+                "gpu": st.builds(
+                    lambda count, name: {"count": count, "resourceName": name},
+                    st.integers(1, 8),
+                    st.sampled_from(["nvidia.com/gpu", "amd.com/gpu"]),
+                ),
+                "nodeSelector": st.dictionaries(names, names, max_size=2),
+                "tolerations": st.lists(
+                    st.fixed_dictionaries({"key": names, "operator": st.just("Exists")}), max_size=2
+                ),
+                "env": st.lists(
+                    st.builds(lambda name, value: {"name": name.upper(), "value": value}, names, values),
+                    max_size=3,
+                    unique_by=lambda variable: variable["name"],
+                ),
+                "batching": st.fixed_dictionaries(
+                    {"maxBatchSize": st.integers(1, 64)}, optional={"maxLatencyMs": st.integers(1, 100)}
+                ),
+                "autoscaling": scaled,
+            },
+        )
+    )
+    fixed = said.get("autoscaling", {}).get("scaler") == "None"
+    if not fixed and draw(st.booleans()):
+        said["maxReplicas"] = said.get("minReplicas", 1) + draw(st.integers(0, 5))
+    return said
+
+
+def predictor_of(spec):
+    """What the builder of manifests makes of a ModelDeployment's spec."""
+    parsed = ModelDeploymentSpec.model_validate(spec)
+    revision = revision_of(spec.get("serving", {}), spec["model"])
+    return {**manifests.predictor(revision), **manifests.scaling(parsed.serving)}
+
+
+@given(servings())
+def test_what_the_builder_makes_of_a_spec_is_adopted_as_that_spec(serving):
+    model = {"uri": "s3://m/iris", "format": "onnx", "formatVersion": "1"}
+    predictor = predictor_of({"model": model, "serving": serving})
+    item = isvc()
+    item["spec"] = {"predictor": predictor}
+    scaler = serving.get("autoscaling", {}).get("scaler")
+    item["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] = CLASSES[scaler]
+    adopted = adopt_inference_service(item)
+    assert adopted.left_out == ()
+    assert adopted.spec["model"] == model
+    assert predictor_of(adopted.spec) == predictor
+    assert problems(adopted) == []
+
+
+written = st.one_of(
+    st.none(), st.booleans(), st.integers(-1, 9), values, st.dictionaries(names, values, max_size=2)
+)
+predictors = st.fixed_dictionaries(
+    {},
+    optional={
+        "minReplicas": st.integers(0, 5),
+        "maxReplicas": st.integers(0, 9),
+        "timeout": st.integers(1, 99),
+        "volumes": st.lists(st.fixed_dictionaries({"name": names}), max_size=2),
+        "nodeSelector": st.dictionaries(names, names, max_size=2),
+        "serviceAccountName": names,
+        "containers": st.lists(st.fixed_dictionaries({"name": names, "image": names}), max_size=1),
+        "unheardOf": written,
+    },
+)
+models = st.fixed_dictionaries(
+    {},
+    optional={
+        "protocolVersion": st.sampled_from(["v1", "v2"]),
+        "args": st.lists(values, max_size=2),
+        "env": st.lists(
+            st.fixed_dictionaries(
+                {"name": names}, optional={"value": values, "valueFrom": st.just({"x": {}})}
+            ),
+            max_size=3,
+            unique_by=lambda variable: variable["name"],
+        ),
+        "resources": st.fixed_dictionaries(
+            {},
+            optional={"limits": st.dictionaries(st.sampled_from(["cpu", "nvidia.com/gpu", "x.io/y"]), cores)},
+        ),
+        "unheardOf": written,
+    },
+)
+
+
+@given(predictors, models)
+def test_every_field_is_carried_over_or_named(predictor, model):
+    item = isvc(predictor, model)
+    adopted = adopt_inference_service(item)
+    assert problems(adopted) == []
+    made = predictor_of(adopted.spec)
+    told = "\n".join(adopted.left_out)
+    for name, value in predictor.items():
+        if value and name not in ("minReplicas", "maxReplicas"):
+            assert made.get(name) == value or f"spec.predictor.{name}" in told
+    carried = {one["name"]: one for one in made["model"]["env"]}
+    for name, value in model.items():
+        if name == "env":
+            missing = [one["name"] for one in value if one["name"] not in carried]
+            assert all(f"env.{one}" in told for one in missing)
+        elif value and name != "resources":
+            assert made["model"].get(name) == value or f"spec.predictor.model.{name}" in told
+    for name, amount in model.get("resources", {}).get("limits", {}).items():
+        limits = made["model"].get("resources", {}).get("limits", {})
+        assert limits.get(name) == amount or f"resources.limits.{name}" in told or "model.resources" in told
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.booleans(), max_size=4))
+def test_kubectl_reads_what_was_written(manifest):
+    manifest = {name: value for name, value in manifest.items() if name != "<<"}
+    assert [document.value for document in read_objects(to_yaml({"kind": "X", **manifest}))] == [
+        {"kind": "X", **manifest}
+    ]
+
+
+# --- examples ----------------------------------------------------------------------------------
+
+
+def test_values_of_variables_that_are_left_out_are_not_shown():
+    secret = {"name": "KEY", "value": "hunter2$(X)"}
+    adopted = adopt_inference_service(
+        isvc(model={"env": [secret, {"name": "OF", "valueFrom": {"x": "hunter2"}}]})
+    )
+    assert adopted.left_out == ("spec.predictor.model.env.KEY", "spec.predictor.model.env.OF")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("a$b", "a$b"),
+        ("$$(HOME)", "$(HOME)"),
+        ("{{`{{`}}x}}", "{{x}}"),
+        ("$(HOME)", None),
+        ("{{.Name}}", None),
+    ],
+)
+def test_a_variable_keeps_what_reaches_the_container_or_is_left_out(value, said):
+    adopted = adopt_inference_service(isvc(model={"env": [{"name": "A", "value": value}]}))
+    carried = [one["value"] for one in adopted.spec.get("serving", {}).get("env", [])]
+    assert carried == ([] if said is None else [said])
+    assert len(adopted.left_out) == (said is None)
+
+
+def test_a_transformer_a_canary_and_annotations_are_named():
+    item = isvc(annotations={"serving.kserve.io/deploymentMode": "Serverless", "sidecar": "true"})
+    item["spec"] |= {"transformer": {"containers": []}, "canary": [{"trafficPercent": 10}]}
+    adopted = adopt_inference_service(item)
+    assert adopted.spec["serving"] == {"mode": "Knative"}
+    assert adopted.left_out == (
+        "spec.transformer: containers",
+        "spec.canary: is there",
+        "metadata.annotations.sidecar: 'true'",
+    )
+
+
+def test_a_mode_that_nobody_says_is_told():
+    (told,) = adopt_inference_service(isvc(annotations={})).left_out
+    assert "deploymentMode: is missing" in told
+
+
+def test_formats_that_are_fields_are_models():
+    item = isvc()
+    item["spec"]["predictor"] = {"sklearn": {"storageUri": "s3://m/s", "runtimeVersion": "1.2"}}
+    adopted = adopt_inference_service(item)
+    assert adopted.spec == {"model": {"uri": "s3://m/s", "format": "sklearn", "formatVersion": "1.2"}}
+    assert adopted.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        (isvc(model={"storageUri": ""}), "spec.predictor.model.storageUri is missing"),
+        (isvc(model={"modelFormat": {}}), "spec.predictor.model.modelFormat is missing"),
+        (
+            isvc(ownerReferences=[{"kind": "ModelDeployment", "name": "iris", "controller": True}]),
+            "belongs to ModelDeployment iris already",
+        ),
+    ],
+)
+def test_what_cannot_be_adopted_is_refused(item, says):
+    with pytest.raises(RefusedError, match=says):
+        adopt_inference_service(item)
+
+
+steps = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"setWeight": st.integers(0, 100)}),
+        st.fixed_dictionaries(
+            {"pause": st.fixed_dictionaries({}, optional={"duration": st.integers(1, 99) | st.just("1h")})}
+        ),
+        st.sampled_from(
+            [{"analysis": {}}, {"setCanaryScale": {"weight": 5}}, {"pause": {"duration": "soon"}}]
+        ),
+    ),
+    max_size=40,
+)
+
+
+def valid_rollout(found):
+    ModelDeploymentSpec.model_validate(
+        {"model": {"uri": "s3://m/x", "format": "onnx"}, "rollout": {"steps": found}}
+    )
+
+
+@given(steps)
+def test_steps_of_argo_become_valid_steps_and_what_is_lost_is_named(given_steps):
+    found, left_out = steps_of_argo({"steps": given_steps})
+    valid_rollout(found)
+    if not left_out:
+        assert found[: len(given_steps)] == [
+            step if "setWeight" in step or "duration" not in step["pause"] else found[index]
+            for index, step in enumerate(given_steps)
+        ]
+
+
+def test_steps_of_argo_in_order():
+    found, left_out = steps_of_argo(
+        {
+            "steps": [{"setWeight": 20}, {"pause": {"duration": 60}}, {"analysis": {}}, {"pause": None}],
+            "maxSurge": 1,
+        }
+    )
+    assert found == [{"setWeight": 20}, {"pause": {"duration": "1m"}}, {"pause": {}}, {"setWeight": 100}]
+    assert left_out == ["spec.strategy.canary.steps[2]: analysis", "spec.strategy.canary.maxSurge"]
+
+
+gates = st.lists(
+    st.fixed_dictionaries(
+        {"name": names},
+        optional={"type": st.sampled_from(["confirm-rollout", "confirm-traffic-increase", "rollback"])},
+    ),
+    max_size=3,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "interval": st.sampled_from(["30s", "1m", "soon"]),
+            "maxWeight": st.integers(1, 100),
+            "stepWeight": st.integers(1, 100),
+            "stepWeights": st.lists(st.integers(1, 100), max_size=40),
+            "webhooks": gates,
+            "iterations": st.integers(1, 9),
+        },
+    ),
+    st.booleans(),
+)
+def test_steps_of_flagger_become_valid_steps(analysis, skipped):
+    found, left_out = steps_of_flagger(analysis, skipped=skipped)
+    valid_rollout(found)
+    assert len(found) <= MOST_STEPS
+    assert ("iterations" in analysis) == any("iterations" in line for line in left_out)
+
+
+def test_steps_of_flagger_in_order():
+    webhooks = [{"name": "a", "type": "confirm-promotion"}, {"name": "load"}]
+    found, left_out = steps_of_flagger(
+        {
+            "interval": "1m",
+            "stepWeight": 20,
+            "maxWeight": 40,
+            "webhooks": webhooks,
+            "metrics": [{"name": "errors"}],
+        },
+        skipped=False,
+    )
+    assert found == [
+        {"setWeight": 20},
+        {"pause": {"duration": "1m"}},
+        {"setWeight": 40},
+        {"pause": {"duration": "1m"}},
+        {"approve": {"message": "promote"}},
+        {"setWeight": 100},
+    ]
+    assert left_out == ["spec.analysis.metrics: errors", "spec.analysis.webhooks: rollout load"]
+
+
+# --- the command -------------------------------------------------------------------------------
+
+ROLLOUT = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Rollout",
+    "metadata": {"name": "digits"},
+    "spec": {
+        "replicas": 3,
+        "strategy": {"canary": {"steps": [{"setWeight": 50}]}},
+        "template": {
+            "spec": {
+                "nodeSelector": {"pool": "gpu"},
+                "containers": [
+                    {"name": "m", "image": "x", "env": [{"name": "STORAGE_URI", "value": "s3://m/d"}]}
+                ],
+            }
+        },
+    },
+}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    made = FakeCluster(ISVC, ROLLOUT)
+    monkeypatch.setattr("mooring_operator.cli.cluster.connect", lambda *_: made)
+
+
+def test_an_inference_service_of_the_cluster(capsys, cluster):
+    code, out, err = invoke(capsys, "adopt", "isvc/iris")
+    assert (code, err) == (0, "")
+    assert yaml.safe_load(out) == {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "iris", "namespace": "ml"},
+        "spec": {"model": {"uri": "s3://m/iris", "format": "onnx"}},
+    }
+
+
+def test_what_is_left_out_stands_in_comments_and_on_stderr(capsys, cluster):
+    code, out, err = invoke(capsys, "adopt", "rollout/digits", "--format", "onnx")
+    assert code == 1
+    assert "#   spec.template.spec.containers[0].image\n" in out
+    assert err == "digits: not carried over: spec.template.spec.containers[0].image\n"
+    assert yaml.safe_load(out)["spec"] == {
+        "model": {"uri": "s3://m/d", "format": "onnx"},
+        "serving": {"nodeSelector": {"pool": "gpu"}, "minReplicas": 3},
+        "rollout": {"steps": [{"setWeight": 50}, {"setWeight": 100}]},
+    }
+
+
+def test_files_hold_several(capsys, tmp_path):
+    path = tmp_path / "all.yaml"
+    path.write_text(
+        yaml.safe_dump_all([ISVC, {"kind": "Service", "metadata": {"name": "x"}}, isvc(name="b")])
+    )
+    code, out, _ = invoke(capsys, "adopt", "-f", str(path))
+    assert code == 0
+    assert [one["metadata"]["name"] for one in yaml.safe_load_all(out)] == ["iris", "b"]
+
+
+def test_text_of_an_object_stays_in_its_comment(capsys, tmp_path):
+    path = tmp_path / "evil.yaml"
+    path.write_text(yaml.safe_dump(isvc({"unheardOf\nspec": "a\n---\nkind: Evil\x1b[2J"})))
+    code, out, err = invoke(capsys, "adopt", "-f", str(path))
+    assert code == 1
+    assert [one["kind"] for one in yaml.safe_load_all(out)] == ["ModelDeployment"]
+    assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ([], 2, "name one object of the cluster"),
+        (["isvc/iris", "-f", "x.yaml"], 2, "name one object of the cluster"),
+        (["iris"], 2, "write isvc/NAME"),
+        (["deployment/iris"], 2, "write isvc/NAME"),
+        (["isvc/none"], 2, "does not exist"),
+        (["rollout/digits"], 1, "does not say which model it serves: say it by --format"),
+        (["-f", "/nowhere.yaml"], 2, "no such file"),
+    ],
+)
+def test_wrong_usage_gets_one_sentence(capsys, cluster, arguments, code, says):
+    ended, out, err = invoke(capsys, "adopt", *arguments)
+    assert (ended, out) == (code, "")
+    assert says in " ".join(err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        [],
+        {"predictor": []},
+        {"predictor": {"model": 5}},
+        {"predictor": {"minReplicas": "x", "model": {}}},
+        "x",
+    ],
+)
+def test_objects_of_another_form_get_one_sentence(capsys, tmp_path, spec):
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump({**ISVC, "spec": spec}))
+    code, out, err = invoke(capsys, "adopt", "-f", str(path))
+    assert code in (1, 2)
+    assert out == ""
+    assert err.startswith("error: InferenceService iris")
