@@ -18,8 +18,8 @@ COMMANDS = sorted(get_command(make_app()).commands)
 
 def test_every_command_of_the_documentation_is_there():
     assert COMMANDS == [
-        "abort", "adopt", "approve", "crds", "demo", "drift", "list", "pause", "pipelines", "promote", "rehearse",
-        "resume", "retry", "rollback", "status", "validate", "version",
+        "abort", "adopt", "analyse", "approve", "crds", "demo", "drift", "list", "pause", "pipelines", "promote",
+        "rehearse", "resume", "retry", "rollback", "status", "validate", "version",
     ]  # fmt: skip
 
 
