@@ -19,7 +19,9 @@ import pytest
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.adapters.metrics.prometheus import Prometheus
 from mooring_operator.planning.analysis.bets import Look
-from mooring_operator.planning.analysis.queries import RATES, AnswerUnusableError, Question
+from mooring_operator.planning.analysis.latency import Exceedance
+from mooring_operator.planning.analysis.looks import pair_slow, together
+from mooring_operator.planning.analysis.queries import LATENCY, RATES, AnswerUnusableError, Question
 
 CANDIDATE, STABLE = "c0ffee0001", "beef000002"
 DEADLINE = 60.0
@@ -36,6 +38,7 @@ class Pod:
 
     revision: str
     codes: dict[str, int] = field(default_factory=dict)
+    buckets: dict[str, int] = field(default_factory=dict)
 
     def serve(self, good: int, bad: int = 0) -> None:
         for code, count in (("200", good), ("503", bad)):
@@ -57,7 +60,13 @@ class Pods:
             for name, pod in self.pods.items()
             for code, n in pod.codes.items()
         ]
-        return "\n".join([f"# TYPE {RATE.counter} counter", *lines, ""])
+        buckets = [
+            f'{LATENCY.counter}{{pod="{name}",revision="{pod.revision}",le="{le}"}} {n}'
+            for name, pod in self.pods.items()
+            for le, n in pod.buckets.items()
+        ]
+        histogram = f"# TYPE {LATENCY.counter.removesuffix('_bucket')} histogram"
+        return "\n".join([f"# TYPE {RATE.counter} counter", *lines, histogram, *buckets, ""])
 
 
 @contextmanager
@@ -182,6 +191,28 @@ async def test_every_request_is_counted_once_whatever_pods_do(tmp_path: Path) ->
             await watcher.until_scraped(pods)
             assert await watcher.totals() == (15, 75, 3, 133)
             await watcher.metrics.close()
+
+
+@needs_prometheus
+async def test_histograms_are_counted_bucket_by_bucket(tmp_path: Path) -> None:
+    fast, slow = {"0.1": 90, "1": 99, "+Inf": 100}, {"0.1": 10, "1": 40, "+Inf": 50}
+    pods = Pods(
+        {"a": Pod(STABLE, buckets=fast), "b": Pod(STABLE, buckets=slow), "c": Pod(CANDIDATE, buckets=slow)}
+    )
+    with exporter(pods) as target:
+        async with prometheus(tmp_path, target) as address:
+            metrics, question = Prometheus.at(address), Question(LATENCY, (CANDIDATE, STABLE), every_s=1)
+            found, since = {}, datetime.now(UTC) - HOUR
+            async with asyncio.timeout(DEADLINE):
+                while sum(together(found.get(STABLE, {})).above) != 61 or CANDIDATE not in found:
+                    with suppress(MetricsUnavailableError):
+                        found = await metrics.histograms(question, since, datetime.now(UTC))
+            stable = together(found[STABLE])
+            assert (stable.bounds, stable.above, stable.total) == ((0.1, 1.0), (50, 11), 150)
+            looks = pair_slow(found, Exceedance(1.0, 0.1, 1.0), CANDIDATE, STABLE)
+            assert sum(look.candidate for look in looks) == 10
+            assert sum(look.stable for look in looks) == 50
+            await metrics.close()
 
 
 async def until_known(address: str, requests: int) -> None:

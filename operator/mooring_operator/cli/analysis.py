@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,17 @@ from mooring_operator.planning.analysis.bets import Limit, Look
 from mooring_operator.planning.analysis.bursts import Bursts, scale_of
 from mooring_operator.planning.analysis.comparison import Comparison, smallest_excess
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit, judge
-from mooring_operator.planning.analysis.queries import RATES, AnswerUnusableError, Question, quoted
+from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
+from mooring_operator.planning.analysis.looks import pair_slow, together
+from mooring_operator.planning.analysis.queries import (
+    LATENCY,
+    RATES,
+    AnswerUnusableError,
+    Latency,
+    Question,
+    Rate,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -34,6 +44,8 @@ class Asked:
     until: datetime
     limit: Limit
     errors: Errors
+    quantile: float
+    slower: float
 
     @property
     def candidate(self) -> str:
@@ -54,6 +66,7 @@ class Found:
     judgement: Judgement
     comparison: Comparison
     excess: float | None
+    bounds: Exceedance | None = None
 
     @property
     def verdict(self) -> str:
@@ -79,6 +92,7 @@ class Found:
             "evidenceForFail": seen.worse.value,
             "evidenceForPass": seen.ok,
             "excessPoints": None if self.excess is None else self.excess * 100,
+            **({} if self.bounds is None else {"bounds": asdict(self.bounds)}),
         }
 
 
@@ -97,6 +111,8 @@ def ask(
     every: int,
     limit: tuple[float, float],
     false_rollback: float,
+    quantile: float,
+    slower: float,
     until: datetime,
 ) -> Asked:
     """Check what was typed.
@@ -104,8 +120,13 @@ def ask(
     Raises:
         CliError: an option cannot be used; the message names it.
     """
-    if metric not in RATES:
-        raise CliError(f"--metric {metric}: known are {', '.join(RATES)}")
+    metrics: dict[str, Rate | Latency] = {**RATES, "latency": LATENCY}
+    if metric not in metrics:
+        raise CliError(f"--metric {metric}: known are {', '.join(metrics)}")
+    if not 0 < quantile < 100:
+        raise CliError(f"--quantile {quantile:g}: want percent, above 0 and below 100")
+    if not 0 < slower <= 1000:
+        raise CliError(f"--slower {slower:g}: want percent, above 0 and up to 1000")
     for option, revision in zip(("--candidate", "--stable"), revisions, strict=True):
         if not _REVISION.fullmatch(revision):
             raise CliError(f"{option} {revision}: a revision is hexadecimal, as mooring status shows it")
@@ -123,8 +144,9 @@ def ask(
         agreed = Limit.of(limit[0], limit[1] / 100)
     except ValueError as error:
         raise CliError(f"--ratio {limit[0]:g} --points {limit[1]:g}: {error}") from None
-    question = Question(RATES[metric], revisions, (matchers,) if matchers else (), every)
-    return Asked(metric, question, until - back, until, agreed, Errors(false_rollback=false_rollback / 100))
+    question = Question(metrics[metric], revisions, (matchers,) if matchers else (), every)
+    errors = Errors(false_rollback=false_rollback / 100)
+    return Asked(metric, question, until - back, until, agreed, errors, quantile / 100, 1 + slower / 100)
 
 
 def answer(asked: Asked, address: str, token: str) -> Found:
@@ -136,25 +158,50 @@ def answer(asked: Asked, address: str, token: str) -> Found:
     if not address.startswith(("http://", "https://")):
         raise CliError(f"--prometheus {address}: want an address that begins with http:// or https://")
     try:
-        looks, before = asyncio.run(_read(asked, address, token))
-    except (MetricsUnavailableError, AnswerUnusableError) as error:
+        return asyncio.run(_answer(asked, address, token))
+    except (MetricsUnavailableError, AnswerUnusableError, NoResolutionError) as error:
         raise CliError(str(error)) from None
-    if not looks:
-        raise CliError(
-            f"Prometheus has no {asked.question.rate.counter} of revisions {asked.candidate} and {asked.stable}",
-            hint=f"it was asked: {asked.question.requests}",
-        )
-    return found(asked, looks, before)
 
 
-async def _read(asked: Asked, address: str, token: str) -> tuple[list[Look], list[Look]]:
+async def _answer(asked: Asked, address: str, token: str) -> Found:
     prometheus = Prometheus.at(address, token)
     try:
+        if isinstance(asked.question.metric, Latency):
+            return await _compare_latency(prometheus, asked)
         arms = (asked.candidate, asked.stable)
         looks = await prometheus.looks(asked.question, *arms, asked.since, asked.until)
-        return looks, await prometheus.looks(asked.question, *arms, asked.since - _HISTORY, asked.since)
+        before = await prometheus.looks(asked.question, *arms, asked.since - _HISTORY, asked.since)
+        return found(_counted(asked, looks), looks, before)
     finally:
         await prometheus.close()
+
+
+async def _compare_latency(prometheus: Prometheus, asked: Asked) -> Found:
+    """Compare shares of slow requests: how slow is decided by looks that are not judged.
+
+    They are those of the stable revision's hour before, or else the first third of those that are asked about.
+    """
+    now = await prometheus.histograms(asked.question, asked.since, asked.until)
+    before = await prometheus.histograms(asked.question, asked.since - _HISTORY, asked.since)
+    if not before.get(asked.stable):
+        third = (asked.since + (asked.until - asked.since) / 3).timestamp()
+        before = {name: {at: h for at, h in known.items() if at <= third} for name, known in now.items()}
+        now = {name: {at: h for at, h in known.items() if at > third} for name, known in now.items()}
+    stable = together(before.get(asked.stable, {}))
+    decided = exceedance(stable, asked.quantile, asked.slower)
+    arms = (asked.candidate, asked.stable)
+    looks = pair_slow(now, decided, *arms)
+    seen = replace(_counted(asked, looks), limit=decided.limit)
+    return replace(found(seen, looks, pair_slow(before, decided, *arms)), bounds=decided)
+
+
+def _counted(asked: Asked, looks: list[Look]) -> Asked:
+    if not looks:
+        raise CliError(
+            f"Prometheus has no {asked.question.metric.counter} of revisions {asked.candidate} and {asked.stable}",
+            hint=f"it was asked: {asked.question.counts}",
+        )
+    return asked
 
 
 def found(asked: Asked, looks: list[Look], before: list[Look]) -> Found:
@@ -200,6 +247,11 @@ def view(found: Found) -> "Group":
     if found.excess is not None and found.excess > 0:
         times = "" if asked.limit.ratio == 1 else f"{asked.limit.ratio:g} x "
         lines.append(f"excess     at least {found.excess * 100:.2f} points above {times}stable (99%)")
+    if found.bounds is not None:
+        lines.append(
+            f"slow       candidate: more than {found.bounds.bound * 1000:g} ms, "
+            f"stable: more than {found.bounds.reference * 1000:g} ms"
+        )
     return Group(
         Text(f"{found.verdict}  {found.judgement.message}", style=colour),
         Text(),

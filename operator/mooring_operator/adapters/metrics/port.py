@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mooring_operator.planning.analysis.bets import Look
+from mooring_operator.planning.analysis.looks import Histograms
 from mooring_operator.planning.analysis.queries import Question
 
 
@@ -22,5 +23,13 @@ class Metrics(Protocol):
         Raises:
             AnswerUnusableError: what is there cannot be judged; a person has to change something.
             MetricsUnavailableError: nobody answers.
+        """
+        ...
+
+    async def histograms(self, question: Question, since: datetime, until: datetime) -> Histograms:
+        """Give how long requests took, by revision and look.
+
+        Raises:
+            AnswerUnusableError, MetricsUnavailableError: as above.
         """
         ...

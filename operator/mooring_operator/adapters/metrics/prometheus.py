@@ -12,6 +12,7 @@ import httpx2 as httpx
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.planning.analysis import looks, queries
 from mooring_operator.planning.analysis.bets import Look
+from mooring_operator.planning.analysis.latency import Histogram
 from mooring_operator.planning.analysis.queries import AnswerUnusableError, Question
 
 _TIMEOUT_S = 15.0
@@ -36,17 +37,26 @@ class Prometheus:
         """Ask for all looks of the time at once; there is none in a time shorter than one."""
         if until - since < timedelta(seconds=question.every_s):
             return []
-        requests = await self._range(question, question.requests, since, until)
+        arm = question.metric.arm
+        requests = await self._range(question, question.counts, since, until)
         events = await self._range(question, question.events, since, until)
-        return looks.pair(events, requests, candidate, stable)
+        counted = queries.read_counts(events, arm), queries.read_counts(requests, arm)
+        return looks.pair(*counted, candidate, stable)
+
+    async def histograms(
+        self, question: Question, since: datetime, until: datetime
+    ) -> dict[str, dict[float, Histogram]]:
+        """Ask for the buckets of all looks of the time at once."""
+        if until - since < timedelta(seconds=question.every_s):
+            return {}
+        answer = await self._range(question, question.counts, since, until)
+        return queries.read_buckets(answer, question.metric.arm)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _range(
-        self, question: Question, query: str, since: datetime, until: datetime
-    ) -> dict[str, dict[float, float]]:
+    async def _range(self, question: Question, query: str, since: datetime, until: datetime) -> Any:
         # A look is counted once: the first begins where the time begins.
         start = since + timedelta(seconds=question.every_s)
         form = {
@@ -56,8 +66,7 @@ class Prometheus:
             "step": f"{question.every_s}s",
             "timeout": f"{int(_TIMEOUT_S)}s",
         }
-        answer = await self._post("/api/v1/query_range", form)
-        return queries.read_matrix(answer, question.rate.arm)
+        return await self._post("/api/v1/query_range", form)
 
     async def _post(self, path: str, form: dict[str, str]) -> Any:
         try:

@@ -20,12 +20,14 @@ _HELP = paragraphs(
 
     FAIL: the candidate is beyond its limit; a candidate within it is called so with the probability of
     --false-rollback at most, however often one looks. PASS: it is within the limit. INSUFFICIENT: so few
-    requests tell nothing yet. The limit is RATIO times the stable revision's rate, and POINTS percent more.
+    requests tell nothing yet. The limit of a rate is RATIO times the stable revision's, and POINTS percent
+    more; that of latency is a quantile that is no more than so much slower.
 
     Exit codes: 0 PASS; 1 FAIL; 2 INSUFFICIENT, or Prometheus could not be read.
     """,
     "mooring analyse iris --prometheus http://localhost:9090",
     "mooring analyse iris --prometheus http://localhost:9090 --ratio 1 --points 0.5 --window 15m",
+    "mooring analyse iris --prometheus http://localhost:9090 --metric latency --quantile 95",
     "mooring analyse iris --prometheus URL --candidate 1ac6bb2394 --stable 77f00acbd1   (no cluster needed)",
 )
 
@@ -38,7 +40,9 @@ def register(app: typer.Typer) -> None:
 def analyse(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the ModelDeployment.")],
     prometheus: Annotated[str, typer.Option(metavar="URL", help="Address of Prometheus.")],
-    metric: Annotated[str, typer.Option(help="What is compared: errorRate or rejectedRate.")] = "errorRate",
+    metric: Annotated[
+        str, typer.Option(help="What is compared: errorRate, rejectedRate or latency.")
+    ] = "errorRate",
     window: Annotated[str, typer.Option(metavar="TIME", help="How far back to look.")] = "30m",
     every: Annotated[int, typer.Option(metavar="SECONDS", min=1, max=3600, help="Time between looks.")] = 10,
     ratio: Annotated[float, typer.Option(help="Times the stable revision's rate that are allowed.")] = 1.2,
@@ -46,6 +50,12 @@ def analyse(
     false_rollback: Annotated[
         float, typer.Option(metavar="PERCENT", help="How often a good candidate may be called bad.")
     ] = 1.0,
+    quantile: Annotated[
+        float, typer.Option(metavar="PERCENT", help="Of latency: which quantile; 99 is the p99.")
+    ] = 99.0,
+    slower: Annotated[
+        float, typer.Option(metavar="PERCENT", help="Of latency: how much slower it may be.")
+    ] = 20.0,
     candidate: Annotated[str | None, typer.Option(help="Revision on its way; the deployment's.")] = None,
     stable: Annotated[str | None, typer.Option(help="Revision to compare with; the deployment's.")] = None,
     selector: Annotated[
@@ -72,6 +82,8 @@ def analyse(
         every=every,
         limit=(ratio, points),
         false_rollback=false_rollback,
+        quantile=quantile,
+        slower=slower,
         until=datetime.now(UTC),
     )
     found = analysis.answer(asked, prometheus, _token(token_file))

@@ -126,6 +126,8 @@ def _share_at(bounds: Sequence[float], shares: Sequence[float], x: float) -> flo
 
 
 def _count(histogram: Histogram, bound: float) -> float:
+    if histogram.total == 0:
+        return 0.0
     index = bisect_left(histogram.bounds, bound)
     if index == len(histogram.bounds) or histogram.bounds[index] != bound:
         known = ", ".join(f"{b:g}" for b in histogram.bounds[:12])

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 
 from mooring_operator.planning.analysis.bets import Look
+from mooring_operator.planning.analysis.latency import Exceedance, Histogram
 
 Counts = Mapping[str, Mapping[float, float]]
 """By revision and time."""
+
+Histograms = Mapping[str, Mapping[float, Histogram]]
+"""By revision and time."""
+
+_NOTHING = Histogram((), (), 0.0)
 
 
 def pair(events: Counts, requests: Counts, candidate: str, stable: str) -> list[Look]:
@@ -24,6 +30,31 @@ def pair(events: Counts, requests: Counts, candidate: str, stable: str) -> list[
         )
         for at in times
     ]
+
+
+def pair_slow(histograms: Histograms, decided: Exceedance, candidate: str, stable: str) -> list[Look]:
+    """Give a look at how many requests took longer than was decided, for each time at which something was counted.
+
+    Raises:
+        NoResolutionError: a histogram has not the bounds that were decided on.
+    """
+    times = sorted({at for by_time in histograms.values() for at in by_time})
+    return [
+        decided.look(
+            histograms.get(candidate, {}).get(at, _NOTHING), histograms.get(stable, {}).get(at, _NOTHING)
+        )
+        for at in times
+    ]
+
+
+def together(histograms: Mapping[float, Histogram]) -> Histogram:
+    """Add up the histograms of all times that have the newest one's bounds."""
+    if not histograms:
+        return _NOTHING
+    newest = histograms[max(histograms)]
+    alike = [known for known in histograms.values() if known.bounds == newest.bounds]
+    above = tuple(sum(counts) for counts in zip(*(known.above for known in alike), strict=True))
+    return Histogram(newest.bounds, above, sum(known.total for known in alike))
 
 
 def _at(counts: Counts, revision: str, at: float) -> float:

@@ -6,10 +6,12 @@ its window: its counts are no whole numbers, and those of looks side by side ove
 Source: Prometheus 3, querying basics and the HTTP API.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
+
+from mooring_operator.planning.analysis.latency import Histogram
 
 # A series whose scrapes fail for less goes on from its last value; counted afresh, it would count twice.
 _MEMORY = "1h"
@@ -40,32 +42,44 @@ RATES: Mapping[str, Rate] = {
 
 
 @dataclass(frozen=True)
-class Question:
-    """Which rate is asked for, of which revisions; `matchers` narrow it (a namespace)."""
+class Latency:
+    """A histogram of how long requests took, in seconds; `counter` is the name of its buckets."""
 
-    rate: Rate
+    counter: str
+    arm: str = "revision"
+
+
+LATENCY = Latency("mooring_inference_request_duration_seconds_bucket")
+"""How long our runtime takes, from a request's first byte to its answer."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for, of which revisions; `matchers` narrow it (a namespace)."""
+
+    metric: Rate | Latency
     revisions: tuple[str, ...]
     matchers: tuple[str, ...] = ()
     every_s: int = 10
 
     @property
-    def requests(self) -> str:
-        """PromQL of the requests of each look, by revision."""
+    def counts(self) -> str:
+        """PromQL of the requests of each look, by revision; by bucket too, where there are buckets."""
         return self._counts("")
 
     @property
     def events(self) -> str:
         """PromQL of the events of each look, by revision."""
-        return self._counts(self.rate.events)
+        return self._counts(self.metric.events if isinstance(self.metric, Rate) else "")
 
     def _counts(self, more: str) -> str:
-        chosen = f'{self.rate.arm}=~"{"|".join(self.revisions)}"'
-        selected = (
-            f"{self.rate.counter}{{{','.join(part for part in (chosen, *self.matchers, more) if part)}}}"
-        )
+        arm = self.metric.arm
+        matchers = (f'{arm}=~"{"|".join(self.revisions)}"', *self.matchers, more)
+        selected = f"{self.metric.counter}{{{','.join(part for part in matchers if part)}}}"
         before = f"last_over_time({selected}[{_MEMORY}] offset {self.every_s}s)"
+        labels = arm if isinstance(self.metric, Rate) else f"{arm}, le"
         # A counter that fell was reset, and one that was not there before begins: both have grown by what they show.
-        return f"sum by ({self.rate.arm}) (({selected} - {before}) >= 0 or {selected})"
+        return f"sum by ({labels}) (({selected} - {before}) >= 0 or {selected})"
 
 
 def quoted(value: str) -> str:
@@ -74,31 +88,68 @@ def quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def read_matrix(answer: Any, arm: str) -> dict[str, dict[float, float]]:
+def read_counts(answer: Any, arm: str) -> dict[str, dict[float, float]]:
     """Give the values of a range query by arm and time.
 
     Raises:
         AnswerUnusableError: it is an error, of another kind, has two series for one arm, or a value that is no number.
     """
+    found: dict[str, dict[float, float]] = {}
+    for labels, values in _series(answer):
+        name = _label(labels, arm)
+        if name in found:
+            raise AnswerUnusableError(f"there are several series for {arm} {name}: sum them up by {arm}")
+        found[name] = values
+    return found
+
+
+def read_buckets(answer: Any, arm: str) -> dict[str, dict[float, Histogram]]:
+    """Give the histograms of a range query by arm and time.
+
+    Raises:
+        AnswerUnusableError: as `read_counts`, or the buckets are not those of a histogram.
+    """
+    buckets: dict[str, dict[float, dict[float, float]]] = {}
+    for labels, values in _series(answer):
+        by_time, bound = buckets.setdefault(_label(labels, arm), {}), _bound(_label(labels, "le"))
+        for at, count in values.items():
+            by_time.setdefault(at, {})[bound] = count
+    try:
+        return {
+            name: {at: Histogram.of_buckets(list(counts.items())) for at, counts in by_time.items()}
+            for name, by_time in buckets.items()
+        }
+    except ValueError as error:
+        raise AnswerUnusableError(str(error)) from None
+
+
+def _series(answer: Any) -> Iterator[tuple[dict[str, str], dict[float, float]]]:
     if not isinstance(answer, dict) or answer.get("status") != "success":
         said = answer.get("error", "") if isinstance(answer, dict) else ""
         raise AnswerUnusableError(f"Prometheus refused the query: {said}"[:500])
     data = answer.get("data")
     if not isinstance(data, dict) or data.get("resultType") != "matrix":
         raise AnswerUnusableError("Prometheus gave no time series, where a range was asked for")
-    found: dict[str, dict[float, float]] = {}
     for series in data.get("result", []):
-        name = series.get("metric", {}).get(arm)
-        if name is None:
-            raise AnswerUnusableError(f"a series has no label {arm}: revisions cannot be told apart")
-        if name in found:
-            raise AnswerUnusableError(f"there are several series for {arm} {name}: sum them up by {arm}")
-        found[name] = {float(at): _number(value, name) for at, value in series.get("values", [])}
-    return found
+        labels = series.get("metric", {})
+        yield labels, {float(at): _number(value, labels) for at, value in series.get("values", [])}
 
 
-def _number(text: str, arm: str) -> float:
+def _label(labels: Mapping[str, str], name: str) -> str:
+    if name not in labels:
+        raise AnswerUnusableError(f"a series has no label {name}: revisions and buckets cannot be told apart")
+    return labels[name]
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise AnswerUnusableError(f"the bucket le={text} is no number") from None
+
+
+def _number(text: str, labels: Mapping[str, str]) -> float:
     value = float(text)
     if not isfinite(value):
-        raise AnswerUnusableError(f"{arm}: the value {text} is no count")
+        raise AnswerUnusableError(f"{dict(labels)}: the value {text} is no count")
     return value

@@ -21,6 +21,7 @@ class Server(ThreadingHTTPServer):
     """Answers as Prometheus does, with two revisions whose requests fail so often."""
 
     rates = (0.01, 0.01)
+    shares = ((0.5, 0.98, 0.995, 1.0), (0.5, 0.98, 0.995, 1.0))
     requests = (20, 80)
     asked: tuple[dict[str, str], ...] = ()
     tokens: tuple[str, ...] = ()
@@ -30,6 +31,8 @@ class Server(ThreadingHTTPServer):
         rng = random.Random(form["start"])
         step = int(form["step"].removesuffix("s"))
         times = range(int(float(form["start"])), int(float(form["end"])), step)
+        if "_bucket" in form["query"]:
+            return matrix(self.buckets(times))
         result = []
         for revision, rate, requests in zip((CANDIDATE, STABLE), self.rates, self.requests, strict=True):
             failed = [[at, str(sum(rng.random() < rate for _ in range(requests)))] for at in times]
@@ -37,7 +40,18 @@ class Server(ThreadingHTTPServer):
             if requests:
                 values = failed if "5.." in form["query"] else whole
                 result.append({"metric": {"revision": revision}, "values": values})
-        return {"status": "success", "data": {"resultType": "matrix", "result": result}}
+        return matrix(result)
+
+    def buckets(self, times: range) -> list[dict[str, Any]]:
+        return [
+            {"metric": {"revision": revision, "le": le}, "values": [[at, str(share * 1000)] for at in times]}
+            for revision, shares in zip((CANDIDATE, STABLE), self.shares, strict=True)
+            for le, share in zip(("0.05", "0.1", "0.25", "0.5", "+Inf"), (*shares, 1.0), strict=True)
+        ]
+
+
+def matrix(result: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"status": "success", "data": {"resultType": "matrix", "result": result}}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,10 +139,35 @@ def test_series_are_those_of_the_deployment(server: Server, tmp_path: Path) -> N
     assert "model=" not in server.asked[0]["query"]
 
 
+def test_a_slower_candidate_fails_by_the_bounds_that_are_said(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.shares = ((0.4, 0.9, 0.95, 1.0), (0.5, 0.98, 0.995, 1.0))
+    assert analyse(server, "--metric", "latency", "--slower", "20") == 1
+    out = capsys.readouterr().out
+    assert out.startswith("FAIL  latency: candidate 5.00% (150 of 3000), stable 0.50% (15 of 3000), limit ")
+    assert "slow       candidate: more than 250 ms, stable: more than 250 ms" in out
+
+
+def test_an_equally_fast_one_does_not(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert analyse(server, "--metric", "latency", "-o", "json") in (0, 2)
+    document = json.loads(capsys.readouterr().out)
+    assert document["evidenceForFail"] < 1.1
+    assert document["bounds"]["bound"] == 0.25
+
+
+def test_latency_beyond_the_buckets_is_said(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.shares = ((0.1, 0.2, 0.3, 0.4),) * 2
+    assert analyse(server, "--metric", "latency") == 2
+    assert "the stable revision's p99 is above the last bucket, 0.5 s" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--metric", "errors"], "--metric errors: known are errorRate, rejectedRate"),
+        (["--metric", "errors"], "--metric errors: known are errorRate, rejectedRate, latency"),
+        (["--quantile", "100"], "--quantile 100: want percent, above 0 and below 100"),
+        (["--slower", "-5"], "--slower -5: want percent, above 0 and up to 1000"),
         (["--ratio", "-1"], "ratio must be a finite number of 0 or more, got -1"),
         (["--ratio", "0", "--points", "0"], "no candidate could be within that limit"),
         (["--points", "100"], "points must be a share from 0 to below 1"),
