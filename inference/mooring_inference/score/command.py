@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.loading import load_model
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.score.convert import Nulls
 from mooring_inference.score.errors import ScoreError, UsageError
@@ -20,8 +21,8 @@ from mooring_inference.score.folders import open_input, open_output, refuse_nest
 from mooring_inference.score.mapping import Choice
 from mooring_inference.score.parts import digest_of_model
 from mooring_inference.score.progress import Progress
-from mooring_inference.score.readers import FORMATS
 from mooring_inference.score.run import Job, Summary, pick_files, run_job
+from mooring_inference.score.table import GROUPS
 
 _PROG = "mooring-inference score"
 _ENDED_BY_SIGTERM = 128 + signal.SIGTERM
@@ -95,60 +96,16 @@ def _report(summary: Summary, output: str) -> None:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=_PROG,
+    parser = make_parser(
+        _PROG,
+        GROUPS,
+        os.environ,
+        usage=f"{_PROG} --input URI --output URI [--model_dir PATH] [options]",
         description="Score files of rows with a model: Parquet, CSV or JSON lines in, Parquet out. Run the same "
         "command again to go on after an interruption.",
         epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 bad rows with --fail_on_bad_rows.",
     )
-
-    def flag(name: str, **options: object) -> None:
-        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-        parser.add_argument(*spellings, dest=name, **options)  # type: ignore[arg-type]
-
-    flag("model_dir", type=Path, default=Path("/mnt/models"), help="the model's folder or file")
-    flag("input", required=True, help="a file or folder: path, file://, s3://, gs:// or az://")
-    flag("output", required=True, help="the folder for the results: path or URI as above")
-    flag("format", choices=("auto", *FORMATS), default="auto", help="auto: by each file's name")
-    flag(
-        "columns", type=_names, default=(), help="a,b,c in the model's order; INPUT=COLUMN for several inputs"
-    )
-    flag("id_column", default=None, help="a column that is copied to the output, to join by")
-    flag("outputs", type=_names, default=(), help="which outputs of the model; default all")
-    flag("flatten", action="store_true", help="a column for each element of an output, not a list")
-    flag(
-        "nulls",
-        choices=[choice.value for choice in Nulls],
-        default=Nulls.NAN.value,
-        help="nan: null is NaN to inputs of floats; missing: so is a key that a line of JSON lacks; reject: neither",
-    )
-    flag("batch_size", type=_positive, default=1024, help="rows of one call of the model, at most")
-    flag(
-        "max_rows_per_file", type=_positive, default=1_000_000, help="input rows of one output file, at most"
-    )
-    flag("shard", type=_shard, default=(0, 1), metavar="I/N", help="do share I, from 0, of N; default 0/1")
-    flag("fail_on_bad_rows", action="store_true", help="exit with 3 if some row could not be scored")
-    flag("device", default="auto", help="cpu, cuda, cuda:N or auto")
-    flag("threads", type=_positive, default=None, help="default: the container's CPU limit")
-    return parser.parse_args(argv)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(",") if name)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError("must be positive")
-    return value
-
-
-def _shard(text: str) -> tuple[int, int]:
-    index, slash, total = text.partition("/")
-    if not (slash and index.isdigit() and total.isdigit() and int(index) < int(total)):
-        raise argparse.ArgumentTypeError("expected I/N with I from 0 to N-1")
-    return int(index), int(total)
+    return parser.parse_args(underscored(argv))
 
 
 def _end(signum: int, frame: FrameType | None) -> None:

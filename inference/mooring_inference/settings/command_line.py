@@ -12,8 +12,8 @@ from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.kserve.model import Predictor
 from mooring_inference.capture import parse_capture
+from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.models.batching.queue import BatchLimits
-from mooring_inference.settings.setting import Setting
 from mooring_inference.settings.table import CAPTURE, GROUPS
 from mooring_inference.settings.values import CustomModel, Settings
 
@@ -31,7 +31,7 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         CaptureSettingsError: what is said about capture does not go together.
     """
     parser = _parser(environ)
-    values = parser.parse_args(_underscored(argv))
+    values = parser.parse_args(underscored(argv))
     _refuse_contradictions(parser, values)
     workers = values.workers
     return Settings(
@@ -95,37 +95,16 @@ def _refuse_contradictions(parser: argparse.ArgumentParser, values: argparse.Nam
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mooring-inference",
+    parser = make_parser(
+        "mooring-inference",
+        GROUPS,
+        environ,
         usage="mooring-inference --model_name NAME [--model_dir PATH] [options]",
         description="Serve models over KServe's V1 and V2 protocols, REST and gRPC.",
         epilog="Other ways to run a model: mooring-inference score --help, mooring-inference stream --help",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
-        allow_abbrev=False,
     )
-    for group in GROUPS:
-        flags = parser.add_argument_group(group.title)
-        for setting in group.settings:
-            _add(flags, setting, environ)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser
-
-
-def _add(flags: argparse._ArgumentGroup, setting: Setting, environ: Mapping[str, str]) -> None:
-    if not setting.value:
-        flags.add_argument(f"--{setting.name}", action="store_true", help=setting.help)
-        return
-    unless_given = [f"${setting.variable}"] if setting.variable else []
-    unless_given += [setting.default_text] if setting.default_text else []
-    flags.add_argument(
-        f"--{setting.name}",
-        metavar=setting.value,
-        type=setting.parse,
-        # Text of the environment is parsed as that of the command line is.
-        default=environ.get(setting.environment) or setting.default,
-        choices=setting.choices or None,
-        help=f"{setting.help} ({', '.join(unless_given)})" if unless_given else setting.help,
-    )
 
 
 def _default_connections() -> int:
@@ -142,14 +121,3 @@ def _custom_model(values: argparse.Namespace) -> CustomModel:
     host = values.predictor_host
     predictor = Predictor(host, values.predictor_protocol) if host else None
     return CustomModel(values.kserve_model, values.kserve_payload, predictor)
-
-
-def _underscored(argv: Sequence[str]) -> list[str]:
-    """Write flags with underscores, as KServe does; dashes, the custom elsewhere, work as well."""
-    spelt = []
-    for argument in argv:
-        name, equals, value = argument.partition("=")
-        spelt.append(
-            "--" + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
-        )
-    return spelt

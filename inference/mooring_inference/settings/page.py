@@ -12,17 +12,24 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mooring_inference.settings.setting import Setting
-from mooring_inference.settings.table import GROUPS
+from mooring_inference.flags.setting import Setting
+from mooring_inference.score.table import GROUPS as SCORE
+from mooring_inference.settings.table import GROUPS as SERVER
+from mooring_inference.stream.table import GROUPS as STREAM
 
 _HEAD = """\
-<!-- Generated from inference/mooring_inference/settings/table.py by `make generate`. Do not edit. -->
+<!-- Generated from the tables of settings in inference/mooring_inference by `make generate`. Do not edit. -->
 # Settings of the serving runtime
 
-The flags of `mooring-inference`, as `mooring-inference --help` lists them; [the serving runtime](serving.md) says what
-they are for. Dashes may stand for underscores. A variable counts where its flag is not given; that of a key's file
-holds the key itself.
+The flags of `mooring-inference`, `mooring-inference score` and `mooring-inference stream`, as `--help` lists them; [the
+serving runtime](serving.md) says what they are for. Dashes may stand for underscores. A variable counts where its flag
+is not given; that of a key's file holds the key itself.
 """
+_COMMANDS = (
+    ("mooring-inference", SERVER),
+    ("mooring-inference score", SCORE),
+    ("mooring-inference stream", STREAM),
+)
 _COLUMNS = ("flag", "default", "variable", "what")
 
 
@@ -33,17 +40,19 @@ def render() -> str:
 
 def _lines() -> Iterator[str]:
     yield _HEAD
-    for group in GROUPS:
-        yield f"## {group.title[0].upper()}{group.title[1:]}\n"
-        yield _row(_COLUMNS)
-        yield _row(["---"] * len(_COLUMNS))
-        yield from (_row(_cells(setting)) for setting in group.settings)
-        yield ""
+    for command, groups in _COMMANDS:
+        yield f"## `{command}`\n"
+        for group in groups:
+            yield f"### {group.title[0].upper()}{group.title[1:]}\n"
+            yield _row(_COLUMNS)
+            yield _row(["---"] * len(_COLUMNS))
+            yield from (_row(_cells(setting)) for setting in group.settings)
+            yield ""
 
 
 def _cells(setting: Setting) -> Iterator[str]:
     yield _code(f"--{setting.name} {setting.value}".rstrip())
-    yield setting.default_text if setting.otherwise else _code(setting.default_text)
+    yield setting.default_text if setting.otherwise or setting.required else _code(setting.default_text)
     yield _code(setting.variable)
     yield setting.help
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mooring_inference.capture.settings import HMAC_KEY_VARIABLE, SAMPLE_KEY_VARIABLE
-from mooring_inference.settings.setting import Group, Setting, names, not_negative, path, port, positive
+from mooring_inference.flags.setting import Group, Setting, names, not_negative, path, port, positive
 
 MODEL = Group(
     "model",

@@ -10,13 +10,13 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.loading import load_model
 from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.observability.logs import configure_logging
 from mooring_inference.stream.addresses import Address, parse_address
@@ -25,6 +25,7 @@ from mooring_inference.stream.interfaces import Sink, Source, StreamError
 from mooring_inference.stream.loop import Limits, StreamLoop
 from mooring_inference.stream.messages import Codec
 from mooring_inference.stream.metrics import MetricsServer, StreamMetrics
+from mooring_inference.stream.table import GROUPS
 from mooring_inference.tensors import Signature
 
 _PROG = "mooring-inference stream"
@@ -130,61 +131,16 @@ def open_sink(address: Address, group: str, remember: int) -> Sink:
 
 
 def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=_PROG,
+    parser = make_parser(
+        _PROG,
+        GROUPS,
+        environ,
+        usage=f"{_PROG} --source URL --sink URL --group NAME [--model_dir PATH] [options]",
         description="Answer messages of Redis Streams, NATS JetStream or Kafka with a model, each at least once.",
         epilog="URLs: redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME, kafka://HOST/TOPIC; with credentials "
-        "they are better given as $MOORING_STREAM_SOURCE, $MOORING_STREAM_SINK, $MOORING_STREAM_DEAD_LETTERS.",
+        "they are better given as variables.",
     )
-
-    def flag(name: str, **options: object) -> None:
-        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-        parser.add_argument(*spellings, dest=name, **options)  # type: ignore[arg-type]
-
-    def url(name: str, meaning: str, *, required: bool) -> None:
-        given = environ.get(f"MOORING_STREAM_{name.upper()}")
-        flag(name, default=given, required=required and given is None, metavar="URL", help=meaning)
-
-    url("source", "where messages come from", required=True)
-    url("sink", "where answers go", required=True)
-    url("dead_letters", "where bad messages go; without it, the sink gets an error as answer", required=False)
-    flag("group", required=True, help="the group of consumers that share the source")
-    flag("model_dir", type=Path, default=Path("/mnt/models"), help="the model's folder or file")
-    flag("model_name", default="model", help="the model's name in answers")
-    flag("revision", default=environ.get("MOORING_REVISION") or "1", help="default $MOORING_REVISION, then 1")
-    flag("columns", type=_names, default=(), help="names of features, a,b,c in the model's order")
-    flag("start", choices=("earliest", "latest"), default="earliest", help="where a new group begins")
-    flag("batch_size", type=_positive(int), default=64, help="messages taken at once, at most")
-    flag("max_delay_ms", type=_positive(float), default=10.0, help="how long a batch waits to be filled")
-    flag("max_attempts", type=_positive(int), default=5, help="how often a message is tried that fails")
-    flag(
-        "take_over_seconds", type=_positive(float), default=30.0, help="when a silent consumer counts as dead"
-    )
-    flag(
-        "remember_seconds", type=_positive(int), default=86_400, help="for how long Redis knows answered ids"
-    )
-    flag("grace_seconds", type=_positive(float), default=20.0, help="to finish after SIGTERM")
-    flag("host", default="0.0.0.0", help="address of the metrics port")  # noqa: S104  a pod's own address
-    flag(
-        "metrics_port", type=int, default=None, help="serve /metrics and /health/{live,ready}; 0: a free port"
-    )
-    flag("device", default="auto", help="cpu, cuda, cuda:N or auto")
-    flag("threads", type=_positive(int), default=None, help="default: the container's CPU limit")
-    return parser.parse_args(argv)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(",") if name)
-
-
-def _positive(number: type[int] | type[float]) -> object:
-    def parse(text: str) -> float:
-        value = number(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError("must be positive")
-        return value
-
-    return parse
+    return parser.parse_args(underscored(argv))
 
 
 def _complain(message: str, code: int) -> int:

@@ -11,24 +11,39 @@ import pytest
 import yaml
 from mooring_inference.capture import settings as capture_settings
 from mooring_inference.capture.settings import CaptureSettings, parse_capture
+from mooring_inference.flags.setting import Setting
+from mooring_inference.score.command import main as score
+from mooring_inference.score.table import GROUPS as SCORE
 from mooring_inference.settings import page, parse_settings
-from mooring_inference.settings.setting import Setting
 from mooring_inference.settings.table import CAPTURE, GROUPS
+from mooring_inference.stream.command import main as stream
+from mooring_inference.stream.table import GROUPS as STREAM
 
 ROOT = Path(__file__).parents[4]
 SETTINGS = [setting for group in GROUPS for setting in group.settings]
 MODEL = ["--model_name=m"]
 
 
-def help_text(capsys):
+COMMANDS = {
+    "mooring-inference": (lambda argv: parse_settings(argv, {}), GROUPS),
+    "mooring-inference score": (score, SCORE),
+    "mooring-inference stream": (stream, STREAM),
+}
+
+
+def help_text(capsys, command):
     with pytest.raises(SystemExit):
-        parse_settings(["--help"], {})
+        command(["--help"])
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_help_and_page_say_the_same_of_each_setting(capsys):
-    told, rows = help_text(capsys), page.render().splitlines()
-    for setting in SETTINGS:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_and_page_say_the_same_of_each_setting(name, capsys):
+    command, groups = COMMANDS[name]
+    told = help_text(capsys, command)
+    section = page.render().split(f"\n## `{name}`\n")[1].split("\n## ")[0]
+    rows = section.splitlines()
+    for setting in (setting for group in groups for setting in group.settings):
         assert f"--{setting.name} {setting.value}".rstrip() in told
         assert setting.help in told
         (row,) = [row for row in rows if re.match(rf"\| `--{setting.name}[ `]", row)]
@@ -36,8 +51,43 @@ def test_help_and_page_say_the_same_of_each_setting(capsys):
             assert said.replace("|", "\\|") in row
 
 
-def test_names_are_there_once():
-    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_names_are_there_once(name):
+    found = [setting.name for group in COMMANDS[name][1] for setting in group.settings]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "said"),
+    [
+        (score, "--batch-size=0", "expected a whole number above 0, got '0'"),
+        (score, "--shard=2/2", "expected I/N with I from 0 to N-1, got '2/2'"),
+        (score, "--shard=\u00b2/3", "expected I/N"),
+        (score, "--nulls=all", "invalid choice: 'all'"),
+        (score, "--shards=1", "unrecognized arguments: --shards=1"),
+        (stream, "--max_delay_ms=nan", "expected a number above 0, got 'nan'"),
+        (stream, "--metrics_port=70000", "expected a port from 0 to 65535, got '70000'"),
+        (stream, "--start=now", "invalid choice: 'now'"),
+    ],
+)
+def test_a_wrong_value_is_said_with_what_is_allowed(command, flag, said, capsys):
+    needed = ["--input=a", "--output=b"] if command is score else ["--source=a", "--sink=b", "--group=g"]
+    with pytest.raises(SystemExit) as ended:
+        command([*needed, flag])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_needed_may_be_a_variable(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        stream(["--group=g"])
+    assert "the following arguments are required: --source, --sink" in capsys.readouterr().err
+    monkeypatch.setenv("MOORING_STREAM_SOURCE", "ftp://user:secret@a/b")
+    monkeypatch.setenv("MOORING_STREAM_SINK", "redis://a/b")
+    assert stream(["--group=g"]) == 2
+    error = capsys.readouterr().err
+    assert "--source: expected a URL that begins with one of" in error
+    assert "secret" not in error
 
 
 @pytest.mark.parametrize("setting", [s for s in SETTINGS if s.value and s.default_text and not s.otherwise])

@@ -1,4 +1,4 @@
-"""One setting of the server: a flag, its value, and what is said about it."""
+"""One setting of a command: a flag, its value, and what is said about it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Setting:
         otherwise: what happens without a value, in words, where that is more than the default says.
         choices: the values that there are; empty for any.
         environment: the variable whose value counts where the flag is not given; empty for none.
+        required: whether the flag or its variable must be given.
         secret: the variable that holds the content of the flag's file where no file is given; empty for none.
     """
 
@@ -32,11 +33,14 @@ class Setting:
     otherwise: str = ""
     choices: tuple[str, ...] = ()
     environment: str = ""
+    required: bool = False
     secret: str = ""
 
     @property
     def default_text(self) -> str:
         """The default in words; empty where there is nothing to say about it."""
+        if self.required:
+            return "needed"
         if self.otherwise or self.default in (None, ()) or not self.value:
             return self.otherwise
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
@@ -80,6 +84,7 @@ def _number(
     return parse
 
 
+positive_number = _number(float, lambda value: 0 < value < 1e9, "a number above 0")
 positive = _number(int, lambda value: value > 0, "a whole number above 0")
 port = _number(int, lambda value: 0 <= value < 65536, "a port from 0 to 65535")
 not_negative = _number(float, lambda value: 0 <= value < 1e9, "a number, 0 or more")

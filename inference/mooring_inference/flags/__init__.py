@@ -1,0 +1,1 @@
+"""Flags of commands as tables: what ``--help`` and the docs say, and what the command line takes."""
