@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, Manifest
+from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
+from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE, SERVICE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
 from mooring_operator.api.names import REVISION_LABEL
@@ -29,6 +30,10 @@ class PlayedRevisions:
     """How many pods of a model become ready, by its address; all that are asked for where it is not named."""
     away: bool = False
     """Whether KServe's controller is."""
+    ports: dict[str, int] = field(default_factory=dict)
+    """Ports that pods listen on, by the address of their model; 8080 where it is not named."""
+    weights: dict[str, int] = field(default_factory=dict)
+    """Who gets how much of the traffic of Services that Mooring made: percentages, by the address of the model."""
 
     async def act(self) -> None:
         services = await self.cluster.list(INFERENCE_SERVICE, namespace=self.namespace)
@@ -47,6 +52,7 @@ class PlayedRevisions:
         for name, deployment in made.items():
             if name not in kept and not self.away:
                 await self.cluster.delete(deployment)
+        await self._select_pods()
 
     async def pods(self) -> dict[str, int]:
         """Give how many pods are ready, by the address of their model."""
@@ -61,6 +67,7 @@ class PlayedRevisions:
         annotations, predictor = service["metadata"]["annotations"], service["spec"]["predictor"]
         if annotations.get("serving.kserve.io/stop") == "true":
             return None
+        await self._serve(service)
         least = predictor.get("minReplicas", 1)
         fixed = annotations["serving.kserve.io/autoscalerClass"] == "none"
         if deployment is None:
@@ -72,6 +79,64 @@ class PlayedRevisions:
             if wanted == replicas
             else await self.cluster.change(deployment, {"spec": {"replicas": wanted}})
         )
+
+    async def _select_pods(self) -> None:
+        """Do what Kubernetes does for Services with a selector."""
+        self.weights = {}
+        for old in await self.cluster.list(ENDPOINT_SLICE, namespace=self.namespace):
+            if await self.cluster.get(Ref(SERVICE, self.namespace, old["metadata"]["name"])) is None:
+                await self.cluster.delete(old)
+        deployments = await self.cluster.list(DEPLOYMENT, namespace=self.namespace)
+        for service in await self.cluster.list(SERVICE, namespace=self.namespace):
+            if "selector" in service["spec"]:
+                await self._select(service, deployments)
+
+    async def _select(self, service: Manifest, deployments: list[Manifest]) -> None:
+        selected = service["spec"]["selector"].items()
+        behind = [d for d in deployments if selected <= d["spec"]["template"]["metadata"]["labels"].items()]
+        ready = {d["metadata"]["name"]: d.get("status", {}).get("readyReplicas", 0) for d in behind}
+        uris = {d["metadata"]["name"]: d["metadata"]["annotations"]["uri"] for d in behind}
+        total = sum(ready.values())
+        self.weights = {uris[name]: round(100 * count / total) for name, count in ready.items() if count}
+        endpoints = [
+            {
+                "targetRef": {"kind": "Pod", "name": f"{name}-75d7fc-{number:05}"},
+                "conditions": {"ready": True},
+            }
+            for name, count in ready.items()
+            for number in range(count)
+        ]
+        metadata = service["metadata"]
+        labels = {**metadata["labels"], "kubernetes.io/service-name": metadata["name"]}
+        owner = {"apiVersion": "v1", "kind": "Service", "name": metadata["name"], "uid": metadata["uid"]}
+        made = {
+            "apiVersion": ENDPOINT_SLICE.api_version,
+            "kind": ENDPOINT_SLICE.kind,
+            "metadata": {
+                "name": metadata["name"],
+                "namespace": self.namespace,
+                "labels": labels,
+                "ownerReferences": [{**owner, "controller": True}],
+            },
+            "addressType": "IPv4",
+            "endpoints": endpoints,
+        }
+        seen = await self.cluster.get(Ref(ENDPOINT_SLICE, self.namespace, metadata["name"]))
+        if seen is None:
+            await self.cluster.create(made)
+        elif seen["endpoints"] != endpoints:
+            await self.cluster.change(seen, {"endpoints": endpoints})
+
+    async def _serve(self, service: Manifest) -> None:
+        """Make the Service that KServe makes; here it selects nothing, for nobody uses it."""
+        metadata = service["metadata"]
+        name = f"{metadata['name']}-predictor"
+        if await self.cluster.get(Ref(SERVICE, self.namespace, name)) is not None:
+            return
+        listens = self.ports.get(service["spec"]["predictor"]["model"]["storageUri"], 8080)
+        port = {"name": name, "port": 80, "targetPort": listens, "protocol": "TCP"}
+        made = _owned(service, name, {"ports": [port]})
+        await self.cluster.create({"apiVersion": SERVICE.api_version, "kind": SERVICE.kind, **made})
 
     async def _start_pods(self, service: Manifest, deployment: Manifest) -> None:
         uri, asked = service["spec"]["predictor"]["model"]["storageUri"], deployment["spec"]["replicas"]
@@ -92,6 +157,20 @@ class PlayedRevisions:
 
 def _deployment(service: Manifest, replicas: int) -> Manifest:
     metadata, predictor = service["metadata"], service["spec"]["predictor"]
+    app = {"app": f"isvc.{metadata['name']}-predictor", "component": "predictor"}
+    container = {"name": "kserve-container", "image": "none"}
+    template = {
+        "metadata": {"labels": {**app, **predictor["labels"]}},
+        "spec": {"containers": [container]},
+    }
+    spec = {"replicas": replicas, "selector": {"matchLabels": app}, "template": template}
+    made = _owned(service, f"{metadata['name']}-predictor", spec)
+    made["metadata"]["annotations"] = {"uri": predictor["model"]["storageUri"]}
+    return {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind, **made}
+
+
+def _owned(service: Manifest, name: str, spec: Manifest) -> Manifest:
+    metadata = service["metadata"]
     owner = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -99,21 +178,6 @@ def _deployment(service: Manifest, replicas: int) -> Manifest:
         "uid": metadata["uid"],
         "controller": True,
     }
-    app = {"app": f"isvc.{metadata['name']}-predictor"}
-    container = {"name": "kserve-container", "image": "none"}
-    template = {
-        "metadata": {"labels": {**app, **predictor["labels"]}},
-        "spec": {"containers": [container]},
-    }
-    return {
-        "apiVersion": DEPLOYMENT.api_version,
-        "kind": DEPLOYMENT.kind,
-        "metadata": {
-            "name": f"{metadata['name']}-predictor",
-            "namespace": metadata["namespace"],
-            "labels": predictor["labels"],
-            "annotations": {"uri": predictor["model"]["storageUri"]},
-            "ownerReferences": [owner],
-        },
-        "spec": {"replicas": replicas, "selector": {"matchLabels": app}, "template": template},
-    }
+    labels = service["spec"]["predictor"]["labels"]
+    made = {"name": name, "namespace": metadata["namespace"], "labels": labels, "ownerReferences": [owner]}
+    return {"metadata": made, "spec": spec}

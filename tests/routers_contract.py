@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pytest
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers import Routers, ServiceNameTaken, Traffic
+from mooring_operator.adapters.routers.endpoints import SERVICE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.routers import RouterName
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Owner
@@ -20,9 +23,16 @@ from mooring_operator.planning.routes import Service
 from mooring_operator.planning.routing import Arm, Routing
 
 from tests.played_kserve import PlayedKServe
+from tests.played_revisions import PlayedRevisions
 
 UID = "9a1f2f6e-0000-4000-8000-00000000000"
 V1, V2, V3 = "s3://m/v1", "s3://m/v2", "s3://m/v3"
+
+ENDPOINTS: dict[str, Any] = {
+    "kind": SERVICE,
+    "meddled": {"selector": {"mooring.dev/model-deployment": "theirs"}},
+}
+"""What is made under the deployment's name by a router that needs no gateway, and what others may do to it."""
 
 
 class Others(Protocol):
@@ -41,15 +51,26 @@ class Stage:
 
     cluster: Cluster
     owner: Owner
-    serving: Mapping[str, Any]
+    router: RouterName
     others: Others
     requests: list[str]
     """The verbs of all requests that were answered."""
     kind: Kind = INFERENCE_SERVICE
+    """Of what the router makes under the deployment's name."""
+    meddled: Mapping[str, Any] = field(default_factory=lambda: {"predictor": {"minReplicas": 3}})
+    """What others may change in its spec."""
 
     def __post_init__(self) -> None:
-        self.traffic: Traffic = Routers(self.cluster).of(ServingSpec.model_validate(self.serving))
-        self.kserve = PlayedKServe(self.cluster, self.owner.namespace, self.owner.name)
+        self.serving = {"mode": "Knative" if self.router == "Knative" else "Standard"}
+        spec = {"model": {"uri": V1, "format": "onnx"}, "rollout": {"router": self.router}}
+        self.traffic: Traffic = Routers(self.cluster).of(
+            ModelDeploymentSpec.model_validate({**spec, "serving": self.serving})
+        )
+        self.kserve: PlayedKServe | PlayedRevisions = (
+            PlayedRevisions(self.cluster, self.owner.namespace)
+            if self.traffic.traits.serves_each
+            else PlayedKServe(self.cluster, self.owner.namespace, self.owner.name)
+        )
 
     def revision(self, uri: str, **serving: Any) -> Revision:
         """A revision as the plan makes it: with a name for its workload where the router wants one."""
@@ -71,11 +92,22 @@ class Stage:
     async def serve(self, revision: Revision) -> Service:
         """Give all traffic to one revision, and see what comes of it."""
         await self.route(Routing((Arm(revision, 100),)), revision)
+        if self.traffic.traits.serves_each:
+            # What routes them is made when there is something to route to.
+            await self.seen(revision)
+            await self.route(Routing((Arm(revision, 100),)), revision)
         return await self.seen(revision)
 
     async def split(self, stable: Revision, candidate: Revision, weight: int) -> Service:
-        routing = Routing((Arm(stable, 100 - weight), Arm(candidate, weight)))
-        await self.route(routing, stable, candidate)
+        by_pods = self.traffic.traits.weighs_by_pods
+        if by_pods and candidate.revision not in (await self.seen(stable, candidate)).variants:
+            # Capacity first: what has no pods cannot be weighed.
+            unexposed = Arm(candidate, 0, max(weight, 1))
+            await self.route(Routing((Arm(stable, 100, max(100 - weight, 1)), unexposed)), stable, candidate)
+            await self.kserve.act()
+        shares = ((stable, 100 - weight), (candidate, weight))
+        arms = (Arm(revision, share, max(share, 1) if by_pods else None) for revision, share in shares)
+        await self.route(Routing(tuple(arms)), stable, candidate)
         return await self.seen(stable, candidate)
 
     async def reject(self, stable: Revision, rejected: Revision) -> Service:
@@ -141,7 +173,10 @@ class RouterContract:
         stable = await stage.promoted(V1)
         seen = await stage.split(stable, candidate := stage.revision(V2), weight)
         variant = seen.variants[candidate.revision]
-        assert (variant.ready, variant.weight, seen.shared) == (True, weight, True)
+        assert (variant.ready, variant.weight, seen.shared) == (True, weight, True), (
+            seen,
+            stage.kserve.weights,
+        )
         assert seen.variants[stable.revision].ready or weight == 100
         rest = {V1: 100 - weight} if weight < 100 else {}
         assert stage.kserve.weights == {V2: weight, **rest}
@@ -212,7 +247,7 @@ class RouterContract:
         assert made is not None
         meddled = {
             "metadata": {"labels": {"app.kubernetes.io/managed-by": "me"}, "annotations": {"theirs": "1"}},
-            "spec": {"predictor": {"minReplicas": 3}},
+            "spec": stage.meddled,
         }
         stage.others.merge(made, meddled)
         await stage.serve(stable)
@@ -220,7 +255,7 @@ class RouterContract:
         assert after is not None
         assert after["spec"] == made["spec"]
         assert after["metadata"]["labels"] == made["metadata"]["labels"]
-        assert after["metadata"]["annotations"] == {**made["metadata"]["annotations"], "theirs": "1"}
+        assert after["metadata"]["annotations"] == {**made["metadata"].get("annotations", {}), "theirs": "1"}
 
     async def test_what_is_of_somebody_else_is_told_and_left_alone(self, stage: Stage):
         theirs = await self._made_by_somebody_else(stage, [])

@@ -2,16 +2,18 @@
 
 from itertools import count
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Manifest
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
 
 from cluster.api import Api
 from tests.cluster.rollout_steps import install
-from tests.routers_contract import UID, RouterContract, Stage
+from tests.routers_contract import ENDPOINTS, UID, RouterContract, Stage
 
 NAMESPACE = "routers"
 NUMBERS = count(1)
@@ -34,7 +36,8 @@ def definitions(control_plane):
 
 
 class ClusterContract(RouterContract):
-    mode: str
+    router: RouterName
+    more: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     async def stage(self, control_plane):
@@ -44,14 +47,24 @@ class ClusterContract(RouterContract):
         )
         owner = Owner(NAMESPACE, f"m{next(NUMBERS)}", UID + "1", 1)
         yield Stage(
-            KubernetesCluster(connection), owner, {"mode": self.mode}, Others(control_plane.api), requests
+            KubernetesCluster(connection),
+            owner,
+            self.router,
+            Others(control_plane.api),
+            requests,
+            **self.more,
         )
         await connection.close()
 
 
+class TestEndpoints(ClusterContract):
+    router = "Endpoints"
+    more = ENDPOINTS
+
+
 class TestKServe(ClusterContract):
-    mode = "Standard"
+    router = "KServe"
 
 
 class TestKnative(ClusterContract):
-    mode = "Knative"
+    router = "Knative"

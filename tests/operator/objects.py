@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
+from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE, SERVICE
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import POD, SERVING_RUNTIME
@@ -41,7 +42,17 @@ WITH_STATUS = (
     AUTOSCALER,
 )
 WITH_SCALE = (DEPLOYMENT,)
-KINDS = (*WITH_STATUS, NAMESPACE, EVENT, LEASE, WORKLOADS["batch"], POD, SERVING_RUNTIME)
+KINDS = (
+    *WITH_STATUS,
+    NAMESPACE,
+    EVENT,
+    LEASE,
+    WORKLOADS["batch"],
+    POD,
+    SERVING_RUNTIME,
+    SERVICE,
+    ENDPOINT_SLICE,
+)
 
 
 class Rejected(Exception):

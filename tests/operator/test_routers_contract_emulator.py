@@ -1,16 +1,22 @@
 """Every router before the API emulator."""
 
+from typing import Any, ClassVar
+
 import pytest
 from mooring_operator.adapters import routers
 from mooring_operator.adapters.api_server import Connection, load_config
-from mooring_operator.adapters.cluster import Manifest, Ref
+from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
-from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
 
 from tests.operator.emulator import Emulator
-from tests.operator.objects import Objects, merge
-from tests.routers_contract import UID, RouterContract, Stage
+from tests.operator.objects import KINDS, Objects, merge
+from tests.routers_contract import ENDPOINTS, UID, RouterContract, Stage
+
+
+def kind_of(manifest: Manifest) -> Kind:
+    return next(kind for kind in KINDS if kind.kind == manifest["kind"])
 
 
 class Others:
@@ -18,15 +24,16 @@ class Others:
         self._objects = objects
 
     def create(self, manifest: Manifest) -> None:
-        self._objects.create(INFERENCE_SERVICE, "ns", manifest, "somebody")
+        self._objects.create(kind_of(manifest), "ns", manifest, "somebody")
 
     def merge(self, made: Manifest, fields: Manifest) -> None:
-        ref = Ref(INFERENCE_SERVICE, "ns", made["metadata"]["name"])
+        ref = Ref(kind_of(made), "ns", made["metadata"]["name"])
         self._objects.change(ref, lambda before: merge(before, fields))
 
 
 class EmulatedContract(RouterContract):
-    mode: str
+    router: RouterName
+    more: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     async def stage(self, emulator: Emulator, tmp_path):
@@ -36,18 +43,23 @@ class EmulatedContract(RouterContract):
         )
         owner = Owner("ns", "digits", UID + "1", 1)
         yield Stage(
-            KubernetesCluster(connection), owner, {"mode": self.mode}, Others(emulator.objects), requests
+            KubernetesCluster(connection), owner, self.router, Others(emulator.objects), requests, **self.more
         )
         await connection.close()
 
 
+class TestEndpoints(EmulatedContract):
+    router = "Endpoints"
+    more = ENDPOINTS
+
+
 class TestKServe(EmulatedContract):
-    mode = "Standard"
+    router = "KServe"
 
 
 class TestKnative(EmulatedContract):
-    mode = "Knative"
+    router = "Knative"
 
 
 def test_every_router_passes_the_contract():
-    assert {each.mode for each in EmulatedContract.__subclasses__()} == set(routers.ROUTERS)
+    assert {each.router for each in EmulatedContract.__subclasses__()} == set(routers.ROUTERS)

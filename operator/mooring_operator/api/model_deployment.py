@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.rollout import RolloutSpec
+from mooring_operator.api.routers import ROUTER_RULES
 from mooring_operator.api.serving import Resources, ServingSpec
 from mooring_operator.api.types import Duration, Model
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
@@ -219,3 +220,6 @@ class ModelDeploymentSpec(Model):
     history_limit: Annotated[
         int, Field(ge=0, le=25, description="How many finished rollouts status.history keeps.")
     ] = 10
+
+
+ModelDeploymentSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": [*ROUTER_RULES]}

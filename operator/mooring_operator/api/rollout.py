@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from mooring_operator.api.routers import Router
 from mooring_operator.api.types import Duration, Model, Share
 
 
@@ -88,6 +89,7 @@ class RolloutSpec(Model):
             "where the router serves each revision by itself."
         ),
     ] = None
+    router: Router = "Auto"
 
     @model_validator(mode="after")
     def _weights_ascend_to_100(self) -> "RolloutSpec":

@@ -92,7 +92,7 @@ class World:
         return Observed(
             owner=Owner(namespace="default", name=self.name, uid=_OWNER_UID, generation=1),
             model=self._model(),
-            router=traits_of(self.spec.serving),
+            router=traits_of(self.spec),
             service=self._service(now),
             run=run,
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,

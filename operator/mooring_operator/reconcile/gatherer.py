@@ -73,7 +73,7 @@ class Gatherer:
         annotations = resource["metadata"].get("annotations") or {}
         commands = commands_of(annotations)
         workloads, taken = await self._workloads(owner, spec, status)
-        router = self._routers.of(spec.serving)
+        router = self._routers.of(spec)
         service, name_taken = await self._service(router, owner, status)
         binding = await self._cluster_policies.binding(owner.namespace)
         observed = Observed(

@@ -191,7 +191,7 @@ class ModelDeployments:
     async def _do(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action
     ) -> None:
-        owner, service, router = seen.owner, seen.service, self._routers.of(spec.serving)
+        owner, service, router = seen.owner, seen.service, self._routers.of(spec)
         match action:
             case LaunchRun(run_id, candidate):
                 await self._runs.launch(owner, spec, run_id, candidate)

@@ -22,6 +22,11 @@ def components_of(service: Mapping[str, Any]) -> list[str]:
     return [name for name in COMPONENTS if service["spec"].get(name)]
 
 
+def entry_of(service: Mapping[str, Any]) -> str:
+    """Give the component that requests come in by."""
+    return "transformer" if service["spec"].get("transformer") else "predictor"
+
+
 def read_variant(
     revision: Revision,
     service: Manifest,

@@ -90,19 +90,22 @@ class RevisionServices:
         return RevisionsSeen(variants, services, runtimes, predictors)
 
     async def run(self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: bool = False) -> None:
-        """Have every arm run with the pods that it asks for, and what is kept without any.
+        """Have every arm run with the pods that it asks for.
 
         exact: an arm has no more pods than it asks for, whatever its own scaling says.
         """
         for arm in routing.arms:
             await self._run(owner, arm.revision, arm.pods, seen, exact=exact)
+
+    async def clear(self, owner: Owner, routing: Routing, seen: RevisionsSeen) -> None:
+        """Take the pods of what is kept, and delete what was seen and is neither an arm nor kept.
+
+        To be called when no request goes there any more. After a rollout, whatever else is left of ours goes too.
+        """
         for revision in routing.kept:
             # What is not there any more is not brought back to do nothing.
             if name_of(owner, revision) in seen.services:
-                await self._run(owner, revision, 0, seen, exact=exact)
-
-    async def clear(self, owner: Owner, routing: Routing, seen: RevisionsSeen) -> None:
-        """Delete what was seen and is neither an arm nor kept; after a rollout, whatever else is left of ours."""
+                await self._run(owner, revision, 0, seen, exact=False)
         named = [arm.revision for arm in routing.arms] + list(routing.kept)
         keep = {name_of(owner, revision) for revision in named}
         await self._delete(owner, keep, seen, everywhere=routing.ended)
