@@ -13,7 +13,15 @@ from mooring_operator.api.crds import GROUP
 from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
 from mooring_operator.runtime.intake import Intake
 
-_KSERVE = ("serving.kserve.io", "inferenceservices")
+_BEHIND = (
+    ("serving.kserve.io", "v1beta1", "inferenceservices"),
+    ("serving.kserve.io", "v1alpha1", "servingruntimes"),
+    ("", "v1", "services"),
+    # These have the labels of their Services.
+    ("discovery.k8s.io", "v1", "endpointslices"),
+)
+"""What is made for ModelDeployments and may change without them: group, version and plural of each kind."""
+_OURS = {MANAGED_BY: MANAGED_BY_VALUE}
 
 
 class _Backoffs:
@@ -38,7 +46,7 @@ def register(
     """
     _register_activities(registry, config, scanning=cluster_policies or not namespaced)
     _register_ours(registry, intake)
-    _register_services(registry, intake)
+    _register_what_is_behind(registry, intake)
     if cluster_policies:
         _register_cluster_policies(registry, intake)
 
@@ -58,7 +66,8 @@ def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig, 
         # none stays there for a next event.
         settings.watching.chunk_size = PAGE
         settings.queueing.idle_timeout = 0.1
-        settings.watching.label_selectors[_KSERVE] = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
+        for kind in _BEHIND:
+            settings.watching.label_selectors[kind] = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
         settings.peering.standalone = True
         settings.scanning.disabled = not scanning
         # Level-triggered: nothing is remembered in the objects, and nothing is posted about them.
@@ -101,10 +110,12 @@ def _register_cluster_policies(registry: kopf.OperatorRegistry, intake: Intake) 
             intake.namespace_changed(_resource(event))
 
 
-def _register_services(registry: kopf.OperatorRegistry, intake: Intake) -> None:
-    @kopf.on.event(*_KSERVE, labels={MANAGED_BY: MANAGED_BY_VALUE}, registry=registry)
-    async def inference_service(event: kopf.RawEvent, **_: Any) -> None:
-        intake.service_changed(_resource(event))
+def _register_what_is_behind(registry: kopf.OperatorRegistry, intake: Intake) -> None:
+    async def made_for_a_deployment(event: kopf.RawEvent, **_: Any) -> None:
+        intake.behind_changed(_resource(event))
+
+    for kind in _BEHIND:
+        kopf.on.event(*kind, labels=_OURS, registry=registry)(made_for_a_deployment)
 
 
 def _tell(intake: Intake, kind: str, event: kopf.RawEvent) -> None:

@@ -210,17 +210,17 @@ async def test_an_operator_of_some_namespaces_may_lack_rights_in_the_cluster(sta
     assert cluster.asked == (1 if used else 0)
 
 
-async def test_change_of_a_service_reaches_its_deployment(start):
+async def test_change_of_what_is_behind_reaches_its_deployment(start):
     reconciler = Reconciler()
     intake = (await start(Cluster(), reconciler)).intake
     for label in ("A_b", "a.b", "", "a" * 38):
-        intake.service_changed(
+        intake.behind_changed(
             resource("InferenceService", "y", labels={"mooring.dev/model-deployment": label})
         )
-    intake.service_changed(
-        resource("InferenceService", "x", labels={"mooring.dev/model-deployment": "digits"})
+    intake.behind_changed(
+        resource("EndpointSlice", "digits-x7k2p", labels={"mooring.dev/model-deployment": "digits"})
     )
-    intake.service_changed(resource("InferenceService", "theirs"))
+    intake.behind_changed(resource("InferenceService", "theirs"))
     async with asyncio.timeout(5):
         while not (found := await seen(reconciler)):
             await asyncio.sleep(0.01)

@@ -72,9 +72,9 @@ class Intake:
             self._queue.discard(forgotten)
         self._queue.add(key)
 
-    def service_changed(self, service: Manifest) -> None:
-        """An InferenceService of ours is new, different or gone."""
-        metadata = service["metadata"]
+    def behind_changed(self, made: Manifest) -> None:
+        """What was made for a ModelDeployment is new, different or gone: its label says for which."""
+        metadata = made["metadata"]
         deployment = (metadata.get("labels") or {}).get(DEPLOYMENT_LABEL)
         # Anybody may write the label: only what can be a name is looked at.
         if forms.DEPLOYMENT_NAME.fits(deployment):

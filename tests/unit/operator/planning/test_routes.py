@@ -1,10 +1,12 @@
 """Plans know of routers what these say of themselves, and nothing else."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from mooring_operator import planning
 from mooring_operator.adapters.routers import ROUTERS, traits_of
+from mooring_operator.api.routers import RouterName
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.rollout.plan import plan
@@ -26,10 +28,18 @@ def rolled_out(router: Traits, **serving: object) -> World:
     return world
 
 
-def test_every_mode_of_a_spec_has_a_router():
-    modes = ServingSpec.model_json_schema()["properties"]["mode"]["enum"]
-    assert set(ROUTERS) == set(modes)
-    assert {traits_of(ServingSpec(mode=mode)).controller for mode in modes} == {"KServe"}
+def test_every_router_of_a_spec_is_there_and_every_mode_has_one_by_itself():
+    assert set(ROUTERS) == set(get_args(RouterName)) - {"Auto"}
+    for mode in get_args(ServingSpec.model_fields["mode"].annotation):
+        traits = traits_of(spec_of("v1", serving={"mode": mode}))
+        assert (traits.controller, traits.names_workloads) == ("KServe", mode == "Standard")
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_the_router_that_a_spec_names_serves_it(router):
+    mode = "Knative" if router == "Knative" else "Standard"
+    spec = spec_of("v1", serving={"mode": mode}, rollout={"router": router})
+    assert traits_of(spec) is ROUTERS[router].traits
 
 
 def test_nothing_that_decides_names_a_router():

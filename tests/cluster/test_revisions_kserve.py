@@ -1,0 +1,161 @@
+"""One InferenceService for each revision, before KServe's own controller and Kubernetes' own.
+
+These tests need KServe's controller; see cluster/README.md.
+"""
+
+import asyncio
+import itertools
+import time
+from pathlib import Path
+
+import pytest
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices
+from mooring_operator.adapters.routers.inference_services.runtime_copy import pinned
+from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning import identity
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routing import Arm, Routing
+
+from tests.cluster.rollout_steps import install
+
+NAMESPACE = "revisions"
+NUMBERS = itertools.count(1)
+SERVICES = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices"
+RUNTIMES = f"/apis/serving.kserve.io/v1alpha1/namespaces/{NAMESPACE}/servingruntimes"
+DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+FIXED = {"minReplicas": 2, "autoscaling": {"scaler": "None"}}
+SCALED = {"minReplicas": 2, "maxReplicas": 5}
+
+
+@pytest.fixture(scope="module")
+def api(kserve_cluster):
+    api = kserve_cluster.api
+    install(api, NAMESPACE, kserve=False)
+    container = {
+        "name": "kserve-container",
+        "image": "none",
+        "args": ["--model_name={{.Name}}"],
+        "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
+    }
+    api.apply(
+        {
+            "apiVersion": "serving.kserve.io/v1alpha1",
+            "kind": "ClusterServingRuntime",
+            "metadata": {"name": "onnx-server"},
+            "spec": {
+                "supportedModelFormats": [
+                    {"name": "onnx", "version": "1", "autoSelect": True, "priority": 1}
+                ],
+                "protocolVersions": ["v1", "v2"],
+                "containers": [container],
+            },
+        }
+    )
+    return api
+
+
+class Stage:
+    """The revisions of one deployment, and what KServe makes of them."""
+
+    def __init__(self, api, connection):
+        self.api = api
+        self.services = RevisionServices(KubernetesCluster(connection))
+        name = f"m{next(NUMBERS)}"
+        made = api.apply(
+            {
+                "apiVersion": "mooring.dev/v1alpha1",
+                "kind": "ModelDeployment",
+                "metadata": {"name": name, "namespace": NAMESPACE},
+                "spec": {"model": {"uri": "s3://m/v1", "format": "onnx"}},
+            }
+        )
+        self.owner = Owner(NAMESPACE, name, made["metadata"]["uid"], 1)
+        source = api.get("/apis/serving.kserve.io/v1alpha1/clusterservingruntimes/onnx-server")
+        self.runtime = pinned("ClusterServingRuntime", source)
+
+    def revision(self, version, runtime=None, **serving):
+        text = identity.fingerprint([self.owner.name, version, serving])
+        return Revision(
+            revision=text,
+            model_uri=f"pvc://models/{version}",
+            storage_uri=f"pvc://models/{version}",
+            format="onnx",
+            workload=identity.workload_name(text),
+            serving=serving,
+            runtime=runtime or self.runtime,
+        )
+
+    async def run(self, *arms, kept=(), ended=False, **how):
+        routing = Routing(tuple(arms), kept=tuple(kept), ended=ended)
+        revisions = [*(arm.revision for arm in arms), *kept]
+        await self.services.run(
+            self.owner, routing, await self.services.observe(self.owner, revisions), **how
+        )
+        await self.services.clear(self.owner, routing, await self.services.observe(self.owner, revisions))
+
+    async def look(self, *revisions):
+        return (await self.services.observe(self.owner, revisions)).variants
+
+    async def until(self, revision, holds):
+        deadline = time.monotonic() + 60
+        while True:
+            seen = (await self.look(revision)).get(revision.revision)
+            if seen is not None and holds(seen):
+                return seen
+            assert time.monotonic() < deadline, seen
+            await asyncio.sleep(0.1)
+
+    def named(self, revision):
+        return f"{self.owner.name}-{revision.workload}"
+
+    def pods(self, revision):
+        found = self.api.items(f"/api/v1/namespaces/{NAMESPACE}/pods")
+        return {
+            pod["metadata"]["name"]
+            for pod in found
+            if pod["metadata"]["name"].startswith(self.named(revision))
+            and "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def deployment(self, revision):
+        return self.api.get(f"{DEPLOYMENTS}/{self.named(revision)}-predictor")
+
+
+@pytest.fixture
+async def stage(api, kserve_cluster, node):
+    connection = Connection(load_config(Path(kserve_cluster.kubeconfig)))
+    yield Stage(api, connection)
+    await connection.close()
+
+
+@pytest.mark.parametrize("serving", [FIXED, SCALED], ids=["fixed", "scaled"])
+async def test_capacity_comes_and_goes_without_a_restart(stage, serving):
+    first, second = stage.revision("v1", **serving), stage.revision("v2", **serving)
+    await stage.run(Arm(first))
+    await stage.until(first, lambda seen: seen.pods == 2)
+    pods = stage.pods(first)
+    await stage.run(Arm(first), Arm(second, pods=1))
+    await stage.until(second, lambda seen: seen.ready)
+    await stage.run(Arm(first, pods=4), Arm(second, pods=4))
+    await stage.until(first, lambda seen: seen.pods == 4)
+    await stage.until(second, lambda seen: seen.pods == 4)
+    assert pods <= stage.pods(first)
+    await stage.run(Arm(second), kept=[first])
+    await stage.until(first, lambda seen: seen.pods == 0)
+    for _ in range(3):
+        await stage.run(Arm(second), kept=[first])
+    assert stage.deployment(first)["spec"]["replicas"] == 0
+    before = time.monotonic()
+    await stage.run(Arm(first, pods=3), kept=[second])
+    await stage.until(first, lambda seen: seen.pods == 3)
+    print("back after", time.monotonic() - before)
+
+
+async def test_a_fixed_number_of_pods_may_shrink(stage):
+    revision = stage.revision("v1", **SCALED)
+    await stage.run(Arm(revision, pods=4), exact=True)
+    await stage.until(revision, lambda seen: seen.pods == 4)
+    await stage.run(Arm(revision, pods=1), exact=True)
+    await stage.until(revision, lambda seen: seen.pods == 1)
