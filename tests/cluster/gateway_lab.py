@@ -21,6 +21,7 @@ from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
+from mooring_operator.adapters.routers.owned import find_owned
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Owner
@@ -35,6 +36,9 @@ from tests.unit.inference.inference_process import BODY, save_negation
 MODELS = "models"
 OWNER = Owner(MODELS, "digits", "9a1f2f6e-0000-4000-8000-000000000001", 1)
 ENTRANCE = routes.Entrance(NAME, NAMESPACE, "digits.example.com")
+HOSTS = (*routes.in_cluster_hosts("digits", MODELS), "digits.example.com")
+ADDRESS = routes.Address("digits", HOSTS, "digits.example.com")
+ROUTE = routes.route_name(OWNER.name)
 HOST = "digits.models"
 PATH = "/v2/models/digits/infer"
 
@@ -79,15 +83,15 @@ class GatewayLab:
         """Have the routing in effect."""
         backends = {arm.revision.revision: backend(arm.revision.revision) for arm in routing.arms}
         backends |= {rule.revision: backend(rule.revision) for rule in routing.rules}
-        wanted = routes.route(OWNER, routing, backends, ENTRANCE)
-        present = await self.writer.find(OWNER, routes.route_name(OWNER))
+        wanted = routes.route(OWNER, routing, backends, ENTRANCE, ADDRESS)
+        present = await find_owned(self.cluster, HTTP_ROUTE, OWNER, ROUTE)
         await self.writer.write(wanted, present)
         if wait:
             await self.in_effect()
 
     async def told(self, why, seconds=10):
         """Wait until the gateway has said why the route is not in effect, and give that."""
-        ref = Ref(HTTP_ROUTE, MODELS, routes.route_name(OWNER))
+        ref = Ref(HTTP_ROUTE, MODELS, ROUTE)
         deadline = time.monotonic() + seconds
         while "does not take up" not in (said := why(await self.cluster.get(ref))):
             assert time.monotonic() < deadline, said
@@ -123,7 +127,7 @@ class GatewayLab:
         _expose(self.api, name, address)
 
     async def in_effect(self, seconds=10):
-        ref = Ref(HTTP_ROUTE, MODELS, routes.route_name(OWNER))
+        ref = Ref(HTTP_ROUTE, MODELS, ROUTE)
         deadline = time.monotonic() + seconds
         while why := why_not_taken_up(found := await self.cluster.get(ref)):
             assert time.monotonic() < deadline, why

@@ -10,15 +10,29 @@ from itertools import cycle
 import grpc
 import pytest
 from mooring_inference.grpc_front.schema import SERVICE, message
+from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers.gateways import heard
-from mooring_operator.adapters.routers.http_routes import why_not_taken_up
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
 from mooring_operator.planning.objects.difference import covers
 from mooring_operator.planning.routing import Mirror, Routing, Rule
 from scipy.stats import binom
 
 from cluster.programs import ProgramUnavailableError
-from tests.cluster.gateway_lab import ENTRANCE, HOST, OWNER, arms, backend, gateway_lab, load, routing
+from tests.cluster.gateway_lab import (
+    ADDRESS,
+    ENTRANCE,
+    HOST,
+    HOSTS,
+    MODELS,
+    OWNER,
+    ROUTE,
+    arms,
+    backend,
+    gateway_lab,
+    load,
+    routing,
+)
 
 SHIFTS = 100
 
@@ -167,8 +181,8 @@ async def test_no_request_fails_in_a_hundred_shifts_promotions_and_rollbacks(lab
 
 async def test_what_a_gateway_refuses_is_told_and_decides_about_nothing(lab):
     await lab.settled(routing(r1=100))
-    wanted = routes.route(OWNER, routing(r9=100), {"r9": backend("r9")}, ENTRANCE)
-    present = await lab.writer.find(OWNER, routes.route_name(OWNER))
+    wanted = routes.route(OWNER, routing(r9=100), {"r9": backend("r9")}, ENTRANCE, ADDRESS)
+    present = await lab.cluster.get(Ref(HTTP_ROUTE, MODELS, ROUTE))
     written = await lab.cluster.apply(wanted, present)
     assert "has not taken up HTTPRoute digits-mooring as it is now" in why_not_taken_up(written)
     assert "does not take up HTTPRoute digits-mooring: BackendNotFound" in await lab.told(why_not_taken_up)
@@ -183,8 +197,8 @@ async def test_a_gateway_that_is_not_ours_is_told(lab):
 async def test_a_listener_for_other_names_answers_404_though_the_route_is_taken_up(lab):
     with lab.listeners({"hostname": "*.example.com"}) as gateway:
         await lab.settled(routing(r1=100))
-        hosts = routes.in_cluster_hosts(OWNER)
-        assert heard(gateway, [*hosts, ENTRANCE.host]) == ["digits.example.com"]
+        hosts = HOSTS[:-1]
+        assert heard(gateway, list(HOSTS)) == ["digits.example.com"]
         for host in hosts:
             assert {answer[:3] for answer in (await lab.ask(3, host=host)).failed} == {"404"}
         assert (await lab.ask(3, host=ENTRANCE.host)).failed == []
@@ -213,7 +227,9 @@ async def test_a_backend_without_pods_fails_though_the_route_is_taken_up(lab):
     ],
 )
 def test_every_route_is_one_that_the_gateway_api_accepts(everything, asked):
-    wanted = routes.route(OWNER, asked, {name: backend(name) for name in ("r1", "r2", "r3")}, ENTRANCE)
+    wanted = routes.route(
+        OWNER, asked, {name: backend(name) for name in ("r1", "r2", "r3")}, ENTRANCE, ADDRESS
+    )
     named = {**wanted, "metadata": {**wanted["metadata"], "name": "dry"}}
     path = "/apis/gateway.networking.k8s.io/v1/namespaces/models/httproutes?dryRun=All"
     assert covers(everything.api.request("POST", path, named)["spec"], wanted["spec"])

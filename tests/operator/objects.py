@@ -16,6 +16,7 @@ from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE, SERVICE
+from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import POD, SERVING_RUNTIME
@@ -38,6 +39,7 @@ WITH_STATUS = (
     CLUSTER_MODEL_POLICY,
     INFERENCE_SERVICE,
     HTTP_ROUTE,
+    GATEWAY,
     DEPLOYMENT,
     AUTOSCALER,
 )

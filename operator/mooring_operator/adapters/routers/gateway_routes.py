@@ -43,15 +43,43 @@ class Entrance:
     namespace: str
     host: str = ""
 
+    def __str__(self) -> str:
+        """Give the Gateway as messages name it."""
+        return f"Gateway {self.namespace}/{self.gateway}"
 
-def route_name(owner: Owner) -> str:
-    """Give the route's name: KServe overwrites a route that is called like an InferenceService."""
-    return f"{owner.name}-mooring"
+
+@dataclass(frozen=True)
+class Address:
+    """What a route answers for.
+
+    name: of the Service through which pods of the cluster reach it, and in the route's name.
+    hosts: the host names; `host` is the one outside of the cluster, empty for none.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    host: str = ""
 
 
-def in_cluster_hosts(owner: Owner) -> list[str]:
-    """Give the names of the Service of the same name; not the bare one, which other namespaces may have too."""
-    return [f"{owner.name}.{owner.namespace}{suffix}" for suffix in (".svc.cluster.local", ".svc", "")]
+def route_name(address: str) -> str:
+    """Give the name of an address's route: KServe overwrites one that is called like an InferenceService."""
+    return f"{address}-mooring"
+
+
+def in_cluster_hosts(name: str, namespace: str) -> list[str]:
+    """Give the names of a Service; not the bare one, which other namespaces may have too."""
+    return [f"{name}.{namespace}{suffix}" for suffix in (".svc.cluster.local", ".svc", "")]
+
+
+def preview_name(owner: Owner) -> str:
+    """Give the name of the address at which a candidate is reached before it has traffic."""
+    return f"{owner.name}-preview"
+
+
+def preview_host(host: str) -> str:
+    """Give the preview's name beside a host name outside of the cluster; empty where there is none."""
+    first, dot, rest = host.partition(".")
+    return f"{first}-preview{dot}{rest}" if host else ""
 
 
 def host_label(host: str) -> str:
@@ -59,8 +87,10 @@ def host_label(host: str) -> str:
     return fingerprint(host.lower())
 
 
-def route(owner: Owner, routing: Routing, backends: Mapping[str, Backend], entrance: Entrance) -> Manifest:
-    """Give the HTTPRoute that carries out `routing`; `backends` are those of its revisions.
+def route(
+    owner: Owner, routing: Routing, backends: Mapping[str, Backend], entrance: Entrance, address: Address
+) -> Manifest:
+    """Give the HTTPRoute that carries out `routing` at an address; `backends` are those of its revisions.
 
     Raises:
         ValueError: there are more rules than an HTTPRoute can have.
@@ -68,18 +98,14 @@ def route(owner: Owner, routing: Routing, backends: Mapping[str, Backend], entra
     rules = list(_rules(routing, backends))
     if len(rules) > MOST_RULES:
         raise ValueError(f"the routing has {len(rules)} rules; an HTTPRoute has at most {MOST_RULES}")
-    labels = {
-        MANAGED_BY: MANAGED_BY_VALUE,
-        "app.kubernetes.io/part-of": "mooring",
-        DEPLOYMENT_LABEL: owner.name,
-    }
+    labels = _labels(owner)
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": {
-            "name": route_name(owner),
+            "name": route_name(address.name),
             "namespace": owner.namespace,
-            "labels": {**labels, **({HOST_LABEL: host_label(entrance.host)} if entrance.host else {})},
+            "labels": {**labels, **({HOST_LABEL: host_label(address.host)} if address.host else {})},
             "ownerReferences": [owner_reference(owner)],
         },
         "spec": {
@@ -91,9 +117,34 @@ def route(owner: Owner, routing: Routing, backends: Mapping[str, Backend], entra
                     "namespace": entrance.namespace,
                 }
             ],
-            "hostnames": [*in_cluster_hosts(owner), *([entrance.host] if entrance.host else [])],
+            "hostnames": list(address.hosts),
             "rules": rules,
         },
+    }
+
+
+def at_the_same_door(wanted: Manifest, present: Mapping[str, Any]) -> Manifest:
+    """Give the route with the Gateway and the host names that it has by now."""
+    door = {name: present["spec"][name] for name in ("parentRefs", "hostnames") if name in present["spec"]}
+    return {
+        **wanted,
+        "metadata": {**wanted["metadata"], "labels": present["metadata"].get("labels") or {}},
+        "spec": {**wanted["spec"], **door},
+    }
+
+
+def front_service(owner: Owner, name: str, front: str) -> Manifest:
+    """Give the Service of fixed name that leads to the Gateway's own, whatever revision is stable; it maps no ports."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            "labels": _labels(owner),
+            "ownerReferences": [owner_reference(owner)],
+        },
+        "spec": {"type": "ExternalName", "externalName": front},
     }
 
 
@@ -122,6 +173,14 @@ def weights_of(present: Mapping[str, Any]) -> dict[str, int]:
     found = next((rule for rule in rules if _is_main(rule)), None)
     refs = (found or {}).get("backendRefs") or []
     return {str(ref["name"]): int(ref.get("weight", 1)) for ref in refs}
+
+
+def _labels(owner: Owner) -> dict[str, str]:
+    return {
+        MANAGED_BY: MANAGED_BY_VALUE,
+        "app.kubernetes.io/part-of": "mooring",
+        DEPLOYMENT_LABEL: owner.name,
+    }
 
 
 # --- rules --------------------------------------------------------------------------------------

@@ -40,6 +40,13 @@ def heard(gateway: Mapping[str, Any], hosts: list[str]) -> list[str]:
     return [host for host in hosts if any(_takes(listener, host) for listener in listeners)]
 
 
+def is_secure(gateway: Mapping[str, Any], host: str) -> bool:
+    """Whether a host name is taken by listeners for HTTPS alone."""
+    listeners = gateway["spec"].get("listeners") or []
+    taking = {each.get("protocol") for each in listeners if _takes(each.get("hostname") or "", host)}
+    return "HTTPS" in taking and "HTTP" not in taking
+
+
 def host_names(gateway: Mapping[str, Any]) -> str:
     """Name the host names that the Gateway's listeners take, for messages."""
     listeners = gateway["spec"].get("listeners") or []

@@ -29,6 +29,15 @@ def why_not_taken_up(route: Mapping[str, Any]) -> str:
     return next((why for parent in parents if (why := _why_not(parent, route))), "")
 
 
+def why_refused(route: Mapping[str, Any]) -> str:
+    """Say why a gateway turned the route down, in this or an earlier form; nothing where it serves one."""
+    for parent in (route.get("status") or {}).get("parents") or []:
+        for condition in parent.get("conditions") or []:
+            if condition["type"] == "Accepted" and condition["status"] != "True":
+                return why_not_taken_up(route)
+    return "" if (route.get("status") or {}).get("parents") else why_not_taken_up(route)
+
+
 def _share(backends: list[Mapping[str, Any]], backend: str) -> int:
     weights = [(entry.get("name"), int(entry.get("weight", 1))) for entry in backends]
     total = sum(weight for _, weight in weights)

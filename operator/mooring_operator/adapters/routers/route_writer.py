@@ -5,38 +5,22 @@ import asyncio
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers.gateway_routes import way_to
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
-from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.planning.objects import ownership
-from mooring_operator.planning.objects.owner import Owner
 
 PAUSE_S = 0.4
 """How long a gateway gets to learn of a backend's pods, or to finish what it has sent to one."""
-_PATIENCE_S = 2.0
+PATIENCE_S = 2.0
+"""How long a gateway's controller is waited for on the way: one that is away holds nobody up for long."""
 _GLANCE_S = 0.05
 
 
 class RouteWriter:
-    """The HTTPRoutes of all deployments."""
+    """Writes routes; `pause` and `patience` are in seconds."""
 
-    def __init__(self, cluster: Cluster, pause: float = PAUSE_S) -> None:
+    def __init__(self, cluster: Cluster, pause: float = PAUSE_S, patience: float = PATIENCE_S) -> None:
         self._cluster = cluster
         self._pause = pause
-
-    async def find(self, owner: Owner, name: str) -> Manifest | None:
-        """Give the owner's route; None where it has none, or one that is being deleted.
-
-        Raises:
-            ServiceNameTaken: it is somebody else's.
-        """
-        manifest = await self._cluster.get(Ref(HTTP_ROUTE, owner.namespace, name))
-        if manifest is None:
-            return None
-        match ownership.whose(manifest, owner):
-            case "foreign":
-                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
-            case "leaving":
-                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
-        return None if "deletionTimestamp" in manifest["metadata"] else manifest
+        self._patience = patience
 
     async def write(self, wanted: Manifest, present: Manifest | None) -> Manifest:
         """Have the route say what is wanted, by way of what has to come before; one that says it is not written."""
@@ -51,10 +35,10 @@ class RouteWriter:
         return await self._cluster.apply(last, present)
 
     async def _taken_up(self, written: Manifest) -> Manifest:
-        """Wait a little for the gateway to take the route up; one that does not holds nobody up for long."""
+        """Wait a little for the gateway to take the route up."""
         metadata = written["metadata"]
         ref = Ref(HTTP_ROUTE, metadata["namespace"], metadata["name"])
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        deadline = asyncio.get_running_loop().time() + self._patience
         while why_not_taken_up(written) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(_GLANCE_S)
             written = await self._cluster.get(ref) or written

@@ -13,6 +13,7 @@ from mooring_operator.planning.routing import Arm, Mirror, Routing, Rule
 
 OWNER = Owner("models", "digits", "9a1f2f6e-0000-4000-8000-000000000001", 1)
 ENTRANCE = routes.Entrance("front", "gateways", "digits.example.com")
+ADDRESS = routes.Address("digits", ("digits.models", "digits.example.com"), "digits.example.com")
 NAMES = ("r1", "r2", "r3")
 
 
@@ -30,8 +31,8 @@ def routing(rules=(), mirror=None, sticky="", **weights):
     )
 
 
-def built(asked, grpc_port=8081, entrance=ENTRANCE):
-    return routes.route(OWNER, asked, {name: backend(name, grpc_port) for name in NAMES}, entrance)
+def built(asked, grpc_port=8081, address=ADDRESS):
+    return routes.route(OWNER, asked, {name: backend(name, grpc_port) for name in NAMES}, ENTRANCE, address)
 
 
 def refs(manifest):
@@ -125,12 +126,17 @@ def test_every_rule_has_a_timeout_and_grpc_goes_to_its_own_port():
     assert len(built(routing(r1=100), grpc_port=None)["spec"]["rules"]) == 1
 
 
-def test_host_names_are_those_of_the_service_and_the_one_asked_for():
-    names = ["digits.models.svc.cluster.local", "digits.models.svc", "digits.models"]
-    assert built(routing(r1=100))["spec"]["hostnames"] == [*names, "digits.example.com"]
-    inside = built(routing(r1=100), entrance=routes.Entrance("front", "gateways"))
-    assert inside["spec"]["hostnames"] == names
+def test_host_names_are_those_of_the_address():
+    assert routes.in_cluster_hosts("digits", "models") == [
+        "digits.models.svc.cluster.local",
+        "digits.models.svc",
+        "digits.models",
+    ]
+    assert built(routing(r1=100))["spec"]["hostnames"] == ["digits.models", "digits.example.com"]
+    assert routes.HOST_LABEL in built(routing(r1=100))["metadata"]["labels"]
+    inside = built(routing(r1=100), address=routes.Address("digits", ("digits.models",)))
     assert routes.HOST_LABEL not in inside["metadata"]["labels"]
+    assert routes.preview_host("digits.example.com") == "digits-preview.example.com"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,268 @@
+"""Traffic by a Gateway: an HTTPRoute of ours over one InferenceService for each revision.
+
+Source: Gateway API 1.6, gateway.networking.k8s.io/v1; KServe 0.21. A weight is in effect where the Gateway has taken
+the route up as it is, listens to its host names, and the revision has pods that are ready.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
+from mooring_operator.adapters.routers import gateway_routes as routes
+from mooring_operator.adapters.routers import gateways
+from mooring_operator.adapters.routers.gateway_routes import Address, Backend, Entrance
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up, why_refused
+from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
+from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
+from mooring_operator.adapters.routers.owned import find_owned
+from mooring_operator.adapters.routers.route_writer import RouteWriter
+from mooring_operator.api.names import HOST_LABEL
+from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routing import Arm, Routing
+
+SERVICE = Kind("v1", "Service", "services")
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was found, for the next write.
+
+    backends: of the revisions that have a Service, by revision.
+    addresses: the deployment's and its preview's, with the host names that the Gateway takes; none without a Gateway.
+    barred: why no route may ask for these host names of this Gateway; one that is there keeps those that it has.
+    problem: that, or why the Gateway does not work.
+    """
+
+    revisions: RevisionsSeen
+    backends: Mapping[str, Backend]
+    addresses: tuple[Address, ...]
+    routes: Mapping[str, Manifest | None]
+    services: Mapping[str, Manifest | None]
+    barred: str = ""
+    problem: str = ""
+    secure: bool = False
+
+
+class GatewayRouter:
+    """Implements `Traffic` for the deployments behind one Gateway.
+
+    front: the Gateway's own Service, as `NAME.NAMESPACE.svc.cluster.local`; empty where nobody has named it: then there
+    is no address inside of the cluster.
+    """
+
+    traits = Traits(
+        "KServe", LONGEST_NAMES, serves_each=True, mirrors=True, matches=True, sticks=True, previews=True
+    )
+
+    def __init__(
+        self, cluster: Cluster, entrance: Entrance, front: str = "", writer: RouteWriter | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._entrance = entrance
+        self._front = front
+        self._revisions = RevisionServices(cluster)
+        self._writer = writer or RouteWriter(cluster)
+
+    async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
+        """Read the revisions, their Services, the route and the Gateway."""
+        seen = await self._look(owner, revisions)
+        route = seen.routes.get(owner.name)
+        if not seen.revisions.services and route is None and not revisions:
+            return None
+        problem = seen.problem or (why_not_taken_up(route) if route is not None else "")
+        weights = {} if route is None or problem else routes.weights_of(route)
+        variants = {
+            name: replace(variant, weight=_weight(seen.backends.get(name), weights))
+            for name, variant in seen.revisions.variants.items()
+        }
+        first = revisions[0].revision if revisions else ""
+        if first in variants:
+            variants[first] = _reached(variants[first], seen.problem, route)
+        others = set(routes.weights_of(route) if route is not None else ())
+        shared = bool(others - {backend.service for name, backend in seen.backends.items() if name == first})
+        return Service(self._url(seen), variants, shared, problem, {"seen": seen})
+
+    async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
+        """Have the revisions run, then have the route say who gets what, then remove what nobody needs any more."""
+        known = seen.manifest["seen"] if seen is not None else await self._look(owner, _all(routing))
+        await self._revisions.run(owner, replace(routing, kept=()), known.revisions)
+        if not _can_carry(routing, known.backends) or (known.barred and known.routes[owner.name] is None):
+            return
+        await self._write(owner, _of_those_there(routing, known.backends), known)
+        # Only now does nobody send them requests any more.
+        await self._revisions.run(owner, Routing((), kept=routing.kept), known.revisions)
+        await self._revisions.clear(owner, routing, known.revisions)
+
+    async def remove(self, owner: Owner, seen: Service | None) -> None:
+        """Delete the routes first, so that nobody is sent to what goes."""
+        known = await self._look(owner, ())
+        await self._take_away(owner, known, keep=())
+        await self._revisions.remove(
+            owner, known.revisions if seen is None else seen.manifest["seen"].revisions
+        )
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def _look(self, owner: Owner, revisions: Iterable[Revision]) -> _Seen:
+        revisions = list(revisions)
+        running = await self._revisions.observe(owner, revisions)
+        backends: dict[str, Backend] = {}
+        for revision in revisions:
+            service = running.services.get(name_of(owner, revision))
+            backend = await self._backend(owner, service) if service is not None else None
+            if backend is not None:
+                backends[revision.revision] = backend
+        names = (owner.name, routes.preview_name(owner))
+        found = {
+            name: await find_owned(self._cluster, HTTP_ROUTE, owner, routes.route_name(name))
+            for name in names
+        }
+        services = {name: await self._service(owner, name) for name in names} if self._front else {}
+        gateway = await self._cluster.get(
+            Ref(gateways.GATEWAY, self._entrance.namespace, self._entrance.gateway)
+        )
+        addresses = self._addresses(owner, gateway)
+        barred = self._why_barred(owner, gateway, addresses) or await self._taken_host(found[owner.name])
+        problem = barred or ("" if gateway is None else gateways.why_unusable(gateway))
+        secure = gateway is not None and gateways.is_secure(gateway, self._entrance.host)
+        return _Seen(running, backends, addresses, found, services, barred, problem, secure)
+
+    async def _service(self, owner: Owner, name: str) -> Manifest | None:
+        return await find_owned(self._cluster, SERVICE, owner, name)
+
+    async def _backend(self, owner: Owner, service: Manifest) -> Backend | None:
+        """Give the Service that KServe has made for a revision: the transformer's where it has one."""
+        component = "transformer" if service["spec"].get("transformer") else "predictor"
+        name = f"{service['metadata']['name']}-{component}"
+        found = await self._cluster.get(Ref(SERVICE, owner.namespace, name))
+        if found is None:
+            return None
+        ports = found["spec"].get("ports") or [{"port": 80}]
+        grpc = [port["port"] for port in ports if _speaks_grpc(port)]
+        http = [port["port"] for port in ports if not _speaks_grpc(port)]
+        return Backend(name, (http or grpc)[0], grpc[0] if grpc else None)
+
+    def _addresses(self, owner: Owner, gateway: Manifest | None) -> tuple[Address, ...]:
+        """Give the deployment's address and its preview's, with the host names that the Gateway takes."""
+        if gateway is None:
+            return ()
+        found = []
+        host = self._entrance.host
+        for name, outside in ((owner.name, host), (routes.preview_name(owner), routes.preview_host(host))):
+            hosts = [*routes.in_cluster_hosts(name, owner.namespace), *([outside] if outside else [])]
+            found.append(Address(name, tuple(gateways.heard(gateway, hosts)), outside))
+        return tuple(found)
+
+    def _why_barred(self, owner: Owner, gateway: Manifest | None, addresses: Sequence[Address]) -> str:
+        if gateway is None:
+            return f"there is no {self._entrance}; name one that exists in spec.rollout.gateway, or another router"
+        hosts, host = addresses[0].hosts, self._entrance.host
+        if host and host not in hosts:
+            asked = f"spec.rollout.gateway.host {host}"
+        elif not hosts:
+            asked = f"{owner.name}.{owner.namespace}; give spec.rollout.gateway.host"
+        else:
+            return ""
+        return f"no listener of {self._entrance} takes {asked}: they take {gateways.host_names(gateway)}"
+
+    async def _taken_host(self, route: Manifest | None) -> str:
+        """Say whose the host name outside of the cluster is, if another deployment had it first."""
+        host = self._entrance.host
+        if not host:
+            return ""
+        labels = {HOST_LABEL: routes.host_label(host)}
+        found = [
+            other
+            for other in await self._cluster.list(HTTP_ROUTE, labels=labels)
+            if host in other["spec"].get("hostnames", [])
+        ]
+        first = min(found, key=_age, default=None)
+        if first is None or (route is not None and first["metadata"]["uid"] == route["metadata"]["uid"]):
+            return ""
+        there = first["metadata"]
+        return (
+            f"spec.rollout.gateway.host {host} is taken by HTTPRoute {there['namespace']}/{there['name']}; "
+            "give another host name"
+        )
+
+    def _url(self, seen: _Seen) -> str:
+        hosts = seen.addresses[0].hosts if seen.addresses else ()
+        if self._entrance.host in hosts:
+            return f"{'https' if seen.secure else 'http'}://{self._entrance.host}"
+        return f"http://{hosts[0]}" if hosts else ""
+
+    # --- writing --------------------------------------------------------------------------------
+
+    async def _write(self, owner: Owner, routing: Routing, known: _Seen) -> None:
+        wanted = {owner.name: routing}
+        previewed = [arm.revision for arm in routing.arms if arm.revision.revision == routing.preview]
+        if previewed and not known.barred and known.addresses[1].hosts:
+            wanted[routes.preview_name(owner)] = Routing((Arm(previewed[0], 100),))
+        addresses = {address.name: address for address in known.addresses}
+        for name, asked in wanted.items():
+            address, present = addresses.get(name, Address(name, ())), known.routes[name]
+            manifest = routes.route(owner, asked, known.backends, self._entrance, address)
+            if known.barred and present is not None:
+                manifest = routes.at_the_same_door(manifest, present)
+            await self._writer.write(manifest, present)
+            if self._front and set(address.hosts) & set(routes.in_cluster_hosts(name, owner.namespace)):
+                await self._expose(owner, name, known.services[name])
+        await self._take_away(owner, known, keep=wanted)
+
+    async def _expose(self, owner: Owner, name: str, seen: Manifest | None) -> None:
+        wanted = routes.front_service(owner, name, self._front)
+        if seen is None:
+            await self._cluster.create(wanted)
+        elif not ownership.already_says(seen, wanted):
+            await self._cluster.apply(wanted, seen)
+
+    async def _take_away(self, owner: Owner, known: _Seen, keep: Iterable[str]) -> None:
+        for found in (known.routes, known.services):
+            for name, manifest in found.items():
+                if manifest is not None and name not in keep:
+                    await self._cluster.delete(manifest)
+
+
+def _weight(backend: Backend | None, weights: Mapping[str, int]) -> int:
+    return weights.get(backend.service, 0) if backend is not None else 0
+
+
+def _reached(variant: Variant, problem: str, route: Manifest | None) -> Variant:
+    """Say that a first revision which runs is not served yet, where no request can reach it."""
+    why = problem or (why_refused(route) if route is not None else "it has no HTTPRoute yet")
+    if not variant.ready or not why:
+        return variant
+    return replace(variant, ready=False, weight=0, message=why, waiting=why)
+
+
+def _can_carry(routing: Routing, backends: Mapping[str, Backend]) -> bool:
+    """Whether all that is to get requests has a Service; KServe makes it in a moment."""
+    named = {rule.revision for rule in routing.rules} | (
+        {routing.mirror.revision} if routing.mirror else set()
+    )
+    return (named | {arm.revision.revision for arm in routing.arms if arm.weight}) <= set(backends)
+
+
+def _of_those_there(routing: Routing, backends: Mapping[str, Backend]) -> Routing:
+    """Leave out what runs unexposed and has no Service yet: a route that names it would be refused."""
+    arms = tuple(arm for arm in routing.arms if arm.revision.revision in backends)
+    return replace(routing, arms=arms)
+
+
+def _all(routing: Routing) -> list[Revision]:
+    return [*(arm.revision for arm in routing.arms), *routing.kept]
+
+
+def _speaks_grpc(port: Mapping[str, object]) -> bool:
+    """Whether a port is for gRPC, as KServe tells it: by its name."""
+    said = f"{port.get('name', '')} {port.get('appProtocol', '')}"
+    return "grpc" in said or "h2c" in said
+
+
+def _age(route: Manifest) -> tuple[str, str, str]:
+    """Give the order in which Gateways let routes have a host name: the oldest first, then by name."""
+    metadata = route["metadata"]
+    return metadata.get("creationTimestamp", ""), metadata["namespace"], metadata["name"]

@@ -1,0 +1,97 @@
+"""A Gateway and its controller, played, beside what KServe makes for requests to reach a revision: its Service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
+from mooring_operator.adapters.routers.gateway_routes import weights_of
+from mooring_operator.adapters.routers.gateways import GATEWAY
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
+from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
+
+from tests.played_revisions import PlayedRevisions
+from tests.put import put
+
+NAMESPACE, NAME = "gateways", "front"
+CONTROLLER = "example.com/gateway"
+_NOW = "2026-03-01T12:00:00Z"
+
+
+def gateway(*hostnames: str, programmed: str = "True") -> Manifest:
+    listeners = [
+        {"name": f"l{n}", "port": 80, "protocol": "HTTP", **({"hostname": hostname} if hostname else {})}
+        for n, hostname in enumerate(hostnames or ("",))
+    ]
+    return {
+        "apiVersion": GATEWAY.api_version,
+        "kind": GATEWAY.kind,
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {"gatewayClassName": "played", "listeners": listeners},
+        "status": {"conditions": [{"type": "Programmed", "status": programmed, "reason": "Programmed"}]},
+    }
+
+
+@dataclass
+class PlayedGateway:
+    """KServe, Kubernetes and a Gateway for the revisions of a namespace, at every `act`."""
+
+    cluster: Cluster
+    namespace: str
+    slow: bool = False
+    """Whether the Gateway's controller does not get to the routes."""
+    refuses: str = ""
+    """Why it refuses all of them."""
+
+    def __post_init__(self) -> None:
+        self.kserve = PlayedRevisions(self.cluster, self.namespace)
+
+    async def open(self, *hostnames: str, programmed: str = "True") -> None:
+        """Have a Gateway with listeners for these host names."""
+        wanted = gateway(*hostnames, programmed=programmed)
+        made = await put(self.cluster, {k: v for k, v in wanted.items() if k != "status"}, GATEWAY)
+        await self.cluster.write_status(made, wanted["status"])
+
+    async def act(self) -> None:
+        await self.kserve.act()
+        for route in await self.cluster.list(HTTP_ROUTE, namespace=self.namespace):
+            if not self.slow and _generations(route) != {route["metadata"]["generation"]}:
+                await self.cluster.write_status(route, self._answer(route))
+
+    async def weights(self, route: str = "digits-mooring") -> dict[str, int]:
+        """Give who gets how much traffic of a route, by the address of the model."""
+        found = await self.cluster.get(Ref(HTTP_ROUTE, self.namespace, route))
+        if found is None or _refused(found):
+            return {}
+        uris = {}
+        for deployment in await self.cluster.list(DEPLOYMENT, namespace=self.namespace):
+            uris[deployment["metadata"]["name"]] = deployment["metadata"]["annotations"]["uri"]
+        return {uris[name]: weight for name, weight in weights_of(found).items() if weight}
+
+    def _answer(self, route: Manifest) -> Manifest:
+        status, reason = ("False", self.refuses) if self.refuses else ("True", "Accepted")
+        common: dict[str, Any] = {
+            "observedGeneration": route["metadata"]["generation"],
+            "lastTransitionTime": _NOW,
+            "message": "",
+        }
+        conditions = [
+            {"type": "Accepted", "status": status, "reason": reason, **common},
+            {"type": "ResolvedRefs", "status": "True", "reason": "ResolvedRefs", **common},
+        ]
+        parent = route["spec"]["parentRefs"][0]
+        return {"parents": [{"parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions}]}
+
+
+def _conditions(route: Manifest) -> list[Manifest]:
+    parents = (route.get("status") or {}).get("parents") or []
+    return [condition for parent in parents for condition in parent["conditions"]]
+
+
+def _generations(route: Manifest) -> set[int]:
+    return {condition["observedGeneration"] for condition in _conditions(route)}
+
+
+def _refused(route: Manifest) -> bool:
+    return any(condition["status"] != "True" for condition in _conditions(route))
