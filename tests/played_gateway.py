@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,17 @@ class PlayedGateway:
 
     def __post_init__(self) -> None:
         self.kserve = PlayedRevisions(self.cluster, self.namespace)
+        self.weights: dict[str, int] = {}
+        """Who gets how much of the traffic of all routes: percentages, by the address of the model."""
+
+    @property
+    def starts(self) -> Callable[[str], bool]:
+        """Which models do, by their addresses."""
+        return self.kserve.starts
+
+    @starts.setter
+    def starts(self, starts: Callable[[str], bool]) -> None:
+        self.kserve.starts = starts
 
     async def open(self, *hostnames: str, programmed: str = "True") -> None:
         """Have a Gateway with listeners for these host names."""
@@ -58,8 +70,9 @@ class PlayedGateway:
         for route in await self.cluster.list(HTTP_ROUTE, namespace=self.namespace):
             if not self.slow and _generations(route) != {route["metadata"]["generation"]}:
                 await self.cluster.write_status(route, self._answer(route))
+        self.weights = await self.weights_of()
 
-    async def weights(self, route: str = "digits-mooring") -> dict[str, int]:
+    async def weights_of(self, route: str = "digits-mooring") -> dict[str, int]:
         """Give who gets how much traffic of a route, by the address of the model."""
         found = await self.cluster.get(Ref(HTTP_ROUTE, self.namespace, route))
         if found is None or _refused(found):

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 import pytest
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
-from mooring_operator.adapters.routers import Routers, ServiceNameTaken, Traffic
+from mooring_operator.adapters.routers import DefaultGateway, Routers, ServiceNameTaken, Traffic
 from mooring_operator.adapters.routers.endpoints import SERVICE
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.routers import RouterName
@@ -22,6 +24,9 @@ from mooring_operator.planning.objects.ownership import owner_reference
 from mooring_operator.planning.routes import Service
 from mooring_operator.planning.routing import Arm, Routing
 
+from tests.played_gateway import NAME as GATEWAY_NAME
+from tests.played_gateway import NAMESPACE as GATEWAY_NAMESPACE
+from tests.played_gateway import PlayedGateway
 from tests.played_kserve import PlayedKServe
 from tests.played_revisions import PlayedRevisions
 
@@ -33,6 +38,11 @@ ENDPOINTS: dict[str, Any] = {
     "meddled": {"selector": {"mooring.dev/model-deployment": "theirs"}},
 }
 """What is made under the deployment's name by a router that needs no gateway, and what others may do to it."""
+GATEWAY: dict[str, Any] = {
+    "kind": HTTP_ROUTE,
+    "suffix": "-mooring",
+    "meddled": {"hostnames": ["theirs.example.com"]},
+}
 
 
 class Others(Protocol):
@@ -59,18 +69,23 @@ class Stage:
     """Of what the router makes under the deployment's name."""
     meddled: Mapping[str, Any] = field(default_factory=lambda: {"predictor": {"minReplicas": 3}})
     """What others may change in its spec."""
+    suffix: str = ""
+    """Of its name."""
 
     def __post_init__(self) -> None:
         self.serving = {"mode": "Knative" if self.router == "Knative" else "Standard"}
         spec = {"model": {"uri": V1, "format": "onnx"}, "rollout": {"router": self.router}}
-        self.traffic: Traffic = Routers(self.cluster).of(
-            ModelDeploymentSpec.model_validate({**spec, "serving": self.serving})
-        )
-        self.kserve: PlayedKServe | PlayedRevisions = (
-            PlayedRevisions(self.cluster, self.owner.namespace)
-            if self.traffic.traits.serves_each
-            else PlayedKServe(self.cluster, self.owner.namespace, self.owner.name)
-        )
+        validated = ModelDeploymentSpec.model_validate({**spec, "serving": self.serving})
+        writer = RouteWriter(self.cluster, pause=0, patience=0)
+        routers = Routers(self.cluster, DefaultGateway(GATEWAY_NAME, GATEWAY_NAMESPACE), writer)
+        self.traffic: Traffic = routers.of(self.owner, validated, self.router)
+        self.kserve: PlayedKServe | PlayedRevisions | PlayedGateway
+        if self.router == "Gateway":
+            self.kserve = PlayedGateway(self.cluster, self.owner.namespace)
+        elif self.traffic.traits.serves_each:
+            self.kserve = PlayedRevisions(self.cluster, self.owner.namespace)
+        else:
+            self.kserve = PlayedKServe(self.cluster, self.owner.namespace, self.owner.name)
 
     def revision(self, uri: str, **serving: Any) -> Revision:
         """A revision as the plan makes it: with a name for its workload where the router wants one."""
@@ -87,7 +102,7 @@ class Stage:
 
     async def object(self) -> Manifest | None:
         """What the router has made."""
-        return await self.cluster.get(Ref(self.kind, self.owner.namespace, self.owner.name))
+        return await self.cluster.get(Ref(self.kind, self.owner.namespace, f"{self.owner.name}{self.suffix}"))
 
     async def serve(self, revision: Revision) -> Service:
         """Give all traffic to one revision, and see what comes of it."""
@@ -100,10 +115,15 @@ class Stage:
 
     async def split(self, stable: Revision, candidate: Revision, weight: int) -> Service:
         by_pods = self.traffic.traits.weighs_by_pods
-        if by_pods and candidate.revision not in (await self.seen(stable, candidate)).variants:
+        if (
+            self.traffic.traits.serves_each
+            and candidate.revision not in (await self.seen(stable, candidate)).variants
+        ):
             # Capacity first: what has no pods cannot be weighed.
-            unexposed = Arm(candidate, 0, max(weight, 1))
-            await self.route(Routing((Arm(stable, 100, max(100 - weight, 1)), unexposed)), stable, candidate)
+            pods = [max(100 - weight, 1), max(weight, 1)] if by_pods else [None, None]
+            await self.route(
+                Routing((Arm(stable, 100, pods[0]), Arm(candidate, 0, pods[1]))), stable, candidate
+            )
             await self.kserve.act()
         shares = ((stable, 100 - weight), (candidate, weight))
         arms = (Arm(revision, share, max(share, 1) if by_pods else None) for revision, share in shares)
@@ -285,7 +305,11 @@ class RouterContract:
         made = copy.deepcopy(await stage.object())
         assert made is not None
         await stage.cluster.delete(made)
-        metadata = {"name": stage.owner.name, "namespace": stage.owner.namespace, "ownerReferences": owners}
+        metadata = {
+            "name": made["metadata"]["name"],
+            "namespace": stage.owner.namespace,
+            "ownerReferences": owners,
+        }
         theirs = {**made, "metadata": metadata}
         theirs.pop("status", None)
         stage.others.create(theirs)

@@ -19,7 +19,7 @@ from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.adapters.pipelines.none import NoPipelines
 from mooring_operator.adapters.pools import Pool, Room
 from mooring_operator.adapters.registry import RegistryUnavailable
-from mooring_operator.adapters.routers import Routers
+from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
@@ -99,7 +99,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     """Give the controllers as `settings` wants them."""
     pools = _pools(settings)
     pipelines = _pipelines(settings, cluster, pools.pipelines)
-    routers = Routers(cluster)
+    routers = Routers(cluster, _gateway(settings))
     notifier = KubernetesEvents(cluster)
     answers = Answers(
         StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
@@ -185,6 +185,13 @@ def _backend(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
             return KfpPipelines(kfp, compiled, pool=pool)
         case "None":
             return NoPipelines()
+
+
+def _gateway(settings: Settings) -> DefaultGateway:
+    namespace, _, name = (settings.gateway or "").partition("/")
+    front_namespace, _, front = (settings.gateway_service or "").partition("/")
+    service = f"{front}.{front_namespace}.svc.cluster.local" if front else ""
+    return DefaultGateway(name, namespace, service)
 
 
 def _run_pods(settings: Settings) -> RunPods:

@@ -31,6 +31,7 @@ def _pod_namespace() -> str:
 
 
 _HTTP_URL = r"^https?://[^\s/]+\S*$"
+_NAMED = rf"^{forms.LABEL.pattern[1:-1]}/{forms.OBJECT_NAME.pattern[1:-1]}$"
 _RUN_NAMESPACES = r"^([a-z0-9][a-z0-9-]*)?\{namespace\}([a-z0-9-]*[a-z0-9])?$"
 
 
@@ -113,6 +114,14 @@ class Settings(BaseSettings):
     default_runtimes: Annotated[Mapping[str, str], NoDecode] = Field(
         {}, description="a comma-separated list of FORMAT=RUNTIME, such as onnx=mooring-inference"
     )
+    gateway: str | None = Field(
+        None, pattern=_NAMED, description="a Gateway as NAMESPACE/NAME, such as gateways/front"
+    )
+    gateway_service: str | None = Field(
+        None,
+        pattern=_NAMED,
+        description="the Service of that Gateway's proxies as NAMESPACE/NAME, such as projectcontour/envoy",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
     )
@@ -184,6 +193,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _runs_can_run(self) -> Self:
         backend = f"MOORING_PIPELINES={self.backend}"
+        if self.gateway_service is not None and self.gateway is None:
+            raise ValueError(
+                f"MOORING_GATEWAY_SERVICE={self.gateway_service!r} needs MOORING_GATEWAY: the Gateway that it is of"
+            )
         if self.backend == "KFP" and self.kfp_endpoint is None:
             raise ValueError(f"{backend} needs MOORING_KFP_ENDPOINT: an http:// or https:// address")
         if self.backend != "None" and self.artifact_root is None:

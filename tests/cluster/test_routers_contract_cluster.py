@@ -13,7 +13,7 @@ from mooring_operator.planning.objects.owner import Owner
 
 from cluster.api import Api
 from tests.cluster.rollout_steps import install
-from tests.routers_contract import ENDPOINTS, UID, RouterContract, Stage
+from tests.routers_contract import ENDPOINTS, GATEWAY, UID, RouterContract, Stage
 
 NAMESPACE = "routers"
 NUMBERS = count(1)
@@ -60,6 +60,15 @@ class ClusterContract(RouterContract):
 class TestEndpoints(ClusterContract):
     router = "Endpoints"
     more = ENDPOINTS
+
+
+class TestGateway(ClusterContract):
+    router = "Gateway"
+    more = GATEWAY
+
+    @pytest.fixture(autouse=True)
+    async def gateway(self, stage: Stage):
+        await stage.kserve.open()
 
 
 class TestKServe(ClusterContract):

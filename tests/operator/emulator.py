@@ -22,6 +22,7 @@ from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 
 from tests.operator.faults import CLOSE, EXPIRE, LOSE_ANSWER, VERBS, Call, Fault
 from tests.operator.objects import (
+    DEFINITION,
     KINDS,
     WITH_SCALE,
     WITH_STATUS,
@@ -39,11 +40,16 @@ _PATH = re.compile(
 )
 
 
+_HTTP_ROUTES = Ref(DEFINITION, "", "httproutes.gateway.networking.k8s.io")
+
+
 class Emulator:
     """The API server, in this process. Use it in an ``async with`` statement."""
 
     def __init__(self, objects: Objects | None = None) -> None:
         self.objects = objects or Objects()
+        if self.objects.find(_HTTP_ROUTES) is None:
+            self.objects.create(DEFINITION, "", {"metadata": {"name": _HTTP_ROUTES.name}, "spec": {}})
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self._watches: list[_Watch] = []

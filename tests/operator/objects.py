@@ -30,6 +30,9 @@ from mooring_operator.reconcile.kinds import (
     WORKLOADS,
 )
 
+DEFINITION = Kind(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 WITH_STATUS = (
@@ -54,6 +57,7 @@ KINDS = (
     SERVING_RUNTIME,
     SERVICE,
     ENDPOINT_SLICE,
+    DEFINITION,
 )
 
 

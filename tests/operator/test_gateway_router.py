@@ -86,7 +86,7 @@ async def test_a_first_revision_is_ready_once_requests_reach_it(stage):
     variant = seen.variants[FIRST.revision]
     assert (variant.ready, variant.weight, seen.shared, seen.problem) == (True, 100, False, "")
     assert seen.url == "http://digits.ns.svc.cluster.local"
-    assert await stage.played.weights() == {V1: 100}
+    assert await stage.played.weights_of() == {V1: 100}
 
 
 @pytest.mark.parametrize("weight", [0, 1, 50, 99, 100])
@@ -96,7 +96,7 @@ async def test_a_candidate_gets_its_weight(stage, weight):
     assert seen.variants[SECOND.revision].weight == weight
     assert seen.variants[FIRST.revision].weight == 100 - weight
     assert seen.shared
-    assert await stage.played.weights() == {k: v for k, v in {V1: 100 - weight, V2: weight}.items() if v}
+    assert await stage.played.weights_of() == {k: v for k, v in {V1: 100 - weight, V2: weight}.items() if v}
 
 
 async def test_a_weight_that_no_gateway_has_taken_up_is_none(stage):
@@ -113,7 +113,7 @@ async def test_a_promotion_and_a_rollback_leave_what_is_kept_and_nothing_else(st
     await stage.serve(FIRST)
     await stage.serve(FIRST, SECOND, routing=split(50))
     seen = await stage.serve(SECOND, FIRST, routing=Routing((Arm(SECOND, 100),), kept=(FIRST,)))
-    assert await stage.played.weights() == {V2: 100}
+    assert await stage.played.weights_of() == {V2: 100}
     assert seen.variants[FIRST.revision].pods == 0
     await stage.serve(SECOND, FIRST, routing=Routing((Arm(SECOND, 100),), ended=True))
     names = {s["metadata"]["name"] for s in await stage.cluster.list(INFERENCE_SERVICE, namespace="ns")}
@@ -145,7 +145,7 @@ async def test_calls_that_are_repeated_write_nothing(stage):
 async def test_a_preview_has_an_address_of_its_own(stage):
     await stage.serve(FIRST)
     await stage.serve(FIRST, SECOND, routing=split(0, preview=SECOND.revision))
-    assert await stage.played.weights("digits-preview-mooring") == {V2: 100}
+    assert await stage.played.weights_of("digits-preview-mooring") == {V2: 100}
     assert (await stage.find(SERVICE, "digits-preview"))["spec"]["externalName"] == FRONT
     await stage.serve(FIRST, SECOND, routing=split(0))
     assert await stage.find(HTTP_ROUTE, "digits-preview-mooring") is None
@@ -207,7 +207,7 @@ async def test_a_rollback_is_written_even_while_the_gateway_is_gone(stage):
     await stage.serve(FIRST, SECOND, routing=split(50))
     await drop(stage.cluster, Ref(GATEWAY, NAMESPACE, NAME))
     await stage.serve(FIRST, SECOND)
-    assert await stage.played.weights() == {V1: 100}
+    assert await stage.played.weights_of() == {V1: 100}
 
 
 @pytest.mark.parametrize(
@@ -216,13 +216,13 @@ async def test_a_rollback_is_written_even_while_the_gateway_is_gone(stage):
         (
             ["*.example.com"],
             "",
-            "no listener of Gateway gateways/front takes digits.ns; give spec.rollout.gateway.host: they take "
+            "no listener of Gateway gateways/front takes digits.ns; give spec.rollout.host: they take "
             "*.example.com",
         ),
         (
             ["*.example.com", "a.b"],
             "digits.example.org",
-            "no listener of Gateway gateways/front takes spec.rollout.gateway.host digits.example.org: they take "
+            "no listener of Gateway gateways/front takes spec.rollout.host digits.example.org: they take "
             "*.example.com, a.b",
         ),
     ],
@@ -250,7 +250,7 @@ async def test_of_two_deployments_that_want_one_host_name_the_first_has_it(stage
     for _ in range(3):
         seen = await stage.route(Routing((Arm(third, 100),)), third, owner=other)
     assert seen.problem == (
-        "spec.rollout.gateway.host digits.example.com is taken by HTTPRoute ns/digits-mooring; give another host name"
+        "spec.rollout.host digits.example.com is taken by HTTPRoute ns/digits-mooring; give another host name"
     )
     assert not seen.variants[third.revision].ready
     assert await stage.find(HTTP_ROUTE, "other-mooring") is None

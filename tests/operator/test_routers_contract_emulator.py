@@ -12,7 +12,7 @@ from mooring_operator.planning.objects.owner import Owner
 
 from tests.operator.emulator import Emulator
 from tests.operator.objects import KINDS, Objects, merge
-from tests.routers_contract import ENDPOINTS, UID, RouterContract, Stage
+from tests.routers_contract import ENDPOINTS, GATEWAY, UID, RouterContract, Stage
 
 
 def kind_of(manifest: Manifest) -> Kind:
@@ -51,6 +51,15 @@ class EmulatedContract(RouterContract):
 class TestEndpoints(EmulatedContract):
     router = "Endpoints"
     more = ENDPOINTS
+
+
+class TestGateway(EmulatedContract):
+    router = "Gateway"
+    more = GATEWAY
+
+    @pytest.fixture(autouse=True)
+    async def gateway(self, stage: Stage):
+        await stage.kserve.open()
 
 
 class TestKServe(EmulatedContract):

@@ -63,6 +63,12 @@ DEPLOYMENT_NAME = Form(
     37,
     "the name of a ModelDeployment: at most 37 characters, a to z, 0 to 9 and -, starting with a letter",
 )
+HOST = Form(
+    # With fewer parts it could be NAME.NAMESPACE, a Service of somebody's.
+    rf"^{_LABEL}(\.{_LABEL}){{2,}}$",
+    253,
+    "a host name of at least three parts: a to z, 0 to 9 and -, like digits.models.example.com",
+)
 LABEL_KEY = Form(
     f"^({_SUBDOMAIN}/)?{_NAME}$",
     317,

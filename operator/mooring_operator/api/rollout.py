@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from mooring_operator.api.routers import Router
+from mooring_operator.api.routers import Gateway, Host, Router
 from mooring_operator.api.types import Duration, Model, Share
 
 
@@ -90,6 +90,8 @@ class RolloutSpec(Model):
         ),
     ] = None
     router: Router = "Auto"
+    gateway: Gateway = None
+    host: Host = None
 
     @model_validator(mode="after")
     def _weights_ascend_to_100(self) -> "RolloutSpec":

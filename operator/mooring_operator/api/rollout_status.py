@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from mooring_operator.api import forms
+from mooring_operator.api.routers import RouterName
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.serving import ServingSpec
@@ -218,6 +219,15 @@ class WorkloadStatus(StatusModel):
     revision: Annotated[str, Field(description="Revision that it runs.")]
 
 
+class RouterStatus(StatusModel):
+    """Router that decides about the deployment's requests."""
+
+    name: Annotated[RouterName, Field(description="Its name, as in spec.rollout.router.")]
+    message: Annotated[
+        Message, Field(description="Why it is this one, and what the cluster lacks for another.")
+    ] = ""
+
+
 class ModelDeploymentStatus(StatusModel):
     """What the operator has done and seen; it has one writer."""
 
@@ -228,6 +238,9 @@ class ModelDeploymentStatus(StatusModel):
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
     message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     url: Annotated[str, Field(description="Where the model answers.")] = ""
+    router: Annotated[
+        RouterStatus | None, Field(description="Who decides which requests a revision gets.")
+    ] = None
     model: Annotated[ResolvedModel | None, Field(description="What spec.model resolves to.")] = None
     stable: Annotated[Revision | None, Field(description="Revision that is promoted.")] = None
     candidate: Annotated[Candidate | None, Field(description="Revision that is on its way.")] = None

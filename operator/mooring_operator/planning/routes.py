@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mooring_operator.api.routers import RouterName
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -36,6 +38,18 @@ class Traits:
     matches: bool = False
     sticks: bool = False
     previews: bool = False
+
+
+@dataclass(frozen=True)
+class RouterChoice:
+    """Which router a deployment has, and why.
+
+    held: why it is not the one that the spec asks for; empty where it is.
+    """
+
+    name: RouterName
+    why: str
+    held: str = ""
 
 
 @dataclass(frozen=True)

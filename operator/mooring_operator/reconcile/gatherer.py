@@ -73,13 +73,17 @@ class Gatherer:
         annotations = resource["metadata"].get("annotations") or {}
         commands = commands_of(annotations)
         workloads, taken = await self._workloads(owner, spec, status)
-        router = self._routers.of(spec)
+        chosen = await self._routers.choose(owner, spec, status)
+        router = self._routers.of(owner, spec, chosen.name)
         service, name_taken = await self._service(router, owner, status)
+        if service is not None and chosen.held:
+            service = replace(service, problem=chosen.held)
         binding = await self._cluster_policies.binding(owner.namespace)
         observed = Observed(
             owner=owner,
             model=await self._resolve(owner.namespace, spec, status, again="retry" in commands),
             router=router.traits,
+            router_choice=chosen,
             service=service,
             name_taken=name_taken,
             policies={name: await self._policy(owner, name) for name in spec.policies},

@@ -191,7 +191,8 @@ class ModelDeployments:
     async def _do(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, action: Action
     ) -> None:
-        owner, service, router = seen.owner, seen.service, self._routers.of(spec)
+        owner, service = seen.owner, seen.service
+        router = self._routers.of(owner, spec, seen.router_choice.name)
         match action:
             case LaunchRun(run_id, candidate):
                 await self._runs.launch(owner, spec, run_id, candidate)

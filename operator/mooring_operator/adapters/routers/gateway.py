@@ -70,12 +70,12 @@ class GatewayRouter:
         """Read the revisions, their Services, the route and the Gateway."""
         seen = await self._look(owner, revisions)
         route = seen.routes.get(owner.name)
-        if not seen.revisions.services and route is None and not revisions:
+        if not seen.revisions.services and route is None:
             return None
         problem = seen.problem or (why_not_taken_up(route) if route is not None else "")
         weights = {} if route is None or problem else routes.weights_of(route)
         variants = {
-            name: replace(variant, weight=_weight(seen.backends.get(name), weights))
+            name: replace(variant, weight=_weight(seen.backends.get(name), weights) if variant.ready else 0)
             for name, variant in seen.revisions.variants.items()
         }
         first = revisions[0].revision if revisions else ""
@@ -91,7 +91,7 @@ class GatewayRouter:
         await self._revisions.run(owner, replace(routing, kept=()), known.revisions)
         if not _can_carry(routing, known.backends) or (known.barred and known.routes[owner.name] is None):
             return
-        await self._write(owner, _of_those_there(routing, known.backends), known)
+        await self._write(owner, _reachable(routing, known), known)
         # Only now does nobody send them requests any more.
         await self._revisions.run(owner, Routing((), kept=routing.kept), known.revisions)
         await self._revisions.clear(owner, routing, known.revisions)
@@ -121,14 +121,18 @@ class GatewayRouter:
             for name in names
         }
         services = {name: await self._service(owner, name) for name in names} if self._front else {}
-        gateway = await self._cluster.get(
-            Ref(gateways.GATEWAY, self._entrance.namespace, self._entrance.gateway)
-        )
+        gateway = await self._gateway()
         addresses = self._addresses(owner, gateway)
         barred = self._why_barred(owner, gateway, addresses) or await self._taken_host(found[owner.name])
         problem = barred or ("" if gateway is None else gateways.why_unusable(gateway))
         secure = gateway is not None and gateways.is_secure(gateway, self._entrance.host)
         return _Seen(running, backends, addresses, found, services, barred, problem, secure)
+
+    async def _gateway(self) -> Manifest | None:
+        entrance = self._entrance
+        if not entrance.gateway:
+            return None
+        return await self._cluster.get(Ref(gateways.GATEWAY, entrance.namespace, entrance.gateway))
 
     async def _service(self, owner: Owner, name: str) -> Manifest | None:
         return await find_owned(self._cluster, SERVICE, owner, name)
@@ -141,7 +145,8 @@ class GatewayRouter:
         if found is None:
             return None
         ports = found["spec"].get("ports") or [{"port": 80}]
-        grpc = [port["port"] for port in ports if _speaks_grpc(port)]
+        # Of two, KServe takes over the names that the runtime gives them; of one, it makes the name up.
+        grpc = [port["port"] for port in ports if len(ports) > 1 and _speaks_grpc(port)]
         http = [port["port"] for port in ports if not _speaks_grpc(port)]
         return Backend(name, (http or grpc)[0], grpc[0] if grpc else None)
 
@@ -157,13 +162,17 @@ class GatewayRouter:
         return tuple(found)
 
     def _why_barred(self, owner: Owner, gateway: Manifest | None, addresses: Sequence[Address]) -> str:
+        if not self._entrance.gateway:
+            return (
+                "no Gateway is named: name one in spec.rollout.gateway, or in the operator's MOORING_GATEWAY"
+            )
         if gateway is None:
             return f"there is no {self._entrance}; name one that exists in spec.rollout.gateway, or another router"
         hosts, host = addresses[0].hosts, self._entrance.host
         if host and host not in hosts:
-            asked = f"spec.rollout.gateway.host {host}"
+            asked = f"spec.rollout.host {host}"
         elif not hosts:
-            asked = f"{owner.name}.{owner.namespace}; give spec.rollout.gateway.host"
+            asked = f"{owner.name}.{owner.namespace}; give spec.rollout.host"
         else:
             return ""
         return f"no listener of {self._entrance} takes {asked}: they take {gateways.host_names(gateway)}"
@@ -184,7 +193,7 @@ class GatewayRouter:
             return ""
         there = first["metadata"]
         return (
-            f"spec.rollout.gateway.host {host} is taken by HTTPRoute {there['namespace']}/{there['name']}; "
+            f"spec.rollout.host {host} is taken by HTTPRoute {there['namespace']}/{there['name']}; "
             "give another host name"
         )
 
@@ -246,10 +255,17 @@ def _can_carry(routing: Routing, backends: Mapping[str, Backend]) -> bool:
     return (named | {arm.revision.revision for arm in routing.arms if arm.weight}) <= set(backends)
 
 
-def _of_those_there(routing: Routing, backends: Mapping[str, Backend]) -> Routing:
-    """Leave out what runs unexposed and has no Service yet: a route that names it would be refused."""
-    arms = tuple(arm for arm in routing.arms if arm.revision.revision in backends)
-    return replace(routing, arms=arms)
+def _reachable(routing: Routing, known: _Seen) -> Routing:
+    """Leave out what has no Service yet, and have the stable revision answer for what has no pod that is ready.
+
+    A route that names a missing Service is refused. What runs unexposed may be without pods.
+    """
+    ready = {name for name, variant in known.revisions.variants.items() if variant.ready}
+    stable, *others = (arm for arm in routing.arms if arm.revision.revision in known.backends)
+    if stable.revision.revision in ready:
+        others = [arm if arm.revision.revision in ready else replace(arm, weight=0) for arm in others]
+        stable = replace(stable, weight=100 - sum(arm.weight for arm in others))
+    return replace(routing, arms=(stable, *others))
 
 
 def _all(routing: Routing) -> list[Revision]:

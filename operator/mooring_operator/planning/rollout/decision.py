@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus
+from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
 from mooring_operator.planning.rollout import commands, retained
@@ -91,7 +91,10 @@ def _is_left_behind(old: CIStatus, draft: Settled) -> bool:
 
 
 def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
-    status, service = draft.status, draft.observed.service
+    status, service, choice = draft.status, draft.observed.service, draft.observed.router_choice
+    if choice.why:
+        router = RouterStatus(name=choice.name, message=choice.why)
+        status = status.model_copy(update={"router": router})
     wanted = {
         **conditions.for_phase(status.phase, status.reason, status.message, stalled=draft.stalled),
         **draft.conditions,

@@ -14,8 +14,10 @@ from mooring_operator.planning import identity
 from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
-from mooring_operator.planning.routes import Service, Traits
+from mooring_operator.planning.routes import RouterChoice, Service, Traits
 from mooring_operator.planning.runs.run import RunState
+
+_NOT_TOLD = RouterChoice("KServe", "")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Observed:
     model: Resolved | Unresolved
     router: Traits
     """What routes the traffic says of itself."""
+    router_choice: RouterChoice = _NOT_TOLD
+    """Which one it is, and why; without a reason it is not told."""
     service: Service | None = None
     name_taken: NameTaken | None = None
     run: RunState | None = None

@@ -1,0 +1,95 @@
+"""Chooses the router of a deployment: the one that its spec asks for, or what this cluster can do best."""
+
+from dataclasses import dataclass
+
+from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.routers import gateways
+from mooring_operator.adapters.routers.gateway_routes import Entrance, in_cluster_hosts
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.routers import RouterName
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routes import RouterChoice
+
+_DEFINITION = Kind(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+_HTTP_ROUTES = Ref(_DEFINITION, "", "httproutes.gateway.networking.k8s.io")
+
+
+@dataclass(frozen=True)
+class DefaultGateway:
+    """The Gateway of deployments that name none, and its own Service; empty where there is none."""
+
+    name: str = ""
+    namespace: str = ""
+    front: str = ""
+
+
+def entrance_of(spec: ModelDeploymentSpec, owner: Owner, default: DefaultGateway) -> Entrance | None:
+    """Give the Gateway that a deployment is reached through, and its host name; None where nobody names one."""
+    asked, host = spec.rollout.gateway, spec.rollout.host or ""
+    if asked is not None:
+        return Entrance(asked.name, asked.namespace or owner.namespace, host)
+    return Entrance(default.name, default.namespace, host) if default.name else None
+
+
+async def choose(
+    cluster: Cluster,
+    owner: Owner,
+    spec: ModelDeploymentSpec,
+    status: ModelDeploymentStatus,
+    default: DefaultGateway,
+) -> RouterChoice:
+    """Say which router a deployment has.
+
+    What is served stays with its router: others serve by other objects, some of the same names.
+    """
+    asked, running = spec.rollout.router, _running(spec, status)
+    if running is not None and asked == "Auto":
+        why = status.router.message if status.router is not None else "it ran on it before there was a choice"
+        return RouterChoice(running, why)
+    if running is not None and asked != running:
+        held = (
+            f"spec.rollout.router {asked}: what is served stays with router {running}, for pods and addresses "
+            f"cannot be handed over; write {running} or Auto, or make another ModelDeployment with {asked}"
+        )
+        return RouterChoice(running, held, held)
+    if asked != "Auto":
+        return RouterChoice(asked, "spec.rollout.router asks for it")
+    return await _best(cluster, owner, spec, default)
+
+
+def _running(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> RouterName | None:
+    """Give the router that serves now; None while nothing is served."""
+    if status.stable is None and (status.candidate is None or status.candidate.weight == 0):
+        return None
+    if status.router is not None:
+        return status.router.name
+    return "Knative" if spec.serving.mode == "Knative" else "KServe"
+
+
+async def _best(
+    cluster: Cluster, owner: Owner, spec: ModelDeploymentSpec, default: DefaultGateway
+) -> RouterChoice:
+    if spec.serving.mode == "Knative":
+        return RouterChoice("Knative", "spec.serving.mode is Knative")
+    entrance = entrance_of(spec, owner, default)
+    lacking = await _why_no_gateway(cluster, owner, entrance)
+    if not lacking:
+        return RouterChoice("Gateway", f"{entrance} works and takes the deployment's host names")
+    if await cluster.get(_HTTP_ROUTES) is not None:
+        return RouterChoice("KServe", f"not Gateway: {lacking}")
+    return RouterChoice("Endpoints", f"not Gateway: {lacking}; not KServe: the Gateway API is not installed")
+
+
+async def _why_no_gateway(cluster: Cluster, owner: Owner, entrance: Entrance | None) -> str:
+    if entrance is None:
+        return "no Gateway is named, by spec.rollout.gateway or the operator's MOORING_GATEWAY"
+    gateway = await cluster.get(Ref(gateways.GATEWAY, entrance.namespace, entrance.gateway))
+    if gateway is None:
+        return f"there is no {entrance}"
+    hosts = [entrance.host] if entrance.host else in_cluster_hosts(owner.name, owner.namespace)
+    if not gateways.heard(gateway, hosts):
+        return f"no listener of {entrance} takes {hosts[-1]}: they take {gateways.host_names(gateway)}"
+    return gateways.why_unusable(gateway)

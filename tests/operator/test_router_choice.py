@@ -1,0 +1,114 @@
+"""Which router a deployment has, before the API emulator."""
+
+import pytest
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.cluster import Ref
+from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers import DefaultGateway, Routers
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
+
+from tests.operator.objects import DEFINITION
+from tests.played_gateway import NAME, NAMESPACE, PlayedGateway
+from tests.put import drop
+from tests.unit.operator.adapters.routers.revisions import OWNER, revision
+
+DEFAULT = DefaultGateway(NAME, NAMESPACE, "envoy.projectcontour.svc.cluster.local")
+NONE_NAMED = "no Gateway is named, by spec.rollout.gateway or the operator's MOORING_GATEWAY"
+
+
+@pytest.fixture
+async def cluster(emulator, tmp_path):
+    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "kubeconfig")))
+    yield KubernetesCluster(connection)
+    await connection.close()
+
+
+def spec(mode="Standard", **rollout):
+    return ModelDeploymentSpec.model_validate(
+        {"model": {"uri": "s3://m/v1", "format": "onnx"}, "serving": {"mode": mode}, "rollout": rollout}
+    )
+
+
+async def choose(cluster, asked, status=None, default=DEFAULT):
+    chosen = await Routers(cluster, default).choose(OWNER, asked, status or ModelDeploymentStatus())
+    return chosen.name, chosen.why, chosen.held
+
+
+async def test_a_gateway_that_works_is_chosen(cluster):
+    await PlayedGateway(cluster, "ns").open()
+    why = "Gateway gateways/front works and takes the deployment's host names"
+    assert await choose(cluster, spec()) == ("Gateway", why, "")
+    own = spec(gateway={"name": NAME, "namespace": NAMESPACE})
+    assert await choose(cluster, own, default=None) == ("Gateway", why, "")
+
+
+async def test_knative_mode_has_one_router(cluster):
+    await PlayedGateway(cluster, "ns").open()
+    assert await choose(cluster, spec("Knative")) == ("Knative", "spec.serving.mode is Knative", "")
+
+
+@pytest.mark.parametrize(
+    ("listeners", "programmed", "rollout", "lacking"),
+    [
+        (None, "", {}, "there is no Gateway gateways/front"),
+        (None, "", {"gateway": {"name": "mine"}}, "there is no Gateway ns/mine"),
+        (["*.example.com"], "True", {}, "takes digits.ns: they take *.example.com"),
+        (
+            ["*.example.com"],
+            "True",
+            {"host": "a.b.example.org"},
+            "takes a.b.example.org: they take *.example.com",
+        ),
+        ([""], "False", {}, "Gateway gateways/front is not programmed: Programmed"),
+    ],
+)
+async def test_what_the_cluster_lacks_is_told_with_the_choice(
+    cluster, listeners, programmed, rollout, lacking
+):
+    if listeners is not None:
+        await PlayedGateway(cluster, "ns").open(*listeners, programmed=programmed)
+    name, why, held = await choose(cluster, spec(**rollout))
+    assert (name, held) == ("KServe", "")
+    assert why.startswith("not Gateway: ")
+    assert lacking in why
+
+
+async def test_without_a_gateway_that_is_named_kserve_splits_traffic(cluster):
+    await PlayedGateway(cluster, "ns").open()
+    assert await choose(cluster, spec(), default=None) == ("KServe", f"not Gateway: {NONE_NAMED}", "")
+
+
+async def test_without_the_gateway_api_pods_split_traffic(cluster):
+    await drop(cluster, Ref(DEFINITION, "", "httproutes.gateway.networking.k8s.io"))
+    why = f"not Gateway: {NONE_NAMED}; not KServe: the Gateway API is not installed"
+    assert await choose(cluster, spec(), default=None) == ("Endpoints", why, "")
+
+
+async def test_what_is_served_stays_with_its_router(cluster):
+    await PlayedGateway(cluster, "ns").open()
+    before = ModelDeploymentStatus(stable=revision())
+    assert (await choose(cluster, spec(), before))[0] == "KServe"
+    chosen = ModelDeploymentStatus.model_validate(
+        {
+            "stable": revision().model_dump(by_alias=True),
+            "router": {"name": "Endpoints", "message": "because"},
+        }
+    )
+    assert await choose(cluster, spec(), chosen) == ("Endpoints", "because", "")
+    assert await choose(cluster, spec(router="Endpoints"), chosen) == (
+        "Endpoints",
+        "spec.rollout.router asks for it",
+        "",
+    )
+
+
+@pytest.mark.parametrize("asked", ["Gateway", "KServe"])
+async def test_another_router_for_what_is_served_is_refused_with_the_way_out(cluster, asked):
+    status = ModelDeploymentStatus.model_validate(
+        {"stable": revision().model_dump(by_alias=True), "router": {"name": "Endpoints"}}
+    )
+    name, _, held = await choose(cluster, spec(router=asked), status)
+    assert name == "Endpoints"
+    assert held.startswith(f"spec.rollout.router {asked}: what is served stays with router Endpoints")
+    assert f"or make another ModelDeployment with {asked}" in held
