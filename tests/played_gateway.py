@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
-from mooring_operator.adapters.routers.gateway_routes import weights_of
+from mooring_operator.adapters.routers.gateway_routes import route_name, weights_of
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
@@ -30,7 +30,17 @@ def gateway(*hostnames: str, programmed: str = "True") -> Manifest:
         "kind": GATEWAY.kind,
         "metadata": {"name": NAME, "namespace": NAMESPACE},
         "spec": {"gatewayClassName": "played", "listeners": listeners},
-        "status": {"conditions": [{"type": "Programmed", "status": programmed, "reason": "Programmed"}]},
+        "status": {
+            "conditions": [
+                {
+                    "type": "Programmed",
+                    "status": programmed,
+                    "reason": "Programmed",
+                    "message": "",
+                    "lastTransitionTime": _NOW,
+                }
+            ]
+        },
     }
 
 
@@ -40,6 +50,7 @@ class PlayedGateway:
 
     cluster: Cluster
     namespace: str
+    name: str = "digits"
     slow: bool = False
     """Whether the Gateway's controller does not get to the routes."""
     refuses: str = ""
@@ -48,7 +59,7 @@ class PlayedGateway:
     def __post_init__(self) -> None:
         self.kserve = PlayedRevisions(self.cluster, self.namespace)
         self.weights: dict[str, int] = {}
-        """Who gets how much of the traffic of all routes: percentages, by the address of the model."""
+        """Who gets how much of the traffic: percentages, by the address of the model."""
 
     @property
     def starts(self) -> Callable[[str], bool]:
@@ -72,9 +83,9 @@ class PlayedGateway:
                 await self.cluster.write_status(route, self._answer(route))
         self.weights = await self.weights_of()
 
-    async def weights_of(self, route: str = "digits-mooring") -> dict[str, int]:
-        """Give who gets how much traffic of a route, by the address of the model."""
-        found = await self.cluster.get(Ref(HTTP_ROUTE, self.namespace, route))
+    async def weights_of(self, address: str = "") -> dict[str, int]:
+        """Give who gets how much traffic of an address, by the address of the model."""
+        found = await self.cluster.get(Ref(HTTP_ROUTE, self.namespace, route_name(address or self.name)))
         if found is None or _refused(found):
             return {}
         uris = {}

@@ -81,7 +81,7 @@ class Stage:
         self.traffic: Traffic = routers.of(self.owner, validated, self.router)
         self.kserve: PlayedKServe | PlayedRevisions | PlayedGateway
         if self.router == "Gateway":
-            self.kserve = PlayedGateway(self.cluster, self.owner.namespace)
+            self.kserve = PlayedGateway(self.cluster, self.owner.namespace, self.owner.name)
         elif self.traffic.traits.serves_each:
             self.kserve = PlayedRevisions(self.cluster, self.owner.namespace)
         else:

@@ -11,8 +11,10 @@ from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
 
+from cluster import gateway_api
 from cluster.api import Api
-from tests.cluster.rollout_steps import install
+from cluster.programs import ProgramUnavailableError
+from tests.cluster.rollout_steps import DEFINITIONS, install, until
 from tests.routers_contract import ENDPOINTS, GATEWAY, UID, RouterContract, Stage
 
 NAMESPACE = "routers"
@@ -28,6 +30,17 @@ class Others:
 
     def merge(self, made: Manifest, fields: Manifest) -> None:
         self._api.merge(self._api.path(made), fields)
+
+
+def define_gateways(api: Api) -> None:
+    """Install the Gateway API's own definition of Gateways, and the namespace of the played one."""
+    try:
+        [file] = [file for file in gateway_api.definitions() if file.stem.endswith("_gateways")]
+    except ProgramUnavailableError as error:
+        pytest.skip(str(error))
+    api.apply_text(f"{DEFINITIONS}/gateways.gateway.networking.k8s.io", file.read_bytes())
+    until(lambda: api.get("/apis/gateway.networking.k8s.io/v1/gateways"), what="Gateways are not served")
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,7 +80,8 @@ class TestGateway(ClusterContract):
     more = GATEWAY
 
     @pytest.fixture(autouse=True)
-    async def gateway(self, stage: Stage):
+    async def gateway(self, stage: Stage, control_plane):
+        define_gateways(control_plane.api)
         await stage.kserve.open()
 
 

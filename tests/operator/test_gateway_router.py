@@ -145,7 +145,7 @@ async def test_calls_that_are_repeated_write_nothing(stage):
 async def test_a_preview_has_an_address_of_its_own(stage):
     await stage.serve(FIRST)
     await stage.serve(FIRST, SECOND, routing=split(0, preview=SECOND.revision))
-    assert await stage.played.weights_of("digits-preview-mooring") == {V2: 100}
+    assert await stage.played.weights_of("digits-preview") == {V2: 100}
     assert (await stage.find(SERVICE, "digits-preview"))["spec"]["externalName"] == FRONT
     await stage.serve(FIRST, SECOND, routing=split(0))
     assert await stage.find(HTTP_ROUTE, "digits-preview-mooring") is None

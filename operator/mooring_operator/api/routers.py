@@ -15,7 +15,7 @@ Router = Annotated[
         description="Who decides which requests a revision gets. Gateway: an HTTPRoute of Mooring's for a Gateway of "
         "the Gateway API, with weights, mirrors, headers and cookies. Endpoints: a Service of the deployment's "
         "name whose pods are those of the revisions, so that shares follow from pods; it needs no gateway. KServe: "
-        "canaries of one InferenceService, split by KServe's HTTPRoute. Knative: mode Knative, nothing else does there. "
+        "canaries of one InferenceService, split by KServe's route. Knative: for mode Knative, which has no other. "
         "Auto: Knative in mode Knative; else Gateway, where one is named that works; else KServe, where the Gateway "
         "API is installed; else Endpoints. status.router says which and why."
     ),
