@@ -21,6 +21,7 @@ from tests.unit.spec_table_names import TRAVERSALS
 OURS = re.compile(
     rf"/apis/[a-z0-9.]+/v[a-z0-9]+/namespaces/{NAMESPACE}/[a-z]+(/[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/status)?)?"
     r"|/apis/[a-z0-9.]+/v[a-z0-9]+(/clustermodelpolicies)?"
+    r"|/apis/apiextensions\.k8s\.io/v1/customresourcedefinitions/httproutes\.gateway\.networking\.k8s\.io"
 )
 QUERY = re.compile(r"(fieldManager=mooring|force=true|limit=[0-9]+|labelSelector=[A-Za-z0-9%._-]+|&)*")
 RUN = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
