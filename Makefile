@@ -55,6 +55,7 @@ generate: $(READY) ## Write crds/, docs/reasons.md, docs/serving-settings.md, Ar
 	@$(BIN)/python -m mooring_pipelines compile
 	@$(BIN)/python -m mooring_inference.grpc_front.generate
 	@$(BIN)/python -m mooring_inference.settings.page
+	@$(BIN)/python -m mooring_inference.settings.reference
 	@$(BIN)/python -m release.argocd
 
 check-generated: $(READY) ## Fail where a generated file differs from its source
@@ -62,6 +63,7 @@ check-generated: $(READY) ## Fail where a generated file differs from its source
 	@$(BIN)/python -m mooring_pipelines compile --check
 	@$(BIN)/python -m mooring_inference.grpc_front.generate --check
 	@$(BIN)/python -m mooring_inference.settings.page --check
+	@$(BIN)/python -m mooring_inference.settings.reference --check
 	@$(BIN)/python -m release.argocd --check
 
 requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew

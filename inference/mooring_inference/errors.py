@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+# Every status that a request can be refused with, and when.
+STATUSES = {
+    400: "a name, datatype, shape, size or value does not fit, or it is no request",
+    401: "no valid key, with `--api_keys`",
+    403: "the key does not allow it, or nobody may do it here",
+    404: "no such path, model or version",
+    405: "another method is for this path; `Allow` names it",
+    408: "the request does not come to its end",
+    409: "labels, where nothing is captured",
+    413: "the body is too large, inflated or parsed, or has too many rows; or an answer would be too large",
+    414: "the path is too long",
+    415: "the body is compressed in another way than gzip or deflate",
+    429: "the queue is full, or four explanations are being made; `Retry-After`",
+    431: "the head of the request is too large",
+    499: "the caller has gone; in metrics and logs only",
+    500: "the model failed, or the server did; the reason is in the log under the request's id, and not in the answer",
+    501: "a transfer coding that the server does not know",
+    503: "not loaded yet, or being unloaded; or no room for more requests or connections, with `Retry-After`",
+    504: "the caller's or the server's time is over",
+}
+
 # Of a message, and of what was expected or got: callers' own text must not come back to them by the megabyte.
 _LONGEST_MESSAGE, _LONGEST_VALUE, _MOST_ITEMS = 2000, 500, 20
 

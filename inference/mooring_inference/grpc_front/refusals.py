@@ -9,7 +9,7 @@ import grpc
 from mooring_inference.errors import RequestError
 from mooring_inference.observability.metrics import GONE
 
-_CODES = {
+CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
@@ -35,7 +35,7 @@ def refuse(context: grpc.ServicerContext, error: RequestError, request_id: str =
         metadata.append(("x-request-id", request_id[:_LONGEST_TEXT]))
     if metadata:
         context.set_trailing_metadata(tuple(metadata))
-    context.abort(_CODES.get(error.status, grpc.StatusCode.INTERNAL), _shorten(error.message))
+    context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), _shorten(error.message))
     raise AssertionError("abort raises")
 
 

@@ -46,7 +46,7 @@ class SharedMetrics:
         self.publish()
         states = [state for path in sorted(self._folder.glob("worker-*.json")) if (state := _read(path))]
         whole = ServingMetrics.sum(state["metrics"] for state in states)
-        whole.register(_Processes(states))
+        whole.register(ProcessMetrics(states))
         return whole.exposition(accept)
 
     def _cpu(self) -> float:
@@ -54,11 +54,14 @@ class SharedMetrics:
         return self._cpu_before + used.ru_utime + used.ru_stime
 
 
-class _Processes(Collector):
+class ProcessMetrics(Collector):
+    """What all worker processes take together."""
+
     def __init__(self, states: list[dict[str, Any]]) -> None:
         self._states = states
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the families, for prometheus_client."""
         cpu = sum(state["cpu"] for state in self._states)
         memory = sum(state["memory"] for state in self._states)
         yield CounterMetricFamily("process_cpu_seconds", "CPU time of all workers, seconds.", value=cpu)
