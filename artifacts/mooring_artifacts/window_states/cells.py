@@ -1,8 +1,9 @@
 """Puts numbers into the slots between edges, without searching for most of them.
 
 A map that is monotone in floating-point arithmetic puts each number on a fine grid. Where no edge lies in a cell of
-that grid all of its numbers have one slot, which a table knows; the few others are searched for. What comes out is
-what `numpy.searchsorted` gives, wherever the edges lie: the grid makes it fast and decides nothing.
+that grid all of its numbers have one slot, which a table knows. Where one or two do, numbers are compared with them;
+the few others are searched for. What comes out is what `numpy.searchsorted` gives, wherever the edges lie: the grid
+makes it fast and decides nothing.
 
 The map is q = (K/2) / (1 + |t|) with t = (x - centre) * scale, and the cell is floor(q) left of the centre and
 floor(K - q) right of it: each step is one correctly rounded monotone operation, and the whole line is covered.
@@ -19,9 +20,11 @@ import numpy.typing as npt
 Values = npt.NDArray[Any]
 Slots = npt.NDArray[np.int16]
 
-_GRID = 1 << 14
+_SMALLEST_GRID, _LARGEST_GRID = 1 << 12, 1 << 16
+_CELLS_PER_EDGE = 32
 _BLOCK = 1 << 14
-_MIXED = -1
+# What the table has for a cell with one or two edges is -1 less the number of edges before it.
+_MANY = np.iinfo(np.int16).min
 
 
 def largest(kind: npt.DTypeLike) -> Any:
@@ -45,6 +48,9 @@ class Cells:
             scale = np.float64(1) / np.float64(high - low)
         self._centre, self._scale = kind(centre), kind(np.clip(scale, limits.tiny, limits.max / 4))
         self._largest = largest(edges.dtype)
+        wanted = 1 << (len(edges) * _CELLS_PER_EDGE).bit_length()
+        self._grid = min(max(wanted, _SMALLEST_GRID), _LARGEST_GRID)
+        self._ends = np.append(edges, [np.inf, np.inf]).astype(edges.dtype)
         self._table = self._make_table()
 
     def find(self, values: Values) -> Slots:
@@ -57,20 +63,32 @@ class Cells:
         for start in range(0, len(values), _BLOCK):
             block = values[start : start + _BLOCK]
             found = self._table[self._place(block, buffer[: len(block)])]
-            mixed = np.flatnonzero(found == _MIXED)
-            finite = np.clip(block[mixed], -self._largest, self._largest)
-            found[mixed] = np.searchsorted(self.edges, finite, "left")
+            mixed = np.flatnonzero(found < 0)
+            found[mixed] = self._compare(block[mixed], found[mixed])
             slots[start : start + _BLOCK] = found
         return slots
 
+    def _compare(self, values: Values, entries: Slots) -> Slots:
+        """The slots of numbers whose cells have edges, by what the table has for them."""
+        before = -1 - entries
+        many = np.flatnonzero(entries == _MANY)
+        before[many] = 0
+        slots: Slots = before + (values > self._ends[before]) + (values > self._ends[before + 1])
+        finite = np.clip(values[many], -self._largest, self._largest)
+        slots[many] = np.searchsorted(self.edges, finite, "left")
+        return slots
+
     def _make_table(self) -> Slots:
-        """The slot of each cell of the grid; mixed where an edge lies in it."""
+        """The slot of each cell of the grid, or what to do about the edges in it."""
         with_edge = self._place(self.edges, np.empty_like(self.edges))
-        table = np.searchsorted(with_edge, np.arange(_GRID)).astype(np.int16)
-        table[with_edge] = _MIXED
+        table = np.searchsorted(with_edge, np.arange(self._grid)).astype(np.int16)
+        cells, held = np.unique(with_edge, return_counts=True)
+        table[cells] = np.where(held <= 2, -1 - table[cells], _MANY)
+        # Infinity comes out here, whose slot is that of `largest`.
+        table[[0, -1]] = _MANY
         return table
 
-    def _place(self, values: Values, out: Values) -> Slots:
+    def _place(self, values: Values, out: Values) -> npt.NDArray[np.int32]:
         kind = out.dtype.type
         with np.errstate(over="ignore", invalid="ignore"):
             np.subtract(values, self._centre, out=out)
@@ -78,7 +96,7 @@ class Cells:
             left = out < 0
             np.abs(out, out=out)
             np.add(out, kind(1), out=out)
-            np.divide(kind(_GRID / 2), out, out=out)
-            np.subtract(kind(_GRID), out, out=out, where=~left)
-            np.minimum(out, kind(_GRID - 0.5), out=out)
-        return out.astype(np.int16)
+            np.divide(kind(self._grid / 2), out, out=out)
+            np.subtract(kind(self._grid), out, out=out, where=~left)
+            np.minimum(out, kind(self._grid - 0.5), out=out)
+        return out.astype(np.int32)

@@ -44,8 +44,8 @@ def prepare(columns: Mapping[str, Column]) -> Profile:
     )
 
 
-def number_edges(ordered: Values) -> Values:
-    """The edges of the cells of (n,) sorted numbers without NaN, n > 0.
+def number_edges(ordered: Values, parts: int = PARTS) -> Values:
+    """The edges of cells that hold equal parts of (n,) sorted numbers without NaN, n > 0.
 
     A value that fills a cell has one of its own: an edge lies on it and another one just below.
     """
@@ -55,7 +55,7 @@ def number_edges(ordered: Values) -> Values:
     if np.count_nonzero(new) <= MOST_DIFFERENT:
         alone = values = ordered[new]
     else:
-        cuts = ordered[(np.arange(1, PARTS) * len(ordered)) // PARTS]
+        cuts = ordered[(np.arange(1, parts) * len(ordered)) // parts]
         values, counts = np.unique(cuts, return_counts=True)
         alone = values[counts > 1]
     below = np.nextafter(np.append(alone, ordered[0]), -np.inf, dtype=kind)

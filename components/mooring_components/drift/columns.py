@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,24 @@ import pyarrow as pa
 NUMBER, CATEGORY, TIME, MISSING = "number", "category", "time", "missing"
 CATEGORIES = pa.dictionary(pa.int32(), pa.large_string())
 """The type of a column of categories."""
+
+
+class Table(Protocol):
+    """Rows whose columns are read one by one; `pyarrow.Table` is one."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns; no name twice."""
+        ...
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """The values of one column."""
+        ...
 
 
 def kind(of: Any) -> str | None:

@@ -23,8 +23,8 @@ Table = npt.NDArray[np.float64]
 # sees small shifts, and the others see what it is blind for.
 _WEIGHTS = {"rank": 0.7, "distance": 0.2, "categories": 0.2, "stability": 0.05, "missing": 0.05}
 _MISSING_RATE = 0.005
-_MOST_CODES = 100
-_ROWS_PER_CODE = 5
+MOST_CODES = 100
+ROWS_PER_CODE = 5
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ def measure(column: Compared, before: pa.ChunkedArray, now: pa.ChunkedArray, bin
         return Measured(column, rows, (0, 0))
     if column.kind == columns.CATEGORY and not column.codes:
         first, second = columns.category_codes(before, now)
-        gaps = second < 0
+        missing = second < 0
         first, second = first[first >= 0], second[second >= 0]
     else:
         first, second = (numbers(side, column.precision) for side in (before, now))
-        gaps = _gaps(now) if len(second) < len(now) else np.zeros(0, np.bool_)
+        missing = gaps(now) if len(second) < len(now) else np.zeros(0, np.bool_)
     measured = Measured(
-        column, rows, (len(first), len(second)), missing_inflation=dependence.of_missing(gaps)
+        column, rows, (len(first), len(second)), missing_inflation=dependence.of_missing(missing)
     )
     if not len(first) or not len(second):
         return measured
@@ -159,11 +159,16 @@ def _measure_numbers(measured: Measured, first: Numbers, second: Numbers, bins: 
     if placed is None:
         placed = statistics.place(first, second)
     summary = NumberSummary(placed.distance, placed.shift, statistics.bin_rows(placed, bins))
-    table = None
-    if measured.column.kind == columns.NUMBER and _are_few_integers(first, placed.window):
-        table = contingency.count(*_numbered(first, placed.window)[0])
+    table = count_codes(first, placed.window) if measured.column.kind == columns.NUMBER else None
     inflation = dependence.of_numbers(second, placed.baseline.at(ranks))
     return replace(measured, samples=summary, table=table, inflation=inflation)
+
+
+def count_codes(baseline: Numbers, window: Numbers) -> Table | None:
+    """Rows per value where numbers may be codes of categories; `window` is sorted."""
+    if not _are_few_integers(baseline, window):
+        return None
+    return contingency.count(*_numbered(baseline, window)[0])
 
 
 def _are_few_integers(baseline: Numbers, window: Numbers) -> bool:
@@ -172,13 +177,13 @@ def _are_few_integers(baseline: Numbers, window: Numbers) -> bool:
     `window` is sorted.
     """
     values = window[np.append(True, window[1:] != window[:-1])]
-    if not 2 < len(values) <= min(_MOST_CODES, len(window) / _ROWS_PER_CODE):
+    if not 2 < len(values) <= min(MOST_CODES, len(window) / ROWS_PER_CODE):
         return False
     if not np.all(np.rint(values) == values):
         return False
     # The baseline is long: it is looked at only where the window's values are few.
     known = np.unique(baseline)
-    return len(np.union1d(known, values)) <= _MOST_CODES and bool(np.all(np.rint(known) == known))
+    return len(np.union1d(known, values)) <= MOST_CODES and bool(np.all(np.rint(known) == known))
 
 
 def _numbered(first: Numbers, second: Numbers) -> tuple[tuple[Codes, Codes], Numbers]:
@@ -187,9 +192,10 @@ def _numbered(first: Numbers, second: Numbers) -> tuple[tuple[Codes, Codes], Num
     return (np.searchsorted(known, first), np.searchsorted(known, second)), known
 
 
-def _gaps(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    gaps: npt.NDArray[np.bool_] = pc.is_null(columns.decoded(column), nan_is_null=True).to_numpy()
-    return gaps
+def gaps(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Which rows hold no value."""
+    found: npt.NDArray[np.bool_] = pc.is_null(columns.decoded(column), nan_is_null=True).to_numpy()
+    return found
 
 
 def _distance_tests(measured: Measured, detectors: Detectors, inflation: float) -> Iterator[Test]:

@@ -78,6 +78,38 @@ def of_categories(codes: Values) -> float | None:
     return sum(known) / len(known) if len(known) == len(found) else None
 
 
+def of_pairs(products: Values, pairs: Values, expected: float, variance: float) -> float | None:
+    """The inflation by sums over pairs of rows, of which there are those of the first lags only.
+
+    What lies beyond them is taken to fall as it did before.
+
+    Args:
+        products: (k,) sums of the products of pairs 1, 2, ..., k rows apart.
+        pairs: (k,) how many pairs these are.
+        expected: what a product is on average where rows do not depend on each other.
+        variance: of single rows.
+    """
+    if variance <= 0:
+        return 1.0
+    horizon = int(pairs[0]) // _HORIZON
+    known = min(horizon, int(np.count_nonzero(pairs)))
+    if not known:
+        return 1.0 if pairs[0] else None
+    correlations = (products[:known] / pairs[:known] - expected) / variance
+    noise = float(pairs[0]) ** -0.5
+    quiet = np.flatnonzero(correlations < noise)
+    if quiet.size:
+        return 1 + 2 * float(correlations[: quiet[0]].sum())
+    last, middle = float(correlations[-1]), float(correlations[known // 2 - 1])
+    if known == horizon or not last < middle:
+        return None
+    ratio = (last / middle) ** (1 / (known - known // 2))
+    left = np.log(noise / last) / np.log(ratio)
+    if known + left > horizon:
+        return None
+    return 1 + 2 * float(correlations.sum() + last * ratio * (1 - ratio**left) / (1 - ratio))
+
+
 def of_missing(missing: Values) -> float | None:
     """The inflation of the share of missing values; None where there are none."""
     if not missing.any():

@@ -18,10 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from mooring_components.drift import columns
 from mooring_components.drift.comparison import (
@@ -34,27 +32,10 @@ from mooring_components.drift.comparison import (
     weighted,
 )
 from mooring_components.drift.errors import EvaluationError
-from mooring_components.drift.schema import SchemaChange, match_columns
+from mooring_components.drift.prepared import PreparedBaseline
+from mooring_components.drift.schema import Compared, SchemaChange, match_columns
 
 _WORTH_TELLING = 2.0
-
-
-class Table(Protocol):
-    """Rows whose columns are read one by one; `pyarrow.Table` is one."""
-
-    @property
-    def num_rows(self) -> int:
-        """Number of rows."""
-        ...
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Names and types of the columns; no name twice."""
-        ...
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """The values of one column."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -87,8 +68,8 @@ class Findings:
 
 
 def evaluate(
-    baseline: Table,
-    window: Table,
+    baseline: columns.Table | PreparedBaseline,
+    window: columns.Table,
     features: Sequence[str] | None,
     min_rows: int,
     detectors: Detectors,
@@ -107,16 +88,24 @@ def evaluate(
                 "InsufficientData", f"the {name} has {table.num_rows} rows; spec.minRows wants {min_rows}"
             )
     compared, changes = match_columns(baseline.schema, window.schema, features, categories)
-    measured = level(
-        [
-            measure(column, baseline.column(column.name), window.column(column.name), detectors.psi_bins)
-            for column in compared
-        ]
-    )
+    measured = [_measure(column, baseline, window, detectors.psi_bins) for column in compared]
+    return Findings(decide(measured, detectors), changes)
+
+
+def _measure(
+    column: Compared, baseline: columns.Table | PreparedBaseline, window: columns.Table, bins: int
+) -> Measured:
+    if isinstance(baseline, PreparedBaseline):
+        return baseline.measure(column, window.column(column.name), bins)
+    return measure(column, baseline.column(column.name), window.column(column.name), bins)
+
+
+def decide(measured: Sequence[Measured], detectors: Detectors) -> list[Feature]:
+    """Test what was measured of all features, and say which of them drifted."""
+    measured = level(measured)
     tests = [make_tests(column, detectors) for column in measured]
     limit = largest_rejected([min(weighted(made), default=1.0) for made in tests], detectors.alpha)
-    found = [_conclude(column, made, limit, detectors) for column, made in zip(measured, tests, strict=True)]
-    return Findings(found, changes)
+    return [_conclude(column, made, limit, detectors) for column, made in zip(measured, tests, strict=True)]
 
 
 def largest_rejected(p_values: Sequence[float], rate: float) -> float:

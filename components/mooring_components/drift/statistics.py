@@ -134,13 +134,24 @@ def bin_rows(placed: Placed, bins: int = 10) -> tuple[Numbers, Numbers]:
     """
     before, now = _finite(placed.baseline.values), _finite(placed.window)
     baseline = Ordered(before, placed.baseline.below, placed.baseline.rows)
-    edges = _edges(baseline, bins)
+    edges = bin_edges(baseline, bins)
     found = baseline.upto(edges), np.searchsorted(now, edges, "right")
     first, second = (
         np.diff(upto, prepend=0, append=rows).astype(np.float64)
         for upto, rows in zip(found, (baseline.rows, len(now)), strict=True)
     )
     return first, second
+
+
+def bin_edges(ordered: Ordered, bins: int) -> Numbers:
+    """Inner edges of the bins (a, b]: quantiles of the baseline, and both sides of values that fill a bin."""
+    kind = ordered.values.dtype
+    cuts = ordered.at(quantile_ranks(ordered.rows, bins))
+    values, counts = np.unique(cuts, return_counts=True)
+    below = np.nextafter(values[counts > 1], -np.inf, dtype=kind)
+    # Beyond what the baseline knows, too, lies something: a value above its maximum is no value below it.
+    outer = np.nextafter(ordered.values[[0]], -np.inf, dtype=kind)
+    return np.unique(np.concatenate([cuts, below, ordered.values[[-1]], outer]))
 
 
 def quantile_ranks(rows: int, parts: int) -> Counts:
@@ -214,17 +225,6 @@ def _finite(ordered: Numbers) -> Numbers:
         return ordered
     largest = np.nextafter(np.finfo(ordered.dtype).max, 0, dtype=ordered.dtype)
     return np.clip(ordered, -largest, largest)
-
-
-def _edges(ordered: Ordered, bins: int) -> Numbers:
-    """Inner edges of the bins (a, b]: quantiles of the baseline, and both sides of values that fill a bin."""
-    kind = ordered.values.dtype
-    cuts = ordered.at(quantile_ranks(ordered.rows, bins))
-    values, counts = np.unique(cuts, return_counts=True)
-    below = np.nextafter(values[counts > 1], -np.inf, dtype=kind)
-    # Beyond what the baseline knows, too, lies something: a value above its maximum is no value below it.
-    outer = np.nextafter(ordered.values[[0]], -np.inf, dtype=kind)
-    return np.unique(np.concatenate([cuts, below, ordered.values[[-1]], outer]))
 
 
 def _beyond(count: float, baseline_rows: float, window_rows: float) -> float:
