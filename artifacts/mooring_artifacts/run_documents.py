@@ -102,7 +102,8 @@ class Test(_Part):
 class FeatureDrift(_Part):
     """What was found for one feature; `rows` are the window's with a value, `missing` the share of the others.
 
-    `ks` is the total variation distance where the kind is category; `variation` is that of few integers.
+    `ks` is the total variation distance where the kind is category; `variation` is that of few integers. `e_value` is
+    the window's evidence that something has drifted, at most 1 on average where nothing has.
     """
 
     name: Name
@@ -115,6 +116,7 @@ class FeatureDrift(_Part):
     missing: Annotated[Number, Field(ge=0, le=1)]
     reason: Name
     hint: Name = ""
+    e_value: Annotated[Number, Field(ge=0)] | None = None
 
 
 class SchemaChange(_Part):
@@ -177,7 +179,7 @@ class _Cost:
 
 _COSTS: dict[type[_Document], _Cost] = {
     Verdict: _Cost(LARGEST_VERDICT, 10_000),
-    DriftReport: _Cost(LARGEST_REPORT, 20 * MOST_FEATURES),
+    DriftReport: _Cost(LARGEST_REPORT, 22 * MOST_FEATURES),
 }
 
 

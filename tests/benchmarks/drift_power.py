@@ -1,11 +1,12 @@
 """How often windows alarm that should not, and how often those are found that should be.
 
-    python -m tests.benchmarks.drift_power [--windows 60] [--baseline 100000] [--json FILE]
+    python -m tests.benchmarks.drift_power [--windows 60] [--baseline 100000] [--json FILE] [--streams]
 
 Each row of the table draws windows of 50 features and evaluates them as a DriftMonitor does by default. A case says how
 the rows are made: independent, AR(1) (each value depends on the one before it), GARCH (quiet and loud times), a Markov
 chain of categories, bursts of missing values; and what moves. A share of w windows has a standard error of at most
-.5/sqrt(w).
+.5/sqrt(w). With --streams windows follow each other, and evidence over all of them decides
+(`spec.sensitivity: normal`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,16 @@ import numpy.typing as npt
 import pyarrow as pa
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.evaluation import evaluate
+from mooring_components.drift.prepared import PreparedBaseline
+from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import FeatureDrift
+from mooring_operator.planning.drift.evidence import weigh
 from scipy.signal import lfilter
 
 FEATURES = 50
 MOVED = 3
 _WARM_UP = 300
+_NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 Generator = np.random.Generator
 Rows = npt.NDArray[np.float64]
@@ -157,6 +164,66 @@ def measure(case: Case, windows: int, baseline_rows: int, baselines: int = 3) ->
     return Result(case.name, case.rows, windows, alarms / windows, wrong / windows, case.wanted)
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Windows in a row against one baseline, of which the features move from `onset` on."""
+
+    name: str
+    rows: int
+    baseline_rows: int
+    draw: Draw
+    wanted: str
+
+
+STREAMS = [
+    Stream("independent", 500, 50_000, _numbers(0.0), "<= 1"),
+    Stream("independent", 1000, 50_000, _numbers(0.0), "<= 1"),
+    Stream("independent, a small baseline", 1000, 1000, _numbers(0.0), "<= 1"),
+    Stream("AR(1) .7", 1000, 50_000, _numbers(0.7), "<= 1"),
+    Stream("50 codes as integers", 1000, 50_000, _nominal, "<= 1"),
+]
+
+
+def alarms(stream: Stream, windows: int, moved: bool, rng: Generator, before: pa.Table) -> int | None:
+    """The number of the window that alarms at `sensitivity: normal`, from 1 on; None where none does."""
+    spec = DriftMonitorSpec.model_validate(
+        {
+            "target": {"name": "m"},
+            "baseline": {"uri": "s3://b/b"},
+            "window": {"uri": "s3://b/w"},
+            "sensitivity": "normal",
+        }
+    )
+    status, prepared = DriftMonitorStatus(), PreparedBaseline(before)
+    for number in range(1, windows + 1):
+        found = evaluate(prepared, stream.draw(rng, stream.rows, moved), None, 100, Detectors()).features
+        features = [FeatureDrift(name=f.name, drifted=f.drifted, e_value=f.e_value) for f in found]
+        evidence = weigh(spec, status, features, str(number), 1, _NOW)
+        status = status.model_copy(update={"evidence": evidence})
+        if evidence is not None and evidence.value >= evidence.limit:
+            return number
+    return None
+
+
+def follow(stream: Stream, windows: int, runs: int) -> Iterator[str]:
+    """Watch quiet windows, then moved ones, and write a row of the table."""
+    rng = np.random.default_rng(20261126)
+    before = stream.draw(rng, stream.baseline_rows, False)
+    quiet, left = 0, windows
+    while left > 0:
+        first = alarms(stream, left, False, rng, before)
+        quiet += first is not None
+        left -= first or left
+    delays = [alarms(stream, 8, True, rng, before) for _ in range(runs)]
+    seen = [delay for delay in delays if delay is not None]
+    within = sum(delay <= 3 for delay in seen) / runs
+    mean = f"{np.mean(seen):.1f}" if seen else "-"
+    yield (
+        f"| {stream.name} | {stream.rows} / {stream.baseline_rows} | {1000 * quiet / windows:.1f} | {stream.wanted} "
+        f"| {within:.2f} | {mean} |"
+    )
+
+
 def table(results: list[Result]) -> Iterator[str]:
     """Write the results as Markdown."""
     yield "| rows of a window | their number | windows | alarm | wanted | name a feature wrongly |"
@@ -172,10 +239,18 @@ def main() -> None:
     )
     parser.add_argument("--windows", type=int, default=60)
     parser.add_argument("--baseline", type=int, default=100_000)
+    parser.add_argument("--streams", action="store_true", help="evidence over windows instead")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     began = time.monotonic()
+    if options.streams:
+        print("| windows | rows / baseline | alarms per 1000 quiet | wanted | seen within 3 | mean delay |")
+        print("|---|---|---|---|---|---|")
+        for stream in STREAMS:
+            for line in follow(stream, options.windows, max(options.windows // 10, 1)):
+                print(line, flush=True)
+        return
     results = [
         measure(case, options.windows, options.baseline) for case in CASES if options.only in case.name
     ]

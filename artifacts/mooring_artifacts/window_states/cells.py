@@ -28,7 +28,7 @@ _MANY = np.iinfo(np.int16).min
 
 
 def largest(kind: npt.DTypeLike) -> Any:
-    """What infinity counts as: the second largest number of a floating-point type, so that one lies beyond it."""
+    """What larger numbers count as, infinity among them: the second largest of a floating-point type."""
     found = np.dtype(kind).type
     return np.nextafter(np.finfo(found).max, found(0))
 
@@ -56,7 +56,7 @@ class Cells:
     def find(self, values: Values) -> Slots:
         """The slot of each of (n,) numbers without NaN: the number of edges that are smaller.
 
-        The numbers have the edges' type. Infinity counts as `largest`.
+        The numbers have the edges' type. What is larger than `largest` counts as that, and so below zero.
         """
         slots = np.empty(len(values), np.int16)
         buffer = np.empty(min(len(values), _BLOCK), values.dtype)
@@ -84,8 +84,10 @@ class Cells:
         table = np.searchsorted(with_edge, np.arange(self._grid)).astype(np.int16)
         cells, held = np.unique(with_edge, return_counts=True)
         table[cells] = np.where(held <= 2, -1 - table[cells], _MANY)
-        # Infinity comes out here, whose slot is that of `largest`.
-        table[[0, -1]] = _MANY
+        # Infinity and the largest number come out here, whose slots are those of `largest`.
+        ends = np.array([self._largest, np.finfo(self.edges.dtype).max, np.inf], self.edges.dtype)
+        ends = np.concatenate([-ends, ends])
+        table[self._place(ends, np.empty_like(ends))] = _MANY
         return table
 
     def _place(self, values: Values, out: Values) -> npt.NDArray[np.int32]:

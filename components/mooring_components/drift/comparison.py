@@ -21,7 +21,7 @@ Table = npt.NDArray[np.float64]
 
 # How the error that a feature may make is shared among its tests (weighted Bonferroni): most goes to the one that
 # sees small shifts, and the others see what it is blind for.
-_WEIGHTS = {"rank": 0.7, "distance": 0.2, "categories": 0.2, "stability": 0.05, "missing": 0.05}
+WEIGHTS = {"rank": 0.7, "distance": 0.2, "categories": 0.2, "stability": 0.05, "missing": 0.05}
 _MISSING_RATE = 0.005
 MOST_CODES = 100
 ROWS_PER_CODE = 5
@@ -146,8 +146,8 @@ def make_tests(measured: Measured, detectors: Detectors) -> list[Test]:
 
 def weighted(tests: Sequence[Test]) -> list[float]:
     """The p-value that each test of a column stands for, given that it is one of several."""
-    total = sum(_WEIGHTS[test.name] for test in tests)
-    return [min(1.0, test.p_value * total / _WEIGHTS[test.name]) for test in tests]
+    total = sum(WEIGHTS[test.name] for test in tests)
+    return [min(1.0, test.p_value * total / WEIGHTS[test.name]) for test in tests]
 
 
 def _measure_numbers(measured: Measured, first: Numbers, second: Numbers, bins: int) -> Measured:

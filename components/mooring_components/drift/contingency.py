@@ -69,10 +69,16 @@ def variation_lower_bound(
     The noise is at most half the sum of the categories' standard errors on average, and exceeds that by
     McDiarmid's inequality (1989). `baseline` and `window` are (k,) rows per category.
     """
+    effective = effective_rows(baseline.sum(), window.sum()) / inflation
+    most = average_noise(baseline, window, inflation) + np.sqrt(-np.log(1 - CONFIDENCE) / (2 * effective))
+    return max(distance - float(most), 0.0)
+
+
+def average_noise(baseline: Numbers, window: Numbers, inflation: float = 1.0) -> float:
+    """The total variation distance of two samples of one population, at most, on average."""
     share = (baseline + window) / (baseline.sum() + window.sum())
     effective = effective_rows(baseline.sum(), window.sum()) / inflation
-    average = np.sqrt(share * (1 - share) / effective).sum() / 2
-    return max(distance - float(average) - float(np.sqrt(-np.log(1 - CONFIDENCE) / (2 * effective))), 0.0)
+    return float(np.sqrt(share * (1 - share) / effective).sum() / 2)
 
 
 def missing_rate(baseline_missing: int, baseline_rows: int, window_missing: int, window_rows: int) -> float:

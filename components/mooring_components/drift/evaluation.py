@@ -32,6 +32,7 @@ from mooring_components.drift.comparison import (
     weighted,
 )
 from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.evidence import e_value
 from mooring_components.drift.prepared import PreparedBaseline
 from mooring_components.drift.schema import Compared, SchemaChange, match_columns
 
@@ -44,7 +45,7 @@ class Feature:
 
     `kind` is number, category, time or missing; `rows` are the window's that hold a value, `missing` is the share
     of those that do not. `ks` is the total variation distance where the kind is category; `variation` is that distance
-    of few integers, which may be categories. `hint` is what to know of the numbers.
+    of few integers, which may be categories. `hint` is what to know of the numbers. `e_value` is the window's evidence.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Feature:
     missing: float
     reason: str
     hint: str
+    e_value: float
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ def decide(measured: Sequence[Measured], detectors: Detectors) -> list[Feature]:
     measured = level(measured)
     tests = [make_tests(column, detectors) for column in measured]
     limit = largest_rejected([min(weighted(made), default=1.0) for made in tests], detectors.alpha)
-    return [_conclude(column, made, limit, detectors) for column, made in zip(measured, tests, strict=True)]
+    return [
+        _conclude(column, made, limit, detectors, e_value(column, made, len(measured)))
+        for column, made in zip(measured, tests, strict=True)
+    ]
 
 
 def largest_rejected(p_values: Sequence[float], rate: float) -> float:
@@ -118,7 +123,9 @@ def largest_rejected(p_values: Sequence[float], rate: float) -> float:
     return rate * float(below[-1] + 1) / len(ordered) if below.size else -1.0
 
 
-def _conclude(measured: Measured, tests: list[Test], limit: float, detectors: Detectors) -> Feature:
+def _conclude(
+    measured: Measured, tests: list[Test], limit: float, detectors: Detectors, evidence: float
+) -> Feature:
     reasons = [
         test.reason
         for test, p_value in zip(tests, weighted(tests), strict=True)
@@ -139,6 +146,7 @@ def _conclude(measured: Measured, tests: list[Test], limit: float, detectors: De
         missing=1 - measured.present[1] / measured.rows[1],
         reason=", ".join(reasons),
         hint="; ".join(_hints(measured)),
+        e_value=evidence,
     )
 
 

@@ -66,7 +66,7 @@ def count_window(baseline: PreparedNumbers, window: Numbers) -> tuple[float, Row
     most = np.maximum(first[1:] - second[:-1], second[1:] - first[:-1])
     several = ~slots.alone(feature.edges)
     # Infinity lies where another number has its slot.
-    several[1:] |= np.abs(feature.edges) >= largest(feature.edges.dtype)
+    several[:-1] |= np.abs(feature.edges) >= largest(feature.edges.dtype)
     undecided = (most > distance) & several & (feature.rows[:-1] > 0) & (now[:-1] > 0)
     if not undecided.any():
         return distance, now

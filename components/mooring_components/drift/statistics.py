@@ -90,7 +90,7 @@ def kolmogorov_p(distance: float, baseline_rows: int, window_rows: int, inflatio
     (1970) correction elsewhere: off by less than 3 % at p >= .1 and .02 % at p = .05.
     """
     effective = effective_rows(baseline_rows, window_rows) / inflation
-    p_value = float(special.kolmogorov(_stephens(effective) * distance))
+    p_value = float(special.kolmogorov(stephens(effective) * distance))
     # The exact probability is slow and decides nothing where nothing is significant.
     if max(baseline_rows, window_rows) <= _EXACT_ROWS and p_value < 2 * _TAIL:
         tail = 2 * float(special.smirnov(max(round(effective), 1), distance))
@@ -108,7 +108,7 @@ def distance_lower_bound(
     makes Kolmogorov's quantile a bound, in the limit of large samples.
     """
     effective = effective_rows(baseline_rows, window_rows) / inflation
-    return max(distance - float(special.kolmogi(1 - CONFIDENCE)) / _stephens(effective), 0.0)
+    return max(distance - float(special.kolmogi(1 - CONFIDENCE)) / stephens(effective), 0.0)
 
 
 def rank_p(shift: float, baseline_rows: int, window_rows: int, inflation: float = 1.0) -> float:
@@ -201,17 +201,18 @@ def effective_rows(first: float, second: float) -> float:
     return first * second / (first + second)
 
 
+def stephens(effective: float) -> float:
+    """What D is multiplied by to follow Kolmogorov's distribution (Stephens 1970)."""
+    root = float(np.sqrt(effective))
+    return root + 0.12 + 0.11 / root
+
+
 def log_choose(count: float, chosen: float | Numbers) -> Numbers:
     """The logarithm of the binomial coefficient."""
     logarithm: Numbers = (
         special.gammaln(count + 1) - special.gammaln(chosen + 1) - special.gammaln(count - chosen + 1)
     )
     return logarithm
-
-
-def _stephens(effective: float) -> float:
-    root = float(np.sqrt(effective))
-    return root + 0.12 + 0.11 / root
 
 
 def _rank_error(baseline_rows: int, window_rows: int, inflation: float) -> float:

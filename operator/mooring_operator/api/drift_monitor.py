@@ -92,9 +92,19 @@ class DriftMonitorSpec(Model):
     drifted_features: Annotated[
         int,
         Field(
-            ge=1, le=2000, description="Number of drifted features from which the traffic counts as drifted."
+            ge=1,
+            le=2000,
+            description="Number of drifted features from which a window counts as drifted, without spec.sensitivity.",
         ),
     ] = 1
+    sensitivity: Annotated[
+        Literal["low", "normal", "high"] | None,
+        Field(
+            description="When set, evidence over all windows decides, and no window by itself: quiet traffic counts as "
+            "drifted once in 10000 (low), 1000 (normal) or 100 (high) windows at most. Windows must not share rows. "
+            "When left out, spec.driftedFeatures decides about each window."
+        ),
+    ] = None
     interval: Annotated[Duration, Field(description="Time between evaluations.")] = timedelta(minutes=1)
     actions: Annotated[
         list[Literal["Rollback"]],
@@ -160,6 +170,10 @@ class FeatureDrift(StatusModel):
     missing: Annotated[float, Field(description="Share of missing values in the window.")] = 0.0
     reason: Annotated[Note, Field(description="Why it counts as drifted.")] = ""
     hint: Annotated[Note, Field(description="What to know of these numbers, or to set.")] = ""
+    e_value: Annotated[
+        float | None,
+        Field(description="How much this window says against no drift: at most 1 on average without drift."),
+    ] = None
 
 
 class SchemaChange(StatusModel):
@@ -195,6 +209,30 @@ class Evaluation(StatusModel):
     ] = []
 
 
+class FeatureEvidence(StatusModel):
+    """What all windows say about one feature."""
+
+    name: Annotated[Note, Field(description="Column.")]
+    value: Annotated[float, Field(description="Its evidence.")]
+
+
+class Evidence(StatusModel):
+    """What all windows say together."""
+
+    value: Annotated[
+        float, Field(description="Mean evidence over the features; ten times the limit at most.")
+    ]
+    limit: Annotated[float, Field(description="Evidence from which the traffic counts as drifted.")]
+    windows: Annotated[int, Field(description="Windows that were weighed.")]
+    since: Annotated[Time, Field(description="When the first of them was.")]
+    window_digest: Annotated[str, Field(description="The last one; the same window is weighed once.")] = ""
+    generation: Annotated[int, Field(description="Generation of the spec; another one begins anew.")]
+    features: Annotated[
+        list[FeatureEvidence],
+        Field(description="The features with most evidence; 20 at most.", max_length=20),
+    ] = []
+
+
 class EvaluationRun(StatusModel):
     """The run that evaluates now."""
 
@@ -225,6 +263,9 @@ class DriftMonitorStatus(StatusModel):
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
     message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
+    evidence: Annotated[
+        Evidence | None, Field(description="What all windows say together, with spec.sensitivity.")
+    ] = None
     run: Annotated[EvaluationRun | None, Field(description="The run that evaluates now.")] = None
     abandoned_runs: Annotated[
         list[AbandonedRun], Field(description="Runs of which no answer is taken any more.", max_length=20)

@@ -288,10 +288,10 @@ The message has the API server's words: change the field, or remove what has the
 # --- Drift ---
 
 NO_DRIFT = "NoDrift"
-"""Fewer features drifted than spec.driftedFeatures.
+"""Fewer features drifted than spec.driftedFeatures, or there is less evidence than spec.sensitivity wants.
 """
 DRIFT_DETECTED = "DriftDetected"
-"""At least spec.driftedFeatures features drifted.
+"""At least spec.driftedFeatures features drifted, or there is as much evidence as spec.sensitivity wants.
 
 mooring drift NAME shows them.
 """

@@ -137,6 +137,7 @@ def _feature(found: ReportedFeature) -> FeatureDrift:
         missing=round(found.missing, 6),
         reason=one_line(found.reason),
         hint=one_line(found.hint),
+        e_value=None if found.e_value is None else round(found.e_value, 6),
     )
 
 

@@ -31,6 +31,7 @@ FEATURE = {
     "missing": 0.1,
     "reason": "distance 0.500 (p 0.001)",
     "hint": "9 different integers",
+    "eValue": 3.5,
 }
 CHANGE = {"name": "zip", "change": "TypeChanged", "baseline": "int64", "window": "string"}
 REPORT = {
@@ -114,10 +115,11 @@ def test_a_report_survives_being_written_and_read():
 
 def test_a_report_of_a_component_that_knows_less_is_read():
     without = {name: value for name, value in REPORT.items() if name != "schemaChanges"}
-    feature = {name: value for name, value in FEATURE.items() if name not in ("variation", "hint")}
+    feature = {name: value for name, value in FEATURE.items() if name not in ("variation", "hint", "eValue")}
     found = parse_drift_report(json.dumps({**without, "features": [feature]}).encode())
     assert found.schema_changes == []
     assert (found.features[0].variation, found.features[0].hint) == (None, "")
+    assert found.features[0].e_value is None
 
 
 @pytest.mark.parametrize("parse", [parse_verdict, parse_drift_report])

@@ -15,7 +15,7 @@ from mooring_operator.api.drift_monitor import (
 )
 from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
-from mooring_operator.planning.drift import evaluations, schema_changes
+from mooring_operator.planning.drift import evaluations, evidence, schema_changes
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
 from mooring_operator.planning.runs import abandoned_runs, texts
 from mooring_operator.planning.status import conditions
@@ -172,7 +172,10 @@ def _judge(
         schema_changed=len(findings.schema_changes),
         schema_changes=list(findings.schema_changes[:_SHOWN_FEATURES]),
     )
-    status = status.model_copy(update={"evaluation": evaluation})
+    weighed = evidence.weigh(
+        spec, status, findings.features, findings.window_digest, observed.owner.generation, now
+    )
+    status = status.model_copy(update={"evaluation": evaluation, "evidence": weighed})
     changes = findings.schema_changes
     schema = f"; the schema changed: {schema_changes.describe(changes)}" if changes else ""
     if not findings.features:
@@ -181,12 +184,16 @@ def _judge(
             status, observed, now, "Watching", reasons.SCHEMA_CHANGED, message, spec=spec, changes=changes
         )
     counted = f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows"
-    if len(drifted) < spec.drifted_features:
+    if weighed is not None:
+        counted = f"{evidence.describe(weighed)}; {counted}"
+    calm = len(drifted) < spec.drifted_features if weighed is None else weighed.value < weighed.limit
+    if calm:
         message = f"{counted}{schema}"
         return _settle(
             status, observed, now, "Watching", reasons.NO_DRIFT, message, spec=spec, changes=changes
         )
-    names = ", ".join(feature.name for feature in drifted[:5]) + (", ..." if len(drifted) > 5 else "")
+    named = [each.name for each in drifted] if weighed is None else evidence.names(weighed)
+    names = ", ".join(named[:5]) + (", ..." if len(named) > 5 else "")
     message = f"{counted}: {names}{schema}"
     decision = _settle(
         status, observed, now, "Drifted", reasons.DRIFT_DETECTED, message, spec=spec, changes=changes

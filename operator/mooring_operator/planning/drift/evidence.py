@@ -1,0 +1,73 @@
+"""Weighs windows that follow each other: quiet ones alarm once in a stated number of windows at most.
+
+Each feature has an e-detector, R = e (R + 1), e being what a window says against "nothing has drifted" and at most 1
+on average where nothing has (Shiryaev-Roberts; Shin, Ramdas & Rinaldo 2023). The mean over the features is one, too,
+however they depend on each other: in quiet windows it takes A of them on average, or more, to reach A. A feature whose
+evidence is forgotten begins again at 0, which makes alarms later and never more frequent, so only the `MOST_FEATURES`
+with most evidence are kept.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mooring_operator.api.drift_monitor import (
+    DriftMonitorSpec,
+    DriftMonitorStatus,
+    Evidence,
+    FeatureDrift,
+    FeatureEvidence,
+)
+
+LIMITS = {"low": 10_000.0, "normal": 1000.0, "high": 100.0}
+"""The mean evidence that alarms: quiet windows from one false alarm to the next, on average at least."""
+
+MOST_FEATURES = 20
+
+# How far beyond the limit evidence is kept: drift that has ended is left behind within a few quiet windows.
+_CEILING = 10
+
+
+def weigh(
+    spec: DriftMonitorSpec,
+    status: DriftMonitorStatus,
+    features: Sequence[FeatureDrift],
+    digest: str,
+    generation: int,
+    now: datetime,
+) -> Evidence | None:
+    """Add a window to the evidence; None where windows are judged one by one.
+
+    A window that has been weighed already says nothing new. Another spec begins anew.
+    """
+    if spec.sensitivity is None:
+        return None
+    limit = LIMITS[spec.sensitivity]
+    before = status.evidence
+    if before is not None and before.generation != generation:
+        before = None
+    if not features or (before is not None and before.window_digest == digest):
+        return before
+    known = {each.name: each.value for each in before.features} if before is not None else {}
+    most = _CEILING * limit * len(features)
+    grown = {f.name: min(most, (f.e_value or 0.0) * (known.get(f.name, 0.0) + 1)) for f in features}
+    kept = sorted(grown.items(), key=lambda item: (-item[1], item[0]))[:MOST_FEATURES]
+    return Evidence(
+        value=round(min(sum(grown.values()) / len(features), _CEILING * limit), 3),
+        limit=limit,
+        windows=1 + (before.windows if before is not None else 0),
+        since=before.since if before is not None else now,
+        window_digest=digest,
+        generation=generation,
+        features=[FeatureEvidence(name=name, value=round(value, 3)) for name, value in kept if value > 0],
+    )
+
+
+def describe(evidence: Evidence) -> str:
+    """Say how much there is in one clause."""
+    windows = f"{evidence.windows} windows" if evidence.windows > 1 else "1 window"
+    return f"evidence {evidence.value:.3g} of {evidence.limit:g} in {windows}"
+
+
+def names(evidence: Evidence) -> list[str]:
+    """Name the features with so much evidence that they alone would alarm."""
+    return [feature.name for feature in evidence.features if feature.value >= evidence.limit]
