@@ -82,10 +82,12 @@ def _python(checkout: Path, osv: str, time_limit: float) -> Report:
     try:
         packages = json.loads(said.stdout)["dependencies"]
     except ValueError:
-        raise NoReportError(_last_line(said.stderr)) from None
+        raise NoReportError(_in_a_sentence(_last_line(said.stderr), osv)) from None
     skipped = [package["skip_reason"] for package in packages if "skip_reason" in package]
     if skipped:
-        raise NoReportError(f"{len(skipped)} of {len(packages)} packages: {_last_line(skipped[0])}")
+        raise NoReportError(
+            f"{len(skipped)} of {len(packages)} packages: {_in_a_sentence(_last_line(skipped[0]), osv)}"
+        )
     pinned = {path.stem: set(_pins(path.read_text())) for path in files}
     findings = [
         Finding(
@@ -123,7 +125,7 @@ def _go(checkout: Path, database: str, time_limit: float) -> Report:
         ]
         said = _run([str(word) for word in [*command, packages]], time_limit)
         if said.returncode != 0:
-            raise NoReportError(_last_line(said.stderr))
+            raise NoReportError(_in_a_sentence(_last_line(said.stderr), database))
         messages = list(_json_values(said.stdout))
         for module in (entry for message in messages for entry in message.get("SBOM", {}).get("modules", ())):
             modules.add((module["path"], module.get("version", "")))
@@ -167,6 +169,16 @@ def _json_values(text: str) -> Iterator[dict[str, Any]]:
     while (start := text.find("{", position)) >= 0:
         value, position = decoder.raw_decode(text, start)
         yield value
+
+
+def _in_a_sentence(said: str, address: str) -> str:
+    """Say what a program's last words mean: where it reached nobody, it names its own exceptions or a wrong cause."""
+    if "unrecognized vulndb format" in said:
+        return f"{address} cannot be reached, or it is no database of Go's"
+    if re.search(r"Max retries exceeded|Connection(?:Reset)?Error|Timeout", said):
+        cause = re.search(r"\[Errno -?\d+\] ([\w ,'-]+)", said)
+        return f"{address} cannot be reached{f': {cause[1].strip()}' if cause else ''}"
+    return re.sub(r"^(?:\w+\.)+\w+: ", "", said)
 
 
 def _last_line(text: str) -> str:
