@@ -15,7 +15,7 @@ from mooring_operator.api.crds import RESOURCES, custom_resource_definition
 from rich.console import Console
 
 from cluster.demo import models
-from cluster.demo.manifests import NAME, NAMESPACE, OWN, own_deployment
+from cluster.demo.manifests import NAME, NAMESPACE, OWN, own_deployment, policies
 from cluster.demo.observer import Observer, Unexpected
 from cluster.demo.stage import Stage
 from cluster.demo.story import Story
@@ -83,6 +83,9 @@ async def _prepare(stage: Stage, observer: Observer, console: Console) -> Story 
         )
         return None
     await observer.install(custom_resource_definition(resource) for resource in RESOURCES)
+    if stage.has_own_cluster:
+        # Elsewhere they are the administrator's to install: they hold for everybody.
+        await observer.install_policies(policies())
     for start in (stage.start_pipelines, stage.start_serving, stage.start_operator):
         await asyncio.to_thread(start)
     digits = models.Digits.load()

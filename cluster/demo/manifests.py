@@ -1,7 +1,10 @@
 """What the demo's user writes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 NAMESPACE = "mooring-demo"
 NAME = "digits"
@@ -14,6 +17,16 @@ STEPS = [
     {"pause": {"duration": "5s"}},
     {"setWeight": 100},
 ]
+
+
+_POLICIES = Path(__file__).parents[2] / "manifests" / "admission"
+
+
+def policies() -> Iterator[dict[str, Any]]:
+    """Yield the roles and policies that say who may give commands, as they are installed elsewhere."""
+    folder = yaml.safe_load((_POLICIES / "kustomization.yaml").read_text())
+    for name in folder["resources"]:
+        yield from yaml.safe_load_all((_POLICIES / name).read_text())
 
 
 def deployment(work: Path, version: str, *, gpus: int = 0) -> dict[str, Any]:

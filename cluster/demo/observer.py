@@ -16,6 +16,11 @@ _KINDS = {
     "ModelDeployment": Kind("mooring.dev/v1alpha1", "ModelDeployment", "modeldeployments"),
     "DriftMonitor": Kind("mooring.dev/v1alpha1", "DriftMonitor", "driftmonitors"),
 }
+ADMISSION = {
+    "ClusterRole": ("rbac.authorization.k8s.io", "clusterroles"),
+    "ValidatingAdmissionPolicy": ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    "ValidatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+}
 _APPLY = {"fieldManager": "mooring-demo", "force": "true"}
 
 
@@ -52,6 +57,12 @@ class Observer:
             "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
         await self._until_served()
+
+    async def install_policies(self, manifests: Iterable[dict[str, Any]]) -> None:
+        """Apply the roles and policies that say who may give commands."""
+        for manifest in manifests:
+            group, plural = ADMISSION[manifest["kind"]]
+            await self._put(f"/apis/{group}/v1/{plural}", manifest)
 
     async def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply one of our resources."""

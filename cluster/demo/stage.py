@@ -36,6 +36,11 @@ class Stage:
         self.front, self.pipelines, self.health = (f"http://127.0.0.1:{port}" for port in free_ports(3))
 
     @property
+    def has_own_cluster(self) -> bool:
+        """Whether the cluster is the demo's alone."""
+        return self._plane is not None
+
+    @property
     def kubeconfig(self) -> Path:
         """How to reach the cluster."""
         if self._given is not None:

@@ -189,14 +189,23 @@ def never_ready() -> Recorded:
     return made.wait(minutes=11).rest()
 
 
-def blocked() -> Recorded:
-    made = shifting()
-    service, candidate = made.observe().service, made.status.candidate
-    assert service is not None
-    assert candidate is not None
-    variant = Variant(ready=False, weight=0, blocked="Unschedulable: no GPU")
-    made.look(service=replace(service, variants={**service.variants, candidate.revision: variant}))
-    return made
+def with_candidate(**variant: Any) -> Callable[[], Recorded]:
+    """v2 is to get its first traffic, and the router tells this of it."""
+
+    def story() -> Recorded:
+        made = promoted(**STEPPED)
+        made.startable = {"s3://m/v2": False}
+        made.apply(spec_of("v2", **STEPPED))
+        made.step()
+        made.step()
+        service, candidate = made.observe().service, made.status.candidate
+        assert service is not None
+        assert candidate is not None
+        told = {candidate.revision: Variant(ready=False, weight=0, **variant)}
+        made.look(service=replace(service, variants={**service.variants, **told}))
+        return made
+
+    return story
 
 
 def refused() -> Recorded:
@@ -323,7 +332,8 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "aborted": aborted,
     "rejected-before": rejected_before,
     "never-ready": never_ready,
-    "blocked": blocked,
+    "blocked": with_candidate(blocked="Unschedulable: no GPU"),
+    "away": with_candidate(waiting="KServe's controller does not answer"),
     "refused": refused,
     "not-routed": not_routed,
     "unreadable": unreadable,

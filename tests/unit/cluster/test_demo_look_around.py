@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from cluster.demo.__main__ import look_around
-from cluster.demo.manifests import NAMESPACE, own_deployment
+from cluster.demo.manifests import NAMESPACE, own_deployment, policies
+from cluster.demo.observer import ADMISSION
 from tests.unit.cli_world import invoke
 
 
@@ -28,3 +29,10 @@ def test_people_are_told_where_the_operator_looks(tmp_path):
     text = look_around(Path("/k"), tmp_path / "mine.yaml", pipelines="http://p", front="http://f")
     assert f"looks after namespace {NAMESPACE} alone" in text
     assert f"kubectl apply -f {tmp_path}/mine.yaml" in text.replace(" (not installed here)", "")
+
+
+def test_the_demo_installs_the_policies_of_commands_and_their_roles():
+    found = {(one["kind"], one["metadata"]["name"]) for one in policies()}
+    assert {kind for kind, _ in found} == set(ADMISSION)
+    assert ("ValidatingAdmissionPolicyBinding", "commands.mooring.dev") in found
+    assert ("ClusterRole", "mooring-approver") in found
