@@ -29,6 +29,9 @@ _SAMPLES: dict[str, str] = {
     forms.DURATION.pattern: "10000h10000m10000s",
     forms.QUANTITY.pattern: "1" * 32,
     forms.SHARE.pattern: "100%",
+    forms.TIME.pattern: "2027-01-31T18:00:00Z",
+    forms.HEADER.pattern: "A" * 63,
+    forms.HEADER_VALUE.pattern: "a" * 128,
     forms.DIGEST.pattern: "sha256:" + "0" * 64,
     forms.ADDRESS.pattern: "s3://" + _WIDE * 1019,
     forms.FILES.pattern: "s3://" + _WIDE * 1019,
@@ -141,12 +144,22 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         given={
             **serving,
             "spec.rollout.steps": steps,
+            "spec.rollout.strategy": "ABTest",
+            "spec.rollout.abTest": {
+                "weight": 99,
+                "matches": [{"header": "A" * 63, "value": f"{i}" * 128, "to": "Stable"} for i in range(8)],
+                "sticky": "A" * 63,
+                "replicas": "100%",
+                "until": "2027-01-31T18:00:00Z",
+                "then": "RollBack",
+            },
             "spec.batch.schedule": "0" * 119 + "1 1 1 1 1",
             "spec.batch.output": "gs://" + _WIDE * 1019,
             "spec.stream.sink": "kafka://" + _WIDE * 1016,
             "spec.stream.deadLetters": "redis://" + _WIDE * 1016,
         },
     )
+    del spec["rollout"]["blueGreen"], spec["rollout"]["shadow"]
     address = _SAMPLES[forms.ADDRESS.pattern]
     ours = {
         "reason": "ProgressDeadlineExceeded",

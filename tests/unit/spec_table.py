@@ -12,6 +12,7 @@ from tests.unit.spec_table_grammars import GRAMMARS
 from tests.unit.spec_table_monitors import DRIFT, POLICY
 from tests.unit.spec_table_names import NAME_CASES
 from tests.unit.spec_table_policies import CLUSTER_POLICY
+from tests.unit.spec_table_strategies import STRATEGIES
 from tests.unit.spec_table_workloads import WORKLOADS
 
 __all__ = ["ABSENT", "BASES", "CASES", "Case"]
@@ -195,7 +196,7 @@ _SERVING = [
 ]  # fmt: skip
 
 _WEIGHTS = "spec.rollout.steps: the weights must ascend and end at 100, got "
-_ONE_OF = "has exactly one of setWeight, pause, approve"
+_ONE_OF = "has exactly one of setWeight, setReplicas, pause, approve"
 _ROLLOUT = [
     Case("steps", {"spec.rollout": {"steps": _weights(10, 50, 100)}}),
     Case("one step", {"spec.rollout": {"steps": _weights(100)}}),
@@ -237,12 +238,6 @@ _ROLLOUT = [
         "the weights must ascend and end at 100",
     ),
     Case(
-        "a weight of 0",
-        {"spec.rollout": {"steps": _weights(0, 100)}},
-        False,
-        "spec.rollout.steps[0].setWeight",
-    ),
-    Case(
         "a weight of 101",
         {"spec.rollout": {"steps": _weights(101)}},
         False,
@@ -273,6 +268,7 @@ CASES = [
     *_NAMES,
     *_CI,
     *_SERVING,
+    *STRATEGIES,
     *AFFINITY,
     *ENV_SIZE,
     *_ROLLOUT,

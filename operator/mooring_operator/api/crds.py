@@ -61,6 +61,13 @@ MODEL_DEPLOYMENT = Resource(
         Column(
             "Weight", ".status.candidate.weight", "integer", description="Candidate's percent of traffic."
         ),
+        Column(
+            "Routed",
+            ".status.candidate.routed",
+            "integer",
+            priority=1,
+            description="Percent of traffic that the candidate was last seen to get.",
+        ),
         Column("URL", ".status.url", description="Where the model answers."),
         _AGE,
         Column("Message", ".status.message", priority=1, description="Why, in a sentence."),

@@ -122,6 +122,23 @@ QUANTITY = Form(
 SHARE = Form(
     "^([1-9][0-9]{0,3}|[1-9][0-9]?%|100%)$", 4, "a number of pods, or a percentage of them: write 2 or 25%"
 )
+TIME = Form(
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$",
+    20,
+    "a point in time, in UTC: write 2027-01-31T18:00:00Z",
+)
+HEADER = Form(
+    # Source: RFC 9110, token, as far as the Gateway API takes it; a cookie's name is a token too.
+    "^[A-Za-z0-9][-A-Za-z0-9_]*$",
+    63,
+    "the name of a header or a cookie: letters, digits, - and _",
+)
+HEADER_VALUE = Form(
+    # Beside them cookies have ;, and matches of cookies are written as expressions.
+    "^[-A-Za-z0-9_.~=]+$",
+    128,
+    "the value of a header or a cookie: letters, digits and - _ . ~ =",
+)
 DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
 ADDRESS = Form(
     # KServe hands it to a container as an argument, in which the kubelet replaces $(NAME).

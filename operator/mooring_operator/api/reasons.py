@@ -160,6 +160,27 @@ DEPLOYING = "Deploying"
 SETTING_WEIGHT = "SettingWeight"
 """A step gives the candidate its share of traffic, and waits until it is ready and has it.
 """
+ROUTER_RECOVERED = "RouterRecovered"
+"""The router can give every revision its part of the traffic again.
+"""
+UNSUPPORTED_BY_ROUTER = "UnsupportedByRouter"
+"""The router of this deployment cannot carry out what spec.rollout asks for; traffic stays where it is.
+
+The message names what it cannot, and what it can: change spec.rollout, or choose another router.
+"""
+RECREATING = "Recreating"
+"""The stable revision stops before the new one starts (strategy Recreate), and nothing answers meanwhile.
+"""
+SIDE_BY_SIDE = "SideBySide"
+"""Two revisions answer side by side (strategy ABTest), until the time that the message names.
+
+Decide earlier by: mooring approve NAME, or mooring abort NAME.
+"""
+TRIAL_ENDED = "TrialEnded"
+"""The time of an A/B test was over, and nobody had decided; spec.rollout.abTest.then says RollBack.
+
+To go on with it after all: mooring retry NAME.
+"""
 WAITING = "Waiting"
 """The candidate waits for something that is not its own doing, such as a controller that is away; its clock stands.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api.routers import Gateway, Host, Router
+from mooring_operator.api.strategies import ABTest, BlueGreen, Shadow, StrategyName
 from mooring_operator.api.types import Duration, Model, Share
 
 
@@ -32,28 +33,46 @@ class Approve(Model):
     ] = "Anyone"
 
 
+_KINDS = "setWeight, setReplicas, pause, approve"
+
+
 class Step(Model):
     """One step of a rollout: exactly one of its fields."""
 
     set_weight: Annotated[
         int | None,
-        Field(ge=1, le=100, description="Percent of traffic that the new revision gets from here on."),
+        Field(
+            ge=0,
+            le=100,
+            description="Percent of traffic that the new revision gets from here on; 0 brings it up unexposed.",
+        ),
+    ] = None
+    set_replicas: Annotated[
+        Share | None,
+        Field(
+            description="Pods that the new revision has at least from here on, as a number or a percentage of those of "
+            "the stable one; its weight may ask for more."
+        ),
     ] = None
     pause: Annotated[Pause | None, Field(description="Wait with the traffic as it is.")] = None
     approve: Annotated[Approve | None, Field(description="Wait until a person approves.")] = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Step":
-        if sum(kind is not None for kind in (self.set_weight, self.pause, self.approve)) != 1:
-            raise ValueError("a step has exactly one of setWeight, pause, approve")
+        if (
+            sum(kind is not None for kind in (self.set_weight, self.set_replicas, self.pause, self.approve))
+            != 1
+        ):
+            raise ValueError(f"a step has exactly one of {_KINDS}")
         return self
 
 
 Step.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
-            "rule": "[has(self.setWeight), has(self.pause), has(self.approve)].filter(kind, kind).size() == 1",
-            "message": "a step of spec.rollout.steps has exactly one of setWeight, pause, approve",
+            "rule": "[has(self.setWeight), has(self.setReplicas), has(self.pause), has(self.approve)]"
+            ".filter(kind, kind).size() == 1",
+            "message": f"a step of spec.rollout.steps has exactly one of {_KINDS}",
         }
     ]
 }
@@ -62,10 +81,22 @@ Step.model_config["json_schema_extra"] = {
 class RolloutSpec(Model):
     """How a new revision takes over from the stable one. The first revision has nothing to share traffic with."""
 
+    strategy: Annotated[
+        StrategyName,
+        Field(
+            description="Canary: by steps. BlueGreen: at once, after a preview. Shadow: by steps, after answering "
+            "copies of requests. ABTest: side by side, until decided. Recreate: the stable revision stops first, and "
+            "nothing answers until the new one is ready."
+        ),
+    ] = "Canary"
+    blue_green: Annotated[BlueGreen | None, Field(description="Of strategy BlueGreen.")] = None
+    shadow: Annotated[Shadow | None, Field(description="Of strategy Shadow.")] = None
+    ab_test: Annotated[ABTest | None, Field(description="Of strategy ABTest.")] = None
     steps: Annotated[
         list[Step],
         Field(
-            description="Steps in order. The weights of setWeight ascend and end at 100.",
+            description="Of strategies Canary and Shadow: steps in order. The weights of setWeight ascend and end at "
+            "100.",
             min_length=1,
             max_length=30,
         ),
@@ -94,6 +125,19 @@ class RolloutSpec(Model):
     host: Host = None
 
     @model_validator(mode="after")
+    def _settings_are_of_the_strategy(self) -> "RolloutSpec":
+        for strategy, field, value in (
+            ("BlueGreen", "blueGreen", self.blue_green),
+            ("Shadow", "shadow", self.shadow),
+            ("ABTest", "abTest", self.ab_test),
+        ):
+            if value is not None and self.strategy != strategy:
+                raise ValueError(f"{field} is of strategy {strategy}, and strategy is {self.strategy}")
+        if self.strategy == "ABTest" and self.ab_test is None:
+            raise ValueError("strategy ABTest needs abTest")
+        return self
+
+    @model_validator(mode="after")
     def _weights_ascend_to_100(self) -> "RolloutSpec":
         weights = [step.set_weight for step in self.steps if step.set_weight is not None]
         if not weights or weights[-1] != 100 or weights != sorted(set(weights)):
@@ -103,6 +147,14 @@ class RolloutSpec(Model):
 
 _WEIGHTS = "self.steps.filter(step, has(step.setWeight)).map(step, step.setWeight)"
 
+
+def _is_of(strategy: str, field: str) -> JsonValue:
+    return {
+        "rule": f"!has(self.{field}) || self.strategy == '{strategy}'",
+        "messageExpression": f"'spec.rollout: {field} is of strategy {strategy}, and strategy is ' + self.strategy",
+    }
+
+
 RULES: list[JsonValue] = [
     {
         "rule": f"{_WEIGHTS}.size() > 0 && {_WEIGHTS}.exists_one(weight, weight == 100) && "
@@ -110,7 +162,14 @@ RULES: list[JsonValue] = [
         # Not string(...): the API server cannot bound the length of a number's digits, and counts it too dear.
         "messageExpression": "'spec.rollout.steps: the weights must ascend and end at 100, got %s'"
         f".format([{_WEIGHTS}])",
-    }
+    },
+    _is_of("BlueGreen", "blueGreen"),
+    _is_of("Shadow", "shadow"),
+    _is_of("ABTest", "abTest"),
+    {
+        "rule": "self.strategy != 'ABTest' || has(self.abTest)",
+        "message": "spec.rollout: strategy ABTest needs abTest",
+    },
 ]
 
 RolloutSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": [*RULES]}

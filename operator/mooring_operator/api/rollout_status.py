@@ -122,6 +122,11 @@ class Candidate(Revision):
 
     attempt: Annotated[int, Field(description="How often this revision has been tried.")] = 1
     weight: Annotated[int, Field(description="Percent of traffic that it should get.")] = 0
+    mirror: Annotated[int, Field(description="Percent of the requests that it gets a copy of.")] = 0
+    matched: Annotated[bool, Field(description="Whether the matches of spec.rollout.abTest hold.")] = False
+    replicas: Annotated[
+        str, Field(description="Pods that it has at least, whatever its weight.", max_length=4)
+    ] = ""
     begun: Annotated[bool, Field(description="Whether it runs, with traffic or without.")] = False
     routed: Annotated[
         int | None,

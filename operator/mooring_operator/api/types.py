@@ -107,6 +107,28 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
+
+def _check_time(value: Any) -> Any:
+    if isinstance(value, str) and not forms.TIME.fits(value):
+        raise ValueError(f"{value!r} is not {forms.TIME.allowed}")
+    return value
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_check_time),
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": forms.TIME.pattern,
+            "maxLength": forms.TIME.longest,
+        }
+    ),
+]
+"""A point in time that somebody writes into a spec."""
+
 Quantity = Annotated[
     str,
     # The API's integers have 64 bits.

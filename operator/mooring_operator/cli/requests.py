@@ -12,7 +12,8 @@ from mooring_operator.api.names import COMMAND_PREFIX, Command, asker_annotation
 from mooring_operator.api.rollout_status import Candidate
 from mooring_operator.cli.deployment import Deployment
 from mooring_operator.cli.errors import RefusedError
-from mooring_operator.cli.steps_view import describe_step
+from mooring_operator.cli.steps_view import describe_stage
+from mooring_operator.planning.strategies.course import course_of
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def approve(deployment: Deployment) -> Request:
         elif candidate is not None:
             hint = f"mooring promote {deployment.name} skips the steps that are left"
         raise _unfit(deployment, "nothing awaits approval", hint)
-    following = deployment.spec.rollout.steps[candidate.step + 1 :]
-    then = f"next: {describe_step(following[0])}" if following else "next: it takes over"
+    following = course_of(deployment.spec.rollout)[candidate.step + 1 :]
+    then = f"next: {describe_stage(following[0])}" if following else "next: it takes over"
     return Request("approve", f"{candidate.revision}/{candidate.step}", then)
 
 
@@ -149,7 +150,7 @@ def _candidate(deployment: Deployment, problem: str) -> Candidate:
 
 
 def _has_steps_left(deployment: Deployment, purpose: str) -> None:
-    candidate, steps = deployment.status.candidate, deployment.spec.rollout.steps
+    candidate, steps = deployment.status.candidate, course_of(deployment.spec.rollout)
     if deployment.status.stable is None:
         raise _unfit(deployment, f"this is the first revision: it has no steps {purpose}")
     if candidate is not None and candidate.step >= len(steps):

@@ -11,11 +11,12 @@ from mooring_operator.api.rollout_status import Candidate, HistoryEntry, Revisio
 from mooring_operator.cli.cluster import event_time
 from mooring_operator.cli.deployment import Deployment
 from mooring_operator.cli.failures import failure_lines
-from mooring_operator.cli.steps_view import bar, describe_step
+from mooring_operator.cli.steps_view import bar, describe_stage
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age, age_of, short
 from mooring_operator.planning.status.wording import because, by_whom
+from mooring_operator.planning.strategies.course import Exposure, course_of
 
 _EVENTS = 5
 _HISTORY = 5
@@ -62,14 +63,17 @@ class StatusView:
 
     def _revisions(self) -> Iterator[RenderableType]:
         status = self._status
-        taken = status.candidate.weight if status.candidate and status.stable else 0
+        candidate = status.candidate
+        taken = candidate.weight if candidate and status.stable else 0
         rows = []
         if status.stable:
             rows.append(self._revision("stable", status.stable, f"{100 - taken}%"))
-        if status.candidate:
-            rows.append(self._revision("candidate", status.candidate, f"{status.candidate.weight}%"))
-        if status.previous:
+        if candidate:
+            rows.append(self._revision("candidate", candidate, _traffic(candidate)))
+        retained = [known.revision for known in status.retained]
+        if status.previous and status.previous.revision not in retained:
             rows.append(self._revision("previous", status.previous, ""))
+        rows += [self._revision("leaving" if known.pods else "kept", known, "") for known in status.retained]
         if status.failed_revision:
             tries = f"rejected after {status.failed_attempt} attempt{'s' * (status.failed_attempt > 1)}"
             rows.append([Text("rejected", "red"), status.failed_revision, "", tries, ""])
@@ -94,12 +98,12 @@ class StatusView:
             return
         done, current, to_come = ("x", ">", ".") if ascii_only else ("✓", "▶", "·")
         rows: list[list[str | Text]] = []
-        for index, step in enumerate(self._deployment.spec.rollout.steps):
+        for index, stage in enumerate(course_of(self._deployment.spec.rollout)):
             mark = done if index < candidate.step else current if index == candidate.step else to_come
             style = "green" if mark == done else "bold" if mark == current else "dim"
-            weight = bar(step.set_weight, ascii_only=ascii_only) if step.set_weight is not None else ""
+            weight = bar(stage.weight, ascii_only=ascii_only) if isinstance(stage, Exposure) else ""
             rows.append(
-                [Text(mark, style), str(index), Text(weight, style), Text(describe_step(step), style)]
+                [Text(mark, style), str(index), Text(weight, style), Text(describe_stage(stage), style)]
             )
         yield heading("Steps")
         yield plain_table(["", "", "", ""], rows)
@@ -162,6 +166,14 @@ class StatusView:
         if rows:
             yield heading("Events")
             yield plain_table(["AGE", "REASON", "MESSAGE"], rows)
+
+
+def _traffic(candidate: Candidate) -> str:
+    """What a candidate gets, and what it should get where that is something else."""
+    asked = f"{candidate.weight}%"
+    if candidate.runs and candidate.routed not in (None, candidate.weight):
+        return f"{candidate.routed}% of {asked}"
+    return f"{asked}, copies of {candidate.mirror}%" if candidate.mirror else asked
 
 
 def _people(rollout: Candidate | HistoryEntry) -> str:

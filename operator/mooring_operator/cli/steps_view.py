@@ -1,26 +1,49 @@
 """How steps and weights are written, the same in every command."""
 
-from typing import TYPE_CHECKING
-
+from mooring_operator.api.rollout import Approve, Pause
 from mooring_operator.api.types import format_duration
-
-if TYPE_CHECKING:
-    from mooring_operator.api.rollout import Step
+from mooring_operator.planning.strategies.course import Exposure, Stage, Trial
 
 _BAR_WIDTH = 20
 
 
-def describe_step(step: "Step") -> str:
-    """Write a step in a few words: ``weight 10%``, ``pause 5m``, ``approval``."""
-    if step.set_weight is not None:
-        return f"weight {step.set_weight}%"
-    if step.pause is not None:
-        return (
-            f"pause {format_duration(step.pause.duration)}" if step.pause.duration else "pause until approved"
+def describe_stage(stage: Stage) -> str:
+    """Write a stage in a few words: ``weight 10%``, ``pause 5m``, ``approval``."""
+    match stage:
+        case Exposure():
+            return _describe_exposure(stage)
+        case Pause():
+            return f"pause {format_duration(stage.duration)}" if stage.duration else "pause until approved"
+        case Approve():
+            approval = "approval by someone else" if stage.by == "SomeoneElse" else "approval"
+            return f"{approval}: {stage.message}" if stage.message else approval
+        case Trial(test):
+            if test.duration is None and test.until is None:
+                return "side by side until decided"
+            end = (
+                f"{test.until:%Y-%m-%d %H:%M} UTC"
+                if test.duration is None
+                else format_duration(test.duration)
+            )
+            until = "for" if test.duration is not None else "until"
+            return (
+                f"side by side {until} {end}, then {'promoted' if test.then == 'Promote' else 'rolled back'}"
+            )
+
+
+def _describe_exposure(exposure: Exposure) -> str:
+    parts = [f"weight {exposure.weight}%"]
+    if exposure.mirror:
+        parts = [f"copies of {exposure.mirror}%"]
+    if exposure.replicas:
+        parts.append(
+            f"{exposure.replicas} of the pods"
+            if exposure.replicas.endswith("%")
+            else f"{exposure.replicas} pods"
         )
-    approval = "approval by someone else" if step.approve and step.approve.by == "SomeoneElse" else "approval"
-    message = step.approve.message if step.approve else ""
-    return f"{approval}: {message}" if message else approval
+    if exposure.matched:
+        parts.append("requests that match")
+    return ", ".join(parts)
 
 
 def bar(percent: int, *, ascii_only: bool = False, width: int = _BAR_WIDTH) -> str:

@@ -69,10 +69,9 @@ def evaluation_id_of(monitor_uid: str, generation: int, due: datetime) -> str:
 
 
 def steps_hash(rollout: RolloutSpec) -> str:
-    """Give a hash of the steps, to notice that they were edited during a rollout."""
-    return fingerprint(
-        [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in rollout.steps]
-    )
+    """Give a hash of the course, to notice that it was edited during a rollout."""
+    course = {"strategy", "blue_green", "shadow", "ab_test", "steps"}
+    return fingerprint(rollout.model_dump(mode="json", by_alias=True, exclude_none=True, include=course))
 
 
 def workload_name(revision: str) -> str:

@@ -4,13 +4,14 @@ from typing import Literal
 
 from mooring_operator.api import reasons
 from mooring_operator.api.names import REQUESTED_BY, asker_annotation
-from mooring_operator.api.rollout import Step
+from mooring_operator.api.rollout import Approve
 from mooring_operator.api.rollout_status import MAX_APPROVERS, Candidate
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import DropCommand
 from mooring_operator.planning.rollout.commands import Asked, one_line
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
 from mooring_operator.planning.status.wording import because, by_whom
+from mooring_operator.planning.strategies.course import Stage, course_of
 
 # Seconds until the annotation of an approval that was noted is looked for again.
 _LOOK_AGAIN = 2.0
@@ -44,7 +45,7 @@ def approved(
     return draft.request(taken_up).settle(phase, reasons.APPROVED, message, recheck_after=_LOOK_AGAIN)
 
 
-def without_own_approval(draft: RolloutDraft, step: Step) -> RolloutDraft:
+def without_own_approval(draft: RolloutDraft, step: Approve) -> RolloutDraft:
     """Drop an approval that the step does not count: it is for someone else than who asked for the revision."""
     return _without_own(draft, "approve") if _is_for_someone_else(step) else draft
 
@@ -60,11 +61,11 @@ def goes_back(draft: RolloutDraft) -> bool:
 
 
 def _awaits_someone_else(draft: RolloutDraft) -> bool:
-    return any(map(_is_for_someone_else, draft.spec.rollout.steps[draft.candidate.step :]))
+    return any(map(_is_for_someone_else, course_of(draft.spec.rollout)[draft.candidate.step :]))
 
 
-def _is_for_someone_else(step: Step) -> bool:
-    return step.approve is not None and step.approve.by == "SomeoneElse"
+def _is_for_someone_else(stage: Stage) -> bool:
+    return isinstance(stage, Approve) and stage.by == "SomeoneElse"
 
 
 def _without_own(draft: RolloutDraft, command: str) -> RolloutDraft:

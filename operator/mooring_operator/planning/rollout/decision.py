@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
@@ -19,6 +20,7 @@ from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status import conditions
 
 _UNDER_WAY = ("Pending", "Running")
+_ROUTER = "RouterReady"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def decide(draft: Settled) -> Decision:
         *_run_actions(draft),
         *_traffic_actions(draft),
         *_dropped_commands(draft),
-        *_notices(draft),
+        *_notices(draft, status),
     )
     recheck_after = draft.recheck_after
     if (left := retained.look_again(draft)) is not None:
@@ -97,10 +99,23 @@ def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
         status = status.model_copy(update={"router": router})
     wanted = {
         **conditions.for_phase(status.phase, status.reason, status.message, stalled=draft.stalled),
+        **_router_ready(draft),
         **draft.conditions,
     }
     url = service.url if service is not None and service.url else status.url
     return conditions.report(status, wanted, draft.observed.owner.generation, draft.now, url=url)
+
+
+def _router_ready(draft: Settled) -> dict[str, tuple[str, str, str]]:
+    """Say what the router says of itself: a problem at once, and that it is over."""
+    service = draft.observed.service
+    if service is None:
+        return {}
+    if service.problem:
+        return {_ROUTER: ("False", reasons.ROUTER_NOT_READY, service.problem)}
+    if all(known.type != _ROUTER for known in draft.before.conditions):
+        return {}
+    return {_ROUTER: ("True", reasons.ROUTER_RECOVERED, "every revision gets its part of the traffic")}
 
 
 def _run_actions(draft: Settled) -> tuple[Action, ...]:
@@ -128,9 +143,23 @@ def _dropped_commands(draft: Settled) -> tuple[Action, ...]:
     )
 
 
-def _notices(draft: Settled) -> tuple[Action, ...]:
+def _router_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Notify, ...]:
+    """Tell when the router begins to say something else of itself."""
+    before, now = (
+        next((known for known in status.conditions if known.type == _ROUTER), None)
+        for status in (draft.before, written)
+    )
+    if now is None or (before is not None and (before.status, before.reason) == (now.status, now.reason)):
+        return ()
+    return (Notify("Normal" if now.status == "True" else "Warning", now.reason, now.message),)
+
+
+def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ...]:
     asked = tuple(request for request in draft.requests if isinstance(request, Notify))
-    status = draft.status
+    told = _router_notice(draft, written)
+    asked, status = (*asked, *told), draft.status
+    if any(notice.reason == status.reason for notice in told):
+        return asked
     if (status.phase, status.reason) == (draft.before.phase, draft.before.reason):
         return asked
     warning = draft.stalled or status.phase in ("RolledBack", "Failed")

@@ -143,6 +143,9 @@ class Draft(Situation):
             return self
         whole = candidate.stable_pods or 1
         pods = capacity.needed(candidate.weight, whole)
+        if self.spec.rollout.strategy == "Recreate":
+            # There is room for one of the two alone.
+            pods = 0
         return self.retain(candidate, pods=pods, whole=whole, rejected=rejected)
 
     def supersede(self, message: str, *, reason: str = reasons.SUPERSEDED) -> "Draft":

@@ -37,7 +37,7 @@ from mooring_operator.planning.rollout.decision import Decision, decide
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.gates import test_candidate
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
-from mooring_operator.planning.rollout.steps import restore, roll_out
+from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, restore, roll_out
 from mooring_operator.planning.rollout.workloads import follow_stable
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.runs import texts
@@ -75,6 +75,7 @@ def settle_rollout(draft: Draft) -> Settled:
     rollout = take_up_the_candidate(draft)  # a new revision supersedes whatever was on its way
     for check in (
         abort_when_asked,  # by a person
+        refuse_what_the_router_cannot,  # before anything is tested or shifted
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share
     ):

@@ -80,7 +80,7 @@ def in_effect(draft: RolloutDraft) -> bool:
     if draft.stable is None or not draft.observed.router.serves_each:
         return routed == candidate.weight
     share, seen = share_of(draft, candidate), seen_of(draft, candidate)
-    pods = capacity.needed(candidate.weight, seen.whole)
+    pods = max(capacity.needed(candidate.weight, seen.whole), share.pods)
     if share.weight != candidate.weight or seen.pods < pods:
         return False
     if draft.observed.router.weighs_by_pods and candidate.weight not in (0, 100):

@@ -1,13 +1,10 @@
 """Moves traffic to a revision that has passed its gates: step by step, or back."""
 
 from mooring_operator.api import reasons
-from mooring_operator.api.rollout import Approve, Pause, Step
 from mooring_operator.api.rollout_status import LARGEST_TESTED, CIStatus, Revision, stored_bytes
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.approvals import (
-    approved,
     goes_back,
-    without_own_approval,
     without_own_promotion,
 )
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
@@ -19,12 +16,14 @@ from mooring_operator.planning.rollout.progress import (
     note_progress,
     own_variant,
     settle_waiting,
-    until_deadline,
     waiting_for,
     why_unready,
 )
+from mooring_operator.planning.rollout.stages import expose, take
 from mooring_operator.planning.rollout.traffic import share_of
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
+from mooring_operator.planning.strategies.course import Exposure, course_of, first_with
+from mooring_operator.planning.strategies.demands import why_unsupported
 
 
 def roll_out(draft: RolloutDraft) -> Settled:
@@ -34,7 +33,7 @@ def roll_out(draft: RolloutDraft) -> Settled:
         return hopeful
     if draft.stable is None:
         return _deploy_first(hopeful)
-    routed = report_router(hopeful)
+    routed = wait_for_the_router(hopeful)
     if isinstance(routed, Settled):
         return routed
     return _walk(_skip_if_promoted_by_hand(without_own_promotion(_follow_edited_steps(routed))))
@@ -45,7 +44,7 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
     hopeful = drop_if_hopeless(note_progress(draft))
     if isinstance(hopeful, Settled):
         return hopeful
-    draft = _set_candidate_weight(hopeful, 100)
+    draft = expose(hopeful, Exposure(100))
     candidate, variant = draft.candidate, own_variant(hopeful)
     back = f"back from {left.revision} to {candidate.revision}: asked for{by_whom(candidate.requested_by)}"
     back += because(candidate.note)
@@ -68,12 +67,25 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
     )
 
 
-def report_router(draft: RolloutDraft) -> RolloutDraft | Settled:
-    """Say what keeps the router from splitting traffic; a candidate that has none is not begun before."""
+def refuse_what_the_router_cannot(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """A strategy that the router cannot carry out is said before anything is shifted; traffic stays where it is."""
+    problem = why_unsupported(draft.spec.rollout, draft.observed.router)
+    if not problem:
+        return draft
+    draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, problem)
+    if draft.stable is None:
+        # A first revision has nothing to share traffic with.
+        return draft
+    return draft.settle(
+        "Pending", reasons.UNSUPPORTED_BY_ROUTER, problem + keeps_serving(draft.stable), stalled=True
+    )
+
+
+def wait_for_the_router(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """A candidate is not begun while the router cannot give it any traffic."""
     service, candidate = draft.observed.service, draft.candidate
     if service is None or not service.problem:
         return draft
-    draft = draft.set_condition("RouterReady", "False", reasons.ROUTER_NOT_READY, service.problem)
     if candidate.runs:
         return draft
     message = (
@@ -83,7 +95,7 @@ def report_router(draft: RolloutDraft) -> RolloutDraft | Settled:
 
 
 def _deploy_first(draft: RolloutDraft) -> Settled:
-    draft = _set_candidate_weight(draft, 100)
+    draft = expose(draft, Exposure(100))
     candidate, variant = draft.candidate, own_variant(draft)
     if variant is None or not variant.ready:
         message = f"waiting for revision {candidate.revision} to become ready{why_unready(draft)}"
@@ -93,79 +105,22 @@ def _deploy_first(draft: RolloutDraft) -> Settled:
 
 def _walk(draft: RolloutDraft) -> Settled:
     """Go through the steps until one has to be waited for."""
-    steps = draft.spec.rollout.steps
-    while draft.candidate.step < len(steps):
-        taken = _take(draft, steps[draft.candidate.step])
+    course = course_of(draft.spec.rollout)
+    while draft.candidate.step < len(course):
+        taken = take(draft, course[draft.candidate.step])
         if isinstance(taken, Settled):
             return taken
         draft = taken.change_candidate(step=taken.candidate.step + 1, step_started_at=draft.now)
-    draft = _set_candidate_weight(draft, 100)
+    draft = expose(draft, Exposure(100))
     if in_effect(draft):
         return _promote(draft)
     message = f"revision {draft.candidate.revision} is taking over: {waiting_for(draft)}"
     return settle_waiting(draft, "Promoting", reasons.PROMOTING, message)
 
 
-def _take(draft: RolloutDraft, step: Step) -> RolloutDraft | Settled:
-    """Do one step, or settle on waiting for it."""
-    candidate = draft.candidate
-    if step.set_weight is not None:
-        draft = _set_candidate_weight(draft, step.set_weight)
-        if not in_effect(draft):
-            message = (
-                f"giving revision {candidate.revision} {step.set_weight}% of traffic: {waiting_for(draft)}"
-            )
-            return settle_waiting(draft, "Canary", reasons.SETTING_WEIGHT, message)
-    elif draft.asked("pause", candidate.revision) is None:
-        if step.pause is not None:
-            return _pause(draft, step.pause)
-        if step.approve is not None:
-            return _await_approval(without_own_approval(draft, step), step.approve)
-    return _hold_if_asked(draft)
-
-
-def _hold_if_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
-    """A person's pause stops the rollout between two steps, and keeps the weight as it is."""
-    candidate = draft.candidate
-    asked = draft.asked("pause", candidate.revision)
-    if asked is None:
-        return draft
-    message = (
-        f"revision {candidate.revision} is held{by_whom(asked.by)} at {candidate.weight}% of traffic"
-        f"{because(asked.note)}"
-    )
-    return draft.settle("Paused", reasons.PAUSED_BY_COMMAND, message, recheck_after=until_deadline(draft))
-
-
-def _pause(draft: RolloutDraft, pause: Pause) -> RolloutDraft | Settled:
-    candidate = draft.candidate
-    at = f"revision {candidate.revision} stays at {candidate.weight}% of traffic"
-    if pause.duration is None:
-        message = f"{at} until it is approved (step {candidate.step})"
-        return approved(draft, "Paused") or draft.settle(
-            "Paused", reasons.PAUSED_BY_STEP, message, recheck_after=until_deadline(draft)
-        )
-    left = (pause.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
-    if left <= 0:
-        return draft
-    until = candidate.step_started_at + pause.duration
-    message = f"{at} until {until:%H:%M:%S} UTC (step {candidate.step})"
-    deadline = until_deadline(draft)
-    return draft.settle("Canary", reasons.PAUSING, message, recheck_after=min(left, deadline or left))
-
-
-def _await_approval(draft: RolloutDraft, approve: Approve) -> RolloutDraft | Settled:
-    candidate = draft.candidate
-    awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval"
-    message = awaits + because(approve.message)
-    return approved(draft, "AwaitingApproval") or draft.settle(
-        "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=until_deadline(draft)
-    )
-
-
 def _skip_if_promoted_by_hand(draft: RolloutDraft) -> RolloutDraft:
     candidate = draft.candidate
-    steps = len(draft.spec.rollout.steps)
+    steps = len(course_of(draft.spec.rollout))
     asked = draft.asked("promote", candidate.revision) is not None
     if candidate.step >= steps or not (asked or goes_back(draft)):
         return draft
@@ -178,20 +133,10 @@ def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:
     digest = identity.steps_hash(draft.spec.rollout)
     if candidate.steps_hash == digest:
         return draft
-    weights = [(index, step.set_weight) for index, step in enumerate(draft.spec.rollout.steps)]
-    resume = next(i for i, weight in weights if weight is not None and weight >= candidate.weight)
+    resume = first_with(course_of(draft.spec.rollout), candidate.weight)
     return draft.change_candidate(
         step=resume if candidate.weight else 0, steps_hash=digest, step_started_at=draft.now
     )
-
-
-def _set_candidate_weight(draft: RolloutDraft, weight: int) -> RolloutDraft:
-    """Have the candidate get `weight` percent; from here on it runs, and is expected to be ready."""
-    candidate = draft.candidate
-    if candidate.runs and candidate.weight == weight:
-        return draft
-    begun = {} if candidate.runs else {"unready_since": draft.now, "begun": True}
-    return note_progress(draft.change_candidate(weight=weight, step_started_at=draft.now, **begun))
 
 
 def _promote(draft: RolloutDraft) -> Settled:

@@ -1,10 +1,12 @@
 """Who runs and gets which traffic, as it follows from a status and from the pods that are there."""
 
+from dataclasses import replace
+
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.rollout import retained
 from mooring_operator.planning.rollout.draft import Draft
 from mooring_operator.planning.routes import Variant
-from mooring_operator.planning.routing import Arm, Routing
+from mooring_operator.planning.routing import Arm, Mirror, Routing, Rule
 from mooring_operator.planning.strategies import capacity
 
 
@@ -26,12 +28,14 @@ def seen_of(draft: Draft, candidate: Candidate) -> capacity.Seen:
     whole = candidate.stable_pods or 1
     ready = _pods(variant_of(draft, candidate), whole)
     stable = _pods(variant_of(draft, draft.stable), whole) if draft.stable is not None else 0
-    return capacity.Seen(whole, ready, stable, candidate.settled)
+    return capacity.Seen(whole, ready, stable, candidate.settled, capacity.count(candidate.replicas, whole))
 
 
 def share_of(draft: Draft, candidate: Candidate) -> capacity.Share:
     """Give what the candidate gets now, and the pods that both sides should have."""
     seen = seen_of(draft, candidate)
+    if draft.spec.rollout.strategy == "Recreate":
+        return capacity.share_in_place(seen)
     if draft.observed.router.weighs_by_pods:
         return capacity.share_by_pods(candidate.weight, seen)
     return capacity.share(candidate.weight, seen, surge=_surge(draft, seen.whole))
@@ -45,15 +49,45 @@ def variant_of(draft: Draft, revision: Revision | None) -> Variant | None:
 
 def _each(draft: Draft, stable: Revision, running: Candidate | None) -> Routing:
     leaving = [known for known in draft.status.retained if retained.is_leaving(draft, known)]
-    arms = [Arm(known, retained.keeps(draft, known), known.pods) for known in leaving]
+    share = share_of(draft, running) if running is not None else None
+    arms = [] if running is None or share is None else [Arm(running, share.weight, share.pods)]
+    keeps = [retained.keeps(draft, known) for known in leaving]
+    # What stable lacks the pods for is one part of the traffic, however many are leaving.
+    room = min(max(keeps, default=0), 100 - sum(arm.weight for arm in arms))
+    for known, weight in zip(leaving, keeps, strict=True):
+        arms.append(Arm(known, min(weight, room), known.pods))
+        room -= arms[-1].weight
     floor = max((known.stable_pods for known in leaving), default=None)
-    if running is not None:
-        share = share_of(draft, running)
-        arms.insert(0, Arm(running, share.weight, share.pods))
+    if share is not None:
         floor = share.stable_pods
-    main = Arm(stable, max(0, 100 - sum(arm.weight for arm in arms)), floor)
+    main = Arm(stable, 100 - sum(arm.weight for arm in arms), floor)
     kept = tuple(known for known in draft.status.retained if known not in leaving)
-    return Routing((main, *arms), kept=kept, ended=_has_just_ended(draft))
+    routing = Routing((main, *arms), kept=kept, ended=_has_just_ended(draft))
+    return routing if running is None else _exposed(draft, routing, running)
+
+
+def _exposed(draft: Draft, routing: Routing, running: Candidate) -> Routing:
+    """Add what the candidate gets beside its weight; nothing that it is not ready for."""
+    router, rollout, seen = draft.observed.router, draft.spec.rollout, seen_of(draft, running)
+    if rollout.strategy == "BlueGreen" and router.previews:
+        routing = replace(routing, preview=running.revision)
+    if running.mirror and router.mirrors and seen.pods:
+        routing = replace(routing, mirror=Mirror(running.revision, running.mirror))
+    test = rollout.ab_test
+    if test is None or not running.matched or seen.pods < share_of(draft, running).pods:
+        return routing
+    stable = routing.stable.revision
+    rules = tuple(
+        Rule(
+            running.revision if match.to == "New" else stable,
+            match.value,
+            match.header or "",
+            match.cookie or "",
+        )
+        for match in test.matches
+        if router.matches
+    )
+    return replace(routing, rules=rules, sticky=(test.sticky or "") if router.sticks else "")
 
 
 def _pods(variant: Variant | None, whole: int) -> int:
@@ -68,7 +102,7 @@ def _surge(draft: Draft, whole: int) -> int | None:
     surge = draft.spec.rollout.max_surge
     if surge is None:
         return None
-    return capacity.needed(int(surge[:-1]), whole) if surge.endswith("%") else int(surge)
+    return capacity.count(surge, whole)
 
 
 def _has_just_ended(draft: Draft) -> bool:

@@ -13,6 +13,7 @@ class Seen:
 
     whole: pods that carry all traffic.
     pods, stable_pods: those of the candidate and of the stable revision that are ready.
+    least: pods that the candidate should have whatever its percent.
     settled: percent of the traffic that the candidate has had for long enough to go without stable's pods for it.
     """
 
@@ -20,6 +21,7 @@ class Seen:
     pods: int
     stable_pods: int
     settled: int = 0
+    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def share(asked: int, seen: Seen, *, surge: int | None = None) -> Share:
     With a `surge`, there are at most so many pods more than the whole: the candidate grows as the stable revision
     leaves pods that it no longer needs.
     """
-    pods = needed(asked, seen.whole)
+    pods = max(needed(asked, seen.whole), seen.least)
     weight = min(asked, carried(seen.pods, seen.whole))
     if asked == 100 and seen.stable_pods == 0 and seen.pods:
         # What serves is dead: every pod is better than none.
@@ -67,10 +69,25 @@ def share_by_pods(asked: int, seen: Seen) -> Share:
     """
     pods = needed(asked, seen.whole)
     if asked in (0, 100):
+        pods = max(pods, seen.least)
         return Share(min(asked, carried(seen.pods, seen.whole)), pods, seen.whole)
     stable = beside(asked, pods)
     exposed = seen.pods > 0 and 100 * seen.pods <= asked * (seen.pods + seen.stable_pods)
     return Share(asked if exposed else 0, pods, stable if seen.pods >= pods else seen.whole)
+
+
+def share_in_place(seen: Seen) -> Share:
+    """Give what `share` does, where there is room for one of the two alone: the stable revision stops first."""
+    if seen.stable_pods and not seen.pods:
+        return Share(0, 0, 0)
+    return Share(carried(seen.pods, seen.whole), seen.whole, 0)
+
+
+def count(share: str, whole: int) -> int:
+    """Give the pods that a number, or a percentage of the `whole`, stands for; at least one."""
+    if share.endswith("%"):
+        return needed(int(share[:-1]), whole)
+    return int(share or 1)
 
 
 def beside(weight: int, pods: int) -> int:

@@ -1,0 +1,156 @@
+"""One stage of a rollout after the other: what the candidate is exposed to, and what is waited for."""
+
+from mooring_operator.api import reasons
+from mooring_operator.api.rollout import Approve, Pause
+from mooring_operator.planning.rollout.approvals import approved, without_own_approval
+from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.rollout.progress import (
+    in_effect,
+    note_progress,
+    settle_waiting,
+    until_deadline,
+    waiting_for,
+)
+from mooring_operator.planning.rollout.traffic import variant_of
+from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
+from mooring_operator.planning.strategies import capacity
+from mooring_operator.planning.strategies.course import Exposure, Stage, Trial
+
+_SOON = 1.0
+
+
+def take(draft: RolloutDraft, stage: Stage) -> RolloutDraft | Settled:
+    """Do one stage, or settle on waiting for it."""
+    match stage:
+        case Exposure():
+            exposed = _expose(draft, stage)
+            return exposed if isinstance(exposed, Settled) else _hold_if_asked(exposed)
+        case _ if draft.asked("pause", draft.candidate.revision) is not None:
+            return _hold_if_asked(draft)
+        case Pause():
+            return _pause(draft, stage)
+        case Approve():
+            return _await_approval(without_own_approval(draft, stage), stage)
+        case Trial():
+            return _try_out(draft, stage)
+
+
+def expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft:
+    """Have the candidate get what the exposure says; from here on it runs, and is expected to be ready."""
+    candidate = draft.candidate
+    asked = {"weight": to.weight, "replicas": to.replicas, "mirror": to.mirror, "matched": to.matched}
+    if candidate.runs and all(getattr(candidate, name) == value for name, value in asked.items()):
+        return draft
+    begun = {} if candidate.runs else {"unready_since": draft.now, "begun": True}
+    return note_progress(draft.change_candidate(step_started_at=draft.now, **asked, **begun))
+
+
+def _expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft | Settled:
+    candidate, replaces = draft.candidate, draft.spec.rollout.strategy == "Recreate"
+    if replaces and not candidate.runs and draft.before.reason != reasons.RECREATING:
+        message = f"{_stops_first(draft)}; it begins at once"
+        return draft.settle("Pending", reasons.RECREATING, message, recheck_after=_SOON)
+    out_of_reach = _why_out_of_reach(draft, to.weight)
+    if out_of_reach:
+        draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, out_of_reach)
+        message = f"revision {candidate.revision} stays at {candidate.weight}% of traffic: {out_of_reach}"
+        return draft.settle("Paused", reasons.UNSUPPORTED_BY_ROUTER, message, stalled=True)
+    draft = expose(draft, to)
+    if in_effect(draft):
+        return draft
+    if replaces:
+        message = f"{_stops_first(draft)}: {waiting_for(draft)}"
+        return settle_waiting(draft, "Canary", reasons.RECREATING, message)
+    what = f"{to.weight}% of traffic" if to.weight else "its pods, and no traffic"
+    message = f"giving revision {candidate.revision} {what}: {waiting_for(draft)}"
+    return settle_waiting(draft, "Canary", reasons.SETTING_WEIGHT, message)
+
+
+def _stops_first(draft: RolloutDraft) -> str:
+    stable = draft.stable.revision if draft.stable is not None else ""
+    return (
+        f"revision {stable} stops before revision {draft.candidate.revision} starts, "
+        "and nothing answers until that is ready"
+    )
+
+
+def _why_out_of_reach(draft: RolloutDraft, weight: int) -> str:
+    if not draft.observed.router.weighs_by_pods:
+        return ""
+    variant = variant_of(draft, draft.stable)
+    whole = draft.candidate.stable_pods or (variant.pods if variant is not None else None) or 1
+    return capacity.why_out_of_reach(weight, whole)
+
+
+def _hold_if_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """A person's pause stops the rollout between two steps, and keeps the weight as it is."""
+    candidate = draft.candidate
+    asked = draft.asked("pause", candidate.revision)
+    if asked is None:
+        return draft
+    message = (
+        f"revision {candidate.revision} is held{by_whom(asked.by)} at {candidate.weight}% of traffic"
+        f"{because(asked.note)}"
+    )
+    return draft.settle("Paused", reasons.PAUSED_BY_COMMAND, message, recheck_after=until_deadline(draft))
+
+
+def _pause(draft: RolloutDraft, pause: Pause) -> RolloutDraft | Settled:
+    candidate = draft.candidate
+    at = f"revision {candidate.revision} {_exposed_to(draft)}"
+    if pause.duration is None:
+        message = f"{at} until it is approved (step {candidate.step})"
+        return approved(draft, "Paused") or draft.settle(
+            "Paused", reasons.PAUSED_BY_STEP, message, recheck_after=until_deadline(draft)
+        )
+    left = (pause.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
+    if left <= 0:
+        return draft
+    until = candidate.step_started_at + pause.duration
+    message = f"{at} until {until:%H:%M:%S} UTC (step {candidate.step})"
+    deadline = until_deadline(draft)
+    return draft.settle("Canary", reasons.PAUSING, message, recheck_after=min(left, deadline or left))
+
+
+def _exposed_to(draft: RolloutDraft) -> str:
+    candidate = draft.candidate
+    if candidate.mirror:
+        return f"gets copies of {candidate.mirror}% of the requests, and nobody its answers,"
+    if draft.spec.rollout.strategy == "BlueGreen" and not candidate.weight:
+        return "answers at its preview address alone"
+    return f"stays at {candidate.weight}% of traffic"
+
+
+def _await_approval(draft: RolloutDraft, approve: Approve) -> RolloutDraft | Settled:
+    candidate = draft.candidate
+    awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval"
+    message = awaits + because(approve.message)
+    return approved(draft, "AwaitingApproval") or draft.settle(
+        "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=until_deadline(draft)
+    )
+
+
+def _try_out(draft: RolloutDraft, trial: Trial) -> RolloutDraft | Settled:
+    """Let both revisions answer until somebody approves or aborts the new one, or until the time is over."""
+    candidate, end = draft.candidate, trial.ends(draft.candidate.step_started_at)
+    name = f"revision {candidate.revision}"
+    sides = f"{name} answers beside revision {draft.stable.revision if draft.stable else ''}"
+    if end is None:
+        message = f"{sides} until it is approved or aborted"
+        return approved(draft, "AwaitingApproval") or draft.settle(
+            "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=until_deadline(draft)
+        )
+    left = (end - draft.now).total_seconds()
+    if left <= 0:
+        if trial.test.then == "Promote":
+            return draft
+        message = f"{name}: its test ended at {end:%Y-%m-%d %H:%M:%S} UTC, and nobody had approved it"
+        return draft.reject(reasons.TRIAL_ENDED, message + keeps_serving(draft.stable))
+    message = f"{sides} until {end:%Y-%m-%d %H:%M:%S} UTC, when it is {_fate(trial)} unless decided before"
+    deadline = until_deadline(draft)
+    waiting = draft.settle("Canary", reasons.SIDE_BY_SIDE, message, recheck_after=min(left, deadline or left))
+    return approved(draft, "AwaitingApproval") or waiting
+
+
+def _fate(trial: Trial) -> str:
+    return "promoted" if trial.test.then == "Promote" else "rolled back"

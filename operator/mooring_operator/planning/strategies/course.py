@@ -1,0 +1,80 @@
+"""The course of a rollout: what its strategy exposes the new revision to, and waits for, one after the other."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mooring_operator.api.rollout import Approve, Pause, RolloutSpec, Step
+from mooring_operator.api.strategies import ABTest, BlueGreen, Shadow
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What a new revision is exposed to.
+
+    weight: percent of the requests that no match takes.
+    replicas: pods that it has whatever the weight, a number or a percentage of stable's; empty for the weight's.
+    mirror: percent of the requests that it gets a copy of.
+    matched: whether the matches of ``spec.rollout.abTest`` hold.
+    """
+
+    weight: int = 0
+    replicas: str = ""
+    mirror: int = 0
+    matched: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Two revisions side by side until somebody decides, or until a time: `promotes` where nobody has."""
+
+    test: ABTest
+
+    def ends(self, began: datetime) -> datetime | None:
+        """When it ends by itself; None where it does not."""
+        if self.test.duration is not None:
+            return began + self.test.duration
+        return self.test.until
+
+
+Stage = Exposure | Pause | Approve | Trial
+
+
+def course_of(rollout: RolloutSpec) -> tuple[Stage, ...]:
+    """Give the stages in order; what follows the last one is all of the traffic."""
+    match rollout.strategy:
+        case "BlueGreen":
+            wait = (rollout.blue_green or BlueGreen()).promote_after
+            return (Exposure(replicas="100%"), Pause(duration=wait), Exposure(100))
+        case "Shadow":
+            shadow = rollout.shadow or Shadow()
+            copied = Exposure(replicas=f"{shadow.percent}%", mirror=shadow.percent)
+            return (copied, Pause(duration=shadow.duration), *_by_steps(rollout.steps))
+        case "ABTest":
+            test = rollout.ab_test or ABTest()
+            return (Exposure(test.weight, test.replicas, matched=True), Trial(test), Exposure(100))
+        case "Recreate":
+            return (Exposure(100),)
+        case "Canary":
+            return _by_steps(rollout.steps)
+
+
+def first_with(course: tuple[Stage, ...], weight: int) -> int:
+    """Give the index of the first stage that exposes to no less than `weight` percent."""
+    found = (i for i, stage in enumerate(course) if isinstance(stage, Exposure) and stage.weight >= weight)
+    return next(found, len(course))
+
+
+def _by_steps(steps: list[Step]) -> tuple[Stage, ...]:
+    stages: list[Stage] = []
+    exposure = Exposure()
+    for step in steps:
+        if step.pause is not None:
+            stages.append(step.pause)
+        elif step.approve is not None:
+            stages.append(step.approve)
+        else:
+            replicas = exposure.replicas if step.set_replicas is None else step.set_replicas
+            weight = exposure.weight if step.set_weight is None else step.set_weight
+            exposure = replace(exposure, weight=weight, replicas=replicas)
+            stages.append(exposure)
+    return tuple(stages)

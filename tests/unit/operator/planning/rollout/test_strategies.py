@@ -1,0 +1,240 @@
+"""Each strategy, told as a story."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.routes import Traits
+from mooring_operator.planning.routing import Mirror, Rule
+
+from tests.unit.operator.planning.fleet import Fleet
+from tests.unit.operator.planning.fleet import promoted as promoted_by
+from tests.unit.operator.planning.world import World, spec_of
+
+ALL = Traits("Flows", 40, serves_each=True, mirrors=True, matches=True, sticks=True, previews=True)
+SERVING = {"minReplicas": 2}
+
+
+def promoted() -> Fleet:
+    fleet = promoted_by(serving=SERVING)
+    fleet.router = ALL
+    return fleet
+
+
+def apply(fleet: Fleet, **rollout: Any) -> None:
+    fleet.apply(spec_of("v2", rollout=rollout, serving=SERVING))
+    fleet.settle(limit=300)
+
+
+def pass_time(fleet: Fleet, seconds: int) -> None:
+    fleet.now += timedelta(seconds=seconds)
+    for _ in range(6):
+        fleet.step()
+        fleet.now += timedelta(seconds=1)
+
+
+def test_a_weight_of_nothing_brings_the_candidate_up_unexposed():
+    fleet = promoted()
+    apply(fleet, steps=[{"setWeight": 0}, {"approve": {}}, {"setWeight": 100}])
+    assert (fleet.weights(), fleet.running()) == ({"v1": 100}, {"v1": 2, "v2": 1})
+    assert fleet.status.phase == "AwaitingApproval"
+    fleet.command("approve")
+    fleet.settle()
+    assert (fleet.status.phase, fleet.weights()) == ("Promoted", {"v2": 100})
+
+
+@pytest.mark.parametrize(("replicas", "pods"), [(2, 2), ("50%", 1), ("100%", 2), (5, 5)])
+def test_pods_can_be_asked_for_whatever_the_weight(replicas, pods):
+    fleet = promoted()
+    steps = [{"setReplicas": replicas}, {"setWeight": 10}, {"approve": {}}, {"setWeight": 100}]
+    apply(fleet, steps=steps)
+    assert (fleet.weights(), fleet.running()) == ({"v1": 90, "v2": 10}, {"v1": 2, "v2": pods})
+
+
+def test_blue_green_previews_with_all_pods_and_takes_over_at_once():
+    fleet = promoted()
+    apply(fleet, strategy="BlueGreen")
+    candidate = fleet.status.candidate.revision
+    assert fleet.routing.preview == candidate
+    assert (fleet.weights(), fleet.running()) == ({"v1": 100}, {"v1": 2, "v2": 2})
+    assert "at its preview address alone until it is approved" in fleet.status.message
+    fleet.command("approve")
+    fleet.settle()
+    assert (fleet.status.phase, fleet.weights(), fleet.routing.preview) == ("Promoted", {"v2": 100}, "")
+    weights = [[arm.weight for arm in routing.arms] for routing, _ in fleet.carried_out]
+    assert all(set(entry) <= {0, 100} for entry in weights)
+
+
+def test_blue_green_switches_by_itself_after_its_time():
+    fleet = promoted()
+    fleet.apply(
+        spec_of("v2", rollout={"strategy": "BlueGreen", "blueGreen": {"promoteAfter": "5m"}}, serving=SERVING)
+    )
+    pass_time(fleet, 0)
+    pass_time(fleet, 240)
+    assert fleet.weights() == {"v1": 100}
+    pass_time(fleet, 60)
+    assert fleet.weights() == {"v2": 100}
+
+
+def test_a_shadow_gets_copies_and_nobody_its_answers():
+    fleet = promoted()
+    apply(
+        fleet,
+        strategy="Shadow",
+        shadow={"percent": 50},
+        steps=[{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}],
+    )
+    candidate = fleet.status.candidate.revision
+    assert fleet.routing.mirror == Mirror(candidate, 50)
+    assert (fleet.weights(), fleet.running()) == ({"v1": 100}, {"v1": 2, "v2": 1})
+    fleet.command("approve")
+    fleet.settle()
+    assert (fleet.routing.mirror, fleet.weights()) == (None, {"v1": 50, "v2": 50})
+
+
+def test_no_copies_go_to_a_shadow_that_is_not_ready():
+    fleet = promoted()
+    fleet.startable = {"s3://m/v2": False}
+    fleet.apply(spec_of("v2", rollout={"strategy": "Shadow"}, serving=SERVING))
+    for _ in range(5):
+        fleet.step()
+    assert all(routing.mirror is None for routing, _ in fleet.carried_out)
+
+
+AB = {
+    "weight": 0,
+    "matches": [{"header": "X-Group", "value": "b"}, {"cookie": "group", "value": "a", "to": "Stable"}],
+}
+
+
+def test_requests_that_match_go_to_one_of_two_until_somebody_decides():
+    fleet = promoted()
+    apply(fleet, strategy="ABTest", abTest={**AB, "sticky": "arm"})
+    stable, candidate = fleet.status.stable.revision, fleet.status.candidate.revision
+    assert fleet.routing.rules == (Rule(candidate, "b", header="X-Group"), Rule(stable, "a", cookie="group"))
+    assert (fleet.routing.sticky, fleet.running()) == ("arm", {"v1": 2, "v2": 2})
+    assert fleet.status.phase == "AwaitingApproval"
+    fleet.command("approve")
+    fleet.settle()
+    assert (fleet.status.phase, fleet.routing.rules, fleet.routing.sticky) == ("Promoted", (), "")
+
+
+def test_nobody_is_sent_to_a_side_that_lacks_pods():
+    fleet = promoted()
+    fleet.room = 3
+    fleet.apply(spec_of("v2", rollout={"strategy": "ABTest", "abTest": AB}, serving=SERVING))
+    for _ in range(5):
+        fleet.step()
+    assert fleet.running() == {"v1": 2, "v2": 1}
+    assert fleet.routing.rules == ()
+
+
+@pytest.mark.parametrize(
+    ("end", "then", "phase", "reason", "left"),
+    [
+        ({"duration": "1h"}, "RollBack", "RolledBack", "TrialEnded", {"v1": 100}),
+        ({"duration": "1h"}, "Promote", "Promoted", "Promoted", {"v2": 100}),
+        ({"until": "2026-03-01T14:00:00Z"}, "Promote", "Promoted", "Promoted", {"v2": 100}),
+        ({"until": "2026-03-01T14:00:00Z"}, "RollBack", "RolledBack", "TrialEnded", {"v1": 100}),
+    ],
+)
+def test_a_test_ends_at_its_time(end, then, phase, reason, left):
+    fleet = promoted()
+    fleet.apply(
+        spec_of("v2", rollout={"strategy": "ABTest", "abTest": {**end, "then": then}}, serving=SERVING)
+    )
+    pass_time(fleet, 0)
+    pass_time(fleet, 1800)
+    assert (fleet.status.reason, fleet.weights()) == ("SideBySide", {"v1": 50, "v2": 50})
+    pass_time(fleet, 5600)
+    assert (fleet.status.phase, fleet.status.reason, fleet.weights()) == (phase, reason, left)
+
+
+def test_recreate_says_what_is_lost_before_and_stops_the_one_before_it_starts_the_other():
+    fleet = promoted()
+    fleet.room = 2
+    fleet.apply(spec_of("v2", rollout={"strategy": "Recreate"}, serving=SERVING))
+    decision = fleet.step()
+    assert (decision.reason, fleet.running()) == ("Recreating", {"v1": 2})
+    assert "nothing answers until that is ready" in decision.message
+    assert [a.reason for a in decision.actions if isinstance(a, Notify)] == ["Recreating"]
+    for _ in range(40):
+        fleet.step()
+        fleet.now += timedelta(seconds=1)
+        assert sum(fleet.pods.values()) <= 2
+    assert (fleet.status.phase, fleet.weights(), fleet.running()["v2"]) == ("Promoted", {"v2": 100}, 2)
+
+
+def test_recreate_brings_the_one_before_back_when_the_other_does_not_start():
+    fleet = promoted()
+    fleet.room, fleet.startable = 2, {"s3://m/v2": False}
+    fleet.apply(spec_of("v2", rollout={"strategy": "Recreate", "progressDeadline": "1m"}, serving=SERVING))
+    for _ in range(90):
+        fleet.step()
+        fleet.now += timedelta(seconds=1)
+    assert (fleet.status.phase, fleet.weights(), fleet.running()) == (
+        "RolledBack",
+        {"v1": 100},
+        {"v1": 2, "v2": 0},
+    )
+
+
+PLAIN = Traits("Flows", 40)
+EACH = Traits("Flows", 40, serves_each=True)
+
+
+@pytest.mark.parametrize(
+    ("router", "rollout", "says"),
+    [
+        (
+            PLAIN,
+            {"strategy": "BlueGreen"},
+            "cannot serve each revision by itself, and not give a revision an address",
+        ),
+        (EACH, {"strategy": "BlueGreen"}, "an address of its own"),
+        (EACH, {"strategy": "Shadow"}, "cannot copy requests"),
+        (PLAIN, {"strategy": "Recreate"}, "serve each revision by itself"),
+        (PLAIN, {"strategy": "ABTest", "abTest": {}}, "serve each revision by itself"),
+        (EACH, {"strategy": "ABTest", "abTest": AB}, "by a header or a cookie"),
+        (EACH, {"strategy": "ABTest", "abTest": {"sticky": "arm"}}, "keep a caller"),
+        (PLAIN, {"steps": [{"setWeight": 0}, {"setWeight": 100}]}, "without traffic (setWeight 0)"),
+        (PLAIN, {"steps": [{"setReplicas": 3}, {"setWeight": 100}]}, "setReplicas"),
+        (PLAIN, {"maxSurge": 1}, "maxSurge"),
+    ],
+)
+def test_what_the_router_cannot_is_said_before_anything_moves(router, rollout, says):
+    world = World(spec_of("v1"), router)
+    world.settle()
+    served = world.served
+    world.apply(spec_of("v2", rollout=rollout))
+    decision = world.settle()
+    [condition] = [c for c in world.status.conditions if c.type == "RouterReady"]
+    assert (condition.status, condition.reason) == ("False", "UnsupportedByRouter")
+    assert says in condition.message
+    assert "it can carry out Canary" in condition.message or rollout.get("strategy") is None
+    assert (world.served, decision.recheck_after, world.status.candidate.runs) == (served, None, False)
+    assert {c.type: c.status for c in world.status.conditions}["Stalled"] == "True"
+
+
+def test_a_share_that_pods_cannot_make_stays_where_it_is():
+    fleet = promoted()
+    fleet.router = Traits("Flows", 40, serves_each=True, weighs_by_pods=True)
+    fleet.apply(spec_of("v2", rollout={"steps": [{"setWeight": 10}, {"setWeight": 100}]}, serving=SERVING))
+    fleet.settle()
+    assert (fleet.status.reason, fleet.weights()) == ("UnsupportedByRouter", {"v1": 100})
+    assert "setWeight be 34 or more" in fleet.status.message
+
+
+def test_a_router_that_gets_well_is_told_of_once():
+    world = World(spec_of("v1"))
+    world.settle()
+    world.routed = False
+    world.apply(spec_of("v2", rollout={"steps": [{"setWeight": 10}, {"approve": {}}, {"setWeight": 100}]}))
+    for _ in range(4):
+        world.step()
+    world.routed = True
+    world.settle()
+    told = [(a.type, a.reason) for a in world.actions if isinstance(a, Notify) and "Router" in a.reason]
+    assert told == [("Warning", "RouterNotReady"), ("Normal", "RouterRecovered")]

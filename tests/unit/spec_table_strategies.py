@@ -1,0 +1,61 @@
+"""Strategies of ``spec.rollout``: what is accepted, and what is said of the rest."""
+
+from typing import Any
+
+from tests.unit.spec_case import Case
+
+_STEPS = [{"setWeight": 100}]
+
+
+def _rollout(**rollout: Any) -> dict[str, Any]:
+    return {"spec.rollout": rollout}
+
+
+def _ab(**test: Any) -> dict[str, Any]:
+    return _rollout(strategy="ABTest", abTest=test)
+
+
+_BETA = {"header": "X-Beta", "value": "1"}
+
+STRATEGIES = [
+    Case("a weight of 0", _rollout(steps=[{"setWeight": 0}, *_STEPS])),
+    Case("a negative weight", _rollout(steps=[{"setWeight": -1}, *_STEPS]), False, "spec.rollout.steps[0].setWeight"),
+    Case("replicas", _rollout(steps=[{"setReplicas": 2}, {"setReplicas": "50%"}, *_STEPS])),
+    Case("no replicas", _rollout(steps=[{"setReplicas": 0}, *_STEPS]), False, "spec.rollout.steps[0].setReplicas"),
+    Case("replicas of 0%", _rollout(steps=[{"setReplicas": "0%"}, *_STEPS]), False, "setReplicas"),
+    Case("blue-green", _rollout(strategy="BlueGreen")),
+    Case("blue-green after a time", _rollout(strategy="BlueGreen", blueGreen={"promoteAfter": "1h"})),
+    Case("blue-green of a canary", _rollout(blueGreen={}), False,
+         "blueGreen is of strategy BlueGreen, and strategy is Canary"),
+    Case("a shadow", _rollout(strategy="Shadow", shadow={"percent": 10, "duration": "1h"})),
+    Case("a shadow of nothing", _rollout(strategy="Shadow", shadow={"percent": 0}), False,
+         "spec.rollout.shadow.percent"),
+    Case("a shadow of blue-green", _rollout(strategy="BlueGreen", shadow={}), False,
+         "shadow is of strategy Shadow, and strategy is BlueGreen"),
+    Case("an unknown strategy", _rollout(strategy="Rolling"), False, "spec.rollout.strategy"),
+    Case("recreate", _rollout(strategy="Recreate")),
+    Case("an A/B test", _ab(matches=[_BETA, {"cookie": "beta", "value": "1", "to": "Stable"}], sticky="arm")),
+    Case("an A/B test without settings", _rollout(strategy="ABTest"), False, "strategy ABTest needs abTest"),
+    Case("an A/B test of a canary", _rollout(abTest={}), False, "abTest is of strategy ABTest, and strategy is Canary"),
+    Case("an A/B test of nobody", _ab(weight=0, matches=[{**_BETA, "to": "Stable"}]), False,
+         "needs a weight above 0 or a match that goes to New"),
+    Case("an A/B test with two ends", _ab(duration="1h", until="2027-01-01T00:00:00Z"), False,
+         "has at most one of duration, until"),
+    Case("an A/B test until some time", _ab(until="soon"), False, "spec.rollout.abTest.until"),
+    Case("a match of both kinds", _ab(matches=[{**_BETA, "cookie": "a"}]), False, "exactly one of header, cookie"),
+    Case("a match of no kind", _ab(matches=[{"value": "1"}]), False, "exactly one of header, cookie"),
+    Case("the same header twice", _ab(matches=[_BETA, {"header": "x-beta", "value": "1", "to": "Stable"}]), False,
+         "spec.rollout.abTest"),
+    Case("the same header with two values", _ab(matches=[_BETA, {**_BETA, "value": "2"}])),
+    Case("a header and a cookie of one name", _ab(matches=[_BETA, {"cookie": "X-Beta", "value": "1"}])),
+    Case("the same cookie twice", _ab(matches=[{"cookie": "a", "value": "1"}] * 2), False, "spec.rollout.abTest"),
+    Case("a header with a colon", _ab(matches=[{"header": "a: b", "value": "1"}]), False,
+         "spec.rollout.abTest.matches[0].header"),
+    Case("a value that is an expression", _ab(matches=[{"cookie": "a", "value": ".*; b"}]), False,
+         "spec.rollout.abTest.matches[0].value"),
+    Case("a surge", _rollout(maxSurge="25%")),
+    Case("no surge", _rollout(maxSurge=0), False, "spec.rollout.maxSurge"),
+    Case("a surge of half a pod", _rollout(maxSurge="0.5"), False, "spec.rollout.maxSurge"),
+    Case("ten revisions to go back to", {"spec.revisionHistoryLimit": 10}),
+    Case("eleven revisions to go back to", {"spec.revisionHistoryLimit": 11}, False, "spec.revisionHistoryLimit"),
+]  # fmt: skip
