@@ -126,6 +126,9 @@ class Cluster:
             where = "all namespaces" if all_namespaces else f"namespace {self.namespace}"
             raise _api_failure(error, what, verb, where, role) from error
         except httpx2.HTTPStatusError as error:
+            if error.response.status_code == 404:
+                # Of a group that nobody has defined a resource in, the API server says no more.
+                raise _no_such_resource(kind) from error
             raise CliError(f"{self._server} answered HTTP {error.response.status_code}") from error
         except httpx2.TimeoutException as error:
             raise CliError(f"the cluster at {self._server} does not answer in time") from error
@@ -234,20 +237,25 @@ def _watch_again(error: Exception, count: int) -> Any:
     return OnErrorResult(action, sleep=min(0.5 * count, 5.0))
 
 
+def _no_such_resource(kind: str) -> CliError:
+    return CliError(f"this cluster has no {kind} resource", hint="" if kind in _OTHERS else _INSTALL_HINT)
+
+
 def _api_failure(error: Any, what: str, verb: str, where: str, role: str) -> CliError:
     code, message = error.status.code, error.status.message or ""
+    ours = what.partition(" ")[0] not in _OTHERS
     _, by_policy, why = message.partition(" denied request: ")
     if by_policy:
         return RefusedError(why)
     if code == 401:
         return CliError("the cluster does not know who you are: log in again")
     if code == 403:
-        needed = role or (_READER if verb == "read" else "")
+        needed = role or (_READER if verb == "read" and ours else "")
         hint = f"ask an administrator for ClusterRole {needed} in {where}" if needed else ""
         return CliError(f"you may not {verb} {what} in {where}: {message}", hint=hint)
     if code == 404 and "could not find the requested resource" in message:
-        return CliError(f"this cluster has no {what.split()[0]} resource", hint=_INSTALL_HINT)
+        return _no_such_resource(what.partition(" ")[0])
     if code == 404:
-        hint = f"mooring list -n {where.split()[-1]} shows what there is" if " " in what else ""
+        hint = f"mooring list -n {where.split()[-1]} shows what there is" if " " in what and ours else ""
         return CliError(f"{what} does not exist in {where}", hint=hint)
     return CliError(f"the cluster refuses to {verb} {what}: {message or f'HTTP {code}'}")
