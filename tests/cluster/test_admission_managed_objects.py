@@ -31,6 +31,7 @@ WRITES_ALL = {
             ("serving.kserve.io", ["inferenceservices", "inferenceservices/status"]),
             ("apps", ["deployments", "deployments/scale"]),
             ("batch", ["cronjobs", "jobs"]),
+            ("policy", ["poddisruptionbudgets"]),
         )
     ],
 }
@@ -40,6 +41,7 @@ KINDS = {
         {"predictor": {"model": {"modelFormat": {"name": "onnx"}, "storageUri": "s3://m/iris"}}},
         {"predictor": {"model": {"storageUri": "s3://mine"}}},
     ),
+    "PodDisruptionBudget": ("policy/v1", {"minAvailable": 1}, {"minAvailable": 2}),
     "Deployment": (
         "apps/v1",
         {"selector": {"matchLabels": {"app": "x"}}, "template": SCORED},

@@ -78,6 +78,96 @@ SPECS = {
     },
 }  # fmt: skip
 
+FIELDS = {
+    "arguments": {"args": ["--max-model-len=4096", "$(HOME)", "{{.Name}}"]},
+    "variables from elsewhere": {
+        "env": [
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "hf", "key": "token", "optional": True}}},
+            {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "modes", "key": "mode"}}},
+            {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}},
+        ],
+        "envFrom": [{"secretRef": {"name": "buckets"}}, {"prefix": "C_", "configMapRef": {"name": "modes"}}],
+    },
+    "labels and annotations": {"labels": {"team": "vision"}, "annotations": {"example.com/why": "a b"}},
+    "pull secrets": {"imagePullSecrets": [{"name": "registry"}]},
+    "timeout": {"timeout": 300},
+    "strategy": {"deploymentStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": "0%"}}},
+    "recreation": {"deploymentStrategy": {"type": "Recreate"}},
+    "priority": {"priorityClassName": "system-cluster-critical"},
+    "spread": {
+        "topologySpreadConstraints": [
+            {"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 2},
+            {"topologyKey": "rack", "labelSelector": {"matchLabels": {"a": "b"}}},
+        ]
+    },
+    "storage": {"storage": {"key": "minio", "parameters": {"region": "eu"}}},
+    "logger": {"logger": {"url": "http://log", "mode": "request", "metadataHeaders": ["x-user"]}},
+    "several metrics": {
+        "maxReplicas": 5,
+        "autoscaling": {"metrics": [{"metric": "cpu", "target": 60}, {"metric": "memory", "target": 70}]},
+    },
+    "several metrics of KEDA": {
+        "maxReplicas": 5,
+        "autoscaling": {
+            "scaler": "KEDA",
+            "metrics": [
+                {"metric": "cpu", "target": 60},
+                {"metric": "prometheus", "target": 10, "prometheus": {"address": "http://p", "query": "up"}},
+            ],
+            "behavior": {
+                "scaleUp": {"selectPolicy": "Max", "policies": [{"type": "Pods", "value": 2, "periodSeconds": 15}]},
+                "scaleDown": {"stabilizationWindowSeconds": 600},
+            },
+        },
+    },
+    "template": {
+        "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+        "template": {
+            "volumes": [{"name": "cache", "emptyDir": {"sizeLimit": "1024Mi"}}, {"name": "shm", "emptyDir": {}}],
+            "initContainers": [{"name": "warm", "image": "none", "args": ["$(A)"]}],
+            "containers": [{"name": "sidecar", "image": "none", "args": ["{{.Name}} $(A)"]}],
+            "terminationGracePeriodSeconds": 120,
+            "securityContext": {"runAsNonRoot": True, "fsGroup": 1000},
+            "model": {
+                "protocolVersion": "v2",
+                "env": [{"name": "B", "value": "{{3}}"}],
+                "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+                "securityContext": {"readOnlyRootFilesystem": True},
+                "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}},
+            },
+        },
+    },
+}  # fmt: skip
+ALONE = {
+    "transformer": {
+        "transformer": {"minReplicas": 2, "containers": [{"name": "t", "image": "none", "args": ["$(A)"]}]}
+    },
+    "explainer": {"explainer": {"containers": [{"name": "e", "image": "none"}], "timeout": 10}},
+    "a container of one's own": {
+        "env": [{"name": "A", "value": "$(B)"}],
+        "args": ["--port=8080"],
+        "resources": {"limits": {"cpu": "2"}},
+        "template": {
+            "containers": [
+                {"name": "sidecar", "image": "none"},
+                {"name": "kserve-container", "image": "own", "command": ["serve", "{{.Name}}"]},
+            ]
+        },
+    },
+    "concurrency": {"mode": "Knative", "containerConcurrency": 4, "timeout": 30},
+}
+"""What KServe does not split by spec.canary, or knows in Knative mode alone."""
+
+
+def all_at_once():
+    """Every field in one spec, the metrics of KEDA aside."""
+    out = {}
+    for serving in FIELDS.values():
+        out |= {name: value for name, value in serving.items() if name != "env"}
+    variables = [variable for serving in FIELDS.values() for variable in serving.get("env", [])]
+    return {**out, "env": variables, **FIXED, "maxReplicas": 2, **ALONE["explainer"]}
+
 
 @pytest.fixture(scope="module")
 def api(kserve_cluster):
@@ -115,7 +205,7 @@ def apply(api, manifest):
     assert covers(applied["spec"], manifest["spec"])
 
 
-@pytest.mark.parametrize("serving", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize("serving", [*SPECS.values(), *FIELDS.values()], ids=[*SPECS, *FIELDS])
 def test_kserve_accepts_every_step_from_one_revision_to_the_next(api, serving):
     owner = Owner(namespace=NAMESPACE, name=f"s{next(NUMBERS)}", uid="u", generation=1, labels={})
     stable, next_one = (revision(version, serving) for version in ("v1", "v2"))
@@ -146,6 +236,98 @@ def test_kserve_accepts_another_way_to_serve_the_same_files(api):
     ):
         apply(api, manifest)
     api.delete(api.path(manifest))
+
+
+@pytest.mark.parametrize("serving", ALONE.values(), ids=ALONE)
+def test_kserve_accepts_one_revision_of_what_it_does_not_split(api, serving):
+    owner = Owner(namespace=NAMESPACE, name=f"s{next(NUMBERS)}", uid="u", generation=1, labels={})
+    serve = knative.serve if serving.get("mode") == "Knative" else kserve.serve
+    for version in ("v1", "v2"):
+        manifest = serve(owner, revision(version, serving))
+        apply(api, manifest)
+    api.delete(api.path(manifest))
+
+
+def deployed(api, serving, component="predictor"):
+    """The Deployment that KServe makes of a component of a revision."""
+    owner = Owner(namespace=NAMESPACE, name=f"s{next(NUMBERS)}", uid="u", generation=1, labels={})
+    made = revision("v1", serving)
+    manifest = kserve.serve(owner, made)
+    apply(api, manifest)
+    name = (
+        f"{owner.name}-{made.workload}-predictor" if component == "predictor" else f"{owner.name}-{component}"
+    )
+    found = until(lambda: api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}"))
+    api.delete(api.path(manifest))
+    return found, made
+
+
+def container(deployment, name="kserve-container"):
+    [found] = [c for c in deployment["spec"]["template"]["spec"]["containers"] if c["name"] == name]
+    return found
+
+
+def test_every_field_at_once_reaches_the_deployment(api):
+    found, made = deployed(api, all_at_once())
+    pod, metadata = found["spec"]["template"]["spec"], found["spec"]["template"]["metadata"]
+    model = container(found)
+    # The runtime's own arguments first, then what was written, as it was written.
+    assert model["args"][1:] == ["--max-model-len=4096", "$$(HOME)", "{{.Name}}"]
+    said = {variable["name"]: variable for variable in model["env"]}
+    assert said["TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "hf", "key": "token", "optional": True}
+    assert said["MODE"]["valueFrom"]["configMapKeyRef"]["name"] == "modes"
+    assert said["POD"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert said["CPU"]["valueFrom"]["resourceFieldRef"] == {"resource": "limits.cpu", "divisor": "1m"}
+    assert (said["A"]["value"], said["B"]["value"]) == ("1", "{{3}}")
+    assert said["MOORING_REVISION"]["value"] == made.revision
+    assert [source.get("prefix") for source in model["envFrom"]] == [None, "C_"]
+    assert {"name": "cache", "mountPath": "/cache"} in model["volumeMounts"]
+    assert model["securityContext"]["readOnlyRootFilesystem"] is True
+    assert model["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert container(found, "sidecar")["args"] == ["{{.Name}} $$(A)"]
+    [warm] = [c for c in pod["initContainers"] if c["name"] == "warm"]
+    assert warm["args"] == ["$$(A)"]
+    assert {volume["name"] for volume in pod["volumes"]} >= {"cache", "shm"}
+    assert metadata["labels"]["team"] == "vision"
+    assert metadata["labels"]["mooring.dev/revision"] == made.revision
+    assert metadata["annotations"]["example.com/why"] == "a b"
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["priorityClassName"] == "system-cluster-critical"
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["terminationGracePeriodSeconds"] == 120
+    zone, rack = pod["topologySpreadConstraints"]
+    assert (zone["minDomains"], zone["labelSelector"]["matchLabels"]) == (
+        2,
+        {"mooring.dev/revision": made.revision},
+    )
+    assert rack["labelSelector"]["matchLabels"] == {"a": "b"}
+    # The logger is KServe's agent, which its webhook adds to pods.
+    assert metadata["annotations"]["internal.serving.kserve.io/logger-sink-url"] == "http://log"
+    assert metadata["annotations"]["internal.serving.kserve.io/storage-spec-key"] == "minio"
+    assert found["spec"]["strategy"]["type"] == "Recreate"
+
+
+def test_a_strategy_and_several_metrics_reach_kubernetes(api):
+    found, _ = deployed(api, {**FIELDS["strategy"], **FIELDS["several metrics"]})
+    assert found["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": "0%"}
+
+
+def test_a_transformer_has_the_revision_of_its_predictor(api):
+    found, made = deployed(api, ALONE["transformer"], "transformer")
+    assert found["spec"]["template"]["metadata"]["labels"]["mooring.dev/revision"] == made.revision
+    assert found["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    [ran] = found["spec"]["template"]["spec"]["containers"]
+    assert "$$(A)" in ran["args"]
+
+
+def test_a_container_of_ones_own_is_the_model(api):
+    found, made = deployed(api, ALONE["a container of one's own"])
+    model = container(found)
+    assert (model["image"], model["command"]) == ("own", ["serve", "{{.Name}}"])
+    said = {variable["name"]: variable["value"] for variable in model["env"]}
+    assert (said["A"], said["STORAGE_URI"]) == ("$$(B)", made.storage_uri)
+    assert model["resources"]["limits"]["cpu"] == "2"
+    assert container(found, "sidecar")
 
 
 def test_kserve_refuses_what_mooring_keeps_clear_of(api):

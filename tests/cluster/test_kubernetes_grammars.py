@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from lightkube import Client, KubeConfig
 from mooring_operator.api.quantities import parse_quantity
-from mooring_operator.api.serving import Resources
+from mooring_operator.api.resources import Resources
 from mooring_operator.api.types import Quantity, Schedule
 from pydantic import TypeAdapter, ValidationError
 

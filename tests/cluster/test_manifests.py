@@ -524,13 +524,17 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         api.apply(manifest("ClusterModelPolicy", None, namespaceSelector=here, allowedFormats=["onnx"]))
         rows = {"schedule": "0 3 * * *", "input": "s3://d/a", "output": "s3://d/b"}
         messages = {"source": "redis://r/in", "sink": "redis://r/out"}
-        model.apply("v1", spec={"batch": rows, "stream": messages})
+        budget = {"podDisruptionBudget": {"minAvailable": 1}}
+        model.apply("v1", spec={"batch": rows, "stream": messages}, **budget)
         first = model.reaches("Promoted", "v1")["stable"]["revision"]
         scoring = f"/apis/batch/v1/namespaces/{namespace}/cronjobs/m-batch"
         answering = f"/apis/apps/v1/namespaces/{namespace}/deployments/m-stream"
         until(lambda: api.get(scoring) and api.get(answering), what="nothing scores and answers")
+        keeping = f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/m-disruption-budget"
+        assert until(lambda: api.get(keeping))["spec"]["minAvailable"] == 1
         model.apply("v2", steps=[{"setWeight": 10}, {"approve": {}}, {"setWeight": 100}])
         until(lambda: not api.get(scoring) and not api.get(answering), what="what is not asked for stays")
+        until(lambda: not api.get(keeping), what="the budget that is not asked for stays")
         model.command("approve", model.reaches("AwaitingApproval", weight=10)["candidate"]["revision"])
         model.reaches("Promoted", "v2")
         model.reported(

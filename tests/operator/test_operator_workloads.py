@@ -7,6 +7,7 @@ from tests.operator.world import DIGITS, World
 
 JOB = Ref(WORKLOADS["batch"], "ns", "digits-batch")
 CONSUMERS = Ref(WORKLOADS["stream"], "ns", "digits-stream")
+BUDGET = Ref(WORKLOADS["disruption_budget"], "ns", "digits-disruption-budget")
 BATCH = {"schedule": "0 3 * * *", "input": "s3://d/rows", "output": "s3://d/scores"}
 STREAM = {"source": "redis://r/in", "sink": "redis://r/out"}
 STEPS = {"rollout": {"steps": [{"setWeight": 10}, {"approve": {}}, {"setWeight": 100}]}}
@@ -52,6 +53,28 @@ async def test_they_go_with_their_fields(world: World):
     assert world.objects.find(CONSUMERS) is None
     assert "batch" not in world.status
     assert "stream" not in world.status
+
+
+async def test_a_disruption_budget_changes_in_place(world: World):
+    """It is no part of a revision: nothing is rolled out for it."""
+    world.deploy("v1", serving={"podDisruptionBudget": {"maxUnavailable": "25%"}})
+    await world.settle()
+    before = world.status["stable"]["revision"]
+    spec = world.objects.get(BUDGET)["spec"]
+    assert spec["maxUnavailable"] == "25%"
+    assert spec["selector"]["matchLabels"] == {
+        "mooring.dev/model-deployment": "digits",
+        "component": "predictor",
+    }
+    world.deploy("v1", serving={"podDisruptionBudget": {"minAvailable": 1}})
+    await world.settle()
+    assert world.objects.get(BUDGET)["spec"]["minAvailable"] == 1
+    assert (world.phase, world.status["stable"]["revision"]) == ("Promoted", before)
+    assert len(world.status["history"]) == 1
+    world.deploy("v1")
+    await world.settle()
+    assert world.objects.find(BUDGET) is None
+    assert "disruptionBudget" not in world.status
 
 
 async def test_somebody_else_s_object_of_that_name_is_left_alone(world: World):

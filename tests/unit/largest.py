@@ -14,6 +14,20 @@ WIDEST = "\x01"
 _WIDE = "<"
 """The widest that is visible: where HTML is escaped, JSON writes it in six bytes too."""
 
+BOUNDED_AS_A_WHOLE = ("template", "transformer", "explainer")
+"""Fields of spec.serving whose texts have no limits of their own."""
+_BESIDE = (
+    *("envFrom", "args", "labels", "annotations", "imagePullSecrets", "timeout", "containerConcurrency"),
+    *(
+        "deploymentStrategy",
+        "priorityClassName",
+        "topologySpreadConstraints",
+        "podDisruptionBudget",
+        "storage",
+    ),
+    *("logger", *BOUNDED_AS_A_WHOLE),
+)
+
 _SAMPLES: dict[str, str] = {
     forms.OBJECT_NAME.pattern: "a" * 253,
     forms.LABEL.pattern: "a" * 63,
@@ -38,6 +52,11 @@ _SAMPLES: dict[str, str] = {
     forms.SOURCE.pattern: "s3://" + _WIDE * 1019,
     forms.MESSAGES.pattern: "nats://" + _WIDE * 1017,
     forms.WEB_ADDRESS.pattern: "http://" + _WIDE * 505,
+    forms.CONFIG_KEY.pattern: "a" * 253,
+    forms.POD_FIELD.pattern: "metadata.labels['" + "a" * 253 + "/" + "b" * 63 + "']",
+    forms.CONTAINER_RESOURCE.pattern: "requests.ephemeral-storage",
+    forms.AMOUNT.pattern: "100000%",
+    forms.HEADER.pattern: "a" * 128,
     "^(True|False|Unknown)$": "Unknown",
 }
 
@@ -51,6 +70,8 @@ def largest(schema: Mapping[str, Any], path: str = "spec", given: Mapping[str, A
     given = given or {}
     if path in given:
         return given[path]
+    if path.removeprefix("spec.serving.") in BOUNDED_AS_A_WHOLE:
+        return {}
     if "enum" in schema:
         return max(schema["enum"], key=lambda value: len(str(value)))
     match schema.get("type", "string"):
@@ -136,6 +157,8 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         },
         "spec.serving.affinity": largest_affinity(MOST_ENTRIES),
         "spec.serving.env": largest_env(LARGEST_ENV),
+        # All fields at their largest are more than spec.serving may be.
+        **{f"spec.serving.{name}": None for name in _BESIDE},
     }
     steps = [{"setWeight": weight} for weight in range(1, 15)]
     steps += [{"approve": {"message": WIDEST * 512}}] * 15 + [{"setWeight": 100}]

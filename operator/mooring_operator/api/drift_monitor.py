@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mooring_operator.api import forms
+from mooring_operator.api.resources import Resources
 from mooring_operator.api.runs import AbandonedRun, RunStateName
-from mooring_operator.api.serving import Resources
 from mooring_operator.api.types import Condition, Duration, Message, Model, Note, StatusModel, Time
 
 

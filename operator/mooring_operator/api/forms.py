@@ -88,6 +88,22 @@ EXTENDED_RESOURCE = Form(
 VARIABLE = Form(
     "^[A-Za-z_][A-Za-z0-9_]*$", 128, "the name of a variable: letters, digits and _, no digit first"
 )
+CONFIG_KEY = Form("^[-._A-Za-z0-9]+$", 253, "a key of a Secret or ConfigMap: letters, digits, -, _ and .")
+POD_FIELD = Form(
+    # Source: Kubernetes, API reference of EnvVarSource.
+    r"^(metadata[.](name|namespace|uid)|spec[.](nodeName|serviceAccountName)|status[.](hostIPs?|podIPs?)"
+    rf"|metadata[.](labels|annotations)\['({_SUBDOMAIN}/)?{_NAME}'\])$",
+    360,
+    "a field of a pod: metadata.name, .namespace or .uid, metadata.labels['KEY'], metadata.annotations['KEY'], "
+    "spec.nodeName or .serviceAccountName, status.hostIP, .hostIPs, .podIP or .podIPs",
+)
+CONTAINER_RESOURCE = Form(
+    "^(limits|requests)[.](cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGTPE]i)$",
+    64,
+    "a resource of a container: limits or requests, and .cpu, .memory or .ephemeral-storage, like limits.cpu",
+)
+HEADER = Form("^[-!#%&'*+.^_`|~A-Za-z0-9]+$", 128, "the name of a header: letters, digits and -")
+AMOUNT = Form("^[0-9]{1,6}%?$", 7, "a number of pods or a share of them: write 1 or 25%")
 VERSION = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
 )

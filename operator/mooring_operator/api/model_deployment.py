@@ -7,9 +7,10 @@ from mooring_artifacts import gates
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.resources import Resources
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.routers import ROUTER_RULES
-from mooring_operator.api.serving import Resources, ServingSpec
+from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import Duration, Model
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 

@@ -218,10 +218,10 @@ class ResolvedModel(StatusModel):
 
 
 class WorkloadStatus(StatusModel):
-    """What runs of the stable revision besides its service."""
+    """What there is besides the service of a deployment with a stable revision."""
 
-    name: Annotated[str, Field(description="Name of the CronJob or Deployment.")]
-    revision: Annotated[str, Field(description="Revision that it runs.")]
+    name: Annotated[str, Field(description="Name of the object.")]
+    revision: Annotated[str, Field(description="Revision that was stable when it was written.")]
 
 
 class RouterStatus(StatusModel):
@@ -278,6 +278,10 @@ class ModelDeploymentStatus(StatusModel):
     ] = []
     batch: Annotated[WorkloadStatus | None, Field(description="CronJob of spec.batch.")] = None
     stream: Annotated[WorkloadStatus | None, Field(description="Deployment of spec.stream.")] = None
+    disruption_budget: Annotated[
+        WorkloadStatus | None,
+        Field(description="PodDisruptionBudget of spec.serving.podDisruptionBudget."),
+    ] = None
     history: Annotated[
         list[HistoryEntry], Field(description="Rollouts that have ended, newest first.", max_length=25)
     ] = []
@@ -286,7 +290,8 @@ class ModelDeploymentStatus(StatusModel):
         Field(
             description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet; "
             "RouterReady where traffic cannot be split as asked; "
-            "BatchApplied and StreamApplied where the API server refused what spec.batch or spec.stream makes.",
+            "BatchApplied, StreamApplied and DisruptionBudgetApplied where the API server refused what spec.batch, "
+            "spec.stream or spec.serving.podDisruptionBudget makes.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

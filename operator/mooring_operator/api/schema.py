@@ -76,7 +76,8 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
     extra = node.get("additionalProperties")
     if "patternProperties" in node:
         [(pattern, extra)] = node["patternProperties"].items()
-        out["x-kubernetes-validations"] = [_keys(pattern, node["propertyNames"]["maxLength"])]
+        keys = _keys(pattern, node["propertyNames"]["maxLength"])
+        out["x-kubernetes-validations"] = [keys, *node.get("x-kubernetes-validations", [])]
     if isinstance(extra, dict) and extra:
         out["additionalProperties"] = _structural(extra, definitions)
     return out

@@ -1,139 +1,31 @@
 """``spec.serving``: how a model runs."""
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import Affinity, LabelKey, LabelValue
-from mooring_operator.api.quantities import parse_quantity
-from mooring_operator.api.types import Model, Quantity
+from mooring_operator.api.autoscaling import Autoscaling
+from mooring_operator.api.environment import EnvFrom, EnvVar
+from mooring_operator.api.resources import Gpu, Resources
+from mooring_operator.api.scheduling import DeploymentStrategy, DisruptionBudget, Toleration, TopologySpread
+from mooring_operator.api.templates import (
+    HAS_CUSTOM,
+    Explainer,
+    Template,
+    Transformer,
+    check_keys,
+    has_custom_container,
+    key_rule,
+)
+from mooring_operator.api.types import Model
 
 # A status holds up to four copies of spec.serving, and etcd takes 1.5 MB for an object.
 LARGEST_ENV = 12_288
-
-ResourceName = Annotated[str, forms.RESOURCE.field]
-
-
-class Gpu(Model):
-    """GPUs for each replica."""
-
-    count: Annotated[int, Field(ge=1, le=64, description="GPUs for each replica.")]
-    resource_name: Annotated[
-        str,
-        forms.EXTENDED_RESOURCE.field,
-        Field(
-            description="Extended resource to ask for: nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu, ..."
-        ),
-    ] = "nvidia.com/gpu"
-
-
-class Resources(Model):
-    """CPU and memory of the model's container; GPUs have a field of their own."""
-
-    requests: Annotated[
-        dict[ResourceName, Quantity], Field(description="Least the scheduler must find.", max_length=16)
-    ] = {}
-    limits: Annotated[
-        dict[ResourceName, Quantity], Field(description="Most the container may use.", max_length=16)
-    ] = {}
-
-    @model_validator(mode="after")
-    def _limits_leave_room(self) -> "Resources":
-        for name in _COMPARED:
-            least, most = self.requests.get(name), self.limits.get(name)
-            if least and most and parse_quantity(least) > parse_quantity(most):
-                raise ValueError(f"requests of {name}, {least}, are above its limit {most}")
-        return self
-
-
-# One rule for each: in a loop over the maps, a rule would count as dearer than the API server allows.
-_COMPARED = ("cpu", "memory", "ephemeral-storage")
-
-
-def _leaves_room(name: str) -> JsonValue:
-    least, most = f"self.requests['{name}']", f"self.limits['{name}']"
-    given = f"has(self.requests) && has(self.limits) && '{name}' in self.requests && '{name}' in self.limits"
-    amounts = f"isQuantity(string({least})) && isQuantity(string({most}))"
-    return _rule(
-        f"!({given} && {amounts}) || !quantity(string({least})).isGreaterThan(quantity(string({most})))",
-        f"'requests of {name}, %s, are above its limit %s'.format([{least}, {most}])",
-    )
-
-
-def _rule(rule: str, message: str) -> JsonValue:
-    return {"rule": rule, "messageExpression": message}
-
-
-Resources.model_config["json_schema_extra"] = {
-    "x-kubernetes-validations": [_leaves_room(name) for name in _COMPARED]
-}
-
-
-class Toleration(Model):
-    """A taint that the model's pods tolerate, as in a pod's spec."""
-
-    key: Annotated[
-        str | None, forms.LABEL_KEY.field, Field(description="Taint's key; none means every key.")
-    ] = None
-    operator: Annotated[Literal["Exists", "Equal"], Field(description="How key and value are compared.")] = (
-        "Equal"
-    )
-    value: Annotated[str | None, forms.LABEL_VALUE.field, Field(description="Taint's value, with Equal.")] = (
-        None
-    )
-    effect: Annotated[
-        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
-        Field(description="Effect to tolerate; none means every effect."),
-    ] = None
-    toleration_seconds: Annotated[
-        int | None, Field(description="Seconds that a NoExecute taint is tolerated.", ge=0)
-    ] = None
-
-
-class EnvVar(Model):
-    """An environment variable of the model's container."""
-
-    name: Annotated[str, forms.VARIABLE.field, Field(description="Variable's name.")]
-    value: Annotated[str, Field(description="Variable's value.", max_length=4096)] = ""
-
-
-class Prometheus(Model):
-    """A Prometheus query that KEDA scales on."""
-
-    address: Annotated[str, forms.WEB_ADDRESS.field, Field(description="Prometheus server's URL.")]
-    query: Annotated[str, Field(description="PromQL that yields one number.", min_length=1, max_length=2048)]
-
-
-class Autoscaling(Model):
-    """How the number of replicas follows the load."""
-
-    scaler: Annotated[
-        Literal["HPA", "KEDA", "None"] | None,
-        Field(
-            description="Who scales in Standard mode: HPA (default), KEDA, or None for a fixed count. "
-            "Leave it out in Knative mode, where Knative scales."
-        ),
-    ] = None
-    metric: Annotated[
-        Literal["cpu", "memory", "concurrency", "rps", "prometheus"] | None,
-        Field(
-            description="What is measured. Standard with HPA: cpu, memory. Standard with KEDA: cpu, memory, "
-            "prometheus. Knative: concurrency, rps, cpu, memory. Default: cpu in Standard, concurrency in Knative."
-        ),
-    ] = None
-    target: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=1_000_000,
-            description="Value to hold per replica: percent for cpu and memory, else a count. KServe's default "
-            "when left out.",
-        ),
-    ] = None
-    prometheus: Annotated[
-        Prometheus | None, Field(description="Query for metric prometheus (scaler KEDA only).")
-    ] = None
+LARGEST_SERVING = 172_032
+"""Bytes of spec.serving as JSON in ASCII: no rule of a schema can count them all."""
 
 
 class Batching(Model):
@@ -144,6 +36,45 @@ class Batching(Model):
         int | None,
         Field(ge=1, le=60_000, description="Milliseconds that a request waits for a batch to fill, at most."),
     ] = None
+
+
+_FREE_OF_OURS: dict[str, dict[str, JsonValue]] = {
+    field: {"x-kubernetes-validations": [{**key_rule(f"spec.serving.{field}")}]}
+    for field in ("labels", "annotations")
+}
+_NEEDS_KNATIVE = "containerConcurrency needs mode Knative: nothing counts requests in mode Standard"
+_NEEDS_STANDARD = "deploymentStrategy needs mode Standard: Knative replaces revisions its own way"
+
+
+class Logging(Model):
+    """Requests and answers as CloudEvents, sent by KServe's agent. A canary of spec.canary is served without it."""
+
+    url: Annotated[str, forms.WEB_ADDRESS.field, Field(description="Where the events are sent.")]
+    mode: Annotated[
+        Literal["all", "request", "response"], Field(description="What is sent: both, or one of the two.")
+    ] = "all"
+    metadata_headers: Annotated[
+        list[Annotated[str, forms.HEADER.field]],
+        Field(description="Headers of requests that events carry.", max_length=16),
+    ] = []
+
+
+class Storage(Model):
+    """How KServe gets at spec.model.uri, beside the service account's credentials."""
+
+    key: Annotated[
+        str, forms.CONFIG_KEY.field, Field(description="Key of the namespace's Secret storage-config.")
+    ]
+    parameters: Annotated[
+        dict[LabelKey, Annotated[str, Field(max_length=253)]],
+        Field(description="What overrides the key's own: type, bucket, region, ...", max_length=16),
+    ] = {}
+
+
+class PullSecret(Model):
+    """A Secret of type kubernetes.io/dockerconfigjson in the same namespace."""
+
+    name: Annotated[str, forms.OBJECT_NAME.field, Field(description="Name of the Secret.")]
 
 
 class ServingSpec(Model):
@@ -206,18 +137,127 @@ class ServingSpec(Model):
             max_length=64,
         ),
     ] = []
+    env_from: Annotated[
+        list[EnvFrom],
+        Field(
+            description="Secrets and ConfigMaps whose keys become variables of the container.", max_length=16
+        ),
+    ] = []
+    args: Annotated[
+        list[Annotated[str, Field(max_length=4096)]],
+        Field(
+            description="Arguments behind the runtime's own, passed as they are written: nothing is expanded.",
+            max_length=64,
+        ),
+    ] = []
+    labels: Annotated[
+        dict[LabelKey, LabelValue],
+        Field(description="Labels of the pods.", max_length=16, json_schema_extra=_FREE_OF_OURS["labels"]),
+    ] = {}
+    annotations: Annotated[
+        dict[LabelKey, Annotated[str, Field(max_length=1024)]],
+        Field(
+            description="Annotations of the pods.",
+            max_length=16,
+            json_schema_extra=_FREE_OF_OURS["annotations"],
+        ),
+    ] = {}
+    image_pull_secrets: Annotated[
+        list[PullSecret], Field(description="Secrets that images are pulled with.", max_length=8)
+    ] = []
+    timeout: Annotated[
+        int | None,
+        Field(
+            ge=1, le=86_400, description="Seconds after which a request is given up; KServe's 60 if left out."
+        ),
+    ] = None
+    container_concurrency: Annotated[
+        int | None,
+        Field(
+            ge=0, le=1000, description="Requests that a pod answers at once; 0 is any number. Mode Knative."
+        ),
+    ] = None
+    deployment_strategy: Annotated[
+        DeploymentStrategy | None,
+        Field(description="How pods of one revision replace each other. Mode Standard."),
+    ] = None
+    priority_class_name: Annotated[
+        str | None, forms.OBJECT_NAME.field, Field(description="PriorityClass of the pods.")
+    ] = None
+    topology_spread_constraints: Annotated[
+        list[TopologySpread],
+        Field(description="How evenly the pods of a revision are spread over places.", max_length=8),
+    ] = []
+    pod_disruption_budget: Annotated[
+        DisruptionBudget | None,
+        Field(
+            description="How many pods may go at once when nodes are drained: all revisions' together. It is no "
+            "part of a revision, and changes in place.",
+            exclude=True,
+        ),
+    ] = None
+    storage: Annotated[
+        Storage | None, Field(description="How KServe gets at the model, by its Secret storage-config.")
+    ] = None
+    logger: Annotated[
+        Logging | None, Field(description="Where requests and answers are sent; nowhere when left out.")
+    ] = None
     batching: Annotated[Batching | None, Field(description="Server-side batching; off when left out.")] = None
+    transformer: Annotated[
+        Transformer | None,
+        Field(
+            description="KServe's transformer: pods of yours before the model. It is of the revision, and moves "
+            "with it."
+        ),
+    ] = None
+    explainer: Annotated[
+        Explainer | None, Field(description="KServe's explainer: pods of yours that answer :explain.")
+    ] = None
+    template: Annotated[
+        Template | None,
+        Field(
+            description="Everything else of KServe's predictor, merged into what the fields above say: volumes, "
+            "initContainers, containers, workerSpec, securityContext, model.image, ..."
+        ),
+    ] = None
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether the model's container is one of the template's, and no runtime's."""
+        return self.template is not None and has_custom_container(self.template)
 
     @model_validator(mode="after")
-    def _env_is_of_limited_size(self) -> "ServingSpec":
+    def _is_of_limited_size(self) -> "ServingSpec":
         size = sum(len(variable.name) + len(variable.value) for variable in self.env)
         if size > LARGEST_ENV:
             raise ValueError(f"env has {size} characters; at most {LARGEST_ENV} are allowed in all")
+        whole = len(json.dumps(self.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
+        if whole > LARGEST_SERVING:
+            raise ValueError(f"has {whole} bytes as JSON; at most {LARGEST_SERVING} are allowed in all")
         return self
+
+    @model_validator(mode="after")
+    def _labels_are_free(self) -> "ServingSpec":
+        for field, entries in (("labels", self.labels), ("annotations", self.annotations)):
+            check_keys(field, entries)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_mode(self) -> "ServingSpec":
+        if self.container_concurrency is not None and self.mode != "Knative":
+            raise ValueError(_NEEDS_KNATIVE)
+        if self.deployment_strategy is not None and self.mode != "Standard":
+            raise ValueError(_NEEDS_STANDARD)
+        return self
+
+
+def _rule(rule: str, message: str) -> JsonValue:
+    return {"rule": rule, "messageExpression": message}
 
 
 _SCALER = "has(self.autoscaling) && has(self.autoscaling.scaler)"
 _METRIC = "has(self.autoscaling) && has(self.autoscaling.metric)"
+_CUSTOM = HAS_CUSTOM.replace("self.", "self.template.")
 _ENV_SIZE = "self.env.map(v, size(v.name) + (has(v.value) ? size(v.value) : 0)).sum()"
 
 SERVING_RULES: list[JsonValue] = [
@@ -251,23 +291,27 @@ SERVING_RULES: list[JsonValue] = [
     _rule(
         f"!({_SCALER} && self.autoscaling.scaler == 'None') || "
         "(!has(self.autoscaling.metric) && !has(self.autoscaling.target) && "
+        "(!has(self.autoscaling.metrics) || self.autoscaling.metrics.size() == 0) && "
         "(!has(self.maxReplicas) || self.maxReplicas == self.minReplicas))",
         "'spec.serving.autoscaling: scaler None keeps minReplicas replicas; "
         "leave out metric, target and a larger maxReplicas'",
     ),
     _rule(
-        "!has(self.autoscaling) || has(self.autoscaling.prometheus) == "
-        "(has(self.autoscaling.metric) && self.autoscaling.metric == 'prometheus')",
-        "'spec.serving.autoscaling.prometheus goes with metric prometheus: set both or neither'",
-    ),
-    _rule(
-        "!has(self.autoscaling) || !has(self.autoscaling.prometheus) || has(self.autoscaling.target)",
-        "'spec.serving.autoscaling.target is needed with metric prometheus'",
-    ),
-    _rule(
         f"!has(self.env) || {_ENV_SIZE} <= {LARGEST_ENV}",
         f"'spec.serving.env has %d characters; at most {LARGEST_ENV} are allowed in all'.format([{_ENV_SIZE}])",
     ),
+    _rule(
+        "!(has(self.autoscaling) && has(self.autoscaling.metrics) && self.autoscaling.metrics.size() > 0 "
+        "&& self.mode == 'Knative')",
+        "'spec.serving.autoscaling.metrics needs mode Standard: Knative scales on one metric'",
+    ),
+    _rule(
+        f"!has(self.template) || !({_CUSTOM}) || (!has(self.runtime) && !has(self.storage))",
+        "'spec.serving: template.containers has kserve-container, which replaces the runtime: "
+        "leave out runtime and storage'",
+    ),
+    _rule("!has(self.containerConcurrency) || self.mode == 'Knative'", f"'spec.serving.{_NEEDS_KNATIVE}'"),
+    _rule("!has(self.deploymentStrategy) || self.mode == 'Standard'", f"'spec.serving.{_NEEDS_STANDARD}'"),
 ]
 
 ServingSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": [*SERVING_RULES]}

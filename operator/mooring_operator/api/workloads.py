@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from mooring_operator.api import forms
-from mooring_operator.api.serving import Resources
+from mooring_operator.api.resources import Resources
 from mooring_operator.api.types import Duration, Model, Schedule
 
 CredentialsSecret = Annotated[

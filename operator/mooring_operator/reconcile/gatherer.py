@@ -141,6 +141,8 @@ class Gatherer:
         asked: dict[Workload, bool] = {
             "batch": spec.batch is not None or status.batch is not None,
             "stream": spec.stream is not None or status.stream is not None,
+            "disruption_budget": spec.serving.pod_disruption_budget is not None
+            or status.disruption_budget is not None,
         }
         for workload in (name for name, is_asked in asked.items() if is_asked):
             kind, name = WORKLOADS[workload], name_of(owner, workload)

@@ -12,4 +12,5 @@ NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 WORKLOADS: dict[Workload, Kind] = {
     "batch": Kind("batch/v1", "CronJob", "cronjobs"),
     "stream": Kind("apps/v1", "Deployment", "deployments"),
+    "disruption_budget": Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
 }

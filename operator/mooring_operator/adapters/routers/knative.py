@@ -71,7 +71,7 @@ def _service(owner: Owner, latest: Revision, percent: int | None = None) -> Mani
     predictor = {**manifests.predictor(latest), **manifests.scaling(latest.serving_spec)}
     if percent is not None:
         predictor["canaryTrafficPercent"] = percent
-    return manifests.service(owner, "Knative", {"predictor": predictor})
+    return manifests.service(owner, "Knative", {"predictor": predictor, **manifests.components(latest)})
 
 
 # --- what is read -------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class KServeRouter:
 
 def serve(owner: Owner, stable: Revision) -> Manifest:
     """Give the service in which one revision has all traffic."""
-    return _service(owner, stable, {"predictor": _stable_predictor(stable)})
+    return _service(owner, stable, {"predictor": _stable_predictor(stable), **manifests.components(stable)})
 
 
 def split(owner: Owner, stable: Revision, arm: Arm) -> Manifest:
@@ -118,12 +118,14 @@ def split(owner: Owner, stable: Revision, arm: Arm) -> Manifest:
     """
     candidate, canary = arm.revision, _named(arm.revision)
     # KServe's schema demands a name in a canary's model, and its webhook demands that it is empty.
-    canary["model"]["name"] = ""
+    if "model" in canary:
+        canary["model"]["name"] = ""
     if arm.weight == 100:
         # As many replicas as stable has, so that the promotion moves no pod.
         canary["minReplicas"] = min(candidate.serving_spec.min_replicas, stable.serving_spec.min_replicas)
     canaries = [{"trafficPercent": arm.weight, "predictor": canary}]
-    return _service(owner, stable, {"predictor": _stable_predictor(stable), "canary": canaries})
+    spec = {"predictor": _stable_predictor(stable), "canary": canaries, **manifests.components(stable)}
+    return _service(owner, stable, spec)
 
 
 def _service(owner: Owner, stable: Revision, spec: dict[str, Any]) -> Manifest:

@@ -1,6 +1,9 @@
 """What holds for every pod that the operator makes, whoever wrote the text in it."""
 
+from collections.abc import Iterable
 from typing import Any
+
+from mooring_operator.api.environment import EnvVar
 
 USER = 65532
 """The user of Mooring's images."""
@@ -27,3 +30,28 @@ def escape_expansion(text: str) -> str:
     reference. Source: Kubernetes, third_party/forked/golang/expansion.
     """
     return text.replace("$", "$$")
+
+
+def variables(env: Iterable[EnvVar]) -> list[dict[str, Any]]:
+    """Give a spec's variables as a container has them, with values as they stand there."""
+    return [
+        {"name": variable.name, "value": variable.value}
+        if variable.value_from is None
+        else {
+            "name": variable.name,
+            "valueFrom": variable.value_from.model_dump(
+                mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+            ),
+        }
+        for variable in env
+    ]
+
+
+def as_written(variable: dict[str, Any]) -> dict[str, Any]:
+    """Give a variable of a container whose value the kubelet replaces nothing in."""
+    return {**variable, "value": escape_expansion(variable["value"])} if "value" in variable else variable
+
+
+def int_or_percent(amount: str) -> int | str:
+    """Give an amount of pods as Kubernetes has it: a number, or text with a percent sign."""
+    return int(amount) if amount.isdigit() else amount

@@ -10,7 +10,7 @@ from typing import Any
 
 from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
 from mooring_operator.api.quantities import parse_quantity
-from mooring_operator.api.serving import Resources
+from mooring_operator.api.resources import Resources
 from mooring_operator.planning.manifests.pods import RESTRICTED_CONTAINER, RESTRICTED_POD, escape_expansion
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.runs.job_states import OWNER_LABEL

@@ -1,4 +1,4 @@
-"""What runs of a revision besides its service: a CronJob for files of rows, a Deployment for messages."""
+"""What a deployment has besides its service: a CronJob for files of rows, a Deployment for messages, a budget."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,19 +10,27 @@ from mooring_operator.api.names import (
     MANAGED_BY_VALUE,
     REVISION_LABEL,
 )
+from mooring_operator.api.resources import Resources
 from mooring_operator.api.rollout_status import Revision
-from mooring_operator.api.serving import Resources
+from mooring_operator.api.scheduling import DisruptionBudget
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 from mooring_operator.planning.identity import fingerprint
-from mooring_operator.planning.manifests.pods import RESTRICTED_CONTAINER, RESTRICTED_POD, escape_expansion
+from mooring_operator.planning.manifests.pods import (
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
+    as_written,
+    escape_expansion,
+    int_or_percent,
+    variables,
+)
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.objects.ownership import owner_reference
 
 _MODELS = "/mnt/models"
 _CLAIM = "/mnt/pvc"
 
-Workload = Literal["batch", "stream"]
-"""What runs of the stable revision besides its service: the field in spec, and in status."""
+Workload = Literal["batch", "stream", "disruption_budget"]
+"""What there is besides the service of a deployment with a stable revision: the field in status."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Images:
 
 def name_of(owner: Owner, workload: Workload) -> str:
     """Give the name of a workload's object."""
-    return f"{owner.name}-{workload}"
+    return f"{owner.name}-{workload.replace('_', '-')}"
 
 
 def cron_job(owner: Owner, stable: Revision, batch: BatchSpec, images: Images) -> Manifest:
@@ -115,6 +123,20 @@ def consumers(owner: Owner, stable: Revision, stream: StreamSpec, images: Images
     return _manifest(owner, "stream", "apps/v1", "Deployment", spec)
 
 
+def disruption_budget(owner: Owner, budget: DisruptionBudget) -> Manifest:
+    """Give the PodDisruptionBudget of the pods that serve, whatever their revision.
+
+    Source: policy/v1.
+    """
+    said = budget.model_dump(mode="json", by_alias=True, exclude_none=True)
+    limits = {field: int_or_percent(value) for field, value in said.items()}
+    # A transformer has pods of another number.
+    selector = {"matchLabels": {DEPLOYMENT_LABEL: owner.name, "component": "predictor"}}
+    return _manifest(
+        owner, "disruption_budget", "policy/v1", "PodDisruptionBudget", {**limits, "selector": selector}
+    )
+
+
 def _manifest(
     owner: Owner, workload: Workload, api_version: str, kind: str, spec: dict[str, Any]
 ) -> Manifest:
@@ -133,7 +155,7 @@ def _manifest(
 
 
 def _labels(owner: Owner, workload: Workload, revision: Revision | None = None) -> dict[str, str]:
-    labels = {DEPLOYMENT_LABEL: owner.name, "app.kubernetes.io/component": workload}
+    labels = {DEPLOYMENT_LABEL: owner.name, "app.kubernetes.io/component": workload.replace("_", "-")}
     return labels if revision is None else {**labels, REVISION_LABEL: revision.revision}
 
 
@@ -162,15 +184,18 @@ def _pod(
         "name": "model",
         "image": images.inference,
         "args": arguments,
-        "env": [
-            {"name": variable.name, "value": escape_expansion(variable.value)} for variable in serving.env
-        ],
+        "env": [as_written(variable) for variable in variables(serving.env)],
         "volumeMounts": [{**mounts[0], "readOnly": True}, mounts[1]],
         "securityContext": RESTRICTED_CONTAINER,
     }
+    if serving.env_from:
+        run["envFrom"] = [
+            source.model_dump(mode="json", by_alias=True, exclude_none=True) for source in serving.env_from
+        ]
     if credentials is not None:
         for container in (fetch, run):
-            container["envFrom"] = [{"secretRef": {"name": credentials}}]
+            # Of two sources the last one counts.
+            container["envFrom"] = [*container.get("envFrom", []), {"secretRef": {"name": credentials}}]
     wanted = resources or serving.resources
     if wanted is not None:
         quantities = {"requests": dict(wanted.requests), "limits": dict(wanted.limits)}

@@ -4,7 +4,8 @@ from typing import Any
 
 from mooring_operator.api.quantities import parse_quantity
 
-_QUANTITIES = frozenset({"requests", "limits"})
+_QUANTITIES = frozenset({"requests", "limits", "overhead"})
+_QUANTITY = frozenset({"divisor", "sizeLimit"})
 
 
 def covers(seen: Any, wanted: Any) -> bool:
@@ -15,10 +16,7 @@ def covers(seen: Any, wanted: Any) -> bool:
     if isinstance(wanted, dict):
         if not isinstance(seen, dict):
             return False
-        return all(
-            _same_quantities(seen.get(key), value) if key in _QUANTITIES else covers(seen.get(key), value)
-            for key, value in wanted.items()
-        )
+        return all(_covers_field(key, seen.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
         return (
             isinstance(seen, list)
@@ -28,10 +26,18 @@ def covers(seen: Any, wanted: Any) -> bool:
     return bool(seen == wanted)
 
 
-def _same_quantities(seen: Any, wanted: dict[str, str]) -> bool:
+def _covers_field(name: str, seen: Any, wanted: Any) -> bool:
+    if name in _QUANTITIES and isinstance(wanted, dict):
+        return _same_quantities(seen, wanted)
+    if name in _QUANTITY and not isinstance(wanted, dict | list):
+        return seen is not None and _is_as_much(str(seen), str(wanted))
+    return covers(seen, wanted)
+
+
+def _same_quantities(seen: Any, wanted: dict[str, Any]) -> bool:
     if not isinstance(seen, dict):
         return not wanted
-    return all(key in seen and _is_as_much(str(seen[key]), value) for key, value in wanted.items())
+    return all(key in seen and _is_as_much(str(seen[key]), str(value)) for key, value in wanted.items())
 
 
 def _is_as_much(seen: str, wanted: str) -> bool:

@@ -6,13 +6,17 @@ A revision scores and answers once it is promoted, and a canary changes nothing.
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import Revision, WorkloadStatus
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.manifests.workloads import Workload, consumers, cron_job
+from mooring_operator.planning.manifests.workloads import Workload, consumers, cron_job, disruption_budget
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.objects.ownership import already_says
 from mooring_operator.planning.rollout.actions import ApplyWorkload, RemoveWorkload
 from mooring_operator.planning.rollout.draft import Settled
 
-_CONDITIONS: dict[Workload, str] = {"batch": "BatchApplied", "stream": "StreamApplied"}
+_CONDITIONS: dict[Workload, str] = {
+    "batch": "BatchApplied",
+    "stream": "StreamApplied",
+    "disruption_budget": "DisruptionBudgetApplied",
+}
 
 
 def follow_stable(draft: Settled) -> Settled:
@@ -23,6 +27,11 @@ def follow_stable(draft: Settled) -> Settled:
         draft = _apply(draft, "batch", stable, cron_job(owner, stable, batch, images))
     else:
         draft = _remove(draft, "batch")
+    budget = draft.spec.serving.pod_disruption_budget
+    if budget is not None and stable is not None:
+        draft = _apply(draft, "disruption_budget", stable, disruption_budget(owner, budget))
+    else:
+        draft = _remove(draft, "disruption_budget")
     if stream is not None and stable is not None:
         return _apply(draft, "stream", stable, consumers(owner, stable, stream, images))
     return _remove(draft, "stream")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-from mooring_operator.api.serving import Resources
+from mooring_operator.api.resources import Resources
 
 # A backend may take a state back: KFP's goes PENDING, FAILED, RUNNING, SUCCEEDED where a run was launched twice.
 SURE_AFTER = timedelta(seconds=5)

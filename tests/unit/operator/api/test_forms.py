@@ -10,6 +10,7 @@ from mooring_operator.api import DriftMonitorSpec, ModelDeploymentSpec, ModelPol
 from mooring_operator.planning.status.spec_errors import describe
 from pydantic import TypeAdapter, ValidationError
 
+from tests.unit.largest import BOUNDED_AS_A_WHOLE
 from tests.unit.spec_case import Case
 from tests.unit.spec_table_names import NAME_CASES, TRAVERSALS
 
@@ -104,8 +105,15 @@ def test_a_condition_names_a_key_on_its_line():
 
 
 FREE = {
+    "ModelDeployment.spec.serving.annotations{}",
+    "ModelDeployment.spec.serving.args[]",
+    "ModelDeployment.spec.serving.autoscaling.metrics[].prometheus.query",
     "ModelDeployment.spec.serving.autoscaling.prometheus.query",
     "ModelDeployment.spec.serving.env[].value",
+    "ModelDeployment.spec.serving.explainer",
+    "ModelDeployment.spec.serving.storage.parameters{}",
+    "ModelDeployment.spec.serving.template",
+    "ModelDeployment.spec.serving.transformer",
     "ModelDeployment.spec.rollout.steps[].approve.message",
     "ModelPolicy.spec.rules[].expression",
     "ModelPolicy.spec.rules[].message",
@@ -115,7 +123,14 @@ FREE = {
 """Texts that are nobody's name, address or key: nothing is looked up, written or run by them as they are."""
 
 
+PODS = {f"ModelDeployment.spec.serving.{name}" for name in BOUNDED_AS_A_WHOLE}
+"""Pods as their author writes them, who could make them alone: the policy pod-fields sees to it."""
+
+
 def texts_without_form(node, path):
+    if path in PODS:
+        yield path
+        return
     text = node.get("type") == "string" or node.get("x-kubernetes-int-or-string")
     rules = [rule["rule"] for rule in node.get("x-kubernetes-validations", [])]
     has_form = {"pattern", "enum"} & node.keys() or any("self.matches(" in rule for rule in rules)

@@ -65,7 +65,10 @@ def revision_service(owner: Owner, revision: Revision, *, pods: int | None, exac
             "annotations": annotations,
             "ownerReferences": [owner_reference(owner)],
         },
-        "spec": {"predictor": _predictor(owner, revision, pods, exact=exact)},
+        "spec": {
+            "predictor": _predictor(owner, revision, pods, exact=exact),
+            **{name: _asleep(part, pods) for name, part in manifests.components(revision).items()},
+        },
     }
 
 
@@ -80,6 +83,11 @@ def scaling_of(serving: ServingSpec, pods: int | None, *, exact: bool = False) -
     return {**fields, "minReplicas": least, "maxReplicas": max(least, fields["maxReplicas"])}
 
 
+def _asleep(component: dict[str, Any], pods: int | None) -> dict[str, Any]:
+    """Give a transformer or explainer, without pods where its predictor has none."""
+    return {**component, "minReplicas": 0} if pods == 0 else component
+
+
 def _predictor(owner: Owner, revision: Revision, pods: int | None, *, exact: bool) -> dict[str, Any]:
     out = {
         **manifests.predictor(revision),
@@ -87,7 +95,7 @@ def _predictor(owner: Owner, revision: Revision, pods: int | None, *, exact: boo
     }
     # What Services select pods by: all of the deployment's, or one revision's.
     out["labels"] = {**out["labels"], DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
-    if (runtime := revision.runtime) is not None:
+    if (runtime := revision.runtime) is not None and "model" in out:
         out["model"] = {**out["model"], "runtime": name_of(owner, revision)}
         environment = out["model"].get("env", [])
         if runtime.names_model and all(variable["name"] != _MODEL_NAME for variable in environment):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mooring_operator.api.serving import Resources
+from mooring_operator.api.resources import Resources
 from mooring_operator.planning.manifests import run_jobs
 from mooring_operator.planning.manifests.run_jobs import RunPods
 
