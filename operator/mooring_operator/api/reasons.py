@@ -290,6 +290,11 @@ NAME_TOO_LONG = "NameTooLong"
 
 Choose a shorter name.
 """
+COMPONENTS_NOT_SPLIT = "ComponentsNotSplit"
+"""A transformer or explainer would not have its revision's share of the requests; the stable revision keeps serving.
+
+KServe's own canaries know predictors alone. Choose a router that serves each revision by itself.
+"""
 NAME_TAKEN = "NameTaken"
 """An object that is not the resource's own has the name of one that it would make; nothing is written.
 

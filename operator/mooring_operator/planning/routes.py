@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mooring_operator.api import forms
 from mooring_operator.api.routers import RouterName
+from mooring_operator.api.serving import ServingSpec
+
+_TRANSFORMER = len("transformer") - len("predictor")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Traits:
         the controller makes the names, and what is observed tells them.
     renames_for_files_only: whether a workload's name can only change together with the model's files.
     holds_rejected: whether a rejected revision stays where it is, without traffic, until another one comes.
+    splits_components: whether what runs before the model, or beside it, has its revision's share of the requests too.
     serves_each: whether each revision is served by an object of its own: it can run unexposed, and be kept to go back
         to.
     weighs_by_pods: whether a revision's share is that of its pods, so that only some weights can be had.
@@ -32,12 +37,22 @@ class Traits:
     names_workloads: bool = True
     renames_for_files_only: bool = False
     holds_rejected: bool = False
+    splits_components: bool = True
     serves_each: bool = False
     weighs_by_pods: bool = False
     mirrors: bool = False
     matches: bool = False
     sticks: bool = False
     previews: bool = False
+
+
+def longest_names(router: Traits, serving: ServingSpec) -> tuple[int, int]:
+    """Give how many characters a name and its namespace may have together, and the name alone.
+
+    A transformer is the entry of its revision, and its host names are longer than the model's.
+    """
+    more = _TRANSFORMER if serving.transformer is not None else 0
+    return router.longest_names - more, forms.DEPLOYMENT_NAME.longest - more // _TRANSFORMER
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ _SCALER_CLASSES = {None: "hpa", "HPA": "hpa", "KEDA": "keda", "None": "none"}
 class KServeRouter:
     """Implements `Traffic`."""
 
-    traits = Traits("KServe", manifests.LONGEST_NAMES, renames_for_files_only=True)
+    traits = Traits("KServe", manifests.LONGEST_NAMES, renames_for_files_only=True, splits_components=False)
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster

@@ -39,7 +39,7 @@ from mooring_operator.planning.rollout.gates import test_candidate
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, restore, roll_out
 from mooring_operator.planning.rollout.workloads import follow_stable
-from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.routes import Variant, longest_names
 from mooring_operator.planning.runs import texts
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 
@@ -67,6 +67,7 @@ def settle_rollout(draft: Draft) -> Settled:
         finish_going_back,  # and has it as soon as it is ready
         stay_on_the_stable_revision,  # the spec asks for what is promoted
         refuse_what_is_forbidden,  # by a ClusterModelPolicy
+        refuse_components_that_are_not_split,  # requests of the candidate would miss them
         leave_the_failed_revision,  # rejected before, and nobody asked for a retry
     ):
         draft = rule(draft)
@@ -90,13 +91,15 @@ def refuse_long_names(draft: Draft) -> Draft:
     """Name and namespace become parts of names that DNS limits."""
     owner, router = draft.observed.owner, draft.observed.router
     length = len(owner.name) + len(owner.namespace)
-    if length <= router.longest_names:
+    together, alone = longest_names(router, draft.spec.serving)
+    if length <= together and len(owner.name) <= alone:
         return draft
+    before = " before a transformer" if draft.spec.serving.transformer is not None else ""
     return draft.settle(
         "Failed",
         reasons.NAME_TOO_LONG,
-        f"metadata.name {owner.name!r} and namespace {owner.namespace!r} have "
-        f"{length} characters together; {router.controller}'s host names allow {router.longest_names}",
+        f"metadata.name {owner.name!r} and namespace {owner.namespace!r} have {length} characters together; "
+        f"{router.controller}'s host names allow {together}{before}, and {alone} for the name alone",
         stalled=True,
     )
 
@@ -209,6 +212,24 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
         reasons.PROMOTED,
         f"revision {stable.revision} ({model}) serves all traffic",
         recheck_after=_poll(draft.spec),
+    )
+
+
+def refuse_components_that_are_not_split(draft: Draft) -> Draft:
+    """A transformer and its model move together, or not at all."""
+    router, stable = draft.observed.router, draft.stable
+    if router.splits_components or stable is None:
+        return draft
+    arms = (stable.serving_spec, draft.spec.serving)
+    fields = [name for name in ("transformer", "explainer") if any(getattr(arm, name) for arm in arms)]
+    if not fields:
+        return draft
+    return draft.supersede("the spec changed").settle(
+        "Failed",
+        reasons.COMPONENTS_NOT_SPLIT,
+        f"spec.serving.{fields[0]}: {router.controller} sends a candidate's requests past it; use a router that "
+        f"serves each revision by itself, or make a new ModelDeployment{keeps_serving(stable)}",
+        stalled=True,
     )
 
 

@@ -13,7 +13,7 @@ from tests.unit.spec_table_fields import FIELDS
 
 CLIENT_SIDE = 262_144
 """What an annotation may hold: kubectl apply writes the whole definition into one."""
-BY_THE_API_SERVER_ALONE = ("autoscaling", "which replaces the runtime", "scaler KEDA")
+BY_THE_API_SERVER_ALONE = ("autoscaling", "which replaces the runtime", "scaler KEDA", "scaler None")
 
 
 @pytest.mark.parametrize("case", FIELDS, ids=lambda case: case.name)

@@ -10,7 +10,7 @@ from mooring_operator.api.routers import RouterName
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.rollout.plan import plan
-from mooring_operator.planning.routes import Traits
+from mooring_operator.planning.routes import Traits, longest_names
 
 from tests.unit.operator.planning.world import ROUTER, World, spec_of
 
@@ -117,3 +117,11 @@ def test_who_is_waited_for_is_called_by_name():
     world = rolled_out(Traits("Flows", 40))
     decision = world.step(crash_after=0)
     assert "waiting for Flows to start it" in decision.message
+
+
+def test_a_transformer_takes_two_characters_from_names():
+    """Its host names are the entry of a revision, and longer than its model's."""
+    router = Traits("any", longest_names=42)
+    plain, transformed = ServingSpec(), ServingSpec(transformer={"containers": [{"name": "a", "image": "b"}]})
+    assert longest_names(router, plain) == (42, 37)
+    assert longest_names(router, transformed) == (40, 36)
