@@ -18,6 +18,25 @@ from mooring_operator.api.names import REVISION_LABEL
 
 CONDITION = {"type": "Ready", "severity": "", "message": ""}
 
+_ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+SERVING_RUNTIMES: Manifest = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {
+        "name": "servingruntimes.serving.kserve.io",
+        "labels": {"app.kubernetes.io/part-of": "mooring"},
+    },
+    "spec": {
+        "group": "serving.kserve.io",
+        "scope": "Namespaced",
+        "names": {"kind": "ServingRuntime", "listKind": "ServingRuntimeList", "plural": "servingruntimes"},
+        "versions": [
+            {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": _ANY}}
+        ],
+    },
+}
+"""A permissive definition, for API servers without KServe's own."""
+
 
 @dataclass
 class PlayedRevisions:
@@ -25,6 +44,8 @@ class PlayedRevisions:
 
     cluster: Cluster
     namespace: str
+    name: str = "digits"
+    """The deployment whose traffic is told; others' pods are started all the same."""
     starts: Callable[[str], bool] = lambda storage_uri: True
     most: dict[str, int] = field(default_factory=dict)
     """How many pods of a model become ready, by its address; all that are asked for where it is not named."""
@@ -97,17 +118,20 @@ class PlayedRevisions:
         ready = {d["metadata"]["name"]: d.get("status", {}).get("readyReplicas", 0) for d in behind}
         uris = {d["metadata"]["name"]: d["metadata"]["annotations"]["uri"] for d in behind}
         total = sum(ready.values())
-        self.weights = {uris[name]: round(100 * count / total) for name, count in ready.items() if count}
+        if service["metadata"]["name"] == self.name:
+            shares = {uris[name]: round(100 * count / total) for name, count in ready.items() if count}
+            self.weights = shares
+        pods = [f"{name}-75d7fc-{number:05}" for name, count in ready.items() for number in range(count)]
         endpoints = [
             {
-                "targetRef": {"kind": "Pod", "name": f"{name}-75d7fc-{number:05}"},
+                "addresses": [f"10.244.0.{number + 1}"],
+                "targetRef": {"kind": "Pod", "name": pod},
                 "conditions": {"ready": True},
             }
-            for name, count in ready.items()
-            for number in range(count)
+            for number, pod in enumerate(pods)
         ]
         metadata = service["metadata"]
-        labels = {**metadata["labels"], "kubernetes.io/service-name": metadata["name"]}
+        labels = {**metadata.get("labels", {}), "kubernetes.io/service-name": metadata["name"]}
         owner = {"apiVersion": "v1", "kind": "Service", "name": metadata["name"], "uid": metadata["uid"]}
         made = {
             "apiVersion": ENDPOINT_SLICE.api_version,
@@ -124,7 +148,7 @@ class PlayedRevisions:
         seen = await self.cluster.get(Ref(ENDPOINT_SLICE, self.namespace, metadata["name"]))
         if seen is None:
             await self.cluster.create(made)
-        elif seen["endpoints"] != endpoints:
+        elif (seen.get("endpoints") or []) != endpoints:
             await self.cluster.change(seen, {"endpoints": endpoints})
 
     async def _serve(self, service: Manifest) -> None:

@@ -83,7 +83,7 @@ class Stage:
         if self.router == "Gateway":
             self.kserve = PlayedGateway(self.cluster, self.owner.namespace, self.owner.name)
         elif self.traffic.traits.serves_each:
-            self.kserve = PlayedRevisions(self.cluster, self.owner.namespace)
+            self.kserve = PlayedRevisions(self.cluster, self.owner.namespace, self.owner.name)
         else:
             self.kserve = PlayedKServe(self.cluster, self.owner.namespace, self.owner.name)
 

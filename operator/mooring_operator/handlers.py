@@ -15,7 +15,6 @@ from mooring_operator.runtime.intake import Intake
 
 _BEHIND = (
     ("serving.kserve.io", "v1beta1", "inferenceservices"),
-    ("serving.kserve.io", "v1alpha1", "servingruntimes"),
     ("", "v1", "services"),
     # These have the labels of their Services.
     ("discovery.k8s.io", "v1", "endpointslices"),

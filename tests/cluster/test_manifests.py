@@ -1,5 +1,6 @@
 """What gets installed: accepted by a real API server, hardened, and with the rights that the operator needs."""
 
+import asyncio
 import functools
 import os
 import re
@@ -14,13 +15,16 @@ import kubernetes_validate
 import pytest
 import yaml
 from mooring_operator.adapters.api_server import Connection, load_config
-from mooring_operator.adapters.cluster import Ref, Refused
+from mooring_operator.adapters.cluster import Event, Ref, Refused
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 from mooring_operator.planning.manifests.run_jobs import RunPods, job_of
 from mooring_operator.planning.manifests.workloads import Images, consumers, cron_job
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.settings import Settings
 from mooring_pipelines.model_ci import COMPONENTS_IMAGE
@@ -33,6 +37,8 @@ from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
+from tests.played_revisions import SERVING_RUNTIMES, PlayedRevisions
+from tests.unit.operator.adapters.routers.revisions import revision as revision_of_files
 from tests.unit.operator.planning.jobs import RUN
 
 ROOT = Path(__file__).parents[2]
@@ -571,12 +577,56 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
     # One that is told its namespaces looks for those.
     with Operator(account, tmp_path / "some.log", namespaces=namespace, **rights):
         until(lambda: Right("", "namespaces", "watch") in asked())
+    api.apply(SERVING_RUNTIMES)
+    until(lambda: api.get("/apis/serving.kserve.io/v1alpha1/servingruntimes"), what="no runtimes are served")
+    asyncio.run(serve_without_a_gateway(account, control_plane.kubeconfig))
     # The one is what the fixture tried.
     forbidden = {right for right, decisions in asked().items() if "forbid" in decisions}
     assert forbidden == {Right("", "secrets", "list")}
     roles = [o for o in rendered("standalone") if o["kind"] in ("ClusterRole", "Role")]
     allowed = granted(role for role in roles if role["metadata"]["name"] == "mooring-operator")
     assert allowed - asked().keys() == UNSEEN, "rights that are not needed"
+
+
+_ABOUT = ("serving.kserve.io/v1beta1", "InferenceService", "mooring-rights", "by-pods-raaaabbbb", "u")
+
+
+async def serve_without_a_gateway(account, administrator):
+    """Do all that the router Endpoints does, with the rights of the manifests; who plays KServe has more."""
+    own, theirs = (Connection(load_config(Path(path))) for path in (account, administrator))
+    owner = Owner("mooring-rights", "by-pods", "9a1f2f6e-0000-4000-8000-000000000001", 1)
+    traffic, kserve = (
+        EndpointsRouter(KubernetesCluster(own)),
+        PlayedRevisions(KubernetesCluster(theirs), owner.namespace),
+    )
+    runtime = PinnedRuntime(kind="ClusterServingRuntime", name="r", spec={"containers": []})
+    first, second = (
+        revision_of_files(name=name, model=model).model_copy(update={"runtime": runtime})
+        for name, model in (("aaaabbbbcc", "v1"), ("ddddeeeeff", "v2"))
+    )
+
+    async def route(*arms, **how):
+        seen = await traffic.observe(owner, [first, second])
+        await traffic.route(owner, Routing(arms, **how), seen)
+        await kserve.act()
+
+    try:
+        kserve.starts = lambda uri: False
+        for _ in range(2):
+            await route(Arm(first, 100))
+        await kserve.cluster.emit(Event(*_ABOUT, "Warning", "InternalError", "out of luck"))
+        async with asyncio.timeout(30):
+            # Why it is not ready is asked after two seconds.
+            while (await traffic.observe(owner, [first])).variants[first.revision].message == "":
+                await asyncio.sleep(0.1)
+        kserve.starts = lambda uri: True
+        await route(Arm(first, 100), Arm(second, 0, 1))
+        await route(Arm(first, 50, 2), Arm(second, 50, 2))
+        await route(Arm(second, 100), ended=True)
+        await traffic.remove(owner, await traffic.observe(owner, [second]))
+    finally:
+        await own.close()
+        await theirs.close()
 
 
 async def test_operator_may_ask_for_a_rollback_and_take_commands_away_and_no_more(api, account):

@@ -62,18 +62,16 @@ class EndpointsRouter:
         """Start pods before the Service selects them, and end none that it selects."""
         found = seen.manifest if seen is not None else {}
         revisions: RevisionsSeen = found.get("revisions") or RevisionsSeen()
-        weighing = [arm for arm in routing.arms if arm.weight]
+        routing = _unshared(routing) if seen is not None and seen.problem else routing
+        weighing = [arm for arm in routing.arms if arm.weight] or [routing.arms[0]]
         shared = len(weighing) > 1
-        running = (
-            replace(routing, arms=tuple(_unselected(arm) for arm in routing.arms)) if shared else routing
-        )
-        await self._revisions.run(owner, running, revisions, exact=shared)
-        ports = found.get("ports", {}).get(name_of(owner, routing.stable))
-        ports = ports or next(filter(None, found.get("ports", {}).values()), None)
-        if ports and not (shared and seen is not None and seen.problem):
-            selected = None if shared else (weighing or list(routing.arms))[0].revision
-            entry = entry_of(next(iter(revisions.services.values())))
-            await self._write(_manifest(owner, selected, entry, ports), found.get("service"))
+        arms = tuple(_unselected(arm) if shared else arm for arm in routing.arms)
+        await self._revisions.run(owner, replace(routing, arms=arms), revisions, exact=shared)
+        name = name_of(owner, weighing[0].revision)
+        if ports := found.get("ports", {}).get(name):
+            selected = None if shared else weighing[0].revision
+            wanted = _manifest(owner, selected, entry_of(revisions.services[name]), ports)
+            await self._write(wanted, found.get("service"))
         await self._revisions.clear(owner, routing, revisions)
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:

@@ -1,0 +1,142 @@
+"""Whole rollouts without a gateway: the router Endpoints, and what its users' requests meet."""
+
+from datetime import timedelta
+
+import pytest
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.cluster import ClusterError
+from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+
+from tests.operator.world import RESTING, World
+from tests.played_revisions import PlayedRevisions
+
+V1, V2 = "s3://m/v1", "s3://m/v2"
+SERVING = {"minReplicas": 4, "autoscaling": {"scaler": "None"}}
+STEPS = [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}]
+
+
+class Played:
+    """The world, with Kubernetes and KServe played for every revision, and what each moment looked like."""
+
+    def __init__(self, world: World, connection: Connection) -> None:
+        self.world = world
+        self.kserve = PlayedRevisions(KubernetesCluster(connection), "ns")
+        self.shares: list[dict[str, int]] = []
+
+    def deploy(self, model: str, **rollout):
+        spec = {"router": "Endpoints", "steps": STEPS, "progressDeadline": "1m", **rollout}
+        self.world.deploy(model, rollout=spec, serving=SERVING)
+
+    async def settle(self, limit: int = 120):
+        """Go on until only people can move it; time passes."""
+        for _ in range(limit):
+            before = self.world.objects.version
+            try:
+                pause = await self.world.step()
+            except ClusterError:
+                pause = 1
+            await self.kserve.act()
+            if self.kserve.weights and self.shares[-1:] != [self.kserve.weights]:
+                self.shares.append(self.kserve.weights)
+            if self.world.objects.version == before and self.world.phase in RESTING and (pause or 60) >= 5:
+                return self.world.status
+            self.world.now += timedelta(seconds=pause or 1)
+        raise AssertionError(self.world.status)
+
+    async def promoted(self):
+        self.deploy("v1")
+        status = await self.settle()
+        assert status["phase"] == "Promoted", status
+        self.shares.clear()
+        return status["stable"]["revision"]
+
+
+@pytest.fixture
+async def played(world, emulator, tmp_path, monkeypatch):
+    monkeypatch.setattr(world.kserve, "play", lambda: None)
+    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
+    yield Played(world, connection)
+    await connection.close()
+
+
+async def test_a_rollout_goes_by_pods_and_none_is_lost_to_it(played):
+    first = await played.promoted()
+    assert played.world.status["url"] == "http://digits.ns.svc"
+    played.deploy("v2")
+    status = await played.settle()
+    assert (status["phase"], played.kserve.weights) == ("AwaitingApproval", {V1: 50, V2: 50})
+    played.world.command("approve", status["candidate"]["revision"])
+    status = await played.settle()
+    assert (status["phase"], played.kserve.weights) == ("Promoted", {V2: 100})
+    assert status["previous"]["revision"] == first
+    # What has traffic has it by its pods alone, at every moment.
+    assert all(sum(shares.values()) == 100 for shares in played.shares)
+    played.world.now += timedelta(minutes=1)
+    await played.settle()
+    assert await played.kserve.pods() == {V2: 4}
+    # The revision that was left is there without pods, to go back to.
+    assert len(played.world.objects.list(INFERENCE_SERVICE, "ns")) == 2
+    played.world.command("rollback", status["stable"]["revision"])
+    status = await played.settle()
+    assert (status["stable"]["revision"], played.kserve.weights) == (first, {V1: 100})
+
+
+async def test_a_candidate_that_does_not_start_gets_nothing_and_is_taken_away(played):
+    await played.promoted()
+    played.kserve.starts = lambda uri: uri != V2
+    played.deploy("v2")
+    status = await played.settle()
+    assert status["phase"] == "RolledBack"
+    assert played.shares in ([], [{V1: 100}])
+    assert await played.kserve.pods() == {V1: 4}
+
+
+async def test_pods_that_are_missing_hold_the_step_up(played):
+    await played.promoted()
+    played.kserve.most[V2] = 1
+    played.deploy("v2")
+    status = await played.settle()
+    assert status["phase"] == "RolledBack"
+    assert "1 of 2 pods are ready" in status["message"]
+    assert all(shares.get(V2, 0) <= 50 for shares in played.shares)
+
+
+async def test_kserve_that_is_away_costs_no_candidate_its_rollout(played):
+    await played.promoted()
+    played.kserve.away = True
+    played.deploy("v2", progressDeadline="30s")
+    for _ in range(10):
+        await played.world.step()
+        await played.kserve.act()
+        played.world.now += timedelta(minutes=1)
+    assert played.world.status["reason"] == "Waiting"
+    assert "is its controller running?" in played.world.status["message"]
+    played.kserve.away = False
+    assert (await played.settle())["phase"] == "AwaitingApproval"
+
+
+async def test_a_revision_on_other_ports_is_told_of_and_stable_keeps_its_pods(played):
+    await played.promoted()
+    played.kserve.ports[V2] = 9000
+    played.deploy("v2")
+    for _ in range(20):
+        await played.world.step()
+        await played.kserve.act()
+        played.world.now += timedelta(seconds=5)
+    conditions = {entry["type"]: entry for entry in played.world.status["conditions"]}
+    assert conditions["RouterReady"]["status"] == "False"
+    assert "different ports" in conditions["RouterReady"]["message"]
+    assert played.kserve.weights == {V1: 100}
+    assert (await played.kserve.pods())[V1] == 4
+
+
+async def test_what_is_ready_is_read_from_the_slices(played):
+    await played.promoted()
+    [made] = played.world.objects.list(ENDPOINT_SLICE, "ns")
+    assert len(made["endpoints"]) == 4
+    played.kserve.starts = lambda uri: False
+    await played.kserve.act()
+    await played.world.step()
+    assert played.world.condition("Ready")["status"] != "True"
