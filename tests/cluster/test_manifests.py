@@ -18,6 +18,9 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Event, Ref, Refused
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
+from mooring_operator.adapters.routers.gateway import GatewayRouter
+from mooring_operator.adapters.routers.gateway_routes import Entrance
+from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
@@ -37,6 +40,8 @@ from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
+from tests.cluster.test_routers_contract_cluster import define_gateways
+from tests.played_gateway import PlayedGateway
 from tests.played_revisions import SERVING_RUNTIMES, PlayedRevisions
 from tests.unit.operator.adapters.routers.revisions import revision as revision_of_files
 from tests.unit.operator.planning.jobs import RUN
@@ -579,7 +584,8 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         until(lambda: Right("", "namespaces", "watch") in asked())
     api.apply(SERVING_RUNTIMES)
     until(lambda: api.get("/apis/serving.kserve.io/v1alpha1/servingruntimes"), what="no runtimes are served")
-    asyncio.run(serve_without_a_gateway(account, control_plane.kubeconfig))
+    define_gateways(api)
+    asyncio.run(serve_each_revision(account, control_plane.kubeconfig))
     # The one is what the fixture tried.
     forbidden = {right for right, decisions in asked().items() if "forbid" in decisions}
     assert forbidden == {Right("", "secrets", "list")}
@@ -588,45 +594,55 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
     assert allowed - asked().keys() == UNSEEN, "rights that are not needed"
 
 
-_ABOUT = ("serving.kserve.io/v1beta1", "InferenceService", "mooring-rights", "by-pods-raaaabbbb", "u")
-
-
-async def serve_without_a_gateway(account, administrator):
-    """Do all that the router Endpoints does, with the rights of the manifests; who plays KServe has more."""
+async def serve_each_revision(account, administrator):
+    """Do all that routers do which serve each revision by itself; who plays what surrounds them has more rights."""
     own, theirs = (Connection(load_config(Path(path))) for path in (account, administrator))
-    owner = Owner("mooring-rights", "by-pods", "9a1f2f6e-0000-4000-8000-000000000001", 1)
-    traffic, kserve = (
-        EndpointsRouter(KubernetesCluster(own)),
-        PlayedRevisions(KubernetesCluster(theirs), owner.namespace),
-    )
+    cluster, others = KubernetesCluster(own), KubernetesCluster(theirs)
+    gateway = PlayedGateway(others, "mooring-rights", "by-route")
+    try:
+        await gateway.open()
+        entrance, writer = (
+            Entrance("front", "gateways", "m.example.com"),
+            RouteWriter(cluster, pause=0, patience=0),
+        )
+        by_route = GatewayRouter(cluster, entrance, "front.gateways.svc.cluster.local", writer)
+        await roll_out(by_route, gateway, others, "by-route")
+        by_pods = PlayedRevisions(others, "mooring-rights", "by-pods")
+        await roll_out(EndpointsRouter(cluster), by_pods, others, "by-pods")
+    finally:
+        await own.close()
+        await theirs.close()
+
+
+async def roll_out(traffic, played, others, name):
+    """Bring up two revisions, the first late, move the traffic from one to the other, and end it all."""
+    owner = Owner("mooring-rights", name, "9a1f2f6e-0000-4000-8000-000000000001", 1)
     runtime = PinnedRuntime(kind="ClusterServingRuntime", name="r", spec={"containers": []})
     first, second = (
-        revision_of_files(name=name, model=model).model_copy(update={"runtime": runtime})
-        for name, model in (("aaaabbbbcc", "v1"), ("ddddeeeeff", "v2"))
+        revision_of_files(name=text, model=model).model_copy(update={"runtime": runtime})
+        for text, model in (("aaaabbbbcc", "v1"), ("ddddeeeeff", "v2"))
     )
 
     async def route(*arms, **how):
         seen = await traffic.observe(owner, [first, second])
         await traffic.route(owner, Routing(arms, **how), seen)
-        await kserve.act()
+        await played.act()
 
-    try:
-        kserve.starts = lambda uri: False
-        for _ in range(2):
-            await route(Arm(first, 100))
-        await kserve.cluster.emit(Event(*_ABOUT, "Warning", "InternalError", "out of luck"))
-        async with asyncio.timeout(30):
-            # Why it is not ready is asked after two seconds.
-            while (await traffic.observe(owner, [first])).variants[first.revision].message == "":
-                await asyncio.sleep(0.1)
-        kserve.starts = lambda uri: True
-        await route(Arm(first, 100), Arm(second, 0, 1))
-        await route(Arm(first, 50, 2), Arm(second, 50, 2))
+    played.starts = lambda uri: False
+    for _ in range(2):
+        await route(Arm(first, 100))
+    about = ("serving.kserve.io/v1beta1", "InferenceService", owner.namespace, f"{name}-raaaabbbb", "u")
+    await others.emit(Event(*about, "Warning", "InternalError", "out of luck"))
+    async with asyncio.timeout(30):
+        # Why it is not ready is asked after two seconds.
+        while (await traffic.observe(owner, [first])).variants[first.revision].message == "":
+            await asyncio.sleep(0.1)
+    played.starts = lambda uri: True
+    await route(Arm(first, 100), Arm(second, 0, 1))
+    await route(Arm(first, 50, 2), Arm(second, 50, 2))
+    for _ in range(2):
         await route(Arm(second, 100), ended=True)
-        await traffic.remove(owner, await traffic.observe(owner, [second]))
-    finally:
-        await own.close()
-        await theirs.close()
+    await traffic.remove(owner, await traffic.observe(owner, [second]))
 
 
 async def test_operator_may_ask_for_a_rollback_and_take_commands_away_and_no_more(api, account):
