@@ -236,10 +236,10 @@ def test_wrong_options(capsys, manifest, arguments, says):
 
 def test_an_invalid_file_is_not_rehearsed(capsys, tmp_path):
     path = tmp_path / "bad.yaml"
-    path.write_text(MANIFEST.replace("setWeight: 10\n", "setWeight: 0\n"))
+    path.write_text(MANIFEST.replace("setWeight: 10\n", "setWeight: -1\n"))
     code, out, err = invoke(capsys, "rehearse", str(path))
     assert (code, out) == (1, "")
-    assert f"{path}:14: spec.rollout.steps[0].setWeight: must be at least 1, got 0\n" in err
+    assert f"{path}:14: spec.rollout.steps[0].setWeight: must be at least 0, got -1\n" in err
     assert err.endswith(f"error: {path} is not valid: nothing to rehearse\n")
 
 
@@ -291,3 +291,25 @@ def test_policies_among_the_files_are_applied(capsys, tmp_path, metric, policy, 
     path.write_text(MANIFEST.replace("  rollout:", "  policies: [house-rules]\n  rollout:") + policy)
     _, out, _ = invoke(capsys, "rehearse", str(path), "--first", "--metric", f"accuracy={metric}")
     assert end in out
+
+
+@pytest.mark.parametrize(
+    ("strategy", "says"),
+    [
+        ("BlueGreen", "at its preview address alone"),
+        ("Shadow", "gets copies of 100% of the requests"),
+        ("Recreate", "nothing answers until that is ready"),
+    ],
+)
+def test_strategies_are_rehearsed_to_their_end(capsys, tmp_path, strategy, says):
+    path = tmp_path / "strategy.yaml"
+    path.write_text(
+        "apiVersion: mooring.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: iris}\nspec:\n"
+        "  model: {uri: 's3://m/iris', format: onnx}\n"
+        f"  rollout: {{router: Gateway, strategy: {strategy}}}\n"
+    )
+    code, out, _ = invoke(capsys, "rehearse", str(path))
+    text = " ".join(out.split())
+    assert code == 0
+    assert says in text
+    assert text.count("It ends promoted") == 2

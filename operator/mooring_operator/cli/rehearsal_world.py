@@ -113,7 +113,8 @@ class World:
             revision, ready = arm.revision.revision, self._is_up(arm.revision.revision, now)
             workload = arm.revision.workload or workload_name(revision)
             variants[revision] = Variant(ready, arm.weight if ready else 0, workload)
-        return Service(f"http://{self.name}.example.com", variants, shared=len(variants) > 1)
+        shared = any(arm.weight for arm in self.routing.arms[1:])
+        return Service(f"http://{self.name}.example.com", variants, shared)
 
     def _model(self) -> Resolved:
         uri, digest = self.spec.model.uri, self.spec.model.digest
