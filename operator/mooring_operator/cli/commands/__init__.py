@@ -6,6 +6,7 @@ Their heavy imports are inside the functions, so that ``mooring --help`` stays q
 from mooring_operator.cli.commands import (
     adopt,
     analyse,
+    drift,
     list_all,
     offline,
     rehearse,
@@ -14,4 +15,4 @@ from mooring_operator.cli.commands import (
     validate,
 )
 
-COMMANDS = (validate, rehearse, status, analyse, list_all, requests, adopt, offline)
+COMMANDS = (validate, rehearse, status, drift, analyse, list_all, requests, adopt, offline)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mooring_operator.cli import output
+from mooring_operator.cli.commands import drift
 from mooring_operator.cli.commands.options import Context, Namespace, Output, connect
 from mooring_operator.cli.errors import NO, OK
 from mooring_operator.cli.help import paragraphs
@@ -27,19 +28,12 @@ _HELP = paragraphs(
     "mooring status --drift iris-traffic",
 )
 
-_DRIFT_HELP = paragraphs(
-    "Show what a DriftMonitor has found, feature by feature.",
-    "mooring drift iris-traffic",
-    "mooring drift iris-traffic -o yaml",
-)
-
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the resource.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
+    """Add the command to `app`."""
     app.command("status", help=_HELP, rich_help_panel="Watch")(status)
-    app.command("drift", help=_DRIFT_HELP, rich_help_panel="Watch")(drift)
 
 
 def status(
@@ -55,7 +49,7 @@ def status(
 ) -> None:
     """Show a ModelDeployment, once or as it changes."""
     if show_drift:
-        drift(name, form, namespace, context)
+        drift.show(name, form, namespace, context)
         return
     if exit_ and not watch:
         raise typer.BadParameter("goes with --watch", param_hint="--exit")
@@ -91,16 +85,3 @@ def _watch(cluster: "Cluster", item: dict[str, Any], form: output.Format, exit_:
             if exit_ and last.settled:
                 break
     return OK if last.status.phase == "Promoted" else NO
-
-
-def drift(
-    name: Name, form: Output = output.Format.TEXT, namespace: Namespace = None, context: Context = None
-) -> None:
-    """Show a DriftMonitor."""
-    item = connect(context, namespace).get("DriftMonitor", name)
-    if form is not output.Format.TEXT:
-        output.dump(item, form)
-        return
-    from mooring_operator.cli.drift_view import DriftView
-
-    output.console().print(DriftView(item, datetime.now(UTC)))

@@ -1,0 +1,158 @@
+"""``mooring drift``: what a DriftMonitor has found, and whether two files differ."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mooring_operator.cli import output
+from mooring_operator.cli.commands.options import Context, Namespace, Output, connect
+from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
+from mooring_operator.cli.help import paragraphs
+
+_HELP = paragraphs(
+    """
+    Show what a DriftMonitor has found, feature by feature: mooring drift NAME, with -n, --context and -o json.
+
+    mooring drift check compares two files without a cluster.
+    """,
+    "mooring drift iris-traffic",
+    "mooring drift iris-traffic -o yaml",
+    "mooring drift check --baseline train.parquet --window today.parquet",
+)
+_SHOW_HELP = paragraphs(
+    "Show what a DriftMonitor has found; the word show may be left out.",
+    "mooring drift show iris-traffic",
+    "mooring drift iris-traffic -o yaml",
+)
+_CHECK_HELP = paragraphs(
+    """
+    Compare two files as a DriftMonitor would: Parquet, CSV, Arrow or JSON lines, by the ends of their names.
+
+    Exit codes: 0 no drift; 1 drift; 2 cannot tell, or wrong usage.
+    """,
+    "mooring drift check --baseline train.parquet --window today.parquet",
+    "mooring drift check --baseline train.csv --window today.jsonl --category zip --report drift.html",
+    "mooring drift check --baseline a.parquet --window b.parquet -o json | jq '.features[] | select(.drifted)'",
+)
+_EXIT_CODES = {"NoDrift": OK, "Drift": NO, "Unknown": UNUSABLE}
+
+
+class _ShowUnlessNamed(TyperGroup):
+    """Takes `drift NAME` for `drift show NAME`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command before what names none."""
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    group = typer.Typer(cls=_ShowUnlessNamed, help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
+    group.command("show", help=_SHOW_HELP)(show)
+    group.command("check", help=_CHECK_HELP)(check)
+    app.add_typer(group, name="drift", rich_help_panel="Watch")
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the DriftMonitor.")],
+    form: Output = output.Format.TEXT,
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Show a DriftMonitor."""
+    item = connect(context, namespace).get("DriftMonitor", name)
+    if form is not output.Format.TEXT:
+        output.dump(item, form)
+        return
+    from mooring_operator.cli.drift_view import DriftView
+
+    output.console().print(DriftView(item, datetime.now(UTC)))
+
+
+def check(
+    baseline: Annotated[Path, typer.Option(help="What rows should look like.")],
+    window: Annotated[Path, typer.Option(help="What they look like now.")],
+    feature: Annotated[
+        list[str] | None, typer.Option(help="Column to compare; all when left out. May be repeated.")
+    ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="Column whose numbers are codes of categories. May be repeated."),
+    ] = None,
+    min_rows: Annotated[int, typer.Option(min=1, help="Rows below which a file says nothing.")] = 100,
+    alpha: Annotated[float, typer.Option(min=0.0, max=0.5, help="False discovery rate.")] = 0.01,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
+    form: Output = output.Format.TEXT,
+) -> None:
+    """Compare two files."""
+    try:
+        comparing = importlib.import_module("mooring_components.drift.check")
+    except ModuleNotFoundError as error:
+        raise CliError(
+            f"comparing files needs a package that is not installed: {error.name}",
+            hint="install kube-mooring with its extras cli and components",
+        ) from error
+    errors = importlib.import_module("mooring_components.drift.errors")
+    try:
+        with _progress() as tell:
+            found = comparing.check_files(
+                baseline,
+                window,
+                features=feature or (),
+                categories=category or (),
+                min_rows=min_rows,
+                alpha=alpha,
+                tell=tell,
+            )
+    except errors.EvaluationError as error:
+        raise CliError(_in_options(error.message)) from error
+    if report is not None:
+        _write(report, found.page())
+    if form is output.Format.TEXT:
+        output.say(found.sentence())
+    else:
+        output.dump(found.document(), form)
+    raise typer.Exit(_EXIT_CODES[found.verdict])
+
+
+def _in_options(message: str) -> str:
+    """Say what a field of a DriftMonitor is on the command line."""
+    for field, option in (("spec.minRows", "--min-rows"), ("spec.features", "--feature")):
+        message = message.replace(field, option)
+    return message
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"--report {str(path)!r} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar on a terminal's stderr, nothing in a pipe; what it gives is told each column that is read."""
+    if not sys.stderr.isatty():
+        yield lambda name, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    shown = Progress(
+        TextColumn("comparing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=output.console(stderr=True),
+        transient=True,
+    )
+    with shown:
+        task = shown.add_task("comparing", total=None)
+        yield lambda name, total: shown.update(task, advance=1, total=total)
