@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
+from mooring_operator.adapters.routers.gateway import ENDPOINT_SLICE
 from mooring_operator.adapters.routers.gateway_routes import route_name, weights_of
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
@@ -53,6 +54,8 @@ class PlayedGateway:
     name: str = "digits"
     slow: bool = False
     """Whether the Gateway's controller does not get to the routes."""
+    unselected: bool = False
+    """Whether Kubernetes does not get to the slices."""
     refuses: str = ""
     """Why it refuses all of them."""
 
@@ -78,6 +81,8 @@ class PlayedGateway:
 
     async def act(self) -> None:
         await self.kserve.act()
+        for deployment in await self.cluster.list(DEPLOYMENT, namespace=self.namespace):
+            await self._select(deployment)
         for route in await self.cluster.list(HTTP_ROUTE, namespace=self.namespace):
             if not self.slow and _generations(route) != {route["metadata"]["generation"]}:
                 await self.cluster.write_status(route, self._answer(route))
@@ -92,6 +97,28 @@ class PlayedGateway:
         for deployment in await self.cluster.list(DEPLOYMENT, namespace=self.namespace):
             uris[deployment["metadata"]["name"]] = deployment["metadata"]["annotations"]["uri"]
         return {uris[name]: weight for name, weight in weights_of(found).items() if weight}
+
+    async def _select(self, deployment: Manifest) -> None:
+        """Do what Kubernetes does for the Service that KServe made: its slice names the pods that are ready."""
+        name = deployment["metadata"]["name"]
+        ready = deployment.get("status", {}).get("readyReplicas", 0) if not self.unselected else 0
+        endpoints = [{"addresses": [f"10.0.0.{n + 1}"], "conditions": {"ready": True}} for n in range(ready)]
+        found = await self.cluster.get(Ref(ENDPOINT_SLICE, self.namespace, name))
+        if found is not None and len(found.get("endpoints") or []) == ready:
+            return
+        made = {
+            "apiVersion": ENDPOINT_SLICE.api_version,
+            "kind": ENDPOINT_SLICE.kind,
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "labels": {"kubernetes.io/service-name": name},
+            },
+            "addressType": "IPv4",
+            "endpoints": endpoints,
+            "ports": [{"name": "http", "port": 8080}],
+        }
+        await put(self.cluster, made, ENDPOINT_SLICE)
 
     def _answer(self, route: Manifest) -> Manifest:
         status, reason = ("False", self.refuses) if self.refuses else ("True", "Accepted")

@@ -219,15 +219,16 @@ def routing(**weights):
 
 
 @contextmanager
-def gateway_lab(folder, revisions=("r1", "r2", "r3"), hostnames=("",)):
-    """The lab, in a network namespace of its own; raises ProgramUnavailableError where it cannot be had."""
+def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True):
+    """The lab, in a network namespace of its own; raises ProgramUnavailableError where it cannot be had.
+
+    exposed: whether every server has a Service from the beginning.
+    """
     addresses = {name: f"10.99.1.{number}" for number, name in enumerate(revisions, start=1)}
     with ExitStack() as stack:
         stack.enter_context(NetworkNamespace(addresses.values()))
         plane = stack.enter_context(ControlPlane())
-        gateway = stack.enter_context(
-            EnvoyGateway(plane.api, plane.kubeconfig, folder / "gateway", hostnames)
-        )
+        gateway = stack.enter_context(EnvoyGateway(plane.api, plane.kubeconfig, folder / "gateway"))
         lab = GatewayLab(plane, folder, gateway)
         plane.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MODELS}})
         plane.api.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}})
@@ -239,7 +240,8 @@ def gateway_lab(folder, revisions=("r1", "r2", "r3"), hostnames=("",)):
             stack.callback(started[name].stop)
         for name, address in addresses.items():
             wait_until_ready(started[name], lambda at=address: _is_ready(at), timeout=60)
-            _expose(plane.api, name, address)
+            if exposed:
+                _expose(plane.api, name, address)
             lab.servers[name] = address
         yield lab
 

@@ -109,6 +109,17 @@ async def test_a_weight_that_no_gateway_has_taken_up_is_none(stage):
     assert seen.problem == "Gateway front has not taken up HTTPRoute digits-mooring as it is now"
 
 
+async def test_pods_that_kubernetes_sends_nothing_to_get_no_weight(stage):
+    await stage.serve(FIRST)
+    stage.played.unselected = True
+    seen = await stage.serve(FIRST, SECOND, routing=split(50))
+    assert seen.variants[SECOND.revision].waiting == "Kubernetes has not taken up its pods for requests yet"
+    stage.played.unselected = False
+    await stage.played.act()
+    seen = await stage.serve(FIRST, SECOND, routing=split(50))
+    assert (seen.variants[SECOND.revision].ready, seen.variants[SECOND.revision].weight) == (True, 50)
+
+
 async def test_a_promotion_and_a_rollback_leave_what_is_kept_and_nothing_else(stage):
     await stage.serve(FIRST)
     await stage.serve(FIRST, SECOND, routing=split(50))

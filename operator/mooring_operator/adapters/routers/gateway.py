@@ -24,12 +24,14 @@ from mooring_operator.planning.routes import Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
 
 SERVICE = Kind("v1", "Service", "services")
+ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 
 @dataclass(frozen=True)
 class _Seen:
     """What was found, for the next write.
 
+    revisions: they count as ready when Kubernetes sends requests to one of their pods.
     backends: of the revisions that have a Service, by revision.
     addresses: the deployment's and its preview's, with the host names that the Gateway takes; none without a Gateway.
     barred: why no route may ask for these host names of this Gateway; one that is there keeps those that it has.
@@ -115,6 +117,7 @@ class GatewayRouter:
             backend = await self._backend(owner, service) if service is not None else None
             if backend is not None:
                 backends[revision.revision] = backend
+            running = await self._with_endpoints(owner, running, revision, backend)
         names = (owner.name, routes.preview_name(owner))
         found = {
             name: await find_owned(self._cluster, HTTP_ROUTE, owner, routes.route_name(name))
@@ -149,6 +152,25 @@ class GatewayRouter:
         grpc = [port["port"] for port in ports if len(ports) > 1 and _speaks_grpc(port)]
         http = [port["port"] for port in ports if not _speaks_grpc(port)]
         return Backend(name, (http or grpc)[0], grpc[0] if grpc else None)
+
+    async def _with_endpoints(
+        self, owner: Owner, running: RevisionsSeen, revision: Revision, backend: Backend | None
+    ) -> RevisionsSeen:
+        """Have a revision wait whose pods are ready and get no requests yet: a weight would be answered with 503."""
+        variant = running.variants.get(revision.revision)
+        if variant is None or not variant.ready:
+            return running
+        labels = {"kubernetes.io/service-name": backend.service} if backend is not None else None
+        slices = (
+            await self._cluster.list(ENDPOINT_SLICE, namespace=owner.namespace, labels=labels)
+            if labels
+            else []
+        )
+        if any(has_ready(found) for found in slices):
+            return running
+        why = "Kubernetes has not taken up its pods for requests yet"
+        waits = replace(variant, ready=False, pods=0, message=why, waiting=why)
+        return replace(running, variants={**running.variants, revision.revision: waits})
 
     def _addresses(self, owner: Owner, gateway: Manifest | None) -> tuple[Address, ...]:
         """Give the deployment's address and its preview's, with the host names that the Gateway takes."""
@@ -233,6 +255,12 @@ class GatewayRouter:
             for name, manifest in found.items():
                 if manifest is not None and name not in keep:
                     await self._cluster.delete(manifest)
+
+
+def has_ready(found: Manifest) -> bool:
+    """Whether an EndpointSlice has a pod that gets requests; unknown counts as ready, for that is how it is routed."""
+    endpoints = found.get("endpoints") or []
+    return any((endpoint.get("conditions") or {}).get("ready") is not False for endpoint in endpoints)
 
 
 def _weight(backend: Backend | None, weights: Mapping[str, int]) -> int:

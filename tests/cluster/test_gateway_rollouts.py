@@ -1,0 +1,168 @@
+"""Whole rollouts by the operator's process on router Gateway: a real Envoy, real model servers, and users."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from mooring_operator.adapters.cluster import Conflict, Kind, Ref
+from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE, SERVICE
+from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
+
+from cluster.programs import ProgramUnavailableError
+from cluster.serving.inferenceservice_crd import inferenceservice_crd
+from tests.cluster.gateway_lab import MODELS, gateway_lab, load
+from tests.cluster.rollout_steps import DEFINITIONS, OURS, PLURALS, ROOT, SERVING, Operator, until
+from tests.played_revisions import PlayedRevisions
+from tests.put import put
+
+MODEL_DEPLOYMENT = Kind("mooring.dev/v1alpha1", "ModelDeployment", "modeldeployments")
+PATH = f"{OURS}/namespaces/{MODELS}/modeldeployments/digits"
+STEPS = [{"setWeight": 10}, {"pause": {"duration": "1s"}}, {"setWeight": 50}, {"setWeight": 100}]
+
+
+class Nodes:
+    """KServe, Kubernetes and the kubelets: model s3://m/rN is served by the lab's server rN."""
+
+    def __init__(self, lab):
+        self._lab = lab
+        self._played = PlayedRevisions(lab.cluster, MODELS)
+        self.broken = set()
+        self._played.starts = lambda uri: uri not in self.broken
+
+    async def play(self):
+        while True:
+            # The operator writes too: what came in between is seen the next time.
+            with suppress(Conflict):
+                await self._played.act()
+                for deployment in await self._lab.cluster.list(DEPLOYMENT, namespace=MODELS):
+                    await self._follow(deployment)
+            await asyncio.sleep(0.05)
+
+    async def _follow(self, deployment):
+        """Have the slice of a revision's Service name the server while the revision has pods that are ready."""
+        name, cluster = deployment["metadata"]["name"], self._lab.cluster
+        service = await cluster.get(Ref(SERVICE, MODELS, name))
+        if service is None:
+            return
+        server = deployment["metadata"]["annotations"]["uri"].rpartition("/")[2]
+        ready = deployment.get("status", {}).get("readyReplicas", 0)
+        pod = {
+            "addresses": [self._lab.servers[server]],
+            "conditions": {"ready": True},
+            "nodeName": "node",
+        }
+        wanted = {
+            "apiVersion": ENDPOINT_SLICE.api_version,
+            "kind": ENDPOINT_SLICE.kind,
+            "metadata": {"name": name, "namespace": MODELS, "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4",
+            "endpoints": [pod] if ready else [],
+            "ports": [{"name": service["spec"]["ports"][0]["name"], "port": 8080}],
+        }
+        found = await cluster.get(Ref(ENDPOINT_SLICE, MODELS, name))
+        if found is None or (found.get("endpoints") or []) != wanted["endpoints"]:
+            await put(cluster, wanted, ENDPOINT_SLICE)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gateway")
+    try:
+        with gateway_lab(folder, exposed=False) as lab:
+            for plural in PLURALS:
+                definition = (ROOT / "crds" / f"{plural}.yaml").read_bytes()
+                lab.api.apply_text(f"{DEFINITIONS}/{plural}.mooring.dev", definition)
+            lab.api.apply(inferenceservice_crd())
+            for path in (PATH.rpartition("/")[0], f"{SERVING}/inferenceservices"):
+                until(lambda path=path: lab.api.get(path), what=f"{path} is not served")
+            settings = {
+                "gateway": "gateways/front",
+                "gateway_service": "gateways/envoy",
+                "namespaces": MODELS,
+            }
+            with Operator(lab.kubeconfig, folder / "operator.log", **settings):
+                yield lab
+    except ProgramUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+async def lab(everything):
+    async with everything.connected() as lab:
+        yield lab
+
+
+@asynccontextmanager
+async def played(lab):
+    nodes = Nodes(lab)
+    playing = asyncio.create_task(nodes.play())
+    try:
+        yield nodes
+    finally:
+        playing.cancel()
+        with suppress(asyncio.CancelledError):
+            await playing
+
+
+async def deploy(lab, version, **rollout):
+    rollout = {"steps": STEPS, "progressDeadline": "15s", "scaleDownDelay": "2s", **rollout}
+    spec = {
+        "model": {"uri": f"s3://m/{version}", "format": "onnx"},
+        "serving": {"minReplicas": 1},
+        "rollout": rollout,
+    }
+    await put(
+        lab.cluster,
+        {
+            "apiVersion": MODEL_DEPLOYMENT.api_version,
+            "kind": MODEL_DEPLOYMENT.kind,
+            "metadata": {"name": "digits", "namespace": MODELS},
+            "spec": spec,
+        },
+        MODEL_DEPLOYMENT,
+    )
+
+
+async def reaches(lab, phase, version, seconds=90):
+    """Wait until the spec as it is now is in a phase, with a version of the model stable."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = await lab.cluster.get(Ref(MODEL_DEPLOYMENT, MODELS, "digits"))
+        status = found.get("status", {})
+        stable = (status.get("stable") or {}).get("storageUri")
+        current = status.get("observedGeneration") == found["metadata"]["generation"]
+        if current and (status.get("phase"), stable) == (phase, f"s3://m/{version}"):
+            return status
+        assert time.monotonic() < deadline, status
+        await asyncio.sleep(0.05)
+
+
+async def test_promotions_and_a_rollback_lose_no_request_and_a_broken_model_gets_none(lab):
+    async with played(lab) as nodes:
+        await deploy(lab, "r1")
+        status = await reaches(lab, "Promoted", "r1")
+        assert status["router"] == {
+            "name": "Gateway",
+            "message": "Gateway gateways/front works and takes the deployment's host names",
+        }
+        assert status["url"] == "http://digits.models.svc.cluster.local"
+        front = await lab.cluster.get(Ref(SERVICE, MODELS, "digits"))
+        assert front["spec"]["externalName"] == "envoy.gateways.svc.cluster.local"
+        async with load(lab) as seen:
+            await deploy(lab, "r2")
+            await reaches(lab, "Promoted", "r2")
+            promoted = dict(seen.answered)
+            nodes.broken.add("s3://m/r3")
+            await deploy(lab, "r3")
+            await reaches(lab, "RolledBack", "r2")
+            rejected = dict(seen.answered)
+            await deploy(lab, "r1")
+            await reaches(lab, "Promoted", "r1")
+        assert seen.failed == []
+        assert promoted["r1"] > promoted["r2"] > 0
+        assert set(rejected) == {"r1", "r2"}
+        assert seen.answered["r1"] > rejected["r1"]
+        assert dict((await lab.ask(50)).answered) == {"r1": 50}
