@@ -24,7 +24,7 @@ from pydantic_core import from_json
 
 from mooring_artifacts.digests import DIGEST_PATTERN
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.gates import MetricName, Number, Violation
+from mooring_artifacts.gates import Difference, Interval, MetricName, Number, Violation
 from mooring_artifacts.uris import LONGEST
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -74,7 +74,10 @@ def _check_number(metrics: Any) -> Any:
 
 
 class Verdict(_Document):
-    """What a `model-ci` run found: the document at its `verdict_uri`."""
+    """What a `model-ci` run found: the document at its `verdict_uri`.
+
+    `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows.
+    """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
     model_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
@@ -82,6 +85,9 @@ class Verdict(_Document):
     passed: bool
     metrics: Annotated[dict[MetricName, Number], BeforeValidator(_check_number)]
     violations: Annotated[list[Violation], Field(max_length=100)]
+    intervals: Annotated[dict[MetricName, Interval], BeforeValidator(_check_number)] = {}
+    champion_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
+    differences: Annotated[dict[MetricName, Difference], BeforeValidator(_check_number)] = {}
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

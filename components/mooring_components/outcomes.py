@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,24 @@ class Estimated:
     predicted: Floats
     invalid: int = 0
     hint: str = ""
+
+
+def aligned(one: Classified, two: Classified) -> tuple[Classified, Classified]:
+    """Two outcomes of the same rows, with codes into the classes of both."""
+    classes = _sorted({*one.classes, *two.classes})
+    return _recoded(one, classes), _recoded(two, classes)
+
+
+def _recoded(outcome: Classified, classes: Sequence[Label]) -> Classified:
+    # The last entry is for NONE, which is -1.
+    table = np.array([*(classes.index(label) for label in outcome.classes), NONE], dtype=np.int64)
+    return replace(
+        outcome,
+        classes=classes,
+        actual=table[outcome.actual],
+        predicted=table[outcome.predicted],
+        columns=[int(table[code]) for code in outcome.columns],
+    )
 
 
 @dataclass(frozen=True)

@@ -1,68 +1,172 @@
-"""How good predictions are: accuracy, precision, recall and F1, or MAE and RMSE."""
+"""How good predictions are, beside those of the model that serves now."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.gates import Difference, Findings, Interval
 
+from mooring_components.classification import Measured, compare_classes, compare_scores, measure_classes
 from mooring_components.datasets import TestData
 from mooring_components.feeding import feed_model
 from mooring_components.models import Model
 from mooring_components.options import TestOptions
-from mooring_components.outcomes import NONE, Classified, Codes, Estimated, Floats, observe
+from mooring_components.outcomes import NONE, Classified, Codes, Estimated, aligned, observe
+from mooring_components.regression import compare_amounts, measure_amounts
 
 _DEFAULT = TestOptions()
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Metrics by their public names; for classification also what was confused with what.
+    """Metrics by their public names, with intervals; for classification also what was confused with what.
 
-    Every metric is finite. unmeasured: why a metric that belongs here has no value.
+    Every number is finite. unmeasured: why a metric that belongs here has no value.
     categories: the labels, sorted; confusion: (actual, predicted) counts in their order.
     hint: why the labels may not mean what the model's output means; empty where they fit.
+    differences, incomparable: from the champion's metrics, and why there are none, for all of them under "".
     """
 
     metrics: dict[str, float]
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
     categories: list[str] = field(default_factory=list)
     confusion: list[list[int]] = field(default_factory=list)
     hint: str = ""
-    unmeasured: dict[str, str] = field(default_factory=dict)
+    differences: dict[str, Difference] = field(default_factory=dict)
+    incomparable: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As one step hands it to the next; the confusion stays behind."""
+        return {
+            "metrics": self.metrics,
+            "intervals": {name: value.model_dump() for name, value in self.intervals.items()},
+            "unmeasured": self.unmeasured,
+            "hint": self.hint,
+            "differences": {name: value.model_dump() for name, value in self.differences.items()},
+            "incomparable": self.incomparable,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` gave."""
+        return cls(
+            metrics=document["metrics"],
+            intervals={
+                name: Interval.model_validate(value, strict=False)
+                for name, value in document["intervals"].items()
+            },
+            unmeasured=document["unmeasured"],
+            hint=document["hint"],
+            differences={
+                name: Difference.model_validate(value, strict=False)
+                for name, value in document["differences"].items()
+            },
+            incomparable=document["incomparable"],
+        )
+
+    def findings(self, others: Mapping[str, float]) -> Findings:
+        """What gates judge, with what else was measured."""
+        return Findings(
+            {**others, **self.metrics},
+            self.intervals,
+            self.unmeasured,
+            bool(self.differences or self.incomparable),
+            self.differences,
+            self.incomparable,
+        )
 
 
-def evaluate(model: Model, data: TestData, options: TestOptions = _DEFAULT) -> Quality:
-    """Run `model` on all rows and compare with the labels.
+def evaluate(
+    model: Model, data: TestData, options: TestOptions = _DEFAULT, champion: Model | None = None
+) -> Quality:
+    """Run `model` on all rows and compare with the labels, and with what `champion` makes of the same rows.
 
     Raises:
         InputError: the columns do not fit the model, or its output does not fit the labels.
     """
-    return measure(observe(feed_model(model, data, options.inputs), data, options))
+    outcome = _observe(model, data, options)
+    found = measure(outcome)
+    if champion is None:
+        return found
+    try:
+        other = _observe(champion, data, options)
+    except InputError as error:
+        return incomparable(found, str(error))
+    return _beside(found, outcome, other)
+
+
+def incomparable(found: Quality, reason: str) -> Quality:
+    """The quality of a model that cannot be compared with the champion."""
+    return Quality(
+        found.metrics,
+        found.intervals,
+        found.unmeasured,
+        found.categories,
+        found.confusion,
+        found.hint,
+        {},
+        {"": f"the model that serves now cannot be tested: {reason}"},
+    )
 
 
 def measure(outcome: Classified | Estimated) -> Quality:
     """The metrics of what a model said."""
+    found = measure_classes(outcome) if isinstance(outcome, Classified) else measure_amounts(outcome)
+    metrics = {name: estimate.value for name, estimate in found.estimates.items()}
     facts = {"rows": float(len(outcome.actual)), "invalidPredictions": float(outcome.invalid)}
-    if isinstance(outcome, Estimated):
-        if outcome.invalid:
-            return Quality(facts, hint=outcome.hint, unmeasured=dict.fromkeys(("mae", "rmse"), outcome.hint))
-        return Quality({**measure_regression(outcome.actual, outcome.predicted), **facts}, hint=outcome.hint)
-    counts = count_confusion(outcome.actual, outcome.predicted, len(outcome.classes))
-    occurring = np.flatnonzero(counts[:, :-1].sum(axis=0) + counts.sum(axis=1))
-    confusion = counts[np.ix_(occurring, occurring)]
+    categories, confusion = _confusion(outcome) if isinstance(outcome, Classified) else ([], [])
     return Quality(
-        {**measure_classification(counts), **facts},
-        [str(outcome.classes[int(i)]) for i in occurring],
-        confusion.tolist(),
-        outcome.hint,
+        {**metrics, **facts}, _intervals(found), found.unmeasured, categories, confusion, outcome.hint
     )
 
 
-def measure_regression(actual: Floats, predicted: Floats) -> dict[str, float]:
-    """`mae` and `rmse`, in the label's unit; both arguments are (rows,)."""
-    errors = predicted - actual
-    return {"mae": float(np.abs(errors).mean()), "rmse": float(np.sqrt(np.square(errors).mean()))}
+def _observe(model: Model, data: TestData, options: TestOptions) -> Classified | Estimated:
+    return observe(feed_model(model, data, options.inputs), data, options)
+
+
+def _beside(found: Quality, outcome: Classified | Estimated, other: Classified | Estimated) -> Quality:
+    if isinstance(outcome, Classified) and isinstance(other, Classified):
+        candidate, champion = aligned(outcome, other)
+        compared = compare_classes(candidate, champion)
+        compare_scores(candidate, champion, compared)
+    elif isinstance(outcome, Estimated) and isinstance(other, Estimated):
+        compared = compare_amounts(outcome, other)
+    else:
+        return incomparable(found, "one of them gives classes, the other amounts")
+    return Quality(
+        found.metrics,
+        found.intervals,
+        found.unmeasured,
+        found.categories,
+        found.confusion,
+        found.hint,
+        {
+            name: Difference(value=estimate.value, low=estimate.low, high=estimate.high)
+            for name, estimate in compared.estimates.items()
+        },
+        compared.unmeasured,
+    )
+
+
+def _intervals(found: Measured) -> dict[str, Interval]:
+    return {
+        name: Interval(low=estimate.low, high=estimate.high)
+        for name, estimate in found.estimates.items()
+        if estimate.low is not None
+    }
+
+
+def _confusion(outcome: Classified) -> tuple[list[str], list[list[int]]]:
+    counts = count_confusion(outcome.actual, outcome.predicted, len(outcome.classes))
+    occurring = np.flatnonzero(counts[:, :-1].sum(axis=0) + counts.sum(axis=1))
+    confusion: list[list[int]] = counts[np.ix_(occurring, occurring)].tolist()
+    return [str(outcome.classes[int(i)]) for i in occurring], confusion
 
 
 def count_confusion(actual: Codes, predicted: Codes, classes: int) -> npt.NDArray[np.int64]:
@@ -70,23 +174,3 @@ def count_confusion(actual: Codes, predicted: Codes, classes: int) -> npt.NDArra
     cells = actual * (classes + 1) + np.where(predicted == NONE, classes, predicted)
     counts = np.bincount(cells, minlength=classes * (classes + 1))
     return counts.reshape(classes, classes + 1)
-
-
-def measure_classification(counts: npt.NDArray[np.int64]) -> dict[str, float]:
-    """`accuracy`, and `precision`, `recall`, `f1` averaged over labels (macro), of counts as above.
-
-    As in scikit-learn, every label that occurs in either counts, and a quotient with nothing in its denominator is 0.
-    """
-    hits = counts[:, :-1].diagonal().astype(np.float64)
-    actual, predicted = counts.sum(axis=1), counts[:, :-1].sum(axis=0)
-    occurs = actual + predicted > 0
-    return {
-        "accuracy": float(hits.sum() / counts.sum()),
-        "precision": float(_divide(hits, predicted)[occurs].mean()),
-        "recall": float(_divide(hits, actual)[occurs].mean()),
-        "f1": float(_divide(2 * hits, actual + predicted)[occurs].mean()),
-    }
-
-
-def _divide(above: Floats, below: npt.NDArray[np.int64]) -> Floats:
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

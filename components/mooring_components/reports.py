@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mooring_artifacts.gates import parse_gates
+from mooring_artifacts.gates import Difference, Interval, parse_gates
 from mooring_artifacts.run_documents import Verdict
 
 
 def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: str = "") -> str:
-    """A headline, the violations, a hint about the labels, the gates and every metric.
+    """A headline, the violations, a hint about the labels, the gates and every metric with its interval.
 
     Raises:
         InputError: a malformed gate.
@@ -28,11 +28,28 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
         lines.append("")
     if hint:
         lines += [f"Hint: {hint}", ""]
+    compared = bool(verdict.differences)
+    heads = ["metric", "value", "95 %", *(["beside the champion"] if compared else []), "min", "max"]
+    lines += [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
     bounds = parse_gates(gates)
-    lines += ["| metric | value | min | max |", "| --- | ---: | ---: | ---: |"]
     for name, value in verdict.metrics.items():
         own = [gate for gate in bounds if gate.metric == name]
         low = ", ".join(f"{gate.min:.6g}" for gate in own if gate.min is not None)
         high = ", ".join(f"{gate.max:.6g}" for gate in own if gate.max is not None)
-        lines.append(f"| {name} | {value:.6g} | {low} | {high} |")
+        beside = [_difference(verdict.differences.get(name))] if compared else []
+        cells = [name, f"{value:.6g}", _interval(verdict.intervals.get(name)), *beside, low, high]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _interval(found: Interval | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"{found.low:.4g} to {found.high:.4g}"
+
+
+def _difference(found: Difference | None) -> str:
+    if found is None:
+        return ""
+    around = _interval(found)
+    return f"{found.value:+.4g}" + (f" ({around})" if around else "")

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Violation, judge, parse_gates
+from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Findings, Violation, judge, parse_gates
 from mooring_artifacts.run_documents import SCHEMA_VERSION, Verdict
 from mooring_artifacts.uploads import put_document
 
-_OF_LABELS = ("accuracy", "precision", "recall", "f1")
+_OF_LABELS = ("accuracy", "balancedAccuracy", "precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a verdict is about: a model and the data that it was tested on, by digest."""
+    """What a verdict is about, by digest: a model, the data that it was tested on, and what it was compared with."""
 
     model_uri: str
     model_digest: str
     data_digest: str
+    champion_digest: str | None = None
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the steps of a test found.
-
-    unmeasured: why a metric has no value. hint: why labels may not mean what the model's output means.
-    """
-
-    metrics: Mapping[str, float]
-    unmeasured: Mapping[str, str] = field(default_factory=dict)
-    hint: str = ""
-
-
-def make_verdict(run_id: str, subject: Subject, facts: Facts, gates: Sequence[Mapping[str, Any]]) -> Verdict:
+def make_verdict(
+    run_id: str, subject: Subject, found: Findings, gates: Sequence[Mapping[str, Any]], hint: str = ""
+) -> Verdict:
     """Judge what was found by `gates`; metrics that are not finite are left out of the document.
 
     A hint about the labels is added to the first violation by a metric that compares with them.
@@ -43,10 +34,10 @@ def make_verdict(run_id: str, subject: Subject, facts: Facts, gates: Sequence[Ma
     Raises:
         InputError: a malformed gate.
     """
-    metrics = facts.metrics
-    violations = [_explained(violation, facts) for violation in judge(metrics, parse_gates(gates))]
-    if facts.hint:
-        violations = _with_hint(violations, facts.hint)
+    metrics = found.metrics
+    violations = judge(found, parse_gates(gates))
+    if hint:
+        violations = _with_hint(violations, hint)
     # Parameters of a pipeline lose their order on the way.
     ordered = sorted(metrics, key=lambda name: METRICS.index(name) if name in METRICS else len(METRICS))
     return Verdict(
@@ -58,14 +49,10 @@ def make_verdict(run_id: str, subject: Subject, facts: Facts, gates: Sequence[Ma
         passed=not violations,
         metrics={name: float(metrics[name]) for name in ordered if math.isfinite(metrics[name])},
         violations=violations,
+        intervals=dict(found.intervals),
+        champion_digest=subject.champion_digest,
+        differences=dict(found.differences),
     )
-
-
-def _explained(violation: Violation, facts: Facts) -> Violation:
-    reason = facts.unmeasured.get(violation.metric)
-    if reason is None or violation.value is not None:
-        return violation
-    return violation.model_copy(update={"message": f"{violation.message}: {reason}"[:LONGEST_MESSAGE]})
 
 
 def _with_hint(violations: list[Violation], hint: str) -> list[Violation]:

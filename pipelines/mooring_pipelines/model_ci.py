@@ -39,22 +39,27 @@ def evaluate_quality(
     test_data_digest: str,
     test_options: dict[str, Any],
     label_column: str,
+    champion_uri: str,
+    champion_digest: str,
     quality: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> dict[str, Any]:
-    """Run the model on the test data and compare with the labels."""
+    """Run the model on the test data; compare with the labels, and with the model that serves now."""
+    import tempfile
     from pathlib import Path
 
+    from mooring_components.champions import evaluate_beside
     from mooring_components.datasets import load_test_data
-    from mooring_components.models import open_model
     from mooring_components.options import parse_options
-    from mooring_components.quality import evaluate
     from mooring_components.steps import tell_errors_in_one_line
 
     tell_errors_in_one_line()
     options = parse_options(test_options)
     data = load_test_data(test_data_uri, label_column, expected_digest=test_data_digest)
-    result = evaluate(open_model(Path(model.path), allow=allow), data, options)
+    with tempfile.TemporaryDirectory() as place:
+        result = evaluate_beside(
+            Path(model.path), data, options, allow, champion_uri, champion_digest, Path(place)
+        )
     for name, value in result.metrics.items():
         quality.log_metric(name, value)
     # The UI draws one cell for each pair of labels.
@@ -62,8 +67,7 @@ def evaluate_quality(
         confusion.log_confusion_matrix(result.categories, result.confusion)
     if result.hint:
         print(f"hint: {result.hint}")
-    facts = {"hint": result.hint, "unmeasured": result.unmeasured, "testDataDigest": data.digest}
-    return {"metrics": result.metrics, **facts}
+    return {**result.to_json(), "testDataDigest": data.digest}
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
@@ -103,22 +107,25 @@ def write_verdict(
     quality: dict[str, Any],
     latency_metrics: dict[str, Any],
     gates: list[Any],
+    champion_digest: str,
     verdict_uri: str,
     report: dsl.Output[dsl.Markdown],
 ) -> bool:
     """Judge all metrics by the gates; write the verdict where the operator reads it."""
     from pathlib import Path
 
+    from mooring_components.quality import Quality
     from mooring_components.reports import render_markdown
     from mooring_components.steps import tell_errors_in_one_line
-    from mooring_components.verdicts import Facts, Subject, make_verdict, write_verdict
+    from mooring_components.verdicts import Subject, make_verdict, write_verdict
 
     tell_errors_in_one_line()
     size = {"modelSizeMB": model_facts["modelSizeMB"]}
-    facts = Facts({**size, **quality["metrics"], **latency_metrics}, quality["unmeasured"], quality["hint"])
-    subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"])
-    verdict = make_verdict(run_id, subject, facts, gates)
-    text = render_markdown(verdict, gates, facts.hint)
+    measured = Quality.from_json(quality)
+    found = measured.findings({**size, **latency_metrics})
+    subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"], champion_digest or None)
+    verdict = make_verdict(run_id, subject, found, gates, measured.hint)
+    text = render_markdown(verdict, gates, measured.hint)
     Path(report.path).write_text(text)
     print(text)
     write_verdict(verdict, verdict_uri)
@@ -135,6 +142,8 @@ def model_ci(
     test_data_digest: str = "",
     test_options: dict[str, Any] = {},  # noqa: B006 - KFP reads the defaults, nobody mutates them
     label_column: str = "label",
+    champion_uri: str = "",
+    champion_digest: str = "",
     allow: list[Any] = [],  # noqa: B006
     gates: list[Any] = [],  # noqa: B006
 ) -> None:
@@ -148,6 +157,8 @@ def model_ci(
         test_data_digest=test_data_digest,
         test_options=test_options,
         label_column=label_column,
+        champion_uri=champion_uri,
+        champion_digest=champion_digest,
     )
     # A neighbour on the same node would be measured too: one after the other.
     latency = measure_latency(
@@ -165,6 +176,7 @@ def model_ci(
         quality=quality.outputs["Output"],
         latency_metrics=latency.outputs["Output"],
         gates=gates,
+        champion_digest=champion_digest,
         verdict_uri=verdict_uri,
     )
     # What a URI holds may change between runs with the same parameters.

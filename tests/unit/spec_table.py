@@ -104,6 +104,36 @@ _CI = [
         "the gate on rows has min 2 above max 1",
     ),
     Case(
+        "a gate that compares with the champion",
+        {
+            "spec.ci": {
+                "testData": {"uri": "s3://d/t"},
+                "gates": [{"metric": "f1", "notWorseThan": "champion"}],
+            }
+        },
+    ),
+    Case(
+        "a gate that compares latency with the champion's",
+        {
+            "spec.ci": {
+                "testData": {"uri": "s3://d/t"},
+                "gates": [{"metric": "latencyP50Ms", "notWorseThan": "champion"}],
+            }
+        },
+        False,
+        "the gate on latencyP50Ms has notWorseThan, which is for accuracy, ",
+    ),
+    Case(
+        "test data whose columns are named for inputs",
+        {"spec.ci": {"testData": {"uri": "s3://d/t", "inputs": [{"name": "x", "columns": ["a", "b"]}]}}},
+    ),
+    Case(
+        "test data whose input has no columns",
+        {"spec.ci": {"testData": {"uri": "s3://d/t", "inputs": [{"name": "x", "columns": []}]}}},
+        False,
+        "spec.ci.testData.inputs[0].columns",
+    ),
+    Case(
         "a gate on a metric with a blank",
         {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [{"metric": "f 1", "min": 0}]}},
         False,

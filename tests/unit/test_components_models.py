@@ -67,7 +67,8 @@ def test_quality_agrees_with_scikit_learn(digits, tmp_path, data):
     quality = evaluate(open_model(fetched.folder), load_test_data(f"file://{folder}/{data}", "label"))
     p, r, f1, _ = metrics.precision_recall_fscore_support(actual, predicted, average="macro")
     expected = {"accuracy": metrics.accuracy_score(actual, predicted), "precision": p, "recall": r, "f1": f1}
-    assert quality.metrics == pytest.approx({**expected, "rows": len(actual), "invalidPredictions": 0})
+    found = {name: quality.metrics[name] for name in (*expected, "rows", "invalidPredictions")}
+    assert found == pytest.approx({**expected, "rows": len(actual), "invalidPredictions": 0})
     assert quality.confusion == metrics.confusion_matrix(actual, predicted).tolist()
     assert quality.categories == [str(i) for i in range(10)]
 
@@ -88,7 +89,7 @@ def test_a_float_label_means_regression(tmp_path):
     model = save(linear_graph(2), tmp_path / "m")
     uri = write_rows(tmp_path / "d.parquet", a=[1.0, 2.0], b=[1.0, 2.0], label=[2.0, 1.0])
     assert evaluate(model, load_test_data(uri, "label")).metrics == pytest.approx(
-        {"mae": 1.5, "rmse": np.sqrt(4.5), "rows": 2, "invalidPredictions": 0}
+        {"mae": 1.5, "rmse": np.sqrt(4.5), "r2": -17.0, "mape": 1.5, "rows": 2, "invalidPredictions": 0}
     )
 
 
@@ -98,6 +99,7 @@ def test_a_model_of_a_fixed_batch_size_sees_every_row_once(tmp_path):
     assert evaluate(model, load_test_data(uri, "label")).metrics == {
         "mae": 0.0,
         "rmse": 0.0,
+        "r2": 1.0,
         "rows": 10.0,
         "invalidPredictions": 0.0,
     }

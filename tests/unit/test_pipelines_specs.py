@@ -66,7 +66,16 @@ def test_the_parameters_are_the_public_ones():
         "parameters"
     ]
     optional = {name for name, p in inputs.items() if "defaultValue" in p}
-    assert optional == {"model_digest", "test_data_digest", "test_options", "label_column", "allow", "gates"}
+    assert optional == {
+        "model_digest",
+        "test_data_digest",
+        "test_options",
+        "label_column",
+        "champion_uri",
+        "champion_digest",
+        "allow",
+        "gates",
+    }
     assert set(inputs) - optional == {
         "model_uri",
         "test_data_uri",

@@ -132,11 +132,14 @@ class TestData(Model):
     ] = None
 
 
-def gate_rules(field: str) -> list[JsonValue]:
-    """Give the rules of a gate's bounds, with messages that name the list that the gate is in."""
+def gate_rules(field: str, other: str = "") -> list[JsonValue]:
+    """Give the rules of a gate's bounds, with messages that name the list that the gate is in.
+
+    `other` is a condition under which it needs no bounds.
+    """
     return [
         {
-            "rule": "has(self.min) || has(self.max)",
+            "rule": "has(self.min) || has(self.max)" + (f" || {other}" if other else ""),
             "messageExpression": f"'{field}: the gate on ' + self.metric + ' needs min, max or both'",
         },
         {
@@ -147,10 +150,21 @@ def gate_rules(field: str) -> list[JsonValue]:
     ]
 
 
-class Gate(gates.Gate):
-    """A limit that a measured metric must keep."""
+class Gate(gates.TestGate):
+    """A limit that a measured metric must keep, or the champion's value that it must reach."""
 
-    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": gate_rules("spec.ci.gates")})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                *gate_rules("spec.ci.gates", "has(self.notWorseThan)"),
+                {
+                    "rule": f"!has(self.notWorseThan) || self.metric in {list(gates.COMPARABLE)}",
+                    "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' has notWorseThan, which is "
+                    f"for {', '.join(gates.COMPARABLE)}'",
+                },
+            ]
+        }
+    )
 
 
 class CISpec(Model):
@@ -187,6 +201,11 @@ class CISpec(Model):
         Resources | None,
         Field(description="CPU and memory of the run's pod; the administrator's defaults when left out."),
     ] = None
+
+    @property
+    def compares(self) -> bool:
+        """Whether some gate compares with the model that serves now."""
+        return any(gate.not_worse_than is not None for gate in self.gates)
 
 
 class ModelDeploymentSpec(Model):

@@ -7,8 +7,8 @@ from mooring_artifacts.run_documents import RunFailure
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION
-from mooring_operator.api.model_deployment import ModelDeploymentSpec, TestData
-from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.api.model_deployment import CISpec, Gate, ModelDeploymentSpec, TestData
+from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.situation import Verdict
 from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
@@ -37,12 +37,17 @@ class CIRuns:
         return self._pipelines.url("", "")
 
     async def launch(
-        self, owner: Owner, spec: ModelDeploymentSpec, run_id: str, candidate: Candidate
+        self,
+        owner: Owner,
+        spec: ModelDeploymentSpec,
+        run_id: str,
+        candidate: Candidate,
+        champion: Revision | None = None,
     ) -> None:
-        """Have `candidate` tested; a run that exists already is left alone."""
+        """Have `candidate` tested, beside `champion` where that serves; a run that exists already is left alone."""
         assert spec.ci is not None
         ci, timeout = spec.ci, min(spec.ci.timeout, self.longest)
-        gates: list[JsonValue] = [gate.model_dump(mode="json", exclude_none=True) for gate in ci.gates]
+        gates: list[JsonValue] = [_gate(gate) for gate in ci.gates]
         await self._pipelines.launch(
             RunRequest(
                 run_id=run_id,
@@ -62,6 +67,7 @@ class CIRuns:
                     "test_options": _options(ci.test_data),
                     "label_column": ci.test_data.label_column,
                     "gates": gates,
+                    **_compared(ci, champion),
                     "verdict_uri": await self._answers.address(_place(owner, run_id), timeout),
                     "run_id": run_id,
                 },
@@ -89,6 +95,18 @@ class CIRuns:
             metrics=found.metrics,
             violations=tuple(one_line(violation.message) for violation in found.violations),
         )
+
+
+def _gate(gate: Gate) -> JsonValue:
+    document: JsonValue = gate.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return document
+
+
+def _compared(ci: CISpec, champion: Revision | None) -> dict[str, JsonValue]:
+    """Give the parameters that name the model that serves now; none where no gate asks for it."""
+    if champion is None or not ci.compares:
+        return {}
+    return {"champion_uri": champion.storage_uri, "champion_digest": champion.content_digest or ""}
 
 
 def _options(data: TestData) -> dict[str, JsonValue]:

@@ -194,8 +194,8 @@ class ModelDeployments:
         owner, service = seen.owner, seen.service
         router = self._routers.of(owner, spec, seen.router_choice.name)
         match action:
-            case LaunchRun(run_id, candidate):
-                await self._runs.launch(owner, spec, run_id, candidate)
+            case LaunchRun(run_id, candidate, champion):
+                await self._runs.launch(owner, spec, run_id, candidate, champion)
             case TerminateRun(run_id):
                 await self._terminate(owner.namespace, run_id)
             case Route(routing):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.gates import METRICS, Gate, judge, parse_gates
-from mooring_components.verdicts import Facts, Subject, make_verdict, write_verdict
+from mooring_artifacts.gates import METRICS, Difference, Findings, Interval, TestGate, judge, parse_gates
+from mooring_components.verdicts import Subject, make_verdict, write_verdict
 
 DIGEST = "sha256:" + "0" * 64
 names = st.sampled_from(METRICS)
@@ -21,17 +21,17 @@ def test_a_known_finite_metric_violates_a_gate_exactly_when_it_is_out_of_bounds(
     assume(low is not None or high is not None)
     assume(low is None or high is None or low <= high)
     outside = (low is not None and value < low) or (high is not None and value > high)
-    found = judge({metric: value}, [Gate(metric=metric, min=low, max=high)])
+    found = judge(Findings({metric: value}), [TestGate(metric=metric, min=low, max=high)])
     assert bool(found) is outside
     assert all((v.metric, v.value, v.min, v.max) == (metric, value, low, high) for v in found)
 
 
 @given(
     metrics=st.dictionaries(st.sampled_from(METRICS) | st.text(max_size=8), st.floats()),
-    gates=st.lists(st.builds(Gate, metric=names, min=numbers)),
+    gates=st.lists(st.builds(TestGate, metric=names, min=numbers)),
 )
 def test_a_gate_on_something_missing_or_not_finite_never_passes(metrics, gates):
-    failed = {(v.metric, v.min, v.max) for v in judge(metrics, gates)}
+    failed = {(v.metric, v.min, v.max) for v in judge(Findings(metrics), gates)}
     for gate in gates:
         comparable = math.isfinite(metrics.get(gate.metric, math.nan))
         assert comparable or (gate.metric, gate.min, gate.max) in failed
@@ -51,7 +51,7 @@ def test_a_gate_on_something_missing_or_not_finite_never_passes(metrics, gates):
     ],
 )
 def test_a_violation_says_what_was_found_and_what_is_allowed(metrics, gate, message):
-    assert [v.message for v in judge(metrics, parse_gates([gate]))] == [message]
+    assert [v.message for v in judge(Findings(metrics), parse_gates([gate]))] == [message]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_violation_says_what_was_found_and_what_is_allowed(metrics, gate, mess
         ),
         (
             {"metric": "acuracy", "min": 0.9},
-            r"gates\[0\].metric: 'acuracy' is not a metric; did you mean accuracy\? known are accuracy, precision",
+            r"gates\[0\].metric: 'acuracy' is not a metric; did you mean accuracy\? known are accuracy, balanced",
         ),
         (
             {"metric": "x" * 999, "min": 0.9},
@@ -83,14 +83,15 @@ def test_a_malformed_gate_is_an_error_that_names_it(gate, message):
         parse_gates([gate])
 
 
+FINDINGS = Findings({"accuracy": 0.61, "rmse": math.inf}, {"accuracy": Interval(low=0.5, high=0.7)})
+
+
 def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
     uri = f"file://{tmp_path}/ci/verdict.json"
     gates = [{"metric": "accuracy", "min": 0.9}, {"metric": "rmse", "max": 1.0}]
-    write_verdict(make_verdict("r0", Subject("m", DIGEST, DIGEST), Facts({"accuracy": 1.0}), []), uri)
+    write_verdict(make_verdict("r0", Subject("m", DIGEST, DIGEST), Findings({"accuracy": 1.0}), []), uri)
     write_verdict(
-        make_verdict(
-            "r1", Subject("s3://b/m", DIGEST, DIGEST), Facts({"accuracy": 0.61, "rmse": math.inf}), gates
-        ),
+        make_verdict("r1", Subject("s3://b/m", DIGEST, DIGEST), FINDINGS, gates),
         uri,
     )
     assert json.loads((tmp_path / "ci/verdict.json").read_text()) == {
@@ -117,11 +118,14 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
                 "message": "rmse is inf, which is not a finite number",
             },
         ],
+        "intervals": {"accuracy": {"low": 0.5, "high": 0.7}},
+        "championDigest": None,
+        "differences": {},
     }
 
 
 def test_without_gates_everything_passes():
-    assert make_verdict("r", Subject("m", DIGEST, DIGEST), Facts({"accuracy": 0.0}), []).passed
+    assert make_verdict("r", Subject("m", DIGEST, DIGEST), Findings({"accuracy": 0.0}), []).passed
 
 
 @pytest.mark.parametrize(
@@ -129,4 +133,91 @@ def test_without_gates_everything_passes():
 )
 def test_a_verdict_uri_of_another_form_is_refused_by_name(uri):
     with pytest.raises(InputError, match="verdict_uri"):
-        write_verdict(make_verdict("r", Subject("m", DIGEST, DIGEST), Facts({}), []), uri)
+        write_verdict(make_verdict("r", Subject("m", DIGEST, DIGEST), Findings({}), []), uri)
+
+
+FOUND = Findings(
+    {"accuracy": 0.9, "mae": 2.0, "prAuc": 0.5},
+    {"accuracy": Interval(low=0.85, high=0.94), "mae": Interval(low=1.5, high=2.5)},
+    champion=True,
+    differences={
+        "accuracy": Difference(value=-0.02, low=-0.05, high=0.01),
+        "mae": Difference(value=0.25, low=-0.5, high=0.75),
+    },
+    incomparable={"f1": "the rows are gone"},
+)
+BESIDE = {"notWorseThan": "champion"}
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ({"metric": "accuracy", "min": 0.9}, None),
+        (
+            {"metric": "accuracy", "min": 0.9, "means": "Bound"},
+            "accuracy 0.9 may be as low as 0.85 (95 %), which is below the minimum 0.9",
+        ),
+        ({"metric": "accuracy", "min": 0.85, "means": "Bound"}, None),
+        (
+            {"metric": "mae", "max": 2.25, "means": "Bound"},
+            "mae 2 may be as high as 2.5 (95 %), which is above the maximum 2.25",
+        ),
+        (
+            {"metric": "prAuc", "min": 0.1, "means": "Bound"},
+            "prAuc 0.5 has no interval here, so that no bound of it can be judged",
+        ),
+        ({"metric": "accuracy", **BESIDE, "margin": 0.02}, None),
+        (
+            {"metric": "accuracy", **BESIDE, "margin": 0.01},
+            "accuracy 0.9 is 0.02 worse than the champion's 0.92; 0.01 is allowed",
+        ),
+        ({"metric": "accuracy", **BESIDE, "margin": 0.05, "means": "Bound"}, None),
+        (
+            {"metric": "accuracy", **BESIDE, "margin": 0.02, "means": "Bound"},
+            "accuracy 0.9 may be 0.05 worse (95 %) than the champion's 0.92; 0.02 is allowed",
+        ),
+        ({"metric": "mae", **BESIDE}, "mae 2 is 0.25 worse than the champion's 1.75; 0 is allowed"),
+        ({"metric": "mae", **BESIDE, "margin": 0.75, "means": "Bound"}, None),
+        (
+            {"metric": "mae", **BESIDE, "margin": 0.5, "means": "Bound"},
+            "mae 2 may be 0.75 worse (95 %) than the champion's 1.75; 0.5 is allowed",
+        ),
+        (
+            {"metric": "accuracy", **BESIDE, "margin": 1, "min": 0.95},
+            "accuracy 0.9 is below the minimum 0.95",
+        ),
+    ],
+)
+def test_a_gate_says_whether_it_means_the_estimate_or_the_bound(gate, message):
+    assert [violation.message for violation in judge(FOUND, parse_gates([gate]))] == (
+        [message] if message else []
+    )
+
+
+def test_what_cannot_be_compared_does_not_hold_and_without_a_champion_all_does():
+    gates = parse_gates([{"metric": "f1", **BESIDE}])
+    compared = Findings({"f1": 0.5}, champion=True, incomparable={"f1": "the rows are gone"})
+    assert [violation.message for violation in judge(compared, gates)] == [
+        "f1 cannot be compared with the champion's: the rows are gone"
+    ]
+    assert judge(Findings({"f1": 0.5}, champion=True, incomparable={"": "it is gone"}), gates)
+    assert judge(Findings({"f1": 0.5}), gates) == []
+    assert judge(Findings({}), gates)
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ({"metric": "rows", **BESIDE}, "the gate on rows has notWorseThan, which is for accuracy, "),
+        (
+            {"metric": "f1", "notWorseThan": "challenger"},
+            r"gates\[0\].notWorseThan 'challenger' is not allowed",
+        ),
+        ({"metric": "f1", **BESIDE, "margin": -1}, r"gates\[0\].margin -1 is not allowed"),
+        ({"metric": "f1", "min": 0, "means": "Median"}, r"gates\[0\].means 'Median' is not allowed"),
+        ({"metric": "f1", "means": "Bound"}, "the gate on f1 needs min, max or both"),
+    ],
+)
+def test_a_comparison_of_another_form_is_refused(gate, message):
+    with pytest.raises(InputError, match=message):
+        parse_gates([gate])

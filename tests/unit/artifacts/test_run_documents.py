@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.gates import Findings
 from mooring_artifacts.run_documents import (
     SCHEMA_VERSION,
     DriftReport,
@@ -14,12 +15,14 @@ from mooring_artifacts.run_documents import (
     parse_drift_report,
     parse_verdict,
 )
-from mooring_components.verdicts import Facts, Subject, make_verdict, write_verdict
+from mooring_components.verdicts import Subject, make_verdict, write_verdict
 from mooring_operator.adapters.documents import DocumentInvalid, DocumentsUnavailable, StoredDocuments
 
 DIGEST = "sha256:" + "a" * 64
 GATES = [{"metric": "accuracy", "min": 0.9}, {"metric": "rmse", "max": 1}]
-VERDICT = make_verdict("r", Subject("s3://b/m", DIGEST, DIGEST), Facts({"accuracy": 0.5, "rows": 3.0}), GATES)
+VERDICT = make_verdict(
+    "r", Subject("s3://b/m", DIGEST, DIGEST), Findings({"accuracy": 0.5, "rows": 3.0}), GATES
+)
 FEATURE = {
     "name": "age",
     "kind": "number",
@@ -208,4 +211,4 @@ def test_a_failure_is_told_apart_from_a_verdict():
 
 
 def test_any_address_that_a_resource_may_have_fits_into_a_verdict():
-    assert make_verdict("r", Subject("s3://b/" + "m" * 1017, DIGEST, DIGEST), Facts({}), []).passed
+    assert make_verdict("r", Subject("s3://b/" + "m" * 1017, DIGEST, DIGEST), Findings({}), []).passed

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mooring_artifacts.gates import Findings
 from mooring_artifacts.run_documents import parse_verdict
 from mooring_components.datasets import TestData
 from mooring_components.models import open_model
 from mooring_components.quality import evaluate
 from mooring_components.reports import render_markdown
-from mooring_components.verdicts import Facts, Subject, make_verdict
+from mooring_components.verdicts import Subject, make_verdict
 from onnx import TensorProto, helper
 
 SUBJECT = Subject("s3://b/m", "sha256:" + "0" * 64, "sha256:" + "1" * 64)
@@ -129,7 +130,7 @@ def test_the_hint_stands_with_the_first_metric_that_it_explains():
         {"metric": "accuracy", "min": 0.9},
     ]
     metrics = {"latencyP99Ms": 2.0, "f1": 0.0, "accuracy": 0.0}
-    verdict = make_verdict("r", SUBJECT, Facts(metrics, hint="count the labels from 0"), gates)
+    verdict = make_verdict("r", SUBJECT, Findings(metrics), gates, "count the labels from 0")
     assert [violation.message for violation in verdict.violations] == [
         "latencyP99Ms 2 is above the maximum 1",
         "f1 0 is below the minimum 0.5; count the labels from 0",
@@ -140,9 +141,7 @@ def test_the_hint_stands_with_the_first_metric_that_it_explains():
 
 
 def test_a_hint_changes_no_verdict():
-    plain, hinted = (
-        make_verdict("r", SUBJECT, Facts({"accuracy": 0.0}, hint=hint), []) for hint in ("", "x")
-    )
+    plain, hinted = (make_verdict("r", SUBJECT, Findings({"accuracy": 0.0}), [], hint) for hint in ("", "x"))
     assert json.loads(plain.to_json()) == json.loads(hinted.to_json())
-    long = make_verdict("r", SUBJECT, Facts({"f1": 0.0}, hint="x" * 5000), [{"metric": "f1", "min": 1}])
+    long = make_verdict("r", SUBJECT, Findings({"f1": 0.0}), [{"metric": "f1", "min": 1}], "x" * 5000)
     assert parse_verdict(long.to_json()) == long

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.storage import content_digest
+from mooring_components.champions import evaluate_beside
 from mooring_components.datasets import load_test_data
 from mooring_components.feeding import feed_model
 from mooring_components.latency import measure_latency
 from mooring_components.models import open_model
 from mooring_components.options import TestOptions, parse_options
-from mooring_components.quality import evaluate
-from mooring_components.verdicts import Facts, Subject, make_verdict
+from mooring_components.quality import Quality, evaluate
+from mooring_components.verdicts import Subject, make_verdict
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from sklearn import datasets, linear_model, metrics
@@ -273,7 +274,7 @@ def test_a_prediction_that_is_no_number_leaves_a_reason_and_a_verdict(tmp_path, 
     found = evaluate(open_model(echo(tmp_path / "m", 1)), rows(tmp_path, x=answers, label=labels))
     json.dumps(found.metrics, allow_nan=False)
     assert found.metrics["invalidPredictions"] == 1
-    facts = Facts(found.metrics, found.unmeasured, found.hint)
+    facts = found.findings({})
     verdict = make_verdict("r", SUBJECT, facts, [{"metric": metric, "max": 9}])
     assert [violation.message for violation in verdict.violations] == [
         f"{metric} was not measured: 1 of 3 predictions are not finite, the first in row 1"
@@ -290,6 +291,55 @@ def test_a_score_that_is_no_number_is_a_row_that_is_wrong(tmp_path):
     assert found.metrics["precision"] == 1.0
     assert found.hint == "1 of 4 predictions are not finite, the first in row 1"
     json.dumps(found.metrics, allow_nan=False)
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Two models of the same rows: the second, which counts classes otherwise, is right more often."""
+    x = {"a": [0.9, 0.2, 0.8, 0.7], "b": [0.1, 0.8, 0.2, 0.3]}
+    return open_model(echo(tmp_path / "m", 2)), rows(tmp_path, **x, label=[0, 1, 0, 1]), tmp_path
+
+
+def test_a_candidate_is_compared_with_the_champion_on_the_same_rows(scored):
+    opened, data, folder = scored
+    halves = helper.make_tensor("w", FLOAT, [2, 2], [1.0, 0.0, 0.0, 2.5])
+    champion = model(
+        folder / "c",
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [("x", FLOAT, [None, 2])],
+        [("y", FLOAT, [None, 2])],
+        [halves],
+    )
+    place = folder / "place"
+    found = evaluate_beside(folder / "m", data, TestOptions(), [], f"file://{champion}", "", place)
+    assert found.differences["accuracy"].value == pytest.approx(found.metrics["accuracy"] - 1.0)
+    assert "are no probabilities" in found.incomparable["logLoss"]
+    assert Quality.from_json(json.loads(json.dumps(found.to_json()))).findings({}) == found.findings({})
+    alone = evaluate(opened, data)
+    assert alone.metrics == found.metrics
+    assert not alone.findings({}).champion
+
+
+@pytest.mark.parametrize("kind", ["gone", "no model", "other columns", "another digest"])
+def test_a_champion_that_cannot_be_tested_is_a_reason_and_no_failure(scored, kind):
+    _, data, folder = scored
+    digest = "sha256:" + "0" * 64 if kind == "another digest" else ""
+    if kind == "no model":
+        (folder / "c").mkdir()
+        (folder / "c" / "model.onnx").write_bytes(b"?")
+    elif kind != "gone":
+        echo(folder / "c", 3 if kind == "other columns" else 2)
+    found = evaluate_beside(
+        folder / "m", data, TestOptions(), [], f"file://{folder}/c", digest, folder / "place"
+    )
+    verdict = make_verdict(
+        "r", SUBJECT, found.findings({}), [{"metric": "accuracy", "notWorseThan": "champion"}]
+    )
+    (violation,) = verdict.violations
+    assert violation.message.startswith(
+        "accuracy cannot be compared with the champion's: the model that serves now cannot be tested: "
+    )
+    assert make_verdict("r", SUBJECT, found.findings({}), [{"metric": "accuracy", "min": 0.5}]).passed
 
 
 def test_one_of_several_outputs_is_chosen_by_name(tmp_path):

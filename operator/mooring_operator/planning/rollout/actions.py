@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.manifests.workloads import Workload
 from mooring_operator.planning.objects.owner import Manifest
@@ -11,10 +11,11 @@ from mooring_operator.planning.routing import Routing
 
 @dataclass(frozen=True)
 class LaunchRun:
-    """Have the candidate tested; launching a run twice makes one run."""
+    """Have the candidate tested, beside the revision that serves now; launching a run twice makes one run."""
 
     run_id: str
     candidate: Candidate
+    champion: Revision | None = None
 
 
 @dataclass(frozen=True)

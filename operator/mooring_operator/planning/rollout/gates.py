@@ -53,6 +53,9 @@ def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
 def _run_id(draft: RolloutDraft, ci: CISpec) -> str:
     owner, attempt = draft.observed.owner.uid, draft.candidate.attempt
     content, address = draft.resolved.content, draft.candidate.storage_uri
+    if ci.compares and (champion := draft.status.stable) is not None:
+        # Beside another model it is another question.
+        content = f"{content} beside {champion.digest or champion.storage_uri}"
     return abandoned_runs.first_free(
         draft.status.abandoned_runs,
         lambda round_: identity.run_id_of(owner, content, address, draft.spec.model, ci, attempt, round_),
@@ -70,7 +73,7 @@ def _launch(draft: RolloutDraft, status: CIStatus) -> Settled:
     name = f"revision {draft.candidate.revision}"
     error = draft.observed.launch_error
     if error is None:
-        waiting = draft.request(LaunchRun(status.run_id, draft.candidate))
+        waiting = draft.request(LaunchRun(status.run_id, draft.candidate, draft.status.stable))
         return _testing(waiting, f"testing {name}: run {status.run_id}", 1.0)
     failed = (status.failed_launches or 0) + 1
     status = status.model_copy(update={"failed_launches": failed})

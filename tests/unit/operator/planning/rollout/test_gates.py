@@ -207,3 +207,29 @@ def test_only_a_verdict_of_the_run_itself_passes_whatever_the_backend_tells(stor
         assert not passed or (phase == "Succeeded" and has_verdict)
         if passed:
             break
+
+
+BESIDE = {"gates": [{"metric": "accuracy", "notWorseThan": "champion"}]}
+
+
+def beside(first, gates):
+    """A candidate v9 of a deployment that serves `first`: what launching its test says."""
+    world = World(spec_of(first))
+    world.settle()
+    assert world.status.stable is not None
+    world.apply(spec_of("v9", ci={**CI, **gates}))
+    actions = plan(world.spec, world.status, world.observe(), world.now).actions
+    (launch,) = (action for action in actions if isinstance(action, LaunchRun))
+    return launch
+
+
+def test_a_candidate_is_tested_beside_what_serves_now():
+    assert beside("v1", BESIDE).champion.storage_uri == "s3://m/v1"
+    first = Bench(**BESIDE)
+    assert LaunchRun(first.run_id, first.status.candidate, None) in first.look().actions
+
+
+def test_beside_another_champion_it_is_another_question():
+    ids = {beside(first, gates).run_id for first in ("v1", "v2") for gates in (BESIDE, {})}
+    # Without a gate that compares, what serves now does not matter.
+    assert len(ids) == 3

@@ -1,0 +1,41 @@
+"""A candidate beside the model that serves now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mooring_artifacts.errors import InputError
+
+from mooring_components.datasets import TestData
+from mooring_components.fetching import fetch_model
+from mooring_components.models import open_model
+from mooring_components.options import TestOptions
+from mooring_components.quality import Quality, evaluate, incomparable
+
+
+def evaluate_beside(
+    candidate: Path,
+    data: TestData,
+    options: TestOptions,
+    allow: Sequence[str],
+    champion_uri: str,
+    champion_digest: str,
+    place: Path,
+) -> Quality:
+    """Evaluate the model in `candidate`, and compare it with the one at `champion_uri` where there is one.
+
+    The champion is copied to `place`, an empty folder. That it cannot be had or tested is a reason, not a failure.
+
+    Raises:
+        InputError: the candidate cannot be tested.
+    """
+    model = open_model(candidate, allow=allow)
+    if not champion_uri:
+        return evaluate(model, data, options)
+    try:
+        fetched = fetch_model(champion_uri, place, champion_digest)
+        champion = open_model(fetched.folder, champion_uri, allow=allow)
+    except InputError as error:
+        return incomparable(evaluate(model, data, options), str(error))
+    return evaluate(model, data, options, champion)
