@@ -61,7 +61,7 @@ class Ranking:
 
 def rank(scores: Floats, positives: Flags) -> Ranking:
     """Sort rows by finite `scores`; both kinds of rows must occur in `positives`."""
-    order = np.argsort(scores, kind="stable")
+    order = np.argsort(scores)
     ordered = scores[order]
     starts = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     group = np.cumsum(starts) - 1
