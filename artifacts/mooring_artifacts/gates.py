@@ -115,9 +115,9 @@ class TestGate(Gate):
             "rows; holds where none serves.",
         ),
     ] = None
-    margin: Annotated[Number, Field(ge=0, description="How much worse it may be, in the metric's unit.")] = (
-        0.0
-    )
+    margin: Annotated[
+        Number, Field(ge=0, le=1e12, description="How much worse it may be, in the metric's unit.")
+    ] = 0.0
     means: Annotated[
         Literal["Estimate", "Bound"],
         Field(

@@ -101,7 +101,7 @@ def evaluate(
     return _beside(found, outcome, other)
 
 
-def incomparable(found: Quality, reason: str) -> Quality:
+def incomparable(found: Quality, why: str) -> Quality:
     """The quality of a model that cannot be compared with the champion."""
     return Quality(
         found.metrics,
@@ -111,7 +111,7 @@ def incomparable(found: Quality, reason: str) -> Quality:
         found.confusion,
         found.hint,
         {},
-        {"": f"the model that serves now cannot be tested: {reason}"},
+        {"": f"the model that serves now cannot be tested: {why}"},
     )
 
 

@@ -176,6 +176,19 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
                 "until": "2027-01-31T18:00:00Z",
                 "then": "RollBack",
             },
+            "spec.ci.gates": [
+                {
+                    "metric": "balancedAccuracy",
+                    **dict.fromkeys(("min", "max", "margin"), 1.2345678901234567e-300),
+                    "notWorseThan": "champion",
+                    "means": "Estimate",
+                }
+            ]
+            * 32,
+            "spec.ci.testData.inputs": [
+                {"name": f"key{index}", "columns": [_SAMPLES[forms.COLUMN.pattern]] * 4}
+                for index in range(16)
+            ],
             "spec.batch.schedule": "0" * 119 + "1 1 1 1 1",
             "spec.batch.output": "gs://" + _WIDE * 1019,
             "spec.stream.sink": "kafka://" + _WIDE * 1016,

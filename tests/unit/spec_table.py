@@ -128,6 +128,19 @@ _CI = [
         {"spec.ci": {"testData": {"uri": "s3://d/t", "inputs": [{"name": "x", "columns": ["a", "b"]}]}}},
     ),
     Case(
+        "test data whose inputs have too many columns in all",
+        {
+            "spec.ci": {
+                "testData": {
+                    "uri": "s3://d/t",
+                    "inputs": [{"name": name, "columns": ["a"] * 33} for name in ("x", "y")],
+                }
+            }
+        },
+        False,
+        "64",
+    ),
+    Case(
         "test data whose input has no columns",
         {"spec.ci": {"testData": {"uri": "s3://d/t", "inputs": [{"name": "x", "columns": []}]}}},
         False,

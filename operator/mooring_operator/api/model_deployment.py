@@ -68,13 +68,21 @@ ModelSpec.model_config["json_schema_extra"] = {
 }
 
 
+# More stand in features.json beside the model: a spec is kept in etcd.
+MOST_COLUMNS = 64
+
+
 class InputColumns(Model):
     """Which columns feed an input of the model."""
 
     name: Annotated[str, forms.COLUMN.field, Field(description="The input.")]
     columns: Annotated[
         list[Annotated[str, forms.COLUMN.field]],
-        Field(description="Its columns in the order of the model's features.", min_length=1, max_length=4000),
+        Field(
+            description="Its columns in the order of the model's features.",
+            min_length=1,
+            max_length=MOST_COLUMNS,
+        ),
     ]
 
 
@@ -103,8 +111,8 @@ class TestData(Model):
         list[InputColumns],
         Field(
             description="Columns by input of the model. Left out: features.json beside the model, columns of the "
-            "inputs' names, or for one input all columns of its kind.",
-            max_length=64,
+            "inputs' names, or for one input all columns of its kind. At most 64 columns in all.",
+            max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = []
@@ -120,7 +128,7 @@ class TestData(Model):
         Field(
             description="Labels that the model's scores stand for, in their order. Left out: 0, 1, ..., or the labels "
             "of the rows in order, where they are as many as the scores.",
-            max_length=1000,
+            max_length=64,
         ),
     ] = []
     task: Annotated[
@@ -130,6 +138,22 @@ class TestData(Model):
             "probabilities, nor beside several scores."
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _has_few_columns(self) -> "TestData":
+        if (count := sum(len(feed.columns) for feed in self.inputs)) > MOST_COLUMNS:
+            raise ValueError(f"inputs name {count} columns; {MOST_COLUMNS} are allowed in all")
+        return self
+
+
+TestData.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": f"!has(self.inputs) || self.inputs.map(i, i.columns.size()).sum() <= {MOST_COLUMNS}",
+            "message": f"spec.ci.testData.inputs name more than {MOST_COLUMNS} columns in all",
+        }
+    ]
+}
 
 
 def gate_rules(field: str, other: str = "") -> list[JsonValue]:
