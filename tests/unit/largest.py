@@ -38,6 +38,7 @@ _SAMPLES: dict[str, str] = {
     forms.VARIABLE.pattern: "A" * 128,
     forms.VERSION.pattern: "1" * 63,
     forms.COLUMN.pattern: _WIDE * 253,
+    forms.FEATURE.pattern: "a" * 63,
     forms.TIME_ZONE.pattern: "/".join(["A" * 14] * 4),
     forms.CONSUMER_GROUP.pattern: "a" * 128,
     forms.DURATION.pattern: "10000h10000m10000s",
@@ -186,8 +187,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
             ]
             * 32,
             "spec.ci.testData.inputs": [
-                {"name": f"key{index}", "columns": [_SAMPLES[forms.COLUMN.pattern]] * 4}
-                for index in range(16)
+                {"name": f"{'a' * 60}{index:03}", "columns": ["a" * 63] * 3} for index in range(8)
             ],
             "spec.batch.schedule": "0" * 119 + "1 1 1 1 1",
             "spec.batch.output": "gs://" + _WIDE * 1019,

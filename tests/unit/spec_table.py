@@ -133,12 +133,12 @@ _CI = [
             "spec.ci": {
                 "testData": {
                     "uri": "s3://d/t",
-                    "inputs": [{"name": name, "columns": ["a"] * 33} for name in ("x", "y")],
+                    "inputs": [{"name": name, "columns": ["a"] * 13} for name in ("x", "y")],
                 }
             }
         },
         False,
-        "64",
+        "24",
     ),
     Case(
         "test data whose input has no columns",

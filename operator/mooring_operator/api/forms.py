@@ -113,6 +113,11 @@ COLUMN = Form(
     253,
     "the name of a column: printable characters, at most 253, without {{$",
 )
+FEATURE = Form(
+    "^[A-Za-z0-9_]([-A-Za-z0-9_.: ]*[-A-Za-z0-9_.:])?$",
+    63,
+    "a name of at most 63 letters, digits, _, ., :, - and blanks: others stand in features.json beside the model",
+)
 TIME_ZONE = Form(
     # As a CronJob takes it, which then looks the zone up.
     "^[A-Za-z][-+A-Za-z0-9_]{0,13}(/[A-Za-z0-9_+][-+A-Za-z0-9_]{0,13})*$",

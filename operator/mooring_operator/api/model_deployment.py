@@ -69,15 +69,15 @@ ModelSpec.model_config["json_schema_extra"] = {
 
 
 # More stand in features.json beside the model: a spec is kept in etcd.
-MOST_COLUMNS = 64
+MOST_COLUMNS = 24
 
 
 class InputColumns(Model):
     """Which columns feed an input of the model."""
 
-    name: Annotated[str, forms.COLUMN.field, Field(description="The input.")]
+    name: Annotated[str, forms.FEATURE.field, Field(description="The input.")]
     columns: Annotated[
-        list[Annotated[str, forms.COLUMN.field]],
+        list[Annotated[str, forms.FEATURE.field]],
         Field(
             description="Its columns in the order of the model's features.",
             min_length=1,
@@ -111,24 +111,24 @@ class TestData(Model):
         list[InputColumns],
         Field(
             description="Columns by input of the model. Left out: features.json beside the model, columns of the "
-            "inputs' names, or for one input all columns of its kind. At most 64 columns in all.",
-            max_length=16,
+            "inputs' names, or for one input all columns of its kind. At most 24 columns in all.",
+            max_length=8,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = []
     output: Annotated[
         str | None,
-        forms.COLUMN.field,
+        forms.FEATURE.field,
         Field(
             description="The model's output that is compared with the label. Left out: its labels, and its scores."
         ),
     ] = None
     classes: Annotated[
-        list[Annotated[str, forms.COLUMN.field]],
+        list[Annotated[str, forms.FEATURE.field]],
         Field(
             description="Labels that the model's scores stand for, in their order. Left out: 0, 1, ..., or the labels "
             "of the rows in order, where they are as many as the scores.",
-            max_length=64,
+            max_length=24,
         ),
     ] = []
     task: Annotated[

@@ -20,14 +20,6 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
         "spec.model.uri": spec.model.uri,
         "spec.ci.testData.uri": data.uri,
         "spec.ci.testData.labelColumn": data.label_column,
-        "spec.ci.testData.output": data.output or "",
-        **_numbered("spec.ci.testData.classes", data.classes),
-        **{f"spec.ci.testData.inputs[{i}].name": feed.name for i, feed in enumerate(data.inputs)},
-        **{
-            field: text
-            for i, feed in enumerate(data.inputs)
-            for field, text in _numbered(f"spec.ci.testData.inputs[{i}].columns", feed.columns).items()
-        },
     }
 
 

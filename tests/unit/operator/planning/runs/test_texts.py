@@ -23,16 +23,6 @@ WIDE = [
     ({"model": {**MODEL, "uri": "s3://m/🙂"}, "ci": {"testData": DATA}}, "spec.model.uri"),
     ({"ci": {"testData": {"uri": "s3://d/𝒙.parquet"}}}, "spec.ci.testData.uri"),
     ({"ci": {"testData": {**DATA, "labelColumn": "mood 🙂"}}}, "spec.ci.testData.labelColumn"),
-    ({"ci": {"testData": {**DATA, "output": "🙂"}}}, "spec.ci.testData.output"),
-    ({"ci": {"testData": {**DATA, "classes": ["a", "🙂"]}}}, "spec.ci.testData.classes[1]"),
-    (
-        {"ci": {"testData": {**DATA, "inputs": [{"name": "🙂", "columns": ["a"]}]}}},
-        "spec.ci.testData.inputs[0].name",
-    ),
-    (
-        {"ci": {"testData": {**DATA, "inputs": [{"name": "x", "columns": ["a", "🙂"]}]}}},
-        "spec.ci.testData.inputs[0].columns[1]",
-    ),
 ]
 
 
