@@ -32,7 +32,7 @@ LARGEST_VERDICT = 1 << 20
 LARGEST_REPORT = 4 << 20
 MOST_FEATURES = 4000
 MOST_CHANGES = 400
-_MOST_METRICS = 64
+_MOST_METRICS = 48
 _LONGEST_MESSAGE = 1000
 # Each key too many is an error of about a KiB; a few of them are enough to name the first.
 _MOST_UNKNOWN = 16

@@ -39,6 +39,7 @@ _SAMPLES: dict[str, str] = {
     forms.VERSION.pattern: "1" * 63,
     forms.COLUMN.pattern: _WIDE * 253,
     forms.FEATURE.pattern: "a" * 63,
+    forms.HOST.pattern: ".".join(["a" * 63] * 3 + ["a" * 61]),
     forms.TIME_ZONE.pattern: "/".join(["A" * 14] * 4),
     forms.CONSUMER_GROUP.pattern: "a" * 128,
     forms.DURATION.pattern: "10000h10000m10000s",

@@ -68,7 +68,7 @@ class CIStatus(StatusModel):
         Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
     ] = None
     message: Annotated[Message, Field(description="Why the verdict is Failed.")] = ""
-    metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=64)] = {}
+    metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=48)] = {}
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
     seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
     ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None
