@@ -13,9 +13,10 @@ from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Unresolved, Verdict
 from mooring_operator.planning.rollout.trouble import dependency_unavailable, invalid_spec
-from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.routes import Traits, Variant
 from mooring_operator.planning.runs.run import RunPhase, RunState
 
+from tests.unit.operator.planning.fleet import Fleet
 from tests.unit.operator.planning.world import CI, World, spec_of
 
 API = "mooring.dev/v1alpha1"
@@ -90,6 +91,11 @@ class Recorded(World):
                 return self
             self.now += timedelta(seconds=1)
         return self
+
+
+@dataclass
+class RecordedFleet(Recorded, Fleet):
+    """The same, with a router that serves each revision by itself."""
 
 
 def world(**fields: Any) -> Recorded:
@@ -218,6 +224,8 @@ def not_routed() -> Recorded:
     made = promoted(**STEPPED)
     made.routed = False
     made.apply(spec_of("v2", **STEPPED))
+    made.rest()
+    made.routed = True
     return made.rest()
 
 
@@ -323,6 +331,22 @@ MET, UNMET = RuleAnswers((None,)), RuleAnswers(("accuracy is below 0.9",))
 DEAR = RuleAnswers(("it takes too long",), frozenset({0}))
 FAILING = Verdict("", None, False, {"accuracy": 0.5}, ("accuracy 0.5 is below the minimum 0.9",))
 
+ALL = Traits("Flows", 40, serves_each=True, mirrors=True, matches=True, sticks=True, previews=True)
+
+
+def by_strategy(*, hours: float = 0, router: Traits = ALL, **rollout: Any) -> Callable[[], Recorded]:
+    """v2 on its way over v1 by another strategy than Canary, where the router can do everything."""
+
+    def story() -> Recorded:
+        made = RecordedFleet(spec_of("v1"), router)
+        made.settle(limit=300)
+        made.apply(spec_of("v2", rollout=rollout))
+        made.rest()
+        return made.wait(hours=hours).rest()
+
+    return story
+
+
 STORIES: dict[str, Callable[[], Recorded]] = {
     "whole": a_whole_rollout,
     "slow-start": a_slow_start,
@@ -335,6 +359,15 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "blocked": with_candidate(blocked="Unschedulable: no GPU"),
     "away": with_candidate(waiting="KServe's controller does not answer"),
     "refused": refused,
+    "blue-green": by_strategy(strategy="BlueGreen"),
+    "shadow": by_strategy(strategy="Shadow", steps=STEPS),
+    "shadow-approval": by_strategy(
+        strategy="Shadow", shadow={"duration": "1m"}, hours=1, steps=[{"setWeight": 5}, *STEPS[2:]]
+    ),
+    "trial": by_strategy(strategy="ABTest", abTest={}),
+    "trial-ended": by_strategy(strategy="ABTest", abTest={"duration": "1h"}, hours=2),
+    "recreate": by_strategy(strategy="Recreate"),
+    "unsupported": by_strategy(strategy="Shadow", router=replace(ALL, mirrors=False)),
     "not-routed": not_routed,
     "unreadable": unreadable,
     "long-name": seen_with(owner=LONG),

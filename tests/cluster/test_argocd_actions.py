@@ -116,7 +116,13 @@ def expected_patch(annotations, left):
 
 def test_argo_cd_stands_for_nobody_else(deployments):
     """It does not say who clicks, so what is for someone else than the requester is not offered, nor done."""
-    waiting = [item for item in deployments if item["status"]["reason"] == "AwaitingApproval"]
+    waiting = [
+        item
+        for item in deployments
+        if item["status"]["reason"] == "AwaitingApproval"
+        and any("approve" in step for step in item["spec"]["rollout"]["steps"])
+    ]
+    assert {item["spec"]["rollout"]["strategy"] for item in waiting} == {"Canary", "Shadow"}
     changed = [for_someone_else(item) for item in waiting]
     assert all({"approve", "promote"} <= names for names in offered(waiting))
     assert not any({"approve", "promote"} & names for names in offered(changed))

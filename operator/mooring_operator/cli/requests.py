@@ -41,7 +41,8 @@ class Request:
 def approve(deployment: Deployment) -> Request:
     """Let the rollout go on from the step that waits for a person."""
     candidate = deployment.status.candidate
-    if candidate is None or deployment.status.reason not in reasons.AWAIT_A_PERSON:
+    awaited = (*reasons.AWAIT_A_PERSON, reasons.SIDE_BY_SIDE)
+    if candidate is None or deployment.status.reason not in awaited:
         hint = ""
         if "pause" in deployment.commands:
             hint = f"it is paused by hand: mooring resume {deployment.name}"

@@ -1,12 +1,30 @@
 -- What may be asked of a ModelDeployment now; each action checks the same once more, by itself.
+-- The stages that the operator goes through: those of the strategy, then the steps where it has any.
+local function course(rollout)
+  local ahead = {BlueGreen = 3, Shadow = 2, ABTest = 3, Recreate = 1}
+  local stages = {}
+  for _ = 1, ahead[rollout.strategy] or 0 do
+    table.insert(stages, {})
+  end
+  if ahead[rollout.strategy] == nil or rollout.strategy == "Shadow" then
+    for _, step in ipairs(rollout.steps or {}) do
+      table.insert(stages, step)
+    end
+  end
+  return stages
+end
+
+-- At these a rollout waits for somebody.
+local awaited = {PausedByStep = true, AwaitingApproval = true, SideBySide = true}
+
 local annotations = obj.metadata.annotations or {}
 local status = obj.status or {}
 local candidate, stable = status.candidate, status.stable
-local steps = (obj.spec.rollout or {}).steps or {}
+local stages = course(obj.spec.rollout or {})
 
 local movable = candidate ~= nil and not candidate.restores
-local hasStepsLeft = movable and stable ~= nil and candidate.step < #steps
-local awaits = candidate ~= nil and (status.reason == "PausedByStep" or status.reason == "AwaitingApproval")
+local hasStepsLeft = movable and stable ~= nil and candidate.step < #stages
+local awaits = candidate ~= nil and awaited[status.reason] == true
 local comesBack = candidate ~= nil and candidate.restores
 
 -- Argo CD does not tell who clicks, so it cannot stand for someone else than who asked for the revision.
@@ -14,13 +32,13 @@ local function isForSomeoneElse(step)
   return step ~= nil and step.approve ~= nil and step.approve.by == "SomeoneElse"
 end
 local skipsSomeoneElse = false
-for index = (candidate or {step = 0}).step + 1, #steps do
-  skipsSomeoneElse = skipsSomeoneElse or isForSomeoneElse(steps[index])
+for index = (candidate or {step = 0}).step + 1, #stages do
+  skipsSomeoneElse = skipsSomeoneElse or isForSomeoneElse(stages[index])
 end
 
 local paused = annotations["mooring.dev/pause"] ~= nil
 local fits = {
-  approve = awaits and not isForSomeoneElse(steps[candidate.step + 1]),
+  approve = awaits and not isForSomeoneElse(stages[candidate.step + 1]),
   promote = hasStepsLeft and not skipsSomeoneElse,
   abort = movable,
   retry = status.failedRevision ~= nil,

@@ -1,10 +1,29 @@
 -- Let the rollout go on from the step that waits for a person.
+
+-- The stages that the operator goes through: those of the strategy, then the steps where it has any.
+local function course(rollout)
+  local ahead = {BlueGreen = 3, Shadow = 2, ABTest = 3, Recreate = 1}
+  local stages = {}
+  for _ = 1, ahead[rollout.strategy] or 0 do
+    table.insert(stages, {})
+  end
+  if ahead[rollout.strategy] == nil or rollout.strategy == "Shadow" then
+    for _, step in ipairs(rollout.steps or {}) do
+      table.insert(stages, step)
+    end
+  end
+  return stages
+end
+
+-- At these a rollout waits for somebody.
+local awaited = {PausedByStep = true, AwaitingApproval = true, SideBySide = true}
+
 local status = obj.status or {}
 local candidate = status.candidate
-if candidate == nil or (status.reason ~= "PausedByStep" and status.reason ~= "AwaitingApproval") then
+if candidate == nil or not awaited[status.reason] then
   error("nothing awaits approval: the phase is " .. (status.phase or "Pending"), 0)
 end
-local step = ((obj.spec.rollout or {}).steps or {})[candidate.step + 1]
+local step = course(obj.spec.rollout or {})[candidate.step + 1]
 if step ~= nil and step.approve ~= nil and step.approve.by == "SomeoneElse" then
   error("this step is for someone else than who asked for the revision, and Argo CD does not tell who clicks; "
     .. "use: mooring approve " .. obj.metadata.name, 0)

@@ -1,15 +1,31 @@
 -- Skip the steps that are left.
+
+-- The stages that the operator goes through: those of the strategy, then the steps where it has any.
+local function course(rollout)
+  local ahead = {BlueGreen = 3, Shadow = 2, ABTest = 3, Recreate = 1}
+  local stages = {}
+  for _ = 1, ahead[rollout.strategy] or 0 do
+    table.insert(stages, {})
+  end
+  if ahead[rollout.strategy] == nil or rollout.strategy == "Shadow" then
+    for _, step in ipairs(rollout.steps or {}) do
+      table.insert(stages, step)
+    end
+  end
+  return stages
+end
+
 local status = obj.status or {}
 local candidate = status.candidate
 if candidate == nil or candidate.restores then
   error("nothing is on its way to be promoted: the phase is " .. (status.phase or "Pending"), 0)
 end
-local steps = (obj.spec.rollout or {}).steps or {}
-if status.stable == nil or candidate.step >= #steps then
+local stages = course(obj.spec.rollout or {})
+if status.stable == nil or candidate.step >= #stages then
   error("there are no steps left to skip", 0)
 end
-for index = candidate.step + 1, #steps do
-  local approve = steps[index].approve
+for index = candidate.step + 1, #stages do
+  local approve = stages[index].approve
   if approve ~= nil and approve.by == "SomeoneElse" then
     error("this skips an approval by someone else than who asked for the revision, and Argo CD does not tell who "
       .. "clicks; use: mooring promote " .. obj.metadata.name, 0)
