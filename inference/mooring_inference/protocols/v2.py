@@ -244,7 +244,7 @@ def _decode_outputs(
     document: dict[str, object], signature: Signature, parameters: dict[str, object]
 ) -> tuple[tuple[str, ...], tuple[OutputForm, ...] | None]:
     is_binary = _flag("parameters.binary_data_output", parameters.get("binary_data_output", False))
-    if not document.get("outputs"):
+    if document.get("outputs") in (None, []):
         names = signature.output_names
         return names, (OutputForm(is_binary=True),) * len(names) if is_binary else None
     wanted: list[str] = []

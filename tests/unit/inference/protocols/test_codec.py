@@ -109,6 +109,8 @@ BAD = [
     (orjson.dumps({"id": 1, "inputs": []}), "id", "string"),
     (v2_body(name="z"), "inputs[0].name", ["x"]),
     (v2_body(name=None), "inputs[0].name", ["x"]),
+    (v2_body()[:-1] + b', "outputs": {}}', "outputs", "array"),
+    (v2_body()[:-1] + b', "outputs": 0}', "outputs", "array"),
     (v2_body(datatype="FP64"), "inputs[0].datatype", "FP32"),
     (v2_body(datatype=None), "inputs[0].datatype", "FP32"),
     (v2_body(shape=[1, 5]), "inputs[0].shape", [-1, 4]),

@@ -10,18 +10,23 @@ import pytest
 
 from tests.unit.inference.inference_process import running, save_negation
 
+PROTOCOL = Path(__file__).with_name("open_inference.yaml")
+
 
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
     return save_negation(tmp_path_factory.mktemp("model"))
 
 
-async def test_the_server_keeps_to_its_openapi_document(model_dir, tmp_path):
+@pytest.mark.parametrize("document", ["its own", "the protocol's"])
+async def test_the_server_keeps_to_openapi_documents(model_dir, tmp_path, document):
     async with running(model_dir) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        place = [f"{url}/openapi.json"] if document == "its own" else [str(PROTOCOL), f"--url={url}"]
         process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).with_name("st")),
             "run",
-            f"http://127.0.0.1:{server.port}/openapi.json",
+            *place,
             # A tensor that fits the document may still not fit the model.
             "--exclude-checks=positive_data_acceptance",
             "--phases=examples,coverage,fuzzing",
