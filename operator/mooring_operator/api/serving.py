@@ -78,7 +78,7 @@ class PullSecret(Model):
 
 
 class ServingSpec(Model):
-    """How the model is served. A change of anything here is a new revision, rolled out like a new model."""
+    """How the model is served. Replicas change in place; a change of anything else is a new revision, rolled out."""
 
     mode: Annotated[
         Literal["Standard", "Knative"],

@@ -3,14 +3,22 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from mooring_operator.api.model_deployment import CISpec, ModelSpec
+from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.api.rollout import RolloutSpec
+from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import format_time
 
+_SCALING = frozenset({"minReplicas", "maxReplicas", "autoscaling"})
+"""What says how many pods there are, and nothing about any of them."""
+_QUANTITIES = frozenset({"requests", "limits"})
+_UNORDERED = frozenset({"env", "tolerations"})
+"""Lists whose order means nothing: no variable here refers to another."""
 _RUNS = uuid.UUID("6d6f6f72-696e-4067-8000-6d6f6f72696e")
 
 
@@ -25,18 +33,87 @@ def serving_snapshot(serving: ServingSpec) -> dict[str, Any]:
     return serving.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def revision_of(model: ModelSpec, content: str, serving: ServingSpec) -> str:
-    """Give the revision: what the model resolves to and how it is served, not how it is called.
+def revision_of(model: ModelSpec, content: str, serving: ServingSpec, *, scales_in_place: bool = True) -> str:
+    """Give the revision: what the model resolves to and how it is served, by meaning and not by letter.
 
-    An alias that moves gives a new revision; another name for the same content does not.
+    An alias that moves gives a new revision; another name for the same content does not. Neither does another way to
+    write a quantity, a default or the order of what has none, nor how many replicas there are, where pods go on.
     """
-    return fingerprint(
-        {
-            "content": content,
-            "format": [model.format, model.format_version],
-            "serving": serving_snapshot(serving),
-        }
-    )
+    meaning = _meaning(serving_snapshot(serving), scales_in_place=scales_in_place)
+    return _revision(model.format, model.format_version, content, meaning)
+
+
+def known_as(
+    model: ModelSpec,
+    content: str,
+    serving: ServingSpec,
+    known: Iterable[Revision],
+    failed: str | None,
+    *,
+    scales_in_place: bool = True,
+) -> str:
+    """Give the revision under the name that it has in a status, where it has one there.
+
+    Before revisions were told apart by meaning they had other names: what is served under one is not rolled out anew.
+
+    Args:
+        model, content, serving: what the revision is.
+        known: the revisions that the status keeps.
+        failed: the name in it of the revision that was rejected.
+        scales_in_place: whether another number of replicas starts no pod anew.
+    """
+    wanted = revision_of(model, content, serving, scales_in_place=scales_in_place)
+    # A revision keeps the default runtime that it began with: its own name is what tells.
+    letter = _revision(model.format, model.format_version, content, serving_snapshot(serving))
+    kept = {revision.revision: revision for revision in known}
+    for name in (wanted, letter):
+        if name in kept or name == failed:
+            return name
+    for revision in kept.values():
+        stored = revision.digest or revision.storage_uri
+        meaning = _meaning(revision.serving, scales_in_place=scales_in_place)
+        if wanted == _revision(revision.format, revision.format_version, stored, meaning):
+            return revision.revision
+    return wanted
+
+
+def scaled_as(revision: Revision, serving: ServingSpec) -> dict[str, Any]:
+    """Give how `revision` is served with the replicas of `serving`: they change in place."""
+    asked = serving_snapshot(serving)
+    kept = {name: value for name, value in revision.serving.items() if name not in _SCALING}
+    return {**kept, **{name: value for name, value in asked.items() if name in _SCALING}}
+
+
+def _revision(format: str, version: str | None, content: str, serving: Any) -> str:
+    return fingerprint({"content": content, "format": [format, version], "serving": serving})
+
+
+def _meaning(serving: Mapping[str, Any], *, scales_in_place: bool) -> dict[str, Any]:
+    """Give what makes pods differ, in one form."""
+    meant = {name: _in_one_form(name, value) for name, value in serving.items()}
+    if not scales_in_place:
+        return meant
+    scaler = (meant.get("autoscaling") or {}).get("scaler") or "HPA"
+    kept = {name: value for name, value in meant.items() if name not in _SCALING}
+    # Another scaler starts all pods anew.
+    return kept if scaler == "HPA" else {**kept, "autoscaling": {"scaler": scaler}}
+
+
+def _in_one_form(name: str, value: Any) -> Any:
+    if name in _QUANTITIES and isinstance(value, dict):
+        return {resource: _amount(amount) for resource, amount in value.items()}
+    if isinstance(value, dict):
+        return {key: _in_one_form(key, item) for key, item in value.items()}
+    if name in _UNORDERED and isinstance(value, list):
+        return sorted(value, key=lambda item: json.dumps(item, sort_keys=True))
+    return value
+
+
+def _amount(written: Any) -> str:
+    try:
+        return str(parse_quantity(str(written)).normalize())
+    except ValueError:
+        return str(written)
 
 
 def run_id_of(

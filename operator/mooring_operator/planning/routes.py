@@ -27,6 +27,7 @@ class Traits:
     splits_components: whether what runs before the model, or beside it, has its revision's share of the requests too.
     serves_each: whether each revision is served by an object of its own: it can run unexposed, and be kept to go back
         to.
+    scales_in_place: whether another number of replicas, or other bounds of their scaling, start no pod anew.
     weighs_by_pods: whether a revision's share is that of its pods, so that only some weights can be had.
     mirrors, matches, sticks, previews: whether it mirrors requests, sends them by header or cookie, keeps callers on
         their arm, gives the candidate an address of its own.
@@ -39,6 +40,7 @@ class Traits:
     holds_rejected: bool = False
     splits_components: bool = True
     serves_each: bool = False
+    scales_in_place: bool = True
     weighs_by_pods: bool = False
     mirrors: bool = False
     matches: bool = False

@@ -18,7 +18,9 @@ from mooring_operator.planning.routing import Arm, Routing
 class KnativeRouter:
     """Implements `Traffic`."""
 
-    traits = Traits("KServe", manifests.LONGEST_NAMES, names_workloads=False, holds_rejected=True)
+    traits = Traits(
+        "KServe", manifests.LONGEST_NAMES, names_workloads=False, holds_rejected=True, scales_in_place=False
+    )
 
     def __init__(self, cluster: Cluster) -> None:
         self._services = InferenceServices(cluster)

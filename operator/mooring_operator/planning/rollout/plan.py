@@ -194,6 +194,10 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     if stable is None or stable.revision != draft.target:
         return draft
     draft = draft.supersede("the spec went back to the stable revision")
+    scaled = identity.scaled_as(stable, draft.spec.serving)
+    if scaled != stable.serving:
+        stable = stable.model_copy(update={"serving": scaled})
+        draft = draft.change(stable=stable)
     draft = draft.change(failed_revision=None, failed_attempt=0, rejected=None)
     if draft.before.candidate is None and draft.before.phase in ("Promoted", "Promoting", "Deploying"):
         draft = draft.keep_conditions()
@@ -260,7 +264,8 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     """Start the rollout of a new revision, in place of whatever was on its way."""
     current = draft.candidate
     if current is not None and current.revision == draft.target and _is_from_where(draft, current):
-        return draft.with_candidate(current)
+        scaled = identity.scaled_as(current, draft.spec.serving)
+        return draft.with_candidate(current.model_copy(update={"serving": scaled}))
     draft = draft.supersede(f"revision {draft.target} took its place")
     kept = next((known for known in draft.status.retained if known.revision == draft.target), None)
     draft = draft.forget(draft.target)

@@ -17,7 +17,7 @@ from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.routes import RouterChoice, Service, Traits
 from mooring_operator.planning.runs.run import RunState
 
-_NOT_TOLD = RouterChoice("KServe", "")
+_NOT_TOLD = RouterChoice("Auto", "")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,17 @@ class Situation:
     @cached_property
     def target(self) -> str:
         """The revision that the spec asks for."""
-        return identity.revision_of(self.spec.model, self.resolved.content, self.spec.serving)
+        status = self.before
+        kept = (status.stable, status.candidate, status.previous, *status.retained)
+        known = [revision for revision in kept if revision is not None]
+        return identity.known_as(
+            self.spec.model,
+            self.resolved.content,
+            self.spec.serving,
+            known,
+            status.failed_revision,
+            scales_in_place=self.observed.router.scales_in_place,
+        )
 
     def elapsed(self, since: datetime) -> timedelta:
         """Time since then, by the clock that was passed in."""

@@ -90,7 +90,7 @@ def test_workloads_that_the_controller_names_are_kept_as_observed():
 
 @pytest.mark.parametrize("for_files_only", [True, False])
 def test_the_same_files_take_a_workload_over_where_only_others_rename_it(for_files_only):
-    world = rolled_out(Traits("Flows", 40, renames_for_files_only=for_files_only), minReplicas=2)
+    world = rolled_out(Traits("Flows", 40, renames_for_files_only=for_files_only), nodeSelector={"zone": "a"})
     assert world.status.stable is not None
     before = world.status.stable.workload
     world.settle()

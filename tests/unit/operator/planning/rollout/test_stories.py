@@ -357,10 +357,10 @@ def test_a_change_of_serving_alone_keeps_the_predictors_name():
     world = promoted("v1")
     assert world.status.stable is not None
     name = world.status.stable.workload
-    world.apply(spec_of("v1", serving={"minReplicas": 2, "maxReplicas": 4}))
+    world.apply(spec_of("v1", serving={"nodeSelector": {"zone": "a"}}))
     world.settle()
     assert world.status.stable.workload == name
-    assert world.status.stable.serving == {"minReplicas": 2, "maxReplicas": 4}
+    assert world.status.stable.serving == {"nodeSelector": {"zone": "a"}}
     world.apply(spec_of("v1"))
     world.step()
     assert world.status.candidate is not None
@@ -414,7 +414,7 @@ def test_names_that_kserve_cannot_use_are_refused_with_the_limit():
 def test_another_way_of_serving_a_model_that_failed_fails_without_another_run():
     world = promoted("v1")
     world.good = {"s3://m/v2": False}
-    world.apply(spec_of("v2", ci=CI, serving={"minReplicas": 2}))
+    world.apply(spec_of("v2", ci=CI, serving={"nodeSelector": {"zone": "a"}}))
     world.settle()
     world.apply(spec_of("v2", ci=CI))
     world.settle()
