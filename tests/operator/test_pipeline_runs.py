@@ -246,6 +246,30 @@ def test_labels_that_count_from_1_get_a_hint_in_the_verdict_and_in_the_log(files
     assert parse_verdict((scratch / "v.json").read_bytes()).metrics["accuracy"] == pytest.approx(1 / 3)
 
 
+def test_a_candidate_is_judged_beside_the_champion_and_by_the_bounds_of_intervals(files, scratch):
+    weights = helper.make_tensor("w", FLOAT, [2, 2], [0.0, 0.0, 1.0, -1.0])
+    save(files / "bad.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], [weights])
+    gates = [
+        {"metric": "accuracy", "notWorseThan": "champion", "margin": 0.1},
+        {"metric": "accuracy", "min": 0.2, "means": "Bound"},
+    ]
+    given = parameters(files, f"file://{scratch}/v.json", gates=gates)
+    good = given["model_uri"]
+    digest = content_digest(good)
+    bad = good.replace("good", "bad")
+    run = Process({**given, "model_uri": bad, "champion_uri": good, "champion_digest": digest}, scratch)
+    run.end(0)
+    verdict = parse_verdict((scratch / "v.json").read_bytes())
+    low = verdict.intervals["accuracy"].low
+    assert [violation.message for violation in verdict.violations] == [
+        "accuracy 0.25 is 0.5 worse than the champion's 0.75; 0.1 is allowed",
+        f"accuracy 0.25 may be as low as {low:.6g} (95 %), which is below the minimum 0.2",
+    ]
+    assert verdict.champion_digest == digest
+    assert verdict.differences["accuracy"].value == -0.5
+    assert any("beside the champion" in line["message"] for line in run.lines if line.get("output"))
+
+
 def test_predictions_that_are_no_numbers_end_in_a_verdict(files, scratch):
     weights = helper.make_tensor("w", FLOAT, [2, 1], [float("nan"), 1.0])
     save(files / "nan.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], [weights])
