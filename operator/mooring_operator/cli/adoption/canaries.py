@@ -4,11 +4,13 @@ Neither says which model that is, in which format: whoever adopts does.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
+from mooring_operator.api.types import format_duration
 from mooring_operator.cli.adoption.adopted import Adopted, Object
 from mooring_operator.cli.adoption.serving import serving_of, valid
-from mooring_operator.cli.adoption.steps import steps_of_argo, steps_of_flagger
+from mooring_operator.cli.adoption.steps import blue_green_of_argo, steps_of_argo, steps_of_flagger
 
 _SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 _VARIABLE = "STORAGE_URI"
@@ -18,12 +20,7 @@ def adopt_rollout(item: Object, model: Object) -> Adopted:
     """Give the ModelDeployment for a Rollout whose pods serve `model`."""
     spec = item.get("spec") or {}
     strategy = spec.get("strategy") or {}
-    canary = strategy.get("canary")
-    steps, left_out = steps_of_argo(canary or {})
-    if canary is None:
-        left_out.append(
-            f"spec.strategy: {', '.join(strategy) or 'none'}; the rollout takes all traffic at once"
-        )
+    rollout, left_out = _rollout(strategy)
     pod = ((spec.get("template") or {}).get("spec")) or {}
     serving, missed = _serving(pod)
     replicas = spec.get("replicas")
@@ -33,7 +30,18 @@ def adopt_rollout(item: Object, model: Object) -> Adopted:
         left_out.append("spec.workloadRef: what the pods are like stands in another object")
     known = {"strategy", "template", "replicas", "workloadRef", "selector", "progressDeadlineSeconds"}
     left_out += [f"spec.{name}" for name in spec if name not in known]
-    return _adopted(item, model, serving, steps, spec.get("progressDeadlineSeconds"), [*left_out, *missed])
+    return _adopted(item, model, serving, rollout, spec.get("progressDeadlineSeconds"), [*left_out, *missed])
+
+
+def _rollout(strategy: Object) -> tuple[Object, list[str]]:
+    if "blueGreen" in strategy:
+        return blue_green_of_argo(strategy["blueGreen"] or {})
+    steps, left_out = steps_of_argo(strategy.get("canary") or {})
+    if "canary" not in strategy:
+        left_out.append(
+            f"spec.strategy: {', '.join(strategy) or 'none'}; the rollout takes all traffic at once"
+        )
+    return {"steps": steps}, left_out
 
 
 def adopt_canary(item: Object, model: Object) -> Adopted:
@@ -48,7 +56,7 @@ def adopt_canary(item: Object, model: Object) -> Adopted:
     )
     known = {"analysis", "canaryAnalysis", "targetRef", "progressDeadlineSeconds", "skipAnalysis"}
     left_out += [f"spec.{name}" for name in spec if name not in known]
-    return _adopted(item, model, {}, steps, spec.get("progressDeadlineSeconds"), left_out)
+    return _adopted(item, model, {}, {"steps": steps}, spec.get("progressDeadlineSeconds"), left_out)
 
 
 def uri_in(item: Object) -> str:
@@ -88,11 +96,10 @@ def _variables(container: Object, serving: Object, place: str) -> Iterator[str]:
 
 
 def _adopted(
-    item: Object, model: Object, serving: Object, steps: list[Object], deadline: Any, left_out: list[str]
+    item: Object, model: Object, serving: Object, rollout: Object, deadline: Any, left_out: list[str]
 ) -> Adopted:
-    rollout: Object = {"steps": steps}
     if isinstance(deadline, int) and deadline > 0 and deadline != 600:
-        rollout["progressDeadline"] = f"{deadline}s"
+        rollout = {**rollout, "progressDeadline": format_duration(timedelta(seconds=deadline))}
     spec = {"model": model, **({"serving": serving} if serving else {}), "rollout": rollout}
     metadata = item["metadata"]
     return Adopted(metadata["name"], metadata.get("namespace", ""), spec, tuple(left_out))

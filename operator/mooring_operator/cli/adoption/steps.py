@@ -92,9 +92,26 @@ def _thin(weights: list[int], room: int) -> tuple[list[int], int]:
     return weights[::-1][::every][::-1], every
 
 
+def blue_green_of_argo(strategy: Object) -> tuple[Object, list[str]]:
+    """Give the fields of ``spec.rollout`` for ``spec.strategy.blueGreen`` of a Rollout, and what has no counterpart."""
+    rollout: Object = {"strategy": "BlueGreen"}
+    seconds = strategy.get("autoPromotionSeconds")
+    if strategy.get("autoPromotionEnabled", True) or seconds:
+        # At once is not to be had here: the shortest preview is a second.
+        rollout["blueGreen"] = {"promoteAfter": format_duration(timedelta(seconds=int(seconds or 1)))}
+    if delay := strategy.get("scaleDownDelaySeconds"):
+        rollout["scaleDownDelay"] = format_duration(timedelta(seconds=int(delay)))
+    known = {"autoPromotionEnabled", "autoPromotionSeconds", "scaleDownDelaySeconds"}
+    return rollout, [
+        f"spec.strategy.blueGreen.{name}" for name, value in strategy.items() if name not in known and value
+    ]
+
+
 def _argo_step(step: Object) -> Object | None:
     if set(step) == {"setWeight"}:
         return {"setWeight": step["setWeight"]}
+    if set(step) == {"setCanaryScale"}:
+        return _argo_scale(step["setCanaryScale"] or {})
     if set(step) == {"pause"}:
         duration = (step["pause"] or {}).get("duration")
         if duration is None:
@@ -108,9 +125,18 @@ def _argo_step(step: Object) -> Object | None:
     return None
 
 
+def _argo_scale(scale: Object) -> Object | None:
+    """Give how many pods the new revision has, unless its weight says it again."""
+    if set(scale) == {"replicas"} and isinstance(scale["replicas"], int) and scale["replicas"] > 0:
+        return {"setReplicas": str(scale["replicas"])}
+    if set(scale) == {"weight"} and isinstance(scale["weight"], int) and 0 < scale["weight"] <= 100:
+        return {"setReplicas": f"{scale['weight']}%"}
+    return None
+
+
 def _ascending(steps: list[Object]) -> tuple[list[Object], list[str]]:
     """Give the steps with weights that ascend to 100, and say what was changed for it."""
-    kept, dropped, last = [], [], 0
+    kept, dropped, last = [], [], -1
     for step in steps:
         weight = step.get("setWeight")
         if weight is None:
@@ -119,7 +145,7 @@ def _ascending(steps: list[Object]) -> tuple[list[Object], list[str]]:
             kept.append(step)
             last = weight
         else:
-            dropped.append(f"setWeight {weight} after {last}: weights ascend here")
+            dropped.append(f"setWeight {weight} after {max(last, 0)}: weights ascend here")
     if last < 100:
         kept.append({"setWeight": 100})
     if len(kept) > MOST_STEPS:

@@ -112,7 +112,10 @@ def _adopt(item: dict[str, Any], uri: str, model_format: str) -> "Adopted":
         return adopt_rollout(item, model) if kind == "Rollout" else adopt_canary(item, model)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Nobody has checked a file against the definitions of others.
-        raise CliError(f"{kind} {name} is not what its definition says: {error}") from error
+        raise CliError(
+            f"{kind} {name}: a field has another type than the definition of {kind} says",
+            hint="kubectl apply --dry-run=server names it",
+        ) from error
 
 
 def _write(adopted: "Adopted") -> bool:

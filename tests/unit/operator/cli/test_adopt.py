@@ -10,7 +10,12 @@ from mooring_operator.adapters.routers.inference_services import manifest as man
 from mooring_operator.api import ModelDeploymentSpec
 from mooring_operator.cli.adoption.inference_services import adopt_inference_service
 from mooring_operator.cli.adoption.serving import revision_of
-from mooring_operator.cli.adoption.steps import MOST_STEPS, steps_of_argo, steps_of_flagger
+from mooring_operator.cli.adoption.steps import (
+    MOST_STEPS,
+    blue_green_of_argo,
+    steps_of_argo,
+    steps_of_flagger,
+)
 from mooring_operator.cli.adoption.writing import to_yaml
 from mooring_operator.cli.commands.validate import check_manifest
 from mooring_operator.cli.errors import RefusedError
@@ -303,9 +308,10 @@ def test_steps_of_argo_become_valid_steps_and_what_is_lost_is_named(given_steps)
     found, left_out = steps_of_argo({"steps": given_steps})
     valid_rollout(found)
     if not left_out:
-        assert found[: len(given_steps)] == [
-            step if "setWeight" in step or "duration" not in step["pause"] else found[index]
-            for index, step in enumerate(given_steps)
+        weights = [step["setWeight"] for step in given_steps if "setWeight" in step]
+        assert [step["setWeight"] for step in found if "setWeight" in step] in (weights, [*weights, 100])
+        assert [next(iter(step)).replace("setCanaryScale", "setReplicas") for step in given_steps] == [
+            next(iter(step)) for step in found[: len(given_steps)]
         ]
 
 
@@ -371,6 +377,32 @@ def test_steps_of_flagger_in_order():
         {"setWeight": 100},
     ]
     assert left_out == ["spec.analysis.metrics: errors", "spec.analysis.webhooks: rollout load"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rollout", "left_out"),
+    [
+        ({}, {"strategy": "BlueGreen", "blueGreen": {"promoteAfter": "1s"}}, []),
+        ({"autoPromotionEnabled": False, "activeService": "a"}, {"strategy": "BlueGreen"}, ["activeService"]),
+        (
+            {"autoPromotionEnabled": False, "autoPromotionSeconds": 90, "scaleDownDelaySeconds": 60},
+            {"strategy": "BlueGreen", "blueGreen": {"promoteAfter": "1m30s"}, "scaleDownDelay": "1m"},
+            [],
+        ),
+    ],
+)
+def test_blue_green_of_argo(strategy, rollout, left_out):
+    assert blue_green_of_argo(strategy) == (rollout, [f"spec.strategy.blueGreen.{name}" for name in left_out])
+    ModelDeploymentSpec.model_validate({"model": {"uri": "s3://m/x", "format": "onnx"}, "rollout": rollout})
+
+
+def test_pods_of_a_canary_of_argo():
+    scales = [{"replicas": 2}, {"weight": 50}, {"matchTrafficWeight": True}]
+    found, left_out = steps_of_argo(
+        {"steps": [{"setWeight": 0}, *({"setCanaryScale": one} for one in scales)]}
+    )
+    assert found == [{"setWeight": 0}, {"setReplicas": "2"}, {"setReplicas": "50%"}, {"setWeight": 100}]
+    assert left_out == ["spec.strategy.canary.steps[3]: setCanaryScale"]
 
 
 # --- the command -------------------------------------------------------------------------------
@@ -477,3 +509,4 @@ def test_objects_of_another_form_get_one_sentence(capsys, tmp_path, spec):
     assert code in (1, 2)
     assert out == ""
     assert err.startswith("error: InferenceService iris")
+    assert "object" not in err
