@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from mooring_artifacts.text import visible
+from mooring_artifacts.text import shortened, visible
 
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
@@ -16,6 +16,7 @@ from mooring_components.drift.files import read_file
 from mooring_components.drift.page import render_page
 
 _NAMED = 5
+_LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ class Check:
         else:
             text = f"{len(drifted)} of {len(found.features)} features drifted" if drifted else "no drift"
             if drifted:
-                named = ", ".join(feature.name for feature in drifted[:_NAMED])
+                named = ", ".join(shortened(feature.name, _LONGEST) for feature in drifted[:_NAMED])
                 text += f": {named}" + (f" and {len(drifted) - _NAMED} more" if len(drifted) > _NAMED else "")
             else:
                 text += f" in {len(found.features)} features"
         rows = f"{self.tables[1].num_rows} rows against {self.tables[0].num_rows}"
         changes = found.schema_changes
-        told = ", ".join(f"{change.name} ({change.change})" for change in changes[:_NAMED])
+        told = ", ".join(f"{shortened(one.name, _LONGEST)} ({one.change})" for one in changes[:_NAMED])
         more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
         schema = f"; the schema changed: {told}{more}" if changes else ""
         return visible(f"{text}; {rows}{schema}")

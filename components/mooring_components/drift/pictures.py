@@ -15,6 +15,7 @@ WIDTH, HEIGHT = 360, 120
 _BINS = 24
 _CATEGORIES = 8
 _TAIL = 0.005
+_ROOM = 4.0
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,21 @@ def draw(before: pa.ChunkedArray, now: pa.ChunkedArray, kind: str) -> Picture | 
 
 
 def _draw_numbers(before: np.ndarray, now: np.ndarray, *, dates: bool) -> Picture:
+    # The width of the largest numbers' range is none.
+    before, now = before / _ROOM, now / _ROOM
     known = [side for side in (before, now) if len(side)]
     low = min(float(np.quantile(side, _TAIL)) for side in known)
     high = max(float(np.quantile(side, 1 - _TAIL)) for side in known)
-    if not high > low or not np.isfinite(high - low):
+    if not high > low:
         low, high = low - 0.5, low + 0.5
     edges = np.linspace(low, high, _BINS + 1)
     counts = [np.histogram(np.clip(side, low, high), edges)[0] for side in (before, now)]
     # What lies further out is in the outermost bars.
-    words = ["", ""] if dates else [f"{edge:.4g}" for edge in (low, high)]
-    titles = ["" if dates else f"{first:.4g} to {last:.4g}" for first, last in itertools.pairwise(edges)]
+    words = ["", ""] if dates else [f"{edge * _ROOM:.4g}" for edge in (low, high)]
+    titles = [
+        "" if dates else f"{first * _ROOM:.4g} to {last * _ROOM:.4g}"
+        for first, last in itertools.pairwise(edges)
+    ]
     labels = [(0.0, words[0], "start"), (float(WIDTH), words[1], "end")]
     return Picture(_bars(counts, titles, 1.0), labels)
 

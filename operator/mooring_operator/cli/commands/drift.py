@@ -89,7 +89,7 @@ def check(
         typer.Option(help="Column whose numbers are codes of categories. May be repeated."),
     ] = None,
     min_rows: Annotated[int, typer.Option(min=1, help="Rows below which a file says nothing.")] = 100,
-    alpha: Annotated[float, typer.Option(min=0.0, max=0.5, help="False discovery rate.")] = 0.01,
+    alpha: Annotated[float, typer.Option(min=1e-9, max=0.5, help="False discovery rate.")] = 0.01,
     report: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
     form: Output = output.Format.TEXT,
 ) -> None:

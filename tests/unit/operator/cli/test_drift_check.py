@@ -109,6 +109,15 @@ def test_columns_that_cannot_be_compared_are_no_answer(check, tmp_path):
     assert "age (Vanished)" in out
 
 
+def test_long_names_and_rates_of_nothing(check, tmp_path):
+    name = "x" * 3000
+    window = write(pa.table({"age": np.full(200, 90.0), name: np.zeros(200)}), tmp_path / "b.parquet")
+    code, out, _ = check(window)
+    assert code == 1
+    assert len(out) < 300
+    assert check(window, "--alpha", "0")[0] == 2
+
+
 def test_categories_and_features_may_be_named(check, tmp_path, capsys):
     rng = np.random.default_rng(3)
     paths = [
