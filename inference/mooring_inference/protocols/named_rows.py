@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 
 import numpy as np
 
 from mooring_inference.errors import RequestError, bad_field
-from mooring_inference.protocols.elements import build_array, pack
+from mooring_inference.protocols.elements import build_array, json_type, pack
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 
@@ -41,6 +42,26 @@ def split_row(field: str, signature: Signature, row: Mapping[str, object]) -> di
     return rows
 
 
+def split_rows(field: str, signature: Signature, rows: Sequence[object]) -> dict[str, list[object]]:
+    """Return the JSON rows of each input, by its name, from at least one object as ``split_row`` takes them.
+
+    Rows mostly have the same names: those that have the names of the first one need no look at each.
+    """
+    first = _need_row(f"{field}[0]", signature, rows[0])
+    split_row(f"{field}[0]", signature, first)
+    getters = [(spec.name, _getter(spec, _names_in(spec, first))) for spec in signature.inputs]
+    columns: dict[str, list[object]] = {name: [] for name, _ in getters}
+    for index, row in enumerate(rows):
+        if isinstance(row, dict) and row.keys() == first.keys():
+            for name, get in getters:
+                columns[name].append(get(row))
+            continue
+        where = f"{field}[{index}]"
+        for name, value in split_row(where, signature, _need_row(where, signature, row)).items():
+            columns[name].append(value)
+    return columns
+
+
 def build_rows(field: str, spec: TensorSpec, shape: list[int], rows: list[object]) -> Array:
     """Return the array of rows that ``split_row`` made; an error names the row and the column."""
     try:
@@ -48,8 +69,7 @@ def build_rows(field: str, spec: TensorSpec, shape: list[int], rows: list[object
     except RequestError:
         for index, row in enumerate(rows):
             if isinstance(row, list) and len(row) == len(spec.columns):
-                for name, value in zip(spec.columns, row, strict=True):
-                    _check_element(f"{field}[{index}].{name}", spec, value)
+                _check_row(f"{field}[{index}]", spec, row)
         raise
 
 
@@ -77,6 +97,20 @@ def column_spec(spec: TensorSpec, name: str, dimensions: int) -> TensorSpec:
     return TensorSpec(name, spec.datatype, (None, 1) if dimensions == 2 else (None,))
 
 
+def _need_row(field: str, signature: Signature, row: object) -> dict[str, object]:
+    if not isinstance(row, dict):
+        raise bad_field(field, f"object with {[spec.name for spec in signature.inputs]}", json_type(row))
+    return row
+
+
+def _getter(spec: TensorSpec, names: tuple[str, ...]) -> Callable[[Mapping[str, object]], object]:
+    """Return what takes the row of an input out of an object of all."""
+    get = itemgetter(*names)
+    if names is not spec.columns or len(spec.shape) < 2:
+        return get
+    return (lambda row: list(get(row))) if len(names) > 1 else (lambda row: [get(row)])
+
+
 def _names_in(spec: TensorSpec, given: Mapping[str, object]) -> tuple[str, ...]:
     """Return the names that an input is to be taken from: its own, or those of its columns."""
     if spec.columns in ((), (spec.name,)):
@@ -91,6 +125,16 @@ def _join(spec: TensorSpec, arrays: Mapping[str, Array]) -> Array:
         raise bad_field("inputs", "as many rows in each input", rows)
     columns = [arrays[name].reshape(-1) for name in spec.columns]
     return np.stack(columns, axis=1) if len(spec.shape) > 1 else columns[0]
+
+
+def _check_row(field: str, spec: TensorSpec, row: list[object]) -> None:
+    """Raise an error that names the first value that does not fit."""
+    try:
+        pack(field, spec.datatype, row)
+        return
+    except RequestError:
+        for name, value in zip(spec.columns, row, strict=True):
+            _check_element(f"{field}.{name}", spec, value)
 
 
 def _check_element(field: str, spec: TensorSpec, value: object) -> None:

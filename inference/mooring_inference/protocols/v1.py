@@ -10,7 +10,7 @@ import orjson
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.protocols.elements import build_array, json_type
 from mooring_inference.protocols.json_body import parse_object
-from mooring_inference.protocols.named_rows import build_rows, split_row
+from mooring_inference.protocols.named_rows import build_rows, split_rows
 from mooring_inference.protocols.v2 import text
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
@@ -33,11 +33,8 @@ def decode_request(body: bytes, signature: Signature) -> Mapping[str, Array]:
         return {spec.name: _no_rows(key, spec) for spec in signature.inputs}
     names = [spec.name for spec in signature.inputs]
     if isinstance(instances[0], dict):
-        rows = [_split(f"{key}[{index}]", signature, row) for index, row in enumerate(instances)]
-        return {
-            spec.name: _column(key, spec, [row[spec.name] for row in rows], by_name=True)
-            for spec in signature.inputs
-        }
+        rows = split_rows(key, signature, instances)
+        return {spec.name: _column(key, spec, rows[spec.name], by_name=True) for spec in signature.inputs}
     if len(signature.inputs) != 1:
         raise bad_field(f"{key}[0]", f"object with {names}", json_type(instances[0]))
     return {names[0]: _column(key, signature.inputs[0], instances)}
@@ -59,12 +56,6 @@ def _rows(array: Array) -> list[object]:
         strings = np.array([text(value) for value in array.ravel().tolist()], dtype=object)
         return list(strings.reshape(array.shape).tolist())
     return list(array.tolist())
-
-
-def _split(field: str, signature: Signature, instance: object) -> dict[str, object]:
-    if not isinstance(instance, dict):
-        raise bad_field(field, f"object with {[spec.name for spec in signature.inputs]}", json_type(instance))
-    return split_row(field, signature, instance)
 
 
 def _no_rows(key: str, spec: TensorSpec) -> Array:

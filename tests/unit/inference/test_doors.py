@@ -268,6 +268,12 @@ def test_names_are_understood_alike(doors, case):
     assert (found and list(found.outputs[0].contents.fp32_contents)) == expected
 
 
+def test_rows_may_name_what_they_hold_differently(doors):
+    rows = [{"a": 1, "b": 2}, {"x": [3, 4]}, {"b": 6, "a": 5}, {"a": 7, "b": None}]
+    found = doors.post("/v1/models/FP32:predict", {"instances": rows})
+    assert found == {"predictions": [[1, 2], [3, 4], [5, 6], [7, None]]}
+
+
 def test_a_name_that_is_not_the_models_is_said(doors):
     answer = doors.send(
         "/v1/models/FP32:predict", b'{"instances": [{"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}]}'
