@@ -13,6 +13,7 @@ from tests.unit.spec_table_grammars import GRAMMARS
 from tests.unit.spec_table_monitors import DRIFT, POLICY
 from tests.unit.spec_table_names import NAME_CASES
 from tests.unit.spec_table_policies import CLUSTER_POLICY
+from tests.unit.spec_table_routers import ROUTERS
 from tests.unit.spec_table_strategies import STRATEGIES
 from tests.unit.spec_table_workloads import WORKLOADS
 
@@ -312,6 +313,7 @@ CASES = [
     *_NAMES,
     *_CI,
     *_SERVING,
+    *ROUTERS,
     *STRATEGIES,
     *AFFINITY,
     *ENV_SIZE,
