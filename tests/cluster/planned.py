@@ -17,7 +17,7 @@ from mooring_operator.planning.routes import Traits, Variant
 from mooring_operator.planning.runs.run import RunPhase, RunState
 
 from tests.unit.operator.planning.fleet import Fleet
-from tests.unit.operator.planning.world import CI, World, spec_of
+from tests.unit.operator.planning.world import CI, ROUTER, World, spec_of
 
 API = "mooring.dev/v1alpha1"
 STEPS = [
@@ -220,6 +220,14 @@ def refused() -> Recorded:
     return made
 
 
+def components_not_split() -> Recorded:
+    serving = {"transformer": {"containers": [{"name": "a", "image": "b"}]}}
+    made = Recorded(spec_of("v1", serving=serving), replace(ROUTER, splits_components=False))
+    made.settle()
+    made.apply(spec_of("v2", serving=serving))
+    return made.rest()
+
+
 def not_routed() -> Recorded:
     made = promoted(**STEPPED)
     made.routed = False
@@ -359,6 +367,7 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "blocked": with_candidate(blocked="Unschedulable: no GPU"),
     "away": with_candidate(waiting="KServe's controller does not answer"),
     "refused": refused,
+    "components": components_not_split,
     "blue-green": by_strategy(strategy="BlueGreen"),
     "shadow": by_strategy(strategy="Shadow", steps=STEPS),
     "shadow-approval": by_strategy(
