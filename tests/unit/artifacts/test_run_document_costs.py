@@ -126,7 +126,7 @@ def test_the_largest_report_is_read():
 
 
 def test_the_largest_verdict_is_read():
-    metrics = {f"m{'abcdefghij'[n // 10]}{'abcdefghij'[n % 10]}": 0.5 for n in range(100)}
+    metrics = {f"m{'abcdefghij'[n // 10]}{'abcdefghij'[n % 10]}": 0.5 for n in range(48)}
     violation = {"metric": "m", "value": None, "min": 1, "max": None, "message": "a, " * 30}
     content = json.loads(verdict())
     content |= {"metrics": metrics, "violations": [violation] * 100, "passed": False}
