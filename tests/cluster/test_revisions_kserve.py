@@ -159,3 +159,46 @@ async def test_a_fixed_number_of_pods_may_shrink(stage):
     await stage.until(revision, lambda seen: seen.pods == 4)
     await stage.run(Arm(revision, pods=1), exact=True)
     await stage.until(revision, lambda seen: seen.pods == 1)
+
+
+async def test_an_edited_runtime_moves_no_pod_and_a_deleted_copy_is_made_again(stage):
+    revision = stage.revision("v1", **FIXED)
+    await stage.run(Arm(revision))
+    await stage.until(revision, lambda seen: seen.pods == 2)
+    pods = stage.pods(revision)
+    source = "/apis/serving.kserve.io/v1alpha1/clusterservingruntimes/onnx-server"
+    containers = stage.api.get(source)["spec"]["containers"]
+    stage.api.merge(source, {"spec": {"containers": [{**containers[0], "image": "other"}]}})
+    copy = f"{RUNTIMES}/{stage.named(revision)}"
+    before = stage.api.get(copy)
+    assert before["spec"]["containers"][0]["args"] == [f"--model_name={stage.owner.name}"]
+    stage.api.delete(copy)
+    await stage.run(Arm(revision))
+    assert stage.api.get(copy)["spec"] == before["spec"]
+    await stage.until(revision, lambda seen: seen.ready and seen.blocked is None)
+    # Whatever KServe made of the edit and of the gap, it has done by the time that another number of pods is there.
+    await stage.run(Arm(revision, pods=3))
+    await stage.until(revision, lambda seen: seen.pods == 3)
+    assert pods <= stage.pods(revision)
+    stage.api.merge(source, {"spec": {"containers": containers}})
+
+
+async def test_what_was_orphaned_is_owned_again_without_a_restart(stage):
+    revision = stage.revision("v1", **FIXED)
+    await stage.run(Arm(revision))
+    await stage.until(revision, lambda seen: seen.pods == 2)
+    pods, path = stage.pods(revision), f"{SERVICES}/{stage.named(revision)}"
+    stage.api.merge(path, {"metadata": {"ownerReferences": None}})
+    await stage.run(Arm(revision))
+    [owner] = stage.api.get(path)["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == (stage.owner.uid, True)
+    await stage.run(Arm(revision, pods=3))
+    await stage.until(revision, lambda seen: seen.pods == 3)
+    assert pods <= stage.pods(revision)
+
+
+async def test_what_kserve_cannot_do_is_told_in_its_words(stage):
+    revision = stage.revision("v1", **FIXED).model_copy(update={"storage_uri": "abc://m/v1"})
+    await stage.run(Arm(revision))
+    seen = await stage.until(revision, lambda seen: "abc://" in seen.message)
+    assert (seen.ready, seen.waiting) == (False, "")

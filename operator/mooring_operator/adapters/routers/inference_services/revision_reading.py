@@ -43,7 +43,9 @@ def read_variant(
     """
     pods = ready_pods(deployments)
     ready = pods > 0
-    waiting = "" if ready and not _lags(service, deployments) else _waits_for(service, deployments)
+    # Whoever has told a cause is not away.
+    silent = cause is None and (not ready or _lags(service, deployments))
+    waiting = _waits_for(service, deployments) if silent else ""
     blocked = None if ready else _cannot_heal(service) or (cause.text if cause and cause.final else None)
     said = "" if ready else (cause.text if cause else "") or waiting or _said(service, deployments)
     return Variant(

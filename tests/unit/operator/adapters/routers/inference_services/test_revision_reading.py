@@ -112,3 +112,8 @@ def test_the_cause_is_told_and_the_conditions_where_there_is_none():
     assert read(down, Cause("no image", final=True)).blocked == "no image"
     said = {"conditions": [{"type": "PredictorReady", "status": "False", "message": "no runtime"}]}
     assert read({"predictor": None}, status=said).message == "no runtime"
+
+
+def test_a_controller_that_has_told_why_is_not_away():
+    seen = read({"predictor": None}, Cause("InternalError: unsupported storage"), status={})
+    assert (seen.waiting, seen.message) == ("", "InternalError: unsupported storage")
