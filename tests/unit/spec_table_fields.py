@@ -41,6 +41,10 @@ _SCHEMAS = {"template": TEMPLATE_SCHEMA, "transformer": TRANSFORMER_SCHEMA, "exp
 _SECRET = {"name": "hf", "key": "token"}
 
 FIELDS = [
+    Case("a claim with a way out", {"spec.model.uri": "pvc://models/../payments"}, False,
+         "spec.model.uri pvc://models/../payments has the segment .."),
+    Case("a bucket with a way out", {"spec.model.uri": "s3://a/../b"}, False, "has the segment .."),
+    Case("an address with dots in names", {"spec.model.uri": "s3://a/b..c/..d"}),
     Case("arguments", _serving(args=["--max-model-len=4096", "$(HOME)", "{{.Name}}"])),
     Case("65 arguments", _serving(args=["a"] * 65), False, "spec.serving.args"),
     Case("arguments as text", _serving(args="--a --b"), False, "spec.serving.args"),

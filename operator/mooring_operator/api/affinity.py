@@ -230,10 +230,14 @@ def _values(comparisons: bool) -> dict[str, str]:
     """Give the rule on the number of values for each operator."""
     size, listed = _size("self.values"), "self.operator in ['In', 'NotIn']"
     one = "self.operator in ['Gt', 'Lt']"
+    known = ", ".join(
+        map(repr, ["In", "NotIn", "Exists", "DoesNotExist", *(["Gt", "Lt"] if comparisons else [])])
+    )
     number = f"{one} ? {size} == 1 && self.values[0].matches('^[0-9]+$') : " if comparisons else ""
     says = f"{one} ? 'one whole number as its value' : " if comparisons else ""
     return {
-        "rule": f"{listed} ? {size} > 0 : {number}{size} == 0",
+        # What is no operator at all is said by the field's own schema.
+        "rule": f"!(self.operator in [{known}]) || ({listed} ? {size} > 0 : {number}{size} == 0)",
         "messageExpression": "'spec.serving.affinity: operator ' + self.operator + ' of key ' + self.key + ' needs ' + "
         f"({listed} ? 'at least one value' : {says}'no values')",
     }

@@ -55,7 +55,12 @@ class ModelSpec(Model):
     def _is_a_registered_model(self) -> "ModelSpec":
         if self.uri.startswith("models:") and not forms.REGISTERED_MODEL.fits(self.uri):
             raise ValueError(f"uri {self.uri!r} is not {forms.REGISTERED_MODEL.allowed}")
+        if ".." in self.uri.split("/"):
+            raise ValueError(f"uri {self.uri!r} {_UPWARDS}")
         return self
+
+
+_UPWARDS = "has the segment .., which leads out of what was named: write the address without it"
 
 
 ModelSpec.model_config["json_schema_extra"] = {
@@ -63,7 +68,11 @@ ModelSpec.model_config["json_schema_extra"] = {
         {
             "rule": f"!self.uri.startsWith('models:') || self.uri.matches(r'{forms.REGISTERED_MODEL.pattern}')",
             "messageExpression": f"'spec.model.uri ' + self.uri + ' is not {forms.REGISTERED_MODEL.allowed}'",
-        }
+        },
+        {
+            "rule": "!self.uri.split('/').exists(segment, segment == '..')",
+            "messageExpression": f"'spec.model.uri ' + self.uri + ' {_UPWARDS}'",
+        },
     ]
 }
 

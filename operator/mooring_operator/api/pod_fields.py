@@ -1,8 +1,10 @@
 """The fields of a pod's spec and of KServe's components, as ``spec.serving.template`` and its like take them.
 
 Source: Kubernetes 1.36, core/v1; KServe 0.21, serving.kserve.io/v1beta1. Volumes of drivers that Kubernetes has
-removed are left out. The fields are spelled out, and not left open, so that the API server refuses what it does not
-know, and nesting has an end: a thousand brackets in a field that takes anything would stop every reader of the list.
+removed, of single disks (fc, iscsi), rules for restarts of single containers and options of Windows are left out.
+
+The fields are spelled out, and not left open, so that the API server refuses what it does not know, and nesting has an
+end: a thousand brackets in a field that takes anything would stop every reader of the list.
 subPathExpr is left out: it lives by expanding $(NAME), and no text of a spec is expanded.
 """
 
@@ -54,23 +56,19 @@ _STRUCTURES = {
     "Probe": "exec:Command grpc:Grpc httpGet:Http tcpSocket:Socket failureThreshold:int initialDelaySeconds:int "
     "periodSeconds:int successThreshold:int terminationGracePeriodSeconds:int timeoutSeconds:int",
     "Port": "containerPort:int hostIP hostPort:int name protocol",
-    "Resize": "resourceName restartPolicy",
     "Claim": "name request",
     "Resources": "claims:[Claim] limits:{amount} requests:{amount}",
-    "ExitCodes": "operator values:[int]",
-    "RestartRule": "action exitCodes:ExitCodes",
     "Profile": "localhostProfile type",
     "Capabilities": "add:[] drop:[]",
     "SELinux": "level role type user",
-    "Windows": "gmsaCredentialSpec gmsaCredentialSpecName hostProcess:bool runAsUserName",
     "Security": "allowPrivilegeEscalation:bool appArmorProfile:Profile capabilities:Capabilities privileged:bool "
     "procMount readOnlyRootFilesystem:bool runAsGroup:int runAsNonRoot:bool runAsUser:int seLinuxOptions:SELinux "
-    "seccompProfile:Profile windowsOptions:Windows",
+    "seccompProfile:Profile",
     "Device": "devicePath name",
     "Mount": "mountPath mountPropagation name readOnly:bool recursiveReadOnly subPath",
     "Container": "args:[] command:[] env:[Variable] envFrom:[Variables] image imagePullPolicy lifecycle:Lifecycle "
-    "livenessProbe:Probe name ports:[Port] readinessProbe:Probe resizePolicy:[Resize] resources:Resources "
-    "restartPolicy restartPolicyRules:[RestartRule] securityContext:Security startupProbe:Probe stdin:bool "
+    "livenessProbe:Probe name ports:[Port] readinessProbe:Probe resources:Resources "
+    "restartPolicy securityContext:Security startupProbe:Probe stdin:bool "
     "stdinOnce:bool terminationMessagePath terminationMessagePolicy tty:bool volumeDevices:[Device] "
     "volumeMounts:[Mount] workingDir",
     # Volumes
@@ -99,11 +97,8 @@ _STRUCTURES = {
     "HostPath": "path type",
     "ImageVolume": "pullPolicy reference",
     "Nfs": "path readOnly:bool server",
-    "Iscsi": "chapAuthDiscovery:bool chapAuthSession:bool fsType initiatorName iqn iscsiInterface lun:int portals:[] "
-    "readOnly:bool secretRef:Name targetPortal",
-    "Fc": "fsType lun:int readOnly:bool targetWWNs:[] wwids:[]",
     "Volume": "name configMap:ConfigMapVolume csi:Csi downwardAPI:PodVolume emptyDir:EmptyDir ephemeral:Ephemeral "
-    "fc:Fc hostPath:HostPath image:ImageVolume iscsi:Iscsi nfs:Nfs persistentVolumeClaim:ClaimVolume "
+    "hostPath:HostPath image:ImageVolume nfs:Nfs persistentVolumeClaim:ClaimVolume "
     "projected:Projected secret:SecretVolume",
     # Pods
     "Dns": "nameservers:[] options:[Setting] searches:[]",
@@ -112,7 +107,7 @@ _STRUCTURES = {
     "PodClaim": "name resourceClaimName resourceClaimTemplateName",
     "PodSecurity": "appArmorProfile:Profile fsGroup:int fsGroupChangePolicy runAsGroup:int runAsNonRoot:bool "
     "runAsUser:int seLinuxChangePolicy seLinuxOptions:SELinux seccompProfile:Profile supplementalGroups:[int] "
-    "supplementalGroupsPolicy sysctls:[Setting] windowsOptions:Windows",
+    "supplementalGroupsPolicy sysctls:[Setting]",
     "Pod": "activeDeadlineSeconds:int affinity:Affinity containers:[Container] dnsConfig:Dns dnsPolicy "
     "enableServiceLinks:bool hostAliases:[Host] hostIPC:bool hostNetwork:bool hostPID:bool hostUsers:bool hostname "
     "hostnameOverride imagePullSecrets:[Name] initContainers:[Container] nodeName nodeSelector:{} os:Name "

@@ -24,12 +24,28 @@ def read_manifests(names: Iterable[str]) -> Iterator[Manifest]:
     Raises:
         CliError: something cannot be read, or a folder holds no manifest.
     """
+    for found in read_each(names):
+        if isinstance(found, CliError):
+            raise found
+        yield found
+
+
+def read_each(names: Iterable[str]) -> Iterator[Manifest | CliError]:
+    """Read what can be read, as `read_manifests` does; an error stands in the place of what cannot."""
     for name in names:
         if name == "-":
             yield Manifest("<stdin>", sys.stdin.read())
             continue
-        for path in _paths(Path(name)):
-            yield Manifest(str(path), _read(path))
+        try:
+            paths = _paths(Path(name))
+        except CliError as error:
+            yield error
+            continue
+        for path in paths:
+            try:
+                yield Manifest(str(path), _read(path))
+            except CliError as error:
+                yield error
 
 
 def _paths(path: Path) -> list[Path]:

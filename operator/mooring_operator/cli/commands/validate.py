@@ -8,7 +8,7 @@ import typer
 
 from mooring_operator.cli import output
 from mooring_operator.cli.errors import NO, CliError
-from mooring_operator.cli.files import Manifest, read_manifests
+from mooring_operator.cli.files import Manifest, read_each
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
@@ -71,17 +71,24 @@ def validate(
     """Check manifests and say what is wrong, with line numbers."""
     granted = _read_grants(grants) if grants is not None else None
     demanded = _read_policies(policies) if policies is not None else None
+    read = list(read_each(files))
+    unreadable = [error for error in read if isinstance(error, CliError)]
     findings = [
         finding
-        for manifest in read_manifests(files)
+        for manifest in read
+        if isinstance(manifest, Manifest)
         for finding in check_manifest(manifest, granted, demanded)
     ]
     if form is output.Format.TEXT:
         for finding in findings:
             _print(finding, verbose)
-        _print_summary(findings)
+        if findings:
+            _print_summary(findings)
     else:
         output.dump(findings, form)
+    if unreadable:
+        # All of them, once the others have been judged.
+        raise CliError("\n".join(error.message for error in unreadable))
     if not all(finding["valid"] for finding in findings):
         raise typer.Exit(NO)
 

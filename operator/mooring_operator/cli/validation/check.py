@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from mooring_artifacts.text import shortened
+from pydantic import ValidationError
 
 from mooring_operator.api import API_VERSION, GROUP, crds, forms
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
@@ -91,7 +92,18 @@ def check_object(value: dict[str, Any]) -> list[Problem]:
     problems = find_problems(filled, schema)
     if not any(problem.blocks for problem in problems):
         problems += broken_rules(filled, schema)
-    return problems
+    return problems or list(_unreadable(filled))
+
+
+def _unreadable(value: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what the operator would refuse of an object that the API server takes: a few limits are no rules there."""
+    model = next(resource.spec for resource in crds.RESOURCES if resource.kind == value["kind"])
+    try:
+        model.model_validate(value.get("spec", {}))
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            path = ("spec", *(part for part in found["loc"] if part != "[key]"))
+            yield Problem(path, found["msg"].removeprefix("Value error, "))
 
 
 def _name_generated(metadata: Any) -> None:

@@ -34,6 +34,9 @@ def _unknown(value: Any, schema: Schema | None, path: Path) -> Iterator[Problem]
     if schema is None or schema.get("x-kubernetes-preserve-unknown-fields"):
         return
     if isinstance(value, dict):
+        if schema.get("type", "object") != "object":
+            # It is of the wrong type, and its fields are of nothing.
+            return
         for key, child in value.items():
             below = child_schema(schema, key)
             if below is None and ("properties" in schema or "additionalProperties" not in schema):
