@@ -151,10 +151,12 @@ def check(fleet: Fleet, routing: Any, pods: dict[str, int]) -> None:
 
 
 @histories
-@given(first=specs, router=routers, story=st.lists(events, max_size=12))
-def test_every_rollout_ends_or_waits_for_what_the_spec_or_the_router_lacks(first, router, story):
+@given(first=specs, last=specs, router=routers, starts=flags, story=st.lists(events, max_size=12))
+def test_every_rollout_ends_or_waits_for_what_the_spec_or_the_router_lacks(
+    first, last, router, starts, story
+):
     fleet = begin(first, router)
-    for event in story:
+    for event in [*story, ("apply", last), ("startable", starts)]:
         happen(fleet, event)
         fleet.step()
     fleet.room, fleet.away, fleet.takes_up, fleet.load = 1000, "", True, 0
