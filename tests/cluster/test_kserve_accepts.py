@@ -432,6 +432,20 @@ def test_canary_whose_pods_crash_gets_no_traffic_and_is_rolled_back(api, node, o
     api.delete(model.service_path)
 
 
+def test_a_template_that_kserve_refuses_is_told_in_its_words_and_traffic_stays(api, node, operator):
+    model = Model(api, NAMESPACE, "w")
+    first = workload(model, "v1", FIXED)
+    model.apply("v1", **FIXED)
+    model.reaches("Promoted", "v1")
+    model.apply("v2", steps=STEPS, template={"workerSpec": {"pipelineParallelSize": 2}}, **FIXED)
+    until(lambda: model.status["reason"], lambda reason: reason == "ServiceRefused")
+    assert "denied the request" in model.status["message"]
+    assert "workerSpec" in model.status["message"]
+    assert weights(api, model) == {first: 100}
+    api.delete(model.path)
+    api.delete(model.service_path)
+
+
 def test_autoscalers_that_kserve_leaves_behind_are_deleted(api, node, operator):
     model = Model(api, NAMESPACE, "h")
     model.apply("v1")
