@@ -14,6 +14,7 @@ from mooring_operator.cli.errors import RefusedError
 
 _PREFIX = "serving.kserve.io/"
 _MODES = {"Standard": "Standard", "RawDeployment": "Standard", "Knative": "Knative", "Serverless": "Knative"}
+_COMPONENTS = ("transformer", "explainer")
 _SCALERS = {"none": "None", "keda": "KEDA", "hpa": "HPA"}
 _OLD_FORMATS = (
     *("sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml", "lightgbm"),
@@ -45,13 +46,32 @@ def adopt_inference_service(item: Object) -> Adopted:
     if batcher := predictor.get("batcher"):
         names = {"maxBatchSize": "maxBatchSize", "maxLatency": "maxLatencyMs"}
         proposed["batching"] = {ours: batcher[theirs] for theirs, ours in names.items() if theirs in batcher}
-    serving = valid(proposed)
+    proposed |= {name: spec[name] for name in _COMPONENTS if spec.get(name)}
+    serving = _with_template(valid(proposed), predictor, model)
     out = {"model": model, **({"serving": serving} if serving else {})}
     made = _without_marks(manifests.predictor(revision_of(serving, model)), marks)
     made |= manifests.scaling(ServingSpec.model_validate(serving))
     now = _comparable(predictor)
-    left_out = (*differences(now, _with_variables_of(now, made), "spec.predictor"), *_beside(item))
+    left_out = (*differences(now, _with_variables_of(now, made), "spec.predictor"), *_beside(item, serving))
     return Adopted(metadata["name"], metadata.get("namespace", ""), out, left_out)
+
+
+def _with_template(serving: Object, predictor: Object, model: Object) -> Object:
+    """Give what is served with a template of those fields of the predictor and its model that are missing from it."""
+    made = manifests.predictor(revision_of(serving, model))
+    scaled = manifests.scaling(ServingSpec.model_validate(serving))
+    rest = {
+        name: value
+        for name, value in predictor.items()
+        if value and name not in {**made, **scaled, "model": 0}
+    }
+    inner = {name: value for name, value in predictor["model"].items() if value and name not in made["model"]}
+    template: Object = {}
+    for name, value in [*rest.items(), *(("model", {name: value}) for name, value in inner.items())]:
+        wider = {**template, name: {**template.get(name, {}), **value} if name == "model" else value}
+        if "template" in valid({**serving, "template": wider}):
+            template = wider
+    return {**serving, "template": template} if template else serving
 
 
 def _refuse_ours(metadata: Object) -> None:
@@ -170,11 +190,11 @@ def _with_variables_of(now: Object, made: Object) -> Object:
     return {**made, "model": {**made["model"], "env": variables}}
 
 
-def _beside(item: Object) -> Iterator[str]:
+def _beside(item: Object, serving: Object) -> Iterator[str]:
     """Yield what an InferenceService says beside its predictor."""
     spec, annotations = item.get("spec") or {}, item["metadata"].get("annotations") or {}
     for name, value in spec.items():
-        if name != "predictor" and value:
+        if name != "predictor" and name not in serving and value:
             yield f"spec.{name}: {', '.join(value) if isinstance(value, dict) else 'is there'}"
     if f"{_PREFIX}deploymentMode" not in annotations and not (item.get("status") or {}).get("deploymentMode"):
         yield f"metadata.annotations.{_PREFIX}deploymentMode: is missing; the cluster's default is taken for Standard"

@@ -156,7 +156,9 @@ predictors = st.fixed_dictionaries(
         "minReplicas": st.integers(0, 5),
         "maxReplicas": st.integers(0, 9),
         "timeout": st.integers(1, 99),
-        "volumes": st.lists(st.fixed_dictionaries({"name": names}), max_size=2),
+        "volumes": st.lists(
+            st.fixed_dictionaries({"name": names}), max_size=2, unique_by=lambda volume: volume["name"]
+        ),
         "nodeSelector": st.dictionaries(names, names, max_size=2),
         "serviceAccountName": names,
         "containers": st.lists(st.fixed_dictionaries({"name": names, "image": names}), max_size=1),
@@ -252,6 +254,18 @@ def test_a_transformer_a_canary_and_annotations_are_named():
         "spec.canary: is there",
         "metadata.annotations.sidecar: 'true'",
     )
+
+
+def test_what_no_field_says_goes_into_the_template_and_a_transformer_along():
+    item = isvc({"volumes": [{"name": "x", "emptyDir": {}}]}, {"protocolVersion": "v2"})
+    item["spec"]["transformer"] = {"containers": [{"name": "kserve-container", "image": "ours/t:1"}]}
+    adopted = adopt_inference_service(item)
+    assert adopted.left_out == ()
+    assert adopted.spec["serving"] == {
+        "transformer": item["spec"]["transformer"],
+        "template": {"volumes": [{"name": "x", "emptyDir": {}}], "model": {"protocolVersion": "v2"}},
+    }
+    assert problems(adopted) == []
 
 
 def test_a_mode_that_nobody_says_is_told():
