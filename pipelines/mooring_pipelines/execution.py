@@ -159,7 +159,7 @@ class Execution:
 
     def _finish(self, attempt: int, name: str, failure: Failure | None, outputs: Mapping[str, Any]) -> None:
         if failure is not None and self._failure is None:
-            self._failure = Failure(failure.reason, f"task {name} failed: {failure.message}")
+            self._failure = Failure(failure.reason, f"{name}: {failure.message}")
         described = {key: describe_output(value) for key, value in outputs.items()}
         self._recorder.finished(attempt, name, failure, described)
 

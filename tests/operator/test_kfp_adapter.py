@@ -101,7 +101,7 @@ async def test_an_error_is_a_failed_run_that_names_the_task_and_the_reason(serve
     await pipelines.launch(run)
     state = await finished(pipelines, run.run_id)
     assert state.phase == "Failed"
-    assert state.message.startswith("task evaluate-quality failed: label_column 'target' is not in ")
+    assert state.message.startswith("evaluate-quality: label_column 'target' is not in ")
     assert await StoredDocuments().verdict(run.parameters["verdict_uri"]) is None
 
 

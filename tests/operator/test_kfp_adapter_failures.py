@@ -262,7 +262,7 @@ async def test_the_task_that_failed_is_named_where_the_run_has_no_error():
     run = {"run_id": "r", "state": "FAILED", "created_at": "2026-03-01T12:00:00Z"}
     with scripted(lambda *_: (200, {**run, "run_details": {"task_details": tasks}})) as (host, _):
         state = await adapter(host).get("team", "r")
-    assert state.message == "task evaluate-quality failed: exit code 1"
+    assert state.message == "evaluate-quality: exit code 1"
     assert state.started_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

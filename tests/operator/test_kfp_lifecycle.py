@@ -56,7 +56,7 @@ def test_a_failing_task_is_named_with_its_reason(server):
     run = server.wait_state(server.create(compiled(greeting)[1], name="nobody"), "SUCCEEDED", "FAILED")
     assert (run.state, run.error.message) == (
         "FAILED",
-        "task greet failed: ValueError: there is nobody to greet",
+        "greet: ValueError: there is nobody to greet",
     )
 
 

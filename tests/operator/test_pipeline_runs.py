@@ -295,9 +295,7 @@ def test_what_a_person_has_to_correct_is_the_failure_in_one_line(files, store, s
     run.end(1)
     error = failure(store.objects["/b/v.json"])
     assert error.reason == "InvalidInput"
-    assert error.message.startswith(
-        "task evaluate-quality failed: label_column 'target' is not in test_data_uri "
-    )
+    assert error.message.startswith("evaluate-quality: label_column 'target' is not in test_data_uri ")
     assert run.said("run failed")[0]["error"] == error.message
     printed = [line["message"] for line in run.lines if line.get("output")]
     assert len(printed) == 1
@@ -356,7 +354,7 @@ def test_a_step_that_the_kernel_kills_needs_more_memory(files, store, scratch):
     run.end(1)
     error = failure(store.objects["/b/v.json"])
     assert error.reason == "OutOfMemory"
-    assert error.message.startswith("task evaluate-quality failed: it was killed by SIGKILL; ")
+    assert error.message.startswith("evaluate-quality: it was killed by SIGKILL; ")
     assert "memory limit" in error.message
 
 
@@ -370,7 +368,7 @@ def test_a_model_that_wants_more_memory_than_there_is_fails_in_one_line(files, s
     run.end(1)
     error = failure(store.objects["/b/v.json"])
     assert error.reason == "OutOfMemory"
-    assert error.message.startswith("task evaluate-quality failed: ")
+    assert error.message.startswith("evaluate-quality: ")
     assert "memory limit" in error.message
 
 

@@ -201,5 +201,5 @@ def _message(run: Any, phase: RunPhase) -> str:
     for task in tasks or []:
         if task.state == "FAILED" and task.display_name:
             why = task.error.message if task.error is not None and task.error.message else ""
-            return f"task {task.display_name} failed" + (f": {why}" if why else "")
+            return f"{task.display_name}: {why}" if why else f"task {task.display_name} failed"
     return f"the run {phase.lower()}; KFP does not say why, its page does"
