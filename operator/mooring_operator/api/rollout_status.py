@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from mooring_operator.api import forms
 from mooring_operator.api.routers import RouterName
@@ -95,7 +95,9 @@ class Revision(StatusModel):
     ] = {}
     runtime: Annotated[
         PinnedRuntime | None,
-        Field(description="Serving runtime that it runs on, as it was when the revision began."),
+        # A definition has to fit into an annotation of kubectl's, and each revision in a status has one.
+        WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+        Field(description="Serving runtime, as it was."),
     ] = None
     workload: Annotated[
         str | None,
