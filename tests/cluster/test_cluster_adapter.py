@@ -389,9 +389,9 @@ async def test_stranger_is_unavailable_for_the_token_may_be_renewed(config):
 
 async def test_missing_permission_is_no_fault_of_the_object(config, connection):
     accounts = "/api/v1/namespaces/default/serviceaccounts"
-    await connection.send("create", "POST", accounts, resource="", body={"metadata": {"name": "nobody"}})
+    await connection.send("create", "POST", accounts, resource="", body={"metadata": {"name": "powerless"}})
     answer = await connection.send(
-        "create", "POST", f"{accounts}/nobody/token", resource="", body={"spec": {}}
+        "create", "POST", f"{accounts}/powerless/token", resource="", body={"spec": {}}
     )
     nobody = Connection(config._replace(user=type(config.user)(token=answer["status"]["token"])))
     with pytest.raises(Unavailable, match="is forbidden: User"):

@@ -154,7 +154,7 @@ async def test_a_gate_that_does_not_hold_and_data_that_does_not_fit_are_told(lab
     assert (status["reason"], "accuracy 0.75 is below" in status["message"]) == ("CIFailed", True)
     wrong = ci()
     wrong["testData"]["labelColumn"] = "target"
-    await deploy(lab, ci=wrong, serving={"minReplicas": 2})
+    await deploy(lab, ci=wrong, serving={"env": [{"name": "A", "value": "b"}]})
     status = await lab.until(lambda status: status.get("reason") == "CIRunFailed")
     assert "label_column 'target'" in status["message"]
 

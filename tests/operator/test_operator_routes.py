@@ -47,7 +47,8 @@ async def test_a_weight_that_no_gateway_has_taken_up_is_not_in_effect(
     world.kserve.gateway = "takes up"
     world.kserve.play()
     assert (await world.settle())["stable"]["modelUri"] == "s3://m/v2"
-    assert world.condition("RouterReady") == {}
+    condition = world.condition("RouterReady")
+    assert (condition["status"], condition["reason"]) == ("True", "RouterRecovered")
 
 
 async def test_an_answer_about_an_older_route_does_not_count(world: World):

@@ -231,7 +231,8 @@ async def test_errors_tell_nothing_of_what_was_read(tmp_path):
     for spec in (
         model(uri, digest="sha256:" + "0" * 64),
         model(f"{uri}/token.txt/x"),
-        model(f"{uri}/../secret"),
+        # No spec can say that; a folder that is read again checks it all the same.
+        model(uri).model_copy(update={"uri": f"{uri}/../secret"}),
     ):
         with pytest.raises(ModelNotFound) as raised:
             await ModelSources(None, EVERYTHING).resolve(spec, "team-a")

@@ -2,7 +2,7 @@
 
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
-from mooring_operator.adapters.cluster import Ref
+from mooring_operator.adapters.cluster import Forbidden, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
@@ -41,6 +41,22 @@ async def test_a_gateway_that_works_is_chosen(cluster):
     assert await choose(cluster, spec()) == ("Gateway", why, "")
     own = spec(gateway={"name": NAME, "namespace": NAMESPACE})
     assert await choose(cluster, own, default=None) == ("Gateway", why, "")
+
+
+class Hidden:
+    """A cluster of which one namespace may be read."""
+
+    async def get(self, ref):
+        raise Forbidden(f"{ref.kind.plural} is forbidden")
+
+
+async def test_what_may_not_be_looked_at_stops_nothing():
+    why = "; what is installed in the cluster is hidden"
+    assert await choose(Hidden(), spec()) == (
+        "KServe", f"not Gateway: the operator may not read Gateway gateways/front{why}", ""
+    )  # fmt: skip
+    name, said, _ = await choose(Hidden(), spec(), default=None)
+    assert (name, said.endswith(why)) == ("KServe", True)
 
 
 async def test_knative_mode_has_one_router(cluster):

@@ -43,7 +43,7 @@ def read_file(path: Path, option: str) -> pa.Table:
     """The rows of a file; `option` is what messages call it.
 
     Raises:
-        EvaluationError: FileUnreadable.
+        EvaluationError: BaselineUnreadable or WindowUnreadable.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -62,4 +62,5 @@ def read_file(path: Path, option: str) -> pa.Table:
 
 
 def _refuse(option: str, path: Path, why: str) -> EvaluationError:
-    return EvaluationError("FileUnreadable", f"{option} {str(path)!r}: {why}")
+    reason = "BaselineUnreadable" if "baseline" in option else "WindowUnreadable"
+    return EvaluationError(reason, f"{option} {str(path)!r}: {why}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.cluster import Cluster, Forbidden, Kind, Ref
 from mooring_operator.adapters.routers import gateways
 from mooring_operator.adapters.routers.gateway_routes import Entrance, in_cluster_hosts
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
@@ -78,7 +78,12 @@ async def _best(
     lacking = await _why_no_gateway(cluster, owner, entrance)
     if not lacking:
         return RouterChoice("Gateway", f"{entrance} works and takes the deployment's host names")
-    if await cluster.get(_HTTP_ROUTES) is not None:
+    try:
+        installed = await cluster.get(_HTTP_ROUTES) is not None
+    except Forbidden:
+        # An operator of some namespaces sees nothing of the cluster. KServe's router says what it lacks.
+        return RouterChoice("KServe", f"not Gateway: {lacking}; what is installed in the cluster is hidden")
+    if installed:
         return RouterChoice("KServe", f"not Gateway: {lacking}")
     return RouterChoice("Endpoints", f"not Gateway: {lacking}; not KServe: the Gateway API is not installed")
 
@@ -86,7 +91,10 @@ async def _best(
 async def _why_no_gateway(cluster: Cluster, owner: Owner, entrance: Entrance | None) -> str:
     if entrance is None:
         return "no Gateway is named, by spec.rollout.gateway or the operator's MOORING_GATEWAY"
-    gateway = await cluster.get(Ref(gateways.GATEWAY, entrance.namespace, entrance.gateway))
+    try:
+        gateway = await cluster.get(Ref(gateways.GATEWAY, entrance.namespace, entrance.gateway))
+    except Forbidden:
+        return f"the operator may not read {entrance}"
     if gateway is None:
         return f"there is no {entrance}"
     hosts = [entrance.host] if entrance.host else in_cluster_hosts(owner.name, owner.namespace)

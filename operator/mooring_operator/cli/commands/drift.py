@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mooring_operator.api import reasons
 from mooring_operator.cli import output
 from mooring_operator.cli.commands.options import Context, Namespace, Output, connect
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
@@ -41,7 +42,7 @@ _CHECK_HELP = paragraphs(
     "mooring drift check --baseline train.csv --window today.jsonl --category zip --report drift.html",
     "mooring drift check --baseline a.parquet --window b.parquet -o json | jq '.features[] | select(.drifted)'",
 )
-_EXIT_CODES = {"NoDrift": OK, "Drift": NO, "Unknown": UNUSABLE}
+_EXIT_CODES = {reasons.NO_DRIFT: OK, "Drift": NO, "Unknown": UNUSABLE}
 
 
 class _ShowUnlessNamed(TyperGroup):

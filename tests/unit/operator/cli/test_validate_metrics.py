@@ -8,7 +8,7 @@ from mooring_operator.cli.files import Manifest
 
 from tests.unit.spec_case import Case
 
-KNOWN = "known are accuracy, precision, recall, f1, mae"
+KNOWN = "known are accuracy, balancedAccuracy, precision, recall, f1"
 
 
 @pytest.mark.parametrize("kind", ["ModelPolicy", "ClusterModelPolicy"])
@@ -18,7 +18,8 @@ KNOWN = "known are accuracy, precision, recall, f1, mae"
         ("metrics.acuracy >= 0.9", "acuracy", "accuracy"),
         ("has(metrics.latencyP95ms) && metrics.latencyP95ms < 100.0", "latencyP95ms", "latencyP95Ms"),
         ('metrics["F1"] > 0.5', "F1", "f1"),
-        ("metrics['roc'] > 0.5", "roc", None),
+        ("metrics['roc'] > 0.5", "roc", "rocAuc"),
+        ("metrics.wholly_other > 0.5", "wholly_other", None),
         ("metrics.accuracy >= 0.9 || metrics['f1'] > 0.5", None, None),
         ("model.uri != 'metrics.foo' && deployment.labels.metrics.foo == ''", None, None),
         ("serving.mymetrics.foo == 1.0", None, None),
