@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
-from mooring_operator.adapters.routers.gateway import ENDPOINT_SLICE
 from mooring_operator.adapters.routers.gateway_routes import route_name, weights_of
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE
 
 from tests.played_revisions import PlayedRevisions
 from tests.put import put

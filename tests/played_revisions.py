@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
-from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE, SERVICE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 from mooring_operator.api.names import REVISION_LABEL
 
 CONDITION = {"type": "Ready", "severity": "", "message": ""}

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import pytest
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers import DefaultGateway, Routers, ServiceNameTaken, Traffic
-from mooring_operator.adapters.routers.endpoints import SERVICE
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.owned import SERVICE
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from mooring_operator.adapters.cluster import Conflict, Kind, Ref
-from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE, SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 
 from cluster.programs import ProgramUnavailableError
 from cluster.serving.inferenceservice_crd import inferenceservice_crd

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
-from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE, SERVICE
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import POD, SERVING_RUNTIME
 from mooring_operator.adapters.routers.kserve import AUTOSCALER, DEPLOYMENT
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 from mooring_operator.reconcile.kinds import (
     CLUSTER_MODEL_POLICY,
     DRIFT_MONITOR,

@@ -6,11 +6,12 @@ import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
-from mooring_operator.adapters.routers.gateway import SERVICE, GatewayRouter
+from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.owned import SERVICE
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.planning.routing import Arm, Mirror, Routing, Rule

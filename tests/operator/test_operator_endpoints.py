@@ -6,8 +6,8 @@ import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import ClusterError
 from mooring_operator.adapters.kubernetes import KubernetesCluster
-from mooring_operator.adapters.routers.endpoints import ENDPOINT_SLICE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE
 
 from tests.operator.world import RESTING, World
 from tests.played_revisions import PlayedRevisions

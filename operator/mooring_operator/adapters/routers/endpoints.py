@@ -8,20 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
 from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
-from mooring_operator.adapters.routers.port import ServiceNameTaken
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE, find_owned, ready_endpoints
 from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Service, Traits
 from mooring_operator.planning.routing import Arm, Routing
-
-SERVICE = Kind("v1", "Service", "services")
-ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 _OF_SERVICE = "kubernetes.io/service-name"
 _COMPONENT = "component"
@@ -38,7 +35,7 @@ class EndpointsRouter:
 
     async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the revisions, the Service and its EndpointSlices: what is ready there gets requests."""
-        service = await self._service(owner)
+        service = await find_owned(self._cluster, SERVICE, owner, owner.name)
         seen = await self._revisions.observe(owner, revisions)
         if service is None and not seen.services:
             return None
@@ -82,17 +79,6 @@ class EndpointsRouter:
             await self._cluster.delete(service)
         await self._revisions.remove(owner, seen.manifest["revisions"])
 
-    async def _service(self, owner: Owner) -> Manifest | None:
-        manifest = await self._cluster.get(Ref(SERVICE, owner.namespace, owner.name))
-        if manifest is None:
-            return None
-        match ownership.whose(manifest, owner):
-            case "foreign":
-                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
-            case "leaving":
-                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
-        return None if "deletionTimestamp" in manifest["metadata"] else manifest
-
     async def _ready(self, owner: Owner, service: Manifest | None) -> list[str]:
         """Give the names of the pods that get requests."""
         if service is None:
@@ -104,9 +90,7 @@ class EndpointsRouter:
             str((endpoint.get("targetRef") or {}).get("name", ""))
             for found in slices
             if ownership.controller_of(found) is None or _is_of(found, service)
-            for endpoint in found.get("endpoints") or []
-            # Unknown counts as ready: that is how it is routed.
-            if (endpoint.get("conditions") or {}).get("ready") is not False
+            for endpoint in ready_endpoints(found)
         ]
 
     async def _ports(self, owner: Owner, service: Manifest) -> list[Manifest]:

@@ -7,24 +7,27 @@ the route up as it is, listens to its host names, and the revision has pods that
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
+from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers import gateways
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend, Entrance
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up, why_refused
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
+from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
-from mooring_operator.adapters.routers.owned import find_owned
+from mooring_operator.adapters.routers.owned import (
+    ENDPOINT_SLICE,
+    SERVICE,
+    find_owned,
+    ready_endpoints,
+    write_owned,
+)
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.names import HOST_LABEL
 from mooring_operator.api.rollout_status import Revision
-from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
-
-SERVICE = Kind("v1", "Service", "services")
-ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,11 @@ class GatewayRouter:
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Have the revisions run, then have the route say who gets what, then remove what nobody needs any more."""
         known = seen.manifest["seen"] if seen is not None else await self._look(owner, _all(routing))
-        await self._revisions.run(owner, replace(routing, kept=()), known.revisions)
+        await self._revisions.run(owner, routing, known.revisions)
         if not _can_carry(routing, known.backends) or (known.barred and known.routes[owner.name] is None):
             return
         await self._write(owner, _reachable(routing, known), known)
         # Only now does nobody send them requests any more.
-        await self._revisions.run(owner, Routing((), kept=routing.kept), known.revisions)
         await self._revisions.clear(owner, routing, known.revisions)
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:
@@ -142,8 +144,7 @@ class GatewayRouter:
 
     async def _backend(self, owner: Owner, service: Manifest) -> Backend | None:
         """Give the Service that KServe has made for a revision: the transformer's where it has one."""
-        component = "transformer" if service["spec"].get("transformer") else "predictor"
-        name = f"{service['metadata']['name']}-{component}"
+        name = f"{service['metadata']['name']}-{entry_of(service)}"
         found = await self._cluster.get(Ref(SERVICE, owner.namespace, name))
         if found is None:
             return None
@@ -166,7 +167,7 @@ class GatewayRouter:
             if labels
             else []
         )
-        if any(has_ready(found) for found in slices):
+        if any(ready_endpoints(found) for found in slices):
             return running
         why = "Kubernetes has not taken up its pods for requests yet"
         waits = replace(variant, ready=False, pods=0, message=why, waiting=why)
@@ -244,23 +245,13 @@ class GatewayRouter:
         await self._take_away(owner, known, keep=wanted)
 
     async def _expose(self, owner: Owner, name: str, seen: Manifest | None) -> None:
-        wanted = routes.front_service(owner, name, self._front)
-        if seen is None:
-            await self._cluster.create(wanted)
-        elif not ownership.already_says(seen, wanted):
-            await self._cluster.apply(wanted, seen)
+        await write_owned(self._cluster, routes.front_service(owner, name, self._front), seen)
 
     async def _take_away(self, owner: Owner, known: _Seen, keep: Iterable[str]) -> None:
         for found in (known.routes, known.services):
             for name, manifest in found.items():
                 if manifest is not None and name not in keep:
                     await self._cluster.delete(manifest)
-
-
-def has_ready(found: Manifest) -> bool:
-    """Whether an EndpointSlice has a pod that gets requests; unknown counts as ready, for that is how it is routed."""
-    endpoints = found.get("endpoints") or []
-    return any((endpoint.get("conditions") or {}).get("ready") is not False for endpoint in endpoints)
 
 
 def _weight(backend: Backend | None, weights: Mapping[str, int]) -> int:

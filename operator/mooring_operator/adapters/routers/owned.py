@@ -1,9 +1,12 @@
-"""Objects that a router makes for a deployment, found where they are the deployment's own."""
+"""Objects that a router makes for a deployment: found where they are its own, written where they differ."""
 
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Owner
+
+SERVICE = Kind("v1", "Service", "services")
+ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 
 async def find_owned(cluster: Cluster, kind: Kind, owner: Owner, name: str) -> Manifest | None:
@@ -21,3 +24,17 @@ async def find_owned(cluster: Cluster, kind: Kind, owner: Owner, name: str) -> M
         case "leaving":
             raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
     return None if "deletionTimestamp" in manifest["metadata"] else manifest
+
+
+async def write_owned(cluster: Cluster, wanted: Manifest, seen: Manifest | None) -> None:
+    """Have an object say what is wanted; one that says it already is not written."""
+    if seen is None:
+        await cluster.create(wanted)
+    elif not ownership.already_says(seen, wanted):
+        await cluster.apply(wanted, seen)
+
+
+def ready_endpoints(found: Manifest) -> list[Manifest]:
+    """Give the endpoints of an EndpointSlice that get requests: unknown counts as ready, as it is routed."""
+    endpoints = found.get("endpoints") or []
+    return [each for each in endpoints if (each.get("conditions") or {}).get("ready") is not False]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, Kind, Ref
-from mooring_operator.adapters.routers.port import ServiceNameTaken
+from mooring_operator.adapters.cluster import Cluster, Kind
+from mooring_operator.adapters.routers.owned import find_owned, write_owned
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Service
@@ -24,22 +24,11 @@ class InferenceServices:
         Raises:
             ServiceNameTaken: it is somebody else's.
         """
-        manifest = await self._cluster.get(Ref(INFERENCE_SERVICE, owner.namespace, owner.name))
-        if manifest is None:
-            return None
-        match ownership.whose(manifest, owner):
-            case "foreign":
-                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
-            case "leaving":
-                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
-        return None if "deletionTimestamp" in manifest["metadata"] else manifest
+        return await find_owned(self._cluster, INFERENCE_SERVICE, owner, owner.name)
 
     async def write(self, wanted: Manifest, seen: Service | None) -> None:
         """Have the InferenceService say what is wanted; one that says it already is not written."""
-        if seen is None:
-            await self._cluster.create(wanted)
-        elif not ownership.already_says(seen.manifest, wanted):
-            await self._cluster.apply(wanted, dict(seen.manifest))
+        await write_owned(self._cluster, wanted, dict(seen.manifest) if seen is not None else None)
 
     async def delete(self, seen: Service | None) -> None:
         """Delete the InferenceService that was seen."""

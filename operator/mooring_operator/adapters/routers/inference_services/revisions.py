@@ -18,7 +18,7 @@ from mooring_operator.adapters.routers.inference_services.revision_manifest impo
 )
 from mooring_operator.adapters.routers.inference_services.revision_reading import components_of, read_variant
 from mooring_operator.adapters.routers.inference_services.runtime_copy import copy_of
-from mooring_operator.adapters.routers.port import ServiceNameTaken
+from mooring_operator.adapters.routers.owned import find_owned, write_owned
 from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
@@ -73,9 +73,9 @@ class RevisionServices:
         for revision in revisions:
             name = name_of(owner, revision)
             if revision.runtime is not None:
-                copy = await self._find(SERVING_RUNTIME, owner, name)
+                copy = await find_owned(self._cluster, SERVING_RUNTIME, owner, name)
                 runtimes |= {name: copy} if copy is not None else {}
-            service = await self._find(INFERENCE_SERVICE, owner, name)
+            service = await find_owned(self._cluster, INFERENCE_SERVICE, owner, name)
             if service is None:
                 continue
             services[name] = service
@@ -115,17 +115,6 @@ class RevisionServices:
         await self._delete(owner, set(), seen, everywhere=True)
 
     # --- reading --------------------------------------------------------------------------------
-
-    async def _find(self, kind: Kind, owner: Owner, name: str) -> Manifest | None:
-        manifest = await self._cluster.get(Ref(kind, owner.namespace, name))
-        if manifest is None:
-            return None
-        match ownership.whose(manifest, owner):
-            case "foreign":
-                raise ServiceNameTaken(ownership.name_taken(manifest, owner))
-            case "leaving":
-                raise ServiceNameTaken(ownership.name_leaving(manifest), leaving=True)
-        return None if "deletionTimestamp" in manifest["metadata"] else manifest
 
     async def _deployments(self, owner: Owner, service: Manifest) -> dict[str, Manifest | None]:
         found: dict[str, Manifest | None] = {}
@@ -179,9 +168,10 @@ class RevisionServices:
     ) -> None:
         name = name_of(owner, revision)
         if revision.runtime is not None:
-            await self._write(copy_of(owner, revision, revision.runtime), seen.runtimes.get(name))
+            copy = copy_of(owner, revision, revision.runtime)
+            await write_owned(self._cluster, copy, seen.runtimes.get(name))
         wanted = revision_service(owner, revision, pods=pods, exact=exact)
-        await self._write(wanted, seen.services.get(name))
+        await write_owned(self._cluster, wanted, seen.services.get(name))
         deployment = seen.deployments.get(name)
         if deployment is None or scaler_class(revision.serving_spec) == "none":
             # KServe passes a fixed number of pods on by itself.
@@ -189,12 +179,6 @@ class RevisionServices:
         there = int(deployment["spec"].get("replicas", 1))
         if (asked := _replicas(there, pods, revision.serving_spec.min_replicas, exact=exact)) != there:
             await self._cluster.scale(deployment, asked)
-
-    async def _write(self, wanted: Manifest, seen: Manifest | None) -> None:
-        if seen is None:
-            await self._cluster.create(wanted)
-        elif not ownership.already_says(seen, wanted):
-            await self._cluster.apply(wanted, seen)
 
     async def _delete(self, owner: Owner, keep: set[str], seen: RevisionsSeen, *, everywhere: bool) -> None:
         # A runtime goes last: without it KServe calls an InferenceService that is being deleted invalid.
