@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mooring_operator.api import reasons
 from mooring_operator.cli import output
 from mooring_operator.cli.commands.options import Context, Namespace, Output, connect
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
@@ -42,7 +41,6 @@ _CHECK_HELP = paragraphs(
     "mooring drift check --baseline train.csv --window today.jsonl --category zip --report drift.html",
     "mooring drift check --baseline a.parquet --window b.parquet -o json | jq '.features[] | select(.drifted)'",
 )
-_EXIT_CODES = {reasons.NO_DRIFT: OK, "Drift": NO, "Unknown": UNUSABLE}
 
 
 class _ShowUnlessNamed(TyperGroup):
@@ -122,7 +120,13 @@ def check(
         output.say(found.sentence())
     else:
         output.dump(found.document(), form)
-    raise typer.Exit(_EXIT_CODES[found.verdict])
+    raise typer.Exit(_exit_code(found.verdict))
+
+
+def _exit_code(verdict: str) -> int:
+    from mooring_operator.api import reasons  # here: --help loads no API types
+
+    return {reasons.NO_DRIFT: OK, "Drift": NO, "Unknown": UNUSABLE}[verdict]
 
 
 def _in_options(message: str) -> str:
