@@ -33,14 +33,15 @@ class _Generator(GenerateJsonSchema):
 def structural_schema(model: type[BaseModel], *, defaults: bool = True) -> Schema:
     """Give the schema of `model` with references resolved and optional fields left plain.
 
-    Without `defaults` nothing is filled in by the API server: right for a status, which has one writer.
+    Without `defaults` nothing is filled in by the API server: right for a status, which has one writer. What its
+    fields mean is said where each comes first: a status has revisions in five places, and a definition has little room.
 
     Raises:
         TypeError: the model has a type that a structural schema cannot say.
     """
     schema = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
     structural = _structural(schema, schema.get("$defs", {}))
-    return structural if defaults else _without_defaults(structural)
+    return structural if defaults else _told_once(_without_defaults(structural), set())
 
 
 def _plain(value: Any) -> Any:
@@ -111,6 +112,19 @@ def _without_defaults(node: Any) -> Any:
     if "properties" in node:
         out["properties"] = {name: _without_defaults(child) for name, child in node["properties"].items()}
     return out
+
+
+def _told_once(node: Any, told: set[tuple[str, str]]) -> Any:
+    """Leave out the descriptions that a field of the same name has had before."""
+    if not isinstance(node, dict) or "properties" not in node:
+        return {**node, "items": _told_once(node["items"], told)} if "items" in node else node
+    fields = {}
+    for name, child in node["properties"].items():
+        field = (name, child.get("description", ""))
+        known = field in told
+        told.add(field)
+        fields[name] = _told_once({k: v for k, v in child.items() if not known or k != "description"}, told)
+    return {**node, "properties": fields}
 
 
 def _resolve(node: Schema, definitions: dict[str, Schema]) -> Schema:
