@@ -37,6 +37,7 @@ def http_routes(service: Mapping[str, Any], weights: Mapping[str, int]) -> list[
             "metadata": {
                 "name": name,
                 "namespace": metadata["namespace"],
+                "labels": dict(metadata.get("labels") or {}),
                 "ownerReferences": [owner],
             },
             "spec": {

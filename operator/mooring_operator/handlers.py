@@ -18,6 +18,8 @@ _BEHIND = (
     ("", "v1", "services"),
     # These have the labels of their Services.
     ("discovery.k8s.io", "v1", "endpointslices"),
+    # Ours, and KServe's, which have the labels of their InferenceServices.
+    ("gateway.networking.k8s.io", "v1", "httproutes"),
 )
 """What is made for ModelDeployments and may change without them: group, version and plural of each kind."""
 _OURS = {MANAGED_BY: MANAGED_BY_VALUE}

@@ -579,12 +579,13 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
     def asked():
         return asked_for(control_plane.files.audit, f"{NAMESPACE}:mooring-operator")
 
+    define_gateways(api)
     # One that is told its namespaces looks for those.
+    watches = {Right("", "namespaces", "watch"), Right("gateway.networking.k8s.io", "httproutes", "watch")}
     with Operator(account, tmp_path / "some.log", namespaces=namespace, **rights):
-        until(lambda: Right("", "namespaces", "watch") in asked())
+        until(lambda: watches <= asked().keys())
     api.apply(SERVING_RUNTIMES)
     until(lambda: api.get("/apis/serving.kserve.io/v1alpha1/servingruntimes"), what="no runtimes are served")
-    define_gateways(api)
     asyncio.run(serve_each_revision(account, control_plane.kubeconfig))
     # The one is what the fixture tried.
     forbidden = {right for right, decisions in asked().items() if "forbid" in decisions}

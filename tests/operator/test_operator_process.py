@@ -1,5 +1,7 @@
 """The operator's process: it watches, restarts anywhere, and ends when it is asked to."""
 
+import asyncio
+
 import pytest
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 
@@ -70,6 +72,21 @@ async def test_a_process_that_is_killed_in_a_phase_is_taken_over_from_there(worl
     assert world.runs.tested == sorted({"s3://m/v2", *([] if phase == "Deploying" else ["s3://m/v1"])})
 
 
+@pytest.mark.parametrize("gateway", ["is away", "refuses"])
+async def test_a_gateway_that_takes_a_route_up_again_is_seen_at_once(world: World, gateway):
+    """A look that nothing calls for comes after 15 s."""
+    async with operator(world, resync_interval=86400):
+        world.deploy("v1", **SPEC)
+        await until_promoted(world, "v1")
+        world.kserve.gateway = gateway
+        world.deploy("v2", **SPEC)
+        await until(lambda: world.condition("RouterReady").get("status") == "False", "the gateway's answer")
+        await until(lambda: quiet(world), "the operator waits")
+        world.kserve.gateway = "takes up"
+        await until(lambda: world.condition("RouterReady")["status"] == "True", "its next answer", 5)
+        await until_promoted(world, "v2")
+
+
 @pytest.mark.parametrize("how", [CLOSE, EXPIRE])
 async def test_a_change_made_while_no_watch_works_is_seen(world: World, how):
     async with operator(world, resync_interval=86400):
@@ -126,6 +143,13 @@ async def test_a_process_that_is_asked_to_end_ends_well(world: World):
         assert await process.terminate() == 0
         assert "Traceback" not in process.log.read_text()
         assert "stopped" in process.log.read_text()
+
+
+async def quiet(world: World) -> bool:
+    """Whether the operator asks for nothing for longer than the second after which it looks at what it wrote."""
+    before = len(world.emulator.calls)
+    await asyncio.sleep(1.5)
+    return len(world.emulator.calls) == before
 
 
 def looked_at(world: World) -> int:
