@@ -377,6 +377,11 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "trial-ended": by_strategy(strategy="ABTest", abTest={"duration": "1h"}, hours=2),
     "recreate": by_strategy(strategy="Recreate"),
     "unsupported": by_strategy(strategy="Shadow", router=replace(ALL, mirrors=False)),
+    "imprecise": by_strategy(
+        strategy="Shadow",
+        shadow={"percent": 20},
+        router=replace(ALL, mirrors_part=False, lacking="nobody says"),
+    ),
     "not-routed": not_routed,
     "unreadable": unreadable,
     "long-name": seen_with(owner=LONG),

@@ -17,6 +17,7 @@ import yaml
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Event, Ref, Refused
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
@@ -45,6 +46,7 @@ from tests.played_gateway import PlayedGateway
 from tests.played_revisions import SERVING_RUNTIMES, PlayedRevisions
 from tests.unit.operator.adapters.routers.revisions import revision as revision_of_files
 from tests.unit.operator.planning.jobs import RUN
+from tests.unit.operator.planning.world import spec_of
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "mooring-system"
@@ -608,6 +610,10 @@ async def serve_each_revision(account, administrator):
         )
         by_route = GatewayRouter(cluster, entrance, "front.gateways.svc.cluster.local", writer)
         await roll_out(by_route, gateway, others, "by-route")
+        routers = Routers(cluster, DefaultGateway("front", "gateways"))
+        owner = Owner("mooring-rights", "by-route", "9a1f2f6e-0000-4000-8000-000000000001", 1)
+        copying = spec_of("v1", rollout={"strategy": "Shadow"})
+        assert (await routers.traits(owner, copying, "Gateway")).lacking
         by_pods = PlayedRevisions(others, "mooring-rights", "by-pods")
         await roll_out(EndpointsRouter(cluster), by_pods, others, "by-pods")
     finally:

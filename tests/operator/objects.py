@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
+from mooring_operator.adapters.routers.gateway_classes import GATEWAY_CLASS
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
@@ -43,6 +44,7 @@ WITH_STATUS = (
     INFERENCE_SERVICE,
     HTTP_ROUTE,
     GATEWAY,
+    GATEWAY_CLASS,
     DEPLOYMENT,
     AUTOSCALER,
 )

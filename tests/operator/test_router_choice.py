@@ -4,7 +4,8 @@ import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Forbidden, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
-from mooring_operator.adapters.routers import DefaultGateway, Routers
+from mooring_operator.adapters.routers import ROUTERS, DefaultGateway, Routers
+from mooring_operator.adapters.routers.gateway_classes import GATEWAY_CLASS
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 
@@ -57,6 +58,51 @@ async def test_what_may_not_be_looked_at_stops_nothing():
     )  # fmt: skip
     name, said, _ = await choose(Hidden(), spec(), default=None)
     assert (name, said.endswith(why)) == ("KServe", True)
+
+
+async def traits(cluster, asked, default=DEFAULT):
+    return await Routers(cluster, default).traits(OWNER, asked, "Gateway")
+
+
+SHADOW = {"strategy": "Shadow", "shadow": {"percent": 10}}
+STICKY = {"strategy": "ABTest", "abTest": {"sticky": "arm"}}
+
+
+async def test_what_the_class_of_a_gateway_does_not_list_is_not_asked_of_it(cluster, emulator):
+    await PlayedGateway(cluster, "ns").open()
+    unknown = await traits(cluster, spec(**SHADOW))
+    assert (unknown.mirrors, unknown.mirrors_part) == (True, False)
+    listed = [{"name": name} for name in ("HTTPRoute", "HTTPRouteRequestMirror")]
+    listing = {"metadata": {"name": "played"}, "status": {"supportedFeatures": listed}}
+    emulator.objects.create(GATEWAY_CLASS, "", listing)
+    emulator.objects.set_status(Ref(GATEWAY_CLASS, "", "played"), listing["status"])
+    known = await traits(cluster, spec(**SHADOW))
+    assert (known.mirrors, known.mirrors_part) == (True, False)
+    assert known.lacking.startswith("GatewayClass played does not list HTTPRouteRequestPercentageMirror, ")
+    assert not (await traits(cluster, spec(**STICKY))).sticks
+
+
+@pytest.mark.parametrize("rollout", [{}, {"strategy": "BlueGreen"}, {"strategy": "ABTest", "abTest": {}}])
+async def test_a_class_is_asked_for_what_only_some_have(emulator, cluster, rollout):
+    await PlayedGateway(cluster, "ns").open()
+    emulator.calls.clear()
+    assert await traits(cluster, spec(**rollout)) is ROUTERS["Gateway"].traits
+    assert emulator.calls == []
+
+
+async def test_a_gateway_that_is_missing_or_a_class_that_is_hidden_stops_nothing(cluster):
+    assert await traits(cluster, spec(**SHADOW)) is ROUTERS["Gateway"].traits
+    assert await traits(cluster, spec(**SHADOW), default=None) is ROUTERS["Gateway"].traits
+    await PlayedGateway(cluster, "ns").open()
+
+    class Narrow(KubernetesCluster):
+        async def get(self, ref):
+            if ref.kind is GATEWAY_CLASS:
+                raise Forbidden("gatewayclasses is forbidden")
+            return await cluster.get(ref)
+
+    hidden = await traits(Narrow.__new__(Narrow), spec(**SHADOW))
+    assert hidden.lacking == "GatewayClass played does not say what it supports"
 
 
 async def test_knative_mode_has_one_router(cluster):

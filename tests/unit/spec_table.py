@@ -64,6 +64,18 @@ _MODEL = [
 _NAMES = [
     Case("a name of 37 characters", {"metadata.name": "a" * 37}),
     Case("a name of 38 characters", {"metadata.name": "a" * 38}, False, "must be at most 37 characters"),
+    *(
+        Case(
+            f"a name of {length} characters before a transformer",
+            {
+                "metadata.name": "a" * length,
+                "spec.serving": {"transformer": {"containers": [{"name": "a", "image": "b"}]}},
+            },
+            length == 36,
+            "" if length == 36 else "must be at most 36 characters before spec.serving.transformer",
+        )
+        for length in (36, 37)
+    ),
     Case("a name that starts with a digit", {"metadata.name": "1iris"}, False, "start with a letter"),
     Case("a name with a dot", {"metadata.name": "iris.v1"}, False, "metadata.name: iris.v1 must be"),
     Case("a name in capitals", {"metadata.name": "Iris"}, False, "metadata.name"),

@@ -43,6 +43,12 @@ def text_of(view, width=80):
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 
 
+def test_the_router_is_told_with_what_the_cluster_lacks():
+    why = "not Gateway: there is no Gateway gateways/front"
+    item = {**AWAITING, "status": {**AWAITING["status"], "router": {"name": "KServe", "message": why}}}
+    assert f"\nRouter KServe: {why}\n" in text_of(StatusView(Deployment.parse(item), [], NOW))
+
+
 def test_the_picture_of_a_rollout():
     assert (
         text_of(StatusView(Deployment.parse(AWAITING), EVENTS, NOW), width=100)

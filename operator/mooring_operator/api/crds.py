@@ -79,7 +79,13 @@ MODEL_DEPLOYMENT = Resource(
             "messageExpression": "'metadata.name: ' + self.metadata.name + ' must be at most "
             f"{forms.DEPLOYMENT_NAME.longest} characters, a to z, 0 to 9 and -, and start with a letter: "
             "KServe makes longer names from it'",
-        }
+        },
+        {
+            "rule": "!has(self.spec.serving) || !has(self.spec.serving.transformer) || "
+            f"size(self.metadata.name) < {forms.DEPLOYMENT_NAME.longest}",
+            "messageExpression": "'metadata.name: ' + self.metadata.name + ' must be at most "
+            f"{forms.DEPLOYMENT_NAME.longest - 1} characters before spec.serving.transformer'",
+        },
     ],
 )
 

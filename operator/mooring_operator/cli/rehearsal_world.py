@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mooring_operator.adapters.routers import traits_of
+from mooring_operator.adapters.routers import ROUTERS, likely_router
 from mooring_operator.api import (
     ClusterModelPolicySpec,
     ModelDeploymentSpec,
@@ -27,7 +27,7 @@ from mooring_operator.planning.rollout.actions import (
     Route,
 )
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
-from mooring_operator.planning.routes import Service, Variant
+from mooring_operator.planning.routes import RouterChoice, Service, Variant
 from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.runs.run import RunState
 
@@ -89,10 +89,12 @@ class World:
     def observe(self, now: datetime, status: ModelDeploymentStatus) -> Observed:
         """Give all that can be looked up at this time."""
         run = self._run(now, status)
+        router = likely_router(self.spec)
         return Observed(
             owner=Owner(namespace="default", name=self.name, uid=_OWNER_UID, generation=1),
             model=self._model(),
-            router=traits_of(self.spec),
+            router=ROUTERS[router].traits,
+            router_choice=RouterChoice(router, ""),
             service=self._service(now),
             run=run,
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,

@@ -60,6 +60,8 @@ class StatusView:
             yield Text(f"Asked: {command} {asked}", "magenta")
         if status.url:
             yield Text.assemble(("URL ", "dim"), status.url)
+        if status.router:
+            yield Text.assemble(("Router ", "dim"), status.router.name, because(status.router.message))
 
     def _revisions(self) -> Iterator[RenderableType]:
         status = self._status

@@ -31,6 +31,8 @@ class Traits:
     weighs_by_pods: whether a revision's share is that of its pods, so that only some weights can be had.
     mirrors, matches, sticks, previews: whether it mirrors requests, sends them by header or cookie, keeps callers on
         their arm, gives the candidate an address of its own.
+    mirrors_part: whether a mirror gets the percent that it should, and not all requests.
+    lacking: why it can do less in this cluster than elsewhere, or nobody knows; empty where it can do all of it.
     """
 
     controller: str
@@ -46,15 +48,27 @@ class Traits:
     matches: bool = False
     sticks: bool = False
     previews: bool = False
+    mirrors_part: bool = True
+    lacking: str = ""
 
 
-def longest_names(router: Traits, serving: ServingSpec) -> tuple[int, int]:
-    """Give how many characters a name and its namespace may have together, and the name alone.
+def why_too_long(name: str, namespace: str, router: Traits, serving: ServingSpec) -> str:
+    """Say that the router's controller would make names of these that are too long; nothing where they fit.
 
     A transformer is the entry of its revision, and its host names are longer than the model's.
     """
     more = _TRANSFORMER if serving.transformer is not None else 0
-    return router.longest_names - more, forms.DEPLOYMENT_NAME.longest - more // _TRANSFORMER
+    together, alone = router.longest_names - more, forms.DEPLOYMENT_NAME.longest - more // _TRANSFORMER
+    length = len(name) + len(namespace)
+    if length <= together and len(name) <= alone:
+        return ""
+    before = " before a transformer" if more else ""
+    # Where the namespace is not known, it is the name alone.
+    both = f"metadata.name {name!r} and namespace {namespace!r} have {length} characters together"
+    return (
+        f"{both if namespace else f'metadata.name {name!r} has {length} characters'}; {router.controller}'s host names "
+        f"allow {together}{before}, and {alone} for the name alone: choose a shorter name"
+    )
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Gatherer:
         observed = Observed(
             owner=owner,
             model=await self._resolve(owner.namespace, spec, status, again="retry" in commands),
-            router=router.traits,
+            router=await self._routers.traits(owner, spec, chosen.name),
             router_choice=chosen,
             service=service,
             name_taken=name_taken,

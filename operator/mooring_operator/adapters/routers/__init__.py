@@ -1,7 +1,7 @@
 """The routers, by what a spec asks for: a new one is a file here, a line below, and a run of the contract test."""
 
 from mooring_operator.adapters.cluster import Cluster
-from mooring_operator.adapters.routers.choice import DefaultGateway, choose, entrance_of
+from mooring_operator.adapters.routers.choice import DefaultGateway, choose, entrance_of, traits_behind
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
@@ -15,7 +15,7 @@ from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import RouterChoice, Traits
 
-__all__ = ["ROUTERS", "DefaultGateway", "Routers", "ServiceNameTaken", "Traffic", "traits_of"]
+__all__ = ["ROUTERS", "DefaultGateway", "Routers", "ServiceNameTaken", "Traffic", "likely_router"]
 
 ROUTERS: dict[RouterName, type[Traffic]] = {
     "Gateway": GatewayRouter,
@@ -47,6 +47,11 @@ class Routers:
         """Say which router a deployment has, and why."""
         return await choose(self._cluster, owner, spec, status, self._gateway)
 
+    async def traits(self, owner: Owner, spec: ModelDeploymentSpec, name: RouterName) -> Traits:
+        """Give what the router of this name says of itself, for the deployment and in this cluster."""
+        entrance = entrance_of(spec, owner, self._gateway) if name == "Gateway" else None
+        return await traits_behind(self._cluster, entrance, spec, ROUTERS[name].traits)
+
     def of(self, owner: Owner, spec: ModelDeploymentSpec, name: RouterName) -> Traffic:
         """Give the router of this name, as the deployment has it."""
         if name != "Gateway":
@@ -58,11 +63,10 @@ class Routers:
         return GatewayRouter(self._cluster, entrance or Entrance("", ""), front, self._writer)
 
 
-def traits_of(spec: ModelDeploymentSpec) -> Traits:
-    """Give what the router that a deployment asks for says of itself; for Auto, the one that is likely."""
-    asked = spec.rollout.router
-    if asked != "Auto":
-        return ROUTERS[asked].traits
+def likely_router(spec: ModelDeploymentSpec) -> RouterName:
+    """Give the router that a deployment asks for; for Auto, the one that is likely."""
+    if spec.rollout.router != "Auto":
+        return spec.rollout.router
     if spec.serving.mode == "Knative":
-        return KnativeRouter.traits
-    return GatewayRouter.traits if spec.rollout.gateway is not None else KServeRouter.traits
+        return "Knative"
+    return "Gateway" if spec.rollout.gateway is not None else "KServe"

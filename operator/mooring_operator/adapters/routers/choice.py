@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from mooring_operator.adapters.cluster import Cluster, Forbidden, Kind, Ref
 from mooring_operator.adapters.routers import gateways
+from mooring_operator.adapters.routers.gateway_classes import GATEWAY_CLASS, limited
 from mooring_operator.adapters.routers.gateway_routes import Entrance, in_cluster_hosts
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.planning.routes import RouterChoice
+from mooring_operator.planning.routes import RouterChoice, Traits
 
 _DEFINITION = Kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
@@ -58,6 +59,25 @@ async def choose(
     if asked != "Auto":
         return RouterChoice(asked, "spec.rollout.router asks for it")
     return await _best(cluster, owner, spec, default)
+
+
+async def traits_behind(
+    cluster: Cluster, entrance: Entrance | None, spec: ModelDeploymentSpec, traits: Traits
+) -> Traits:
+    """Give what a router can do behind this Gateway; its class is asked about what only some have."""
+    test = spec.rollout.ab_test
+    asks = spec.rollout.strategy == "Shadow" or (test is not None and test.sticky is not None)
+    if entrance is None or not asks:
+        return traits
+    gateway = await cluster.get(Ref(gateways.GATEWAY, entrance.namespace, entrance.gateway))
+    if gateway is None:
+        return traits
+    name = str(gateway["spec"].get("gatewayClassName", ""))
+    try:
+        return limited(traits, name, await cluster.get(Ref(GATEWAY_CLASS, "", name)))
+    except Forbidden:
+        # An operator of some namespaces sees nothing of the cluster.
+        return limited(traits, name, None)
 
 
 def _running(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> RouterName | None:

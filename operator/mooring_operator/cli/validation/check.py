@@ -8,10 +8,11 @@ from typing import Any
 from mooring_artifacts.text import shortened
 from pydantic import ValidationError
 
-from mooring_operator.api import API_VERSION, GROUP, crds, forms
+from mooring_operator.api import API_VERSION, GROUP, ModelDeploymentSpec, crds, forms
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
 from mooring_operator.cli.validation.expressions import POLICIES, unreadable_expressions
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
+from mooring_operator.cli.validation.routing import routing_problems
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
 from mooring_operator.cli.validation.source import Document
 from mooring_operator.cli.validation.structure import find_problems
@@ -99,11 +100,14 @@ def _unreadable(value: dict[str, Any]) -> Iterator[Problem]:
     """Yield what the operator would refuse of an object that the API server takes: a few limits are no rules there."""
     model = next(resource.spec for resource in crds.RESOURCES if resource.kind == value["kind"])
     try:
-        model.model_validate(value.get("spec", {}))
+        spec = model.model_validate(value.get("spec", {}))
     except ValidationError as error:
         for found in error.errors(include_url=False):
             path = ("spec", *(part for part in found["loc"] if part != "[key]"))
             yield Problem(path, found["msg"].removeprefix("Value error, "))
+    else:
+        if isinstance(spec, ModelDeploymentSpec):
+            yield from routing_problems(value["metadata"], spec)
 
 
 def _name_generated(metadata: Any) -> None:

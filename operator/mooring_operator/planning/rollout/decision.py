@@ -18,6 +18,7 @@ from mooring_operator.planning.rollout.draft import Settled
 from mooring_operator.planning.rollout.traffic import routing_of
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status import conditions
+from mooring_operator.planning.strategies.demands import why_otherwise
 
 _UNDER_WAY = ("Pending", "Running")
 _ROUTER = "RouterReady"
@@ -107,12 +108,14 @@ def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
 
 
 def _router_ready(draft: Settled) -> dict[str, tuple[str, str, str]]:
-    """Say what the router says of itself: a problem at once, and that it is over."""
+    """Say what the router says of itself: a problem at once, what it does in its own way, and that it is over."""
     service = draft.observed.service
     if service is None:
         return {}
     if service.problem:
         return {_ROUTER: ("False", reasons.ROUTER_NOT_READY, service.problem)}
+    if otherwise := why_otherwise(draft.spec.rollout, draft.observed.router):
+        return {_ROUTER: ("True", reasons.ROUTER_IMPRECISE, otherwise)}
     if all(known.type != _ROUTER for known in draft.before.conditions):
         return {}
     return {_ROUTER: ("True", reasons.ROUTER_RECOVERED, "every revision gets its part of the traffic")}
@@ -151,7 +154,9 @@ def _router_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Noti
     )
     if now is None or (before is not None and (before.status, before.reason) == (now.status, now.reason)):
         return ()
-    return (Notify("Normal" if now.status == "True" else "Warning", now.reason, now.message),)
+    return (
+        Notify("Normal" if now.reason == reasons.ROUTER_RECOVERED else "Warning", now.reason, now.message),
+    )
 
 
 def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ...]:

@@ -39,7 +39,7 @@ from mooring_operator.planning.rollout.gates import test_candidate
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, restore, roll_out
 from mooring_operator.planning.rollout.workloads import follow_stable
-from mooring_operator.planning.routes import Variant, longest_names
+from mooring_operator.planning.routes import Variant, why_too_long
 from mooring_operator.planning.runs import texts
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 
@@ -89,19 +89,11 @@ def settle_rollout(draft: Draft) -> Settled:
 
 def refuse_long_names(draft: Draft) -> Draft:
     """Name and namespace become parts of names that DNS limits."""
-    owner, router = draft.observed.owner, draft.observed.router
-    length = len(owner.name) + len(owner.namespace)
-    together, alone = longest_names(router, draft.spec.serving)
-    if length <= together and len(owner.name) <= alone:
+    owner = draft.observed.owner
+    refusal = why_too_long(owner.name, owner.namespace, draft.observed.router, draft.spec.serving)
+    if not refusal:
         return draft
-    before = " before a transformer" if draft.spec.serving.transformer is not None else ""
-    return draft.settle(
-        "Failed",
-        reasons.NAME_TOO_LONG,
-        f"metadata.name {owner.name!r} and namespace {owner.namespace!r} have {length} characters together; "
-        f"{router.controller}'s host names allow {together}{before}, and {alone} for the name alone",
-        stalled=True,
-    )
+    return draft.settle("Failed", reasons.NAME_TOO_LONG, refusal + keeps_serving(draft.stable), stalled=True)
 
 
 def leave_what_is_not_ours(draft: Draft) -> Draft:

@@ -69,7 +69,8 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
 
 def refuse_what_the_router_cannot(draft: RolloutDraft) -> RolloutDraft | Settled:
     """A strategy that the router cannot carry out is said before anything is shifted; traffic stays where it is."""
-    problem = why_unsupported(draft.spec.rollout, draft.observed.router)
+    observed = draft.observed
+    problem = why_unsupported(draft.spec.rollout, observed.router, observed.router_choice.name)
     if not problem:
         return draft
     draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, problem)

@@ -1,51 +1,73 @@
 """What a strategy demands of a router, by what the router says of itself."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 from mooring_operator.api.rollout import RolloutSpec
+from mooring_operator.api.strategies import Shadow, StrategyName
 from mooring_operator.planning.routes import Traits
+from mooring_operator.planning.status.wording import because
 from mooring_operator.planning.strategies.course import Exposure, course_of
 
 
-def why_unsupported(rollout: RolloutSpec, router: Traits) -> str:
-    """Say what of the strategy the router cannot carry out, and the way out; nothing where it can."""
-    missing = list(dict.fromkeys(_missing(rollout, router)))
+def why_unsupported(rollout: RolloutSpec, router: Traits, name: str = "") -> str:
+    """Say which fields ask for what the router cannot carry out, and the way out; nothing where it can.
+
+    name: of the router, as in ``spec.rollout.router``.
+    """
+    missing = shortfalls(rollout, router)
     if not missing:
         return ""
-    others = [
-        name for name in ("Canary", "BlueGreen", "Shadow", "ABTest", "Recreate") if name != rollout.strategy
-    ]
-    able = [name for name in others if not _missing_of_name(name, router)]
-    way_out = f"it can carry out {', '.join(able)}" if able else "choose a router that can"
+    named = dict.fromkeys(
+        f"strategy {rollout.strategy}" if field == "strategy" else field for field, _ in missing
+    )
+    fields = ", ".join(f"spec.rollout.{field}" for field in named)
+    lacks = ", and not ".join(dict.fromkeys(what for _, what in missing))
+    others = [other for other in get_args(StrategyName) if other != rollout.strategy]
+    able = [other for other in others if not list(_missing_of(other, router))]
+    ways = f"it can carry out {', '.join(able)}" if able else "change them"
     return (
-        f"spec.rollout: {rollout.strategy} as it is asked for is more than {router.controller}'s router can carry out: "
-        f"it cannot {', and not '.join(missing)}; {way_out}"
+        f"{fields}: router {name or 'of this deployment'} cannot {lacks}{because(router.lacking)}; {ways}, or make "
+        "another ModelDeployment with a router that can"
     )
 
 
-def _missing(rollout: RolloutSpec, router: Traits) -> Iterator[str]:
-    yield from _missing_of_name(rollout.strategy, router)
-    unexposed = [stage for stage in course_of(rollout) if isinstance(stage, Exposure)]
+def shortfalls(rollout: RolloutSpec, router: Traits) -> list[tuple[str, str]]:
+    """Give the fields of ``spec.rollout`` that ask for more than the router can, each with what that is."""
+    return list(dict.fromkeys(_missing(rollout, router)))
+
+
+def why_otherwise(rollout: RolloutSpec, router: Traits) -> str:
+    """Say what the router may carry out in another way than it is asked for; nothing where it does as it is told."""
+    shadow = (rollout.shadow or Shadow()) if rollout.strategy == "Shadow" else None
+    if shadow is None or shadow.percent == 100 or not router.mirrors or router.mirrors_part:
+        return ""
+    return (
+        f"spec.rollout.shadow.percent {shadow.percent}: all requests may be copied, not {shadow.percent}%"
+        f"{because(router.lacking)}; let it be 100, so that the new revision has pods for all, or count what it gets"
+    )
+
+
+def _missing(rollout: RolloutSpec, router: Traits) -> Iterator[tuple[str, str]]:
+    yield from _missing_of(rollout.strategy, router)
     if rollout.strategy == "Canary" and not router.serves_each:
-        if any(stage.weight == 0 for stage in unexposed):
-            yield "run a revision without traffic (setWeight 0)"
+        if any(isinstance(stage, Exposure) and stage.weight == 0 for stage in course_of(rollout)):
+            yield "steps", "run a revision without traffic (setWeight 0)"
         if any(step.set_replicas is not None for step in rollout.steps):
-            yield "give a revision pods of its own (setReplicas)"
+            yield "steps", "give a revision pods of its own (setReplicas)"
     if rollout.max_surge is not None and not router.serves_each:
-        yield "count the pods of each revision (maxSurge)"
+        yield "maxSurge", "count the pods of each revision"
     test = rollout.ab_test
     if test is not None and test.matches and not router.matches:
-        yield "send requests by a header or a cookie (abTest.matches)"
+        yield "abTest.matches", "send requests by a header or a cookie"
     if test is not None and test.sticky is not None and not router.sticks:
-        yield "keep a caller with a revision (abTest.sticky)"
+        yield "abTest.sticky", "keep a caller with a revision"
 
 
-def _missing_of_name(strategy: str, router: Traits) -> list[str]:
-    if strategy == "Canary":
-        return []
-    missing = [] if router.serves_each else ["serve each revision by itself"]
+def _missing_of(strategy: StrategyName, router: Traits) -> Iterator[tuple[str, str]]:
+    if strategy != "Canary" and not router.serves_each:
+        yield "strategy", "serve each revision by itself"
     if strategy == "BlueGreen" and not router.previews:
-        missing.append("give a revision an address of its own before it takes over")
+        yield "strategy", "give a revision an address of its own before it takes over"
     if strategy == "Shadow" and not router.mirrors:
-        missing.append("copy requests")
-    return missing
+        yield "strategy", "copy requests"

@@ -5,12 +5,12 @@ from typing import get_args
 
 import pytest
 from mooring_operator import planning
-from mooring_operator.adapters.routers import ROUTERS, traits_of
+from mooring_operator.adapters.routers import ROUTERS, likely_router
 from mooring_operator.api.routers import RouterName
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.rollout.plan import plan
-from mooring_operator.planning.routes import Traits, longest_names
+from mooring_operator.planning.routes import Traits, why_too_long
 
 from tests.unit.operator.planning.world import ROUTER, World, spec_of
 
@@ -31,7 +31,7 @@ def rolled_out(router: Traits, **serving: object) -> World:
 def test_every_router_of_a_spec_is_there_and_every_mode_has_one_by_itself():
     assert set(ROUTERS) == set(get_args(RouterName)) - {"Auto"}
     for mode in get_args(ServingSpec.model_fields["mode"].annotation):
-        traits = traits_of(spec_of("v1", serving={"mode": mode}))
+        traits = ROUTERS[likely_router(spec_of("v1", serving={"mode": mode}))].traits
         assert (traits.controller, traits.names_workloads) == ("KServe", mode == "Standard")
 
 
@@ -39,7 +39,7 @@ def test_every_router_of_a_spec_is_there_and_every_mode_has_one_by_itself():
 def test_the_router_that_a_spec_names_serves_it(router):
     mode = "Knative" if router == "Knative" else "Standard"
     spec = spec_of("v1", serving={"mode": mode}, rollout={"router": router})
-    assert traits_of(spec) is ROUTERS[router].traits
+    assert likely_router(spec) == router
 
 
 def test_nothing_that_decides_names_a_router():
@@ -123,5 +123,10 @@ def test_a_transformer_takes_two_characters_from_names():
     """Its host names are the entry of a revision, and longer than its model's."""
     router = Traits("any", longest_names=42)
     plain, transformed = ServingSpec(), ServingSpec(transformer={"containers": [{"name": "a", "image": "b"}]})
-    assert longest_names(router, plain) == (42, 37)
-    assert longest_names(router, transformed) == (40, 36)
+    for serving, together, alone in ((plain, 42, 37), (transformed, 40, 36)):
+        assert why_too_long("a" * 30, "b" * (together - 30), router, serving) == ""
+        assert f"allow {together}" in why_too_long("a" * 30, "b" * (together - 29), router, serving)
+        assert why_too_long("a" * alone, "", router, serving) == ""
+        assert why_too_long("a" * (alone + 1), "", router, serving).startswith(
+            f"metadata.name '{'a' * (alone + 1)}' has {alone + 1} characters; "
+        )

@@ -1,5 +1,6 @@
 """Each strategy, told as a story."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -216,6 +217,24 @@ def test_what_the_router_cannot_is_said_before_anything_moves(router, rollout, s
     assert "it can carry out Canary" in condition.message or rollout.get("strategy") is None
     assert (world.served, decision.recheck_after, world.status.candidate.runs) == (served, None, False)
     assert {c.type: c.status for c in world.status.conditions}["Stalled"] == "True"
+
+
+def test_a_mirror_that_may_copy_more_than_it_is_asked_is_told_of_once_and_holds_nothing_up():
+    fleet = promoted()
+    fleet.router = replace(ALL, mirrors_part=False, lacking="GatewayClass x lists no such feature")
+    steps = [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}]
+    apply(fleet, strategy="Shadow", shadow={"percent": 20}, steps=steps)
+    [condition] = [c for c in fleet.status.conditions if c.type == "RouterReady"]
+    assert (condition.status, condition.reason) == ("True", "RouterImprecise")
+    assert condition.message.startswith(
+        "spec.rollout.shadow.percent 20: all requests may be copied, not 20%: GatewayClass x lists no such feature; "
+    )
+    assert fleet.routing.mirror is not None
+    apply(fleet, strategy="Shadow", steps=steps)
+    told = [
+        (a.type, a.reason) for a in fleet.actions if isinstance(a, Notify) and a.reason.startswith("Router")
+    ]
+    assert told == [("Warning", "RouterImprecise"), ("Normal", "RouterRecovered")]
 
 
 def test_a_share_that_pods_cannot_make_stays_where_it_is():

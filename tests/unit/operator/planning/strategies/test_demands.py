@@ -1,0 +1,61 @@
+"""What a strategy demands, and which router can carry it out."""
+
+import pytest
+from mooring_operator.adapters.routers import ROUTERS
+from mooring_operator.planning.strategies.demands import why_otherwise, why_unsupported
+
+from tests.unit.operator.planning.world import spec_of
+
+AB = {
+    "strategy": "ABTest",
+    "abTest": {"weight": 0, "matches": [{"header": "x", "value": "y"}], "sticky": "arm"},
+}
+NEW = "or make another ModelDeployment with a router that can"
+
+
+def said(router, **rollout):
+    return why_unsupported(spec_of("v1", rollout=rollout).rollout, ROUTERS[router].traits, router)
+
+
+@pytest.mark.parametrize(
+    ("router", "rollout", "message"),
+    [
+        (
+            "KServe",
+            {"strategy": "Shadow"},
+            "spec.rollout.strategy Shadow: router KServe cannot serve each revision by itself, and not copy requests; "
+            f"it can carry out Canary, {NEW}",
+        ),
+        (
+            "Endpoints",
+            {"strategy": "BlueGreen"},
+            "spec.rollout.strategy BlueGreen: router Endpoints cannot give a revision an address of its own before it "
+            f"takes over; it can carry out Canary, ABTest, Recreate, {NEW}",
+        ),
+        (
+            "Endpoints",
+            AB,
+            "spec.rollout.abTest.matches, spec.rollout.abTest.sticky: router Endpoints cannot send requests by a "
+            f"header or a cookie, and not keep a caller with a revision; it can carry out Canary, Recreate, {NEW}",
+        ),
+        (
+            "Knative",
+            {"maxSurge": 1},
+            f"spec.rollout.maxSurge: router Knative cannot count the pods of each revision; change them, {NEW}",
+        ),
+    ],
+)
+def test_the_fields_the_router_and_the_way_out_are_named(router, rollout, message):
+    assert said(router, **rollout) == message
+
+
+@pytest.mark.parametrize("strategy", ["Canary", "BlueGreen", "Shadow", "Recreate"])
+def test_the_gateway_can_all(strategy):
+    assert said("Gateway", strategy=strategy) == said("Gateway", **AB) == ""
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_no_router_is_blamed_for_copies_that_nobody_asked_for(router):
+    traits = ROUTERS[router].traits
+    for rollout in ({}, {"strategy": "Shadow"}, {"strategy": "BlueGreen"}, AB):
+        assert why_otherwise(spec_of("v1", rollout=rollout).rollout, traits) == ""
