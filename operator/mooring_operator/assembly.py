@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
 from mooring_operator.adapters.grants_file import GrantsFile
+from mooring_operator.adapters.metrics.port import MetricsUnavailableError
+from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
@@ -23,12 +25,14 @@ from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.planning.analysis.counting import Counting
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.runs.run import TENANT
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
+from mooring_operator.reconcile.counters import Counters
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import EVALUATION_PIPELINE, DriftRuns
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
@@ -127,6 +131,8 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
             images=Images(settings.inference_image, settings.storage_initializer_image),
             runtimes=settings.default_runtimes,
             cluster_policies=cluster_policies,
+            counters=_counters(settings, pools.metrics),
+            clock=_now,
         ),
         notifier=notifier,
         rules=rules,
@@ -150,6 +156,7 @@ class _Pools(NamedTuple):
     pipelines: Pool
     models: Pool
     documents: Pool
+    metrics: Pool
 
 
 def _pools(settings: Settings) -> _Pools:
@@ -159,7 +166,30 @@ def _pools(settings: Settings) -> _Pools:
         pipelines=Pool("pipelines", PipelinesUnavailable, size=size, deadline=_LAUNCH_S, room=room),
         models=Pool("models", RegistryUnavailable, size=size, room=room),
         documents=Pool("documents", DocumentsUnavailable, size=size, room=room),
+        # No worker waits for these.
+        metrics=Pool(
+            "metrics",
+            MetricsUnavailableError,
+            deadline=settings.prometheus_timeout * (settings.prometheus_retries + 1) + _LAUNCH_S,
+            patience=settings.prometheus_timeout,
+        ),
     )
+
+
+def _counters(settings: Settings, pool: Pool) -> Counters:
+    counting = Counting(
+        timedelta(seconds=settings.prometheus_interval), timedelta(seconds=settings.prometheus_lag)
+    )
+    if settings.prometheus_url is None:
+        return Counters(counting=counting)
+    access = Access(
+        settings.prometheus_url,
+        settings.prometheus_token_file,
+        settings.prometheus_ca_file,
+        settings.prometheus_timeout,
+        settings.prometheus_retries,
+    )
+    return Counters(Prometheus(access), counting, pool=pool)
 
 
 def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:

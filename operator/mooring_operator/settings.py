@@ -97,6 +97,13 @@ class Settings(BaseSettings):
         None, pattern=_HTTP_URL, description="an http:// or https:// address"
     )
     mlflow_token_file: Path | None = Field(None, description="the path of a readable file")
+    prometheus_url: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
+    prometheus_token_file: Path | None = Field(None, description="the path of a readable file")
+    prometheus_ca_file: Path | None = Field(None, description="the path of a readable file of certificates")
+    prometheus_timeout: float = Field(15.0, ge=1, le=120, description="seconds from 1 to 120")
+    prometheus_retries: int = Field(2, ge=0, le=5, description="a whole number from 0 to 5")
+    prometheus_interval: int = Field(30, ge=1, le=3600, description="whole seconds from 1 to 3600")
+    prometheus_lag: int = Field(10, ge=0, le=600, description="whole seconds from 0 to 600")
     inference_image: str = Field(
         Images.inference, pattern=r"^\S+$", description="the image of the serving runtime"
     )
@@ -174,7 +181,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("mlflow_token_file", "kubeconfig")
+    @field_validator("mlflow_token_file", "prometheus_token_file", "prometheus_ca_file", "kubeconfig")
     @classmethod
     def _is_readable(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):

@@ -188,6 +188,7 @@ class Lab:
                 runs=runs,
                 registry=self.registry,
                 cluster_policies=ClusterPolicies(self.cluster, fresh_for=-1),
+                clock=lambda: self.now,
             ),
             notifier=KubernetesEvents(self.cluster),
             rules=LimitedRules(patience=60),

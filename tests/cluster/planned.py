@@ -17,6 +17,7 @@ from mooring_operator.planning.routes import Traits, Variant
 from mooring_operator.planning.runs.run import RunPhase, RunState
 
 from tests.unit.operator.planning.fleet import Fleet
+from tests.unit.operator.planning.judged import Answering
 from tests.unit.operator.planning.world import CI, ROUTER, World, spec_of
 
 API = "mooring.dev/v1alpha1"
@@ -355,6 +356,31 @@ def by_strategy(*, hours: float = 0, router: Traits = ALL, **rollout: Any) -> Ca
     return story
 
 
+@dataclass
+class RecordedAnswering(Recorded, Answering):
+    """The same, with revisions that answer requests."""
+
+
+def judged(*, passes: int = 60, **world: Any) -> Callable[[], Recorded]:
+    """v2 is judged beside v1, pass by pass, and for a while after it was promoted."""
+    steps = [
+        {"setWeight": 20},
+        {"analyse": {"duration": "20m", "onInsufficient": world.pop("then", "Pause")}},
+    ]
+    analysis = {"metrics": [{"metric": "errorRate"}], "afterPromotion": "10m"}
+    rollout = {"steps": [*steps, {"setWeight": 100}], "analysis": analysis}
+
+    def story() -> Recorded:
+        made = RecordedAnswering(spec_of("v1", rollout=rollout), **world)
+        made.settle()
+        made.apply(spec_of("v2", rollout=rollout))
+        for _ in range(passes):
+            made.wait(seconds=25).step()
+        return made
+
+    return story
+
+
 STORIES: dict[str, Callable[[], Recorded]] = {
     "whole": a_whole_rollout,
     "slow-start": a_slow_start,
@@ -375,6 +401,12 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     ),
     "trial": by_strategy(strategy="ABTest", abTest={}),
     "trial-ended": by_strategy(strategy="ABTest", abTest={"duration": "1h"}, hours=2),
+    "judged-good": judged(),
+    "judged-bad": judged(bad={"v2": 0.1}),
+    "judged-quiet": judged(per_second=0.1),
+    "judged-quiet-fail": judged(per_second=0.1, then="Fail"),
+    "judged-quiet-pass": judged(per_second=0.1, then="Pass"),
+    "judged-unavailable": judged(unavailable="Prometheus does not answer"),
     "recreate": by_strategy(strategy="Recreate"),
     "unsupported": by_strategy(strategy="Shadow", router=replace(ALL, mirrors=False)),
     "imprecise": by_strategy(

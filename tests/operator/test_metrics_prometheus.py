@@ -17,7 +17,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
-from mooring_operator.adapters.metrics.prometheus import Prometheus
+from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.latency import Exceedance
 from mooring_operator.planning.analysis.looks import pair_slow, together
@@ -122,7 +122,7 @@ class Watcher:
     """Looks at both revisions from a time on."""
 
     def __init__(self, address: str) -> None:
-        self.metrics = Prometheus.at(address)
+        self.metrics = Prometheus(Access(address))
         self.question = Question(RATE, (CANDIDATE, STABLE), ('namespace="ml"',), every_s=1)
         self.since = datetime.now(UTC) - HOUR
 
@@ -201,7 +201,7 @@ async def test_histograms_are_counted_bucket_by_bucket(tmp_path: Path) -> None:
     )
     with exporter(pods) as target:
         async with prometheus(tmp_path, target) as address:
-            metrics, question = Prometheus.at(address), Question(LATENCY, (CANDIDATE, STABLE), every_s=1)
+            metrics, question = Prometheus(Access(address)), Question(LATENCY, (CANDIDATE, STABLE), every_s=1)
             found, since = {}, datetime.now(UTC) - HOUR
             async with asyncio.timeout(DEADLINE):
                 while sum(together(found.get(STABLE, {})).above) != 61 or CANDIDATE not in found:
@@ -209,7 +209,7 @@ async def test_histograms_are_counted_bucket_by_bucket(tmp_path: Path) -> None:
                         found = await metrics.histograms(question, since, datetime.now(UTC))
             stable = together(found[STABLE])
             assert (stable.bounds, stable.above, stable.total) == ((0.1, 1.0), (50, 11), 150)
-            looks = pair_slow(found, Exceedance(1.0, 0.1, 1.0), CANDIDATE, STABLE)
+            looks = list(pair_slow(found, Exceedance(1.0, 0.1, 1.0), CANDIDATE, STABLE).values())
             assert sum(look.candidate for look in looks) == 10
             assert sum(look.stable for look in looks) == 50
             await metrics.close()
@@ -249,8 +249,7 @@ def answering(status: int, body: Any) -> Prometheus:
     def handle(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, content=body if isinstance(body, bytes) else None, json=body)
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(handle), base_url="http://prometheus")
-    return Prometheus(client)
+    return Prometheus(Access("http://prometheus"), transport=httpx.MockTransport(handle))
 
 
 def matrix(*series: tuple[dict[str, str], list[list[Any]]]) -> dict[str, Any]:
@@ -268,8 +267,16 @@ def matrix(*series: tuple[dict[str, str], list[list[Any]]]) -> dict[str, Any]:
         (422, {"status": "error", "error": "too many samples"}, "refused the query: too many samples"),
         (200, matrix(({}, [])), "has no label revision"),
         (200, matrix(({"revision": "a"}, []), ({"revision": "a"}, [])), "several series for revision a"),
-        (200, matrix(({"revision": "a"}, [[1, "NaN"]])), "the value NaN is no count"),
-        (200, matrix(({"revision": "a"}, [[1, "+Inf"]])), r"the value \+Inf is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "NaN"]])), "the value 'NaN' is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "many"]])), "the value 'many' is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "-3"]])), "the value '-3' is no count"),
+        (200, matrix(({"revision": "a"}, [["now"]])), "does not write time series as Prometheus does"),
+        (
+            200,
+            {"status": "success", "data": {"resultType": "matrix", "result": [1]}},
+            "does not write time series",
+        ),
+        (200, matrix(({"revision": "a"}, [[1, "+Inf"]])), r"the value '\+Inf' is no count"),
     ],
 )
 async def test_answers_that_cannot_be_judged_are_said(status: int, body: Any, said: str) -> None:
@@ -281,7 +288,7 @@ async def test_answers_that_cannot_be_judged_are_said(status: int, body: Any, sa
 async def test_one_that_is_away_is_unavailable() -> None:
     now, question = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE))
     with pytest.raises(MetricsUnavailableError, match="does not answer"):
-        await Prometheus.at("http://127.0.0.1:1").looks(question, CANDIDATE, STABLE, now - HOUR, now)
+        await Prometheus(Access("http://127.0.0.1:1")).looks(question, CANDIDATE, STABLE, now - HOUR, now)
     with pytest.raises(MetricsUnavailableError, match="answers 503"):
         await answering(503, {}).looks(question, CANDIDATE, STABLE, now - HOUR, now)
 

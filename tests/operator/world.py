@@ -21,6 +21,7 @@ from mooring_operator.assembly import Reconcilers
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
+from mooring_operator.reconcile.counters import Counters
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import FailureReports
@@ -59,6 +60,7 @@ class Adapters:
     clock: Callable[[], datetime]
     rules: Rules
     fresh_for: float = 1.0
+    counters: Counters | None = None
 
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
@@ -78,6 +80,8 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
             runs=runs,
             registry=played.registry,
             cluster_policies=cluster_policies,
+            counters=played.counters,
+            clock=played.clock,
         ),
         notifier=notifier,
         rules=played.rules,

@@ -5,6 +5,7 @@ from typing import Any
 
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import MOST_ENTRIES
+from mooring_operator.api.analysis import EVIDENCE
 from mooring_operator.api.rollout_status import LARGEST_TESTED
 from mooring_operator.api.runtimes import LARGEST_RUNTIME
 from mooring_operator.api.serving import LARGEST_ENV
@@ -45,6 +46,8 @@ _SAMPLES: dict[str, str] = {
     forms.DURATION.pattern: "10000h10000m10000s",
     forms.QUANTITY.pattern: "1" * 32,
     forms.SHARE.pattern: "100%",
+    forms.RISK.pattern: "49.99%",
+    EVIDENCE: "A" * 1900,
     forms.TIME.pattern: "2027-01-31T18:00:00Z",
     forms.HEADER.pattern: "A" * 63,
     forms.HEADER_VALUE.pattern: "a" * 128,
@@ -178,6 +181,15 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
                 "until": "2027-01-31T18:00:00Z",
                 "then": "RollBack",
             },
+            "spec.rollout.analysis.metrics": [
+                {
+                    "metric": "rejectedRate",
+                    "ratio": 1.2345678901234567e-300,
+                    "points": 1.2345678901234567e-300,
+                },
+                {"metric": "errorRate", "ratio": 1.2345678901234567e-300, "points": 1.2345678901234567e-300},
+                {"metric": "latency", "quantile": 1.2345678901234567e-300, "slower": 1.2345678901234567e-300},
+            ],
             "spec.ci.gates": [
                 {
                     "metric": "balancedAccuracy",

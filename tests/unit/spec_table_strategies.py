@@ -15,6 +15,13 @@ def _ab(**test: Any) -> dict[str, Any]:
     return _rollout(strategy="ABTest", abTest=test)
 
 
+_RATE = {"metric": "errorRate", "ratio": 1.5, "points": 0.5}
+
+
+def _judged(*metrics: Any, **more: Any) -> dict[str, Any]:
+    return _rollout(analysis={"metrics": list(metrics or [_RATE]), **more})
+
+
 _BETA = {"header": "X-Beta", "value": "1"}
 
 STRATEGIES = [
@@ -56,6 +63,37 @@ STRATEGIES = [
     Case("a surge", _rollout(maxSurge="25%")),
     Case("no surge", _rollout(maxSurge=0), False, "spec.rollout.maxSurge"),
     Case("a surge of half a pod", _rollout(maxSurge="0.5"), False, "spec.rollout.maxSurge"),
+    Case("an analysis", _judged()),
+    Case("an analysis of everything", _judged(_RATE, {"metric": "rejectedRate"},
+         {"metric": "latency", "quantile": 99.9, "slower": 50}, falseRollback="0.5%", earlyPromotion=True,
+         afterPromotion="30m")),
+    Case("a step that is analysed", _rollout(steps=[{"setWeight": 5}, {"analyse": {}}, *_STEPS], analysis={})),
+    Case("a step that is analysed, and then", _rollout(
+         steps=[{"analyse": {"duration": "1h", "onInsufficient": "Fail"}}, *_STEPS], analysis={})),
+    Case("a step without an analysis", _rollout(steps=[{"analyse": {}}, *_STEPS]), False,
+         "a step analyse needs spec.rollout.analysis"),
+    Case("a step of two kinds", _rollout(steps=[{"analyse": {}, "pause": {}}, *_STEPS], analysis={}), False,
+         "exactly one of setWeight, setReplicas, pause, approve"),
+    Case("an analysis of nothing", _rollout(analysis={"metrics": []}), False, "spec.rollout.analysis.metrics"),
+    Case("an unknown metric", _judged({"metric": "accuracy"}), False, "spec.rollout.analysis.metrics[0].metric"),
+    Case("a metric twice", _judged(_RATE, _RATE), False, "spec.rollout.analysis"),
+    Case("a rate with a quantile", _judged({"metric": "errorRate", "quantile": 95}), False,
+         "ratio and points are of rates, quantile and slower of latency"),
+    Case("latency with points", _judged({"metric": "latency", "points": 1}), False,
+         "ratio and points are of rates, quantile and slower of latency"),
+    Case("a plain threshold", _judged({"metric": "errorRate", "ratio": 0, "points": 1})),
+    Case("no error at all", _judged({"metric": "errorRate", "ratio": 0, "points": 0}), False,
+         "ratio and points are both 0"),
+    Case("no more errors than stable", _judged({"metric": "errorRate", "ratio": 1, "points": 0})),
+    Case("a negative ratio", _judged({"metric": "errorRate", "ratio": -1}), False,
+         "spec.rollout.analysis.metrics[0].ratio"),
+    Case("a quantile of 100", _judged({"metric": "latency", "quantile": 100}), False,
+         "spec.rollout.analysis.metrics[0].quantile"),
+    Case("a risk of nothing", _judged(falseRollback="0%"), False, "spec.rollout.analysis.falseRollback"),
+    Case("a risk of a half", _judged(falseRollback="50%"), False, "spec.rollout.analysis.falseRollback"),
+    Case("a risk without a unit", _judged(falseRollback="1"), False, "spec.rollout.analysis.falseRollback"),
+    Case("a risk as a number", _judged(falseRollback=1), False, "spec.rollout.analysis.falseRollback"),
+    Case("an analysis for ever", _judged(afterPromotion=""), False, "spec.rollout.analysis.afterPromotion"),
     Case("ten revisions to go back to", {"spec.revisionHistoryLimit": 10}),
     Case("eleven revisions to go back to", {"spec.revisionHistoryLimit": 11}, False, "spec.revisionHistoryLimit"),
 ]  # fmt: skip

@@ -200,6 +200,27 @@ that accepts its HTTPRoutes.
 PAUSING = "Pausing"
 """A step with a duration is being waited for.
 """
+ANALYSING = "Analysing"
+"""A step waits for evidence about the candidate.
+"""
+ANALYSIS_PASSED = "AnalysisPassed"
+"""The evidence says that the candidate is within its limits.
+"""
+ANALYSIS_INSUFFICIENT = "AnalysisInsufficient"
+"""There is too little evidence to say whether the candidate is within its limits.
+
+More requests, a longer step or a wider limit make it more: mooring rehearse says how long a verdict takes.
+"""
+METRICS_UNAVAILABLE = "MetricsUnavailable"
+"""Nothing can be counted for spec.rollout.analysis; the message says what is wrong. Traffic stays where it is.
+
+Follow the message; nothing that could not be counted counts against the candidate.
+"""
+PAUSED_BY_ANALYSIS = "PausedByAnalysis"
+"""The time of a step was over before the evidence sufficed.
+
+It goes on by itself with a PASS; mooring approve NAME goes on without, mooring abort NAME goes back.
+"""
 PAUSED_BY_STEP = "PausedByStep"
 """A step pauses the rollout until somebody lets it go on.
 
@@ -245,6 +266,11 @@ ABORTED = "Aborted"
 """Somebody aborted the rollout.
 
 Change the spec, or: mooring retry NAME.
+"""
+ANALYSIS_FAILED = "AnalysisFailed"
+"""The revision is beyond a limit of spec.rollout.analysis, by evidence; the message has the numbers.
+
+Change the model; if the limit is too narrow, widen it, then: mooring retry NAME.
 """
 CANDIDATE_BLOCKED = "CandidateBlocked"
 """The candidate cannot start, and waiting will not help; the message has KServe's words.
@@ -419,7 +445,7 @@ Put back the field that the message names, or start the version of the operator 
 
 # --- Groups ---
 
-AWAIT_A_PERSON = (PAUSED_BY_STEP, AWAITING_APPROVAL)
+AWAIT_A_PERSON = (PAUSED_BY_STEP, PAUSED_BY_ANALYSIS, AWAITING_APPROVAL)
 """A rollout stands at a step that `mooring approve` lets it leave."""
 
 OF_EVALUATIONS = (

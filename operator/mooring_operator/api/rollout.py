@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from mooring_operator.api import analysis as analyses
+from mooring_operator.api.analysis import Analyse, Analysis
 from mooring_operator.api.routers import Gateway, Host, Router
 from mooring_operator.api.strategies import ABTest, BlueGreen, Shadow, StrategyName
 from mooring_operator.api.types import Duration, Model, Share
@@ -33,7 +35,7 @@ class Approve(Model):
     ] = "Anyone"
 
 
-_KINDS = "setWeight, setReplicas, pause, approve"
+_KINDS = "setWeight, setReplicas, pause, approve, analyse"
 
 
 class Step(Model):
@@ -56,13 +58,14 @@ class Step(Model):
     ] = None
     pause: Annotated[Pause | None, Field(description="Wait with the traffic as it is.")] = None
     approve: Annotated[Approve | None, Field(description="Wait until a person approves.")] = None
+    analyse: Annotated[
+        Analyse | None, Field(description="Wait for the verdict of spec.rollout.analysis.")
+    ] = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Step":
-        if (
-            sum(kind is not None for kind in (self.set_weight, self.set_replicas, self.pause, self.approve))
-            != 1
-        ):
+        kinds = (self.set_weight, self.set_replicas, self.pause, self.approve, self.analyse)
+        if sum(kind is not None for kind in kinds) != 1:
             raise ValueError(f"a step has exactly one of {_KINDS}")
         return self
 
@@ -70,8 +73,8 @@ class Step(Model):
 Step.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
-            "rule": "[has(self.setWeight), has(self.setReplicas), has(self.pause), has(self.approve)]"
-            ".filter(kind, kind).size() == 1",
+            "rule": "[has(self.setWeight), has(self.setReplicas), has(self.pause), has(self.approve), "
+            "has(self.analyse)].filter(kind, kind).size() == 1",
             "message": f"a step of spec.rollout.steps has exactly one of {_KINDS}",
         }
     ]
@@ -101,6 +104,7 @@ class RolloutSpec(Model):
             max_length=30,
         ),
     ] = [Step(set_weight=100)]
+    analysis: Annotated[Analysis | None, Field(description="How it is judged by what it answers.")] = None
     progress_deadline: Annotated[
         Duration,
         Field(description="How long a revision may stay unready before it is rolled back."),
@@ -138,8 +142,10 @@ class RolloutSpec(Model):
         return self
 
     @model_validator(mode="after")
-    def _weights_ascend_to_100(self) -> "RolloutSpec":
+    def _steps_make_sense(self) -> "RolloutSpec":
         weights = [step.set_weight for step in self.steps if step.set_weight is not None]
+        if self.analysis is None and any(step.analyse is not None for step in self.steps):
+            raise ValueError(f"steps: {analyses.NEEDS_ANALYSIS}")
         if not weights or weights[-1] != 100 or weights != sorted(set(weights)):
             raise ValueError(f"steps: weights must ascend and end at 100, got {weights}")
         return self
@@ -170,6 +176,7 @@ RULES: list[JsonValue] = [
         "rule": "self.strategy != 'ABTest' || has(self.abTest)",
         "message": "spec.rollout: strategy ABTest needs abTest",
     },
+    analyses.RULE,
 ]
 
 RolloutSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": [*RULES]}

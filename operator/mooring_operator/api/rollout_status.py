@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from mooring_operator.api import forms
+from mooring_operator.api.analysis import AnalysisStatus
 from mooring_operator.api.routers import RouterName
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.runtimes import PinnedRuntime
@@ -271,6 +272,10 @@ class ModelDeploymentStatus(StatusModel):
     ] = None
     failed_attempt: Annotated[int, Field(description="How often the rejected revision was tried.")] = 0
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
+    analysis: Annotated[
+        AnalysisStatus | None,
+        Field(description="What the evidence says of the candidate, or of the last one."),
+    ] = None
     abandoned_runs: Annotated[
         list[AbandonedRun],
         Field(
@@ -290,7 +295,7 @@ class ModelDeploymentStatus(StatusModel):
     conditions: Annotated[
         list[Condition],
         Field(
-            description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet; "
+            description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet, Analysed; "
             "RouterReady where traffic cannot be split as asked; "
             "BatchApplied, StreamApplied and DisruptionBudgetApplied where the API server refused what spec.batch, "
             "spec.stream or spec.serving.podDisruptionBudget makes.",

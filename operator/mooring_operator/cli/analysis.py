@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
-from mooring_operator.adapters.metrics.prometheus import Prometheus
+from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.api.types import parse_duration
 from mooring_operator.cli.errors import CliError
 from mooring_operator.planning.analysis.bets import Limit, Look
@@ -164,7 +164,7 @@ def answer(asked: Asked, address: str, token: str) -> Found:
 
 
 async def _answer(asked: Asked, address: str, token: str) -> Found:
-    prometheus = Prometheus.at(address, token)
+    prometheus = Prometheus(Access(address), token=token)
     try:
         if isinstance(asked.question.metric, Latency):
             return await _compare_latency(prometheus, asked)
@@ -190,9 +190,9 @@ async def _compare_latency(prometheus: Prometheus, asked: Asked) -> Found:
     stable = together(before.get(asked.stable, {}))
     decided = exceedance(stable, asked.quantile, asked.slower)
     arms = (asked.candidate, asked.stable)
-    looks = pair_slow(now, decided, *arms)
+    looks = list(pair_slow(now, decided, *arms).values())
     seen = replace(_counted(asked, looks), limit=decided.limit)
-    return replace(found(seen, looks, pair_slow(before, decided, *arms)), bounds=decided)
+    return replace(found(seen, looks, list(pair_slow(before, decided, *arms).values())), bounds=decided)
 
 
 def _counted(asked: Asked, looks: list[Look]) -> Asked:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 from mooring_artifacts.grants import Grants
 from pydantic import ValidationError
@@ -17,15 +18,18 @@ from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import REQUESTED_BY, askers_of, commands_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity
+from mooring_operator.planning.analysis.counting import Answer
 from mooring_operator.planning.manifests.workloads import Images, Workload, name_of
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
+from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved
 from mooring_operator.planning.routes import Service
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
+from mooring_operator.reconcile.counters import Counters
 from mooring_operator.reconcile.kinds import MODEL_POLICY, WORKLOADS
 
 
@@ -55,6 +59,8 @@ class Gatherer:
         images: Images | None = None,
         runtimes: Mapping[str, str] | None = None,
         cluster_policies: ClusterPolicies | None = None,
+        counters: Counters | None = None,
+        clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._routers = routers
@@ -64,6 +70,8 @@ class Gatherer:
         self._images = images or Images()
         self._runtimes = runtimes or {}
         self._cluster_policies = cluster_policies or ClusterPolicies(cluster)
+        self._counters = counters or Counters()
+        self._clock = clock
 
     async def observe(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
@@ -101,8 +109,21 @@ class Gatherer:
             narrow_runs=self._runs.narrow,
             abandoned=await self._abandoned(owner, status),
             longest_run=self._runs.longest,
+            counting=self._counters.counting,
+            counted=await self._counted(owner, spec, status),
         )
         return await self._with_run(owner, spec, status, observed)
+
+    async def _counted(
+        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+    ) -> Answer | None:
+        """Look at the counters, where that is due; nothing is waited for that does not come at once."""
+        request = analysis.due(spec, status, owner, self._counters.counting, self._clock())
+        return await self._counters.answer((owner.namespace, owner.name), request)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Leave what is still being looked up for a deployment that is gone."""
+        self._counters.forget((namespace, name))
 
     async def _resolve(
         self, namespace: str, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, *, again: bool

@@ -94,6 +94,7 @@ class ModelDeployments:
         """
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
+            self._gatherer.forget(namespace, name)
             return None
         status = await status_of(resource, ModelDeploymentStatus, self._notifier)
         try:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mooring_operator.planning.analysis.bets import Look
-from mooring_operator.planning.analysis.looks import Histograms
+from mooring_operator.planning.analysis.looks import Counts, Histograms
 from mooring_operator.planning.analysis.queries import Question
 
 
@@ -23,6 +23,14 @@ class Metrics(Protocol):
         Raises:
             AnswerUnusableError: what is there cannot be judged; a person has to change something.
             MetricsUnavailableError: nobody answers.
+        """
+        ...
+
+    async def counts(self, question: Question, since: datetime, until: datetime) -> tuple[Counts, Counts]:
+        """Give how many events and how many requests there were, by revision and look.
+
+        Raises:
+            AnswerUnusableError, MetricsUnavailableError: as above.
         """
         ...
 

@@ -3,8 +3,14 @@
 Source: Prometheus 3, /api/v1/query_range.
 """
 
+import asyncio
 import json
-from datetime import datetime, timedelta
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -13,35 +19,68 @@ from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.planning.analysis import looks, queries
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.latency import Histogram
+from mooring_operator.planning.analysis.looks import Counts
 from mooring_operator.planning.analysis.queries import AnswerUnusableError, Question
 
-_TIMEOUT_S = 15.0
 _LARGEST_BYTES = 8 * 2**20
+_CLOCKS_S = 30.0
+"""How much later or earlier it may be there than here: looks are times of ours."""
+_FIRST_PAUSE_S = 0.5
+_NOT_NOW = (408, 429)
+
+
+@dataclass(frozen=True)
+class Access:
+    """How Prometheus is reached.
+
+    token_file: holds a bearer token, and may change. timeout: seconds for an answer.
+    retries: how often somebody is asked again who does not answer.
+    """
+
+    address: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    timeout: float = 15.0
+    retries: int = 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Prometheus:
     """Implements `Metrics`."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    @classmethod
-    def at(cls, address: str, token: str = "") -> "Prometheus":
-        """Give the one at `address`; `token` is sent as a bearer token."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return cls(httpx.AsyncClient(base_url=address.rstrip("/"), headers=headers, timeout=_TIMEOUT_S))
+    def __init__(
+        self,
+        access: Access,
+        *,
+        token: str = "",
+        clock: Callable[[], datetime] = _now,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._access = access
+        self._token = token
+        self._clock = clock
+        verify = ssl.create_default_context(cafile=access.ca_file) if access.ca_file else True
+        self._client = httpx.AsyncClient(
+            base_url=access.address.rstrip("/"), timeout=access.timeout, verify=verify, transport=transport
+        )
 
     async def looks(
         self, question: Question, candidate: str, stable: str, since: datetime, until: datetime
     ) -> list[Look]:
         """Ask for all looks of the time at once; there is none in a time shorter than one."""
+        return list(looks.pair(*await self.counts(question, since, until), candidate, stable).values())
+
+    async def counts(self, question: Question, since: datetime, until: datetime) -> tuple[Counts, Counts]:
+        """Ask for all looks of the time at once."""
         if until - since < timedelta(seconds=question.every_s):
-            return []
+            return {}, {}
         arm = question.metric.arm
         requests = await self._range(question, question.counts, since, until)
         events = await self._range(question, question.events, since, until)
-        counted = queries.read_counts(events, arm), queries.read_counts(requests, arm)
-        return looks.pair(*counted, candidate, stable)
+        return queries.read_counts(events, arm), queries.read_counts(requests, arm)
 
     async def histograms(
         self, question: Question, since: datetime, until: datetime
@@ -64,28 +103,58 @@ class Prometheus:
             "start": f"{start.timestamp():.3f}",
             "end": f"{until.timestamp():.3f}",
             "step": f"{question.every_s}s",
-            "timeout": f"{int(_TIMEOUT_S)}s",
+            "timeout": f"{max(int(self._access.timeout), 1)}s",
+            # Of Thanos: a count that lacks a replica's part would be a count all the same.
+            "partial_response": "false",
         }
+        for attempt in range(self._access.retries):
+            try:
+                return await self._post("/api/v1/query_range", form)
+            except MetricsUnavailableError:
+                await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
         return await self._post("/api/v1/query_range", form)
 
     async def _post(self, path: str, form: dict[str, str]) -> Any:
+        token = await self._bearer()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            async with self._client.stream("POST", path, data=form) as response:
+            async with self._client.stream("POST", path, data=form, headers=headers) as response:
                 body = await _read(response)
         except httpx.HTTPError as error:
             raise MetricsUnavailableError(
-                f"Prometheus at {self._client.base_url} does not answer: {error or type(error).__name__}"
+                f"Prometheus at {self._access.address} does not answer: {error or type(error).__name__}"
             ) from error
         if response.status_code in (401, 403):
             raise AnswerUnusableError(f"Prometheus refuses who asks: {response.status_code}; give a token")
-        if response.status_code >= 500:
+        if response.status_code >= 500 or response.status_code in _NOT_NOW:
             raise MetricsUnavailableError(f"Prometheus answers {response.status_code}")
+        self._compare_clocks(response.headers.get("Date", ""))
         try:
             return json.loads(body)
         except ValueError:
             raise AnswerUnusableError(
-                f"what answers at {self._client.base_url} is not Prometheus: {response.status_code}, and no JSON"
+                f"what answers at {self._access.address} is not Prometheus: {response.status_code}, and no JSON"
             ) from None
+
+    async def _bearer(self) -> str:
+        if self._access.token_file is None:
+            return self._token
+        try:
+            return (await asyncio.to_thread(self._access.token_file.read_text)).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise MetricsUnavailableError(f"the token for Prometheus cannot be read: {error}") from None
+
+    def _compare_clocks(self, said: str) -> None:
+        try:
+            there = parsedate_to_datetime(said)
+        except ValueError:
+            return
+        ahead = (there - self._clock()).total_seconds()
+        if abs(ahead) > _CLOCKS_S:
+            which = "ahead of" if ahead > 0 else "behind"
+            raise MetricsUnavailableError(
+                f"Prometheus' clock is {abs(ahead):.0f} s {which} this one: set both by NTP"
+            )
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -47,7 +47,8 @@ def judge(comparisons: Mapping[str, Comparison], tallies: Mapping[str, Tally], e
         evidence = sum(c.worse.value for c in comparisons.values()) / len(comparisons)
         worst = max(comparisons, key=lambda name: comparisons[name].worse.value)
         if evidence >= 1 / errors.false_rollback:
-            said = describe(comparisons[worst], comparisons[worst].worse.value, 1 / errors.false_rollback)
+            beyond = describe_excess(comparisons[worst])
+            said = describe(comparisons[worst], evidence, 1 / errors.false_rollback, excess=beyond)
             return Judgement("FAIL", worst, f"{worst}: {said}")
     wanted = 1 / errors.false_promotion
     undecided = [name for name, c in comparisons.items() if c.ok < wanted]
@@ -69,13 +70,24 @@ def judge(comparisons: Mapping[str, Comparison], tallies: Mapping[str, Tally], e
     return Judgement("PASS", name, f"{name}: {said}")
 
 
-def describe(comparison: Comparison, evidence: float, wanted: float) -> str:
+def describe(comparison: Comparison, evidence: float, wanted: float, *, excess: str = "") -> str:
     """Say what was counted, what the limit is, and how much evidence that makes."""
     c = comparison
+    beside = f"stable {_share(c.stable, c.stable_of)}, " if c.limit.ratio else ""
     return (
-        f"candidate {_share(c.candidate, c.candidate_of)}, stable {_share(c.stable, c.stable_of)}, "
-        f"limit {describe_limit(c)}; evidence {evidence:.3g} of {wanted:g} after {c.looks} looks"
+        f"candidate {_share(c.candidate, c.candidate_of)}, {beside}"
+        f"limit {describe_limit(c)}{excess}; evidence {evidence:.3g} of {wanted:g} after {c.looks} looks"
     )
+
+
+def describe_excess(comparison: Comparison) -> str:
+    """Say by how much the rates that were counted are beyond the limit; nothing where they are within it."""
+    c = comparison
+    if not c.candidate_of or (c.limit.ratio and not c.stable_of):
+        return ""
+    allowed = c.limit.points + (c.limit.ratio * c.stable / c.stable_of if c.limit.ratio else 0.0)
+    excess = (c.candidate / c.candidate_of - allowed) * 100
+    return f", exceeded by {excess:.3g} points" if excess > 0 else ""
 
 
 def describe_limit(comparison: Comparison) -> str:

@@ -14,37 +14,37 @@ Histograms = Mapping[str, Mapping[float, Histogram]]
 _NOTHING = Histogram((), (), 0.0)
 
 
-def pair(events: Counts, requests: Counts, candidate: str, stable: str) -> list[Look]:
+def pair(events: Counts, requests: Counts, candidate: str, stable: str) -> dict[float, Look]:
     """Give a look for each time at which something was counted; a revision that is not there counted nothing.
 
     Events and requests are two queries: a scrape between them may add an event without its request. It is taken for
     a request then, which is the cautious reading.
     """
     times = sorted({at for by_time in (*requests.values(), *events.values()) for at in by_time})
-    return [
-        Look(
+    return {
+        at: Look(
             _at(events, candidate, at),
             max(_at(requests, candidate, at), _at(events, candidate, at)),
             _at(events, stable, at),
             max(_at(requests, stable, at), _at(events, stable, at)),
         )
         for at in times
-    ]
+    }
 
 
-def pair_slow(histograms: Histograms, decided: Exceedance, candidate: str, stable: str) -> list[Look]:
+def pair_slow(histograms: Histograms, decided: Exceedance, candidate: str, stable: str) -> dict[float, Look]:
     """Give a look at how many requests took longer than was decided, for each time at which something was counted.
 
     Raises:
         NoResolutionError: a histogram has not the bounds that were decided on.
     """
     times = sorted({at for by_time in histograms.values() for at in by_time})
-    return [
-        decided.look(
+    return {
+        at: decided.look(
             histograms.get(candidate, {}).get(at, _NOTHING), histograms.get(stable, {}).get(at, _NOTHING)
         )
         for at in times
-    ]
+    }
 
 
 def together(histograms: Mapping[float, Histogram]) -> Histogram:

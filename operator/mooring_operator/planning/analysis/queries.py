@@ -8,7 +8,7 @@ Source: Prometheus 3, querying basics and the HTTP API.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 from mooring_operator.planning.analysis.latency import Histogram
@@ -130,9 +130,12 @@ def _series(answer: Any) -> Iterator[tuple[dict[str, str], dict[float, float]]]:
     data = answer.get("data")
     if not isinstance(data, dict) or data.get("resultType") != "matrix":
         raise AnswerUnusableError("Prometheus gave no time series, where a range was asked for")
-    for series in data.get("result", []):
-        labels = series.get("metric", {})
-        yield labels, {float(at): _number(value, labels) for at, value in series.get("values", [])}
+    try:
+        for series in data.get("result", []):
+            labels = dict(series["metric"])
+            yield labels, {float(at): _number(value, labels) for at, value in series["values"]}
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise AnswerUnusableError("what answers does not write time series as Prometheus does") from None
 
 
 def _label(labels: Mapping[str, str], name: str) -> str:
@@ -148,8 +151,11 @@ def _bound(text: str) -> float:
         raise AnswerUnusableError(f"the bucket le={text} is no number") from None
 
 
-def _number(text: str, labels: Mapping[str, str]) -> float:
-    value = float(text)
-    if not isfinite(value):
-        raise AnswerUnusableError(f"{dict(labels)}: the value {text} is no count")
+def _number(text: Any, labels: Mapping[str, str]) -> float:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = nan
+    if not (isfinite(value) and value >= 0):
+        raise AnswerUnusableError(f"{labels}: the value {text!r:.40} is no count")
     return value

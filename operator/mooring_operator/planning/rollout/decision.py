@@ -6,7 +6,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
-from mooring_operator.planning.rollout import commands, retained
+from mooring_operator.planning.rollout import analysis, commands, retained
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
@@ -56,7 +56,7 @@ class Decision:
 
 def decide(draft: Settled) -> Decision:
     """Give the next status, and the actions that follow from it."""
-    draft = retained.trim(_abandon_superseded(draft))
+    draft = analysis.without_what_has_ended(retained.trim(_abandon_superseded(draft)))
     status = _with_conditions(draft)
     if status.model_dump() == draft.before.model_dump():
         status = draft.before
@@ -67,8 +67,9 @@ def decide(draft: Settled) -> Decision:
         *_notices(draft, status),
     )
     recheck_after = draft.recheck_after
-    if (left := retained.look_again(draft)) is not None:
-        recheck_after = min(recheck_after or left, left)
+    for left in (retained.look_again(draft), analysis.look_again(draft)):
+        if left is not None:
+            recheck_after = min(recheck_after or left, left)
     if abandoned_runs.unended(status.abandoned_runs):
         recheck_after = min(recheck_after or abandoned_runs.LOOK_AGAIN, abandoned_runs.LOOK_AGAIN)
     return Decision(status, actions, recheck_after, draft.questions)

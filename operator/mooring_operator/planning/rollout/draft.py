@@ -90,7 +90,7 @@ class Draft(Situation):
         kept = {
             known.type: (known.status, known.reason, known.message)
             for known in self.before.conditions
-            if known.type in ("Tested", "PoliciesMet")
+            if known.type in ("Tested", "PoliciesMet", "Analysed")
         }
         return replace(self, conditions={**kept, **self.conditions})
 

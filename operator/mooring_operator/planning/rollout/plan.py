@@ -22,11 +22,13 @@ from mooring_operator.api.rollout_status import (
     ModelDeploymentStatus,
     Phase,
     ResolvedModel,
+    Revision,
 )
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import DropCommand
+from mooring_operator.planning.rollout.analysis import judge_candidate, watch_the_promoted, watched_until
 from mooring_operator.planning.rollout.commands import one_line
 from mooring_operator.planning.rollout.compliance import (
     enforce_policies,
@@ -63,6 +65,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_addresses_of_files,  # they mean whatever pod reads them
         refuse_what_runs_cannot_carry,  # Kubeflow Pipelines would fail on it after it began
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
+        go_back_on_evidence,  # what was promoted turned out to be beyond a limit
         go_back_when_asked,  # a person or a DriftMonitor wants the previous revision
         finish_going_back,  # and has it as soon as it is ready
         stay_on_the_stable_revision,  # the spec asks for what is promoted
@@ -76,6 +79,7 @@ def settle_rollout(draft: Draft) -> Settled:
     rollout = take_up_the_candidate(draft)  # a new revision supersedes whatever was on its way
     for check in (
         abort_when_asked,  # by a person
+        judge_candidate,  # by what it has answered
         refuse_what_the_router_cannot,  # before anything is tested or shifted
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share
@@ -159,17 +163,33 @@ def go_back_when_asked(draft: Draft) -> Draft:
         message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
         return draft.request(Notify("Warning", reasons.NOTHING_TO_ROLL_BACK_TO, message))
     draft = draft.supersede(f"revision {stable.revision} is being left", reason=reasons.ROLLBACK_REQUESTED)
+    taken_up = DropCommand("rollback", draft.observed.commands["rollback"])
+    return _returning(draft.request(taken_up), previous, note=asked.note, by=asked.by)
+
+
+def go_back_on_evidence(draft: Draft) -> Draft:
+    """Leave a revision that is watched after its promotion, and answers worse than what was there before."""
+    draft, why = watch_the_promoted(draft)
+    stable, previous = draft.stable, draft.status.previous
+    if not why or stable is None or previous is None:
+        return draft
+    told = f"revision {stable.revision} is left after its promotion: {why}"
+    draft = draft.request(Notify("Warning", reasons.ANALYSIS_FAILED, told))
+    return _returning(draft, previous, note=why, by="analysis")
+
+
+def _returning(draft: Draft, previous: Revision, *, note: str, by: str) -> Draft:
+    """Go on with the previous revision on its way back."""
     draft = draft.forget(previous.revision)
     returning = Candidate(
         **previous.model_dump(exclude={"workload", "since"}),
         restores=True,
-        note=asked.note,
-        requested_by=asked.by,
+        note=note,
+        requested_by=by,
         started_at=draft.now,
         step_started_at=draft.now,
     )
-    taken_up = DropCommand("rollback", draft.observed.commands["rollback"])
-    return draft.request(taken_up).with_candidate(_named(draft, returning))
+    return draft.with_candidate(_named(draft, returning))
 
 
 def finish_going_back(draft: Draft) -> Draft:
@@ -203,10 +223,12 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
         return draft.settle(phase, reasons.SERVICE_NOT_READY, message, recheck_after=30.0)
     if variant.workload not in (None, stable.workload):
         draft = draft.change(stable=stable.model_copy(update={"workload": variant.workload}))
+    end = watched_until(draft)
+    watched = f", and is watched until {end:%Y-%m-%d %H:%M:%S} UTC" if end is not None else ""
     return draft.settle(
         "Promoted",
         reasons.PROMOTED,
-        f"revision {stable.revision} ({model}) serves all traffic",
+        f"revision {stable.revision} ({model}) serves all traffic{watched}",
         recheck_after=_poll(draft.spec),
     )
 

@@ -11,6 +11,7 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity
+from mooring_operator.planning.analysis.counting import Answer, Counting
 from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
@@ -80,6 +81,10 @@ class Observed:
     """The abandoned runs that had not ended, as the backend has them; one that could not be asked about is missing."""
     longest_run: timedelta = timedelta(hours=4)
     """How long the administrator lets any run take."""
+    counting: Counting = field(default_factory=Counting)
+    """How the counters of revisions can be looked at."""
+    counted: Answer | None = None
+    """What they counted since the last look."""
     policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)
     cluster_policies: Mapping[str, ClusterModelPolicySpec | None] = field(default_factory=dict)
     """The ClusterModelPolicies that bind the namespace; None for one that this version cannot read."""

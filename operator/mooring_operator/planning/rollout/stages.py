@@ -1,6 +1,7 @@
 """One stage of a rollout after the other: what the candidate is exposed to, and what is waited for."""
 
 from mooring_operator.api import reasons
+from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.rollout import Approve, Pause
 from mooring_operator.planning.rollout.approvals import approved, without_own_approval
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
@@ -12,6 +13,7 @@ from mooring_operator.planning.rollout.progress import (
     waiting_for,
 )
 from mooring_operator.planning.rollout.traffic import variant_of
+from mooring_operator.planning.rollout.verdicts import await_verdict, ends_early
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 from mooring_operator.planning.strategies import capacity
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial
@@ -31,6 +33,8 @@ def take(draft: RolloutDraft, stage: Stage) -> RolloutDraft | Settled:
             return _pause(draft, stage)
         case Approve():
             return _await_approval(without_own_approval(draft, stage), stage)
+        case Analyse():
+            return await_verdict(draft, stage)
         case Trial():
             return _try_out(draft, stage)
 
@@ -104,7 +108,8 @@ def _pause(draft: RolloutDraft, pause: Pause) -> RolloutDraft | Settled:
             "Paused", reasons.PAUSED_BY_STEP, message, recheck_after=until_deadline(draft)
         )
     left = (pause.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
-    if left <= 0:
+    draft, decided = ends_early(draft)
+    if left <= 0 or decided:
         return draft
     until = candidate.step_started_at + pause.duration
     message = f"{at} until {until:%H:%M:%S} UTC (step {candidate.step})"
@@ -141,6 +146,9 @@ def _try_out(draft: RolloutDraft, trial: Trial) -> RolloutDraft | Settled:
             "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=until_deadline(draft)
         )
     left = (end - draft.now).total_seconds()
+    draft, decided = ends_early(draft)
+    if decided:
+        return draft
     if left <= 0:
         if trial.test.then == "Promote":
             return draft

@@ -3,6 +3,7 @@
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import LARGEST_TESTED, CIStatus, Revision, stored_bytes
 from mooring_operator.planning import identity
+from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.approvals import (
     goes_back,
     without_own_promotion,
@@ -53,8 +54,9 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
     if not in_effect(draft) and not unsplit:
         return settle_waiting(draft, "Promoting", reasons.ROLLING_BACK, f"going {back}")
     message = f"went {back}"
+    reason = reasons.ANALYSIS_FAILED if analysis.refutes(draft, left) else reasons.ROLLBACK_REQUESTED
     return (
-        draft.record(left, "RolledBack", reasons.ROLLBACK_REQUESTED, message)
+        draft.record(left, "RolledBack", reason, message)
         .retain(left, pods=share_of(draft, candidate).stable_pods, whole=candidate.stable_pods)
         .without_candidate(
             stable=_promoted(draft),
@@ -63,7 +65,7 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
             failed_revision=draft.target,
             failed_attempt=max(draft.status.failed_attempt, 1),
         )
-        .settle("RolledBack", reasons.ROLLBACK_REQUESTED, message, recheck_after=LOOK_AGAIN)
+        .settle("RolledBack", reason, message, recheck_after=LOOK_AGAIN)
     )
 
 
@@ -150,7 +152,8 @@ def _promote(draft: RolloutDraft) -> Settled:
         done = done.retain(
             draft.stable, pods=share_of(draft, candidate).stable_pods, whole=candidate.stable_pods
         )
-    promoted = done.without_candidate(stable=_promoted(draft), previous=draft.stable, rejected=None)
+    watched = analysis.promoted(done)
+    promoted = watched.without_candidate(stable=_promoted(draft), previous=draft.stable, rejected=None)
     if first:
         serving = f"revision {candidate.revision} ({candidate.model_uri}) serves all traffic"
         return promoted.settle("Promoted", reasons.PROMOTED, serving, recheck_after=LOOK_AGAIN)

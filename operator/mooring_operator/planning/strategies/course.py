@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.rollout import Approve, Pause, RolloutSpec, Step
 from mooring_operator.api.strategies import ABTest, BlueGreen, Shadow
 
@@ -36,7 +37,7 @@ class Trial:
         return self.test.until
 
 
-Stage = Exposure | Pause | Approve | Trial
+Stage = Exposure | Pause | Approve | Analyse | Trial
 
 
 def course_of(rollout: RolloutSpec) -> tuple[Stage, ...]:
@@ -72,6 +73,8 @@ def _by_steps(steps: list[Step]) -> tuple[Stage, ...]:
             stages.append(step.pause)
         elif step.approve is not None:
             stages.append(step.approve)
+        elif step.analyse is not None:
+            stages.append(step.analyse)
         else:
             replicas = exposure.replicas if step.set_replicas is None else step.set_replicas
             weight = exposure.weight if step.set_weight is None else step.set_weight

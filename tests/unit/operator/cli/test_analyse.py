@@ -95,7 +95,7 @@ def test_a_bad_candidate_fails_and_the_numbers_are_said(
     assert analyse(server) == 1
     out = capsys.readouterr().out
     assert out.startswith("FAIL  errorRate: candidate ")
-    assert "limit 1.2 x stable + 0.2 points; evidence " in out
+    assert "limit 1.2 x stable + 0.2 points, exceeded by " in out
     assert f"candidate  {CANDIDATE}" in out
     assert "excess     at least " in out
 

@@ -173,7 +173,7 @@ class Recorded:
             routers=routers,
             pipelines=self,
             runs=runs,
-            gatherer=Gatherer(cluster=cluster, routers=routers, runs=runs, registry=registry),
+            gatherer=Gatherer(cluster=cluster, routers=routers, runs=runs, registry=registry, clock=_now),
             notifier=KubernetesEvents(cluster),
             rules=LimitedRules(),
             clock=_now,

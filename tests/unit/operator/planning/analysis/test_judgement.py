@@ -45,7 +45,8 @@ def test_a_failure_names_both_revisions_their_counts_the_limit_and_the_evidence(
     assert judgement.verdict == "FAIL"
     assert judgement.metric == "errorRate"
     assert judgement.message.startswith(
-        "errorRate: candidate 30.00% (120 of 400), stable 1.00% (36 of 3600), limit stable + 0.5 points; evidence "
+        "errorRate: candidate 30.00% (120 of 400), stable 1.00% (36 of 3600), limit stable + 0.5 points, "
+        "exceeded by 28.5 points; evidence "
     )
     assert judgement.message.endswith(" of 100 after 4 looks")
 

@@ -1,0 +1,81 @@
+"""What is asked about two revisions and what came back: each look once, whoever asks again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mooring_operator.api.analysis import MetricName
+from mooring_operator.planning.analysis.looks import Counts, Histograms
+
+MOST_LOOKS = 120
+"""How many looks are asked for at once: the rest after them."""
+
+
+@dataclass(frozen=True)
+class Counting:
+    """How counters can be looked at here.
+
+    every: time between two looks, no less than that between two scrapes.
+    lag: time until what was counted can be asked for.
+    problem: why they cannot be looked at at all.
+    """
+
+    every: timedelta = timedelta(seconds=30)
+    lag: timedelta = timedelta(seconds=10)
+    problem: str = ""
+
+    def due(self, since: datetime) -> datetime:
+        """When the first look of a time can be asked for."""
+        return since + self.every + self.lag
+
+    def until(self, since: datetime, now: datetime) -> datetime:
+        """Give the end of the last whole look that can be asked for."""
+        looks = min((now - self.lag - since) // self.every, MOST_LOOKS)
+        return since + max(looks, 0) * self.every
+
+
+@dataclass(frozen=True)
+class Request:
+    """Asks what both revisions counted in a time; of `begins` also what they counted in the hour before.
+
+    `until` is of no matter for what is asked: what is under way is not asked anew because time goes on.
+    """
+
+    namespace: str
+    name: str
+    candidate: str
+    stable: str
+    metrics: tuple[MetricName, ...]
+    begins: tuple[MetricName, ...]
+    since: datetime
+    every: timedelta
+    until: datetime = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of one metric: rates have events and requests, latency has histograms.
+
+    before: the same, of the hour before; None where it was not asked for.
+    problem: why nothing can be judged; a person has to change something.
+    """
+
+    requests: Counts = field(default_factory=dict)
+    events: Counts = field(default_factory=dict)
+    histograms: Histograms = field(default_factory=dict)
+    before: "Counted | None" = None
+    problem: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no series at all."""
+        return not any(map(len, (*self.requests.values(), *self.histograms.values())))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; `unavailable` says why nobody answered: it is asked again, and no look is lost."""
+
+    request: Request
+    metrics: Mapping[MetricName, Counted] = field(default_factory=dict)
+    unavailable: str = ""

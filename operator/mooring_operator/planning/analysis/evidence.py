@@ -1,0 +1,223 @@
+"""The evidence on all metrics of one rollout: how it begins, grows look by look, and is written down."""
+
+import base64
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite, nan, sqrt
+
+from mooring_operator.api.analysis import MetricLimit, MetricName
+from mooring_operator.planning.analysis import bets
+from mooring_operator.planning.analysis.bets import Capital, Limit, Look
+from mooring_operator.planning.analysis.bursts import Bursts, scale_of
+from mooring_operator.planning.analysis.comparison import Comparison
+from mooring_operator.planning.analysis.counting import Answer, Counted
+from mooring_operator.planning.analysis.judgement import Errors, Judgement, judge
+from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
+from mooring_operator.planning.analysis.looks import pair, pair_slow, together
+
+_LEAST_SLOW = 5
+"""Requests beyond the quantile that stable's history has at least, before it is taken for a bound."""
+_CAUTION = 2.33
+"""Standard deviations: 99% of all counts are below."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric so far.
+
+    asked: the two numbers of the spec that it is judged by.
+    bounds: which bounds of latency's buckets are compared.
+    """
+
+    asked: tuple[float, float]
+    comparison: Comparison
+    bounds: Exceedance | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What has been found of each metric that has begun; `problems` says of others why they have not.
+
+    watched: whether the candidate is alone by now, and compared with what the stable revision was.
+    """
+
+    limits: tuple[MetricLimit, ...]
+    metrics: Mapping[MetricName, Metric] = field(default_factory=dict)
+    problems: Mapping[MetricName, str] = field(default_factory=dict)
+    watched: bool = False
+
+    @property
+    def missing(self) -> tuple[MetricName, ...]:
+        """The metrics that have not begun; none begins when the candidate is alone."""
+        return () if self.watched else tuple(x.metric for x in self.limits if x.metric not in self.metrics)
+
+    def judge(self, risk: float) -> Judgement:
+        """Give the verdict on all metrics together; one that has not begun is a capital of 1."""
+        fresh = Comparison(Limit(), ok=inf if self.watched else 1.0)
+        known = {name: metric.comparison for name, metric in self.metrics.items()}
+        comparisons: dict[str, Comparison] = {
+            limit.metric: known.get(limit.metric, fresh) for limit in self.limits
+        }
+        judgement = judge(comparisons, {}, Errors(false_rollback=risk))
+        missing = next((name for name in self.missing if name == judgement.metric), None)
+        if missing is None or judgement.verdict != "INSUFFICIENT":
+            return judgement
+        why = self.problems.get(missing, "nothing has been counted yet")
+        return replace(judgement, message=f"{missing}: {why}")
+
+    def after(self, answer: Answer, risk: float) -> "Evidence":
+        """Take the looks of an answer, one after the other for all metrics, up to the one that decides on FAIL."""
+        seen = self._begun(answer)
+        looks = {}
+        for name, metric in seen.metrics.items():
+            try:
+                looks[name] = _looks(answer.metrics.get(name, Counted()), metric, answer)
+            except NoResolutionError as error:
+                seen = replace(seen, problems={**seen.problems, name: str(error)})
+        for at in sorted({at for by_time in looks.values() for at in by_time}):
+            taken = {
+                name: replace(metric, comparison=metric.comparison.after(looks[name][at]))
+                if at in looks.get(name, {})
+                else metric
+                for name, metric in seen.metrics.items()
+            }
+            seen = replace(seen, metrics=taken)
+            if seen.judge(risk).verdict == "FAIL":
+                break
+        return seen
+
+    def _begun(self, answer: Answer) -> "Evidence":
+        """Begin the metrics whose history is there; the looks of this answer are the first ones."""
+        metrics = dict(self.metrics)
+        problems: dict[MetricName, str] = {
+            name: counted.problem for name, counted in answer.metrics.items() if counted.problem
+        }
+        for limit in self.limits:
+            counted = answer.metrics.get(limit.metric)
+            if limit.metric in metrics or self.watched or counted is None or counted.before is None:
+                continue
+            try:
+                metrics[limit.metric] = _begin(limit, counted.before, answer)
+            except NoResolutionError as error:
+                problems[limit.metric] = str(error)
+        return replace(self, metrics=metrics, problems=problems)
+
+    def of_a_new_step(self) -> "Evidence":
+        """Go on with no evidence for PASS: what was found before the step is none of it."""
+        return replace(self, metrics={name: _unproven(metric) for name, metric in self.metrics.items()})
+
+    def alone(self) -> "Evidence":
+        """Go on with the candidate alone: its limits become shares, by what the stable revision had beside it.
+
+        The capital stays, for the error rate is the whole rollout's.
+        """
+        alone = {name: _alone(metric) for name, metric in self.metrics.items()}
+        return replace(
+            self, watched=True, metrics={name: metric for name, metric in alone.items() if metric is not None}
+        )
+
+    # --- how a status keeps it ------------------------------------------------------------------
+
+    def to_text(self) -> str:
+        """Give it as one line: NAME:NUMBERS for each metric that has begun."""
+        return " ".join(f"{name}:{_packed(metric)}" for name, metric in self.metrics.items())
+
+    @classmethod
+    def from_text(cls, text: str, limits: Sequence[MetricLimit], *, watched: bool) -> "Evidence":
+        """Read what `to_text` gave; what is not that, or is judged by another limit now, begins anew."""
+        kept = dict(part.split(":", 1) for part in text.split() if ":" in part)
+        metrics: dict[MetricName, Metric] = {}
+        for limit in limits:
+            metric = _unpacked(kept.get(limit.metric, ""))
+            if metric is not None and (watched or _fits(metric, limit)):
+                metrics[limit.metric] = metric
+        return cls(tuple(limits), metrics, watched=watched)
+
+
+def _begin(limit: MetricLimit, before: Counted, answer: Answer) -> Metric:
+    request = answer.request
+    if limit.metric != "latency":
+        looks = pair(before.events, before.requests, request.candidate, request.stable)
+        return Metric(limit.rate_limit, Comparison(Limit(*limit.rate_limit), bursts=Bursts(_scale(looks))))
+    history = together(before.histograms.get(request.stable, {}))
+    quantile, slower = limit.latency_limit
+    least = _LEAST_SLOW / (1 - quantile)
+    if history.total < least:
+        raise NoResolutionError(
+            f"stable answered {history.total:g} requests in the hour before; a p{quantile * 100:g} takes {least:.0f}"
+        )
+    bounds = exceedance(history, quantile, slower)
+    stable = {request.stable: before.histograms[request.stable]}
+    looks = pair_slow(stable, bounds, request.candidate, request.stable)
+    comparison = Comparison(bounds.limit, bursts=Bursts(_scale(looks)))
+    return Metric(limit.latency_limit, comparison, bounds)
+
+
+def _scale(looks: Mapping[float, Look]) -> float | None:
+    known = [look for look in looks.values() if look.stable_of > 0]
+    return scale_of([look.stable for look in known], [look.stable_of for look in known]) if known else None
+
+
+def _looks(counted: Counted, metric: Metric, answer: Answer) -> dict[float, Look]:
+    arms = (answer.request.candidate, answer.request.stable)
+    if metric.bounds is None:
+        return pair(counted.events, counted.requests, *arms)
+    return pair_slow(counted.histograms, metric.bounds, *arms)
+
+
+def _unproven(metric: Metric) -> Metric:
+    comparison = replace(metric.comparison, better=Capital.begin(bets.BETTER), ok=1.0)
+    return replace(metric, comparison=comparison)
+
+
+def _alone(metric: Metric) -> Metric | None:
+    seen = metric.comparison
+    if not seen.stable_of:
+        return None
+    highest = (seen.stable + _CAUTION * sqrt(seen.stable + 1) + _CAUTION) / seen.stable_of
+    share = seen.limit.ratio * highest + seen.limit.points
+    if not 0 < share < 1:
+        return None
+    begun = Comparison(Limit(0.0, share), bursts=seen.bursts, worse=seen.worse, fail=seen.fail)
+    return replace(metric, comparison=begun)
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+def _numbers(metric: Metric) -> Iterator[float]:
+    comparison, bounds = metric.comparison, metric.bounds
+    yield from metric.asked
+    yield comparison.limit.ratio
+    yield comparison.limit.points
+    yield nan if comparison.bursts.history is None else comparison.bursts.history
+    yield from (nan, nan, nan) if bounds is None else (bounds.bound, bounds.reference, bounds.ratio)
+    yield from comparison.to_numbers()
+
+
+_COUNT = len(list(_numbers(Metric((1.0, 0.0), Comparison(Limit())))))
+
+
+def _packed(metric: Metric) -> str:
+    return base64.b64encode(struct.pack(f"<{_COUNT}d", *_numbers(metric))).decode()
+
+
+def _unpacked(text: str) -> Metric | None:
+    try:
+        first, second, ratio, points, history, *rest = struct.unpack(
+            f"<{_COUNT}d", base64.b64decode(text, validate=True)
+        )
+        bounds = Exceedance(*rest[:3]) if isfinite(rest[0]) else None
+        bursts = Bursts(history if isfinite(history) else None)
+        comparison = Comparison(Limit.of(ratio, points), bursts=bursts).resumed(rest[3:])
+    except (ValueError, struct.error):
+        return None
+    return Metric((first, second), comparison, bounds)
+
+
+def _fits(metric: Metric, limit: MetricLimit) -> bool:
+    """Whether it was judged by this limit."""
+    of_latency = limit.metric == "latency"
+    asked = limit.latency_limit if of_latency else limit.rate_limit
+    return metric.asked == asked and (metric.bounds is not None) == of_latency

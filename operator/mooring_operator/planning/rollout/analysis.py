@@ -1,0 +1,250 @@
+"""Judges a revision by what it answers, beside the stable one and for a while after it was promoted.
+
+What has been counted, and up to when, is one status: a look is taken once, whoever takes it.
+"""
+
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from mooring_operator.api import reasons
+from mooring_operator.api.analysis import Analysis, AnalysisStatus, VerdictName
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
+from mooring_operator.planning.analysis.counting import Answer, Counting, Request
+from mooring_operator.planning.analysis.evidence import Evidence
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
+from mooring_operator.planning.rollout.progress import in_effect
+from mooring_operator.planning.status.wording import keeps_serving
+
+DraftT = TypeVar("DraftT", bound=Draft)
+
+CONDITION = "Analysed"
+# Seconds. An answer is on its way; nobody answers.
+_SOON = 1.0
+_LATER = 15.0
+
+
+def due(
+    spec: ModelDeploymentSpec, status: ModelDeploymentStatus, owner: Owner, counting: Counting, now: datetime
+) -> Request | None:
+    """Give what has to be asked now; None where nothing is watched, or no look is over yet."""
+    found, analysis = status.analysis, spec.rollout.analysis
+    if found is None or analysis is None or counting.problem or not _goes_on(analysis, status, now):
+        return None
+    until = counting.until(found.until, now)
+    if until <= found.until:
+        return None
+    evidence = _evidence(found, analysis)
+    return Request(
+        namespace=owner.namespace,
+        name=owner.name,
+        candidate=found.candidate,
+        stable=found.stable,
+        metrics=tuple(limit.metric for limit in analysis.metrics),
+        begins=evidence.missing,
+        since=found.until,
+        every=counting.every,
+        until=until,
+    )
+
+
+def look_again(draft: Draft) -> float | None:
+    """Seconds until the next look can be asked for; None where nothing is watched."""
+    status, analysis, counting = draft.status, draft.spec.rollout.analysis, draft.observed.counting
+    found = status.analysis
+    if found is None or analysis is None or not _goes_on(analysis, status, draft.now):
+        return None
+    answer = draft.observed.counted
+    if counting.problem or (answer is not None and answer.unavailable):
+        return _LATER
+    left = (counting.due(found.until) - draft.now).total_seconds()
+    if found.promoted_at is not None and analysis.after_promotion is not None:
+        left = min(left, (found.promoted_at + analysis.after_promotion - draft.now).total_seconds())
+    return max(left, _SOON)
+
+
+def judge_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """Take what was counted, and reject the candidate where it is beyond a limit."""
+    analysis, stable, candidate = draft.spec.rollout.analysis, draft.stable, draft.candidate
+    if analysis is None or stable is None or candidate.returns:
+        return draft.change(analysis=None) if draft.status.analysis is not None else draft
+    found = draft.status.analysis
+    if found is not None and not _is_of(found, draft):
+        found = None
+        draft = draft.change(analysis=None)
+    if found is None:
+        return _begin(draft, stable)
+    found = _taken(draft, found, analysis)
+    draft = _noted(draft.change(analysis=found), found)
+    if found.verdict != "FAIL":
+        return draft
+    message = f"revision {candidate.revision} at {candidate.weight}% of traffic: {found.message}"
+    return draft.reject(reasons.ANALYSIS_FAILED, message + keeps_serving(stable))
+
+
+def watch_the_promoted(draft: Draft) -> tuple[Draft, str]:
+    """Take what was counted of a revision since it was promoted; why it has to be left, where it has to."""
+    found, analysis = draft.status.analysis, draft.spec.rollout.analysis
+    if found is None or found.promoted_at is None or draft.candidate is not None:
+        return draft, ""
+    if analysis is None or not _goes_on(analysis, draft.status, draft.now):
+        return draft, ""
+    found = _taken(draft, found, analysis)
+    if found.verdict != "FAIL":
+        return _noted(draft.change(analysis=found), found), ""
+    return _noted(draft.change(analysis=found), found), found.message
+
+
+def without_what_has_ended(draft: Settled) -> Settled:
+    """Keep of an analysis that has ended what it found, and not what it takes to go on."""
+    found, analysis = draft.status.analysis, draft.spec.rollout.analysis
+    if found is None or not (found.evidence or found.promoted_at):
+        return draft
+    if analysis is not None and _goes_on(analysis, draft.status, draft.now):
+        return draft
+    return draft.change(analysis=found.model_copy(update={"evidence": "", "promoted_at": None}))
+
+
+def promoted(draft: DraftT) -> DraftT:
+    """Go on watching the revision that was promoted, where that is asked for and there is something to go by."""
+    found, analysis = draft.status.analysis, draft.spec.rollout.analysis
+    if found is None or analysis is None:
+        return draft
+    evidence = _evidence(found, analysis).alone()
+    if analysis.after_promotion is None or not evidence.metrics:
+        return draft
+    watched = {"promoted_at": draft.now, "since": draft.now, "evidence": evidence.to_text()}
+    return draft.change(analysis=found.model_copy(update=watched))
+
+
+def refutes(draft: Draft, revision: Revision) -> bool:
+    """Whether the last analysis found that this revision is beyond a limit."""
+    found = draft.status.analysis
+    return found is not None and (found.candidate, found.verdict) == (revision.revision, "FAIL")
+
+
+def watched_until(draft: Draft) -> datetime | None:
+    """Until when the stable revision is watched; None where it is not."""
+    found, analysis = draft.status.analysis, draft.spec.rollout.analysis
+    if found is None or analysis is None or found.promoted_at is None or analysis.after_promotion is None:
+        return None
+    return found.promoted_at + analysis.after_promotion
+
+
+def verdict_of_step(draft: RolloutDraft) -> tuple[RolloutDraft, VerdictName]:
+    """Give what the evidence since the step began says: a PASS of an earlier one is none of this one's."""
+    found, analysis, step = draft.status.analysis, draft.spec.rollout.analysis, draft.candidate.step
+    if found is None or analysis is None:
+        return draft, "INSUFFICIENT"
+    if found.step == step:
+        return draft, found.verdict
+    begun = {
+        "step": step,
+        "verdict": "INSUFFICIENT",
+        "evidence": _evidence(found, analysis).of_a_new_step().to_text(),
+    }
+    return draft.change(analysis=found.model_copy(update=begun)), "INSUFFICIENT"
+
+
+def _begin(draft: RolloutDraft, stable: Revision) -> RolloutDraft:
+    """Begin as soon as the candidate gets requests."""
+    candidate = draft.candidate
+    exposed = candidate.weight > 0 or candidate.mirror > 0 or candidate.matched
+    if not candidate.runs or not exposed or not in_effect(draft):
+        return draft
+    begun = AnalysisStatus(
+        candidate=candidate.revision,
+        stable=stable.revision,
+        since=draft.now,
+        until=draft.now,
+        step=candidate.step,
+        problem=draft.observed.counting.problem,
+    )
+    return _noted(draft.change(analysis=begun), begun)
+
+
+def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisStatus:
+    """Give the status with the looks of the answer, where they are the next ones."""
+    answer, counting = draft.observed.counted, draft.observed.counting
+    if counting.problem:
+        return found.model_copy(update={"problem": counting.problem})
+    if answer is None or not _follows(answer, found):
+        return found
+    if answer.unavailable:
+        return found.model_copy(update={"problem": answer.unavailable})
+    before = _evidence(found, analysis)
+    if tuple(limit.metric for limit in analysis.metrics) != answer.request.metrics:
+        return found
+    evidence = before.after(answer, analysis.risk)
+    judgement = evidence.judge(analysis.risk)
+    return AnalysisStatus.model_validate(
+        {
+            **found.model_dump(),
+            "verdict": judgement.verdict,
+            "message": judgement.message,
+            "problem": _problem(evidence, answer),
+            "until": answer.request.until,
+            "evidence": evidence.to_text(),
+        }
+    )
+
+
+def _problem(evidence: Evidence, answer: Answer) -> str:
+    """Say why a metric tells nothing; nothing where each tells something."""
+    for name, why in evidence.problems.items():
+        return f"{name}: {why}"
+    empty = [name for name, counted in answer.metrics.items() if counted.is_empty]
+    if empty and evidence.judge(0.5).verdict == "INSUFFICIENT":
+        request = answer.request
+        return (
+            f"{empty[0]}: Prometheus has no series of model {request.name} in namespace {request.namespace} with "
+            f"revision {request.candidate} or {request.stable}; is the runtime scraped, with labels namespace and "
+            "revision?"
+        )
+    return ""
+
+
+def _noted(draft: DraftT, found: AnalysisStatus) -> DraftT:
+    """Say in a condition what the evidence says, or why there is none."""
+    match found.verdict:
+        case "FAIL":
+            return draft.set_condition(CONDITION, "False", reasons.ANALYSIS_FAILED, found.message)
+        case _ if found.problem:
+            return draft.set_condition(CONDITION, "Unknown", reasons.METRICS_UNAVAILABLE, found.problem)
+        case "PASS":
+            return draft.set_condition(CONDITION, "True", reasons.ANALYSIS_PASSED, found.message)
+    waiting = found.message or "nothing has been counted yet"
+    return draft.set_condition(CONDITION, "Unknown", reasons.ANALYSIS_INSUFFICIENT, waiting)
+
+
+def _evidence(found: AnalysisStatus, analysis: Analysis) -> Evidence:
+    return Evidence.from_text(found.evidence, analysis.metrics, watched=found.promoted_at is not None)
+
+
+def _is_of(found: AnalysisStatus, draft: RolloutDraft) -> bool:
+    """Whether it is the candidate's, in this attempt."""
+    stable = draft.stable.revision if draft.stable is not None else ""
+    return (
+        (found.candidate, found.stable) == (draft.candidate.revision, stable)
+        and found.promoted_at is None
+        and found.since >= draft.candidate.started_at
+    )
+
+
+def _goes_on(analysis: Analysis, status: ModelDeploymentStatus, now: datetime) -> bool:
+    found, candidate, stable = status.analysis, status.candidate, status.stable
+    if found is None or stable is None:
+        return False
+    if found.promoted_at is None:
+        return candidate is not None and candidate.revision == found.candidate and not candidate.restores
+    if candidate is not None or stable.revision != found.candidate or status.previous is None:
+        return False
+    watched = analysis.after_promotion or timedelta()
+    return status.previous.revision == found.stable and now < found.promoted_at + watched
+
+
+def _follows(answer: Answer, found: AnalysisStatus) -> bool:
+    """Whether the looks begin where those that were taken end."""
+    request = answer.request
+    return (request.candidate, request.stable, request.since) == (found.candidate, found.stable, found.until)

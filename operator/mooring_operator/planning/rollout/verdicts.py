@@ -1,0 +1,49 @@
+"""Steps that end by evidence: they wait for a verdict, or need not wait any longer."""
+
+from mooring_operator.api import reasons
+from mooring_operator.api.analysis import Analyse
+from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.rollout.analysis import verdict_of_step
+from mooring_operator.planning.rollout.approvals import approved
+from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.rollout.progress import until_deadline
+from mooring_operator.planning.status.wording import because, keeps_serving
+
+
+def await_verdict(draft: RolloutDraft, step: Analyse) -> RolloutDraft | Settled:
+    """Wait until the evidence of this step says PASS, or for as long as the step allows."""
+    if draft.spec.rollout.analysis is None or draft.candidate.returns:
+        return draft
+    draft, verdict = verdict_of_step(draft)
+    if verdict == "PASS":
+        return draft
+    candidate, found = draft.candidate, draft.status.analysis
+    known = found.message if found is not None else ""
+    problem = draft.observed.counting.problem or (found.problem if found is not None else "")
+    said = f"revision {candidate.revision} at {candidate.weight}% of traffic"
+    left = (step.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
+    if left > 0:
+        message = f"{said} is judged for {left:.0f} s more at most (step {candidate.step}){because(problem or known)}"
+        return draft.settle(
+            "Canary", reasons.ANALYSING, message, recheck_after=min(left, until_deadline(draft) or left)
+        )
+    message = f"{said}: too little evidence (step {candidate.step}){because(problem or known)}"
+    # What could not be counted is nobody's fault.
+    match "Pause" if problem else step.on_insufficient:
+        case "Pass":
+            return draft.request(Notify("Normal", reasons.ANALYSIS_INSUFFICIENT, f"{message}; it goes on"))
+        case "Fail":
+            return draft.reject(reasons.ANALYSIS_INSUFFICIENT, message + keeps_serving(draft.stable))
+        case _:
+            return approved(draft, "Paused") or draft.settle(
+                "Paused", reasons.PAUSED_BY_ANALYSIS, message, recheck_after=until_deadline(draft)
+            )
+
+
+def ends_early(draft: RolloutDraft) -> tuple[RolloutDraft, bool]:
+    """Whether the evidence ends what has a duration before it is over."""
+    analysis = draft.spec.rollout.analysis
+    if analysis is None or not analysis.early_promotion:
+        return draft, False
+    draft, verdict = verdict_of_step(draft)
+    return draft, verdict == "PASS"

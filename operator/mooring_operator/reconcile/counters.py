@@ -1,0 +1,130 @@
+"""Reads the counters of revisions beside the reconciles: none of them waits for Prometheus."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableError
+from mooring_operator.adapters.pools import Pool
+from mooring_operator.api.analysis import MetricName
+from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
+from mooring_operator.planning.analysis.queries import (
+    LATENCY,
+    RATES,
+    AnswerUnusableError,
+    Question,
+    quoted,
+)
+
+UNCONFIGURED = (
+    "spec.rollout.analysis: the operator knows no Prometheus; an administrator sets MOORING_PROMETHEUS_URL"
+)
+_HISTORY = timedelta(hours=1)
+# Seconds: how long a reconcile waits for an answer that comes at once, and how long one that is none is kept.
+_PATIENCE_S = 0.3
+_AGAIN_S = 10.0
+
+
+@dataclass
+class _Asked:
+    request: Request
+    task: asyncio.Task[Answer]
+    answered_at: float | None = None
+
+
+class Counters:
+    """Gives what revisions counted. At most one question is under way for each deployment."""
+
+    def __init__(
+        self,
+        metrics: Metrics | None = None,
+        counting: Counting | None = None,
+        *,
+        pool: Pool | None = None,
+        patience: float = _PATIENCE_S,
+        again: float = _AGAIN_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metrics = metrics
+        counting = counting or Counting()
+        self.counting = counting if metrics is not None else replace(counting, problem=UNCONFIGURED)
+        """How they can be looked at."""
+        self._pool = pool or Pool("metrics", MetricsUnavailableError)
+        self._patience = patience
+        self._again = again
+        self._clock = clock
+        self._asked: dict[tuple[str, str], _Asked] = {}
+
+    async def answer(self, key: tuple[str, str], request: Request | None) -> Answer | None:
+        """Give the answer to what a deployment, by namespace and name, asks; None while there is none."""
+        if request is None or self._metrics is None:
+            self.forget(key)
+            return None
+        asked = self._asked.get(key)
+        if asked is None or asked.request != request or self._is_worn_out(asked):
+            self.forget(key)
+            asked = _Asked(request, asyncio.create_task(self._ask(self._metrics, request)))
+            self._asked[key] = asked
+        if not asked.task.done():
+            await asyncio.wait({asked.task}, timeout=self._patience)
+        if not asked.task.done():
+            return None
+        if asked.answered_at is None:
+            asked.answered_at = self._clock()
+        if asked.task.exception() is not None:
+            self._asked.pop(key)
+        return asked.task.result()
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """Take no answer any more for a deployment."""
+        asked = self._asked.pop(key, None)
+        if asked is not None:
+            asked.task.cancel()
+
+    def _is_worn_out(self, asked: _Asked) -> bool:
+        """Whether it was no answer, and it is time to ask again."""
+        at = asked.answered_at
+        return at is not None and bool(asked.task.result().unavailable) and self._clock() - at >= self._again
+
+    async def _ask(self, metrics: Metrics, request: Request) -> Answer:
+        try:
+            counted = await self._pool.call(lambda: _count_all(metrics, request))
+        except MetricsUnavailableError as error:
+            return Answer(request, unavailable=str(error))
+        problems = [known.problem for known in counted.values()]
+        if all(problems):
+            # Nothing was counted: no look is taken.
+            return Answer(request, unavailable=problems[0])
+        return Answer(request, counted)
+
+
+async def _count_all(metrics: Metrics, request: Request) -> dict[MetricName, Counted]:
+    return {name: await _count(metrics, request, name) for name in request.metrics}
+
+
+async def _count(metrics: Metrics, request: Request, name: MetricName) -> Counted:
+    question = Question(
+        RATES.get(name, LATENCY),
+        (request.candidate, request.stable),
+        # The namespace is that of the object: nobody counts what others answered.
+        (f"namespace={quoted(request.namespace)}", f"model={quoted(request.name)}"),
+        int(request.every.total_seconds()),
+    )
+    since, until = request.since, request.until
+    try:
+        if name == "latency":
+            counted = Counted(histograms=await metrics.histograms(question, since, until))
+            if name in request.begins:
+                before = await metrics.histograms(question, since - _HISTORY, since)
+                counted = replace(counted, before=Counted(histograms=before))
+            return counted
+        events, requests = await metrics.counts(question, since, until)
+        counted = Counted(requests, events)
+        if name in request.begins:
+            events, requests = await metrics.counts(question, since - _HISTORY, since)
+            counted = replace(counted, before=Counted(requests, events))
+        return counted
+    except AnswerUnusableError as error:
+        return Counted(problem=str(error))
