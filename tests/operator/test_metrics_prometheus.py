@@ -23,6 +23,8 @@ from mooring_operator.planning.analysis.latency import Exceedance
 from mooring_operator.planning.analysis.looks import pair_slow, together
 from mooring_operator.planning.analysis.queries import LATENCY, RATES, AnswerUnusableError, Question
 
+from tests.operator.played_prometheus import PlayedPrometheus
+
 CANDIDATE, STABLE = "c0ffee0001", "beef000002"
 DEADLINE = 60.0
 HOUR = timedelta(hours=1)
@@ -191,6 +193,59 @@ async def test_every_request_is_counted_once_whatever_pods_do(tmp_path: Path) ->
             await watcher.until_scraped(pods)
             assert await watcher.totals() == (15, 75, 3, 133)
             await watcher.metrics.close()
+
+
+@needs_prometheus
+async def test_the_played_one_counts_the_same_samples_as_the_real_one(tmp_path: Path) -> None:
+    """What tests of the operator stand on: pods that begin, restart and go, and one of another namespace."""
+    pods = Pods({"a": Pod(STABLE, {"200": 1000, "503": 10})})
+    with exporter(pods) as target:
+        async with prometheus(tmp_path, target) as address:
+            watcher = Watcher(address)
+            await watcher.until_scraped(pods)
+            await until_known(address, 1010)
+            watcher.since = datetime.now(UTC)
+            for number in range(6):
+                pods.pods["a"] = Pod(STABLE) if number == 2 else pods.pods["a"]
+                pods.pods["a"].serve(90 + number, number)
+                pods.pods.setdefault("c", Pod(CANDIDATE)).serve(20, 5)
+                await watcher.until_scraped(pods)
+            # What a pod answers in its last look is gone with it.
+            await watcher.until(30, 150, 15, 570)
+            del pods.pods["c"]
+            pods.pods["a"].serve(7)
+            await watcher.until(30, 150, 15, 577)
+            until = datetime.now(UTC)
+            played = PlayedPrometheus(now=until.timestamp())
+            for labels, samples in await samples_of(address):
+                own = {name: value for name, value in labels.items() if name != "__name__"}
+                for at, value in samples:
+                    played.scrape(float(at), RATE.counter, float(value), **own)
+            double = played.metrics(lambda: until)
+            for every in (1, 2, 5):
+                question = Question(RATE, (CANDIDATE, STABLE), ('namespace="ml"', 'model="iris"'), every)
+                found, wanted = [
+                    await metrics.looks(question, CANDIDATE, STABLE, watcher.since, until)
+                    for metrics in (double, watcher.metrics)
+                ]
+                assert told(found) == told(wanted)
+                assert told(wanted)
+            elsewhere = Question(RATE, (CANDIDATE, STABLE), ('namespace="other"',), 1)
+            for metrics in (double, watcher.metrics):
+                assert await metrics.looks(elsewhere, CANDIDATE, STABLE, watcher.since, until) == []
+            await watcher.metrics.close()
+
+
+def told(looks: list[Look]) -> list[Look]:
+    """Those in which anything was counted."""
+    return [look for look in looks if look.candidate_of or look.stable_of]
+
+
+async def samples_of(address: str) -> list[tuple[dict[str, str], list[list[Any]]]]:
+    """Every sample that Prometheus has of the counter."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{address}/api/v1/query", params={"query": f"{RATE.counter}[1h]"})
+    return [(series["metric"], series["values"]) for series in answer.json()["data"]["result"]]
 
 
 @needs_prometheus

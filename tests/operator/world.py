@@ -109,6 +109,7 @@ class World:
         self.evaluations = Evaluations(self.runs)
         self.ci, self.kserve = CI(self.runs), KServe(self.objects)
         self.rules = LimitedRules()
+        self.counters: Callable[[], Counters] = Counters
         self.now = START
         self.phases: list[str] = []
         """Every phase that a pass ended with, without repetitions."""
@@ -123,7 +124,9 @@ class World:
         self._writes_left = crash_after
         self._connection = Connection(load_config(self._kubeconfig), self._count)
         artifacts = f"file://{self.folder}/artifacts"
-        adapters = Adapters(self.runs, self.models, artifacts, lambda: self.now, self.rules, -1.0)
+        adapters = Adapters(
+            self.runs, self.models, artifacts, lambda: self.now, self.rules, -1.0, self.counters()
+        )
         self.operator = controllers(KubernetesCluster(self._connection), adapters)
 
     async def stop(self) -> None:

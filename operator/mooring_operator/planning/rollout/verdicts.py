@@ -23,10 +23,10 @@ def await_verdict(draft: RolloutDraft, step: Analyse) -> RolloutDraft | Settled:
     said = f"revision {candidate.revision} at {candidate.weight}% of traffic"
     left = (step.duration - draft.elapsed(candidate.step_started_at)).total_seconds()
     if left > 0:
-        message = f"{said} is judged for {left:.0f} s more at most (step {candidate.step}){because(problem or known)}"
-        return draft.settle(
-            "Canary", reasons.ANALYSING, message, recheck_after=min(left, until_deadline(draft) or left)
-        )
+        end = f"{candidate.step_started_at + step.duration:%H:%M:%S} UTC"
+        message = f"{said} is judged until {end} at most (step {candidate.step}){because(problem or known)}"
+        recheck = min(left, until_deadline(draft) or left)
+        return draft.settle("Canary", reasons.ANALYSING, message, recheck_after=recheck)
     message = f"{said}: too little evidence (step {candidate.step}){because(problem or known)}"
     # What could not be counted is nobody's fault.
     match "Pause" if problem else step.on_insufficient:
