@@ -23,6 +23,8 @@ class Series:
 
     labels: dict[str, str]
     samples: list[tuple[float, float]] = field(default_factory=list)
+    gone_at: float = float("inf")
+    """When it was no longer there: from then on it has no value but in what is asked of times before."""
 
     def at(self, time: float, memory: float) -> float | None:
         """The last value of so many seconds, where there is one."""
@@ -42,11 +44,12 @@ class PlayedPrometheus:
     asked: list[str] = field(default_factory=list)
     now: float = 0.0
 
-    def scrape(self, time: float, name: str, value: float, **labels: str) -> None:
+    def scrape(self, time: float, name: str, value: float, **labels: str) -> Series:
         """Take a counter's value at a time."""
         named = {"__name__": name, **labels}
         known = self.series.setdefault(tuple(sorted(named.items())), Series(named))
         known.samples.append((time, value))
+        return known
 
     def metrics(self, clock: Any, **access: Any) -> Prometheus:
         """Give the adapter, before it."""
@@ -103,6 +106,6 @@ def _matches(labels: dict[str, str], matchers: list[tuple[str, str, str]]) -> bo
 
 def _growth(series: Series, time: float, offset: float) -> float | None:
     now, before = series.at(time, 300.0), series.at(time - offset, _MEMORY_S)
-    if now is None:
+    if now is None or time >= series.gone_at:
         return None
     return now if before is None or now < before else now - before

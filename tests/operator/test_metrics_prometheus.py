@@ -217,10 +217,14 @@ async def test_the_played_one_counts_the_same_samples_as_the_real_one(tmp_path: 
             await watcher.until(30, 150, 15, 577)
             until = datetime.now(UTC)
             played = PlayedPrometheus(now=until.timestamp())
-            for labels, samples in await samples_of(address):
+            sampled = await samples_of(address)
+            scrapes = sorted({float(at) for _, samples in sampled for at, _ in samples})
+            for labels, samples in sampled:
                 own = {name: value for name, value in labels.items() if name != "__name__"}
                 for at, value in samples:
-                    played.scrape(float(at), RATE.counter, float(value), **own)
+                    series = played.scrape(float(at), RATE.counter, float(value), **own)
+                # Where a scrape does not find it any more, Prometheus marks that it has ended.
+                series.gone_at = next((at for at in scrapes if at > float(samples[-1][0])), float("inf"))
             double = played.metrics(lambda: until)
             for every in (1, 2, 5):
                 question = Question(RATE, (CANDIDATE, STABLE), ('namespace="ml"', 'model="iris"'), every)

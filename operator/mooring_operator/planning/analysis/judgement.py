@@ -94,7 +94,7 @@ def describe_limit(comparison: Comparison) -> str:
     """Say a limit in the user's terms."""
     ratio, points = comparison.limit.ratio, comparison.limit.points * 100
     if ratio == 0:
-        return f"{points:g}%"
+        return f"{points:.4g}%"
     factor = "stable" if ratio == 1 else f"{ratio:.4g} x stable"
     return f"{factor} + {points:g} points" if points else factor
 
