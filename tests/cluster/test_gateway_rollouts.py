@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 from mooring_operator.adapters.cluster import Conflict, Kind, Ref
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 
 from cluster.programs import ProgramUnavailableError
 from cluster.serving.inferenceservice_crd import inferenceservice_crd
-from tests.cluster.gateway_lab import MODELS, gateway_lab, load
+from tests.cluster.gateway_lab import MODELS, ROUTE, gateway_lab, load
 from tests.cluster.rollout_steps import DEFINITIONS, OURS, PLURALS, ROOT, SERVING, Operator, until
 from tests.played_revisions import PlayedRevisions
 from tests.put import put
 
 MODEL_DEPLOYMENT = Kind("mooring.dev/v1alpha1", "ModelDeployment", "modeldeployments")
 PATH = f"{OURS}/namespaces/{MODELS}/modeldeployments/digits"
+TRIES = itertools.count()
 STEPS = [{"setWeight": 10}, {"pause": {"duration": "1s"}}, {"setWeight": 50}, {"setWeight": 100}]
 
 
@@ -107,11 +110,13 @@ async def played(lab):
             await playing
 
 
-async def deploy(lab, version, **rollout):
+async def deploy(lab, version, *, anew=False, **rollout):
+    """Ask for a version of the model; `anew`: as a revision that there has never been, so that no step is skipped."""
+    tried = [{"name": "TRY", "value": str(next(TRIES))}] if anew else []
     rollout = {"steps": STEPS, "progressDeadline": "15s", "scaleDownDelay": "2s", **rollout}
     spec = {
         "model": {"uri": f"s3://m/{version}", "format": "onnx"},
-        "serving": {"minReplicas": 1},
+        "serving": {"minReplicas": 1, "env": tried},
         "rollout": rollout,
     }
     await put(
@@ -166,3 +171,121 @@ async def test_promotions_and_a_rollback_lose_no_request_and_a_broken_model_gets
         assert set(rejected) == {"r1", "r2"}
         assert seen.answered["r1"] > rejected["r1"]
         assert dict((await lab.ask(50)).answered) == {"r1": 50}
+
+
+async def reaches_reason(lab, reason, seconds=60):
+    """Wait until the deployment stands where a reason says."""
+    deadline = time.monotonic() + seconds
+    while True:
+        status = (await lab.cluster.get(Ref(MODEL_DEPLOYMENT, MODELS, "digits"))).get("status", {})
+        if status.get("reason") == reason:
+            return status
+        assert time.monotonic() < deadline, status
+        await asyncio.sleep(0.05)
+
+
+async def approve(lab, candidate):
+    ref = Ref(MODEL_DEPLOYMENT, MODELS, "digits")
+    await lab.cluster.set_annotations(await lab.cluster.get(ref), {"mooring.dev/approve": candidate})
+
+
+async def stable(lab, version):
+    """Have a version promoted, whatever came before."""
+    await deploy(lab, version, anew=True, steps=[{"setWeight": 100}])
+    await reaches(lab, "Promoted", version)
+
+
+async def test_blue_green_previews_and_switches_at_once(lab):
+    async with played(lab):
+        await stable(lab, "r1")
+        async with load(lab) as seen:
+            await deploy(lab, "r2", anew=True, strategy="BlueGreen", steps=[{"setWeight": 100}])
+            status = await reaches_reason(lab, "PausedByStep")
+            await preview_answers(lab, "r2")
+            assert set(seen.answered) == {"r1"}
+            await approve(lab, status["candidate"]["revision"])
+            await reaches(lab, "Promoted", "r2")
+        assert seen.failed == []
+        assert seen.answered["r2"] > 0
+        assert dict((await lab.ask(50)).answered) == {"r2": 50}
+        gone = await lab.ask(1, host="digits-preview.models")
+        assert [text[:3] for text in gone.failed] == ["404"]
+
+
+async def preview_answers(lab, version, seconds=10):
+    deadline = time.monotonic() + seconds
+    while (seen := await lab.ask(20, host="digits-preview.models")).failed:
+        assert time.monotonic() < deadline, seen.failed[0]
+    assert dict(seen.answered) == {version: 20}
+
+
+async def test_a_shadow_gets_copies_and_nobody_its_answers(lab):
+    async with played(lab):
+        await stable(lab, "r1")
+        async with load(lab) as seen:
+            before = await lab.received("r2")
+            await deploy(
+                lab, "r2", anew=True, strategy="Shadow", shadow={"percent": 20}, steps=[{"setWeight": 100}]
+            )
+            status = await reaches_reason(lab, "PausedByStep")
+            [router] = [c for c in status["conditions"] if c["type"] == "RouterReady"]
+            # Nothing says what this gateway does, and it copies all.
+            assert (router["status"], router["reason"]) == ("True", "RouterImprecise")
+            assert "does not say what it supports" in router["message"]
+            asked = await lab.ask(100)
+            assert dict(asked.answered) == {"r1": 100}
+            assert await lab.received("r2") - before >= 100
+            await approve(lab, status["candidate"]["revision"])
+            await reaches(lab, "Promoted", "r2")
+        assert seen.failed == []
+
+
+async def test_an_ab_test_sends_who_matches_and_ends_at_its_time(lab):
+    async with played(lab):
+        await stable(lab, "r1")
+        match = {"header": "X-Group", "value": "b"}
+        test = {"weight": 0, "matches": [match], "duration": "3s", "then": "Promote"}
+        async with load(lab) as seen:
+            await deploy(lab, "r2", anew=True, strategy="ABTest", abTest=test, steps=[{"setWeight": 100}])
+            await reaches_reason(lab, "SideBySide")
+            assert dict((await lab.ask(50, headers={"x-group": "b"})).answered) == {"r2": 50}
+            assert dict((await lab.ask(50)).answered) == {"r1": 50}
+            await reaches(lab, "Promoted", "r2")
+        assert seen.failed == []
+        assert min(seen.answered["r1"], seen.answered["r2"]) > 0
+
+
+async def test_recreate_loses_what_comes_in_its_gap_and_nothing_else(lab):
+    async with played(lab):
+        await stable(lab, "r1")
+        async with load(lab) as seen:
+            await deploy(lab, "r2", anew=True, strategy="Recreate", steps=[{"setWeight": 100}])
+            status = await reaches_reason(lab, "Recreating")
+            assert "nothing answers until that is ready" in status["message"]
+            assert seen.failed == []
+            await reaches(lab, "Promoted", "r2")
+            await settled(lab, "r2")
+        assert {text[:3] for text in seen.failed} <= {"503"}
+        assert min(seen.answered["r1"], seen.answered["r2"]) > 0
+
+
+async def settled(lab, version):
+    assert dict((await lab.ask(50)).answered) == {version: 50}
+
+
+@pytest.mark.parametrize("edited", ["weights", "hostnames"])
+async def test_an_edited_route_is_put_back_at_once(lab, edited):
+    """The operator looks at what is promoted when something of it changes, and not before."""
+    async with played(lab):
+        await stable(lab, "r1")
+        ref = Ref(HTTP_ROUTE, MODELS, ROUTE)
+        route = await lab.cluster.get(ref)
+        spec = {"hostnames": ["stolen.example.com"]}
+        if edited == "weights":
+            refs = [{**each, "weight": 0} for each in route["spec"]["rules"][0]["backendRefs"]]
+            spec = {"rules": [{**route["spec"]["rules"][0], "backendRefs": refs}]}
+        await lab.cluster.change(route, {"spec": spec})
+        began = time.monotonic()
+        while (await lab.cluster.get(ref))["spec"] != route["spec"]:
+            assert time.monotonic() < began + 5
+            await asyncio.sleep(0.02)

@@ -14,6 +14,7 @@ from mooring_operator.adapters.routers.inference_services.objects import INFEREN
 from mooring_operator.adapters.routers.owned import SERVICE
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.adapters.routers.route_writer import RouteWriter
+from mooring_operator.planning.routes import Beside
 from mooring_operator.planning.routing import Arm, Mirror, Routing, Rule
 
 from tests.played_gateway import NAME, NAMESPACE, PlayedGateway
@@ -152,6 +153,32 @@ async def test_calls_that_are_repeated_write_nothing(stage):
     stage.requests.clear()
     await stage.router.route(OWNER, asked, await stage.look(FIRST, SECOND))
     assert {verb for verb, _ in stage.requests} <= {"get", "list"}
+
+
+async def test_what_a_revision_gets_beside_its_weight_is_what_a_gateway_has_taken_up(stage):
+    await stage.serve(FIRST)
+    await stage.serve(FIRST, SECOND, routing=split(0))
+    asked = split(
+        0,
+        rules=(Rule(SECOND.revision, "beta", header="x-group"),),
+        mirror=Mirror(SECOND.revision, 5),
+        preview=SECOND.revision,
+    )
+    stage.played.slow = True
+    seen = await stage.route(asked, FIRST, SECOND)
+    assert seen.variants[SECOND.revision].beside == Beside(0, False, False)
+    stage.played.slow = False
+    seen = await stage.route(asked, FIRST, SECOND)
+    assert seen.variants[SECOND.revision].beside == Beside(5, True, True)
+    assert seen.variants[FIRST.revision].beside == Beside(0, False, False)
+
+
+async def test_a_listener_that_takes_no_preview_has_none_to_wait_for(stage):
+    await stage.played.open("digits.example.com")
+    stage.enter(host="digits.example.com")
+    await stage.serve(FIRST)
+    seen = await stage.serve(FIRST, SECOND, routing=split(0, preview=SECOND.revision))
+    assert seen.variants[SECOND.revision].beside == Beside(0, False, None)
 
 
 async def test_a_preview_has_an_address_of_its_own(stage):

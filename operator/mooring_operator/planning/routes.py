@@ -84,11 +84,26 @@ class RouterChoice:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What requests a revision really gets beside its weight.
+
+    mirrored: percent of the requests that it gets a copy of.
+    matched: whether a header or a cookie leads to it.
+    previewed: whether the preview address does; None where there is none.
+    """
+
+    mirrored: int = 0
+    matched: bool = False
+    previewed: bool | None = None
+
+
+@dataclass(frozen=True)
 class Variant:
     """One side of the traffic split as the router reports it.
 
     `weight` is the percent that it really gets; None where that is not known.
     `pods` are the ready ones; None where they are not told.
+    `beside` is what it gets without a weight; None where that is not told.
     `waiting` names what it waits for that is not its own doing (a controller that is away): its clock stands.
     `blocked` says why waiting will not help.
     """
@@ -100,6 +115,7 @@ class Variant:
     blocked: str | None = None
     pods: int | None = None
     waiting: str = ""
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True)

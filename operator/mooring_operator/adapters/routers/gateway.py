@@ -11,7 +11,13 @@ from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers import gateways
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend, Entrance
-from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up, why_refused
+from mooring_operator.adapters.routers.http_routes import (
+    HTTP_ROUTE,
+    copied_to,
+    leads_to,
+    why_not_taken_up,
+    why_refused,
+)
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
 from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
@@ -26,7 +32,7 @@ from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.names import HOST_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routes import Beside, Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
 
 
@@ -80,7 +86,11 @@ class GatewayRouter:
         problem = seen.problem or (why_not_taken_up(route) if route is not None else "")
         weights = {} if route is None or problem else routes.weights_of(route)
         variants = {
-            name: replace(variant, weight=_weight(seen.backends.get(name), weights) if variant.ready else 0)
+            name: replace(
+                variant,
+                weight=_weight(seen.backends.get(name), weights) if variant.ready else 0,
+                beside=_beside(owner, seen, seen.backends.get(name), None if problem else route),
+            )
             for name, variant in seen.revisions.variants.items()
         }
         first = revisions[0].revision if revisions else ""
@@ -256,6 +266,20 @@ class GatewayRouter:
 
 def _weight(backend: Backend | None, weights: Mapping[str, int]) -> int:
     return weights.get(backend.service, 0) if backend is not None else 0
+
+
+def _beside(owner: Owner, seen: _Seen, backend: Backend | None, route: Manifest | None) -> Beside:
+    """Read what a revision gets beside its weight; nothing by a route that no gateway has taken up."""
+    service = backend.service if backend is not None else ""
+    previewed = None
+    if len(seen.addresses) > 1 and seen.addresses[1].hosts and not seen.barred:
+        preview = seen.routes.get(routes.preview_name(owner))
+        previewed = (
+            preview is not None and not why_not_taken_up(preview) and service in routes.weights_of(preview)
+        )
+    if route is None:
+        return Beside(previewed=previewed)
+    return Beside(copied_to(route, service), leads_to(route, service), previewed)
 
 
 def _reached(variant: Variant, problem: str, route: Manifest | None) -> Variant:

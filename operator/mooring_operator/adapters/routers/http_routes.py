@@ -20,6 +20,21 @@ def share_of(route: Mapping[str, Any], backend: str) -> int:
     return min((_share(rule.get("backendRefs") or [], backend) for rule in rules), default=0)
 
 
+def copied_to(route: Mapping[str, Any], backend: str) -> int:
+    """Give the percent of requests that the Service `backend` gets a copy of at least, whichever rule they match."""
+    rules = route["spec"].get("rules") or []
+    return min((_copies(rule, backend) for rule in rules), default=0)
+
+
+def leads_to(route: Mapping[str, Any], backend: str) -> bool:
+    """Whether requests with some header go to the Service `backend`."""
+    return any(
+        _share(rule.get("backendRefs") or [], backend) > 0
+        for rule in route["spec"].get("rules") or []
+        if any(match.get("headers") for match in rule.get("matches") or [])
+    )
+
+
 def why_not_taken_up(route: Mapping[str, Any]) -> str:
     """Say why the route as it is now decides about no request yet; nothing where every gateway has taken it up."""
     name, asked = route["metadata"]["name"], route["spec"].get("parentRefs") or []
@@ -43,6 +58,14 @@ def _share(backends: list[Mapping[str, Any]], backend: str) -> int:
     total = sum(weight for _, weight in weights)
     own = sum(weight for name, weight in weights if name == backend)
     return 100 * own // total if total else 0
+
+
+def _copies(rule: Mapping[str, Any], backend: str) -> int:
+    mirrors = [entry["requestMirror"] for entry in rule.get("filters") or [] if "requestMirror" in entry]
+    percents = [
+        int(mirror.get("percent", 100)) for mirror in mirrors if mirror["backendRef"]["name"] == backend
+    ]
+    return sum(percents)
 
 
 def _why_not(parent: Mapping[str, Any], route: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import Phase
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
-from mooring_operator.planning.rollout.traffic import seen_of, share_of, variant_of
+from mooring_operator.planning.rollout.traffic import routing_of, seen_of, share_of, variant_of
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.status.wording import because, keeps_serving
 from mooring_operator.planning.strategies import capacity
@@ -85,7 +85,7 @@ def in_effect(draft: RolloutDraft) -> bool:
         return False
     if draft.observed.router.weighs_by_pods and candidate.weight not in (0, 100):
         return routed >= 100 * pods // (pods + capacity.beside(candidate.weight, pods))
-    return routed == candidate.weight
+    return routed == candidate.weight and not _missing_beside(draft)
 
 
 def waits_for(draft: RolloutDraft) -> str:
@@ -103,7 +103,7 @@ def waiting_for(draft: RolloutDraft) -> str:
         return f"waiting for {draft.observed.router.controller} to start it"
     if not variant.ready or _pods_missing(draft):
         return f"waiting for it to become ready{why_unready(draft)}"
-    return f"it has {variant.weight or 0}% so far"
+    return _missing_beside(draft) or f"it has {variant.weight or 0}% so far"
 
 
 def why_unready(draft: RolloutDraft) -> str:
@@ -152,6 +152,24 @@ def _note_clock(draft: RolloutDraft) -> RolloutDraft:
         later = unready + draft.elapsed(max(candidate.waiting_since, unready)) if unready else None
         stood = {"waiting_since": None, "unready_since": later}
     return draft.change_candidate(**stood) if stood else draft
+
+
+def _missing_beside(draft: RolloutDraft) -> str:
+    """Say what the candidate does not get yet beside its weight; nothing where it has all, or the router does not tell.
+
+    What is asked for as soon as it has its pods is in the routing that is carried out.
+    """
+    candidate, routing, variant = draft.candidate, routing_of(draft), own_variant(draft)
+    beside = variant.beside if variant is not None else None
+    if routing is None or beside is None:
+        return ""
+    if routing.mirror is not None and beside.mirrored != routing.mirror.percent:
+        return "no copies of requests go to it yet"
+    if any(rule.revision == candidate.revision for rule in routing.rules) and not beside.matched:
+        return "requests that match do not go to it yet"
+    if routing.preview and beside.previewed is False:
+        return "its preview address does not lead to it yet"
+    return ""
 
 
 def _pods_missing(draft: RolloutDraft) -> str:

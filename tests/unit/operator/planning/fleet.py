@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from mooring_operator.planning.rollout.actions import Action, RemoveService, Route
 from mooring_operator.planning.rollout.decision import Decision
-from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routes import Beside, Service, Traits, Variant
 from mooring_operator.planning.routing import Routing
 
 from tests.unit.operator.planning.world import World, spec_of
@@ -24,6 +24,8 @@ class Fleet(World):
     pods: dict[str, int] = field(default_factory=dict)
     routed: dict[str, int] = field(default_factory=dict)  # type: ignore[assignment]
     takes_up: bool = True
+    effective: Routing | None = None
+    """The routing that was taken up last."""
     away: str = ""
     carried_out: list[tuple[Routing, dict[str, int]]] = field(default_factory=list)
     """Every routing that was asked for, with the pods that were ready then."""
@@ -61,10 +63,27 @@ class Fleet(World):
             why = "" if ready else "CrashLoopBackOff"
             weight = self.routed.get(revision.revision, 0)
             variants[revision.revision] = Variant(
-                ready, weight, revision.workload, why, pods=pods, waiting=self.away
+                ready,
+                weight,
+                revision.workload,
+                why,
+                pods=pods,
+                waiting=self.away,
+                beside=self._beside(revision.revision),
             )
         shared = sum(1 for weight in self.routed.values() if weight) > 1
         return Service("http://digits.ns", variants, shared)
+
+    def _beside(self, revision: str) -> Beside:
+        routing = self.effective
+        if routing is None:
+            return Beside()
+        copies = routing.mirror is not None and routing.mirror.revision == revision
+        return Beside(
+            routing.mirror.percent if routing.mirror is not None and copies else 0,
+            any(rule.revision == revision for rule in routing.rules),
+            routing.preview == revision,
+        )
 
     def _do(self, action: Action) -> None:
         if isinstance(action, Route):
@@ -72,7 +91,7 @@ class Fleet(World):
             self._route(action.routing)
             return
         if isinstance(action, RemoveService):
-            self.routing, self.pods, self.routed = None, {}, {}
+            self.routing, self.effective, self.pods, self.routed = None, None, {}, {}
         super()._do(action)
 
     def _route(self, routing: Routing) -> None:
@@ -83,6 +102,7 @@ class Fleet(World):
         self.pods |= {r.revision: 0 for r in routing.kept if r.revision in self.pods}
         if self.takes_up:
             self.routed = {arm.revision.revision: arm.weight for arm in routing.arms}
+            self.effective = routing
         for arm in routing.arms:
             self.pods[arm.revision.revision] = min(
                 self.pods.get(arm.revision.revision, 0), self._target(arm.revision.revision)

@@ -5,7 +5,7 @@ import copy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_operator.adapters.routers.http_routes import share_of, why_not_taken_up
+from mooring_operator.adapters.routers.http_routes import copied_to, leads_to, share_of, why_not_taken_up
 
 GATEWAY = {"name": "public", "namespace": "gateways"}
 
@@ -36,6 +36,45 @@ def answer(generation=3, accepted="True", resolved="True", gateway=GATEWAY):
             for kind, status in states.items()
         ],
     }
+
+
+def mirrored(*mirrors):
+    filters = [
+        {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": name}, **percent}}
+        for name, percent in mirrors
+    ]
+    return {"backendRefs": [{"name": "a"}], "filters": filters}
+
+
+@pytest.mark.parametrize(
+    ("rules", "percent"),
+    [
+        ([mirrored(("b", {"percent": 20}))], 20),
+        ([mirrored(("b", {}))], 100),
+        ([mirrored(("b", {"percent": 20})), mirrored(("b", {"percent": 10}))], 10),
+        ([mirrored(("b", {"percent": 20})), mirrored()], 0),
+        ([mirrored(("a", {"percent": 20}))], 0),
+        ([{"backendRefs": [{"name": "b"}]}], 0),
+        ([], 0),
+    ],
+)
+def test_copies_are_those_that_every_rule_makes(rules, percent):
+    assert copied_to({"spec": {"rules": rules}}, "b") == percent
+
+
+@pytest.mark.parametrize(
+    ("match", "weight", "leads"),
+    [
+        ({"headers": [{"name": "x", "value": "y"}]}, 1, True),
+        ({"headers": [{"name": "x"}]}, 0, False),
+        ({}, 1, False),
+    ],
+)
+def test_a_header_leads_to_a_backend_with_weight(match, weight, leads):
+    made = route([("b", weight)])
+    made["spec"]["rules"][0]["matches"] = [match]
+    assert leads_to(made, "b") == leads
+    assert not leads_to(made, "a")
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,35 @@ def test_requests_that_match_go_to_one_of_two_until_somebody_decides():
     assert (fleet.status.phase, fleet.routing.rules, fleet.routing.sticky) == ("Promoted", (), "")
 
 
+@pytest.mark.parametrize(
+    ("rollout", "waits", "then"),
+    [
+        ({"strategy": "Shadow"}, "no copies of requests go to it yet", "PausedByStep"),
+        ({"strategy": "BlueGreen"}, "its preview address does not lead to it yet", "PausedByStep"),
+        ({"strategy": "ABTest", "abTest": AB}, "requests that match do not go to it yet", "AwaitingApproval"),
+        (
+            {"strategy": "ABTest", "abTest": {**AB, "duration": "1h"}},
+            "requests that match do not go to it yet",
+            "SideBySide",
+        ),
+    ],
+)
+def test_what_no_gateway_has_taken_up_is_not_in_effect(rollout, waits, then):
+    """The weight is 0 before and after: it is the rest of the route that says when the time begins."""
+    fleet = promoted()
+    fleet.takes_up = False
+    fleet.apply(spec_of("v2", rollout=rollout, serving=SERVING))
+    for _ in range(6):
+        fleet.step()
+        fleet.now += timedelta(seconds=1)
+    assert (fleet.status.reason, fleet.running()) == ("SettingWeight", {"v1": 2, "v2": 2})
+    assert fleet.status.message.endswith(waits)
+    fleet.takes_up = True
+    for _ in range(2):
+        fleet.step()
+    assert fleet.status.reason == then
+
+
 def test_nobody_is_sent_to_a_side_that_lacks_pods():
     fleet = promoted()
     fleet.room = 3
