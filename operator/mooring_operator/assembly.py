@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mooring_operator.adapters.checks.jobs import CheckJobs
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
 from mooring_operator.adapters.grants_file import GrantsFile
@@ -30,6 +31,7 @@ from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.runs.run import TENANT
 from mooring_operator.reconcile.answers import Answers
+from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.counters import Counters
@@ -117,6 +119,8 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
     rules = LimitedRules(limits, children=settings.rule_processes)
     cluster_policies = ClusterPolicies(cluster, enabled=settings.cluster_policies)
+    jobs = CheckJobs(cluster, _run_pods(settings))
+    checks = Checks({"webhook": jobs, "job": jobs})
     deployments = ModelDeployments(
         cluster=cluster,
         routers=routers,
@@ -133,10 +137,12 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
             cluster_policies=cluster_policies,
             counters=_counters(settings, pools.metrics),
             clock=_now,
+            checks=checks,
         ),
         notifier=notifier,
         rules=rules,
         clock=_now,
+        checks=checks,
     )
     monitors = DriftMonitors(
         cluster=cluster,

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from mooring_operator.api import ClusterModelPolicySpec, ModelDeploymentSpec, ModelPolicySpec, reasons
+from mooring_operator.api.checks import Outcome
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
@@ -381,6 +382,19 @@ def judged(*, passes: int = 60, **world: Any) -> Callable[[], Recorded]:
     return story
 
 
+def checked(finds: Outcome | None, **says: Any) -> Callable[[], Recorded]:
+    """v2 on its way over v1, with a check that finds this."""
+
+    def story() -> Recorded:
+        step = {"webhook": {"url": "https://gates.example.com/", **says}}
+        made = RecordedFleet(spec_of("v1"), ALL, finds=finds)
+        made.settle(limit=300)
+        made.apply(spec_of("v2", rollout={"steps": [{"setWeight": 10}, step, {"setWeight": 100}]}))
+        return made.rest()
+
+    return story
+
+
 STORIES: dict[str, Callable[[], Recorded]] = {
     "whole": a_whole_rollout,
     "slow-start": a_slow_start,
@@ -408,6 +422,11 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "judged-quiet-pass": judged(per_second=0.1, then="Pass"),
     "judged-unavailable": judged(unavailable="Prometheus does not answer"),
     "recreate": by_strategy(strategy="Recreate"),
+    "check-runs": checked(None),
+    "check-passed": checked("Pass"),
+    "check-failed": checked("Fail"),
+    "check-insufficient": checked("Insufficient"),
+    "check-paused": checked("Fail", onFailure="Pause"),
     "unsupported": by_strategy(strategy="Shadow", router=replace(ALL, mirrors=False)),
     "imprecise": by_strategy(
         strategy="Shadow",

@@ -64,6 +64,8 @@ PROFILE = {
     f"{LISTED}.priorityClasses": ["models-*"],
     f"{LISTED}.templates": ["template", "transformer"],
     f"{LISTED}.loggers": ["http://log/*"],
+    f"{LISTED}.jobs": ["registry.example.com/team/*", "k6:1 ARGS run smoke.js"],
+    f"{LISTED}.webhooks": ["https://gates.example.com/*"],
     f"{LISTED}.nodeSelector": ["gpu=l4", "zone=*"],
     f"{LISTED}.tolerations": ["gpu:NoSchedule", "pool=models:NoSchedule"],
     f"{LISTED}.affinity": ["podAntiAffinity"],
@@ -108,6 +110,18 @@ def ci(**fields):
 
 def stream(**fields):
     return {"spec": {"stream": {"source": "redis://r/in", "sink": "redis://r/out", **fields}}}
+
+
+def step(**fields):
+    return {"spec": {"rollout": {"steps": [fields, {"setWeight": 100}]}}}
+
+
+def job(image="registry.example.com/team/smoke:1", **fields):
+    return step(job={"image": image, **fields})
+
+
+def webhook(url="https://gates.example.com/go", **fields):
+    return step(webhook={"url": url, **fields})
 
 
 RUN = {"containers": [{"name": "a", "image": "b"}]}
@@ -321,6 +335,38 @@ FIELDS = [
         "secrets",
         ci(credentialsSecret="buckets"),
         ci(credentialsSecret="payments"),
+    ),
+    Field("spec.rollout.steps.job", "jobs", job(), job("registry.example.com/other/smoke:1")),
+    Field(
+        "spec.rollout.steps.job",
+        "jobs",
+        job("k6:1", args=["run", "smoke.js"]),
+        job("k6:1", command=["run", "smoke.js"]),
+    ),
+    Field("spec.rollout.steps.job", "jobs", job("k6:1", args=["run smoke.js"]), job("k6:1")),
+    Field(
+        "spec.rollout.steps.job.serviceAccountName",
+        "serviceAccounts",
+        job(serviceAccountName="models"),
+        job(serviceAccountName="payments"),
+    ),
+    Field(
+        "spec.rollout.steps.job.credentialsSecret",
+        "secrets",
+        job(credentialsSecret="buckets"),
+        job(credentialsSecret="payments"),
+    ),
+    Field(
+        "spec.rollout.steps.webhook.headersSecret",
+        "secrets",
+        webhook(headersSecret="buckets"),
+        webhook(headersSecret="payments"),
+    ),
+    Field(
+        "spec.rollout.steps.webhook.url",
+        "webhooks",
+        webhook(),
+        webhook("http://payments.team-b.svc/pay"),
     ),
     Field(
         "spec.serviceAccountName",

@@ -31,6 +31,7 @@ NOT_IN_STATUS = {
     "InvalidExpression": "policies",
     "InvalidSource": "policies",
     "ApprovalRefused": "Events",
+    "CheckPassed": "Events",
     "NothingToRollBackTo": "Events",
     "WorkloadRefused": "Events",
     "StatusRepaired": "Events",

@@ -14,6 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from mooring_operator.adapters.checks.jobs import JOB
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.routers.gateway_classes import GATEWAY_CLASS
 from mooring_operator.adapters.routers.gateways import GATEWAY
@@ -47,6 +48,7 @@ WITH_STATUS = (
     GATEWAY_CLASS,
     DEPLOYMENT,
     AUTOSCALER,
+    JOB,
 )
 WITH_SCALE = (DEPLOYMENT,)
 MADE = (*WORKLOADS.values(), SERVING_RUNTIME, SERVICE, ENDPOINT_SLICE)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.checks.jobs import CheckJobs
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Manifest, Ref
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
@@ -18,7 +19,9 @@ from mooring_operator.adapters.routers.inference_services.objects import INFEREN
 from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.assembly import Reconcilers
+from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.reconcile.answers import Answers
+from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.counters import Counters
@@ -69,6 +72,8 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     answers = Answers(StoredDocuments(), SignedUrls(), played.artifact_root)
     runs = CIRuns(played.pipelines, answers, LONGEST)
     cluster_policies = ClusterPolicies(cluster, fresh_for=played.fresh_for)
+    jobs = CheckJobs(cluster, RunPods())
+    checks = Checks({"webhook": jobs, "job": jobs})
     deployments = ModelDeployments(
         cluster=cluster,
         routers=routers,
@@ -82,10 +87,12 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
             cluster_policies=cluster_policies,
             counters=played.counters,
             clock=played.clock,
+            checks=checks,
         ),
         notifier=notifier,
         rules=played.rules,
         clock=played.clock,
+        checks=checks,
     )
     monitors = DriftMonitors(
         cluster=cluster,

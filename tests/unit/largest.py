@@ -6,6 +6,7 @@ from typing import Any
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import MOST_ENTRIES
 from mooring_operator.api.analysis import EVIDENCE
+from mooring_operator.api.checks import LARGEST_COMMAND, MOST_CHECKS
 from mooring_operator.api.rollout_status import LARGEST_TESTED
 from mooring_operator.api.runtimes import LARGEST_RUNTIME
 from mooring_operator.api.serving import LARGEST_ENV
@@ -56,6 +57,8 @@ _SAMPLES: dict[str, str] = {
     forms.FILES.pattern: "s3://" + _WIDE * 1019,
     forms.SOURCE.pattern: "s3://" + _WIDE * 1019,
     forms.MESSAGES.pattern: "nats://" + _WIDE * 1017,
+    forms.HOOK.pattern: "https://a/" + "&" * 502,
+    forms.IMAGE.pattern: "a" * 512,
     forms.WEB_ADDRESS.pattern: "http://" + _WIDE * 505,
     forms.CONFIG_KEY.pattern: "a" * 253,
     forms.POD_FIELD.pattern: "metadata.labels['" + "a" * 253 + "/" + "b" * 63 + "']",
@@ -166,7 +169,20 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         **{f"spec.serving.{name}": None for name in _BESIDE},
     }
     steps = [{"setWeight": weight} for weight in range(1, 15)]
-    steps += [{"approve": {"message": WIDEST * 512}}] * 15 + [{"setWeight": 100}]
+    job = {
+        "image": "a" * 512,
+        "command": [WIDEST * (LARGEST_COMMAND // 2)],
+        "args": [WIDEST * (LARGEST_COMMAND // 32)] * 16,
+        "serviceAccountName": "a" * 253,
+        "credentialsSecret": "a" * 253,
+        "cpu": "1" * 32,
+        "memory": "1" * 32,
+        "backoffLimit": 5,
+        "timeout": "10000h10000m10000s",
+        "onFailure": "RollBack",
+    }
+    steps += [{"job": job}] * MOST_CHECKS
+    steps += [{"approve": {"message": WIDEST * 512}}] * (15 - MOST_CHECKS) + [{"setWeight": 100}]
     spec = largest(
         schema["spec"],
         given={
@@ -224,6 +240,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "name": "a" * 63,
         "url": "http://" + _WIDE * 2041,
         "runId": "0" * 36,
+        "id": "0" * 36,
         "stepsHash": "0" * 10,
         "serving": spec["serving"],
         "tested": {

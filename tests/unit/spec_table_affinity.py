@@ -124,11 +124,11 @@ AFFINITY = [
 ]
 
 ENV_SIZE = [
-    Case("an environment of 12288 characters", {"spec.serving": {"env": _env(*[4096] * 3)}}),
+    Case("an environment of 11264 characters", {"spec.serving": {"env": _env(4096, 4096, 3072)}}),
     Case(
-        "an environment of 12292 characters",
-        {"spec.serving": {"env": _env(*[4096] * 3, 4)}},
+        "an environment of 11268 characters",
+        {"spec.serving": {"env": _env(4096, 4096, 3072, 4)}},
         False,
-        "spec.serving.env has 12292 characters; at most 12288 are allowed in all",
+        "spec.serving.env has 11268 characters; at most 11264 are allowed in all",
     ),
 ]

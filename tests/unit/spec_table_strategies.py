@@ -24,7 +24,99 @@ def _judged(*metrics: Any, **more: Any) -> dict[str, Any]:
 
 _BETA = {"header": "X-Beta", "value": "1"}
 
+
+def _job(**says: Any) -> dict[str, Any]:
+    return _rollout(steps=[{"job": {"image": "smoke", **says}}, *_STEPS])
+
+
+def _hook(url: Any, **says: Any) -> dict[str, Any]:
+    return _rollout(steps=[{"webhook": {"url": url, **says}}, *_STEPS])
+
+
+_WEBHOOKS = [
+    Case("a webhook", _hook("https://gates.example.com/go?revision=1", timeout="5m", onFailure="Pause")),
+    Case("a webhook with a port", _hook("https://gates.example.com:8443/")),
+    Case("a webhook in the cluster", _hook("http://gates.team-a.svc:8080/go")),
+    Case("a webhook in the cluster by its whole name", _hook("http://gates.team-a.svc.cluster.local")),
+    Case("a webhook with headers", _hook("https://gates.example.com", headersSecret="gates")),
+    *(
+        Case(f"a webhook at {url or 'nothing'}", _hook(url), False, "spec.rollout.steps[0].webhook.url")
+        for url in (
+            "",
+            "gates.example.com",
+            "http://gates.example.com/",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://gates",
+            "http://gates.team-a",
+            "http://svc/",
+            "http://a.b.svc.example.com/",
+            "ftp://a/",
+            "https://user:password@gates.example.com/",
+            "https://gates.example.com@evil.example.com/",
+            "https://[fd00::1]/",
+            "https://gates.example.com/a b",
+            "https://gates.example.com/#a",
+            "https:///a",
+            "http://a.b.svc\\@c/",
+            "https://gates.example.com:0/",
+            "https://a/\n",
+            "file:///etc/passwd",
+            "https://" + "a" * 513,
+        )
+    ),
+    Case(
+        "a webhook without an address",
+        _rollout(steps=[{"webhook": {}}, *_STEPS]),
+        False,
+        "spec.rollout.steps[0].webhook.url",
+    ),
+    Case(
+        "a webhook with a path as its Secret",
+        _hook("https://a", headersSecret="../b"),
+        False,
+        "spec.rollout.steps[0].webhook.headersSecret",
+    ),
+    Case(
+        "a webhook that takes no time",
+        _hook("https://a", timeout="0s"),
+        False,
+        "spec.rollout.steps[0].webhook.timeout",
+    ),
+    Case(
+        "a webhook that promotes on failure",
+        _hook("https://a", onFailure="Promote"),
+        False,
+        "spec.rollout.steps[0].webhook.onFailure",
+    ),
+]
+
+_JOBS = [
+    Case("a job", _job(command=["k6", "run"], args=["--vus=10", "$(MOORING_URL)"], cpu="500m", memory="1Gi",
+                       serviceAccountName="smoke", credentialsSecret="smoke", backoffLimit=2, timeout="1h")),
+    Case("a job by digest", _job(image="registry.example.com:5000/team/smoke@sha256:" + "0" * 64)),
+    Case("a job without an image", _rollout(steps=[{"job": {}}, *_STEPS]), False, "spec.rollout.steps[0].job.image"),
+    Case("a job of an image with a blank", _job(image="a b"), False, "spec.rollout.steps[0].job.image"),
+    Case("a job tried six times again", _job(backoffLimit=6), False, "spec.rollout.steps[0].job.backoffLimit"),
+    Case("a job of negative memory", _job(memory="-1Gi"), False, "spec.rollout.steps[0].job.memory"),
+    Case("a job of seventeen arguments", _job(args=["a"] * 17), False, "spec.rollout.steps[0].job.args"),
+    Case("a job as large as it may be", _job(command=["a" * 1023], args=["a"])),
+    Case("a job with a script in it", _job(command=["a" * 1023], args=["a", "a"]), False,
+         "command and args have at most 1024 characters together"),
+    Case("a job with a privileged pod", _job(securityContext={"privileged": True}), False, "securityContext"),
+    Case("a step that is two checks", _rollout(steps=[{"job": {"image": "a"}, "webhook": {"url": "https://a"}},
+                                                      *_STEPS]), False, "exactly one of"),
+    Case("a step that is nothing", _rollout(steps=[{}, *_STEPS]), False, "exactly one of"),
+    Case("a job with a weight", _rollout(steps=[{"job": {"image": "a"}, "setWeight": 5}, *_STEPS]), False,
+         "exactly one of"),
+    Case("five checks", _rollout(steps=[{"job": {"image": "a"}}] * 3 + [{"webhook": {"url": "https://a"}}] * 2
+                                 + _STEPS)),
+    Case("six checks", _rollout(steps=[{"job": {"image": "a"}}] * 3 + [{"webhook": {"url": "https://a"}}] * 3
+                                + _STEPS), False, "at most 5 steps are webhooks or jobs"),
+]  # fmt: skip
+
 STRATEGIES = [
+    *_WEBHOOKS,
+    *_JOBS,
     Case("a weight of 0", _rollout(steps=[{"setWeight": 0}, *_STEPS])),
     Case("a negative weight", _rollout(steps=[{"setWeight": -1}, *_STEPS]), False, "spec.rollout.steps[0].setWeight"),
     Case("replicas", _rollout(steps=[{"setReplicas": 2}, {"setReplicas": "50%"}, *_STEPS])),

@@ -197,6 +197,17 @@ MESSAGES = Form(
     "an address of messages: write redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME or kafka://HOST/TOPIC, "
     "without a user and password",
 )
+HOOK = Form(
+    # Without TLS only a Service of the cluster: no other address, and no metadata of a cloud.
+    rf"^(https://{_SUBDOMAIN}|http://{_LABEL}\.{_LABEL}\.svc(\.cluster\.local)?)(:{_NUMBER})?(/[!$-~]*)?$",
+    512,
+    "the address of a webhook: write https://HOST/PATH, or http://SERVICE.NAMESPACE.svc/PATH inside of the cluster",
+)
+IMAGE = Form(
+    "^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$",
+    512,
+    "the name of an image: write HOST/PATH:TAG or HOST/PATH@sha256:...",
+)
 WEB_ADDRESS = Form(rf"^https?://[^ {UNSEEN}]+$", 512, "a web address: write http://HOST or https://HOST")
 
 FORMS = tuple(form for form in vars().copy().values() if isinstance(form, Form))

@@ -221,6 +221,27 @@ PAUSED_BY_ANALYSIS = "PausedByAnalysis"
 
 It goes on by itself with a PASS; mooring approve NAME goes on without, mooring abort NAME goes back.
 """
+CHECKING = "Checking"
+"""A check of a step is under way: a webhook is asked, or a Job runs.
+"""
+CHECK_PASSED = "CheckPassed"
+"""The check of a step passed.
+"""
+CHECK_FAILED = "CheckFailed"
+"""The check of a step failed, and the step says onFailure: RollBack.
+
+The message has its words; kubectl logs job/mooring-check-ID has all of them for a day.
+"""
+CHECK_INSUFFICIENT = "CheckInsufficient"
+"""The check of a step found nothing out in its time, or could not run, and the step says onFailure: RollBack.
+
+The message says what was missing; after mending it: mooring retry NAME.
+"""
+PAUSED_BY_CHECK = "PausedByCheck"
+"""The check of a step did not pass, and the step says onFailure: Pause.
+
+Look at what it found: mooring approve NAME goes on in spite of it, mooring abort NAME goes back.
+"""
 PAUSED_BY_STEP = "PausedByStep"
 """A step pauses the rollout until somebody lets it go on.
 
@@ -445,7 +466,7 @@ Put back the field that the message names, or start the version of the operator 
 
 # --- Groups ---
 
-AWAIT_A_PERSON = (PAUSED_BY_STEP, PAUSED_BY_ANALYSIS, AWAITING_APPROVAL)
+AWAIT_A_PERSON = (PAUSED_BY_STEP, PAUSED_BY_ANALYSIS, PAUSED_BY_CHECK, AWAITING_APPROVAL)
 """A rollout stands at a step that `mooring approve` lets it leave."""
 
 OF_EVALUATIONS = (

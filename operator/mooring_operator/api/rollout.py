@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import analysis as analyses
 from mooring_operator.api.analysis import Analyse, Analysis
+from mooring_operator.api.checks import MOST_CHECKS, Check, Job, Webhook
 from mooring_operator.api.routers import Gateway, Host, Router
 from mooring_operator.api.strategies import ABTest, BlueGreen, Shadow, StrategyName
 from mooring_operator.api.types import Duration, Model, Share
@@ -35,7 +36,9 @@ class Approve(Model):
     ] = "Anyone"
 
 
-_KINDS = "setWeight, setReplicas, pause, approve, analyse"
+_FIELDS = ("setWeight", "setReplicas", "pause", "approve", "analyse", "webhook", "job")
+_KINDS = ", ".join(_FIELDS)
+_CHECKS = f"at most {MOST_CHECKS} steps are webhooks or jobs"
 
 
 class Step(Model):
@@ -61,11 +64,17 @@ class Step(Model):
     analyse: Annotated[
         Analyse | None, Field(description="Wait for the verdict of spec.rollout.analysis.")
     ] = None
+    webhook: Annotated[Webhook | None, Field(description="Ask an address, and wait for its yes.")] = None
+    job: Annotated[Job | None, Field(description="Run a Job, and wait until it has passed.")] = None
+
+    @property
+    def check(self) -> Check | None:
+        """What is found out by this step, where it is one of those."""
+        return self.webhook or self.job
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Step":
-        kinds = (self.set_weight, self.set_replicas, self.pause, self.approve, self.analyse)
-        if sum(kind is not None for kind in kinds) != 1:
+        if sum(getattr(self, name) is not None for name in Step.model_fields) != 1:
             raise ValueError(f"a step has exactly one of {_KINDS}")
         return self
 
@@ -73,8 +82,7 @@ class Step(Model):
 Step.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
-            "rule": "[has(self.setWeight), has(self.setReplicas), has(self.pause), has(self.approve), "
-            "has(self.analyse)].filter(kind, kind).size() == 1",
+            "rule": f"[{', '.join(f'has(self.{name})' for name in _FIELDS)}].filter(kind, kind).size() == 1",
             "message": f"a step of spec.rollout.steps has exactly one of {_KINDS}",
         }
     ]
@@ -150,6 +158,12 @@ class RolloutSpec(Model):
             raise ValueError(f"steps: weights must ascend and end at 100, got {weights}")
         return self
 
+    @model_validator(mode="after")
+    def _checks_are_few(self) -> "RolloutSpec":
+        if (checks := sum(step.check is not None for step in self.steps)) > MOST_CHECKS:
+            raise ValueError(f"steps: {_CHECKS}, got {checks}")
+        return self
+
 
 _WEIGHTS = "self.steps.filter(step, has(step.setWeight)).map(step, step.setWeight)"
 
@@ -168,6 +182,10 @@ RULES: list[JsonValue] = [
         # Not string(...): the API server cannot bound the length of a number's digits, and counts it too dear.
         "messageExpression": "'spec.rollout.steps: the weights must ascend and end at 100, got %s'"
         f".format([{_WEIGHTS}])",
+    },
+    {
+        "rule": f"self.steps.filter(step, has(step.webhook) || has(step.job)).size() <= {MOST_CHECKS}",
+        "message": f"spec.rollout.steps: {_CHECKS}",
     },
     _is_of("BlueGreen", "blueGreen"),
     _is_of("Shadow", "shadow"),

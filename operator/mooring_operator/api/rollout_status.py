@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from mooring_operator.api import forms
 from mooring_operator.api.analysis import AnalysisStatus
+from mooring_operator.api.checks import CheckStatus
 from mooring_operator.api.routers import RouterName
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.runtimes import PinnedRuntime
@@ -158,6 +159,7 @@ class Candidate(Revision):
         list[UserName],
         Field(description="Users who approved steps of it, where that was noted.", max_length=MAX_APPROVERS),
     ] = []
+    check: Annotated[CheckStatus | None, Field(description="Check of this step, or the last one.")] = None
     steps_hash: Annotated[str, Field(description="Hash of the steps that the index is for.")] = ""
     started_at: Annotated[Time, Field(description="When its rollout began.")]
     step_started_at: Annotated[Time, Field(description="When the current step began.")]

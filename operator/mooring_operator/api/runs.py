@@ -16,3 +16,4 @@ class AbandonedRun(StatusModel):
     run_id: Annotated[str, forms.RUN_ID.field, Field(description="Run.")]
     since: Annotated[Time, Field(description="Since when no answer of it is taken.")]
     ended: Annotated[bool, Field(description="Whether it has ended.")] = False
+    check: Annotated[bool | None, Field(description="Whether it is a check of a step.")] = None

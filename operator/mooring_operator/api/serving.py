@@ -23,8 +23,8 @@ from mooring_operator.api.templates import (
 from mooring_operator.api.types import Model
 
 # A status holds up to four copies of spec.serving, and etcd takes 1.5 MB for an object.
-LARGEST_ENV = 12_288
-LARGEST_SERVING = 168_448
+LARGEST_ENV = 11_264
+LARGEST_SERVING = 163_840
 """Bytes of spec.serving as JSON in ASCII: no rule of a schema can count them all."""
 
 

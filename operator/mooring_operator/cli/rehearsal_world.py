@@ -13,9 +13,11 @@ from mooring_operator.api import (
     ModelPolicySpec,
     reasons,
 )
+from mooring_operator.api.checks import Outcome
 from mooring_operator.api.model_policy import PolicyRule
 from mooring_operator.cli.rollout_chart import Share
 from mooring_operator.planning.actions import TerminateRun
+from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
@@ -25,6 +27,8 @@ from mooring_operator.planning.rollout.actions import (
     LaunchRun,
     RemoveService,
     Route,
+    StartCheck,
+    StopCheck,
 )
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
 from mooring_operator.planning.routes import RouterChoice, Service, Variant
@@ -42,6 +46,8 @@ _AWAITED = {
     reasons.PROMOTING: "the service to follow",
     reasons.SERVICE_NOT_READY: "the service to follow",
     reasons.PAUSING: "the pause to end",
+    reasons.CHECKING: "the check to end",
+    reasons.PAUSED_BY_CHECK: "mooring approve",
     reasons.PAUSED_BY_STEP: "mooring approve",
     reasons.AWAITING_APPROVAL: "mooring approve",
     reasons.POLICY_NOT_FOUND: "the ModelPolicy",
@@ -56,6 +62,8 @@ class Script:
     ci_takes: timedelta | None = timedelta(minutes=2)
     ready_after: timedelta | None = timedelta(seconds=30)
     approve_after: timedelta | None = timedelta(minutes=5)
+    checks: Outcome = "Pass"
+    checks_take: timedelta | None = timedelta(minutes=1)
     metrics: Mapping[str, float] = field(default_factory=dict)
     policies: Mapping[str, ModelPolicySpec] = field(default_factory=dict)
     cluster_policies: Mapping[str, ClusterModelPolicySpec] = field(default_factory=dict)
@@ -63,7 +71,8 @@ class Script:
     @classmethod
     def smooth(cls) -> "Script":
         """Everything works at once."""
-        return cls(ci_takes=timedelta(), ready_after=timedelta(), approve_after=timedelta())
+        at_once = timedelta()
+        return cls(ci_takes=at_once, ready_after=at_once, approve_after=at_once, checks_take=at_once)
 
 
 @dataclass
@@ -81,6 +90,8 @@ class World:
     before: frozenset[str] = frozenset()
     """Revisions that ran before the rehearsal began."""
     commands: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, datetime] = field(default_factory=dict)
+    """When the checks that go on, or have ended, were started."""
     awaiting_since: tuple[str, datetime] | None = None
     answers: dict[str, RuleAnswers] = field(default_factory=dict)
 
@@ -97,6 +108,7 @@ class World:
             router_choice=RouterChoice(router, ""),
             service=self._service(now),
             run=run,
+            check=self._check(now, status),
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,
             policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
             file_addresses=True,
@@ -130,6 +142,17 @@ class World:
         ended = takes is not None and now >= begun + takes
         return RunState(status.ci.run_id, "Succeeded" if ended else "Running")
 
+    def _check(self, now: datetime, status: ModelDeploymentStatus) -> CheckState | None:
+        known = status.candidate.check if status.candidate is not None else None
+        begun = self.checks.get(known.id) if known is not None else None
+        if known is None or begun is None:
+            return None
+        takes, outcome = self.script.checks_take, self.script.checks
+        if takes is None or now < begun + takes:
+            return CheckState(known.id)
+        why = "" if outcome == "Pass" else "the rehearsal was asked for that"
+        return CheckState(known.id, outcome, why)
+
     def _verdict(self, run: RunState) -> Verdict:
         gates = self.spec.ci.gates if self.spec.ci else []
         passing: dict[str, float] = {
@@ -143,16 +166,20 @@ class World:
 
     def apply(self, actions: Iterable[Action], now: datetime) -> bool:
         """Do what was decided; give whether that changed anything."""
-        before = (dict(self.runs), _shares(self.routing), dict(self.commands))
+        before = (dict(self.runs), dict(self.checks), _shares(self.routing), dict(self.commands))
         for action in actions:
             self._apply(action, now)
-        return before != (self.runs, _shares(self.routing), self.commands)
+        return before != (self.runs, self.checks, _shares(self.routing), self.commands)
 
     def _apply(self, action: Action, now: datetime) -> None:
         if isinstance(action, LaunchRun):
             self.runs.setdefault(action.run_id, now)
         elif isinstance(action, TerminateRun):
             self.runs.pop(action.run_id, None)
+        elif isinstance(action, StartCheck):
+            self.checks.setdefault(action.question.check_id, now)
+        elif isinstance(action, StopCheck):
+            self.checks.pop(action.check_id, None)
         elif isinstance(action, Route):
             self._route(action.routing, now)
         elif isinstance(action, RemoveService):
@@ -205,6 +232,8 @@ class World:
         """Give the time of the next thing that happens by itself."""
         takes, after, approve = self.script.ci_takes, self.script.ready_after, self.script.approve_after
         events = [begun + takes for begun in self.runs.values() if takes is not None]
+        if (checks_take := self.script.checks_take) is not None:
+            events += [begun + checks_take for begun in self.checks.values()]
         if after is not None:
             events += [
                 begun + after for revision, begun in self.started.items() if revision not in self.before

@@ -1,6 +1,7 @@
 """How steps and weights are written, the same in every command."""
 
 from mooring_operator.api.analysis import Analyse
+from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause
 from mooring_operator.api.types import format_duration
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial
@@ -20,6 +21,8 @@ def describe_stage(stage: Stage) -> str:
             return f"{approval}: {stage.message}" if stage.message else approval
         case Analyse():
             return f"analysis, {format_duration(stage.duration)} at most"
+        case Check():
+            return f"{stage.title}, {format_duration(stage.timeout)} at most"
         case Trial(test):
             if test.duration is None and test.until is None:
                 return "side by side until decided"

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from mooring_operator.api.checks import Check
 from mooring_operator.api.model_deployment import CISpec, ModelSpec
 from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.api.rollout import RolloutSpec
-from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import format_time
 
@@ -143,6 +144,13 @@ def run_id_of(
 def evaluation_id_of(monitor_uid: str, generation: int, due: datetime) -> str:
     """Give the run that evaluates drift for this spec at the time that it was due."""
     return str(uuid.uuid5(_RUNS, f"{monitor_uid}/drift/{generation}/{format_time(due)}"))
+
+
+def check_id_of(owner_uid: str, candidate: Candidate, check: Check, round_: int = 0) -> str:
+    """Give the check that is asked for when this candidate comes to its step, in this round."""
+    asks = fingerprint({check.kind: check.model_dump(mode="json", by_alias=True)}, length=64)
+    place = (candidate.revision, candidate.attempt, candidate.step, format_time(candidate.step_started_at))
+    return str(uuid.uuid5(_RUNS, "/".join(map(str, (owner_uid, "check", *place, asks, round_)))))
 
 
 def steps_hash(rollout: RolloutSpec) -> str:

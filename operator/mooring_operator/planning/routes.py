@@ -106,6 +106,7 @@ class Variant:
     `beside` is what it gets without a weight; None where that is not told.
     `waiting` names what it waits for that is not its own doing (a controller that is away): its clock stands.
     `blocked` says why waiting will not help.
+    `address` is where it alone answers inside of the cluster; empty where that is not told.
     """
 
     ready: bool
@@ -116,6 +117,7 @@ class Variant:
     pods: int | None = None
     waiting: str = ""
     beside: Beside | None = None
+    address: str = ""
 
 
 @dataclass(frozen=True)

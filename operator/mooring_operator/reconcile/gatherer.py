@@ -27,6 +27,7 @@ from mooring_operator.planning.rollout.situation import Observed, Resolved, Unre
 from mooring_operator.planning.routes import Service
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
+from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.counters import Counters
@@ -61,6 +62,7 @@ class Gatherer:
         cluster_policies: ClusterPolicies | None = None,
         counters: Counters | None = None,
         clock: Callable[[], datetime],
+        checks: Checks | None = None,
     ) -> None:
         self._cluster = cluster
         self._routers = routers
@@ -72,6 +74,7 @@ class Gatherer:
         self._cluster_policies = cluster_policies or ClusterPolicies(cluster)
         self._counters = counters or Counters()
         self._clock = clock
+        self._checks = checks or Checks({})
 
     async def observe(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
@@ -107,6 +110,7 @@ class Gatherer:
             runtimes=self._runtimes,
             run_pages=self._runs.pages,
             narrow_runs=self._runs.narrow,
+            check=await self._checks.look(owner, spec, status),
             abandoned=await self._abandoned(owner, status),
             longest_run=self._runs.longest,
             counting=self._counters.counting,
@@ -203,7 +207,7 @@ class Gatherer:
 
     async def _abandoned(self, owner: Owner, status: ModelDeploymentStatus) -> dict[str, RunState | None]:
         """Look up the runs that were told to stop; one that cannot be asked about holds nothing up."""
-        found = {}
+        found = await self._checks.abandoned(owner, status)
         for run_id in unended(status.abandoned_runs):
             with suppress(PipelinesUnavailable, PipelinesRefused):
                 found[run_id] = await self._runs.get(owner, run_id)

@@ -13,7 +13,8 @@ from typing import Any
 from mooring_artifacts.uris import hide_queries
 from pydantic import ValidationError
 
-from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref, Refused
+from mooring_operator.adapters.checks import CheckNotStarted
+from mooring_operator.adapters.cluster import Cluster, ClusterError, InvalidName, Ref, Refused
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import (
@@ -31,7 +32,7 @@ from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.manifests.workloads import Workload
-from mooring_operator.planning.objects.owner import Manifest
+from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.rollout import trouble
 from mooring_operator.planning.rollout.actions import (
     Action,
@@ -41,12 +42,15 @@ from mooring_operator.planning.rollout.actions import (
     RemoveService,
     RemoveWorkload,
     Route,
+    StartCheck,
+    StopCheck,
 )
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Observed
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.status import spec_errors
+from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
@@ -72,6 +76,7 @@ class ModelDeployments:
         notifier: Notifier,
         rules: Rules,
         clock: Callable[[], datetime],
+        checks: Checks | None = None,
     ) -> None:
         self._cluster = cluster
         self._routers = routers
@@ -81,6 +86,7 @@ class ModelDeployments:
         self._notifier = notifier
         self._rules = rules
         self._clock = clock
+        self._checks = checks or Checks({})
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Bring one ModelDeployment a step further.
@@ -137,7 +143,7 @@ class ModelDeployments:
         resource = await write_status(self._cluster, resource, decision.status)
         try:
             refused = await self._act(resource, spec, observed, decision)
-        except (Refused, PipelinesRefused, LaunchUncertain) as problem:
+        except (Refused, PipelinesRefused, LaunchUncertain, CheckNotStarted) as problem:
             # What was refused fails the candidate: no amount of repeating makes it welcome.
             seen = _with_problem(observed, problem)
             after = plan(spec, decision.status, seen, self._clock())
@@ -199,6 +205,10 @@ class ModelDeployments:
                 await self._runs.launch(owner, spec, run_id, candidate, champion)
             case TerminateRun(run_id):
                 await self._terminate(owner.namespace, run_id)
+            case StartCheck(question):
+                await self._checks.start(owner, question)
+            case StopCheck(check_id):
+                await self._stop_check(owner, check_id)
             case Route(routing):
                 await router.route(owner, routing, service)
             case RemoveService():
@@ -218,6 +228,13 @@ class ModelDeployments:
         except (PipelinesUnavailable, PipelinesRefused) as error:
             # The status says that it has to end: it is asked again, and stops nothing else meanwhile.
             logger.warning("run %s could not be stopped yet: %s", run_id, error)
+
+    async def _stop_check(self, owner: Owner, check_id: str) -> None:
+        try:
+            await self._checks.stop(owner, check_id)
+        except ClusterError as error:
+            # As above.
+            logger.warning("check %s could not be stopped yet: %s", check_id, error)
 
     async def _refuse(self, resource: Manifest, status: ModelDeploymentStatus, message: str) -> None:
         """Say what is wrong with the spec; there is nothing to come back for until it changes."""
@@ -240,8 +257,12 @@ class ModelDeployments:
                 await self._notifier.notify(resource, action)
 
 
-def _with_problem(observed: Observed, problem: Refused | PipelinesRefused | LaunchUncertain) -> Observed:
+def _with_problem(
+    observed: Observed, problem: Refused | PipelinesRefused | LaunchUncertain | CheckNotStarted
+) -> Observed:
     match problem:
+        case CheckNotStarted():
+            return replace(observed, check_problem=problem.problem)
         case LaunchUncertain():
             return replace(observed, launch_error=hide_queries(str(problem)))
         case PipelinesRefused():

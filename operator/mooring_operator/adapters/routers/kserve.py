@@ -178,7 +178,9 @@ def _read_canary(
         ready = ready and available >= wanted["predictor"].get("minReplicas", 1)
         _, why = _rolled_out(deployment, candidate.revision)
         blocked = _deadline_exceeded(deployment)
-    return Variant(ready, share if ready else 0, name, why, blocked)
+    metadata = manifest["metadata"]
+    address = f"http://{_workload_name(metadata['name'], name or '')}.{metadata['namespace']}.svc"
+    return Variant(ready, share if ready else 0, name, why, blocked, address=address)
 
 
 def _why_not_routed(name: str, route: Manifest | None) -> str:

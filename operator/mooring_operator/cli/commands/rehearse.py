@@ -1,9 +1,10 @@
 """``mooring rehearse``: what a rollout would do, and when, without a cluster."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -25,8 +26,9 @@ _HELP = paragraphs(
     Show what a rollout would do, and when, without a cluster.
 
     The operator's own planner decides, a simulated world answers: a CI run that passes or fails, pods
-    that become ready or do not, a person who approves or does not. Shown are the first deployment of
-    the model and a new revision on top of a stable one; --first and --from-stable show one of them.
+    that become ready or do not, webhooks and Jobs that pass or do not, a person who approves or does
+    not. Shown are the first deployment of the model and a new revision on top of a stable one; --first
+    and --from-stable show one of them.
 
     ModelPolicies among FILES are applied; others that the deployment names are taken as met. So are
     ClusterModelPolicies among FILES, as if they bound every namespace.
@@ -34,6 +36,7 @@ _HELP = paragraphs(
     "mooring rehearse iris.yaml",
     "mooring rehearse iris.yaml --ci fail",
     "mooring rehearse iris.yaml --from-stable --candidate never",
+    "mooring rehearse iris.yaml --checks fail",
     "mooring rehearse iris.yaml --approve-after 2h --candidate 'after 90s'",
     "mooring rehearse iris.yaml policies.yaml --metric accuracy=0.87",
 )
@@ -44,6 +47,21 @@ class Outcome(StrEnum):
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
+
+
+class CheckOutcome(StrEnum):
+    """What webhooks and Jobs of steps find."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    INSUFFICIENT = "insufficient"
+
+
+_FINDS: dict[CheckOutcome, Literal["Pass", "Fail", "Insufficient"]] = {
+    CheckOutcome.PASS: "Pass",
+    CheckOutcome.FAIL: "Fail",
+    CheckOutcome.INSUFFICIENT: "Insufficient",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +79,12 @@ def rehearse(
     approve_after: Annotated[
         str, typer.Option(metavar="TIME", help="How long a person takes to approve, or never.")
     ] = "5m",
+    checks: Annotated[
+        CheckOutcome, typer.Option(help="What webhooks and Jobs of steps find.")
+    ] = CheckOutcome.PASS,
+    checks_take: Annotated[
+        str, typer.Option(metavar="TIME", help="How long each of them takes, or never.")
+    ] = "1m",
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the CI run measures; repeatable.")
     ] = None,
@@ -76,7 +100,11 @@ def rehearse(
     """Play the rollout of every ModelDeployment in the files."""
     objects = list(_valid_objects(files))
     deployments = _deployments(objects, name)
-    script = _script(ci, ci_takes, candidate, approve_after, metric or [], objects)
+    script = replace(
+        _script(ci, ci_takes, candidate, approve_after, metric or [], objects),
+        checks=_FINDS[checks],
+        checks_take=_time("--checks-take", checks_take),
+    )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
     played = {
         deployment["metadata"]["name"]: [_play(deployment, script, kind) for kind in kinds]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.actions import Notify, TerminateRun
+from mooring_operator.planning.checks import Question
 from mooring_operator.planning.manifests.workloads import Workload
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.routing import Routing
@@ -16,6 +17,20 @@ class LaunchRun:
     run_id: str
     candidate: Candidate
     champion: Revision | None = None
+
+
+@dataclass(frozen=True)
+class StartCheck:
+    """Have a step's check run; one that exists already is left alone."""
+
+    question: Question
+
+
+@dataclass(frozen=True)
+class StopCheck:
+    """End what runs a check, if it runs."""
+
+    check_id: str
 
 
 @dataclass(frozen=True)
@@ -54,5 +69,14 @@ class DropCommand:
 
 
 Action = (
-    LaunchRun | TerminateRun | Route | RemoveService | ApplyWorkload | RemoveWorkload | DropCommand | Notify
+    LaunchRun
+    | TerminateRun
+    | StartCheck
+    | StopCheck
+    | Route
+    | RemoveService
+    | ApplyWorkload
+    | RemoveWorkload
+    | DropCommand
+    | Notify
 )

@@ -6,13 +6,14 @@ from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
-from mooring_operator.planning.rollout import analysis, commands, retained
+from mooring_operator.planning.rollout import analysis, checks, commands, retained
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
     LaunchRun,
     RemoveService,
     Route,
+    StopCheck,
 )
 from mooring_operator.planning.rollout.draft import Settled
 from mooring_operator.planning.rollout.traffic import routing_of
@@ -70,7 +71,7 @@ def decide(draft: Settled) -> Decision:
     for left in (retained.look_again(draft), analysis.look_again(draft)):
         if left is not None:
             recheck_after = min(recheck_after or left, left)
-    if abandoned_runs.unended(status.abandoned_runs):
+    if any(not run.ended for run in status.abandoned_runs):
         recheck_after = min(recheck_after or abandoned_runs.LOOK_AGAIN, abandoned_runs.LOOK_AGAIN)
     return Decision(status, actions, recheck_after, draft.questions)
 
@@ -81,6 +82,9 @@ def _abandon_superseded(draft: Settled) -> Settled:
     old = draft.before.ci
     if old is not None and _is_left_behind(old, draft) and all(run.run_id != old.run_id for run in runs):
         runs = abandoned_runs.abandon(runs, old.run_id, draft.now)
+    check = checks.left_behind(draft)
+    if check is not None and all(run.run_id != check for run in runs):
+        runs = abandoned_runs.abandon(runs, check, draft.now, check=True)
     return draft.change(abandoned_runs=runs)
 
 
@@ -124,8 +128,10 @@ def _router_ready(draft: Settled) -> dict[str, tuple[str, str, str]]:
 
 def _run_actions(draft: Settled) -> tuple[Action, ...]:
     """Stop the runs that nobody waits for any more, and launch what was asked for."""
-    stops = (TerminateRun(run_id) for run_id in abandoned_runs.unended(draft.status.abandoned_runs))
-    return (*stops, *(request for request in draft.requests if isinstance(request, LaunchRun)))
+    abandoned = draft.status.abandoned_runs
+    stops = (TerminateRun(run_id) for run_id in abandoned_runs.unended(abandoned))
+    ends = (StopCheck(check_id) for check_id in abandoned_runs.unended(abandoned, checks=True))
+    return (*stops, *ends, *(request for request in draft.requests if isinstance(request, LaunchRun)))
 
 
 def _traffic_actions(draft: Settled) -> tuple[Action, ...]:

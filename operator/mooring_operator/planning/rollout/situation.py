@@ -12,6 +12,7 @@ from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.counting import Answer, Counting
+from mooring_operator.planning.checks import CheckProblem, CheckState
 from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
@@ -77,8 +78,12 @@ class Observed:
     """Why the backend does not take the run."""
     run_name_taken: bool = False
     """Whether that is because of an object of somebody else's."""
+    check: CheckState | None = None
+    """What is known of the candidate's check; None where nothing of it is there."""
+    check_problem: CheckProblem | None = None
+    """Why it could not be started."""
     abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
-    """The abandoned runs that had not ended, as the backend has them; one that could not be asked about is missing."""
+    """The abandoned runs and checks that had not ended, as they are; one that could not be asked about is missing."""
     longest_run: timedelta = timedelta(hours=4)
     """How long the administrator lets any run take."""
     counting: Counting = field(default_factory=Counting)

@@ -2,8 +2,10 @@
 
 from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analyse
+from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause
 from mooring_operator.planning.rollout.approvals import approved, without_own_approval
+from mooring_operator.planning.rollout.checks import await_check
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import (
     in_effect,
@@ -37,6 +39,8 @@ def take(draft: RolloutDraft, stage: Stage) -> RolloutDraft | Settled:
             return await_verdict(draft, stage)
         case Trial():
             return _try_out(draft, stage)
+        case Check():
+            return await_check(draft, stage)
 
 
 def expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft:

@@ -127,7 +127,7 @@ def _skip_if_promoted_by_hand(draft: RolloutDraft) -> RolloutDraft:
     asked = draft.asked("promote", candidate.revision) is not None
     if candidate.step >= steps or not (asked or goes_back(draft)):
         return draft
-    return draft.change_candidate(step=steps, step_started_at=draft.now)
+    return draft.change_candidate(step=steps, step_started_at=draft.now, check=None)
 
 
 def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:
@@ -138,7 +138,7 @@ def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:
         return draft
     resume = first_with(course_of(draft.spec.rollout), candidate.weight)
     return draft.change_candidate(
-        step=resume if candidate.weight else 0, steps_hash=digest, step_started_at=draft.now
+        step=resume if candidate.weight else 0, steps_hash=digest, step_started_at=draft.now, check=None
     )
 
 

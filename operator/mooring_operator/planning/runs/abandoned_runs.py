@@ -19,16 +19,16 @@ _MOST = 20
 
 
 def abandon(
-    known: Sequence[AbandonedRun], run_id: str, now: datetime, *, ended: bool = False
+    known: Sequence[AbandonedRun], run_id: str, now: datetime, *, ended: bool = False, check: bool = False
 ) -> list[AbandonedRun]:
-    """Give the list with one more run, the newest first."""
+    """Give the list with one more run, or one more check of a step, the newest first."""
     others = [run for run in known if run.run_id != run_id]
-    return [AbandonedRun(run_id=run_id, since=now, ended=ended), *others][:_MOST]
+    return [AbandonedRun(run_id=run_id, since=now, ended=ended, check=check or None), *others][:_MOST]
 
 
-def unended(known: Sequence[AbandonedRun]) -> list[str]:
-    """Give the runs that have to be looked at."""
-    return [run.run_id for run in known if not run.ended]
+def unended(known: Sequence[AbandonedRun], *, checks: bool = False) -> list[str]:
+    """Give the runs, or else the checks, that have to be looked at."""
+    return [run.run_id for run in known if not run.ended and bool(run.check) == checks]
 
 
 def follow(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mooring_operator.api.analysis import Analyse
+from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause, RolloutSpec, Step
 from mooring_operator.api.strategies import ABTest, BlueGreen, Shadow
 
@@ -37,7 +38,7 @@ class Trial:
         return self.test.until
 
 
-Stage = Exposure | Pause | Approve | Analyse | Trial
+Stage = Exposure | Pause | Approve | Analyse | Trial | Check
 
 
 def course_of(rollout: RolloutSpec) -> tuple[Stage, ...]:
@@ -75,6 +76,8 @@ def _by_steps(steps: list[Step]) -> tuple[Stage, ...]:
             stages.append(step.approve)
         elif step.analyse is not None:
             stages.append(step.analyse)
+        elif (check := step.check) is not None:
+            stages.append(check)
         else:
             replicas = exposure.replicas if step.set_replicas is None else step.set_replicas
             weight = exposure.weight if step.set_weight is None else step.set_weight

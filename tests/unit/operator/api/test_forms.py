@@ -115,6 +115,8 @@ FREE = {
     "ModelDeployment.spec.serving.template",
     "ModelDeployment.spec.serving.transformer",
     "ModelDeployment.spec.rollout.steps[].approve.message",
+    "ModelDeployment.spec.rollout.steps[].job.args[]",
+    "ModelDeployment.spec.rollout.steps[].job.command[]",
     "ModelPolicy.spec.rules[].expression",
     "ModelPolicy.spec.rules[].message",
     "ClusterModelPolicy.spec.rules[].expression",

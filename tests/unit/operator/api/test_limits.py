@@ -30,5 +30,5 @@ def test_the_models_take_the_largest_object_and_nothing_larger():
     ModelDeploymentSpec.model_validate(spec)
     ModelDeploymentStatus.model_validate(status)
     spec["serving"]["env"][0]["value"] += "x" * 64
-    with pytest.raises(ValidationError, match="at most 12288 are allowed in all"):
+    with pytest.raises(ValidationError, match="at most 11264 are allowed in all"):
         ModelDeploymentSpec.model_validate(spec)

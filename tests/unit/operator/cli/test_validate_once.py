@@ -33,7 +33,7 @@ def test_an_unknown_operator_is_one_fault(kind):
 def test_what_only_the_operator_refuses_is_said():
     [problem] = problems(template={"model": {"args": ["x" * 100_000, "y" * 100_000]}})
     assert problem.startswith("spec.serving: has 200")
-    assert problem.endswith("bytes as JSON; at most 168448 are allowed in all")
+    assert problem.endswith("bytes as JSON; at most 163840 are allowed in all")
 
 
 def test_a_file_that_cannot_be_read_hides_no_other(tmp_path, capsys):

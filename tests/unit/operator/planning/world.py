@@ -7,8 +7,10 @@ from typing import Any
 
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+from mooring_operator.api.checks import Outcome
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.actions import TerminateRun
+from mooring_operator.planning.checks import CheckState, Question
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.actions import (
@@ -17,6 +19,8 @@ from mooring_operator.planning.rollout.actions import (
     LaunchRun,
     RemoveService,
     Route,
+    StartCheck,
+    StopCheck,
 )
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
@@ -61,6 +65,15 @@ class World:
     runs: dict[str, str] = field(default_factory=dict)
     launched: list[str] = field(default_factory=list)
     terminated: list[str] = field(default_factory=list)
+    finds: Outcome | None = "Pass"
+    """What checks find; None for those that go on."""
+    checks: dict[str, Question] = field(default_factory=dict)
+    """The checks that run or have ended."""
+    found: dict[str, Outcome] = field(default_factory=dict)
+    """What those that have ended found."""
+    checked: list[str] = field(default_factory=list)
+    """The checks that were started: one that is here twice was started twice."""
+    stopped: list[str] = field(default_factory=list)
     served: tuple[Revision, Revision | None, int] | None = None
     weights_seen: list[tuple[str, int]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
@@ -83,6 +96,12 @@ class World:
             requested_by=self.requested_by,
             run_pages="http://kfp/#/runs/details/",
             answers=dict(self.answers),
+            check=self._check(),
+            abandoned={
+                run.run_id: RunState(run.run_id, "Running") if run.run_id in self.running_checks else None
+                for run in self.status.abandoned_runs
+                if run.check and not run.ended
+            },
         )
         ci = self.status.ci
         if ci is None or ci.verdict is not None or ci.run_id not in self.runs:
@@ -127,6 +146,20 @@ class World:
         self.commands[name] = f"{revision} {note}".strip()
         self.askers[name] = by
 
+    @property
+    def running_checks(self) -> set[str]:
+        """The checks that were started and have not ended."""
+        return self.checks.keys() - self.found.keys()
+
+    def _check(self) -> CheckState | None:
+        known = self.status.candidate.check if self.status.candidate is not None else None
+        if known is None or known.outcome is not None or known.id not in self.checks:
+            return None
+        if self.finds is not None:
+            self.found.setdefault(known.id, self.finds)
+        outcome = self.found.get(known.id)
+        return CheckState(known.id, outcome, f"it says {outcome}" if outcome else "")
+
     def _service(self) -> Service | None:
         if self.served is None:
             return None
@@ -153,6 +186,13 @@ class World:
                 self.runs[run_id] = candidate.storage_uri
             case TerminateRun(run_id):
                 self.terminated.append(run_id)
+            case StartCheck(question):
+                if question.check_id not in self.checks:
+                    self.checked.append(question.check_id)
+                self.checks[question.check_id] = question
+            case StopCheck(check_id):
+                self.checks.pop(check_id, None)
+                self.stopped.append(check_id)
             case Route(Routing(arms=(stable, arm))):
                 self._serve(stable.revision, arm.revision, arm.weight)
             case Route(routing):

@@ -55,7 +55,14 @@ def read_variant(
         blocked=blocked,
         pods=pods,
         waiting=waiting,
+        address=_address(service),
     )
+
+
+def _address(service: Mapping[str, Any]) -> str:
+    """Give where a revision alone answers: KServe has a Service for its entry."""
+    metadata = service["metadata"]
+    return f"http://{metadata['name']}-{entry_of(service)}.{metadata['namespace']}.svc"
 
 
 def ready_pods(deployments: Mapping[str, Manifest | None]) -> int:

@@ -18,6 +18,9 @@ HISTORIES = int(os.environ.get("MOORING_HISTORIES", "60"))
 MODELS = ("v1", "v2", "v3")
 RESTING = ("Promoted", "RolledBack", "Failed")
 
+JOB = {"job": {"image": "smoke", "timeout": "20s"}}
+HOOK = {"webhook": {"url": "https://gates.example.com/", "timeout": "30s", "onFailure": "Pause"}}
+
 ROLLOUTS: list[dict[str, Any]] = [
     {"steps": [{"setWeight": 100}]},
     {"steps": [{"setWeight": 0}, {"setWeight": 20}, {"pause": {"duration": "20s"}}, {"setWeight": 100}]},
@@ -32,6 +35,16 @@ ROLLOUTS: list[dict[str, Any]] = [
         "abTest": {"weight": 0, "matches": [{"header": "x", "value": "1"}], "duration": "30s"},
     },
     {"strategy": "Recreate"},
+    {"steps": [{"setWeight": 0}, JOB, {"setWeight": 40}, HOOK, {"setWeight": 100}]},
+    {
+        "steps": [
+            HOOK,
+            {"setWeight": 30},
+            {"job": {"image": "load", "onFailure": "Pause"}},
+            {"setWeight": 100},
+        ]
+    },
+    {"strategy": "Shadow", "shadow": {"percent": 10, "duration": "5s"}, "steps": [JOB, {"setWeight": 100}]},
 ]
 
 specs = st.builds(
@@ -72,6 +85,8 @@ events = st.one_of(
     st.tuples(st.just("away"), st.sampled_from(["", "a controller is away"])),
     st.tuples(st.just("takes_up"), st.booleans()),
     st.tuples(st.just("lose"), st.integers(0, 5)),
+    st.tuples(st.just("finds"), st.sampled_from([None, "Pass", "Fail", "Insufficient"])),
+    st.tuples(st.just("lose_check"), st.just(0)),
     st.tuples(st.just("crash"), st.integers(0, 3)),
 )
 
@@ -86,6 +101,8 @@ def happen(fleet: Fleet, event: tuple[str, Any]) -> None:
             fleet.now += timedelta(seconds=seconds)
         case ("lose", pods):
             fleet.pods = {revision: max(0, there - pods) for revision, there in fleet.pods.items()}
+        case ("lose_check", _):
+            fleet.checks.clear()
         case ("crash", done):
             fleet.step(crash_after=done)
         case (name, value):
@@ -113,6 +130,7 @@ def test_nobody_gets_more_than_its_pods_carry_or_the_strategy_exposes_it_to(firs
         for _ in range(3):
             fleet.carried_out.clear()
             fleet.step()
+            check_checks(fleet)
             for routing, pods in fleet.carried_out:
                 check(fleet, routing, pods)
 
@@ -148,6 +166,19 @@ def check(fleet: Fleet, routing: Any, pods: dict[str, int]) -> None:
         and not fleet.router.weighs_by_pods
     ):
         assert (stable.pods or 0) >= whole
+
+
+def check_checks(fleet: Fleet) -> None:
+    """Each check is started once, those that go on are waited for or told to stop, and none is passed over."""
+    assert len(set(fleet.checked)) == len(fleet.checked)
+    candidate = fleet.status.candidate
+    waited = candidate.check.id if candidate is not None and candidate.check is not None else ""
+    left = {run.run_id for run in fleet.status.abandoned_runs if not run.ended}
+    assert fleet.running_checks <= {waited} | left
+    if candidate is not None and fleet.status.stable is not None and not candidate.restores:
+        check = candidate.check
+        assert check is None or check.step <= candidate.step
+        assert check is None or check.step == candidate.step or check.outcome is not None
 
 
 @histories
