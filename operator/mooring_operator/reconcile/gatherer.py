@@ -152,7 +152,9 @@ class Gatherer:
     ) -> tuple[Service | None, NameTaken | None]:
         try:
             revisions = [known for known in (status.stable, status.candidate) if known is not None]
-            revisions += status.retained if router.traits.serves_each else []
+            on_their_way = {known.revision for known in revisions}
+            left = [known for known in status.retained if known.revision not in on_their_way]
+            revisions += left if router.traits.serves_each else []
             return await router.observe(owner, revisions), None
         except ServiceNameTaken as taken:
             return None, NameTaken(str(taken), temporary=taken.leaving)

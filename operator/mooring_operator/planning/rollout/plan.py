@@ -180,7 +180,6 @@ def go_back_on_evidence(draft: Draft) -> Draft:
 
 def _returning(draft: Draft, previous: Revision, *, note: str, by: str) -> Draft:
     """Go on with the previous revision on its way back."""
-    draft = draft.forget(previous.revision)
     returning = Candidate(
         **previous.model_dump(exclude={"workload", "since"}),
         restores=True,
@@ -282,7 +281,6 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         return draft.with_candidate(current.model_copy(update={"serving": scaled}))
     draft = draft.supersede(f"revision {draft.target} took its place")
     kept = next((known for known in draft.status.retained if known.revision == draft.target), None)
-    draft = draft.forget(draft.target)
     attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
     candidate = Candidate(
         revision=draft.target,

@@ -42,12 +42,15 @@ def keeps(draft: Draft, known: Retained) -> int:
         return 0
     seen = draft.observed.service.variants
     own, stable = seen.get(known.revision), seen.get(draft.stable.revision)
-    dead = own is None or not own.ready
-    if dead or draft.elapsed(known.left_at) >= draft.spec.rollout.progress_deadline:
+    if own is None or not own.ready:
+        return 0
+    if draft.elapsed(known.left_at) >= draft.spec.rollout.progress_deadline:
         return 0
     if stable is None or stable.pods is None:
         return 0
-    return min(known.weight, 100 - capacity.carried(stable.pods, known.stable_pods))
+    lacks = 100 - capacity.carried(stable.pods, known.stable_pods)
+    # Where there are too few pods on both sides together, each has its part of what there is.
+    return min(known.weight, lacks, capacity.part(own.pods or 0, stable.pods))
 
 
 def look_again(draft: Draft) -> float | None:

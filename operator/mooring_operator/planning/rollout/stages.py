@@ -50,6 +50,8 @@ def expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft:
     if candidate.runs and all(getattr(candidate, name) == value for name, value in asked.items()):
         return draft
     begun = {} if candidate.runs else {"unready_since": draft.now, "begun": True}
+    # Until here it keeps the pods, and the part of the traffic, that it had as one that was left.
+    draft = draft.forget(candidate.revision)
     return note_progress(draft.change_candidate(step_started_at=draft.now, **asked, **begun))
 
 

@@ -43,6 +43,11 @@ def carried(pods: int, whole: int) -> int:
     return min(100, 100 * pods // max(whole, 1))
 
 
+def part(pods: int, others: int) -> int:
+    """Give the percent of the traffic that `pods` have when all pods have as much."""
+    return _up(100 * pods, max(pods + others, 1))
+
+
 def share(asked: int, seen: Seen, *, surge: int | None = None) -> Share:
     """Give the candidate as much of the `asked` percent as it carries, and ask for the pods that are missing.
 

@@ -53,6 +53,16 @@ class Fleet(World):
             r.storage_uri.removeprefix("s3://m/") for r in known if r is not None and r.revision == revision
         )
 
+    def kill(self, role: str, pods: int) -> None:
+        """Take pods of the stable revision, of the candidate, of those that are left, or of all."""
+        status = self.status
+        one = {"stable": status.stable, "candidate": status.candidate}
+        hit = {
+            "leaving": [known.revision for known in status.retained],
+            "all": list(self.pods),
+        }.get(role) or [known.revision for known in (one.get(role),) if known is not None]
+        self.pods |= {name: max(0, self.pods[name] - pods) for name in hit if name in self.pods}
+
     def _service(self) -> Service | None:
         if self.routing is None:
             return None
@@ -113,7 +123,7 @@ class Fleet(World):
         arm = next(arm for arm in self.routing.arms if arm.revision.revision == revision)
         if not self.startable.get(arm.revision.storage_uri, True):
             return 0
-        own = arm.revision.serving_spec.min_replicas
+        own = int(arm.revision.serving.get("minReplicas", 1))
         is_stable = revision == self.routing.stable.revision
         floor = own if arm.pods is None else arm.pods
         return max(floor, self.load if is_stable else 0)

@@ -80,6 +80,8 @@ class World:
     actions: list[Action] = field(default_factory=list)
     rules: Child | None = None
     answers: dict[str, RuleAnswers] = field(default_factory=dict)
+    seen: Observed | None = None
+    """What the last decision was made from."""
 
     def apply(self, spec: ModelDeploymentSpec) -> None:
         self.spec, self.generation = spec, self.generation + 1
@@ -114,10 +116,12 @@ class World:
 
     def step(self, *, crash_after: int | None = None) -> Decision:
         """Reconcile once; a crash leaves the actions behind `crash_after` undone."""
-        decision = plan(self.spec, self.status, self.observe(), self.now)
+        self.seen = self.observe()
+        decision = plan(self.spec, self.status, self.seen, self.now)
         if decision.questions and self.rules is not None:
             self.answers |= {question.key: self.rules.ask(question) for question in decision.questions}
-            decision = plan(self.spec, self.status, self.observe(), self.now)
+            self.seen = self.observe()
+            decision = plan(self.spec, self.status, self.seen, self.now)
         self.status = decision.status
         if not self.phases or self.phases[-1] != decision.phase:
             self.phases.append(decision.phase)
