@@ -49,7 +49,7 @@ class Journey:
     unready: timedelta = timedelta()
     counts: bool = False
     timed: bool = True
-    delay: timedelta = timedelta.max
+    delay: timedelta = timedelta(days=365)
 
 
 @dataclass
