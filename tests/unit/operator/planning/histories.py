@@ -43,7 +43,14 @@ ROLLOUTS: list[dict[str, Any]] = [
     {"strategy": "ABTest", "abTest": {"weight": 50, "replicas": "2"}},
     {"strategy": "Recreate"},
     {"steps": [{"setWeight": 0}, JOB, {"setWeight": 40}, HOOK, {"setWeight": 100}]},
-    {"steps": [HOOK, {"setWeight": 30}, {"job": {"image": "load", "onFailure": "Pause"}}, {"setWeight": 100}]},
+    {
+        "steps": [
+            HOOK,
+            {"setWeight": 30},
+            {"job": {"image": "load", "onFailure": "Pause"}},
+            {"setWeight": 100},
+        ]
+    },
     {"strategy": "Shadow", "shadow": {"percent": 10, "duration": "5s"}, "steps": [JOB, {"setWeight": 100}]},
 ]
 
