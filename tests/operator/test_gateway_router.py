@@ -227,7 +227,7 @@ async def test_a_gateway_that_is_missing_is_told_and_traffic_stays_where_it_was(
     await drop(stage.cluster, Ref(GATEWAY, NAMESPACE, NAME))
     seen = await stage.serve(FIRST, SECOND, routing=split(10))
     assert seen.problem == (
-        "there is no Gateway gateways/front; name one that exists in spec.rollout.gateway, or another router"
+        "there is no Gateway gateways/front: make it, or name one that exists in spec.rollout.gateway"
     )
     assert seen.variants[SECOND.revision].weight == 0
     hostnames = (await stage.find(HTTP_ROUTE, "digits-mooring"))["spec"]["hostnames"]
@@ -255,14 +255,14 @@ async def test_a_rollback_is_written_even_while_the_gateway_is_gone(stage):
         (
             ["*.example.com"],
             "",
-            "no listener of Gateway gateways/front takes digits.ns; give spec.rollout.host: they take "
-            "*.example.com",
+            "no listener of Gateway gateways/front takes digits.ns, they take *.example.com: give a "
+            "spec.rollout.host that a listener takes",
         ),
         (
             ["*.example.com", "a.b"],
             "digits.example.org",
-            "no listener of Gateway gateways/front takes spec.rollout.host digits.example.org: they take "
-            "*.example.com, a.b",
+            "no listener of Gateway gateways/front takes spec.rollout.host digits.example.org, they take "
+            "*.example.com, a.b: give one that a listener takes",
         ),
     ],
 )
@@ -299,7 +299,10 @@ async def test_of_two_deployments_that_want_one_host_name_the_first_has_it(stage
 async def test_a_route_that_the_gateway_refuses_serves_nobody(stage):
     stage.played.refuses = "NotAllowedByListeners"
     seen = await stage.serve(FIRST)
-    said = "Gateway front does not take up HTTPRoute digits-mooring: NotAllowedByListeners"
+    said = (
+        "Gateway front does not take up HTTPRoute digits-mooring: NotAllowedByListeners; have a listener's "
+        "allowedRoutes.namespaces take this namespace, or name another Gateway"
+    )
     assert (seen.problem, seen.variants[FIRST.revision].ready) == (said, False)
 
 

@@ -115,12 +115,12 @@ async def test_knative_mode_has_one_router(cluster):
     [
         (None, "", {}, "there is no Gateway gateways/front"),
         (None, "", {"gateway": {"name": "mine"}}, "there is no Gateway ns/mine"),
-        (["*.example.com"], "True", {}, "takes digits.ns: they take *.example.com"),
+        (["*.example.com"], "True", {}, "takes digits.ns, they take *.example.com"),
         (
             ["*.example.com"],
             "True",
             {"host": "a.b.example.org"},
-            "takes a.b.example.org: they take *.example.com",
+            "takes a.b.example.org, they take *.example.com",
         ),
         ([""], "False", {}, "Gateway gateways/front is not programmed: Programmed"),
     ],

@@ -302,7 +302,10 @@ _ROLLOUT = [
     ),
     Case("an empty step", {"spec.rollout": {"steps": [{}, {"setWeight": 100}]}}, False, _ONE_OF),
     Case(
-        "a step of two kinds", {"spec.rollout": {"steps": [{"setWeight": 100, "pause": {}}]}}, False, _ONE_OF
+        "a step that waits and moves",
+        {"spec.rollout": {"steps": [{"setWeight": 100, "pause": {}}]}},
+        False,
+        _ONE_OF,
     ),
     Case(
         "an unknown kind of step",

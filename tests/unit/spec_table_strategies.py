@@ -15,6 +15,12 @@ def _ab(**test: Any) -> dict[str, Any]:
     return _rollout(strategy="ABTest", abTest=test)
 
 
+def _turning(turns: int, each: int = 1) -> list[dict[str, str]]:
+    """Matches that go to and fro."""
+    sides = [side for turn in range(turns) for side in [("Stable", "New")[turn % 2]] * each]
+    return [{"header": "x-group", "value": str(number), "to": side} for number, side in enumerate(sides)]
+
+
 _RATE = {"metric": "errorRate", "ratio": 1.5, "points": 0.5}
 
 
@@ -148,6 +154,13 @@ STRATEGIES = [
     Case("the same header with two values", _ab(matches=[_BETA, {**_BETA, "value": "2"}])),
     Case("a header and a cookie of one name", _ab(matches=[_BETA, {"cookie": "X-Beta", "value": "1"}])),
     Case("the same cookie twice", _ab(matches=[{"cookie": "a", "value": "1"}] * 2), False, "spec.rollout.abTest"),
+    Case("a cookie that is matched and kept", _ab(matches=[{"cookie": "arm", "value": "1"}], sticky="arm"), False,
+         "sticky is the cookie of a match too; give it a name of its own"),
+    Case("a header like the cookie that is kept", _ab(matches=[{"header": "arm", "value": "1"}], sticky="arm")),
+    Case("seven turns", _ab(matches=_turning(7))),
+    Case("eight turns", _ab(matches=_turning(8)), False, "room for 7 turns, with sticky for 4"),
+    Case("eight matches in four turns", _ab(matches=_turning(4, each=2), sticky="arm")),
+    Case("five turns that are kept", _ab(matches=_turning(5), sticky="arm"), False, "with sticky for 4"),
     Case("a header with a colon", _ab(matches=[{"header": "a: b", "value": "1"}]), False,
          "spec.rollout.abTest.matches[0].header"),
     Case("a value that is an expression", _ab(matches=[{"cookie": "a", "value": ".*; b"}]), False,

@@ -1,5 +1,6 @@
 """The strategies of ``spec.rollout`` beside Canary, whose steps are in `rollout`."""
 
+from itertools import groupby
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
@@ -53,8 +54,16 @@ class Match(Model):
         return self
 
 
+_MOST_MATCHES = 8
 _ONE_KIND = "a match of spec.rollout.abTest has exactly one of header, cookie"
 _NEEDS_ONE = "spec.rollout.abTest: needs a weight above 0 or a match that goes to New"
+_OWN_COOKIE = "spec.rollout.abTest: sticky is the cookie of a match too; give it a name of its own"
+# An HTTPRoute has 16 rules, each path has its own, and callers are kept by one for each of three revisions.
+_TURNS, _TURNS_STICKY = 7, 4
+_TOO_MANY_TURNS = (
+    f"spec.rollout.abTest: matches go to and fro between New and Stable, and a route has room for {_TURNS} turns, with "
+    f"sticky for {_TURNS_STICKY}; put those beside each other that go to one revision"
+)
 _ONE_END = "spec.rollout.abTest: has at most one of duration, until"
 
 Match.model_config["json_schema_extra"] = {
@@ -73,7 +82,7 @@ class ABTest(Model):
         list[Match],
         Field(
             description="Requests that one of the two gets, whatever the weight; the first match decides.",
-            max_length=8,
+            max_length=_MOST_MATCHES,
         ),
     ] = []
     sticky: Annotated[
@@ -101,6 +110,14 @@ class ABTest(Model):
             raise ValueError(_NEEDS_ONE.partition(": ")[2])
         if self.duration is not None and self.until is not None:
             raise ValueError(_ONE_END.partition(": ")[2])
+        if any(match.cookie == self.sticky for match in self.matches if match.cookie is not None):
+            raise ValueError(_OWN_COOKIE.partition(": ")[2])
+        turns, most = (
+            len(list(groupby(match.to for match in self.matches))),
+            _TURNS_STICKY if self.sticky else _TURNS,
+        )
+        if turns > most:
+            raise ValueError(_TOO_MANY_TURNS.partition(": ")[2])
         seen: dict[tuple[str, str, str], int] = {}
         for index, match in enumerate(self.matches):
             if (before := seen.setdefault(match.key, index)) != index:
@@ -121,6 +138,16 @@ _AB_RULES: list[JsonValue] = [
         "message": _NEEDS_ONE,
     },
     {"rule": "!has(self.duration) || !has(self.until)", "message": _ONE_END},
+    {
+        "rule": "!has(self.sticky) || !has(self.matches) || self.matches.all(match, !has(match.cookie) || "
+        "match.cookie != self.sticky)",
+        "message": _OWN_COOKIE,
+    },
+    {
+        "rule": f"!has(self.matches) || {[*range(1, _MOST_MATCHES)]}.filter(i, i < size(self.matches) && "
+        f"self.matches[i].to != self.matches[i - 1].to).size() < (has(self.sticky) ? {_TURNS_STICKY} : {_TURNS})",
+        "message": _TOO_MANY_TURNS,
+    },
     {
         "rule": _SHADOWED,
         "message": "spec.rollout.abTest.matches: two matches take the same requests; remove one of them",

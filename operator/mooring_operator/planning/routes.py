@@ -90,11 +90,13 @@ class Beside:
     mirrored: percent of the requests that it gets a copy of.
     matched: whether a header or a cookie leads to it.
     previewed: whether the preview address does; None where there is none.
+    unpreviewed: why there can be none.
     """
 
     mirrored: int = 0
     matched: bool = False
     previewed: bool | None = None
+    unpreviewed: str = ""
 
 
 @dataclass(frozen=True)

@@ -119,5 +119,5 @@ async def _why_no_gateway(cluster: Cluster, owner: Owner, entrance: Entrance | N
         return f"there is no {entrance}"
     hosts = [entrance.host] if entrance.host else in_cluster_hosts(owner.name, owner.namespace)
     if not gateways.heard(gateway, hosts):
-        return f"no listener of {entrance} takes {hosts[-1]}: they take {gateways.host_names(gateway)}"
+        return f"no listener of {entrance} takes {hosts[-1]}, they take {gateways.host_names(gateway)}"
     return gateways.why_unusable(gateway)

@@ -5,19 +5,14 @@ the route up as it is, listens to its host names, and the revision has pods that
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers import gateways
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend, Entrance
-from mooring_operator.adapters.routers.http_routes import (
-    HTTP_ROUTE,
-    copied_to,
-    leads_to,
-    why_not_taken_up,
-    why_refused,
-)
+from mooring_operator.adapters.routers.gateway_seen import Seen, beside, can_carry, reachable, reached, weight
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
 from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
@@ -28,33 +23,13 @@ from mooring_operator.adapters.routers.owned import (
     ready_endpoints,
     write_owned,
 )
+from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.names import HOST_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.planning.routes import Beside, Service, Traits, Variant
+from mooring_operator.planning.routes import Service, Traits
 from mooring_operator.planning.routing import Arm, Routing
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What was found, for the next write.
-
-    revisions: they count as ready when Kubernetes sends requests to one of their pods.
-    backends: of the revisions that have a Service, by revision.
-    addresses: the deployment's and its preview's, with the host names that the Gateway takes; none without a Gateway.
-    barred: why no route may ask for these host names of this Gateway; one that is there keeps those that it has.
-    problem: that, or why the Gateway does not work.
-    """
-
-    revisions: RevisionsSeen
-    backends: Mapping[str, Backend]
-    addresses: tuple[Address, ...]
-    routes: Mapping[str, Manifest | None]
-    services: Mapping[str, Manifest | None]
-    barred: str = ""
-    problem: str = ""
-    secure: bool = False
 
 
 class GatewayRouter:
@@ -88,14 +63,14 @@ class GatewayRouter:
         variants = {
             name: replace(
                 variant,
-                weight=_weight(seen.backends.get(name), weights) if variant.ready else 0,
-                beside=_beside(owner, seen, seen.backends.get(name), None if problem else route),
+                weight=weight(seen.backends.get(name), weights) if variant.ready else 0,
+                beside=beside(owner, seen, seen.backends.get(name), None if problem else route),
             )
             for name, variant in seen.revisions.variants.items()
         }
         first = revisions[0].revision if revisions else ""
         if first in variants:
-            variants[first] = _reached(variants[first], seen.problem, route)
+            variants[first] = reached(variants[first], seen.problem, route)
         others = set(routes.weights_of(route) if route is not None else ())
         shared = bool(others - {backend.service for name, backend in seen.backends.items() if name == first})
         return Service(self._url(seen), variants, shared, problem, {"seen": seen})
@@ -104,9 +79,9 @@ class GatewayRouter:
         """Have the revisions run, then have the route say who gets what, then remove what nobody needs any more."""
         known = seen.manifest["seen"] if seen is not None else await self._look(owner, _all(routing))
         await self._revisions.run(owner, routing, known.revisions)
-        if not _can_carry(routing, known.backends) or (known.barred and known.routes[owner.name] is None):
+        if not can_carry(routing, known.backends) or (known.barred and known.routes[owner.name] is None):
             return
-        await self._write(owner, _reachable(routing, known), known)
+        await self._write(owner, reachable(routing, known), known)
         # Only now does nobody send them requests any more.
         await self._revisions.clear(owner, routing, known.revisions)
 
@@ -120,7 +95,7 @@ class GatewayRouter:
 
     # --- reading --------------------------------------------------------------------------------
 
-    async def _look(self, owner: Owner, revisions: Iterable[Revision]) -> _Seen:
+    async def _look(self, owner: Owner, revisions: Iterable[Revision]) -> Seen:
         revisions = list(revisions)
         running = await self._revisions.observe(owner, revisions)
         backends: dict[str, Backend] = {}
@@ -130,18 +105,21 @@ class GatewayRouter:
             if backend is not None:
                 backends[revision.revision] = backend
             running = await self._with_endpoints(owner, running, revision, backend)
-        names = (owner.name, routes.preview_name(owner))
-        found = {
-            name: await find_owned(self._cluster, HTTP_ROUTE, owner, routes.route_name(name))
-            for name in names
-        }
-        services = {name: await self._service(owner, name) for name in names} if self._front else {}
+        found, services = await self._objects(owner, owner.name)
+        preview_taken = ""
+        try:
+            more_routes, more_services = await self._objects(owner, routes.preview_name(owner))
+        except ServiceNameTaken as taken:
+            # Another deployment may be called so; who asks for no preview needs none of it.
+            preview_taken = str(taken)
+        else:
+            found, services = found | more_routes, services | more_services
         gateway = await self._gateway()
         addresses = self._addresses(owner, gateway)
         barred = self._why_barred(owner, gateway, addresses) or await self._taken_host(found[owner.name])
         problem = barred or ("" if gateway is None else gateways.why_unusable(gateway))
         secure = gateway is not None and gateways.is_secure(gateway, self._entrance.host)
-        return _Seen(running, backends, addresses, found, services, barred, problem, secure)
+        return Seen(running, backends, addresses, found, services, barred, problem, secure, preview_taken)
 
     async def _gateway(self) -> Manifest | None:
         entrance = self._entrance
@@ -149,8 +127,14 @@ class GatewayRouter:
             return None
         return await self._cluster.get(Ref(gateways.GATEWAY, entrance.namespace, entrance.gateway))
 
-    async def _service(self, owner: Owner, name: str) -> Manifest | None:
-        return await find_owned(self._cluster, SERVICE, owner, name)
+    async def _objects(
+        self, owner: Owner, name: str
+    ) -> tuple[dict[str, Manifest | None], dict[str, Manifest | None]]:
+        """Give the route and the Service of an address, each by the address."""
+        route = await find_owned(self._cluster, HTTP_ROUTE, owner, routes.route_name(name))
+        if not self._front:
+            return {name: route}, {}
+        return {name: route}, {name: await find_owned(self._cluster, SERVICE, owner, name)}
 
     async def _backend(self, owner: Owner, service: Manifest) -> Backend | None:
         """Give the Service that KServe has made for a revision: the transformer's where it has one."""
@@ -200,15 +184,16 @@ class GatewayRouter:
                 "no Gateway is named: name one in spec.rollout.gateway, or in the operator's MOORING_GATEWAY"
             )
         if gateway is None:
-            return f"there is no {self._entrance}; name one that exists in spec.rollout.gateway, or another router"
+            return f"there is no {self._entrance}: make it, or name one that exists in spec.rollout.gateway"
         hosts, host = addresses[0].hosts, self._entrance.host
         if host and host not in hosts:
-            asked = f"spec.rollout.host {host}"
+            asked, way_out = f"spec.rollout.host {host}", "give one"
         elif not hosts:
-            asked = f"{owner.name}.{owner.namespace}; give spec.rollout.host"
+            asked, way_out = f"{owner.name}.{owner.namespace}", "give a spec.rollout.host"
         else:
             return ""
-        return f"no listener of {self._entrance} takes {asked}: they take {gateways.host_names(gateway)}"
+        taken = gateways.host_names(gateway)
+        return f"no listener of {self._entrance} takes {asked}, they take {taken}: {way_out} that a listener takes"
 
     async def _taken_host(self, route: Manifest | None) -> str:
         """Say whose the host name outside of the cluster is, if another deployment had it first."""
@@ -230,7 +215,7 @@ class GatewayRouter:
             "give another host name"
         )
 
-    def _url(self, seen: _Seen) -> str:
+    def _url(self, seen: Seen) -> str:
         hosts = seen.addresses[0].hosts if seen.addresses else ()
         if self._entrance.host in hosts:
             return f"{'https' if seen.secure else 'http'}://{self._entrance.host}"
@@ -238,10 +223,10 @@ class GatewayRouter:
 
     # --- writing --------------------------------------------------------------------------------
 
-    async def _write(self, owner: Owner, routing: Routing, known: _Seen) -> None:
+    async def _write(self, owner: Owner, routing: Routing, known: Seen) -> None:
         wanted = {owner.name: routing}
         previewed = [arm.revision for arm in routing.arms if arm.revision.revision == routing.preview]
-        if previewed and not known.barred and known.addresses[1].hosts:
+        if previewed and not known.barred and not known.preview_taken and known.addresses[1].hosts:
             wanted[routes.preview_name(owner)] = Routing((Arm(previewed[0], 100),))
         addresses = {address.name: address for address in known.addresses}
         for name, asked in wanted.items():
@@ -257,58 +242,11 @@ class GatewayRouter:
     async def _expose(self, owner: Owner, name: str, seen: Manifest | None) -> None:
         await write_owned(self._cluster, routes.front_service(owner, name, self._front), seen)
 
-    async def _take_away(self, owner: Owner, known: _Seen, keep: Iterable[str]) -> None:
+    async def _take_away(self, owner: Owner, known: Seen, keep: Iterable[str]) -> None:
         for found in (known.routes, known.services):
             for name, manifest in found.items():
                 if manifest is not None and name not in keep:
                     await self._cluster.delete(manifest)
-
-
-def _weight(backend: Backend | None, weights: Mapping[str, int]) -> int:
-    return weights.get(backend.service, 0) if backend is not None else 0
-
-
-def _beside(owner: Owner, seen: _Seen, backend: Backend | None, route: Manifest | None) -> Beside:
-    """Read what a revision gets beside its weight; nothing by a route that no gateway has taken up."""
-    service = backend.service if backend is not None else ""
-    previewed = None
-    if len(seen.addresses) > 1 and seen.addresses[1].hosts and not seen.barred:
-        preview = seen.routes.get(routes.preview_name(owner))
-        previewed = (
-            preview is not None and not why_not_taken_up(preview) and service in routes.weights_of(preview)
-        )
-    if route is None:
-        return Beside(previewed=previewed)
-    return Beside(copied_to(route, service), leads_to(route, service), previewed)
-
-
-def _reached(variant: Variant, problem: str, route: Manifest | None) -> Variant:
-    """Say that a first revision which runs is not served yet, where no request can reach it."""
-    why = problem or (why_refused(route) if route is not None else "it has no HTTPRoute yet")
-    if not variant.ready or not why:
-        return variant
-    return replace(variant, ready=False, weight=0, message=why, waiting=why)
-
-
-def _can_carry(routing: Routing, backends: Mapping[str, Backend]) -> bool:
-    """Whether all that is to get requests has a Service; KServe makes it in a moment."""
-    named = {rule.revision for rule in routing.rules} | (
-        {routing.mirror.revision} if routing.mirror else set()
-    )
-    return (named | {arm.revision.revision for arm in routing.arms if arm.weight}) <= set(backends)
-
-
-def _reachable(routing: Routing, known: _Seen) -> Routing:
-    """Leave out what has no Service yet, and have the stable revision answer for what has no pod that is ready.
-
-    A route that names a missing Service is refused. What runs unexposed may be without pods.
-    """
-    ready = {name for name, variant in known.revisions.variants.items() if variant.ready}
-    stable, *others = (arm for arm in routing.arms if arm.revision.revision in known.backends)
-    if stable.revision.revision in ready:
-        others = [arm if arm.revision.revision in ready else replace(arm, weight=0) for arm in others]
-        stable = replace(stable, weight=100 - sum(arm.weight for arm in others))
-    return replace(routing, arms=(stable, *others))
 
 
 def _all(routing: Routing) -> list[Revision]:

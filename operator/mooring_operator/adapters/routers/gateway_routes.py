@@ -160,7 +160,7 @@ def way_to(wanted: Manifest, present: Mapping[str, Any] | None) -> list[Manifest
     entering = _refs(wanted) - _refs(present)
     leaving = _refs(present) - _refs(wanted)
     way = []
-    if entering and not _are_idle(wanted, entering):
+    if entering and _main(present["spec"].get("rules") or []) and not _are_idle(wanted, entering):
         way.append(_with_idle(wanted, present["spec"]["rules"], entering))
     if leaving and not _are_idle(present, leaving):
         way.append(_with_idle(wanted, wanted["spec"]["rules"], leaving))
@@ -293,12 +293,17 @@ def _all_refs(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _with_idle(manifest: Manifest, rules: list[Any], idle: set[tuple[str, int]]) -> Manifest:
     """Give `manifest` with these rules, and the `idle` backends among them at weight 0."""
     copied = deepcopy(rules)
-    main = next((rule for rule in copied if _is_main(rule)), copied[-1])
+    main = _main(copied) or copied[-1]
     main["backendRefs"] = [
-        *(main.get("backendRefs") or []),
+        *main["backendRefs"],
         *(_ref(Backend(service, port), grpc=False, weight=0) for service, port in sorted(idle)),
     ]
     return {**manifest, "spec": {**manifest["spec"], "rules": copied}}
+
+
+def _main(rules: list[Any]) -> dict[str, Any] | None:
+    """Give the rule that decides about what no header does; None where somebody has left none that sends requests."""
+    return next((rule for rule in rules if _is_main(rule) and rule.get("backendRefs")), None)
 
 
 def _is_main(rule: Mapping[str, Any]) -> bool:

@@ -12,6 +12,13 @@ from mooring_operator.planning.status.wording import one_line
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 
 _TAKEN_UP = ("Accepted", "ResolvedRefs")
+_WAYS_OUT = {
+    "NotAllowedByListeners": "have a listener's allowedRoutes.namespaces take this namespace, or name another Gateway",
+    "NoMatchingListenerHostname": "have a listener that takes the route's host names",
+    "NoMatchingParent": "have the Gateway listen for HTTP",
+    "UnsupportedValue": "the gateway cannot do all that spec.rollout asks for: choose another strategy or Gateway",
+}
+"""By the reason of a condition, Gateway API's words."""
 
 
 def share_of(route: Mapping[str, Any], backend: str) -> int:
@@ -76,6 +83,8 @@ def _why_not(parent: Mapping[str, Any], route: Mapping[str, Any]) -> str:
         if found is None or found.get("observedGeneration") != route["metadata"].get("generation"):
             return f"Gateway {gateway} has not taken up HTTPRoute {name} as it is now"
         if found["status"] != "True":
-            said = f"{found.get('reason', '')}: {found.get('message', '')}".strip(": ")
-            return f"Gateway {gateway} does not take up HTTPRoute {name}: {one_line(said)}"
+            reason = str(found.get("reason", ""))
+            said = one_line(f"{reason}: {found.get('message', '')}".strip(": "))
+            way_out = _WAYS_OUT.get(reason)
+            return f"Gateway {gateway} does not take up HTTPRoute {name}: {said}{f'; {way_out}' if way_out else ''}"
     return ""

@@ -168,7 +168,7 @@ def _missing_beside(draft: RolloutDraft) -> str:
     if any(rule.revision == candidate.revision for rule in routing.rules) and not beside.matched:
         return "requests that match do not go to it yet"
     if routing.preview and beside.previewed is False:
-        return "its preview address does not lead to it yet"
+        return "its preview address does not lead to it yet" + because(beside.unpreviewed)
     return ""
 
 

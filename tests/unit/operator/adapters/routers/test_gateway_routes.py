@@ -166,6 +166,31 @@ def test_more_rules_than_a_route_can_have_are_refused():
         built(routing(alternating, r1=100, r2=0))
 
 
+@pytest.mark.parametrize(("turns", "sticky"), [(7, ""), (4, "arm")])
+def test_a_test_that_a_spec_may_ask_for_has_room_in_a_route(turns, sticky):
+    """With three revisions, as while one leaves, and gRPC."""
+    rules = tuple(Rule(f"r{1 + n % 2}", str(n), header="x-n") for n in range(turns))
+    assert len(built(routing(rules, None, sticky, r1=40, r2=40, r3=20))["spec"]["rules"]) <= routes.MOST_RULES
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [],
+        [{"filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "a.b.c"}}]}],
+        [{"matches": [{"path": {"value": "/x"}}], "backendRefs": [{"name": "theirs", "port": 80}]}],
+    ],
+)
+def test_a_route_that_somebody_left_without_traffic_is_put_right_at_once(rules):
+    """What it was made into has no place for another backend, and loses every request."""
+    present = built(routing(r1=100))
+    present["spec"]["rules"] = rules
+    wanted = built(routing(r1=90, r2=10))
+    *before, last = routes.way_to(wanted, present)
+    assert last == wanted
+    assert all(stop["spec"]["rules"][0]["timeouts"] for stop in before)
+
+
 def test_rules_beside_each_other_that_go_to_one_revision_are_one():
     same = tuple(Rule("r2", str(n), header="x-n") for n in range(20))
     rules = built(routing(same, r1=100, r2=0))["spec"]["rules"]

@@ -24,19 +24,19 @@ def said(router, **rollout):
             "KServe",
             {"strategy": "Shadow"},
             "spec.rollout.strategy Shadow: router KServe cannot serve each revision by itself, and not copy requests; "
-            f"it can carry out Canary, {NEW}",
+            f"write one of Canary, {NEW}",
         ),
         (
             "Endpoints",
             {"strategy": "BlueGreen"},
             "spec.rollout.strategy BlueGreen: router Endpoints cannot give a revision an address of its own before it "
-            f"takes over; it can carry out Canary, ABTest, Recreate, {NEW}",
+            f"takes over; write one of Canary, ABTest, Recreate, {NEW}",
         ),
         (
             "Endpoints",
             AB,
             "spec.rollout.abTest.matches, spec.rollout.abTest.sticky: router Endpoints cannot send requests by a "
-            f"header or a cookie, and not keep a caller with a revision; it can carry out Canary, Recreate, {NEW}",
+            f"header or a cookie, and not keep a caller with a revision; write one of Canary, Recreate, {NEW}",
         ),
         (
             "Knative",

@@ -1,0 +1,84 @@
+"""What was found of a deployment behind a Gateway: what is in effect of it, and what can be asked of it next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mooring_operator.adapters.cluster import Manifest
+from mooring_operator.adapters.routers import gateway_routes as routes
+from mooring_operator.adapters.routers.gateway_routes import Address, Backend
+from mooring_operator.adapters.routers.http_routes import copied_to, leads_to, why_not_taken_up, why_refused
+from mooring_operator.adapters.routers.inference_services.revisions import RevisionsSeen
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routes import Beside, Variant
+from mooring_operator.planning.routing import Routing
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found, for the next write.
+
+    revisions: they count as ready when Kubernetes sends requests to one of their pods.
+    backends: of the revisions that have a Service, by revision.
+    addresses: the deployment's and its preview's, with the host names that the Gateway takes; none without a Gateway.
+    barred: why no route may ask for these host names of this Gateway; one that is there keeps those that it has.
+    problem: that, or why the Gateway does not work.
+    preview_taken: whose the names of the preview's objects are, where they are somebody else's.
+    """
+
+    revisions: RevisionsSeen
+    backends: Mapping[str, Backend]
+    addresses: tuple[Address, ...]
+    routes: Mapping[str, Manifest | None]
+    services: Mapping[str, Manifest | None]
+    barred: str = ""
+    problem: str = ""
+    secure: bool = False
+    preview_taken: str = ""
+
+
+def weight(backend: Backend | None, weights: Mapping[str, int]) -> int:
+    """Give the percent of requests that a revision's Service gets."""
+    return weights.get(backend.service, 0) if backend is not None else 0
+
+
+def beside(owner: Owner, seen: Seen, backend: Backend | None, route: Manifest | None) -> Beside:
+    """Read what a revision gets beside its weight; nothing by a route that no gateway has taken up."""
+    service = backend.service if backend is not None else ""
+    previewed = None
+    if len(seen.addresses) > 1 and seen.addresses[1].hosts and not seen.barred:
+        preview = seen.routes.get(routes.preview_name(owner))
+        previewed = (
+            preview is not None and not why_not_taken_up(preview) and service in routes.weights_of(preview)
+        )
+    if route is None:
+        return Beside(previewed=previewed, unpreviewed=seen.preview_taken)
+    return Beside(copied_to(route, service), leads_to(route, service), previewed, seen.preview_taken)
+
+
+def reached(variant: Variant, problem: str, route: Manifest | None) -> Variant:
+    """Say that a first revision which runs is not served yet, where no request can reach it."""
+    why = problem or (why_refused(route) if route is not None else "it has no HTTPRoute yet")
+    if not variant.ready or not why:
+        return variant
+    return replace(variant, ready=False, weight=0, message=why, waiting=why)
+
+
+def can_carry(routing: Routing, backends: Mapping[str, Backend]) -> bool:
+    """Whether all that is to get requests has a Service; KServe makes it in a moment."""
+    named = {rule.revision for rule in routing.rules} | (
+        {routing.mirror.revision} if routing.mirror else set()
+    )
+    return (named | {arm.revision.revision for arm in routing.arms if arm.weight}) <= set(backends)
+
+
+def reachable(routing: Routing, known: Seen) -> Routing:
+    """Leave out what has no Service yet, and have the stable revision answer for what has no pod that is ready.
+
+    A route that names a missing Service is refused. What runs unexposed may be without pods.
+    """
+    ready = {name for name, variant in known.revisions.variants.items() if variant.ready}
+    stable, *others = (arm for arm in routing.arms if arm.revision.revision in known.backends)
+    if stable.revision.revision in ready:
+        others = [arm if arm.revision.revision in ready else replace(arm, weight=0) for arm in others]
+        stable = replace(stable, weight=100 - sum(arm.weight for arm in others))
+    return replace(routing, arms=(stable, *others))

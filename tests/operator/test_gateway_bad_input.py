@@ -1,0 +1,161 @@
+"""What keeps a Gateway from routing is one sentence that names the field and the way out; traffic stays meanwhile."""
+
+from datetime import timedelta
+
+import pytest
+from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.cluster import ClusterError, Ref
+from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.routers.gateways import GATEWAY
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
+
+from tests.operator.world import World
+from tests.played_gateway import NAME, NAMESPACE, PlayedGateway
+from tests.put import drop
+
+ROLLOUT = {
+    "router": "Gateway",
+    "gateway": {"name": NAME, "namespace": NAMESPACE},
+    "steps": [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}],
+    "progressDeadline": "1m",
+}
+V1 = {"s3://m/v1": 100}
+
+
+class Played:
+    """The world, with Kubernetes, KServe and a Gateway played."""
+
+    def __init__(self, world: World, connection: Connection) -> None:
+        self.world, self.cluster = world, KubernetesCluster(connection)
+        self.gateway = PlayedGateway(self.cluster, "ns")
+
+    def deploy(self, model: str, **rollout):
+        self.world.deploy(model, rollout={**ROLLOUT, **rollout}, serving={"minReplicas": 1})
+
+    async def go_on(self, passes=10):
+        for _ in range(passes):
+            try:
+                pause = await self.world.step()
+            except ClusterError:
+                pause = 1
+            await self.gateway.act()
+            self.world.now += timedelta(seconds=pause or 1)
+        return self.world.status
+
+    async def promoted(self, *hosts, **rollout):
+        await self.gateway.open(*hosts)
+        self.deploy("v1", **rollout)
+        assert (await self.go_on())["phase"] == "Promoted"
+
+
+@pytest.fixture
+async def played(world, emulator, tmp_path, monkeypatch):
+    monkeypatch.setattr(world.kserve, "play", lambda: None)
+    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
+    yield Played(world, connection)
+    await connection.close()
+
+
+async def lose_the_gateway(played):
+    await drop(played.cluster, Ref(GATEWAY, NAMESPACE, NAME))
+
+
+async def lose_the_listener(played):
+    await played.gateway.open("*.example.org")
+
+
+async def nothing(_):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked", "says"),
+    [
+        (
+            lose_the_gateway,
+            {},
+            "there is no Gateway gateways/front: make it, or name one that exists in spec.rollout.gateway",
+        ),
+        (
+            lose_the_listener,
+            {},
+            "no listener of Gateway gateways/front takes digits.ns, they take *.example.org: give a spec.rollout.host "
+            "that a listener takes",
+        ),
+        (
+            lose_the_listener,
+            {"host": "digits.example.com"},
+            "no listener of Gateway gateways/front takes spec.rollout.host digits.example.com, they take "
+            "*.example.org: give one that a listener takes",
+        ),
+        (
+            nothing,
+            {"gateway": {"name": "mine"}},
+            "there is no Gateway ns/mine: make it, or name one that exists in spec.rollout.gateway",
+        ),
+        (
+            nothing,
+            {"router": "Endpoints"},
+            "spec.rollout.router Endpoints: what is served stays with router Gateway, for pods and addresses cannot be "
+            "handed over; write Gateway or Auto, or make another ModelDeployment with Endpoints",
+        ),
+    ],
+)
+async def test_a_candidate_waits_with_the_cause_and_goes_on_without_it(played, fault, asked, says):
+    await played.promoted()
+    await fault(played)
+    played.deploy("v2", **asked)
+    status = await played.go_on()
+    assert (status["phase"], status["reason"]) == ("Pending", "RouterNotReady")
+    assert f"waits for its traffic: {says}; revision " in status["message"]
+    condition = played.world.condition("RouterReady")
+    assert (condition["status"], condition["message"]) == ("False", says)
+    assert (played.gateway.weights, status["stable"]["storageUri"]) == (V1, "s3://m/v1")
+    assert played.world.events().count("RouterNotReady") == 1
+    await played.gateway.open()
+    played.deploy("v2")
+    status = await played.go_on()
+    assert (status["phase"], played.gateway.weights) == (
+        "AwaitingApproval",
+        {"s3://m/v1": 50, "s3://m/v2": 50},
+    )
+    assert played.world.condition("RouterReady")["reason"] == "RouterRecovered"
+
+
+def route_of_somebody_else(played, name):
+    ref = Ref(HTTP_ROUTE, "ns", name)
+    gateway = {"name": NAME, "namespace": NAMESPACE}
+    theirs = {"metadata": {"name": name}, "spec": {"parentRefs": [gateway], "rules": []}}
+    played.world.objects.apply(ref, theirs, "someone")
+    return lambda: played.world.objects.get(ref)["spec"] == theirs["spec"]
+
+
+async def test_a_route_of_somebody_else_is_left_alone_and_named(played):
+    untouched = route_of_somebody_else(played, "digits-mooring")
+    await played.gateway.open()
+    played.deploy("v1")
+    status = await played.go_on(4)
+    assert (status["phase"], status["reason"]) == ("Failed", "NameTaken")
+    assert "HTTPRoute digits-mooring" in status["message"]
+    assert untouched()
+
+
+async def test_a_deployment_that_is_called_like_a_preview_stops_the_preview_alone(played):
+    await played.promoted()
+    untouched = route_of_somebody_else(played, "digits-preview-mooring")
+    played.deploy("v2", strategy="BlueGreen")
+    status = await played.go_on()
+    assert (status["phase"], played.gateway.weights) == ("Canary", V1)
+    assert "its preview address does not lead to it yet: " in status["message"]
+    assert "HTTPRoute digits-preview-mooring" in status["message"]
+    played.deploy("v3", steps=[{"setWeight": 100}])
+    assert (await played.go_on(20))["phase"] == "Promoted"
+    assert untouched()
+
+
+async def test_a_route_that_somebody_emptied_is_put_back(played):
+    await played.promoted()
+    ref = Ref(HTTP_ROUTE, "ns", "digits-mooring")
+    played.world.objects.change(ref, lambda before: {**before, "spec": {**before["spec"], "rules": []}})
+    await played.go_on(3)
+    assert (played.world.phase, played.gateway.weights) == ("Promoted", V1)
