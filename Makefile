@@ -11,14 +11,16 @@ BOOTSTRAP := build/bootstrap
 READY := .venv/.ready
 TORCH := .venv-torch/.ready
 WAIT ?= 1
+STRATEGY ?= canary
+GATEWAY ?= 1
 IMAGES ?= build/images.yaml
 PYTEST := $(BIN)/pytest -q
 
 help: ## List what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-demo: $(READY) ## See it all: KUBECONFIG=... uses your cluster, WAIT=0 ends by itself
-	@$(BIN)/mooring demo $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig "$(KUBECONFIG)") $(if $(filter 0,$(WAIT)),--no-wait)
+demo: $(READY) ## See it all: STRATEGY=canary|bluegreen|shadow|abtest, WAIT=0 ends by itself, KUBECONFIG=... uses your cluster
+	@$(BIN)/mooring demo --strategy "$(STRATEGY)" --gateway "$(GATEWAY)" $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig "$(KUBECONFIG)") $(if $(filter 0,$(WAIT)),--no-wait)
 
 test: $(READY) ## Unit, operator, cluster and release tests
 	@$(BIN)/python -m cluster build

@@ -46,6 +46,10 @@ class EnvoyGateway:
         self._watchdog = Watchdog()
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
         """Build and start them.
 
         Raises:
@@ -53,14 +57,13 @@ class EnvoyGateway:
             StartError: one did not start.
         """
         try:
-            envoy, contour = find_envoy(), build(["contour"])["contour"]
+            envoy, contour = prepare()
             install_definitions(self._api)
             self._make_gateway()
             self._start(contour, envoy)
         except BaseException:
             self.close()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -126,14 +129,10 @@ class EnvoyGateway:
         subprocess.run([str(part) for part in written], check=True, capture_output=True)
         self._launch("contour", command)
         run: list[str | Path] = [
-            envoy,
-            "--config-path",
-            bootstrap,
-            "--log-level",
-            "warning",
-            "--concurrency",
-            "1",
-        ]
+            envoy, "--config-path", bootstrap, "--log-level", "warning", "--concurrency", "1",
+            # Which is shared memory of one name for all Envoys of a machine, whoever started them.
+            "--disable-hot-restart",
+        ]  # fmt: skip
         self._launch("envoy", [*run, "--service-cluster", "mooring", "--service-node", "mooring"])
         wait_until_ready(self._processes[0], self._is_programmed, timeout=_READY_S)
 
@@ -145,6 +144,19 @@ class EnvoyGateway:
     def _is_programmed(self) -> bool:
         conditions = (self.gateway().get("status") or {}).get("conditions") or []
         return any(c["type"] == "Programmed" and c["status"] == "True" for c in conditions)
+
+
+def prepare() -> tuple[Path, Path]:
+    """Give Envoy and Contour; what has to be built or downloaded for a gateway is there afterwards.
+
+    Raises:
+        ProgramUnavailableError: something cannot be had here.
+    """
+    envoy = find_envoy()
+    contour = build(["contour"])["contour"]
+    gateway_api.definitions()
+    _contours_definitions()
+    return envoy, contour
 
 
 def find_envoy() -> Path:

@@ -1,6 +1,6 @@
 """What the demo's user writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ def policies() -> Iterator[dict[str, Any]]:
         yield from yaml.safe_load_all((_POLICIES / name).read_text())
 
 
-def deployment(work: Path, version: str, *, gpus: int = 0) -> dict[str, Any]:
-    """Give the ModelDeployment that asks for one version of the model."""
+def deployment(
+    work: Path, version: str, *, gpus: int = 0, rollout: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Give the ModelDeployment that asks for one version of the model, rolled out by STEPS if not said otherwise."""
     serving: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 2}
     if gpus:
         serving["gpu"] = {"count": gpus}
@@ -45,7 +47,7 @@ def deployment(work: Path, version: str, *, gpus: int = 0) -> dict[str, Any]:
                 "gates": [{"metric": "accuracy", "min": 0.85}, {"metric": "latencyP95Ms", "max": 100}],
             },
             "serving": serving,
-            "rollout": {"steps": STEPS, "progressDeadline": "15s"},
+            "rollout": {"progressDeadline": "15s", "scaleDownDelay": "5s", **(rollout or {"steps": STEPS})},
         },
     }
 

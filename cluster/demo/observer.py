@@ -1,16 +1,20 @@
 """Applies the demo's resources and waits for what should become of them."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 from mooring_operator.adapters.api_server import Connection, NotFound, load_config
 from mooring_operator.adapters.cluster import Kind, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.api.names import REVISION_LABEL
 
 from cluster.demo.manifests import NAME, NAMESPACE
+from cluster.serving.replica import POD_PORT
 
 _KINDS = {
     "ModelDeployment": Kind("mooring.dev/v1alpha1", "ModelDeployment", "modeldeployments"),
@@ -21,6 +25,7 @@ ADMISSION = {
     "ValidatingAdmissionPolicy": ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
     "ValidatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
 }
+_ANSWERED = re.compile(r"^mooring_inference_requests_total\{[^}]*\} (\S+)$", re.MULTILINE)
 _APPLY = {"fieldManager": "mooring-demo", "force": "true"}
 
 
@@ -34,6 +39,7 @@ class Observer:
     def __init__(self, kubeconfig: Path) -> None:
         self._connection = Connection(load_config(kubeconfig))
         self._cluster = KubernetesCluster(self._connection)
+        self._said: dict[str, str] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -73,6 +79,22 @@ class Observer:
         """Read the demo's resource of a kind; empty where there is none."""
         return await self._cluster.get(Ref(_KINDS[kind], NAMESPACE, NAME)) or {}
 
+    async def received(self, revision: str) -> int:
+        """Give how many requests a revision's servers have answered by their own count, whoever got the answers."""
+        pods = await self._connection.send(
+            "list",
+            "GET",
+            f"/api/v1/namespaces/{NAMESPACE}/pods",
+            resource="pods",
+            params={"labelSelector": f"{REVISION_LABEL}={revision}"},
+        )
+        total = 0
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+            for pod in pods["items"]:
+                text = (await http.get(f"http://{pod['status']['podIP']}:{POD_PORT}/metrics")).text
+                total += sum(int(float(count)) for count in _ANSWERED.findall(text))
+        return total
+
     async def delete(self) -> None:
         """Remove the namespace and all that is in it."""
         await self._connection.send(
@@ -87,21 +109,24 @@ class Observer:
         seconds: float,
         say: Callable[[str], None],
         wrong: Callable[[Mapping[str, Any]], bool] = lambda status: False,
+        look: Callable[[Mapping[str, Any]], None] = lambda status: None,
     ) -> dict[str, Any]:
-        """Say every new message in status until ``done(status)``; give that status.
+        """Say every new message in status until ``done(status)``, and have ``look`` see each; give that status.
 
         Raises:
             Unexpected: ``wrong(status)``, or so many ``seconds`` have passed.
         """
-        deadline, said = time.monotonic() + seconds, ""
+        deadline = time.monotonic() + seconds
         while True:
             resource = await self.get(kind)
             status: dict[str, Any] = resource.get("status", {})
             current = status.get("observedGeneration") == resource.get("metadata", {}).get("generation")
             line = f"{status.get('phase', '')}: {status.get('message', '')}"
-            if current and line != said:
+            if current and line != self._said.get(kind):
                 say(line)
-                said = line
+                self._said[kind] = line
+            if current:
+                look(status)
             if current and done(status):
                 return status
             if current and wrong(status):

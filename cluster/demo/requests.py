@@ -2,7 +2,10 @@
 
 import asyncio
 import itertools
+import time
 from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -14,16 +17,51 @@ _PAUSE_S = 0.02
 _WINDOW = 400
 
 
+@dataclass(frozen=True)
+class Entrance:
+    """Where requests go: an address, and the host name that they ask for where the address is a gateway's."""
+
+    url: str
+    host: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """Give the headers that make a gateway take a request for this host's."""
+        return {"host": self.host} if self.host else {}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A kind of user: what their requests bring along, and whether they keep the cookies that they are given."""
+
+    name: str = "users"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    keeps_cookies: bool = False
+
+
 class Users:
     """One user after the other sends one image; the last ones sent are what a drift monitor looks at."""
 
-    def __init__(self, url: str, model: str, images: Rows, window: Path) -> None:
-        self._endpoint = f"{url}/v2/models/{model}/infer"
+    def __init__(
+        self,
+        entrance: Entrance,
+        model: str,
+        images: Rows,
+        window: Path,
+        callers: Sequence[Caller] = (Caller(),),
+    ) -> None:
+        self._entrance, self._callers = entrance, callers
+        self._path = f"{entrance.url}/v2/models/{model}/infer"
         self._images = itertools.cycle(images)
         self._window = window
         self._sent: deque[Rows] = deque(maxlen=_WINDOW)
+        self._cookies: dict[str, dict[str, str]] = {}
         self.faded = False
         self.answered: Counter[str] = Counter()
+        """By revision."""
+        self.answers: dict[str, Counter[str]] = {caller.name: Counter() for caller in callers}
+        """By kind of user and revision."""
+        self.last: dict[str, float] = {}
+        """When a revision answered last, by `time.monotonic`."""
         self.failures: list[str] = []
 
     @property
@@ -37,23 +75,34 @@ class Users:
 
     async def run(self) -> None:
         """Send requests until cancelled."""
-        async with httpx.AsyncClient(timeout=10) as client:
-            for number, image in enumerate(self._images):
+        callers = itertools.cycle(self._callers)
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+            for number, (image, caller) in enumerate(zip(self._images, callers, strict=False)):
                 row = fade(image) if self.faded else image
-                await self._send(client, row)
+                await self._send(client, row, caller)
                 self._sent.append(row)
                 if number % 50 == 49 and len(self._sent) >= _WINDOW:
                     await asyncio.to_thread(write_rows, self._window, np.stack(list(self._sent)))
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _send(self, client: httpx.AsyncClient, row: Rows) -> None:
+    async def _send(self, client: httpx.AsyncClient, row: Rows, caller: Caller) -> None:
         tensor = {"name": "X", "shape": [1, 64], "datatype": "FP32", "data": row.tolist()}
+        kept = self._cookies.get(caller.name, {})
+        cookies = {"cookie": "; ".join(f"{name}={value}" for name, value in kept.items())} if kept else {}
+        headers = {**self._entrance.headers(), **caller.headers, **cookies}
         try:
-            response = await client.post(self._endpoint, json={"inputs": [tensor]})
+            response = await client.post(self._path, json={"inputs": [tensor]}, headers=headers)
         except httpx.HTTPError as error:
             self.failures.append(repr(error))
             return
-        if response.status_code == 200:
-            self.answered[response.headers.get("x-mooring-revision", "unknown")] += 1
-        else:
+        # Every request comes from somebody else, but for those of a caller who keeps them.
+        client.cookies.clear()
+        if response.status_code != 200:
             self.failures.append(f"{response.status_code}: {response.text[:200]}")
+            return
+        revision = response.headers.get("x-mooring-revision", "unknown")
+        self.answered[revision] += 1
+        self.answers[caller.name][revision] += 1
+        self.last[revision] = time.monotonic()
+        if caller.keeps_cookies:
+            self._cookies[caller.name] = {**kept, **dict(response.cookies)}

@@ -12,21 +12,32 @@ from typing import Self
 
 import httpx
 
+from cluster import envoy_gateway as gateways
+from cluster import own_network
 from cluster.control_plane import ControlPlane
+from cluster.demo.manifests import NAME, NAMESPACE
+from cluster.demo.requests import Entrance
+from cluster.doors import Doors
 from cluster.processes import Process, Watchdog, free_ports, start, wait_until_ready
 
 _READY_S = 60.0
+GATEWAY = f"{gateways.NAMESPACE}/{gateways.NAME}"
 
 
 class Stage:
     """The programs of the demo. At the end of the ``with`` statement nothing is left of them.
 
-    With ``kubeconfig`` the cluster that it names is used, and none is started.
+    With ``kubeconfig`` the cluster that it names is used, and none is started. With ``doors`` this process is in a
+    network of its own, and users' requests come through a gateway; without, the serving agent splits them.
     """
 
-    def __init__(self, kubeconfig: Path | None, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, kubeconfig: Path | None, report: Callable[[str], None], doors: Doors | None = None
+    ) -> None:
         self._given = kubeconfig
         self._report = report
+        self._doors = doors
+        self._gateway: gateways.EnvoyGateway | None = None
         self._plane = ControlPlane() if kubeconfig is None else None
         self._processes: list[Process] = []
         self._watchdog = Watchdog()
@@ -41,6 +52,11 @@ class Stage:
         return self._plane is not None
 
     @property
+    def has_gateway(self) -> bool:
+        """Whether users' requests come through one."""
+        return self._gateway is not None
+
+    @property
     def kubeconfig(self) -> Path:
         """How to reach the cluster."""
         if self._given is not None:
@@ -48,10 +64,31 @@ class Stage:
         assert self._plane is not None
         return self._plane.kubeconfig
 
+    def entrance(self, name: str = NAME) -> Entrance:
+        """Where users send their requests for a model."""
+        if self._gateway is None:
+            return Entrance(f"{self.front}/{NAMESPACE}/{name}")
+        return Entrance(f"http://127.0.0.1:{self._gateway.port}", f"{name}.{NAMESPACE}")
+
+    def outside(self, text: str) -> str:
+        """Give a text with addresses as they are in other terminals of this machine."""
+        return self._doors.outside(text) if self._doors is not None else text
+
+    @property
+    def kubeconfig_outside(self) -> Path:
+        """How to reach the cluster from other terminals."""
+        if self._doors is None:
+            return self.kubeconfig
+        written = self.work / "kubeconfig"
+        written.touch(mode=0o600)
+        written.write_text(self.outside(self.kubeconfig.read_text()))
+        return written
+
     def __enter__(self) -> Self:
         try:
             if self._plane is not None:
                 self._timed("etcd and kube-apiserver", self._plane.start)
+                self._open(self._plane.server)
         except BaseException:
             self.close()
             raise
@@ -61,6 +98,15 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def start_gateway(self) -> None:
+        """Start Envoy and what drives it, where this is a network that they can be in."""
+        if self._doors is None or self._plane is None:
+            return
+        gateway = gateways.EnvoyGateway(self._plane.api, self._plane.kubeconfig, self.work / "gateway")
+        self._timed("Envoy, driven by Contour", gateway.start)
+        self._gateway = gateway
+        self._doors.open(gateway.port)
 
     def start_pipelines(self) -> None:
         """Start the server that runs the CI pipelines."""
@@ -83,6 +129,8 @@ class Stage:
             "-m", "cluster.serving", "--kubeconfig", str(self.kubeconfig),
             "--models-root", str(self.work / "models"), "--port", port,
         ]  # fmt: skip
+        if self._gateway is not None:
+            command += ["--pods", own_network.ADDRESSES]
         self._launch("serving agent", command, f"{self.front}/-/healthy")
 
     def start_operator(self) -> None:
@@ -98,6 +146,11 @@ class Stage:
             "MOORING_FILE_ADDRESSES": "true",
             "MOORING_ARTIFACT_ROOT": f"file://{self.work}/artifacts",
         }
+        if self._gateway is not None:
+            environment |= {
+                "MOORING_GATEWAY": GATEWAY,
+                "MOORING_GATEWAY_SERVICE": f"{gateways.NAMESPACE}/envoy",
+            }
         self._launch("operator", ["-m", "mooring_operator.main"], f"{self.health}/readyz", environment)
 
     def check(self) -> None:
@@ -115,6 +168,8 @@ class Stage:
         for process in reversed(self._processes):
             process.stop()
         self._processes.clear()
+        if self._gateway is not None:
+            self._gateway.close()
         if self._plane is not None:
             self._plane.stop()
         shutil.rmtree(self.work, ignore_errors=True)
@@ -137,8 +192,13 @@ class Stage:
             self._watchdog.watch(process)
             self._processes.append(process)
             wait_until_ready(process, lambda: _answers(url), timeout=_READY_S)
+            self._open(url)
 
         self._timed(name, run)
+
+    def _open(self, url: str) -> None:
+        if self._doors is not None:
+            self._doors.open(int(httpx.URL(url).port or 0))
 
     def _timed(self, name: str, run: Callable[[], None]) -> None:
         begun = time.monotonic()

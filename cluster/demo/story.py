@@ -1,34 +1,63 @@
-"""What the demo shows, step by step. Every step checks that it showed what it says."""
+"""What every story of the demo needs: it follows a rollout, checks what it shows, and tells it."""
 
 import asyncio
+import os
+import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from cluster.demo.manifests import NAME, NAMESPACE, deployment, monitor
+from cluster.demo.manifests import NAME, NAMESPACE, deployment
 from cluster.demo.models import Digits
 from cluster.demo.observer import Observer, Unexpected
-from cluster.demo.requests import Users
+from cluster.demo.requests import Caller, Entrance, Users
 
 Status = Mapping[str, Any]
+Rollout = Mapping[str, Any]
+
 _ENDED = ("RolledBack", "Failed")
+_COMMAND_S = 60
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a story happens.
+
+    entrance: where users send requests. preview: where a revision without traffic is asked; None where there is no such
+    address.
+    """
+
+    observer: Observer
+    entrance: Entrance
+    preview: Entrance | None
+    kubeconfig: Path
+    work: Path
+    digits: Digits
+    console: Console
 
 
 class Story:
-    """The five things that the demo shows."""
+    """Follows the demo's deployment. Every step of a story checks that it showed what it says."""
 
-    def __init__(
-        self, *, observer: Observer, front: str, work: Path, digits: Digits, console: Console
-    ) -> None:
-        self._observer = observer
-        self._work = work
-        self._console = console
-        window = work / "data" / "window.parquet"
-        self.users = Users(f"{front}/{NAMESPACE}/{NAME}", NAME, digits.live, window)
-        self._revisions: dict[str, str] = {}
+    callers: Sequence[Caller] = (Caller(),)
+    summary: str
+    """What was shown, for the last line."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        window = scene.work / "data" / "window.parquet"
+        self.users = Users(scene.entrance, NAME, scene.digits.live, window, self.callers)
+        self.revisions: dict[str, str] = {}
+        """By version."""
+        self._weights: tuple[int, int] | None = None
+        """Percent of traffic that the new revision should get, and gets."""
+        self._in_effect: Counter[str] = Counter()
+        """The counts when they were last seen to change."""
 
     async def run(self) -> None:
         """Tell it.
@@ -36,106 +65,64 @@ class Story:
         Raises:
             Unexpected: a step did not show what it should have.
         """
-        await self._first_model()
+        await self.serve_first()
         sending = asyncio.create_task(self.users.run())
         try:
-            await self._better_model()
-            await self._worse_model()
-            await self._model_that_cannot_start()
-            await self._drift()
+            await self.tell()
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
-    async def _first_model(self) -> None:
-        self._title("1", "Apply v1: it is tested, then served")
-        await self._observer.apply(deployment(self._work, "v1"))
-        status = await self._follow(lambda s: s.get("phase") == "Promoted", wrong=_ended)
-        self._remember("v1", status)
-        self._show_metrics(status)
+    async def tell(self) -> None:
+        """Tell what happens while users send requests."""
+        raise NotImplementedError
 
-    async def _better_model(self) -> None:
-        self._title(
-            "2", "Apply v2 while users send requests: tests, then 10%, 50%, 100% of traffic, then promoted"
-        )
-        before = self.users.mark()
-        await self._observer.apply(deployment(self._work, "v2"))
-        status = await self._follow(
-            lambda s: s.get("phase") == "Promoted" and self._serves_other_than(s, "v1"), wrong=_ended
-        )
-        self._remember("v2", status)
-        self._show_metrics(status)
-        answered = self._since(before)
-        self._expect(answered[self._revisions["v1"]] > 0, "v1 answered while v2 was tried")
-        await self._until(
-            lambda: self.users.mark()[self._revisions["v2"]] > before[self._revisions["v2"]] + 50
-        )
-        self._show_traffic(self._since(before))
-        self._none_lost()
+    async def serve_first(self) -> None:
+        """Have v1 served: a first revision has nothing to share traffic with."""
+        self.title("1", "Apply v1: it is tested, then served")
+        await self.apply("v1")
+        status = await self.follow(lambda s: s.get("phase") == "Promoted", wrong=ended)
+        self.remember("v1", status["stable"])
+        self.show_metrics(status)
+        if (router := status.get("router")) is not None:
+            self.say(f"router {router['name']}: {router['message']}")
 
-    async def _worse_model(self) -> None:
-        self._title(
-            "3", "Apply v3, which has learnt from wrong labels: the tests fail, nothing of it is served"
-        )
-        before = self.users.mark()
-        await self._observer.apply(deployment(self._work, "v3"))
-        status = await self._follow(
-            lambda s: s.get("reason") == "CIFailed", wrong=lambda s: s.get("phase") == "Canary"
-        )
-        self._expect(status["stable"]["revision"] == self._revisions["v2"], "v2 is still the stable revision")
-        await self._until(lambda: self.users.total > sum(before.values()) + 50)
-        answered = self._since(before)
-        self._show_traffic(answered)
-        self._expect(set(answered) == {self._revisions["v2"]}, "v2 alone has answered")
-        self._none_lost()
+    # --- acting ---------------------------------------------------------------------------------
 
-    async def _model_that_cannot_start(self) -> None:
-        self._title(
-            "4", "Apply v4, good but asking for a GPU that is not there: the canary stops and is rolled back"
-        )
-        before = self.users.mark()
-        await self._observer.apply(deployment(self._work, "v4", gpus=1))
-        status = await self._follow(
-            lambda s: s.get("phase") == "RolledBack", wrong=lambda s: s.get("phase") in ("Failed", "Promoted")
-        )
-        self._expect(status["stable"]["revision"] == self._revisions["v2"], "v2 is still the stable revision")
-        answered = self._since(before)
-        self._show_traffic(answered)
-        self._expect(set(answered) == {self._revisions["v2"]}, "v2 alone has answered")
-        self._none_lost()
+    async def apply(self, version: str, *, gpus: int = 0, rollout: Rollout | None = None) -> None:
+        """Apply the deployment with a version of the model."""
+        await self.scene.observer.apply(deployment(self.scene.work, version, gpus=gpus, rollout=rollout))
 
-    async def _drift(self) -> None:
-        self._title("5", "The users' images fade: a DriftMonitor notices, and goes back to v1")
-        await self._until((self._work / "data" / "window.parquet").exists)
-        await self._observer.apply(monitor(self._work))
-        await self._follow_drift(lambda s: s.get("reason") == "NoDrift")
-        self._say("now every image is paler, and never quite white")
-        self.users.faded = True
-        drift = await self._follow_drift(lambda s: s.get("phase") == "Drifted")
-        self._show_drift(drift)
-        status = await self._follow(
-            lambda s: s.get("reason") == "RollbackRequested" and s.get("phase") == "RolledBack"
-        )
-        self._expect(status["stable"]["revision"] == self._revisions["v1"], "v1 is the stable revision again")
-        before = self.users.mark()
-        await self._until(lambda: self._since(before)[self._revisions["v1"]] > 50)
-        answered = self._since(before)
-        self._show_traffic(answered)
-        self._none_lost()
+    async def command(self, word: str) -> float:
+        """Give a command as a person would; give the time, by `time.monotonic`, at which it was typed."""
+        typed = time.monotonic()
+        self.say(f"[bold]$ mooring {word} {NAME} -n {NAMESPACE}[/bold]")
+        process = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("mooring"), word, NAME, "-n", NAMESPACE,
+            env={**os.environ, "KUBECONFIG": str(self.scene.kubeconfig)},
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await asyncio.wait_for(process.communicate(), _COMMAND_S)
+        if process.returncode != 0:
+            raise Unexpected(f"mooring {word} ended with {process.returncode}: {output.decode().strip()}")
+        return typed
 
     # --- looking --------------------------------------------------------------------------------
 
-    async def _follow(
+    async def follow(
         self, done: Callable[[Status], bool], wrong: Callable[[Status], bool] = lambda s: False
     ) -> Status:
-        return await self._observer.follow("ModelDeployment", done, seconds=120, say=self._say, wrong=wrong)
+        """Say what becomes of the deployment until `done`; give its status."""
+        status = await self.scene.observer.follow(
+            "ModelDeployment", done, seconds=120, say=self.say, wrong=wrong, look=self._show_weights
+        )
+        self._weights = None
+        return status
 
-    async def _follow_drift(self, done: Callable[[Status], bool]) -> Status:
-        return await self._observer.follow("DriftMonitor", done, seconds=60, say=self._say)
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until requests or files are as they should be."""
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(seconds):
                 while not condition():  # noqa: ASYNC110 - the condition is about files and counts
                     await asyncio.sleep(0.1)
         except TimeoutError:
@@ -144,54 +131,98 @@ class Story:
                 f"the requests do not come to what they should; failures: {failures or 'none'}"
             ) from None
 
-    def _serves_other_than(self, status: Status, version: str) -> bool:
-        return bool(status.get("stable", {}).get("revision") != self._revisions[version])
+    async def requests(self, count: int) -> Counter[str]:
+        """Wait for so many more requests; give who answered them, by revision."""
+        before = self.users.mark()
+        await self.until(lambda: self.since(before).total() >= count)
+        return self.since(before)
 
-    def _remember(self, version: str, status: Status) -> None:
-        self._revisions[version] = status["stable"]["revision"]
+    def remember(self, version: str, revision: Mapping[str, Any]) -> None:
+        """Know a version by its revision from now on."""
+        self.revisions[version] = revision["revision"]
 
-    def _since(self, before: Counter[str]) -> Counter[str]:
+    def serves_other_than(self, status: Status, version: str) -> bool:
+        """Whether another version's revision is stable."""
+        return bool(status.get("stable", {}).get("revision") != self.revisions[version])
+
+    def since(self, before: Counter[str]) -> Counter[str]:
+        """Give who has answered since."""
         return self.users.mark() - before
 
-    def _expect(self, true: bool, what: str) -> None:
+    def expect(self, true: bool, what: str) -> None:
+        """Say that something is so; raises Unexpected where it is not."""
         if not true:
             raise Unexpected(f"not so: {what}")
-        self._console.print(f"    [green]✓[/green] {what}")
+        self.scene.console.print(f"    [green]✓[/green] {what}")
 
-    def _none_lost(self) -> None:
+    def expect_all_by(self, version: str, answered: Counter[str], who: str) -> None:
+        """Say that one version alone has answered."""
+        self.expect(set(answered) == {self.revisions[version]}, f"{who}: {self.shares(answered)}")
+
+    def none_lost(self) -> None:
+        """Say that every request of users was answered."""
         lost = self.users.failures
-        self._expect(
+        self.expect(
             not lost, f"none of {self.users.total} requests was lost" + (f": {lost[:3]}" if lost else "")
         )
 
     # --- telling --------------------------------------------------------------------------------
 
-    def _title(self, number: str, text: str) -> None:
-        self._console.print()
-        self._console.print(f"[bold cyan]{number}[/bold cyan]  [bold]{text}[/bold]")
+    def title(self, number: str, text: str) -> None:
+        """Begin an act."""
+        self.scene.console.print()
+        self.scene.console.print(f"[bold cyan]{number}[/bold cyan]  [bold]{text}[/bold]")
 
-    def _say(self, line: str) -> None:
-        self._console.print(f"    [dim]·[/dim] {line}", highlight=False)
+    def say(self, line: str) -> None:
+        """Say one thing that happens."""
+        self.scene.console.print(f"    [dim]·[/dim] {line}", highlight=False)
 
-    def _show_metrics(self, status: Status) -> None:
+    def show_metrics(self, status: Status) -> None:
+        """Say what the tests measured."""
         metrics = status.get("ci", {}).get("metrics", {})
         shown = ", ".join(
             f"{name} {metrics[name]:.3g}" for name in ("accuracy", "latencyP95Ms") if name in metrics
         )
-        self._say(f"the tests measured {shown}")
+        self.say(f"the tests measured {shown}")
 
-    def _show_traffic(self, answered: Counter[str]) -> None:
-        names = {revision: version for version, revision in self._revisions.items()}
-        total = sum(answered.values()) or 1
+    def show_traffic(self, answered: Counter[str]) -> None:
+        """Say who answered requests."""
+        self.say(f"requests answered meanwhile: {self.shares(answered)}")
+
+    def shares(self, answered: Counter[str]) -> str:
+        """Give counts and percentages, by version."""
+        names = {revision: version for version, revision in self.revisions.items()}
+        total = answered.total() or 1
         parts = [
             f"{names.get(rev, rev)} {count} ({count / total:.0%})" for rev, count in answered.most_common()
         ]
-        self._say(f"requests answered meanwhile: {', '.join(parts)}")
+        return ", ".join(parts)
 
-    def _show_drift(self, status: Status) -> None:
-        for feature in status["evaluation"]["features"][:3]:
-            self._say(f"{feature['name']}: {feature.get('reason', '')}")
+    def _show_weights(self, status: Status) -> None:
+        """Say the candidate's weights whenever they change, and who has answered while one was in effect."""
+        candidate = status.get("candidate") or {}
+        if not candidate.get("begun") or "stable" not in status:
+            weights = None
+        else:
+            self.revisions.setdefault(Path(candidate["modelUri"]).name, candidate["revision"])
+            weights = (candidate.get("weight", 0), candidate.get("routed") or 0)
+        if weights == self._weights:
+            return
+        if self._weights is not None and self._weights[0] == self._weights[1]:
+            answered = self.since(self._in_effect)
+            self.say(
+                f"while {self._weights[0]}% was in effect, users were answered by {self.shares(answered)}"
+            )
+        if weights is not None:
+            self.say(f"weight of the new revision: {weights[0]}% asked, {weights[1]}% routed")
+        self._weights, self._in_effect = weights, self.users.mark()
 
 
-def _ended(status: Status) -> bool:
+def waits(status: Status) -> bool:
+    """Whether a rollout waits for somebody to approve."""
+    return status.get("phase") in ("AwaitingApproval", "Paused")
+
+
+def ended(status: Status) -> bool:
+    """Whether a rollout has failed for good."""
     return status.get("phase") in _ENDED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -29,12 +30,26 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="of the front; 0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--domain", default="example.com", help="of the hosts ISVC-NAMESPACE.DOMAIN")
+    parser.add_argument(
+        "--pods",
+        metavar="NETWORK",
+        help="network whose addresses model servers listen on, such as 10.99.0.0/16: InferenceServices that others "
+        "route to get Deployments, Services, pods and EndpointSlices",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of one model execution")
     options = parser.parse_args()
     configure_logging()
+    # Each of its requests would be a line.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="mooring-serving-") as scratch:
-        runtime = Runtime(roots=options.models_root, scratch=Path(scratch), threads=options.threads)
-        address = Address(options.host, options.port, options.domain)
+        runtime = Runtime(
+            roots=options.models_root,
+            scratch=Path(scratch),
+            threads=options.threads,
+            # A gateway takes a moment to hear that a pod ends.
+            drain_seconds=2.0 if options.pods else 0.0,
+        )
+        address = Address(options.host, options.port, options.domain, options.pods)
         try:
             uvloop.run(run_agent(options.kubeconfig, runtime, address))
         except (OSError, httpx2.HTTPError) as exc:

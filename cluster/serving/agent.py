@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 import httpx2
@@ -20,7 +21,8 @@ from lightkube.core.exceptions import ApiError
 from cluster.serving.api import InferenceServices
 from cluster.serving.directory import Directory, Key
 from cluster.serving.front import Front
-from cluster.serving.predictors import Deployment
+from cluster.serving.pods import Pods
+from cluster.serving.predictors import Deployment, model_name
 from cluster.serving.replica import Replica, Runtime
 from cluster.serving.service import Service
 
@@ -31,17 +33,40 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Address:
-    """Where the front listens and what hosts it answers for."""
+    """Where the front listens and what hosts it answers for.
+
+    ``pods`` is the network that model servers have addresses of, such as ``10.99.0.0/16``; None for this machine's.
+    """
 
     host: str
     port: int
     domain: str
+    pods: str | None = None
+
+    def of_pods(self) -> Iterator[str] | None:
+        """Yield an address for one process after the other: one is used again when all have been."""
+        if self.pods is None:
+            return None
+        return cycle(str(address) for address in ipaddress.ip_network(self.pods).hosts())
 
 
 class Agent:
-    """Reconciles InferenceServices one at a time; a key is in the queue at most once."""
+    """Reconciles InferenceServices one at a time; a key is in the queue at most once.
 
-    def __init__(self, api: InferenceServices, runtime: Runtime, directory: Directory, base_url: str) -> None:
+    With ``pods``, those that others route to have Deployments, and every process an address of ``addresses``.
+    """
+
+    def __init__(
+        self,
+        api: InferenceServices,
+        runtime: Runtime,
+        directory: Directory,
+        base_url: str,
+        *,
+        pods: Pods | None = None,
+        addresses: Iterator[str] | None = None,
+    ) -> None:
+        self._pods, self._addresses = pods, addresses
         self._api = api
         self._runtime = runtime
         self._directory = directory
@@ -55,29 +80,40 @@ class Agent:
         """Watch and reconcile until cancelled, then end all processes."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._watch())
+                tasks.create_task(self._again("watch", self._watch))
+                if self._pods is not None:
+                    tasks.create_task(self._again("watch of Deployments", self._watch_pods))
                 tasks.create_task(self._work())
         finally:
             await asyncio.gather(*(service.stop() for service in self._directory), *self._ending)
 
-    async def _watch(self) -> None:
+    async def _again(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                objects, version = await self._api.list()
-                listed = {_key(obj) for obj in objects}
-                for obj in objects:
-                    self._observe(obj)
-                for key in set(self._directory.keys()) - listed:
-                    self._forget(key)
-                async for kind, obj in self._api.watch(version):
-                    if kind == "DELETED":
-                        self._forget(_key(obj))
-                    else:
-                        self._observe(obj)
+                await run()
             except (ApiError, httpx2.HTTPError, OSError) as exc:
                 # The list afterwards finds whatever the watch has missed.
-                log.warning("watch ended: %s", exc)
+                log.warning("%s ended: %s", what, exc)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _watch(self) -> None:
+        objects, version = await self._api.list()
+        listed = {_key(obj) for obj in objects}
+        for obj in objects:
+            self._observe(obj)
+        for key in set(self._directory.keys()) - listed:
+            self._forget(key)
+        async for kind, obj in self._api.watch(version):
+            if kind == "DELETED":
+                self._forget(_key(obj))
+            else:
+                self._observe(obj)
+
+    async def _watch_pods(self) -> None:
+        assert self._pods is not None
+        await self._pods.ensure_node()
+        async for key in self._pods.changed():
+            self._enqueue(key)
 
     def _observe(self, obj: Mapping[str, Any]) -> None:
         key = _key(obj)
@@ -97,14 +133,24 @@ class Agent:
     def _forget(self, key: Key) -> None:
         service = self._directory.remove(key)
         if service is not None:
-            task = asyncio.create_task(service.stop())
+            task = asyncio.create_task(self._end(service))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
+
+    async def _end(self, service: Service) -> None:
+        if self._pods is not None:
+            try:
+                await self._pods.remove(service)
+            except (ApiError, httpx2.HTTPError, OSError) as exc:
+                log.warning("%s/%s: pods not removed: %s", service.namespace, service.name, exc)
+        await service.stop()
 
     def _start(self, key: Key, deployment: Deployment) -> Replica:
         # Not by the deployment's name, which comes from a predictor's: it may be any text.
         folder = self._runtime.scratch / key[0] / key[1] / str(next(self._serial))
-        return Replica(key[1], deployment, folder, self._runtime, lambda: self._enqueue(key))
+        address = next(self._addresses) if self._addresses is not None else None
+        model = model_name(deployment.predictor) or key[1]
+        return Replica(model, deployment, folder, self._runtime, lambda: self._enqueue(key), address)
 
     def _enqueue(self, key: Key) -> None:
         if key not in self._queued:
@@ -129,7 +175,11 @@ class Agent:
 
     async def _reconcile(self, service: Service) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if self._pods is not None:
+            service.pods = await self._pods.asked(service)
         status = service.reconcile(now)
+        if self._pods is not None:
+            await self._pods.show(service, now)
         if (routes := service.routes()) != service.routed:
             for route in routes:
                 await self._api.write_route(dict(service.obj), route, now)
@@ -173,7 +223,9 @@ async def run_agent(kubeconfig: str, runtime: Runtime, address: Address) -> None
         )
         server = _FrontServer(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        agent = asyncio.create_task(Agent(api, runtime, directory, f"http://{address.host}:{port}").run())
+        url, addresses = f"http://{address.host}:{port}", address.of_pods()
+        pods = Pods(api.client) if addresses is not None else None
+        agent = asyncio.create_task(Agent(api, runtime, directory, url, pods=pods, addresses=addresses).run())
         log.info("listening", extra={"fields": {"host": address.host, "port": port}})
         # Without either of them there is nothing left to do.
         waiting = asyncio.create_task(stopping.wait())

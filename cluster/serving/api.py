@@ -26,7 +26,7 @@ class InferenceServices:
     """The InferenceServices of all namespaces."""
 
     def __init__(self, kubeconfig: str) -> None:
-        self._client = AsyncClient(config=KubeConfig.from_file(kubeconfig).get(), trust_env=False)
+        self.client = AsyncClient(config=KubeConfig.from_file(kubeconfig).get(), trust_env=False)
 
     async def ensure_definitions(self) -> None:
         """Create our definitions where the API server has none, and wait until it serves them."""
@@ -36,23 +36,23 @@ class InferenceServices:
     async def _ensure(self, document: Object) -> None:
         name = document["metadata"]["name"]
         try:
-            await self._client.get(CustomResourceDefinition, name)
+            await self.client.get(CustomResourceDefinition, name)
         except ApiError as exc:
             if exc.status.code != 404:
                 raise
             definition = cast("CustomResourceDefinition", CustomResourceDefinition.from_dict(document))
-            await self._client.create(definition)
-        await self._client.wait(CustomResourceDefinition, name, for_conditions=["Established"])
+            await self.client.create(definition)
+        await self.client.wait(CustomResourceDefinition, name, for_conditions=["Established"])
 
     async def list(self) -> tuple[list[Object], str]:
         """All objects, and the resource version to watch from."""
-        listing = self._client.list(InferenceService, namespace="*")
+        listing = self.client.list(InferenceService, namespace="*")
         objects = [dict(obj) async for obj in listing]
         return objects, listing.resourceVersion
 
     async def watch(self, resource_version: str) -> AsyncIterator[tuple[str, Object]]:
         """Changes since ``resource_version``: (``ADDED``, ``MODIFIED`` or ``DELETED``, object)."""
-        changes = self._client.watch(InferenceService, namespace="*", resource_version=resource_version)
+        changes = self.client.watch(InferenceService, namespace="*", resource_version=resource_version)
         async for kind, obj in changes:
             yield str(kind), dict(obj)
 
@@ -61,7 +61,7 @@ class InferenceServices:
         # A patch of one path: keys that status has no more go away, and edits of the spec do not conflict.
         patch = [{"op": "add", "path": "/status", "value": status}]
         try:
-            await self._client.patch(
+            await self.client.patch(
                 InferenceService.Status, name, patch, namespace=namespace, patch_type=PatchType.JSON
             )
         except ApiError as exc:
@@ -72,20 +72,20 @@ class InferenceServices:
         """Write an HTTPRoute of an InferenceService, and say in its status that it is taken up."""
         name, namespace = route["metadata"]["name"], route["metadata"]["namespace"]
         try:
-            left = dict(await self._client.get(HTTPRoute, name, namespace=namespace))
+            left = dict(await self.client.get(HTTPRoute, name, namespace=namespace))
             if not http_routes.belongs_to(left, service):
                 # Nobody may be there to collect what belongs to an InferenceService that is gone.
-                await self._client.delete(HTTPRoute, name, namespace=namespace)
+                await self.client.delete(HTTPRoute, name, namespace=namespace)
         except ApiError as exc:
             if exc.status.code != 404:
                 raise
-        made = dict(await self._client.apply(HTTPRoute(**route), field_manager="kserve", force=True))
+        made = dict(await self.client.apply(HTTPRoute(**route), field_manager="kserve", force=True))
         if not http_routes.is_taken_up(made):
             patch = [{"op": "add", "path": "/status", "value": http_routes.taken_up(made, now)}]
-            await self._client.patch(
+            await self.client.patch(
                 HTTPRoute.Status, name, patch, namespace=namespace, patch_type=PatchType.JSON
             )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self.client.close()

@@ -20,6 +20,8 @@ class ReplicaLike(Protocol):
     failure: Failure | None
     pid: int | None
     restarts: int
+    name: str
+    address: str | None
 
     @property
     def ready(self) -> bool:

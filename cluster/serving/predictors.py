@@ -13,6 +13,8 @@ Document = Mapping[str, Any]
 
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 STOP = "serving.kserve.io/stop"
+VISIBILITY = "networking.kserve.io/visibility"
+_MODEL = "mooring.dev/model-deployment"
 
 _SCALING = ("minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling")
 _AUTOSCALING = _SCALING[1:]
@@ -64,6 +66,16 @@ def deployment_mode(obj: Document) -> str:
 def is_stopped(obj: Document) -> bool:
     """Whether the workload is to be taken down while the object stays."""
     return _annotations(obj).get(STOP, "").lower() == "true"
+
+
+def is_cluster_local(obj: Document) -> bool:
+    """Whether KServe leaves routes to others."""
+    return bool((obj["metadata"].get("labels") or {}).get(VISIBILITY) == "cluster-local")
+
+
+def model_name(predictor: Document) -> str:
+    """The name that a predictor's labels give its model, as a pinned runtime does; empty for none."""
+    return str((predictor.get("labels") or {}).get(_MODEL, ""))
 
 
 def deployment_name(isvc: str, predictor_name: str = "") -> str:

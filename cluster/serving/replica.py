@@ -30,6 +30,7 @@ _BACKOFF_SECONDS = (0.5, 1, 2, 4, 8, 16, 30)
 # A process that has run this long starts again without delay.
 _STABLE_SECONDS = 10.0
 _PROBE_SECONDS = 0.05
+_LOCAL = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Runtime:
         stop_seconds: how long one may take to end.
         probe_seconds: pause between health probes, and how long one may take.
         probes: unanswered probes in a row after which a process is replaced.
+        drain_seconds: how long a process takes requests after it was told to end.
     """
 
     roots: Sequence[Path]
@@ -53,10 +55,18 @@ class Runtime:
     stop_seconds: float = 30.0
     probe_seconds: float = 5.0
     probes: int = 3
+    drain_seconds: float = 0.0
+
+
+POD_PORT = 8080
+"""Where a model server listens that has an address of its own."""
 
 
 class Replica:
-    """Keeps one process of a deployment running until ``stop``."""
+    """Keeps one process of a deployment running until ``stop``.
+
+    ``address`` is its own; without one it listens on a free port of 127.0.0.1.
+    """
 
     def __init__(
         self,
@@ -65,8 +75,11 @@ class Replica:
         folder: Path,
         runtime: Runtime,
         on_change: Callable[[], None],
+        address: str | None = None,
     ) -> None:
         self.deployment = deployment
+        self.address = address
+        self.name = f"{deployment.name}-{deployment.digest[:8]}-{folder.name}"
         self.backend: Backend | None = None
         self.failure: Failure | None = None
         self.pid: int | None = None
@@ -174,11 +187,11 @@ class Replica:
         flags = {
             "model_name": self._model,
             "model_dir": str(self._folder),
-            "host": "127.0.0.1",
-            "http_port": "0",
+            "host": self.address or _LOCAL,
+            "http_port": str(POD_PORT if self.address else 0),
             "threads": str(self._runtime.threads),
-            # Requests have been finished before SIGTERM comes.
-            "drain_seconds": "0",
+            # Those of the front have been finished before SIGTERM comes.
+            "drain_seconds": f"{self._runtime.drain_seconds:g}",
             "grace_seconds": "5",
         }
         given = self.deployment.predictor.get("model", {}).get("args") or []
@@ -187,7 +200,7 @@ class Replica:
     async def _become_ready(self, port: asyncio.Future[int]) -> bool:
         try:
             async with asyncio.timeout(self._runtime.start_seconds):
-                backend = Backend("127.0.0.1", await port)
+                backend = Backend(self.address or _LOCAL, await port)
                 while not await _answers(backend):  # noqa: ASYNC110  nothing here tells when another process is ready
                     await asyncio.sleep(_PROBE_SECONDS)
         except TimeoutError:

@@ -39,6 +39,8 @@ class Service:
         self.stable = ""
         self.routed: list[dict[str, Any]] = []
         """The routes as they were written last."""
+        self.pods: int | None = None
+        """How many processes its Deployment asks for; None where it has none, and the spec says so alone."""
         self._base_url = f"{base_url}/{self.namespace}"
         self._balancer = SmoothRoundRobin()
         self._history = knative.History()
@@ -73,9 +75,9 @@ class Service:
 
     def routes(self) -> list[dict[str, Any]]:
         """The HTTPRoutes that say what is routed; Knative has routes of its own."""
-        if not self.weights or predictors.deployment_mode(self.obj) != "Standard" or not self._first_ready():
+        if predictors.deployment_mode(self.obj) != "Standard" or predictors.is_cluster_local(self.obj):
             return []
-        return http_routes(self.obj, self.weights)
+        return http_routes(self.obj, self.weights) if self.weights and self._first_ready() else []
 
     def _first_ready(self) -> bool:
         return bool(self.status.get("url")) or bool(self.fleet.endpoints(self.stable))
@@ -90,6 +92,8 @@ class Service:
         canaries = predictors.canaries(self.name, spec)
         ready = [canary for canary in canaries if self.fleet.endpoints(canary.deployment.name)]
         stable = predictors.stable_deployment(self.name, spec, ready)
+        if self.pods is not None:
+            stable = replace(stable, replicas=self.pods)
         self._run_and_keep_former(stable, [stable, *(canary.deployment for canary in canaries)])
 
         observations = [

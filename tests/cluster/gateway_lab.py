@@ -226,7 +226,7 @@ def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True):
     """
     addresses = {name: f"10.99.1.{number}" for number, name in enumerate(revisions, start=1)}
     with ExitStack() as stack:
-        stack.enter_context(NetworkNamespace(addresses.values()))
+        stack.enter_context(NetworkNamespace())
         plane = stack.enter_context(ControlPlane())
         gateway = stack.enter_context(EnvoyGateway(plane.api, plane.kubeconfig, folder / "gateway"))
         lab = GatewayLab(plane, folder, gateway)

@@ -43,9 +43,10 @@ def test_the_demo_shows_what_it_promises(nothing_left):
     assert "Insufficient nvidia.com/gpu" in done.stdout
 
 
-def test_an_interrupted_demo_leaves_nothing(nothing_left):
+@pytest.mark.parametrize("gateway", ["1", "0"])
+def test_an_interrupted_demo_leaves_nothing(gateway, nothing_left):
     demo = subprocess.Popen(
-        COMMAND,
+        [*COMMAND, "--gateway", gateway],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -53,13 +54,16 @@ def test_an_interrupted_demo_leaves_nothing(nothing_left):
         stdin=subprocess.DEVNULL,
     )
     assert demo.stdout is not None
+    said = ""
     for line in demo.stdout:
+        said += line
         if "Testing: testing revision" in line:
             break
     demo.send_signal(signal.SIGINT)
     rest, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130, rest
     assert "nothing is left running" in rest
+    assert ("serving agent splits the requests itself" in said) == (gateway == "0" or "no Envoy" in said)
 
 
 def test_a_kubeconfig_that_is_not_there_is_said_in_one_line():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from cluster.demo.__main__ import look_around
 from cluster.demo.manifests import NAMESPACE, own_deployment, policies
 from cluster.demo.observer import ADMISSION
+from cluster.demo.show import look_around
 from tests.unit.cli_world import invoke
 
 

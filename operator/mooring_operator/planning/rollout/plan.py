@@ -215,8 +215,11 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     draft = report_compliance(draft, stable)
     service, model = draft.observed.service, stable.model_uri
     variant = service.variants.get(stable.revision) if service is not None else None
-    if service is None or variant is None or not _serves(draft, variant) or service.shared:
+    serves = variant is not None and _serves(draft, variant)
+    if service is None or variant is None or not serves or service.shared:
         why = variant.message if variant is not None and variant.message else "it is not ready"
+        if serves:
+            why = "another revision has yet to leave"
         message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
         phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
         return draft.settle(phase, reasons.SERVICE_NOT_READY, message, recheck_after=30.0)
