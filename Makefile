@@ -52,13 +52,14 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-generate: $(READY) ## Write crds/, docs/reasons.md, docs/serving-settings.md, Argo CD's ConfigMap, compiled pipelines, gRPC's messages
+generate: $(READY) ## Write crds/, docs/reasons.md, docs/serving-settings.md, Argo CD's ConfigMap, figures, compiled pipelines, gRPC's messages
 	@$(BIN)/python -m mooring_operator.api crds
 	@$(BIN)/python -m mooring_pipelines compile
 	@$(BIN)/python -m mooring_inference.grpc_front.generate
 	@$(BIN)/python -m mooring_inference.settings.page
 	@$(BIN)/python -m mooring_inference.settings.reference
 	@$(BIN)/python -m release.argocd
+	@$(BIN)/python -m release.figures
 
 check-generated: $(READY) ## Fail where a generated file differs from its source
 	@$(BIN)/python -m mooring_operator.api crds --check
@@ -67,6 +68,7 @@ check-generated: $(READY) ## Fail where a generated file differs from its source
 	@$(BIN)/python -m mooring_inference.settings.page --check
 	@$(BIN)/python -m mooring_inference.settings.reference --check
 	@$(BIN)/python -m release.argocd --check
+	@$(BIN)/python -m release.figures --check
 
 requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
 	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package kube-mooring "$$@"; }; \

@@ -73,6 +73,11 @@ class Rehearsal:
                 return
             self.now = following
 
+    def later(self, seconds: timedelta) -> Iterator[Moment]:
+        """Yield what happens so much later, if nothing does before."""
+        self.now += seconds
+        yield from self._settle()
+
     def plan(self, at: datetime | None = None) -> Decision:
         """Ask the planner what it would do, now or then."""
         moment = at or self.now
@@ -167,7 +172,7 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
     with Child() as rules:
         rehearsal = Rehearsal(spec, World(spec, script, name=name), rules)
         if from_stable:
-            rehearsal = _after_a_promotion(spec, script, name, rules)
+            rehearsal = after_a_promotion(spec, script, name, rules)
         stable = rehearsal.status.stable.revision if rehearsal.status.stable else ""
         moments = _without_glimpses(rehearsal.run())
     status, known = rehearsal.status, rehearsal.known
@@ -177,7 +182,7 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
     return Timeline(title, moments, end, because, new=known[-1] if known else "", stable=stable)
 
 
-def _after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rules: Child) -> Rehearsal:
+def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rules: Child) -> Rehearsal:
     """Give a rehearsal that finds another model of the same kind promoted and serving."""
     before = Rehearsal(spec, World(spec, Script.smooth(), name=name, older=True), rules)
     for _ in before.run():
