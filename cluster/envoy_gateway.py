@@ -24,6 +24,7 @@ CONTROLLER = "projectcontour.io/gateway-controller"
 _GATEWAYS = "/apis/gateway.networking.k8s.io/v1"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _READY_S = 60.0
+_ADMIN = "admin.sock"
 # Contour starts listeners that many ports higher: below 1024 a program needs rights.
 _PORT_SHIFT = 8000
 _KINDS = ("gatewayclasses", "gateways", "httproutes", "referencegrants")
@@ -124,7 +125,8 @@ class EnvoyGateway:
         bootstrap = self._folder / "envoy.json"
         written: list[str | Path] = [
             contour, "bootstrap", bootstrap, "--xds-address", local, "--xds-port", str(xds),
-            "--admin-address", self._folder / "admin.sock",
+            # From Envoy's own folder: the path of a socket has little room.
+            "--admin-address", _ADMIN,
         ]  # fmt: skip
         subprocess.run([str(part) for part in written], check=True, capture_output=True)
         self._launch("contour", command)
@@ -135,6 +137,7 @@ class EnvoyGateway:
         ]  # fmt: skip
         self._launch("envoy", [*run, "--service-cluster", "mooring", "--service-node", "mooring"])
         wait_until_ready(self._processes[0], self._is_programmed, timeout=_READY_S)
+        wait_until_ready(self._processes[1], (self._folder / _ADMIN).exists, timeout=_READY_S)
 
     def _launch(self, name: str, command: list[str | Path]) -> None:
         process = start(name, command, log=self._folder / f"{name}.log")

@@ -152,7 +152,8 @@ class Story:
     def expect(self, true: bool, what: str) -> None:
         """Say that something is so; raises Unexpected where it is not."""
         if not true:
-            raise Unexpected(f"not so: {what}")
+            failures = "; ".join(self.users.failures[:3])
+            raise Unexpected(f"not so: {what}; requests that failed: {failures or 'none'}")
         self.scene.console.print(f"    [green]✓[/green] {what}")
 
     def expect_all_by(self, version: str, answered: Counter[str], who: str) -> None:
