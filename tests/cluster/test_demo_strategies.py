@@ -12,7 +12,7 @@ __all__ = ["nothing_left"]
 
 SHOWN = {
     "bluegreen": (
-        "http://digits-preview.mooring-demo is answered by v2 alone: v2 20 (100%)",
+        "http://digits-preview.mooring-demo is answered by v2 alone",
         "v2 gave its last answer",
         "users are answered by v1 alone",
     ),
