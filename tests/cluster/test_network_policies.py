@@ -13,6 +13,7 @@ import yaml
 from mooring_operator.adapters.routers.inference_services.manifest import predictor
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
+from mooring_operator.planning.manifests import check_jobs
 from mooring_operator.planning.manifests.run_jobs import RunPods, job_of
 from mooring_operator.planning.manifests.workloads import Images, consumers, cron_job
 from mooring_operator.planning.objects.owner import Owner
@@ -146,12 +147,13 @@ def tenants_pods():
         "model": model,
         "batch": batch["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"],
         "stream": stream["spec"]["template"]["metadata"]["labels"],
+        "check": dict(check_jobs.LABELS),
         "run": job_of(run, RunPods())["spec"]["template"]["metadata"]["labels"],
     }
     return {kind: Pod(TENANT, found) for kind, found in labels.items()}
 
 
-@pytest.mark.parametrize("kind", ["model", "batch", "stream", "run"])
+@pytest.mark.parametrize("kind", ["model", "batch", "stream", "run", "check"])
 def test_what_opens_models_and_data_reaches_stores_and_nothing_of_the_cluster(kind):
     found, pod = policies("components/network/tenant", TENANT), tenants_pods()[kind]
     assert sends(found, pod, DNS, 53, "UDP")
@@ -172,6 +174,10 @@ def test_models_are_called_and_runs_are_not():
         assert receives(found, pods["model"], STRANGER, port)
         assert not receives(found, pods["model"], INTERNET, port)
         assert not receives(found, pods["run"], STRANGER, port)
+        assert not receives(found, pods["check"], STRANGER, port)
+        assert sends(found, pods["check"], pods["model"], port)
+        assert not sends(found, pods["run"], pods["model"], port)
+        assert not sends(found, pods["check"], pods["run"], port)
     assert receives(found, pods["stream"], SCRAPER, 8080)
     assert not receives(found, pods["model"], STRANGER, 22)
 
