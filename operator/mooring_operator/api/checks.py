@@ -12,6 +12,7 @@ CheckKind = Literal["webhook", "job"]
 """The field of a step that says what is checked."""
 Outcome = Literal["Pass", "Fail", "Insufficient"]
 """Insufficient: nothing was found out, neither good nor bad."""
+IN_WORDS: dict[Outcome, str] = {"Pass": "passed", "Fail": "failed", "Insufficient": "found nothing out"}
 Consequence = Literal["RollBack", "Pause"]
 
 MOST_CHECKS = 5

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from mooring_operator.api.checks import IN_WORDS
 from mooring_operator.api.rollout_status import Candidate, HistoryEntry, Revision
 from mooring_operator.cli.cluster import event_time
 from mooring_operator.cli.deployment import Deployment
@@ -15,6 +16,7 @@ from mooring_operator.cli.steps_view import bar, describe_stage
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age, age_of, short
+from mooring_operator.planning.manifests import check_jobs
 from mooring_operator.planning.status.wording import because, by_whom
 from mooring_operator.planning.strategies.course import Exposure, course_of
 
@@ -104,9 +106,8 @@ class StatusView:
             mark = done if index < candidate.step else current if index == candidate.step else to_come
             style = "green" if mark == done else "bold" if mark == current else "dim"
             weight = bar(stage.weight, ascii_only=ascii_only) if isinstance(stage, Exposure) else ""
-            rows.append(
-                [Text(mark, style), str(index), Text(weight, style), Text(describe_stage(stage), style)]
-            )
+            what = describe_stage(stage) + _found_at(candidate, index)
+            rows.append([Text(mark, style), str(index), Text(weight, style), Text(what, style)])
         yield heading("Steps")
         yield plain_table(["", "", "", ""], rows)
 
@@ -176,6 +177,16 @@ def _traffic(candidate: Candidate) -> str:
     if candidate.runs and candidate.routed not in (None, candidate.weight):
         return f"{candidate.routed}% of {asked}"
     return f"{asked}, copies of {candidate.mirror}%" if candidate.mirror else asked
+
+
+def _found_at(candidate: Candidate, step: int) -> str:
+    """What the check of a step has found, or what runs it."""
+    check = candidate.check
+    if check is None or check.step != step:
+        return ""
+    if check.outcome is None:
+        return f": job/{check_jobs.name_of(check.id)}"
+    return f": {IN_WORDS[check.outcome]}{because(check.message)}"
 
 
 def _people(rollout: Candidate | HistoryEntry) -> str:

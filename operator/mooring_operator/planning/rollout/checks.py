@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from mooring_operator.api import reasons
-from mooring_operator.api.checks import Check, CheckStatus, Outcome
+from mooring_operator.api.checks import IN_WORDS, Check, CheckStatus, Outcome
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.checks import CheckState, Question
@@ -18,7 +18,6 @@ from mooring_operator.planning.status.wording import because, keeps_serving
 _GRACE = timedelta(minutes=5)
 """Whoever runs a check ends it in time; one that has not ended so long after that is left."""
 _TRY_AGAIN = 15.0
-_OUTCOMES = {"Pass": "passed", "Fail": "failed", "Insufficient": "found nothing out"}
 
 
 def await_check(draft: RolloutDraft, check: Check) -> RolloutDraft | Settled:
@@ -131,7 +130,7 @@ def _wait(draft: RolloutDraft, check: Check, why: str, pause: float) -> Settled:
 
 
 def _sentence(draft: RolloutDraft, check: Check, outcome: Outcome, why: str) -> str:
-    return f"{_subject(draft, check)} {_OUTCOMES[outcome]}{because(why)}"
+    return f"{_subject(draft, check)} {IN_WORDS[outcome]}{because(why)}"
 
 
 def _subject(draft: RolloutDraft, check: Check) -> str:
