@@ -174,10 +174,18 @@ STRATEGIES = [
          afterPromotion="30m")),
     Case("a step that is analysed", _rollout(steps=[{"setWeight": 5}, {"analyse": {}}, *_STEPS], analysis={})),
     Case("a step that is analysed, and then", _rollout(
-         steps=[{"analyse": {"duration": "1h", "onInsufficient": "Fail"}}, *_STEPS], analysis={})),
-    Case("a step without an analysis", _rollout(steps=[{"analyse": {}}, *_STEPS]), False,
+         steps=[{"setWeight": 5}, {"analyse": {"duration": "1h", "onInsufficient": "Fail"}}, *_STEPS], analysis={})),
+    Case("a step that is analysed before any weight", _rollout(steps=[{"analyse": {}}, *_STEPS], analysis={}), False,
+         "a step analyse stands between weights above 0 and the last one"),
+    Case("a step that is analysed without traffic", _rollout(
+         steps=[{"setWeight": 0}, {"analyse": {}}, *_STEPS], analysis={}), False, "a step analyse stands between"),
+    Case("a step that is analysed alone", _rollout(
+         steps=[{"setWeight": 5}, *_STEPS, {"analyse": {}}], analysis={}), False, "a step analyse stands between"),
+    Case("a shadow that is analysed", _rollout(strategy="Shadow", steps=[{"analyse": {}}, *_STEPS], analysis={})),
+    Case("a step without an analysis", _rollout(steps=[{"setWeight": 5}, {"analyse": {}}, *_STEPS]), False,
          "a step analyse needs spec.rollout.analysis"),
-    Case("a step of two kinds", _rollout(steps=[{"analyse": {}, "pause": {}}, *_STEPS], analysis={}), False,
+    Case("a step of two kinds", _rollout(
+         steps=[{"setWeight": 5}, {"analyse": {}, "pause": {}}, *_STEPS], analysis={}), False,
          "exactly one of setWeight, setReplicas, pause, approve"),
     Case("an analysis of nothing", _rollout(analysis={"metrics": []}), False, "spec.rollout.analysis.metrics"),
     Case("an unknown metric", _judged({"metric": "accuracy"}), False, "spec.rollout.analysis.metrics[0].metric"),

@@ -123,10 +123,19 @@ class Analyse(Model):
 
 
 NEEDS_ANALYSIS = "a step analyse needs spec.rollout.analysis"
-RULE: JsonValue = {
-    "rule": "has(self.analysis) || self.steps.all(step, !has(step.analyse))",
-    "message": f"spec.rollout.steps: {NEEDS_ANALYSIS}",
-}
+NEEDS_BOTH = "a step analyse stands between weights above 0 and the last one: both revisions must answer"
+_TOLD = "self.steps.filter(step, has(step.analyse) || (has(step.setWeight) && step.setWeight > 0))"
+RULES: tuple[JsonValue, ...] = (
+    {
+        "rule": "has(self.analysis) || self.steps.all(step, !has(step.analyse))",
+        "message": f"spec.rollout.steps: {NEEDS_ANALYSIS}",
+    },
+    {
+        "rule": f"{_TOLD}.size() == 0 || (has({_TOLD}[{_TOLD}.size() - 1].setWeight) && "
+        f"(self.strategy == 'Shadow' || has({_TOLD}[0].setWeight)))",
+        "message": f"spec.rollout.steps: {NEEDS_BOTH}",
+    },
+)
 
 EVIDENCE = "^[A-Za-z0-9+/=. :]*$"
 

@@ -154,6 +154,9 @@ class RolloutSpec(Model):
         weights = [step.set_weight for step in self.steps if step.set_weight is not None]
         if self.analysis is None and any(step.analyse is not None for step in self.steps):
             raise ValueError(f"steps: {analyses.NEEDS_ANALYSIS}")
+        told = [step.analyse is None for step in self.steps if step.analyse is not None or step.set_weight]
+        if told and not (told[-1] and (told[0] or self.strategy == "Shadow")):
+            raise ValueError(f"steps: {analyses.NEEDS_BOTH}")
         if not weights or weights[-1] != 100 or weights != sorted(set(weights)):
             raise ValueError(f"steps: weights must ascend and end at 100, got {weights}")
         return self
@@ -194,7 +197,7 @@ RULES: list[JsonValue] = [
         "rule": "self.strategy != 'ABTest' || has(self.abTest)",
         "message": "spec.rollout: strategy ABTest needs abTest",
     },
-    analyses.RULE,
+    *analyses.RULES,
 ]
 
 RolloutSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": [*RULES]}

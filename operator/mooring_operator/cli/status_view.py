@@ -38,6 +38,7 @@ class StatusView:
         yield from self._head()
         yield from self._revisions()
         yield from self._steps(ascii_only=options.ascii_only)
+        yield from self._analysis()
         yield from self._ci()
         yield from self._conditions()
         yield from self._history()
@@ -110,6 +111,22 @@ class StatusView:
             rows.append([Text(mark, style), str(index), Text(weight, style), Text(what, style)])
         yield heading("Steps")
         yield plain_table(["", "", "", ""], rows)
+
+    def _analysis(self) -> Iterator[RenderableType]:
+        found = self._status.analysis
+        if found is None:
+            return
+        style = {"PASS": "green", "FAIL": "red"}.get(found.verdict, "yellow")
+        compared = f"revision {found.candidate} beside {found.stable}"
+        if found.promoted_at is not None:
+            compared = f"revision {found.candidate}, promoted {age(found.promoted_at, self._now)} ago"
+        counted = f"counted up to {age(found.until, self._now)} ago"
+        yield heading("Analysis")
+        yield Text.assemble("  ", (found.verdict, style), f"  {compared}, {counted}")
+        if found.message:
+            yield Text(f"  {found.message}")
+        if found.problem:
+            yield Text(f"  {found.problem}", "yellow")
 
     def _ci(self) -> Iterator[RenderableType]:
         ci = self._status.ci

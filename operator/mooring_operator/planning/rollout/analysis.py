@@ -10,6 +10,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analysis, AnalysisStatus, VerdictName
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
+from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.objects.owner import Owner
@@ -211,11 +212,20 @@ def _noted(draft: DraftT, found: AnalysisStatus) -> DraftT:
         case "FAIL":
             return draft.set_condition(CONDITION, "False", reasons.ANALYSIS_FAILED, found.message)
         case _ if found.problem:
-            return draft.set_condition(CONDITION, "Unknown", reasons.METRICS_UNAVAILABLE, found.problem)
+            return _warned(draft, found.problem)
         case "PASS":
             return draft.set_condition(CONDITION, "True", reasons.ANALYSIS_PASSED, found.message)
     waiting = found.message or "nothing has been counted yet"
     return draft.set_condition(CONDITION, "Unknown", reasons.ANALYSIS_INSUFFICIENT, waiting)
+
+
+def _warned(draft: DraftT, problem: str) -> DraftT:
+    """Say why nothing can be counted, in an Event too when that begins."""
+    reason = reasons.METRICS_UNAVAILABLE
+    known = next((c for c in draft.before.conditions if c.type == CONDITION), None)
+    if known is None or known.reason != reason:
+        draft = draft.request(Notify("Warning", reason, problem))
+    return draft.set_condition(CONDITION, "Unknown", reason, problem)
 
 
 def _evidence(found: AnalysisStatus, analysis: Analysis) -> Evidence:

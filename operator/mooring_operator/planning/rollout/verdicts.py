@@ -28,6 +28,9 @@ def await_verdict(draft: RolloutDraft, step: Analyse) -> RolloutDraft | Settled:
         recheck = min(left, until_deadline(draft) or left)
         return draft.settle("Canary", reasons.ANALYSING, message, recheck_after=recheck)
     message = f"{said}: too little evidence (step {candidate.step}){because(problem or known)}"
+    allowed = approved(draft, "Paused")
+    if allowed is not None:
+        return allowed
     # What could not be counted is nobody's fault.
     match "Pause" if problem else step.on_insufficient:
         case "Pass":
@@ -35,9 +38,8 @@ def await_verdict(draft: RolloutDraft, step: Analyse) -> RolloutDraft | Settled:
         case "Fail":
             return draft.reject(reasons.ANALYSIS_INSUFFICIENT, message + keeps_serving(draft.stable))
         case _:
-            return approved(draft, "Paused") or draft.settle(
-                "Paused", reasons.PAUSED_BY_ANALYSIS, message, recheck_after=until_deadline(draft)
-            )
+            pause = until_deadline(draft)
+            return draft.settle("Paused", reasons.PAUSED_BY_ANALYSIS, message, recheck_after=pause)
 
 
 def ends_early(draft: RolloutDraft) -> tuple[RolloutDraft, bool]:

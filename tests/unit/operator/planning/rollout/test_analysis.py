@@ -122,6 +122,29 @@ def test_what_cannot_be_counted_counts_for_nobody(then):
     assert decision.reason == "AnalysisFailed"
 
 
+def test_an_approval_holds_when_prometheus_comes_back():
+    """A person has let it go on: too little evidence does not reject it a moment later."""
+    how = rollout(FIRST, {"analyse": {"duration": "5m", "onInsufficient": "Fail"}}, LAST)
+    made = begun(how=how, per_second=0.1, unavailable="Prometheus does not answer")
+    assert made.go_on().reason == "PausedByAnalysis"
+    made.command("approve", by="alice")
+    assert made.step().reason == "Approved"
+    made.unavailable = ""
+    made.step()
+    assert made.go_on().phase == "Promoted"
+
+
+def test_an_event_tells_once_that_nothing_can_be_counted():
+    made = begun(
+        how=rollout(FIRST, {"analyse": {"duration": "5m"}}, LAST), unavailable="Prometheus does not answer"
+    )
+    told = []
+    for _ in range(30):
+        told += [a for a in made.step().actions if isinstance(a, Notify) and a.reason == "MetricsUnavailable"]
+        made.now += timedelta(seconds=10)
+    assert [notice.message for notice in told] == ["Prometheus does not answer"]
+
+
 def test_without_a_prometheus_the_condition_names_the_setting():
     made = begun(how=rollout(FIRST, {"analyse": {"duration": "5m"}}, LAST))
     made.counting = replace(made.counting, problem="set MOORING_PROMETHEUS_URL")
