@@ -1,6 +1,7 @@
 """The operator's settings, from environment variables that start with MOORING_."""
 
 import os
+import ssl
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -186,6 +187,16 @@ class Settings(BaseSettings):
     def _is_readable(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):
             raise ValueError(f"{value} cannot be read")
+        return value
+
+    @field_validator("prometheus_ca_file")
+    @classmethod
+    def _has_certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=value)
+            except OSError as error:
+                raise ValueError(f"{value} has no certificates") from error
         return value
 
     @property

@@ -184,7 +184,7 @@ STRATEGIES = [
     Case("a shadow that is analysed", _rollout(strategy="Shadow", steps=[{"analyse": {}}, *_STEPS], analysis={})),
     Case("a step without an analysis", _rollout(steps=[{"setWeight": 5}, {"analyse": {}}, *_STEPS]), False,
          "a step analyse needs spec.rollout.analysis"),
-    Case("a step of two kinds", _rollout(
+    Case("a step that is analysed and pauses", _rollout(
          steps=[{"setWeight": 5}, {"analyse": {}, "pause": {}}, *_STEPS], analysis={}), False,
          "exactly one of setWeight, setReplicas, pause, approve"),
     Case("an analysis of nothing", _rollout(analysis={"metrics": []}), False, "spec.rollout.analysis.metrics"),

@@ -271,3 +271,21 @@ def test_an_empty_list(show):
 )
 def test_ages(seconds, text):
     assert short(timedelta(seconds=seconds)) == text
+
+
+def test_what_an_analysis_found_is_one_section():
+    found = {
+        "candidate": "bbbbbbbbbb",
+        "stable": "aaaaaaaaaa",
+        "verdict": "FAIL",
+        "message": "errorRate: candidate 5.00% (30 of 600), stable 1.00% (24 of 2400); evidence 262 of 100",
+        "problem": "latency: no bucket le=+Inf",
+        "since": NOW.isoformat(),
+        "until": (NOW - timedelta(seconds=20)).isoformat(),
+    }
+    item = {**AWAITING, "status": {**AWAITING["status"], "analysis": found}}
+    shown = text_of(StatusView(Deployment.parse(item), [], NOW), width=120)
+    assert (
+        "\nAnalysis\n  FAIL  revision bbbbbbbbbb beside aaaaaaaaaa, counted up to 20s ago\n"
+        f"  {found['message']}\n  {found['problem']}\n"
+    ) in shown

@@ -5,12 +5,13 @@ anything happens is the world's next event, or the first second at which the pla
 otherwise, found by bisection. A pause of a week costs as little as one of a second.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
+from mooring_operator.cli.rehearsal_odds import End, odds
 from mooring_operator.cli.rehearsal_world import Script, World
 from mooring_operator.cli.rollout_chart import Sample
 from mooring_operator.planning.actions import Notify
@@ -19,8 +20,9 @@ from mooring_operator.planning.rollout.plan import plan
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
 _HORIZON = timedelta(days=366)
+_JUDGED = (reasons.ANALYSING, reasons.PAUSED_BY_ANALYSIS)
 _SETTLED = ("Promoted", "RolledBack", "Failed")
-_MOST_MOMENTS = 500
+_MOST_MOMENTS = 2000
 _MOST_DECISIONS = 200
 
 
@@ -46,6 +48,7 @@ class Timeline:
     moments: tuple[Moment, ...]
     end: str
     because: str
+    odds: Sequence[End] = ()
     new: str = ""
     stable: str = ""
 
@@ -66,7 +69,7 @@ class Rehearsal:
         """Yield what happens until the rollout has ended or waits for what will not come."""
         for _ in range(_MOST_MOMENTS):
             yield from self._settle()
-            if self.status.phase in _SETTLED:
+            if self.status.phase in _SETTLED and not self._is_watched:
                 return
             following = self._next_moment()
             if following is None:
@@ -77,6 +80,11 @@ class Rehearsal:
         """Yield what happens so much later, if nothing does before."""
         self.now += seconds
         yield from self._settle()
+
+    @property
+    def _is_watched(self) -> bool:
+        found = self.status.analysis
+        return found is not None and found.promoted_at is not None
 
     def plan(self, at: datetime | None = None) -> Decision:
         """Ask the planner what it would do, now or then."""
@@ -146,7 +154,9 @@ class Rehearsal:
 def _visible(status: ModelDeploymentStatus) -> tuple[object, ...]:
     candidate = status.candidate
     place = (candidate.revision, candidate.weight, candidate.step) if candidate else None
-    return (status.phase, status.reason, status.message, place)
+    # What the evidence says changes with every look; the line tells where it begins, and the next one where it ends.
+    judged = status.reason in _JUDGED or "is watched until" in status.message
+    return (status.phase, status.reason, "" if judged else status.message, place)
 
 
 def _without_glimpses(moments: Iterator[Moment]) -> tuple[Moment, ...]:
@@ -179,7 +189,8 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
     end = status.phase if status.phase in _SETTLED else "Waiting"
     title = "A new revision on top of a stable one" if from_stable else "The first deployment"
     because = status.message if end != "Waiting" else f"nothing more happens: {status.message}"
-    return Timeline(title, moments, end, because, new=known[-1] if known else "", stable=stable)
+    ends = odds(spec.rollout, script.traffic, approve_after=script.approve_after) if from_stable else ()
+    return Timeline(title, moments, end, because, ends, new=known[-1] if known else "", stable=stable)
 
 
 def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rules: Child) -> Rehearsal:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _RUN = re.compile(r"run [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNTIL = re.compile(r" until \d\d:\d\d:\d\d UTC")
+_JUDGED_UNTIL = re.compile(r" until (\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d UTC( at most|$)")
 _SO_FAR = re.compile(r": it has \d+% so far$")
 _ENDS = {
     "Promoted": "ends promoted",
@@ -42,14 +43,29 @@ def render(timeline: "Timeline") -> RenderableType:
         "It ", (_ENDS[timeline.end], phase_style(timeline.end)), f" at {offset(length)}", style="bold"
     )
     chart = Chart([moment.sample for moment in timeline.moments], offset)
-    return Group(Text(timeline.title, style="bold"), "", table, "", chart, "", end, "")
+    odds = [_odds(timeline), ""] if timeline.odds else []
+    return Group(Text(timeline.title, style="bold"), "", table, "", chart, "", end, "", *odds)
+
+
+def _odds(timeline: "Timeline") -> RenderableType:
+    """Say how probable each end is, and when it comes."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table.add_column("How it ends", no_wrap=True)
+    for column in ("Probability", "After", "1 in 10 before", "1 in 10 later"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for end in timeline.odds:
+        early, middle, late = end.times
+        times = (offset(time).removeprefix("+") for time in (middle, early, late))
+        table.add_row(end.end, f"{end.share:.1%}", *times)
+    title = f"{timeline.odds[0].of} rollouts whose requests fail by chance, from the first request on"
+    return Group(Text(title, style="bold"), "", table)
 
 
 def _sentence(moment: "Moment", timeline: "Timeline") -> str:
     """Give the planner's message with roles for hashes, which mean nothing before there is a cluster."""
     text = _RUN.sub("its CI run", moment.what)
     # The lines themselves show the time, and the simulated traffic follows at once.
-    text = _SO_FAR.sub("", _UNTIL.sub(" for its pause", text))
+    text = _SO_FAR.sub("", _UNTIL.sub(" for its pause", _JUDGED_UNTIL.sub("", text)))
     for revision, role in ((timeline.new, "the new revision"), (timeline.stable, "the stable revision")):
         if revision:
             text = text.replace(f"revision {revision}", role).replace(revision, role)
@@ -72,6 +88,16 @@ def to_plain(timeline: "Timeline") -> dict[str, Any]:
         "end": timeline.end,
         "because": timeline.because,
         "revision": timeline.new,
+        "odds": [
+            {
+                "end": end.end,
+                "probability": end.share,
+                "afterSeconds": dict(
+                    zip(("p10", "p50", "p90"), (int(time.total_seconds()) for time in end.times), strict=True)
+                ),
+            }
+            for end in timeline.odds
+        ],
         "moments": [_moment_to_plain(moment) for moment in timeline.moments],
     }
 

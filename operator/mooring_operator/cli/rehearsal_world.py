@@ -15,12 +15,15 @@ from mooring_operator.api import (
 )
 from mooring_operator.api.checks import Outcome
 from mooring_operator.api.model_policy import PolicyRule
+from mooring_operator.cli.rehearsal_traffic import Traffic, expected
 from mooring_operator.cli.rollout_chart import Share
 from mooring_operator.planning.actions import TerminateRun
+from mooring_operator.planning.analysis.counting import Answer, Counting
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
@@ -35,6 +38,7 @@ from mooring_operator.planning.routes import RouterChoice, Service, Variant
 from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.runs.run import RunState
 
+_COUNTING = Counting()
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
 _MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])
 
@@ -48,6 +52,8 @@ _AWAITED = {
     reasons.PAUSING: "the pause to end",
     reasons.CHECKING: "the check to end",
     reasons.PAUSED_BY_CHECK: "mooring approve",
+    reasons.ANALYSING: "evidence",
+    reasons.PAUSED_BY_ANALYSIS: "mooring approve",
     reasons.PAUSED_BY_STEP: "mooring approve",
     reasons.AWAITING_APPROVAL: "mooring approve",
     reasons.POLICY_NOT_FOUND: "the ModelPolicy",
@@ -65,6 +71,7 @@ class Script:
     checks: Outcome = "Pass"
     checks_take: timedelta | None = timedelta(minutes=1)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
     policies: Mapping[str, ModelPolicySpec] = field(default_factory=dict)
     cluster_policies: Mapping[str, ClusterModelPolicySpec] = field(default_factory=dict)
 
@@ -117,7 +124,19 @@ class World:
             answers=self.answers,
             askers=dict.fromkeys(self.commands, "the rehearsal"),
             requested_by="the author",
+            counting=_COUNTING,
+            counted=self._counted(now, status),
         )
+
+    def _counted(self, now: datetime, status: ModelDeploymentStatus) -> Answer | None:
+        """Give what both revisions are expected to have counted since the last look."""
+        owner = Owner(namespace="default", name=self.name, uid=_OWNER_UID, generation=1)
+        request = analysis.due(self.spec, status, owner, _COUNTING, now)
+        if request is None:
+            return None
+        candidate = status.candidate
+        share = 1.0 if candidate is None else (candidate.weight or candidate.mirror) / 100
+        return self.script.traffic.answer(request, share, expected)
 
     def _service(self, now: datetime) -> Service | None:
         if self.routing is None:
@@ -240,6 +259,10 @@ class World:
             ]
         if self.awaiting_since is not None and approve is not None:
             events.append(self.awaiting_since[1] + approve)
+        found = status.analysis
+        if (found is not None and found.evidence) or (found is not None and found.since == found.until):
+            # What has been counted is expected, and so is when the next look is over.
+            events.append(_COUNTING.due(found.until))
         return min((event for event in events if event > now), default=None)
 
     def awaited(self, status: ModelDeploymentStatus) -> str:

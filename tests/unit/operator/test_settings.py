@@ -65,3 +65,30 @@ def test_what_does_not_go_together_is_said_in_one_line(values, said, capsys):
     assert ended.value.code == 2
     assert len(lines) == 1
     assert said in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"prometheus_url": "prometheus:9090"},
+            "MOORING_PROMETHEUS_URL='prometheus:9090': must be an http://",
+        ),
+        ({"prometheus_interval": 0}, "MOORING_PROMETHEUS_INTERVAL='0': must be whole seconds from 1 to 3600"),
+        ({"prometheus_interval": 1.5}, "MOORING_PROMETHEUS_INTERVAL='1.5': must be whole seconds"),
+        ({"prometheus_lag": -1}, "MOORING_PROMETHEUS_LAG='-1': must be whole seconds from 0 to 600"),
+        ({"prometheus_token_file": "/nowhere"}, "MOORING_PROMETHEUS_TOKEN_FILE='/nowhere': must be the path"),
+        ({"prometheus_ca_file": "/nowhere"}, "MOORING_PROMETHEUS_CA_FILE='/nowhere': must be the path"),
+    ],
+)
+def test_how_prometheus_is_reached(values, said, capsys):
+    with pytest.raises(SystemExit):
+        read_settings(values)
+    assert said in capsys.readouterr().err
+
+
+def test_certificates_that_are_none_are_said_before_the_first_question(tmp_path, capsys):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(SystemExit):
+        read_settings({"prometheus_ca_file": str(tmp_path / "ca.pem")})
+    assert "MOORING_PROMETHEUS_CA_FILE=" in capsys.readouterr().err

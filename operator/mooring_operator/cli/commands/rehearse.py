@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from mooring_operator.cli.rehearsal import Timeline
+    from mooring_operator.cli.rehearsal_traffic import Traffic
     from mooring_operator.cli.rehearsal_world import Script
 
 SpecT = TypeVar("SpecT", bound="BaseModel")
@@ -30,6 +31,9 @@ _HELP = paragraphs(
     not. Shown are the first deployment of the model and a new revision on top of a stable one; --first
     and --from-stable show one of them.
 
+    With spec.rollout.analysis, --requests and the shares of them that go wrong say what is judged: shown are a
+    rollout that counts what is expected, and how probable each end is where requests fail by chance.
+
     ModelPolicies among FILES are applied; others that the deployment names are taken as met. So are
     ClusterModelPolicies among FILES, as if they bound every namespace.
     """,
@@ -39,6 +43,7 @@ _HELP = paragraphs(
     "mooring rehearse iris.yaml --checks fail",
     "mooring rehearse iris.yaml --approve-after 2h --candidate 'after 90s'",
     "mooring rehearse iris.yaml policies.yaml --metric accuracy=0.87",
+    "mooring rehearse iris.yaml --from-stable --requests 50 --errors 2",
 )
 
 
@@ -85,6 +90,19 @@ def rehearse(
     checks_take: Annotated[
         str, typer.Option(metavar="TIME", help="How long each of them takes, or never.")
     ] = "1m",
+    requests: Annotated[
+        float,
+        typer.Option(metavar="N", min=0, max=1_000_000, help="Requests a second, for spec.rollout.analysis."),
+    ] = 0.0,
+    errors: Annotated[
+        float, typer.Option(metavar="PERCENT", min=0, max=100, help="How many the new revision gets wrong.")
+    ] = 1.0,
+    stable_errors: Annotated[
+        float, typer.Option(metavar="PERCENT", min=0, max=100, help="How many the stable one gets wrong.")
+    ] = 1.0,
+    slower: Annotated[
+        float, typer.Option(metavar="PERCENT", min=-90, max=10_000, help="How much slower the new one is.")
+    ] = 0.0,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the CI run measures; repeatable.")
     ] = None,
@@ -104,6 +122,7 @@ def rehearse(
         _script(ci, ci_takes, candidate, approve_after, metric or [], objects),
         checks=_FINDS[checks],
         checks_take=_time("--checks-take", checks_take),
+        traffic=_traffic(requests, errors, stable_errors, slower),
     )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
     played = {
@@ -152,6 +171,12 @@ def _script(
         policies=_specs(objects, "ModelPolicy", ModelPolicySpec),
         cluster_policies=_specs(objects, "ClusterModelPolicy", ClusterModelPolicySpec),
     )
+
+
+def _traffic(requests: float, errors: float, stable_errors: float, slower: float) -> "Traffic":
+    from mooring_operator.cli.rehearsal_traffic import Traffic
+
+    return Traffic(requests, errors / 100, stable_errors / 100, 1 + slower / 100)
 
 
 def _specs(objects: list[Any], kind: str, model: type[SpecT]) -> dict[str, SpecT]:
