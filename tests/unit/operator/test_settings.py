@@ -77,8 +77,14 @@ def test_what_does_not_go_together_is_said_in_one_line(values, said, capsys):
         ({"prometheus_interval": 0}, "MOORING_PROMETHEUS_INTERVAL='0': must be whole seconds from 1 to 3600"),
         ({"prometheus_interval": 1.5}, "MOORING_PROMETHEUS_INTERVAL='1.5': must be whole seconds"),
         ({"prometheus_lag": -1}, "MOORING_PROMETHEUS_LAG='-1': must be whole seconds from 0 to 600"),
-        ({"prometheus_token_file": "/nowhere"}, "MOORING_PROMETHEUS_TOKEN_FILE='/nowhere': must be the path"),
-        ({"prometheus_ca_file": "/nowhere"}, "MOORING_PROMETHEUS_CA_FILE='/nowhere': must be the path"),
+        (
+            {"prometheus_token_file": "/no/such/file"},
+            "MOORING_PROMETHEUS_TOKEN_FILE='/no/such/file': must be the path",
+        ),
+        (
+            {"prometheus_ca_file": "/no/such/file"},
+            "MOORING_PROMETHEUS_CA_FILE='/no/such/file': must be the path",
+        ),
     ],
 )
 def test_how_prometheus_is_reached(values, said, capsys):

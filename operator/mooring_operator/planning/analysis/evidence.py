@@ -22,6 +22,10 @@ _CAUTION = 2.33
 """Standard deviations: 99% of all counts are below."""
 
 
+class TooFewError(Exception):
+    """There are too few requests yet to begin; the message says how many it takes."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One metric so far.
@@ -37,14 +41,16 @@ class Metric:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What has been found of each metric that has begun; `problems` says of others why they have not.
+    """What has been found of each metric that has begun; `problems` and `waits` say of others why they have not.
 
+    waits: what more requests will mend.
     watched: whether the candidate is alone by now, and compared with what the stable revision was.
     """
 
     limits: tuple[MetricLimit, ...]
     metrics: Mapping[MetricName, Metric] = field(default_factory=dict)
     problems: Mapping[MetricName, str] = field(default_factory=dict)
+    waits: Mapping[MetricName, str] = field(default_factory=dict)
     watched: bool = False
 
     @property
@@ -63,7 +69,7 @@ class Evidence:
         missing = next((name for name in self.missing if name == judgement.metric), None)
         if missing is None or judgement.verdict != "INSUFFICIENT":
             return judgement
-        why = self.problems.get(missing, "nothing has been counted yet")
+        why = {**self.waits, **self.problems}.get(missing, "nothing has been counted yet")
         return replace(judgement, message=f"{missing}: {why}")
 
     def after(self, answer: Answer, risk: float) -> "Evidence":
@@ -93,15 +99,18 @@ class Evidence:
         problems: dict[MetricName, str] = {
             name: counted.problem for name, counted in answer.metrics.items() if counted.problem
         }
+        waits: dict[MetricName, str] = {}
         for limit in self.limits:
             counted = answer.metrics.get(limit.metric)
             if limit.metric in metrics or self.watched or counted is None or counted.before is None:
                 continue
             try:
                 metrics[limit.metric] = _begin(limit, counted.before, answer)
+            except TooFewError as error:
+                waits[limit.metric] = str(error)
             except NoResolutionError as error:
                 problems[limit.metric] = str(error)
-        return replace(self, metrics=metrics, problems=problems)
+        return replace(self, metrics=metrics, problems=problems, waits=waits)
 
     def of_a_new_step(self) -> "Evidence":
         """Go on with no evidence for PASS: what was found before the step is none of it."""
@@ -144,7 +153,7 @@ def _begin(limit: MetricLimit, before: Counted, answer: Answer) -> Metric:
     quantile, slower = limit.latency_limit
     least = _LEAST_SLOW / (1 - quantile)
     if history.total < least:
-        raise NoResolutionError(
+        raise TooFewError(
             f"stable answered {history.total:g} requests in the hour before; a p{quantile * 100:g} takes {least:.0f}"
         )
     bounds = exceedance(history, quantile, slower)

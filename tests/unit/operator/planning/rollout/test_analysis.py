@@ -294,3 +294,19 @@ def test_evidence_in_status_that_somebody_has_edited_begins_anew():
     broken = made.status.analysis.model_copy(update={"evidence": "errorRate:AAAA"})
     made.status = made.status.model_copy(update={"analysis": broken})
     assert made.go_on().reason == "AnalysisFailed"
+
+
+@pytest.mark.parametrize(("then", "phase"), [("Pass", "Promoted"), ("Fail", "RolledBack")])
+def test_too_few_requests_for_a_quantile_are_too_little_evidence(then, phase):
+    """Nothing is wrong with Prometheus: the step is gone by."""
+    step = {"analyse": {"duration": "10m", "onInsufficient": then}}
+    made = begun(
+        how=rollout(FIRST, step, LAST, analysis={"metrics": [{"metric": "latency"}]}), per_second=0.1
+    )
+    seen = set()
+    made.step()
+    while made.status.phase not in ("Promoted", "RolledBack") or made.status.candidate is not None:
+        made.now += timedelta(seconds=made.step().recheck_after or 1)
+        seen |= {c.message for c in made.status.conditions if c.type == "Analysed"}
+    assert made.status.phase == phase
+    assert any("requests in the hour before; a p99 takes 500" in message for message in seen)
