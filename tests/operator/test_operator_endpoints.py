@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
-from mooring_operator.adapters.cluster import ClusterError
+from mooring_operator.adapters.cluster import ClusterError, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
-from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 
 from tests.operator.world import RESTING, World
 from tests.played_revisions import PlayedRevisions
@@ -130,6 +130,72 @@ async def test_a_revision_on_other_ports_is_told_of_and_stable_keeps_its_pods(pl
     assert "different ports" in conditions["RouterReady"]["message"]
     assert played.kserve.weights == {V1: 100}
     assert (await played.kserve.pods())[V1] == 4
+
+
+async def test_blue_green_has_a_preview_address_and_switches_at_once(played):
+    await played.promoted()
+    preview = Ref(SERVICE, "ns", "digits-preview")
+    played.deploy("v2", strategy="BlueGreen", steps=[{"setWeight": 100}])
+    status = await played.settle()
+    candidate = status["candidate"]["revision"]
+    assert (status["reason"], played.kserve.weights) == ("PausedByStep", {V1: 100})
+    assert "answers at its preview address alone" in status["message"]
+    [endpoints] = [
+        made["endpoints"]
+        for made in played.world.objects.list(ENDPOINT_SLICE, "ns")
+        if made["metadata"]["labels"]["kubernetes.io/service-name"] == "digits-preview"
+    ]
+    assert len(endpoints) == 4
+    assert played.world.objects.get(preview)["spec"]["selector"]["mooring.dev/revision"] == candidate
+    played.world.command("approve", candidate)
+    status = await played.settle()
+    assert (status["phase"], played.kserve.weights) == ("Promoted", {V2: 100})
+    assert all(shares in ({V1: 100}, {V2: 100}) for shares in played.shares)
+    assert played.world.objects.find(preview) is None
+
+
+async def test_a_preview_of_somebody_elses_name_is_waited_for_and_stops_no_other_rollout(played):
+    await played.promoted()
+    theirs = Ref(SERVICE, "ns", "digits-preview")
+    played.world.objects.apply(
+        theirs, {"metadata": {"name": "digits-preview"}, "spec": {"ports": []}}, "someone"
+    )
+    played.deploy("v2", strategy="BlueGreen", steps=[{"setWeight": 100}])
+    for _ in range(20):
+        await played.world.step()
+        await played.kserve.act()
+        played.world.now += timedelta(seconds=2)
+    assert played.world.status["reason"] == "SettingWeight"
+    assert (
+        "its preview address does not lead to it yet: Service digits-preview"
+        in played.world.status["message"]
+    )
+    assert played.kserve.weights == {V1: 100}
+    played.deploy("v3", steps=[{"setWeight": 100}])
+    assert (await played.settle())["phase"] == "Promoted"
+    assert played.world.objects.get(theirs)["spec"] == {"ports": []}
+
+
+async def test_a_transformer_that_only_one_revision_has_is_passed_by_no_request(played):
+    """One Service selects one component of all: the new predictor would get what its transformer should."""
+    await played.promoted()
+    serving = {**SERVING, "transformer": {"containers": [{"name": "a", "image": "b"}]}}
+    rollout = {"router": "Endpoints", "steps": STEPS, "progressDeadline": "1m"}
+    played.world.deploy("v2", rollout=rollout, serving=serving)
+    for _ in range(20):
+        await played.world.step()
+        await played.kserve.act()
+        for service in played.world.objects.list(INFERENCE_SERVICE, "ns"):
+            made = Ref(SERVICE, "ns", f"{service['metadata']['name']}-transformer")
+            if "transformer" in service["spec"] and played.world.objects.find(made) is None:
+                spec = {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
+                played.world.objects.apply(made, {"metadata": {"name": made.name}, "spec": spec}, "kserve")
+        played.world.now += timedelta(seconds=1)
+    condition = played.world.condition("RouterReady")
+    assert condition["status"] == "False"
+    assert condition["message"].startswith("revisions take requests at different components")
+    assert condition["message"].endswith("by spec.rollout.strategy BlueGreen or a single step setWeight 100")
+    assert played.kserve.weights == {V1: 100}
 
 
 async def test_what_is_ready_is_read_from_the_slices(played):

@@ -12,22 +12,32 @@ from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
 from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
-from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE, find_owned, ready_endpoints
+from mooring_operator.adapters.routers.owned import (
+    ENDPOINT_SLICE,
+    SERVICE,
+    find_owned,
+    preview_name,
+    ready_endpoints,
+)
+from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.routes import Service, Traits
+from mooring_operator.planning.routes import Beside, Service, Traits
 from mooring_operator.planning.routing import Arm, Routing
 
 _OF_SERVICE = "kubernetes.io/service-name"
 _COMPONENT = "component"
+_AT_ONCE = (
+    "; have the new one take over at once, by spec.rollout.strategy BlueGreen or a single step setWeight 100"
+)
 
 
 class EndpointsRouter:
     """Implements `Traffic`."""
 
-    traits = Traits("KServe", LONGEST_NAMES, serves_each=True, weighs_by_pods=True)
+    traits = Traits("KServe", LONGEST_NAMES, serves_each=True, weighs_by_pods=True, previews=True)
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -39,10 +49,15 @@ class EndpointsRouter:
         seen = await self._revisions.observe(owner, revisions)
         if service is None and not seen.services:
             return None
+        preview, taken = await self._preview(owner)
         ready = await self._ready(owner, service)
         names = {revision.revision: name_of(owner, revision) for revision in revisions}
         variants = {
-            revision: replace(variant, weight=_share(ready, names[revision]))
+            revision: replace(
+                variant,
+                weight=_share(ready, names[revision]),
+                beside=Beside(previewed=variant.ready and _selects(preview, revision), unpreviewed=taken),
+            )
             for revision, variant in seen.variants.items()
         }
         ports = {name: await self._ports(owner, manifest) for name, manifest in seen.services.items()}
@@ -51,8 +66,14 @@ class EndpointsRouter:
             f"http://{owner.name}.{owner.namespace}.svc",
             variants,
             shared=_is_shared(service, revisions[0].revision if revisions else "", ready, first),
-            problem=_why_not_one_service(ports),
-            manifest={"service": service, "revisions": seen, "ports": ports},
+            problem=_why_not_one_service(seen.services, ports),
+            manifest={
+                "service": service,
+                "preview": preview,
+                "preview_taken": taken,
+                "revisions": seen,
+                "ports": ports,
+            },
         )
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
@@ -67,17 +88,42 @@ class EndpointsRouter:
         name = name_of(owner, weighing[0].revision)
         if ports := found.get("ports", {}).get(name):
             selected = None if shared else weighing[0].revision
-            wanted = _manifest(owner, selected, entry_of(revisions.services[name]), ports)
+            wanted = _manifest(owner, owner.name, selected, entry_of(revisions.services[name]), ports)
             await self._write(wanted, found.get("service"))
+        await self._show(owner, routing, found)
         await self._revisions.clear(owner, routing, revisions)
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:
         """Delete the Service, then the revisions."""
         if seen is None:
             return
-        if (service := seen.manifest["service"]) is not None:
-            await self._cluster.delete(service)
+        for service in (seen.manifest["service"], seen.manifest["preview"]):
+            if service is not None:
+                await self._cluster.delete(service)
         await self._revisions.remove(owner, seen.manifest["revisions"])
+
+    async def _preview(self, owner: Owner) -> tuple[Manifest | None, str]:
+        """Give the preview's Service, or whose it is where it is somebody else's: who asks for none needs none."""
+        try:
+            return await find_owned(self._cluster, SERVICE, owner, preview_name(owner)), ""
+        except ServiceNameTaken as taken:
+            return None, str(taken)
+
+    async def _show(self, owner: Owner, routing: Routing, found: Mapping[str, Any]) -> None:
+        """Have the preview's Service select the revision that is previewed, and be gone where none is."""
+        there = found.get("preview")
+        previewed = next(
+            (arm.revision for arm in routing.arms if arm.revision.revision == routing.preview), None
+        )
+        if previewed is None:
+            if there is not None:
+                await self._cluster.delete(there)
+            return
+        name = name_of(owner, previewed)
+        ports = found.get("ports", {}).get(name)
+        if ports and not found["preview_taken"]:
+            entry = entry_of(found["revisions"].services[name])
+            await self._write(_manifest(owner, preview_name(owner), previewed, entry, ports), there)
 
     async def _ready(self, owner: Owner, service: Manifest | None) -> list[str]:
         """Give the names of the pods that get requests."""
@@ -107,14 +153,16 @@ class EndpointsRouter:
             await self._cluster.apply(wanted, seen)
 
 
-def _manifest(owner: Owner, selected: Revision | None, entry: str, ports: list[Manifest]) -> Manifest:
-    """Give the Service: of one revision's pods, or of all that the deployment has."""
+def _manifest(
+    owner: Owner, name: str, selected: Revision | None, entry: str, ports: list[Manifest]
+) -> Manifest:
+    """Give a Service: of one revision's pods, or of all that the deployment has."""
     one = {REVISION_LABEL: selected.revision} if selected is not None else {}
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
         "metadata": {
-            "name": owner.name,
+            "name": name,
             "namespace": owner.namespace,
             "labels": {
                 MANAGED_BY: MANAGED_BY_VALUE,
@@ -176,14 +224,24 @@ def _is_of(found: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
     return bool(controller.get("uid") == service["metadata"]["uid"])
 
 
-def _why_not_one_service(ports: Mapping[str, list[Manifest]]) -> str:
+def _why_not_one_service(services: Mapping[str, Manifest], ports: Mapping[str, list[Manifest]]) -> str:
     """Say why one Service cannot send requests to all revisions; nothing where it can."""
     known = {name: found for name, found in ports.items() if found}
     names = sorted(known)
+    entries = {name: entry_of(services[name]) for name in names}
+    if len(set(entries.values())) > 1:
+        said = "; ".join(f"{name} at its {entry}" for name, entry in entries.items())
+        return f"revisions take requests at different components, which one Service cannot select: {said}{_AT_ONCE}"
     if all(known[name] == known[names[0]] for name in names):
         return ""
     said = "; ".join(f"{name} on {_listed(known[name])}" for name in names)
-    return f"revisions listen on different ports, which one Service cannot send requests to: {said}"
+    return f"revisions listen on different ports, which one Service cannot send requests to: {said}{_AT_ONCE}"
+
+
+def _selects(service: Manifest | None, revision: str) -> bool:
+    """Whether a Service selects the pods of this revision alone."""
+    selector = ((service or {}).get("spec") or {}).get("selector") or {}
+    return bool(selector.get(REVISION_LABEL) == revision)
 
 
 def _listed(ports: Iterable[Mapping[str, Any]]) -> str:

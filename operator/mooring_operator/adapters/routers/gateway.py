@@ -20,6 +20,7 @@ from mooring_operator.adapters.routers.owned import (
     ENDPOINT_SLICE,
     SERVICE,
     find_owned,
+    preview_name,
     ready_endpoints,
     write_owned,
 )
@@ -108,7 +109,7 @@ class GatewayRouter:
         found, services = await self._objects(owner, owner.name)
         preview_taken = ""
         try:
-            more_routes, more_services = await self._objects(owner, routes.preview_name(owner))
+            more_routes, more_services = await self._objects(owner, preview_name(owner))
         except ServiceNameTaken as taken:
             # Another deployment may be called so; who asks for no preview needs none of it.
             preview_taken = str(taken)
@@ -173,7 +174,7 @@ class GatewayRouter:
             return ()
         found = []
         host = self._entrance.host
-        for name, outside in ((owner.name, host), (routes.preview_name(owner), routes.preview_host(host))):
+        for name, outside in ((owner.name, host), (preview_name(owner), routes.preview_host(host))):
             hosts = [*routes.in_cluster_hosts(name, owner.namespace), *([outside] if outside else [])]
             found.append(Address(name, tuple(gateways.heard(gateway, hosts)), outside))
         return tuple(found)
@@ -227,7 +228,7 @@ class GatewayRouter:
         wanted = {owner.name: routing}
         previewed = [arm.revision for arm in routing.arms if arm.revision.revision == routing.preview]
         if previewed and not known.barred and not known.preview_taken and known.addresses[1].hosts:
-            wanted[routes.preview_name(owner)] = Routing((Arm(previewed[0], 100),))
+            wanted[preview_name(owner)] = Routing((Arm(previewed[0], 100),))
         addresses = {address.name: address for address in known.addresses}
         for name, asked in wanted.items():
             address, present = addresses.get(name, Address(name, ())), known.routes[name]

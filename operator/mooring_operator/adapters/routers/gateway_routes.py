@@ -71,11 +71,6 @@ def in_cluster_hosts(name: str, namespace: str) -> list[str]:
     return [f"{name}.{namespace}{suffix}" for suffix in (".svc.cluster.local", ".svc", "")]
 
 
-def preview_name(owner: Owner) -> str:
-    """Give the name of the address at which a candidate is reached before it has traffic."""
-    return f"{owner.name}-preview"
-
-
 def preview_host(host: str) -> str:
     """Give the preview's name beside a host name outside of the cluster; empty where there is none."""
     first, dot, rest = host.partition(".")

@@ -8,6 +8,7 @@ from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend
 from mooring_operator.adapters.routers.http_routes import copied_to, leads_to, why_not_taken_up, why_refused
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionsSeen
+from mooring_operator.adapters.routers.owned import preview_name
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Beside, Variant
 from mooring_operator.planning.routing import Routing
@@ -46,7 +47,7 @@ def beside(owner: Owner, seen: Seen, backend: Backend | None, route: Manifest | 
     service = backend.service if backend is not None else ""
     previewed = None
     if len(seen.addresses) > 1 and seen.addresses[1].hosts and not seen.barred:
-        preview = seen.routes.get(routes.preview_name(owner))
+        preview = seen.routes.get(preview_name(owner))
         previewed = (
             preview is not None and not why_not_taken_up(preview) and service in routes.weights_of(preview)
         )

@@ -9,6 +9,11 @@ SERVICE = Kind("v1", "Service", "services")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 
+def preview_name(owner: Owner) -> str:
+    """Give the name of the address at which a revision answers before it takes over."""
+    return f"{owner.name}-preview"
+
+
 async def find_owned(cluster: Cluster, kind: Kind, owner: Owner, name: str) -> Manifest | None:
     """Give the owner's object of a name; None where it has none, or one that is being deleted.
 

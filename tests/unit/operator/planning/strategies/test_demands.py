@@ -28,15 +28,16 @@ def said(router, **rollout):
         ),
         (
             "Endpoints",
-            {"strategy": "BlueGreen"},
-            "spec.rollout.strategy BlueGreen: router Endpoints cannot give a revision an address of its own before it "
-            f"takes over; write one of Canary, ABTest, Recreate, {NEW}",
+            {"strategy": "Shadow"},
+            "spec.rollout.strategy Shadow: router Endpoints cannot copy requests; write one of Canary, BlueGreen, "
+            f"ABTest, Recreate, {NEW}",
         ),
         (
             "Endpoints",
             AB,
-            "spec.rollout.abTest.matches, spec.rollout.abTest.sticky: router Endpoints cannot send requests by a "
-            f"header or a cookie, and not keep a caller with a revision; write one of Canary, Recreate, {NEW}",
+            "spec.rollout.abTest.matches, spec.rollout.abTest.sticky: router Endpoints cannot send requests "
+            f"by a header or a cookie, and not keep a caller with a revision; write one of Canary, BlueGreen, "
+            f"Recreate, {NEW}",
         ),
         (
             "Knative",
