@@ -395,6 +395,19 @@ def checked(finds: Outcome | None, **says: Any) -> Callable[[], Recorded]:
     return story
 
 
+def held(*, begun: bool = False, **rollout: Any) -> Callable[[], Recorded]:
+    """v2 is to take over v1, and something holds it up, before it begins or half-way."""
+
+    def story() -> Recorded:
+        made = shifting() if begun else promoted()
+        made.apply(spec_of("v2", rollout={**(STEPPED["rollout"] if begun else {}), **rollout}))
+        return made.wait(minutes=6).rest()
+
+    return story
+
+
+# Worlds begin on a Sunday.
+WEEKEND = {"start": "Fri 18:00", "end": "Mon 08:00", "timeZone": "Europe/Berlin"}
 STORIES: dict[str, Callable[[], Recorded]] = {
     "whole": a_whole_rollout,
     "slow-start": a_slow_start,
@@ -433,6 +446,13 @@ STORIES: dict[str, Callable[[], Recorded]] = {
         shadow={"percent": 20},
         router=replace(ALL, mirrors_part=False, lacking="nobody says"),
     ),
+    "frozen": held(freeze=[WEEKEND]),
+    "frozen-half-way": held(begun=True, freeze=[WEEKEND], steps=[*STEPS[:2], {"setWeight": 100}]),
+    "frozen-for-ever": held(freeze=[{"start": "20:00", "end": "08:00"}, {"start": "08:00", "end": "20:00"}]),
+    "not-before": held(notBefore="2027-01-31T18:00:00+01:00"),
+    "unmet": held(requires=[{"name": "digits", "namespace": "staging"}]),
+    "unmet-for-ever": held(requires=[{"name": "digits"}]),
+    "queued": held(maxConcurrent=1),
     "not-routed": not_routed,
     "unreadable": unreadable,
     "long-name": seen_with(owner=LONG),

@@ -50,6 +50,8 @@ _SAMPLES: dict[str, str] = {
     forms.RISK.pattern: "49.99%",
     EVIDENCE: "A" * 1900,
     forms.TIME.pattern: "2027-01-31T18:00:00Z",
+    forms.INSTANT.pattern: "2027-01-31T18:00:00+01:00",
+    forms.FREEZE.pattern: "2027-01-31T18:00",
     forms.HEADER.pattern: "A" * 63,
     forms.HEADER_VALUE.pattern: "a" * 128,
     forms.DIGEST.pattern: "sha256:" + "0" * 64,
@@ -206,6 +208,14 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
                 {"metric": "errorRate", "ratio": 1.2345678901234567e-300, "points": 1.2345678901234567e-300},
                 {"metric": "latency", "quantile": 1.2345678901234567e-300, "slower": 1.2345678901234567e-300},
             ],
+            "spec.rollout.freeze": [
+                {
+                    "timeZone": "America/Argentina/ComodRivadavia",
+                    "start": "2027-01-01T18:00",
+                    "end": "2028-01-01",
+                }
+            ]
+            * 8,
             "spec.ci.gates": [
                 {
                     "metric": "balancedAccuracy",

@@ -9,6 +9,7 @@ from typing import Any
 from tests.unit.spec_case import ABSENT, BASES, Case
 from tests.unit.spec_table_affinity import AFFINITY, ENV_SIZE
 from tests.unit.spec_table_fields import FIELDS
+from tests.unit.spec_table_freezes import FREEZES
 from tests.unit.spec_table_grammars import GRAMMARS
 from tests.unit.spec_table_monitors import DRIFT, POLICY
 from tests.unit.spec_table_names import NAME_CASES
@@ -330,6 +331,7 @@ CASES = [
     *_SERVING,
     *ROUTERS,
     *STRATEGIES,
+    *FREEZES,
     *AFFINITY,
     *ENV_SIZE,
     *_ROLLOUT,

@@ -7,6 +7,7 @@ from mooring_artifacts import gates
 from pydantic import ConfigDict, Field, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.freezes import Freezes
 from mooring_operator.api.model_deployment import gate_rules
 from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyRule
 from mooring_operator.api.types import Model
@@ -122,6 +123,7 @@ class ClusterModelPolicySpec(Model):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
         ),
     ] = []
+    freeze: Freezes = []
     rules: Annotated[
         list[PolicyRule],
         Field(

@@ -165,6 +165,18 @@ HEADER_VALUE = Form(
     128,
     "the value of a header or a cookie: letters, digits and - _ . ~ =",
 )
+INSTANT = Form(
+    # Which of them exist the format date-time says.
+    "^20[-0-9]{8}T[0-9:]{8}(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$",
+    25,
+    "a point in time with its zone: write 2027-01-31T18:00:00+01:00, or Z for UTC",
+)
+FREEZE = Form(
+    "^(((Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?([01][0-9]|2[0-3]):[0-5][0-9]"
+    "|20[0-9]{2}-[01][0-9]-[0-3][0-9](T([01][0-9]|2[0-3]):[0-5][0-9])?)$",
+    16,
+    "a time, a weekday with a time, or a date: write 18:00, Fri 18:00, 2026-12-20 or 2026-12-20T18:00",
+)
 DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
 ADDRESS = Form(
     # KServe hands it to a container as an argument, in which the kubelet replaces $(NAME).

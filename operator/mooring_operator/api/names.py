@@ -33,6 +33,9 @@ COMMAND_PREFIX = "mooring.dev/"
 REQUESTED_BY = COMMAND_PREFIX + "requested-by"
 """Annotation: who last changed ``spec.model`` or ``spec.serving``, by the same policies."""
 
+EVIDENCE_FOR = COMMAND_PREFIX + "evidence-for"
+"""Annotation of a ModelDeployment: the namespaces that may learn what it has promoted, with commas, or ``*``."""
+
 
 def commands_of(annotations: Mapping[str, str]) -> dict[str, str]:
     """Give the commands among an object's annotations: value by name."""

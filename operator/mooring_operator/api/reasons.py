@@ -197,6 +197,29 @@ ROUTER_NOT_READY = "RouterNotReady"
 The message says what is missing. KServe needs version 0.21 or newer, the Gateway API (`enableGatewayApi`) and a Gateway
 that accepts its HTTPRoutes.
 """
+FROZEN = "Frozen"
+"""A window of spec.rollout.freeze, or of a ClusterModelPolicy, holds: nothing is promoted or gets more traffic.
+
+The message says until when; then it goes on by itself. What goes back is carried out: mooring abort NAME, rollback.
+"""
+FREEZE_INVALID = "FreezeInvalid"
+"""The windows of a freeze leave no time between them, or one has a time zone that is not known; nothing goes forward.
+
+The message names the field: correct it, or ask the administrator whose ClusterModelPolicy it is in.
+"""
+NOT_BEFORE = "NotBefore"
+"""The rollout begins at spec.rollout.notBefore.
+"""
+REQUIREMENT_UNMET = "RequirementUnmet"
+"""A ModelDeployment of spec.rollout.requires has not promoted the same model, or does not let this namespace see that.
+
+The message names it: promote the model there, or have its annotation mooring.dev/evidence-for name this namespace.
+"""
+QUEUED = "Queued"
+"""As many deployments of the namespace roll out as spec.rollout.maxConcurrent allows; it waits for its turn.
+
+The message names some of them.
+"""
 PAUSING = "Pausing"
 """A step with a duration is being waited for.
 """
@@ -468,6 +491,9 @@ Put back the field that the message names, or start the version of the operator 
 
 AWAIT_A_PERSON = (PAUSED_BY_STEP, PAUSED_BY_ANALYSIS, PAUSED_BY_CHECK, AWAITING_APPROVAL)
 """A rollout stands at a step that `mooring approve` lets it leave."""
+
+AWAIT_A_TIME = (FROZEN, NOT_BEFORE)
+"""A rollout goes on by itself at a time that its windows, or its spec, name."""
 
 OF_EVALUATIONS = (
     INSUFFICIENT_DATA,

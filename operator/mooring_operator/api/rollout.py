@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import analysis as analyses
+from mooring_operator.api import forms
 from mooring_operator.api.analysis import Analyse, Analysis
 from mooring_operator.api.checks import MOST_CHECKS, Check, Job, Webhook
+from mooring_operator.api.freezes import Freezes
 from mooring_operator.api.routers import Gateway, Host, Router
 from mooring_operator.api.strategies import ABTest, BlueGreen, Shadow, StrategyName
-from mooring_operator.api.types import Duration, Model, Share
+from mooring_operator.api.types import Duration, Instant, Model, Share
 
 
 class Pause(Model):
@@ -89,6 +91,22 @@ Step.model_config["json_schema_extra"] = {
 }
 
 
+MOST_CONCURRENT = 16
+
+
+class Requirement(Model):
+    """A ModelDeployment that has promoted the same model before this one begins."""
+
+    name: Annotated[str, forms.DEPLOYMENT_NAME.field, Field(description="Its name.")]
+    namespace: Annotated[
+        str | None,
+        forms.LABEL.field,
+        Field(
+            description="This one when left out; another one's agrees: annotation mooring.dev/evidence-for."
+        ),
+    ] = None
+
+
 class RolloutSpec(Model):
     """How a new revision takes over from the stable one. The first revision has nothing to share traffic with."""
 
@@ -130,6 +148,22 @@ class RolloutSpec(Model):
             description="How many pods there are at most beyond those that the stable revision has, as a number or a "
             "percentage of them: the stable revision leaves pods as the new one takes over. Unlimited when left out; "
             "where the router serves each revision by itself."
+        ),
+    ] = None
+    freeze: Freezes = []
+    not_before: Annotated[
+        Instant | None, Field(description="When a rollout begins at the earliest; tests do before.")
+    ] = None
+    requires: Annotated[
+        list[Requirement],
+        Field(description="ModelDeployments that have to have promoted the same model first.", max_length=4),
+    ] = []
+    max_concurrent: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MOST_CONCURRENT,
+            description="How many deployments of the namespace may roll out at once for it to begin.",
         ),
     ] = None
     router: Router = "Auto"

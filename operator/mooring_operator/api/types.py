@@ -129,6 +129,28 @@ Moment = Annotated[
 ]
 """A point in time that somebody writes into a spec."""
 
+
+def _check_instant(value: Any) -> Any:
+    if isinstance(value, str) and not forms.INSTANT.fits(value):
+        raise ValueError(f"{value!r} is not {forms.INSTANT.allowed}")
+    return value
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_check_instant),
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": forms.INSTANT.pattern,
+            "maxLength": forms.INSTANT.longest,
+        }
+    ),
+]
+"""The same, with the offset of a zone; written in UTC."""
+
 Quantity = Annotated[
     str,
     # The API's integers have 64 bits.

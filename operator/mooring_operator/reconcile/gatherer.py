@@ -8,7 +8,7 @@ from datetime import datetime
 from mooring_artifacts.grants import Grants
 from pydantic import ValidationError
 
-from mooring_operator.adapters.cluster import Cluster, Ref
+from mooring_operator.adapters.cluster import Cluster, Forbidden, Ref
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
 from mooring_operator.adapters.routers import Routers, ServiceNameTaken, Traffic
@@ -23,6 +23,7 @@ from mooring_operator.planning.manifests.workloads import Images, Workload, name
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
 from mooring_operator.planning.rollout import analysis
+from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, shows, turn_of
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved
 from mooring_operator.planning.routes import Service
 from mooring_operator.planning.runs.abandoned_runs import unended
@@ -31,7 +32,7 @@ from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.counters import Counters
-from mooring_operator.reconcile.kinds import MODEL_POLICY, WORKLOADS
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT, MODEL_POLICY, WORKLOADS
 
 
 def owner_of(resource: Manifest) -> Owner:
@@ -100,6 +101,8 @@ class Gatherer:
             policies={name: await self._policy(owner, name) for name in spec.policies},
             cluster_policies=binding.policies,
             cluster_policies_error=binding.error,
+            evidence=await self._evidence(owner, spec, status),
+            others=await self._others(owner, spec, status),
             file_addresses=self._grants().files,
             commands=commands,
             askers=askers_of(annotations),
@@ -193,6 +196,31 @@ class Gatherer:
             # Only an older CRD lets such a policy in; a policy that cannot be read is not met.
             return None
 
+    async def _evidence(
+        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+    ) -> dict[tuple[str, str], str]:
+        """Look up what the deployments have promoted that a revision waits for, where they let it be seen."""
+        found = {}
+        for required in spec.rollout.requires if not _rolls(status) else ():
+            namespace = required.namespace or owner.namespace
+            # An operator of some namespaces may not read in others.
+            with suppress(Forbidden):
+                resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, required.name))
+                if resource is not None and shows(resource, owner.namespace):
+                    found[(namespace, required.name)] = promoted_digest(resource)
+        return found
+
+    async def _others(
+        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+    ) -> tuple[Turn, ...]:
+        """Look up who else of the namespace rolls out, once it is in the queue itself."""
+        if spec.rollout.max_concurrent is None or status.reason != reasons.QUEUED:
+            return ()
+        turns = []
+        async for page in self._cluster.pages(MODEL_DEPLOYMENT, namespace=owner.namespace):
+            turns += [turn for resource in page if (turn := turn_of(resource)) and turn.name != owner.name]
+        return tuple(turns)
+
     async def _with_run(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
     ) -> Observed:
@@ -214,3 +242,7 @@ class Gatherer:
             with suppress(PipelinesUnavailable, PipelinesRefused):
                 found[run_id] = await self._runs.get(owner, run_id)
         return found
+
+
+def _rolls(status: ModelDeploymentStatus) -> bool:
+    return status.candidate is not None and status.candidate.runs

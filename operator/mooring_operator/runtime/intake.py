@@ -10,6 +10,7 @@ from mooring_operator.runtime.deployments import Deployments
 from mooring_operator.runtime.dispatch import Dispatch
 from mooring_operator.runtime.lanes import Lanes
 from mooring_operator.runtime.telemetry import Telemetry
+from mooring_operator.runtime.ties import Ties
 from mooring_operator.runtime.workqueue import Key
 
 MODEL_DEPLOYMENT = "ModelDeployment"
@@ -28,8 +29,9 @@ class Intake:
     """Is told of every change, and has the right objects looked at.
 
     A change of status alone is our own writing, and no reason to look again: a reconciler that
-    wants to says so. Remembers what of each object is not status, and which ModelDeployments name
-    which policy. What is remembered of one that vanished unseen costs a look at nothing.
+    wants to says so, and whoever waits for what it says is looked at. Remembers what of each object
+    is not status, and which ModelDeployments name which policy or wait for which others. What is
+    remembered of one that vanished unseen costs a look at nothing.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Intake:
         self._telemetry = telemetry
         self._bindings_changed = bindings_changed
         self._deployments = Deployments()
+        self._ties = Ties()
         self._seen: dict[Key, int] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
 
@@ -48,6 +51,7 @@ class Intake:
         key = key_of(kind, resource)
         if kind == MODEL_DEPLOYMENT:
             self._deployments.note(key, _policies(resource))
+            self._look_at(self._ties.note(key, resource))
         if kind not in _POLICIES:
             self._count(key, resource)
         wanted = _wanted(resource)
@@ -60,6 +64,7 @@ class Intake:
         """A resource of ours is gone; `resource` is its last state."""
         key = key_of(kind, resource)
         self._deployments.forget(key)
+        self._look_at(self._ties.forget(key))
         self._seen.pop(key, None)
         if kind in _POLICIES:
             # Nothing is left of a policy; those that it bound are free of it.
@@ -122,6 +127,7 @@ class Intake:
         for key in [key for key in self._seen if key.kind == kind and key not in found]:
             del self._seen[key]
             self._deployments.forget(key)
+            self._look_at(self._ties.forget(key))
 
     def _count(self, key: Key, resource: Manifest) -> None:
         status = resource.get("status")

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from mooring_artifacts.text import shortened
 from pydantic import ValidationError
 
-from mooring_operator.api import API_VERSION, GROUP, ModelDeploymentSpec, crds, forms
+from mooring_operator.api import API_VERSION, GROUP, ClusterModelPolicySpec, ModelDeploymentSpec, crds, forms
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
 from mooring_operator.cli.validation.expressions import POLICIES, unreadable_expressions
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
 from mooring_operator.cli.validation.routing import routing_problems
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
-from mooring_operator.cli.validation.source import Document
+from mooring_operator.cli.validation.source import Document, Path
 from mooring_operator.cli.validation.structure import find_problems
+from mooring_operator.planning.strategies import freezes
 
 _LONGEST_PREFIX = 58
 
@@ -106,8 +108,19 @@ def _unreadable(value: dict[str, Any]) -> Iterator[Problem]:
             path = ("spec", *(part for part in found["loc"] if part != "[key]"))
             yield Problem(path, found["msg"].removeprefix("Value error, "))
     else:
+        yield from _endless_freezes(spec)
         if isinstance(spec, ModelDeploymentSpec):
             yield from routing_problems(value["metadata"], spec)
+
+
+def _endless_freezes(spec: object) -> Iterator[Problem]:
+    """Yield a window of a freeze that the operator would hold everything for."""
+    where: Path = (
+        ("spec", "freeze") if isinstance(spec, ClusterModelPolicySpec) else ("spec", "rollout", "freeze")
+    )
+    windows = getattr(getattr(spec, "rollout", spec), "freeze", [])
+    if problem := freezes.problem_of(windows, datetime.now(UTC)):
+        yield Problem(where, problem)
 
 
 def _name_generated(metadata: Any) -> None:

@@ -10,11 +10,13 @@ from itertools import pairwise
 from typing import Any
 
 from mooring_operator.api import forms
+from mooring_operator.api.freezes import ZONE_RULE
 from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.cli.validation.defaults import Schema, child_schema
-from mooring_operator.cli.validation.problem import Problem, format_path
+from mooring_operator.cli.validation.problem import Problem, format_path, show
 from mooring_operator.cli.validation.source import Path
 from mooring_operator.planning.policies.rules import as_double
+from mooring_operator.planning.strategies.freezes import is_zone
 
 _OLD_SELF = re.compile(r"\boldSelf\b")
 _LEADING_FIELD = re.compile(r"(?:spec|metadata)(?:\.\w+)+")
@@ -58,6 +60,10 @@ def _children(value: Any, schema: Schema) -> Iterator[tuple[str | int, Any, Sche
 
 def _evaluate(rule: dict[str, str], value: Any, schema: Schema, path: Path) -> Problem | None:
     this = _typed(value, schema)
+    if rule["rule"] == ZONE_RULE:
+        # CEL looks zones up where the system has them; ours may come with a package.
+        known = is_zone(value)
+        return None if known else Problem(path, f"{show(value)} {rule['message']}")
     met, error = _calculate(rule["rule"], this)
     if met is True:
         return None

@@ -9,6 +9,7 @@ from mooring_operator.api.model_policy import ModelPolicySpec, PolicyRule, Polic
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 from mooring_operator.planning.policies.sources import parts
 from mooring_operator.planning.status import conditions
+from mooring_operator.planning.strategies.freezes import problem_of
 
 Policy = ModelPolicySpec | ClusterModelPolicySpec
 
@@ -29,6 +30,9 @@ def judge_policy(
     if isinstance(policy, ClusterModelPolicySpec) and (sources := list(_sources(policy))):
         reason = reason if problems else reasons.INVALID_SOURCE
         problems += sources
+    if isinstance(policy, ClusterModelPolicySpec) and (endless := problem_of(policy.freeze, now)):
+        reason = reason if problems else reasons.FREEZE_INVALID
+        problems.append(f"spec.freeze{endless}")
     if not problems:
         count = len(policy.rules)
         message = f"every expression can be read ({count})" if count else "there are no expressions to read"

@@ -38,6 +38,7 @@ from mooring_operator.planning.rollout.compliance import (
 from mooring_operator.planning.rollout.decision import Decision, decide
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.gates import test_candidate
+from mooring_operator.planning.rollout.holds import begin_when_it_may
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, restore, roll_out
 from mooring_operator.planning.rollout.workloads import follow_stable
@@ -83,6 +84,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_what_the_router_cannot,  # before anything is tested or shifted
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share
+        begin_when_it_may,  # notBefore, evidence of other deployments, freezes, turns
     ):
         checked = check(rollout)
         if isinstance(checked, Settled):

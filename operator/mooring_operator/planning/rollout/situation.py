@@ -16,6 +16,7 @@ from mooring_operator.planning.checks import CheckProblem, CheckState
 from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
+from mooring_operator.planning.rollout.neighbours import Turn
 from mooring_operator.planning.routes import RouterChoice, Service, Traits
 from mooring_operator.planning.runs.run import RunState
 
@@ -93,6 +94,11 @@ class Observed:
     policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)
     cluster_policies: Mapping[str, ClusterModelPolicySpec | None] = field(default_factory=dict)
     """The ClusterModelPolicies that bind the namespace; None for one that this version cannot read."""
+    evidence: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Digest of what ModelDeployments of spec.rollout.requires have promoted, by namespace and name; of those that
+    may be seen from here."""
+    others: tuple[Turn, ...] = ()
+    """ModelDeployments of the namespace that roll out, or wait for their turn."""
     cluster_policies_error: str = ""
     """Why it is not known which bind it."""
     answers: Mapping[str, RuleAnswers] = field(default_factory=dict)

@@ -1,5 +1,7 @@
 """One stage of a rollout after the other: what the candidate is exposed to, and what is waited for."""
 
+from typing import Any
+
 from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.checks import Check
@@ -45,14 +47,22 @@ def take(draft: RolloutDraft, stage: Stage) -> RolloutDraft | Settled:
 
 def expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft:
     """Have the candidate get what the exposure says; from here on it runs, and is expected to be ready."""
-    candidate = draft.candidate
-    asked = {"weight": to.weight, "replicas": to.replicas, "mirror": to.mirror, "matched": to.matched}
-    if candidate.runs and all(getattr(candidate, name) == value for name, value in asked.items()):
+    if is_exposed(draft, to):
         return draft
-    begun = {} if candidate.runs else {"unready_since": draft.now, "begun": True}
+    begun = {} if draft.candidate.runs else {"unready_since": draft.now, "begun": True}
     # Until here it keeps the pods, and the part of the traffic, that it had as one that was left.
-    draft = draft.forget(candidate.revision)
-    return note_progress(draft.change_candidate(step_started_at=draft.now, **asked, **begun))
+    draft = draft.forget(draft.candidate.revision)
+    return note_progress(draft.change_candidate(step_started_at=draft.now, **_asked(to), **begun))
+
+
+def is_exposed(draft: RolloutDraft, to: Exposure) -> bool:
+    """Whether the candidate runs, and should get what the exposure says."""
+    candidate = draft.candidate
+    return candidate.runs and all(getattr(candidate, name) == value for name, value in _asked(to).items())
+
+
+def _asked(to: Exposure) -> dict[str, Any]:
+    return {"weight": to.weight, "replicas": to.replicas, "mirror": to.mirror, "matched": to.matched}
 
 
 def _expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft | Settled:

@@ -1,6 +1,7 @@
 """Moves traffic to a revision that has passed its gates: step by step, or back."""
 
 from mooring_operator.api import reasons
+from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout_status import LARGEST_TESTED, CIStatus, Revision, stored_bytes
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout import analysis
@@ -9,6 +10,7 @@ from mooring_operator.planning.rollout.approvals import (
     without_own_promotion,
 )
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.rollout.holds import hold_forward, wait_for_its_turn
 from mooring_operator.planning.rollout.progress import (
     LOOK_AGAIN,
     LOOK_AGAIN_SELDOM,
@@ -20,10 +22,10 @@ from mooring_operator.planning.rollout.progress import (
     waiting_for,
     why_unready,
 )
-from mooring_operator.planning.rollout.stages import expose, take
+from mooring_operator.planning.rollout.stages import expose, is_exposed, take
 from mooring_operator.planning.rollout.traffic import share_of
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
-from mooring_operator.planning.strategies.course import Exposure, course_of, first_with
+from mooring_operator.planning.strategies.course import Exposure, Stage, course_of, first_with
 from mooring_operator.planning.strategies.demands import why_unsupported
 
 
@@ -37,7 +39,8 @@ def roll_out(draft: RolloutDraft) -> Settled:
     routed = wait_for_the_router(hopeful)
     if isinstance(routed, Settled):
         return routed
-    return _walk(_skip_if_promoted_by_hand(without_own_promotion(_follow_edited_steps(routed))))
+    skipped = _skip_if_promoted_by_hand(without_own_promotion(_follow_edited_steps(routed)))
+    return skipped if isinstance(skipped, Settled) else _walk(skipped)
 
 
 def restore(draft: RolloutDraft, left: Revision) -> Settled:
@@ -98,6 +101,8 @@ def wait_for_the_router(draft: RolloutDraft) -> RolloutDraft | Settled:
 
 
 def _deploy_first(draft: RolloutDraft) -> Settled:
+    if (held := wait_for_its_turn(draft)) is not None:
+        return held
     draft = expose(draft, Exposure(100))
     candidate, variant = draft.candidate, own_variant(draft)
     if variant is None or not variant.ready:
@@ -110,10 +115,13 @@ def _walk(draft: RolloutDraft) -> Settled:
     """Go through the steps until one has to be waited for."""
     course = course_of(draft.spec.rollout)
     while draft.candidate.step < len(course):
-        taken = take(draft, course[draft.candidate.step])
+        stage = course[draft.candidate.step]
+        taken = (hold_forward(draft) if _goes_forward(draft, stage) else None) or take(draft, stage)
         if isinstance(taken, Settled):
             return taken
         draft = taken.change_candidate(step=taken.candidate.step + 1, step_started_at=draft.now)
+    if (held := hold_forward(draft)) is not None:
+        return held
     draft = expose(draft, Exposure(100))
     if in_effect(draft):
         return _promote(draft)
@@ -121,13 +129,20 @@ def _walk(draft: RolloutDraft) -> Settled:
     return settle_waiting(draft, "Promoting", reasons.PROMOTING, message)
 
 
-def _skip_if_promoted_by_hand(draft: RolloutDraft) -> RolloutDraft:
+def _goes_forward(draft: RolloutDraft, stage: Stage) -> bool:
+    """Whether the stage would change what the candidate is exposed to, or start a check; what has begun is finished."""
+    if isinstance(stage, Check):
+        return draft.candidate.check is None
+    return isinstance(stage, Exposure) and not is_exposed(draft, stage)
+
+
+def _skip_if_promoted_by_hand(draft: RolloutDraft) -> RolloutDraft | Settled:
     candidate = draft.candidate
     steps = len(course_of(draft.spec.rollout))
     asked = draft.asked("promote", candidate.revision) is not None
     if candidate.step >= steps or not (asked or goes_back(draft)):
         return draft
-    return draft.change_candidate(step=steps, step_started_at=draft.now, check=None)
+    return hold_forward(draft) or draft.change_candidate(step=steps, step_started_at=draft.now, check=None)
 
 
 def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:

@@ -55,27 +55,37 @@ ROLLOUTS: list[dict[str, Any]] = [
 ]
 
 
+Windows = tuple[tuple[tuple[str, str], ...], ...]
+"""Windows of a freeze, as pairs of their fields' names and values."""
 SURGING = [number for number, rollout in enumerate(ROLLOUTS) if "maxSurge" in rollout]
 
 
 @cache
-def spec(model: str, rollout: int, replicas: int, delay: str, limit: int) -> ModelDeploymentSpec:
+def spec(
+    model: str, rollout: int, replicas: int, delay: str, limit: int, freeze: Windows = ()
+) -> ModelDeploymentSpec:
+    windows = [dict(window) for window in freeze]
     return spec_of(
         model,
-        rollout={"progressDeadline": "1m", "scaleDownDelay": delay, **ROLLOUTS[rollout]},
+        rollout={"progressDeadline": "1m", "scaleDownDelay": delay, "freeze": windows, **ROLLOUTS[rollout]},
         serving={"minReplicas": replicas, "maxReplicas": 9},
         revisionHistoryLimit=limit,
     )
 
 
-specs = st.builds(
-    spec,
-    st.sampled_from(MODELS),
-    st.integers(0, len(ROLLOUTS) - 1),
-    st.integers(1, 4),
-    st.sampled_from(["1s", "5s", "30s"]),
-    st.integers(0, 2),
-)
+def specs_with(windows: st.SearchStrategy[Windows]) -> st.SearchStrategy[ModelDeploymentSpec]:
+    return st.builds(
+        spec,
+        st.sampled_from(MODELS),
+        st.integers(0, len(ROLLOUTS) - 1),
+        st.integers(1, 4),
+        st.sampled_from(["1s", "5s", "30s"]),
+        st.integers(0, 2),
+        windows,
+    )
+
+
+specs = specs_with(st.just(()))
 routers = st.builds(
     lambda able, by_pods: Traits(
         "its controller",
@@ -103,27 +113,33 @@ POINTS: dict[str, Callable[[Fleet], bool]] = {
     "over": lambda fleet: fleet.status.candidate is None,
 }
 commands = ["approve", "promote", "abort", "retry", "rollback", "pause"]
-events = st.one_of(
-    st.tuples(st.just("until"), st.sampled_from(sorted(POINTS))),
-    st.tuples(st.just("apply"), specs),
-    st.tuples(st.just("until"), st.sampled_from(sorted(POINTS))),
-    st.tuples(
-        st.just("kill"),
-        st.tuples(st.sampled_from(["stable", "candidate", "leaving", "all"]), st.integers(1, 5)),
-    ),
-    st.tuples(st.just("command"), st.sampled_from(commands)),
-    st.tuples(st.just("release"), st.none()),
-    st.tuples(st.just("wait"), st.integers(1, 90)),
-    st.tuples(st.just("startable"), flags),
-    st.tuples(st.just("room"), st.integers(1, 12)),
-    st.tuples(st.just("crowd"), st.integers(0, 2)),
-    st.tuples(st.just("load"), st.integers(0, 8)),
-    st.tuples(st.just("away"), st.sampled_from(["", "a controller is away"])),
-    st.tuples(st.just("takes_up"), st.booleans()),
-    st.tuples(st.just("finds"), st.sampled_from([None, "Pass", "Fail", "Insufficient"])),
-    st.tuples(st.just("lose_check"), st.none()),
-    st.tuples(st.just("crash"), st.integers(0, 3)),
-)
+
+
+def events_with(specs: st.SearchStrategy[ModelDeploymentSpec]) -> st.SearchStrategy[tuple[str, Any]]:
+    return st.one_of(
+        st.tuples(st.just("until"), st.sampled_from(sorted(POINTS))),
+        st.tuples(st.just("apply"), specs),
+        st.tuples(st.just("until"), st.sampled_from(sorted(POINTS))),
+        st.tuples(
+            st.just("kill"),
+            st.tuples(st.sampled_from(["stable", "candidate", "leaving", "all"]), st.integers(1, 5)),
+        ),
+        st.tuples(st.just("command"), st.sampled_from(commands)),
+        st.tuples(st.just("release"), st.none()),
+        st.tuples(st.just("wait"), st.integers(1, 90)),
+        st.tuples(st.just("startable"), flags),
+        st.tuples(st.just("room"), st.integers(1, 12)),
+        st.tuples(st.just("crowd"), st.integers(0, 2)),
+        st.tuples(st.just("load"), st.integers(0, 8)),
+        st.tuples(st.just("away"), st.sampled_from(["", "a controller is away"])),
+        st.tuples(st.just("takes_up"), st.booleans()),
+        st.tuples(st.just("finds"), st.sampled_from([None, "Pass", "Fail", "Insufficient"])),
+        st.tuples(st.just("lose_check"), st.none()),
+        st.tuples(st.just("crash"), st.integers(0, 3)),
+    )
+
+
+events = events_with(specs)
 # A rollout that stable has left pods for is given up half-way, where there is no room for them: what leaves keeps
 # traffic, and then something happens to it.
 left_half_way = st.builds(

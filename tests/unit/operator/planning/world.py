@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mooring_operator.adapters.rules.child import Child
-from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+from mooring_operator.api import ClusterModelPolicySpec, ModelDeploymentSpec, ModelDeploymentStatus
 from mooring_operator.api.checks import Outcome
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.actions import TerminateRun
@@ -23,6 +23,7 @@ from mooring_operator.planning.rollout.actions import (
     StopCheck,
 )
 from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.neighbours import Turn
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved, Verdict
 from mooring_operator.planning.routes import Service, Traits, Variant
@@ -78,6 +79,9 @@ class World:
     weights_seen: list[tuple[str, int]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    evidence: dict[tuple[str, str], str] = field(default_factory=dict)
+    others: tuple[Turn, ...] = ()
+    cluster_policies: dict[str, ClusterModelPolicySpec] = field(default_factory=dict)
     rules: Child | None = None
     answers: dict[str, RuleAnswers] = field(default_factory=dict)
     seen: Observed | None = None
@@ -104,6 +108,9 @@ class World:
                 for run in self.status.abandoned_runs
                 if run.check and not run.ended
             },
+            evidence=dict(self.evidence),
+            others=self.others,
+            cluster_policies=dict(self.cluster_policies),
         )
         ci = self.status.ci
         if ci is None or ci.verdict is not None or ci.run_id not in self.runs:
