@@ -301,7 +301,7 @@ class ModelDeploymentStatus(StatusModel):
             "RouterReady where traffic cannot be split as asked; "
             "BatchApplied, StreamApplied and DisruptionBudgetApplied where the API server refused what spec.batch, "
             "spec.stream or spec.serving.podDisruptionBudget makes.",
-            max_length=16,
+            max_length=14,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []
