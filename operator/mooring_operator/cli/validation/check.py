@@ -17,7 +17,7 @@ from mooring_operator.cli.validation.routing import routing_problems
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
 from mooring_operator.cli.validation.source import Document, Path
 from mooring_operator.cli.validation.structure import find_problems
-from mooring_operator.planning.strategies import freezes
+from mooring_operator.planning import freezes
 
 _LONGEST_PREFIX = 58
 

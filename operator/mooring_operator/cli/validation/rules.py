@@ -15,8 +15,8 @@ from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.problem import Problem, format_path, show
 from mooring_operator.cli.validation.source import Path
+from mooring_operator.planning.freezes import is_zone
 from mooring_operator.planning.policies.rules import as_double
-from mooring_operator.planning.strategies.freezes import is_zone
 
 _OLD_SELF = re.compile(r"\boldSelf\b")
 _LEADING_FIELD = re.compile(r"(?:spec|metadata)(?:\.\w+)+")

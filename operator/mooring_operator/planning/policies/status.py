@@ -6,10 +6,10 @@ from datetime import datetime
 from mooring_operator.api import reasons
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_policy import ModelPolicySpec, PolicyRule, PolicyStatus
+from mooring_operator.planning.freezes import problem_of
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 from mooring_operator.planning.policies.sources import parts
 from mooring_operator.planning.status import conditions
-from mooring_operator.planning.strategies.freezes import problem_of
 
 Policy = ModelPolicySpec | ClusterModelPolicySpec
 

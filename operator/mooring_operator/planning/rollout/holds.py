@@ -9,10 +9,10 @@ from mooring_operator.api import reasons
 from mooring_operator.api.freezes import Freeze
 from mooring_operator.api.rollout import Requirement
 from mooring_operator.api.types import format_time
+from mooring_operator.planning.freezes import NoThaw, in_zone, thaw_of
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import until_deadline
 from mooring_operator.planning.status.wording import keeps_serving
-from mooring_operator.planning.strategies.freezes import NoThaw, in_zone, thaw_of
 
 _SETTLES = timedelta(seconds=2)
 """How long one waits at least for its turn, so that all who join the queue at the same time see each other."""

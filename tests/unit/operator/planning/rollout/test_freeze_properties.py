@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
-from mooring_operator.planning.strategies.freezes import thaw_of
+from mooring_operator.planning.freezes import thaw_of
 
 from tests.unit.operator.planning.fleet import EACH, Fleet
 from tests.unit.operator.planning.histories import (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from mooring_operator.api.freezes import WEEKDAYS, Freeze
-from mooring_operator.planning.strategies.freezes import (
+from mooring_operator.planning.freezes import (
     NoThaw,
     is_zone,
     next_start,
