@@ -109,8 +109,8 @@ class Witness:
         before = self.fleet.status
         decision = self.fleet.step(crash_after=crash_after)
         routing = next((a.routing for a in decision.actions if isinstance(a, Route)), None)
-        assert self.fleet.seen is not None
-        self.saw(Moment(before, decision.status, self.fleet.seen, self.fleet.now, routing))
+        assert self.fleet.observed is not None
+        self.saw(Moment(before, decision.status, self.fleet.observed, self.fleet.now, routing))
         return decision
 
     def next_crash(self) -> int | None:

@@ -84,7 +84,7 @@ class World:
     cluster_policies: dict[str, ClusterModelPolicySpec] = field(default_factory=dict)
     rules: Child | None = None
     answers: dict[str, RuleAnswers] = field(default_factory=dict)
-    seen: Observed | None = None
+    observed: Observed | None = None
     """What the last decision was made from."""
 
     def apply(self, spec: ModelDeploymentSpec) -> None:
@@ -123,12 +123,12 @@ class World:
 
     def step(self, *, crash_after: int | None = None) -> Decision:
         """Reconcile once; a crash leaves the actions behind `crash_after` undone."""
-        self.seen = self.observe()
-        decision = plan(self.spec, self.status, self.seen, self.now)
+        self.observed = self.observe()
+        decision = plan(self.spec, self.status, self.observed, self.now)
         if decision.questions and self.rules is not None:
             self.answers |= {question.key: self.rules.ask(question) for question in decision.questions}
-            self.seen = self.observe()
-            decision = plan(self.spec, self.status, self.seen, self.now)
+            self.observed = self.observe()
+            decision = plan(self.spec, self.status, self.observed, self.now)
         self.status = decision.status
         if not self.phases or self.phases[-1] != decision.phase:
             self.phases.append(decision.phase)
