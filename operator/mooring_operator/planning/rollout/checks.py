@@ -26,6 +26,9 @@ def await_check(draft: RolloutDraft, check: Check) -> RolloutDraft | Settled:
     if known.outcome is not None:
         return _go_by(draft, check, known)
     problem, state = draft.observed.check_problem, draft.observed.check
+    if state is not None and state.check_id == known.id and state.outcome is not None:
+        # However long ago: the operator may have been away, or the rollout held.
+        return _conclude(draft, check, known, state)
     if problem is not None and problem.final:
         return _conclude(draft, check, known, CheckState(known.id, "Insufficient", problem.message))
     if draft.elapsed(known.started_at) > check.timeout + _GRACE:
@@ -35,8 +38,6 @@ def await_check(draft: RolloutDraft, check: Check) -> RolloutDraft | Settled:
         return _wait(draft, check, f"it cannot be started yet: {problem.message}", _TRY_AGAIN)
     if state is None or state.check_id != known.id:
         return _wait(draft.request(StartCheck(_question(draft, check, known))), check, "", 1.0)
-    if state.outcome is not None:
-        return _conclude(draft, check, known, state)
     if known.seen_at is None:
         draft = draft.change_candidate(check=known.model_copy(update={"seen_at": draft.now}))
     pause = pause_in_run(draft.elapsed(known.started_at), check.timeout)

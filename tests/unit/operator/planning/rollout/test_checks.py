@@ -169,6 +169,20 @@ def test_a_check_that_never_ends_has_found_nothing_out_and_is_stopped():
     assert fleet.stopped[:1] == fleet.checked
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_a_check_counts_though_nobody_looked_for_long(held):
+    fleet = checking()
+    if held:
+        fleet.command("pause")
+        fleet.step()
+    fleet.now += timedelta(hours=3)
+    fleet.finds = "Pass"
+    fleet.commands.clear()
+    fleet.settle()
+    assert fleet.status.phase == "Promoted"
+    assert len(fleet.checked) == 1
+
+
 def test_what_cannot_be_started_is_said_and_tried_again():
     fleet = promoted()
     fleet.apply(spec_of("v2", rollout=rollout(JOB)))
