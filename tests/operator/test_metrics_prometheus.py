@@ -352,6 +352,56 @@ async def test_one_that_is_away_is_unavailable() -> None:
         await answering(503, {}).looks(question, CANDIDATE, STABLE, now - HOUR, now)
 
 
+async def test_who_does_not_answer_is_asked_again_as_often_as_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mooring_operator.adapters.metrics.prometheus._FIRST_PAUSE_S", 0.0)
+    now, question, asked = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE)), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(503 if len(asked) < 3 else 200, json=matrix())
+
+    def metrics(retries: int) -> Prometheus:
+        asked.clear()
+        access = Access("http://prometheus", retries=retries)
+        return Prometheus(access, transport=httpx.MockTransport(handle))
+
+    assert await metrics(2).looks(question, CANDIDATE, STABLE, now - HOUR, now) == []
+    assert len(asked) == 4  # three times for the requests, once for the events
+    with pytest.raises(MetricsUnavailableError, match="answers 503"):
+        await metrics(1).looks(question, CANDIDATE, STABLE, now - HOUR, now)
+    assert len(asked) == 2
+
+
+async def test_a_token_that_was_changed_is_used_and_none_is_said(tmp_path: Path) -> None:
+    now, question, sent = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE)), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["Authorization"])
+        return httpx.Response(200, json=matrix())
+
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    access = Access("http://prometheus", token_file=token)
+    metrics = Prometheus(access, transport=httpx.MockTransport(handle))
+    await metrics.looks(question, CANDIDATE, STABLE, now - HOUR, now)
+    token.write_text("two")
+    await metrics.looks(question, CANDIDATE, STABLE, now - HOUR, now)
+    assert sent == ["Bearer one", "Bearer one", "Bearer two", "Bearer two"]
+    token.unlink()
+    with pytest.raises(MetricsUnavailableError, match="the token for Prometheus cannot be read"):
+        await metrics.looks(question, CANDIDATE, STABLE, now - HOUR, now)
+
+
+async def test_an_address_shows_no_password() -> None:
+    now, question = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE))
+    with pytest.raises(MetricsUnavailableError) as raised:
+        await Prometheus(Access("http://ann:secret@127.0.0.1:1")).looks(
+            question, CANDIDATE, STABLE, now - HOUR, now
+        )
+    assert "secret" not in str(raised.value)
+    assert "127.0.0.1:1" in str(raised.value)
+
+
 async def test_nothing_counted_is_no_look() -> None:
     now, question = datetime.now(UTC), Question(RATE, (CANDIDATE, STABLE))
     assert await answering(200, matrix()).looks(question, CANDIDATE, STABLE, now - HOUR, now) == []

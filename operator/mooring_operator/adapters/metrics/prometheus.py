@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+from mooring_artifacts.uris import redact
 
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.planning.analysis import looks, queries
@@ -122,7 +123,7 @@ class Prometheus:
                 body = await _read(response)
         except httpx.HTTPError as error:
             raise MetricsUnavailableError(
-                f"Prometheus at {self._access.address} does not answer: {error or type(error).__name__}"
+                f"Prometheus at {redact(self._access.address)} does not answer: {error or type(error).__name__}"
             ) from error
         if response.status_code in (401, 403):
             raise AnswerUnusableError(f"Prometheus refuses who asks: {response.status_code}; give a token")
@@ -133,7 +134,7 @@ class Prometheus:
             return json.loads(body)
         except ValueError:
             raise AnswerUnusableError(
-                f"what answers at {self._access.address} is not Prometheus: {response.status_code}, and no JSON"
+                f"what answers at {redact(self._access.address)} is not Prometheus: {response.status_code}, and no JSON"
             ) from None
 
     async def _bearer(self) -> str:

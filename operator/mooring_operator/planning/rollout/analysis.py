@@ -16,7 +16,7 @@ from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import in_effect
-from mooring_operator.planning.status.wording import keeps_serving
+from mooring_operator.planning.status.wording import keeps_serving, one_line
 
 DraftT = TypeVar("DraftT", bound=Draft)
 
@@ -173,7 +173,7 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
     if answer is None or not _follows(answer, found):
         return found
     if answer.unavailable:
-        return found.model_copy(update={"problem": answer.unavailable})
+        return found.model_copy(update={"problem": one_line(answer.unavailable)})
     before = _evidence(found, analysis)
     if tuple(limit.metric for limit in analysis.metrics) != answer.request.metrics:
         return found
@@ -183,8 +183,8 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
         {
             **found.model_dump(),
             "verdict": judgement.verdict,
-            "message": judgement.message,
-            "problem": _problem(evidence, answer),
+            "message": one_line(judgement.message),
+            "problem": one_line(_problem(evidence, answer)),
             "until": answer.request.until,
             "evidence": evidence.to_text(),
         }

@@ -271,6 +271,17 @@ def test_a_retry_begins_with_no_evidence():
     assert made.go_on().phase == "Promoted"
 
 
+def test_what_others_write_is_one_printable_line():
+    made = begun(how=rollout(FIRST, {"pause": {}}, LAST), problems={"errorRate": "a\nb\x1b[31m" + "c" * 900})
+    for _ in range(8):
+        made.now += timedelta(seconds=10)
+        made.step()
+    said = made.status.analysis.problem
+    assert said.startswith("errorRate: a b?[31mccc")
+    assert len(said) <= 256
+    assert condition(made).message == said
+
+
 def test_another_limit_begins_that_metric_anew():
     made = begun(how=rollout(FIRST, {"pause": {}}, LAST), bad={"v2": 0.015})
     for _ in range(20):
