@@ -177,7 +177,7 @@ def test_latency_beyond_the_buckets_is_said(server: Server, capsys: pytest.Captu
         (["--candidate", 'x"} or vector(1)'], "a revision is hexadecimal"),
         (["--candidate", STABLE], f"--candidate and --stable are both {STABLE}"),
         (["--prometheus", "ftp://x"], "--prometheus ftp://x: want an address that begins with http"),
-        (["--prometheus", "http://127.0.0.1:1"], "Prometheus at http://127.0.0.1:1 does not answer"),
+        (["--prometheus", "http://127.0.0.1:1"], "Prometheus at 'http://127.0.0.1:1' does not answer"),
         (["--token-file", "/dev/null/token"], "--token-file /dev/null/token: "),
     ],
 )
