@@ -13,7 +13,7 @@ __all__ = ["nothing_left"]
 SHOWN = {
     "bluegreen": (
         "http://digits-preview.mooring-demo is answered by v2 alone",
-        "v2 gave its last answer",
+        "v2 answered its last request",
         "users are answered by v1 alone",
     ),
     "shadow": ("counted by its own server, while 200 users asked", "no user has got an answer of v2"),
