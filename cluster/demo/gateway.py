@@ -11,7 +11,7 @@ from pathlib import Path
 from cluster import envoy_gateway, own_network
 from cluster.building import build
 from cluster.doors import Doors
-from cluster.programs import ProgramUnavailableError
+from cluster.programs import ProgramUnavailableError, find
 
 _ROOT = Path(__file__).parents[2]
 _WRAPPER = Path(own_network.__file__)
@@ -34,6 +34,8 @@ def enter(arguments: Sequence[str]) -> str:
     if tried.returncode != 0:
         return tried.stderr.strip()
     build(["etcd", "kube-apiserver"])
+    if find("contour") is None:
+        print("Contour, which drives Envoy, is built once, for minutes; GATEWAY=0 does without", flush=True)
     try:
         envoy_gateway.prepare()
     except ProgramUnavailableError as error:
