@@ -25,7 +25,7 @@ def why_unsupported(rollout: RolloutSpec, router: Traits, name: str = "") -> str
     lacks = ", and not ".join(dict.fromkeys(what for _, what in missing))
     others = [other for other in get_args(StrategyName) if other != rollout.strategy]
     able = [other for other in others if not list(_missing_of(other, router))]
-    ways = f"write one of {', '.join(able)}" if able else "change them"
+    ways = f"write {'one of ' * (len(able) > 1)}{', '.join(able)}" if able else "change them"
     return (
         f"{fields}: router {name or 'of this deployment'} cannot {lacks}{because(router.lacking)}; {ways}, or make "
         "another ModelDeployment with a router that can"

@@ -24,7 +24,7 @@ def said(router, **rollout):
             "KServe",
             {"strategy": "Shadow"},
             "spec.rollout.strategy Shadow: router KServe cannot serve each revision by itself, and not copy requests; "
-            f"write one of Canary, {NEW}",
+            f"write Canary, {NEW}",
         ),
         (
             "Endpoints",
