@@ -37,7 +37,7 @@ def await_check(draft: RolloutDraft, check: Check) -> RolloutDraft | Settled:
     if problem is not None:
         return _wait(draft, check, f"it cannot be started yet: {problem.message}", _TRY_AGAIN)
     if state is None or state.check_id != known.id:
-        return _wait(draft.request(StartCheck(_question(draft, check, known))), check, "", 1.0)
+        return _start(draft, check, known)
     if known.seen_at is None:
         draft = draft.change_candidate(check=known.model_copy(update={"seen_at": draft.now}))
     pause = pause_in_run(draft.elapsed(known.started_at), check.timeout)
@@ -65,6 +65,15 @@ def _asked(draft: RolloutDraft, check: Check) -> tuple[RolloutDraft, CheckStatus
         known = CheckStatus(id=check_id, kind=check.kind, step=draft.candidate.step, started_at=draft.now)
         draft = draft.change_candidate(check=known)
     return draft, known
+
+
+def _start(draft: RolloutDraft, check: Check, known: CheckStatus) -> Settled:
+    """Have the check started; where that is tried again, what was said of it stands until it is known better."""
+    draft, before = draft.request(StartCheck(_question(draft, check, known))), draft.before
+    tried = before.candidate is not None and before.candidate.check == known
+    if tried and before.reason == reasons.CHECKING:
+        return draft.settle("Canary", reasons.CHECKING, before.message, recheck_after=1.0)
+    return _wait(draft, check, "", 1.0)
 
 
 def _question(draft: RolloutDraft, check: Check, known: CheckStatus) -> Question:

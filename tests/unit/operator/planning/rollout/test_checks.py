@@ -197,6 +197,11 @@ def test_what_cannot_be_started_is_said_and_tried_again():
         assert decision.reason == reason
         assert "exceeded quota" in decision.message
         assert not any(isinstance(action, StartCheck) for action in decision.actions)
+        if not final:
+            # To try again is no news: nothing is written until it is known better.
+            again = plan(fleet.spec, decision.status, replace(seen, check_problem=None), fleet.now)
+            assert again.status == decision.status
+            assert any(isinstance(action, StartCheck) for action in again.actions)
 
 
 def test_a_held_rollout_starts_no_check():
