@@ -19,8 +19,9 @@ from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.routers.gateway_classes import GATEWAY_CLASS
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
+from mooring_operator.adapters.routers.inference_services.inquiry import POD
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
-from mooring_operator.adapters.routers.inference_services.revisions import POD, SERVING_RUNTIME
+from mooring_operator.adapters.routers.inference_services.revisions import SERVING_RUNTIME
 from mooring_operator.adapters.routers.kserve import AUTOSCALER, DEPLOYMENT
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 from mooring_operator.reconcile.kinds import (

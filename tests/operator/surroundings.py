@@ -150,6 +150,8 @@ class KServe:
     sharing: bool = True
     """Whether they have a canary's weight, as since version 0.21."""
     gateway: Literal["takes up", "refuses", "is away"] = "takes up"
+    reports: Manifest = field(default_factory=dict)
+    """The ``modelStatus`` of every InferenceService."""
 
     def play(self) -> None:
         for service in self.objects.list(INFERENCE_SERVICE):
@@ -202,6 +204,7 @@ class KServe:
             "url": f"http://{service['metadata']['name']}.example",
             "conditions": [{"type": "Ready", "status": str(ready), **why}],
             "canaryStatuses": canaries,
+            **({"modelStatus": self.reports} if self.reports else {}),
         }
 
 

@@ -3,7 +3,7 @@
 import pytest
 from mooring_operator.adapters.checks.jobs import JOB
 from mooring_operator.adapters.cluster import Ref
-from mooring_operator.adapters.routers.inference_services.revisions import POD
+from mooring_operator.adapters.routers.inference_services.inquiry import POD
 
 from tests.operator.world import DIGITS, Crash, World
 

@@ -9,11 +9,10 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers import ServiceNameTaken
+from mooring_operator.adapters.routers.inference_services.inquiry import EVENT, POD
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import (
     DEPLOYMENT,
-    EVENT,
-    POD,
     SERVING_RUNTIME,
     RevisionServices,
 )
@@ -91,6 +90,21 @@ async def test_revisions_run_side_by_side_and_come_back_from_zero(stage, serving
     seen = await stage.run(Arm(first), kept=[second])
     assert (seen["aaaabbbbcc"].pods, seen["ddddeeeeff"].pods) == (3, 0)
     assert pods == {name: stage.objects.get(Ref(DEPLOYMENT, "ns", name))["metadata"]["uid"] for name in pods}
+
+
+async def test_a_revision_for_another_pool_of_nodes_asks_for_nothing_of_the_first(stage):
+    gpus = {
+        "gpu": {"count": 2},
+        "nodeSelector": {"pool": "gpu"},
+        "env": [{"name": "DEVICE", "value": "cuda"}],
+    }
+    await stage.run(Arm(revision(**gpus)), Arm(other(nodeSelector={"pool": "cpu"})))
+    for name, device, pool in (("digits-raaaabbbb", 2, "gpu"), ("digits-rddddeeee", 0, "cpu")):
+        predictor = stage.objects.get(Ref(INFERENCE_SERVICE, "ns", name))["spec"]["predictor"]
+        limits = (predictor["model"].get("resources") or {}).get("limits") or {}
+        assert int(limits.get("nvidia.com/gpu", 0)) == device
+        assert predictor["nodeSelector"] == {"pool": pool}
+        assert ("DEVICE" in str(predictor)) == bool(device)
 
 
 async def test_an_autoscaler_that_has_gone_up_is_not_brought_down(stage):

@@ -4,15 +4,21 @@ Source: KServe 0.21, serving.kserve.io/v1beta1. Readiness is read from the names
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry
 from mooring_operator.adapters.routers.inference_services.objects import InferenceServices
-from mooring_operator.adapters.routers.inference_services.status import load_failure, read_condition
+from mooring_operator.adapters.routers.inference_services.status import read_condition, with_cause
+from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
+
+_REVISION = "serving.knative.dev/revision"
+"""Which revision of Knative's a pod is of."""
 
 
 class KnativeRouter:
@@ -24,11 +30,20 @@ class KnativeRouter:
 
     def __init__(self, cluster: Cluster) -> None:
         self._services = InferenceServices(cluster)
+        self._inquiry = Inquiry(cluster)
 
     async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the InferenceService."""
         manifest = await self._services.find(owner)
-        return None if manifest is None else _read(manifest, revisions)
+        if manifest is None:
+            return None
+        service, status = _read(manifest, revisions), manifest.get("status") or {}
+        variants = dict(service.variants)
+        for name, variant in variants.items():
+            if not variant.ready:
+                labels = {_REVISION: variant.workload} if variant.workload else {REVISION_LABEL: name}
+                variants[name] = with_cause(variant, status, await self._inquiry.cause(manifest, labels))
+        return replace(service, variants=variants)
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the latest revision; what is left behind, Knative collects itself."""
@@ -93,7 +108,6 @@ def _read(manifest: Manifest, revisions: Sequence[Revision]) -> Service:
         weight=weights.get(created or "", 0),
         workload=created,
         message=why,
-        blocked=load_failure(status),
     )
     url = status.get("url", "")
     if not revisions:

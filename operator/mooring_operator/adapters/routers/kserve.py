@@ -12,8 +12,9 @@ from typing import Any
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Kind, Ref
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, share_of, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry
 from mooring_operator.adapters.routers.inference_services.objects import InferenceServices, is_made_for
-from mooring_operator.adapters.routers.inference_services.status import load_failure, read_condition
+from mooring_operator.adapters.routers.inference_services.status import read_condition, with_cause
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest, Owner
@@ -23,6 +24,8 @@ from mooring_operator.planning.routing import Arm, Routing
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 
+KSERVE_LABEL = "serving.kserve.io/inferenceservice"
+"""Which InferenceService an object of KServe's is of."""
 _SCALER = "serving.kserve.io/autoscalerClass"
 _SCALER_CLASSES = {None: "hpa", "HPA": "hpa", "KEDA": "keda", "None": "none"}
 
@@ -35,6 +38,7 @@ class KServeRouter:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._services = InferenceServices(cluster)
+        self._inquiry = Inquiry(cluster)
 
     async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the InferenceService, the Deployments behind it and, where there are two revisions, their route."""
@@ -44,7 +48,10 @@ class KServeRouter:
         first = revisions[0] if revisions else None
         name = _predictor_name(manifest)
         deployment = await self._deployment(owner, name, manifest) if name is not None else None
-        variants = {} if first is None else {first.revision: _read_stable(manifest, first, deployment)}
+        variants = {}
+        if first is not None:
+            stable = _read_stable(manifest, first, deployment)
+            variants = {first.revision: await self._explained(stable, manifest, first)}
         url, shared = manifest.get("status", {}).get("url", ""), bool(manifest["spec"].get("canary"))
         if len(revisions) < 2:
             return Service(url, variants, shared, manifest=manifest)
@@ -78,11 +85,18 @@ class KServeRouter:
         workload = candidate.workload
         behind = await self._deployment(owner, workload, service) if workload is not None else None
         share = None if route is None else share_of(route, _workload_name(owner.name, workload or ""))
-        return _read_canary(service, candidate, behind, share)
+        return await self._explained(_read_canary(service, candidate, behind, share), service, candidate)
+
+    async def _explained(self, variant: Variant, service: Manifest, revision: Revision) -> Variant:
+        """Add why a variant is not ready, as its pods and the Events tell."""
+        if variant.ready:
+            return variant
+        labels = {KSERVE_LABEL: service["metadata"]["name"], REVISION_LABEL: revision.revision}
+        return with_cause(variant, service.get("status") or {}, await self._inquiry.cause(service, labels))
 
     async def _delete_autoscalers(self, owner: Owner, stable: Revision, service: Mapping[str, Any]) -> None:
         """Delete the autoscalers of predictors that are gone, which KServe leaves behind."""
-        labels = {"serving.kserve.io/inferenceservice": owner.name, "component": "predictor"}
+        labels = {KSERVE_LABEL: owner.name, "component": "predictor"}
         keep = _workload_name(owner.name, stable.workload or "")
         async for page in self._cluster.pages(AUTOSCALER, namespace=owner.namespace, labels=labels):
             for autoscaler in page:
@@ -157,7 +171,6 @@ def _read_stable(manifest: Manifest, shown: Revision, deployment: Manifest | Non
         weight=100 if ready and not manifest["spec"].get("canary") else None,
         workload=_predictor_name(manifest),
         message=why,
-        blocked=load_failure(status),
     )
 
 
@@ -172,15 +185,14 @@ def _read_canary(
     )
     if seen is None or wanted is None:
         return Variant(ready=False, workload=name)
-    ready, blocked, why = bool(seen["ready"]), None, read_condition(status, "CanaryPredictorReady")[1]
+    ready, why = bool(seen["ready"]), read_condition(status, "CanaryPredictorReady")[1]
     if deployment is not None:
         available = deployment.get("status", {}).get("availableReplicas", 0)
         ready = ready and available >= wanted["predictor"].get("minReplicas", 1)
         _, why = _rolled_out(deployment, candidate.revision)
-        blocked = _deadline_exceeded(deployment)
     metadata = manifest["metadata"]
     address = f"http://{_workload_name(metadata['name'], name or '')}.{metadata['namespace']}.svc"
-    return Variant(ready, share if ready else 0, name, why, blocked, address=address)
+    return Variant(ready, share if ready else 0, name, why, address=address)
 
 
 def _why_not_routed(name: str, route: Manifest | None) -> str:
@@ -218,13 +230,6 @@ def _rolled_out(deployment: Manifest, revision: str) -> tuple[bool, str]:
         if entry is not None and entry["status"] != good:
             return done, str(entry.get("message", ""))
     return done, ""
-
-
-def _deadline_exceeded(deployment: Manifest) -> str | None:
-    for entry in deployment.get("status", {}).get("conditions", []):
-        if entry["type"] == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded":
-            return str(entry.get("message", "its Deployment exceeded the progress deadline"))
-    return None
 
 
 def _predictor_name(manifest: Mapping[str, Any]) -> str | None:

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.routers.inference_services.causes import Cause
+from mooring_operator.adapters.routers.inference_services.status import cannot_heal
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.routes import Variant
 
 COMPONENTS = ("predictor", "transformer", "explainer")
-# What a model's pinned runtime can never do, KServe's words; a runtime that is missing is made again.
-_FINAL_FAILURES = frozenset({"NoSupportingRuntime", "RuntimeDisabled", "InvalidPredictorSpec"})
 
 
 def components_of(service: Mapping[str, Any]) -> list[str]:
@@ -46,7 +45,11 @@ def read_variant(
     # Whoever has told a cause is not away.
     silent = cause is None and (not ready or _lags(service, deployments))
     waiting = _waits_for(service, deployments) if silent else ""
-    blocked = None if ready else _cannot_heal(service) or (cause.text if cause and cause.final else None)
+    blocked = (
+        None
+        if ready
+        else cannot_heal(service.get("status") or {}) or (cause.text if cause and cause.final else None)
+    )
     said = "" if ready else (cause.text if cause else "") or waiting or _said(service, deployments)
     return Variant(
         ready=ready,
@@ -96,14 +99,6 @@ def _lags(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:
         f"KServe has not scaled Deployment {deployment['metadata']['name']} to {wanted} pods; "
         "is its controller running?"
     )
-
-
-def _cannot_heal(service: Manifest) -> str | None:
-    model = (service.get("status") or {}).get("modelStatus") or {}
-    failure = model.get("lastFailureInfo") or {}
-    if model.get("transitionStatus") != "InvalidSpec" or failure.get("reason") not in _FINAL_FAILURES:
-        return None
-    return f"KServe reports {failure['reason']}: {failure.get('message', '')}".strip(": ")
 
 
 def _said(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:

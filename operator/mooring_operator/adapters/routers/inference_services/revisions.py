@@ -5,11 +5,10 @@ For routers that serve each revision by itself: who gets which requests is their
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from mooring_operator.adapters.cluster import Cluster, Kind, Ref
-from mooring_operator.adapters.routers.inference_services import causes
-from mooring_operator.adapters.routers.inference_services.causes import Cause
+from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry, now_utc
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE, is_made_for
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
     name_of,
@@ -28,15 +27,6 @@ from mooring_operator.planning.routing import Routing
 
 SERVING_RUNTIME = Kind("serving.kserve.io/v1alpha1", "ServingRuntime", "servingruntimes")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
-POD = Kind("v1", "Pod", "pods")
-EVENT = Kind("events.k8s.io/v1", "Event", "events")
-
-_STARTING = timedelta(seconds=2)
-"""How long pods may be unready before it is asked why."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -56,9 +46,9 @@ class RevisionsSeen:
 class RevisionServices:
     """Runs revisions, and says how they do. Every call may be repeated; one that changes nothing writes nothing."""
 
-    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = now_utc) -> None:
         self._cluster = cluster
-        self._now = now
+        self._inquiry = Inquiry(cluster, now)
 
     async def observe(self, owner: Owner, revisions: Iterable[Revision]) -> RevisionsSeen:
         """Say how revisions do; their weights are for the router to add.
@@ -83,8 +73,9 @@ class RevisionServices:
             if (predictor := deployments.get("predictor")) is not None:
                 predictors[name] = predictor
             variant = read_variant(revision, service, deployments)
-            if not variant.ready and self._is_late(service):
-                cause = await self._cause(owner, revision, service)
+            if not variant.ready and service["spec"]["predictor"].get("minReplicas", 1) > 0:
+                labels = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
+                cause = await self._inquiry.cause(service, labels)
                 variant = read_variant(revision, service, deployments, cause)
             variants[revision.revision] = variant
         return RevisionsSeen(variants, services, runtimes, predictors)
@@ -123,43 +114,6 @@ class RevisionServices:
             made = await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
             found[component] = made if made is not None and is_made_for(made, service) else None
         return found
-
-    def _is_late(self, service: Manifest) -> bool:
-        asked = service["spec"]["predictor"].get("minReplicas", 1) > 0
-        made = datetime.fromisoformat(service["metadata"]["creationTimestamp"])
-        return asked and self._now() - made >= _STARTING
-
-    async def _cause(self, owner: Owner, revision: Revision, service: Manifest) -> Cause | None:
-        """Ask the pods, then the Events about them, then those about the InferenceService."""
-        labels = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
-        pods = [
-            pod
-            for pod in await self._first(POD, owner.namespace, labels=labels)
-            if pod["metadata"].get("namespace") == owner.namespace
-        ]
-        pod = causes.first_unready(pods)
-        if pod is not None:
-            return causes.cause_of_pod(pod) or causes.cause_of_events(await self._events(owner, "Pod", pod))
-        return causes.cause_of_events(await self._events(owner, INFERENCE_SERVICE.kind, service))
-
-    async def _events(self, owner: Owner, kind: str, about: Mapping[str, Manifest]) -> list[Manifest]:
-        name = about["metadata"]["name"]
-        fields = {"regarding.kind": kind, "regarding.name": name, "type": "Warning"}
-        found = await self._first(EVENT, owner.namespace, fields=fields)
-        return [event for event in found if (event.get("regarding") or {}).get("name") == name]
-
-    async def _first(
-        self,
-        kind: Kind,
-        namespace: str,
-        *,
-        labels: Mapping[str, str] | None = None,
-        fields: Mapping[str, str] | None = None,
-    ) -> list[Manifest]:
-        """Give the first page: more would tell the same."""
-        async for page in self._cluster.pages(kind, namespace=namespace, labels=labels, fields=fields):
-            return page
-        return []
 
     # --- writing --------------------------------------------------------------------------------
 

@@ -5,9 +5,15 @@ so readiness is read from what names a revision.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from mooring_operator.adapters.routers.inference_services.causes import Cause
+from mooring_operator.planning.routes import Variant
+
 _FAILED_TRANSITIONS = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
+# What a model's runtime can never do, KServe's words; one that is missing may come.
+_FINAL_FAILURES = frozenset({"NoSupportingRuntime", "RuntimeDisabled", "InvalidPredictorSpec"})
 
 
 def read_condition(status: Mapping[str, Any], kind: str) -> tuple[bool, str]:
@@ -19,11 +25,32 @@ def read_condition(status: Mapping[str, Any], kind: str) -> tuple[bool, str]:
     return good, "" if good else str(entry.get("message") or entry.get("reason") or "")
 
 
+def cannot_heal(status: Mapping[str, Any]) -> str | None:
+    """Say what KServe reports that waiting does not help; None for anything else, a load that failed above all."""
+    model = status.get("modelStatus") or {}
+    failure = model.get("lastFailureInfo") or {}
+    if model.get("transitionStatus") != "InvalidSpec" or failure.get("reason") not in _FINAL_FAILURES:
+        return None
+    return load_failure(status)
+
+
 def load_failure(status: Mapping[str, Any]) -> str | None:
-    """Say why the model cannot be loaded; None where KServe reports no failure."""
-    model = status.get("modelStatus", {})
+    """Say why the model is not loaded, as KServe reports it now; None where it reports no failure.
+
+    The next attempt may succeed: KServe takes its report back when the model is there.
+    """
+    model = status.get("modelStatus") or {}
     if model.get("transitionStatus") not in _FAILED_TRANSITIONS:
         return None
-    failure = model.get("lastFailureInfo", {})
+    failure = model.get("lastFailureInfo") or {}
     said = f"{failure.get('reason', model['transitionStatus'])}: {failure.get('message', '')}"
     return f"KServe reports {said}".strip(": ")
+
+
+def with_cause(variant: Variant, status: Mapping[str, Any], cause: Cause | None) -> Variant:
+    """Say of a variant that is not ready why, by what tells most, and whether it can become so."""
+    if variant.ready:
+        return variant
+    final = cannot_heal(status) or (cause.text if cause is not None and cause.final else None)
+    told = (cause.text if cause is not None else "") or load_failure(status) or variant.message
+    return replace(variant, message=told, blocked=final)

@@ -1,0 +1,65 @@
+"""Asks why a revision's pods are not ready: the pods, then the Events about them, then those about the service."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from mooring_operator.adapters.cluster import Cluster, Kind
+from mooring_operator.adapters.routers.inference_services import causes
+from mooring_operator.adapters.routers.inference_services.causes import Cause
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.planning.objects.owner import Manifest
+
+POD = Kind("v1", "Pod", "pods")
+EVENT = Kind("events.k8s.io/v1", "Event", "events")
+
+_STARTING = timedelta(seconds=2)
+"""How long pods may be unready before it is asked why."""
+
+
+def now_utc() -> datetime:
+    """Give the time."""
+    return datetime.now(UTC)
+
+
+class Inquiry:
+    """Looks for causes in the cluster; every answer is of this moment."""
+
+    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = now_utc) -> None:
+        self._cluster = cluster
+        self._now = now
+
+    async def cause(self, service: Manifest, labels: Mapping[str, str]) -> Cause | None:
+        """Give why the pods with these labels, of an InferenceService, are not ready; None where nothing tells.
+
+        A service that was made a moment ago is not asked about.
+        """
+        metadata = service["metadata"]
+        if self._now() - datetime.fromisoformat(metadata["creationTimestamp"]) < _STARTING:
+            return None
+        namespace = metadata["namespace"]
+        found = await self._first(POD, namespace, labels=labels)
+        pod = causes.first_unready(pod for pod in found if pod["metadata"].get("namespace") == namespace)
+        if pod is not None:
+            return causes.cause_of_pod(pod) or causes.cause_of_events(
+                await self._events("Pod", namespace, pod)
+            )
+        return causes.cause_of_events(await self._events(INFERENCE_SERVICE.kind, namespace, service))
+
+    async def _events(self, kind: str, namespace: str, about: Mapping[str, Manifest]) -> list[Manifest]:
+        name = about["metadata"]["name"]
+        fields = {"regarding.kind": kind, "regarding.name": name, "type": "Warning"}
+        found = await self._first(EVENT, namespace, fields=fields)
+        return [event for event in found if (event.get("regarding") or {}).get("name") == name]
+
+    async def _first(
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> list[Manifest]:
+        """Give the first page: more would tell the same."""
+        async for page in self._cluster.pages(kind, namespace=namespace, labels=labels, fields=fields):
+            return page
+        return []
