@@ -207,6 +207,10 @@ def happen(witness: Witness, event: tuple[str, Any]) -> None:
         case ("crowd", more):
             fleet.room = sum(fleet.pods.values()) + more
         case ("lose_check", _):
+            check = fleet.status.candidate.check if fleet.status.candidate is not None else None
+            if check is not None and check.seen_at is None:
+                # What nobody has seen may be started again: nobody knows that it was there.
+                fleet.checked = [name for name in fleet.checked if name != check.id]
             fleet.checks.clear()
         case ("crash", done):
             witness.step(crash_after=done)
