@@ -14,8 +14,8 @@ from typing import Any
 
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec
-from mooring_operator.cli.rehearsal import START, Rehearsal, after_a_promotion
-from mooring_operator.cli.rehearsal_world import Script
+from mooring_operator.cli.rehearsal import Rehearsal, after_a_promotion
+from mooring_operator.cli.rehearsal_world import START, Script
 
 FOLDER = Path("docs/figures/strategies")
 _PODS = 4

@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.api import ModelDeploymentSpec
-from mooring_operator.cli.rehearsal import START, Rehearsal, rehearse
+from mooring_operator.cli.rehearsal import Rehearsal, rehearse
 from mooring_operator.cli.rehearsal_view import offset
-from mooring_operator.cli.rehearsal_world import Script, World
+from mooring_operator.cli.rehearsal_world import START, Script, World
 
 from tests.unit.cli_world import MANIFEST, invoke
 

@@ -7,18 +7,17 @@ otherwise, found by bisection. A pause of a week costs as little as one of a sec
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.cli.rehearsal_odds import End, odds
-from mooring_operator.cli.rehearsal_world import Script, World
+from mooring_operator.cli.rehearsal_world import START, Script, World
 from mooring_operator.cli.rollout_chart import Sample
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 
-START = datetime(2000, 1, 1, tzinfo=UTC)
 _HORIZON = timedelta(days=366)
 _JUDGED = (reasons.ANALYSING, reasons.PAUSED_BY_ANALYSIS)
 _SETTLED = ("Promoted", "RolledBack", "Failed")
@@ -123,18 +122,26 @@ class Rehearsal:
         if candidate is None and status.phase in ("Promoted", "Promoting"):
             weight = 100
         return Moment(
-            at=self.now - START,
+            at=self.now - self.world.script.start,
             phase=status.phase,
             reason=reason or status.reason,
             weight=weight,
             step=candidate.step if candidate and status.stable else None,
             what=what or status.message,
-            sample=Sample(self.now - START, self.world.shares(self.now)),
+            sample=Sample(
+                self.now - self.world.script.start,
+                self.world.shares(self.now),
+                frozen=status.reason == reasons.FROZEN,
+            ),
             waits_for="" if reason else self.world.awaited(status),
         )
 
     def _next_moment(self) -> datetime | None:
         event = self.world.next_event(self.now, self.status)
+        if self.status.reason in reasons.AWAIT_A_TIME and (wait := self.plan().recheck_after) is not None:
+            # Windows come again: what would be decided far from now says nothing about when this one ends.
+            goes_on = self.now + timedelta(seconds=wait)
+            return goes_on if event is None else min(event, goes_on)
         limit = event or self.now + _HORIZON
         if not self._decides_otherwise(limit):
             return event
@@ -180,7 +187,7 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
         RulesUnavailable: the rules of policies cannot be evaluated on this machine.
     """
     with Child() as rules:
-        rehearsal = Rehearsal(spec, World(spec, script, name=name), rules)
+        rehearsal = Rehearsal(spec, World(spec, script, name=name), rules, script.start)
         if from_stable:
             rehearsal = after_a_promotion(spec, script, name, rules)
         stable = rehearsal.status.stable.revision if rehearsal.status.stable else ""
@@ -195,10 +202,16 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
 
 def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rules: Child) -> Rehearsal:
     """Give a rehearsal that finds another model of the same kind promoted and serving."""
-    before = Rehearsal(spec, World(spec, Script.smooth(), name=name, older=True), rules)
+    at_once = spec.rollout.model_copy(
+        update={"freeze": [], "not_before": None, "requires": [], "max_concurrent": None}
+    )
+    smooth = World(spec.model_copy(update={"rollout": at_once}), Script.smooth(), name=name, older=True)
+    before = Rehearsal(smooth.spec, smooth, rules)
     for _ in before.run():
         pass
     world = World(spec, script, name=name)
     world.routing, world.before = before.world.routing, frozenset(before.world.started)
     world.started = dict(before.world.started)
-    return Rehearsal(spec, world, rules, START, before.status.model_copy(update={"history": [], "ci": None}))
+    return Rehearsal(
+        spec, world, rules, script.start, before.status.model_copy(update={"history": [], "ci": None})
+    )

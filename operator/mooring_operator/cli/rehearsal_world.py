@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from mooring_operator.adapters.routers import ROUTERS, likely_router
@@ -42,6 +42,11 @@ _COUNTING = Counting()
 _OWNER_UID = "00000000-0000-4000-8000-000000000000"
 _MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])
 
+START = datetime(2000, 1, 1, tzinfo=UTC)
+"""When a rehearsal begins, where nobody says when."""
+# What a test would find of a model that nobody has.
+_DIGEST = f"sha256:{'0' * 64}"
+
 # What a phase's reason waits for, in words.
 _AWAITED = {
     reasons.TESTING: "the CI run",
@@ -57,12 +62,16 @@ _AWAITED = {
     reasons.PAUSED_BY_STEP: "mooring approve",
     reasons.AWAITING_APPROVAL: "mooring approve",
     reasons.POLICY_NOT_FOUND: "the ModelPolicy",
+    reasons.FROZEN: "the freeze to end",
+    reasons.NOT_BEFORE: "its time",
 }
 
 
 @dataclass(frozen=True)
 class Script:
-    """How the world behaves; None for a time means never."""
+    """How the world behaves from `start` on; None for a time means never."""
+
+    start: datetime = START
 
     ci: Literal["pass", "fail"] = "pass"
     ci_takes: timedelta | None = timedelta(minutes=2)
@@ -126,7 +135,15 @@ class World:
             requested_by="the author",
             counting=_COUNTING,
             counted=self._counted(now, status),
+            evidence=self._evidence(status),
         )
+
+    def _evidence(self, status: ModelDeploymentStatus) -> dict[tuple[str, str], str]:
+        """Others have promoted the model that is to be promoted here."""
+        tested = status.candidate.content_digest if status.candidate is not None else None
+        digest = self.spec.model.digest or tested
+        required = self.spec.rollout.requires
+        return {(one.namespace or "default", one.name): digest for one in required} if digest else {}
 
     def _counted(self, now: datetime, status: ModelDeploymentStatus) -> Answer | None:
         """Give what both revisions are expected to have counted since the last look."""
@@ -179,7 +196,8 @@ class World:
         }
         passed = self.script.ci == "pass"
         violations = () if passed else ("the rehearsal was asked for a run that fails",)
-        return Verdict(run.run_id, None, passed, {**passing, **self.script.metrics}, violations)
+        digest = _DIGEST if self.spec.rollout.requires and self.spec.model.digest is None else None
+        return Verdict(run.run_id, digest, passed, {**passing, **self.script.metrics}, violations)
 
     # --- what the planner does ------------------------------------------------------------------
 

@@ -27,10 +27,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Sample:
-    """What every arm has from `at` on, by the arm's name; the first is shown on top."""
+    """What every arm has from `at` on, by the arm's name; the first is shown on top. And whether a freeze holds."""
 
     at: timedelta
     shares: Mapping[str, Share]
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _changes(samples: Sequence[Sample]) -> list[Sample]:
     last = {sample.at: sample for sample in samples}
     kept: list[Sample] = []
     for sample in last.values():
-        if not kept or kept[-1].shares != sample.shares:
+        if not kept or (kept[-1].shares, kept[-1].frozen) != (sample.shares, sample.frozen):
             kept.append(sample)
     return kept
 
@@ -114,6 +115,9 @@ def _rows(samples: Sequence[Sample], heights: str) -> Iterator[_Row]:
         title = f"{'' if index else 'pods':<8}{arm:<{longest}}"
         pods = [share.pods for share in shares[arm]]
         yield _row(title, map(str, pods), pods, most, heights)
+    if any(sample.frozen for sample in samples):
+        held = [int(sample.frozen) for sample in samples]
+        yield _row("frozen", ["yes" if frozen else "" for frozen in held], held, 1, heights)
 
 
 def _row(title: str, texts: Iterable[str], values: Sequence[int], most: int, heights: str) -> _Row:

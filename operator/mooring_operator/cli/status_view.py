@@ -16,6 +16,7 @@ from mooring_operator.cli.steps_view import bar, describe_stage
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age, age_of, short
+from mooring_operator.planning.freezes import next_start
 from mooring_operator.planning.manifests import check_jobs
 from mooring_operator.planning.status.wording import because, by_whom
 from mooring_operator.planning.strategies.course import Exposure, course_of
@@ -63,6 +64,8 @@ class StatusView:
             yield Text(f"Asked: {command} {asked}", "magenta")
         if status.url:
             yield Text.assemble(("URL ", "dim"), status.url)
+        if (freeze := next_start(deployment.spec.rollout.freeze, self._now)) is not None:
+            yield Text.assemble(("Next freeze ", "dim"), f"from {freeze}")
         if status.router:
             yield Text.assemble(("Router ", "dim"), status.router.name, because(status.router.message))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -34,6 +34,9 @@ _HELP = paragraphs(
     With spec.rollout.analysis, --requests and the shares of them that go wrong say what is judged: shown are a
     rollout that counts what is expected, and how probable each end is where requests fail by chance.
 
+    Freezes and dates count from --at, deployments of spec.rollout.requires have promoted the model, and
+    nobody else's turn is waited for.
+
     ModelPolicies among FILES are applied; others that the deployment names are taken as met. So are
     ClusterModelPolicies among FILES, as if they bound every namespace.
     """,
@@ -43,6 +46,7 @@ _HELP = paragraphs(
     "mooring rehearse iris.yaml --checks fail",
     "mooring rehearse iris.yaml --approve-after 2h --candidate 'after 90s'",
     "mooring rehearse iris.yaml policies.yaml --metric accuracy=0.87",
+    "mooring rehearse iris.yaml --at 2026-12-18T17:00:00+01:00     (into a freeze)",
     "mooring rehearse iris.yaml --from-stable --requests 50 --errors 2",
 )
 
@@ -106,6 +110,12 @@ def rehearse(
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the CI run measures; repeatable.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="When it begins, like 2027-01-31T18:00:00+01:00; now when left out."
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The ModelDeployment, where FILES hold several.")] = None,
     first: Annotated[bool, typer.Option("--first", help="The first deployment only.")] = False,
     from_stable: Annotated[
@@ -123,6 +133,7 @@ def rehearse(
         checks=_FINDS[checks],
         checks_take=_time("--checks-take", checks_take),
         traffic=_traffic(requests, errors, stable_errors, slower),
+        start=_start(at),
     )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
     played = {
@@ -171,6 +182,20 @@ def _script(
         policies=_specs(objects, "ModelPolicy", ModelPolicySpec),
         cluster_policies=_specs(objects, "ClusterModelPolicy", ClusterModelPolicySpec),
     )
+
+
+def _start(text: str | None) -> datetime:
+    """Read when a rehearsal begins: freezes and dates of a spec are about real time."""
+    from mooring_operator.api import forms
+
+    if text is None:
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        if forms.INSTANT.fits(text):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"{text!r} is not {forms.INSTANT.allowed}", param_hint="--at")
 
 
 def _traffic(requests: float, errors: float, stable_errors: float, slower: float) -> "Traffic":
