@@ -90,7 +90,6 @@ def _pod(owner: Owner, question: Question, pods: RunPods) -> dict[str, Any]:
     check = question.check
     container: dict[str, Any] = {
         "name": CONTAINER,
-        "workingDir": _TMP,
         "volumeMounts": [{"name": "tmp", "mountPath": _TMP}],
         "securityContext": RESTRICTED_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -136,6 +135,7 @@ def _ask(
         # Isolated: neither the working directory nor the environment brings code in.
         "command": ["python", "-I", "-m", "mooring_components.webhook"],
         "args": [_HEADERS],
+        "workingDir": _TMP,
         "env": _env(
             {URL: check.url, SECONDS: str(int(check.timeout.total_seconds())), BODY: json.dumps(told)}
         ),
