@@ -153,20 +153,6 @@ async def test_capacity_comes_and_goes_without_a_restart(stage, serving):
     print("back after", time.monotonic() - before)
 
 
-async def test_the_address_of_a_revision_is_a_service_for_its_pods_alone(stage):
-    revision = stage.revision("v1", **FIXED)
-    await stage.run(Arm(revision))
-    seen = await stage.until(revision, lambda seen: seen.ready)
-    scheme, _, host = seen.address.partition("://")
-    name, *rest = host.split(".")
-    assert (scheme, rest) == ("http", [NAMESPACE, "svc"])
-    service = stage.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{name}")
-    assert service["spec"].get("clusterIP") != "None"
-    assert [port["port"] for port in service["spec"]["ports"]] == [80]
-    labels = stage.deployment(revision)["spec"]["template"]["metadata"]["labels"]
-    assert service["spec"]["selector"].items() <= labels.items()
-
-
 async def test_a_fixed_number_of_pods_may_shrink(stage):
     revision = stage.revision("v1", **SCALED)
     await stage.run(Arm(revision, pods=4), exact=True)
@@ -209,6 +195,34 @@ async def test_what_was_orphaned_is_owned_again_without_a_restart(stage):
     await stage.run(Arm(revision, pods=3))
     await stage.until(revision, lambda seen: seen.pods == 3)
     assert pods <= stage.pods(revision)
+
+
+async def test_labels_that_were_stripped_by_hand_come_back_without_a_restart(stage):
+    revision = stage.revision("v1", **FIXED)
+    await stage.run(Arm(revision))
+    await stage.until(revision, lambda seen: seen.pods == 2)
+    pods, path = stage.pods(revision), f"{SERVICES}/{stage.named(revision)}"
+    labels = stage.api.get(path)["metadata"]["labels"]
+    stage.api.merge(path, {"metadata": {"labels": dict.fromkeys(labels)}})
+    await stage.run(Arm(revision))
+    assert stage.api.get(path)["metadata"]["labels"] == labels
+    await stage.run(Arm(revision, pods=3))
+    await stage.until(revision, lambda seen: seen.pods == 3)
+    assert pods <= stage.pods(revision)
+
+
+async def test_a_revision_for_nodes_without_gpus_asks_for_none(stage):
+    first = stage.revision("v1", gpu={"count": 1}, nodeSelector={"pool": "gpu"}, **FIXED)
+    second = stage.revision("v2", nodeSelector={"pool": "cpu"}, **FIXED)
+    await stage.run(Arm(first), Arm(second, pods=1))
+    await stage.until(second, lambda seen: seen.pods is not None and seen.waiting == "")
+    asked = {}
+    for revision in (first, second):
+        pod = stage.deployment(revision)["spec"]["template"]["spec"]
+        container = next(each for each in pod["containers"] if each["name"] == "kserve-container")
+        limits = (container.get("resources") or {}).get("limits") or {}
+        asked[pod["nodeSelector"]["pool"]] = limits.get("nvidia.com/gpu")
+    assert asked == {"gpu": "1", "cpu": None}
 
 
 async def test_what_kserve_cannot_do_is_told_in_its_words(stage):
