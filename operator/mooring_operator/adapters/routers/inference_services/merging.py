@@ -29,8 +29,10 @@ def merged(base: Any, patch: Any, name: str = "") -> Any:
     if isinstance(base, dict) and isinstance(patch, dict):
         said = {field: value for field, value in patch.items() if value is not None}
         return {**base, **{field: merged(base.get(field), value, field) for field, value in said.items()}}
-    if isinstance(patch, list) and name in _KEYS and all(_has_key(item, _KEYS[name]) for item in patch):
-        return _merged_lists(base if isinstance(base, list) else [], patch, name)
+    if isinstance(patch, list) and name in _KEYS:
+        there = base if isinstance(base, list) else []
+        if all(_has_key(item, _KEYS[name]) for item in (*there, *patch)):
+            return _merged_lists(there, patch, name)
     if isinstance(patch, dict):
         return merged({}, patch, name)
     return [merged(None, item) for item in patch] if isinstance(patch, list) else patch
@@ -46,7 +48,9 @@ def _merged_lists(base: list[Any], patch: list[Any], name: str) -> list[Any]:
 
 
 def _has_key(item: Any, keys: tuple[str, ...]) -> bool:
-    return isinstance(item, dict) and all(key in item or key in _DEFAULTS for key in keys)
+    return isinstance(item, dict) and all(
+        isinstance(item.get(key, _DEFAULTS.get(key)), str | int) for key in keys
+    )
 
 
 def _key_of(keys: tuple[str, ...]) -> Callable[[dict[str, Any]], Hashable]:

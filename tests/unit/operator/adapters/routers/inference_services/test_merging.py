@@ -92,6 +92,8 @@ def test_neither_is_changed_in_place(base, template):
         ({"a": 1}, {"a": None}, {"a": 1}),
         # What has no name cannot be told from others: the list as a whole is the template's.
         ({"containers": [{"name": "a"}]}, {"containers": [{"image": "b"}]}, {"containers": [{"image": "b"}]}),
+        ({"containers": [None]}, {"containers": [{"name": "a"}]}, {"containers": [{"name": "a"}]}),
+        ({"containers": [{"name": "a"}]}, {"containers": [{"name": []}]}, {"containers": [{"name": []}]}),
     ],
 )  # fmt: skip
 def test_lists_of_named_things_merge_by_their_names(base, template, out):
