@@ -153,6 +153,20 @@ async def test_capacity_comes_and_goes_without_a_restart(stage, serving):
     print("back after", time.monotonic() - before)
 
 
+async def test_the_address_of_a_revision_is_a_service_for_its_pods_alone(stage):
+    revision = stage.revision("v1", **FIXED)
+    await stage.run(Arm(revision))
+    seen = await stage.until(revision, lambda seen: seen.ready)
+    scheme, _, host = seen.address.partition("://")
+    name, *rest = host.split(".")
+    assert (scheme, rest) == ("http", [NAMESPACE, "svc"])
+    service = stage.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{name}")
+    assert service["spec"].get("clusterIP") != "None"
+    assert [port["port"] for port in service["spec"]["ports"]] == [80]
+    labels = stage.deployment(revision)["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+
+
 async def test_a_fixed_number_of_pods_may_shrink(stage):
     revision = stage.revision("v1", **SCALED)
     await stage.run(Arm(revision, pods=4), exact=True)
