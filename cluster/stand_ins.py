@@ -23,18 +23,24 @@ class NodeStandIn:
 
     Pods become ready at once, except those of the Deployments named in ``unavailable``, which stay pending,
     and in ``crashing``, which crash over and over. Both sets may be changed at any time; ``{NAMESPACE}/{NAME}``.
+    With a ``name`` there is a Node, and pods are bound to it: those of none are in no EndpointSlice.
     """
 
-    def __init__(self, api: Api, *, unavailable: Iterable[str] = (), crashing: Iterable[str] = ()) -> None:
+    def __init__(
+        self, api: Api, *, unavailable: Iterable[str] = (), crashing: Iterable[str] = (), name: str = ""
+    ) -> None:
         self.unavailable = set(unavailable)
         self.crashing = set(crashing)
         self.error: Exception | None = None
+        self._name = name
         self._api = api
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="node-stand-in", daemon=True)
         self._addresses = 0
 
     def __enter__(self) -> Self:
+        if self._name:
+            self._api.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": self._name}})
         self._thread.start()
         return self
 
@@ -57,6 +63,8 @@ class NodeStandIn:
     def _look_once(self) -> None:
         for pod in self._api.items("/api/v1/pods"):
             owner = f"{pod['metadata']['namespace']}/{deployment_of(pod)}"
+            if self._name and "nodeName" not in pod["spec"]:
+                self._bind(pod)
             if owner not in self.unavailable:
                 self._settle(pod, crashing=owner in self.crashing)
         try:
@@ -67,6 +75,17 @@ class NodeStandIn:
             if not _accepted(route):
                 with _unless_changed():
                     accept_http_route(self._api, route)
+
+    def _bind(self, pod: Object) -> None:
+        path = f"{self._api.path(_kind(pod, 'v1', 'Pod'))}/binding"
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod["metadata"]["name"]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": self._name},
+        }
+        with _unless_changed():
+            self._api.request("POST", path, binding)
 
     def _settle(self, pod: Object, *, crashing: bool) -> None:
         """Bring one pod to the state that it should be in."""

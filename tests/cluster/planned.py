@@ -14,7 +14,7 @@ from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Unresolved, Verdict
 from mooring_operator.planning.rollout.trouble import dependency_unavailable, invalid_spec
-from mooring_operator.planning.routes import Traits, Variant
+from mooring_operator.planning.routes import Adoption, Traits, Variant
 from mooring_operator.planning.runs.run import RunPhase, RunState
 
 from tests.unit.operator.planning.fleet import Fleet
@@ -457,6 +457,7 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "unreadable": unreadable,
     "long-name": seen_with(owner=LONG),
     "taken-name": seen_with(name_taken=TAKEN),
+    "not-taken-over": seen_with(adoption=Adoption("", "InferenceService digits belongs to somebody else")),
     "file-address": with_a_file,
     "wide-text": with_an_emoji,
     "tested-running": with_run("Running"),

@@ -39,9 +39,10 @@ def test_the_api_server_finds_no_fault_with_their_types(api):
     def checked():
         return [one for one in api.items(POLICIES) if "typeChecking" in one.get("status", {})]
 
-    found = until(checked, lambda found: len(found) == 4, what="not every policy was checked")
+    found = until(checked, lambda found: len(found) == 5, what="not every policy was checked")
+    names = ("adoption", "commands", "drift-rollback", "managed-objects", "pod-fields")
     assert {one["metadata"]["name"]: one["status"]["typeChecking"] for one in found} == {
-        f"{name}.mooring.dev": {} for name in ("commands", "drift-rollback", "managed-objects", "pod-fields")
+        f"{name}.mooring.dev": {} for name in names
     }
 
 

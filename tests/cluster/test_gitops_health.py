@@ -36,6 +36,7 @@ NOT_IN_STATUS = {
     "WorkloadRefused": "Events",
     "StatusRepaired": "Events",
     "Superseded": "history",
+    "Adopted": "history",
     "InternalError": "below",
     "DeadlineExceeded": "below",
     "StatusUnreadable": "below",

@@ -11,11 +11,13 @@ from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers import ServiceNameTaken
 from mooring_operator.adapters.routers.inference_services.inquiry import EVENT, POD
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.inference_services.revision_manifest import revision_service
 from mooring_operator.adapters.routers.inference_services.revisions import (
     DEPLOYMENT,
     SERVING_RUNTIME,
     RevisionServices,
 )
+from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning.routing import Arm, Routing
 
@@ -265,3 +267,89 @@ async def test_an_owner_of_another_uid_takes_nothing_over(stage):
     await stage.run(Arm(revision()))
     with pytest.raises(ServiceNameTaken):
         await stage.services.observe(replace(OWNER, uid="another"), [revision()])
+
+
+# --- what was taken over -------------------------------------------------------------------------
+
+IRIS = Ref(INFERENCE_SERVICE, "ns", "iris")
+
+
+def adopt(stage, **serving):
+    """Have an InferenceService of somebody's, and give the revision that takes it over."""
+    theirs = revision(**serving)
+    wanted = revision_service(OWNER, theirs, pods=None)
+    # The label is for who plays KServe here.
+    metadata = {
+        "name": "iris",
+        "labels": {REVISION_LABEL: theirs.revision},
+        "annotations": wanted["metadata"]["annotations"],
+    }
+    made = stage.objects.create(INFERENCE_SERVICE, "ns", {**wanted, "metadata": metadata}, "somebody")
+    return theirs.model_copy(update={"adopted": f"iris/{made['metadata']['uid']}", "workload": None})
+
+
+def said(stage):
+    """Give what KServe hands on to its pods."""
+    found = stage.objects.get(IRIS)
+    return copy.deepcopy(
+        [found["metadata"].get(part) for part in ("labels", "annotations")] + [found["spec"]]
+    )
+
+
+@pytest.mark.parametrize("serving", [FIXED, {"minReplicas": 3, "maxReplicas": 5}], ids=["fixed", "scaled"])
+async def test_what_is_taken_over_gets_an_owner_and_nothing_else(stage, serving):
+    taken = adopt(stage, **serving)
+    await stage.kserve.act()
+    before, pods = said(stage), stage.objects.get(Ref(DEPLOYMENT, "ns", "iris-predictor"))
+    seen = await stage.run(Arm(taken))
+    assert (seen[taken.revision].ready, seen[taken.revision].pods) == (True, 3)
+    assert said(stage) == before
+    [owner] = stage.objects.get(IRIS)["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == (OWNER.uid, True)
+    assert stage.objects.get(Ref(DEPLOYMENT, "ns", "iris-predictor")) == pods
+    written = len(stage.requests)
+    await stage.run(Arm(taken))
+    assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])
+
+
+async def test_what_was_taken_over_rests_comes_back_and_goes_as_any_other(stage):
+    taken = adopt(stage, **FIXED)
+    await stage.kserve.act()
+    second = other(**FIXED)
+    before = said(stage)
+    await stage.run(Arm(taken), Arm(second))
+    seen = await stage.run(Arm(second), kept=[taken])
+    assert seen[taken.revision].pods == 0
+    assert said(stage)[:2] == before[:2]
+    seen = await stage.run(Arm(taken), kept=[second])
+    assert seen[taken.revision].pods == 3
+    # A crash may come between the status that forgets it and its end: then its annotation tells where it was.
+    owner = replace(OWNER, adopts=taken.adopted)
+    await stage.services.clear(owner, Routing((Arm(second),), ended=True), await stage.look(second))
+    assert stage.names(INFERENCE_SERVICE) == {"digits-rddddeeee"}
+
+
+async def test_what_was_made_anew_under_its_name_is_not_the_one(stage):
+    taken = adopt(stage, **FIXED)
+    stage.objects.delete(IRIS)
+    adopt(stage, **FIXED)
+    with pytest.raises(ServiceNameTaken, match="InferenceService iris exists"):
+        await stage.look(taken)
+
+
+async def test_what_another_deployment_has_taken_over_is_left_alone(stage):
+    taken = adopt(stage, **FIXED)
+    await stage.run(Arm(taken))
+    rival = replace(OWNER, name="rival", uid="uid-2")
+    with pytest.raises(ServiceNameTaken, match="belongs to ModelDeployment digits"):
+        await stage.services.observe(rival, [taken])
+
+
+async def test_what_was_deleted_by_hand_is_made_anew_as_an_ordinary_one(stage):
+    taken = adopt(stage, **FIXED)
+    await stage.run(Arm(taken))
+    stage.objects.delete(IRIS)
+    stage.objects.delete(Ref(DEPLOYMENT, "ns", "iris-predictor"))
+    seen = await stage.run(Arm(taken))
+    assert seen[taken.revision].pods == 3
+    assert stage.objects.get(IRIS)["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"

@@ -128,6 +128,11 @@ CONSUMER_GROUP = Form(
     "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", 128, "the name of a group: letters, digits, -, _ and ."
 )
 CRON = Form(schedules.PATTERN, 128, schedules.ALLOWED)
+SERVICE_UID = Form(
+    f"^{_LABEL}/[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$",
+    100,
+    "NAME/UID of an InferenceService",
+)
 RUN_ID = Form("^[A-Za-z0-9][-A-Za-z0-9]{0,62}$", 63, "the id of a run: letters, digits and -")
 DURATION = Form(
     f"^({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?$",

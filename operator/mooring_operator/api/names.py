@@ -1,7 +1,10 @@
 """Labels and annotations that Mooring reads and writes."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+from mooring_operator.api import forms
 
 FIELD_MANAGER = "mooring"
 
@@ -13,7 +16,39 @@ HOST_LABEL = "mooring.dev/host"
 """On routes: stands for the host name outside of the cluster, which only one of them can have."""
 APPLIED_ANNOTATION = "mooring.dev/applied"
 ADOPT_ANNOTATION = "mooring.dev/adopt"
-"""Hands an object that has no controller over to the ModelDeployment that it names."""
+"""Hands an object that has no controller over to the ModelDeployment that it names.
+
+On a ModelDeployment: the service that runs and becomes its first revision, as `AdoptedService` writes it.
+"""
+KEEPERS = ("argocd", "flux", "helm")
+"""What keeps objects as a repository has them."""
+
+
+@dataclass(frozen=True)
+class AdoptedService:
+    """The very object that a ModelDeployment takes over; `released` names a keeper that has let it go."""
+
+    name: str
+    uid: str
+    released: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME/UID`` or ``NAME/UID/KEEPER``.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        name, _, rest = text.partition("/")
+        uid, slash, released = rest.partition("/")
+        if not forms.SERVICE_UID.fits(f"{name}/{uid}") or (slash and released not in KEEPERS):
+            raise ValueError(f"is not NAME/UID or NAME/UID/KEEPER, with one of {', '.join(KEEPERS)}")
+        return cls(name, uid, released)
+
+    def __str__(self) -> str:
+        """Give it as statuses keep it."""
+        return f"{self.name}/{self.uid}"
+
 
 GRANTS_CONFIG_MAP = "mooring-grants"
 """Beside the operator: what an administrator lets it read for tenants, key grants.yaml."""

@@ -370,6 +370,14 @@ COMPONENTS_NOT_SPLIT = "ComponentsNotSplit"
 
 KServe's own canaries know predictors alone. Choose a router that serves each revision by itself.
 """
+ADOPTED = "Adopted"
+"""What ran before was taken over as it was, as the first revision: nothing was tested or started.
+"""
+ADOPTION_REFUSED = "AdoptionRefused"
+"""What annotation mooring.dev/adopt names cannot be taken over; it runs on as it is, and nothing is started.
+
+The message says what is in the way: whose it is, or which fields differ from what runs, and what to write.
+"""
 NAME_TAKEN = "NameTaken"
 """An object that is not the resource's own has the name of one that it would make; nothing is written.
 

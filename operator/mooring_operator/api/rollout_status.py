@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 from mooring_operator.api import forms
 from mooring_operator.api.analysis import AnalysisStatus
 from mooring_operator.api.checks import CheckStatus
+from mooring_operator.api.names import AdoptedService
 from mooring_operator.api.routers import RouterName
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.runtimes import PinnedRuntime
@@ -105,6 +106,10 @@ class Revision(StatusModel):
         str | None,
         Field(description="KServe predictor (Standard) or Knative revision (Knative) that runs it."),
     ] = None
+    adopted: Annotated[
+        Annotated[str, forms.SERVICE_UID.field] | None,
+        Field(description="InferenceService that it was taken over with, as NAME/UID."),
+    ] = None
     since: Annotated[Time | None, Field(description="When it was promoted.")] = None
     tested: Annotated[CIStatus | None, Field(description="The test that it passed, once it is promoted.")] = (
         None
@@ -114,6 +119,11 @@ class Revision(StatusModel):
     def serving_spec(self) -> ServingSpec:
         """The copy of ``spec.serving``, parsed."""
         return ServingSpec.model_validate(self.serving)
+
+    @property
+    def adopted_service(self) -> AdoptedService | None:
+        """What it was taken over with, parsed; None for a revision that was rolled out here."""
+        return AdoptedService.parse(self.adopted) if self.adopted else None
 
     @property
     def content_digest(self) -> str | None:

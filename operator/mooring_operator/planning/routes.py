@@ -29,6 +29,7 @@ class Traits:
         to.
     scales_in_place: whether another number of replicas, or other bounds of their scaling, start no pod anew.
     weighs_by_pods: whether a revision's share is that of its pods, so that only some weights can be had.
+    adopts: whether it can take over a service that runs, with its pods as they are.
     mirrors, matches, sticks, previews: whether it mirrors requests, sends them by header or cookie, keeps callers on
         their arm, gives the candidate an address of its own.
     mirrors_part: whether a mirror gets the percent that it should, and not all requests.
@@ -44,6 +45,7 @@ class Traits:
     serves_each: bool = False
     scales_in_place: bool = True
     weighs_by_pods: bool = False
+    adopts: bool = False
     mirrors: bool = False
     matches: bool = False
     sticks: bool = False
@@ -97,6 +99,20 @@ class Beside:
     matched: bool = False
     previewed: bool | None = None
     unpreviewed: str = ""
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What was found of the service that runs and is to become the first revision.
+
+    service: that very service, as `Revision.adopted` keeps it.
+    refusal: why it cannot be taken over, and the way out; empty where it can.
+    temporary: whether waiting may help.
+    """
+
+    service: str
+    refusal: str = ""
+    temporary: bool = False
 
 
 @dataclass(frozen=True)

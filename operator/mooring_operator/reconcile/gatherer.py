@@ -15,8 +15,8 @@ from mooring_operator.adapters.routers import Routers, ServiceNameTaken, Traffic
 from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
-from mooring_operator.api.names import REQUESTED_BY, askers_of, commands_of
-from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.names import ADOPT_ANNOTATION, REQUESTED_BY, askers_of, commands_of
+from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.counting import Answer
 from mooring_operator.planning.manifests.workloads import Images, Workload, name_of
@@ -25,7 +25,7 @@ from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, shows, turn_of
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved
-from mooring_operator.planning.routes import Service
+from mooring_operator.planning.routes import Adoption, RouterChoice, Service
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.checks import Checks
@@ -44,6 +44,7 @@ def owner_of(resource: Manifest) -> Owner:
         uid=metadata["uid"],
         generation=metadata.get("generation", 0),
         labels=metadata.get("labels") or {},
+        adopts=(metadata.get("annotations") or {}).get(ADOPT_ANNOTATION, ""),
     )
 
 
@@ -91,13 +92,15 @@ class Gatherer:
         if service is not None and chosen.held:
             service = replace(service, problem=chosen.held)
         binding = await self._cluster_policies.binding(owner.namespace)
+        model = await self._resolve(owner.namespace, spec, status, again="retry" in commands)
         observed = Observed(
             owner=owner,
-            model=await self._resolve(owner.namespace, spec, status, again="retry" in commands),
+            model=model,
             router=await self._routers.traits(owner, spec, chosen.name),
             router_choice=chosen,
             service=service,
             name_taken=name_taken,
+            adoption=await self._adoption(owner, spec, status, chosen, model),
             policies={name: await self._policy(owner, name) for name in spec.policies},
             cluster_policies=binding.policies,
             cluster_policies_error=binding.error,
@@ -161,6 +164,27 @@ class Gatherer:
             return await router.observe(owner, revisions), None
         except ServiceNameTaken as taken:
             return None, NameTaken(str(taken), temporary=taken.leaving)
+
+    async def _adoption(
+        self,
+        owner: Owner,
+        spec: ModelDeploymentSpec,
+        status: ModelDeploymentStatus,
+        router: RouterChoice,
+        model: Resolved | Unresolved,
+    ) -> Adoption | None:
+        """Look at what is to be taken over as it runs: only a deployment without a revision takes one over."""
+        if not owner.adopts or status.stable is not None or not isinstance(model, Resolved):
+            return None
+        revision = Revision(
+            revision="adopted",
+            model_uri=spec.model.uri,
+            storage_uri=model.storage_uri,
+            format=spec.model.format,
+            format_version=spec.model.format_version,
+            serving=identity.serving_snapshot(spec.serving),
+        )
+        return await self._routers.adoption(owner, revision, router)
 
     async def _workloads(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus

@@ -5,15 +5,16 @@ from mooring_operator.adapters.routers.choice import DefaultGateway, choose, ent
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
+from mooring_operator.adapters.routers.inference_services import adoption
 from mooring_operator.adapters.routers.knative import KnativeRouter
 from mooring_operator.adapters.routers.kserve import KServeRouter
 from mooring_operator.adapters.routers.port import ServiceNameTaken, Traffic
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
-from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.planning.routes import RouterChoice, Traits
+from mooring_operator.planning.routes import Adoption, RouterChoice, Traits
 
 __all__ = ["ROUTERS", "DefaultGateway", "Routers", "ServiceNameTaken", "Traffic", "likely_router"]
 
@@ -51,6 +52,16 @@ class Routers:
         """Give what the router of this name says of itself, for the deployment and in this cluster."""
         entrance = entrance_of(spec, owner, self._gateway) if name == "Gateway" else None
         return await traits_behind(self._cluster, entrance, spec, ROUTERS[name].traits)
+
+    async def adoption(self, owner: Owner, revision: Revision, choice: RouterChoice) -> Adoption:
+        """Say whether the service that the deployment is to take over can become `revision`, as it runs."""
+        if ROUTERS[choice.name].traits.adopts:
+            return await adoption.look(self._cluster, owner, revision)
+        able = " or ".join(name for name, router in ROUTERS.items() if router.traits.adopts)
+        return Adoption(
+            "",
+            f"spec.rollout.router {choice.name}: it would start the pods of what is taken over anew; write {able}",
+        )
 
     def of(self, owner: Owner, spec: ModelDeploymentSpec, name: RouterName) -> Traffic:
         """Give the router of this name, as the deployment has it."""

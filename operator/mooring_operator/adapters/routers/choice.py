@@ -98,6 +98,10 @@ async def _best(
     lacking = await _why_no_gateway(cluster, owner, entrance)
     if not lacking:
         return RouterChoice("Gateway", f"{entrance} works and takes the deployment's host names")
+    if owner.adopts:
+        return RouterChoice(
+            "Endpoints", f"not Gateway: {lacking}; not KServe: it takes over nothing that runs"
+        )
     try:
         installed = await cluster.get(_HTTP_ROUTES) is not None
     except Forbidden:

@@ -9,7 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Ref
-from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
+from mooring_operator.adapters.routers.inference_services.revision_manifest import (
+    LONGEST_NAMES,
+    is_as_adopted,
+    name_of,
+)
 from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
 from mooring_operator.adapters.routers.owned import (
@@ -32,12 +36,16 @@ _COMPONENT = "component"
 _AT_ONCE = (
     "; have the new one take over at once, by spec.rollout.strategy BlueGreen or a single step setWeight 100"
 )
+_LONGEST_BASE = 58
+"""Characters that Kubernetes takes over into the name of a pod."""
 
 
 class EndpointsRouter:
     """Implements `Traffic`."""
 
-    traits = Traits("KServe", LONGEST_NAMES, serves_each=True, weighs_by_pods=True, previews=True)
+    traits = Traits(
+        "KServe", LONGEST_NAMES, serves_each=True, weighs_by_pods=True, previews=True, adopts=True
+    )
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -52,27 +60,34 @@ class EndpointsRouter:
         preview, taken = await self._preview(owner)
         ready = await self._ready(owner, service)
         names = {revision.revision: name_of(owner, revision) for revision in revisions}
+        pods = {name: _pods_of(name, seen.services.get(name)) for name in names.values()}
+        made = {name: await self._made(owner, manifest) for name, manifest in seen.services.items()}
+        ports = {name: _ports(found) for name, found in made.items()}
+        selectors = _selectors(owner, revisions, seen, made)
         variants = {
             revision: replace(
                 variant,
-                weight=_share(ready, names[revision]),
-                beside=Beside(previewed=variant.ready and _selects(preview, revision), unpreviewed=taken),
+                weight=_share(ready, pods[names[revision]]),
+                beside=Beside(
+                    previewed=variant.ready and _selects(preview, selectors.get(names[revision])),
+                    unpreviewed=taken,
+                ),
             )
             for revision, variant in seen.variants.items()
         }
-        ports = {name: await self._ports(owner, manifest) for name, manifest in seen.services.items()}
         first = names[revisions[0].revision] if revisions else ""
         return Service(
             f"http://{owner.name}.{owner.namespace}.svc",
             variants,
-            shared=_is_shared(service, revisions[0].revision if revisions else "", ready, first),
-            problem=_why_not_one_service(seen.services, ports),
+            shared=_is_shared(service, selectors.get(first), ready, pods.get(first, "")),
+            problem=_why_not_one_service(seen.services, ports) or _why_not_selected_together(revisions, seen),
             manifest={
                 "service": service,
                 "preview": preview,
                 "preview_taken": taken,
                 "revisions": seen,
                 "ports": ports,
+                "selectors": selectors,
             },
         )
 
@@ -87,8 +102,9 @@ class EndpointsRouter:
         await self._revisions.run(owner, replace(routing, arms=arms), revisions, exact=shared)
         name = name_of(owner, weighing[0].revision)
         if ports := found.get("ports", {}).get(name):
-            selected = None if shared else weighing[0].revision
-            wanted = _manifest(owner, owner.name, selected, entry_of(revisions.services[name]), ports)
+            entry = entry_of(revisions.services[name])
+            selector = _selector(owner, entry) if shared else found["selectors"][name]
+            wanted = _manifest(owner, owner.name, selector, ports)
             await self._write(wanted, found.get("service"))
         await self._show(owner, routing, found)
         await self._revisions.clear(owner, routing, revisions)
@@ -122,8 +138,8 @@ class EndpointsRouter:
         name = name_of(owner, previewed)
         ports = found.get("ports", {}).get(name)
         if ports and not found["preview_taken"]:
-            entry = entry_of(found["revisions"].services[name])
-            await self._write(_manifest(owner, preview_name(owner), previewed, entry, ports), there)
+            wanted = _manifest(owner, preview_name(owner), found["selectors"][name], ports)
+            await self._write(wanted, there)
 
     async def _ready(self, owner: Owner, service: Manifest | None) -> list[str]:
         """Give the names of the pods that get requests."""
@@ -139,12 +155,10 @@ class EndpointsRouter:
             for endpoint in ready_endpoints(found)
         ]
 
-    async def _ports(self, owner: Owner, service: Manifest) -> list[Manifest]:
-        """Give the ports of the Service that KServe made for a revision; none where it has made none yet."""
+    async def _made(self, owner: Owner, service: Manifest) -> Manifest | None:
+        """Give the Service that KServe made for a revision; None where it has made none yet."""
         name = f"{service['metadata']['name']}-{entry_of(service)}"
-        made = await self._cluster.get(Ref(SERVICE, owner.namespace, name))
-        ports = (made or {"spec": {}})["spec"].get("ports") or []
-        return [_port(index, port) for index, port in enumerate(ports)]
+        return await self._cluster.get(Ref(SERVICE, owner.namespace, name))
 
     async def _write(self, wanted: Manifest, seen: Manifest | None) -> None:
         if seen is None:
@@ -153,11 +167,34 @@ class EndpointsRouter:
             await self._cluster.apply(wanted, seen)
 
 
-def _manifest(
-    owner: Owner, name: str, selected: Revision | None, entry: str, ports: list[Manifest]
-) -> Manifest:
-    """Give a Service: of one revision's pods, or of all that the deployment has."""
-    one = {REVISION_LABEL: selected.revision} if selected is not None else {}
+def _selectors(
+    owner: Owner,
+    revisions: Iterable[Revision],
+    seen: RevisionsSeen,
+    made: Mapping[str, Manifest | None],
+) -> dict[str, dict[str, str]]:
+    """Give by which labels the pods of each revision alone are selected, by the InferenceService's name.
+
+    Those of one that was taken over have none of Mooring's: KServe's own Service selects them.
+    """
+    out = {}
+    for revision in revisions:
+        name = name_of(owner, revision)
+        service, found = seen.services.get(name), made.get(name)
+        if service is None or found is None:
+            continue
+        own = {**_selector(owner, entry_of(service)), REVISION_LABEL: revision.revision}
+        out[name] = found["spec"].get("selector") or own if is_as_adopted(service, revision) else own
+    return out
+
+
+def _selector(owner: Owner, entry: str) -> dict[str, str]:
+    """Give by which labels the pods of all revisions are selected."""
+    return {DEPLOYMENT_LABEL: owner.name, _COMPONENT: entry}
+
+
+def _manifest(owner: Owner, name: str, selector: Mapping[str, str], ports: list[Manifest]) -> Manifest:
+    """Give a Service of the pods that have some labels."""
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
@@ -171,8 +208,13 @@ def _manifest(
             },
             "ownerReferences": [ownership.owner_reference(owner)],
         },
-        "spec": {"ports": ports, "selector": {DEPLOYMENT_LABEL: owner.name, _COMPONENT: entry, **one}},
+        "spec": {"ports": ports, "selector": dict(selector)},
     }
+
+
+def _ports(made: Manifest | None) -> list[Manifest]:
+    ports = (made or {"spec": {}})["spec"].get("ports") or []
+    return [_port(index, port) for index, port in enumerate(ports)]
 
 
 def _port(index: int, port: Mapping[str, Any]) -> Manifest:
@@ -201,22 +243,24 @@ def _says_exactly(seen: Manifest, wanted: Manifest) -> bool:
     return ownership.already_says(seen, wanted) and seen["spec"].get("selector") == wanted["spec"]["selector"]
 
 
-def _share(ready: Sequence[str], name: str) -> int:
-    """Give the percent of the ready pods that are of one InferenceService's."""
-    own = sum(_is_pod_of(pod, name) for pod in ready)
+def _share(ready: Sequence[str], pods: str) -> int:
+    """Give the percent of the ready pods whose names begin with `pods`."""
+    own = sum(pod.startswith(pods) for pod in ready)
     return round(100 * own / len(ready)) if ready else 0
 
 
-def _is_shared(service: Manifest | None, revision: str, ready: Iterable[str], name: str) -> bool:
+def _is_shared(
+    service: Manifest | None, selector: Mapping[str, str] | None, ready: Iterable[str], pods: str
+) -> bool:
     if service is None:
         return False
-    selector = service["spec"].get("selector") or {}
-    return selector.get(REVISION_LABEL) != revision or any(not _is_pod_of(pod, name) for pod in ready)
+    others = any(not pod.startswith(pods) for pod in ready)
+    return others or (service["spec"].get("selector") or {}) != (selector or {})
 
 
-def _is_pod_of(pod: str, name: str) -> bool:
-    """Whether a Deployment of the InferenceService made a pod: Kubernetes names it by that."""
-    return pod.startswith(f"{name}-")
+def _pods_of(name: str, service: Manifest | None) -> str:
+    """Give how the names of an InferenceService's pods begin: Kubernetes takes the Deployment's, and cuts it."""
+    return f"{name}-{entry_of(service)}"[:_LONGEST_BASE] if service is not None else f"{name}-"
 
 
 def _is_of(found: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
@@ -238,10 +282,22 @@ def _why_not_one_service(services: Mapping[str, Manifest], ports: Mapping[str, l
     return f"revisions listen on different ports, which one Service cannot send requests to: {said}{_AT_ONCE}"
 
 
-def _selects(service: Manifest | None, revision: str) -> bool:
-    """Whether a Service selects the pods of this revision alone."""
-    selector = ((service or {}).get("spec") or {}).get("selector") or {}
-    return bool(selector.get(REVISION_LABEL) == revision)
+def _selects(service: Manifest | None, selector: Mapping[str, str] | None) -> bool:
+    """Whether a Service selects the pods of one revision alone, which have these labels."""
+    return selector is not None and ((service or {}).get("spec") or {}).get("selector") == selector
+
+
+def _why_not_selected_together(revisions: Sequence[Revision], seen: RevisionsSeen) -> str:
+    """Say that pods which were taken over share no label with others; nothing where they are alone, or gone."""
+    for revision in revisions if len(seen.services) > 1 else ():
+        adopted, variant = revision.adopted_service, seen.variants.get(revision.revision)
+        service = seen.services.get(adopted.name) if adopted is not None else None
+        if service is not None and is_as_adopted(service, revision) and variant is not None and variant.pods:
+            return (
+                f"pods of InferenceService {service['metadata']['name']}, which was taken over, have no label of "
+                f"Mooring's, by which one Service could send requests to them and to others{_AT_ONCE}"
+            )
+    return ""
 
 
 def _listed(ports: Iterable[Mapping[str, Any]]) -> str:

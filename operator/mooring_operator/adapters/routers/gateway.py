@@ -41,7 +41,14 @@ class GatewayRouter:
     """
 
     traits = Traits(
-        "KServe", LONGEST_NAMES, serves_each=True, mirrors=True, matches=True, sticks=True, previews=True
+        "KServe",
+        LONGEST_NAMES,
+        serves_each=True,
+        adopts=True,
+        mirrors=True,
+        matches=True,
+        sticks=True,
+        previews=True,
     )
 
     def __init__(

@@ -14,8 +14,12 @@ def preview_name(owner: Owner) -> str:
     return f"{owner.name}-preview"
 
 
-async def find_owned(cluster: Cluster, kind: Kind, owner: Owner, name: str) -> Manifest | None:
+async def find_owned(
+    cluster: Cluster, kind: Kind, owner: Owner, name: str, *, adopted: str = ""
+) -> Manifest | None:
     """Give the owner's object of a name; None where it has none, or one that is being deleted.
+
+    adopted: uid of the object that the owner takes over where nothing controls it.
 
     Raises:
         ServiceNameTaken: it is somebody else's.
@@ -23,6 +27,8 @@ async def find_owned(cluster: Cluster, kind: Kind, owner: Owner, name: str) -> M
     manifest = await cluster.get(Ref(kind, owner.namespace, name))
     if manifest is None:
         return None
+    if manifest["metadata"]["uid"] == adopted and ownership.controller_of(manifest) is None:
+        return None if "deletionTimestamp" in manifest["metadata"] else manifest
     match ownership.whose(manifest, owner):
         case "foreign":
             raise ServiceNameTaken(ownership.name_taken(manifest, owner))

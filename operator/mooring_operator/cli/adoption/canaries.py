@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from mooring_operator.api.types import format_duration
-from mooring_operator.cli.adoption.adopted import Adopted, Object
+from mooring_operator.cli.adoption.adopted import AdoptedDeployment, Object
 from mooring_operator.cli.adoption.serving import serving_of, valid
 from mooring_operator.cli.adoption.steps import blue_green_of_argo, steps_of_argo, steps_of_flagger
 
@@ -16,7 +16,7 @@ _SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 _VARIABLE = "STORAGE_URI"
 
 
-def adopt_rollout(item: Object, model: Object) -> Adopted:
+def adopt_rollout(item: Object, model: Object) -> AdoptedDeployment:
     """Give the ModelDeployment for a Rollout whose pods serve `model`."""
     spec = item.get("spec") or {}
     strategy = spec.get("strategy") or {}
@@ -44,7 +44,7 @@ def _rollout(strategy: Object) -> tuple[Object, list[str]]:
     return {"steps": steps}, left_out
 
 
-def adopt_canary(item: Object, model: Object) -> Adopted:
+def adopt_canary(item: Object, model: Object) -> AdoptedDeployment:
     """Give the ModelDeployment for a Canary whose target's pods serve `model`."""
     spec = item.get("spec") or {}
     analysis = spec.get("analysis") or spec.get("canaryAnalysis") or {}
@@ -97,9 +97,9 @@ def _variables(container: Object, serving: Object, place: str) -> Iterator[str]:
 
 def _adopted(
     item: Object, model: Object, serving: Object, rollout: Object, deadline: Any, left_out: list[str]
-) -> Adopted:
+) -> AdoptedDeployment:
     if isinstance(deadline, int) and deadline > 0 and deadline != 600:
         rollout = {**rollout, "progressDeadline": format_duration(timedelta(seconds=deadline))}
     spec = {"model": model, **({"serving": serving} if serving else {}), "rollout": rollout}
     metadata = item["metadata"]
-    return Adopted(metadata["name"], metadata.get("namespace", ""), spec, tuple(left_out))
+    return AdoptedDeployment(metadata["name"], metadata.get("namespace", ""), spec, tuple(left_out))

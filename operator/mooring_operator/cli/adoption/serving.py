@@ -3,12 +3,12 @@
 A field that has the same name there is carried over as it is; the others each have their line here.
 """
 
-import re
 from typing import Any
 
 from pydantic import ValidationError
 
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.running import means_the_same, plain_text
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
 
@@ -16,7 +16,6 @@ _FIELDS = frozenset(field.alias or name for name, field in ServingSpec.model_fie
 _OWN_MEANING = frozenset(
     {"mode", "runtime", "minReplicas", "maxReplicas", "autoscaling", "resources", "gpu", "env", "batching"}
 )
-_REFERENCE = re.compile(r"\$\(")
 
 
 def serving_of(pod: dict[str, Any], container: dict[str, Any]) -> dict[str, Any]:
@@ -88,16 +87,3 @@ def _built(variable: dict[str, Any]) -> str:
     revision = revision_of({"env": [variable]}, {"uri": "s3://m/x", "format": "x"})
     value: str = manifests.predictor(revision)["model"]["env"][0].get("value", "")
     return value
-
-
-def plain_text(value: str) -> str:
-    """Give the text that a container would see, where no other variable and no template is in it."""
-    return value.replace("{{`{{`}}", "{{").replace("$$", "$")
-
-
-def means_the_same(value: str, other: str) -> bool:
-    """Whether two values of variables reach the container alike, by what kubelet and KServe make of them."""
-    if value == other:
-        return True
-    looked_up = _REFERENCE.search(value.replace("$$", "")) or "{{" in value.replace("{{`{{`}}", "")
-    return not looked_up and plain_text(value) == plain_text(other)

@@ -11,7 +11,7 @@ from mooring_operator.cli.files import Manifest, read_manifests
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
-    from mooring_operator.cli.adoption.adopted import Adopted
+    from mooring_operator.cli.adoption.adopted import AdoptedDeployment
 
 _HELP = paragraphs(
     """
@@ -92,7 +92,7 @@ def _from_files(files: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def _adopt(item: dict[str, Any], uri: str, model_format: str) -> "Adopted":
+def _adopt(item: dict[str, Any], uri: str, model_format: str) -> "AdoptedDeployment":
     from mooring_operator.cli.adoption.canaries import adopt_canary, adopt_rollout, uri_in
     from mooring_operator.cli.adoption.inference_services import adopt_inference_service
 
@@ -118,7 +118,7 @@ def _adopt(item: dict[str, Any], uri: str, model_format: str) -> "Adopted":
         ) from error
 
 
-def _write(adopted: "Adopted") -> bool:
+def _write(adopted: "AdoptedDeployment") -> bool:
     """Write the manifest, and say what it lacks; give whether it lacks nothing."""
     from mooring_artifacts.text import visible
 

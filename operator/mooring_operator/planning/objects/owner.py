@@ -9,13 +9,17 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Owner:
-    """The ModelDeployment that everything is made for."""
+    """The ModelDeployment that everything is made for.
+
+    adopts: what it takes over where it serves nothing yet, as its annotation says; empty for none.
+    """
 
     namespace: str
     name: str
     uid: str
     generation: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    adopts: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import DropCommand
+from mooring_operator.planning.rollout.adoption import refuse_to_take_over, take_over_what_runs
 from mooring_operator.planning.rollout.analysis import judge_candidate, watch_the_promoted, watched_until
 from mooring_operator.planning.rollout.commands import one_line
 from mooring_operator.planning.rollout.compliance import (
@@ -62,10 +63,12 @@ def settle_rollout(draft: Draft) -> Settled:
     """Apply the rules in order: the first that settles the draft has the say."""
     for rule in (
         refuse_long_names,  # the router's controller would make host names that DNS forbids
+        refuse_to_take_over,  # what runs is not this deployment's to take, or something else than the spec says
         leave_what_is_not_ours,  # somebody else's object has the name
         refuse_addresses_of_files,  # they mean whatever pod reads them
         refuse_what_runs_cannot_carry,  # Kubeflow Pipelines would fail on it after it began
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
+        take_over_what_runs,  # as the first revision, and no pod moves
         go_back_on_evidence,  # what was promoted turned out to be beyond a limit
         go_back_when_asked,  # a person or a DriftMonitor wants the previous revision
         finish_going_back,  # and has it as soon as it is ready
@@ -286,6 +289,7 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         return draft.with_candidate(current.model_copy(update={"serving": scaled}))
     draft = draft.supersede(f"revision {draft.target} took its place")
     kept = next((known for known in draft.status.retained if known.revision == draft.target), None)
+    adopted = kept.adopted if kept is not None else None
     attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
     candidate = Candidate(
         revision=draft.target,
@@ -294,7 +298,8 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         digest=draft.resolved.digest,
         format=draft.spec.model.format,
         format_version=draft.spec.model.format_version,
-        serving=identity.serving_snapshot(_served(draft)),
+        serving=identity.serving_snapshot(draft.spec.serving if adopted else _served(draft)),
+        adopted=adopted,
         attempt=attempt,
         returns=kept is not None and not kept.rejected,
         steps_hash=identity.steps_hash(draft.spec.rollout),

@@ -17,7 +17,7 @@ from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.neighbours import Turn
-from mooring_operator.planning.routes import RouterChoice, Service, Traits
+from mooring_operator.planning.routes import Adoption, RouterChoice, Service, Traits
 from mooring_operator.planning.runs.run import RunState
 
 _NOT_TOLD = RouterChoice("Auto", "")
@@ -68,6 +68,8 @@ class Observed:
     """Which one it is, and why; without a reason it is not told."""
     service: Service | None = None
     name_taken: NameTaken | None = None
+    adoption: Adoption | None = None
+    """What is to become the first revision as it runs; None where nothing is, or there is a stable one."""
     run: RunState | None = None
     """The candidate's CI run as the backend has it."""
     verdict: Verdict | None = None

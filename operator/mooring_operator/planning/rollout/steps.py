@@ -26,7 +26,7 @@ from mooring_operator.planning.rollout.stages import expose, is_exposed, take
 from mooring_operator.planning.rollout.traffic import share_of
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 from mooring_operator.planning.strategies.course import Exposure, Stage, course_of, first_with
-from mooring_operator.planning.strategies.demands import why_unsupported
+from mooring_operator.planning.strategies.demands import why_not_beside, why_unsupported
 
 
 def roll_out(draft: RolloutDraft) -> Settled:
@@ -76,6 +76,8 @@ def refuse_what_the_router_cannot(draft: RolloutDraft) -> RolloutDraft | Settled
     """A strategy that the router cannot carry out is said before anything is shifted; traffic stays where it is."""
     observed = draft.observed
     problem = why_unsupported(draft.spec.rollout, observed.router, observed.router_choice.name)
+    if not problem and draft.stable is not None:
+        problem = why_not_beside(draft.spec.rollout, observed.router, draft.stable.adopted_service)
     if not problem:
         return draft
     draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, problem)

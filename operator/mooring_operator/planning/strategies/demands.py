@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import get_args
 
+from mooring_operator.api.names import AdoptedService
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.strategies import Shadow, StrategyName
 from mooring_operator.planning.routes import Traits
@@ -29,6 +30,17 @@ def why_unsupported(rollout: RolloutSpec, router: Traits, name: str = "") -> str
     return (
         f"{fields}: router {name or 'of this deployment'} cannot {lacks}{because(router.lacking)}; {ways}, or make "
         "another ModelDeployment with a router that can"
+    )
+
+
+def why_not_beside(rollout: RolloutSpec, router: Traits, adopted: AdoptedService | None) -> str:
+    """Say that what was taken over cannot share its traffic as the steps ask; nothing where it can."""
+    parts = any(isinstance(stage, Exposure) and 0 < stage.weight < 100 for stage in course_of(rollout))
+    if adopted is None or not router.weighs_by_pods or not parts:
+        return ""
+    return (
+        f"spec.rollout: pods of {adopted.name}, which was taken over, get all requests or none by this router, and "
+        f"{rollout.strategy} as it is asked for shares them: write steps: [{{setWeight: 100}}] for this rollout"
     )
 
 

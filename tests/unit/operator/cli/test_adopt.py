@@ -245,14 +245,21 @@ def test_a_variable_keeps_what_reaches_the_container_or_is_left_out(value, said)
 
 
 def test_a_transformer_a_canary_and_annotations_are_named():
-    item = isvc(annotations={"serving.kserve.io/deploymentMode": "Serverless", "sidecar": "true"})
-    item["spec"] |= {"transformer": {"containers": []}, "canary": [{"trafficPercent": 10}]}
+    item = isvc(
+        annotations={
+            "serving.kserve.io/deploymentMode": "Serverless",
+            "sidecar": "true",
+            "serving.kserve.io/stop": "true",
+        }
+    )
+    item["spec"] |= {"transformer": {"containers": [{"volumeMounts": 7}]}, "canary": [{"trafficPercent": 10}]}
     adopted = adopt_inference_service(item)
-    assert adopted.spec["serving"] == {"mode": "Knative"}
+    # Pods get an InferenceService's annotations as they get a predictor's.
+    assert adopted.spec["serving"] == {"mode": "Knative", "annotations": {"sidecar": "true"}}
     assert adopted.left_out == (
-        "spec.transformer: containers",
+        "spec.transformer: is there",
         "spec.canary: is there",
-        "metadata.annotations.sidecar: 'true'",
+        "metadata.annotations.serving.kserve.io/stop: 'true'",
     )
 
 

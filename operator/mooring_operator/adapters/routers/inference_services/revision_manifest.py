@@ -4,9 +4,11 @@ Source: KServe 0.21, serving.kserve.io/v1beta1. Whatever changes in the metadata
 predictor's beyond the scaling, starts its pods anew: all of it but the scaling is the same for the revision's life.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.running import replicas_of
 from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
@@ -24,12 +26,15 @@ _MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 _SCALER_ANNOTATION = "serving.kserve.io/autoscalerClass"
 _VISIBILITY_LABEL = "networking.kserve.io/visibility"
 _MODEL_NAME = "MLSERVER_MODEL_NAME"
+_BOUNDS = ("minReplicas", "maxReplicas")
 
 _SCALER_CLASSES = {None: "hpa", "HPA": "hpa", "KEDA": "keda", "None": "none"}
 
 
 def name_of(owner: Owner, revision: Revision) -> str:
     """Give the name of a revision's InferenceService, and of the copy of its runtime."""
+    if (adopted := revision.adopted_service) is not None:
+        return adopted.name
     return f"{owner.name}-{revision.workload or identity.workload_name(revision.revision)}"
 
 
@@ -70,6 +75,52 @@ def revision_service(owner: Owner, revision: Revision, *, pods: int | None, exac
             **{name: _asleep(part, pods) for name, part in manifests.components(revision).items()},
         },
     }
+
+
+def is_as_adopted(service: Mapping[str, Any], revision: Revision) -> bool:
+    """Whether an InferenceService is the very one that the revision was taken over with."""
+    adopted = revision.adopted_service
+    return adopted is not None and service["metadata"]["uid"] == adopted.uid
+
+
+def adopted_service(
+    owner: Owner, revision: Revision, there: Mapping[str, Any], *, pods: int | None, exact: bool = False
+) -> Manifest:
+    """Give what Mooring says of an InferenceService that was taken over: whose it is, and how many pods it has.
+
+    Anything else would start its pods anew.
+    """
+    metadata: dict[str, Any] = {
+        "name": there["metadata"]["name"],
+        "namespace": owner.namespace,
+        "ownerReferences": [owner_reference(owner)],
+    }
+    if scaler_class(revision.serving_spec) == "keda" and pods == 0:
+        metadata["annotations"] = {STOP_ANNOTATION: "true"}
+    predictor = _scaling_as_it_is(there["spec"]["predictor"], revision, pods, exact=exact)
+    said = {"transformer": revision.serving_spec.transformer, "explainer": revision.serving_spec.explainer}
+    parts = {name: _asleep(_least(part), pods) for name, part in said.items() if part is not None}
+    return {
+        "apiVersion": there["apiVersion"],
+        "kind": there["kind"],
+        "metadata": metadata,
+        "spec": {"predictor": predictor, **parts},
+    }
+
+
+def _scaling_as_it_is(
+    predictor: Mapping[str, Any], revision: Revision, pods: int | None, *, exact: bool
+) -> dict[str, Any]:
+    """Give the fields that say how many pods there are, those that are there where they mean the same."""
+    wanted = scaling_of(revision.serving_spec, pods, exact=exact)
+    bounds = (wanted.pop("minReplicas"), wanted.pop("maxReplicas"))
+    if bounds == replicas_of(predictor):
+        return {**{name: predictor[name] for name in _BOUNDS if predictor.get(name) is not None}, **wanted}
+    return {**dict(zip(_BOUNDS, bounds, strict=True)), **wanted}
+
+
+def _least(component: Mapping[str, Any]) -> dict[str, Any]:
+    return {"minReplicas": component["minReplicas"]} if "minReplicas" in component else {}
 
 
 def scaling_of(serving: ServingSpec, pods: int | None, *, exact: bool = False) -> dict[str, Any]:

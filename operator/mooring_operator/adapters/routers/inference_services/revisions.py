@@ -11,6 +11,8 @@ from mooring_operator.adapters.cluster import Cluster, Kind, Ref
 from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry, now_utc
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE, is_made_for
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
+    adopted_service,
+    is_as_adopted,
     name_of,
     revision_service,
     scaler_class,
@@ -18,7 +20,13 @@ from mooring_operator.adapters.routers.inference_services.revision_manifest impo
 from mooring_operator.adapters.routers.inference_services.revision_reading import components_of, read_variant
 from mooring_operator.adapters.routers.inference_services.runtime_copy import copy_of
 from mooring_operator.adapters.routers.owned import find_owned, write_owned
-from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
+from mooring_operator.api.names import (
+    DEPLOYMENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_VALUE,
+    REVISION_LABEL,
+    AdoptedService,
+)
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
@@ -28,6 +36,9 @@ from mooring_operator.planning.routing import Routing
 SERVING_RUNTIME = Kind("serving.kserve.io/v1alpha1", "ServingRuntime", "servingruntimes")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 
+_SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+"""KServe's label on pods."""
+
 
 @dataclass(frozen=True)
 class RevisionsSeen:
@@ -35,12 +46,14 @@ class RevisionsSeen:
 
     variants: by revision, of those that have an InferenceService.
     services, runtimes, deployments: the objects, by the InferenceService's name; of Deployments the predictors'.
+    beside: the Deployments of transformers and explainers.
     """
 
     variants: Mapping[str, Variant] = field(default_factory=dict)
     services: Mapping[str, Manifest] = field(default_factory=dict)
     runtimes: Mapping[str, Manifest] = field(default_factory=dict)
     deployments: Mapping[str, Manifest] = field(default_factory=dict)
+    beside: Mapping[str, list[Manifest]] = field(default_factory=dict)
 
 
 class RevisionServices:
@@ -60,25 +73,30 @@ class RevisionServices:
         services: dict[str, Manifest] = {}
         runtimes: dict[str, Manifest] = {}
         predictors: dict[str, Manifest] = {}
+        beside: dict[str, list[Manifest]] = {}
         for revision in revisions:
             name = name_of(owner, revision)
             if revision.runtime is not None:
                 copy = await find_owned(self._cluster, SERVING_RUNTIME, owner, name)
                 runtimes |= {name: copy} if copy is not None else {}
-            service = await find_owned(self._cluster, INFERENCE_SERVICE, owner, name)
+            service = await self._find(owner, revision)
             if service is None:
                 continue
             services[name] = service
             deployments = await self._deployments(owner, service)
+            others = (made for part, made in deployments.items() if part != "predictor")
+            beside[name] = [made for made in others if made is not None]
             if (predictor := deployments.get("predictor")) is not None:
                 predictors[name] = predictor
             variant = read_variant(revision, service, deployments)
             if not variant.ready and service["spec"]["predictor"].get("minReplicas", 1) > 0:
                 labels = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
+                if is_as_adopted(service, revision):
+                    labels = {_SERVICE_LABEL: name}
                 cause = await self._inquiry.cause(service, labels)
                 variant = read_variant(revision, service, deployments, cause)
             variants[revision.revision] = variant
-        return RevisionsSeen(variants, services, runtimes, predictors)
+        return RevisionsSeen(variants, services, runtimes, predictors, beside)
 
     async def run(self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: bool = False) -> None:
         """Have every arm run with the pods that it asks for.
@@ -107,6 +125,13 @@ class RevisionServices:
 
     # --- reading --------------------------------------------------------------------------------
 
+    async def _find(self, owner: Owner, revision: Revision) -> Manifest | None:
+        adopted = revision.adopted_service
+        uid = adopted.uid if adopted is not None else ""
+        return await find_owned(
+            self._cluster, INFERENCE_SERVICE, owner, name_of(owner, revision), adopted=uid
+        )
+
     async def _deployments(self, owner: Owner, service: Manifest) -> dict[str, Manifest | None]:
         found: dict[str, Manifest | None] = {}
         for component in components_of(service):
@@ -124,15 +149,27 @@ class RevisionServices:
         if revision.runtime is not None:
             copy = copy_of(owner, revision, revision.runtime)
             await write_owned(self._cluster, copy, seen.runtimes.get(name))
-        wanted = revision_service(owner, revision, pods=pods, exact=exact)
-        await write_owned(self._cluster, wanted, seen.services.get(name))
+        service = seen.services.get(name)
+        if service is None and revision.adopted is not None:
+            # What is taken over was there before anybody looked.
+            service = await self._find(owner, revision)
+        if service is not None and is_as_adopted(service, revision):
+            wanted = adopted_service(owner, revision, service, pods=pods, exact=exact)
+        else:
+            wanted = revision_service(owner, revision, pods=pods, exact=exact)
+        await write_owned(self._cluster, wanted, service)
         deployment = seen.deployments.get(name)
         if deployment is None or scaler_class(revision.serving_spec) == "none":
             # KServe passes a fixed number of pods on by itself.
             return
-        there = int(deployment["spec"].get("replicas", 1))
+        there = _pods_of(deployment)
         if (asked := _replicas(there, pods, revision.serving_spec.min_replicas, exact=exact)) != there:
             await self._cluster.scale(deployment, asked)
+        for made in seen.beside.get(name, ()):
+            # An autoscaler leaves one that has none alone, and takes none down to none.
+            there = _pods_of(made)
+            if (asked := 0 if pods == 0 else max(there, 1)) != there:
+                await self._cluster.scale(made, asked)
 
     async def _delete(self, owner: Owner, keep: set[str], seen: RevisionsSeen, *, everywhere: bool) -> None:
         # A runtime goes last: without it KServe calls an InferenceService that is being deleted invalid.
@@ -144,12 +181,33 @@ class RevisionServices:
                 await self._delete_others(kind, owner, keep | set(found))
 
     async def _delete_others(self, kind: Kind, owner: Owner, keep: set[str]) -> None:
+        if kind is INFERENCE_SERVICE and (adopted := _adopted_by(owner)):
+            # It has no label of ours.
+            service = await self._cluster.get(Ref(kind, owner.namespace, adopted))
+            if service is not None and adopted not in keep and _is_controlled(service, owner):
+                await self._cluster.delete(service)
         labels = {MANAGED_BY: MANAGED_BY_VALUE, DEPLOYMENT_LABEL: owner.name}
         async for page in self._cluster.pages(kind, namespace=owner.namespace, labels=labels):
             for manifest in page:
-                controller = ownership.controller_of(manifest) or {}
-                if controller.get("uid") == owner.uid and manifest["metadata"]["name"] not in keep:
+                if _is_controlled(manifest, owner) and manifest["metadata"]["name"] not in keep:
                     await self._cluster.delete(manifest)
+
+
+def _pods_of(deployment: Manifest) -> int:
+    return int(deployment["spec"].get("replicas", 1))
+
+
+def _adopted_by(owner: Owner) -> str:
+    """Give the name of what the deployment was made to take over; empty for nothing."""
+    try:
+        return AdoptedService.parse(owner.adopts).name
+    except ValueError:
+        return ""
+
+
+def _is_controlled(manifest: Manifest, owner: Owner) -> bool:
+    controller = ownership.controller_of(manifest) or {}
+    return bool(controller.get("uid") == owner.uid)
 
 
 def _replicas(there: int, pods: int | None, least: int, *, exact: bool) -> int:
