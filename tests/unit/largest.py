@@ -260,6 +260,8 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
             "url": "x" * (LARGEST_TESTED - 200),
             "startedAt": "2026-01-01T00:00:00Z",
         },
+        # What was taken over has no copy of a runtime, which is larger.
+        "adopted": None,
         "runtime": {
             "kind": "ClusterServingRuntime",
             "name": "a" * 253,
