@@ -34,7 +34,6 @@ _SAMPLES: dict[str, str] = {
     forms.OBJECT_NAME.pattern: "a" * 253,
     forms.LABEL.pattern: "a" * 63,
     forms.DEPLOYMENT_NAME.pattern: "a" * 37,
-    forms.SERVICE_UID.pattern: "a" * 63 + "/6d6f6f72-696e-4067-8000-6d6f6f72696e",
     forms.LABEL_KEY.pattern: "a" * 253 + "/" + "b" * 63,
     forms.LABEL_VALUE.pattern: "a" * 63,
     forms.EXTENDED_RESOURCE.pattern: "a" * 200 + "/" + "b" * 52,

@@ -108,7 +108,8 @@ class Revision(StatusModel):
     ] = None
     adopted: Annotated[
         Annotated[str, forms.SERVICE_UID.field] | None,
-        Field(description="InferenceService that it was taken over with, as NAME/UID."),
+        WithJsonSchema({"type": "string"}),
+        Field(description="InferenceService that was taken over, as NAME/UID."),
     ] = None
     since: Annotated[Time | None, Field(description="When it was promoted.")] = None
     tested: Annotated[CIStatus | None, Field(description="The test that it passed, once it is promoted.")] = (

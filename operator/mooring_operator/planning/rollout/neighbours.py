@@ -33,8 +33,12 @@ def turn_of(resource: Mapping[str, Any]) -> Turn | None:
 
 
 def promoted_digest(resource: Mapping[str, Any]) -> str:
-    """Give the digest of what a ModelDeployment has promoted; nothing where it has none of its content."""
-    digest = _part(_part(resource, "status"), "stable").get("digest")
+    """Give the digest of what a ModelDeployment has promoted; nothing where it has none of its content.
+
+    What was taken over as it ran was neither tested nor rolled out there.
+    """
+    stable = _part(_part(resource, "status"), "stable")
+    digest = None if stable.get("adopted") else stable.get("digest")
     return digest if isinstance(digest, str) and digest.startswith("sha256:") else ""
 
 

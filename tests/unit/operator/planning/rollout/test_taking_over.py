@@ -6,6 +6,7 @@ import pytest
 from mooring_operator.api import ClusterModelPolicySpec, reasons
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import LaunchRun, Route
+from mooring_operator.planning.rollout.neighbours import promoted_digest
 from mooring_operator.planning.routes import Adoption, Traits
 
 from tests.unit.operator.planning.fleet import Fleet
@@ -20,10 +21,9 @@ class Adopting(Fleet):
     """A fleet in which something runs that a deployment takes over."""
 
     adoption: Adoption | None = None
-    cluster_policies: dict | None = None
 
     def observe(self):
-        found = replace(super().observe(), cluster_policies=self.cluster_policies or {})
+        found = super().observe()
         return found if self.status.stable is not None else replace(found, adoption=self.adoption)
 
 
@@ -112,3 +112,12 @@ def test_pods_without_labels_get_all_requests_or_none(steps, phase):
     if phase == "Pending":
         assert world.status.reason == reasons.UNSUPPORTED_BY_ROUTER
         assert "pods of iris, which was taken over, get all requests or none" in world.status.message
+
+
+def test_what_was_taken_over_is_no_evidence_for_others():
+    world = Adopting(spec_of(), adoption=Adoption(SERVICE))
+    world.settle()
+    status = world.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert promoted_digest({"metadata": {"name": "digits"}, "status": status}) == ""
+    del status["stable"]["adopted"]
+    assert promoted_digest({"metadata": {"name": "digits"}, "status": status}) == status["stable"]["digest"]
