@@ -68,9 +68,9 @@ class Freeze(Model):
         list[Weekday],
         Field(
             description="On which times start; all when left out.",
-            min_length=1,
             max_length=6,
-            json_schema_extra={"x-kubernetes-list-type": "set"},
+            # The model takes none for all of them, as it writes them itself.
+            json_schema_extra={"minItems": 1, "x-kubernetes-list-type": "set"},
         ),
     ] = []
 

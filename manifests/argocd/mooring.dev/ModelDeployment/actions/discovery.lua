@@ -15,7 +15,9 @@ local function course(rollout)
 end
 
 -- At these a rollout waits for somebody.
-local awaited = {PausedByStep = true, AwaitingApproval = true, SideBySide = true}
+local awaited = {
+  PausedByStep = true, PausedByAnalysis = true, PausedByCheck = true, AwaitingApproval = true, SideBySide = true,
+}
 
 local annotations = obj.metadata.annotations or {}
 local status = obj.status or {}

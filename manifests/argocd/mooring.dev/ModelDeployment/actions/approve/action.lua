@@ -16,7 +16,9 @@ local function course(rollout)
 end
 
 -- At these a rollout waits for somebody.
-local awaited = {PausedByStep = true, AwaitingApproval = true, SideBySide = true}
+local awaited = {
+  PausedByStep = true, PausedByAnalysis = true, PausedByCheck = true, AwaitingApproval = true, SideBySide = true,
+}
 
 local status = obj.status or {}
 local candidate = status.candidate
