@@ -180,12 +180,28 @@ held_up = st.builds(
     st.integers(1, 50),
     st.integers(1, 50),
 )
+# A person holds a rollout where it would go on by itself.
+on_hold = st.builds(
+    lambda asked, point, pauses, later: [
+        ("startable", {}),
+        ("apply", asked),
+        ("until", point),
+        ("command", "pause"),
+        *(("wait", pause) for pause in pauses),
+        *later,
+    ],
+    specs,
+    st.sampled_from(["begun", "some", "held"]),
+    st.lists(st.integers(10, 60), min_size=1, max_size=3),
+    st.lists(events, max_size=3),
+)
 stories = st.one_of(
     st.lists(events, min_size=1, max_size=12),
     st.lists(left_half_way, min_size=2, max_size=3).map(
         lambda turns: [event for turn in turns for event in turn]
     ),
     held_up,
+    on_hold,
 )
 
 

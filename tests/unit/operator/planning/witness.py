@@ -405,11 +405,14 @@ class Witness:
             allowed = 0 if late else min(left.asked, up(100 * pods, max(1, pods + beside)))
             assert arm.weight <= allowed, f"{arm.weight}% for what leaves, where {allowed}% is due"
         assert sum(arm.weight for arm in leaving) <= lacks, "more is kept than the stable revision lacks"
-        if len(leaving) == 1 and (candidate is None or not candidate.runs):
-            left = self._left(moment, leaving[0].revision.revision)
-            assert left is not None
+        known = {name: left for name, left in self.left.items() if left.asked}
+        for arm in leaving:
+            known.setdefault(arm.revision.revision, self._leaves(moment, 0))
+        if len(known) == 1 and (candidate is None or not candidate.runs):
+            [(name, left)] = known.items()
+            left = self._left(moment, name) or left
             late = moment.now - left.at >= self._rollout.progress_deadline
-            pods = moment.pods(leaving[0].revision.revision)
+            pods = moment.pods(name)
             due = min(left.asked, up(100 * pods, max(1, pods + beside)))
             able = carries(beside, left.least)
             assert late or stable.weight <= max(able, 100 - due), "traffic goes back before the pods for it"
