@@ -12,9 +12,13 @@ from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
-from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
+from mooring_operator.adapters.routers.inference_services.revision_manifest import STOP_ANNOTATION
+from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT, SERVING_RUNTIME
+from mooring_operator.adapters.routers.inference_services.runtimes import CLUSTER_SERVING_RUNTIME
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 from mooring_operator.api.names import REVISION_LABEL
+
+from cluster.serving.runtimes import NoRuntimeError, Runtimes
 
 CONDITION = {"type": "Ready", "severity": "", "message": ""}
 
@@ -47,6 +51,8 @@ class PlayedRevisions:
     name: str = "digits"
     """The deployment whose traffic is told; others' pods are started all the same."""
     starts: Callable[[str], bool] = lambda storage_uri: True
+    broken: set[str] = field(default_factory=set)
+    """Images of runtimes whose pods do not start."""
     most: dict[str, int] = field(default_factory=dict)
     """How many pods of a model become ready, by its address; all that are asked for where it is not named."""
     away: bool = False
@@ -64,6 +70,10 @@ class PlayedRevisions:
         }
         kept = set()
         for service in ours:
+            if service["metadata"]["annotations"].get(STOP_ANNOTATION) == "true":
+                if not self.away:
+                    await self._name_runtime(service)
+                continue
             deployment = made.get(f"{service['metadata']['name']}-predictor")
             if not self.away:
                 deployment = await self._follow(service, deployment)
@@ -83,11 +93,24 @@ class PlayedRevisions:
             found[uri] = found.get(uri, 0) + deployment.get("status", {}).get("readyReplicas", 0)
         return {uri: ready for uri, ready in found.items() if ready}
 
+    async def _name_runtime(self, service: Manifest) -> None:
+        """Say which runtime an InferenceService that is stopped would have, or that it would have none."""
+        own = await self.cluster.list(SERVING_RUNTIME, namespace=self.namespace)
+        clusters = await self.cluster.list(CLUSTER_SERVING_RUNTIME)
+        before = service.get("status") or {}
+        try:
+            choice = Runtimes(own, clusters).of(service["spec"]["predictor"])
+            said = choice.status if choice is not None else {}
+        except NoRuntimeError as problem:
+            failure = {"transitionStatus": "InvalidSpec", "lastFailureInfo": problem.failure.info()}
+            said = {"modelStatus": failure}
+        kept = {name: value for name, value in before.items() if name == "conditions"}
+        if {**kept, **said} != before:
+            await self.cluster.write_status(service, {**kept, **said})
+
     async def _follow(self, service: Manifest, deployment: Manifest | None) -> Manifest | None:
         """Have the Deployment say what the InferenceService does."""
         annotations, predictor = service["metadata"]["annotations"], service["spec"]["predictor"]
-        if annotations.get("serving.kserve.io/stop") == "true":
-            return None
         await self._serve(service)
         least = predictor.get("minReplicas", 1)
         fixed = annotations["serving.kserve.io/autoscalerClass"] == "none"
@@ -162,9 +185,16 @@ class PlayedRevisions:
         made = _owned(service, name, {"ports": [port]})
         await self.cluster.create({"apiVersion": SERVICE.api_version, "kind": SERVICE.kind, **made})
 
+    async def _image(self, service: Manifest) -> str:
+        """Give the image of the copy that a revision runs on; nothing without one."""
+        name = service["spec"]["predictor"]["model"].get("runtime")
+        found = await self.cluster.get(Ref(SERVING_RUNTIME, self.namespace, name)) if name else None
+        return "" if found is None else str(found["spec"]["containers"][0]["image"])
+
     async def _start_pods(self, service: Manifest, deployment: Manifest) -> None:
         uri, asked = service["spec"]["predictor"]["model"]["storageUri"], deployment["spec"]["replicas"]
-        ready = min(asked, self.most.get(uri, asked)) if self.starts(uri) else 0
+        starts = self.starts(uri) and await self._image(service) not in self.broken
+        ready = min(asked, self.most.get(uri, asked)) if starts else 0
         counts = {
             "replicas": asked,
             "readyReplicas": ready,
@@ -176,7 +206,13 @@ class PlayedRevisions:
             await self.cluster.write_status(deployment, status)
         condition = {**CONDITION, "status": str(ready > 0)}
         if not self.away and service.get("status", {}).get("conditions") != [condition]:
-            await self.cluster.write_status(service, {"conditions": [condition]})
+            service = await self.cluster.get(_ref(service)) or service
+            status = {**service.get("status", {}), "conditions": [condition]}
+            await self.cluster.write_status(service, status)
+
+
+def _ref(service: Manifest) -> Ref:
+    return Ref(INFERENCE_SERVICE, service["metadata"]["namespace"], service["metadata"]["name"])
 
 
 def _deployment(service: Manifest, replicas: int) -> Manifest:

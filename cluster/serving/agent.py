@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, cycle
 from typing import Any
 
@@ -24,6 +25,7 @@ from cluster.serving.front import Front
 from cluster.serving.pods import Pods
 from cluster.serving.predictors import Deployment, model_name
 from cluster.serving.replica import Replica, Runtime
+from cluster.serving.runtimes import PLURALS
 from cluster.serving.service import Service
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,10 @@ class Agent:
                 tasks.create_task(self._again("watch", self._watch))
                 if self._pods is not None:
                     tasks.create_task(self._again("watch of Deployments", self._watch_pods))
+                for kind in PLURALS:
+                    tasks.create_task(
+                        self._again(f"watch of {PLURALS[kind]}", partial(self._watch_runtimes, kind))
+                    )
                 tasks.create_task(self._work())
         finally:
             await asyncio.gather(*(service.stop() for service in self._directory), *self._ending)
@@ -114,6 +120,13 @@ class Agent:
         await self._pods.ensure_node()
         async for key in self._pods.changed():
             self._enqueue(key)
+
+    async def _watch_runtimes(self, kind: str) -> None:
+        """As KServe does, look again at whatever may run on a runtime that changes."""
+        async for namespace in self._api.runtime_changes(kind):
+            for key in list(self._directory.keys()):
+                if namespace in ("", key[0]):
+                    self._enqueue(key)
 
     def _observe(self, obj: Mapping[str, Any]) -> None:
         key = _key(obj)
@@ -177,6 +190,7 @@ class Agent:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self._pods is not None:
             service.pods = await self._pods.asked(service)
+        service.runtimes = await self._api.runtimes(service.namespace)
         status = service.reconcile(now)
         if self._pods is not None:
             await self._pods.show(service, now)

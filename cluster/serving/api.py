@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from lightkube import AsyncClient, KubeConfig
 from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_namespaced_resource
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 from lightkube.types import PatchType
 
-from cluster.serving import http_routes
+from cluster.serving import http_routes, runtimes
 from cluster.serving.inferenceservice_crd import GROUP, KIND, LABELS, PLURAL, VERSION, inferenceservice_crd
 
 InferenceService = create_namespaced_resource(GROUP, VERSION, KIND, PLURAL)
 HTTPRoute = create_namespaced_resource(
     http_routes.GROUP, http_routes.VERSION, http_routes.KIND, http_routes.PLURAL
+)
+
+ServingRuntime = create_namespaced_resource(
+    runtimes.GROUP, runtimes.VERSION, "ServingRuntime", runtimes.PLURALS["ServingRuntime"]
+)
+ClusterServingRuntime = create_global_resource(
+    runtimes.GROUP, runtimes.VERSION, "ClusterServingRuntime", runtimes.PLURALS["ClusterServingRuntime"]
 )
 
 Object = dict[str, Any]
@@ -32,6 +40,12 @@ class InferenceServices:
         """Create our definitions where the API server has none, and wait until it serves them."""
         for document in (inferenceservice_crd(), http_routes.httproute_crd(LABELS)):
             await self._ensure(document)
+        for kind in runtimes.PLURALS:
+            await self._ensure(runtimes.definition(kind, LABELS))
+        if not await self._all(ClusterServingRuntime):
+            await self.client.apply(
+                ClusterServingRuntime(**runtimes.LOCAL), field_manager="kserve", force=True
+            )
 
     async def _ensure(self, document: Object) -> None:
         name = document["metadata"]["name"]
@@ -43,6 +57,24 @@ class InferenceServices:
             definition = cast("CustomResourceDefinition", CustomResourceDefinition.from_dict(document))
             await self.client.create(definition)
         await self.client.wait(CustomResourceDefinition, name, for_conditions=["Established"])
+
+    async def runtimes(self, namespace: str) -> runtimes.Runtimes:
+        """The runtimes that models of a namespace can have."""
+        own = await self._all(ServingRuntime, namespace=namespace)
+        return runtimes.Runtimes(own, await self._all(ClusterServingRuntime))
+
+    async def runtime_changes(self, kind: str) -> AsyncIterator[str]:
+        """The namespace of every runtime of a kind that is there or changes; empty for one of the cluster."""
+        changes = (
+            self.client.watch(ServingRuntime, namespace="*")
+            if kind == "ServingRuntime"
+            else self.client.watch(ClusterServingRuntime)
+        )
+        async for _, found in changes:
+            yield str(dict(found)["metadata"].get("namespace") or "")
+
+    async def _all(self, kind: Any, **where: Any) -> builtins.list[Object]:
+        return [dict(found) async for found in self.client.list(kind, **where)]
 
     async def list(self) -> tuple[list[Object], str]:
         """All objects, and the resource version to watch from."""

@@ -11,8 +11,10 @@ from cluster.serving.fleet import Fleet, ReplicaLike, Start
 from cluster.serving.http_routes import http_routes
 from cluster.serving.predictors import Deployment, InvalidSpecError
 from cluster.serving.routing import SmoothRoundRobin, standard_weights
+from cluster.serving.runtimes import Choice, NoRuntimeError, Runtimes
 from cluster.serving.status import (
     CanaryObservation,
+    Failure,
     Status,
     invalid_status,
     knative_status,
@@ -41,6 +43,8 @@ class Service:
         """The routes as they were written last."""
         self.pods: int | None = None
         """How many processes its Deployment asks for; None where it has none, and the spec says so alone."""
+        self.runtimes: Runtimes | None = None
+        """What KServe would choose from; without it any predictor is run."""
         self._base_url = f"{base_url}/{self.namespace}"
         self._balancer = SmoothRoundRobin()
         self._history = knative.History()
@@ -59,11 +63,35 @@ class Service:
         if predictors.is_stopped(self.obj):
             self.fleet.apply([])
             self._route({})
-            return stopped_status(self.status, mode, now)
+            stopped = stopped_status(self.status, mode, now)
+            return self._with_runtime(stopped)
         try:
-            return self._reconcile_knative(now) if mode == "Knative" else self._reconcile_standard(now)
+            status = self._reconcile_knative(now) if mode == "Knative" else self._reconcile_standard(now)
         except InvalidSpecError as exc:
-            return invalid_status(self.status, mode, str(exc))
+            return invalid_status(self.status, mode, Failure("InvalidPredictorSpec", str(exc)))
+        except NoRuntimeError as exc:
+            return invalid_status(self.status, mode, exc.failure)
+        return self._with_runtime(status)
+
+    def _with_runtime(self, status: Status) -> Status:
+        """Say which runtime the predictor has; a stopped one is told of as well."""
+        try:
+            choice = self._runtime_of(self.obj["spec"]["predictor"])
+        except NoRuntimeError as exc:
+            return invalid_status(status, status["deploymentMode"], exc.failure)
+        return {**status, **(choice.status if choice is not None else {})}
+
+    def _runtime_of(self, predictor: Mapping[str, Any]) -> Choice | None:
+        return self.runtimes.of(predictor) if self.runtimes is not None else None
+
+    def _on_runtime(self, deployment: Deployment) -> Deployment:
+        """An edited runtime starts all that runs on it anew."""
+        choice = self._runtime_of(deployment.predictor)
+        return (
+            deployment
+            if choice is None
+            else replace(deployment, digest=f"{deployment.digest}-{choice.digest}")
+        )
 
     def pick(self) -> str | None:
         """The deployment that the next request goes to."""
@@ -91,7 +119,8 @@ class Service:
         spec = self.obj["spec"]
         canaries = predictors.canaries(self.name, spec)
         ready = [canary for canary in canaries if self.fleet.endpoints(canary.deployment.name)]
-        stable = predictors.stable_deployment(self.name, spec, ready)
+        canaries = [replace(canary, deployment=self._on_runtime(canary.deployment)) for canary in canaries]
+        stable = self._on_runtime(predictors.stable_deployment(self.name, spec, ready))
         if self.pods is not None:
             stable = replace(stable, replicas=self.pods)
         self._run_and_keep_former(stable, [stable, *(canary.deployment for canary in canaries)])
@@ -133,7 +162,11 @@ class Service:
             component.get("latestRolledoutRevision"),
             *knative.traffic_weights(split),
         }
-        wanted = [_of_revision(revision) for revision in self._history.revisions if revision.name in running]
+        wanted = [
+            self._on_runtime(_of_revision(revision))
+            for revision in self._history.revisions
+            if revision.name in running
+        ]
         self.stable = created
         # A revision may be starting again after a rollback, or be unknown after a restart of the agent.
         self._substitutes = dict.fromkeys(knative.traffic_weights(split), latest_ready)

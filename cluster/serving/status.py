@@ -170,8 +170,8 @@ def stopped_status(previous: Mapping[str, Any], mode: str, now: str) -> Status:
     return {"deploymentMode": mode, "conditions": rendered, "modelStatus": {"transitionStatus": ""}}
 
 
-def invalid_status(previous: Mapping[str, Any], mode: str, message: str) -> Status:
-    """Status of a spec that KServe's webhook would have refused: what ran goes on."""
+def invalid_status(previous: Mapping[str, Any], mode: str, failure: Failure) -> Status:
+    """Status of a spec that KServe's webhook would have refused, or that has no runtime: what ran goes on."""
     states = dict(previous.get("modelStatus", {}).get("states") or {"activeModelState": ""})
     return {
         **previous,
@@ -180,7 +180,7 @@ def invalid_status(previous: Mapping[str, Any], mode: str, message: str) -> Stat
             **previous.get("modelStatus", {}),
             "transitionStatus": "InvalidSpec",
             "states": {**states, "targetModelState": "FailedToLoad"},
-            "lastFailureInfo": Failure("InvalidPredictorSpec", message).info(),
+            "lastFailureInfo": failure.info(),
         },
     }
 

@@ -22,6 +22,8 @@ _BEHIND = (
     ("gateway.networking.k8s.io", "v1", "httproutes"),
 )
 """What is made for ModelDeployments and may change without them: group, version and plural of each kind."""
+_RUNTIMES = ("serving.kserve.io", "v1alpha1")
+"""Group and version of what models run on."""
 _OURS = {MANAGED_BY: MANAGED_BY_VALUE}
 
 
@@ -48,6 +50,7 @@ def register(
     _register_activities(registry, config, scanning=cluster_policies or not namespaced)
     _register_ours(registry, intake)
     _register_what_is_behind(registry, intake)
+    _register_runtimes(registry, intake, of_the_cluster=cluster_policies or not namespaced)
     if cluster_policies:
         _register_cluster_policies(registry, intake)
 
@@ -117,6 +120,26 @@ def _register_what_is_behind(registry: kopf.OperatorRegistry, intake: Intake) ->
 
     for kind in _BEHIND:
         kopf.on.event(*kind, labels=_OURS, registry=registry)(made_for_a_deployment)
+
+
+def _register_runtimes(registry: kopf.OperatorRegistry, intake: Intake, *, of_the_cluster: bool) -> None:
+    @kopf.on.event(*_RUNTIMES, "servingruntimes", registry=registry)
+    async def serving_runtime(event: kopf.RawEvent, **_: Any) -> None:
+        _tell_of_runtime(intake, "ServingRuntime", event)
+
+    if not of_the_cluster:
+        return
+
+    @kopf.on.event(*_RUNTIMES, "clusterservingruntimes", registry=registry)
+    async def cluster_serving_runtime(event: kopf.RawEvent, **_: Any) -> None:
+        _tell_of_runtime(intake, "ClusterServingRuntime", event)
+
+
+def _tell_of_runtime(intake: Intake, kind: str, event: kopf.RawEvent) -> None:
+    if event["type"] == "DELETED":
+        intake.runtime_deleted(kind, _resource(event))
+    else:
+        intake.runtime_changed(kind, _resource(event))
 
 
 def _tell(intake: Intake, kind: str, event: kopf.RawEvent) -> None:

@@ -12,6 +12,7 @@ from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
+from mooring_operator.planning.rollout.runtimes import NoRuntime
 from mooring_operator.planning.rollout.situation import Unresolved, Verdict
 from mooring_operator.planning.rollout.trouble import dependency_unavailable, invalid_spec
 from mooring_operator.planning.routes import Adoption, Traits, Variant
@@ -331,6 +332,19 @@ def with_workloads(**observed: Any) -> Callable[[], Recorded]:
     return story
 
 
+def without_a_runtime(reason: str, *, temporary: bool) -> Callable[[], Recorded]:
+    """A new revision that has nothing to run on, beside one that serves."""
+
+    def story() -> Recorded:
+        made = RecordedFleet(spec_of("v1"), ALL)
+        made.settle(limit=300)
+        made.apply(spec_of("v2"))
+        made.look(runtime=NoRuntime(reason, "spec.serving.runtime: there is none", temporary))
+        return made
+
+    return story
+
+
 BATCH = {"schedule": "0 3 * * *", "input": "s3://m/in", "output": "s3://m/out"}
 STRICT = {"strict": ModelPolicySpec.model_validate(POLICY)}
 PROD = {"prod": ClusterModelPolicySpec.model_validate({"allowedSources": ["s3://other/"]})}
@@ -477,6 +491,10 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "policy-crowded": of_policies(policies=STRICT, owner=CROWDED),
     "policy-forbids": of_policies(policies=STRICT, cluster_policies=PROD),
     "policy-unreadable": of_policies(policies=STRICT, cluster_policies_error="it may not list them"),
+    **{
+        f"runtime-{reason}": without_a_runtime(reason, temporary=reason == reasons.CHOOSING_RUNTIME)
+        for reason in reasons.OF_RUNTIMES
+    },
     "batch-refused": with_workloads(refused_workloads={"batch": "spec.schedule: Invalid value"}),
     "batch-taken": with_workloads(taken_workloads={"batch": TAKEN}),
     **{

@@ -35,6 +35,7 @@ NOT_IN_STATUS = {
     "NothingToRollBackTo": "Events",
     "WorkloadRefused": "Events",
     "StatusRepaired": "Events",
+    "RuntimeChanged": "Events",
     "Superseded": "history",
     "Adopted": "history",
     "InternalError": "below",

@@ -7,6 +7,7 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import ClusterError, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.inference_services.runtimes import CLUSTER_SERVING_RUNTIME
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 
 from tests.operator.world import RESTING, World
@@ -15,6 +16,14 @@ from tests.played_revisions import PlayedRevisions
 V1, V2 = "s3://m/v1", "s3://m/v2"
 SERVING = {"minReplicas": 4, "autoscaling": {"scaler": "None"}}
 STEPS = [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}]
+
+
+def runtime(name, image="server:1", **spec):
+    """A runtime that KServe may choose for ONNX models."""
+    formats = [{"name": "onnx", "version": "1", "autoSelect": True}]
+    container = {"name": "kserve-container", "image": image, "args": ["--model_name={{.Name}}"]}
+    said = {"supportedModelFormats": formats, "containers": [container], **spec}
+    return {"metadata": {"name": name}, "spec": said}
 
 
 class Played:
@@ -56,6 +65,7 @@ class Played:
 @pytest.fixture
 async def played(world, emulator, tmp_path, monkeypatch):
     monkeypatch.setattr(world.kserve, "play", lambda: None)
+    world.objects.create(CLUSTER_SERVING_RUNTIME, "", runtime("onnx-server"))
     connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
     yield Played(world, connection)
     await connection.close()
@@ -105,8 +115,11 @@ async def test_pods_that_are_missing_hold_the_step_up(played):
 
 async def test_kserve_that_is_away_costs_no_candidate_its_rollout(played):
     await played.promoted()
-    played.kserve.away = True
     played.deploy("v2", progressDeadline="30s")
+    while "candidate" not in played.world.status:
+        await played.kserve.act()
+        await played.world.step()
+    played.kserve.away = True
     for _ in range(10):
         await played.world.step()
         await played.kserve.act()

@@ -23,6 +23,7 @@ from cluster.serving.backend import Backend, BackendError
 from cluster.serving.directory import Directory
 from cluster.serving.front import Front
 from cluster.serving.replica import Runtime
+from cluster.serving.runtimes import LOCAL, Runtimes
 
 PREDICT = "/shop/iris/v2/models/iris/infer"
 BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1]}]}
@@ -45,6 +46,13 @@ class MemoryApi:
         while True:
             kind, obj = await self.changes.get()
             yield kind, obj
+
+    async def runtimes(self, namespace):
+        return Runtimes(cluster=[LOCAL])
+
+    async def runtime_changes(self, kind):
+        await asyncio.Event().wait()
+        yield ""
 
     async def write_route(self, service, route, now):
         self.routes[route["metadata"]["name"]] = route["spec"]

@@ -348,6 +348,32 @@ NOTHING_TO_ROLL_BACK_TO = "NothingToRollBackTo"
 Change spec.model.uri.
 """
 
+# --- Serving runtimes: what a revision runs on ---
+
+CHOOSING_RUNTIME = "ChoosingRuntime"
+"""spec.serving names no runtime: KServe is asked which one it would choose, by an InferenceService that runs nothing.
+
+It takes a second. Where it lasts, see whether KServe's controller runs, or name one in spec.serving.runtime.
+"""
+RUNTIME_NOT_FOUND = "RuntimeNotFound"
+"""There is no ServingRuntime and no ClusterServingRuntime of the name that the revision is to run on.
+
+Correct spec.serving.runtime, or the administrator's MOORING_DEFAULT_RUNTIMES; kubectl get clusterservingruntimes.
+"""
+RUNTIME_UNSUITABLE = "RuntimeUnsuitable"
+"""The revision cannot run on its runtime: it is disabled, too large, or not for this format; or KServe finds none.
+
+The message says which: name another one in spec.serving.runtime, or change the runtime.
+"""
+RUNTIME_UNREADABLE = "RuntimeUnreadable"
+"""The operator may not read ClusterServingRuntimes, and a revision runs on a copy of its runtime.
+
+Grant it that (docs/kserve.md), or name a ServingRuntime of the namespace in spec.serving.runtime.
+"""
+RUNTIME_CHANGED = "RuntimeChanged"
+"""The runtime of the stable revision was edited: with spec.serving.runtimePolicy Follow that is a new revision.
+"""
+
 # --- Specs and workloads ---
 
 CHARACTERS_NOT_ALLOWED = "CharactersNotAllowed"
@@ -502,6 +528,9 @@ AWAIT_A_PERSON = (PAUSED_BY_STEP, PAUSED_BY_ANALYSIS, PAUSED_BY_CHECK, AWAITING_
 
 AWAIT_A_TIME = (FROZEN, NOT_BEFORE)
 """A rollout goes on by itself at a time that its windows, or its spec, name."""
+
+OF_RUNTIMES = (CHOOSING_RUNTIME, RUNTIME_NOT_FOUND, RUNTIME_UNSUITABLE, RUNTIME_UNREADABLE)
+"""A revision cannot begin for want of a runtime: another one, or an edit of one, may help."""
 
 OF_EVALUATIONS = (
     INSUFFICIENT_DATA,

@@ -6,8 +6,11 @@ from pydantic import Field
 
 from mooring_operator.api.types import OpenObject, StatusModel
 
+RuntimePolicy = Literal["Follow", "Pinned"]
+"""What an edited serving runtime is: a new revision, or nothing."""
+
 LARGEST_RUNTIME = 8_192
-"""Characters of a runtime's spec as JSON: a status holds one for each revision, and etcd takes 1.5 MB for an object."""
+"""Bytes of a runtime's spec as JSON: a status holds one for each revision, and etcd takes 1.5 MB for an object."""
 
 SERVER_TYPE = "serving.kserve.io/server-type"
 """KServe's annotation of a runtime: which server runs there, by a name of KServe's."""

@@ -10,6 +10,7 @@ from mooring_operator.api.affinity import Affinity, LabelKey, LabelValue
 from mooring_operator.api.autoscaling import Autoscaling
 from mooring_operator.api.environment import EnvFrom, EnvVar
 from mooring_operator.api.resources import Gpu, Resources
+from mooring_operator.api.runtimes import RuntimePolicy
 from mooring_operator.api.scheduling import DeploymentStrategy, DisruptionBudget, Toleration, TopologySpread
 from mooring_operator.api.templates import (
     HAS_CUSTOM,
@@ -100,10 +101,16 @@ class ServingSpec(Model):
         str | None,
         forms.OBJECT_NAME.field,
         Field(
-            description="ServingRuntime or ClusterServingRuntime to use; when left out, the administrator's for the "
-            "model's format, or KServe's choice where there is none.",
+            description="(Cluster)ServingRuntime; else the administrator's for the format, else KServe's choice.",
         ),
     ] = None
+    runtime_policy: Annotated[
+        RuntimePolicy,
+        Field(
+            description="An edited runtime is rolled out, or nothing.",
+            exclude=True,
+        ),
+    ] = "Follow"
     service_account_name: Annotated[
         str | None,
         forms.OBJECT_NAME.field,

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from mooring_operator.api.checks import IN_WORDS
 from mooring_operator.api.rollout_status import Candidate, HistoryEntry, Revision
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.cli.cluster import event_time
 from mooring_operator.cli.deployment import Deployment
 from mooring_operator.cli.failures import failure_lines
@@ -84,10 +85,12 @@ class StatusView:
         rows += [self._revision("leaving" if known.pods else "kept", known, "") for known in status.retained]
         if status.failed_revision:
             tries = f"rejected after {status.failed_attempt} attempt{'s' * (status.failed_attempt > 1)}"
-            rows.append([Text("rejected", "red"), status.failed_revision, "", tries, ""])
+            rows.append([Text("rejected", "red"), status.failed_revision, "", tries, "", ""])
         if rows:
+            columns = ["", "REVISION", "TRAFFIC", "SINCE", "MODEL", "RUNTIME"]
+            shown = len(columns) if any(row[-1] for row in rows) else -1
             yield heading("Revisions")
-            yield plain_table(["", "REVISION", "TRAFFIC", "SINCE", "MODEL"], rows)
+            yield plain_table(columns[:shown], [row[:shown] for row in rows])
         if status.candidate and (people := _people(status.candidate)):
             yield Text(f"  {people}", "dim")
 
@@ -97,7 +100,10 @@ class StatusView:
             since = f"{age(revision.started_at, self._now)} ago"
             since += f", attempt {revision.attempt}" if revision.attempt > 1 else ""
             role += ", coming back" if revision.restores else ""
-        return [role, revision.revision, weight, since, revision.model_uri]
+        runtime = (
+            describe_runtime(revision.runtime) if revision.runtime else revision.serving.get("runtime", "")
+        )
+        return [role, revision.revision, weight, since, revision.model_uri, runtime]
 
     def _steps(self, *, ascii_only: bool) -> Iterator[RenderableType]:
         """Draw the steps of a rollout that shares traffic: done, current, to come."""
@@ -189,6 +195,14 @@ class StatusView:
         if rows:
             yield heading("Events")
             yield plain_table(["AGE", "REASON", "MESSAGE"], rows)
+
+
+def describe_runtime(runtime: PinnedRuntime) -> str:
+    """Name a pinned runtime, and the image of its first container without the registry: that is what is edited most."""
+    containers = runtime.spec.get("containers")
+    first = containers[0] if isinstance(containers, list) and containers else {}
+    image = first.get("image") if isinstance(first, dict) else None
+    return f"{runtime.name} ({image.rpartition('/')[2]})" if isinstance(image, str) else runtime.name
 
 
 def _traffic(candidate: Candidate) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from mooring_operator.api.model_deployment import CISpec, ModelSpec
 from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.types import format_time
 
@@ -20,6 +21,8 @@ _SCALING = frozenset({"minReplicas", "maxReplicas", "autoscaling"})
 _QUANTITIES = frozenset({"requests", "limits"})
 _UNORDERED = frozenset({"env", "tolerations"})
 """Lists whose order means nothing: no variable here refers to another."""
+_CHOICE = frozenset({"supportedModelFormats", "disabled"})
+"""What of a runtime says for which models it may be chosen, and nothing about their pods."""
 _RUNS = uuid.UUID("6d6f6f72-696e-4067-8000-6d6f6f72696e")
 
 
@@ -34,48 +37,103 @@ def serving_snapshot(serving: ServingSpec) -> dict[str, Any]:
     return serving.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def revision_of(model: ModelSpec, content: str, serving: ServingSpec, *, scales_in_place: bool = True) -> str:
-    """Give the revision: what the model resolves to and how it is served, by meaning and not by letter.
+def revision_of(
+    model: ModelSpec,
+    content: str,
+    serving: ServingSpec,
+    *,
+    runtime: PinnedRuntime | None = None,
+    scales_in_place: bool = True,
+) -> str:
+    """Give the revision: what the model resolves to, how it is served and on what, by meaning and not by letter.
 
     An alias that moves gives a new revision; another name for the same content does not. Neither does another way to
     write a quantity, a default or the order of what has none, nor how many replicas there are, where pods go on.
     """
     meaning = _meaning(serving_snapshot(serving), scales_in_place=scales_in_place)
-    return _revision(model.format, model.format_version, content, meaning)
+    return _revision(model.format, model.format_version, content, meaning, runtime)
+
+
+def revisions_like(
+    model: ModelSpec,
+    content: str,
+    serving: ServingSpec,
+    known: Iterable[Revision],
+    *,
+    scales_in_place: bool = True,
+) -> list[Revision]:
+    """Give those of the known revisions that serve this model in this way, whatever their runtimes.
+
+    Before revisions were told apart by meaning they had other names: what is served under one is not rolled out anew.
+    """
+    wanted = revision_of(model, content, serving, scales_in_place=scales_in_place)
+    # A revision keeps the default runtime that it began with: its own name is what tells.
+    names = (wanted, _letter(model, content, serving))
+    return [
+        revision
+        for revision in known
+        if revision.revision in names or wanted == _content_of(revision, scales_in_place=scales_in_place)
+    ]
 
 
 def known_as(
     model: ModelSpec,
     content: str,
     serving: ServingSpec,
-    known: Iterable[Revision],
+    like: Sequence[Revision],
     failed: str | None,
     *,
+    runtime: PinnedRuntime | None = None,
     scales_in_place: bool = True,
 ) -> str:
     """Give the revision under the name that it has in a status, where it has one there.
 
-    Before revisions were told apart by meaning they had other names: what is served under one is not rolled out anew.
-
     Args:
         model, content, serving: what the revision is.
-        known: the revisions that the status keeps.
-        failed: the name in it of the revision that was rejected.
+        like: the revisions of the status that are the same but for their runtimes. Of one without a runtime nobody
+            knows what it began with: it counts as the same.
+        failed: the name in the status of the revision that was rejected.
+        runtime: what the revision runs on; None where that makes no difference.
         scales_in_place: whether another number of replicas starts no pod anew.
     """
-    wanted = revision_of(model, content, serving, scales_in_place=scales_in_place)
-    # A revision keeps the default runtime that it began with: its own name is what tells.
-    letter = _revision(model.format, model.format_version, content, serving_snapshot(serving))
-    kept = {revision.revision: revision for revision in known}
-    for name in (wanted, letter):
-        if name in kept or name == failed:
+    wanted = revision_of(model, content, serving, runtime=runtime, scales_in_place=scales_in_place)
+    before = revision_of(model, content, serving, scales_in_place=scales_in_place)
+    same = [revision.revision for revision in like if _runs_on(revision, runtime)]
+    for name in (wanted, before, _letter(model, content, serving)):
+        if name in same or name == failed:
             return name
-    for revision in kept.values():
-        stored = revision.digest or revision.storage_uri
-        meaning = _meaning(revision.serving, scales_in_place=scales_in_place)
-        if wanted == _revision(revision.format, revision.format_version, stored, meaning):
-            return revision.revision
-    return wanted
+    return same[0] if same else wanted
+
+
+def _letter(model: ModelSpec, content: str, serving: ServingSpec) -> str:
+    return _revision(model.format, model.format_version, content, serving_snapshot(serving))
+
+
+def _content_of(revision: Revision, *, scales_in_place: bool) -> str:
+    """Give the name that a revision would have if its runtime were none of it."""
+    stored = revision.digest or revision.storage_uri
+    meaning = _meaning(revision.serving, scales_in_place=scales_in_place)
+    return _revision(revision.format, revision.format_version, stored, meaning)
+
+
+def _runs_on(revision: Revision, runtime: PinnedRuntime | None) -> bool:
+    if revision.runtime is None or runtime is None:
+        return True
+    return runtime_meaning(revision.runtime) == runtime_meaning(runtime)
+
+
+def runtime_meaning(runtime: PinnedRuntime) -> dict[str, Any]:
+    """Give what of a runtime makes pods differ, in one form; its name does not."""
+    spec = {name: value for name, value in runtime.spec.items() if name not in _CHOICE}
+    return {"server": runtime.server_type, "spec": _without_nothing(_in_one_form("", spec, ordered=True))}
+
+
+def _without_nothing(value: Any) -> Any:
+    """Drop what is there and says nothing; an empty object may say something: emptyDir does."""
+    if isinstance(value, dict):
+        kept = {key: _without_nothing(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item not in (None, [])}
+    return [_without_nothing(item) for item in value] if isinstance(value, list) else value
 
 
 def scaled_as(revision: Revision, serving: ServingSpec) -> dict[str, Any]:
@@ -85,8 +143,11 @@ def scaled_as(revision: Revision, serving: ServingSpec) -> dict[str, Any]:
     return {**kept, **{name: value for name, value in asked.items() if name in _SCALING}}
 
 
-def _revision(format: str, version: str | None, content: str, serving: Any) -> str:
-    return fingerprint({"content": content, "format": [format, version], "serving": serving})
+def _revision(
+    format: str, version: str | None, content: str, serving: Any, runtime: PinnedRuntime | None = None
+) -> str:
+    on = {} if runtime is None else {"runtime": runtime_meaning(runtime)}
+    return fingerprint({"content": content, "format": [format, version], "serving": serving, **on})
 
 
 def _meaning(serving: Mapping[str, Any], *, scales_in_place: bool) -> dict[str, Any]:
@@ -100,11 +161,14 @@ def _meaning(serving: Mapping[str, Any], *, scales_in_place: bool) -> dict[str, 
     return kept if scaler == "HPA" else {**kept, "autoscaling": {"scaler": scaler}}
 
 
-def _in_one_form(name: str, value: Any) -> Any:
+def _in_one_form(name: str, value: Any, *, ordered: bool = False) -> Any:
     if name in _QUANTITIES and isinstance(value, dict):
         return {resource: _amount(amount) for resource, amount in value.items()}
     if isinstance(value, dict):
-        return {key: _in_one_form(key, item) for key, item in value.items()}
+        return {key: _in_one_form(key, item, ordered=ordered) for key, item in value.items()}
+    if ordered and isinstance(value, list):
+        # Variables of a runtime may refer to those before them.
+        return [_in_one_form("", item, ordered=True) for item in value]
     if name in _UNORDERED and isinstance(value, list):
         return sorted(value, key=lambda item: json.dumps(item, sort_keys=True))
     return value

@@ -17,6 +17,7 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import ADOPT_ANNOTATION, REQUESTED_BY, askers_of, commands_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.counting import Answer
 from mooring_operator.planning.manifests.workloads import Images, Workload, name_of
@@ -24,7 +25,8 @@ from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, shows, turn_of
-from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved
+from mooring_operator.planning.rollout.runtimes import Chosen
+from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved, runtime_sought
 from mooring_operator.planning.routes import Adoption, RouterChoice, Service
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
@@ -122,6 +124,7 @@ class Gatherer:
             counting=self._counters.counting,
             counted=await self._counted(owner, spec, status),
         )
+        observed = await self._with_runtime(spec, status, observed)
         return await self._with_run(owner, spec, status, observed)
 
     async def _counted(
@@ -244,6 +247,24 @@ class Gatherer:
         async for page in self._cluster.pages(MODEL_DEPLOYMENT, namespace=owner.namespace):
             turns += [turn for resource in page if (turn := turn_of(resource)) and turn.name != owner.name]
         return tuple(turns)
+
+    async def _with_runtime(
+        self, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
+    ) -> Observed:
+        """Look up what the revision that the spec asks for is to run on, as it is now."""
+        sought, runtimes = runtime_sought(spec, status, observed), self._routers.runtimes
+        if sought is None or isinstance(sought, PinnedRuntime):
+            return replace(observed, runtime=sought)
+        try:
+            runtime = await runtimes.find(observed.owner, spec.model, sought)
+        except ServiceNameTaken as taken:
+            return replace(observed, name_taken=NameTaken(str(taken), temporary=taken.leaving))
+        if isinstance(sought, Chosen):
+            return replace(observed, runtime=runtime, runtime_asked=isinstance(runtime, PinnedRuntime))
+        # A crash leaves the question behind.
+        left = status.candidate is not None and spec.serving.runtime is None
+        asked = left and await runtimes.is_asked(observed.owner)
+        return replace(observed, runtime=runtime, runtime_asked=asked)
 
     async def _with_run(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed

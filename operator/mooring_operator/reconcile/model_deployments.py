@@ -37,7 +37,9 @@ from mooring_operator.planning.rollout import trouble
 from mooring_operator.planning.rollout.actions import (
     Action,
     ApplyWorkload,
+    AskForRuntime,
     DropCommand,
+    ForgetRuntime,
     LaunchRun,
     RemoveService,
     RemoveWorkload,
@@ -211,6 +213,10 @@ class ModelDeployments:
                 await self._stop_check(owner, check_id)
             case Route(routing):
                 await router.route(owner, routing, service)
+            case AskForRuntime(revision):
+                await self._routers.runtimes.ask(owner, revision)
+            case ForgetRuntime():
+                await self._routers.runtimes.forget(owner)
             case RemoveService():
                 await router.remove(owner, service)
             case RemoveWorkload(workload):

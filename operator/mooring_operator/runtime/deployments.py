@@ -1,41 +1,64 @@
-"""Which ModelDeployments there are, and which policies may be about them."""
+"""Which ModelDeployments there are, and what of others each of them depends on."""
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mooring_operator.runtime.workqueue import Key
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a ModelDeployment depends on.
+
+    policies: the ModelPolicies that it names.
+    runtimes: the serving runtimes that it names or runs on.
+    any_runtime: whether it waits for a runtime, whichever that is.
+    """
+
+    policies: frozenset[str] = frozenset()
+    runtimes: frozenset[str] = frozenset()
+    any_runtime: bool = False
+
+
 class Deployments:
-    """The keys of ModelDeployments by namespace, with the ModelPolicies that each names.
+    """The keys of ModelDeployments by namespace, with what each depends on.
 
     By namespace, for there are events about every namespace when the operator starts.
     """
 
     def __init__(self) -> None:
-        self._named: dict[str, dict[Key, frozenset[str]]] = defaultdict(dict)
+        self._known: dict[str, dict[Key, Needs]] = defaultdict(dict)
 
-    def note(self, key: Key, policies: frozenset[str]) -> None:
-        """Remember that there is one, and what it names."""
-        self._named[key.namespace][key] = policies
+    def note(self, key: Key, needs: Needs) -> None:
+        """Remember that there is one, and what it depends on."""
+        self._known[key.namespace][key] = needs
 
     def forget(self, key: Key) -> None:
         """Remember it no more."""
-        self._named[key.namespace].pop(key, None)
-        if not self._named[key.namespace]:
-            del self._named[key.namespace]
+        self._known[key.namespace].pop(key, None)
+        if not self._known[key.namespace]:
+            del self._known[key.namespace]
 
     def all(self) -> Iterator[Key]:
         """Yield those of every namespace."""
-        for keys in self._named.values():
+        for keys in self._known.values():
             yield from keys
 
     def inside(self, namespace: str) -> Iterator[Key]:
         """Yield those of one namespace."""
-        yield from self._named.get(namespace, ())
+        yield from self._known.get(namespace, ())
 
     def naming(self, namespace: str, policy: str) -> Iterator[Key]:
         """Yield those that name a ModelPolicy of their namespace."""
-        for key, policies in self._named.get(namespace, {}).items():
-            if policy in policies:
+        for key, needs in self._known.get(namespace, {}).items():
+            if policy in needs.policies:
                 yield key
+
+    def running_on(self, namespace: str, runtime: str) -> Iterator[Key]:
+        """Yield those that a serving runtime of a namespace is about; of the cluster, where that is empty."""
+        places = [self._known.get(namespace, {})] if namespace else list(self._known.values())
+        for known in places:
+            for key, needs in known.items():
+                if needs.any_runtime or runtime in needs.runtimes:
+                    yield key

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any
 
 from mooring_operator.adapters.cluster import Manifest
-from mooring_operator.api import forms
-from mooring_operator.api.names import DEPLOYMENT_LABEL
-from mooring_operator.runtime.deployments import Deployments
+from mooring_operator.api import forms, reasons
+from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE
+from mooring_operator.runtime.deployments import Deployments, Needs
 from mooring_operator.runtime.dispatch import Dispatch
 from mooring_operator.runtime.lanes import Lanes
 from mooring_operator.runtime.telemetry import Telemetry
@@ -30,8 +31,8 @@ class Intake:
 
     A change of status alone is our own writing, and no reason to look again: a reconciler that
     wants to says so, and whoever waits for what it says is looked at. Remembers what of each object
-    is not status, and which ModelDeployments name which policy or wait for which others. What is
-    remembered of one that vanished unseen costs a look at nothing.
+    is not status, and which ModelDeployments depend on what of others, or wait for one another. What
+    is remembered of one that vanished unseen costs a look at nothing.
     """
 
     def __init__(
@@ -45,12 +46,13 @@ class Intake:
         self._ties = Ties()
         self._seen: dict[Key, int] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
+        self._runtimes: dict[Key, int] = {}
 
     def changed(self, kind: str, resource: Manifest) -> None:
         """A resource of ours is new, or different, or was listed."""
         key = key_of(kind, resource)
         if kind == MODEL_DEPLOYMENT:
-            self._deployments.note(key, _policies(resource))
+            self._deployments.note(key, _needs(resource))
             self._look_at(self._ties.note(key, resource))
         if kind not in _POLICIES:
             self._count(key, resource)
@@ -85,6 +87,25 @@ class Intake:
         if forms.DEPLOYMENT_NAME.fits(deployment):
             # Its changes come in bursts, and the first is our own.
             self._queue.add_after(Key(MODEL_DEPLOYMENT, metadata["namespace"], deployment), _BURST)
+
+    def runtime_changed(self, kind: str, runtime: Manifest) -> None:
+        """A serving runtime is new or different; a copy of ours is behind its ModelDeployment."""
+        if _is_ours(runtime):
+            self.behind_changed(runtime)
+            return
+        key, wanted = key_of(kind, runtime), _wanted(runtime)
+        if self._runtimes.get(key) != wanted:
+            self._runtimes[key] = wanted
+            self._look_at(self._deployments.running_on(key.namespace, key.name))
+
+    def runtime_deleted(self, kind: str, runtime: Manifest) -> None:
+        """A serving runtime is gone."""
+        if _is_ours(runtime):
+            self.behind_changed(runtime)
+            return
+        key = key_of(kind, runtime)
+        self._runtimes.pop(key, None)
+        self._look_at(self._deployments.running_on(key.namespace, key.name))
 
     def namespace_changed(self, namespace: Manifest) -> None:
         """A namespace is new or different: by its labels other ClusterModelPolicies may bind it."""
@@ -136,13 +157,31 @@ class Intake:
         self._telemetry.saw(key.kind, key.namespace, key.name, shown)
 
 
-def _policies(resource: Manifest) -> frozenset[str]:
-    """Give the policies that a ModelDeployment names; what is of another form is for its reconciler to judge."""
-    spec = resource.get("spec")
-    named = spec.get("policies") if isinstance(spec, Mapping) else None
-    return (
-        frozenset(name for name in named if isinstance(name, str)) if isinstance(named, list) else frozenset()
+def _needs(resource: Manifest) -> Needs:
+    """Give what a ModelDeployment depends on; what is of another form is for its reconciler to judge."""
+    spec, status = _part(resource, "spec"), _part(resource, "status")
+    policies = spec.get("policies")
+    runtimes = [_part(spec, "serving").get("runtime")]
+    runtimes += [_part(_part(status, role), "runtime").get("name") for role in ("stable", "candidate")]
+    return Needs(
+        _names(policies if isinstance(policies, list) else ()),
+        _names(runtimes),
+        status.get("reason") in reasons.OF_RUNTIMES,
     )
+
+
+def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = whole.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _names(values: Iterable[Any]) -> frozenset[str]:
+    return frozenset(value for value in values if isinstance(value, str))
+
+
+def _is_ours(made: Manifest) -> bool:
+    labels = made["metadata"].get("labels") or {}
+    return labels.get(MANAGED_BY) == MANAGED_BY_VALUE and DEPLOYMENT_LABEL in labels
 
 
 def _wanted(resource: Manifest) -> int:

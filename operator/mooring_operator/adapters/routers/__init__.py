@@ -6,6 +6,7 @@ from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
 from mooring_operator.adapters.routers.inference_services import adoption
+from mooring_operator.adapters.routers.inference_services.runtimes import ServingRuntimes
 from mooring_operator.adapters.routers.knative import KnativeRouter
 from mooring_operator.adapters.routers.kserve import KServeRouter
 from mooring_operator.adapters.routers.port import ServiceNameTaken, Traffic
@@ -28,7 +29,7 @@ ROUTERS: dict[RouterName, type[Traffic]] = {
 
 
 class Routers:
-    """Gives the router of each deployment."""
+    """Gives the router of each deployment, and the runtimes of those that serve each revision by itself."""
 
     def __init__(
         self, cluster: Cluster, gateway: DefaultGateway | None = None, writer: RouteWriter | None = None
@@ -36,6 +37,7 @@ class Routers:
         self._cluster = cluster
         self._writer = writer or RouteWriter(cluster)
         self._gateway = gateway or DefaultGateway()
+        self.runtimes = ServingRuntimes(cluster)
         self._routers: dict[RouterName, Traffic] = {
             "Endpoints": EndpointsRouter(cluster),
             "KServe": KServeRouter(cluster),

@@ -94,7 +94,10 @@ class EndpointsRouter:
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Start pods before the Service selects them, and end none that it selects."""
         found = seen.manifest if seen is not None else {}
-        revisions: RevisionsSeen = found.get("revisions") or RevisionsSeen()
+        # Copies of runtimes may be there before anything is served.
+        revisions: RevisionsSeen = found.get("revisions") or await self._revisions.observe(
+            owner, [*(arm.revision for arm in routing.arms), *routing.kept]
+        )
         routing = _unshared(routing) if seen is not None and seen.problem else routing
         weighing = [arm for arm in routing.arms if arm.weight] or [routing.arms[0]]
         shared = len(weighing) > 1

@@ -41,6 +41,18 @@ class Route:
 
 
 @dataclass(frozen=True)
+class AskForRuntime:
+    """Have it found out which runtime would be chosen for a revision; asking twice is one question."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True)
+class ForgetRuntime:
+    """Remove what was made to find that out."""
+
+
+@dataclass(frozen=True)
 class RemoveService:
     """Stop serving."""
 
@@ -74,6 +86,8 @@ Action = (
     | StartCheck
     | StopCheck
     | Route
+    | AskForRuntime
+    | ForgetRuntime
     | RemoveService
     | ApplyWorkload
     | RemoveWorkload

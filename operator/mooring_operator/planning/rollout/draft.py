@@ -215,6 +215,7 @@ class RolloutDraft(Draft):
             .without_candidate(
                 failed_revision=candidate.revision,
                 failed_attempt=candidate.attempt,
+                failed_content=self.content,
                 rejected=candidate.as_revision() if held else self.status.rejected,
             )
         )

@@ -1,4 +1,4 @@
-"""The CI run that a revision must pass before any of it is served."""
+"""What has to be known of a revision before any of it is served: what it runs on, and that its CI run passed."""
 
 from collections.abc import Mapping
 
@@ -6,14 +6,45 @@ from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import CISpec
 from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity
-from mooring_operator.planning.rollout.actions import LaunchRun
-from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun
+from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
+from mooring_operator.planning.rollout.runtimes import NoRuntime
 from mooring_operator.planning.rollout.situation import Verdict
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
 from mooring_operator.planning.status.wording import because, keeps_serving
 
 _LAUNCHES = 3
+# Seconds between two looks at what is answered at once, and at what somebody has to change.
+_SOON, _SELDOM = 2.0, 60.0
+
+
+def wait_for_the_runtime(draft: Draft) -> Draft:
+    """Nothing begins before it is known what it runs on; what serves goes on."""
+    runtime = draft.observed.runtime
+    if not isinstance(runtime, NoRuntime):
+        return draft
+    draft = draft.supersede("the spec changed")
+    stays = keeps_serving(draft.stable)
+    if runtime.ask is not None:
+        if (refusal := draft.observed.refused) is not None:
+            asked = draft.observed.router.controller
+            message = f"{asked} cannot be asked which runtime it chooses: {refusal}{stays}"
+            return draft.settle(
+                "Failed", reasons.SERVICE_REFUSED, message, recheck_after=_SELDOM, stalled=True
+            )
+        draft = draft.request(AskForRuntime(runtime.ask))
+        before = draft.before
+        if before.reason == reasons.SERVICE_REFUSED and before.candidate is None:
+            # As long as it may be refused again, it is said.
+            return draft.settle("Failed", before.reason, before.message, recheck_after=_SELDOM, stalled=True)
+    return draft.settle(
+        "Pending" if runtime.temporary else "Failed",
+        runtime.reason,
+        runtime.message + stays,
+        recheck_after=_SOON if runtime.temporary else _SELDOM,
+        stalled=not runtime.temporary,
+    )
 
 
 def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:

@@ -24,10 +24,11 @@ from mooring_operator.api.rollout_status import (
     ResolvedModel,
     Revision,
 )
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import addresses, identity
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.rollout.actions import DropCommand
+from mooring_operator.planning.rollout.actions import DropCommand, ForgetRuntime
 from mooring_operator.planning.rollout.adoption import refuse_to_take_over, take_over_what_runs
 from mooring_operator.planning.rollout.analysis import judge_candidate, watch_the_promoted, watched_until
 from mooring_operator.planning.rollout.commands import one_line
@@ -38,7 +39,7 @@ from mooring_operator.planning.rollout.compliance import (
 )
 from mooring_operator.planning.rollout.decision import Decision, decide
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
-from mooring_operator.planning.rollout.gates import test_candidate
+from mooring_operator.planning.rollout.gates import test_candidate, wait_for_the_runtime
 from mooring_operator.planning.rollout.holds import begin_when_it_may
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, restore, roll_out
@@ -76,6 +77,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_what_is_forbidden,  # by a ClusterModelPolicy
         refuse_components_that_are_not_split,  # requests of the candidate would miss them
         leave_the_failed_revision,  # rejected before, and nobody asked for a retry
+        wait_for_the_runtime,  # a revision runs on what its runtime is when it begins
     ):
         draft = rule(draft)
         if isinstance(draft, Settled):
@@ -284,6 +286,8 @@ def leave_the_failed_revision(draft: Draft) -> Draft:
 def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     """Start the rollout of a new revision, in place of whatever was on its way."""
     current = draft.candidate
+    if draft.observed.runtime_asked:
+        draft = draft.request(ForgetRuntime())
     if current is not None and current.revision == draft.target and _is_from_where(draft, current):
         scaled = identity.scaled_as(current, draft.spec.serving)
         return draft.with_candidate(current.model_copy(update={"serving": scaled}))
@@ -291,6 +295,8 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     kept = next((known for known in draft.status.retained if known.revision == draft.target), None)
     adopted = kept.adopted if kept is not None else None
     attempt = draft.status.failed_attempt + 1 if draft.status.failed_revision == draft.target else 1
+    runtime = draft.observed.runtime if isinstance(draft.observed.runtime, PinnedRuntime) else None
+    edited = runtime is not None and draft.is_like_stable
     candidate = Candidate(
         revision=draft.target,
         model_uri=draft.spec.model.uri,
@@ -303,13 +309,17 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         attempt=attempt,
         returns=kept is not None and not kept.rejected,
         steps_hash=identity.steps_hash(draft.spec.rollout),
-        requested_by=one_line(draft.observed.requested_by),
+        # Who edited a runtime is not known here, and is not who last changed the spec.
+        requested_by="" if edited else one_line(draft.observed.requested_by),
         started_at=draft.now,
         step_started_at=draft.now,
     )
     draft = draft.change(failed_revision=None, failed_attempt=0)
     if candidate.returns and kept is not None and kept.tested is not None:
         draft = draft.change(ci=kept.tested)
+    if runtime is not None and edited:
+        message = f"{runtime.kind} {runtime.name} was edited: revision {draft.target} is rolled out with it"
+        draft = draft.request(Notify("Normal", reasons.RUNTIME_CHANGED, message))
     return _without_older_commands(draft.with_candidate(_named(draft, candidate)))
 
 
@@ -322,13 +332,13 @@ def _is_from_where(draft: Draft, candidate: Candidate) -> bool:
 
 
 def _served(draft: Draft) -> ServingSpec:
-    """Give how the revision is served, with the runtime of its format where the spec names none.
+    """Give how the revision is served, with the runtime of its format where the spec names none, and none is pinned.
 
     A revision keeps the runtime that it began with: another default is for those that come later.
     """
     serving = draft.spec.serving
     runtime = draft.observed.runtimes.get(draft.spec.model.format)
-    if serving.runtime is not None or runtime is None:
+    if serving.runtime is not None or runtime is None or draft.observed.runtime is not None:
         return serving
     return serving.model_copy(update={"runtime": runtime})
 

@@ -9,7 +9,8 @@ from typing import Any
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
-from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.counting import Answer, Counting
 from mooring_operator.planning.checks import CheckProblem, CheckState
@@ -17,6 +18,7 @@ from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.neighbours import Turn
+from mooring_operator.planning.rollout.runtimes import NoRuntime, Sought, sought
 from mooring_operator.planning.routes import Adoption, RouterChoice, Service, Traits
 from mooring_operator.planning.runs.run import RunState
 
@@ -121,6 +123,10 @@ class Observed:
     images: Images = field(default_factory=Images)
     runtimes: Mapping[str, str] = field(default_factory=dict)
     """The serving runtime of a model's format, for specs that name none."""
+    runtime: PinnedRuntime | NoRuntime | None = None
+    """What the revision that the spec asks for runs on, as it is now; None where it has none of its own."""
+    runtime_asked: bool = False
+    """Whether somebody was asked for it."""
     narrow_runs: bool = False
     """Whether runs take no characters beyond U+FFFF."""
     run_pages: str = ""
@@ -143,20 +149,79 @@ class Situation:
         return self.observed.model
 
     @cached_property
+    def content(self) -> str:
+        """What the spec asks for but for the runtime: the name of a revision that has none of its own."""
+        scales_in_place = self.observed.router.scales_in_place
+        return identity.revision_of(
+            self.spec.model, self.resolved.content, self.spec.serving, scales_in_place=scales_in_place
+        )
+
+    @cached_property
+    def like(self) -> list[Revision]:
+        """The revisions of the status that are what the spec asks for, whatever their runtimes."""
+        return _like_the_wanted(self.spec, self.before, self.resolved, self.observed.router)
+
+    @cached_property
     def target(self) -> str:
         """The revision that the spec asks for."""
-        status = self.before
-        kept = (status.stable, status.candidate, status.previous, *status.retained)
-        known = [revision for revision in kept if revision is not None]
+        status, runtime = self.before, self.observed.runtime
+        if status.failed_revision is not None and self._failed_whatever_its_runtime():
+            return status.failed_revision
         return identity.known_as(
             self.spec.model,
             self.resolved.content,
             self.spec.serving,
-            known,
+            self.like,
             status.failed_revision,
+            runtime=runtime if isinstance(runtime, PinnedRuntime) else None,
             scales_in_place=self.observed.router.scales_in_place,
         )
+
+    def _failed_whatever_its_runtime(self) -> bool:
+        """Whether the model, or how it is served, was rejected: an edit of the runtime alone is no reason to retry."""
+        served = self.before.stable is not None
+        return served and not self.is_like_stable and self.before.failed_content == self.content
+
+    @property
+    def is_like_stable(self) -> bool:
+        """Whether the spec asks for what is promoted, but perhaps on another runtime."""
+        stable = self.before.stable
+        return stable is not None and any(known.revision == stable.revision for known in self.like)
 
     def elapsed(self, since: datetime) -> timedelta:
         """Time since then, by the clock that was passed in."""
         return self.now - since
+
+
+def runtime_sought(
+    spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
+) -> Sought | PinnedRuntime | None:
+    """Say what to look up before it can be decided what the revision that the spec asks for runs on."""
+    model = observed.model
+    if not observed.router.serves_each or isinstance(model, Unresolved) or observed.name_taken is not None:
+        return None
+    scales_in_place = observed.router.scales_in_place
+    wanted = Revision(
+        revision=identity.revision_of(
+            spec.model, model.content, spec.serving, scales_in_place=scales_in_place
+        ),
+        model_uri=spec.model.uri,
+        storage_uri=model.storage_uri,
+        digest=model.digest,
+        format=spec.model.format,
+        format_version=spec.model.format_version,
+        serving=identity.serving_snapshot(spec.serving),
+    )
+    like = _like_the_wanted(spec, status, model, observed.router)
+    return sought(spec, wanted, like, status.candidate, observed.runtimes)
+
+
+def _like_the_wanted(
+    spec: ModelDeploymentSpec, status: ModelDeploymentStatus, resolved: Resolved, router: Traits
+) -> list[Revision]:
+    """Give the revisions of a status that are what the spec asks for, whatever their runtimes: the stable one first."""
+    kept = (status.stable, status.candidate, status.previous, *status.retained)
+    known = [revision for revision in kept if revision is not None]
+    return identity.revisions_like(
+        spec.model, resolved.content, spec.serving, known, scales_in_place=router.scales_in_place
+    )

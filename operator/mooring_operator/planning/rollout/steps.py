@@ -66,6 +66,7 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
             previous=None,
             rejected=None,
             failed_revision=draft.target,
+            failed_content=draft.content,
             failed_attempt=max(draft.status.failed_attempt, 1),
         )
         .settle("RolledBack", reason, message, recheck_after=LOOK_AGAIN)

@@ -31,9 +31,10 @@ _SERVER_TYPES = {
 _NAME_PROGRAM = re.compile(r"\{\{-?\s*\.Name\s*-?\}\}")
 
 
-def pinned(
-    kind: Literal["ServingRuntime", "ClusterServingRuntime"], runtime: Mapping[str, Any]
-) -> PinnedRuntime:
+RuntimeKind = Literal["ServingRuntime", "ClusterServingRuntime"]
+
+
+def pinned(kind: RuntimeKind, runtime: Mapping[str, Any]) -> PinnedRuntime:
     """Give what is kept of a runtime as it is now."""
     metadata = runtime["metadata"]
     said = (metadata.get("annotations") or {}).get(SERVER_TYPE) or _SERVER_TYPES.get(metadata["name"], "")
