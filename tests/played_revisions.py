@@ -22,25 +22,6 @@ from cluster.serving.runtimes import NoRuntimeError, Runtimes
 
 CONDITION = {"type": "Ready", "severity": "", "message": ""}
 
-_ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-SERVING_RUNTIMES: Manifest = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {
-        "name": "servingruntimes.serving.kserve.io",
-        "labels": {"app.kubernetes.io/part-of": "mooring"},
-    },
-    "spec": {
-        "group": "serving.kserve.io",
-        "scope": "Namespaced",
-        "names": {"kind": "ServingRuntime", "listKind": "ServingRuntimeList", "plural": "servingruntimes"},
-        "versions": [
-            {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": _ANY}}
-        ],
-    },
-}
-"""A permissive definition, for API servers without KServe's own."""
-
 
 @dataclass
 class PlayedRevisions:
@@ -189,7 +170,8 @@ class PlayedRevisions:
         """Give the image of the copy that a revision runs on; nothing without one."""
         name = service["spec"]["predictor"]["model"].get("runtime")
         found = await self.cluster.get(Ref(SERVING_RUNTIME, self.namespace, name)) if name else None
-        return "" if found is None else str(found["spec"]["containers"][0]["image"])
+        containers = found["spec"].get("containers") if found is not None else None
+        return str(containers[0]["image"]) if containers else ""
 
     async def _start_pods(self, service: Manifest, deployment: Manifest) -> None:
         uri, asked = service["spec"]["predictor"]["model"]["storageUri"], deployment["spec"]["replicas"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -29,6 +30,8 @@ ClusterServingRuntime = create_global_resource(
 
 Object = dict[str, Any]
 
+_SERVED_IN, _PAUSE = 30.0, 0.1
+
 
 class InferenceServices:
     """The InferenceServices of all namespaces."""
@@ -42,7 +45,7 @@ class InferenceServices:
             await self._ensure(document)
         for kind in runtimes.PLURALS:
             await self._ensure(runtimes.definition(kind, LABELS))
-        if not await self._all(ClusterServingRuntime):
+        if not await self._all_when_served(ClusterServingRuntime):
             await self.client.apply(
                 ClusterServingRuntime(**runtimes.LOCAL), field_manager="kserve", force=True
             )
@@ -72,6 +75,17 @@ class InferenceServices:
         )
         async for _, found in changes:
             yield str(dict(found)["metadata"].get("namespace") or "")
+
+    async def _all_when_served(self, kind: Any) -> builtins.list[Object]:
+        """All objects of a kind that was defined just now, which the API server serves a moment later."""
+        async with asyncio.timeout(_SERVED_IN):
+            while True:
+                try:
+                    return await self._all(kind)
+                except ApiError as exc:
+                    if exc.status.code not in (404, 429, 503):
+                        raise
+                await asyncio.sleep(_PAUSE)
 
     async def _all(self, kind: Any, **where: Any) -> builtins.list[Object]:
         return [dict(found) async for found in self.client.list(kind, **where)]

@@ -21,13 +21,16 @@ from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
+from mooring_operator.adapters.routers.inference_services.runtimes import ServingRuntimes
 from mooring_operator.adapters.routers.route_writer import RouteWriter
+from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 from mooring_operator.planning.manifests.run_jobs import RunPods, job_of
 from mooring_operator.planning.manifests.workloads import Images, consumers, cron_job
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.rollout.runtimes import Named, NoRuntime
 from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.settings import Settings
@@ -37,13 +40,14 @@ from cluster.api import Api, ApiError
 from cluster.kubeconfig import write_kubeconfig
 from cluster.object_store import ObjectStore
 from cluster.programs import ProgramUnavailableError
+from cluster.serving.runtimes import PLURALS, definition
 from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
 from tests.cluster.test_routers_contract_cluster import define_gateways
 from tests.played_gateway import PlayedGateway
-from tests.played_revisions import SERVING_RUNTIMES, PlayedRevisions
+from tests.played_revisions import PlayedRevisions
 from tests.unit.operator.adapters.routers.revisions import revision as revision_of_files
 from tests.unit.operator.planning.jobs import RUN
 from tests.unit.operator.planning.world import spec_of
@@ -527,6 +531,10 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         "artifact_root": f"s3://{store.bucket}/artifacts",
     }
     log, namespace = tmp_path / "operator.log", "mooring-rights"
+    for kind, plural in PLURALS.items():
+        api.apply(definition(kind, {}))
+        path = f"/apis/serving.kserve.io/v1alpha1/{plural}"
+        until(lambda path=path: api.get(path), what="no runtimes are served")
     model, hopeless = (Model(api, namespace, name) for name in ("m", "hopeless"))
     with KServe(api, namespace) as kserve, Operator(account, log, **rights) as operator:
         kserve.most[storage_uri("hopeless", "v1")] = 0
@@ -586,8 +594,6 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
     watches = {Right("", "namespaces", "watch"), Right("gateway.networking.k8s.io", "httproutes", "watch")}
     with Operator(account, tmp_path / "some.log", namespaces=namespace, **rights):
         until(lambda: watches <= asked().keys())
-    api.apply(SERVING_RUNTIMES)
-    until(lambda: api.get("/apis/serving.kserve.io/v1alpha1/servingruntimes"), what="no runtimes are served")
     asyncio.run(serve_each_revision(account, control_plane.kubeconfig))
     # The one is what the fixture tried.
     forbidden = {right for right, decisions in asked().items() if "forbid" in decisions}
@@ -604,6 +610,9 @@ async def serve_each_revision(account, administrator):
     gateway = PlayedGateway(others, "mooring-rights", "by-route")
     try:
         await gateway.open()
+        owner, model = Owner("mooring-rights", "asks", "u", 1), ModelSpec(uri="s3://m/v1", format="onnx")
+        found = await ServingRuntimes(cluster).find(owner, model, Named("none"))
+        assert isinstance(found, NoRuntime)
         entrance, writer = (
             Entrance("front", "gateways", "m.example.com"),
             RouteWriter(cluster, pause=0, patience=0),
