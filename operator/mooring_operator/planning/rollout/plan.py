@@ -306,6 +306,7 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         format_version=draft.spec.model.format_version,
         serving=identity.serving_snapshot(draft.spec.serving if adopted else _served(draft)),
         adopted=adopted,
+        runtime=None if adopted else runtime,
         attempt=attempt,
         returns=kept is not None and not kept.rejected,
         steps_hash=identity.steps_hash(draft.spec.rollout),
