@@ -270,7 +270,7 @@ class ModelDeploymentStatus(StatusModel):
     ] = None
     rejected: Annotated[
         Revision | None,
-        Field(description="Knative: the rejected revision that the service still holds."),
+        Field(description="Knative: rejected revision that the service holds."),
     ] = None
     retained: Annotated[
         list[Retained],
@@ -283,7 +283,7 @@ class ModelDeploymentStatus(StatusModel):
         str | None,
         Field(description="Revision that was rejected; not tried again until the spec changes or by retry."),
     ] = None
-    failed_attempt: Annotated[int, Field(description="How often it was tried.")] = 0
+    failed_attempt: Annotated[int, Field(description="Its attempts.")] = 0
     failed_content: Annotated[str, Field(description="Its hash without its runtime.")] = ""
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
     analysis: Annotated[
