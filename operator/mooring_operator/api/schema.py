@@ -21,6 +21,10 @@ _DROPPED = frozenset(
 )
 
 
+_TOLD_EACH_TIME = 3
+"""Levels of a spec's fields that say what they mean wherever they stand: of spec.batch.resources, for one."""
+
+
 class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         """Write defaults as the API carries them: camelCase, durations like 10m, nothing that is unset."""
@@ -35,13 +39,16 @@ def structural_schema(model: type[BaseModel], *, defaults: bool = True) -> Schem
 
     Without `defaults` nothing is filled in by the API server: right for a status, which has one writer. What its
     fields mean is said where each comes first: a status has revisions in five places, and a definition has little room.
+    So it is with the fields of a spec that are deep in it.
 
     Raises:
         TypeError: the model has a type that a structural schema cannot say.
     """
     schema = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
     structural = _structural(schema, schema.get("$defs", {}))
-    return structural if defaults else _told_once(_without_defaults(structural), set())
+    if defaults:
+        return _told_once(structural, set(), level=-_TOLD_EACH_TIME)
+    return _told_once(_without_defaults(structural), set())
 
 
 def _plain(value: Any) -> Any:
@@ -114,16 +121,17 @@ def _without_defaults(node: Any) -> Any:
     return out
 
 
-def _told_once(node: Any, told: set[tuple[str, str]]) -> Any:
-    """Leave out the descriptions that a field of the same name has had before."""
-    if not isinstance(node, dict) or "properties" not in node:
-        return {**node, "items": _told_once(node["items"], told)} if "items" in node else node
+def _told_once(node: Schema, told: set[tuple[str, str]], level: int = 0) -> Schema:
+    """Leave out the descriptions that a field of the same name has had before, from level 0 on."""
+    if "properties" not in node:
+        return {**node, "items": _told_once(node["items"], told, level)} if "items" in node else node
     fields = {}
     for name, child in node["properties"].items():
         field = (name, child.get("description", ""))
-        known = field in told
+        known = level >= 0 and field in told
         told.add(field)
-        fields[name] = _told_once({k: v for k, v in child.items() if not known or k != "description"}, told)
+        kept = {k: v for k, v in child.items() if not known or k != "description"}
+        fields[name] = _told_once(kept, told, level + 1)
     return {**node, "properties": fields}
 
 
