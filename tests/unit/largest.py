@@ -240,6 +240,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "reason": "ProgressDeadlineExceeded",
         "revision": "0" * 10,
         "failedRevision": "0" * 10,
+        "failedContent": "0" * 10,
         "modelUri": address,
         "storageUri": address,
         "uri": address,

@@ -284,7 +284,7 @@ class ModelDeploymentStatus(StatusModel):
         Field(description="Revision that was rejected; not tried again until the spec changes or by retry."),
     ] = None
     failed_attempt: Annotated[int, Field(description="Its attempts.")] = 0
-    failed_content: Annotated[str, Field(description="Its hash without its runtime.")] = ""
+    failed_content: Annotated[str, Field(description="Its hash.", max_length=10)] = ""
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
     analysis: Annotated[
         AnalysisStatus | None,
