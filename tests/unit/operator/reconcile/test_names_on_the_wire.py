@@ -20,10 +20,13 @@ from tests.unit.spec_table_names import TRAVERSALS
 
 OURS = re.compile(
     rf"/apis/[a-z0-9.]+/v[a-z0-9]+/namespaces/{NAMESPACE}/[a-z]+(/[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/status)?)?"
+    rf"|/api/v1/namespaces/{NAMESPACE}/pods"
     r"|/apis/[a-z0-9.]+/v[a-z0-9]+(/clustermodelpolicies)?"
     r"|/apis/apiextensions\.k8s\.io/v1/customresourcedefinitions/httproutes\.gateway\.networking\.k8s\.io"
 )
-QUERY = re.compile(r"(fieldManager=mooring|force=true|limit=[0-9]+|labelSelector=[A-Za-z0-9%._-]+|&)*")
+QUERY = re.compile(
+    r"(fieldManager=mooring|force=true|limit=[0-9]+|(label|field)Selector=[A-Za-z0-9%._-]+|&)*"
+)
 RUN = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 DOCUMENT = re.compile(rf"s3://runs/mooring/{NAMESPACE}/{NAME}/(ci/{RUN}/verdict|drift/{RUN}/report)\.json")
@@ -227,6 +230,7 @@ def test_a_predictor_that_somebody_named_so_is_read_nowhere_and_put_right(name):
             "namespace": NAMESPACE,
             "uid": "u-2",
             "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
             "ownerReferences": [{"kind": "ModelDeployment", "uid": owner["uid"], "controller": True}],
         },
         "spec": {"predictor": {"name": name}},
