@@ -1,0 +1,58 @@
+"""Goes back to the revision that was promoted before: asked for, or because of what the stable one answers."""
+
+from mooring_operator.api import reasons
+from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.rollout.actions import DropCommand
+from mooring_operator.planning.rollout.analysis import watch_the_promoted
+from mooring_operator.planning.rollout.candidates import named
+from mooring_operator.planning.rollout.draft import Draft
+from mooring_operator.planning.rollout.steps import restore
+
+
+def go_back_when_asked(draft: Draft) -> Draft:
+    """Bring the previous revision back beside the stable one; it takes over as soon as it is ready."""
+    stable, previous, current = draft.stable, draft.status.previous, draft.candidate
+    if stable is None or (current is not None and current.restores):
+        return draft
+    asked = draft.asked("rollback", stable.revision)
+    if asked is None:
+        return draft
+    if previous is None:
+        message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
+        return draft.request(Notify("Warning", reasons.NOTHING_TO_ROLL_BACK_TO, message))
+    draft = draft.supersede(f"revision {stable.revision} is being left", reason=reasons.ROLLBACK_REQUESTED)
+    taken_up = DropCommand("rollback", draft.observed.commands["rollback"])
+    return _returning(draft.request(taken_up), previous, note=asked.note, by=asked.by)
+
+
+def go_back_on_evidence(draft: Draft) -> Draft:
+    """Leave a revision that is watched after its promotion, and answers worse than what was there before."""
+    draft, why = watch_the_promoted(draft)
+    stable, previous = draft.stable, draft.status.previous
+    if not why or stable is None or previous is None:
+        return draft
+    told = f"revision {stable.revision} is left after its promotion: {why}"
+    draft = draft.request(Notify("Warning", reasons.ANALYSIS_FAILED, told))
+    return _returning(draft, previous, note=why, by="analysis")
+
+
+def finish_going_back(draft: Draft) -> Draft:
+    """While the previous revision comes back, what the spec asks for has to wait."""
+    candidate, left = draft.candidate, draft.stable
+    if candidate is None or not candidate.restores or left is None:
+        return draft
+    return restore(draft.with_candidate(candidate), left)
+
+
+def _returning(draft: Draft, previous: Revision, *, note: str, by: str) -> Draft:
+    """Go on with the previous revision on its way back."""
+    returning = Candidate(
+        **previous.model_dump(exclude={"workload", "since"}),
+        restores=True,
+        note=note,
+        requested_by=by,
+        started_at=draft.now,
+        step_started_at=draft.now,
+    )
+    return draft.with_candidate(named(draft, returning))
