@@ -59,7 +59,7 @@ def decide(draft: Settled) -> Decision:
     """Give the next status, and the actions that follow from it."""
     draft = analysis.without_what_has_ended(retained.trim(_abandon_superseded(draft)))
     status = _with_conditions(draft)
-    if status.model_dump() == draft.before.model_dump():
+    if status == draft.before:
         status = draft.before
     actions = (
         *_run_actions(draft),
@@ -109,7 +109,8 @@ def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
         **draft.conditions,
     }
     url = service.url if service is not None and service.url else status.url
-    return conditions.report(status, wanted, draft.observed.owner.generation, draft.now, url=url)
+    generation = draft.observed.owner.generation
+    return conditions.report(status, wanted, generation, draft.now, read=draft.before, url=url)
 
 
 def _router_ready(draft: Settled) -> dict[str, tuple[str, str, str]]:

@@ -60,13 +60,17 @@ def report(
     wanted: Mapping[str, tuple[str, str, str]],
     generation: int,
     now: datetime,
+    *,
+    read: Status | None = None,
     **fields: Any,
 ) -> Status:
     """Give `status` as it is for this generation of the spec: the conditions `wanted`, and other fields.
 
-    Texts are as long as they may be.
+    Texts are as long as they may be. What comes out as it was `read` is given as that.
     """
     merged = merge(status.conditions, wanted, generation, now)
     changed = status.model_copy(update={**fields, "observed_generation": generation, "conditions": merged})
+    if changed == read:
+        return read
     # A copy is not validated, and it is validation that cuts texts.
     return type(status).model_validate(changed.model_dump())
