@@ -528,7 +528,7 @@ def test_what_lends_nothing_is_free(api):
 def test_the_largest_deployment_is_judged_within_the_api_servers_budget(api):
     names = [f"{number:02}" for number in range(64)]
     most = serving(
-        env=[{"name": f"A{name}", "value": "x" * 180} for name in names],
+        env=[{"name": f"A{name}", "value": "x" * 170} for name in names],
         nodeSelector={f"{'a' * 180}.{name}/{'b' * 63}": "c" * 63 for name in names[:32]},
         tolerations=[{"key": f"{'a' * 180}.{name}/{'b' * 63}", "operator": "Exists"} for name in names[:32]],
         args=["x" * 400] * 64,

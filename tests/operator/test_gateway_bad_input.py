@@ -8,7 +8,9 @@ from mooring_operator.adapters.cluster import ClusterError, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.gateways import GATEWAY
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
+from mooring_operator.adapters.routers.inference_services.runtimes import CLUSTER_SERVING_RUNTIME
 
+from tests.operator.test_operator_endpoints import runtime
 from tests.operator.world import World
 from tests.played_gateway import NAME, NAMESPACE, PlayedGateway
 from tests.put import drop
@@ -51,6 +53,7 @@ class Played:
 @pytest.fixture
 async def played(world, emulator, tmp_path, monkeypatch):
     monkeypatch.setattr(world.kserve, "play", lambda: None)
+    world.objects.create(CLUSTER_SERVING_RUNTIME, "", runtime("onnx-server"))
     connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
     yield Played(world, connection)
     await connection.close()
