@@ -424,7 +424,7 @@ def test_canary_whose_pods_crash_gets_no_traffic_and_is_rolled_back(api, node, o
         lambda: seen.append(weights(api, model)) or model.status["phase"], lambda phase: phase == "RolledBack"
     )
     assert all(shares == {first: 100} for shares in seen), seen
-    assert "Deployment does not have minimum availability" in model.status["message"]
+    assert "ended with exit code 1: the model cannot be loaded" in model.status["message"]
     until(lambda: second not in names(api, "deployments"))
     assert weights(api, model) == {first: 100}
     assert model.service["spec"].get("canary") is None
