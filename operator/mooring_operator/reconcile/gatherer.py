@@ -16,7 +16,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.names import ADOPT_ANNOTATION, REQUESTED_BY, askers_of, commands_of
-from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
+from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.counting import Answer
@@ -26,7 +26,13 @@ from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, shows, turn_of
 from mooring_operator.planning.rollout.runtimes import Chosen
-from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved, runtime_sought
+from mooring_operator.planning.rollout.situation import (
+    Observed,
+    Resolved,
+    Unresolved,
+    revision_named,
+    runtime_sought,
+)
 from mooring_operator.planning.routes import Adoption, RouterChoice, Service
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
@@ -179,15 +185,7 @@ class Gatherer:
         """Look at what is to be taken over as it runs: only a deployment without a revision takes one over."""
         if not owner.adopts or status.stable is not None or not isinstance(model, Resolved):
             return None
-        revision = Revision(
-            revision="adopted",
-            model_uri=spec.model.uri,
-            storage_uri=model.storage_uri,
-            format=spec.model.format,
-            format_version=spec.model.format_version,
-            serving=identity.serving_snapshot(spec.serving),
-        )
-        return await self._routers.adoption(owner, revision, router)
+        return await self._routers.adoption(owner, revision_named("adopted", spec, model), router)
 
     async def _workloads(
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus

@@ -1,12 +1,11 @@
 """Takes over what runs already, as the first revision of a deployment."""
 
 from mooring_operator.api import reasons
-from mooring_operator.api.rollout_status import Revision
-from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.commands import one_line
 from mooring_operator.planning.rollout.compliance import refuse_what_is_forbidden
 from mooring_operator.planning.rollout.draft import Draft, Settled
+from mooring_operator.planning.rollout.situation import revision_named
 from mooring_operator.planning.status.wording import by_whom
 
 
@@ -15,35 +14,20 @@ def refuse_to_take_over(draft: Draft) -> Draft:
     adoption = draft.observed.adoption
     if adoption is None or not adoption.refusal:
         return draft
-    return draft.settle(
-        "Pending" if adoption.temporary else "Failed",
-        reasons.ADOPTION_REFUSED,
-        adoption.refusal,
-        recheck_after=5.0 if adoption.temporary else 60.0,
-        stalled=not adoption.temporary,
-    )
+    return draft.stop(reasons.ADOPTION_REFUSED, adoption.refusal, temporary=adoption.temporary, soon=5.0)
 
 
 def take_over_what_runs(draft: Draft) -> Draft:
     """What runs is the stable revision from now on; it has its traffic, so it goes through no tests and no steps."""
-    adoption, spec = draft.observed.adoption, draft.spec
+    adoption = draft.observed.adoption
     if adoption is None or draft.stable is not None:
         return draft
     allowed = refuse_what_is_forbidden(draft)
     if isinstance(allowed, Settled):
         return allowed
     draft = allowed.supersede("what runs already was taken over")
-    stable = Revision(
-        revision=draft.target,
-        model_uri=spec.model.uri,
-        storage_uri=draft.resolved.storage_uri,
-        digest=draft.resolved.digest,
-        format=spec.model.format,
-        format_version=spec.model.format_version,
-        serving=identity.serving_snapshot(spec.serving),
-        adopted=adoption.service,
-        since=draft.now,
-    )
+    wanted = revision_named(draft.target, draft.spec, draft.resolved)
+    stable = wanted.model_copy(update={"adopted": adoption.service, "since": draft.now})
     name = adoption.service.partition("/")[0]
     by = by_whom(one_line(draft.observed.requested_by))
     message = f"revision {stable.revision} was taken over as {name} runs it{by}"

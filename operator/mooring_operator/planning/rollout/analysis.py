@@ -92,9 +92,7 @@ def watch_the_promoted(draft: Draft) -> tuple[Draft, str]:
     if analysis is None or not _goes_on(analysis, draft.status, draft.now):
         return draft, ""
     found = _taken(draft, found, analysis)
-    if found.verdict != "FAIL":
-        return _noted(draft.change(analysis=found), found), ""
-    return _noted(draft.change(analysis=found), found), found.message
+    return _noted(draft.change(analysis=found), found), found.message if found.verdict == "FAIL" else ""
 
 
 def without_what_has_ended(draft: Settled) -> Settled:
@@ -174,10 +172,9 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
         return found
     if answer.unavailable:
         return found.model_copy(update={"problem": one_line(answer.unavailable)})
-    before = _evidence(found, analysis)
     if tuple(limit.metric for limit in analysis.metrics) != answer.request.metrics:
         return found
-    evidence = before.after(answer, analysis.risk)
+    evidence = _evidence(found, analysis).after(answer, analysis.risk)
     judgement = evidence.judge(analysis.risk)
     return AnalysisStatus.model_validate(
         {

@@ -176,6 +176,16 @@ class Draft(Situation):
         settled = self.change(phase=phase, reason=reason, message=message)
         return Settled(**_decided(settled), stalled=stalled, recheck_after=recheck_after)
 
+    def stop(self, reason: str, message: str, *, temporary: bool, soon: float) -> "Settled":
+        """Stop at what is in the way: what may pass by itself is looked at again `soon`, the rest once a minute."""
+        return self.settle(
+            "Pending" if temporary else "Failed",
+            reason,
+            message,
+            recheck_after=soon if temporary else 60.0,
+            stalled=not temporary,
+        )
+
 
 @dataclass(frozen=True)
 class Settled(Draft):

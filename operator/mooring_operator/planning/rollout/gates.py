@@ -38,13 +38,7 @@ def wait_for_the_runtime(draft: Draft) -> Draft:
         if before.reason == reasons.SERVICE_REFUSED and before.candidate is None:
             # As long as it may be refused again, it is said.
             return draft.settle("Failed", before.reason, before.message, recheck_after=_SELDOM, stalled=True)
-    return draft.settle(
-        "Pending" if runtime.temporary else "Failed",
-        runtime.reason,
-        runtime.message + stays,
-        recheck_after=_SOON if runtime.temporary else _SELDOM,
-        stalled=not runtime.temporary,
-    )
+    return draft.stop(runtime.reason, runtime.message + stays, temporary=runtime.temporary, soon=_SOON)
 
 
 def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:

@@ -109,13 +109,9 @@ def wait_for_the_model(draft: Draft) -> Draft:
     if isinstance(model, Unresolved):
         if draft.candidate is not None and draft.candidate.model_uri != draft.spec.model.uri:
             draft = draft.supersede("the spec changed")
-        return draft.set_condition("ModelResolved", "False", model.reason, model.message).settle(
-            "Pending" if model.temporary else "Failed",
-            model.reason,
-            model.message + keeps_serving(draft.stable),
-            recheck_after=15.0 if model.temporary else 60.0,
-            stalled=not model.temporary,
-        )
+        message = model.message + keeps_serving(draft.stable)
+        draft = draft.set_condition("ModelResolved", "False", model.reason, model.message)
+        return draft.stop(model.reason, message, temporary=model.temporary, soon=15.0)
     pinned = ResolvedModel(uri=draft.spec.model.uri, storage_uri=model.storage_uri, digest=model.digest)
     return draft.change(model=pinned)
 

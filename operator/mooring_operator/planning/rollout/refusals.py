@@ -22,13 +22,7 @@ def leave_what_is_not_ours(draft: Draft) -> Draft:
     taken = draft.observed.name_taken
     if taken is None:
         return draft
-    return draft.settle(
-        "Pending" if taken.temporary else "Failed",
-        reasons.NAME_TAKEN,
-        taken.message,
-        recheck_after=5.0 if taken.temporary else 60.0,
-        stalled=not taken.temporary,
-    )
+    return draft.stop(reasons.NAME_TAKEN, taken.message, temporary=taken.temporary, soon=5.0)
 
 
 def refuse_addresses_of_files(draft: Draft) -> Draft:

@@ -151,10 +151,7 @@ class Situation:
     @cached_property
     def content(self) -> str:
         """What the spec asks for but for the runtime: the name of a revision that has none of its own."""
-        scales_in_place = self.observed.router.scales_in_place
-        return identity.revision_of(
-            self.spec.model, self.resolved.content, self.spec.serving, scales_in_place=scales_in_place
-        )
+        return _content(self.spec, self.resolved, self.observed.router)
 
     @cached_property
     def like(self) -> list[Revision]:
@@ -193,6 +190,19 @@ class Situation:
         return self.now - since
 
 
+def revision_named(name: str, spec: ModelDeploymentSpec, resolved: Resolved) -> Revision:
+    """Give what a spec asks for as a revision of this name, but for its runtime."""
+    return Revision(
+        revision=name,
+        model_uri=spec.model.uri,
+        storage_uri=resolved.storage_uri,
+        digest=resolved.digest,
+        format=spec.model.format,
+        format_version=spec.model.format_version,
+        serving=identity.serving_snapshot(spec.serving),
+    )
+
+
 def runtime_sought(
     spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
 ) -> Sought | PinnedRuntime | None:
@@ -200,20 +210,15 @@ def runtime_sought(
     model = observed.model
     if not observed.router.serves_each or isinstance(model, Unresolved) or observed.name_taken is not None:
         return None
-    scales_in_place = observed.router.scales_in_place
-    wanted = Revision(
-        revision=identity.revision_of(
-            spec.model, model.content, spec.serving, scales_in_place=scales_in_place
-        ),
-        model_uri=spec.model.uri,
-        storage_uri=model.storage_uri,
-        digest=model.digest,
-        format=spec.model.format,
-        format_version=spec.model.format_version,
-        serving=identity.serving_snapshot(spec.serving),
-    )
+    wanted = revision_named(_content(spec, model, observed.router), spec, model)
     like = _like_the_wanted(spec, status, model, observed.router)
     return sought(spec, wanted, like, status.candidate, observed.runtimes)
+
+
+def _content(spec: ModelDeploymentSpec, resolved: Resolved, router: Traits) -> str:
+    return identity.revision_of(
+        spec.model, resolved.content, spec.serving, scales_in_place=router.scales_in_place
+    )
 
 
 def _like_the_wanted(
