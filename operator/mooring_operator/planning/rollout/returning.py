@@ -47,6 +47,10 @@ def finish_going_back(draft: Draft) -> Draft:
 
 def _returning(draft: Draft, previous: Revision, *, note: str, by: str) -> Draft:
     """Go on with the previous revision on its way back."""
+    found = draft.status.analysis
+    if found is not None and found.candidate == previous.revision:
+        # Whoever asks for it has overruled what was found of it.
+        draft = draft.change(analysis=None)
     returning = Candidate(
         **previous.model_dump(exclude={"workload", "since"}),
         restores=True,
