@@ -14,7 +14,6 @@ from typing import Self
 from cluster import own_network
 from cluster.programs import ProgramUnavailableError
 
-_CLONE_NEWNET = 0x40000000
 _OWN = "/proc/thread-self/ns/net"
 
 
@@ -49,7 +48,7 @@ class NetworkNamespace:
 
     def _leave(self) -> None:
         try:
-            if ctypes.CDLL(None, use_errno=True).setns(self._before, _CLONE_NEWNET) != 0:
+            if ctypes.CDLL(None, use_errno=True).setns(self._before, own_network.CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
         finally:
             os.close(self._before)

@@ -16,7 +16,7 @@ import sys
 ADDRESSES = "10.99.0.0/16"
 """What programs in there may listen on, beside 127.0.0.1; Kubernetes takes no address of 127.0.0.0/8 for a pod."""
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x8914, 0x8916, 0x891C
 _IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING = 0x1, 0x8, 0x40
 
@@ -25,7 +25,7 @@ def main(command: list[str]) -> None:
     """Become the command, in a network that nobody else is in; the exit status is 1, with the reason, without one."""
     try:
         if os.geteuid() == 0:
-            unshare(_CLONE_NEWNET)
+            unshare(CLONE_NEWNET)
         else:
             _unshare_as_user()
         set_up_loopback()
@@ -34,7 +34,7 @@ def main(command: list[str]) -> None:
     os.execv(command[0], command)  # noqa: S606  no shell is wanted
 
 
-def unshare(flags: int = _CLONE_NEWNET) -> None:
+def unshare(flags: int = CLONE_NEWNET) -> None:
     """Leave namespaces for fresh ones; raises OSError where that is not allowed."""
     if ctypes.CDLL(None, use_errno=True).unshare(flags) != 0:
         number = ctypes.get_errno()
@@ -57,7 +57,7 @@ def set_up_loopback() -> None:
 def _unshare_as_user() -> None:
     """Make a user namespace with this user alone, who may then make a network namespace."""
     user, group = os.geteuid(), os.getegid()
-    unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    unshare(_CLONE_NEWUSER | CLONE_NEWNET)
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{user} {user} 1"),

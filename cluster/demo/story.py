@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Scene:
     console: Console
 
 
-class Story:
+class Story(ABC):
     """Follows the demo's deployment. Every step of a story checks that it showed what it says."""
 
     callers: Sequence[Caller] = (Caller(),)
@@ -73,9 +74,9 @@ class Story:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
+    @abstractmethod
     async def tell(self) -> None:
         """Tell what happens while users send requests."""
-        raise NotImplementedError
 
     async def serve_first(self) -> None:
         """Have v1 served: a first revision has nothing to share traffic with."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from mooring_operator.reconcile.counters import Counters
 from onnx import TensorProto, helper, save
 
 from tests.operator.world import World
+from tests.real_prometheus import running_prometheus
 from tests.unit.inference.inference_process import Running, running
 
 DEADLINE = 150.0
@@ -75,33 +75,17 @@ class Users:
             await asyncio.sleep(0.005)
 
 
-@asynccontextmanager
-async def scraped(folder: Path, targets: dict[str, int]):
+def scraped(folder: Path, targets: dict[str, int]) -> AbstractAsyncContextManager[str]:
     """A Prometheus that says of each target what a PodMonitor does: its namespace and its revision."""
     jobs = [
         f"{{targets: ['127.0.0.1:{port}'], labels: {{namespace: ns, revision: '{revision}'}}}}"
         for revision, port in targets.items()
     ]
-    (folder / "prometheus.yml").write_text(
+    configuration = (
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         f"scrape_configs: [{{job_name: models, static_configs: [{', '.join(jobs)}]}}]\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        "prometheus",
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        await process.wait()
+    return running_prometheus(folder, configuration)
 
 
 def now() -> datetime:

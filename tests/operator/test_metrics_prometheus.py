@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +23,7 @@ from mooring_operator.planning.analysis.looks import pair_slow, together
 from mooring_operator.planning.analysis.queries import LATENCY, RATES, AnswerUnusableError, Question
 
 from tests.operator.played_prometheus import PlayedPrometheus
+from tests.real_prometheus import running_prometheus
 
 CANDIDATE, STABLE = "c0ffee0001", "beef000002"
 DEADLINE = 60.0
@@ -96,32 +96,25 @@ def exporter(pods: Pods) -> Iterator[int]:
         thread.join()
 
 
-@asynccontextmanager
-async def prometheus(folder: Path, target: int) -> AsyncIterator[str]:
-    (folder / "prometheus.yml").write_text(
+def prometheus(folder: Path, target: int) -> AbstractAsyncContextManager[str]:
+    configuration = (
         "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
         f"scrape_configs: [{{job_name: ours, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        "prometheus",
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        await process.wait()
+    return running_prometheus(folder, configuration)
 
 
 class Watcher:
     """Looks at both revisions from a time on."""
+
+    @classmethod
+    async def begin(cls, address: str, pods: Pods) -> Watcher:
+        """Watch from now on: what was counted before the time that is asked about is none of its looks."""
+        watcher = cls(address)
+        await watcher.until_scraped(pods)
+        await until_known(address, 1010)
+        watcher.since = datetime.now(UTC)
+        return watcher
 
     def __init__(self, address: str) -> None:
         self.metrics = Prometheus(Access(address))
@@ -164,11 +157,7 @@ async def test_every_request_is_counted_once_whatever_pods_do(tmp_path: Path) ->
     pods = Pods({"a": Pod(STABLE, {"200": 1000, "503": 10})})
     with exporter(pods) as target:
         async with prometheus(tmp_path, target) as address:
-            watcher = Watcher(address)
-            # What was counted before the time that is asked about is none of its looks.
-            await watcher.until_scraped(pods)
-            await until_known(address, 1010)
-            watcher.since = datetime.now(UTC)
+            watcher = await Watcher.begin(address, pods)
             pods.pods["a"].serve(90, 1)
             pods.pods["c"] = Pod(CANDIDATE)
             pods.pods["c"].serve(20, 5)
@@ -201,10 +190,7 @@ async def test_the_played_one_counts_the_same_samples_as_the_real_one(tmp_path: 
     pods = Pods({"a": Pod(STABLE, {"200": 1000, "503": 10})})
     with exporter(pods) as target:
         async with prometheus(tmp_path, target) as address:
-            watcher = Watcher(address)
-            await watcher.until_scraped(pods)
-            await until_known(address, 1010)
-            watcher.since = datetime.now(UTC)
+            watcher = await Watcher.begin(address, pods)
             for number in range(6):
                 pods.pods["a"] = Pod(STABLE) if number == 2 else pods.pods["a"]
                 pods.pods["a"].serve(90 + number, number)

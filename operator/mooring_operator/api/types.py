@@ -108,46 +108,37 @@ Time = Annotated[
 ]
 
 
-def _check_time(value: Any) -> Any:
-    if isinstance(value, str) and not forms.TIME.fits(value):
-        raise ValueError(f"{value!r} is not {forms.TIME.allowed}")
-    return value
+def _written_as(form: forms.Form) -> BeforeValidator:
+    """Hold what somebody writes to a form; what is a point in time already passes."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not form.fits(value):
+            raise ValueError(f"{value!r} is not {form.allowed}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _time_schema(form: forms.Form) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"type": "string", "format": "date-time", "pattern": form.pattern, "maxLength": form.longest}
+    )
 
 
 Moment = Annotated[
     datetime,
-    BeforeValidator(_check_time),
+    _written_as(forms.TIME),
     PlainSerializer(format_time, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "date-time",
-            "pattern": forms.TIME.pattern,
-            "maxLength": forms.TIME.longest,
-        }
-    ),
+    _time_schema(forms.TIME),
 ]
 """A point in time that somebody writes into a spec."""
 
 
-def _check_instant(value: Any) -> Any:
-    if isinstance(value, str) and not forms.INSTANT.fits(value):
-        raise ValueError(f"{value!r} is not {forms.INSTANT.allowed}")
-    return value
-
-
 Instant = Annotated[
     datetime,
-    BeforeValidator(_check_instant),
+    _written_as(forms.INSTANT),
     PlainSerializer(format_time, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "date-time",
-            "pattern": forms.INSTANT.pattern,
-            "maxLength": forms.INSTANT.longest,
-        }
-    ),
+    _time_schema(forms.INSTANT),
 ]
 """The same, with the offset of a zone; written in UTC."""
 

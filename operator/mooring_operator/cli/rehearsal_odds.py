@@ -4,17 +4,17 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import quantiles
 
 from mooring_operator.api.analysis import Analyse, Analysis
 from mooring_operator.api.rollout import Approve, Pause, RolloutSpec
 from mooring_operator.cli.rehearsal_traffic import Traffic, drawn
+from mooring_operator.cli.rehearsal_world import START
 from mooring_operator.planning.analysis.counting import Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial, course_of
 
-_START = datetime(2000, 1, 1, tzinfo=UTC)
 _MOST_LOOKS = 5_000
 """Of one rollout: beyond them it goes on, for all that is known."""
 
@@ -64,7 +64,7 @@ def odds(
         dice = random.Random(seed)  # noqa: S311 - the same numbers every time
         played = _Played(rollout, rollout.analysis, traffic, approve_after, dice)
         end = played.play()
-        found[end].append(played.now - _START)
+        found[end].append(played.now - START)
     ends = [End(end, tuple(after), of) for end, after in found.items()]
     return sorted(ends, key=lambda end: -len(end.after))
 
@@ -77,7 +77,7 @@ class _Played:
     approve_after: timedelta | None
     dice: random.Random
     counting: Counting = field(default_factory=Counting)
-    now: datetime = _START
+    now: datetime = START
     share: float = 0.0
     verdict: str = "INSUFFICIENT"
 

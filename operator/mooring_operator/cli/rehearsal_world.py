@@ -278,7 +278,7 @@ class World:
         if self.awaiting_since is not None and approve is not None:
             events.append(self.awaiting_since[1] + approve)
         found = status.analysis
-        if (found is not None and found.evidence) or (found is not None and found.since == found.until):
+        if found is not None and (found.evidence or found.since == found.until):
             # What has been counted is expected, and so is when the next look is over.
             events.append(_COUNTING.due(found.until))
         return min((event for event in events if event > now), default=None)

@@ -7,6 +7,7 @@ from typing import Any
 from mooring_operator.adapters.cluster import Manifest
 from mooring_operator.api import forms, reasons
 from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE
+from mooring_operator.planning.objects.owner import part
 from mooring_operator.runtime.deployments import Deployments, Needs
 from mooring_operator.runtime.dispatch import Dispatch
 from mooring_operator.runtime.lanes import Lanes
@@ -159,20 +160,15 @@ class Intake:
 
 def _needs(resource: Manifest) -> Needs:
     """Give what a ModelDeployment depends on; what is of another form is for its reconciler to judge."""
-    spec, status = _part(resource, "spec"), _part(resource, "status")
+    spec, status = part(resource, "spec"), part(resource, "status")
     policies = spec.get("policies")
-    runtimes = [_part(spec, "serving").get("runtime")]
-    runtimes += [_part(_part(status, role), "runtime").get("name") for role in ("stable", "candidate")]
+    runtimes = [part(spec, "serving").get("runtime")]
+    runtimes += [part(part(status, role), "runtime").get("name") for role in ("stable", "candidate")]
     return Needs(
         _names(policies if isinstance(policies, list) else ()),
         _names(runtimes),
         status.get("reason") in reasons.OF_RUNTIMES,
     )
-
-
-def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = whole.get(name)
-    return part if isinstance(part, Mapping) else {}
 
 
 def _names(values: Iterable[Any]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from mooring_operator.adapters.cluster import Manifest
 from mooring_operator.api.names import EVIDENCE_FOR
 from mooring_operator.api.rollout import MOST_CONCURRENT
+from mooring_operator.planning.objects.owner import part
 from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, turn_of
 from mooring_operator.runtime.workqueue import Key
 
@@ -68,9 +69,7 @@ def _first(turns: Mapping[Key, Turn]) -> set[Key]:
 
 def _required(key: Key, resource: Mapping[str, Any]) -> frozenset[Key]:
     """Give whom a deployment requires; what is of another form is for its reconciler to judge."""
-    spec = resource.get("spec")
-    rollout = spec.get("rollout") if isinstance(spec, Mapping) else None
-    named = rollout.get("requires") if isinstance(rollout, Mapping) else None
+    named = part(part(resource, "spec"), "rollout").get("requires")
     return frozenset(
         Key(key.kind, str(one.get("namespace") or key.namespace), str(one.get("name")))
         for one in (named if isinstance(named, list) else ())

@@ -70,8 +70,7 @@ class CheckJobs:
     async def _find(self, owner: Owner, check_id: str) -> Manifest | None:
         """Read a check's Job; None where there is none, or a namesake that the ModelDeployment does not control."""
         job = await self._cluster.get(Ref(JOB, owner.namespace, check_jobs.name_of(check_id)))
-        controller = ownership.controller_of(job) if job is not None else None
-        return job if controller is not None and controller.get("uid") == owner.uid else None
+        return job if job is not None and ownership.is_controlled_by(job, owner.uid) else None
 
     async def _last_words(self, job: Manifest) -> str:
         """Give the last line of what the container of a Job's last pod said when it ended."""
@@ -79,8 +78,7 @@ class CheckJobs:
         pages = self._cluster.pages(POD, namespace=metadata["namespace"], labels={_OF_JOB: metadata["name"]})
         async for page in pages:
             for pod in page:
-                controller = ownership.controller_of(pod)
-                if controller is not None and controller.get("uid") == metadata["uid"]:
+                if ownership.is_controlled_by(pod, metadata["uid"]):
                     last = max(last, _ended(pod))
         lines = [line for line in last[1].splitlines() if line.strip()]
         return hide_queries(lines[-1]) if lines else ""

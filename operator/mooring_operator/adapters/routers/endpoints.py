@@ -154,7 +154,8 @@ class EndpointsRouter:
         return [
             str((endpoint.get("targetRef") or {}).get("name", ""))
             for found in slices
-            if ownership.controller_of(found) is None or _is_of(found, service)
+            if ownership.controller_of(found) is None
+            or ownership.is_controlled_by(found, service["metadata"]["uid"])
             for endpoint in ready_endpoints(found)
         ]
 
@@ -264,11 +265,6 @@ def _is_shared(
 def _pods_of(name: str, service: Manifest | None) -> str:
     """Give how the names of an InferenceService's pods begin: Kubernetes takes the Deployment's, and cuts it."""
     return f"{name}-{entry_of(service)}"[:_LONGEST_BASE] if service is not None else f"{name}-"
-
-
-def _is_of(found: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
-    controller = ownership.controller_of(found) or {}
-    return bool(controller.get("uid") == service["metadata"]["uid"])
 
 
 def _why_not_one_service(services: Mapping[str, Manifest], ports: Mapping[str, list[Manifest]]) -> str:

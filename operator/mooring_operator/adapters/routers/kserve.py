@@ -13,7 +13,11 @@ from mooring_operator.adapters.cluster import Cluster, InvalidName, Kind, Ref
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, share_of, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry
-from mooring_operator.adapters.routers.inference_services.objects import InferenceServices, is_made_for
+from mooring_operator.adapters.routers.inference_services.objects import (
+    SERVICE_LABEL,
+    InferenceServices,
+    is_made_for,
+)
 from mooring_operator.adapters.routers.inference_services.status import read_condition, with_cause
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
@@ -24,8 +28,6 @@ from mooring_operator.planning.routing import Arm, Routing
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 
-KSERVE_LABEL = "serving.kserve.io/inferenceservice"
-"""Which InferenceService an object of KServe's is of."""
 _SCALER = "serving.kserve.io/autoscalerClass"
 _SCALER_CLASSES = {None: "hpa", "HPA": "hpa", "KEDA": "keda", "None": "none"}
 
@@ -91,12 +93,12 @@ class KServeRouter:
         """Add why a variant is not ready, as its pods and the Events tell."""
         if variant.ready:
             return variant
-        labels = {KSERVE_LABEL: service["metadata"]["name"], REVISION_LABEL: revision.revision}
+        labels = {SERVICE_LABEL: service["metadata"]["name"], REVISION_LABEL: revision.revision}
         return with_cause(variant, service.get("status") or {}, await self._inquiry.cause(service, labels))
 
     async def _delete_autoscalers(self, owner: Owner, stable: Revision, service: Mapping[str, Any]) -> None:
         """Delete the autoscalers of predictors that are gone, which KServe leaves behind."""
-        labels = {KSERVE_LABEL: owner.name, "component": "predictor"}
+        labels = {SERVICE_LABEL: owner.name, "component": "predictor"}
         keep = _workload_name(owner.name, stable.workload or "")
         async for page in self._cluster.pages(AUTOSCALER, namespace=owner.namespace, labels=labels):
             for autoscaler in page:

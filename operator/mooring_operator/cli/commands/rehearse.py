@@ -136,11 +136,11 @@ def rehearse(
         start=_start(at),
     )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
-    played = {
-        deployment["metadata"]["name"]: [_play(deployment, script, kind) for kind in kinds]
-        for deployment in deployments
-    }
-    _write(played, form)
+    _write({_name_of(one): [_play(one, script, kind) for kind in kinds] for one in deployments}, form)
+
+
+def _name_of(deployment: dict[str, Any]) -> str:
+    return str(deployment["metadata"]["name"])
 
 
 def _valid_objects(files: list[str]) -> Iterator[dict[str, Any]]:
@@ -161,7 +161,7 @@ def _deployments(objects: list[dict[str, Any]], name: str | None) -> list[dict[s
     if not found:
         raise CliError("no ModelDeployment in these files")
     if name is not None:
-        found = [value for value in found if value["metadata"]["name"] == name]
+        found = [value for value in found if _name_of(value) == name]
         if not found:
             raise CliError(f"no ModelDeployment {name} in these files")
     return found
@@ -243,7 +243,7 @@ def _play(deployment: dict[str, Any], script: "Script", from_stable: bool) -> "T
 
     try:
         spec = ModelDeploymentSpec.model_validate(deployment["spec"])
-        return play(spec, script, name=deployment["metadata"]["name"], from_stable=from_stable)
+        return play(spec, script, name=_name_of(deployment), from_stable=from_stable)
     except OverflowError:
         raise CliError("a duration is too long to rehearse: it goes beyond the year 9999") from None
     except RulesUnavailable as error:

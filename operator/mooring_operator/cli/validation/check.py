@@ -115,10 +115,14 @@ def _unreadable(value: dict[str, Any]) -> Iterator[Problem]:
 
 def _endless_freezes(spec: object) -> Iterator[Problem]:
     """Yield a window of a freeze that the operator would hold everything for."""
-    where: Path = (
-        ("spec", "freeze") if isinstance(spec, ClusterModelPolicySpec) else ("spec", "rollout", "freeze")
-    )
-    windows = getattr(getattr(spec, "rollout", spec), "freeze", [])
+    where: Path
+    match spec:
+        case ClusterModelPolicySpec():
+            where, windows = ("spec", "freeze"), spec.freeze
+        case ModelDeploymentSpec():
+            where, windows = ("spec", "rollout", "freeze"), spec.rollout.freeze
+        case _:
+            return
     if problem := freezes.problem_of(windows, datetime.now(UTC)):
         yield Problem(where, problem)
 

@@ -7,6 +7,12 @@ from typing import Any
 Manifest = dict[str, Any]
 
 
+def part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Give a part of an object that may be of any form, for others write it; empty where it is no mapping."""
+    found = whole.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
 @dataclass(frozen=True)
 class Owner:
     """The ModelDeployment that everything is made for.

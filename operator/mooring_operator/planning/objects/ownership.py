@@ -50,6 +50,11 @@ def controller_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next((reference for reference in references if reference.get("controller")), None)
 
 
+def is_controlled_by(manifest: Mapping[str, Any], uid: str) -> bool:
+    """Whether the controller of an object is the one with this uid."""
+    return bool((controller_of(manifest) or {}).get("uid") == uid)
+
+
 def name_taken(manifest: Mapping[str, Any], owner: Owner) -> str:
     """Say that an object's name is taken, by whom, and how it can be handed over."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from mooring_operator.api import reasons
 from mooring_operator.api.names import EVIDENCE_FOR
+from mooring_operator.planning.objects.owner import part
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Turn:
 
 def turn_of(resource: Mapping[str, Any]) -> Turn | None:
     """Give what a ModelDeployment takes of its namespace's turns; None where it takes none."""
-    status, name = _part(resource, "status"), resource["metadata"]["name"]
-    candidate = _part(status, "candidate")
+    status, name = part(resource, "status"), resource["metadata"]["name"]
+    candidate = part(status, "candidate")
     if candidate.get("begun") or candidate.get("weight"):
         return Turn(name, rolls=True)
     if candidate and status.get("reason") == reasons.QUEUED:
@@ -37,7 +38,7 @@ def promoted_digest(resource: Mapping[str, Any]) -> str:
 
     What was taken over as it ran was neither tested nor rolled out there.
     """
-    stable = _part(_part(resource, "status"), "stable")
+    stable = part(part(resource, "status"), "stable")
     digest = None if stable.get("adopted") else stable.get("digest")
     return digest if isinstance(digest, str) and digest.startswith("sha256:") else ""
 
@@ -47,9 +48,3 @@ def shows(resource: Mapping[str, Any], namespace: str) -> bool:
     metadata = resource["metadata"]
     named = str((metadata.get("annotations") or {}).get(EVIDENCE_FOR, "")).split(",")
     return metadata.get("namespace") == namespace or bool({namespace, "*"} & {one.strip() for one in named})
-
-
-def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Give a part of an object that may be of any form: others write it."""
-    found = whole.get(name)
-    return found if isinstance(found, Mapping) else {}

@@ -10,6 +10,8 @@ from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Service
 
 INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
+SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+"""Which InferenceService a pod, or another object of KServe's, is of."""
 
 
 class InferenceServices:
@@ -38,5 +40,4 @@ class InferenceServices:
 
 def is_made_for(manifest: Manifest, service: Mapping[str, Any]) -> bool:
     """Whether KServe made an object for this very InferenceService."""
-    controller = ownership.controller_of(manifest)
-    return controller is not None and controller.get("uid") == service["metadata"]["uid"]
+    return ownership.is_controlled_by(manifest, service["metadata"]["uid"])

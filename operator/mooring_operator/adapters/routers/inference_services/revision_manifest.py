@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
-from mooring_operator.adapters.routers.inference_services.running import replicas_of
+from mooring_operator.adapters.routers.inference_services.running import (
+    MODE_ANNOTATION,
+    SCALER_ANNOTATION,
+    replicas_of,
+)
 from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
@@ -22,8 +26,6 @@ LONGEST_NAME = 38
 """Characters of a ModelDeployment's name: it is in a label's value of KServe's, beside the revision's."""
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
-_MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
-_SCALER_ANNOTATION = "serving.kserve.io/autoscalerClass"
 _VISIBILITY_LABEL = "networking.kserve.io/visibility"
 _MODEL_NAME = "MLSERVER_MODEL_NAME"
 _BOUNDS = ("minReplicas", "maxReplicas")
@@ -50,7 +52,7 @@ def revision_service(owner: Owner, revision: Revision, *, pods: int | None, exac
     """
     serving = revision.serving_spec
     ours = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
-    annotations = {_MODE_ANNOTATION: "Standard", _SCALER_ANNOTATION: scaler_class(serving)}
+    annotations = {MODE_ANNOTATION: "Standard", SCALER_ANNOTATION: scaler_class(serving)}
     if scaler_class(serving) == "keda":
         # KEDA would bring pods back by itself. Where there are none, none is started anew by another annotation.
         annotations[STOP_ANNOTATION] = str(pods == 0).lower()

@@ -9,7 +9,11 @@ from datetime import datetime
 
 from mooring_operator.adapters.cluster import Cluster, Kind, Ref
 from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry, now_utc
-from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE, is_made_for
+from mooring_operator.adapters.routers.inference_services.objects import (
+    INFERENCE_SERVICE,
+    SERVICE_LABEL,
+    is_made_for,
+)
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
     adopted_service,
     is_as_adopted,
@@ -35,9 +39,6 @@ from mooring_operator.planning.routing import Routing
 
 SERVING_RUNTIME = Kind("serving.kserve.io/v1alpha1", "ServingRuntime", "servingruntimes")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
-
-_SERVICE_LABEL = "serving.kserve.io/inferenceservice"
-"""KServe's label on pods."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class RevisionServices:
             if not variant.ready and service["spec"]["predictor"].get("minReplicas", 1) > 0:
                 labels = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
                 if is_as_adopted(service, revision):
-                    labels = {_SERVICE_LABEL: name}
+                    labels = {SERVICE_LABEL: name}
                 cause = await self._inquiry.cause(service, labels)
                 variant = read_variant(revision, service, deployments, cause)
             variants[revision.revision] = variant
@@ -184,12 +185,15 @@ class RevisionServices:
         if kind is INFERENCE_SERVICE and (adopted := _adopted_by(owner)):
             # It has no label of ours.
             service = await self._cluster.get(Ref(kind, owner.namespace, adopted))
-            if service is not None and adopted not in keep and _is_controlled(service, owner):
+            if service is not None and adopted not in keep and ownership.is_controlled_by(service, owner.uid):
                 await self._cluster.delete(service)
         labels = {MANAGED_BY: MANAGED_BY_VALUE, DEPLOYMENT_LABEL: owner.name}
         async for page in self._cluster.pages(kind, namespace=owner.namespace, labels=labels):
             for manifest in page:
-                if _is_controlled(manifest, owner) and manifest["metadata"]["name"] not in keep:
+                if (
+                    ownership.is_controlled_by(manifest, owner.uid)
+                    and manifest["metadata"]["name"] not in keep
+                ):
                     await self._cluster.delete(manifest)
 
 
@@ -203,11 +207,6 @@ def _adopted_by(owner: Owner) -> str:
         return AdoptedService.parse(owner.adopts).name
     except ValueError:
         return ""
-
-
-def _is_controlled(manifest: Manifest, owner: Owner) -> bool:
-    controller = ownership.controller_of(manifest) or {}
-    return bool(controller.get("uid") == owner.uid)
 
 
 def _replicas(there: int, pods: int | None, least: int, *, exact: bool) -> int:

@@ -7,10 +7,11 @@ select it by itself.
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Forbidden, Kind, Ref
+from mooring_operator.adapters.routers.inference_services.inquiry import now_utc
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
     STOP_ANNOTATION,
@@ -40,14 +41,10 @@ _REFUSALS = frozenset(
 )
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class ServingRuntimes:
     """The runtimes that a namespace's models can have. Every call may be repeated."""
 
-    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = now_utc) -> None:
         self._cluster = cluster
         self._now = now
 
