@@ -129,13 +129,18 @@ async def test_a_crash_after_any_write_starts_no_second_job(world: World, jobs: 
     assert len(jobs.made) == 1
 
 
-@pytest.mark.parametrize("crash", [False, True])
-async def test_a_check_is_stopped_when_its_revision_is_aborted(world: World, jobs: Jobs, crash):
+async def begin_a_check(world: World, jobs: Jobs) -> None:
+    """Have v2 come to a Job that does not end."""
     await world.promote("v1")
     jobs.outcome = None
     world.deploy("v2", **steps(SMOKE))
     await until(world, "Checking")
     await world.step()
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_check_is_stopped_when_its_revision_is_aborted(world: World, jobs: Jobs, crash):
+    await begin_a_check(world, jobs)
     assert len(jobs.running) == 1
     world.command("abort", world.status["candidate"]["revision"])
     if crash:
@@ -151,11 +156,7 @@ async def test_a_check_is_stopped_when_its_revision_is_aborted(world: World, job
 
 
 async def test_a_check_that_cannot_be_stopped_stops_nothing_else(world: World, jobs: Jobs):
-    await world.promote("v1")
-    jobs.outcome = None
-    world.deploy("v2", **steps(SMOKE))
-    await until(world, "Checking")
-    await world.step()
+    await begin_a_check(world, jobs)
     world.command("abort", world.status["candidate"]["revision"])
     world.emulator.fail(403, verb="delete", resource="jobs")
     await world.step()
@@ -166,11 +167,7 @@ async def test_a_check_that_cannot_be_stopped_stops_nothing_else(world: World, j
 
 
 async def test_a_job_of_somebody_else_is_neither_believed_nor_touched(world: World, jobs: Jobs):
-    await world.promote("v1")
-    jobs.outcome = None
-    world.deploy("v2", **steps(SMOKE))
-    await until(world, "Checking")
-    await world.step()
+    await begin_a_check(world, jobs)
     [name] = jobs.running
     ref = Ref(JOB, "ns", name)
     job = world.objects.get(ref)
@@ -205,11 +202,7 @@ async def test_a_job_that_is_not_taken(world: World, jobs: Jobs, code, message, 
 
 
 async def test_a_deployment_that_is_deleted_takes_its_check_along(world: World, jobs: Jobs):
-    await world.promote("v1")
-    jobs.outcome = None
-    world.deploy("v2", **steps(SMOKE))
-    await until(world, "Checking")
-    await world.step()
+    await begin_a_check(world, jobs)
     [job] = world.objects.list(JOB)
     [owner] = job["metadata"]["ownerReferences"]
     assert owner["uid"] == world.objects.get(DIGITS)["metadata"]["uid"]
