@@ -98,6 +98,7 @@ async def test_a_candidate_gets_its_weight(stage, weight):
     assert seen.variants[SECOND.revision].weight == weight
     assert seen.variants[FIRST.revision].weight == 100 - weight
     assert seen.shared
+    assert not seen.unsettled
     assert await stage.played.weights_of() == {k: v for k, v in {V1: 100 - weight, V2: weight}.items() if v}
 
 
@@ -109,6 +110,7 @@ async def test_a_weight_that_no_gateway_has_taken_up_is_none(stage):
     assert seen.variants[SECOND.revision].weight == 0
     assert seen.variants[FIRST.revision].ready
     assert seen.problem == "Gateway front has not taken up HTTPRoute digits-mooring as it is now"
+    assert seen.unsettled, "its requests may still go as they went before"
 
 
 async def test_pods_that_kubernetes_sends_nothing_to_get_no_weight(stage):

@@ -145,10 +145,12 @@ class Service:
     variants: by revision, those that were asked about and that the router has taken up.
     shared: whether a revision beside the first that was asked about still has a part in the traffic, or a place in it.
     problem: why the router cannot give a candidate its weight, or cannot tell whether it has it.
+    unsettled: whether requests may still go as an earlier routing says, whatever the weights are.
     """
 
     url: str
     variants: Mapping[str, Variant]
     shared: bool = False
     problem: str = ""
+    unsettled: bool = False
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

@@ -81,7 +81,8 @@ class GatewayRouter:
             variants[first] = reached(variants[first], seen.problem, route)
         others = set(routes.weights_of(route) if route is not None else ())
         shared = bool(others - {backend.service for name, backend in seen.backends.items() if name == first})
-        return Service(self._url(seen), variants, shared, problem, {"seen": seen})
+        unsettled = bool(problem) and route is not None
+        return Service(self._url(seen), variants, shared, problem, unsettled, manifest={"seen": seen})
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Have the revisions run, then have the route say who gets what, then remove what nobody needs any more."""

@@ -60,14 +60,14 @@ class KServeRouter:
         route = await self._route(owner, manifest)
         problem = _why_not_routed(owner.name, route)
         if not shared:
-            return Service(url, variants, shared, problem, manifest)
+            return Service(url, variants, shared, problem, manifest=manifest)
         candidate = revisions[1]
         canary = await self._canary(owner, manifest, candidate, route)
         problem = problem or _why_not_shared(canary, manifest, route)
         if problem and canary.weight:
             # Of what no gateway has taken up nobody knows what it does.
             canary = replace(canary, weight=0)
-        return Service(url, {**variants, candidate.revision: canary}, shared, problem, manifest)
+        return Service(url, {**variants, candidate.revision: canary}, shared, problem, manifest=manifest)
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the one or two revisions, and remove what a rollout has left behind."""

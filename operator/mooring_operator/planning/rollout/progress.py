@@ -84,7 +84,8 @@ def in_effect(draft: RolloutDraft) -> bool:
     if share.weight != candidate.weight or seen.pods < pods:
         return False
     if draft.observed.router.weighs_by_pods and candidate.weight not in (0, 100):
-        return routed >= 100 * pods // (pods + capacity.beside(candidate.weight, pods))
+        least = 100 * pods // (pods + capacity.beside(candidate.weight, pods))
+        return least <= routed <= candidate.weight
     return routed == candidate.weight and not _missing_beside(draft)
 
 

@@ -30,7 +30,9 @@ def is_leaving(draft: Draft, known: Retained) -> bool:
     """Whether a revision still has its pods: for a while after it has lost its traffic, or until it has."""
     if known.pods is None:
         return False
-    return draft.elapsed(known.left_at) < draft.spec.rollout.scale_down_delay or keeps(draft, known) > 0
+    if draft.elapsed(known.left_at) < draft.spec.rollout.scale_down_delay:
+        return True
+    return keeps(draft, known) > 0 or _may_be_routed(draft, known)
 
 
 def keeps(draft: Draft, known: Retained) -> int:
@@ -51,6 +53,13 @@ def keeps(draft: Draft, known: Retained) -> int:
     lacks = 100 - capacity.carried(stable.pods, known.stable_pods)
     # Where there are too few pods on both sides together, each has its part of what there is.
     return min(known.weight, lacks, capacity.part(own.pods or 0, stable.pods))
+
+
+def _may_be_routed(draft: Draft, known: Retained) -> bool:
+    """Whether requests are seen to go to a revision, or nobody can tell that none do."""
+    service = draft.observed.service
+    variant = service.variants.get(known.revision) if service is not None else None
+    return service is not None and variant is not None and (service.unsettled or bool(variant.weight))
 
 
 def look_again(draft: Draft) -> float | None:

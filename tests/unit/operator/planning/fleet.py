@@ -68,10 +68,13 @@ class Fleet(World):
             return None
         revisions = [arm.revision for arm in self.routing.arms] + list(self.routing.kept)
         variants = {}
+        unsettled = self.effective != self.routing
         for revision in revisions:
             ready, pods = self.pods.get(revision.revision, 0) > 0, self.pods.get(revision.revision, 0)
             why = "" if ready else "CrashLoopBackOff"
-            weight = self.routed.get(revision.revision, 0)
+            # Nobody can tell what a gateway does that has not answered; who counts pods sees what is.
+            told = self.router.weighs_by_pods or not unsettled
+            weight = self.routed.get(revision.revision, 0) if told else 0
             variants[revision.revision] = Variant(
                 ready,
                 weight,
@@ -82,7 +85,7 @@ class Fleet(World):
                 beside=self._beside(revision.revision),
             )
         shared = sum(1 for weight in self.routed.values() if weight) > 1
-        return Service("http://digits.ns", variants, shared)
+        return Service("http://digits.ns", variants, shared, unsettled=unsettled)
 
     def _beside(self, revision: str) -> Beside:
         routing = self.effective

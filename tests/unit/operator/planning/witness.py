@@ -75,6 +75,8 @@ class Moment:
     observed: Observed
     now: datetime
     routing: Routing | None
+    served: dict[str, int]
+    """Who really had how much when it was decided."""
 
     def variant(self, revision: str) -> Variant | None:
         service = self.observed.service
@@ -106,11 +108,11 @@ class Witness:
     """The revisions that were promoted and left, the last first, without those that came back."""
 
     def step(self, *, crash_after: int | None = None) -> Decision:
-        before = self.fleet.status
+        before, served = self.fleet.status, dict(self.fleet.routed)
         decision = self.fleet.step(crash_after=crash_after)
         routing = next((a.routing for a in decision.actions if isinstance(a, Route)), None)
         assert self.fleet.observed is not None
-        self.saw(Moment(before, decision.status, self.fleet.observed, self.fleet.now, routing))
+        self.saw(Moment(before, decision.status, self.fleet.observed, self.fleet.now, routing, served))
         return decision
 
     def next_crash(self) -> int | None:
@@ -420,6 +422,8 @@ class Witness:
         for revision, left in self.left.items():
             if moment.now - left.at < self._rollout.scale_down_delay:
                 assert revision in arms, "its pods went before scaleDownDelay was over"
+        for revision, weight in moment.served.items():
+            assert not weight or revision in arms, "its pods went while requests went to it"
 
     def _left(self, moment: Moment, revision: str) -> Left | None:
         """Give what is known of a revision that leaves, with this decision at the latest."""

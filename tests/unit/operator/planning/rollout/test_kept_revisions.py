@@ -1,5 +1,6 @@
 """Revisions that were promoted once stay without pods, to go back to."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from mooring_operator.planning.rollout.actions import LaunchRun
 from tests.unit.operator.planning.fleet import Fleet, promoted
 from tests.unit.operator.planning.world import CI, spec_of
 
+HALF = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
 SLOW = [{"setWeight": 10}, {"pause": {"duration": "1h"}}, {"setWeight": 100}]
 
 
@@ -135,3 +137,25 @@ def test_revisions_that_status_has_no_room_for_are_not_kept():
         fleet.settle(limit=400)
     assert 5 < len(fleet.status.retained) <= 11
     assert len(fleet.status.model_dump_json()) < 300_000
+
+
+@pytest.mark.parametrize("by_pods", [False, True])
+def test_one_that_was_left_keeps_its_pods_until_the_router_sends_it_nothing(by_pods):
+    fleet = promoted("v1", serving={"minReplicas": 2})
+    fleet.router = replace(fleet.router, weighs_by_pods=by_pods)
+    fleet.apply(spec_of("v2", serving={"minReplicas": 2}, rollout={"steps": HALF}))
+    fleet.settle()
+    assert fleet.weights() == {"v1": 50, "v2": 50}
+    fleet.takes_up = False
+    fleet.apply(spec_of("v1", serving={"minReplicas": 2}))
+    for _ in range(30):
+        fleet.step()
+        fleet.now += timedelta(minutes=1)
+    assert fleet.weights() == {"v1": 50, "v2": 50}
+    assert fleet.running()["v2"], "half of the requests have nobody to answer them"
+    fleet.takes_up = True
+    fleet.settle()
+    fleet.now += timedelta(minutes=1)
+    fleet.settle()
+    assert fleet.weights() == {"v1": 100}
+    assert not fleet.running().get("v2")

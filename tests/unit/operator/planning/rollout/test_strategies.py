@@ -15,6 +15,7 @@ from tests.unit.operator.planning.fleet import promoted as promoted_by
 from tests.unit.operator.planning.world import World, spec_of
 
 ALL = Traits("Flows", 40, serves_each=True, mirrors=True, matches=True, sticks=True, previews=True)
+SECOND = timedelta(seconds=1)
 SERVING = {"minReplicas": 2}
 
 
@@ -274,6 +275,24 @@ def test_a_share_that_pods_cannot_make_stays_where_it_is():
     fleet.settle()
     assert (fleet.status.reason, fleet.weights()) == ("UnsupportedByRouter", {"v1": 100})
     assert "setWeight be 34 or more" in fleet.status.message
+
+
+def test_more_than_a_step_gives_is_not_that_step():
+    """What an earlier routing gave the same revision may still be in effect."""
+    fleet = promoted_by(serving={"minReplicas": 2})
+    fleet.router = Traits("Flows", 40, serves_each=True, weighs_by_pods=True)
+    rollout = {"steps": [{"setWeight": 50}, {"setWeight": 75}, {"pause": {}}, {"setWeight": 100}]}
+    fleet.apply(spec_of("v2", rollout=rollout, serving={"minReplicas": 2}))
+    fleet.settle()
+    assert fleet.weights() == {"v1": 25, "v2": 75}
+    fleet.takes_up = False
+    for model in ("v1", "v2"):
+        fleet.apply(spec_of(model, rollout=rollout, serving={"minReplicas": 2}))
+        for _ in range(10):
+            fleet.step()
+            fleet.now += SECOND
+    assert fleet.weights() == {"v1": 25, "v2": 75}
+    assert (fleet.status.reason, fleet.status.candidate.step) == ("SettingWeight", 0)
 
 
 def test_a_router_that_gets_well_is_told_of_once():
