@@ -1,7 +1,9 @@
-"""What rows should look like: a data schema, as a spec, a ConfigMap or a file has it."""
+"""What rows should look like: a data schema, as a spec or a file has it, in YAML or JSON."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
@@ -10,6 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.safe_yaml import load_yaml
+from mooring_artifacts.uris import LONGEST
+
+_ADDRESS = re.compile("[a-z][a-z0-9+.-]*:/")
+# Between steps Kubeflow Pipelines would replace it.
+_PLACEHOLDER = "{{$"
 
 Type = Literal["integer", "number", "string", "boolean", "timestamp"]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -65,6 +73,17 @@ class Freshness(_Part):
     within: Annotated[float, Field(gt=0)]
 
 
+class TrainingData(_Part):
+    """Rows that a model was trained on, of which the rows may repeat no more than a share.
+
+    columns: what makes two rows the same; empty: all columns of the schema.
+    """
+
+    uri: Annotated[str, Field(min_length=1, max_length=LONGEST)]
+    columns: Annotated[list[Name], Field(max_length=10_000)] = []
+    repeated: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
 class DataSchema(_Part):
     """What rows should look like."""
 
@@ -73,15 +92,21 @@ class DataSchema(_Part):
     min_rows: Annotated[int, Field(ge=0)] = 1
     max_rows: Annotated[int, Field(ge=0)] | None = None
     freshness: Freshness | None = None
+    training_data: TrainingData | None = None
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         names = [column.name for column in self.columns]
-        if twice := sorted({name for name in names if names.count(name) > 1} if len(names) < 2000 else ()):
-            raise ValueError(f"column {twice[0]} is there twice")
+        if len(set(names)) < len(names):
+            twice = next(name for name, count in Counter(names).items() if count > 1)
+            raise ValueError(f"column {twice} is there twice")
         types = {column.name: column.type for column in self.columns}
         if self.freshness is not None and types.get(self.freshness.column) != "timestamp":
             raise ValueError(f"freshness needs column {self.freshness.column} of type timestamp")
+        if self.training_data is not None:
+            for name in self.training_data.columns:
+                if name not in types:
+                    raise ValueError(f"trainingData.columns names {name}, which is no column of the schema")
         return self
 
     @property
@@ -104,3 +129,26 @@ def parse_schema(document: Mapping[str, Any], field: str = "schema") -> DataSche
         if first["type"] == "value_error":
             raise InputError(f"{where}: {first['ctx']['error']}") from error
         raise InputError(f"{where} {first['input']!r:.200} is not allowed: {first['msg']}") from error
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a schema rather than one itself."""
+    return _ADDRESS.match(text) is not None
+
+
+def parse_schema_text(text: str | bytes, field: str = "schema") -> DataSchema:
+    """The schema in a text of YAML or JSON.
+
+    Raises:
+        InputError: it is none; the message names the first field that is wrong.
+    """
+    content = text.encode() if isinstance(text, str) else text
+    if _PLACEHOLDER.encode() in content:
+        raise InputError(f"{field} holds {_PLACEHOLDER!r}, which Kubeflow Pipelines would replace")
+    try:
+        document = load_yaml(content)
+    except InputError as error:
+        raise InputError(f"{field}: {error}") from None
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise InputError(f"{field} is no object: write columns: [{{name: age, type: integer}}]")
+    return parse_schema(document, field)

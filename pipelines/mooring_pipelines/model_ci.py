@@ -1,4 +1,4 @@
-"""The pipeline `model-ci`: fetch a model, measure it, judge it by gates, write the verdict.
+"""The pipeline `model-ci`: validate data, fetch a model, measure it, judge it by gates, write the verdict.
 
 KFP copies the source of each component into the compiled pipeline, which is why every component
 imports what it needs inside its body and does nothing but call `mooring_components`.
@@ -10,6 +10,7 @@ from typing import Any
 
 from kfp import dsl
 
+from mooring_pipelines.data_checks import check_data
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
@@ -140,6 +141,8 @@ def model_ci(
     run_id: str,
     model_digest: str = "",
     test_data_digest: str = "",
+    data_schema: str = "",
+    validates_data: bool = False,
     test_options: dict[str, Any] = {},  # noqa: B006 - KFP reads the defaults, nobody mutates them
     label_column: str = "label",
     champion_uri: str = "",
@@ -147,8 +150,15 @@ def model_ci(
     allow: list[Any] = [],  # noqa: B006
     gates: list[Any] = [],  # noqa: B006
 ) -> None:
-    """Fetch, evaluate, time and judge one model."""
-    fetched = fetch_model(model_uri=model_uri, model_digest=model_digest, allow=allow)
+    """Check the data; fetch, evaluate, time and judge one model."""
+    # A pipeline of its own, because no step may wait for one inside of a condition.
+    checked = check_data(
+        test_data_uri=test_data_uri,
+        test_data_digest=test_data_digest,
+        data_schema=data_schema,
+        validates_data=validates_data,
+    )
+    fetched = fetch_model(model_uri=model_uri, model_digest=model_digest, allow=allow).after(checked)
     model = fetched.outputs["model"]
     quality = evaluate_quality(
         model=model,

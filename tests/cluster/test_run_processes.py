@@ -157,6 +157,11 @@ async def test_a_gate_that_does_not_hold_and_data_that_does_not_fit_are_told(lab
     await deploy(lab, ci=wrong, serving={"env": [{"name": "A", "value": "b"}]})
     status = await lab.until(lambda status: status.get("reason") == "CIRunFailed")
     assert "label_column 'target'" in status["message"]
+    wrong = ci()
+    wrong["testData"]["schema"] = "{columns: [{name: b, type: number, max: 0}], extraColumns: Allow}"
+    await deploy(lab, ci=wrong, serving={"env": [{"name": "A", "value": "c"}]})
+    status = await lab.until(lambda status: "validate-data" in status.get("message", ""))
+    assert "validate-data: column b has 2 values above 0.0, such as '1.0' in row 0" in status["message"]
 
 
 async def test_drift_is_evaluated_where_the_traffic_is(lab):

@@ -215,6 +215,40 @@ def test_a_good_model_is_judged_in_a_pod_with_a_read_only_root(files, store, scr
     assert list(scratch.iterdir()) == []
 
 
+SCHEMA = """
+columns:
+- {name: a, type: number}
+- {name: b, type: number, min: -1, max: 1}
+- {name: label, type: integer, values: [0, 1]}
+"""
+
+
+def validated(schema):
+    return {"data_schema": schema, "validates_data": True}
+
+
+def test_data_is_validated_before_anything_else_where_a_schema_is_given(files, scratch):
+    run = Process(parameters(files, f"file://{scratch}/v.json", **validated(SCHEMA)), scratch)
+    run.end(0)
+    assert parse_verdict((scratch / "v.json").read_bytes()).passed
+    started = [line["step"] for line in run.said("step started")]
+    assert started == ["validate-data", *STEPS]
+
+
+def test_data_that_violates_its_schema_ends_the_run_with_what_is_wrong(files, store, scratch):
+    url = store.sign("/b/v.json", once=True)
+    schema = SCHEMA.replace("values: [0, 1]", "values: [0, 2]").replace("min: -1", "min: 0")
+    run = Process(parameters(files, url, **validated(schema)), scratch)
+    run.end(1)
+    error = failure(store.objects["/b/v.json"])
+    assert (error.reason, error.message) == (
+        "InvalidInput",
+        "validate-data: column b has 2 values below 0.0, such as '-1.0' in row 2; "
+        "column label has 3 values that are not allowed, such as '1' in row 0",
+    )
+    assert [line["step"] for line in run.said("step started")] == ["validate-data"]
+
+
 def test_a_failed_gate_is_a_run_that_succeeded(files, scratch):
     gates = [{"metric": "accuracy", "min": 0.9}]
     run = Process(parameters(files, f"file://{scratch}/v.json", gates=gates), scratch)

@@ -40,6 +40,7 @@ _SAMPLES: dict[str, str] = {
     forms.VARIABLE.pattern: "A" * 128,
     forms.VERSION.pattern: "1" * 63,
     forms.COLUMN.pattern: _WIDE * 253,
+    forms.ROWS.pattern: f'{{"columns": [{{"name": "{_WIDE * 982}", "type": "string", "values": ["{_WIDE * 1000}"]}}]}}',
     forms.FEATURE.pattern: "a" * 63,
     forms.HOST.pattern: ".".join(["a" * 63] * 3 + ["a" * 61]),
     forms.TIME_ZONE.pattern: "/".join(["A" * 14] * 4),

@@ -138,6 +138,37 @@ _CI = [
         "the gate on latencyP50Ms has notWorseThan, which is for accuracy, ",
     ),
     Case(
+        "test data with a schema",
+        {
+            "spec.ci": {
+                "testData": {
+                    "uri": "s3://d/t",
+                    "schema": "columns:\n- {name: größe, type: integer, min: 0}\n",
+                }
+            }
+        },
+    ),
+    Case(
+        "test data with a schema at an address",
+        {"spec.ci": {"testData": {"uri": "s3://d/t", "schema": "s3://d/schema.yaml"}}},
+    ),
+    Case(
+        "a schema that Kubeflow Pipelines would change",
+        {
+            "spec.ci": {
+                "testData": {"uri": "s3://d/t", "schema": "{columns: [{name: '{{$}}', type: integer}]}"}
+            }
+        },
+        False,
+        "spec.ci.testData.schema",
+    ),
+    Case(
+        "a schema that is too long",
+        {"spec.ci": {"testData": {"uri": "s3://d/t", "schema": "columns: []" + " " * 2038}}},
+        False,
+        "spec.ci.testData.schema",
+    ),
+    Case(
         "test data whose columns are named for inputs",
         {"spec.ci": {"testData": {"uri": "s3://d/t", "inputs": [{"name": "x", "columns": ["a", "b"]}]}}},
     ),

@@ -69,6 +69,8 @@ def test_the_parameters_are_the_public_ones():
     assert optional == {
         "model_digest",
         "test_data_digest",
+        "data_schema",
+        "validates_data",
         "test_options",
         "label_column",
         "champion_uri",

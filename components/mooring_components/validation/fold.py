@@ -83,14 +83,14 @@ class Fold:
             InputError: it is damaged.
         """
         here = [column for column in self._columns if column.name in source.types]
-        plans = [_Plan(column, source) for column in here]
+        plans = [Plan(column, source) for column in here]
         row = 0
         for batch in source.batches([column.name for column in here] or list(source.names[:1])):
             self._add_batch(batch, plans, source, row)
             row += batch.height
         self.rows += row + source.broken.count
 
-    def _add_batch(self, batch: pl.DataFrame, plans: list[_Plan], source: Source, first: int) -> None:
+    def _add_batch(self, batch: pl.DataFrame, plans: list[Plan], source: Source, first: int) -> None:
         typed = batch.lazy().with_columns(plan.value for plan in plans)
         counted = typed.select([expression for plan in plans for expression in plan.counts()]).collect()
         counts = counted.row(0, named=True) if counted.height else {}
@@ -109,18 +109,19 @@ class Fold:
                 fault.examples += _examples(rows, plan, kind, source, first, EXAMPLES - len(fault.examples))
         self._keep_keys(batch, plans)
 
-    def _keep_keys(self, batch: pl.DataFrame, plans: list[_Plan]) -> None:
+    def _keep_keys(self, batch: pl.DataFrame, plans: list[Plan]) -> None:
         for plan in plans:
             if plan.column.unique:
                 series = batch.select(plan.value).to_series().drop_nulls()
-                # Of other types than whole numbers the hashes, which are looked at again where two are the same.
+                # Of other types than whole numbers the hashes: of ten million values the odds that two different
+                # ones share one are 1 in 400,000.
                 exact = plan.column.type == "integer"
                 self.tallies[plan.column.name].keys.append(
                     (series if exact else series.hash(seed=0)).to_numpy()
                 )
 
 
-class _Plan:
+class Plan:
     """The checks of one column of one file."""
 
     def __init__(self, column: Column, source: Source) -> None:
@@ -204,7 +205,7 @@ def _fits(given: pl.DataType, wanted: str) -> bool:
 
 
 def _examples(
-    rows: pl.DataFrame, plan: _Plan, kind: str, source: Source, first: int, most: int
+    rows: pl.DataFrame, plan: Plan, kind: str, source: Source, first: int, most: int
 ) -> list[Example]:
     if most <= 0:
         return []

@@ -13,6 +13,7 @@ from mooring_artifacts.data_schema import Column, DataSchema
 from mooring_artifacts.errors import InputError
 
 from mooring_components.validation.fold import EXAMPLES, Example, Fold, Tally
+from mooring_components.validation.leakage import find_repeated
 from mooring_components.validation.sources import Source, open_source
 
 _SHOWN = 200
@@ -48,13 +49,17 @@ class DataReport:
         lines = [f"# {head}", "", f"{_count(self.rows, 'row')}", ""]
         for violation in self.violations:
             lines.append(f"- **{violation.message}**")
-            lines += [f"  - {each.file}, row {each.row}: {each.value!a}" for each in violation.examples]
+            lines += [f"  - {_example(each)}" for each in violation.examples]
         # Between steps Kubeflow Pipelines replaces placeholders.
         return "\n".join(lines).replace("{{", "{ {") + "\n"
 
 
-def validate(paths: Sequence[Path], schema: DataSchema, now: datetime) -> DataReport:
+def validate(
+    paths: Sequence[Path], schema: DataSchema, now: datetime, *, training: Sequence[Path] = ()
+) -> DataReport:
     """Compare files of rows with their schema, in one pass and a bounded part of them at a time.
+
+    Where the schema has training data, `training` are its files, which take another pass.
 
     Raises:
         InputError: a file cannot be read at all.
@@ -71,6 +76,8 @@ def validate(paths: Sequence[Path], schema: DataSchema, now: datetime) -> DataRe
         *(found for column in schema.columns for found in _of_values(column, fold.tallies[column.name])),
         *_of_age(fold, schema, now),
     ]
+    if training and not any(found.check == "missing" for found in violations):
+        violations += _of_leakage(paths, training, schema, fold.rows)
     return DataReport(fold.rows, violations)
 
 
@@ -170,6 +177,21 @@ def _of_age(fold: Fold, schema: DataSchema, now: datetime) -> Iterator[DataViola
         )
 
 
+def _of_leakage(
+    paths: Sequence[Path], training: Sequence[Path], schema: DataSchema, rows: int
+) -> Iterator[DataViolation]:
+    assert schema.training_data is not None
+    found, allowed = (
+        find_repeated(paths, training, schema, schema.training_data),
+        schema.training_data.repeated,
+    )
+    if found.count > allowed * rows:
+        first = found.examples[0]
+        more = f", {allowed:.2%} are allowed" if allowed else ""
+        message = f"{_count(found.count, 'row')} of {rows} are in the training data{more}; the first is row {first.row}"
+        yield DataViolation("", "leakage", found.count, message, found.examples)
+
+
 def _repeated(keys: Sequence[npt.NDArray[np.generic]]) -> int:
     """How many values are copies of one that came before."""
     if not keys:
@@ -177,6 +199,11 @@ def _repeated(keys: Sequence[npt.NDArray[np.generic]]) -> int:
     joined = np.concatenate(keys)
     joined.sort()
     return int((joined[1:] == joined[:-1]).sum())
+
+
+def _example(example: Example) -> str:
+    what = "" if example.value is None else f": {example.value!a}"
+    return f"{ascii(example.file)[1:-1]}, row {example.row}{what}"
 
 
 def _named(name: str) -> str:

@@ -113,6 +113,12 @@ COLUMN = Form(
     253,
     "the name of a column: printable characters, at most 253, without {{$",
 )
+_UNSEEN_IN_LINES = UNSEEN.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f", 1)
+ROWS = Form(
+    rf"^((\{{?[^{{{_UNSEEN_IN_LINES}]|\{{\{{+[^{{${_UNSEEN_IN_LINES}])+\{{*|\{{+)$",
+    2048,
+    "a schema of rows: YAML or JSON of at most 2048 characters without {{$, or the address of a file with it",
+)
 FEATURE = Form(
     "^[A-Za-z0-9_]([-A-Za-z0-9_.: ]*[-A-Za-z0-9_.:])?$",
     63,

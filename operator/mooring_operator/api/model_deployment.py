@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from mooring_artifacts import gates
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from mooring_artifacts.data_schema import is_address, parse_schema_text
+from mooring_artifacts.uris import redact
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.resources import Resources
@@ -95,6 +97,19 @@ class InputColumns(Model):
     ]
 
 
+def _check_schema(text: str) -> str:
+    """Refuse what is neither a schema nor an address.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if not is_address(text):
+        parse_schema_text(text)
+    elif not forms.ADDRESS.fits(text):
+        raise ValueError(f"{redact(text)} is not {forms.ADDRESS.allowed}")
+    return text
+
+
 class TestData(Model):
     """Rows with known answers."""
 
@@ -114,6 +129,15 @@ class TestData(Model):
         Field(
             description="Content that the Parquet files must have (sha256:HEX of their manifest); another one is "
             "another question, which is tested anew."
+        ),
+    ] = None
+    schema_: Annotated[
+        str | None,
+        forms.ROWS.field,
+        AfterValidator(_check_schema),
+        Field(
+            alias="schema",
+            description="What the rows must be, in YAML or JSON, or the address of a file with it.",
         ),
     ] = None
     inputs: Annotated[

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mooring_artifacts.data_schema import is_address, parse_schema_text
 from mooring_artifacts.grants import Grants, line_to_add
 from mooring_artifacts.uris import redact
 
@@ -15,7 +16,17 @@ def addresses_of(spec: ModelDeploymentSpec) -> dict[str, str]:
     addresses = {"spec.model.uri": spec.model.uri}
     if spec.ci is not None:
         addresses["spec.ci.testData.uri"] = spec.ci.test_data.uri
+        addresses |= _of_schema("spec.ci.testData.schema", spec.ci.test_data.schema_)
     return addresses
+
+
+def _of_schema(field: str, text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    if is_address(text):
+        return {field: text}
+    training = parse_schema_text(text).training_data
+    return {} if training is None else {f"{field} trainingData.uri": training.uri}
 
 
 def rows_of(spec: DriftMonitorSpec) -> dict[str, str]:

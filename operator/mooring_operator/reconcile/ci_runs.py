@@ -64,6 +64,8 @@ class CIRuns:
                     "model_digest": candidate.content_digest or "",
                     "test_data_uri": ci.test_data.uri,
                     "test_data_digest": ci.test_data.digest or "",
+                    "data_schema": ci.test_data.schema_ or "",
+                    "validates_data": ci.test_data.schema_ is not None,
                     "test_options": _options(ci.test_data),
                     "label_column": ci.test_data.label_column,
                     "gates": gates,

@@ -20,6 +20,7 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
         "spec.model.uri": spec.model.uri,
         "spec.ci.testData.uri": data.uri,
         "spec.ci.testData.labelColumn": data.label_column,
+        **({} if data.schema_ is None else {"spec.ci.testData.schema": data.schema_}),
     }
 
 

@@ -34,6 +34,7 @@ FIELDS = [
     "spec.batch.timeZone",
     "spec.stream.source",
     "spec.ci.testData.labelColumn",
+    "spec.ci.testData.schema",
     "kind",
     "apiVersion",
 ]

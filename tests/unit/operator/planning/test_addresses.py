@@ -20,12 +20,17 @@ def test_addresses_of_files_are_refused_but_in_development():
     assert refuse_files({"spec.model.uri": "s3://m/v1"}, files=False) is None
 
 
+TRAINED = "{{columns: [{{name: a, type: integer}}], trainingData: {{uri: '{}'}}}}"
+
+
 @pytest.mark.parametrize(
     "spec",
     [
         {"model": {"uri": "file:///var/run/secrets/kubernetes.io/serviceaccount", "format": "onnx"}},
         {"ci": {"testData": {"uri": "file:///var/run/secrets/kubernetes.io/serviceaccount/token"}}},
         {"ci": {"testData": {"uri": "file://localhost/etc/passwd"}}},
+        {"ci": {"testData": {"uri": "s3://d/t", "schema": "file:///etc/passwd"}}},
+        {"ci": {"testData": {"uri": "s3://d/t", "schema": TRAINED.format("file:///etc/passwd")}}},
     ],
 )
 def test_deployment_with_an_address_of_a_file_is_refused_and_nothing_is_run(spec):

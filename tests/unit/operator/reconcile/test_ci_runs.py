@@ -18,6 +18,7 @@ CHAMPION = SimpleNamespace(revision="r1", storage_uri="s3://m/v1", content_diges
 DATA = {
     "uri": "s3://d/t",
     "digest": "sha256:" + "3" * 64,
+    "schema": "columns: [{name: a, type: integer}]",
     "inputs": [{"name": "x", "columns": ["a", "b"]}],
     "output": "y",
     "classes": ["1", "2"],
@@ -64,6 +65,8 @@ def test_the_pipeline_takes_what_it_is_given(gates, data):
 def test_fields_of_the_spec_are_options_of_the_test():
     parameters = given([], None)
     assert parameters["test_data_digest"] == DATA["digest"]
+    assert (parameters["data_schema"], parameters["validates_data"]) == (DATA["schema"], True)
+    assert given([], None, {"uri": "s3://d/t"})["validates_data"] is False
     options = parse_options(parameters["test_options"])
     assert options.inputs == {"x": ["a", "b"]}
     assert (options.output, options.classes, options.task) == ("y", ["1", "2"], "Classification")

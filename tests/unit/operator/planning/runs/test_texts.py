@@ -23,6 +23,10 @@ WIDE = [
     ({"model": {**MODEL, "uri": "s3://m/🙂"}, "ci": {"testData": DATA}}, "spec.model.uri"),
     ({"ci": {"testData": {"uri": "s3://d/𝒙.parquet"}}}, "spec.ci.testData.uri"),
     ({"ci": {"testData": {**DATA, "labelColumn": "mood 🙂"}}}, "spec.ci.testData.labelColumn"),
+    (
+        {"ci": {"testData": {**DATA, "schema": "columns: [{name: '🙂', type: integer}]"}}},
+        "spec.ci.testData.schema",
+    ),
 ]
 
 

@@ -1,0 +1,50 @@
+"""The pipeline `check-data`, a part of `model-ci`: compare test data with its schema, where there is one."""
+
+# mypy: disable-error-code="untyped-decorator"
+from kfp import dsl
+
+from mooring_pipelines.image import COMPONENTS_IMAGE
+
+
+@dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
+def validate_data(
+    test_data_uri: str,
+    test_data_digest: str,
+    data_schema: str,
+    validation: dsl.Output[dsl.Metrics],
+    report: dsl.Output[dsl.Markdown],
+) -> int:
+    """Compare rows with their schema; any violation ends the run. Gives the number of rows."""
+    import tempfile
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from mooring_artifacts.errors import InputError
+    from mooring_components.steps import tell_errors_in_one_line
+    from mooring_components.validation.step import validate_at
+
+    tell_errors_in_one_line()
+    with tempfile.TemporaryDirectory() as place:
+        found = validate_at(
+            test_data_uri, data_schema, Path(place), datetime.now(UTC), expected_digest=test_data_digest
+        )
+    validation.log_metric("rows", found.rows)
+    validation.log_metric("violations", len(found.violations))
+    text = found.to_markdown()
+    Path(report.path).write_text(text)
+    print(text)
+    if found.violations:
+        raise InputError(found.summary())
+    return found.rows
+
+
+@dsl.pipeline(name="check-data", description="Compare test data with its schema.")
+def check_data(test_data_uri: str, test_data_digest: str, data_schema: str, validates_data: bool) -> None:
+    """Spawn no step where there is nothing to compare with."""
+    # Not by the schema itself: where conditions are evaluated locally, a text in one is evaluated as Python.
+    with dsl.If(validates_data == True):  # noqa: E712 - of a parameter of the pipeline
+        task = validate_data(
+            test_data_uri=test_data_uri, test_data_digest=test_data_digest, data_schema=data_schema
+        )
+        # What a URI holds may change between runs with the same parameters.
+        task.set_caching_options(False)
