@@ -24,7 +24,7 @@ WIDE = [
     ({"ci": {"testData": {"uri": "s3://d/𝒙.parquet"}}}, "spec.ci.testData.uri"),
     ({"ci": {"testData": {**DATA, "labelColumn": "mood 🙂"}}}, "spec.ci.testData.labelColumn"),
     (
-        {"ci": {"testData": {**DATA, "schema": "columns: [{name: '🙂', type: integer}]"}}},
+        {"ci": {"testData": {**DATA, "schema": 'columns: [{name: "🙂", type: integer}]'}}},
         "spec.ci.testData.schema",
     ),
 ]
