@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-operator test-cluster test-release test-torch lint format generate check-generated requirements release images audit clean
+.PHONY: help demo test test-unit test-operator test-cluster test-release test-torch search lint format generate check-generated requirements release images audit clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,6 +15,7 @@ STRATEGY ?= canary
 GATEWAY ?= 1
 IMAGES ?= build/images.yaml
 PYTEST := $(BIN)/pytest -q
+HISTORIES ?= 10000
 
 help: ## List what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,6 +42,9 @@ test-release: $(READY) ## What is documented and released, as people get it
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
 	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py
+
+search: $(READY) ## HISTORIES=10000 SEED=1: look at random for histories that break a property of the planner
+	@MOORING_HISTORIES="$(HISTORIES)" nice $(PYTEST) -n 2 --hypothesis-profile search $(if $(SEED),--hypothesis-seed "$(SEED)") --hypothesis-show-statistics tests/unit/operator/planning -k properties
 
 lint: $(READY) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -2,14 +2,20 @@
 
 from collections import Counter
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 pytest_plugins = ["cluster.pytest_plugin"]
 
 # How long an example takes is the machine's business, and no test is about it.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+_UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+# A commit is judged by the same examples each time; whoever looks for new ones does so at random: `make search`.
+settings.register_profile("same", derandomize=True, print_blob=True, **_UNTIMED)
+settings.register_profile("search", derandomize=False, print_blob=True, **_UNTIMED)
+settings.load_profile("same")
+# Numbers and words of all modules that happen to be loaded would be tried too: others in each order of tests.
+providers._get_local_constants = lambda: providers._local_constants
 
 _LEVELS = {
     "unit": "pure",

@@ -1,6 +1,7 @@
 """What holds for every history of a ModelDeployment, whatever happens in which order."""
 
 import copy
+import os
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -53,6 +54,7 @@ events = st.one_of(
     st.tuples(st.just("crash"), st.integers(0, 3)),
     st.tuples(st.just("routed"), st.booleans()),
 )
+histories = settings(max_examples=int(os.environ.get("MOORING_HISTORIES", "150")), deadline=None)
 
 
 def happen(world: World, event: tuple[str, object]) -> None:
@@ -73,7 +75,7 @@ def happen(world: World, event: tuple[str, object]) -> None:
             world.step(crash_after=int(done))  # type: ignore[call-overload]
 
 
-@settings(max_examples=150, deadline=None)
+@histories
 @given(first=specs, router=routers, good=outcomes, story=st.lists(events, max_size=12))
 def test_whatever_happens_only_passed_revisions_get_traffic_and_only_as_the_steps_say(
     first, router, good, story
@@ -102,7 +104,7 @@ def test_whatever_happens_only_passed_revisions_get_traffic_and_only_as_the_step
                 )
 
 
-@settings(max_examples=150, deadline=None)
+@histories
 @given(first=specs, router=routers, good=outcomes, story=st.lists(events, max_size=12))
 def test_where_nothing_splits_traffic_nobody_is_promoted_over_another(first, router, good, story):
     world = World(first, router, good=good)
@@ -118,7 +120,7 @@ def test_where_nothing_splits_traffic_nobody_is_promoted_over_another(first, rou
             assert not begun or world.status.candidate.weight == 0 or world.status.candidate.restores
 
 
-@settings(max_examples=150, deadline=None)
+@histories
 @given(first=specs, router=routers, good=outcomes, story=st.lists(events, max_size=12))
 def test_planning_again_on_the_result_changes_nothing(first, router, good, story):
     world = World(first, router, good=good)
@@ -136,7 +138,7 @@ def test_planning_again_on_the_result_changes_nothing(first, router, good, story
             assert not [action for action in third.actions if isinstance(action, Notify)]
 
 
-@settings(max_examples=150, deadline=None)
+@histories
 @given(first=specs, router=routers, good=outcomes, startable=outcomes, story=st.lists(events, max_size=12))
 def test_every_rollout_ends_or_waits_for_a_person(first, router, good, startable, story):
     world = World(first, router, good=good)
@@ -159,7 +161,7 @@ def test_every_rollout_ends_or_waits_for_a_person(first, router, good, startable
     assert not (kinds.get("Reconciling") == "True" and kinds.get("Stalled") == "True")
 
 
-@settings(max_examples=150, deadline=None)
+@histories
 @given(
     router=routers,
     good=outcomes,
