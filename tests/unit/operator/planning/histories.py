@@ -11,7 +11,7 @@ from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.routes import Traits
 
 from tests.unit.operator.planning.fleet import MANY, Fleet
-from tests.unit.operator.planning.witness import Witness
+from tests.unit.operator.planning.witness.witness import Witness
 from tests.unit.operator.planning.world import spec_of
 
 MODELS = ("v1", "v2", "v3", "v4")

@@ -23,7 +23,7 @@ from tests.unit.operator.planning.histories import (
     routers,
     specs_with,
 )
-from tests.unit.operator.planning.witness import Witness
+from tests.unit.operator.planning.witness.witness import Witness
 from tests.unit.operator.planning.world import spec_of
 
 HISTORIES = int(os.environ.get("MOORING_HISTORIES", "60"))

@@ -22,7 +22,7 @@ from tests.unit.operator.planning.histories import (
     specs,
     stories,
 )
-from tests.unit.operator.planning.witness import Witness
+from tests.unit.operator.planning.witness.witness import Witness
 
 HISTORIES = int(os.environ.get("MOORING_HISTORIES", "100"))
 histories = settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -65,7 +65,7 @@ def test_every_rollout_ends_or_waits_for_what_the_spec_or_the_router_lacks(
     if fleet.status.phase == "Promoted":
         assert stable.storage_uri == fleet.spec.model.uri
     kept = [known.revision for known in fleet.status.retained]
-    assert kept == witness.history[: fleet.spec.revision_history_limit], "another history is kept"
+    assert kept == witness.account.history[: fleet.spec.revision_history_limit], "another history is kept"
 
 
 @histories

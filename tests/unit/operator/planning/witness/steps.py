@@ -1,0 +1,101 @@
+"""What holds of the way through the stages: none is left before what it waits for."""
+
+from datetime import datetime, timedelta
+
+from mooring_operator.api.checks import Check
+from mooring_operator.api.rollout import Approve, Pause
+from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.planning import identity
+from mooring_operator.planning.strategies.course import Exposure, Stage, Trial, first_with
+
+from tests.unit.operator.planning.witness.account import (
+    Account,
+    Journey,
+    Moment,
+    is_promoted,
+)
+
+
+def check_steps(account: Account, moment: Moment) -> None:
+    """A stage is left when what it asks for was seen, and not before."""
+    after, journey = moment.after.candidate, account.next
+    candidate = moment.before.candidate if journey is account.journey else after
+    promoted = is_promoted(moment)
+    if promoted:
+        candidate, journey = moment.before.candidate, account.journey
+    if candidate is None or journey is None or moment.before.stable is None or candidate.restores:
+        return
+    course, digest = account.course, identity.steps_hash(account.rollout)
+    begins = candidate.step if journey is account.journey else 0
+    if after is not None and not promoted and after.steps_hash != digest:
+        # The edited steps wait, for the router for example.
+        assert after.step == candidate.step
+        return
+    if digest != journey.steps_hash:
+        begins = first_with(course, candidate.weight) if candidate.weight else 0
+        journey.steps_hash, journey.arrived = digest, moment.now
+    ends = len(course) if after is None or promoted else after.step
+    if moment.asked("promote", candidate) or candidate.returns:
+        begins = ends
+    elif moment.asked("pause", candidate):
+        assert ends <= begins, "a rollout that is held went on"
+    for index in range(begins, ends):
+        arrived = journey.arrived if index == begins else moment.now
+        approved = journey.approved and index == begins
+        check_stage(account, moment, candidate, journey, course[index], arrived, approved=approved)
+    if ends != candidate.step:
+        journey.arrived, journey.approved = moment.now, moment.asked("approve", candidate)
+    weights = [stage.weight for stage in course[: ends + 1] if isinstance(stage, Exposure)]
+    journey.allowed = max([journey.allowed, *weights, 100 if ends == len(course) else 0])
+
+
+def check_stage(
+    account: Account,
+    moment: Moment,
+    candidate: Candidate,
+    journey: Journey,
+    stage: Stage,
+    arrived: datetime,
+    *,
+    approved: bool,
+) -> None:
+    match stage:
+        case Exposure():
+            assert has(account, moment, candidate, journey, stage), f"{stage} was not in effect"
+        case Pause(duration=timedelta() as duration):
+            assert moment.now - arrived >= duration, "a pause was cut short"
+        case Pause() | Approve():
+            assert approved, "nobody has approved"
+        case Check():
+            check = moment.before.candidate.check if moment.before.candidate is not None else None
+            passed = check is not None and account.fleet.found.get(check.id) == "Pass"
+            assert approved or passed, "a check that did not pass was passed over"
+        case Trial():
+            end = stage.ends(arrived)
+            over = end is not None and moment.now >= end and stage.test.then == "Promote"
+            assert approved or over, "a trial ended too early"
+
+
+def has(account: Account, moment: Moment, candidate: Candidate, journey: Journey, to: Exposure) -> bool:
+    whole, pods = journey.whole or 1, moment.pods(candidate.revision)
+    routed = moment.routed(candidate.revision)
+    enough = pods >= account.needed(to.weight, to.replicas, whole)
+    if account.fleet.router.weighs_by_pods and to.weight not in (0, 100):
+        # More pods would be more of the traffic.
+        enough = pods >= account.needed(to.weight, "", whole)
+        stable = moment.before.stable
+        beside = moment.pods(stable.revision) if stable is not None else 0
+        return enough and 0 < routed <= to.weight and 100 * pods <= to.weight * (pods + beside)
+    return enough and routed == to.weight
+
+
+def check_checks(account: Account, moment: Moment) -> None:
+    """Each check is started once, and those that go on are waited for or told to stop."""
+    fleet, candidate = account.fleet, moment.after.candidate
+    assert len(set(fleet.checked)) == len(fleet.checked)
+    check = candidate.check if candidate is not None else None
+    left = {run.run_id for run in moment.after.abandoned_runs if not run.ended}
+    assert fleet.running_checks <= left | ({check.id} if check is not None else set())
+    if check is not None and candidate is not None and not candidate.restores:
+        assert check.step <= candidate.step
+        assert check.step == candidate.step or check.outcome is not None

@@ -1,0 +1,106 @@
+"""What holds of the weights: nobody gets what its pods do not carry, or more than the strategy exposes it to."""
+
+from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.planning import identity
+from mooring_operator.planning.routing import Arm, Routing
+from mooring_operator.planning.strategies.course import Exposure
+
+from tests.unit.operator.planning.witness.account import Account, Journey, Moment, carries, up
+
+
+def check_weights(account: Account, moment: Moment, routing: Routing) -> None:
+    """Nobody gets what its pods do not carry, or more than the strategy exposes it to."""
+    assert sum(arm.weight for arm in routing.arms) == 100
+    assert all(arm.weight >= 0 for arm in routing.arms)
+    named = [arm.revision.revision for arm in routing.arms] + [known.revision for known in routing.kept]
+    assert len(named) == len(set(named)), "a revision is named twice"
+    stable, candidate = moment.after.stable, moment.after.candidate
+    first, *others = routing.arms
+    assert first.revision.revision == (stable or candidate).revision  # type: ignore[union-attr]
+    for arm in others:
+        assert not arm.weight or moment.pods(arm.revision.revision), "traffic for what is not ready"
+    running = candidate if candidate is not None and candidate.runs and stable is not None else None
+    for arm in others:
+        if running is not None and arm.revision.revision == running.revision:
+            check_candidates(account, moment, arm, running, first)
+    if running is None and candidate is not None and stable is not None:
+        early = [arm for arm in others if arm.revision.revision == candidate.revision]
+        assert not early or candidate.revision in account.left, "it runs before its time"
+
+
+def check_candidates(account: Account, moment: Moment, arm: Arm, candidate: Candidate, stable: Arm) -> None:
+    journey, pods = account.next, moment.pods(candidate.revision)
+    assert journey is not None
+    allowed = 100 if candidate.restores else journey.allowed
+    assert arm.weight <= allowed, f"{arm.weight}% where the stages expose to {allowed}%"
+    assert arm.weight <= candidate.weight
+    whole = journey.whole or 1
+    beside = moment.pods(stable.revision.revision)
+    by_pods = account.fleet.router.weighs_by_pods and account.rollout.strategy != "Recreate"
+    if by_pods and candidate.weight not in (0, 100):
+        assert not arm.weight or 100 * pods <= candidate.weight * (pods + beside), "more than its pods make"
+    else:
+        dead = beside == 0 and pods and candidate.weight == 100
+        assert arm.weight <= carries(pods, whole) or dead, f"{arm.weight}% for {pods} of {whole} pods"
+
+
+def check_pods(account: Account, moment: Moment, routing: Routing) -> None:
+    """Stable keeps the pods for its traffic; with a surge there are no more than it allows."""
+    candidate, journey, rollout = moment.after.candidate, account.next, account.rollout
+    if (
+        candidate is None
+        or journey is None
+        or not candidate.runs
+        or moment.after.stable is None
+        or rollout.strategy == "Recreate"
+    ):
+        return
+    stable, *others = routing.arms
+    arm = next(arm for arm in others if arm.revision.revision == candidate.revision)
+    whole, floor, pods = journey.whole or 1, stable.pods or 0, moment.pods(candidate.revision)
+    assert arm.pods is not None
+    if account.fleet.router.weighs_by_pods:
+        assert floor >= whole or pods >= account.needed(candidate.weight, "", whole)
+        return
+    if rollout.max_surge is None:
+        assert floor >= whole, "stable leaves pods before it is replaced"
+        assert arm.pods >= account.needed(candidate.weight, candidate.replicas, whole)
+        return
+    surge = rollout.max_surge
+    spare = up(int(surge[:-1]) * whole, 100) if surge.endswith("%") else int(surge)
+    there = max(floor, min(moment.pods(stable.revision.revision), whole))
+    assert arm.pods + there <= whole + max(spare, 1), "more pods than maxSurge allows"
+    assert floor * 100 > (100 - settled(account, moment, journey) - 1) * whole, "pods are gone too early"
+
+
+def settled(account: Account, moment: Moment, journey: Journey) -> int:
+    """The percent that the candidate has had for scaleDownDelay without a break."""
+    since = moment.now - journey.delay
+    recent = [routed for at, routed in journey.routed if at > since]
+    before = [routed for at, routed in journey.routed if at <= since]
+    return min([*recent, *before[-1:]]) if before else 0
+
+
+def check_exposure(account: Account, moment: Moment, routing: Routing) -> None:
+    """Copies, matches and previews are for a candidate that is at such a stage, and ready for them."""
+    candidate, router = moment.after.candidate, account.fleet.router
+    if candidate is None or not candidate.runs or moment.after.stable is None:
+        assert (routing.rules, routing.mirror, routing.preview) == ((), None, "")
+        return
+    pods = moment.pods(candidate.revision)
+    at = [stage for stage in account.course[: candidate.step + 1] if isinstance(stage, Exposure)]
+    # One that is out of the router's reach leaves things as they are.
+    recent = at[-2:] if candidate.step < len(account.course) else [Exposure(100)]
+    edited = candidate.steps_hash != identity.steps_hash(account.rollout)
+    if routing.mirror is not None:
+        assert router.mirrors
+        assert pods
+        assert edited or routing.mirror.percent in [stage.mirror for stage in recent]
+        assert routing.mirror.revision == candidate.revision
+    if routing.rules:
+        assert router.matches
+        assert edited or any(stage.matched for stage in recent)
+        assert pods >= account.wanted(candidate, account.next) if account.next else True
+    assert not routing.sticky or router.sticks
+    if routing.preview:
+        assert (account.rollout.strategy, routing.preview) == ("BlueGreen", candidate.revision)

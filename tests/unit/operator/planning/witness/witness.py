@@ -1,0 +1,54 @@
+"""Watches a fleet and says what no decision may do."""
+
+from dataclasses import dataclass, field
+
+from mooring_operator.planning.rollout.actions import Route
+from mooring_operator.planning.rollout.decision import Decision
+
+from tests.unit.operator.planning.fleet import Fleet
+from tests.unit.operator.planning.witness.account import Account, Moment
+from tests.unit.operator.planning.witness.endings import check_endings, check_promotion
+from tests.unit.operator.planning.witness.leaving import check_leaving
+from tests.unit.operator.planning.witness.steps import check_checks, check_steps
+from tests.unit.operator.planning.witness.weights import check_exposure, check_pods, check_weights
+
+
+@dataclass
+class Witness:
+    """`crashes`: after how many decisions the operator crashes next, and how many actions it has done then."""
+
+    fleet: Fleet
+    crashes: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.account = Account(self.fleet)
+
+    def step(self, *, crash_after: int | None = None) -> Decision:
+        before, served = self.fleet.status, dict(self.fleet.routed)
+        decision = self.fleet.step(crash_after=crash_after)
+        routing = next((a.routing for a in decision.actions if isinstance(a, Route)), None)
+        assert self.fleet.observed is not None
+        self.saw(Moment(before, decision.status, self.fleet.observed, self.fleet.now, routing, served))
+        return decision
+
+    def next_crash(self) -> int | None:
+        """Give how many actions are done of the next decision; None for all."""
+        if not self.crashes:
+            return None
+        (pause, done), *later = self.crashes
+        self.crashes = later if pause == 0 else [(pause - 1, done), *later]
+        return done if pause == 0 else None
+
+    def saw(self, moment: Moment) -> None:
+        account = self.account
+        account.follow(moment)
+        account.begin(moment)
+        for check in (check_steps, check_endings, check_promotion, check_checks):
+            check(account, moment)
+        if moment.routing is None:
+            assert moment.after.stable is None, "what is stable is not served"
+        else:
+            for look in (check_weights, check_leaving, check_pods, check_exposure):
+                look(account, moment, moment.routing)
+        account.note_exits(moment)
+        account.last, account.journey = moment.now, account.next
