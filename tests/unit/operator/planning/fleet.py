@@ -129,7 +129,8 @@ class Fleet(World):
         own = int(arm.revision.serving.get("minReplicas", 1))
         is_stable = revision == self.routing.stable.revision
         floor = own if arm.pods is None else arm.pods
-        return max(floor, self.load if is_stable else 0)
+        # No autoscaler starts what was scaled to zero.
+        return max(floor, self.load if is_stable and floor else 0)
 
     def _scale(self) -> None:
         """Start one pod of each revision that lacks some, as long as there is room."""

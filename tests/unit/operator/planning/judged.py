@@ -125,6 +125,7 @@ class AnsweringFleet(Answering, Fleet):
     """The same, with a router that serves each revision by itself."""
 
     router: Traits = EACH
+    routed: dict[str, int] = field(default_factory=dict)  # type: ignore[assignment]
 
 
 def rollout(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -12,17 +12,9 @@ from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, rea
 from mooring_operator.planning.freezes import thaw_of
 
 from tests.unit.operator.planning.fleet import EACH, Fleet
-from tests.unit.operator.planning.histories import (
-    RESTING,
-    ROLLOUTS,
-    Windows,
-    approve_if_held,
-    events_with,
-    happen,
-    is_stalled,
-    routers,
-    specs_with,
-)
+from tests.unit.operator.planning.histories import events_with, routers
+from tests.unit.operator.planning.play import RESTING, approve_if_held, happen, is_stalled
+from tests.unit.operator.planning.specs import ROLLOUTS, Windows, specs_with
 from tests.unit.operator.planning.witness.witness import Witness
 from tests.unit.operator.planning.world import spec_of
 

@@ -6,22 +6,9 @@ import os
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.operator.planning.histories import (
-    RESTING,
-    ROLLOUTS,
-    SECOND,
-    begin,
-    flags,
-    happen,
-    heal,
-    is_stalled,
-    reach,
-    rest,
-    routers,
-    spec,
-    specs,
-    stories,
-)
+from tests.unit.operator.planning.histories import flags, routers, stories
+from tests.unit.operator.planning.play import RESTING, SECOND, begin, happen, heal, is_stalled, reach, rest
+from tests.unit.operator.planning.specs import ROLLOUTS, spec, specs
 from tests.unit.operator.planning.witness.witness import Witness
 
 HISTORIES = int(os.environ.get("MOORING_HISTORIES", "100"))

@@ -33,6 +33,9 @@ class Journey:
     unready: how long it was expected to be ready, was not, and nothing else was to blame; while it `counts`.
     timed: whether that can be told from outside.
     delay: the shortest scaleDownDelay that the spec had under way.
+    returns: whether it was promoted before, and is kept.
+    in_place: whether there was never to be a pod of it beside those of the stable revision.
+    looks: what it and the stable revision answered.
     """
 
     steps_hash: str
@@ -46,6 +49,43 @@ class Journey:
     counts: bool = False
     timed: bool = True
     delay: timedelta = timedelta(days=365)
+    returns: bool = False
+    in_place: bool = False
+    looks: "list[Look]" = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What both revisions answered in a time that ends `at`, as it was `told`."""
+
+    at: float
+    told: datetime
+    errors: float
+    requests: float
+    stable_errors: float
+    stable_requests: float
+
+    @property
+    def is_worse(self) -> bool:
+        return self.errors * max(self.stable_requests, 1) > self.stable_errors * self.requests
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether a third of many requests are errors."""
+        return self.requests >= 20 and self.errors >= 0.3 * self.requests
+
+    @property
+    def is_gross(self) -> bool:
+        """Whether it has far more errors than the stable revision, which has hardly any."""
+        return (
+            self.is_bad and self.stable_requests >= 20 and self.stable_errors <= 0.05 * self.stable_requests
+        )
+
+
+def is_known(looks: list[Look]) -> bool:
+    """Whether many requests of the stable revision were counted, and hardly any error."""
+    requests = sum(look.stable_requests for look in looks)
+    return requests >= 1000 and sum(look.stable_errors for look in looks) <= 0.02 * requests
 
 
 @dataclass
@@ -86,8 +126,10 @@ class Moment:
         variant = self.variant(revision)
         return (variant.weight or 0) if variant is not None else 0
 
-    def asked(self, command: str, candidate: Candidate) -> bool:
-        return self.observed.commands.get(command, "").partition(" ")[0] == candidate.revision
+    def asked(self, command: str, candidate: Candidate, step: int | None = None) -> bool:
+        """Whether a command names the candidate, and no step or the one that it is at."""
+        named, _, at = self.observed.commands.get(command, "").partition(" ")[0].partition("/")
+        return named == candidate.revision and at in ("", str(candidate.step if step is None else step))
 
 
 @dataclass
@@ -98,6 +140,9 @@ class Account:
     next: of the one that it left, which may be another one.
     left: the revisions that lost their traffic, and have pods yet.
     history: the revisions that were promoted and left, the last first, without those that came back.
+    previous: the revision that was promoted before the stable one, and can be gone back to.
+    watched: what the stable revision has answered since it was promoted; whether enough is `known` to go by, of what
+        the one before answered beside it.
     last: when the last decision was made.
     """
 
@@ -106,6 +151,9 @@ class Account:
     next: Journey | None = None
     left: dict[str, Left] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    previous: str = ""
+    watched: list[Look] = field(default_factory=list)
+    known: bool = False
     last: datetime | None = None
 
     @property
@@ -115,6 +163,17 @@ class Account:
     @property
     def course(self) -> tuple[Stage, ...]:
         return course_of(self.rollout)
+
+    @property
+    def may_be_slow(self) -> bool:
+        """Whether a revision can be left for how long its requests take."""
+        analysis = self.rollout.analysis
+        return analysis is not None and any(limit.metric == "latency" for limit in analysis.metrics)
+
+    def brings_back(self, candidate: Candidate, journey: Journey | None) -> bool:
+        """Whether a candidate was promoted before."""
+        returns = journey is not None and journey.returns
+        return candidate.restores or returns or candidate.revision == self.previous
 
     def follow(self, moment: Moment) -> None:
         """Follow the candidate that the decision was about."""
@@ -126,6 +185,7 @@ class Account:
         assert journey is not None
         if self.last is not None and journey.counts:
             journey.unready += moment.now - self.last
+        journey.in_place = journey.in_place and self.rollout.strategy == "Recreate"
         journey.delay = min(journey.delay, self.rollout.scale_down_delay)
         journey.routed.append((moment.now, moment.routed(candidate.revision)))
         if moment.asked("approve", candidate):
@@ -142,6 +202,8 @@ class Account:
             return
         if self.next is None:
             self.next = Journey(candidate.steps_hash, arrived=moment.now)
+            self.next.returns = not candidate.restores and candidate.revision in self.history
+        self.next.in_place = self.rollout.strategy == "Recreate" and not moment.pods(candidate.revision)
         self.count_pods(moment, candidate, self.next)
         self.count_unready(moment, candidate, self.next)
 
@@ -184,6 +246,9 @@ class Account:
             self.left[old.revision] = self.leaves(moment, 0)
             self.history = [old.revision, *(known for known in self.history if known != new.revision)]
             self.left.pop(new.revision, None)
+            self.previous = "" if candidate is not None and candidate.restores else old.revision
+        if after.candidate is not None or old != new:
+            self.watched, self.known = [], self.journey is not None and is_known(self.journey.looks)
         if (
             not is_promoted(moment)
             and candidate is not None

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause
 from mooring_operator.api.rollout_status import Candidate
@@ -14,6 +15,7 @@ from tests.unit.operator.planning.witness.account import (
     Moment,
     is_promoted,
 )
+from tests.unit.operator.planning.witness.verdicts import has_evidence
 
 
 def check_steps(account: Account, moment: Moment) -> None:
@@ -35,11 +37,10 @@ def check_steps(account: Account, moment: Moment) -> None:
         begins = first_with(course, candidate.weight) if candidate.weight else 0
         journey.steps_hash, journey.arrived = digest, moment.now
     ends = len(course) if after is None or promoted else after.step
-    if moment.asked("promote", candidate) or candidate.returns:
+    if moment.asked("promote", candidate, begins) or journey.returns:
         begins = ends
-    elif moment.asked("pause", candidate):
-        assert ends <= begins, "a rollout that is held went on"
     for index in range(begins, ends):
+        assert not moment.asked("pause", candidate, index), "a rollout that is held went on"
         arrived = journey.arrived if index == begins else moment.now
         approved = journey.approved and index == begins
         check_stage(account, moment, candidate, journey, course[index], arrived, approved=approved)
@@ -63,7 +64,12 @@ def check_stage(
         case Exposure():
             assert has(account, moment, candidate, journey, stage), f"{stage} was not in effect"
         case Pause(duration=timedelta() as duration):
-            assert moment.now - arrived >= duration, "a pause was cut short"
+            over = moment.now - arrived >= duration
+            assert over or ends_early(account, journey, arrived), "a pause was cut short"
+        case Analyse():
+            over = moment.now - arrived >= stage.duration
+            may = account.rollout.analysis is None or (over and stage.on_insufficient == "Pass")
+            assert may or has_evidence(journey, arrived) or (over and approved), "no verdict, and it went on"
         case Pause() | Approve():
             assert approved, "nobody has approved"
         case Check():
@@ -73,7 +79,14 @@ def check_stage(
         case Trial():
             end = stage.ends(arrived)
             over = end is not None and moment.now >= end and stage.test.then == "Promote"
-            assert approved or over, "a trial ended too early"
+            early = ends_early(account, journey, arrived)
+            assert approved or over or early, "a trial ended too early"
+
+
+def ends_early(account: Account, journey: Journey, arrived: datetime) -> bool:
+    """Whether evidence may end what has a duration."""
+    analysis = account.rollout.analysis
+    return analysis is not None and analysis.early_promotion and has_evidence(journey, arrived)
 
 
 def has(account: Account, moment: Moment, candidate: Candidate, journey: Journey, to: Exposure) -> bool:

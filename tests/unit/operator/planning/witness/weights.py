@@ -73,6 +73,20 @@ def check_pods(account: Account, moment: Moment, routing: Routing) -> None:
     assert floor * 100 > (100 - settled(account, moment, journey) - 1) * whole, "pods are gone too early"
 
 
+def check_in_place(account: Account, moment: Moment, routing: Routing) -> None:
+    """Where there is room for one of the two alone, the stable revision stops before the other starts."""
+    candidate, journey, stable = moment.after.candidate, account.next, routing.stable.revision
+    if candidate is None or journey is None or not candidate.runs or moment.after.stable is None:
+        return
+    if account.rollout.strategy != "Recreate":
+        return
+    arm = next(arm for arm in routing.arms if arm.revision.revision == candidate.revision)
+    assert routing.arms[0].pods == 0, "the stable revision is to keep pods"
+    there, own = moment.pods(stable), moment.pods(candidate.revision)
+    assert own or not (there and arm.pods), "it starts before the stable revision has stopped"
+    assert not (journey.in_place and there and own), "pods of both at once"
+
+
 def settled(account: Account, moment: Moment, journey: Journey) -> int:
     """The percent that the candidate has had for scaleDownDelay without a break."""
     since = moment.now - journey.delay

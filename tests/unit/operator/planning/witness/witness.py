@@ -8,9 +8,16 @@ from mooring_operator.planning.rollout.decision import Decision
 from tests.unit.operator.planning.fleet import Fleet
 from tests.unit.operator.planning.witness.account import Account, Moment
 from tests.unit.operator.planning.witness.endings import check_endings, check_promotion
+from tests.unit.operator.planning.witness.holds import check_holds
 from tests.unit.operator.planning.witness.leaving import check_leaving
 from tests.unit.operator.planning.witness.steps import check_checks, check_steps
-from tests.unit.operator.planning.witness.weights import check_exposure, check_pods, check_weights
+from tests.unit.operator.planning.witness.verdicts import check_verdicts, take_looks
+from tests.unit.operator.planning.witness.weights import (
+    check_exposure,
+    check_in_place,
+    check_pods,
+    check_weights,
+)
 
 
 @dataclass
@@ -42,13 +49,14 @@ class Witness:
     def saw(self, moment: Moment) -> None:
         account = self.account
         account.follow(moment)
+        take_looks(account, moment)
         account.begin(moment)
-        for check in (check_steps, check_endings, check_promotion, check_checks):
+        for check in (check_steps, check_endings, check_promotion, check_checks, check_holds, check_verdicts):
             check(account, moment)
         if moment.routing is None:
             assert moment.after.stable is None, "what is stable is not served"
         else:
-            for look in (check_weights, check_leaving, check_pods, check_exposure):
-                look(account, moment, moment.routing)
+            for watch in (check_weights, check_leaving, check_pods, check_in_place, check_exposure):
+                watch(account, moment, moment.routing)
         account.note_exits(moment)
         account.last, account.journey = moment.now, account.next
