@@ -44,7 +44,7 @@ test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 
 	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py
 
 search: $(READY) ## HISTORIES=10000 SEED=1: look at random for histories that break a property of the planner
-	@MOORING_HISTORIES="$(HISTORIES)" nice $(PYTEST) -n 2 --hypothesis-profile search $(if $(SEED),--hypothesis-seed "$(SEED)") --hypothesis-show-statistics tests/unit/operator/planning -k properties
+	@MOORING_HISTORIES="$(HISTORIES)" nice $(PYTEST) -n 2 --timeout 0 --hypothesis-profile search $(if $(SEED),--hypothesis-seed "$(SEED)") --hypothesis-show-statistics tests/unit/operator/planning -k properties
 
 lint: $(READY) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

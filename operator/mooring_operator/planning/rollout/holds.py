@@ -43,6 +43,9 @@ def wait_for_its_turn(draft: RolloutDraft) -> Settled | None:
     if most is None or draft.candidate.runs:
         return None
     joined = before.candidate is not None and before.candidate.revision == draft.candidate.revision
+    if joined and before.reason == reasons.RECREATING:
+        # Its turn has come: it was said that the stable revision stops.
+        return None
     if not joined or before.reason != reasons.QUEUED:
         draft = draft.change_candidate(step_started_at=draft.now)
     since = format_time(draft.candidate.started_at)

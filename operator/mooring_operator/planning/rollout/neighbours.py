@@ -26,9 +26,10 @@ def turn_of(resource: Mapping[str, Any]) -> Turn | None:
     """Give what a ModelDeployment takes of its namespace's turns; None where it takes none."""
     status, name = part(resource, "status"), resource["metadata"]["name"]
     candidate = part(status, "candidate")
-    if candidate.get("begun") or candidate.get("weight"):
+    reason = status.get("reason")
+    if candidate.get("begun") or candidate.get("weight") or (candidate and reason == reasons.RECREATING):
         return Turn(name, rolls=True)
-    if candidate and status.get("reason") == reasons.QUEUED:
+    if candidate and reason == reasons.QUEUED:
         return Turn(name, rolls=False, queued=str(candidate.get("startedAt")))
     return None
 

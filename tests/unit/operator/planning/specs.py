@@ -70,6 +70,8 @@ JUDGED: list[dict[str, Any]] = [
     {"strategy": "BlueGreen", "analysis": {**RATE, "afterPromotion": "2m"}},
     {"strategy": "Recreate", "analysis": {**RATE, "afterPromotion": "2m"}},
 ]
+BESIDE = JUDGED[:7]
+"""Those that last while both revisions answer."""
 
 Windows = tuple[tuple[tuple[str, str], ...], ...]
 """Windows of a freeze, as pairs of their fields' names and values."""

@@ -9,7 +9,7 @@ from mooring_operator.api import ClusterModelPolicySpec
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.decision import Decision
-from mooring_operator.planning.rollout.neighbours import Turn
+from mooring_operator.planning.rollout.neighbours import Turn, turn_of
 from mooring_operator.planning.rollout.situation import Resolved
 
 from tests.unit.operator.planning import fleet as fleets
@@ -408,6 +408,22 @@ def test_a_pause_before_the_first_pod_costs_no_turn():
     world.step()
     assert world.status.candidate is not None
     assert world.status.candidate.weight == 100
+
+
+def test_one_that_stops_what_serves_first_begins_when_its_turn_has_come():
+    """That it will is said a moment before it begins: it has its turn then, and others see so."""
+    fleet = fleets.promoted()
+    fleet.apply(spec_of("v2", rollout={"strategy": "Recreate", "maxConcurrent": 1}))
+    assert fleet.step().reason == "Queued"
+    fleet.now += timedelta(seconds=2)
+    assert fleet.step().reason == "Recreating"
+    status = fleet.status.model_dump(mode="json", by_alias=True)
+    assert turn_of({"metadata": {"name": "digits"}, "status": status}) == Turn("digits", rolls=True)
+    fleet.now += timedelta(seconds=1)
+    fleet.step()
+    assert fleet.status.candidate is not None
+    assert fleet.status.candidate.runs
+    assert fleet.settle(limit=200).phase == "Promoted"
 
 
 def test_no_check_is_begun_in_a_freeze_and_one_that_has_begun_is_finished():
