@@ -2,9 +2,13 @@
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from mooring_operator.cli.adoption.argo import adopt_rollout
+from mooring_operator.cli.adoption.flagger import adopt_canary
 
 from tests.cluster.rollout_steps import OURS, SERVING, install
 from tests.unit.cli_world import invoke
+from tests.unit.operator.cli.adoption import shapes
 
 NAMESPACE = "mooring-adopt"
 
@@ -60,3 +64,26 @@ def test_an_inference_service_that_runs_is_adopted(api, capsys):
 )
 def test_what_is_not_there_gets_one_sentence(api, capsys, what, says):
     assert invoke(capsys, "adopt", what, "-n", NAMESPACE) == (2, "", says)
+
+
+SHAPES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def is_taken(api, adopted):
+    """Whether the API server takes it, by schema and rules; it says what it does not."""
+    manifest = adopted.manifest
+    manifest["metadata"] = {"name": "shape", "namespace": NAMESPACE}
+    path = f"{OURS}/namespaces/{NAMESPACE}/modeldeployments?dryRun=All&fieldValidation=Strict"
+    return api.request("POST", path, manifest)["spec"]["model"]["uri"] == shapes.MODEL["uri"]
+
+
+@SHAPES
+@given(item=shapes.rollouts)
+def test_rollouts_of_all_shapes_become_what_the_api_server_takes(api, item):
+    assert is_taken(api, adopt_rollout(item, shapes.MODEL))
+
+
+@SHAPES
+@given(item=shapes.canaries)
+def test_canaries_of_all_shapes_become_what_the_api_server_takes(api, item):
+    assert is_taken(api, adopt_canary(item, shapes.MODEL))

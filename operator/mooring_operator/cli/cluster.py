@@ -25,8 +25,9 @@ _OTHERS = {
     "InferenceService": ("serving.kserve.io", "v1beta1", "inferenceservices"),
     "Rollout": ("argoproj.io", "v1alpha1", "rollouts"),
     "Canary": ("flagger.app", "v1beta1", "canaries"),
+    "Deployment": ("apps", "v1", "deployments"),
 }
-"""Resources of others that can be adopted: group, version and plural."""
+"""Resources of others that can be adopted, and whose pods they are: group, version and plural."""
 _READER = "mooring-view"
 _INSTALL_HINT = "install Mooring's resources: mooring crds | kubectl apply --server-side -f -"
 

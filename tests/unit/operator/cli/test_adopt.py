@@ -10,12 +10,6 @@ from mooring_operator.adapters.routers.inference_services import manifest as man
 from mooring_operator.api import ModelDeploymentSpec
 from mooring_operator.cli.adoption.inference_services import adopt_inference_service
 from mooring_operator.cli.adoption.serving import revision_of
-from mooring_operator.cli.adoption.steps import (
-    MOST_STEPS,
-    blue_green_of_argo,
-    steps_of_argo,
-    steps_of_flagger,
-)
 from mooring_operator.cli.adoption.writing import to_yaml
 from mooring_operator.cli.commands.validate import check_manifest
 from mooring_operator.cli.errors import RefusedError
@@ -304,128 +298,6 @@ def test_what_cannot_be_adopted_is_refused(item, says):
         adopt_inference_service(item)
 
 
-steps = st.lists(
-    st.one_of(
-        st.fixed_dictionaries({"setWeight": st.integers(0, 100)}),
-        st.fixed_dictionaries(
-            {"pause": st.fixed_dictionaries({}, optional={"duration": st.integers(1, 99) | st.just("1h")})}
-        ),
-        st.sampled_from(
-            [{"analysis": {}}, {"setCanaryScale": {"weight": 5}}, {"pause": {"duration": "soon"}}]
-        ),
-    ),
-    max_size=40,
-)
-
-
-def valid_rollout(found):
-    ModelDeploymentSpec.model_validate(
-        {"model": {"uri": "s3://m/x", "format": "onnx"}, "rollout": {"steps": found}}
-    )
-
-
-@given(steps)
-def test_steps_of_argo_become_valid_steps_and_what_is_lost_is_named(given_steps):
-    found, left_out = steps_of_argo({"steps": given_steps})
-    valid_rollout(found)
-    if not left_out:
-        weights = [step["setWeight"] for step in given_steps if "setWeight" in step]
-        assert [step["setWeight"] for step in found if "setWeight" in step] in (weights, [*weights, 100])
-        assert [next(iter(step)).replace("setCanaryScale", "setReplicas") for step in given_steps] == [
-            next(iter(step)) for step in found[: len(given_steps)]
-        ]
-
-
-def test_steps_of_argo_in_order():
-    found, left_out = steps_of_argo(
-        {
-            "steps": [{"setWeight": 20}, {"pause": {"duration": 60}}, {"analysis": {}}, {"pause": None}],
-            "maxSurge": 1,
-        }
-    )
-    assert found == [{"setWeight": 20}, {"pause": {"duration": "1m"}}, {"pause": {}}, {"setWeight": 100}]
-    assert left_out == ["spec.strategy.canary.steps[2]: analysis", "spec.strategy.canary.maxSurge"]
-
-
-gates = st.lists(
-    st.fixed_dictionaries(
-        {"name": names},
-        optional={"type": st.sampled_from(["confirm-rollout", "confirm-traffic-increase", "rollback"])},
-    ),
-    max_size=3,
-)
-
-
-@given(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "interval": st.sampled_from(["30s", "1m", "soon"]),
-            "maxWeight": st.integers(1, 100),
-            "stepWeight": st.integers(1, 100),
-            "stepWeights": st.lists(st.integers(1, 100), max_size=40),
-            "webhooks": gates,
-            "iterations": st.integers(1, 9),
-        },
-    ),
-    st.booleans(),
-)
-def test_steps_of_flagger_become_valid_steps(analysis, skipped):
-    found, left_out = steps_of_flagger(analysis, skipped=skipped)
-    valid_rollout(found)
-    assert len(found) <= MOST_STEPS
-    assert ("iterations" in analysis) == any("iterations" in line for line in left_out)
-
-
-def test_steps_of_flagger_in_order():
-    webhooks = [{"name": "a", "type": "confirm-promotion"}, {"name": "load"}]
-    found, left_out = steps_of_flagger(
-        {
-            "interval": "1m",
-            "stepWeight": 20,
-            "maxWeight": 40,
-            "webhooks": webhooks,
-            "metrics": [{"name": "errors"}],
-        },
-        skipped=False,
-    )
-    assert found == [
-        {"setWeight": 20},
-        {"pause": {"duration": "1m"}},
-        {"setWeight": 40},
-        {"pause": {"duration": "1m"}},
-        {"approve": {"message": "promote"}},
-        {"setWeight": 100},
-    ]
-    assert left_out == ["spec.analysis.metrics: errors", "spec.analysis.webhooks: rollout load"]
-
-
-@pytest.mark.parametrize(
-    ("strategy", "rollout", "left_out"),
-    [
-        ({}, {"strategy": "BlueGreen", "blueGreen": {"promoteAfter": "1s"}}, []),
-        ({"autoPromotionEnabled": False, "activeService": "a"}, {"strategy": "BlueGreen"}, ["activeService"]),
-        (
-            {"autoPromotionEnabled": False, "autoPromotionSeconds": 90, "scaleDownDelaySeconds": 60},
-            {"strategy": "BlueGreen", "blueGreen": {"promoteAfter": "1m30s"}, "scaleDownDelay": "1m"},
-            [],
-        ),
-    ],
-)
-def test_blue_green_of_argo(strategy, rollout, left_out):
-    assert blue_green_of_argo(strategy) == (rollout, [f"spec.strategy.blueGreen.{name}" for name in left_out])
-    ModelDeploymentSpec.model_validate({"model": {"uri": "s3://m/x", "format": "onnx"}, "rollout": rollout})
-
-
-def test_pods_of_a_canary_of_argo():
-    scales = [{"replicas": 2}, {"weight": 50}, {"matchTrafficWeight": True}]
-    found, left_out = steps_of_argo(
-        {"steps": [{"setWeight": 0}, *({"setCanaryScale": one} for one in scales)]}
-    )
-    assert found == [{"setWeight": 0}, {"setReplicas": "2"}, {"setReplicas": "50%"}, {"setWeight": 100}]
-    assert left_out == ["spec.strategy.canary.steps[3]: setCanaryScale"]
-
-
 # --- the command -------------------------------------------------------------------------------
 
 ROLLOUT = {
@@ -467,13 +339,55 @@ def test_an_inference_service_of_the_cluster(capsys, cluster):
 def test_what_is_left_out_stands_in_comments_and_on_stderr(capsys, cluster):
     code, out, err = invoke(capsys, "adopt", "rollout/digits", "--format", "onnx")
     assert code == 1
-    assert "#   spec.template.spec.containers[0].image\n" in out
-    assert err == "digits: not carried over: spec.template.spec.containers[0].image\n"
+    [told] = err.splitlines()
+    assert told.startswith(
+        "digits: not carried over: spec.template.spec.containers[0].image: the serving runtime"
+    )
+    assert f"#   {told.removeprefix('digits: not carried over: ')}\n" in out
     assert yaml.safe_load(out)["spec"] == {
         "model": {"uri": "s3://m/d", "format": "onnx"},
         "serving": {"nodeSelector": {"pool": "gpu"}, "minReplicas": 3},
         "rollout": {"steps": [{"setWeight": 50}, {"setWeight": 100}]},
     }
+
+
+CANARY = {
+    "apiVersion": "flagger.app/v1beta1",
+    "kind": "Canary",
+    "metadata": {"name": "w"},
+    "spec": {"targetRef": {"kind": "Deployment", "name": "digits"}, "analysis": {"stepWeight": 50}},
+}
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "digits"},
+    "spec": {"template": ROLLOUT["spec"]["template"]},
+}
+
+
+def canary_of(out):
+    return [one["spec"]["serving"] for one in yaml.safe_load_all(out)]
+
+
+def test_a_canary_is_adopted_with_the_pods_of_its_target(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("mooring_operator.cli.cluster.connect", lambda *_: FakeCluster(CANARY, DEPLOYMENT))
+    code, out, _ = invoke(capsys, "adopt", "canary/w", "--format", "onnx")
+    assert (code, canary_of(out)) == (1, [{"nodeSelector": {"pool": "gpu"}}])
+    path = tmp_path / "all.yaml"
+    path.write_text(
+        yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [CANARY, DEPLOYMENT, ROLLOUT]})
+    )
+    code, out, _ = invoke(capsys, "adopt", "-f", str(path), "--format", "onnx")
+    assert (code, len(canary_of(out))) == (1, 2)
+    assert canary_of(out)[0] == {"nodeSelector": {"pool": "gpu"}}
+
+
+def test_a_broken_rollout_gets_one_sentence(capsys, tmp_path):
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump({**ROLLOUT, "spec": {"strategy": {"canary": {"steps": 5}}}}))
+    code, out, err = invoke(capsys, "adopt", "-f", str(path), "--uri", "s3://m/x", "--format", "onnx")
+    assert (code, out) == (2, "")
+    assert err == "error: Rollout digits: spec.strategy.canary.steps: 5 is not a list\n"
 
 
 def test_files_hold_several(capsys, tmp_path):
