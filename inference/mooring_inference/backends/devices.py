@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from mooring_inference.errors import ModelLoadError
 
 _WORDS = re.compile(r"auto|cpu|cuda(?::(?P<index>\d{1,3}))?")
+# The driver's own, and what stands for it under WSL.
+_DEVICE_FILES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +38,8 @@ def parse_device(text: str) -> Device:
         raise ModelLoadError(f"device: expected auto, cpu, cuda or cuda:N, got {text!r}")
     kind, _, _ = text.partition(":")
     return Device(kind, int(match["index"] or 0))
+
+
+def gpu_is_present() -> bool:
+    """Return whether the machine shows this process an NVIDIA GPU."""
+    return any(path.exists() for path in _DEVICE_FILES)

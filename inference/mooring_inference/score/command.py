@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.cores import usable_cores
-from mooring_inference.backends.loading import load_model
 from mooring_inference.errors import ModelLoadError
-from mooring_inference.flags.parser import make_parser, underscored
-from mooring_inference.models.feature_names import read_feature_names
-from mooring_inference.score.convert import Nulls
+from mooring_inference.score.arguments import PROG, make_job, parse
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import open_input, open_output, refuse_nesting
-from mooring_inference.score.mapping import Choice
 from mooring_inference.score.parts import digest_of_model
 from mooring_inference.score.progress import Progress
-from mooring_inference.score.run import Job, Summary, pick_files, run_job
-from mooring_inference.score.table import GROUPS
+from mooring_inference.score.run import Summary, run_job
+from mooring_inference.score.sizing import choose_workers, count_parts
+from mooring_inference.score.worker import load_worker
+from mooring_inference.score.worker_place import WorkerPlace
+from mooring_inference.score.worker_process import start_workers
 
-_PROG = "mooring-inference score"
 _ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 
 
@@ -34,10 +30,10 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0; 1 after an error; 2 for wrong usage; 3 where ``--fail_on_bad_rows`` was given and some row is bad.
     """
-    args = _parse(argv)
+    args = parse(argv)
     previous = signal.signal(signal.SIGTERM, _end)
     try:
-        summary = _score(args)
+        summary = _score(args, argv)
     except UsageError as exc:
         return _complain(str(exc), 2)
     except (ScoreError, ModelLoadError) as exc:
@@ -52,38 +48,31 @@ def main(argv: Sequence[str]) -> int:
     return 3 if summary.bad_rows and args.fail_on_bad_rows else 0
 
 
-def _score(args: argparse.Namespace) -> Summary:
+def _score(args: argparse.Namespace, argv: Sequence[str]) -> Summary:
     digest = digest_of_model(args.model_dir)
     refuse_nesting(args.input, args.output)
     source, found = open_input(args.input)
-    target = open_output(args.output)
-    kind = None if args.format == "auto" else args.format
-    files = pick_files(found, kind)
-    shard, shards = args.shard
-    backend = load_model(
-        args.model_dir, LoadOptions(threads=args.threads or usable_cores(), device=args.device)
+    job = make_job(args, source, found, open_output(args.output))
+    cores = usable_cores()
+    count = args.workers or choose_workers(
+        cores=cores, model_dir=args.model_dir, device=args.device, parts=lambda: count_parts(job, cores)
+    )
+    place = WorkerPlace(
+        argv=tuple(argv),
+        files=tuple(job.files),
+        model_digest=digest,
+        threads=args.threads or max(1, cores // count),
+        workspace=job.target.make_workspace(f"{job.shard}-of-{job.shards}"),
     )
     try:
-        job = Job(
-            source=source,
-            files=files,
-            target=target,
-            kind=kind,
-            choice=Choice(
-                args.columns, read_feature_names(args.model_dir, backend.signature), args.id_column
-            ),
-            outputs=args.outputs,
-            batch_size=args.batch_size,
-            part_rows=args.max_rows_per_file,
-            shard=shard,
-            shards=shards,
-            flatten=args.flatten,
-            nulls=Nulls(args.nulls),
-        )
         with Progress(len(job.files)) as progress:
-            return run_job(job, backend, digest, progress)
+            if count > 1:
+                with start_workers(place, count, progress.add_rows) as workers:
+                    return run_job(job, workers, progress)
+            with load_worker(args, job, place, progress.add_rows) as worker:
+                return run_job(job, [worker], progress)
     finally:
-        backend.close()
+        job.target.remove_workspace(place.workspace)
 
 
 def _report(summary: Summary, output: str) -> None:
@@ -95,24 +84,11 @@ def _report(summary: Summary, output: str) -> None:
     )
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = make_parser(
-        _PROG,
-        GROUPS,
-        os.environ,
-        usage=f"{_PROG} --input URI --output URI [--model_dir PATH] [options]",
-        description="Score files of rows with a model: Parquet, CSV or JSON lines in, Parquet out. Run the same "
-        "command again to go on after an interruption.",
-        epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 bad rows with --fail_on_bad_rows.",
-    )
-    return parser.parse_args(underscored(argv))
-
-
 def _end(signum: int, frame: FrameType | None) -> None:
     # Unwinding removes unfinished files; a kill leaves them to the next run.
     raise SystemExit(_ENDED_BY_SIGTERM)
 
 
 def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"{_PROG}: {' '.join(message.split())}\n")
+    sys.stderr.write(f"{PROG}: {' '.join(message.split())}\n")
     return code

@@ -196,26 +196,34 @@ def open_input(address: str) -> tuple[Folder, list[StoredFile]]:
         UsageError: the address is not one that can be read.
         ScoreError: there is nothing, or it cannot be read.
     """
+    folder, file = _find_input(address)
+    files = folder.list() if file is None else [file]
+    if not files:
+        raise ScoreError(f"input {address} does not exist, or holds no files")
+    return folder, files
+
+
+def open_folder(address: str) -> Folder:
+    """Return the folder that ``open_input`` returns, without its files."""
+    return _find_input(address)[0]
+
+
+def _find_input(address: str) -> tuple[Folder, StoredFile | None]:
+    """Return the folder at an address, or the one that holds the file which it names, with that file."""
     place = _place(address)
     if isinstance(place, Address):
         store, key = _remote_store(place), place.key
         if key:
             enclosing = Folder(address, store, key.removesuffix(place.name))
             if (file := enclosing.find(place.name)) is not None:
-                return enclosing, [file]
-        folder = Folder(address, store, f"{key}/" if key else "")
-    else:
-        if place.is_file():
-            folder = local_folder(place.parent)
-            file = folder.find(place.name)
-            return folder, [file] if file else []
-        if not place.is_dir():
-            raise ScoreError(f"input {address} does not exist")
-        folder = local_folder(place)
-    files = folder.list()
-    if not files:
-        raise ScoreError(f"input {address} does not exist, or holds no files")
-    return folder, files
+                return enclosing, file
+        return Folder(address, store, f"{key}/" if key else ""), None
+    if place.is_file():
+        folder = local_folder(place.parent)
+        return folder, folder.find(place.name)
+    if not place.is_dir():
+        raise ScoreError(f"input {address} does not exist")
+    return local_folder(place), None
 
 
 def open_output(address: str) -> Folder:

@@ -109,6 +109,7 @@ class PartWriter:
         self._writer = pq.ParquetWriter(self._rows_file, schema, compression="zstd")
         self._bad = self._bad_file.open("wb")
         self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
         self._good_rows = self._bad_rows = 0
 
     def add(self, columns: list[pa.Array]) -> None:
@@ -116,10 +117,9 @@ class PartWriter:
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         self._good_rows += batch.num_rows
         self._waiting.append(batch)
-        if (
-            sum(batch.num_rows for batch in self._waiting) >= _GROUP_ROWS
-            or sum(batch.nbytes for batch in self._waiting) >= _GROUP_BYTES
-        ):
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= _GROUP_ROWS or self._waiting_bytes >= _GROUP_BYTES:
             self._write_group()
 
     def add_bad(self, source: str, bad: BadRow) -> None:
@@ -155,3 +155,4 @@ class PartWriter:
             table = pa.Table.from_batches(self._waiting)
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
             self._waiting = []
+            self._waiting_rows = self._waiting_bytes = 0

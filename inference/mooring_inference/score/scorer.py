@@ -47,7 +47,18 @@ class Scorer:
         *,
         nulls: Nulls,
         one_row: bool = False,
+        batch_size: int | None = None,
     ) -> None:
+        """A model with all that says how rows go in and come out.
+
+        Args:
+            backend: the model.
+            feeds, outputs: what goes in, and what of its outputs is wanted.
+            layout: the columns of the outputs.
+            nulls: what becomes of values that are not there.
+            one_row: whether the model works for one row at a time only.
+            batch_size: rows of one call, at most; None: all of a block.
+        """
         self._backend = backend
         self._feeds = feeds
         self._outputs = [spec.name for spec in outputs]
@@ -55,6 +66,7 @@ class Scorer:
         self._nulls = nulls
         fixed = next((feed.spec.shape[0] for feed in feeds if feed.spec.shape[0] is not None), None)
         self._fixed = 1 if one_row else fixed
+        self._batch_size = batch_size
         self._worked = False
 
     def score(self, block: Block) -> Scored:
@@ -88,6 +100,22 @@ class Scorer:
         ]
 
     def _run(
+        self,
+        block: Block,
+        where: Rows,
+        arrays: list[Array],
+        places: list[Rows],
+        columns: list[list[pa.Array]],
+        bad: list[BadRow],
+    ) -> None:
+        size = self._batch_size or len(where)
+        for start in range(0, len(where), size):
+            stop = start + size
+            self._run_batch(
+                block, where[start:stop], [array[start:stop] for array in arrays], places, columns, bad
+            )
+
+    def _run_batch(
         self,
         block: Block,
         where: Rows,

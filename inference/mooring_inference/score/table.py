@@ -23,8 +23,27 @@ MODEL = Group(
     (
         Setting("model_dir", "folder with one model, or the file", "PATH", path, Path("/mnt/models")),
         Setting("device", "auto, cpu, cuda, cuda:N", "NAME", default="auto"),
-        Setting("threads", "threads of one execution", "N", positive, otherwise="the container's CPU limit"),
-        Setting("batch_size", "rows of one call of the model, at most", "ROWS", positive, 1024),
+        Setting(
+            "workers",
+            "processes, each with the model",
+            "N",
+            positive,
+            otherwise="as many as cores, parts and memory allow; 1 on a GPU",
+        ),
+        Setting(
+            "threads",
+            "threads of one execution",
+            "N",
+            positive,
+            otherwise="the container's CPU limit over the workers",
+        ),
+        Setting(
+            "batch_size",
+            "rows of one call of the model, at most",
+            "ROWS",
+            positive,
+            otherwise="1024, on a GPU 8192",
+        ),
     ),
 )
 

@@ -16,11 +16,13 @@ from mooring_inference.score.blocks import MISSING
 from mooring_inference.score.convert import Misfit, Nulls, convert_feed, convert_rows
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import Folder, open_input, refuse_nesting
+from mooring_inference.score.job import Job, pick_files
 from mooring_inference.score.layout import OutputLayout
 from mooring_inference.score.mapping import Choice, Feed, plan_feeds
+from mooring_inference.score.part_scorer import PartScorer
 from mooring_inference.score.progress import Progress
 from mooring_inference.score.readers import format_of
-from mooring_inference.score.run import Job, pick_files, run_job
+from mooring_inference.score.run import run_job
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
 from obstore.store import MemoryStore
 
@@ -231,8 +233,9 @@ def test_an_object_store_is_read_and_written_like_a_folder(tmp_path):
     source.write("more.jsonl", b'{"a": 1, "b": 2}\n{"a": "x", "b": 2}\n')
     job = Job(source, pick_files(source.list(), None), target, part_rows=4, batch_size=2)
     with Progress(2) as progress:
-        first = run_job(job, model, "digest", progress)
-        again = run_job(job, model, "digest", progress)
+        worker = PartScorer(job, model, "digest", target.make_workspace("0-of-1"), progress.add_rows)
+        first = run_job(job, [worker], progress)
+        again = run_job(job, [worker], progress)
     assert (first.parts, first.good_rows, first.bad_rows, first.complete) == (4, 11, 1, True)
     assert (again.reused_parts, again.good_rows, again.bad_rows) == (4, 11, 1)
     assert [file.path for file in target.list()] == [

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -284,30 +280,6 @@ def test_files_of_other_origin_in_the_output_stay(adder, data, tmp_path):
     pq.write_table(numbers(1), target / "mine-part-00000.parquet")
     assert score(adder, data, target) == 0
     assert (target / "mine-part-00000.parquet").exists()
-
-
-def test_a_kill_at_any_moment_leaves_only_whole_parts_and_the_next_run_ends_the_work(adder, data, tmp_path):
-    pq.write_table(numbers(60_000), data / "rows.parquet", row_group_size=5_000)
-    target = tmp_path / "out"
-    flags = [f"--model_dir={adder}", f"--input={data}", f"--output={target}", "--batch_size=16",
-             "--max_rows_per_file=4000", "--threads=1", "--columns=a,b"]  # fmt: skip
-    script = "import sys; from mooring_inference.score.command import main; sys.exit(main(sys.argv[1:]))"
-    for seen in (1, 4):
-        process = subprocess.Popen([sys.executable, "-c", script, *flags], stdout=subprocess.DEVNULL)
-        try:
-            while len(parts_of(target)) < seen and process.poll() is None:
-                os.sched_yield()
-        finally:
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL, "it was to be killed in the middle"
-        for part in parts_of(target):
-            assert pq.read_table(target / part).num_rows == 4000
-        assert not (target / "_SUCCESS").exists()
-    before = modification_times(target)
-    assert main(flags) == 0
-    assert before.items() <= modification_times(target).items()
-    assert [row["total"] for row in rows_of(target)] == [index + 1.0 for index in range(60_000)]
-    assert not (target / "_temporary").exists()
 
 
 def test_an_empty_file_and_a_header_alone_give_an_empty_part(adder, data, tmp_path):
