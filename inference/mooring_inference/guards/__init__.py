@@ -36,6 +36,8 @@ What the policies do:
 Bounds are inclusive and rounded to the input's datatype. NaN breaks no range and no categories where
 ``non_finite`` is ``allow``.
 
+``mooring-inference profile`` writes a first file from rows of training.
+
 The outlier score is the largest ``|x - median| / iqr`` over all features that state both: how far outside the
 middle of the baseline the farthest value lies, in interquartile ranges (Tukey, Exploratory Data Analysis,
 1977: beyond about 2 is "outside", beyond about 3.5 "far out").
@@ -43,6 +45,5 @@ middle of the baseline the farthest value lies, in interquartile ranges (Tukey, 
 
 from mooring_inference.guards.check import GuardResult, Guards
 from mooring_inference.guards.document import load_guards, parse_guards
-from mooring_inference.guards.profile import profile_inputs
 
-__all__ = ["GuardResult", "Guards", "load_guards", "parse_guards", "profile_inputs"]
+__all__ = ["GuardResult", "Guards", "load_guards", "parse_guards"]

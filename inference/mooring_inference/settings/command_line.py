@@ -101,7 +101,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         environ,
         usage="mooring-inference --model_name NAME [--model_dir PATH] [options]",
         description="Serve models over KServe's V1 and V2 protocols, REST and gRPC.",
-        epilog="Other ways to run a model: mooring-inference score --help, mooring-inference stream --help",
+        epilog="Other ways to run a model: mooring-inference score, stream or profile --help",
     )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mooring_inference.flags.setting import Setting
+from mooring_inference.profile.table import GROUPS as PROFILE
 from mooring_inference.score.table import GROUPS as SCORE
 from mooring_inference.settings.markdown import code, table, write_or_check
 from mooring_inference.settings.table import GROUPS as SERVER
@@ -20,7 +21,7 @@ _HEAD = """\
 <!-- Generated from the tables of settings in inference/mooring_inference by `make generate`. Do not edit. -->
 # Settings of the serving runtime
 
-The flags of `mooring-inference`, `mooring-inference score` and `mooring-inference stream`, as `--help` lists them; [the
+The flags of `mooring-inference` and of its commands `score`, `stream` and `profile`, as `--help` lists them; [the
 serving runtime](serving.md) says what they are for. Dashes may stand for underscores. A variable counts where its flag
 is not given; that of a key's file holds the key itself.
 """
@@ -28,6 +29,7 @@ _COMMANDS = (
     ("mooring-inference", SERVER),
     ("mooring-inference score", SCORE),
     ("mooring-inference stream", STREAM),
+    ("mooring-inference profile", PROFILE),
 )
 _COLUMNS = ("flag", "default", "variable", "what")
 

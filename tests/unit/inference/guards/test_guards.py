@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mooring_inference.errors import ModelLoadError, RequestError
-from mooring_inference.guards import load_guards, parse_guards, profile_inputs
+from mooring_inference.guards import load_guards, parse_guards
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
 
 
@@ -365,21 +365,3 @@ def test_a_file_is_read_and_a_broken_one_refused_by_its_name(tmp_path):
         load_guards(path, signature())
     with pytest.raises(ModelLoadError, match=r"none\.json cannot be read: No such file"):
         load_guards(tmp_path / "none.json", signature())
-
-
-@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 8), st.just(3))))
-def test_the_profile_of_a_baseline_lets_the_baseline_itself_pass(baseline):
-    document = orjson.loads(
-        orjson.dumps(profile_inputs({"x": baseline}, {"x": ["a", "b", "c"]}, outside="reject"))
-    )
-    finite = baseline[np.isfinite(baseline).all(axis=1)]
-    assert parse_guards(document, signature()).check({"x": finite}).flags == ()
-
-
-def test_a_profile_states_quartiles_and_refuses_wrong_names():
-    baseline = np.array([[0], [1], [2], [3], [4]], np.float64)
-    document = profile_inputs({"x": baseline, "s": np.array(["a"], object)})
-    assert document["inputs"] == {"x": {"features": [{"min": 0, "max": 4, "median": 2, "iqr": 2}]}}
-    assert document["outlier_score"] is True
-    with pytest.raises(ValueError, match="expected 1, got 2"):
-        profile_inputs({"x": baseline}, {"x": ["a", "b"]})

@@ -12,6 +12,8 @@ import yaml
 from mooring_inference.capture import settings as capture_settings
 from mooring_inference.capture.settings import CaptureSettings, parse_capture
 from mooring_inference.flags.setting import Setting
+from mooring_inference.profile.command import main as profile
+from mooring_inference.profile.table import GROUPS as PROFILE
 from mooring_inference.score.command import main as score
 from mooring_inference.score.table import GROUPS as SCORE
 from mooring_inference.settings import page, parse_settings
@@ -28,6 +30,7 @@ COMMANDS = {
     "mooring-inference": (lambda argv: parse_settings(argv, {}), GROUPS),
     "mooring-inference score": (score, SCORE),
     "mooring-inference stream": (stream, STREAM),
+    "mooring-inference profile": (profile, PROFILE),
 }
 
 
