@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
@@ -20,7 +21,8 @@ _ADDRESS = re.compile("[a-z][a-z0-9+.-]*:/")
 _PLACEHOLDER = "{{$"
 
 Type = Literal["integer", "number", "string", "boolean", "timestamp"]
-Name = Annotated[str, Field(min_length=1, max_length=1000)]
+LONGEST_NAME = 1000
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Value = bool | int | float | str
 
 
@@ -152,3 +154,21 @@ def parse_schema_text(text: str | bytes, field: str = "schema") -> DataSchema:
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         raise InputError(f"{field} is no object: write columns: [{{name: age, type: integer}}]")
     return parse_schema(document, field)
+
+
+def render_schema(schema: DataSchema) -> str:
+    """The schema as YAML, one column a line; `parse_schema_text` reads it."""
+    document = schema.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    lines = ["columns:", *(f"- {_flow(_whole(column))}" for column in document.pop("columns"))]
+    return "\n".join([*lines, *(f"{name}: {_flow(value)}" for name, value in document.items())]) + "\n"
+
+
+def _whole(column: dict[str, Any]) -> dict[str, Any]:
+    """Limits of whole numbers as such."""
+    limits = {name: column[name] for name in ("min", "max") if name in column}
+    return {**column, **{name: int(value) for name, value in limits.items() if value.is_integer()}}
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1 << 30)
+    return text.removesuffix("...\n").rstrip("\n")

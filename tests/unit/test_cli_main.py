@@ -19,17 +19,19 @@ COMMANDS = sorted(get_command(make_app()).commands)
 def test_every_command_of_the_documentation_is_there():
     assert COMMANDS == [
         "abort", "adopt", "analyse", "approve", "crds", "demo", "drift", "list", "pause", "pipelines", "promote",
-        "rehearse", "resume", "retry", "rollback", "status", "validate", "version",
+        "rehearse", "resume", "retry", "rollback", "schema", "status", "validate", "version",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), ["pipelines", "serve"], []])
+@pytest.mark.parametrize(
+    "command", [*([name] for name in COMMANDS), ["pipelines", "serve"], ["schema", "infer"], []]
+)
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_has_help(capsys, command, flag):
     code, out, err = invoke(capsys, *command, flag)
     assert (code, err) == (0, "")
     assert "Usage:" in out
-    if command != ["pipelines"]:
+    if command not in (["pipelines"], ["schema"]):
         assert "Examples:" in out
 
 
@@ -104,6 +106,18 @@ def test_pipelines_without_their_packages(capsys, monkeypatch):
     assert err == (
         "error: serving pipelines needs a package that is not installed: uvicorn\n"
         "hint: install kube-mooring with its extras pipelines and components\n"
+    )
+
+
+def test_rows_are_not_read_without_the_packages_that_read_them(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    for name in [name for name in sys.modules if name.startswith("mooring_components.validation")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, _, err = invoke(capsys, "schema", "infer", "rows.parquet")
+    assert code == 2
+    assert err == (
+        "error: reading rows needs a package that is not installed: polars\n"
+        "hint: install kube-mooring with its extra components\n"
     )
 
 

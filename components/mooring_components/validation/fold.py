@@ -5,6 +5,7 @@ A batch costs one pass; rows are looked at singly only where a count is above 0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,11 @@ _TYPES: Mapping[str, pl.DataType] = {
     "boolean": pl.Boolean(),
     "timestamp": pl.Datetime("us"),
 }
+_TIMESTAMP = re.compile(
+    r"^(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ](?P<minutes>[0-9]{2}:[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,9})?))?"
+    r"(?P<offset>[Zz]|[+-][0-9]{2}:?[0-9]{2})?)?$"
+)
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -139,10 +145,14 @@ class Plan:
         """What a count is called among those of all columns."""
         return f"{self.column.name}\0{kind}"
 
+    @property
+    def missing(self) -> pl.Expr:
+        """Whether there is no value."""
+        return _blank(self._raw) if self.is_text and self.column.type != "string" else self._raw.is_null()
+
     def counts(self) -> Iterator[pl.Expr]:
         """Yield one number for each check, and for the nulls."""
-        missing = _blank(self._raw) if self.is_text and self.column.type != "string" else self._raw.is_null()
-        yield missing.sum().alias(self.named("nulls"))
+        yield self.missing.sum().alias(self.named("nulls"))
         for kind, check in self.checks.items():
             yield check.sum().alias(self.named(kind))
         if self.column.type == "timestamp":
@@ -159,9 +169,7 @@ class Plan:
         if self.column.type == "boolean":
             return text.str.to_lowercase().replace_strict(_FLAGS, default=None, return_dtype=pl.Boolean)
         if self.column.type == "timestamp":
-            return text.str.to_datetime(time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(
-                None
-            )
+            return _timestamp(text)
         return text.cast(_TYPES[self.column.type], strict=False)
 
     def _checks(self, read: pl.Expr) -> dict[str, pl.Expr]:
@@ -189,6 +197,27 @@ def _key(name: str) -> str:
 
 def _blank(text: pl.Expr) -> pl.Expr:
     return text.is_null() | (text.str.strip_chars() == "")
+
+
+def _timestamp(text: pl.Expr) -> pl.Expr:
+    """Read ISO 8601: a date, minutes, seconds and an offset as far as they are there; UTC without one.
+
+    One form for all: polars infers a format from the first values, and raises where they have none.
+    """
+    parts = text.str.extract_groups(_TIMESTAMP.pattern)
+    minutes, seconds, offset = (parts.struct.field(name) for name in ("minutes", "seconds", "offset"))
+    whole = pl.concat_str(
+        [
+            parts.struct.field("date"),
+            pl.lit(" "),
+            minutes.fill_null("00:00"),
+            pl.lit(":"),
+            seconds.fill_null("00"),
+            offset.fill_null("+0000").str.replace("(?i)^z$", "+0000").str.replace(":", ""),
+        ]
+    )
+    read = whole.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%z", time_unit="us", strict=False)
+    return read.dt.replace_time_zone(None)
 
 
 def _fits(given: pl.DataType, wanted: str) -> bool:

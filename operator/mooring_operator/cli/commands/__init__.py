@@ -11,8 +11,9 @@ from mooring_operator.cli.commands import (
     offline,
     rehearse,
     requests,
+    schema,
     status,
     validate,
 )
 
-COMMANDS = (validate, rehearse, status, drift, analyse, list_all, requests, adopt, offline)
+COMMANDS = (validate, rehearse, schema, status, drift, analyse, list_all, requests, adopt, offline)
