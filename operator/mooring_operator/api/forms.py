@@ -170,6 +170,17 @@ HEADER = Form(
     63,
     "the name of a header or a cookie: letters, digits, - and _",
 )
+VARIANT = Form(
+    "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+    20,
+    "the name of a variant: at most 20 characters, a to z, 0 to 9 and -, starting with a letter",
+)
+ARM = Form(
+    "^(New|Stable|[a-z]([-a-z0-9]*[a-z0-9])?)$",
+    20,
+    "who answers: New, Stable, or the name of a variant",
+)
+REVISION = Form("^[0-9a-f]{10}$", 10, "a revision: 10 hexadecimal digits, as status.retained has them")
 HEADER_VALUE = Form(
     # Beside them cookies have ;, and matches of cookies are written as expressions.
     "^[-A-Za-z0-9_.~=]+$",

@@ -177,9 +177,19 @@ RECREATING = "Recreating"
 """The stable revision stops before the new one starts (strategy Recreate), and nothing answers meanwhile.
 """
 SIDE_BY_SIDE = "SideBySide"
-"""Two revisions answer side by side (strategy ABTest), until the time that the message names.
+"""Revisions answer side by side (strategy ABTest), until the time that the message names.
 
-Decide earlier by: mooring approve NAME, or mooring abort NAME.
+Decide earlier by: mooring approve NAME, mooring abort NAME, or mooring promote NAME VARIANT.
+"""
+VARIANT_UNKNOWN = "VariantUnknown"
+"""A variant of an A/B test is a revision that is not kept, or that takes part already; traffic stays where it is.
+
+The message names it and what is kept: correct spec.rollout.abTest.variants, or let spec.revisionHistoryLimit keep more.
+"""
+VARIANT_NOT_READY = "VariantNotReady"
+"""A variant of an A/B test lacks pods, and the stable revision answers for it; the test goes on.
+
+The message says why. It gets its part when it has its pods.
 """
 TRIAL_ENDED = "TrialEnded"
 """The time of an A/B test was over, and nobody had decided; spec.rollout.abTest.then says RollBack.

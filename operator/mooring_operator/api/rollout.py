@@ -181,6 +181,8 @@ class RolloutSpec(Model):
                 raise ValueError(f"{field} is of strategy {strategy}, and strategy is {self.strategy}")
         if self.strategy == "ABTest" and self.ab_test is None:
             raise ValueError("strategy ABTest needs abTest")
+        if self.ab_test is not None and self.ab_test.variants and self.max_surge is not None:
+            raise ValueError(_NO_SURGE.partition(": ")[2])
         return self
 
     @model_validator(mode="after")
@@ -202,6 +204,7 @@ class RolloutSpec(Model):
         return self
 
 
+_NO_SURGE = "spec.rollout: maxSurge counts no pods of variants; leave it out, or the variants"
 _WEIGHTS = "self.steps.filter(step, has(step.setWeight)).map(step, step.setWeight)"
 
 
@@ -230,6 +233,11 @@ RULES: list[JsonValue] = [
     {
         "rule": "self.strategy != 'ABTest' || has(self.abTest)",
         "message": "spec.rollout: strategy ABTest needs abTest",
+    },
+    {
+        "rule": "!has(self.maxSurge) || !has(self.abTest) || !has(self.abTest.variants) || "
+        "self.abTest.variants.size() == 0",
+        "message": _NO_SURGE,
     },
     *analyses.RULES,
 ]

@@ -196,8 +196,12 @@ class Retained(Revision):
 
     left_at: Annotated[Time, Field(description="When traffic was taken from it.")]
     weight: Annotated[
-        int, Field(description="Percent that it keeps at most until the stable one carries it.")
+        int, Field(description="Percent of a variant; or kept at most until the stable one carries it.")
     ] = 0
+    variant: Annotated[str | None, Field(description="Its name in the test that goes on.", max_length=20)] = (
+        None
+    )
+    routed: Annotated[int | None, Field(description="Percent that the variant was last seen to get.")] = None
     pods: Annotated[
         int | None, Field(description="Pods that it keeps until spec.rollout.scaleDownDelay is over.")
     ] = None
@@ -310,7 +314,7 @@ class ModelDeploymentStatus(StatusModel):
         list[Condition],
         Field(
             description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet, Analysed; "
-            "RouterReady where traffic cannot be split as asked; "
+            "RouterReady where traffic cannot be split as asked; VariantsReady where variants are not; "
             "BatchApplied, StreamApplied and DisruptionBudgetApplied where the API server refused what spec.batch, "
             "spec.stream or spec.serving.podDisruptionBudget makes.",
             max_length=14,

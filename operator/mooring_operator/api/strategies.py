@@ -37,10 +37,7 @@ class Match(Model):
     ] = None
     cookie: Annotated[str | None, forms.HEADER.field, Field(description="Name of the cookie.")] = None
     value: Annotated[str, forms.HEADER_VALUE.field, Field(description="Its value, exactly.")]
-    to: Annotated[
-        Literal["New", "Stable"],
-        Field(description="Which revision answers them: the new one or the stable one."),
-    ] = "New"
+    to: Annotated[str, forms.ARM.field, Field(description="Who answers: New, Stable, or a variant.")] = "New"
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -54,16 +51,31 @@ class Match(Model):
         return self
 
 
+class ABVariant(Model):
+    """A revision of status.retained."""
+
+    name: Annotated[str, forms.VARIANT.field, Field(description="What matches call it.")]
+    revision: Annotated[str, forms.REVISION.field, Field(description="Which one.")]
+    weight: Annotated[int, Field(ge=0, le=98, description="Percent that it gets, like weight.")] = 0
+
+
 _MOST_MATCHES = 8
+_MOST_VARIANTS = 3
 _ONE_KIND = "a match of spec.rollout.abTest has exactly one of header, cookie"
 _NEEDS_ONE = "spec.rollout.abTest: needs a weight above 0 or a match that goes to New"
 _OWN_COOKIE = "spec.rollout.abTest: sticky is the cookie of a match too; give it a name of its own"
-# An HTTPRoute has 16 rules, each path has its own, and callers are kept by one for each of three revisions.
+# An HTTPRoute has 16 rules, each path has its own, and callers are kept by one for each of three revisions, and more
+# for each variant.
 _TURNS, _TURNS_STICKY = 7, 4
 _TOO_MANY_TURNS = (
-    f"spec.rollout.abTest: matches go to and fro between New and Stable, and a route has room for {_TURNS} turns, with "
-    f"sticky for {_TURNS_STICKY}; put those beside each other that go to one revision"
+    f"spec.rollout.abTest: matches go to and fro, and a route has room for {_TURNS} turns, with sticky for "
+    f"{_TURNS_STICKY} less the variants; put those beside each other that go to one revision"
 )
+_VARIANTS = (
+    "spec.rollout.abTest.variants: each has a name and a revision of its own, and a weight above 0 or a match"
+)
+_UNKNOWN_ARM = "spec.rollout.abTest.matches: to is New, Stable, or the name of a variant"
+_NO_STABLE = "spec.rollout.abTest: the weights are 99 at most together, the rest is the stable revision's"
 _ONE_END = "spec.rollout.abTest: has at most one of duration, until"
 
 Match.model_config["json_schema_extra"] = {
@@ -72,7 +84,7 @@ Match.model_config["json_schema_extra"] = {
 
 
 class ABTest(Model):
-    """Two revisions answer side by side until somebody decides, or until a time."""
+    """Revisions answer side by side until somebody decides, or until a time."""
 
     weight: Annotated[
         int,
@@ -81,9 +93,13 @@ class ABTest(Model):
     matches: Annotated[
         list[Match],
         Field(
-            description="Requests that one of the two gets, whatever the weight; the first match decides.",
+            description="Requests that one of them gets, whatever the weight; the first match decides.",
             max_length=_MOST_MATCHES,
         ),
+    ] = []
+    variants: Annotated[
+        list[ABVariant],
+        Field(description="Kept revisions beside the two.", max_length=_MOST_VARIANTS),
     ] = []
     sticky: Annotated[
         str | None,
@@ -93,8 +109,8 @@ class ABTest(Model):
     replicas: Annotated[
         Share,
         Field(
-            description="Pods that the new revision has at least, as a number or a percentage of those of the stable "
-            "one: who matches says nothing about how many there are."
+            description="Pods that the new one, and each variant, has at least, as a number or a percentage of the "
+            "stable one's: who matches says nothing about how many there are."
         ),
     ] = "100%"
     duration: Annotated[Duration | None, Field(description="How long the test lasts.")] = None
@@ -112,11 +128,8 @@ class ABTest(Model):
             raise ValueError(_ONE_END.partition(": ")[2])
         if any(match.cookie == self.sticky for match in self.matches if match.cookie is not None):
             raise ValueError(_OWN_COOKIE.partition(": ")[2])
-        turns, most = (
-            len(list(groupby(match.to for match in self.matches))),
-            _TURNS_STICKY if self.sticky else _TURNS,
-        )
-        if turns > most:
+        turns = len(list(groupby(match.to for match in self.matches)))
+        if turns > (_TURNS_STICKY - len(self.variants) if self.sticky else _TURNS):
             raise ValueError(_TOO_MANY_TURNS.partition(": ")[2])
         seen: dict[tuple[str, str, str], int] = {}
         for index, match in enumerate(self.matches):
@@ -124,6 +137,19 @@ class ABTest(Model):
                 raise ValueError(
                     f"matches[{index}]: matches[{before}] takes all of its requests; remove one of them"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _variants_make_sense(self) -> "ABTest":
+        names, to = [variant.name for variant in self.variants], {match.to for match in self.matches}
+        revisions = {variant.revision for variant in self.variants}
+        idle = any(not variant.weight and variant.name not in to for variant in self.variants)
+        if idle or not len(set(names)) == len(revisions) == len(names):
+            raise ValueError(_VARIANTS.partition(".abTest.")[2])
+        if unknown := to - {"New", "Stable", *names}:
+            raise ValueError(f"{_UNKNOWN_ARM.partition('.abTest.')[2]}, got {', '.join(sorted(unknown))}")
+        if self.weight + sum(variant.weight for variant in self.variants) > 99:
+            raise ValueError(_NO_STABLE.partition(": ")[2])
         return self
 
 
@@ -145,8 +171,23 @@ _AB_RULES: list[JsonValue] = [
     },
     {
         "rule": f"!has(self.matches) || {[*range(1, _MOST_MATCHES)]}.filter(i, i < size(self.matches) && "
-        f"self.matches[i].to != self.matches[i - 1].to).size() < (has(self.sticky) ? {_TURNS_STICKY} : {_TURNS})",
+        f"self.matches[i].to != self.matches[i - 1].to).size() < (has(self.sticky) ? {_TURNS_STICKY} - "
+        f"(has(self.variants) ? size(self.variants) : 0) : {_TURNS})",
         "message": _TOO_MANY_TURNS,
+    },
+    {
+        "rule": "!has(self.variants) || self.variants.all(v, self.variants.filter(o, o.name == v.name || o.revision == "
+        "v.revision).size() == 1 && (v.weight > 0 || (has(self.matches) && self.matches.exists(m, m.to == v.name))))",
+        "message": _VARIANTS,
+    },
+    {
+        "rule": "!has(self.variants) || self.weight + self.variants.map(v, v.weight).sum() < 100",
+        "message": _NO_STABLE,
+    },
+    {
+        "rule": "!has(self.matches) || self.matches.all(m, m.to in ['New', 'Stable'] || (has(self.variants) && "
+        "self.variants.exists(v, v.name == m.to)))",
+        "message": _UNKNOWN_ARM,
     },
     {
         "rule": _SHADOWED,

@@ -32,6 +32,7 @@ class Traits:
     adopts: whether it can take over a service that runs, with its pods as they are.
     mirrors, matches, sticks, previews: whether it mirrors requests, sends them by header or cookie, keeps callers on
         their arm, gives the candidate an address of its own.
+    splits_many: whether more than two revisions have parts of the traffic of their own.
     mirrors_part: whether a mirror gets the percent that it should, and not all requests.
     lacking: why it can do less in this cluster than elsewhere, or nobody knows; empty where it can do all of it.
     """
@@ -50,6 +51,7 @@ class Traits:
     matches: bool = False
     sticks: bool = False
     previews: bool = False
+    splits_many: bool = False
     mirrors_part: bool = True
     lacking: str = ""
 

@@ -49,6 +49,7 @@ class GatewayRouter:
         matches=True,
         sticks=True,
         previews=True,
+        splits_many=True,
     )
 
     def __init__(

@@ -5,7 +5,7 @@ The note stands behind a blank: ``3f2a91c0de/2 error rates are equal``.
 
 from dataclasses import dataclass
 
-from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 
 # Names of users among them: two of them that were cut count as the same, which denies and never allows.
 _LONGEST = 512
@@ -52,4 +52,12 @@ def still_fits(command: str, value: str, status: ModelDeploymentStatus) -> bool:
             and status.previous is not None
             and not under_way
         )
-    return candidate is not None and asked.revision == candidate.revision and asked.is_of_step(candidate.step)
+    arms = [candidate, *_other_arms(status)] if command == "promote" else [candidate]
+    named = any(arm is not None and arm.revision == asked.revision for arm in arms)
+    return candidate is not None and named and asked.is_of_step(candidate.step)
+
+
+def _other_arms(status: ModelDeploymentStatus) -> list[Revision | None]:
+    """Give who may win an A/B test beside the new revision."""
+    on_trial = status.candidate is not None and status.candidate.matched
+    return [status.stable, *(known for known in status.retained if known.variant)] if on_trial else []

@@ -6,7 +6,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
-from mooring_operator.planning.rollout import analysis, checks, commands, retained
+from mooring_operator.planning.rollout import analysis, checks, commands, retained, variants
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
@@ -57,7 +57,7 @@ class Decision:
 
 def decide(draft: Settled) -> Decision:
     """Give the next status, and the actions that follow from it."""
-    draft = analysis.without_what_has_ended(retained.trim(_abandon_superseded(draft)))
+    draft = analysis.without_what_has_ended(retained.trim(variants.follow(_abandon_superseded(draft))))
     status = _with_conditions(draft)
     if status == draft.before:
         status = draft.before

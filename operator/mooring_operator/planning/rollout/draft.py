@@ -233,14 +233,15 @@ class RolloutDraft(Draft):
 
 
 def _storable(entries: list[Retained]) -> list[Retained]:
-    """Give the first of them, and as many of the others as there is room for."""
-    kept, room = entries[:1], LARGEST_RETAINED - stored_bytes(entries[0])
-    for entry in entries[1:MOST_RETAINED]:
+    """Give the first of them, those that have requests, and as many of the others as there is room for."""
+    first, *others = entries
+    kept, room = {first.revision}, LARGEST_RETAINED - stored_bytes(first)
+    for entry in sorted(others, key=lambda entry: entry.variant is None)[: MOST_RETAINED - 1]:
         room -= stored_bytes(entry)
         if room < 0:
             break
-        kept.append(entry)
-    return kept
+        kept.add(entry.revision)
+    return [entry for entry in entries if entry.revision in kept]
 
 
 def _decided(draft: Draft) -> dict[str, Any]:

@@ -43,12 +43,14 @@ from mooring_operator.planning.rollout.refusals import (
     refuse_what_runs_cannot_carry,
 )
 from mooring_operator.planning.rollout.returning import (
+    decide_for_another_arm,
     finish_going_back,
     go_back_on_evidence,
     go_back_when_asked,
 )
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, roll_out
+from mooring_operator.planning.rollout.trials import refuse_unknown_variants
 from mooring_operator.planning.rollout.workloads import follow_stable
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
@@ -90,8 +92,10 @@ def settle_rollout(draft: Draft) -> Settled:
     rollout = take_up_the_candidate(draft)  # a new revision supersedes whatever was on its way
     for check in (
         abort_when_asked,  # by a person
+        decide_for_another_arm,  # of its test: the stable revision, or a variant
         judge_candidate,  # by what it has answered
         refuse_what_the_router_cannot,  # before anything is tested or shifted
+        refuse_unknown_variants,  # revisions that are not kept, or take part already
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share
         begin_when_it_may,  # notBefore, evidence of other deployments, freezes, turns

@@ -18,7 +18,7 @@ def trim(draft: DraftT) -> DraftT:
     """Drop the revisions whose time is over, and that no history keeps."""
     kept, room = [], draft.spec.revision_history_limit
     for known in draft.status.retained:
-        if is_leaving(draft, known):
+        if known.variant is not None or is_leaving(draft, known):
             kept.append(known)
         elif not known.rejected and room > 0:
             room -= 1

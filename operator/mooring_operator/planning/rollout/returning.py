@@ -3,11 +3,14 @@
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.rollout import variants
 from mooring_operator.planning.rollout.actions import DropCommand
 from mooring_operator.planning.rollout.analysis import watch_the_promoted
 from mooring_operator.planning.rollout.candidates import named
-from mooring_operator.planning.rollout.draft import Draft
+from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
+from mooring_operator.planning.rollout.holds import hold_forward
 from mooring_operator.planning.rollout.steps import restore
+from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 
 
 def go_back_when_asked(draft: Draft) -> Draft:
@@ -23,7 +26,7 @@ def go_back_when_asked(draft: Draft) -> Draft:
         return draft.request(Notify("Warning", reasons.NOTHING_TO_ROLL_BACK_TO, message))
     draft = draft.supersede(f"revision {stable.revision} is being left", reason=reasons.ROLLBACK_REQUESTED)
     taken_up = DropCommand("rollback", draft.observed.commands["rollback"])
-    return _returning(draft.request(taken_up), previous, note=asked.note, by=asked.by)
+    return _returning(draft.request(taken_up), previous, asked.note, asked.by)
 
 
 def go_back_on_evidence(draft: Draft) -> Draft:
@@ -34,7 +37,7 @@ def go_back_on_evidence(draft: Draft) -> Draft:
         return draft
     told = f"revision {stable.revision} is left after its promotion: {why}"
     draft = draft.request(Notify("Warning", reasons.ANALYSIS_FAILED, told))
-    return _returning(draft, previous, note=why, by="analysis")
+    return _returning(draft, previous, why, "analysis")
 
 
 def finish_going_back(draft: Draft) -> Draft:
@@ -45,7 +48,38 @@ def finish_going_back(draft: Draft) -> Draft:
     return restore(draft.with_candidate(candidate), left)
 
 
-def _returning(draft: Draft, previous: Revision, *, note: str, by: str) -> Draft:
+def decide_for_another_arm(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """A person has decided a test: the stable revision stays, or a variant takes over as soon as it can."""
+    stable, current = draft.stable, draft.candidate
+    if stable is None or not variants.goes_on(draft):
+        return draft
+    asked = draft.asked("promote", stable.revision)
+    if asked is not None:
+        decided = f"revision {stable.revision} stays: its test was decided for it"
+        return draft.reject(
+            reasons.ABORTED, f"{decided}{by_whom(asked.by)}{because(asked.note)}{keeps_serving(stable)}"
+        )
+    for side in variants.running(draft):
+        won = side.revision.revision
+        if (asked := draft.asked("promote", won)) is None:
+            continue
+        if (held := hold_forward(draft)) is not None:
+            return held
+        why = f"revision {won} was promoted in its place"
+        decided_draft = draft.supersede(why, reason=reasons.ROLLBACK_REQUESTED)
+        taken_up = DropCommand("promote", draft.observed.commands["promote"])
+        note = f"it won the test as variant {side.asked.name}{because(asked.note)}"
+        returning = _returning(
+            decided_draft.request(taken_up),
+            Revision.model_validate(side.revision.model_dump()),
+            note,
+            asked.by,
+        )
+        return restore(returning.change_candidate(stable_pods=current.stable_pods), stable)
+    return draft
+
+
+def _returning(draft: Draft, previous: Revision, note: str, by: str) -> RolloutDraft:
     """Go on with the previous revision on its way back."""
     found = draft.status.analysis
     if found is not None and found.candidate == previous.revision:

@@ -10,6 +10,7 @@ from mooring_operator.planning.rollout.approvals import approved, without_own_ap
 from mooring_operator.planning.rollout.checks import await_check
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import (
+    LOOK_AGAIN,
     in_effect,
     note_progress,
     settle_waiting,
@@ -17,8 +18,9 @@ from mooring_operator.planning.rollout.progress import (
     waiting_for,
 )
 from mooring_operator.planning.rollout.traffic import variant_of
+from mooring_operator.planning.rollout.trials import try_out, variants_awaited
 from mooring_operator.planning.rollout.verdicts import await_verdict, ends_early
-from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
+from mooring_operator.planning.status.wording import because, by_whom
 from mooring_operator.planning.strategies import capacity
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial
 
@@ -40,7 +42,7 @@ def take(draft: RolloutDraft, stage: Stage) -> RolloutDraft | Settled:
         case Analyse():
             return await_verdict(draft, stage)
         case Trial():
-            return _try_out(draft, stage)
+            return try_out(draft, stage)
         case Check():
             return await_check(draft, stage)
 
@@ -77,7 +79,11 @@ def _expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft | Settled:
         return draft.settle("Paused", reasons.UNSUPPORTED_BY_ROUTER, message, stalled=True)
     draft = expose(draft, to)
     if in_effect(draft):
-        return draft
+        awaited = variants_awaited(draft)
+        if not awaited:
+            return draft
+        message = f"revision {candidate.revision} has {to.weight}% of traffic, and waits for {awaited}"
+        return draft.settle("Canary", reasons.SETTING_WEIGHT, message, recheck_after=LOOK_AGAIN)
     if replaces:
         message = f"{_stops_first(draft)}: {waiting_for(draft)}"
         return settle_waiting(draft, "Canary", reasons.RECREATING, message)
@@ -149,32 +155,3 @@ def _await_approval(draft: RolloutDraft, approve: Approve) -> RolloutDraft | Set
     return approved(draft, "AwaitingApproval") or draft.settle(
         "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=until_deadline(draft)
     )
-
-
-def _try_out(draft: RolloutDraft, trial: Trial) -> RolloutDraft | Settled:
-    """Let both revisions answer until somebody approves or aborts the new one, or until the time is over."""
-    candidate, end = draft.candidate, trial.ends(draft.candidate.step_started_at)
-    name = f"revision {candidate.revision}"
-    sides = f"{name} answers beside revision {draft.stable.revision if draft.stable else ''}"
-    if end is None:
-        message = f"{sides} until it is approved or aborted"
-        return approved(draft, "AwaitingApproval") or draft.settle(
-            "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=until_deadline(draft)
-        )
-    left = (end - draft.now).total_seconds()
-    draft, decided = ends_early(draft)
-    if decided:
-        return draft
-    if left <= 0:
-        if trial.test.then == "Promote":
-            return draft
-        message = f"{name}: its test ended at {end:%Y-%m-%d %H:%M:%S} UTC, and nobody had approved it"
-        return draft.reject(reasons.TRIAL_ENDED, message + keeps_serving(draft.stable))
-    message = f"{sides} until {end:%Y-%m-%d %H:%M:%S} UTC, when it is {_fate(trial)} unless decided before"
-    deadline = until_deadline(draft)
-    waiting = draft.settle("Canary", reasons.SIDE_BY_SIDE, message, recheck_after=min(left, deadline or left))
-    return approved(draft, "AwaitingApproval") or waiting
-
-
-def _fate(trial: Trial) -> str:
-    return "promoted" if trial.test.then == "Promote" else "rolled back"

@@ -1,10 +1,11 @@
 """Who runs and gets which traffic, as it follows from a status and from the pods that are there."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mooring_operator.api.rollout_status import Candidate, Revision
-from mooring_operator.planning.rollout import retained
+from mooring_operator.planning.rollout import retained, variants
 from mooring_operator.planning.rollout.draft import Draft
+from mooring_operator.planning.rollout.variants import Side
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.routing import Arm, Mirror, Routing, Rule
 from mooring_operator.planning.strategies import capacity
@@ -41,6 +42,29 @@ def share_of(draft: Draft, candidate: Candidate) -> capacity.Share:
     return capacity.share(candidate.weight, seen, surge=_surge(draft, seen.whole))
 
 
+@dataclass(frozen=True)
+class SideSeen:
+    """What a variant of a test gets now, and the pods that it should have and has."""
+
+    weight: int
+    pods: int
+    ready: int
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has the pods for all that it should get."""
+        return self.ready >= self.pods
+
+
+def seen_of_side(draft: Draft, candidate: Candidate, side: Side) -> SideSeen:
+    """Give how a variant does beside the candidate of its test: like that, it gets what its pods carry."""
+    whole = candidate.stable_pods or 1
+    ready = _pods(variant_of(draft, side.revision), whole)
+    least = capacity.count(candidate.replicas, whole)
+    pods = max(capacity.needed(side.asked.weight, whole), least)
+    return SideSeen(min(side.asked.weight, capacity.carried(ready, whole)), pods, ready)
+
+
 def variant_of(draft: Draft, revision: Revision | None) -> Variant | None:
     """Give how a revision does, as the router tells it."""
     service = draft.observed.service
@@ -48,9 +72,19 @@ def variant_of(draft: Draft, revision: Revision | None) -> Variant | None:
 
 
 def _each(draft: Draft, stable: Revision, running: Candidate | None) -> Routing:
-    leaving = [known for known in draft.status.retained if retained.is_leaving(draft, known)]
+    sides = variants.running(draft)
+    shared = [side.revision for side in sides]
+    leaving = [
+        known for known in draft.status.retained if known not in shared and retained.is_leaving(draft, known)
+    ]
     share = share_of(draft, running) if running is not None else None
-    arms = [] if running is None or share is None else [Arm(running, share.weight, share.pods)]
+    arms: list[Arm] = []
+    if running is not None and share is not None:
+        beside = [(side.revision, seen_of_side(draft, running, side)) for side in sides]
+        arms = [
+            Arm(running, share.weight, share.pods),
+            *(Arm(one, seen.weight, seen.pods) for one, seen in beside),
+        ]
     keeps = [retained.keeps(draft, known) for known in leaving]
     # What stable lacks the pods for is one part of the traffic, however many are leaving.
     room = min(max(keeps, default=0), 100 - sum(arm.weight for arm in arms))
@@ -61,7 +95,7 @@ def _each(draft: Draft, stable: Revision, running: Candidate | None) -> Routing:
     if share is not None:
         floor = share.stable_pods
     main = Arm(stable, 100 - sum(arm.weight for arm in arms), floor)
-    kept = tuple(known for known in draft.status.retained if known not in leaving)
+    kept = tuple(known for known in draft.status.retained if known not in [*shared, *leaving])
     routing = Routing((main, *arms), kept=kept, ended=_has_just_ended(draft))
     return routing if running is None else _exposed(draft, routing, running)
 
@@ -77,13 +111,14 @@ def _exposed(draft: Draft, routing: Routing, running: Candidate) -> Routing:
     if test is None or not running.matched or seen.pods < share_of(draft, running).pods:
         return routing
     stable = routing.stable.revision
+    to = {"New": running.revision} | {
+        side.asked.name: side.revision.revision
+        for side in variants.running(draft)
+        if seen_of_side(draft, running, side).is_ready
+    }
+    # Who is to go where there are no pods yet gets the stable revision, and no other match has a say.
     rules = tuple(
-        Rule(
-            running.revision if match.to == "New" else stable,
-            match.value,
-            match.header or "",
-            match.cookie or "",
-        )
+        Rule(to.get(match.to, stable), match.value, match.header or "", match.cookie or "")
         for match in test.matches
         if router.matches
     )

@@ -74,6 +74,8 @@ def _missing(rollout: RolloutSpec, router: Traits) -> Iterator[tuple[str, str]]:
         yield "abTest.matches", "send requests by a header or a cookie"
     if test is not None and test.sticky is not None and not router.sticks:
         yield "abTest.sticky", "keep a caller with a revision"
+    if test is not None and test.variants and not router.splits_many:
+        yield "abTest.variants", "split traffic between more than two revisions"
 
 
 def _missing_of(strategy: StrategyName, router: Traits) -> Iterator[tuple[str, str]]:
