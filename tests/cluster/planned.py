@@ -371,6 +371,27 @@ def by_strategy(*, hours: float = 0, router: Traits = ALL, **rollout: Any) -> Ca
     return story
 
 
+ARMS = replace(ALL, splits_many=True)
+
+
+def with_variants(*, startable: bool = True, revision: str = "") -> Callable[[], Recorded]:
+    """v3 on its way over v2, and v1 beside the two."""
+
+    def story() -> Recorded:
+        made = RecordedFleet(spec_of("v1"), ARMS)
+        made.settle(limit=300)
+        made.apply(spec_of("v2"))
+        made.settle(limit=300)
+        made.startable = {"s3://m/v1": startable}
+        [kept] = made.status.retained
+        variant = {"name": "b", "revision": revision or kept.revision, "weight": 20}
+        made.apply(spec_of("v3", rollout={"strategy": "ABTest", "abTest": {"variants": [variant]}}))
+        made.rest()
+        return made.wait(minutes=30).rest()
+
+    return story
+
+
 @dataclass
 class RecordedAnswering(Recorded, Answering):
     """The same, with revisions that answer requests."""
@@ -442,6 +463,9 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     ),
     "trial": by_strategy(strategy="ABTest", abTest={}),
     "trial-ended": by_strategy(strategy="ABTest", abTest={"duration": "1h"}, hours=2),
+    "variants": with_variants(),
+    "variant-dead": with_variants(startable=False),
+    "variant-unknown": with_variants(revision="0123456789"),
     "judged-good": judged(),
     "judged-bad": judged(bad={"v2": 0.1}),
     "judged-quiet": judged(per_second=0.1),

@@ -54,6 +54,9 @@ _SAMPLES: dict[str, str] = {
     forms.INSTANT.pattern: "2027-01-31T18:00:00+01:00",
     forms.FREEZE.pattern: "2027-01-31T18:00",
     forms.HEADER.pattern: "A" * 63,
+    forms.VARIANT.pattern: "a" * 20,
+    forms.ARM.pattern: "a" * 20,
+    forms.REVISION.pattern: "0" * 10,
     forms.HEADER_VALUE.pattern: "a" * 128,
     forms.DIGEST.pattern: "sha256:" + "0" * 64,
     forms.ADDRESS.pattern: "s3://" + _WIDE * 1019,
@@ -192,9 +195,15 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
             **serving,
             "spec.rollout.steps": steps,
             "spec.rollout.strategy": "ABTest",
+            # It counts no pods of variants, which are larger.
+            "spec.rollout.maxSurge": None,
             "spec.rollout.abTest": {
-                "weight": 99,
-                "matches": [{"header": "A" * 63, "value": f"{i}" * 128, "to": "Stable"} for i in range(8)],
+                "weight": 48,
+                "matches": [{"header": "A" * 63, "value": f"{i}" * 128, "to": "a" * 20} for i in range(8)],
+                "variants": [
+                    {"name": f"{name}" * 20, "revision": f"{name}" * 10, "weight": weight}
+                    for name, weight in zip("abc", (10, 31, 10), strict=True)
+                ],
                 "sticky": "A" * 63,
                 "replicas": "100%",
                 "until": "2027-01-31T18:00:00Z",
@@ -249,6 +258,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "format": "a" * 63,
         "formatVersion": "1" * 63,
         "workload": "a" * 63,
+        "variant": "a" * 20,
         "name": "a" * 63,
         "url": "http://" + _WIDE * 2041,
         "runId": "0" * 36,

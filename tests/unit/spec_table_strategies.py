@@ -21,6 +21,7 @@ def _turning(turns: int, each: int = 1) -> list[dict[str, str]]:
     return [{"header": "x-group", "value": str(number), "to": side} for number, side in enumerate(sides)]
 
 
+_VARIANTS = [{"name": "b", "revision": "0123456789", "weight": 30}, {"name": "c", "revision": "abcdef0123"}]
 _RATE = {"metric": "errorRate", "ratio": 1.5, "points": 0.5}
 
 
@@ -165,6 +166,32 @@ STRATEGIES = [
          "spec.rollout.abTest.matches[0].header"),
     Case("a value that is an expression", _ab(matches=[{"cookie": "a", "value": ".*; b"}]), False,
          "spec.rollout.abTest.matches[0].value"),
+    Case("variants", _ab(weight=20, variants=_VARIANTS, sticky="arm", matches=[{**_BETA, "to": "c"}])),
+    Case("four variants", _ab(weight=0, variants=[{"name": f"v{n}", "revision": f"{n}" * 10, "weight": 9}
+                                                  for n in range(4)]), False, "spec.rollout.abTest.variants"),
+    Case("a variant twice", _ab(weight=20, variants=[_VARIANTS[0]] * 2), False, "has a name and a revision of its own"),
+    Case("a variant's revision twice", _ab(weight=20, variants=[_VARIANTS[0], {**_VARIANTS[0], "name": "d"}]), False,
+         "has a name and a revision of its own"),
+    Case("a variant of nobody", _ab(variants=[_VARIANTS[1]]), False, "a weight above 0 or a match"),
+    Case("variants of everybody", _ab(weight=70, variants=[_VARIANTS[0]]), False, "the weights are 99 at most"),
+    Case("variants of all but one percent", _ab(weight=69, variants=[_VARIANTS[0]])),
+    Case("a match that goes to nobody", _ab(matches=[{**_BETA, "to": "b"}]), False,
+         "to is New, Stable, or the name of a variant"),
+    Case("a variant called like a header", _ab(variants=[{**_VARIANTS[0], "name": "B_1"}]), False,
+         "spec.rollout.abTest.variants[0].name"),
+    Case("a variant called New", _ab(variants=[{**_VARIANTS[0], "name": "New"}]), False,
+         "spec.rollout.abTest.variants[0].name"),
+    Case("a variant by its model", _ab(variants=[{**_VARIANTS[0], "revision": "s3://m/v1"}]), False,
+         "spec.rollout.abTest.variants[0].revision"),
+    Case("three turns that are kept beside two variants", _ab(weight=20, matches=[*_turning(2), {**_BETA, "to": "c"}],
+         variants=_VARIANTS, sticky="arm"), False, "with sticky for 4 less the variants"),
+    Case("two turns that are kept beside two variants", _ab(weight=20, matches=[*_turning(1), {**_BETA, "to": "c"}],
+         variants=_VARIANTS, sticky="arm")),
+    Case("seven turns beside two variants", _ab(weight=20, matches=[*_turning(6), {**_BETA, "to": "c"}],
+         variants=_VARIANTS)),
+    Case("a surge beside variants", _rollout(strategy="ABTest", maxSurge=1, abTest={"weight": 20,
+         "variants": [_VARIANTS[0]]}), False, "maxSurge counts no pods of variants"),
+    Case("a surge beside no variants", _rollout(strategy="ABTest", maxSurge=1, abTest={"variants": []})),
     Case("a surge", _rollout(maxSurge="25%")),
     Case("no surge", _rollout(maxSurge=0), False, "spec.rollout.maxSurge"),
     Case("a surge of half a pod", _rollout(maxSurge="0.5"), False, "spec.rollout.maxSurge"),

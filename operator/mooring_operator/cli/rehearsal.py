@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
+from mooring_operator.api.rollout_status import Retained
 from mooring_operator.cli.rehearsal_odds import End, odds
 from mooring_operator.cli.rehearsal_world import START, Script, World
 from mooring_operator.cli.rollout_chart import Sample
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 
@@ -212,6 +214,17 @@ def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rule
     world = World(spec, script, name=name)
     world.routing, world.before = before.world.routing, frozenset(before.world.started)
     world.started = dict(before.world.started)
-    return Rehearsal(
-        spec, world, rules, script.start, before.status.model_copy(update={"history": [], "ci": None})
+    status = before.status.model_copy(
+        update={"history": [], "ci": None, "retained": _variants(spec, before.status)}
     )
+    return Rehearsal(spec, world, rules, script.start, status)
+
+
+def _variants(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> list[Retained]:
+    """Give the revisions that an A/B test names, served as the stable one is."""
+    test, stable = spec.rollout.ab_test, status.stable
+    if test is None or stable is None:
+        return []
+    names = [variant.revision for variant in test.variants]
+    like = [stable.model_copy(update={"revision": name, "workload": workload_name(name)}) for name in names]
+    return [Retained(**one.model_dump(), left_at=START) for one in like]

@@ -238,13 +238,17 @@ class World:
         return after is not None and now >= self.started[revision] + after
 
     def shares(self, now: datetime) -> dict[str, Share]:
-        """Give what the stable and the new revision have at this time; traffic goes to what is ready."""
-        shares = {arm: Share(0, 0) for arm in (("stable", "new") if self.before else ("new",))}
+        """Give what the stable, the new revision and variants have at this time; traffic goes to what is ready."""
+        test = self.spec.rollout.ab_test if self.before else None
+        variants = {variant.revision: variant.name for variant in test.variants} if test is not None else {}
+        shares = {
+            arm: Share(0, 0) for arm in (*(("stable",) if self.before else ()), "new", *variants.values())
+        }
         arms = self.routing.arms if self.routing is not None else ()
         for arm in arms:
             revision = arm.revision.revision
             if self._is_up(revision, now):
-                role = "stable" if revision in self.before else "new"
+                role = "stable" if revision in self.before else variants.get(revision, "new")
                 shares[role] = Share(arm.weight, _pods(arm, arms[0]))
         lost = 100 - sum(share.weight for share in shares.values())
         if "stable" in shares and shares["stable"].pods:

@@ -18,11 +18,15 @@ from mooring_operator.planning.strategies.course import course_of
 
 @dataclass(frozen=True)
 class Request:
-    """A command to give, or with value None to take back; `then` says what will happen."""
+    """A command to give, or with value None to take back; `then` says what will happen.
+
+    wins: the revision that an A/B test is decided for, where that is not the new one.
+    """
 
     command: Command
     value: str | None
     then: str
+    wins: str = ""
 
     @property
     def role(self) -> str:
@@ -61,6 +65,30 @@ def promote(deployment: Deployment) -> Request:
     tested = deployment.status.phase not in ("Testing", "Pending")
     then = "it takes over as soon as it is ready" if tested else "once its tests have passed, it takes over"
     return Request("promote", candidate.revision, then)
+
+
+def promote_another(deployment: Deployment, arm: str) -> Request:
+    """Decide an A/B test for another arm than the new one: `Stable`, a variant's name, or a revision."""
+    candidate = _candidate(deployment, "no A/B test goes on")
+    status = deployment.status
+    if arm == candidate.revision:
+        return promote(deployment)
+    if status.stable is None or not candidate.matched:
+        raise _unfit(deployment, "no A/B test goes on", f"mooring promote {deployment.name} skips the steps")
+    arms = {"Stable": status.stable} | {
+        one.variant: one for one in status.retained if one.variant is not None
+    }
+    won = arms.get(arm) or next((one for one in arms.values() if one.revision == arm), None)
+    if won is None:
+        parts = ", ".join(f"{name} ({one.revision})" for name, one in arms.items())
+        raise _unfit(deployment, f"{arm!r} takes no part in the test: New ({candidate.revision}), {parts} do")
+    stays = won is status.stable
+    then = (
+        f"{'it keeps' if stays else 'it gets'} all traffic; {candidate.revision} is not tried again by itself"
+    )
+    return Request(
+        "promote", won.revision, f"revision {won.revision} ({won.model_uri}): {then}", won.revision
+    )
 
 
 def abort(deployment: Deployment) -> Request:
@@ -127,9 +155,11 @@ def reached(request: str, deployment: Deployment) -> bool:
     return deployment.settled
 
 
-def succeeded(request: str, deployment: Deployment) -> bool:
-    """Whether a deployment that was waited for is where `request` wanted it."""
+def succeeded(request: str, deployment: Deployment, wins: str = "") -> bool:
+    """Whether a deployment that was waited for is where `request` wanted it: with the revision that `wins`."""
     status = deployment.status
+    if wins:
+        return status.phase != "Failed" and status.stable is not None and status.stable.revision == wins
     if request == "rollback":
         return status.phase == "RolledBack" and status.reason == reasons.ROLLBACK_REQUESTED
     if request == "abort":

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from mooring_operator.api.checks import IN_WORDS
-from mooring_operator.api.rollout_status import Candidate, HistoryEntry, Revision
+from mooring_operator.api.rollout_status import Candidate, HistoryEntry, Retained, Revision
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.cli.cluster import event_time
 from mooring_operator.cli.deployment import Deployment
@@ -74,6 +74,7 @@ class StatusView:
         status = self._status
         candidate = status.candidate
         taken = candidate.weight if candidate and status.stable else 0
+        taken += sum(known.weight for known in status.retained if known.variant)
         rows = []
         if status.stable:
             rows.append(self._revision("stable", status.stable, f"{100 - taken}%"))
@@ -82,7 +83,7 @@ class StatusView:
         retained = [known.revision for known in status.retained]
         if status.previous and status.previous.revision not in retained:
             rows.append(self._revision("previous", status.previous, ""))
-        rows += [self._revision("leaving" if known.pods else "kept", known, "") for known in status.retained]
+        rows += [self._revision(_role(known), known, _variants_traffic(known)) for known in status.retained]
         if status.failed_revision:
             tries = f"rejected after {status.failed_attempt} attempt{'s' * (status.failed_attempt > 1)}"
             rows.append([Text("rejected", "red"), status.failed_revision, "", tries, "", ""])
@@ -211,6 +212,20 @@ def _traffic(candidate: Candidate) -> str:
     if candidate.runs and candidate.routed not in (None, candidate.weight):
         return f"{candidate.routed}% of {asked}"
     return f"{asked}, copies of {candidate.mirror}%" if candidate.mirror else asked
+
+
+def _role(known: Retained) -> str:
+    """Name what a revision beside the stable one and the candidate is there for."""
+    if known.variant:
+        return f"variant {known.variant}"
+    return "leaving" if known.pods else "kept"
+
+
+def _variants_traffic(known: Retained) -> str:
+    if not known.variant:
+        return ""
+    asked = f"{known.weight}%"
+    return asked if known.routed == known.weight else f"{known.routed or 0}% of {asked}"
 
 
 def _found_at(candidate: Candidate, step: int) -> str:

@@ -24,17 +24,17 @@ def describe_stage(stage: Stage) -> str:
         case Check():
             return f"{stage.title}, {format_duration(stage.timeout)} at most"
         case Trial(test):
+            names = ", ".join(variant.name for variant in test.variants)
+            sides = f"side by side with {names}" if names else "side by side"
             if test.duration is None and test.until is None:
-                return "side by side until decided"
+                return f"{sides} until decided"
             end = (
                 f"{test.until:%Y-%m-%d %H:%M} UTC"
                 if test.duration is None
                 else format_duration(test.duration)
             )
             until = "for" if test.duration is not None else "until"
-            return (
-                f"side by side {until} {end}, then {'promoted' if test.then == 'Promote' else 'rolled back'}"
-            )
+            return f"{sides} {until} {end}, then {'promoted' if test.then == 'Promote' else 'rolled back'}"
 
 
 def _describe_exposure(exposure: Exposure) -> str:

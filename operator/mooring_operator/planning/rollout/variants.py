@@ -33,8 +33,13 @@ def running(draft: Draft) -> list[Side]:
         Side(asked, known)
         for asked in variants_of(draft)
         for known in draft.status.retained
-        if known.revision == asked.revision and not why_not(draft, asked) and not retained.keeps(draft, known)
+        if known.revision == asked.revision and not why_not(draft, asked) and not _is_needed(draft, known)
     ]
+
+
+def _is_needed(draft: Draft, known: Retained) -> bool:
+    """Whether a revision that was left serves what the stable one has no pods for: that comes first."""
+    return known.variant is None and retained.keeps(draft, known) > 0
 
 
 def goes_on(draft: Draft) -> bool:

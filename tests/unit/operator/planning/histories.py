@@ -8,7 +8,7 @@ from mooring_operator.planning.routes import Traits
 
 from tests.unit.operator.planning.fleet import MANY
 from tests.unit.operator.planning.play import POINTS
-from tests.unit.operator.planning.specs import MODELS, SURGING, spec, specs, whole_specs
+from tests.unit.operator.planning.specs import MODELS, SURGING, WITH_VARIANTS, spec, specs, whole_specs
 
 routers = st.builds(
     lambda able, by_pods: Traits(
@@ -20,8 +20,9 @@ routers = st.builds(
         matches=able[1],
         sticks=able[2],
         previews=able[3],
+        splits_many=able[4] and not by_pods,
     ),
-    st.one_of(st.just((True,) * 4), st.tuples(*[st.booleans()] * 4)),
+    st.one_of(st.just((True,) * 5), st.tuples(*[st.booleans()] * 5)),
     st.sampled_from([False, False, True]),
 )
 flags = st.fixed_dictionaries({f"s3://m/{model}": st.sampled_from([True, True, False]) for model in MODELS})
@@ -39,6 +40,7 @@ def events_with(specs: st.SearchStrategy[ModelDeploymentSpec]) -> st.SearchStrat
             st.tuples(st.sampled_from(["stable", "candidate", "leaving", "all"]), st.integers(1, 5)),
         ),
         st.tuples(st.just("command"), st.sampled_from(commands)),
+        st.tuples(st.just("decide"), st.sampled_from(["stable", *MODELS])),
         st.tuples(st.just("release"), st.none()),
         st.tuples(st.just("wait"), st.integers(1, 90)),
         st.tuples(st.just("startable"), flags),
@@ -73,6 +75,36 @@ left_half_way = st.builds(
     st.integers(0, 1),
     st.sampled_from([[("command", "abort")], [("until", "half")], []]),
     st.lists(events, max_size=2),
+)
+# Revisions that were promoted before answer beside two others, and then something happens to one of them.
+side_by_side = st.builds(
+    lambda replicas, delay, limit, rollout, starts, later: [
+        ("room", MANY),
+        *(
+            event
+            for model in ("v1", "v2", "v3")
+            for event in (("apply", spec(model, 0, replicas, "1s", 2)), ("until", "followed"))
+        ),
+        ("startable", starts),
+        ("apply", spec("v4", rollout, replicas, delay, limit)),
+        ("until", "some"),
+        *later,
+    ],
+    st.integers(1, 4),
+    st.sampled_from(["1s", "5s", "30s"]),
+    st.integers(0, 2),
+    st.sampled_from(WITH_VARIANTS),
+    st.one_of(st.just({}), flags),
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("decide"), st.sampled_from(["stable", *MODELS])),
+            st.tuples(
+                st.just("kill"), st.tuples(st.sampled_from(["leaving", "stable"]), st.integers(1, 5))
+            ),
+            events,
+        ),
+        max_size=4,
+    ),
 )
 # Something outside is away while a candidate is not ready: whose fault the time is has to be told apart.
 held_up = st.builds(
@@ -116,6 +148,7 @@ stories = st.one_of(
     ),
     held_up,
     on_hold,
+    side_by_side,
 )
 
 

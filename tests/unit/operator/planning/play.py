@@ -9,6 +9,7 @@ from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.routes import Traits
 
 from tests.unit.operator.planning.fleet import MANY, Fleet
+from tests.unit.operator.planning.specs import revision_of
 from tests.unit.operator.planning.whole import Whole
 from tests.unit.operator.planning.witness.witness import Witness
 
@@ -24,6 +25,9 @@ POINTS: dict[str, Callable[[Fleet], bool]] = {
     "all": lambda fleet: fleet.status.candidate is not None and fleet.status.candidate.weight == 100,
     "left": lambda fleet: any(known.pods is not None for known in fleet.status.retained),
     "held": lambda fleet: fleet.status.phase in HELD,
+    "followed": lambda fleet: (
+        fleet.status.phase == "Promoted" and fleet.status.stable.storage_uri == fleet.spec.model.uri
+    ),
     "over": lambda fleet: fleet.status.candidate is None,
 }
 
@@ -35,6 +39,10 @@ def happen(witness: Witness, event: tuple[str, Any]) -> None:
             fleet.apply(asked)
         case ("command", name):
             fleet.command(name)
+        case ("decide", side):
+            stable = fleet.status.stable
+            won = stable.revision if side == "stable" and stable is not None else revision_of(side)
+            fleet.commands["promote"], fleet.askers["promote"] = won, ""
         case ("release", _):
             fleet.commands.pop("pause", None)
         case ("wait", seconds):

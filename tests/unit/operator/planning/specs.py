@@ -6,15 +6,23 @@ from typing import Any
 
 from hypothesis import strategies as st
 from mooring_operator.api import ModelDeploymentSpec
+from mooring_operator.planning import identity
 
-from tests.unit.operator.planning.world import START, spec_of
+from tests.unit.operator.planning.world import START, digest, spec_of
 
 MODELS = ("v1", "v2", "v3", "v4")
 JOB = {"job": {"image": "smoke", "timeout": "20s"}}
 HOOK = {"webhook": {"url": "https://gates.example.com/", "timeout": "30s", "onFailure": "Pause"}}
 ALL = {"setWeight": 100}
 
-ROLLOUTS: list[dict[str, Any]] = [
+
+def revision_of(model: str) -> str:
+    """The revision of a model, however many replicas it has."""
+    asked = spec_of(model)
+    return identity.revision_of(asked.model, digest(asked.model.uri), asked.serving)
+
+
+PLAIN: list[dict[str, Any]] = [
     {"steps": [ALL]},
     {"steps": [{"setWeight": 0}, {"setWeight": 20}, {"pause": {"duration": "20s"}}, ALL]},
     {"steps": [{"setReplicas": "50%"}, {"setWeight": 50}, {"approve": {}}, ALL]},
@@ -34,6 +42,28 @@ ROLLOUTS: list[dict[str, Any]] = [
     {"steps": [HOOK, {"setWeight": 30}, {"job": {"image": "load", "onFailure": "Pause"}}, ALL]},
     {"strategy": "Shadow", "shadow": {"percent": 10, "duration": "5s"}, "steps": [JOB, ALL]},
 ]
+_OLDER = [
+    {"name": "b", "revision": revision_of("v1"), "weight": 30},
+    {"name": "c", "revision": revision_of("v2"), "weight": 10},
+]
+ROLLOUTS = [
+    *PLAIN,
+    {"strategy": "ABTest", "abTest": {"weight": 20, "variants": _OLDER, "sticky": "arm", "duration": "40s"}},
+    {
+        "strategy": "ABTest",
+        "abTest": {
+            "weight": 40,
+            "replicas": "50%",
+            "variants": [{"name": "b", "revision": revision_of("v1")}, _OLDER[1]],
+            "matches": [
+                {"header": "x", "value": "1", "to": "b"},
+                {"header": "x", "value": "2", "to": "Stable"},
+            ],
+        },
+    },
+]
+WITH_VARIANTS = range(len(PLAIN), len(ROLLOUTS))
+"""Of revisions that have to be kept: elsewhere they are no more than refused."""
 SURGING = [number for number, rollout in enumerate(ROLLOUTS) if "maxSurge" in rollout]
 RATE = {"metrics": [{"metric": "errorRate"}]}
 BOTH = {"metrics": [{"metric": "errorRate"}, {"metric": "latency"}]}
@@ -166,7 +196,7 @@ runtimes = st.sampled_from(
 whole_specs = st.builds(
     whole_spec,
     st.sampled_from(MODELS),
-    st.sampled_from([*ROLLOUTS, *JUDGED, *JUDGED]),
+    st.sampled_from([*PLAIN, *JUDGED, *JUDGED]),
     st.integers(1, 4),
     st.sampled_from(["1s", "5s", "30s"]),
     st.integers(0, 2),

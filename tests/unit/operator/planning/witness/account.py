@@ -141,6 +141,7 @@ class Account:
     left: the revisions that lost their traffic, and have pods yet.
     history: the revisions that were promoted and left, the last first, without those that came back.
     previous: the revision that was promoted before the stable one, and can be gone back to.
+    sides: the variants of a test that goes on, and what they are to get.
     watched: what the stable revision has answered since it was promoted; whether enough is `known` to go by, of what
         the one before answered beside it.
     last: when the last decision was made.
@@ -152,6 +153,7 @@ class Account:
     left: dict[str, Left] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
     previous: str = ""
+    sides: dict[str, int] = field(default_factory=dict)
     watched: list[Look] = field(default_factory=list)
     known: bool = False
     last: datetime | None = None

@@ -25,7 +25,9 @@ def check_endings(account: Account, moment: Moment) -> None:
     gone = not same(candidate, moment.after.candidate)
     reason = moment.after.reason if moment.after.reason != moment.before.reason else ""
     if gone and reason == "Aborted":
-        assert moment.asked("abort", candidate)
+        stable, asked = moment.before.stable, moment.observed.commands.get("promote")
+        stays = candidate.matched and stable is not None and asked == stable.revision
+        assert moment.asked("abort", candidate) or stays
     # With a surge, or in place, who has to have which pods is another's business from moment to moment.
     if rollout.max_surge is not None or rollout.strategy == "Recreate":
         journey.timed = False

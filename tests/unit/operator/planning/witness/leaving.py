@@ -9,7 +9,8 @@ def check_leaving(account: Account, moment: Moment, routing: Routing) -> None:
     """What leaves keeps what stable cannot carry yet, and no more; it keeps its pods for a while."""
     stable, *others = routing.arms
     candidate = moment.after.candidate
-    leaving = [a for a in others if candidate is None or a.revision.revision != candidate.revision]
+    takes_part = {*account.sides, *([candidate.revision] if candidate is not None else [])}
+    leaving = [arm for arm in others if arm.revision.revision not in takes_part]
     lacks, beside = 0, moment.pods(stable.revision.revision)
     for arm in leaving:
         left = account.left_of(moment, arm.revision.revision)

@@ -63,6 +63,11 @@ def check_stage(
     match stage:
         case Exposure():
             assert has(account, moment, candidate, journey, stage), f"{stage} was not in effect"
+            late = moment.now - arrived >= account.rollout.progress_deadline
+            for revision, asked in account.sides.items() if stage.matched and not late else ():
+                enough = account.needed(asked, stage.replicas, journey.whole or 1)
+                assert moment.pods(revision) >= enough, "the test began before a variant had its pods"
+                assert moment.routed(revision) == asked, "the test began before a variant had its part"
         case Pause(duration=timedelta() as duration):
             over = moment.now - arrived >= duration
             assert over or ends_early(account, journey, arrived), "a pause was cut short"

@@ -11,6 +11,7 @@ from tests.unit.operator.planning.witness.endings import check_endings, check_pr
 from tests.unit.operator.planning.witness.holds import check_holds
 from tests.unit.operator.planning.witness.leaving import check_leaving
 from tests.unit.operator.planning.witness.steps import check_checks, check_steps
+from tests.unit.operator.planning.witness.variants import check_variants, note_variants
 from tests.unit.operator.planning.witness.verdicts import check_verdicts, take_looks
 from tests.unit.operator.planning.witness.weights import (
     check_exposure,
@@ -51,12 +52,13 @@ class Witness:
         account.follow(moment)
         take_looks(account, moment)
         account.begin(moment)
+        note_variants(account, moment)
         for check in (check_steps, check_endings, check_promotion, check_checks, check_holds, check_verdicts):
             check(account, moment)
         if moment.routing is None:
             assert moment.after.stable is None, "what is stable is not served"
         else:
-            for watch in (check_weights, check_leaving, check_pods, check_in_place, check_exposure):
+            for watch in (check_weights, check_variants, check_leaving, check_pods, check_in_place, check_exposure):
                 watch(account, moment, moment.routing)
         account.note_exits(moment)
         account.last, account.journey = moment.now, account.next
