@@ -98,9 +98,7 @@ side_by_side = st.builds(
     st.lists(
         st.one_of(
             st.tuples(st.just("decide"), st.sampled_from(["stable", *MODELS])),
-            st.tuples(
-                st.just("kill"), st.tuples(st.sampled_from(["leaving", "stable"]), st.integers(1, 5))
-            ),
+            st.tuples(st.just("kill"), st.tuples(st.sampled_from(["leaving", "stable"]), st.integers(1, 5))),
             events,
         ),
         max_size=4,

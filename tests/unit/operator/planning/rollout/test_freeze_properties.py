@@ -14,7 +14,7 @@ from mooring_operator.planning.freezes import thaw_of
 from tests.unit.operator.planning.fleet import EACH, Fleet
 from tests.unit.operator.planning.histories import events_with, routers
 from tests.unit.operator.planning.play import RESTING, approve_if_held, happen, is_stalled
-from tests.unit.operator.planning.specs import ROLLOUTS, Windows, specs_with
+from tests.unit.operator.planning.specs import PLAIN, Windows, specs_with
 from tests.unit.operator.planning.witness.witness import Witness
 from tests.unit.operator.planning.world import spec_of
 
@@ -139,7 +139,7 @@ ABLE = replace(EACH, mirrors=True, matches=True, sticks=True, previews=True)
 @histories
 @given(
     now=starts,
-    rollout=st.sampled_from(ROLLOUTS),
+    rollout=st.sampled_from(PLAIN),
     zone=st.sampled_from(ZONES),
     passes=st.integers(0, 25),
     way=st.sampled_from(["abort", "rollback", "spec"]),

@@ -58,7 +58,14 @@ class Witness:
         if moment.routing is None:
             assert moment.after.stable is None, "what is stable is not served"
         else:
-            for watch in (check_weights, check_variants, check_leaving, check_pods, check_in_place, check_exposure):
+            for watch in (
+                check_weights,
+                check_variants,
+                check_leaving,
+                check_pods,
+                check_in_place,
+                check_exposure,
+            ):
                 watch(account, moment, moment.routing)
         account.note_exits(moment)
         account.last, account.journey = moment.now, account.next
