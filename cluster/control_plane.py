@@ -10,8 +10,8 @@ import secrets
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +69,7 @@ class ControlPlane:
         self._report = report
         self._watchdog: Watchdog | None = None
         self._api: Api | None = None
+        self._starts: dict[str, Callable[[], None]] = {}
 
     @property
     def files(self) -> Files:
@@ -143,6 +144,19 @@ class ControlPlane:
                 shutil.rmtree(self._files.folder, ignore_errors=True)
             self._files = None
         self.detach()
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """End one of its programs without warning; after the block it runs again, at its ports and with its data."""
+        [process] = [process for process in self.processes if process.name == name]
+        if process.child is not None:
+            process.child.kill()
+            process.child.wait()
+        self.processes.remove(process)
+        try:
+            yield
+        finally:
+            self._starts[name]()
 
     def detach(self) -> None:
         """Let it live on when this process ends."""
@@ -237,14 +251,12 @@ class ControlPlane:
             chosen = free_ports(ports)
             log = self.files.logs / f"{name}.log"
             line = command(chosen)
-            process = start(name, line, log=log, environment=environment)
-            self.processes.append(process)
             self.executables[name] = Path(line[0])
-            if self._watchdog is not None:
-                self._watchdog.watch(process)
+            run = partial(self._run, name, line, log, environment, partial(ready, chosen))
             try:
-                wait_until_ready(process, partial(ready, chosen), timeout=_TIMEOUT_S)
+                run()
             except StartError:
+                process = self.processes[-1]
                 if attempt + 1 < _ATTEMPTS and "address already in use" in process.tail(200):
                     process.stop()
                     self.processes.remove(process)
@@ -252,8 +264,23 @@ class ControlPlane:
                 raise
             if chosen:
                 self.ports[name] = chosen[0]
+            self._starts[name] = run
             self._report(f"{name} is ready")
             return
+
+    def _run(
+        self,
+        name: str,
+        line: Command,
+        log: Path,
+        environment: dict[str, str] | None,
+        ready: Callable[[], bool],
+    ) -> None:
+        process = start(name, line, log=log, environment=environment)
+        self.processes.append(process)
+        if self._watchdog is not None:
+            self._watchdog.watch(process)
+        wait_until_ready(process, ready, timeout=_TIMEOUT_S)
 
 
 def complete(extras: Iterable[str]) -> tuple[str, ...]:

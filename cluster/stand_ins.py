@@ -6,9 +6,12 @@ Both only write status, as a kubelet and a gateway would; nothing is executed or
 from __future__ import annotations
 
 import datetime
+import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,14 +19,17 @@ from cluster.api import Api, ApiError, Object
 
 _ROUTES = "/apis/gateway.networking.k8s.io/v1"
 _INTERVAL_S = 0.1
+_ALL = sys.maxsize
 
 
 class NodeStandIn:
     """Runs every pod and accepts every HTTPRoute of a cluster, in a thread, until the ``with`` block ends.
 
-    Pods become ready at once, except those of the Deployments named in ``unavailable``, which stay pending,
-    and in ``crashing``, which crash over and over. Both sets may be changed at any time; ``{NAMESPACE}/{NAME}``.
-    With a ``name`` there is a Node, and pods are bound to it: those of none are in no EndpointSlice.
+    Pods become ready at once, except those of the Deployments named in ``unavailable``, which stay pending, in
+    ``crashing``, which crash over and over, and in ``uninitialized``, whose init containers fail. ``most`` limits
+    how many pods of a Deployment run; for the others there is no room. All may be changed at any time; a name is
+    ``{NAMESPACE}/{NAME}``, and ``*`` in it stands for any characters. With a ``name`` there is a Node, and pods are
+    bound to it: those of none are in no EndpointSlice.
     """
 
     def __init__(
@@ -31,6 +37,8 @@ class NodeStandIn:
     ) -> None:
         self.unavailable = set(unavailable)
         self.crashing = set(crashing)
+        self.uninitialized: set[str] = set()
+        self.most: dict[str, int] = {}
         self.error: Exception | None = None
         self._name = name
         self._api = api
@@ -61,12 +69,23 @@ class NodeStandIn:
             self.error = error
 
     def _look_once(self) -> None:
-        for pod in self._api.items("/api/v1/pods"):
+        running: Counter[str] = Counter()
+        pods = self._api.items("/api/v1/pods")
+        # Those that run keep their place.
+        for pod in sorted(pods, key=lambda pod: _condition(pod, "Ready") != "True"):
+            if "deletionTimestamp" in pod["metadata"]:
+                continue
             owner = f"{pod['metadata']['namespace']}/{deployment_of(pod)}"
+            if running[owner] >= min((self.most[name] for name in _matching(owner, self.most)), default=_ALL):
+                self._leave_pending(pod)
+                continue
+            running[owner] += 1
             if self._name and "nodeName" not in pod["spec"]:
                 self._bind(pod)
-            if owner not in self.unavailable:
-                self._settle(pod, crashing=owner in self.crashing)
+            if _matching(owner, self.uninitialized):
+                self._fail_to_initialize(pod)
+            elif not _matching(owner, self.unavailable):
+                self._settle(pod, crashing=bool(_matching(owner, self.crashing)))
         try:
             routes = self._api.items(f"{_ROUTES}/httproutes")
         except ApiError:
@@ -93,9 +112,51 @@ class NodeStandIn:
             return
         self._addresses += 1
         high, low = divmod(self._addresses % 65_000, 250)
-        status = pod_status(pod, address=f"10.244.{high}.{low + 1}", crashing=crashing)
+        self._write(pod, pod_status(pod, address=f"10.244.{high}.{low + 1}", crashing=crashing))
+
+    def _leave_pending(self, pod: Object) -> None:
+        if _condition(pod, "PodScheduled") is None:
+            self._write(pod, unscheduled_status())
+
+    def _fail_to_initialize(self, pod: Object) -> None:
+        if _condition(pod, "Initialized") is None:
+            self._write(pod, uninitialized_status(pod))
+
+    def _write(self, pod: Object, status: Object) -> None:
         with _unless_changed():
             self._api.merge(f"{self._api.path(_kind(pod, 'v1', 'Pod'))}/status", {"status": status})
+
+
+def unscheduled_status() -> Object:
+    """The status that a scheduler writes for a pod that no node has room for."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    message = "0/1 nodes are available: 1 Insufficient cpu."
+    return {
+        "phase": "Pending",
+        "conditions": [{**condition, "message": message, "lastTransitionTime": _now()}],
+    }
+
+
+def uninitialized_status(pod: Object) -> Object:
+    """The status that a kubelet reports for a pod whose init containers have failed once, and will be tried again."""
+    now = _now()
+    types = {"PodScheduled": "True", "Initialized": "False", "ContainersReady": "False", "Ready": "False"}
+    failed = {**_exit(1, "Error", now), "message": "the store does not answer"}
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    return {
+        "phase": "Pending",
+        "startTime": now,
+        "conditions": [
+            {"type": name, "status": status, "lastTransitionTime": now} for name, status in types.items()
+        ],
+        "initContainerStatuses": [
+            {**_container(item), "ready": False, "restartCount": 1, "state": {"terminated": failed}}
+            for item in pod["spec"].get("initContainers", [])
+        ],
+        "containerStatuses": [
+            {**_container(item), "ready": False, "state": waiting} for item in pod["spec"]["containers"]
+        ],
+    }
 
 
 def pod_status(pod: Object, *, address: str, crashing: bool = False) -> Object:
@@ -188,6 +249,10 @@ def deployment_of(pod: Object) -> str | None:
         if owner["kind"] == "ReplicaSet":
             return str(owner["name"]).rpartition("-")[0]
     return None
+
+
+def _matching(owner: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if fnmatchcase(owner, name)]
 
 
 def _accepted(route: Object) -> bool:

@@ -9,40 +9,15 @@ import pytest
 
 from cluster.serving.runtimes import NoRuntimeError, Runtimes
 from cluster.stand_ins import NodeStandIn
-from tests.cluster.rollout_steps import Model, Operator, install, until
+from tests.cluster.deployed import CLUSTER_RUNTIMES, ONNX, RUNTIMES, Deployed, runtime
+from tests.cluster.rollout_steps import Operator, install, until
 
 NAMESPACE = "runtimes"
-RUNTIMES = "/apis/serving.kserve.io/v1alpha1"
-CLUSTERS = f"{RUNTIMES}/clusterservingruntimes"
+CLUSTERS = CLUSTER_RUNTIMES
 OWN = f"{RUNTIMES}/namespaces/{NAMESPACE}/servingruntimes"
 SERVICES = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices"
 NUMBERS = itertools.count(1)
-FIXED = {"minReplicas": 1, "autoscaling": {"scaler": "None"}}
 STEPS = [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}]
-
-
-def runtime(name, *formats, image="server:1", namespace="", **spec):
-    """A runtime of the cluster's, or of a namespace."""
-    container = {
-        "name": "kserve-container",
-        "image": image,
-        "args": ["--model_name={{.Name}}"],
-        "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
-    }
-    return {
-        "apiVersion": "serving.kserve.io/v1alpha1",
-        "kind": "ServingRuntime" if namespace else "ClusterServingRuntime",
-        "metadata": {"name": name, **({"namespace": namespace} if namespace else {})},
-        "spec": {
-            "supportedModelFormats": [dict(entry) for entry in formats],
-            "protocolVersions": ["v1", "v2"],
-            "containers": [container],
-            **spec,
-        },
-    }
-
-
-ONNX = {"name": "onnx", "version": "1", "autoSelect": True, "priority": 1}
 
 
 @pytest.fixture(scope="module")
@@ -57,30 +32,6 @@ def operator(api, kserve_cluster, tmp_path_factory):
     log = tmp_path_factory.mktemp("operator") / "operator.log"
     with Operator(kserve_cluster.kubeconfig, log, namespaces=NAMESPACE) as process:
         yield process
-
-
-class Deployed(Model):
-    """A ModelDeployment by pods, with what KServe runs for it."""
-
-    def deploy(self, version="v1", *, steps=None, **serving):
-        rollout = {"router": "Endpoints", "progressDeadline": "60s", "steps": steps or [{"setWeight": 100}]}
-        return self.apply(version, spec={"rollout": rollout}, **FIXED, **serving)
-
-    def pods(self):
-        found = self.api.items(f"/api/v1/namespaces/{self.namespace}/pods")
-        return {
-            pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"]
-            for pod in found
-            if pod["metadata"]["name"].startswith(f"{self.name}-")
-            and "deletionTimestamp" not in pod["metadata"]
-        }
-
-    def of(self, path):
-        return [
-            each
-            for each in self.api.items(path)
-            if (each["metadata"].get("labels") or {}).get("mooring.dev/model-deployment") == self.name
-        ]
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,11 @@
 """What the operator says and does when what it needs is away, refuses, or is wrong."""
 
+import contextlib
 import logging
+from datetime import timedelta
 
 import pytest
+from mooring_operator.adapters.cluster import Unavailable
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 
 from tests.operator.objects import Rejected, merge
@@ -45,6 +48,39 @@ async def test_a_canary_that_is_refused_is_rolled_back_with_the_refusals_words(w
     assert "keeps serving" in status["message"]
     assert world.service["spec"]["predictor"]["model"]["storageUri"] == "s3://m/v1"
     assert len(world.emulator.writes("inferenceservices")) == 1
+
+
+async def test_a_webhook_that_is_away_stops_the_clock_of_a_candidate_and_is_said_once(world: World):
+    await world.promote("v1")
+    writes = world.objects.apply, world.objects.create
+    away = (
+        'failed calling webhook "defaulter": Post "https://kserve": dial tcp 10.0.0.1:{}: connection refused'
+    )
+    ports = iter(range(1, 1000))
+
+    def without_webhook(write):
+        def failing(*arguments):
+            if "s3://m/v2" in repr(arguments) and "InferenceService" in repr(arguments):
+                raise Rejected(500, away.format(next(ports)))
+            return write(*arguments)
+
+        return failing
+
+    world.objects.apply, world.objects.create = map(without_webhook, writes)
+    world.deploy("v2", rollout={**ROLLOUT["rollout"], "progressDeadline": "30s"})
+    said = set()
+    for _ in range(30):
+        with contextlib.suppress(Unavailable):
+            await world.step()
+        if world.status["reason"] == "Waiting":
+            said.add(world.status["message"])
+        world.now += timedelta(seconds=10)
+    assert (world.phase, len(said)) == ("Canary", 1)
+    assert "connection refused" in said.pop()
+    assert world.events().count("Waiting") == 1
+    world.objects.apply, world.objects.create = writes
+    await world.settle()
+    assert world.phase == "Promoted"
 
 
 async def test_pipelines_that_are_away_are_said_once_and_waited_for(world: World):

@@ -14,7 +14,7 @@ from mooring_artifacts.uris import hide_queries
 from pydantic import ValidationError
 
 from mooring_operator.adapters.checks import CheckNotStarted
-from mooring_operator.adapters.cluster import Cluster, ClusterError, InvalidName, Ref, Refused
+from mooring_operator.adapters.cluster import Cluster, ClusterError, InvalidName, Ref, Refused, Unavailable
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import (
@@ -52,6 +52,7 @@ from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Observed
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.status import spec_errors
+from mooring_operator.planning.status.wording import because, one_line
 from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
@@ -89,6 +90,8 @@ class ModelDeployments:
         self._rules = rules
         self._clock = clock
         self._checks = checks or Checks({})
+        self._unwritten: dict[tuple[str, str], str] = {}
+        """Why what was decided about a deployment could not be written, for as long as it cannot."""
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Bring one ModelDeployment a step further.
@@ -103,6 +106,7 @@ class ModelDeployments:
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._gatherer.forget(namespace, name)
+            self._unwritten.pop((namespace, name), None)
             return None
         status = await status_of(resource, ModelDeploymentStatus, self._notifier)
         try:
@@ -112,6 +116,7 @@ class ModelDeployments:
             return None
         try:
             observed = await self._gatherer.observe(resource, spec, status)
+            observed = replace(observed, unwritten=self._unwritten.get((namespace, name), ""))
             return await self._proceed(resource, spec, status, observed)
         except InvalidName as error:
             await self._refuse(resource, status, str(error))
@@ -152,6 +157,10 @@ class ModelDeployments:
             resource = await write_status(self._cluster, resource, after.status)
             refused = await self._act(resource, spec, observed, after)
             decision = after
+        except Unavailable as error:
+            await self._wait_for_writes(resource, spec, observed, decision, error)
+            raise
+        self._unwritten.pop((observed.owner.namespace, observed.owner.name), None)
         if refused:
             # A workload that is refused is said, and stops no rollout.
             seen = replace(observed, refused_workloads=refused)
@@ -161,6 +170,24 @@ class ModelDeployments:
             return decision.recheck_after
         # Our own write wakes nobody. What follows from the new status, if anything, is due soon.
         return min(decision.recheck_after or _SOON, _SOON)
+
+    async def _wait_for_writes(
+        self,
+        resource: Manifest,
+        spec: ModelDeploymentSpec,
+        observed: Observed,
+        decision: Decision,
+        error: Unavailable,
+    ) -> None:
+        """Say that nothing can be written: it is no candidate's fault, and the next attempt may succeed."""
+        # The first words stay: ports and times in them differ with every attempt.
+        key = (observed.owner.namespace, observed.owner.name)
+        why = self._unwritten.setdefault(
+            key, f"what it needs cannot be written yet{because(one_line(str(error), 300))}"
+        )
+        if observed.unwritten == "":
+            seen = replace(observed, unwritten=why)
+            await self._tell(resource, plan(spec, decision.status, seen, self._clock()))
 
     async def _decide(
         self, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed

@@ -18,7 +18,11 @@ from mooring_operator.adapters.routers.inference_services.objects import (
     InferenceServices,
     is_made_for,
 )
-from mooring_operator.adapters.routers.inference_services.status import read_condition, with_cause
+from mooring_operator.adapters.routers.inference_services.status import (
+    not_taken_up,
+    read_condition,
+    with_cause,
+)
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest, Owner
@@ -94,7 +98,11 @@ class KServeRouter:
         if variant.ready:
             return variant
         labels = {SERVICE_LABEL: service["metadata"]["name"], REVISION_LABEL: revision.revision}
-        return with_cause(variant, service.get("status") or {}, await self._inquiry.cause(service, labels))
+        cause = await self._inquiry.cause(service, labels)
+        # Whoever has told a cause is not away.
+        silent = cause is None and not self._inquiry.is_fresh(service)
+        waiting = not_taken_up(service, _canary_name(service, revision)) if silent else ""
+        return replace(with_cause(variant, service.get("status") or {}, cause), waiting=waiting)
 
     async def _delete_autoscalers(self, owner: Owner, stable: Revision, service: Mapping[str, Any]) -> None:
         """Delete the autoscalers of predictors that are gone, which KServe leaves behind."""
@@ -173,6 +181,7 @@ def _read_stable(manifest: Manifest, shown: Revision, deployment: Manifest | Non
         weight=100 if ready and not manifest["spec"].get("canary") else None,
         workload=_predictor_name(manifest),
         message=why,
+        pods=None if deployment is None else _ready_pods(deployment, shown.revision),
     )
 
 
@@ -215,6 +224,13 @@ def _why_not_shared(canary: Variant, service: Manifest, route: Manifest | None) 
     return f"HTTPRoute {route['metadata']['name']} sends nothing to the candidate yet; KServe before 0.21 never does"
 
 
+def _ready_pods(deployment: Manifest, revision: str) -> int:
+    """Give the ready pods of a Deployment that is to run `revision`; none where it runs another one."""
+    template = deployment["spec"].get("template", {}).get("metadata", {}).get("labels", {})
+    ready = (deployment.get("status") or {}).get("readyReplicas") or 0
+    return int(ready) if template.get(REVISION_LABEL) == revision else 0
+
+
 def _rolled_out(deployment: Manifest, revision: str) -> tuple[bool, str]:
     """Whether all pods of a Deployment run `revision`, and what the Deployment says about it."""
     spec, status = deployment.get("spec", {}), deployment.get("status", {})
@@ -232,6 +248,12 @@ def _rolled_out(deployment: Manifest, revision: str) -> tuple[bool, str]:
         if entry is not None and entry["status"] != good:
             return done, str(entry.get("message", ""))
     return done, ""
+
+
+def _canary_name(service: Mapping[str, Any], revision: Revision) -> str | None:
+    """Give the name of the canary that a revision is; None where it is none."""
+    names = [entry["predictor"].get("name") for entry in service["spec"].get("canary") or []]
+    return revision.workload if revision.workload in names else None
 
 
 def _predictor_name(manifest: Mapping[str, Any]) -> str | None:

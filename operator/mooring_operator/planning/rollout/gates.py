@@ -34,6 +34,10 @@ def wait_for_the_runtime(draft: Draft) -> Draft:
                 "Failed", reasons.SERVICE_REFUSED, message, recheck_after=_SELDOM, stalled=True
             )
         draft = draft.request(AskForRuntime(runtime.ask))
+        if draft.observed.unwritten:
+            asked = draft.observed.router.controller
+            message = f"{asked} cannot be asked which runtime it chooses: {draft.observed.unwritten}{stays}"
+            return draft.stop(reasons.WAITING, message, temporary=True, soon=_SOON)
         before = draft.before
         if before.reason == reasons.SERVICE_REFUSED and before.candidate is None:
             # As long as it may be refused again, it is said.

@@ -92,8 +92,10 @@ def in_effect(draft: RolloutDraft) -> bool:
 def waits_for(draft: RolloutDraft) -> str:
     """Name what the candidate waits for that is not its own doing; nothing where it is all its own."""
     service, variant = draft.observed.service, own_variant(draft)
-    return (variant.waiting if variant is not None else "") or (
-        service.problem if service is not None else ""
+    return (
+        draft.observed.unwritten
+        or (variant.waiting if variant is not None else "")
+        or (service.problem if service is not None else "")
     )
 
 

@@ -116,6 +116,8 @@ class Observed:
     """Who asked for the revision that the spec asks for, where that is noted."""
     refused: str | None = None
     """Why the API server or a webhook refused what the last decision wanted."""
+    unwritten: str = ""
+    """Why what the last decision wanted could not be written: the API server, or a webhook that it asks, is away."""
     workloads: Mapping[Workload, Mapping[str, Any]] = field(default_factory=dict)
     refused_workloads: Mapping[Workload, str] = field(default_factory=dict)
     """Why the API server refused a workload."""

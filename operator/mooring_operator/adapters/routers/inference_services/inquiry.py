@@ -28,6 +28,14 @@ class Inquiry:
         self._cluster = cluster
         self._now = now
 
+    def is_fresh(self, service: Manifest) -> bool:
+        """Whether a service was written a moment ago, so that nobody can be said to be away."""
+        metadata = service["metadata"]
+        written = [entry["time"] for entry in metadata.get("managedFields") or [] if "time" in entry]
+        # Times of Kubernetes sort as text.
+        last = max(written, default=metadata["creationTimestamp"])
+        return self._now() - datetime.fromisoformat(last) < _STARTING
+
     async def cause(self, service: Manifest, labels: Mapping[str, str]) -> Cause | None:
         """Give why the pods with these labels, of an InferenceService, are not ready; None where nothing tells.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.routers.inference_services.causes import Cause
-from mooring_operator.adapters.routers.inference_services.status import cannot_heal
+from mooring_operator.adapters.routers.inference_services.status import cannot_heal, not_taken_up
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.routes import Variant
@@ -79,8 +79,8 @@ def _waits_for(service: Manifest, deployments: Mapping[str, Manifest | None]) ->
     name = service["metadata"]["name"]
     for component, deployment in deployments.items():
         if deployment is None:
-            if not (service.get("status") or {}).get("conditions"):
-                return f"KServe has not taken up InferenceService {name}; is its controller running?"
+            if why := not_taken_up(service):
+                return why
             continue
         generation = deployment["metadata"].get("generation", 0)
         if _count(deployment, "observedGeneration") < generation:

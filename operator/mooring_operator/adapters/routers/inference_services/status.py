@@ -25,6 +25,17 @@ def read_condition(status: Mapping[str, Any], kind: str) -> tuple[bool, str]:
     return good, "" if good else str(entry.get("message") or entry.get("reason") or "")
 
 
+def not_taken_up(service: Mapping[str, Any], canary: str | None = None) -> str:
+    """Say that KServe has yet to look at an InferenceService, or at its `canary`; nothing where it has."""
+    status = service.get("status") or {}
+    known = [entry["name"] for entry in status.get("canaryStatuses") or []]
+    if status.get("conditions") and canary in (None, *known):
+        return ""
+    name = service["metadata"]["name"]
+    what = f"canary {canary} of InferenceService {name}" if canary is not None else f"InferenceService {name}"
+    return f"KServe has not taken up {what}; is its controller running?"
+
+
 def cannot_heal(status: Mapping[str, Any]) -> str | None:
     """Say what KServe reports that waiting does not help; None for anything else, a load that failed above all."""
     model = status.get("modelStatus") or {}
