@@ -47,6 +47,17 @@ def take(draft: RolloutDraft, stage: Stage) -> RolloutDraft | Settled:
             return await_check(draft, stage)
 
 
+def refuse_what_is_out_of_reach(draft: RolloutDraft, stage: Stage) -> Settled | None:
+    """Stop at a share of the traffic that no numbers of pods make, before anything is waited for."""
+    out_of_reach = _why_out_of_reach(draft, stage.weight) if isinstance(stage, Exposure) else ""
+    if not out_of_reach:
+        return None
+    candidate = draft.candidate
+    draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, out_of_reach)
+    message = f"revision {candidate.revision} stays at {candidate.weight}% of traffic: {out_of_reach}"
+    return draft.settle("Paused", reasons.UNSUPPORTED_BY_ROUTER, message, stalled=True)
+
+
 def expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft:
     """Have the candidate get what the exposure says; from here on it runs, and is expected to be ready."""
     if is_exposed(draft, to):
@@ -72,11 +83,6 @@ def _expose(draft: RolloutDraft, to: Exposure) -> RolloutDraft | Settled:
     if replaces and not candidate.runs and draft.before.reason != reasons.RECREATING:
         message = f"{_stops_first(draft)}; it begins at once"
         return draft.settle("Pending", reasons.RECREATING, message, recheck_after=_SOON)
-    out_of_reach = _why_out_of_reach(draft, to.weight)
-    if out_of_reach:
-        draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, out_of_reach)
-        message = f"revision {candidate.revision} stays at {candidate.weight}% of traffic: {out_of_reach}"
-        return draft.settle("Paused", reasons.UNSUPPORTED_BY_ROUTER, message, stalled=True)
     draft = expose(draft, to)
     if in_effect(draft):
         awaited = variants_awaited(draft)

@@ -22,7 +22,7 @@ from mooring_operator.planning.rollout.progress import (
     waiting_for,
     why_unready,
 )
-from mooring_operator.planning.rollout.stages import expose, is_exposed, take
+from mooring_operator.planning.rollout.stages import expose, is_exposed, refuse_what_is_out_of_reach, take
 from mooring_operator.planning.rollout.traffic import share_of
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 from mooring_operator.planning.strategies.course import Exposure, Stage, course_of, first_with
@@ -119,7 +119,10 @@ def _walk(draft: RolloutDraft) -> Settled:
     course = course_of(draft.spec.rollout)
     while draft.candidate.step < len(course):
         stage = course[draft.candidate.step]
-        taken = (hold_forward(draft) if _goes_forward(draft, stage) else None) or take(draft, stage)
+        held = refuse_what_is_out_of_reach(draft, stage)
+        if held is None and _goes_forward(draft, stage):
+            held = hold_forward(draft)
+        taken = held or take(draft, stage)
         if isinstance(taken, Settled):
             return taken
         draft = taken.change_candidate(step=taken.candidate.step + 1, step_started_at=draft.now)

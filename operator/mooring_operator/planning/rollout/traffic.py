@@ -35,7 +35,8 @@ def seen_of(draft: Draft, candidate: Candidate) -> capacity.Seen:
 def share_of(draft: Draft, candidate: Candidate) -> capacity.Share:
     """Give what the candidate gets now, and the pods that both sides should have."""
     seen = seen_of(draft, candidate)
-    if draft.spec.rollout.strategy == "Recreate":
+    # One that is held at less, by a freeze for example, was begun by another strategy: so far both have pods.
+    if draft.spec.rollout.strategy == "Recreate" and candidate.weight == 100:
         return capacity.share_in_place(seen)
     if draft.observed.router.weighs_by_pods:
         return capacity.share_by_pods(candidate.weight, seen)

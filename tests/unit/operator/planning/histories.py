@@ -167,7 +167,7 @@ whole_events = st.one_of(
     st.tuples(st.just("command"), st.sampled_from(commands)),
     st.tuples(st.just("command_of_step"), st.tuples(st.sampled_from(commands), st.integers(0, 3))),
     st.tuples(st.just("edit"), whole_specs),
-    st.tuples(st.just("wait"), st.sampled_from([3600, 7 * 86400])),
+    st.tuples(st.just("wait"), st.sampled_from([3600, 7 * 86400, -30, -3600])),
 )
 # Something happens in the middle of a rollout, whatever it is.
 _under_way = st.builds(
@@ -176,7 +176,27 @@ _under_way = st.builds(
     st.sampled_from(sorted(POINTS)),
     st.lists(whole_events, min_size=1, max_size=3),
 )
+# Somebody asks for something there, and it goes on.
+_asked_under_way = st.builds(
+    lambda asked, point, name, then: [("apply", asked), ("until", point), ("command", name), ("until", then)],
+    whole_specs,
+    st.sampled_from(sorted(POINTS)),
+    st.sampled_from([*commands, "abort", "rollback", "pause"]),
+    st.sampled_from(sorted(POINTS)),
+)
+# And the runtime is edited, or another way to roll out the same is written.
+_edited_under_way = st.builds(
+    lambda asked, point, edit, then: [("apply", asked), ("until", point), edit, ("until", then)],
+    whole_specs,
+    st.sampled_from(sorted(POINTS)),
+    st.one_of(
+        st.tuples(st.just("edit"), whole_specs), st.tuples(st.just("image"), st.sampled_from(["b", "c"]))
+    ),
+    st.sampled_from(sorted(POINTS)),
+)
 whole_stories = st.one_of(
+    _asked_under_way,
+    _edited_under_way,
     st.lists(whole_events, min_size=1, max_size=12),
     st.lists(_under_way, min_size=1, max_size=3).map(
         lambda turns: [event for turn in turns for event in turn]

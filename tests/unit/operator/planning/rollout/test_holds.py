@@ -426,6 +426,30 @@ def test_one_that_stops_what_serves_first_begins_when_its_turn_has_come():
     assert fleet.settle(limit=200).phase == "Promoted"
 
 
+def test_a_share_that_pods_cannot_make_waits_for_no_turn():
+    fleet = fleets.promoted(serving={"minReplicas": 2})
+    fleet.router = replace(fleet.router, weighs_by_pods=True)
+    steps = [{"setWeight": 30}, {"setWeight": 100}]
+    fleet.apply(spec_of("v2", serving={"minReplicas": 2}, rollout={"steps": steps, "maxConcurrent": 1}))
+    for _ in range(5):
+        decision = fleet.step()
+        assert decision.reason == "UnsupportedByRouter"
+        fleet.now += timedelta(seconds=3)
+    assert decision.recheck_after is None
+
+
+def test_another_strategy_that_is_written_in_a_freeze_moves_no_traffic():
+    fleet = fleets.promoted()
+    fleet.apply(spec_of("v2", rollout={"steps": [{"setReplicas": 1}, {"approve": {}}, {"setWeight": 100}]}))
+    fleet.settle()
+    assert fleet.running() == {"v1": 1, "v2": 1}
+    fleet.apply(spec_of("v2", rollout={"strategy": "Recreate", "freeze": [WEEKEND]}))
+    for _ in range(3):
+        assert fleet.step().reason == "Frozen"
+        assert fleet.weights() == {"v1": 100}
+        assert fleet.running() == {"v1": 1, "v2": 1}
+
+
 def test_no_check_is_begun_in_a_freeze_and_one_that_has_begun_is_finished():
     steps = [{"setWeight": 10}, {"job": {"image": "load"}}, {"setWeight": 100}]
     for begun in (True, False):

@@ -36,6 +36,7 @@ from tests.unit.operator.planning.specs import (
     whole_specs,
     windows,
 )
+from tests.unit.operator.planning.whole import pinned
 from tests.unit.operator.planning.witness.witness import Witness
 
 HISTORIES = int(os.environ.get("MOORING_HISTORIES", "60"))
@@ -62,6 +63,15 @@ CRASHING = {
     "finds": st.sampled_from(["Pass", "Pass", "Fail", "Insufficient"]),
     "turn": st.sampled_from(["", "apply", "image", *commands]),
     "crashes": crashes,
+}
+WRONG = {
+    "router": routers,
+    "rollout": st.sampled_from(BESIDE),
+    "replicas": st.integers(1, 4),
+    "runtime": runtimes,
+    "held": st.tuples(windows, holds),
+    "crashes": crashes,
+    "waits": st.lists(st.integers(0, 30), max_size=10),
 }
 
 
@@ -97,6 +107,8 @@ def test_every_rollout_ends_or_waits_for_what_the_spec_or_the_router_lacks(
     assert {name for name, pods in fleet.pods.items() if pods} == {stable.revision}
     if fleet.status.phase == "Promoted":
         assert stable.storage_uri == last.model.uri
+        follows = last.serving.runtime_policy == "Follow"
+        assert not follows or stable.runtime == pinned(fleet.image), "an edited runtime was not followed"
     kept = [known.revision for known in fleet.status.retained]
     assert kept == witness.account.history[: fleet.spec.revision_history_limit], "another history is kept"
 
@@ -151,15 +163,7 @@ def heal_and_rest(witness: Witness) -> None:
 
 
 @histories
-@given(
-    router=routers,
-    rollout=st.sampled_from(BESIDE),
-    replicas=st.integers(1, 4),
-    runtime=runtimes,
-    held=st.tuples(windows, holds),
-    crashes=crashes,
-    waits=st.lists(st.integers(0, 30), max_size=10),
-)
+@given(**WRONG)
 def test_what_is_grossly_wrong_is_rolled_back_and_reaches_no_more_than_the_steps_say(
     router, rollout, replicas, runtime, held, crashes, waits
 ):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.rollout_status import Candidate, ModelDeploymentStatus
@@ -11,6 +12,7 @@ from mooring_operator.planning.routing import Routing
 from mooring_operator.planning.strategies.course import Stage, course_of
 
 from tests.unit.operator.planning.fleet import Fleet
+from tests.unit.operator.planning.witness.looks import Look, is_known
 
 
 def up(dividend: int, divisor: int) -> int:
@@ -51,41 +53,7 @@ class Journey:
     delay: timedelta = timedelta(days=365)
     returns: bool = False
     in_place: bool = False
-    looks: "list[Look]" = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What both revisions answered in a time that ends `at`, as it was `told`."""
-
-    at: float
-    told: datetime
-    errors: float
-    requests: float
-    stable_errors: float
-    stable_requests: float
-
-    @property
-    def is_worse(self) -> bool:
-        return self.errors * max(self.stable_requests, 1) > self.stable_errors * self.requests
-
-    @property
-    def is_bad(self) -> bool:
-        """Whether a third of many requests are errors."""
-        return self.requests >= 20 and self.errors >= 0.3 * self.requests
-
-    @property
-    def is_gross(self) -> bool:
-        """Whether it has far more errors than the stable revision, which has hardly any."""
-        return (
-            self.is_bad and self.stable_requests >= 20 and self.stable_errors <= 0.05 * self.stable_requests
-        )
-
-
-def is_known(looks: list[Look]) -> bool:
-    """Whether many requests of the stable revision were counted, and hardly any error."""
-    requests = sum(look.stable_requests for look in looks)
-    return requests >= 1000 and sum(look.stable_errors for look in looks) <= 0.02 * requests
+    looks: list[Look] = field(default_factory=list)
 
 
 @dataclass
@@ -144,6 +112,7 @@ class Account:
     sides: the variants of a test that goes on, and what they are to get.
     watched: what the stable revision has answered since it was promoted; whether enough is `known` to go by, of what
         the one before answered beside it.
+    images: what the runtimes of revisions were when they were first seen.
     last: when the last decision was made.
     """
 
@@ -156,6 +125,7 @@ class Account:
     sides: dict[str, int] = field(default_factory=dict)
     watched: list[Look] = field(default_factory=list)
     known: bool = False
+    images: dict[str, Any] = field(default_factory=dict)
     last: datetime | None = None
 
     @property

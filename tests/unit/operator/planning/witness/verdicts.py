@@ -4,10 +4,8 @@ from datetime import datetime
 
 from mooring_operator.api import reasons
 
-from tests.unit.operator.planning.witness.account import Account, Journey, Look, Moment, is_promoted, same
-
-GROSS = 12
-"""So many looks in a row, with far more errors than the stable revision's, are beyond every doubt."""
+from tests.unit.operator.planning.witness.account import Account, Journey, Moment, is_promoted, same
+from tests.unit.operator.planning.witness.looks import Look, is_bad, is_gross
 
 
 def take_looks(account: Account, moment: Moment) -> None:
@@ -62,14 +60,6 @@ def check_verdicts(account: Account, moment: Moment) -> None:
         back = moment.after.candidate
         assert back is not None, "what is far beyond a limit stays promoted"
         assert back.restores
-
-
-def is_bad(looks: list[Look]) -> bool:
-    return len(looks) >= GROSS and all(look.is_bad for look in looks[-GROSS:])
-
-
-def is_gross(looks: list[Look]) -> bool:
-    return len(looks) >= GROSS and all(look.is_gross for look in looks[-GROSS:])
 
 
 def has_evidence(journey: Journey, arrived: datetime) -> bool:

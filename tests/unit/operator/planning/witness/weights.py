@@ -36,8 +36,7 @@ def check_candidates(account: Account, moment: Moment, arm: Arm, candidate: Cand
     assert arm.weight <= candidate.weight
     whole = journey.whole or 1
     beside = moment.pods(stable.revision.revision)
-    by_pods = account.fleet.router.weighs_by_pods and account.rollout.strategy != "Recreate"
-    if by_pods and candidate.weight not in (0, 100):
+    if account.fleet.router.weighs_by_pods and candidate.weight not in (0, 100):
         assert not arm.weight or 100 * pods <= candidate.weight * (pods + beside), "more than its pods make"
     else:
         dead = beside == 0 and pods and candidate.weight == 100
@@ -78,7 +77,7 @@ def check_in_place(account: Account, moment: Moment, routing: Routing) -> None:
     candidate, journey, stable = moment.after.candidate, account.next, routing.stable.revision
     if candidate is None or journey is None or not candidate.runs or moment.after.stable is None:
         return
-    if account.rollout.strategy != "Recreate":
+    if account.rollout.strategy != "Recreate" or candidate.weight < 100:
         return
     arm = next(arm for arm in routing.arms if arm.revision.revision == candidate.revision)
     assert routing.arms[0].pods == 0, "the stable revision is to keep pods"

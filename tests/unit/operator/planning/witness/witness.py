@@ -10,6 +10,7 @@ from tests.unit.operator.planning.witness.account import Account, Moment
 from tests.unit.operator.planning.witness.endings import check_endings, check_promotion
 from tests.unit.operator.planning.witness.holds import check_holds
 from tests.unit.operator.planning.witness.leaving import check_leaving
+from tests.unit.operator.planning.witness.requests import check_requests, check_runtimes
 from tests.unit.operator.planning.witness.steps import check_checks, check_steps
 from tests.unit.operator.planning.witness.variants import check_variants, note_variants
 from tests.unit.operator.planning.witness.verdicts import check_verdicts, take_looks
@@ -18,6 +19,25 @@ from tests.unit.operator.planning.witness.weights import (
     check_in_place,
     check_pods,
     check_weights,
+)
+
+DECISIONS = (
+    check_steps,
+    check_endings,
+    check_promotion,
+    check_checks,
+    check_holds,
+    check_verdicts,
+    check_requests,
+)
+ROUTINGS = (
+    check_weights,
+    check_variants,
+    check_leaving,
+    check_pods,
+    check_in_place,
+    check_exposure,
+    check_runtimes,
 )
 
 
@@ -53,19 +73,12 @@ class Witness:
         take_looks(account, moment)
         account.begin(moment)
         note_variants(account, moment)
-        for check in (check_steps, check_endings, check_promotion, check_checks, check_holds, check_verdicts):
+        for check in DECISIONS:
             check(account, moment)
         if moment.routing is None:
             assert moment.after.stable is None, "what is stable is not served"
         else:
-            for watch in (
-                check_weights,
-                check_variants,
-                check_leaving,
-                check_pods,
-                check_in_place,
-                check_exposure,
-            ):
+            for watch in ROUTINGS:
                 watch(account, moment, moment.routing)
         account.note_exits(moment)
         account.last, account.journey = moment.now, account.next
