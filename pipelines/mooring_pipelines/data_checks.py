@@ -11,6 +11,8 @@ def validate_data(
     test_data_uri: str,
     test_data_digest: str,
     data_schema: str,
+    run_id: str,
+    verdict_uri: str,
     validation: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.Markdown],
 ) -> int:
@@ -20,10 +22,10 @@ def validate_data(
     from pathlib import Path
 
     from mooring_artifacts.errors import InputError
-    from mooring_components.steps import tell_errors_in_one_line
+    from mooring_components.steps import Place, tell_errors_in_one_line
     from mooring_components.validation.step import validate_at
 
-    tell_errors_in_one_line()
+    tell_errors_in_one_line(Place("validate-data", run_id, verdict_uri))
     with tempfile.TemporaryDirectory() as place:
         found = validate_at(
             test_data_uri, data_schema, Path(place), datetime.now(UTC), expected_digest=test_data_digest
@@ -39,12 +41,23 @@ def validate_data(
 
 
 @dsl.pipeline(name="check-data", description="Compare test data with its schema.")
-def check_data(test_data_uri: str, test_data_digest: str, data_schema: str, validates_data: bool) -> None:
+def check_data(
+    test_data_uri: str,
+    test_data_digest: str,
+    data_schema: str,
+    validates_data: bool,
+    run_id: str,
+    verdict_uri: str,
+) -> None:
     """Spawn no step where there is nothing to compare with."""
     # Not by the schema itself: where conditions are evaluated locally, a text in one is evaluated as Python.
     with dsl.If(validates_data == True):  # noqa: E712 - of a parameter of the pipeline
         task = validate_data(
-            test_data_uri=test_data_uri, test_data_digest=test_data_digest, data_schema=data_schema
+            test_data_uri=test_data_uri,
+            test_data_digest=test_data_digest,
+            data_schema=data_schema,
+            run_id=run_id,
+            verdict_uri=verdict_uri,
         )
         # What a URI holds may change between runs with the same parameters.
         task.set_caching_options(False)

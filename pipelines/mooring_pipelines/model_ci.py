@@ -16,16 +16,21 @@ from mooring_pipelines.image import COMPONENTS_IMAGE
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
 def fetch_model(
-    model_uri: str, model_digest: str, allow: list[Any], model: dsl.Output[dsl.Model]
+    model_uri: str,
+    model_digest: str,
+    allow: list[Any],
+    run_id: str,
+    verdict_uri: str,
+    model: dsl.Output[dsl.Model],
 ) -> dict[str, Any]:
     """Copy the model, check its digest and that the serving runtime loads it."""
     from pathlib import Path
 
     from mooring_components.fetching import fetch_model
     from mooring_components.models import open_model
-    from mooring_components.steps import tell_errors_in_one_line
+    from mooring_components.steps import Place, tell_errors_in_one_line
 
-    tell_errors_in_one_line()
+    tell_errors_in_one_line(Place("fetch-model", run_id, verdict_uri))
     fetched = fetch_model(model_uri, Path(model.path), model_digest)
     opened = open_model(fetched.folder, model_uri, allow=allow)
     model.metadata.update(uri=model_uri, digest=fetched.digest, framework=opened.backend.platform)
@@ -42,6 +47,8 @@ def evaluate_quality(
     label_column: str,
     champion_uri: str,
     champion_digest: str,
+    run_id: str,
+    verdict_uri: str,
     quality: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> dict[str, Any]:
@@ -52,9 +59,9 @@ def evaluate_quality(
     from mooring_components.champions import evaluate_beside
     from mooring_components.datasets import load_test_data
     from mooring_components.options import parse_options
-    from mooring_components.steps import tell_errors_in_one_line
+    from mooring_components.steps import Place, tell_errors_in_one_line
 
-    tell_errors_in_one_line()
+    tell_errors_in_one_line(Place("evaluate-quality", run_id, verdict_uri))
     options = parse_options(test_options)
     data = load_test_data(test_data_uri, label_column, expected_digest=test_data_digest)
     with tempfile.TemporaryDirectory() as place:
@@ -79,6 +86,8 @@ def measure_latency(
     test_options: dict[str, Any],
     label_column: str,
     quality: dict[str, Any],
+    run_id: str,
+    verdict_uri: str,
     latency: dsl.Output[dsl.Metrics],
 ) -> dict[str, Any]:
     """Time single-row requests on one CPU thread, after a warm-up, with the data that quality was measured on."""
@@ -89,9 +98,9 @@ def measure_latency(
     from mooring_components.latency import measure_latency
     from mooring_components.models import open_model
     from mooring_components.options import parse_options
-    from mooring_components.steps import tell_errors_in_one_line
+    from mooring_components.steps import Place, tell_errors_in_one_line
 
-    tell_errors_in_one_line()
+    tell_errors_in_one_line(Place("measure-latency", run_id, verdict_uri))
     data = load_test_data(test_data_uri, label_column, expected_digest=quality["testDataDigest"])
     opened = open_model(Path(model.path), allow=allow, threads=1)
     metrics = measure_latency(feed_model(opened, data, parse_options(test_options).inputs))
@@ -117,10 +126,10 @@ def write_verdict(
 
     from mooring_components.quality import Quality
     from mooring_components.reports import render_markdown
-    from mooring_components.steps import tell_errors_in_one_line
+    from mooring_components.steps import Place, tell_errors_in_one_line
     from mooring_components.verdicts import Subject, make_verdict, write_verdict
 
-    tell_errors_in_one_line()
+    tell_errors_in_one_line(Place("write-verdict", run_id, verdict_uri))
     size = {"modelSizeMB": model_facts["modelSizeMB"]}
     measured = Quality.from_json(quality)
     found = measured.findings({**size, **latency_metrics})
@@ -157,8 +166,12 @@ def model_ci(
         test_data_digest=test_data_digest,
         data_schema=data_schema,
         validates_data=validates_data,
+        run_id=run_id,
+        verdict_uri=verdict_uri,
     )
-    fetched = fetch_model(model_uri=model_uri, model_digest=model_digest, allow=allow).after(checked)
+    fetched = fetch_model(
+        model_uri=model_uri, model_digest=model_digest, allow=allow, run_id=run_id, verdict_uri=verdict_uri
+    ).after(checked)
     model = fetched.outputs["model"]
     quality = evaluate_quality(
         model=model,
@@ -169,6 +182,8 @@ def model_ci(
         label_column=label_column,
         champion_uri=champion_uri,
         champion_digest=champion_digest,
+        run_id=run_id,
+        verdict_uri=verdict_uri,
     )
     # A neighbour on the same node would be measured too: one after the other.
     latency = measure_latency(
@@ -178,6 +193,8 @@ def model_ci(
         test_options=test_options,
         label_column=label_column,
         quality=quality.outputs["Output"],
+        run_id=run_id,
+        verdict_uri=verdict_uri,
     )
     verdict = write_verdict(
         run_id=run_id,

@@ -102,7 +102,20 @@ async def test_an_error_is_a_failed_run_that_names_the_task_and_the_reason(serve
     state = await finished(pipelines, run.run_id)
     assert state.phase == "Failed"
     assert state.message.startswith("evaluate-quality: label_column 'target' is not in ")
-    assert await StoredDocuments().verdict(run.parameters["verdict_uri"]) is None
+    # The real server names the step alone, and not the reason: a step leaves it where the verdict would be.
+    left = await StoredDocuments().verdict(run.parameters["verdict_uri"])
+    assert (left.run_id, left.error.reason) == (run.run_id, "InvalidInput")
+    assert left.error.message.startswith("evaluate-quality: label_column 'target' is not in ")
+
+
+async def test_data_that_violates_its_schema_leaves_what_is_wrong(server, model, tmp_path):
+    pipelines = adapter(server.host)
+    schema = "columns:\n- {name: label, type: integer, max: 0}\nextraColumns: Allow\n"
+    run = request(model, tmp_path, data_schema=schema, validates_data=True)
+    await pipelines.launch(run)
+    assert (await finished(pipelines, run.run_id)).phase == "Failed"
+    left = await StoredDocuments().verdict(run.parameters["verdict_uri"])
+    assert left.error.message == "validate-data: column label has 3 values above 0.0, such as '1' in row 0"
 
 
 async def test_launching_one_id_twice_and_at_once_makes_one_run(server, model, tmp_path):
@@ -150,7 +163,7 @@ async def test_steps_run_in_the_image_that_the_operator_is_told(server, model, t
     page = server.pipelines.pipeline_service_list_pipeline_versions(pipeline.pipeline_id)
     (version,) = page.pipeline_versions
     executors = version.pipeline_spec["deploymentSpec"]["executors"].values()
-    assert len(executors) == 4
+    assert len(executors) == 5
     assert {executor["container"]["image"] for executor in executors} == {image}
 
 
