@@ -174,7 +174,6 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         # All fields at their largest are more than spec.serving may be.
         **{f"spec.serving.{name}": None for name in _BESIDE},
     }
-    steps = [{"setWeight": weight} for weight in range(1, 15)]
     job = {
         "image": "a" * 512,
         "command": [WIDEST * (LARGEST_COMMAND // 2)],
@@ -187,8 +186,8 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "timeout": "10000h10000m10000s",
         "onFailure": "RollBack",
     }
-    steps += [{"job": job}] * MOST_CHECKS
-    steps += [{"approve": {"message": WIDEST * 512}}] * (15 - MOST_CHECKS) + [{"setWeight": 100}]
+    steps: list[Any] = [{"job": job}] * MOST_CHECKS
+    steps += [{"approve": {"message": WIDEST * 256}}] * (29 - MOST_CHECKS) + [{"setWeight": 100}]
     spec = largest(
         schema["spec"],
         given={

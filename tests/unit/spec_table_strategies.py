@@ -22,6 +22,7 @@ def _turning(turns: int, each: int = 1) -> list[dict[str, str]]:
 
 
 _VARIANTS = [{"name": "b", "revision": "0123456789", "weight": 30}, {"name": "c", "revision": "abcdef0123"}]
+_AT_ONCE = "strategies BlueGreen, ABTest and Recreate take setWeight 100 alone, and no setReplicas"
 _RATE = {"metric": "errorRate", "ratio": 1.5, "points": 0.5}
 
 
@@ -195,6 +196,23 @@ STRATEGIES = [
     Case("a surge", _rollout(maxSurge="25%")),
     Case("no surge", _rollout(maxSurge=0), False, "spec.rollout.maxSurge"),
     Case("a surge of half a pod", _rollout(maxSurge="0.5"), False, "spec.rollout.maxSurge"),
+    *(
+        Case(f"{strategy} with {name}", _rollout(strategy=strategy, steps=steps, **more), not says, says)
+        for strategy, more in (("BlueGreen", {}), ("ABTest", {"abTest": {}}), ("Recreate", {}))
+        for name, steps, says in (
+            ("a check", [{"job": {"image": "smoke"}}, *_STEPS], ""),
+            ("a check behind", [*_STEPS, {"webhook": {"url": "https://gates.example.com"}}], ""),
+            ("an approval", [{"approve": {}}, *_STEPS], ""),
+            ("a weight", [{"setWeight": 20}, *_STEPS], _AT_ONCE),
+            ("a weight of nothing", [{"setWeight": 0}, *_STEPS], _AT_ONCE),
+            ("replicas", [{"setReplicas": 2}, *_STEPS], _AT_ONCE),
+            ("replicas behind", [*_STEPS, {"setReplicas": 2}], _AT_ONCE),
+        )
+    ),
+    Case("an A/B test that is analysed", _rollout(
+         strategy="ABTest", abTest={}, steps=[{"analyse": {}}, *_STEPS], analysis={})),
+    Case("a preview that is analysed", _rollout(strategy="BlueGreen", steps=[{"analyse": {}}, *_STEPS], analysis={}),
+         False, "a step analyse stands between"),
     Case("an analysis", _judged()),
     Case("an analysis of everything", _judged(_RATE, {"metric": "rejectedRate"},
          {"metric": "latency", "quantile": 99.9, "slower": 50}, falseRollback="0.5%", earlyPromotion=True,

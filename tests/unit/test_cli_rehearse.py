@@ -195,6 +195,30 @@ def test_both_timelines_are_shown(capsys, manifest):
     assert "+0:07:30   AwaitingApproval    10%   the new revision at 10% of traffic awaits approval" in out
 
 
+@pytest.mark.parametrize(
+    ("rollout", "router"),
+    [
+        ({}, "KServe"),
+        ({"strategy": "BlueGreen", "steps": [{"job": {"image": "smoke"}}, {"setWeight": 100}]}, "Gateway"),
+        ({"strategy": "Shadow"}, "Gateway"),
+        ({"strategy": "Recreate", "router": "Endpoints"}, "Endpoints"),
+        ({"strategy": "Recreate", "router": "KServe"}, None),
+        ({"gateway": {"name": "front"}}, "Gateway"),
+    ],
+)
+def test_a_strategy_is_played_on_a_router_that_has_it(capsys, tmp_path, rollout, router):
+    document = yaml.safe_load(MANIFEST)
+    document["spec"] = {"model": document["spec"]["model"], "rollout": rollout}
+    path = tmp_path / "iris.yaml"
+    path.write_text(yaml.safe_dump(document))
+    code, out, err = invoke(capsys, "rehearse", str(path), "--from-stable")
+    if router is None:
+        assert (code, "router KServe cannot serve each revision by itself" in err) == (1, True)
+        return
+    assert f"on top of a stable one, by router {router}\n" in out
+    assert "It ends promoted" in out
+
+
 def test_one_of_them_by_option(capsys, manifest):
     assert "on top of" not in invoke(capsys, "rehearse", manifest, "--first")[1]
     assert "The first" not in invoke(capsys, "rehearse", manifest, "--from-stable")[1]

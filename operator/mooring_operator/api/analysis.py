@@ -132,7 +132,7 @@ RULES: tuple[JsonValue, ...] = (
     },
     {
         "rule": f"{_TOLD}.size() == 0 || (has({_TOLD}[{_TOLD}.size() - 1].setWeight) && "
-        f"(self.strategy == 'Shadow' || has({_TOLD}[0].setWeight)))",
+        f"(self.strategy in ['Shadow', 'ABTest'] || has({_TOLD}[0].setWeight)))",
         "message": f"spec.rollout.steps: {NEEDS_BOTH}",
     },
 )

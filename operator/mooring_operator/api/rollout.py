@@ -27,7 +27,7 @@ class Approve(Model):
     """Wait until a person approves."""
 
     message: Annotated[
-        str, Field(description="What the person should look at; shown in status.", max_length=512)
+        str, Field(description="What the person should look at; shown in status.", max_length=256)
     ] = ""
     by: Annotated[
         Literal["Anyone", "SomeoneElse"],
@@ -40,6 +40,7 @@ class Approve(Model):
 
 _FIELDS = ("setWeight", "setReplicas", "pause", "approve", "analyse", "webhook", "job")
 _KINDS = ", ".join(_FIELDS)
+_AT_ONCE = "strategies BlueGreen, ABTest and Recreate take setWeight 100 alone, and no setReplicas"
 _CHECKS = f"at most {MOST_CHECKS} steps are webhooks or jobs"
 
 
@@ -124,8 +125,8 @@ class RolloutSpec(Model):
     steps: Annotated[
         list[Step],
         Field(
-            description="Of strategies Canary and Shadow: steps in order. The weights of setWeight ascend and end at "
-            "100.",
+            description="Steps in order. The weights of setWeight ascend and end at 100; BlueGreen, ABTest and "
+            "Recreate have 100 alone.",
             min_length=1,
             max_length=30,
         ),
@@ -191,10 +192,13 @@ class RolloutSpec(Model):
         if self.analysis is None and any(step.analyse is not None for step in self.steps):
             raise ValueError(f"steps: {analyses.NEEDS_ANALYSIS}")
         told = [step.analyse is None for step in self.steps if step.analyse is not None or step.set_weight]
-        if told and not (told[-1] and (told[0] or self.strategy == "Shadow")):
+        if told and not (told[-1] and (told[0] or self.strategy in ("Shadow", "ABTest"))):
             raise ValueError(f"steps: {analyses.NEEDS_BOTH}")
         if not weights or weights[-1] != 100 or weights != sorted(set(weights)):
             raise ValueError(f"steps: weights must ascend and end at 100, got {weights}")
+        replicas = any(step.set_replicas is not None for step in self.steps)
+        if self.strategy not in ("Canary", "Shadow") and (replicas or weights != [100]):
+            raise ValueError(f"steps: {_AT_ONCE}")
         return self
 
     @model_validator(mode="after")
@@ -226,6 +230,11 @@ RULES: list[JsonValue] = [
     {
         "rule": f"self.steps.filter(step, has(step.webhook) || has(step.job)).size() <= {MOST_CHECKS}",
         "message": f"spec.rollout.steps: {_CHECKS}",
+    },
+    {
+        "rule": "self.strategy in ['Canary', 'Shadow'] || self.steps.all(step, !has(step.setReplicas) && "
+        "(!has(step.setWeight) || step.setWeight == 100))",
+        "message": f"spec.rollout.steps: {_AT_ONCE}",
     },
     _is_of("BlueGreen", "blueGreen"),
     _is_of("Shadow", "shadow"),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mooring_operator.adapters.routers import likely_router
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.api.rollout_status import Retained
@@ -52,6 +53,7 @@ class Timeline:
     odds: Sequence[End] = ()
     new: str = ""
     stable: str = ""
+    router: str = ""
 
 
 @dataclass
@@ -199,7 +201,8 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
     title = "A new revision on top of a stable one" if from_stable else "The first deployment"
     because = status.message if end != "Waiting" else f"nothing more happens: {status.message}"
     ends = odds(spec.rollout, script.traffic, approve_after=script.approve_after) if from_stable else ()
-    return Timeline(title, moments, end, because, ends, new=known[-1] if known else "", stable=stable)
+    new, router = known[-1] if known else "", likely_router(spec)
+    return Timeline(title, moments, end, because, ends, new=new, stable=stable, router=router)
 
 
 def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rules: Child) -> Rehearsal:

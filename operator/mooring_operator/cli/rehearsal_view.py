@@ -44,7 +44,8 @@ def render(timeline: "Timeline") -> RenderableType:
     )
     chart = Chart([moment.sample for moment in timeline.moments], offset)
     odds = [_odds(timeline), ""] if timeline.odds else []
-    return Group(Text(timeline.title, style="bold"), "", table, "", chart, "", end, "", *odds)
+    title = Text.assemble((timeline.title, "bold"), (f", by router {timeline.router}", "dim"))
+    return Group(title, "", table, "", chart, "", end, "", *odds)
 
 
 def _odds(timeline: "Timeline") -> RenderableType:
@@ -88,6 +89,7 @@ def to_plain(timeline: "Timeline") -> dict[str, Any]:
         "end": timeline.end,
         "because": timeline.because,
         "revision": timeline.new,
+        "router": timeline.router,
         "odds": [
             {
                 "end": end.end,

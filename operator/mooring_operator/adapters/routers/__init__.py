@@ -16,6 +16,7 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Adoption, RouterChoice, Traits
+from mooring_operator.planning.strategies.demands import shortfalls
 
 __all__ = ["ROUTERS", "DefaultGateway", "Routers", "ServiceNameTaken", "Traffic", "likely_router"]
 
@@ -77,9 +78,12 @@ class Routers:
 
 
 def likely_router(spec: ModelDeploymentSpec) -> RouterName:
-    """Give the router that a deployment asks for; for Auto, the one that is likely."""
+    """Give the router that a deployment asks for; for Auto, the one that is likely, and can what the spec asks for."""
     if spec.rollout.router != "Auto":
         return spec.rollout.router
     if spec.serving.mode == "Knative":
         return "Knative"
-    return "Gateway" if spec.rollout.gateway is not None else "KServe"
+    if spec.rollout.gateway is not None:
+        return "Gateway"
+    likely: tuple[RouterName, ...] = ("KServe", "Gateway", "Endpoints")
+    return next((name for name in likely if not shortfalls(spec.rollout, ROUTERS[name].traits)), likely[0])

@@ -43,27 +43,33 @@ Stage = Exposure | Pause | Approve | Analyse | Trial | Check
 
 def course_of(rollout: RolloutSpec) -> tuple[Stage, ...]:
     """Give the stages in order; what follows the last one is all of the traffic."""
+    steps = _by_steps(rollout.steps)
     match rollout.strategy:
         case "BlueGreen":
-            wait = (rollout.blue_green or BlueGreen()).promote_after
-            return (Exposure(replicas="100%"), Pause(duration=wait), Exposure(100))
+            return (Exposure(replicas="100%"), *_previewed(rollout.blue_green or BlueGreen(), steps))
         case "Shadow":
             shadow = rollout.shadow or Shadow()
             copied = Exposure(replicas=f"{shadow.percent}%", mirror=shadow.percent)
-            return (copied, Pause(duration=shadow.duration), *_by_steps(rollout.steps))
+            return (copied, Pause(duration=shadow.duration), *steps)
         case "ABTest":
             test = rollout.ab_test or ABTest()
-            return (Exposure(test.weight, test.replicas, matched=True), Trial(test), Exposure(100))
-        case "Recreate":
-            return (Exposure(100),)
-        case "Canary":
-            return _by_steps(rollout.steps)
+            return (Exposure(test.weight, test.replicas, matched=True), Trial(test), *steps)
+        case "Recreate" | "Canary":
+            return steps
 
 
 def first_with(course: tuple[Stage, ...], weight: int) -> int:
     """Give the index of the first stage that exposes to no less than `weight` percent."""
     found = (i for i, stage in enumerate(course) if isinstance(stage, Exposure) and stage.weight >= weight)
     return next(found, len(course))
+
+
+def _previewed(settings: BlueGreen, steps: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Give what follows a preview: people are asked when what comes before all of the traffic has passed, and once."""
+    wait, switch = settings.promote_after, first_with(steps, 100)
+    asked = wait is None and any(isinstance(stage, Approve) for stage in steps[:switch])
+    pause = () if asked else (Pause(duration=wait),)
+    return (*steps[:switch], *pause, *steps[switch:])
 
 
 def _by_steps(steps: list[Step]) -> tuple[Stage, ...]:

@@ -5,10 +5,13 @@ from typing import get_args
 
 from mooring_operator.api.names import AdoptedService
 from mooring_operator.api.rollout import RolloutSpec
-from mooring_operator.api.strategies import Shadow, StrategyName
+from mooring_operator.api.strategies import ABTest, Shadow, StrategyName
 from mooring_operator.planning.routes import Traits
 from mooring_operator.planning.status.wording import because
 from mooring_operator.planning.strategies.course import Exposure, course_of
+
+_IN_EVERY_STRATEGY = frozenset({"steps", "maxSurge", "abTest.replicas"})
+_OTHER_PODS = "give a revision other pods than its share of the traffic"
 
 
 def why_unsupported(rollout: RolloutSpec, router: Traits, name: str = "") -> str:
@@ -25,7 +28,9 @@ def why_unsupported(rollout: RolloutSpec, router: Traits, name: str = "") -> str
     fields = ", ".join(f"spec.rollout.{field}" for field in named)
     lacks = ", and not ".join(dict.fromkeys(what for _, what in missing))
     others = [other for other in get_args(StrategyName) if other != rollout.strategy]
-    able = [other for other in others if not list(_missing_of(other, router))]
+    # Another strategy has no use for what only its settings ask too much of.
+    edited = all(field in _IN_EVERY_STRATEGY for field, _ in missing)
+    able = [] if edited else [other for other in others if not list(_missing_of(other, router))]
     ways = f"write {'one of ' * (len(able) > 1)}{', '.join(able)}" if able else "change them"
     return (
         f"{fields}: router {name or 'of this deployment'} cannot {lacks}{because(router.lacking)}; {ways}, or make "
@@ -69,6 +74,8 @@ def _missing(rollout: RolloutSpec, router: Traits) -> Iterator[tuple[str, str]]:
             yield "steps", "give a revision pods of its own (setReplicas)"
     if rollout.max_surge is not None and not router.serves_each:
         yield "maxSurge", "count the pods of each revision"
+    if router.weighs_by_pods:
+        yield from _missing_where_pods_are_the_share(rollout)
     test = rollout.ab_test
     if test is not None and test.matches and not router.matches:
         yield "abTest.matches", "send requests by a header or a cookie"
@@ -76,6 +83,21 @@ def _missing(rollout: RolloutSpec, router: Traits) -> Iterator[tuple[str, str]]:
         yield "abTest.sticky", "keep a caller with a revision"
     if test is not None and test.variants and not router.splits_many:
         yield "abTest.variants", "split traffic between more than two revisions"
+
+
+def _missing_where_pods_are_the_share(rollout: RolloutSpec) -> Iterator[tuple[str, str]]:
+    shared = [stage for stage in course_of(rollout) if isinstance(stage, Exposure) and 0 < stage.weight < 100]
+    if rollout.strategy == "Canary" and any(stage.replicas for stage in shared):
+        yield (
+            "steps",
+            "give a revision other pods than its share of the traffic (setReplicas before a weight below 100)",
+        )
+    test = rollout.ab_test
+    # Every test has its default: pods are then what the weight says.
+    if test is not None and test.weight and test.replicas != ABTest().replicas:
+        yield "abTest.replicas", _OTHER_PODS
+    if rollout.max_surge is not None:
+        yield "maxSurge", "bound the pods beyond those of the stable revision"
 
 
 def _missing_of(strategy: StrategyName, router: Traits) -> Iterator[tuple[str, str]]:

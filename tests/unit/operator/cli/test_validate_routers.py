@@ -24,6 +24,12 @@ def problems(**patch):
         ({"router": "Endpoints", "strategy": "ABTest", "abTest": {"sticky": "arm"}}, "abTest.sticky"),
         ({"router": "KServe", "steps": [{"setWeight": 0}, {"setWeight": 100}]}, "steps"),
         ({"router": "KServe", "maxSurge": 1}, "maxSurge"),
+        ({"router": "Endpoints", "maxSurge": 1}, "maxSurge"),
+        (
+            {"router": "Endpoints", "steps": [{"setReplicas": 2}, {"setWeight": 50}, {"setWeight": 100}]},
+            "steps",
+        ),
+        ({"router": "Endpoints", "strategy": "ABTest", "abTest": {"replicas": 2}}, "abTest.replicas"),
     ],
 )
 def test_a_router_that_is_named_is_held_against_the_strategy(rollout, field):

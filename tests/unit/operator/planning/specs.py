@@ -41,6 +41,10 @@ PLAIN: list[dict[str, Any]] = [
     {"steps": [{"setWeight": 0}, JOB, {"setWeight": 40}, HOOK, ALL]},
     {"steps": [HOOK, {"setWeight": 30}, {"job": {"image": "load", "onFailure": "Pause"}}, ALL]},
     {"strategy": "Shadow", "shadow": {"percent": 10, "duration": "5s"}, "steps": [JOB, ALL]},
+    {"strategy": "BlueGreen", "steps": [JOB, ALL, HOOK]},
+    {"strategy": "BlueGreen", "blueGreen": {"promoteAfter": "1s"}, "steps": [JOB, {"approve": {}}, ALL]},
+    {"strategy": "ABTest", "abTest": {"weight": 30, "duration": "10s"}, "steps": [HOOK, ALL]},
+    {"strategy": "Recreate", "steps": [{"approve": {}}, ALL, JOB]},
 ]
 _OLDER = [
     {"name": "b", "revision": revision_of("v1"), "weight": 30},

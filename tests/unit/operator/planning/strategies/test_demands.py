@@ -50,6 +50,60 @@ def test_the_fields_the_router_and_the_way_out_are_named(router, rollout, messag
     assert said(router, **rollout) == message
 
 
+OTHER_PODS = "router Endpoints cannot give a revision other pods than its share of the traffic"
+
+
+@pytest.mark.parametrize(
+    ("rollout", "says"),
+    [
+        (
+            {"steps": [{"setReplicas": 4}, {"setWeight": 10}, {"setWeight": 100}]},
+            f"spec.rollout.steps: {OTHER_PODS} (setReplicas before a weight below 100); change them, {NEW}",
+        ),
+        (
+            {"steps": [{"setWeight": 0}, {"setReplicas": "50%"}, {"setWeight": 10}, {"setWeight": 100}]},
+            f"spec.rollout.steps: {OTHER_PODS} (setReplicas before a weight below 100); change them, {NEW}",
+        ),
+        (
+            {"steps": [{"setWeight": 10}, {"setReplicas": 4}, {"setWeight": 100}]},
+            f"spec.rollout.steps: {OTHER_PODS} (setReplicas before a weight below 100); change them, {NEW}",
+        ),
+        (
+            {"strategy": "ABTest", "abTest": {"replicas": "50%"}},
+            f"spec.rollout.abTest.replicas: {OTHER_PODS}; change them, {NEW}",
+        ),
+        (
+            {"strategy": "ABTest", "abTest": {"replicas": 3, "sticky": "arm"}},
+            f"spec.rollout.abTest.replicas, spec.rollout.abTest.sticky: {OTHER_PODS}, and not keep a caller with a "
+            f"revision; write one of Canary, BlueGreen, Recreate, {NEW}",
+        ),
+        (
+            {"maxSurge": "25%"},
+            "spec.rollout.maxSurge: router Endpoints cannot bound the pods beyond those of the stable revision; change "
+            f"them, {NEW}",
+        ),
+    ],
+)
+def test_pods_that_do_not_follow_from_shares_are_refused_where_they_must(rollout, says):
+    assert said("Endpoints", **rollout) == says
+    assert said("Gateway", **rollout) == ""
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        {"steps": [{"setWeight": 0}, {"setReplicas": 4}, {"setWeight": 100}]},
+        {"steps": [{"setReplicas": "100%"}, {"setWeight": 100}]},
+        {"steps": [{"setWeight": 50}, {"setWeight": 100}, {"setReplicas": 4}]},
+        {"strategy": "ABTest", "abTest": {"weight": 20}},
+        {"strategy": "BlueGreen"},
+        {"strategy": "Recreate"},
+    ],
+)
+def test_pods_beside_no_share_or_all_of_it_are_anybodys(rollout):
+    assert said("Endpoints", **rollout) == ""
+
+
 @pytest.mark.parametrize("strategy", ["Canary", "BlueGreen", "Shadow", "Recreate"])
 def test_the_gateway_can_all(strategy):
     assert said("Gateway", strategy=strategy) == said("Gateway", **AB) == ""
