@@ -30,6 +30,7 @@ STEPS = [
     {"pause": {}},
     {"setWeight": 100},
 ]
+SWITCH = [{"approve": {"message": "try it"}}, {"setWeight": 100}, {"approve": {"message": "look again"}}]
 STEPPED = {"rollout": {"steps": STEPS}}
 POLICY = {"rules": [{"name": "accurate", "expression": "metrics.accuracy >= 0.9"}]}
 
@@ -457,11 +458,18 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "refused": refused,
     "components": components_not_split,
     "blue-green": by_strategy(strategy="BlueGreen"),
+    "blue-green-approval": by_strategy(strategy="BlueGreen", steps=SWITCH),
+    "blue-green-timed": by_strategy(
+        strategy="BlueGreen", blueGreen={"promoteAfter": "1m"}, hours=1, steps=SWITCH[1:]
+    ),
     "shadow": by_strategy(strategy="Shadow", steps=STEPS),
     "shadow-approval": by_strategy(
         strategy="Shadow", shadow={"duration": "1m"}, hours=1, steps=[{"setWeight": 5}, *STEPS[2:]]
     ),
     "trial": by_strategy(strategy="ABTest", abTest={}),
+    "trial-approval": by_strategy(
+        strategy="ABTest", abTest={"duration": "1m", "then": "Promote"}, hours=1, steps=SWITCH
+    ),
     "trial-ended": by_strategy(strategy="ABTest", abTest={"duration": "1h"}, hours=2),
     "variants": with_variants(),
     "variant-dead": with_variants(startable=False),
@@ -473,6 +481,7 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "judged-quiet-pass": judged(per_second=0.1, then="Pass"),
     "judged-unavailable": judged(unavailable="Prometheus does not answer"),
     "recreate": by_strategy(strategy="Recreate"),
+    "recreate-approval": by_strategy(strategy="Recreate", steps=SWITCH),
     "check-runs": checked(None),
     "check-passed": checked("Pass"),
     "check-failed": checked("Fail"),

@@ -199,6 +199,35 @@ def test_who_approves(things, one):
     assert one.says in said if one.says else said == ""
 
 
+AHEAD = {"rollout": {"steps": [ELSE, {"setWeight": 50}, ANYONE, {"setWeight": 100}], "strategy": "Shadow"}}
+SWITCH = [ELSE, {"setWeight": 100}, ANYONE]
+STAGES = {
+    # The strategy's own two stages come first: what is shadowed, or tried out, ends by anybody's approval.
+    "shadow-own": (AHEAD, 2, "/2", OWN),
+    "shadow-own-where-anyone-may": (AHEAD, 4, "/4", ""),
+    "shadow-own-of-the-copies": (AHEAD, 1, "/1", ""),
+    "shadow-own-ahead": (AHEAD, 1, "", OWN),
+    "trial-own": ({"rollout": {"strategy": "ABTest", "abTest": {}, "steps": SWITCH}}, 2, "/2", OWN),
+    "trial-own-of-the-trial": (
+        {"rollout": {"strategy": "ABTest", "abTest": {}, "steps": SWITCH}},
+        1,
+        "/1",
+        "",
+    ),
+    "preview-own": ({"rollout": {"strategy": "BlueGreen", "steps": SWITCH}}, 1, "/1", OWN),
+    "gap-own": ({"rollout": {"strategy": "Recreate", "steps": SWITCH}}, 0, "/0", OWN),
+    "gap-own-where-anyone-may": ({"rollout": {"strategy": "Recreate", "steps": SWITCH}}, 2, "/2", ""),
+}
+
+
+@pytest.mark.parametrize(("spec", "step", "of", "says"), STAGES.values(), ids=STAGES)
+def test_who_approves_stages_of_a_strategy(things, spec, step, of, says):
+    candidate = {**CANDIDATE, "step": step, "requestedBy": "dora"}
+    things[0].start_from(by="dora", spec=spec, status={"candidate": candidate})
+    said = outcome(lambda: things[0].change("dora", approve("dora", f"bbbbbbbbbb{of}")))
+    assert says in said if says else said == ""
+
+
 def test_a_status_in_the_request_says_nothing_of_who_asked(things):
     iris = things[0]
     candidate = {**CANDIDATE, "step": 1, "requestedBy": "alice"}

@@ -114,6 +114,9 @@ def expected_patch(annotations, left):
     return {"metadata": {"annotations": annotations}}
 
 
+STRATEGIES = {"Canary", "BlueGreen", "Shadow", "ABTest", "Recreate"}
+
+
 def test_argo_cd_stands_for_nobody_else(deployments):
     """It does not say who clicks, so what is for someone else than the requester is not offered, nor done."""
     waiting = [
@@ -122,7 +125,7 @@ def test_argo_cd_stands_for_nobody_else(deployments):
         if item["status"]["reason"] == "AwaitingApproval"
         and any("approve" in step for step in item["spec"]["rollout"]["steps"])
     ]
-    assert {item["spec"]["rollout"]["strategy"] for item in waiting} == {"Canary", "Shadow"}
+    assert {item["spec"]["rollout"]["strategy"] for item in waiting} == STRATEGIES
     changed = [for_someone_else(item) for item in waiting]
     assert all({"approve", "promote"} <= names for names in offered(waiting))
     assert not any({"approve", "promote"} & names for names in offered(changed))

@@ -1,6 +1,7 @@
 """The decision: the next status, and the actions that follow from the way from one status to the next."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
@@ -23,6 +24,7 @@ from mooring_operator.planning.strategies.demands import why_otherwise
 
 _UNDER_WAY = ("Pending", "Running")
 _ROUTER = "RouterReady"
+_SAME_CAUSE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -167,11 +169,19 @@ def _router_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Noti
     )
 
 
+def _has_just_been_told(draft: Settled, reason: str) -> bool:
+    """Whether the router's condition told of this moments ago: where a rollout waits for the same, it is one cause."""
+    known = next((condition for condition in draft.before.conditions if condition.type == _ROUTER), None)
+    if known is None or known.reason != reason:
+        return False
+    return draft.elapsed(known.last_transition_time) < _SAME_CAUSE
+
+
 def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ...]:
     asked = tuple(request for request in draft.requests if isinstance(request, Notify))
     told = _router_notice(draft, written)
     asked, status = (*asked, *told), draft.status
-    if any(notice.reason == status.reason for notice in told):
+    if any(notice.reason == status.reason for notice in told) or _has_just_been_told(draft, status.reason):
         return asked
     if (status.phase, status.reason) == (draft.before.phase, draft.before.reason):
         return asked

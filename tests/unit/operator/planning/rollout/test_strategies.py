@@ -295,6 +295,23 @@ def test_more_than_a_step_gives_is_not_that_step():
     assert (fleet.status.reason, fleet.status.candidate.step) == ("SettingWeight", 0)
 
 
+@pytest.mark.parametrize(
+    ("between", "times"), [(2, 1), (50, 1), (7200, 2)], ids=["at once", "soon", "much later"]
+)
+def test_one_cause_is_one_event_for_the_router_and_for_who_waits(between, times):
+    world = World(spec_of("v1"))
+    world.settle()
+    world.routed = False
+    world.step()
+    world.now += timedelta(seconds=between)
+    world.apply(spec_of("v2", rollout={"steps": [{"setWeight": 10}, {"setWeight": 100}]}))
+    for _ in range(40):
+        world.step()
+        world.now += timedelta(seconds=3)
+    assert (world.status.phase, world.status.reason) == ("Pending", "RouterNotReady")
+    assert [a.reason for a in world.actions if isinstance(a, Notify)].count("RouterNotReady") == times
+
+
 def test_a_router_that_gets_well_is_told_of_once():
     world = World(spec_of("v1"))
     world.settle()

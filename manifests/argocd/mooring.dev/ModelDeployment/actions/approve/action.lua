@@ -1,16 +1,21 @@
 -- Let the rollout go on from the step that waits for a person.
 
--- The stages that the operator goes through: those of the strategy, then the steps where it has any.
+-- The stages that the operator goes through: those of the strategy, and the steps.
 local function course(rollout)
-  local ahead = {BlueGreen = 3, Shadow = 2, ABTest = 3, Recreate = 1}
+  local ahead = {BlueGreen = 1, Shadow = 2, ABTest = 2}
   local stages = {}
   for _ = 1, ahead[rollout.strategy] or 0 do
     table.insert(stages, {})
   end
-  if ahead[rollout.strategy] == nil or rollout.strategy == "Shadow" then
-    for _, step in ipairs(rollout.steps or {}) do
-      table.insert(stages, step)
+  -- A preview ends by a pause, unless an approval among the steps stands for it.
+  local pauses = rollout.strategy == "BlueGreen"
+  local timed = (rollout.blueGreen or {}).promoteAfter ~= nil
+  for _, step in ipairs(rollout.steps or {{setWeight = 100}}) do
+    pauses = pauses and (timed or step.approve == nil)
+    if pauses and step.setWeight == 100 then
+      table.insert(stages, {})
     end
+    table.insert(stages, step)
   end
   return stages
 end
