@@ -199,6 +199,8 @@ def _classified(labels: Array, answers: _Answers, options: TestOptions) -> Class
     if not hint and not (actual == predicted).any():
         said_some, there = name_labels(_distinct(said)), name_labels(_distinct(labels))
         hint = f"no row is right: the model gives {said_some}, the test data holds {there}"
+    if not hint and given is not None:
+        hint = _count_hint(said, labels)
     return Classified(
         classes,
         actual,
@@ -208,6 +210,22 @@ def _classified(labels: Array, answers: _Answers, options: TestOptions) -> Class
         0 if scores is None else int((~np.isfinite(scores).all(axis=1)).sum()),
         "; ".join(filter(None, (broken, hint))),
     )
+
+
+def _count_hint(said: Array, labels: Array) -> str:
+    """Say that both count classes from different numbers; nothing where they do not, or where names are no numbers."""
+    if said.dtype == object:
+        return ""
+    given, there, right = set(_distinct(said)), set(_distinct(labels)), int((said == labels).sum())
+    for shift in (1, -1):
+        moved = int((said + shift == labels).sum())
+        # A model that gives labels of the test data alone means those, however bad it is.
+        if moved > right and not given <= there and {int(label) + shift for label in given} <= there:
+            return (
+                f"the model's labels count from {min(given)}, the test data's from {min(there)}: {right} of "
+                f"{len(said)} rows are right, and {moved} would be; write the labels as the model gives them"
+            )
+    return ""
 
 
 def _comparable(given: Array, labels: Array, form: str) -> Array:

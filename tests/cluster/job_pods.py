@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mooring_operator.adapters.api_server import Connection, NotFound
 from mooring_operator.adapters.cluster import Conflict, Refused
 
 from tests.cluster.lab import digest
+from tests.operator.surroundings import write_document
 from tests.unit.operator.planning.manifests.test_pods import expanded
 
 NOW = "2026-03-01T12:00:00Z"
@@ -107,9 +107,7 @@ def write_verdict(parameters: dict[str, Any], *, passed: bool) -> None:
         "metrics": {"accuracy": 0.95 if passed else 0.5},
         "violations": [] if passed else [violation],
     }
-    path = Path(parameters["verdict_uri"].removeprefix("file://"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(verdict))
+    write_document(parameters["verdict_uri"], verdict)
 
 
 def _ended(code: int, reason: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What surrounds the operator, played: KServe, CI, the registry of models, evaluations of drift."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,5 +277,7 @@ def _feature(name: str, statistic: float, *, drifted: bool) -> dict[str, Any]:
 def write_document(uri: str, document: dict[str, Any]) -> None:
     """Write what a run writes."""
     path = Path(uri.removeprefix("file://"))
+    # What a test has the operator ask for must not land anywhere on the machine.
+    assert path.is_relative_to(tempfile.gettempdir()), f"{uri} is no place of a test's"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document))

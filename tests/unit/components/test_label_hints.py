@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import Findings
 from mooring_artifacts.run_documents import parse_verdict
 from mooring_components.datasets import TestData
@@ -90,6 +91,43 @@ def test_labels_that_the_model_gives_itself_are_not_counted_by_columns(tmp_path)
     assert quality(model, [[1.0], [3.0]], [3, 4]).hint == (
         "no row is right: the model gives 1, 3, the test data holds 3, 4"
     )
+
+
+COUNTS = "the model's labels count from {}, the test data's from {}: {} of 5 rows are right, and {} would be; write "
+
+
+@pytest.mark.parametrize(
+    "kind", [TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT], ids=["i64", "i32", "float"]
+)
+@pytest.mark.parametrize(
+    ("given_", "labels", "hint"),
+    [
+        # A bad model is right here and there, whatever it counts from.
+        ([0, 1, 2, 2, 2], [1, 2, 3, 3, 2], COUNTS.format(0, 1, 1, 4)),
+        ([1, 2, 3, 3, 2], [0, 1, 2, 2, 2], COUNTS.format(1, 0, 1, 4)),
+        ([0, 2, 2, 2, 2], [1, 2, 3, 3, 1], COUNTS.format(0, 1, 1, 3)),
+        ([0, 1, 2, 2, 2], [0, 1, 2, 1, 0], ""),
+        ([1, 2, 3, 3, 3], [1, 2, 3, 2, 1], ""),
+        ([1, 1, 2, 2, 2], [2, 2, 3, 1, 2], ""),
+        ([0, 1, 2, 5, 2], [1, 2, 3, 3, 2], ""),
+        ([0, 1, 2, 2, 3], [1, 1, 2, 2, 3], ""),
+    ],
+)
+def test_labels_of_the_model_that_count_from_elsewhere(tmp_path, kind, given_, labels, hint):
+    found = quality(echo(tmp_path, 1, kind), [[float(one)] for one in given_], labels)
+    assert found.hint.startswith(hint)
+    assert bool(found.hint) == bool(hint)
+
+
+@pytest.mark.parametrize(("labels", "model"), [(["1", "2"], "strings"), (["0", "1"], "strings")])
+def test_labels_that_are_text_beside_numbers_are_refused_by_name(tmp_path, labels, model):
+    with pytest.raises(InputError, match=f"the label column holds {model}, but the model gives int64"):
+        quality(echo(tmp_path, 1, TensorProto.INT64), [[0.0], [1.0]], labels)
+
+
+def test_text_that_counts_from_1_is_taken_in_order_and_said(tmp_path):
+    found = quality(echo(tmp_path, 3), scores_of([0, 1, 2, 1], 3), ["1", "2", "3", "2"])
+    assert (found.metrics["accuracy"], found.hint) == (1.0, TAKEN.format("'1', '2', '3'"))
 
 
 @pytest.fixture(scope="module")
