@@ -187,7 +187,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "onFailure": "RollBack",
     }
     steps: list[Any] = [{"job": job}] * MOST_CHECKS
-    steps += [{"approve": {"message": WIDEST * 256}}] * (29 - MOST_CHECKS) + [{"setWeight": 100}]
+    steps += [{"approve": {"message": WIDEST * 200}}] * (29 - MOST_CHECKS) + [{"setWeight": 100}]
     spec = largest(
         schema["spec"],
         given={

@@ -27,7 +27,7 @@ class Approve(Model):
     """Wait until a person approves."""
 
     message: Annotated[
-        str, Field(description="What the person should look at; shown in status.", max_length=256)
+        str, Field(description="What the person should look at; shown in status.", max_length=200)
     ] = ""
     by: Annotated[
         Literal["Anyone", "SomeoneElse"],

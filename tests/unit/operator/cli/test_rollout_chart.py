@@ -130,7 +130,7 @@ def test_the_first_revision_has_no_other_beside_it(capsys, manifest):
 
 def test_in_a_pipe_a_row_of_the_timeline_is_a_line(capsys, tmp_path):
     path = tmp_path / "iris.yaml"
-    path.write_text(MANIFEST.replace("compare the error rates", "compare" + " the error rates" * 15))
+    path.write_text(MANIFEST.replace("compare the error rates", "compare" + " the error rates" * 11))
     _, out, _ = invoke(capsys, "rehearse", str(path), "--from-stable")
     (line,) = [line for line in out.splitlines() if "awaits approval" in line]
     assert line.endswith("(mooring approve)")
