@@ -12,6 +12,7 @@ from mooring_operator.adapters.cluster import Conflict, Kind, Ref
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
+from scipy.stats import binom
 
 from cluster.programs import ProgramUnavailableError
 from cluster.serving import runtimes
@@ -267,6 +268,37 @@ async def test_an_ab_test_sends_who_matches_and_ends_at_its_time(lab):
             await reaches(lab, "Promoted", "r2")
         assert seen.failed == []
         assert min(seen.answered["r1"], seen.answered["r2"]) > 0
+
+
+async def test_three_revisions_answer_side_by_side_and_a_variant_wins_without_a_lost_request(lab):
+    async with played(lab):
+        await stable(lab, "r1")
+        status = await reaches(lab, "Promoted", "r1")
+        older = status["stable"]["revision"]
+        await stable(lab, "r2")
+        test = {
+            "weight": 20,
+            "variants": [{"name": "b", "revision": older, "weight": 30}],
+            "matches": [{"header": "X-Group", "value": "b", "to": "b"}],
+        }
+        async with load(lab) as seen:
+            await deploy(lab, "r3", anew=True, strategy="ABTest", abTest=test)
+            status = await reaches_reason(lab, "AwaitingApproval")
+            assert f"variant b ({older})" in status["message"]
+            [told] = [known for known in status["retained"] if known["revision"] == older]
+            assert (told["variant"], told["weight"], told["routed"]) == ("b", 30, 30)
+            answered = dict((await lab.ask(2000)).answered)
+            for version, share in (("r1", 0.3), ("r2", 0.5), ("r3", 0.2)):
+                low, high = binom.interval(0.9997, 2000, share)
+                assert low <= answered[version] <= high, answered
+            assert dict((await lab.ask(50, headers={"x-group": "b"})).answered) == {"r1": 50}
+            ref = Ref(MODEL_DEPLOYMENT, MODELS, "digits")
+            won = {"mooring.dev/promote": f"{older} best conversion"}
+            await lab.cluster.set_annotations(await lab.cluster.get(ref), won)
+            status = await reaches(lab, "RolledBack", "r1")
+            assert "it won the test as variant b: best conversion" in status["message"]
+            await settled(lab, "r1")
+        assert seen.failed == []
 
 
 async def test_recreate_loses_what_comes_in_its_gap_and_nothing_else(lab):
