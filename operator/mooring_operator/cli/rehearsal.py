@@ -224,10 +224,10 @@ def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rule
 
 
 def _variants(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> list[Retained]:
-    """Give the revisions that an A/B test names, served as the stable one is."""
+    """Give the revisions that an A/B test names, as many as are kept, served as the stable one is."""
     test, stable = spec.rollout.ab_test, status.stable
     if test is None or stable is None:
         return []
-    names = [variant.revision for variant in test.variants]
+    names = [variant.revision for variant in test.variants[: spec.revision_history_limit]]
     like = [stable.model_copy(update={"revision": name, "workload": workload_name(name)}) for name in names]
     return [Retained(**one.model_dump(), left_at=START) for one in like]
