@@ -109,15 +109,19 @@ def _exposed(draft: Draft, routing: Routing, running: Candidate) -> Routing:
     if running.mirror and router.mirrors and seen.pods:
         routing = replace(routing, mirror=Mirror(running.revision, running.mirror))
     test = rollout.ab_test
-    if test is None or not running.matched or seen.pods < share_of(draft, running).pods:
+    if test is None or not running.matched:
         return routing
-    stable = routing.stable.revision
-    to = {"New": running.revision} | {
+    to = {
         side.asked.name: side.revision.revision
         for side in variants.running(draft)
         if seen_of_side(draft, running, side).is_ready
     }
+    if seen.pods >= share_of(draft, running).pods:
+        to["New"] = running.revision
+    if not to:
+        return routing
     # Who is to go where there are no pods yet gets the stable revision, and no other match has a say.
+    stable = routing.stable.revision
     rules = tuple(
         Rule(to.get(match.to, stable), match.value, match.header or "", match.cookie or "")
         for match in test.matches

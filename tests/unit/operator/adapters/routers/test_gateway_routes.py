@@ -32,7 +32,8 @@ def routing(rules=(), mirror=None, sticky="", **weights):
 
 
 def built(asked, grpc_port=8081, address=ADDRESS):
-    return routes.route(OWNER, asked, {name: backend(name, grpc_port) for name in NAMES}, ENTRANCE, address)
+    names = [arm.revision.revision for arm in asked.arms]
+    return routes.route(OWNER, asked, {name: backend(name, grpc_port) for name in names}, ENTRANCE, address)
 
 
 def refs(manifest):
@@ -166,11 +167,16 @@ def test_more_rules_than_a_route_can_have_are_refused():
         built(routing(alternating, r1=100, r2=0))
 
 
-@pytest.mark.parametrize(("turns", "sticky"), [(7, ""), (4, "arm")])
-def test_a_test_that_a_spec_may_ask_for_has_room_in_a_route(turns, sticky):
-    """With three revisions, as while one leaves, and gRPC."""
+@pytest.mark.parametrize(
+    ("turns", "sticky", "variants"),
+    [(7, "", 0), (7, "", 3), (4, "arm", 0), (3, "arm", 1), (2, "arm", 2), (1, "arm", 3)],
+)
+def test_a_test_that_a_spec_may_ask_for_has_room_in_a_route(turns, sticky, variants):
+    """With one more revision, as while one leaves, and gRPC."""
     rules = tuple(Rule(f"r{1 + n % 2}", str(n), header="x-n") for n in range(turns))
-    assert len(built(routing(rules, None, sticky, r1=40, r2=40, r3=20))["spec"]["rules"]) <= routes.MOST_RULES
+    beside = {f"r{4 + n}": 10 for n in range(variants)}
+    asked = routing(rules, None, sticky, r1=40 - sum(beside.values()), r2=40, r3=20, **beside)
+    assert len(built(asked)["spec"]["rules"]) <= routes.MOST_RULES
 
 
 @pytest.mark.parametrize(

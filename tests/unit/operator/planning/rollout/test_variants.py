@@ -170,6 +170,18 @@ def test_a_variant_that_dies_is_told_of_and_the_stable_revision_answers_for_it()
     assert (condition(fleet), fleet.weights()) == (None, {"v3": 50, "v4": 20, "v1": 30})
 
 
+def test_who_matches_stays_where_it_is_while_the_new_revision_lacks_pods():
+    fleet = kept()
+    begin(fleet, b_and_c(fleet, sticky="arm"))
+    c, stable = of(fleet, "v2"), of(fleet, "v3")
+    fleet.kill("candidate", 1)
+    fleet.startable = {"s3://m/v4": False}
+    pass_time(fleet, 0)
+    assert fleet.weights() == {"v3": 70, "v1": 30}
+    assert fleet.routing.rules == (Rule(c, "c", header="X-Group"), Rule(stable, "new", header="X-Group"))
+    assert fleet.routing.sticky == "arm"
+
+
 def test_a_variant_that_does_not_come_up_holds_the_test_up_for_progress_deadline_alone():
     fleet = kept()
     fleet.startable = {"s3://m/v1": False}
