@@ -37,12 +37,30 @@ FULL = {
     },
 }
 TRANSFORMER = {"containers": [{"image": "none", "env": [{"name": "A", "value": "b"}]}], "minReplicas": 2}
+OWN = {
+    "minReplicas": 2,
+    "volumes": [{"name": "scratch", "emptyDir": {}}],
+    "containers": [
+        {
+            "name": "kserve-container",
+            "image": "none",
+            "command": ["serve"],
+            "args": ["--price=$$5"],
+            "env": [{"name": "STORAGE_URI", "value": "pvc://models/v1"}, {"name": "LEVEL", "value": "$info"}],
+            "ports": [{"name": "http1", "containerPort": 8080}],
+            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+        },
+        {"name": "beside", "image": "none", "env": [{"name": "A", "value": "b"}]},
+    ],
+}
 SHAPES = {
     "automatic": {"predictor": {"model": MODEL}},
     "named": {"predictor": FULL},
     "fixed": {"predictor": {"minReplicas": 2, "model": MODEL}, "annotations": NONE},
     "transformer": {"predictor": {"model": MODEL}, "transformer": TRANSFORMER},
     "labelled": {"predictor": {"model": MODEL}, "labels": {"team": "a"}, "annotations": {"note": "b"}},
+    "own container": {"predictor": OWN},
+    "own container and transformer": {"predictor": OWN, "transformer": TRANSFORMER},
     "framework": {"predictor": {"onnx": {"storageUri": "pvc://models/v1"}}},
 }
 
@@ -122,7 +140,7 @@ class Adopted:
 
     def manifest(self, capsys, steps=None, **rollout):
         """What `mooring adopt` writes, with a course."""
-        code, out, err = invoke(capsys, "adopt", f"isvc/{self.name}", "-n", NAMESPACE)
+        code, out, err = invoke(capsys, "adopt", f"isvc/{self.name}", "-n", NAMESPACE, "--format", "onnx")
         assert (code, err) == (0, ""), out
         written = yaml.safe_load(out)
         written["spec"]["rollout"] = {"steps": steps or ONCE, "progressDeadline": "60s", **rollout}
@@ -176,7 +194,12 @@ def weights(api, name):
 
 @pytest.mark.parametrize(
     ("shape", "router"),
-    [*((shape, "Gateway") for shape in SHAPES), ("automatic", "Endpoints"), ("transformer", "Endpoints")],
+    [
+        *((shape, "Gateway") for shape in SHAPES),
+        ("automatic", "Endpoints"),
+        ("transformer", "Endpoints"),
+        ("own container", "Endpoints"),
+    ],
 )
 def test_what_runs_is_taken_over_and_no_pod_moves(api, operator, adopted, capsys, shape, router):
     adopted.start(**SHAPES[shape])
@@ -215,4 +238,24 @@ def test_what_runs_is_taken_over_and_no_pod_moves(api, operator, adopted, capsys
         api.apply(manifest)
     adopted.reaches("Promoted", lambda status: "adopted" not in status["stable"])
     until(adopted.pods, lambda pods: not pods)
+    assert not operator.messages("error", "critical")
+
+
+EDITS = {
+    "named": {"model": {"args": ["--threads=9"], "storageUri": "pvc://models/other"}},
+    "own container": {"containers": [{**OWN["containers"][0], "image": "other"}, OWN["containers"][1]]},
+}
+
+
+@pytest.mark.parametrize("shape", EDITS)
+def test_an_edit_of_what_was_taken_over_is_undone(api, operator, adopted, capsys, shape):
+    adopted.start(**SHAPES[shape])
+    before, service = adopted.runs()[0], api.get(adopted.service_path)
+    api.apply(adopted.manifest(capsys, gateway={"name": "front", "namespace": "gateways"}))
+    adopted.reaches("Promoted")
+    api.merge(adopted.service_path, {"spec": {"predictor": EDITS[shape]}})
+    until(lambda: api.get(adopted.service_path)["spec"], lambda spec: spec == service["spec"], timeout=120)
+    # The pods that the edit has started go, for the template is as it was.
+    name = f"{adopted.name}-predictor"
+    until(lambda: adopted.runs()[0][name][2], lambda template: template == before[name][2])
     assert not operator.messages("error", "critical")

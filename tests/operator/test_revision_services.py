@@ -353,3 +353,74 @@ async def test_what_was_deleted_by_hand_is_made_anew_as_an_ordinary_one(stage):
     seen = await stage.run(Arm(taken))
     assert seen[taken.revision].pods == 3
     assert stage.objects.get(IRIS)["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
+
+
+EDITS = {
+    "another model": {"model": {"storageUri": "s3://models/other"}},
+    "another variable": {"model": {"env": [{"name": "A", "value": "changed"}]}},
+    "one more variable": {"model": {"env": [{"name": "A", "value": "b"}, {"name": "C", "value": "d"}]}},
+    "no variables": {"model": {"env": []}},
+    "other nodes": {"nodeSelector": {"pool": "z", "zone": "a"}},
+    "no nodes": {"nodeSelector": None},
+    "other arguments": {"model": {"args": ["--fast"]}},
+    "more memory": {"model": {"resources": {"limits": {"memory": "9Gi"}}}},
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+async def test_an_edit_of_what_was_taken_over_is_undone(stage, edit):
+    serving = {
+        **FIXED,
+        "env": [{"name": "A", "value": "b"}],
+        "nodeSelector": {"pool": "y"},
+        "args": ["--slow"],
+        "resources": {"limits": {"cpu": "1"}},
+    }
+    taken = adopt(stage, **serving)
+    await stage.kserve.act()
+    await stage.run(Arm(taken))
+    before = said(stage)[2]
+    stage.objects.change(IRIS, lambda found: merge(found, {"spec": {"predictor": edit}}))
+    assert said(stage)[2] != before
+    await stage.run(Arm(taken))
+    after = said(stage)[2]["predictor"]
+    assert without_ours(after) == without_ours(before["predictor"])
+    written = len(stage.requests)
+    await stage.run(Arm(taken))
+    assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])
+
+
+def without_ours(predictor):
+    """Variables of Mooring's are in none that somebody else made."""
+    env = [one for one in predictor["model"].get("env", []) if one["name"] != "MOORING_REVISION"]
+    return {**predictor, "model": {**predictor["model"], "env": env}}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"containers": [{"name": "kserve-container", "image": "other"}]}, {"nodeSelector": {"a": "c"}}, None],
+)
+async def test_an_edit_of_a_transformer_that_was_taken_over_is_undone(stage, edit):
+    beside = {"containers": [{"image": "t"}], "minReplicas": 2, "nodeSelector": {"a": "b"}}
+    taken = adopt(stage, **FIXED, transformer=beside)
+    await stage.kserve.act()
+    await stage.run(Arm(taken))
+    before = said(stage)[2]["transformer"]
+    stage.objects.change(IRIS, lambda found: merge(found, {"spec": {"transformer": edit}}))
+    await stage.run(Arm(taken))
+    after = said(stage)[2]["transformer"]
+    assert [after[name] for name in beside] == [before[name] for name in beside]
+    written = len(stage.requests)
+    await stage.run(Arm(taken))
+    assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])
+
+
+async def test_what_others_add_to_what_was_taken_over_stays(stage):
+    taken = adopt(stage, **FIXED)
+    await stage.kserve.act()
+    await stage.run(Arm(taken))
+    added = {"metadata": {"labels": {"team": "b"}}, "spec": {"predictor": {"timeout": 9, "priority": 1}}}
+    stage.objects.change(IRIS, lambda found: merge(found, added))
+    written = len(stage.requests)
+    await stage.run(Arm(taken))
+    assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])

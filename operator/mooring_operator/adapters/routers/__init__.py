@@ -12,6 +12,7 @@ from mooring_operator.adapters.routers.kserve import KServeRouter
 from mooring_operator.adapters.routers.port import ServiceNameTaken, Traffic
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.names import ADOPT_ANNOTATION
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
@@ -60,10 +61,13 @@ class Routers:
         """Say whether the service that the deployment is to take over can become `revision`, as it runs."""
         if ROUTERS[choice.name].traits.adopts:
             return await adoption.look(self._cluster, owner, revision)
-        able = " or ".join(name for name, router in ROUTERS.items() if router.traits.adopts)
+        away = f"take annotation {ADOPT_ANNOTATION} away to start pods from the spec"
+        if revision.serving_spec.mode != "Knative":
+            able = " or ".join(name for name, router in ROUTERS.items() if router.traits.adopts)
+            away = f"write {able}, or {away}"
         return Adoption(
             "",
-            f"spec.rollout.router {choice.name}: it would start the pods of what is taken over anew; write {able}",
+            f"spec.rollout.router {choice.name}: it would start the pods of what is taken over anew; {away}",
         )
 
     def of(self, owner: Owner, spec: ModelDeploymentSpec, name: RouterName) -> Traffic:

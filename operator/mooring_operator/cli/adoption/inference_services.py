@@ -7,41 +7,60 @@ one that runs is what was left out.
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services import running
 from mooring_operator.api.serving import ServingSpec
+from mooring_operator.cli.adoption import custom_containers as custom
 from mooring_operator.cli.adoption.adopted import AdoptedDeployment, Object
 from mooring_operator.cli.adoption.serving import revision_of, serving_of, valid
 from mooring_operator.cli.errors import RefusedError
 
 
-def adopt_inference_service(item: Object) -> AdoptedDeployment:
+def adopt_inference_service(item: Object, uri: str = "", model_format: str = "") -> AdoptedDeployment:
     """Give the ModelDeployment for an InferenceService.
 
+    uri, model_format: of the model, where a container of its own serves it, which says neither.
+
     Raises:
-        RefusedError: it is a ModelDeployment's already, or it serves no model by an address.
+        RefusedError: it is a ModelDeployment's already, or nothing says which model it serves.
     """
     metadata = item["metadata"]
     _refuse_ours(metadata)
     predictor = running.predictor_of(item)
-    model = _model(metadata["name"], predictor["model"])
+    own = running.custom_container_of(predictor)
+    if own is not None:
+        model = custom.model_of(metadata["name"], own, uri, model_format)
+    else:
+        model = _model(metadata["name"], predictor["model"])
     # What every predictor of Mooring's has, its marks, is nobody's wish.
     predictor = running.without_marks(predictor, manifests.predictor(revision_of({}, model)))
-    container = predictor["model"]
     mode = running.mode_of(item) or "Standard"
+    proposed = _proposed(item, predictor, own, mode)
+    base = valid(proposed)
+    if own is not None:
+        base = custom.with_containers(base, predictor["containers"], custom.plain(own))
+    serving = _with_template(base, predictor, model)
+    out = {"model": model, **({"serving": serving} if serving else {})}
+    left_out = running.left_out(item, revision_of(serving, model))
+    taken_over = "" if own is not None and not custom.uri_of(own) else _taken_over(item, mode)
+    return AdoptedDeployment(
+        metadata["name"], metadata.get("namespace", ""), out, left_out, takes_over=taken_over
+    )
+
+
+def _proposed(item: Object, predictor: Object, own: Object | None, mode: str) -> Object:
+    """Give the fields of ``spec.serving`` for an InferenceService, as far as they have one there."""
+    container = predictor["model"] if own is None else {**custom.plain(own), "env": []}
     proposed: Object = {"mode": mode} if mode != "Standard" else {}
-    if runtime := container.get("runtime") or running.runtime_of(item):
+    runtime = container.get("runtime") or running.runtime_of(item)
+    if runtime and own is None:
         proposed["runtime"] = runtime
-    proposed |= _scaling(predictor, metadata.get("annotations") or {}, mode)
+    proposed |= _scaling(predictor, item["metadata"].get("annotations") or {}, mode)
     proposed |= serving_of(predictor, container)
+    if own is not None and (env := custom.variables_of(own)):
+        proposed["env"] = env
     if batcher := predictor.get("batcher"):
         names = {"maxBatchSize": "maxBatchSize", "maxLatency": "maxLatencyMs"}
         proposed["batching"] = {ours: batcher[theirs] for theirs, ours in names.items() if theirs in batcher}
     components = {name: running.component_of(item, name) for name in running.COMPONENTS}
-    proposed |= {name: component for name, component in components.items() if component}
-    serving = _with_template(valid(proposed), predictor, model)
-    out = {"model": model, **({"serving": serving} if serving else {})}
-    left_out = running.left_out(item, revision_of(serving, model))
-    return AdoptedDeployment(
-        metadata["name"], metadata.get("namespace", ""), out, left_out, takes_over=_taken_over(item, mode)
-    )
+    return proposed | {name: component for name, component in components.items() if component}
 
 
 def _taken_over(item: Object, mode: str) -> str:
@@ -56,18 +75,23 @@ def _with_template(serving: Object, predictor: Object, model: Object) -> Object:
     """Give what is served with a template of those fields of the predictor and its model that are missing from it."""
     made = manifests.predictor(revision_of(serving, model))
     scaled = manifests.scaling(ServingSpec.model_validate(serving))
+    own = "model" not in made
     rest = {
         name: value
         for name, value in predictor.items()
         if value and name not in {**made, **scaled, "model": 0}
     }
-    inner = {name: value for name, value in predictor["model"].items() if value and name not in made["model"]}
-    template: Object = {}
+    inner = {} if own else _missing(predictor["model"], made["model"])
+    template: Object = serving.get("template", {})
     for name, value in [*rest.items(), *(("model", {name: value}) for name, value in inner.items())]:
         wider = {**template, name: {**template.get(name, {}), **value} if name == "model" else value}
         if "template" in valid({**serving, "template": wider}):
             template = wider
     return {**serving, "template": template} if template else serving
+
+
+def _missing(said: Object, made: Object) -> Object:
+    return {name: value for name, value in said.items() if value and name not in made}
 
 
 def _refuse_ours(metadata: Object) -> None:

@@ -23,8 +23,9 @@ _HELP = paragraphs(
     Write the ModelDeployment for something that serves a model already: an InferenceService of KServe's (isvc/NAME),
     a Rollout of Argo's (rollout/NAME) or a Canary of Flagger's (canary/NAME), from the cluster or from files.
 
-    What a ModelDeployment cannot say is listed, in comments and on stderr, and the exit code is 1. Rollouts and
-    Canaries do not say which model they serve: --uri and --format do. Nothing is changed in the cluster.
+    What a ModelDeployment cannot say is listed, in comments and on stderr, and the exit code is 1. Rollouts,
+    Canaries and containers of one's own do not say which model they serve: --uri and --format do. Nothing is
+    changed in the cluster.
     """,
     "mooring adopt isvc/iris > iris.yaml",
     "mooring adopt rollout/iris --uri s3://models/iris/2 --format onnx",
@@ -126,7 +127,7 @@ def _adopt(item: Object, uri: str, model_format: str, find: Finder) -> "AdoptedD
     if kind != "InferenceService":
         return _adopt_other(item, uri, model_format, find)
     try:
-        return adopt_inference_service(item)
+        return adopt_inference_service(item, uri, model_format)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Nobody has checked a file against the definitions of others.
         raise CliError(

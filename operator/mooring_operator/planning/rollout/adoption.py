@@ -8,6 +8,14 @@ from mooring_operator.planning.rollout.draft import Draft, Settled
 from mooring_operator.planning.rollout.situation import revision_named
 from mooring_operator.planning.status.wording import by_whom
 
+_LOOK_AGAIN = 60.0
+
+
+def look_again(draft: Draft) -> float | None:
+    """Seconds until what was taken over is looked at again: nobody tells of an edit, for it has no label of ours."""
+    taken_over = draft.stable is not None and draft.stable.adopted is not None
+    return _LOOK_AGAIN if taken_over else None
+
 
 def refuse_to_take_over(draft: Draft) -> Draft:
     """Nothing is touched that is somebody else's, or that would be another thing afterwards."""

@@ -7,7 +7,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
-from mooring_operator.planning.rollout import analysis, checks, commands, retained, variants
+from mooring_operator.planning.rollout import adoption, analysis, checks, commands, retained, variants
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
@@ -70,7 +70,7 @@ def decide(draft: Settled) -> Decision:
         *_notices(draft, status),
     )
     recheck_after = draft.recheck_after
-    for left in (retained.look_again(draft), analysis.look_again(draft)):
+    for left in (retained.look_again(draft), analysis.look_again(draft), adoption.look_again(draft)):
         if left is not None:
             recheck_after = min(recheck_after or left, left)
     if any(not run.ended for run in status.abandoned_runs):

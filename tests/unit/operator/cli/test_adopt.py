@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.restoring import undone
 from mooring_operator.api import ModelDeploymentSpec
 from mooring_operator.cli.adoption.inference_services import adopt_inference_service
 from mooring_operator.cli.adoption.serving import revision_of
@@ -139,6 +140,7 @@ def test_what_the_builder_makes_of_a_spec_is_adopted_as_that_spec(serving):
     assert adopted.spec["model"] == model
     assert predictor_of(adopted.spec) == predictor
     assert problems(adopted) == []
+    assert undone(item, revision_of(adopted.spec.get("serving", {}), model)) == {}
 
 
 written = st.one_of(

@@ -21,7 +21,9 @@ def differences(before: Any, after: Any, path: str) -> Iterator[str]:
                 yield from _lost(before[key], place)
             elif key not in before:
                 if after[key] not in ({}, [], None):
-                    yield f"{place}: {_shown(after[key])} is new"
+                    yield (
+                        f"{place}: is new" if _is_variable(place) else f"{place}: {_shown(after[key])} is new"
+                    )
             elif path.rpartition(".")[2] not in _QUANTITIES or not _is_as_much(before[key], after[key]):
                 yield from differences(before[key], after[key], place)
     elif _is_named(before) and _is_named(after):
@@ -35,10 +37,15 @@ def _lost(value: Any, place: str) -> Iterator[str]:
     """Say what a place held, but for the values of variables, which may be secrets."""
     if place.endswith(".env"):
         yield from (f"{place}.{name}" for name in (_by_name(value) if _is_named(value) else ()))
-    elif re.search(r"\.env\.[^.]+$", place):
+    elif _is_variable(place):
         yield place
     elif value not in ({}, [], None, ""):
         yield f"{place}: {_shown(value)}"
+
+
+def _is_variable(place: str) -> bool:
+    """Whether a place is a variable, whose value may be a secret."""
+    return bool(re.search(r"\.env\.[^.]+$", place))
 
 
 def _shown(value: Any) -> str:

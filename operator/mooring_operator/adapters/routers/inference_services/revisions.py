@@ -14,6 +14,7 @@ from mooring_operator.adapters.routers.inference_services.objects import (
     SERVICE_LABEL,
     is_made_for,
 )
+from mooring_operator.adapters.routers.inference_services.restoring import undone
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
     adopted_service,
     is_as_adopted,
@@ -155,6 +156,8 @@ class RevisionServices:
             # What is taken over was there before anybody looked.
             service = await self._find(owner, revision)
         if service is not None and is_as_adopted(service, revision):
+            if ownership.is_controlled_by(service, owner.uid) and (changed := undone(service, revision)):
+                service = await self._cluster.change(service, {"spec": changed})
             wanted = adopted_service(owner, revision, service, pods=pods, exact=exact)
         else:
             wanted = revision_service(owner, revision, pods=pods, exact=exact)

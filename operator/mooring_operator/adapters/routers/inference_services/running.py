@@ -10,6 +10,7 @@ from typing import Any
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services.comparison import differences
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.templates import CUSTOM_CONTAINER
 
 Object = dict[str, Any]
 
@@ -58,6 +59,19 @@ def predictor_of(item: Mapping[str, Any]) -> Object:
     return predictor
 
 
+def custom_container_of(predictor: Mapping[str, Any]) -> Object | None:
+    """Give the container of a predictor's own that serves the model; None where a serving runtime does.
+
+    KServe calls it so where it is the only one.
+    """
+    containers = predictor.get("containers") or []
+    if (predictor.get("model") or {}).get("modelFormat"):
+        return None
+    named = [one for one in containers if one.get("name") == CUSTOM_CONTAINER]
+    found = named or (containers if len(containers) == 1 else [])
+    return dict(found[0]) if found else None
+
+
 def component_of(item: Mapping[str, Any], name: str) -> Object:
     """Give a transformer or an explainer without what says nothing, or what Mooring says of each."""
     said = item["spec"].get(name) or {}
@@ -67,17 +81,27 @@ def component_of(item: Mapping[str, Any], name: str) -> Object:
 def left_out(item: Mapping[str, Any], revision: Revision) -> tuple[str, ...]:
     """Say field by field in what the InferenceService that runs differs from what `revision` asks for."""
     serving = revision.serving_spec
-    marks = manifests.predictor(revision.model_copy(update={"serving": {}}))
-    made = {**without_marks(manifests.predictor(revision), marks), **manifests.scaling(serving)}
-    now = _comparable(without_marks(predictor_of(item), marks))
-    if "model" in now and "runtime" not in now["model"] and serving.runtime == runtime_of(item) != "":
-        # KServe has chosen what the revision names.
-        now["model"]["runtime"] = serving.runtime
+    now, made = predictors(item, revision)
     return (
-        *differences(now, _with_variables_of(now, made), "spec.predictor"),
+        *differences(now, made, "spec.predictor"),
         *_in_components(item, revision),
         *_beside(item, serving.autoscaling.scaler if serving.autoscaling else None),
     )
+
+
+def predictors(item: Mapping[str, Any], revision: Revision) -> tuple[Object, Object]:
+    """Give the predictor that runs and the one that `revision` asks for, equal where both mean the same."""
+    serving = revision.serving_spec
+    marks = manifests.predictor(revision.model_copy(update={"serving": {}}))
+    made = {**without_marks(manifests.predictor(revision), marks), **manifests.scaling(serving)}
+    now = _comparable(without_marks(predictor_of(item), marks))
+    if serving.is_custom and custom_container_of(now) is not None:
+        del now["model"]
+        now["containers"], made["containers"] = _containers(now["containers"], made["containers"])
+    if "model" in now and "runtime" not in now["model"] and serving.runtime == runtime_of(item) != "":
+        # KServe has chosen what the revision names.
+        now["model"]["runtime"] = serving.runtime
+    return now, _with_variables_of(now, made)
 
 
 def without_marks(component: Object, marks: Object) -> Object:
@@ -89,9 +113,17 @@ def without_marks(component: Object, marks: Object) -> Object:
     if "model" in out:
         kept = [one for one in out["model"].get("env") or [] if one.get("name") not in ours]
         out["model"] = {**out["model"], "env": kept}
+    if "containers" in out:
+        out["containers"] = [_without_variables(one, ours) for one in out["containers"]]
     if out.get("automountServiceAccountToken") == marks["automountServiceAccountToken"]:
         del out["automountServiceAccountToken"]
     return out
+
+
+def _without_variables(container: Object, names: set[str]) -> Object:
+    env = container.get("env") or []
+    kept = [one for one in env if one.get("name") not in names]
+    return container if len(kept) == len(env) else {**container, "env": kept}
 
 
 def replicas_of(predictor: Mapping[str, Any]) -> tuple[int, int]:
@@ -134,15 +166,70 @@ def _comparable(predictor: Object) -> Object:
     """Give the predictor with KServe's defaults, and without what says nothing."""
     least, most = replicas_of(predictor)
     model = dict(predictor["model"])
-    resources = {kind: dict(amounts or {}) for kind, amounts in (model.get("resources") or {}).items()}
+    model["resources"] = _amounts(model)
+    # KServe names the container by itself.
+    kept = {name: value for name, value in model.items() if value or name == "env"}
+    return {**predictor, "minReplicas": least, "maxReplicas": most, "model": kept}
+
+
+def _amounts(container: Object) -> Object:
+    resources = {kind: dict(amounts or {}) for kind, amounts in (container.get("resources") or {}).items()}
     for name, amount in resources.get("limits", {}).items():
         # The scheduler takes the limit of an extended resource for its request too.
         if "/" in name and resources.get("requests", {}).get(name) == amount:
             del resources["requests"][name]
-    model["resources"] = {kind: amounts for kind, amounts in resources.items() if amounts}
-    # KServe names the container by itself.
-    kept = {name: value for name, value in model.items() if value or name == "env"}
-    return {**predictor, "minReplicas": least, "maxReplicas": most, "model": kept}
+    return {kind: amounts for kind, amounts in resources.items() if amounts}
+
+
+def _containers(now: list[Object], made: list[Object]) -> tuple[list[Object], list[Object]]:
+    """Give containers that run and those that would be made, comparable."""
+    # KServe calls the only one so.
+    now = [{**one, "name": one.get("name") or CUSTOM_CONTAINER, "resources": _amounts(one)} for one in now]
+    there = {one["name"]: one for one in now}
+    made = [_as_it_is_written(one, there.get(one["name"], {})) for one in made]
+    return [_with_variables(one) for one in now], [_with_variables(one) for one in made]
+
+
+def _with_variables(container: Object) -> Object:
+    """Give a container without what says nothing, but for its variables: they are compared one by one."""
+    return {"env": [], **_said(container)}
+
+
+def _as_it_is_written(made: Object, now: Object) -> Object:
+    """Give a container that would be made with texts as the one that runs has them, where both mean the same.
+
+    KServe executes no template in it: the kubelet alone replaces something.
+    """
+    out = dict(made)
+    for field in ("command", "args"):
+        texts, there = made.get(field) or [], now.get(field) or []
+        if len(texts) == len(there) and all(map(_expands_alike, there, texts)):
+            out[field] = there
+    written = {one.get("name"): one.get("value", "") for one in now.get("env") or []}
+    places = {name: place for place, name in enumerate(written)}
+    out["env"] = [
+        {**one, "value": written[one["name"]]}
+        if "value" in one and _expands_alike(written.get(one["name"]), one["value"])
+        else one
+        for one in sorted(made.get("env") or [], key=lambda one: places.get(one["name"], len(places)))
+    ]
+    return out
+
+
+def _expands_alike(one: Any, other: Any) -> bool:
+    """Whether two texts reach a container alike by what the kubelet makes of them."""
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    return one == other or (not refers(one) and not refers(other) and _expanded(one) == _expanded(other))
+
+
+def _expanded(text: str) -> str:
+    return text.replace("$$", "$")
+
+
+def refers(text: str) -> bool:
+    """Whether the kubelet puts the value of a variable into a text."""
+    return bool(_REFERENCE.search(text.replace("$$", "")))
 
 
 def _with_variables_of(now: Object, made: Object) -> Object:
@@ -161,17 +248,22 @@ def _with_variables_of(now: Object, made: Object) -> Object:
 
 
 def _in_components(item: Mapping[str, Any], revision: Revision) -> Iterator[str]:
+    for name, (now, made) in components(item, revision).items():
+        if not now or not made:
+            yield f"spec.{name}: {'is missing there' if not now else 'is there'}"
+        else:
+            yield from differences(now, made, f"spec.{name}")
+
+
+def components(item: Mapping[str, Any], revision: Revision) -> dict[str, tuple[Object, Object]]:
+    """Give what runs beside the predictor, and what `revision` asks for: empty where one of them has none."""
     made = manifests.components(revision)
     marks = manifests.predictor(revision.model_copy(update={"serving": {}}))
-    for name in COMPONENTS:
-        now = component_of(item, name)
-        if not now and name not in made:
-            continue
-        if not now or name not in made:
-            yield f"spec.{name}: {'is missing there' if not now else 'is there'}"
-            continue
-        wanted = _said(without_marks(made[name], marks))
-        yield from differences(now, wanted, f"spec.{name}")
+    both = {
+        name: (component_of(item, name), _said(without_marks(made[name], marks)) if name in made else {})
+        for name in COMPONENTS
+    }
+    return {name: pair for name, pair in both.items() if any(pair)}
 
 
 def _beside(item: Mapping[str, Any], scaler: str | None) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What runs already becomes the first revision."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 from mooring_operator.api import ClusterModelPolicySpec, reasons
@@ -41,6 +42,15 @@ def test_what_runs_is_stable_at_once_and_neither_tested_nor_stepped():
     assert (world.status.phase, world.status.history[0].reason) == ("Promoted", reasons.ADOPTED)
     assert len(world.status.history) == 1
     assert world.launched == []
+
+
+def test_what_was_taken_over_is_looked_at_again_every_minute():
+    world = Adopting(spec_of(), adoption=Adoption(SERVICE))
+    world.settle()
+    assert world.step().recheck_after == 60.0
+    world.apply(spec_of("v2"))
+    world.settle()
+    assert world.step().recheck_after is None
 
 
 def test_the_next_revision_is_an_ordinary_one_and_a_rollback_finds_the_first():
@@ -107,7 +117,8 @@ def test_pods_without_labels_get_all_requests_or_none(steps, phase):
     world = Adopting(spec_of(), router=router, adoption=Adoption(SERVICE))
     world.settle()
     world.apply(spec_of("v2", rollout={"steps": steps}))
-    world.settle()
+    for _ in range(30):
+        world.now += timedelta(seconds=world.step().recheck_after or 1)
     assert world.status.phase == phase
     if phase == "Pending":
         assert world.status.reason == reasons.UNSUPPORTED_BY_ROUTER

@@ -5,6 +5,7 @@ import copy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mooring_operator.adapters.routers import Routers
 from mooring_operator.adapters.routers.inference_services import adoption
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
     adopted_service,
@@ -13,6 +14,7 @@ from mooring_operator.adapters.routers.inference_services.revision_manifest impo
 )
 from mooring_operator.api.names import AdoptedService
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routes import RouterChoice
 
 from tests.unit.operator.adapters.routers.revisions import revision
 
@@ -181,6 +183,38 @@ async def test_what_runs_beside_the_predictor_counts(spec, says):
 async def test_a_transformer_that_is_missing_counts():
     wanted = revision(**SERVING, transformer={"containers": [{"image": "t"}]})
     assert "spec.transformer: is missing there" in (await look(running(), wanted=wanted)).refusal
+
+
+@pytest.mark.parametrize(
+    ("router", "mode", "way_out"),
+    [
+        ("KServe", "Standard", "write Gateway or Endpoints, or take annotation mooring.dev/adopt away"),
+        ("Knative", "Knative", "anew; take annotation mooring.dev/adopt away to start pods from the spec"),
+    ],
+)
+async def test_routers_of_one_service_refuse_and_name_the_way_out(router, mode, way_out):
+    wanted = revision(**SERVING, mode=mode)
+    found = await Routers(One(running())).adoption(OWNER, wanted, RouterChoice(router, "asked for"))
+    assert found.refusal.startswith(f"spec.rollout.router {router}: it would start the pods")
+    assert way_out in found.refusal
+    assert (found.service, found.temporary) == ("", False)
+
+
+async def test_a_container_of_its_own_is_taken_over_as_the_spec_says():
+    own = {
+        "name": "kserve-container",
+        "image": "ours:1",
+        "env": [{"name": "STORAGE_URI", "value": "s3://m/v1"}],
+    }
+    found = running()
+    found["spec"]["predictor"] = {"minReplicas": 2, "containers": [own]}
+    template = {"containers": [{"name": "kserve-container", "image": "ours:1"}]}
+    assert (await look(found, wanted=revision(minReplicas=2, template=template))).refusal == ""
+    own["env"][0]["value"] = "s3://m/v9"
+    seen = await look(found, wanted=revision(minReplicas=2, template=template))
+    assert "containers.kserve-container.env.STORAGE_URI.value: becomes another" in seen.refusal
+    runtime = await look(running(), wanted=revision(minReplicas=2, template=template))
+    assert "spec.predictor.containers" in runtime.refusal
 
 
 async def test_long_differences_are_cut():
