@@ -136,6 +136,8 @@ class Plan:
         given = source.types[column.name]
         self.is_text = source.text
         self.fits = source.text or _fits(given, column.type)
+        # Some of their values are no 64-bit integers.
+        self._is_wide = given in (pl.UInt64, pl.Int128, pl.UInt128)
         self.value = self._read().alias(_key(column.name))
         read = pl.col(_key(column.name))
         self.checks = self._checks(read) if self.fits else {"type": self._raw.is_not_null()}
@@ -174,8 +176,8 @@ class Plan:
 
     def _checks(self, read: pl.Expr) -> dict[str, pl.Expr]:
         column, checks = self.column, dict[str, pl.Expr]()
-        if self.is_text and column.type != "string":
-            checks["type"] = ~_blank(self._raw) & read.is_null()
+        if column.type != "string" and (self.is_text or self._is_wide):
+            checks["type"] = ~self.missing & read.is_null()
         is_number = read.is_not_null()
         if column.type == "number":
             is_number = is_number & read.is_not_nan()

@@ -152,7 +152,8 @@ def _of_values(column: Column, tally: Tally) -> Iterator[DataViolation]:
         if fault.count:
             first = fault.examples[0]
             such = f"such as {first.value!a} in row {first.row}"
-            message = f"{name} has {_count(fault.count, 'value')} {said[kind]}, {such}"
+            what = said[kind] if fault.count > 1 else said[kind].replace("that are", "that is")
+            message = f"{name} has {_count(fault.count, 'value')} {what}, {such}"
             yield DataViolation(column.name, kind, fault.count, message, fault.examples)
     if column.unique and (again := _repeated(tally.keys)):
         yield DataViolation(

@@ -158,6 +158,13 @@ def test_a_declared_type_is_taken_at_its_word(tmp_path, column, values, said):
     assert [(v.column, v.check, v.count) for v in report.violations] == [(column, "type", 3)], said
 
 
+def test_a_whole_number_that_is_too_large_does_not_pass_by_as_nothing(tmp_path):
+    columns = {**CLEAN, "age": pa.array([30, 2**64 - 1, None], pa.uint64())}
+    report = checked(write(tmp_path / "d.parquet", columns), {**SCHEMA, "minRows": 3})
+    assert [(v.check, v.count) for v in report.violations] == [("nulls", 1), ("type", 1)]
+    assert report.violations[1].message.startswith("column age has 1 value that is no integer")
+
+
 def test_a_column_that_may_be_missing_or_null_is(tmp_path):
     schema = {
         "columns": [
