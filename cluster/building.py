@@ -58,7 +58,7 @@ def _build(program: Program) -> Path:
 
 def _compile(program: Program, target: Path) -> None:
     command = [go_command(), "build", "-v", "-trimpath", "-ldflags", program.linker_flags]
-    command += ["-o", str(target), program.package]
+    command += ["-tags", program.tags, "-o", str(target), program.package]
     progress = _Progress(program)
     # -v names each package as its compilation starts: cheap progress.
     with subprocess.Popen(

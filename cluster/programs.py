@@ -1,4 +1,4 @@
-"""Which programs make up the control plane, the S3 server of tests, and where their executables are."""
+"""Which programs make up the control plane, what runs beside it, and where their executables are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Program:
 
     ``package`` is its import path, ``.`` where it is ours; ``module`` is the module that decides its version,
     ``family`` the folder under ``go/`` that requires that module. ``oldest`` is the oldest installed version that will
-    do, and ``minutes`` a hint of how long it takes to build on two cores.
+    do, and ``minutes`` a hint of how long it takes to build on two cores. ``tags`` are build tags.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Program:
     oldest: tuple[int, int]
     minutes: float
     stamp: str = ""
+    tags: str = ""
 
     @property
     def version(self) -> str:
@@ -106,6 +107,16 @@ PROGRAMS = {
             package="github.com/projectcontour/contour/cmd/contour",
             oldest=(1, 33),
             minutes=4,
+        ),
+        Program(
+            name="prometheus",
+            family="prometheus",
+            module="github.com/prometheus/prometheus",
+            package="github.com/prometheus/prometheus/cmd/prometheus",
+            # Older ones, as Debian builds them, know no Kubernetes.
+            oldest=(3, 0),
+            minutes=3,
+            tags="remove_all_sd,enable_kubernetes_sd",
         ),
         Program(
             name="gitops",

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from cluster.building import build
+
 
 @asynccontextmanager
 async def running_prometheus(folder: Path, configuration: str) -> AsyncIterator[str]:
@@ -16,8 +18,9 @@ async def running_prometheus(folder: Path, configuration: str) -> AsyncIterator[
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    program = (await asyncio.to_thread(build, ["prometheus"]))["prometheus"]
     process = await asyncio.create_subprocess_exec(
-        "prometheus",
+        program,
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}",

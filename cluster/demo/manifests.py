@@ -17,6 +17,17 @@ STEPS = [
     {"pause": {"duration": "5s"}},
     {"setWeight": 100},
 ]
+PATIENT = [
+    {"setWeight": 10},
+    {"pause": {"duration": "20s"}},
+    {"setWeight": 50},
+    {"pause": {"duration": "2m"}},
+    {"setWeight": 100},
+]
+ANALYSIS = {
+    "metrics": [{"metric": "errorRate"}, {"metric": "latency", "quantile": 90, "slower": 100}],
+    "falseRollback": "1%",
+}
 
 
 _POLICIES = Path(__file__).parents[2] / "manifests" / "admission"
@@ -30,9 +41,18 @@ def policies() -> Iterator[dict[str, Any]]:
 
 
 def deployment(
-    work: Path, version: str, *, gpus: int = 0, rollout: Mapping[str, Any] | None = None
+    work: Path,
+    version: str,
+    *,
+    gpus: int = 0,
+    rollout: Mapping[str, Any] | None = None,
+    judged: bool = False,
 ) -> dict[str, Any]:
-    """Give the ModelDeployment that asks for one version of the model, rolled out by STEPS if not said otherwise."""
+    """Give the ModelDeployment that asks for one version of the model, rolled out by STEPS if not said otherwise.
+
+    One that is `judged` is judged by what it answers.
+    """
+    analysis = {"analysis": ANALYSIS} if judged else {}
     serving: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 2}
     if gpus:
         serving["gpu"] = {"count": gpus}
@@ -44,10 +64,15 @@ def deployment(
             "model": {"uri": f"file://{work}/models/{version}", "format": "onnx"},
             "ci": {
                 "testData": {"uri": f"file://{work}/data/test.parquet"},
-                "gates": [{"metric": "accuracy", "min": 0.85}, {"metric": "latencyP95Ms", "max": 100}],
+                "gates": [{"metric": "accuracy", "min": 0.85}, {"metric": "latencyP95Ms", "max": 400}],
             },
             "serving": serving,
-            "rollout": {"progressDeadline": "15s", "scaleDownDelay": "5s", **(rollout or {"steps": STEPS})},
+            "rollout": {
+                "progressDeadline": "15s",
+                "scaleDownDelay": "5s",
+                **analysis,
+                **(rollout or {"steps": STEPS}),
+            },
         },
     }
 

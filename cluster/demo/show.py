@@ -89,12 +89,13 @@ async def _prepare(stage: Stage, observer: Observer, console: Console, kind: typ
             work=stage.work,
             digits=digits,
             console=console,
+            judges=stage.has_prometheus,
         )
     )
 
 
 def _start_serving(stage: Stage) -> None:
-    for start in (stage.start_gateway, stage.start_serving, stage.start_operator):
+    for start in (stage.start_gateway, stage.start_serving, stage.start_prometheus, stage.start_operator):
         start()
 
 

@@ -19,6 +19,8 @@ from cluster.demo.manifests import NAME, NAMESPACE
 from cluster.demo.requests import Entrance
 from cluster.doors import Doors
 from cluster.processes import Process, Watchdog, free_ports, start, wait_until_ready
+from cluster.programs import find
+from cluster.prometheus import Prometheus
 
 _READY_S = 60.0
 GATEWAY = f"{gateways.NAMESPACE}/{gateways.NAME}"
@@ -38,6 +40,7 @@ class Stage:
         self._report = report
         self._doors = doors
         self._gateway: gateways.EnvoyGateway | None = None
+        self._prometheus: Prometheus | None = None
         self._plane = ControlPlane() if kubeconfig is None else None
         self._processes: list[Process] = []
         self._watchdog = Watchdog()
@@ -55,6 +58,11 @@ class Stage:
     def has_gateway(self) -> bool:
         """Whether users' requests come through one."""
         return self._gateway is not None
+
+    @property
+    def has_prometheus(self) -> bool:
+        """Whether what pods answer is counted."""
+        return self._prometheus is not None
 
     @property
     def kubeconfig(self) -> Path:
@@ -133,6 +141,14 @@ class Stage:
             command += ["--pods", own_network.ADDRESSES]
         self._launch("serving agent", command, f"{self.front}/-/healthy")
 
+    def start_prometheus(self) -> None:
+        """Start what counts the answers of pods, where there are pods and it can be had."""
+        if self._gateway is None or find("prometheus") is None:
+            return
+        prometheus = Prometheus(self.kubeconfig, self.work / "prometheus")
+        self._timed("Prometheus", prometheus.start)
+        self._prometheus = prometheus
+
     def start_operator(self) -> None:
         """Start the operator, as its own process."""
         port = self.health.rpartition(":")[2]
@@ -151,6 +167,12 @@ class Stage:
                 "MOORING_GATEWAY": GATEWAY,
                 "MOORING_GATEWAY_SERVICE": f"{gateways.NAMESPACE}/envoy",
             }
+        if self._prometheus is not None:
+            environment |= {
+                "MOORING_PROMETHEUS_URL": self._prometheus.url,
+                "MOORING_PROMETHEUS_INTERVAL": "2",
+                "MOORING_PROMETHEUS_LAG": "2",
+            }
         self._launch("operator", ["-m", "mooring_operator.main"], f"{self.health}/readyz", environment)
 
     def check(self) -> None:
@@ -168,6 +190,8 @@ class Stage:
         for process in reversed(self._processes):
             process.stop()
         self._processes.clear()
+        if self._prometheus is not None:
+            self._prometheus.close()
         if self._gateway is not None:
             self._gateway.close()
         if self._plane is not None:

@@ -40,12 +40,16 @@ class Scene:
     work: Path
     digits: Digits
     console: Console
+    judges: bool = False
+    """Whether there is what counts answers, so that canaries are judged by them."""
 
 
 class Story(ABC):
     """Follows the demo's deployment. Every step of a story checks that it showed what it says."""
 
     callers: Sequence[Caller] = (Caller(),)
+    is_judged = False
+    """Whether new revisions are judged by what they answer."""
     summary: str
     """What was shown, for the last line."""
 
@@ -92,7 +96,9 @@ class Story(ABC):
 
     async def apply(self, version: str, *, gpus: int = 0, rollout: Rollout | None = None) -> None:
         """Apply the deployment with a version of the model."""
-        await self.scene.observer.apply(deployment(self.scene.work, version, gpus=gpus, rollout=rollout))
+        judged = self.scene.judges and self.is_judged
+        wanted = deployment(self.scene.work, version, gpus=gpus, rollout=rollout, judged=judged)
+        await self.scene.observer.apply(wanted)
 
     async def command(self, word: str) -> float:
         """Give a command as a person would; give the time, by `time.monotonic`, at which it was typed."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.timeout(280), pytest.mark.usefixtures("control_plane")]
+pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("control_plane")]
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "cluster.demo"]
@@ -34,11 +34,13 @@ def test_the_demo_shows_what_it_promises(nothing_left):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=270,
+        timeout=400,
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "v2 was promoted, v3 refused, v4 rolled back, and the drift caught" in done.stdout
+    assert "v2 was promoted, v3 refused, v4 rolled back" in done.stdout
+    assert "and the drift caught" in done.stdout
+    assert ("v5 found too slow" in done.stdout) == ("no Envoy" not in done.stdout)
     assert "accuracy 0.71 is below the minimum 0.85" in done.stdout
     assert "Insufficient nvidia.com/gpu" in done.stdout
 

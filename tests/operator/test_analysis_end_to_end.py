@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,7 +29,6 @@ JUDGED = {
     }
 }
 KNOWN, UNKNOWN = 1, 7
-pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus on the PATH")
 
 
 def save_lookup(folder: Path, rows: int) -> Path:

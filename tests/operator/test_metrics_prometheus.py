@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
@@ -29,9 +28,6 @@ CANDIDATE, STABLE = "c0ffee0001", "beef000002"
 DEADLINE = 60.0
 HOUR = timedelta(hours=1)
 RATE = RATES["errorRate"]
-needs_prometheus = pytest.mark.skipif(
-    shutil.which("prometheus") is None, reason="needs Prometheus on the PATH"
-)
 
 
 @dataclass
@@ -152,7 +148,6 @@ class Watcher:
                 await asyncio.sleep(0.05)
 
 
-@needs_prometheus
 async def test_every_request_is_counted_once_whatever_pods_do(tmp_path: Path) -> None:
     pods = Pods({"a": Pod(STABLE, {"200": 1000, "503": 10})})
     with exporter(pods) as target:
@@ -184,7 +179,6 @@ async def test_every_request_is_counted_once_whatever_pods_do(tmp_path: Path) ->
             await watcher.metrics.close()
 
 
-@needs_prometheus
 async def test_the_played_one_counts_the_same_samples_as_the_real_one(tmp_path: Path) -> None:
     """What tests of the operator stand on: pods that begin, restart and go, and one of another namespace."""
     pods = Pods({"a": Pod(STABLE, {"200": 1000, "503": 10})})
@@ -238,7 +232,6 @@ async def samples_of(address: str) -> list[tuple[dict[str, str], list[list[Any]]
     return [(series["metric"], series["values"]) for series in answer.json()["data"]["result"]]
 
 
-@needs_prometheus
 async def test_histograms_are_counted_bucket_by_bucket(tmp_path: Path) -> None:
     fast, slow = {"0.1": 90, "1": 99, "+Inf": 100}, {"0.1": 10, "1": 40, "+Inf": 50}
     pods = Pods(
@@ -271,7 +264,6 @@ async def until_known(address: str, requests: int) -> None:
             await asyncio.sleep(0.05)
 
 
-@needs_prometheus
 async def test_a_query_that_prometheus_refuses_is_said(tmp_path: Path) -> None:
     with exporter(Pods()) as target:
         async with prometheus(tmp_path, target) as address:
@@ -286,7 +278,8 @@ async def test_a_query_that_prometheus_refuses_is_said(tmp_path: Path) -> None:
                         said = str(error)
                     except MetricsUnavailableError:
                         await asyncio.sleep(0.05)
-            assert said.startswith("Prometheus refused the query: 1:")
+            assert said.startswith("Prometheus refused the query:")
+    assert "label matching, expected string" in said
             await watcher.metrics.close()
 
 

@@ -1,22 +1,29 @@
-"""A canary that is promoted, a model that is refused, one that cannot start, and drift."""
+"""A canary that is promoted, a model that is refused, one that cannot start, a slow one, and drift."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cluster.demo.manifests import monitor
-from cluster.demo.story import Status, Story, ended
+from cluster.demo.manifests import PATIENT, monitor
+from cluster.demo.story import Scene, Status, Story, ended
 
 
 class Canary(Story):
-    """The five things that the demo shows when it is asked for nothing else."""
+    """The things that the demo shows when it is asked for nothing else."""
 
-    summary = "v2 was promoted, v3 refused, v4 rolled back, and the drift caught."
+    is_judged = True
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        slow = ", v5 found too slow" if scene.judges else ""
+        self.summary = f"v2 was promoted, v3 refused, v4 rolled back{slow}, and the drift caught."
 
     async def tell(self) -> None:
         """Tell what happens after the first model."""
         await self._better_model()
         await self._worse_model()
         await self._model_that_cannot_start()
+        if self.scene.judges:
+            await self._model_that_is_slow()
         await self._drift()
 
     async def _better_model(self) -> None:
@@ -63,8 +70,26 @@ class Canary(Story):
         self.expect_all_by("v2", self.since(before), "v2 alone has answered")
         self.none_lost()
 
+    async def _model_that_is_slow(self) -> None:
+        self.title(
+            "5",
+            "Apply v5: it starts, passes its tests and answers rightly, but slowly: evidence rolls it back",
+        )
+        before = self.users.mark()
+        await self.apply("v5", rollout={"steps": PATIENT})
+        status = await self.follow(
+            lambda s: s.get("phase") == "RolledBack", wrong=lambda s: s.get("phase") in ("Failed", "Promoted")
+        )
+        self.expect(status["reason"] == "AnalysisFailed", "what it answered has decided")
+        self.expect(status["stable"]["revision"] == self.revisions["v2"], "v2 is still the stable revision")
+        self.show_traffic(self.since(before))
+        self.none_lost()
+
     async def _drift(self) -> None:
-        self.title("5", "The users' images fade: a DriftMonitor notices, and goes back to v1")
+        self.title(
+            "6" if self.scene.judges else "5",
+            "The users' images fade: a DriftMonitor notices, and goes back to v1",
+        )
         await self.until((self.scene.work / "data" / "window.parquet").exists)
         await self.scene.observer.apply(monitor(self.scene.work))
         await self._follow_drift(lambda s: s.get("reason") == "NoDrift")

@@ -30,6 +30,20 @@ def test_it_goes_on_in_a_network_of_its_own_with_its_arguments_and_doors(built, 
     assert len(set(demo[-1].split(","))) == 5
 
 
+def test_it_goes_on_without_a_prometheus(built, monkeypatch, capsys):
+    def refuse(names):
+        if names == ["prometheus"]:
+            raise ProgramUnavailableError("go build prometheus failed:\nline")
+        return {}
+
+    monkeypatch.setattr(gateway, "build", refuse)
+    became = []
+    monkeypatch.setattr(gateway.os, "execv", lambda program, command: became.append(command))
+    gateway.enter([])
+    assert became
+    assert "no Prometheus (go build prometheus failed): canaries are not judged" in capsys.readouterr().out
+
+
 def test_a_kernel_that_allows_no_network_is_the_reason(built):
     built.returncode, built.stderr = 1, "no network of its own can be made here: unshare: not permitted\n"
     assert gateway.enter([]) == "no network of its own can be made here: unshare: not permitted"

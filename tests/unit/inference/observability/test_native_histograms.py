@@ -6,7 +6,6 @@ import contextlib
 import http.server
 import json
 import math
-import shutil
 import socket
 import subprocess
 import sys
@@ -35,6 +34,8 @@ from prometheus_client.core import (
     SummaryMetricFamily,
     UntypedMetricFamily,
 )
+
+from cluster.building import build
 
 SECONDS = st.floats(1e-9, 1e6)
 DURATIONS = st.lists(SECONDS | st.just(0.0) | st.integers(-20, 20).map(lambda power: 2.0**power), max_size=40)
@@ -333,7 +334,7 @@ def exporter(body, accepted):
 def prometheus(folder, target):
     """Prometheus that scrapes a port; a function that asks it."""
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
+        "global: {scrape_interval: 200ms, scrape_timeout: 200ms, scrape_native_histograms: true}\n"
         f"scrape_configs: [{{job_name: ours, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
     )
     with socket.socket() as probe:
@@ -341,7 +342,7 @@ def prometheus(folder, target):
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [
-            "prometheus",
+            build(["prometheus"])["prometheus"],
             f"--config.file={folder}/prometheus.yml",
             f"--storage.tsdb.path={folder}/data",
             f"--web.listen-address=127.0.0.1:{port}",
@@ -369,7 +370,6 @@ def prometheus(folder, target):
         process.wait()
 
 
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus 2.40 or later on the PATH")
 def test_prometheus_takes_the_exposition_and_its_quantiles_are_near(tmp_path):
     durations = [0.001 * 1.01**step for step in range(1000)]
     native = observed([0.0, *durations])
