@@ -279,7 +279,7 @@ async def test_a_query_that_prometheus_refuses_is_said(tmp_path: Path) -> None:
                     except MetricsUnavailableError:
                         await asyncio.sleep(0.05)
             assert said.startswith("Prometheus refused the query:")
-    assert "label matching, expected string" in said
+            assert "label matching, expected string" in said
             await watcher.metrics.close()
 
 

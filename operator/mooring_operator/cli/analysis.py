@@ -192,7 +192,7 @@ async def _compare_latency(prometheus: Prometheus, asked: Asked) -> Found:
     arms = (asked.candidate, asked.stable)
     looks = list(pair_slow(now, decided, *arms).values())
     seen = replace(_counted(asked, looks), limit=decided.limit)
-    return replace(found(seen, looks, list(pair_slow(before, decided, *arms).values())), bounds=decided)
+    return found(seen, looks, list(pair_slow(before, decided, *arms).values()), decided)
 
 
 def _counted(asked: Asked, looks: list[Look]) -> Asked:
@@ -204,20 +204,21 @@ def _counted(asked: Asked, looks: list[Look]) -> Asked:
     return asked
 
 
-def found(asked: Asked, looks: list[Look], before: list[Look]) -> Found:
+def found(asked: Asked, looks: list[Look], before: list[Look], bounds: Exceedance | None = None) -> Found:
     """Judge the looks; those before say how bursty the stable revision's traffic is."""
     known = [look for look in before if look.stable_of > 0]
     history = scale_of([look.stable for look in known], [look.stable_of for look in known]) if known else None
     comparison = Comparison(asked.limit, bursts=Bursts(history))
-    judgement = judge({asked.metric: comparison}, {}, asked.errors)
+    slow = {asked.metric: bounds} if bounds is not None else None
+    judgement = judge({asked.metric: comparison}, {}, asked.errors, slow)
     for number, look in enumerate(looks, 1):
         comparison = comparison.after(look)
-        judgement = judge({asked.metric: comparison}, {}, asked.errors)
+        judgement = judge({asked.metric: comparison}, {}, asked.errors, slow)
         if judgement.verdict != "INSUFFICIENT":
             looks = looks[:number]
             break
     excess = smallest_excess(looks, asked.limit.ratio, history=history) if comparison.stable_of else None
-    return Found(asked, judgement, comparison, excess)
+    return Found(asked, judgement, comparison, excess, bounds)
 
 
 def view(found: Found) -> "Group":

@@ -65,7 +65,10 @@ class Evidence:
         comparisons: dict[str, Comparison] = {
             limit.metric: known.get(limit.metric, fresh) for limit in self.limits
         }
-        judgement = judge(comparisons, {}, Errors(false_rollback=risk))
+        slow: dict[str, Exceedance] = {
+            name: metric.bounds for name, metric in self.metrics.items() if metric.bounds is not None
+        }
+        judgement = judge(comparisons, {}, Errors(false_rollback=risk), slow)
         missing = next((name for name in self.missing if name == judgement.metric), None)
         if missing is None or judgement.verdict != "INSUFFICIENT":
             return judgement

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mooring_operator.planning.analysis.comparison import Comparison
+from mooring_operator.planning.analysis.latency import Exceedance
 from mooring_operator.planning.analysis.thresholds import Tally
 
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
@@ -34,12 +35,18 @@ class Judgement:
     message: str
 
 
-def judge(comparisons: Mapping[str, Comparison], tallies: Mapping[str, Tally], errors: Errors) -> Judgement:
-    """Judge all metrics of a canary together.
+def judge(
+    comparisons: Mapping[str, Comparison],
+    tallies: Mapping[str, Tally],
+    errors: Errors,
+    slow: Mapping[str, Exceedance] | None = None,
+) -> Judgement:
+    """Judge all metrics of a canary together; `slow` says of latencies how slow the requests are that are counted.
 
     The mean of several e-values is one: a rollout with many metrics keeps its stated rate, and is never slower than if
     the rate were divided among them. A PASS needs every metric.
     """
+    bounds = slow or {}
     failed = next((name for name, tally in tallies.items() if tally.has_failed), None)
     if failed is not None:
         return Judgement("FAIL", failed, f"{failed}: {describe_tally(tallies[failed])}")
@@ -48,13 +55,15 @@ def judge(comparisons: Mapping[str, Comparison], tallies: Mapping[str, Tally], e
         worst = max(comparisons, key=lambda name: comparisons[name].worse.value)
         if evidence >= 1 / errors.false_rollback:
             beyond = describe_excess(comparisons[worst])
-            said = describe(comparisons[worst], evidence, 1 / errors.false_rollback, excess=beyond)
+            said = describe(
+                comparisons[worst], evidence, 1 / errors.false_rollback, excess=beyond, slow=bounds.get(worst)
+            )
             return Judgement("FAIL", worst, f"{worst}: {said}")
     wanted = 1 / errors.false_promotion
     undecided = [name for name, c in comparisons.items() if c.ok < wanted]
     if undecided:
         furthest = min(undecided, key=lambda name: comparisons[name].ok)
-        said = describe(comparisons[furthest], comparisons[furthest].ok, wanted)
+        said = describe(comparisons[furthest], comparisons[furthest].ok, wanted, slow=bounds.get(furthest))
         return Judgement("INSUFFICIENT", furthest, f"{furthest}: {said}")
     open_tally = next((name for name, tally in tallies.items() if not tally.has_passed), None)
     if open_tally is not None:
@@ -63,19 +72,27 @@ def judge(comparisons: Mapping[str, Comparison], tallies: Mapping[str, Tally], e
         return Judgement("INSUFFICIENT", "", "nothing was measured")
     name = min(comparisons, key=lambda n: comparisons[n].ok) if comparisons else next(iter(tallies))
     said = (
-        describe(comparisons[name], comparisons[name].ok, wanted)
+        describe(comparisons[name], comparisons[name].ok, wanted, slow=bounds.get(name))
         if comparisons
         else describe_tally(tallies[name])
     )
     return Judgement("PASS", name, f"{name}: {said}")
 
 
-def describe(comparison: Comparison, evidence: float, wanted: float, *, excess: str = "") -> str:
+def describe(
+    comparison: Comparison,
+    evidence: float,
+    wanted: float,
+    *,
+    excess: str = "",
+    slow: Exceedance | None = None,
+) -> str:
     """Say what was counted, what the limit is, and how much evidence that makes."""
     c = comparison
-    beside = f"stable {_share(c.stable, c.stable_of)}, " if c.limit.ratio else ""
+    of_candidate, of_stable = (_above(slow.bound), _above(slow.reference)) if slow else ("", "")
+    beside = f"stable {_share(c.stable, c.stable_of, of_stable)}, " if c.limit.ratio else ""
     return (
-        f"candidate {_share(c.candidate, c.candidate_of)}, {beside}"
+        f"candidate {_share(c.candidate, c.candidate_of, of_candidate)}, {beside}"
         f"limit {describe_limit(c)}{excess}; evidence {evidence:.3g} of {wanted:g} after {c.looks} looks"
     )
 
@@ -111,5 +128,9 @@ def describe_tally(tally: Tally) -> str:
     return ", ".join(parts) + (f"; the last: {tally.last}" if tally.last else "")
 
 
-def _share(events: float, of: float) -> str:
-    return f"{events / of:.2%} ({events:g} of {of:g})" if of else "no requests"
+def _share(events: float, of: float, what: str = "") -> str:
+    return f"{events / of:.2%}{what} ({events:g} of {of:g})" if of else "no requests"
+
+
+def _above(bound: float) -> str:
+    return f" above {bound * 1000:g} ms" if bound < 1 else f" above {bound:g} s"

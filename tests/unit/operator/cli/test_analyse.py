@@ -145,7 +145,10 @@ def test_a_slower_candidate_fails_by_the_bounds_that_are_said(
     server.shares = ((0.4, 0.9, 0.95, 1.0), (0.5, 0.98, 0.995, 1.0))
     assert analyse(server, "--metric", "latency", "--slower", "20") == 1
     out = capsys.readouterr().out
-    assert out.startswith("FAIL  latency: candidate 5.00% (150 of 3000), stable 0.50% (15 of 3000), limit ")
+    said = " ".join(out.split())
+    assert said.startswith(
+        "FAIL latency: candidate 5.00% above 250 ms (150 of 3000), stable 0.50% above 250 ms (15 of 3000), limit "
+    )
     assert "slow       candidate: more than 250 ms, stable: more than 250 ms" in out
 
 
