@@ -15,6 +15,7 @@ _STREAM_BYTES = 1 << 20
 # Decoding has costs for each block and column: fewer, larger blocks take half of the time for wide rows.
 _BLOCK_BYTES = 8 << 20
 _MOST_BATCHES = 16
+_WIDTHS = {"INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
 
 
 class ParquetReader:
@@ -49,8 +50,8 @@ class ParquetReader:
         found = self._file.metadata.row_group(group)
         wanted = set(columns)
         chunks = (found.column(index) for index in range(found.num_columns))
-        size: int = sum(
-            chunk.total_uncompressed_size
+        size = sum(
+            _decoded_bytes(chunk)
             for chunk in chunks
             if chunk.path_in_schema.partition(".")[0] in wanted or chunk.path_in_schema in wanted
         )
@@ -61,6 +62,12 @@ class ParquetReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close(force=True)
+
+
+def _decoded_bytes(chunk: pq.ColumnChunkMetaData) -> int:
+    """Return the bytes of a column's values in memory; a dictionary in the file says little of them."""
+    stored: int = chunk.total_uncompressed_size
+    return max(stored, _WIDTHS.get(chunk.physical_type, 1) * int(chunk.num_values))
 
 
 def kind_of(arrow: pa.DataType) -> str:

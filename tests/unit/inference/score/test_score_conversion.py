@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,13 @@ from mooring_inference.backends.loading import load_model
 from mooring_inference.score.blocks import MISSING
 from mooring_inference.score.convert import Misfit, Nulls, convert_feed, convert_rows
 from mooring_inference.score.errors import ScoreError, UsageError
-from mooring_inference.score.folders import Folder, open_input, refuse_nesting
+from mooring_inference.score.folders import Folder, local_folder, open_input, refuse_nesting
 from mooring_inference.score.job import Job, pick_files
 from mooring_inference.score.layout import OutputLayout
 from mooring_inference.score.mapping import Choice, Feed, plan_feeds
 from mooring_inference.score.part_scorer import PartScorer
 from mooring_inference.score.progress import Progress
-from mooring_inference.score.readers import format_of
+from mooring_inference.score.readers import format_of, open_reader
 from mooring_inference.score.run import run_job
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
 from obstore.store import MemoryStore
@@ -258,3 +259,14 @@ def test_addresses_of_folders_are_checked(tmp_path):
         open_input(str(tmp_path))
     with pytest.raises(UsageError, match="names no bucket"):
         open_input("s3:///x")
+
+
+@pytest.mark.parametrize(("width", "rows"), [(784, 2048), (1, 16_384)])
+def test_a_block_of_parquet_has_whole_batches_of_some_megabytes_in_memory(tmp_path, width, rows):
+    # Zeros take next to nothing in the file.
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(20_000 * width, np.float32)), width)
+    pq.write_table(pa.table({"x": lists.cast(pa.list_(pa.float32()))}), tmp_path / "a.parquet")
+    with closing(open_reader(local_folder(tmp_path), "a.parquet", "parquet", 1024)) as reader:
+        sizes = [len(block) for block in reader.read(0, ["x"])]
+    assert sum(sizes) == 20_000
+    assert set(sizes[:-1]) == {rows}

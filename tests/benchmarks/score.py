@@ -1,0 +1,135 @@
+"""What `mooring-inference score` costs beside its model: CPU time a row, Parquet in, Parquet out.
+
+    python -m tests.benchmarks.score [--rounds N] [--rows N]
+
+`in memory` is onnxruntime alone, `by hand` the shortest loop that reads, predicts and writes. CPU time of all threads of
+this process, less that of the same way with hardly any rows, so that loading does not count; rounds interleaved, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mooring_inference.score.command import main as score
+
+from tests.benchmarks.serving.models import MODELS, write_models
+
+BATCH, BLOCK = 1024, 4096
+FEW = 2 * BATCH
+
+
+def session(model: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def in_memory(model: Path, source: Path, rows: int) -> None:
+    loaded = session(model)
+    width = loaded.get_inputs()[0].shape[1]
+    block = np.random.default_rng(1).standard_normal((BATCH, width), dtype=np.float32)
+    for _ in range(rows // BATCH):
+        loaded.run(None, {"x": block})
+
+
+def by_hand(model: Path, source: Path, rows: int) -> None:
+    pa.set_cpu_count(1)
+    loaded = session(model)
+    with tempfile.TemporaryDirectory() as folder:
+        schema = pa.schema([("y", pa.list_(pa.float32()))])
+        with pq.ParquetWriter(Path(folder) / "out.parquet", schema, compression="zstd") as out:
+            for block in pq.ParquetFile(source).iter_batches(BLOCK):
+                x = block.column(0).flatten().to_numpy().reshape(len(block), -1)
+                parts = [loaded.run(None, {"x": x[at : at + BATCH]})[0] for at in range(0, len(x), BATCH)]
+                y = np.concatenate(parts)
+                offsets = np.arange(len(y) + 1, dtype=np.int32) * y.shape[1]
+                out.write_table(pa.table([pa.ListArray.from_arrays(offsets, y.reshape(-1))], schema=schema))
+
+
+def by_mooring(model: Path, source: Path, rows: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        flags = [f"--model_dir={model}", f"--input={source}", f"--output={folder}/out"]
+        assert score([*flags, "--workers=1", "--threads=1"]) == 0
+
+
+WAYS: dict[str, Callable[[Path, Path, int], None]] = {
+    "in memory": in_memory,
+    "by hand": by_hand,
+    "mooring": by_mooring,
+}
+
+
+def write_rows(path: Path, values: np.ndarray) -> None:
+    flat = pa.array(values.reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, values.shape[1]).cast(pa.list_(pa.float32()))
+    pq.write_table(pa.table({"x": column}), path, compression="zstd", row_group_size=1 << 15)
+
+
+def inputs(width: int, rows: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (rows, width), dtype=np.uint8)
+    pixels[rng.random(pixels.shape, dtype=np.float32) < 0.8] = 0
+    return {
+        "pixels": pixels.astype(np.float32) / np.float32(255),
+        "noise": rng.standard_normal((rows, width), dtype=np.float32),
+    }
+
+
+def cpu_seconds(way: str, model: Path, source: Path, rows: int) -> float:
+    """CPU time of this process, all of its threads."""
+    started = time.process_time()
+    WAYS[way](model, source, rows)
+    return time.process_time() - started
+
+
+def measure(model: Path, source: Path, few: Path, rows: int, rounds: int) -> dict[str, float]:
+    """Microseconds of CPU a row, by way."""
+    seen: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, found in seen.items():
+            start = cpu_seconds(way, model, few, FEW)
+            found.append((cpu_seconds(way, model, source, rows) - start) / (rows - FEW) * 1e6)
+    return {way: statistics.median(found) for way, found in seen.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=100 * BATCH)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        report(Path(folder), args.rows, args.rounds)
+
+
+def report(folder: Path, rows: int, rounds: int) -> None:
+    print(
+        "| model, rows | in memory (us) | by hand (us) | mooring (us) | in memory / mooring | by hand / mooring |"
+    )
+    print("|---|---|---|---|---|---|")
+    write_models(folder, ["tab", "mlp"])
+    for name in ("mlp", "tab"):
+        # A small model needs more rows to be seen beside its start.
+        count = rows * (10 if name == "tab" else 1)
+        for kind, values in inputs(MODELS[name][0], count).items():
+            source, few = folder / "rows.parquet", folder / "few.parquet"
+            write_rows(source, values)
+            write_rows(few, values[:FEW])
+            cost = measure(folder / name / "model.onnx", source, few, count, rounds)
+            memory, hand, ours = cost["in memory"], cost["by hand"], cost["mooring"]
+            figures = f"{memory:.2f} | {hand:.2f} | {ours:.2f} | {memory / ours:.0%} | {hand / ours:.0%}"
+            print(f"| {name}, {kind} | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
