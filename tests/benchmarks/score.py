@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.score [--rounds N] [--rows N]
 
-`in memory` is onnxruntime alone, `by hand` the shortest loop that reads, predicts and writes. CPU time of all threads of
-this process, less that of the same way with hardly any rows, so that loading does not count; rounds interleaved, medians.
+`in memory` is onnxruntime alone, `by hand` the shortest loop that reads, predicts and writes. CPU time of all threads
+of this process, less that of the same way with hardly any rows, so that loading does not count; rounds interleaved,
+medians.
 """
 
 from __future__ import annotations
