@@ -117,8 +117,9 @@ class Fields:
         """
         for name, why in self._told.items():
             yield _line(self.place, name, why)
-        for name, value in self._value.items():
-            if name not in self._read and not _says_nothing(value):
+        # What is missing may have been told of too.
+        for name in dict.fromkeys((*self._value, *self._parts)):
+            if name not in self._read and name in self:
                 yield _line(self.place, name, reasons.get(name, ""))
             for part in self._parts.get(name, ()):
                 yield from part.left_out(reasons)

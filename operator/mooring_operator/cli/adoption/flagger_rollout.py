@@ -10,6 +10,7 @@ from mooring_operator.cli.adoption.fields import Fields
 from mooring_operator.cli.adoption.flagger_hooks import PROMOTE, RAISE, START, Hooks, hooks_of
 from mooring_operator.cli.adoption.steps import ALL_AT_ONCE, MOST_STEPS, ended
 
+_MOST_ITERATIONS = 10**5
 _DEFAULT, _SHORTEST = timedelta(minutes=1), timedelta(seconds=10)
 # As their documentation writes it.
 _COOKIE = re.compile(
@@ -28,7 +29,7 @@ def rollout_of(analysis: Fields) -> Object:
     """
     interval = _interval(analysis)
     hooks = hooks_of(analysis, interval)
-    iterations = analysis.whole("iterations") or 0
+    iterations = min(analysis.whole("iterations") or 0, _MOST_ITERATIONS)
     shadow = _shadow(analysis, interval * max(iterations, 1))
     if iterations <= 0:
         if "match" in analysis:

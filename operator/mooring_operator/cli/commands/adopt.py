@@ -110,6 +110,11 @@ def _from_files(files: list[str]) -> tuple[list[Object], Finder]:
     for value in found:
         if not _name_of(value):
             raise CliError(f"a {value['kind']} in these files has no metadata.name")
+        namespace = value["metadata"].get("namespace")
+        if not isinstance(namespace, str | None):
+            raise CliError(
+                f"{value['kind']} {_name_of(value)}: metadata.namespace: {namespace!r:.80} is not a text"
+            )
     by_name = {(str(value.get("kind")), name): value for value in objects if (name := _name_of(value))}
     return found, lambda kind, name: by_name.get((kind, name))
 

@@ -384,6 +384,13 @@ def test_a_canary_is_adopted_with_the_pods_of_its_target(capsys, monkeypatch, tm
     assert canary_of(out)[0] == {"nodeSelector": {"pool": "gpu"}}
 
 
+def test_a_namespace_that_is_no_text_is_refused(capsys, tmp_path):
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump({**ROLLOUT, "metadata": {"name": "x", "namespace": 5}}))
+    code, out, err = invoke(capsys, "adopt", "-f", str(path), "--format", "onnx")
+    assert (code, out, err) == (2, "", "error: Rollout x: metadata.namespace: 5 is not a text\n")
+
+
 def test_a_broken_rollout_gets_one_sentence(capsys, tmp_path):
     path = tmp_path / "odd.yaml"
     path.write_text(yaml.safe_dump({**ROLLOUT, "spec": {"strategy": {"canary": {"steps": 5}}}}))

@@ -267,6 +267,8 @@ def test_no_strategy_moves_all_traffic_at_once_and_two_are_refused():
     assert lost(adopt({})) == [
         "spec.strategy: has neither canary nor blueGreen; the rollout takes all traffic at once"
     ]
+    [told] = adopt_rollout({"kind": "Rollout", "metadata": {"name": "x"}}, MODEL).left_out
+    assert told.startswith("spec.strategy: has neither")
     with pytest.raises(CliError, match="has blueGreen and canary"):
         adopt({"canary": {}, "blueGreen": {}})
 

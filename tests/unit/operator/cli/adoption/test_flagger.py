@@ -121,6 +121,12 @@ def test_iterations_are_a_preview():
     assert lost(adopted)[0].startswith("threshold: a limit that is passed beyond doubt rolls back")
 
 
+@pytest.mark.parametrize("iterations", [10**6, 10**15])
+def test_iterations_without_end_are_the_longest_duration(iterations):
+    adopted = adopt({"interval": "99999h", "iterations": iterations})
+    assert adopted.spec["rollout"]["blueGreen"] == {"promoteAfter": "99999h"}
+
+
 def test_iterations_and_a_confirmation_are_a_preview_until_approved():
     gate = {"name": "a", "type": "confirm-promotion", "url": "http://a.b/gate"}
     adopted = adopt({"iterations": 10, "webhooks": [gate]})
