@@ -135,6 +135,27 @@ async def test_a_promotion_and_a_rollback_leave_what_is_kept_and_nothing_else(st
     assert names == {"digits-rddddeeee"}
 
 
+async def test_what_is_kept_comes_up_from_no_pods_and_answers_beside_two_others(stage):
+    third = revision(name="aabbccddee", model="v3", minReplicas=1)
+    await stage.serve(FIRST)
+    await stage.serve(SECOND, FIRST, routing=Routing((Arm(SECOND, 100),), kept=(FIRST,)))
+    arms = (Arm(SECOND, 100), Arm(third, 0, 1), Arm(FIRST, 0, 1))
+    seen = await stage.serve(SECOND, third, FIRST, routing=Routing(arms))
+    assert (seen.variants[FIRST.revision].pods, await stage.played.weights_of()) == (1, {V2: 100})
+    arms = (Arm(SECOND, 50), Arm(third, 20, 1), Arm(FIRST, 30, 1))
+    rules = (Rule(FIRST.revision, "b", header="X-Group"),)
+    seen = await stage.serve(SECOND, third, FIRST, routing=Routing(arms, rules, sticky="arm"))
+    assert await stage.played.weights_of() == {V2: 50, "s3://m/v3": 20, V1: 30}
+    assert {name: variant.weight for name, variant in seen.variants.items()} == {
+        SECOND.revision: 50,
+        third.revision: 20,
+        FIRST.revision: 30,
+    }
+    seen = await stage.serve(SECOND, third, FIRST, routing=Routing((Arm(SECOND, 100),), kept=(FIRST,)))
+    assert await stage.played.weights_of() == {V2: 100}
+    assert (seen.variants[FIRST.revision].pods, third.revision in seen.variants) == (0, False)
+
+
 async def test_pods_of_what_is_kept_go_after_its_traffic(stage):
     await stage.serve(FIRST)
     await stage.serve(FIRST, SECOND, routing=split(50))

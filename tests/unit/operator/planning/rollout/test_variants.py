@@ -129,6 +129,22 @@ def test_any_of_them_can_win(decision, phase, reason, stays):
             assert 100 * pods.get(arm.revision.revision, 0) >= arm.weight * 2
 
 
+def test_a_winner_that_does_not_come_up_takes_nothing_and_the_test_begins_anew():
+    fleet = kept()
+    begin(fleet, b_and_c(fleet), progressDeadline="1m")
+    fleet.startable = {"s3://m/v1": False}
+    pass_time(fleet, 0)
+    fleet.commands["promote"], fleet.askers["promote"] = of(fleet, "v1"), "ann"
+    pass_time(fleet, 0)
+    assert (fleet.status.reason, fleet.weights()) == ("RollingBack", {"v3": 100})
+    pass_time(fleet, 60, steps=90)
+    assert (fleet.status.reason, fleet.weights()) == ("AwaitingApproval", {"v3": 80, "v4": 20})
+    assert condition(fleet)[1] == "VariantNotReady"
+    ended = [(entry.outcome, entry.reason) for entry in fleet.status.history[:2]]
+    assert ended == [("Failed", "ProgressDeadlineExceeded"), ("Superseded", "RollbackRequested")]
+    assert fleet.commands == {}
+
+
 def test_variants_keep_their_pods_until_their_traffic_has_left():
     fleet = kept()
     begin(fleet, b_and_c(fleet), scaleDownDelay="30s")
