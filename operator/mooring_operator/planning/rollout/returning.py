@@ -10,7 +10,7 @@ from mooring_operator.planning.rollout.candidates import named
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.holds import hold_forward
 from mooring_operator.planning.rollout.steps import restore
-from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
+from mooring_operator.planning.status.wording import because, by_whom
 
 
 def go_back_when_asked(draft: Draft) -> Draft:
@@ -55,10 +55,8 @@ def decide_for_another_arm(draft: RolloutDraft) -> RolloutDraft | Settled:
         return draft
     asked = draft.asked("promote", stable.revision)
     if asked is not None:
-        decided = f"revision {stable.revision} stays: its test was decided for it"
-        return draft.reject(
-            reasons.ABORTED, f"{decided}{by_whom(asked.by)}{because(asked.note)}{keeps_serving(stable)}"
-        )
+        decided = f"revision {current.revision} lost its test against revision {stable.revision}"
+        return draft.reject(reasons.ABORTED, f"{decided}, decided{by_whom(asked.by)}{because(asked.note)}")
     for side in variants.running(draft):
         won = side.revision.revision
         if (asked := draft.asked("promote", won)) is None:
