@@ -159,3 +159,19 @@ def test_components_that_are_documented_are_those_that_there_are():
     }
     # Both overlays have this one.
     assert set(re.findall(r"^\| `([a-z/-]+)` \| ", table, re.MULTILINE)) == there - {"network"}
+
+
+def test_the_tests_that_pages_name_are_there():
+    named = {
+        (page, *found)
+        for page in PAGES
+        for found in re.findall(r"`([\w/]+\.py)::(test_\w+)`", (ROOT / page).read_text())
+    }
+    missing = [
+        (page, path, name)
+        for page, path, name in sorted(named)
+        if not (ROOT / "tests" / path).is_file()
+        or not re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / path).read_text(), re.MULTILINE)
+    ]
+    assert named
+    assert missing == []
