@@ -34,6 +34,19 @@ class _Backoffs:
         return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30))
 
 
+class _NothingRemembered(kopf.DiffBaseStorage):
+    """Keeps kopf from copying every object to compare it with what it was: no handler here asks for that."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
 def register(
     registry: kopf.OperatorRegistry,
     intake: Intake,
@@ -77,6 +90,7 @@ def _register_activities(registry: kopf.OperatorRegistry, config: SingleConfig, 
         # Level-triggered: nothing is remembered in the objects, and nothing is posted about them.
         settings.posting.enabled = False
         settings.persistence.finalizer = f"{GROUP}/finalizer"
+        settings.persistence.diffbase_storage = _NothingRemembered()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:

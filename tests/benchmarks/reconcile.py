@@ -42,7 +42,10 @@ def deployment(name: str) -> dict[str, Any]:
         "spec": {
             "model": {"uri": f"pvc://models/{name}", "format": "onnx"},
             "serving": {"minReplicas": 2, "maxReplicas": 4, "gpu": {"count": 1}},
-            "rollout": {"steps": [{"setWeight": 10}, {"pause": {"duration": "5m"}}, {"setWeight": 100}]},
+            "rollout": {
+                "router": "KServe",
+                "steps": [{"setWeight": 10}, {"pause": {"duration": "5m"}}, {"setWeight": 100}],
+            },
         },
     }
 
@@ -157,9 +160,7 @@ async def run(plane: ControlPlane, arguments: argparse.Namespace) -> None:
         "MOORING_HEALTH_PORT": str(port),
         "MOORING_LOG_LEVEL": "warning",
     }
-    process = start(
-        "operator", [sys.executable, "-m", "mooring_operator.main"], log=log, environment=environment
-    )
+    process = start("operator", _command(arguments.profile), log=log, environment=environment)
     try:
         wait_until_ready(process, lambda: _ready(world.health), timeout=60)
         token = (plane.files.tokens.read_text()).partition(",")[0]
@@ -230,6 +231,11 @@ def _printed(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _command(profile: Path | None) -> list[str | Path]:
+    profiler: list[str | Path] = ["-m", "cProfile", "-o", profile] if profile is not None else []
+    return [sys.executable, *profiler, "-m", "mooring_operator.main"]
+
+
 def _ready(health: str) -> bool:
     try:
         return httpx2.get(f"{health}/readyz").status_code == 200
@@ -245,6 +251,7 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=3000)
     parser.add_argument("--idle", type=float, default=60)
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="have cProfile watch the operator")
     arguments = parser.parse_args()
     with ControlPlane() as plane:
         asyncio.run(run(plane, arguments))

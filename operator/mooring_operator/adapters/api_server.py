@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 from lightkube import ConfigError, KubeConfig, SingleConfig
-from lightkube.config.client_adapter import AsyncClient, ConnectionParams, user_auth
+from lightkube.config.client_adapter import user_auth
 from lightkube.config.models import User
 
+from mooring_operator.adapters.api_http import Answer, ApiHttp, NoAnswer
 from mooring_operator.adapters.cluster import (
     Conflict,
     Forbidden,
@@ -22,8 +23,6 @@ from mooring_operator.adapters.cluster import (
 from mooring_operator.api import forms
 from mooring_operator.api.forms import Form
 
-_CONNECT_TIMEOUT = 5.0
-_REQUEST_TIMEOUT = 30.0
 _UNAVAILABLE = (401, 408, 429)
 # What the API server answers 500 to, and always will: an apply that does not fit the kind's schema, and an object
 # that etcd does not take.
@@ -68,17 +67,45 @@ async def authorization(config: SingleConfig) -> str | None:
     return request.headers.get("Authorization")
 
 
+class Http(Protocol):
+    """What carries requests."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        """Send one request.
+
+        Raises:
+            NoAnswer: no answer came.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 class Connection:
     """Sends requests, counts them, and turns bad answers into `ClusterError`."""
 
-    def __init__(self, config: SingleConfig, count: Count = lambda verb, resource, code: None) -> None:
-        timeout = httpx2.Timeout(_REQUEST_TIMEOUT, connect=_CONNECT_TIMEOUT)
-        self._http = AsyncClient(config, ConnectionParams(timeout=timeout))
+    def __init__(
+        self,
+        config: SingleConfig,
+        count: Count = lambda verb, resource, code: None,
+        http: Http | None = None,
+    ) -> None:
+        self._http = http or ApiHttp(config)
         self._count = count
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def send(
         self,
@@ -105,15 +132,15 @@ class Connection:
             headers["Content-Type"] = content_type
             content = json.dumps(body, separators=(",", ":")).encode()
         try:
-            response = await self._http.request(method, path, content=content, params=params, headers=headers)
-        except (httpx2.HTTPError, ConfigError, OSError) as error:
+            answer = await self._http.request(method, path, content=content, params=params, headers=headers)
+        except NoAnswer as error:
             self._count(verb, resource, 0)
-            raise Unavailable(f"the API server does not answer: {error!r}") from error
-        self._count(verb, resource, response.status_code)
-        if response.status_code >= 400:
-            raise _error(response)
-        answer: Manifest = response.json()
-        return answer
+            raise Unavailable(f"the API server does not answer: {error}") from error
+        self._count(verb, resource, answer.status)
+        if answer.status >= 400:
+            raise _error(answer)
+        found: Manifest = json.loads(answer.content)
+        return found
 
 
 class NotFound(Refused):
@@ -124,35 +151,35 @@ class NotFound(Refused):
         self.kind_unknown = kind_unknown
 
 
-def _error(response: httpx2.Response) -> Conflict | Unavailable | Refused:
-    code, message = response.status_code, _message(response)
+def _error(answer: Answer) -> Conflict | Unavailable | Refused:
+    code, message = answer.status, _message(answer)
     if code == 409:
         return Conflict(message)
     if code == 403 and _NOT_ALLOWED in message:
         # Nothing is wrong with the object: the operator lacks a permission, and may get it.
         return Forbidden(message)
     if (code >= 500 and not message.startswith(_UNFIT)) or code in _UNAVAILABLE:
-        return Unavailable(message, _retry_after(response))
+        return Unavailable(message, _retry_after(answer))
     if code == 404:
         # Only paths that no API serves are answered without a Status.
-        return NotFound(message, kind_unknown=not _is_json(response))
+        return NotFound(message, kind_unknown=not _is_json(answer))
     return Refused(message)
 
 
-def _is_json(response: httpx2.Response) -> bool:
-    return bool(response.headers.get("Content-Type", "").startswith(_JSON))
+def _is_json(answer: Answer) -> bool:
+    return bool(answer.headers.get("Content-Type", "").startswith(_JSON))
 
 
-def _message(response: httpx2.Response) -> str:
+def _message(answer: Answer) -> str:
     try:
-        return str(response.json()["message"])
+        return str(json.loads(answer.content)["message"])
     except (ValueError, KeyError, TypeError):
-        return f"{response.status_code} {response.text[:200].strip()}"
+        return f"{answer.status} {answer.content.decode(errors='replace')[:200].strip()}"
 
 
-def _retry_after(response: httpx2.Response) -> float | None:
+def _retry_after(answer: Answer) -> float | None:
     try:
-        return max(0.0, float(response.headers["Retry-After"]))
+        return max(0.0, float(answer.headers["Retry-After"]))
     except (KeyError, ValueError):
         return None
 

@@ -7,7 +7,6 @@ import builtins
 import socket
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +19,6 @@ from mooring_operator.adapters.api_server import (
     object_path,
 )
 from mooring_operator.adapters.cluster import (
-    ClusterError,
     Conflict,
     Event,
     Kind,
@@ -121,7 +119,7 @@ class KubernetesCluster:
         """
         ref = await self._ref(manifest)
         try:
-            created = await self._connection.send(
+            return await self._connection.send(
                 "create",
                 "POST",
                 collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace),
@@ -133,16 +131,6 @@ class KubernetesCluster:
             if error.kind_unknown:
                 raise _unknown(ref.kind.api_version, ref.kind.kind) from error
             raise
-        # Whatever fails now, it is made; what its fields count as is put right with the next apply.
-        with suppress(ClusterError):
-            try:
-                return await self._count_as_applied(ref, created)
-            except Refused:
-                # Somebody else wrote it at once, as KServe does, and the entry is at another place by now.
-                latest = await self.get(ref)
-                if latest is not None and latest["metadata"]["uid"] == created["metadata"]["uid"]:
-                    return await self._count_as_applied(ref, latest)
-        return created
 
     async def apply(self, manifest: Manifest, seen: Manifest) -> Manifest:
         """Make the object that was read as `seen` say what `manifest` says.
@@ -293,16 +281,27 @@ class KubernetesCluster:
             params={"fieldManager": FIELD_MANAGER},
         )
 
-    async def _count_as_applied(self, ref: Ref, seen: Manifest) -> Manifest:
-        """Have what Mooring wrote when it made the object count as applied; give the object as it is then.
+    async def _count_as_applied(self, ref: Ref, seen: Manifest) -> None:
+        """Have what Mooring wrote when it made the object count as applied, wherever that stands by now."""
+        try:
+            await self._turn_into_applied(ref, seen)
+        except Refused:
+            # Somebody else wrote it meanwhile, as KServe does, and the entry may be at another place.
+            latest = await self.get(ref)
+            if latest is None or latest["metadata"]["uid"] != seen["metadata"]["uid"]:
+                raise
+            await self._turn_into_applied(ref, latest)
 
-        Else a field that a later apply leaves out would stay: who created an object and who applies it are two owners
+    async def _turn_into_applied(self, ref: Ref, seen: Manifest) -> None:
+        """Have the entry of the creation among an object's managers count as applied, where there is one.
+
+        Else a field that an apply leaves out would stay: who created an object and who applies it are two owners
         of a field, even under one name. Source: Kubernetes, server-side apply, "Upgrading from client-side apply".
         """
         entries = seen["metadata"].get("managedFields") or []
         place = next((index for index, entry in enumerate(entries) if _created_by_us(entry)), None)
         if place is None:
-            return seen
+            return
         entry = f"/metadata/managedFields/{place}"
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": seen["metadata"]["uid"]},
@@ -310,7 +309,7 @@ class KubernetesCluster:
             {"op": "test", "path": f"{entry}/operation", "value": "Update"},
             {"op": "replace", "path": f"{entry}/operation", "value": "Apply"},
         ]
-        return await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
+        await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
 
     async def _patch(self, ref: Ref, patch: Any, content_type: str, params: Mapping[str, str]) -> Manifest:
         try:

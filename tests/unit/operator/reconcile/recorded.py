@@ -11,6 +11,7 @@ import httpx2
 from lightkube import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 from mooring_artifacts.grants import Grant, Grants
+from mooring_operator.adapters.api_http import Answer
 from mooring_operator.adapters.api_server import Connection
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.model_sources import ModelSources
@@ -87,6 +88,23 @@ class ApiServer:
             200, json={**body, "metadata": {"uid": "u-1", "resourceVersion": "1", **body.get("metadata", {})}}
         )
 
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        """Implements `Http`."""
+        asked = httpx2.Request(method, f"http://api{path}", content=content, params=params, headers=headers)
+        answer = self.answer(asked)
+        return Answer(answer.status_code, answer.headers, answer.content)
+
+    async def close(self) -> None:
+        """Implements `Http`."""
+
     def _read(self, path: str) -> httpx2.Response:
         if path.endswith(f"/namespaces/{NAMESPACE}/{self.plural}/{NAME}"):
             return httpx2.Response(200, json=self.resource)
@@ -150,11 +168,7 @@ class Recorded:
             cluster=Cluster(server="http://api"),
             user=User(),
         )
-        connection = Connection(config)
-        connection._http = httpx2.AsyncClient(
-            transport=httpx2.MockTransport(self.server.answer), base_url="http://api"
-        )
-        return KubernetesCluster(connection)
+        return KubernetesCluster(Connection(config, http=self.server))
 
     def _answers(self) -> Answers:
         return Answers(self, self, "s3://runs/mooring")
