@@ -112,7 +112,7 @@ def test_first_revision_gets_all_traffic_at_once(model):
     owner["uid"] = made["metadata"]["uid"]
     assert metadata["ownerReferences"] == [{**owner, "controller": True, "blockOwnerDeletion": True}]
     writers = [entry for entry in metadata["managedFields"] if "f:spec" in entry["fieldsV1"]]
-    assert [(entry["manager"], entry["operation"]) for entry in writers] == [("mooring", "Apply")]
+    assert [(entry["manager"], entry["operation"]) for entry in writers] == [("mooring", "Update")]
     assert status["url"] == f"http://{NAMESPACE}.example.com/{model.name}"
     model.reported("Deploying", "Promoted")
 
