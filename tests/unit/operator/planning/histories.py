@@ -177,7 +177,7 @@ _under_way = st.builds(
     st.lists(whole_events, min_size=1, max_size=3),
 )
 # Somebody asks for something there, and it goes on.
-_asked_under_way = st.builds(
+asked_stories = st.builds(
     lambda asked, point, name, then: [("apply", asked), ("until", point), ("command", name), ("until", then)],
     whole_specs,
     st.sampled_from(sorted(POINTS)),
@@ -185,7 +185,7 @@ _asked_under_way = st.builds(
     st.sampled_from(sorted(POINTS)),
 )
 # And the runtime is edited, or another way to roll out the same is written.
-_edited_under_way = st.builds(
+edited_stories = st.builds(
     lambda asked, point, edit, then: [("apply", asked), ("until", point), edit, ("until", then)],
     whole_specs,
     st.sampled_from(sorted(POINTS)),
@@ -195,8 +195,8 @@ _edited_under_way = st.builds(
     st.sampled_from(sorted(POINTS)),
 )
 whole_stories = st.one_of(
-    _asked_under_way,
-    _edited_under_way,
+    asked_stories,
+    edited_stories,
     st.lists(whole_events, min_size=1, max_size=12),
     st.lists(_under_way, min_size=1, max_size=3).map(
         lambda turns: [event for turn in turns for event in turn]

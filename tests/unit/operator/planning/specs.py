@@ -38,6 +38,7 @@ PLAIN: list[dict[str, Any]] = [
     },
     {"strategy": "ABTest", "abTest": {"weight": 50, "replicas": "2"}},
     {"strategy": "Recreate"},
+    {"steps": [{"setWeight": 25}, {"pause": {}}, {"approve": {}}, ALL]},
     {"steps": [{"setWeight": 0}, JOB, {"setWeight": 40}, HOOK, ALL]},
     {"steps": [HOOK, {"setWeight": 30}, {"job": {"image": "load", "onFailure": "Pause"}}, ALL]},
     {"strategy": "Shadow", "shadow": {"percent": 10, "duration": "5s"}, "steps": [JOB, ALL]},

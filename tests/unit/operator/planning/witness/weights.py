@@ -6,6 +6,7 @@ from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.strategies.course import Exposure
 
 from tests.unit.operator.planning.witness.account import Account, Journey, Moment, carries, up
+from tests.unit.operator.planning.witness.holds import is_frozen
 
 
 def check_weights(account: Account, moment: Moment, routing: Routing) -> None:
@@ -94,6 +95,18 @@ def settled(account: Account, moment: Moment, journey: Journey) -> int:
     return min([*recent, *before[-1:]]) if before else 0
 
 
+def stays(account: Account, moment: Moment, candidate: Candidate) -> bool:
+    """Whether a candidate has what it had before its steps were edited: none of them exposes it to anything yet, a
+    freeze holds, or pods make no such share."""
+    before, course = moment.before.candidate, account.course[: candidate.step + 1]
+    if before is None or (before.mirror, before.matched) != (candidate.mirror, candidate.matched):
+        return False
+    reached = [stage for stage in course if isinstance(stage, Exposure)]
+    by_pods = account.fleet.router.weighs_by_pods
+    parts = by_pods and reached[-1:] == list(course[-1:]) and 0 < reached[-1].weight < 100
+    return not reached or parts or is_frozen(account, moment.now)
+
+
 def check_exposure(account: Account, moment: Moment, routing: Routing) -> None:
     """Copies, matches and previews are for a candidate that is at such a stage, and ready for them."""
     candidate, router = moment.after.candidate, account.fleet.router
@@ -104,7 +117,7 @@ def check_exposure(account: Account, moment: Moment, routing: Routing) -> None:
     at = [stage for stage in account.course[: candidate.step + 1] if isinstance(stage, Exposure)]
     # One that is out of the router's reach leaves things as they are.
     recent = at[-2:] if candidate.step < len(account.course) else [Exposure(100)]
-    edited = candidate.steps_hash != identity.steps_hash(account.rollout)
+    edited = candidate.steps_hash != identity.steps_hash(account.rollout) or stays(account, moment, candidate)
     if routing.mirror is not None:
         assert router.mirrors
         assert pods
