@@ -62,7 +62,7 @@ async def test_a_policys_freeze_holds_and_a_rollback_is_carried_out_in_it(world:
 async def test_a_model_waits_until_it_is_promoted_where_that_may_be_seen(world: World):
     await world.promote("v1")
     world.deploy("v2", rollout={"requires": [{"name": "digits", "namespace": "staging"}]})
-    assert await rest(world) is None
+    assert await rest(world) == 60
     hidden = world.status["message"]
     assert world.status["reason"] == "RequirementUnmet"
     promoted = {"stable": {"digest": digest("s3://m/v2")}}

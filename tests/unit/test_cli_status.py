@@ -43,6 +43,19 @@ def text_of(view, width=80):
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 
 
+@pytest.mark.parametrize(("policy", "shown"), [("Follow", "onnx (a:1)"), ("Pinned", "onnx (a:1), pinned")])
+def test_a_runtime_whose_edits_are_not_followed_is_called_pinned(policy, shown):
+    runtime = {"kind": "ServingRuntime", "name": "onnx", "spec": {"containers": [{"image": "r.example/a:1"}]}}
+    status = {**PROMOTED["status"], "stable": {**PROMOTED["status"]["stable"], "runtime": runtime}}
+    item = {**PROMOTED, "spec": {**PROMOTED["spec"], "serving": {"runtimePolicy": policy}}, "status": status}
+    (line,) = [
+        line
+        for line in text_of(StatusView(Deployment.parse(item), [], NOW), width=200).splitlines()
+        if "onnx (" in line
+    ]
+    assert line.endswith(f" {shown}")
+
+
 def test_the_router_is_told_with_what_the_cluster_lacks():
     why = "not Gateway: there is no Gateway gateways/front"
     item = {**AWAITING, "status": {**AWAITING["status"], "router": {"name": "KServe", "message": why}}}

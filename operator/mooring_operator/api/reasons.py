@@ -164,9 +164,10 @@ ROUTER_RECOVERED = "RouterRecovered"
 """The router can give every revision its part of the traffic again.
 """
 ROUTER_IMPRECISE = "RouterImprecise"
-"""The router may carry out a part of spec.rollout in another way than it is asked for; nothing waits for that.
+"""The router may carry out a part of the spec in another way than it is asked for; nothing waits for that.
 
-The message names the field and what may happen instead, such as copies of all requests in place of some.
+The message names the field and what may happen instead, such as copies of all requests in place of some, or pods that
+follow an edited runtime.
 """
 UNSUPPORTED_BY_ROUTER = "UnsupportedByRouter"
 """The router of this deployment cannot carry out what spec.rollout asks for; traffic stays where it is.

@@ -104,6 +104,8 @@ class StatusView:
         runtime = (
             describe_runtime(revision.runtime) if revision.runtime else revision.serving.get("runtime", "")
         )
+        if runtime and revision.runtime and self._deployment.spec.serving.runtime_policy == "Pinned":
+            runtime += ", pinned"
         return [role, revision.revision, weight, since, revision.model_uri, runtime]
 
     def _steps(self, *, ascii_only: bool) -> Iterator[RenderableType]:

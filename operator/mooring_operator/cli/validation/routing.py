@@ -8,7 +8,7 @@ from mooring_operator.api import ModelDeploymentSpec
 from mooring_operator.api.routers import RouterName
 from mooring_operator.cli.validation.problem import Problem
 from mooring_operator.planning.routes import why_too_long
-from mooring_operator.planning.strategies.demands import shortfalls, why_unsupported
+from mooring_operator.planning.strategies.demands import shortfalls, why_unpinned, why_unsupported
 
 _OF_MODE: dict[str, tuple[RouterName, ...]] = {
     "Knative": ("Knative",),
@@ -24,6 +24,9 @@ def routing_problems(metadata: Mapping[str, Any], spec: ModelDeploymentSpec) -> 
     lengths = [why_too_long(name, namespace, ROUTERS[router].traits, spec.serving) for router in names]
     if all(lengths):
         yield Problem(("metadata", "name"), lengths[0])
+    unpinned = [why_unpinned(spec.serving, ROUTERS[router].traits) for router in names]
+    if all(unpinned):
+        yield Problem(("spec", "serving", "runtimePolicy"), unpinned[0])
     missing = [shortfalls(spec.rollout, ROUTERS[router].traits) for router in names]
     if all(missing):
         path = ("spec", "rollout", *missing[0][0][0].split("."))

@@ -122,7 +122,7 @@ def _router_ready(draft: Settled) -> dict[str, tuple[str, str, str]]:
         return {}
     if service.problem:
         return {_ROUTER: ("False", reasons.ROUTER_NOT_READY, service.problem)}
-    if otherwise := why_otherwise(draft.spec.rollout, draft.observed.router):
+    if otherwise := why_otherwise(draft.spec, draft.observed.router):
         return {_ROUTER: ("True", reasons.ROUTER_IMPRECISE, otherwise)}
     if all(known.type != _ROUTER for known in draft.before.conditions):
         return {}

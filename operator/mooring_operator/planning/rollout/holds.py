@@ -17,6 +17,8 @@ from mooring_operator.planning.status.wording import keeps_serving
 _SETTLES = timedelta(seconds=2)
 """How long one waits at least for its turn, so that all who join the queue at the same time see each other."""
 _MOST_NAMED = 3
+_UNSEEN = 60.0
+"""Seconds between looks at another namespace: an operator of some namespaces is not told of what happens there."""
 
 
 def begin_when_it_may(draft: RolloutDraft) -> RolloutDraft | Settled:
@@ -120,7 +122,11 @@ def _wait_for_evidence(draft: RolloutDraft) -> Settled | None:
                 f"revision {draft.candidate.revision} waits: spec.rollout.requires[{index}]: {missing}"
                 f"{keeps_serving(draft.stable)}"
             )
-            return draft.settle("Pending", reasons.REQUIREMENT_UNMET, message, stalled=hopeless)
+            elsewhere = required.namespace not in (None, draft.observed.owner.namespace)
+            recheck = _UNSEEN if elsewhere and not hopeless else None
+            return draft.settle(
+                "Pending", reasons.REQUIREMENT_UNMET, message, stalled=hopeless, recheck_after=recheck
+            )
     return None
 
 
@@ -141,7 +147,7 @@ def _missing(draft: RolloutDraft, required: Requirement) -> tuple[str, bool]:
         # Whether it exists is for those to know whom it names.
         return (
             f"{name} does not exist, or its annotation mooring.dev/evidence-for does not name namespace "
-            f"{owner.namespace}"
+            f"{owner.namespace}, or the operator may not read there"
         ), False
     if promoted is None:
         return f"{name} does not exist", False

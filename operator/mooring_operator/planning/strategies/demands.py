@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import get_args
 
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import AdoptedService
 from mooring_operator.api.rollout import RolloutSpec
+from mooring_operator.api.serving import ServingSpec
 from mooring_operator.api.strategies import ABTest, Shadow, StrategyName
 from mooring_operator.planning.routes import Traits
 from mooring_operator.planning.status.wording import because
@@ -54,8 +56,24 @@ def shortfalls(rollout: RolloutSpec, router: Traits) -> list[tuple[str, str]]:
     return list(dict.fromkeys(_missing(rollout, router)))
 
 
-def why_otherwise(rollout: RolloutSpec, router: Traits) -> str:
+def why_otherwise(spec: ModelDeploymentSpec, router: Traits) -> str:
     """Say what the router may carry out in another way than it is asked for; nothing where it does as it is told."""
+    return "; ".join(
+        filter(None, (why_unpinned(spec.serving, router), _why_all_copied(spec.rollout, router)))
+    )
+
+
+def why_unpinned(serving: ServingSpec, router: Traits) -> str:
+    """Say that pods follow an edited runtime at once, where they are to stay as they are; nothing where they stay."""
+    if router.serves_each or serving.is_custom or serving.runtime_policy != "Pinned":
+        return ""
+    return (
+        "spec.serving.runtimePolicy Pinned: revisions run on the serving runtime itself, and an edit of it reaches all "
+        "pods at once; leave it out, or make another ModelDeployment with a router that serves each revision by itself"
+    )
+
+
+def _why_all_copied(rollout: RolloutSpec, router: Traits) -> str:
     shadow = (rollout.shadow or Shadow()) if rollout.strategy == "Shadow" else None
     if shadow is None or shadow.percent == 100 or not router.mirrors or router.mirrors_part:
         return ""

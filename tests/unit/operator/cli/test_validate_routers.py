@@ -41,6 +41,21 @@ def test_a_router_that_is_named_is_held_against_the_strategy(rollout, field):
     assert problems(spec_rollout={**rollout, "router": "Auto"}) == []
 
 
+@pytest.mark.parametrize(
+    ("router", "serving", "told"),
+    [
+        ("KServe", {"runtimePolicy": "Pinned"}, True),
+        ("Auto", {"runtimePolicy": "Pinned", "mode": "Knative"}, True),
+        ("KServe", {"runtimePolicy": "Follow"}, False),
+        ("Auto", {"runtimePolicy": "Pinned"}, False),
+        ("Endpoints", {"runtimePolicy": "Pinned"}, False),
+    ],
+)
+def test_a_runtime_that_no_router_pins_is_said(router, serving, told):
+    found = problems(spec_rollout={"router": router}, spec_serving=serving)
+    assert [where for where, _ in found] == ["spec.serving.runtimePolicy"] * told
+
+
 def test_mode_knative_has_one_router():
     [(where, message)] = problems(spec_rollout={"strategy": "BlueGreen"}, spec_serving={"mode": "Knative"})
     assert (where, "router Knative cannot" in message) == ("spec.rollout.strategy", True)

@@ -317,7 +317,8 @@ def test_a_model_is_promoted_where_it_was_promoted_elsewhere():
     decision = rest(world)
     assert (decision.phase, decision.reason) == ("Pending", "RequirementUnmet")
     assert f"ModelDeployment staging/digits has not promoted {digest('s3://m/v2')}" in decision.message
-    assert decision.recheck_after is None
+    # An operator of some namespaces is not told when that changes.
+    assert decision.recheck_after == 60
     assert conditions(world)["Reconciling"] == "True"
     world.evidence = {("staging", "digits"): digest("s3://m/v2")}
     world.settle(limit=200)
@@ -330,8 +331,8 @@ def test_who_does_not_agree_might_as_well_not_exist():
     world.apply(spec_of("v2", **STAGING))
     message = rest(world).message
     assert (
-        "staging/digits does not exist, or its annotation mooring.dev/evidence-for does not name namespace ns"
-        in message
+        "staging/digits does not exist, or its annotation mooring.dev/evidence-for does not name namespace ns, "
+        "or the operator may not read there" in message
     )
 
 

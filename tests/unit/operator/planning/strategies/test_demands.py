@@ -50,6 +50,16 @@ def test_the_fields_the_router_and_the_way_out_are_named(router, rollout, messag
     assert said(router, **rollout) == message
 
 
+@pytest.mark.parametrize("router", ROUTERS)
+@pytest.mark.parametrize("policy", ["Follow", "Pinned"])
+@pytest.mark.parametrize("custom", [False, True])
+def test_pods_that_follow_an_edit_in_spite_of_the_spec_are_told(router, policy, custom):
+    own = {"template": {"containers": [{"name": "kserve-container", "image": "a"}]}} if custom else {}
+    told = why_otherwise(spec_of("v1", serving={"runtimePolicy": policy, **own}), ROUTERS[router].traits)
+    assert told.startswith("spec.serving.runtimePolicy Pinned: ") == bool(told)
+    assert bool(told) == (policy == "Pinned" and not custom and router in ("KServe", "Knative"))
+
+
 OTHER_PODS = "router Endpoints cannot give a revision other pods than its share of the traffic"
 
 
@@ -113,4 +123,4 @@ def test_the_gateway_can_all(strategy):
 def test_no_router_is_blamed_for_copies_that_nobody_asked_for(router):
     traits = ROUTERS[router].traits
     for rollout in ({}, {"strategy": "Shadow"}, {"strategy": "BlueGreen"}, AB):
-        assert why_otherwise(spec_of("v1", rollout=rollout).rollout, traits) == ""
+        assert why_otherwise(spec_of("v1", rollout=rollout), traits) == ""
