@@ -57,6 +57,11 @@ def _profile(args: argparse.Namespace) -> str:
     finally:
         backend.close()
     baseline = read_baseline(_job(args, signature), signature)
+    for name, features in baseline.names.items():
+        if twice := [feature for feature in features if features.count(feature) > 1]:
+            raise UsageError(
+                f"column {twice[0]} is there twice for input {name}: its features need names of their own"
+            )
     guards = guards_of(
         baseline.arrays,
         baseline.names,

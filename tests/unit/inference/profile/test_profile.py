@@ -102,6 +102,14 @@ def test_several_inputs_and_text_are_profiled_into_a_folder_of_their_own(tmp_pat
     assert not (model / "guards.json").exists()
 
 
+def test_a_column_that_is_there_twice_makes_no_names_that_would_not_load(tmp_path, capsys):
+    model = sum_and_negative(tmp_path / "model")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    assert main([f"--baseline={tmp_path / 'a.csv'}", f"--model_dir={model}", "--columns=a,a"]) == 2
+    assert "column a is there twice for input x" in capsys.readouterr().err
+    assert sorted(path.name for path in model.iterdir()) == ["model.onnx"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
