@@ -28,9 +28,11 @@ test: $(READY) ## Unit, operator, cluster and release tests
 	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/operator tests/cluster tests/release
 
 test-unit: $(READY) ## Pure tests, in seconds
+	@$(BIN)/python -m cluster build prometheus
 	@$(PYTEST) -n 2 tests/unit
 
 test-operator: $(READY) ## The operator against an API emulator
+	@$(BIN)/python -m cluster build prometheus
 	@$(PYTEST) -n 2 --dist loadfile tests/operator
 
 test-cluster: $(READY) ## Everything against a real API server
