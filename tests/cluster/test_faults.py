@@ -177,7 +177,7 @@ async def test_a_service_that_somebody_changed_or_deleted_is_put_right(make_lab)
     lab = await promoted(await make_lab())
     service = await lab.service()
     hand = {**service, "spec": {"predictor": {**service["spec"]["predictor"], "minReplicas": 7}}}
-    del hand["metadata"]["managedFields"]
+    del hand["metadata"]["managedFields"], hand["metadata"]["resourceVersion"]
     await put(lab.real, hand, INFERENCE_SERVICE)
     await lab.step()
     assert (await lab.service())["spec"]["predictor"]["minReplicas"] == 1

@@ -282,7 +282,7 @@ async def test_three_revisions_answer_side_by_side_and_a_variant_wins_without_a_
             "matches": [{"header": "X-Group", "value": "b", "to": "b"}],
         }
         async with load(lab) as seen:
-            await deploy(lab, "r3", anew=True, strategy="ABTest", abTest=test)
+            await deploy(lab, "r3", anew=True, strategy="ABTest", abTest=test, steps=[{"setWeight": 100}])
             status = await reaches_reason(lab, "AwaitingApproval")
             assert f"variant b ({older})" in status["message"]
             [told] = [known for known in status["retained"] if known["revision"] == older]

@@ -21,6 +21,8 @@ from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
+from mooring_operator.adapters.routers.inference_services.revision_manifest import name_of
+from mooring_operator.adapters.routers.inference_services.revisions import SERVING_RUNTIME
 from mooring_operator.adapters.routers.inference_services.runtimes import ServingRuntimes
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.model_deployment import ModelSpec
@@ -553,6 +555,12 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         until(lambda: api.get(scoring) and api.get(answering), what="nothing scores and answers")
         keeping = f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/m-disruption-budget"
         assert until(lambda: api.get(keeping))["spec"]["minAvailable"] == 1
+        # What was made is written anew when the spec asks for something else.
+        rows, messages = {**rows, "schedule": "0 4 * * *"}, {**messages, "replicas": 2}
+        model.apply("v1", spec={"batch": rows, "stream": messages}, podDisruptionBudget={"minAvailable": 2})
+        until(lambda: api.get(scoring)["spec"]["schedule"] == "0 4 * * *")
+        until(lambda: api.get(answering)["spec"]["replicas"] == 2)
+        until(lambda: api.get(keeping)["spec"]["minAvailable"] == 2)
         model.apply("v2", steps=[{"setWeight": 10}, {"approve": {}}, {"setWeight": 100}])
         until(lambda: not api.get(scoring) and not api.get(answering), what="what is not asked for stays")
         until(lambda: not api.get(keeping), what="the budget that is not asked for stays")
@@ -654,6 +662,9 @@ async def roll_out(traffic, played, others, name):
         while (await traffic.observe(owner, [first])).variants[first.revision].message == "":
             await asyncio.sleep(0.1)
     played.starts = lambda uri: True
+    # What somebody strips by hand is put back.
+    copied = await others.get(Ref(SERVING_RUNTIME, owner.namespace, name_of(owner, first)))
+    await others.change(copied, {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}})
     await route(Arm(first, 100), Arm(second, 0, 1))
     await route(Arm(first, 50, 2), Arm(second, 50, 2))
     for _ in range(2):

@@ -167,6 +167,8 @@ async def test_a_bad_model_is_refused_by_its_verdict(make_lab):
     assert (status["reason"], "accuracy 0.5 is below" in status["message"]) == ("CIFailed", True)
 
 
+# It takes a Job to its end after each of them.
+@pytest.mark.timeout(600)
 async def test_killed_between_any_two_requests_the_run_is_made_once(make_lab, requests):
     for position in itertools.count():
         lab = await make_lab()

@@ -1,7 +1,7 @@
 """A rollout when calls fail and processes end: the same end, and no model tested twice."""
 
 import pytest
-from mooring_operator.adapters import api_server
+from mooring_operator.adapters import api_http
 from mooring_operator.adapters.cluster import ClusterError, Conflict
 
 from tests.operator.faults import CLOSE, LOSE_ANSWER
@@ -102,7 +102,7 @@ async def test_events_that_are_refused_stop_no_rollout_and_are_in_the_log(world:
 
 
 async def test_a_server_that_takes_too_long_is_one_that_does_not_answer(world: World, attempts, monkeypatch):
-    monkeypatch.setattr(api_server, "_REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr(api_http, "_REQUEST_TIMEOUT", 0.05)
     await attempts("promoted")
     world.emulator.fail(0.5, verb="patch", resource="inferenceservices")
     with pytest.raises(ClusterError, match="does not answer"):

@@ -127,8 +127,7 @@ async def test_a_service_that_somebody_deletes_comes_back(world: World):
 
 async def test_an_api_server_that_fails_for_a_while_is_waited_for(world: World):
     async with operator(world):
-        # What is patched once, behind a creation, is put right by the next apply.
-        struck = (("get", 500, 2), ("update", 409, 2), ("patch", 429, 1), ("create", CLOSE, 2))
+        struck = (("get", 500, 2), ("get", 429, 1), ("update", 409, 2), ("create", CLOSE, 2))
         faults = [world.emulator.fail(how, verb=verb, times=times) for verb, how, times in struck]
         world.deploy("v1", **SPEC)
         await until_promoted(world, "v1")

@@ -15,6 +15,9 @@ EVENT = Kind("events.k8s.io/v1", "Event", "events")
 _STARTING = timedelta(seconds=2)
 """How long pods may be unready before it is asked why."""
 
+_SILENT = timedelta(seconds=10)
+"""How long a controller may have said nothing of what was written: it is at work on others."""
+
 
 def now_utc() -> datetime:
     """Give the time."""
@@ -29,12 +32,12 @@ class Inquiry:
         self._now = now
 
     def is_fresh(self, service: Manifest) -> bool:
-        """Whether a service was written a moment ago, so that nobody can be said to be away."""
+        """Whether a service was written so lately that nobody can be said to be away."""
         metadata = service["metadata"]
         written = [entry["time"] for entry in metadata.get("managedFields") or [] if "time" in entry]
         # Times of Kubernetes sort as text.
         last = max(written, default=metadata["creationTimestamp"])
-        return self._now() - datetime.fromisoformat(last) < _STARTING
+        return self._now() - datetime.fromisoformat(last) < _SILENT
 
     async def cause(self, service: Manifest, labels: Mapping[str, str]) -> Cause | None:
         """Give why the pods with these labels, of an InferenceService, are not ready; None where nothing tells.
