@@ -343,6 +343,10 @@ def test_sigterm_ends_a_run_at_any_step_and_says_so(files, store, scratch, step)
     children = run.children
     run.process.send_signal(signal.SIGTERM)
     run.end(143)
+    # The store may still be at work on what the last step sent just before.
+    deadline = time.monotonic() + 10
+    while "/b/v.json" not in store.objects and time.monotonic() < deadline:
+        time.sleep(0.02)
     # The last step may have written the verdict just before.
     found = parse_verdict(store.objects["/b/v.json"])
     if isinstance(found, RunFailure) or step != "write-verdict":
