@@ -12,6 +12,7 @@ from mooring_operator.cli.adoption.argo_routes import ab_test_of, shadow_of
 from mooring_operator.cli.adoption.argo_steps import steps_of, templates_of
 from mooring_operator.cli.adoption.durations import duration_text, seconds_of
 from mooring_operator.cli.adoption.fields import Fields
+from mooring_operator.cli.adoption.forms import takes
 from mooring_operator.cli.adoption.pods import REASONS as POD_REASONS
 from mooring_operator.cli.adoption.pods import deadline_of, serving_of_template, template_of_target
 from mooring_operator.cli.adoption.serving import valid
@@ -129,9 +130,7 @@ def _max_surge(canary: Fields) -> Object:
     surge = canary.any("maxSurge")
     if surge is None:
         return {}
-    try:
-        RolloutSpec.model_validate({"maxSurge": str(surge)})
-    except ValueError:
+    if not takes(RolloutSpec, {"maxSurge": str(surge)}):
         canary.tell("maxSurge", f"{surge!r:.20} is not a number of pods above 0, or a percentage up to 100%")
         return {}
     return {"maxSurge": str(surge)}

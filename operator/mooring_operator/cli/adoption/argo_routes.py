@@ -2,14 +2,12 @@
 
 from datetime import timedelta
 
-from pydantic import ValidationError
-
 from mooring_operator.api.strategies import ABTest, Match
-from mooring_operator.api.types import Model
 from mooring_operator.cli.adoption.adopted import Object
 from mooring_operator.cli.adoption.argo_steps import length_of_pause, scale_of
 from mooring_operator.cli.adoption.durations import duration_text
 from mooring_operator.cli.adoption.fields import Fields
+from mooring_operator.cli.adoption.forms import takes
 
 _EVERYTHING = ({"path": {"prefix": "/"}}, {"path": {"regex": ".*"}})
 
@@ -36,7 +34,7 @@ def ab_test_of(steps: list[Fields]) -> Object | None:
         "weight": weights[partial[0]] if partial else 0,
         "matches": [match for step in steps if (match := _match(step)) is not None],
     }
-    return {**test, **_for_a_time(steps, first)} if test["matches"] and _is_valid(ABTest, test) else None
+    return {**test, **_for_a_time(steps, first)} if test["matches"] and takes(ABTest, test) else None
 
 
 def shadow_of(steps: list[Fields]) -> tuple[Object | None, list[Fields]]:
@@ -109,7 +107,7 @@ def _match(step: Fields) -> Object | None:
         return None
     value = found[0].part("headerValue")
     match = {"header": found[0].text("headerName"), "value": value.text("exact")}
-    return match if value.names == ["exact"] and _is_valid(Match, match) else None
+    return match if value.names == ["exact"] and takes(Match, match) else None
 
 
 def _answer_for(step: Fields) -> None:
@@ -129,11 +127,3 @@ def _percentage(step: Fields) -> int | None:
         return None
     share = 100 if percentage is None else percentage
     return share if 1 <= share <= 100 else None
-
-
-def _is_valid(kind: type[Model], value: Object) -> bool:
-    try:
-        kind.model_validate(value)
-    except ValidationError:
-        return False
-    return True

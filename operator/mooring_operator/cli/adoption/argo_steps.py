@@ -7,6 +7,7 @@ from mooring_operator.api.rollout import Step
 from mooring_operator.cli.adoption.adopted import Object
 from mooring_operator.cli.adoption.durations import duration_text, seconds_of
 from mooring_operator.cli.adoption.fields import Fields
+from mooring_operator.cli.adoption.forms import takes
 from mooring_operator.cli.adoption.steps import ended, weight_before
 
 _MOST_PERCENT = 100
@@ -47,17 +48,15 @@ def scale_of(step: Fields) -> str:
     replicas, weight = scale.whole("replicas"), scale.whole("weight")
     matching = scale.flag("matchTrafficWeight")
     said = str(replicas) if replicas is not None else "" if weight is None else f"{weight}%"
-    try:
-        Step.model_validate({"setReplicas": said})
-    except ValueError:
-        why = (
-            "that is what pods follow in any case"
-            if matching
-            else f"{said or 'nothing'} is not 1 or more, or 1% to 100%"
-        )
-        step.tell("setCanaryScale", why)
-        return ""
-    return said
+    if takes(Step, {"setReplicas": said}):
+        return said
+    why = (
+        "that is what pods follow in any case"
+        if matching
+        else f"{said or 'nothing'} is not 1 or more, or 1% to 100%"
+    )
+    step.tell("setCanaryScale", why)
+    return ""
 
 
 def _step(step: Fields, weight: int, shadowed: bool) -> Object | None:

@@ -105,6 +105,10 @@ class Fields:
         """Give the object in a field; whoever asks answers for all of it."""
         return type(self)(self.any(name), f"{self.place}.{name}")
 
+    def answer_for_all(self) -> None:
+        """Leave no field for `left_out` to name: something is told of the whole."""
+        self._read.update(self.names)
+
     def tell(self, name: str, why: str = "") -> None:
         """Say that a field, or what stands below it, is not carried over as it is, and why."""
         self._read.add(name)

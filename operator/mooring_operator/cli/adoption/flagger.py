@@ -11,6 +11,7 @@ from mooring_operator.cli.adoption.durations import seconds_of
 from mooring_operator.cli.adoption.fields import Fields
 from mooring_operator.cli.adoption.flagger_metrics import analysis_of
 from mooring_operator.cli.adoption.flagger_rollout import rollout_of
+from mooring_operator.cli.adoption.forms import takes
 from mooring_operator.cli.adoption.pods import REASONS as POD_REASONS
 from mooring_operator.cli.adoption.pods import deadline_of, serving_of_template, template_of_target
 from mooring_operator.cli.adoption.serving import valid
@@ -110,13 +111,7 @@ def _gateway(reference: object) -> object:
 
 
 def _fits(field: str, said: object) -> bool:
-    if said is None:
-        return False
-    try:
-        RolloutSpec.model_validate({field: said})
-    except ValueError:
-        return False
-    return True
+    return said is not None and takes(RolloutSpec, {field: said})
 
 
 def _serving(spec: Fields, service: Fields, target: Object | None) -> tuple[Object, Iterator[str]]:

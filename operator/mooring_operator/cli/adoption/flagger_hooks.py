@@ -8,6 +8,7 @@ from mooring_operator.api.checks import MOST_CHECKS, Webhook
 from mooring_operator.cli.adoption.adopted import Object
 from mooring_operator.cli.adoption.durations import duration_text
 from mooring_operator.cli.adoption.fields import Fields
+from mooring_operator.cli.adoption.forms import takes
 
 START, RAISE, PROMOTE = "confirm-rollout", "confirm-traffic-increase", "confirm-promotion"
 _STEPS = ("pre-rollout", "rollout")
@@ -78,7 +79,7 @@ def hooks_of(analysis: Fields, interval: timedelta) -> Hooks:
                 hook.any(name)
             hook.tell("url", "a person approves in its place")
         elif kind not in _STEPS:
-            _answer_for(hook)
+            hook.answer_for_all()
             hook.tell("", _OTHERS.get(kind, f"type {kind!r:.40} is none of Flagger's"))
         elif (step := _step(hook, interval * min(tries, 1000))) is not None:
             out.steps[hook.place] = step
@@ -89,15 +90,13 @@ def hooks_of(analysis: Fields, interval: timedelta) -> Hooks:
 def _step(hook: Fields, timeout: timedelta) -> Object | None:
     url = hook.text("url")
     if "metadata" in hook:
-        _answer_for(hook)
+        hook.answer_for_all()
         hook.tell("", "what is posted is Mooring's: write what its metadata says as a step job")
         return None
     service = _SERVICE.fullmatch(url)
     said = {"url": f"{service[1]}.svc{service[2]}" if service else url, "timeout": duration_text(timeout)}
-    try:
-        Webhook.model_validate(said)
-    except ValueError:
-        _answer_for(hook)
+    if not takes(Webhook, said):
+        hook.answer_for_all()
         hook.tell(
             "", "its url is neither https://HOST/PATH nor http://SERVICE.NAMESPACE.svc/PATH of the cluster"
         )
@@ -107,8 +106,3 @@ def _step(hook: Fields, timeout: timedelta) -> Object | None:
         if name in hook:
             hook.tell(name, f"it is asked again for {said['timeout']}")
     return {"webhook": said}
-
-
-def _answer_for(hook: Fields) -> None:
-    for name in hook.names:
-        hook.any(name)

@@ -3,6 +3,7 @@
 from mooring_operator.api.analysis import MetricLimit
 from mooring_operator.cli.adoption.adopted import Object
 from mooring_operator.cli.adoption.fields import Fields
+from mooring_operator.cli.adoption.forms import takes
 
 _QUERY = "a query of your own: write a step webhook or job that asks it"
 _PREVIEW = "a preview answers nobody, so that there is nothing to compare"
@@ -32,8 +33,7 @@ def _limit(metric: Fields) -> Object | None:
     name = metric.text("name")
     if "templateRef" in metric or "query" in metric or name not in _TAKEN:
         # All of its fields belong to the query.
-        for field in metric.names:
-            metric.any(field)
+        metric.answer_for_all()
         metric.tell("", f"{name or 'it'} is {_QUERY}")
         return None
     bounds = metric.part("thresholdRange")
@@ -49,9 +49,7 @@ def _errors(metric: Fields, bounds: Fields) -> Object | None:
         metric.tell("", "it has no thresholdRange.min")
         return None
     limit = {"metric": "errorRate", "ratio": 0, "points": _plain(100 - least)}
-    try:
-        MetricLimit.model_validate(limit)
-    except ValueError:
+    if not takes(MetricLimit, limit):
         metric.tell("", f"a success rate of at least {least:g}% is no limit that can be kept and broken")
         return None
     return limit

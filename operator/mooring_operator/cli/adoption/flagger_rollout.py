@@ -8,6 +8,7 @@ from mooring_operator.cli.adoption.adopted import Object
 from mooring_operator.cli.adoption.durations import duration_text, seconds_of
 from mooring_operator.cli.adoption.fields import Fields
 from mooring_operator.cli.adoption.flagger_hooks import PROMOTE, RAISE, START, Hooks, hooks_of
+from mooring_operator.cli.adoption.forms import takes
 from mooring_operator.cli.adoption.steps import ALL_AT_ONCE, MOST_STEPS, ended
 
 _MOST_ITERATIONS = 10**5
@@ -150,15 +151,14 @@ def _matches(analysis: Fields) -> list[Object]:
     kept: list[Object] = []
     for match in analysis.parts("match"):
         said = _match(match)
-        if said is not None and _are_valid([*kept, said]):
+        if said is not None and takes(ABTest, {"weight": 0, "matches": [*kept, said]}):
             kept.append(said)
         else:
             match.tell(
                 "",
                 "a match of spec.rollout.abTest is one header or cookie with one value, exactly; 8 at most",
             )
-            for name in match.names:
-                match.any(name)
+            match.answer_for_all()
     return kept
 
 
@@ -179,11 +179,3 @@ def _match(match: Fields) -> Object | None:
     # The whole value has to match.
     literal = _LITERAL.fullmatch(text) if how == "regex" else None
     return {"header": name, "value": literal[1]} if literal else None
-
-
-def _are_valid(matches: list[Object]) -> bool:
-    try:
-        ABTest.model_validate({"weight": 0, "matches": matches})
-    except ValueError:
-        return False
-    return True

@@ -5,12 +5,11 @@ A field that has the same name there is carried over as it is; the others each h
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services.running import means_the_same, plain_text
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
+from mooring_operator.cli.adoption.forms import takes
 
 _FIELDS = frozenset(field.alias or name for name, field in ServingSpec.model_fields.items())
 _OWN_MEANING = frozenset(
@@ -32,11 +31,8 @@ def valid(proposed: dict[str, Any]) -> dict[str, Any]:
     """Give the fields of those proposed that ``spec.serving`` takes."""
     kept: dict[str, Any] = {}
     for name, value in proposed.items():
-        try:
-            ServingSpec.model_validate({**kept, name: value})
-        except ValidationError:
-            continue
-        kept[name] = value
+        if takes(ServingSpec, {**kept, name: value}):
+            kept[name] = value
     return kept
 
 
@@ -71,11 +67,7 @@ def _variable(variable: dict[str, Any]) -> dict[str, Any] | None:
     """Give an environment variable that reaches the container with the value that it has now."""
     name, value = variable.get("name"), variable.get("value", "")
     if set(variable) - {"name", "value"} or not isinstance(value, str):
-        try:
-            ServingSpec.model_validate({"env": [variable]})
-        except ValidationError:
-            return None
-        return variable
+        return variable if takes(ServingSpec, {"env": [variable]}) else None
     for said in (value, plain_text(value)):
         proposed = {"name": name, "value": said}
         if valid({"env": [proposed]}) and means_the_same(value, _built(proposed)):

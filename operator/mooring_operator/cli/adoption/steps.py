@@ -1,9 +1,6 @@
 """Steps of ``spec.rollout`` as they come from others': their weights ascend to 100, and they are few."""
 
-from mooring_operator.api.checks import MOST_CHECKS
 from mooring_operator.cli.adoption.adopted import Object
-
-__all__ = ["ALL_AT_ONCE", "MOST_CHECKS", "MOST_STEPS", "ended", "weight_before"]
 
 MOST_STEPS = 30
 ALL_AT_ONCE: Object = {"setWeight": 100}
