@@ -14,6 +14,7 @@ from mooring_artifacts.feature_names import FILE as FEATURES
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.loading import load_model
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.flags.complaints import complain
 from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.guards import parse_guards
 from mooring_inference.guards.document import FILE_NAME as GUARDS
@@ -36,11 +37,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         said = _profile(args)
     except UsageError as exc:
-        return _complain(str(exc), 2)
-    except (ScoreError, ModelLoadError) as exc:
-        return _complain(str(exc), 1)
-    except OSError as exc:
-        return _complain(f"{exc.filename or ''} {exc.strerror or exc}".strip(), 1)
+        return complain(_PROG, exc, 2)
+    except (ScoreError, ModelLoadError, OSError) as exc:
+        return complain(_PROG, exc, 1)
     sys.stdout.write(f"{said}\n")
     return 0
 
@@ -104,8 +103,3 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         epilog="Exit codes: 0 done, 1 error, 2 wrong usage.",
     )
     return parser.parse_args(underscored(argv))
-
-
-def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"{_PROG}: {' '.join(message.split())}\n")
-    return code

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from mooring_inference.flags.setting import Group, Setting, names, path
-from mooring_inference.score.readers import FORMATS
+from mooring_inference.flags.setting import Group, Setting, path
+from mooring_inference.score.table import COLUMNS, FORMAT, MODEL_DIR
 
 BASELINE = Group(
     "rows of training",
     (
         Setting("baseline", "a file or folder: path, file://, s3://, gs:// or az://", "URI", required=True),
-        Setting(
-            "format",
-            "of the files; auto: by each one's name",
-            "NAME",
-            default="auto",
-            choices=("auto", *FORMATS),
-        ),
-        Setting(
-            "columns",
-            "columns in the model's order, or INPUT=COLUMN for several inputs",
-            "A,B",
-            names,
-            (),
-            "by their names, see features.json, or all that fit",
-        ),
-        Setting("model_dir", "folder with one model, or the file", "PATH", path, Path("/mnt/models")),
+        FORMAT,
+        COLUMNS,
+        MODEL_DIR,
     ),
 )
 

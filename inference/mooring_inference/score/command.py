@@ -10,6 +10,7 @@ from types import FrameType
 
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.flags.complaints import complain
 from mooring_inference.score.arguments import PROG, make_job, parse
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import open_input, open_output, refuse_nesting
@@ -35,13 +36,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         summary = _score(args, argv)
     except UsageError as exc:
-        return _complain(str(exc), 2)
-    except (ScoreError, ModelLoadError) as exc:
-        return _complain(str(exc), 1)
-    except OSError as exc:
-        return _complain(f"{exc.filename or ''} {exc.strerror or exc}".strip(), 1)
+        return complain(PROG, exc, 2)
+    except (ScoreError, ModelLoadError, OSError) as exc:
+        return complain(PROG, exc, 1)
     except KeyboardInterrupt:
-        return _complain("stopped; the same command goes on from here", 128 + signal.SIGINT)
+        return complain(PROG, "stopped; the same command goes on from here", 128 + signal.SIGINT)
     finally:
         signal.signal(signal.SIGTERM, previous)
     _report(summary, args.output)
@@ -87,8 +86,3 @@ def _report(summary: Summary, output: str) -> None:
 def _end(signum: int, frame: FrameType | None) -> None:
     # Unwinding removes unfinished files; a kill leaves them to the next run.
     raise SystemExit(_ENDED_BY_SIGTERM)
-
-
-def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"{PROG}: {' '.join(message.split())}\n")
-    return code

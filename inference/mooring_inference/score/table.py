@@ -18,10 +18,25 @@ def shard(text: str) -> tuple[int, int]:
     return int(index), int(total)
 
 
+MODEL_DIR = Setting("model_dir", "folder with one model, or the file", "PATH", path, Path("/mnt/models"))
+
+FORMAT = Setting(
+    "format", "of the files; auto: by each one's name", "NAME", default="auto", choices=("auto", *FORMATS)
+)
+
+COLUMNS = Setting(
+    "columns",
+    "columns in the model's order, or INPUT=COLUMN for several inputs",
+    "A,B",
+    names,
+    (),
+    "by their names, see features.json, or all that fit",
+)
+
 MODEL = Group(
     "model",
     (
-        Setting("model_dir", "folder with one model, or the file", "PATH", path, Path("/mnt/models")),
+        MODEL_DIR,
         Setting("device", "auto, cpu, cuda, cuda:N", "NAME", default="auto"),
         Setting(
             "workers",
@@ -51,21 +66,8 @@ INPUT = Group(
     "rows",
     (
         Setting("input", "a file or folder: path, file://, s3://, gs:// or az://", "URI", required=True),
-        Setting(
-            "format",
-            "of the files; auto: by each one's name",
-            "NAME",
-            default="auto",
-            choices=("auto", *FORMATS),
-        ),
-        Setting(
-            "columns",
-            "columns in the model's order, or INPUT=COLUMN for several inputs",
-            "A,B",
-            names,
-            (),
-            "by their names, see features.json, or all that fit",
-        ),
+        FORMAT,
+        COLUMNS,
         Setting(
             "nulls",
             "nan: null is NaN to inputs of floats; missing: so is a key that a line of JSON lacks; reject: neither",

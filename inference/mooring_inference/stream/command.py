@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
@@ -16,6 +15,7 @@ from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.loading import load_model
 from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.errors import ModelLoadError
+from mooring_inference.flags.complaints import complain
 from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.observability.logs import configure_logging
@@ -44,12 +44,12 @@ def main(argv: Sequence[str]) -> int:
         sink = parse_address("--sink", args.sink)
         dead = parse_address("--dead_letters", args.dead_letters) if args.dead_letters else None
     except StreamError as exc:
-        return _complain(str(exc), 2)
+        return complain(_PROG, exc, 2)
     configure_logging()
     try:
         asyncio.run(_consume(args, source, sink, dead))
     except (StreamError, ModelLoadError, OSError) as exc:
-        return _complain(str(exc), 1)
+        return complain(_PROG, str(exc), 1)
     return 0
 
 
@@ -141,8 +141,3 @@ def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespac
         "they are better given as variables.",
     )
     return parser.parse_args(underscored(argv))
-
-
-def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"{_PROG}: {' '.join(message.split())}\n")
-    return code
