@@ -1,4 +1,4 @@
-"""A Prometheus as clusters have one: it finds the pods of models by the PodMonitor that is installed with Mooring."""
+"""A Prometheus, and how one finds the pods of models: by the PodMonitor that is installed with Mooring."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _READY_S = 60.0
 
 
 class Prometheus:
-    """A Prometheus, in a ``with`` statement; it answers at ``url``."""
+    """A Prometheus with a configuration, and its data in a folder, in a ``with`` statement; it answers at ``url``."""
 
-    def __init__(self, kubeconfig: Path, folder: Path, *, interval_s: int = 1) -> None:
-        self._kubeconfig, self._folder, self._interval_s = kubeconfig, folder, interval_s
+    def __init__(self, configuration: Mapping[str, Any], folder: Path) -> None:
+        self._configuration, self._folder = configuration, folder
         self._port = free_ports(1)[0]
         self._process: Process | None = None
         self._watchdog = Watchdog()
@@ -47,7 +47,7 @@ class Prometheus:
         program = build(["prometheus"])["prometheus"]
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "prometheus.yml"
-        config.write_text(yaml.safe_dump(configuration(self._kubeconfig, self._interval_s)))
+        config.write_text(yaml.safe_dump(self._configuration))
         command: list[str | Path] = [
             program, f"--config.file={config}", f"--storage.tsdb.path={self._folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self._port}", "--log.level=warn",
@@ -79,7 +79,7 @@ class Prometheus:
             return False
 
 
-def configuration(kubeconfig: Path, interval_s: int) -> dict[str, Any]:
+def finding_models(kubeconfig: Path, interval_s: int) -> dict[str, Any]:
     """Give what Prometheus' operator makes of the PodMonitor of models, with another interval."""
     documents = yaml.safe_load_all(_MONITORS.read_text())
     monitor = next(found for found in documents if found["metadata"]["name"] == _MODELS)

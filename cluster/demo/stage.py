@@ -20,7 +20,7 @@ from cluster.demo.requests import Entrance
 from cluster.doors import Doors
 from cluster.processes import Process, Watchdog, free_ports, start, wait_until_ready
 from cluster.programs import find
-from cluster.prometheus import Prometheus
+from cluster.prometheus import Prometheus, finding_models
 
 _READY_S = 60.0
 GATEWAY = f"{gateways.NAMESPACE}/{gateways.NAME}"
@@ -145,7 +145,7 @@ class Stage:
         """Start what counts the answers of pods, where there are pods and it can be had."""
         if self._gateway is None or find("prometheus") is None:
             return
-        prometheus = Prometheus(self.kubeconfig, self.work / "prometheus")
+        prometheus = Prometheus(finding_models(self.kubeconfig, interval_s=1), self.work / "prometheus")
         self._timed("Prometheus", prometheus.start)
         self._prometheus = prometheus
 

@@ -6,7 +6,6 @@ import contextlib
 import http.server
 import json
 import math
-import socket
 import subprocess
 import sys
 import threading
@@ -35,7 +34,7 @@ from prometheus_client.core import (
     UntypedMetricFamily,
 )
 
-from cluster.building import build
+from cluster.prometheus import Prometheus
 
 SECONDS = st.floats(1e-9, 1e6)
 DURATIONS = st.lists(SECONDS | st.just(0.0) | st.integers(-20, 20).map(lambda power: 2.0**power), max_size=40)
@@ -333,41 +332,26 @@ def exporter(body, accepted):
 @contextlib.contextmanager
 def prometheus(folder, target):
     """Prometheus that scrapes a port; a function that asks it."""
-    (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 200ms, scrape_timeout: 200ms, scrape_native_histograms: true}\n"
-        f"scrape_configs: [{{job_name: ours, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
-    )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            build(["prometheus"])["prometheus"],
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--enable-feature=native-histograms",
+    configuration = {
+        "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms", "scrape_native_histograms": True},
+        "scrape_configs": [
+            {"job_name": "ours", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]},
         ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    }
 
     def ask(query):
         """The values of a query once there are any."""
-        url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+        url = f"{running.url}/api/v1/query?" + urllib.parse.urlencode({"query": query})
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline:
             with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10) as response:
                 if result := json.load(response)["data"]["result"]:
                     return {row["metric"].get("kind", ""): float(row["value"][1]) for row in result}
             time.sleep(0.05)
         raise AssertionError(f"no answer to {query}")
 
-    try:
+    with Prometheus(configuration, folder) as running:
         yield ask
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_prometheus_takes_the_exposition_and_its_quantiles_are_near(tmp_path):
