@@ -74,6 +74,17 @@ def happen(witness: Witness, event: tuple[str, Any]) -> None:
             setattr(fleet, name, value)
 
 
+def play(
+    witness: Witness, story: list[tuple[str, Any]], *, times: int = 1, pause: timedelta = timedelta()
+) -> None:
+    """Let a story happen, with so many decisions after each event and a pause after each."""
+    for event in story:
+        happen(witness, event)
+        for _ in range(times):
+            witness.step()
+            witness.fleet.now += pause
+
+
 def edit(fleet: Fleet, asked: ModelDeploymentSpec) -> None:
     """Change how the same model is rolled out, and nothing else."""
     fleet.apply(fleet.spec.model_copy(update={"rollout": asked.rollout}))
