@@ -131,6 +131,10 @@ class Revision(StatusModel):
         """The digest, where it is one of the content; an object store's ETags are none."""
         return self.digest if self.digest is not None and self.digest.startswith("sha256:") else None
 
+    def as_revision(self, **changes: Any) -> "Revision":
+        """Give it as a revision and nothing more, with `changes`."""
+        return Revision.model_validate({**self.model_dump(), **changes})
+
 
 class Candidate(Revision):
     """A revision on its way to take over."""
@@ -185,10 +189,6 @@ class Candidate(Revision):
     def runs(self) -> bool:
         """Whether anything of it is asked for; what other versions wrote tells only its traffic."""
         return self.begun or self.weight > 0
-
-    def as_revision(self, **changes: Any) -> Revision:
-        """Give what stays of it when its rollout has ended, with `changes`."""
-        return Revision.model_validate({**self.model_dump(), **changes})
 
 
 class Retained(Revision):

@@ -69,7 +69,7 @@ def decide_for_another_arm(draft: RolloutDraft) -> RolloutDraft | Settled:
         note = f"it won the test as variant {side.asked.name}{because(asked.note)}"
         returning = _returning(
             decided_draft.request(taken_up),
-            Revision.model_validate(side.revision.model_dump()),
+            side.revision.as_revision(),
             note,
             asked.by,
         )

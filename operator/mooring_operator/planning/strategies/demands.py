@@ -106,10 +106,7 @@ def _missing(rollout: RolloutSpec, router: Traits) -> Iterator[tuple[str, str]]:
 def _missing_where_pods_are_the_share(rollout: RolloutSpec) -> Iterator[tuple[str, str]]:
     shared = [stage for stage in course_of(rollout) if isinstance(stage, Exposure) and 0 < stage.weight < 100]
     if rollout.strategy == "Canary" and any(stage.replicas for stage in shared):
-        yield (
-            "steps",
-            "give a revision other pods than its share of the traffic (setReplicas before a weight below 100)",
-        )
+        yield "steps", f"{_OTHER_PODS} (setReplicas before a weight below 100)"
     test = rollout.ab_test
     # Every test has its default: pods are then what the weight says.
     if test is not None and test.weight and test.replicas != ABTest().replicas:
