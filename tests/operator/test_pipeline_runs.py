@@ -347,6 +347,7 @@ def test_sigterm_ends_a_run_at_any_step_and_says_so(files, store, scratch, step)
     deadline = time.monotonic() + 10
     while "/b/v.json" not in store.objects and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert "/b/v.json" in store.objects, (store.requests, run.lines)
     # The last step may have written the verdict just before.
     found = parse_verdict(store.objects["/b/v.json"])
     if isinstance(found, RunFailure) or step != "write-verdict":
