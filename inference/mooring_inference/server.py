@@ -119,15 +119,12 @@ class ModelServer:
         Raises:
             ModelLoadError: a model cannot be served.
         """
-        await self.http.start(listener, self._tls.context() if self._tls else None)
-        if probes is not None:
-            await self.probes.start(probes)
-            log.info("listening for probes", extra={"fields": {"port": probes.getsockname()[1]}})
-        self._start_grpc()
-        log.info(
-            "listening", extra={"fields": dict(zip(("host", "port"), listener.getsockname(), strict=False))}
-        )
+        # Somebody must answer probes while the models load; where other workers do, this one would only take their
+        # callers to refuse them.
+        joins = self._place is not None and self._place.joins
         try:
+            if not joins:
+                await self._listen(listener, probes)
             async with (
                 _every(_EXPIRE_SECONDS, self._expire),
                 _every(_PUBLISH_SECONDS, self._publish),
@@ -138,6 +135,8 @@ class ModelServer:
             ):
                 if await _before(stopping, (self._changes or self.repository).start()):
                     _freeze_gc()
+                    if joins:
+                        await self._listen(listener, probes)
                     self._set_grpc_ready(True)
                     await stopping.wait()
                     await self._drain()
@@ -153,6 +152,16 @@ class ModelServer:
             if self._tracing is not None:
                 await asyncio.to_thread(self._tracing.close)
         log.info("stopped")
+
+    async def _listen(self, listener: socket.socket, probes: socket.socket | None) -> None:
+        await self.http.start(listener, self._tls.context() if self._tls else None)
+        if probes is not None:
+            await self.probes.start(probes)
+            log.info("listening for probes", extra={"fields": {"port": probes.getsockname()[1]}})
+        self._start_grpc()
+        log.info(
+            "listening", extra={"fields": dict(zip(("host", "port"), listener.getsockname(), strict=False))}
+        )
 
     def _make_observers(self) -> list[Observer]:
         observers: list[Observer] = []

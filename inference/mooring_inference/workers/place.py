@@ -39,11 +39,26 @@ class WorkerPlace:
         """The file descriptors that the worker inherits."""
         return tuple(number for number in (self.listener, self.parent, self.probes) if number >= 0)
 
-    def announce_ready(self) -> None:
-        """Announce that the models are loaded."""
-        (self.folder / f"ready-{self.index}").touch()
-
     @property
     def is_ready(self) -> bool:
-        """Whether it once was."""
-        return (self.folder / f"ready-{self.index}").exists()
+        """Whether the worker's models are loaded."""
+        return self._ready.exists()
+
+    @property
+    def joins(self) -> bool:
+        """Whether another worker serves."""
+        return any(path != self._ready for path in self.folder.glob("ready-*"))
+
+    def announce_ready(self) -> None:
+        """Announce that the models are loaded."""
+        self._ready.touch()
+
+    def withdraw_ready(self) -> bool:
+        """Take the announcement back, as the worker has ended; return whether there was one."""
+        was_ready = self.is_ready
+        self._ready.unlink(missing_ok=True)
+        return was_ready
+
+    @property
+    def _ready(self) -> Path:
+        return self.folder / f"ready-{self.index}"

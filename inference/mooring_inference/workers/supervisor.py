@@ -69,11 +69,13 @@ class _Worker:
     async def keep_running(self, stopping: asyncio.Event) -> int:
         """Run the worker again when it ends; return its last exit code."""
         delay = _FIRST_DELAY
+        has_served = False
         while True:
             started = monotonic()
             process = await self._start()
             code = await self._wait(process, stopping)
-            if stopping.is_set() or not self._place.is_ready:
+            has_served |= self._place.withdraw_ready()
+            if stopping.is_set() or not has_served:
                 return code
             delay = _FIRST_DELAY if monotonic() - started > _STABLE_SECONDS else delay
             log.error(

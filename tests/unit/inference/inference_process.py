@@ -45,6 +45,25 @@ def save_slow(folder):
     return folder
 
 
+def save_slow_to_load(folder):
+    """Products of large constants, which ONNX Runtime works out while it loads: for minutes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [3000, 3000])
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1, 1], [1e-4])
+    nodes = [helper.make_node("Expand", ["one", "shape"], ["a0"])]
+    nodes += [helper.make_node("MatMul", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(500)]
+    nodes += [helper.make_node("ReduceMax", ["a500"], ["max"]), helper.make_node("Add", ["x", "max"], ["y"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
+        [shape, one],
+    )
+    _save(graph, folder / "model.onnx")
+    return folder
+
+
 def _save(graph, path):
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
 

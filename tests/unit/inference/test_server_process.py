@@ -7,9 +7,16 @@ import signal
 
 import httpx
 import pytest
-from onnx import TensorProto, helper, save
 
-from tests.unit.inference.inference_process import BODY, SLOW_BODY, running, save_negation, save_slow, spawn
+from tests.unit.inference.inference_process import (
+    BODY,
+    SLOW_BODY,
+    running,
+    save_negation,
+    save_slow,
+    save_slow_to_load,
+    spawn,
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,26 +106,6 @@ async def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(tmp_pat
     assert process.returncode == 1
     assert reason in stderr.decode()
     assert stderr.decode().count("\n") == 1
-
-
-def save_slow_to_load(folder):
-    """Products of large constants, which ONNX Runtime works out while it loads: for minutes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [3000, 3000])
-    one = helper.make_tensor("one", TensorProto.FLOAT, [1, 1], [1e-4])
-    nodes = [helper.make_node("Expand", ["one", "shape"], ["a0"])]
-    nodes += [helper.make_node("MatMul", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(500)]
-    nodes += [helper.make_node("ReduceMax", ["a500"], ["max"]), helper.make_node("Add", ["x", "max"], ["y"])]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
-        [shape, one],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    save(model, folder / "model.onnx")
-    return folder
 
 
 @pytest.mark.parametrize("flags", [[], ["--workers=2"]])

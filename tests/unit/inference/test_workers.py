@@ -10,9 +10,10 @@ import psutil
 import pytest
 from mooring_inference.observability.metrics import ServingMetrics
 from mooring_inference.observability.shared_metrics import SharedMetrics
+from mooring_inference.workers.place import WorkerPlace
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.unit.inference.inference_process import BODY, running, save_negation, spawn
+from tests.unit.inference.inference_process import BODY, running, save_negation, save_slow_to_load, spawn
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,24 @@ async def test_a_killed_worker_is_replaced_and_the_others_go_on(model_dir):
         assert len(workers(process)) == 2
         assert (await client.post("/v2/models/m/infer", json=BODY)).status_code == 200
         assert answered((await client.get("/metrics")).text) >= before
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+async def test_nobody_is_refused_while_a_worker_that_is_started_again_loads(tmp_path):
+    folder = save_negation(tmp_path)
+    async with running(folder, "--workers=2", "--drain_seconds=0", ready=2) as server:
+        process, client = server
+        save_slow_to_load(folder)
+        victim = workers(process)[0]
+        place = WorkerPlace.parse(victim.cmdline()[-1].removeprefix("--worker="))
+        follows = place.folder / f"worker-{place.index}.sock"
+        before = follows.stat()
+        victim.kill()
+        # It is there, and loads: a worker makes its socket for changes just before.
+        while not follows.exists() or follows.stat().st_ctime_ns == before.st_ctime_ns:
+            await asyncio.sleep(0.02)
+        assert await states(client, 2) == {(("m", "READY"),)}
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
 
@@ -143,6 +162,7 @@ async def test_models_are_loaded_and_unloaded_on_all_workers(tmp_path):
     flags = [f"--model_repository={tmp_path}", "--allow_repository_changes", "--drain_seconds=0"]
     async with running(None, "--workers=2", *flags, ready=4) as server:
         process, client = server
+        await server.line("listening")  # the second; the first listened before it loaded
         assert (await client.post("/v2/repository/models/two/unload")).status_code == 200
         assert await states(client, 2) == {(("one", "READY"), ("two", "UNAVAILABLE"))}
         save_negation(tmp_path / "three")
@@ -151,8 +171,8 @@ async def test_models_are_loaded_and_unloaded_on_all_workers(tmp_path):
         assert await states(client, 2) == everywhere
         # A worker that is started again serves what the others do, and goes on to follow them.
         workers(process)[0].kill()
-        for _ in range(2):
-            await server.line("model ready")
+        await server.line("a worker ended")
+        await server.line("listening")
         assert await states(client, 2) == everywhere
         (tmp_path / "one" / "model.onnx").write_bytes(b"broken")
         refused = await client.post("/v2/repository/models/one/load")
