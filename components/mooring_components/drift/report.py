@@ -22,7 +22,7 @@ from mooring_artifacts.uploads import put_document
 
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
-from mooring_components.drift.evaluation import Feature, evaluate
+from mooring_components.drift.evaluation import Feature, Findings, evaluate
 from mooring_components.drift.rows import fetch_rows
 from mooring_components.memory import limited_memory, usable_memory
 
@@ -51,6 +51,50 @@ def put_report(document: DriftReport | RunFailure, uri: str) -> None:
         StoreUnavailable: the store does not answer.
     """
     put_document(uri, document.to_json(), "report_uri")
+
+
+def describe_findings(found: Findings, run_id: str, rows: tuple[int, int], digest: str) -> DriftReport:
+    """What was found, as the operator reads it.
+
+    Args:
+        found: what was found.
+        run_id: of the run that looked for it.
+        rows: of baseline and window.
+        digest: of the window.
+
+    Raises:
+        EvaluationError: TooLarge, where it is more than a report holds.
+    """
+    features = [_feature(feature) for feature in found.features]
+    if len(features) > MOST_FEATURES:
+        raise EvaluationError(
+            "TooLarge",
+            f"{len(features)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
+            "those that matter in spec.features",
+        )
+    return DriftReport(
+        schema_version=SCHEMA_VERSION,
+        run_id=run_id,
+        baseline_rows=rows[0],
+        window_rows=rows[1],
+        window_digest=digest,
+        drifted_features=[feature.name for feature in features if feature.drifted],
+        features=features,
+        schema_changes=[
+            SchemaChange.model_validate(vars(change)) for change in found.schema_changes[:MOST_CHANGES]
+        ],
+    )
+
+
+def detectors_of(question: DriftQuestion) -> Detectors:
+    """The tests that a question asks for."""
+    ks, psi = question.ks, question.psi
+    return Detectors(
+        ks=ks is not None,
+        alpha=ks.alpha if ks else Detectors.alpha,
+        psi_threshold=psi.threshold if psi else None,
+        psi_bins=psi.bins if psi else Detectors.psi_bins,
+    )
 
 
 def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, int]]:
@@ -124,7 +168,7 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
                 window,
                 question.features,
                 question.min_rows,
-                _detectors(question),
+                detectors_of(question),
                 frozenset(question.categories or ()),
             )
     except MemoryError as error:
@@ -133,25 +177,7 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
             f"comparing spec.window.uri {question.window.uri!r} with spec.baseline.uri {question.baseline.uri!r} takes "
             f"more than the {memory >> 20} MiB of memory that there are",
         ) from error
-    features = [_feature(feature) for feature in found.features]
-    if len(features) > MOST_FEATURES:
-        raise EvaluationError(
-            "TooLarge",
-            f"{len(features)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
-            "those that matter in spec.features",
-        )
-    return DriftReport(
-        schema_version=SCHEMA_VERSION,
-        run_id=run_id,
-        baseline_rows=baseline.num_rows,
-        window_rows=window.num_rows,
-        window_digest=window.digest,
-        drifted_features=[feature.name for feature in features if feature.drifted],
-        features=features,
-        schema_changes=[
-            SchemaChange.model_validate(vars(change)) for change in found.schema_changes[:MOST_CHANGES]
-        ],
-    )
+    return describe_findings(found, run_id, (baseline.num_rows, window.num_rows), window.digest)
 
 
 def _check_cost(report: DriftReport) -> DriftReport:
@@ -165,16 +191,6 @@ def _check_cost(report: DriftReport) -> DriftReport:
             "matter in spec.features",
         ) from error
     return report
-
-
-def _detectors(question: DriftQuestion) -> Detectors:
-    ks, psi = question.ks, question.psi
-    return Detectors(
-        ks=ks is not None,
-        alpha=ks.alpha if ks else Detectors.alpha,
-        psi_threshold=psi.threshold if psi else None,
-        psi_bins=psi.bins if psi else Detectors.psi_bins,
-    )
 
 
 def _feature(feature: Feature) -> FeatureDrift:

@@ -62,7 +62,7 @@ class DriftRuns:
                 credentials_secret=spec.credentials_secret,
                 resources=spec.resources,
                 parameters={
-                    "question": _question(spec),
+                    "question": ask(spec),
                     "report_uri": await self._answers.address(_place(owner, run.run_id), timeout),
                     "run_id": run.run_id,
                 },
@@ -85,14 +85,16 @@ class DriftRuns:
             return NoFindings(reasons.EVALUATION_FAILED, one_line(str(error)))
         if found is None or found.run_id != run_id:
             return None
-        return _failure(found) if isinstance(found, RunFailure) else _findings(found)
+        return read_result(found)
 
 
-def _place(owner: Owner, run_id: str) -> Place:
-    return Place(owner.namespace, owner.name, "drift", run_id, "report.json")
+def read_result(document: DriftReport | RunFailure) -> Findings | NoFindings:
+    """Take what a run wrote down for what it found."""
+    return _failure(document) if isinstance(document, RunFailure) else _findings(document)
 
 
-def _question(spec: DriftMonitorSpec) -> JsonValue:
+def ask(spec: DriftMonitorSpec) -> dict[str, JsonValue]:
+    """Give the question of a monitor's evaluations (`mooring_artifacts.drift_question`)."""
     # What is not asked is left out: parameters of pipelines know no null.
     ks, psi = spec.detectors.ks, spec.detectors.psi
     question: dict[str, JsonValue] = {
@@ -109,6 +111,10 @@ def _question(spec: DriftMonitorSpec) -> JsonValue:
     if psi is not None:
         question["psi"] = {"threshold": psi.threshold, "bins": psi.bins}
     return question
+
+
+def _place(owner: Owner, run_id: str) -> Place:
+    return Place(owner.namespace, owner.name, "drift", run_id, "report.json")
 
 
 def _failure(found: RunFailure) -> NoFindings:

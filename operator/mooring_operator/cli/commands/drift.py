@@ -1,9 +1,5 @@
 """``mooring drift``: what a DriftMonitor has found, and whether two files differ."""
 
-import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from mooring_operator.cli import output
+from mooring_operator.cli.commands import drift_replay
+from mooring_operator.cli.commands.drift_files import load_components, progress, unusable
 from mooring_operator.cli.commands.options import Context, Namespace, Output, connect
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
 from mooring_operator.cli.help import paragraphs
@@ -20,11 +18,12 @@ _HELP = paragraphs(
     """
     Show what a DriftMonitor has found, feature by feature: mooring drift NAME, with -n, --context and -o json.
 
-    mooring drift check compares two files without a cluster.
+    mooring drift check compares two files, without a cluster; mooring drift replay plays a monitor over older ones.
     """,
     "mooring drift iris-traffic",
     "mooring drift iris-traffic -o yaml",
     "mooring drift check --baseline train.parquet --window today.parquet",
+    "mooring drift replay monitor.yaml --baseline train.parquet --window october.parquet --by time --every 1h",
 )
 _SHOW_HELP = paragraphs(
     "Show what a DriftMonitor has found; the word show may be left out.",
@@ -42,6 +41,9 @@ _CHECK_HELP = paragraphs(
     "mooring drift check --baseline a.parquet --window b.parquet -o json | jq '.features[] | select(.drifted)'",
 )
 
+# What a monitor's fields are on the command line.
+_OPTIONS = (("spec.minRows", "--min-rows"), ("spec.features", "--feature"))
+
 
 class _ShowUnlessNamed(TyperGroup):
     """Takes `drift NAME` for `drift show NAME`."""
@@ -58,6 +60,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(cls=_ShowUnlessNamed, help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
     group.command("show", help=_SHOW_HELP)(show)
     group.command("check", help=_CHECK_HELP)(check)
+    drift_replay.register(group)
     app.add_typer(group, name="drift", rich_help_panel="Watch")
 
 
@@ -93,27 +96,17 @@ def check(
     form: Output = output.Format.TEXT,
 ) -> None:
     """Compare two files."""
-    try:
-        comparing = importlib.import_module("mooring_components.drift.check")
-    except ModuleNotFoundError as error:
-        raise CliError(
-            f"comparing files needs a package that is not installed: {error.name}",
-            hint="install kube-mooring with its extras cli and components",
-        ) from error
-    errors = importlib.import_module("mooring_components.drift.errors")
-    try:
-        with _progress() as tell:
-            found = comparing.check_files(
-                baseline,
-                window,
-                features=feature or (),
-                categories=category or (),
-                min_rows=min_rows,
-                alpha=alpha,
-                tell=tell,
-            )
-    except errors.EvaluationError as error:
-        raise CliError(_in_options(error.message)) from error
+    comparing = load_components("check")
+    with unusable(_OPTIONS), progress("comparing") as tell:
+        found = comparing.check_files(
+            baseline,
+            window,
+            features=feature or (),
+            categories=category or (),
+            min_rows=min_rows,
+            alpha=alpha,
+            tell=tell,
+        )
     if report is not None:
         _write(report, found.page())
     if form is output.Format.TEXT:
@@ -129,35 +122,8 @@ def _exit_code(verdict: str) -> int:
     return {reasons.NO_DRIFT: OK, "Drift": NO, "Unknown": UNUSABLE}[verdict]
 
 
-def _in_options(message: str) -> str:
-    """Say what a field of a DriftMonitor is on the command line."""
-    for field, option in (("spec.minRows", "--min-rows"), ("spec.features", "--feature")):
-        message = message.replace(field, option)
-    return message
-
-
 def _write(path: Path, page: str) -> None:
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise CliError(f"--report {str(path)!r} cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar on a terminal's stderr, nothing in a pipe; what it gives is told each column that is read."""
-    if not sys.stderr.isatty():
-        yield lambda name, total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    shown = Progress(
-        TextColumn("comparing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=output.console(stderr=True),
-        transient=True,
-    )
-    with shown:
-        task = shown.add_task("comparing", total=None)
-        yield lambda name, total: shown.update(task, advance=1, total=total)

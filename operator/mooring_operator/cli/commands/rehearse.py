@@ -1,6 +1,5 @@
 """``mooring rehearse``: what a rollout would do, and when, without a cluster."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from mooring_operator.cli import output
-from mooring_operator.cli.errors import NO, CliError
-from mooring_operator.cli.files import read_manifests
+from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
@@ -126,7 +124,9 @@ def rehearse(
     ),
 ) -> None:
     """Play the rollout of every ModelDeployment in the files."""
-    objects = list(_valid_objects(files))
+    from mooring_operator.cli.commands.validate import valid_objects
+
+    objects = list(valid_objects(files, to="rehearse"))
     deployments = _deployments(objects, name)
     script = replace(
         _script(ci, ci_takes, candidate, approve_after, metric or [], objects),
@@ -141,19 +141,6 @@ def rehearse(
 
 def _name_of(deployment: dict[str, Any]) -> str:
     return str(deployment["metadata"]["name"])
-
-
-def _valid_objects(files: list[str]) -> Iterator[dict[str, Any]]:
-    from mooring_operator.cli.commands.validate import check_manifest, describe
-    from mooring_operator.cli.validation.source import read_objects
-
-    for manifest in read_manifests(files):
-        problems = [problem for finding in check_manifest(manifest) for problem in finding["problems"]]
-        for problem in problems:
-            output.say(describe(manifest.label, problem), style="red", stderr=True)
-        if problems:
-            raise CliError(f"{manifest.label} is not valid: nothing to rehearse", exit_code=NO)
-        yield from (document.value for document in read_objects(manifest.text))
 
 
 def _deployments(objects: list[dict[str, Any]], name: str | None) -> list[dict[str, Any]]:

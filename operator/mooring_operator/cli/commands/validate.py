@@ -1,6 +1,7 @@
 """``mooring validate``: what the API server would say, without one."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 
 from mooring_operator.cli import output
 from mooring_operator.cli.errors import NO, CliError
-from mooring_operator.cli.files import Manifest, read_each
+from mooring_operator.cli.files import Manifest, read_each, read_manifests
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
@@ -169,6 +170,23 @@ def _located(document: "Document", problems: "list[Problem]") -> list[dict[str, 
         for problem in problems
     ]
     return sorted(found, key=lambda problem: problem["line"])
+
+
+def valid_objects(files: list[str], *, to: str) -> Iterator[dict[str, Any]]:
+    """Give the objects in the files, for a command that would do `to` with them.
+
+    Raises:
+        CliError: one is not valid; what is wrong is said before.
+    """
+    from mooring_operator.cli.validation.source import read_objects
+
+    for manifest in read_manifests(files):
+        problems = [problem for finding in check_manifest(manifest) for problem in finding["problems"]]
+        for problem in problems:
+            output.say(describe(manifest.label, problem), style="red", stderr=True)
+        if problems:
+            raise CliError(f"{manifest.label} is not valid: nothing to {to}", exit_code=NO)
+        yield from (document.value for document in read_objects(manifest.text))
 
 
 def describe(label: str, problem: dict[str, Any]) -> str:

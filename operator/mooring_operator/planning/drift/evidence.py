@@ -65,7 +65,13 @@ def weigh(
 def describe(evidence: Evidence) -> str:
     """Say how much there is in one clause."""
     windows = f"{evidence.windows} windows" if evidence.windows > 1 else "1 window"
-    return f"evidence {evidence.value:.3g} of {evidence.limit:g} in {windows}"
+    return f"evidence {amount(evidence)} in {windows}"
+
+
+def amount(evidence: Evidence) -> str:
+    """Say how much there is of how much."""
+    value = evidence.value
+    return f"{value:.0f} of {evidence.limit:.0f}" if value >= 100 else f"{value:.3g} of {evidence.limit:.0f}"
 
 
 def names(evidence: Evidence) -> list[str]:

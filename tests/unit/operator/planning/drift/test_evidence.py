@@ -63,7 +63,7 @@ def test_small_evidence_of_many_windows_becomes_an_alarm():
     evidence = monitor.status.evidence
     assert (evidence.windows, evidence.limit) == (4, 1000.0)
     assert evidence.features[0].name == "f000"
-    assert monitor.status.message.startswith("evidence 1e+04 of 1000 in 4 windows; ")
+    assert monitor.status.message.startswith("evidence 10000 of 1000 in 4 windows; ")
     assert ": f000" in monitor.status.message
 
 

@@ -13,7 +13,7 @@ from mooring_operator.planning.drift.plan import plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.runs.texts import refuse_wide, texts_of_evaluation
-from mooring_operator.reconcile.drift_runs import _question
+from mooring_operator.reconcile.drift_runs import ask
 
 from tests.unit.operator.planning.world import START, World
 
@@ -89,7 +89,7 @@ def test_every_text_that_an_evaluation_is_given_is_looked_at():
         "categories": ["y"],
     }
     spec = DriftMonitorSpec.model_validate({"target": {"name": "d"}, **rows})
-    assert set(_texts(_question(spec))) == set(texts_of_evaluation(spec).values())
+    assert set(_texts(ask(spec))) == set(texts_of_evaluation(spec).values())
 
 
 def _texts(value):

@@ -1,0 +1,52 @@
+"""Compares past windows with a baseline, one after the other, as a DriftMonitor's runs would have done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mooring_artifacts.drift_question import DriftQuestion
+from mooring_artifacts.run_documents import DriftReport, RunFailure, describe_failure
+
+from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.evaluation import evaluate
+from mooring_components.drift.files import read_file
+from mooring_components.drift.prepared import PreparedBaseline
+from mooring_components.drift.report import describe_findings, detectors_of
+from mooring_components.drift.windows import Window
+
+
+def replay(
+    baseline: Path, windows: Iterable[Window], question: DriftQuestion
+) -> Iterator[tuple[Window, DriftReport | RunFailure]]:
+    """Compare each window; the baseline is read and prepared once.
+
+    Args:
+        baseline: what rows should look like.
+        windows: in the order in which they came.
+        question: how they are compared; the addresses in it are not looked at.
+
+    Raises:
+        EvaluationError: BaselineUnreadable.
+    """
+    prepared = PreparedBaseline(read_file(baseline, "--baseline"))
+    for number, window in enumerate(windows, 1):
+        yield window, _compare(prepared, window, question, str(number))
+
+
+def _compare(
+    baseline: PreparedBaseline, window: Window, question: DriftQuestion, run_id: str
+) -> DriftReport | RunFailure:
+    try:
+        found = evaluate(
+            baseline,
+            window.table,
+            question.features,
+            question.min_rows,
+            detectors_of(question),
+            frozenset(question.categories or ()),
+        )
+        rows = baseline.num_rows, window.table.num_rows
+        return describe_findings(found, run_id, rows, window.digest)
+    except EvaluationError as error:
+        return describe_failure(run_id, error.reason, error.message)

@@ -1,0 +1,142 @@
+"""`mooring drift replay` says when a monitor would have alarmed over files of the past."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.unit.cli_world import invoke
+
+BEGIN = datetime(2026, 10, 1, 18, tzinfo=UTC)
+
+
+def traffic(seed, count, shift=0.0):
+    rng = np.random.default_rng(seed)
+    return pa.table({"age": rng.normal(40, 10, count) + 10 * shift, "size": rng.normal(0, 1, count)})
+
+
+def monitor(**spec):
+    rows = {"uri": "s3://elsewhere/rows"}
+    return {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "DriftMonitor",
+        "metadata": {"name": "watch"},
+        "spec": {"target": {"name": "iris"}, "baseline": rows, "window": rows, **spec},
+    }
+
+
+def hours(shifts):
+    """500 rows in each hour, each shifted by so many standard deviations, with a time."""
+    parts = []
+    for number, shift in enumerate(shifts):
+        times = [BEGIN + timedelta(hours=number, seconds=7 * row) for row in range(500)]
+        parts.append(traffic(number + 100, 500, shift).append_column("time", pa.array(times)))
+    return pa.concat_tables(parts)
+
+
+@pytest.fixture
+def replay(capsys, tmp_path):
+    pq.write_table(traffic(0, 20_000), tmp_path / "baseline.parquet")
+
+    def run_command(spec, *arguments):
+        (tmp_path / "monitor.json").write_text(json.dumps(monitor(**spec)))
+        baseline = ["--baseline", str(tmp_path / "baseline.parquet")]
+        return invoke(capsys, "drift", "replay", str(tmp_path / "monitor.json"), *baseline, *arguments)
+
+    return run_command
+
+
+def test_drift_alarms_when_it_begins_and_is_left_behind(replay, tmp_path):
+    pq.write_table(hours([0, 0, 1, 1, 0, 0, 0, 0, 0]), tmp_path / "day.parquet")
+    spec = {"sensitivity": "normal", "actions": ["Rollback"]}
+    cut = ["--window", str(tmp_path / "day.parquet"), "--by", "time", "--every", "1h"]
+    code, out, err = replay(spec, *cut)
+    assert (code, err) == (1, "")
+    *table, rollback, sentence = out.splitlines()
+    drifted = [line.split()[1] for line in table if " Drifted " in line]
+    assert drifted[:2] == ["20:00:00", "21:00:00"]
+    assert "Watching" in table[-2]
+    assert rollback.startswith(
+        "after 2026-10-01 20:00:00 a rollback is asked for: DriftDetected: evidence 10000"
+    )
+    assert sentence.startswith("1 alarm in 9 windows, after 2026-10-01 20:00:00; "), out
+
+    code, out, _ = replay(spec, *cut, "-o", "json")
+    windows = json.loads(out)["windows"]
+    assert code == 1
+    assert [one["window"] for one in windows if one["begins"]] == ["2026-10-01 20:00:00"]
+    # Once for a revision, as the operator asks.
+    assert [one["window"] for one in windows if one["rollback"]] == ["2026-10-01 20:00:00"]
+    assert windows[2]["driftedFeatures"] == ["age"]
+    assert windows[2]["evidence"] == {"value": 10_000, "limit": 1000}
+
+
+def test_without_a_sensitivity_each_window_is_judged_by_itself(replay, tmp_path):
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for name, shift in (("b", 1.0), ("a", 0.0), ("c", 0.0)):
+        pq.write_table(traffic(ord(name) + 100, 500, shift), folder / f"{name}.parquet")
+    (folder / "notes.txt").write_text("no rows")
+    code, out, _ = replay({}, "--window", str(folder), "-o", "json")
+    assert code == 1
+    assert [(one["window"], one["phase"]) for one in json.loads(out)["windows"]] == [
+        ("a.parquet", "Watching"), ("b.parquet", "Drifted"), ("c.parquet", "Watching"),
+    ]  # fmt: skip
+    code, out, _ = replay({"driftedFeatures": 2}, "--window", str(folder))
+    assert code == 0, out
+
+
+def test_what_a_monitor_asks_for_is_what_is_compared(replay, tmp_path):
+    pq.write_table(traffic(1, 500, 1.0), tmp_path / "b.parquet")
+    window = ["--window", str(tmp_path / "b.parquet"), "-o", "json"]
+    assert replay({"features": ["size"]}, *window)[0] == 0
+    code, out, _ = replay({"minRows": 501}, *window)
+    found = json.loads(out)
+    assert code == 2
+    assert found["message"] == "no alarm in 1 window, of which 1 said nothing"
+    assert found["windows"][0]["reason"] == "InsufficientData"
+    _, out, _ = replay({"features": ["gone"]}, *window)
+    assert "'gone'" in json.loads(out)["windows"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--rows", "100", "--by", "time", "--every", "1h"], "not by both"),
+        (["--by", "time"], "go together"),
+        (["--every", "1h"], "go together"),
+        (["--by", "time", "--every", "soon"], "write a time like 5m"),
+        (["--by", "time", "--every", "0s"], "write a time like 5m"),
+        (["--rows", "0"], "--rows"),
+        (["--by", "when", "--every", "1h"], "--by 'when': --window has no such column, but age, size, time"),
+        (["--by", "age", "--every", "1h"], "--by 'age': double tells no time"),
+        (["--name", "other"], "has no DriftMonitor other"),
+    ],
+)
+def test_wrong_options_are_said_with_code_2(replay, tmp_path, arguments, said):
+    pq.write_table(hours([0]), tmp_path / "day.parquet")
+    code, out, err = replay({}, "--window", str(tmp_path / "day.parquet"), *arguments)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.replace("│", " ").split())
+
+
+def test_a_manifest_that_is_not_valid_is_not_played(replay, tmp_path):
+    code, out, err = replay({"minRows": 1}, "--window", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert "spec.minRows" in err
+    assert "nothing to replay" in err
+
+
+def test_files_that_are_not_there_are_said(replay, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for path, said in (
+        ("none.parquet", "there is no such file"),
+        ("empty", "no file in this folder ends with"),
+    ):
+        code, out, err = replay({}, "--window", str(tmp_path / path))
+        assert (code, out) == (2, "")
+        assert said in err
+        assert err.count("\n") == 1
