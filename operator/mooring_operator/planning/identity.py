@@ -97,10 +97,13 @@ def known_as(
         scales_in_place: whether another number of replicas starts no pod anew.
     """
     wanted = revision_of(model, content, serving, runtime=runtime, scales_in_place=scales_in_place)
-    before = revision_of(model, content, serving, scales_in_place=scales_in_place)
     same = [revision.revision for revision in like if _runs_on(revision, runtime)]
-    for name in (wanted, before, _letter(model, content, serving)):
-        if name in same or name == failed:
+    known = {*same, failed}
+    if wanted in known:
+        return wanted
+    before = revision_of(model, content, serving, scales_in_place=scales_in_place)
+    for name in (before, _letter(model, content, serving)):
+        if name in known:
             return name
     return same[0] if same else wanted
 
@@ -117,7 +120,7 @@ def _content_of(revision: Revision, *, scales_in_place: bool) -> str:
 
 
 def _runs_on(revision: Revision, runtime: PinnedRuntime | None) -> bool:
-    if revision.runtime is None or runtime is None:
+    if revision.runtime is None or runtime is None or revision.runtime == runtime:
         return True
     return runtime_meaning(revision.runtime) == runtime_meaning(runtime)
 

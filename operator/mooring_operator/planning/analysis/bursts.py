@@ -4,7 +4,8 @@ Errors come in bursts, and a burst that hits one revision alone is no difference
 requests fail independently of each other; a beta-binomial of intra-look correlation rho has theta = rho / (1 - rho).
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import lgamma, log, log1p
 
@@ -115,26 +116,28 @@ def scale_of(events: Sequence[float], requests: Sequence[float]) -> float:
         p = sum(x) / max(sum(n), 1)
         if p == 0:
             continue
-        likelihoods = [_log_likelihood(x, n, p, theta) for theta in _GRID]
+        alike = Counter((events, of) for events, of in zip(x, n, strict=True) if of > 0)
+        likelihoods = [_log_likelihood(alike, p, theta) for theta in _GRID]
         best = max(likelihoods)
         plausible = (theta for theta, value in zip(_GRID, likelihoods, strict=True) if value >= best - _DROP)
         worst = max(worst, size * max(plausible))
     return min(worst, _LARGEST)
 
 
-def _log_likelihood(x: Sequence[float], n: Sequence[float], p: float, theta: float) -> float:
-    pairs = [(events, requests) for events, requests in zip(x, n, strict=True) if requests > 0]
+def _log_likelihood(alike: Mapping[tuple[float, float], int], p: float, theta: float) -> float:
+    """Give it for so many blocks of each number of events and requests, but for what is the same for every theta."""
     if theta == 0:
         return sum(
-            events * log(requests * p) - requests * p - lgamma(events + 1) for events, requests in pairs
+            many * (events * log(requests * p) - requests * p) for (events, requests), many in alike.items()
         )
     shape = p / theta
     constant = lgamma(shape)
     return sum(
-        lgamma(events + shape)
-        - constant
-        - lgamma(events + 1)
-        + (events * (log(requests * theta) - log1p(requests * theta)) if events else 0.0)
-        - shape * log1p(requests * theta)
-        for events, requests in pairs
+        many * (_rises(events, requests * theta, shape, constant) - shape * log1p(requests * theta))
+        for (events, requests), many in alike.items()
     )
+
+
+def _rises(events: float, scale: float, shape: float, constant: float) -> float:
+    """Give what events add to the likelihood: nothing where there are none."""
+    return lgamma(events + shape) - constant + events * (log(scale) - log1p(scale)) if events else 0.0

@@ -1,6 +1,6 @@
 """What a revision is to run on: which serving runtime has to be looked up, and what may come of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
@@ -49,7 +49,7 @@ class NoRuntime:
 
 def sought(
     spec: ModelDeploymentSpec,
-    wanted: Revision,
+    wanted: Callable[[], Revision],
     like: Sequence[Revision],
     candidate: Revision | None,
     defaults: Mapping[str, str],
@@ -58,7 +58,7 @@ def sought(
 
     Args:
         spec: of a deployment whose router serves each revision by itself.
-        wanted: the revision, but for its runtime.
+        wanted: makes the revision, but for its runtime.
         like: the revisions of the status that are the same but for their runtimes, the stable one first.
         candidate: the one on its way.
         defaults: the administrator's runtimes, by format.
@@ -78,4 +78,4 @@ def sought(
         return Named(serving.runtime)
     if (default := defaults.get(spec.model.format)) is not None:
         return Named(default, f"MOORING_DEFAULT_RUNTIMES, for format {spec.model.format}")
-    return Chosen(wanted)
+    return Chosen(wanted())

@@ -212,7 +212,10 @@ def runtime_sought(
     model = observed.model
     if not observed.router.serves_each or isinstance(model, Unresolved) or observed.name_taken is not None:
         return None
-    wanted = revision_named(_content(spec, model, observed.router), spec, model)
+
+    def wanted() -> Revision:
+        return revision_named(_content(spec, model, observed.router), spec, model)
+
     like = _like_the_wanted(spec, status, model, observed.router)
     return sought(spec, wanted, like, status.candidate, observed.runtimes)
 

@@ -72,5 +72,6 @@ def report(
     changed = status.model_copy(update={**fields, "observed_generation": generation, "conditions": merged})
     if changed == read:
         return read
-    # A copy is not validated, and it is validation that cuts texts.
-    return type(status).model_validate(changed.model_dump())
+    # A copy is not validated, and it is validation that cuts texts; what was read has been.
+    same = {} if read is None else {name: known for name, known in read if known == getattr(changed, name)}
+    return type(status).model_validate({**same, **changed.model_dump(exclude=set(same))})

@@ -1,6 +1,6 @@
 """The course of a rollout: what its strategy exposes the new revision to, and waits for, one after the other."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from mooring_operator.api.analysis import Analyse
@@ -87,6 +87,6 @@ def _by_steps(steps: list[Step]) -> tuple[Stage, ...]:
         else:
             replicas = exposure.replicas if step.set_replicas is None else step.set_replicas
             weight = exposure.weight if step.set_weight is None else step.set_weight
-            exposure = replace(exposure, weight=weight, replicas=replicas)
+            exposure = Exposure(weight, replicas)
             stages.append(exposure)
     return tuple(stages)

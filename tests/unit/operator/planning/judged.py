@@ -38,7 +38,7 @@ class Answering(World):
     def observe(self) -> Observed:
         observed = replace(super().observe(), counting=self.counting)
         request = analysis.due(self.spec, self.status, observed.owner, self.counting, self.now)
-        return replace(observed, counted=None if request is None else self.count(request))
+        return observed if request is None else replace(observed, counted=self.count(request))
 
     def step(self, *, crash_after: int | None = None) -> Decision:
         before = self.status.analysis

@@ -30,7 +30,9 @@ class Whole(AnsweringFleet):
     def observe(self) -> Observed:
         observed = super().observe()
         sought = runtime_sought(self.spec, self.status, observed)
-        if sought is None or isinstance(sought, PinnedRuntime):
+        if sought is None:
+            return observed
+        if isinstance(sought, PinnedRuntime):
             return replace(observed, runtime=sought)
         latest = pinned(self.image) if self.image else None
         if isinstance(sought, Followed):

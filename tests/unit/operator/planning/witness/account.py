@@ -6,6 +6,7 @@ from typing import Any
 
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.rollout_status import Candidate, ModelDeploymentStatus
+from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.situation import Observed
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.routing import Routing
@@ -114,6 +115,7 @@ class Account:
         the one before answered beside it.
     images: what the runtimes of revisions were when they were first seen.
     last: when the last decision was made.
+    read: the rollout that was read last, its course, and the hash of its steps.
     """
 
     fleet: Fleet
@@ -127,6 +129,7 @@ class Account:
     known: bool = False
     images: dict[str, Any] = field(default_factory=dict)
     last: datetime | None = None
+    read: tuple[RolloutSpec, tuple[Stage, ...], str] | None = None
 
     @property
     def rollout(self) -> RolloutSpec:
@@ -134,7 +137,17 @@ class Account:
 
     @property
     def course(self) -> tuple[Stage, ...]:
-        return course_of(self.rollout)
+        return self._read()[0]
+
+    @property
+    def steps_hash(self) -> str:
+        return self._read()[1]
+
+    def _read(self) -> tuple[tuple[Stage, ...], str]:
+        """Give the course of the spec, and the hash of it: of each spec once."""
+        if self.read is None or self.read[0] is not self.rollout:
+            self.read = (self.rollout, course_of(self.rollout), identity.steps_hash(self.rollout))
+        return self.read[1:]
 
     @property
     def may_be_slow(self) -> bool:

@@ -6,7 +6,6 @@ from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause
 from mooring_operator.api.rollout_status import Candidate
-from mooring_operator.planning import identity
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial, first_with
 
 from tests.unit.operator.planning.witness.account import (
@@ -27,7 +26,7 @@ def check_steps(account: Account, moment: Moment) -> None:
         candidate, journey = moment.before.candidate, account.journey
     if candidate is None or journey is None or moment.before.stable is None or candidate.restores:
         return
-    course, digest = account.course, identity.steps_hash(account.rollout)
+    course, digest = account.course, account.steps_hash
     begins = candidate.step if journey is account.journey else 0
     if after is not None and not promoted and after.steps_hash != digest:
         # The edited steps wait, for the router for example.

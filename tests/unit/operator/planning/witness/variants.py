@@ -1,6 +1,5 @@
 """What holds of the variants of a test: who is one, and what each gets."""
 
-from mooring_operator.planning import identity
 from mooring_operator.planning.routing import Routing
 from mooring_operator.planning.strategies.course import Exposure
 
@@ -43,7 +42,7 @@ def _sides(account: Account, moment: Moment) -> dict[str, int]:
     if test is None or candidate is None or stable is None or not account.fleet.router.splits_many:
         return {}
     at = [stage for stage in account.course[: candidate.step + 1] if isinstance(stage, Exposure)]
-    edited = candidate.steps_hash != identity.steps_hash(account.rollout)
+    edited = candidate.steps_hash != account.steps_hash
     if not candidate.runs or not (candidate.matched if edited else at and at[-1].matched):
         return {}
     return {

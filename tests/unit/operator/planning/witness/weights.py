@@ -1,7 +1,6 @@
 """What holds of the weights: nobody gets what its pods do not carry, or more than the strategy exposes it to."""
 
 from mooring_operator.api.rollout_status import Candidate
-from mooring_operator.planning import identity
 from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.strategies.course import Exposure
 
@@ -117,7 +116,7 @@ def check_exposure(account: Account, moment: Moment, routing: Routing) -> None:
     at = [stage for stage in account.course[: candidate.step + 1] if isinstance(stage, Exposure)]
     # One that is out of the router's reach leaves things as they are.
     recent = at[-2:] if candidate.step < len(account.course) else [Exposure(100)]
-    edited = candidate.steps_hash != identity.steps_hash(account.rollout) or stays(account, moment, candidate)
+    edited = candidate.steps_hash != account.steps_hash or stays(account, moment, candidate)
     if routing.mirror is not None:
         assert router.mirrors
         assert pods
