@@ -82,11 +82,16 @@ class PlayedGateway:
     async def act(self) -> None:
         await self.kserve.act()
         for deployment in await self.cluster.list(DEPLOYMENT, namespace=self.namespace):
-            await self._select(deployment)
+            await self.select(deployment)
         for route in await self.cluster.list(HTTP_ROUTE, namespace=self.namespace):
-            if not self.slow and _generations(route) != {route["metadata"]["generation"]}:
-                await self.cluster.write_status(route, self._answer(route))
+            if not self.slow:
+                await self.take_up(route)
         self.weights = await self.weights_of()
+
+    async def take_up(self, route: Manifest) -> None:
+        """Say that the Gateway has a route as it is, or why it refuses it."""
+        if _generations(route) != {route["metadata"]["generation"]}:
+            await self.cluster.write_status(route, self._answer(route))
 
     async def weights_of(self, address: str = "") -> dict[str, int]:
         """Give who gets how much traffic of an address, by the address of the model."""
@@ -98,7 +103,7 @@ class PlayedGateway:
             uris[deployment["metadata"]["name"]] = deployment["metadata"]["annotations"]["uri"]
         return {uris[name]: weight for name, weight in weights_of(found).items() if weight}
 
-    async def _select(self, deployment: Manifest) -> None:
+    async def select(self, deployment: Manifest) -> None:
         """Do what Kubernetes does for the Service that KServe made: its slice names the pods that are ready."""
         name = deployment["metadata"]["name"]
         ready = deployment.get("status", {}).get("readyReplicas", 0) if not self.unselected else 0
@@ -112,7 +117,7 @@ class PlayedGateway:
             "metadata": {
                 "name": name,
                 "namespace": self.namespace,
-                "labels": {"kubernetes.io/service-name": name},
+                "labels": {**deployment["metadata"]["labels"], "kubernetes.io/service-name": name},
             },
             "addressType": "IPv4",
             "endpoints": endpoints,

@@ -51,20 +51,25 @@ class PlayedRevisions:
         }
         kept = set()
         for service in ours:
-            if service["metadata"]["annotations"].get(STOP_ANNOTATION) == "true":
-                if not self.away:
-                    await self._name_runtime(service)
-                continue
-            deployment = made.get(f"{service['metadata']['name']}-predictor")
-            if not self.away:
-                deployment = await self._follow(service, deployment)
+            deployment = await self.serve(service, made.get(f"{service['metadata']['name']}-predictor"))
             if deployment is not None:
                 kept.add(deployment["metadata"]["name"])
-                await self._start_pods(service, deployment)
         for name, deployment in made.items():
             if name not in kept and not self.away:
                 await self.cluster.delete(deployment)
         await self._select_pods()
+
+    async def serve(self, service: Manifest, deployment: Manifest | None) -> Manifest | None:
+        """Do what one InferenceService asks, as its Deployment is now; give that, None where it is to have none."""
+        if service["metadata"]["annotations"].get(STOP_ANNOTATION) == "true":
+            if not self.away:
+                await self._name_runtime(service)
+            return None
+        if not self.away:
+            deployment = await self._follow(service, deployment)
+        if deployment is not None:
+            await self._start_pods(service, deployment)
+        return deployment
 
     async def pods(self) -> dict[str, int]:
         """Give how many pods are ready, by the address of their model."""
@@ -114,9 +119,10 @@ class PlayedRevisions:
         deployments = await self.cluster.list(DEPLOYMENT, namespace=self.namespace)
         for service in await self.cluster.list(SERVICE, namespace=self.namespace):
             if "selector" in service["spec"]:
-                await self._select(service, deployments)
+                await self.select(service, deployments)
 
-    async def _select(self, service: Manifest, deployments: list[Manifest]) -> None:
+    async def select(self, service: Manifest, deployments: list[Manifest]) -> None:
+        """Have the slice of a Service with a selector name the pods of these Deployments that it selects."""
         selected = service["spec"]["selector"].items()
         behind = [d for d in deployments if selected <= d["spec"]["template"]["metadata"]["labels"].items()]
         ready = {d["metadata"]["name"]: d.get("status", {}).get("readyReplicas", 0) for d in behind}
@@ -220,6 +226,6 @@ def _owned(service: Manifest, name: str, spec: Manifest) -> Manifest:
         "uid": metadata["uid"],
         "controller": True,
     }
-    labels = service["spec"]["predictor"]["labels"]
+    labels = {**metadata.get("labels", {}), **service["spec"]["predictor"]["labels"]}
     made = {"name": name, "namespace": metadata["namespace"], "labels": labels, "ownerReferences": [owner]}
     return {"metadata": made, "spec": spec}

@@ -23,6 +23,8 @@ from mooring_operator.adapters.pipelines.none import NoPipelines
 from mooring_operator.adapters.pools import Pool, Room
 from mooring_operator.adapters.registry import RegistryUnavailable
 from mooring_operator.adapters.routers import DefaultGateway, Routers
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
+from mooring_operator.adapters.routers.relief import Relief
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.adapters.signed_urls import SignedUrls
@@ -66,6 +68,7 @@ class Reconcilers:
         policies: Policies,
         cluster_policies: ClusterPolicies,
         reports: FailureReports,
+        relief: Relief,
         pools: Sequence[Pool] = (),
     ) -> None:
         self._deployments = deployments
@@ -73,6 +76,7 @@ class Reconcilers:
         self._policies = policies
         self._cluster_policies = cluster_policies
         self._reports = reports
+        self._relief = relief
         self.pools = pools
 
     async def reconcile(self, key: Key) -> float | None:
@@ -83,6 +87,9 @@ class Reconcilers:
             return await self._monitors.reconcile(key.namespace, key.name)
         if key.kind in ("ModelPolicy", "ClusterModelPolicy"):
             return await self._policies.reconcile(KINDS[key.kind], key.namespace, key.name)
+        if key.kind == HTTP_ROUTE.kind:
+            await self._relief.relieve(key.namespace, key.name)
+            return None
         raise ValueError(f"no controller for kind {key.kind!r}")
 
     async def deleted(self, kind: str, body: dict[str, Any]) -> None:
@@ -94,7 +101,8 @@ class Reconcilers:
 
     async def failed(self, key: Key, failure: ReconcileFailed) -> None:
         """Say on the object that reconciling it failed."""
-        await self._reports.report(KINDS[key.kind], key.namespace, key.name, failure)
+        if key.kind in KINDS:
+            await self._reports.report(KINDS[key.kind], key.namespace, key.name, failure)
 
     def bindings_changed(self) -> None:
         """Look up anew which ClusterModelPolicies bind which namespaces."""
@@ -153,7 +161,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     )
     policies = Policies(cluster=cluster, rules=rules, clock=_now)
     reports = FailureReports(cluster, notifier, _now)
-    return Reconcilers(deployments, monitors, policies, cluster_policies, reports, pools)
+    return Reconcilers(deployments, monitors, policies, cluster_policies, reports, Relief(cluster), pools)
 
 
 class _Pools(NamedTuple):

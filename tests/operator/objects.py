@@ -139,8 +139,12 @@ class Objects:
     def apply(self, ref: Ref, body: Manifest, manager: str) -> Manifest:
         """Write the fields in `body`, and take away what `manager` applied before and left out now."""
         before = self.find(ref)
+        body = {**body, "metadata": {**body["metadata"]}}
+        version = body["metadata"].pop("resourceVersion", None)
         if before is not None:
             _check_uid(ref, before, body)
+            if version not in (None, before["metadata"]["resourceVersion"]):
+                raise Rejected(409, f"{ref.kind.plural} {ref.name!r}: the object has been modified")
         elif "uid" in body["metadata"]:
             raise Rejected(409, f"{ref.kind.plural} {ref.name!r}: uid mismatch: no existing object was found")
         kept = _without(before or {}, self._applied.get((ref, manager), {}), body)

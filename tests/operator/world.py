@@ -16,6 +16,7 @@ from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.registry import Registry
 from mooring_operator.adapters.routers import Routers
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.relief import Relief
 from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.assembly import Reconcilers
@@ -102,7 +103,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     )
     policies = Policies(cluster=cluster, rules=played.rules, clock=played.clock)
     reports = FailureReports(cluster, notifier, played.clock)
-    return Reconcilers(deployments, monitors, policies, cluster_policies, reports)
+    return Reconcilers(deployments, monitors, policies, cluster_policies, reports, Relief(cluster))
 
 
 class World:

@@ -18,6 +18,7 @@ from mooring_operator.adapters.cluster import (
     Unavailable,
 )
 from mooring_operator.adapters.leases import Leases
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.reconcile.kinds import (
     CLUSTER_MODEL_POLICY,
     DRIFT_MONITOR,
@@ -63,9 +64,8 @@ class Engine:
         self._terms = terms or Terms()
         deadline = settings.reconcile_deadline
         dispatch = Dispatch(reconcilers, telemetry, deadline=deadline, expected=expected)
-        self.queue = Lanes(
-            dispatch, (kind.kind for kind in KINDS), workers=settings.workers, expected=expected
-        )
+        lanes = [kind.kind for kind in (*KINDS, HTTP_ROUTE)]
+        self.queue = Lanes(dispatch, lanes, workers=settings.workers, expected=expected)
         self.intake = Intake(self.queue, dispatch, telemetry, reconcilers.bindings_changed)
         self.watching = asyncio.Event()
         self._gained = asyncio.Event()

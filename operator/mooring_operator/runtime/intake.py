@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from mooring_operator.adapters.cluster import Manifest
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, ready_endpoints
 from mooring_operator.api import forms, reasons
 from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE
 from mooring_operator.planning.objects.owner import part
@@ -74,6 +76,8 @@ class Intake:
             self._look_at_bound(key)
             return
         self._telemetry.saw(kind, key.namespace, key.name, None)
+        if kind == MODEL_DEPLOYMENT:
+            self._queue.discard(_route_of(key))
         forgotten = self._dispatch.note_deleted(key, resource)
         if forgotten is not None and forgotten not in self._seen:
             # A replica that stands by works on none: its queue must not grow with all that ever was.
@@ -85,9 +89,14 @@ class Intake:
         metadata = made["metadata"]
         deployment = (metadata.get("labels") or {}).get(DEPLOYMENT_LABEL)
         # Anybody may write the label: only what can be a name is looked at.
-        if forms.DEPLOYMENT_NAME.fits(deployment):
-            # Its changes come in bursts, and the first is our own.
-            self._queue.add_after(Key(MODEL_DEPLOYMENT, metadata["namespace"], deployment), _BURST)
+        if not forms.DEPLOYMENT_NAME.fits(deployment):
+            return
+        key = Key(MODEL_DEPLOYMENT, metadata["namespace"], deployment)
+        # Its changes come in bursts, and the first is our own.
+        self._queue.add_after(key, _BURST)
+        if key in self._seen and made.get("kind") == ENDPOINT_SLICE.kind and not ready_endpoints(made):
+            # Requests go there until its route is changed: that waits for no other look.
+            self._queue.add(_route_of(key))
 
     def runtime_changed(self, kind: str, runtime: Manifest) -> None:
         """A serving runtime is new or different; a copy of ours is behind its ModelDeployment."""
@@ -173,6 +182,10 @@ def _needs(resource: Manifest) -> Needs:
 
 def _names(values: Iterable[Any]) -> frozenset[str]:
     return frozenset(value for value in values if isinstance(value, str))
+
+
+def _route_of(deployment: Key) -> Key:
+    return Key(HTTP_ROUTE.kind, deployment.namespace, deployment.name)
 
 
 def _is_ours(made: Manifest) -> bool:
