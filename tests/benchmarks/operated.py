@@ -20,19 +20,10 @@ from mooring_operator.adapters.kubernetes import KubernetesCluster
 from cluster.control_plane import ControlPlane
 from cluster.serving import runtimes
 from tests.benchmarks.played_cluster import PlayedCluster, Watches
-from tests.cluster.rollout_steps import SERVING, Operator, install, until
+from tests.cluster.gateway_operator import ONNX, RUNTIMES
+from tests.cluster.rollout_steps import Operator, install, until
 from tests.cluster.test_routers_contract_cluster import define_gateways
 from tests.played_gateway import NAME, NAMESPACE, PlayedGateway
-
-RUNTIME = {
-    "apiVersion": "serving.kserve.io/v1alpha1",
-    "kind": "ClusterServingRuntime",
-    "metadata": {"name": "onnx-server"},
-    "spec": {
-        "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True}],
-        "containers": [{"name": "kserve-container", "image": "server:1", "args": ["--model_name={{.Name}}"]}],
-    },
-}
 
 
 @dataclass
@@ -81,9 +72,8 @@ def operated(namespaces: Iterable[str], **settings: Any) -> Any:
             )
         for kind in runtimes.PLURALS:
             plane.api.apply(runtimes.definition(kind, {}))
-        served = f"{SERVING.rpartition('/')[0]}/v1alpha1/clusterservingruntimes"
-        until(lambda: plane.api.get(served), what="runtimes are not served")
-        plane.api.apply(RUNTIME)
+        until(lambda: plane.api.get(RUNTIMES), what="runtimes are not served")
+        plane.api.apply(ONNX)
         define_gateways(plane.api)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         named = {"gateway": f"{NAMESPACE}/{NAME}", "gateway_service": f"{NAMESPACE}/envoy"}

@@ -184,14 +184,14 @@ async def ask_once(http, seen, headers):
 
 
 @asynccontextmanager
-async def load(lab, at_once=8, pause=0.02):
+async def load(lab, at_once=8, pause=0.02, host=HOST):
     """Send requests all the while, some hundreds a second; what became of them is complete at the end."""
     seen, ended = Seen(), asyncio.Event()
     async with asking(lab.url) as http:
 
         async def user():
             while not ended.is_set():
-                await ask_once(http, seen, {"host": HOST})
+                await ask_once(http, seen, {"host": host})
                 await asyncio.sleep(pause)
 
         users = [asyncio.create_task(user()) for _ in range(at_once)]
@@ -236,7 +236,7 @@ def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True):
         stack.callback(watchdog.dismiss)
         started = {}
         for name, address in addresses.items():
-            started[name] = _serve(name, address, model, folder, watchdog)
+            started[name] = serve(name, address, model, folder, watchdog)
             stack.callback(started[name].stop)
         for name, address in addresses.items():
             wait_until_ready(started[name], lambda at=address: _is_ready(at), timeout=60)
@@ -246,10 +246,11 @@ def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True):
         yield lab
 
 
-def _serve(name, address, model, folder, watchdog):
+def serve(name, address, model, folder, watchdog, *, drain=0):
+    """Start a model server for a revision, which drains for so many seconds when it is to end."""
     flags = {
         "model_name": "digits", "model_dir": model, "host": address, "http_port": 8080, "grpc_port": 8081,
-        "threads": 1, "drain_seconds": 0,
+        "threads": 1, "drain_seconds": drain,
     }  # fmt: skip
     command = [
         sys.executable,

@@ -15,25 +15,12 @@ from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 from scipy.stats import binom
 
 from cluster.programs import ProgramUnavailableError
-from cluster.serving import runtimes
-from cluster.serving.inferenceservice_crd import inferenceservice_crd
 from tests.cluster.gateway_lab import MODELS, ROUTE, gateway_lab, load
-from tests.cluster.rollout_steps import DEFINITIONS, OURS, PLURALS, ROOT, SERVING, Operator, until
+from tests.cluster.gateway_operator import operating
 from tests.played_revisions import PlayedRevisions
 from tests.put import put
 
 MODEL_DEPLOYMENT = Kind("mooring.dev/v1alpha1", "ModelDeployment", "modeldeployments")
-PATH = f"{OURS}/namespaces/{MODELS}/modeldeployments/digits"
-RUNTIMES = "/apis/serving.kserve.io/v1alpha1/clusterservingruntimes"
-ONNX = {
-    "apiVersion": "serving.kserve.io/v1alpha1",
-    "kind": "ClusterServingRuntime",
-    "metadata": {"name": "onnx-server"},
-    "spec": {
-        "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True}],
-        "containers": [{"name": "kserve-container", "image": "server:1", "args": ["--model_name={{.Name}}"]}],
-    },
-}
 TRIES = itertools.count()
 STEPS = [{"setWeight": 10}, {"pause": {"duration": "1s"}}, {"setWeight": 50}, {"setWeight": 100}]
 
@@ -86,23 +73,8 @@ class Nodes:
 def everything(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gateway")
     try:
-        with gateway_lab(folder, exposed=False) as lab:
-            for plural in PLURALS:
-                definition = (ROOT / "crds" / f"{plural}.yaml").read_bytes()
-                lab.api.apply_text(f"{DEFINITIONS}/{plural}.mooring.dev", definition)
-            lab.api.apply(inferenceservice_crd())
-            for kind in runtimes.PLURALS:
-                lab.api.apply(runtimes.definition(kind, {}))
-            for path in (PATH.rpartition("/")[0], f"{SERVING}/inferenceservices", RUNTIMES):
-                until(lambda path=path: lab.api.get(path), what=f"{path} is not served")
-            lab.api.apply(ONNX)
-            settings = {
-                "gateway": "gateways/front",
-                "gateway_service": "gateways/envoy",
-                "namespaces": MODELS,
-            }
-            with Operator(lab.kubeconfig, folder / "operator.log", **settings):
-                yield lab
+        with gateway_lab(folder, exposed=False) as lab, operating(lab, folder):
+            yield lab
     except ProgramUnavailableError as error:
         pytest.skip(str(error))
 
