@@ -12,7 +12,7 @@ from cluster.processes import StartError
 from cluster.programs import ProgramUnavailableError
 
 DESCRIPTION = """
-See Mooring do its main job on this machine, in about a minute. It starts what it needs, tells what happens, and
+See Mooring do its main job on this machine, in two or three minutes. It starts what it needs, tells what happens, and
 waits for you to look around. Ctrl-C cleans up.
 """
 STRATEGIES = ("canary", "bluegreen", "shadow", "abtest")

@@ -117,7 +117,7 @@ def test_a_watch_gives_changes_and_the_end(configured):
         (
             failure(404, 'modeldeployments.mooring.dev "iris" not found'),
             "ModelDeployment iris does not exist in namespace ml",
-            "mooring list -n ml shows what there is",
+            "mooring list -n ml shows what there is, and mooring list -A elsewhere",
         ),
         (
             failure(404, "the server could not find the requested resource"),

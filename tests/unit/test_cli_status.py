@@ -1,5 +1,6 @@
 """What people see of a rollout, in a terminal and in a file."""
 
+import copy
 import json
 from datetime import timedelta
 
@@ -109,6 +110,18 @@ def test_no_line_is_wider_than_the_terminal(width):
         assert all(len(line) <= width for line in text.splitlines())
 
 
+def test_a_long_address_wraps_and_no_revision_is_cut():
+    item = copy.deepcopy(AWAITING)
+    long = "s3://models.example.com/teams/fraud-detection/classifiers/iris/2026-11-26"
+    for side in ("stable", "candidate"):
+        item["status"][side]["modelUri"] = long
+    text = text_of(StatusView(Deployment.parse(item), [], NOW), width=80)
+    shown = text[text.index("Revisions") : text.index("Steps")]
+    for whole in ("REVISION", "TRAFFIC", "SINCE", "candidate", "aaaaaaaaaa", "bbbbbbbbbb"):
+        assert whole in shown
+    assert "".join(line[38:].strip() for line in shown.splitlines()).count(long) == 2
+
+
 def test_a_terminal_without_unicode_gets_ascii(tmp_path):
     with (tmp_path / "out").open("w", encoding="ascii") as file:
         Console(width=80, file=file).print(StatusView(Deployment.parse(AWAITING), EVENTS, NOW))
@@ -117,7 +130,7 @@ def test_a_terminal_without_unicode_gets_ascii(tmp_path):
 
 def test_a_rejected_revision_is_named():
     text = text_of(StatusView(Deployment.parse(REJECTED), [], NOW))
-    assert "rejected  bbbbbbbbbb           rejected after 1 attempt" in text
+    assert "rejected  bbbbbbbbbb                   rejected after 1 attempt" in text
     assert "Steps" not in text
 
 
@@ -271,7 +284,9 @@ def test_the_list_of_all_namespaces_names_them(show):
 
 
 def test_an_empty_list(show):
-    assert show("list", items=[])[1] == "no ModelDeployment and no DriftMonitor in namespace ml\n"
+    assert show("list", items=[])[1] == (
+        "no ModelDeployment and no DriftMonitor in namespace ml; -A looks into all\n"
+    )
     assert json.loads(show("list", "-o", "json", items=[])[1]) == {
         "modelDeployments": [],
         "driftMonitors": [],

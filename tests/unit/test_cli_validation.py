@@ -273,7 +273,7 @@ def test_metadata_is_needed():
         ),
         (
             {"spec.serving": {"minReplicas": "1"}},
-            'spec.serving.minReplicas: must be an integer, got the string "1"',
+            'spec.serving.minReplicas: must be an integer, got the string "1"; write 1',
         ),
         ({"spec.historyLimit": 26}, "spec.historyLimit: must be at most 25, got 26"),
         ({"spec.rollout": {"steps": []}}, "spec.rollout.steps: must have at least 1 item, got 0"),
@@ -282,7 +282,10 @@ def test_metadata_is_needed():
             'spec.model.pollInterval: "soon" is not a valid duration: '
             "write hours, minutes and seconds, like 1h30m or 45s",
         ),
-        ({"spec.model": []}, "spec.model: must be a mapping, got a list"),
+        (
+            {"spec.model": []},
+            "spec.model: must be a mapping, got a list; it has digest, format, formatVersion, pollInterval, uri",
+        ),
     ],
 )
 def test_messages_say_what_is_allowed(patch, message):

@@ -257,6 +257,7 @@ def _api_failure(error: Any, what: str, verb: str, where: str, role: str) -> Cli
     if code == 404 and "could not find the requested resource" in message:
         return _no_such_resource(what.partition(" ")[0])
     if code == 404:
-        hint = f"mooring list -n {where.split()[-1]} shows what there is" if " " in what and ours else ""
+        there = f"mooring list -n {where.split()[-1]} shows what there is, and mooring list -A elsewhere"
+        hint = there if " " in what and ours else ""
         return CliError(f"{what} does not exist in {where}", hint=hint)
     return CliError(f"the cluster refuses to {verb} {what}: {message or f'HTTP {code}'}")

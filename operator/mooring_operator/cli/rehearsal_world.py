@@ -47,6 +47,7 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 # What a test would find of a model that nobody has.
 _DIGEST = f"sha256:{'0' * 64}"
 
+_NO_REQUESTS = "the rehearsal has no requests; say how many a second with --requests"
 # What a phase's reason waits for, in words.
 _AWAITED = {
     reasons.TESTING: "the CI run",
@@ -151,6 +152,8 @@ class World:
         request = analysis.due(self.spec, status, owner, _COUNTING, now)
         if request is None:
             return None
+        if not self.script.traffic.per_second:
+            return Answer(request, unavailable=_NO_REQUESTS)
         candidate = status.candidate
         share = 1.0 if candidate is None else (candidate.weight or candidate.mirror) / 100
         return self.script.traffic.answer(request, share, expected)

@@ -86,7 +86,7 @@ class StatusView:
         rows += [self._revision(_role(known), known, _variants_traffic(known)) for known in status.retained]
         if status.failed_revision:
             tries = f"rejected after {status.failed_attempt} attempt{'s' * (status.failed_attempt > 1)}"
-            rows.append([Text("rejected", "red"), status.failed_revision, "", tries, "", ""])
+            rows.append([Text("rejected", "red"), status.failed_revision, "", "", tries, ""])
         if rows:
             columns = ["", "REVISION", "TRAFFIC", "SINCE", "MODEL", "RUNTIME"]
             shown = len(columns) if any(row[-1] for row in rows) else -1

@@ -37,7 +37,7 @@ def list_all(
     if form is not output.Format.TEXT:
         output.dump({"modelDeployments": deployments, "driftMonitors": monitors}, form)
         return
-    where = "any namespace" if all_namespaces else f"namespace {cluster.namespace}"
+    where = "any namespace" if all_namespaces else f"namespace {cluster.namespace}; -A looks into all"
     if not deployments and not monitors:
         output.say(f"no ModelDeployment and no DriftMonitor in {where}")
     _print(

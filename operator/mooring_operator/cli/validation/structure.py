@@ -13,7 +13,10 @@ from mooring_operator.cli.validation.defaults import Schema, child_schema
 from mooring_operator.cli.validation.metadata import METADATA_SCHEMA, metadata_problems
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
 from mooring_operator.cli.validation.source import Path
+from mooring_operator.cli.validation.unknown import unknown_fields
 
+_NUMBER = re.compile(r"(\d{1,9})%?", re.ASCII)
+_FEW = 12
 _ARTICLE = {"integer": "an integer", "array": "a list", "object": "a mapping", "null": "null"}
 
 
@@ -21,38 +24,12 @@ def find_problems(value: Any, schema: Schema) -> list[Problem]:
     """Give all that is wrong with the structure of `value`, which has its defaults."""
     return [
         *metadata_problems(value.get("metadata")),
-        *_unknown(value, {**schema, "properties": {**schema["properties"], "metadata": METADATA_SCHEMA}}, ()),
+        *unknown_fields(
+            value, {**schema, "properties": {**schema["properties"], "metadata": METADATA_SCHEMA}}
+        ),
         *_mismatches({key: value[key] for key in ("spec",) if key in value}, schema, ()),
         *_repeated(value, schema, ()),
     ]
-
-
-# --- unknown fields -------------------------------------------------------------------------------
-
-
-def _unknown(value: Any, schema: Schema | None, path: Path) -> Iterator[Problem]:
-    if schema is None or schema.get("x-kubernetes-preserve-unknown-fields"):
-        return
-    if isinstance(value, dict):
-        if schema.get("type", "object") != "object":
-            # It is of the wrong type, and its fields are of nothing.
-            return
-        for key, child in value.items():
-            below = child_schema(schema, key)
-            if below is None and ("properties" in schema or "additionalProperties" not in schema):
-                yield Problem((*path, key), _unknown_message(key, schema))
-            else:
-                yield from _unknown(child, below, (*path, key))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _unknown(child, schema.get("items"), (*path, index))
-
-
-def _unknown_message(key: str, schema: Schema) -> str:
-    known = sorted(schema.get("properties", {}))
-    if (meant := nearest(key, known)) is not None:
-        return f"unknown field; did you mean {meant}?"
-    return f"unknown field; known here: {', '.join(known) or 'none'}"
 
 
 # --- types and limits -----------------------------------------------------------------------------
@@ -62,9 +39,8 @@ def _mismatches(value: Any, schema: Schema, path: Path) -> Iterator[Problem]:
     """Yield what is wrong with `value` and what it holds, by the words that our structural schemas have."""
     kinds = _kinds(schema)
     if kinds and not any(_KINDS[kind](value) for kind in kinds):
-        # A quantity such as 0.5: the API has integers and text there, and no other numbers.
-        hint = "; quote it" if isinstance(value, float) and "string" in kinds else ""
         allowed = " or ".join(_ARTICLE.get(kind, f"a {kind}") for kind in kinds)
+        hint = _what_to_write(value, schema, kinds)
         yield Problem(path, f"must be {allowed}, got {kind_of(value)}{hint}", blocks=True)
         return
     if "enum" in schema and value not in schema["enum"]:
@@ -79,6 +55,23 @@ def _mismatches(value: Any, schema: Schema, path: Path) -> Iterator[Problem]:
             yield from _mismatches(item, schema.get("items", {}), (*path, index))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from _number(value, schema, path)
+
+
+def _what_to_write(value: Any, schema: Schema, kinds: list[str]) -> str:
+    """Say what is to be written in place of a value of another type, where that is known."""
+    if "enum" in schema:
+        return f"; write one of {', '.join(map(str, schema['enum']))}"
+    if "string" in kinds and isinstance(value, int | float):
+        _, written, how = (forms.allowed_by(schema.get("pattern", "")) or "").partition(": write ")
+        # A duration that is only quoted would be refused a second time, for its unit. A quantity such as 0.5 need
+        # only be quoted: the API has integers and text there, and no other numbers.
+        return f"; write {how}" if written and "integer" not in kinds else "; quote it"
+    if "integer" in kinds and isinstance(value, str) and (number := _NUMBER.fullmatch(value)):
+        return f"; write {number[1]}"
+    fields = sorted(schema.get("properties", {}))
+    if "object" in kinds and 0 < len(fields) <= _FEW:
+        return f"; it has {', '.join(fields)}"
+    return ""
 
 
 def _kinds(schema: Schema) -> list[str]:

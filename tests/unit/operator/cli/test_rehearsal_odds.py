@@ -51,6 +51,29 @@ def test_without_requests_nothing_is_said():
     assert ends(Traffic()) == {}
 
 
+def test_without_requests_the_timeline_says_how_to_state_some(tmp_path: Path, capsys):
+    spec = {
+        "model": {"uri": "s3://m/v1", "format": "onnx"},
+        "rollout": rollout(FIRST, {"analyse": {"duration": "20m"}}, LAST),
+    }
+    path = tmp_path / "iris.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "mooring.dev/v1alpha1",
+                "kind": "ModelDeployment",
+                "metadata": {"name": "iris"},
+                "spec": spec,
+            }
+        )
+    )
+    code, out = invoke(capsys, "rehearse", str(path), "--from-stable", "-o", "json")[:2]
+    assert code == 0
+    said = [moment["message"] for moment in json.loads(out)[0]["timelines"][0]["moments"]]
+    assert any("the rehearsal has no requests; say how many a second with --requests" in one for one in said)
+    assert not any("Prometheus" in one for one in said)
+
+
 def test_the_command_shows_both(tmp_path: Path, capsys):
     spec = {
         "model": {"uri": "s3://m/v1", "format": "onnx"},

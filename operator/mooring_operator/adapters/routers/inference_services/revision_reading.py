@@ -96,8 +96,8 @@ def _lags(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:
     if deployment is None or deployment["spec"].get("replicas", 1) == wanted:
         return ""
     return (
-        f"KServe has not scaled Deployment {deployment['metadata']['name']} to {wanted} pods; "
-        "is its controller running?"
+        f"KServe has not scaled Deployment {deployment['metadata']['name']} to {wanted} pods yet "
+        "(is its controller running?)"
     )
 
 

@@ -33,7 +33,7 @@ def not_taken_up(service: Mapping[str, Any], canary: str | None = None) -> str:
         return ""
     name = service["metadata"]["name"]
     what = f"canary {canary} of InferenceService {name}" if canary is not None else f"InferenceService {name}"
-    return f"KServe has not taken up {what}; is its controller running?"
+    return f"KServe has not taken up {what} yet (is its controller running?)"
 
 
 def cannot_heal(status: Mapping[str, Any]) -> str | None:
