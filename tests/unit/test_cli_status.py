@@ -23,6 +23,7 @@ from tests.unit.cli_world import (
     REJECTED,
     STABLE,
     FakeCluster,
+    ago,
     deployment,
     invoke,
 )
@@ -159,8 +160,21 @@ def test_who_asked_and_who_approved_is_shown():
 
 def test_an_object_nobody_has_looked_at():
     fresh = deployment("Pending")
-    del fresh["status"]
+    # What the definition has as a default.
+    fresh["status"] = {"observedGeneration": -1}
+    fresh["metadata"]["creationTimestamp"] = ago(seconds=10)
     assert "operator has not seen it yet" in text_of(StatusView(Deployment.parse(fresh), [], NOW))
+    fresh["metadata"]["creationTimestamp"] = ago(minutes=5)
+    assert (
+        "No operator has looked at it for 5m: does one run, and is namespace ml one of its own (MOORING_NAMESPACES)?"
+        in text_of(StatusView(Deployment.parse(fresh), [], NOW), width=120)
+    )
+
+
+def test_the_list_says_where_no_operator_has_looked(show):
+    fresh = deployment("Pending")
+    fresh["status"] = {"observedGeneration": -1}
+    assert show("list", items=[fresh])[1].rstrip().endswith("no operator has looked at it yet")
 
 
 def test_the_picture_of_a_monitor():

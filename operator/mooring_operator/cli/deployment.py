@@ -1,6 +1,7 @@
 """A ModelDeployment from the cluster, parsed."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
 from mooring_operator.api.names import askers_of, commands_of
 from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.times import parse
 
 SETTLED = ("Promoted", "RolledBack", "Failed")
 
@@ -23,6 +25,7 @@ class Deployment:
     status: ModelDeploymentStatus
     commands: dict[str, str]
     askers: dict[str, str]
+    created_at: datetime | None = None
 
     @classmethod
     def parse(cls, item: dict[str, Any]) -> "Deployment":
@@ -50,6 +53,7 @@ class Deployment:
             status=status,
             commands=commands_of(metadata.get("annotations") or {}),
             askers=askers_of(metadata.get("annotations") or {}),
+            created_at=parse(metadata.get("creationTimestamp") or ""),
         )
 
     @property

@@ -1,7 +1,7 @@
 """Writes where a ModelDeployment stands."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -24,6 +24,7 @@ from mooring_operator.planning.strategies.course import Exposure, course_of
 
 _EVENTS = 5
 _HISTORY = 5
+_SOON = timedelta(seconds=30)
 
 
 class StatusView:
@@ -58,7 +59,7 @@ class StatusView:
             yield Text(status.message)
         yield from failure_lines(status.conditions)
         if not deployment.up_to_date:
-            yield Text("The spec is newer than this status: the operator has not seen it yet.", "yellow")
+            yield Text(_unseen(deployment, self._now), "yellow")
         for command, value in deployment.commands.items():
             revision, _, note = value.partition(" ")
             asked = f"{revision}{by_whom(deployment.askers.get(command, ''))}{because(note)}"
@@ -198,6 +199,17 @@ class StatusView:
         if rows:
             yield heading("Events")
             yield plain_table(["AGE", "REASON", "MESSAGE"], rows)
+
+
+def _unseen(deployment: Deployment, now: datetime) -> str:
+    """Say that the operator has yet to look at the spec, and what may be wrong where it takes long."""
+    created = deployment.created_at
+    if deployment.status.observed_generation > 0 or created is None or now - created < _SOON:
+        return "The spec is newer than this status: the operator has not seen it yet."
+    return (
+        f"No operator has looked at it for {age(created, now)}: does one run, and is namespace "
+        f"{deployment.namespace} one of its own (MOORING_NAMESPACES)?"
+    )
 
 
 def describe_runtime(runtime: PinnedRuntime) -> str:

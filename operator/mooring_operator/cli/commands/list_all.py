@@ -62,7 +62,8 @@ def _print(items: list[dict[str, Any]], columns: list[str], row: Any, all_namesp
     for item in items:
         metadata, status = item["metadata"], item.get("status") or {}
         place = [metadata["namespace"]] if all_namespaces else []
-        tail = [age_of(metadata.get("creationTimestamp", ""), now), status.get("message", "")]
+        said = status.get("message", "") if status.get("phase") else "no operator has looked at it yet"
+        tail = [age_of(metadata.get("creationTimestamp", ""), now), said]
         rows.append([*place, metadata["name"], *row(item, status), *tail])
     first = ["NAMESPACE"] if all_namespaces else []
     output.console().print(plain_table([*first, *columns, "AGE", "MESSAGE"], rows, indent=0))

@@ -28,7 +28,7 @@ def why_unsupported(rollout: RolloutSpec, router: Traits, name: str = "") -> str
         f"strategy {rollout.strategy}" if field == "strategy" else field for field, _ in missing
     )
     fields = ", ".join(f"spec.rollout.{field}" for field in named)
-    lacks = ", and not ".join(dict.fromkeys(what for _, what in missing))
+    lacks = ", nor ".join(dict.fromkeys(what for _, what in missing))
     others = [other for other in get_args(StrategyName) if other != rollout.strategy]
     # Another strategy has no use for what only its settings ask too much of.
     edited = all(field in _IN_EVERY_STRATEGY for field, _ in missing)

@@ -223,7 +223,7 @@ EACH = Traits("Flows", 40, serves_each=True)
         (
             PLAIN,
             {"strategy": "BlueGreen"},
-            "cannot serve each revision by itself, and not give a revision an address",
+            "cannot serve each revision by itself, nor give a revision an address",
         ),
         (EACH, {"strategy": "BlueGreen"}, "an address of its own"),
         (EACH, {"strategy": "Shadow"}, "cannot copy requests"),

@@ -23,7 +23,7 @@ def said(router, **rollout):
         (
             "KServe",
             {"strategy": "Shadow"},
-            "spec.rollout.strategy Shadow: router KServe cannot serve each revision by itself, and not copy requests; "
+            "spec.rollout.strategy Shadow: router KServe cannot serve each revision by itself, nor copy requests; "
             f"write Canary, {NEW}",
         ),
         (
@@ -36,7 +36,7 @@ def said(router, **rollout):
             "Endpoints",
             AB,
             "spec.rollout.abTest.matches, spec.rollout.abTest.sticky: router Endpoints cannot send requests "
-            f"by a header or a cookie, and not keep a caller with a revision; write one of Canary, BlueGreen, "
+            f"by a header or a cookie, nor keep a caller with a revision; write one of Canary, BlueGreen, "
             f"Recreate, {NEW}",
         ),
         (
@@ -84,7 +84,7 @@ OTHER_PODS = "router Endpoints cannot give a revision other pods than its share 
         ),
         (
             {"strategy": "ABTest", "abTest": {"replicas": 3, "sticky": "arm"}},
-            f"spec.rollout.abTest.replicas, spec.rollout.abTest.sticky: {OTHER_PODS}, and not keep a caller with a "
+            f"spec.rollout.abTest.replicas, spec.rollout.abTest.sticky: {OTHER_PODS}, nor keep a caller with a "
             f"revision; write one of Canary, BlueGreen, Recreate, {NEW}",
         ),
         (
