@@ -291,18 +291,43 @@ async def settled(lab, version):
     assert dict((await lab.ask(50)).answered) == {version: 50}
 
 
-@pytest.mark.parametrize("edited", ["weights", "hostnames"])
-async def test_an_edited_route_is_put_back_at_once(lab, edited):
+ROUTE_EDITS = {
+    "weights": lambda spec: {"rules": [_weightless(spec["rules"][0])]},
+    "host names": lambda spec: {"hostnames": ["stolen.example.com"]},
+    "a redirection": lambda spec: {
+        "rules": [
+            {
+                **rule,
+                "filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "evil.example"}}],
+            }
+            for rule in spec["rules"]
+        ]
+    },
+    "a header": lambda spec: {
+        "rules": [
+            {**rule, "matches": [_with_header(one) for one in rule["matches"]]} for rule in spec["rules"]
+        ]
+    },
+    "a listener": lambda spec: {"parentRefs": [{**spec["parentRefs"][0], "sectionName": "absent"}]},
+}
+
+
+def _weightless(rule):
+    return {**rule, "backendRefs": [{**each, "weight": 0} for each in rule["backendRefs"]]}
+
+
+def _with_header(match):
+    return {**match, "headers": [{"type": "Exact", "name": "x-secret", "value": "1"}]}
+
+
+@pytest.mark.parametrize("edit", ROUTE_EDITS.values(), ids=ROUTE_EDITS)
+async def test_an_edited_route_is_put_back_at_once(lab, edit):
     """The operator looks at what is promoted when something of it changes, and not before."""
     async with played(lab):
         await stable(lab, "r1")
         ref = Ref(HTTP_ROUTE, MODELS, ROUTE)
         route = await lab.cluster.get(ref)
-        spec = {"hostnames": ["stolen.example.com"]}
-        if edited == "weights":
-            refs = [{**each, "weight": 0} for each in route["spec"]["rules"][0]["backendRefs"]]
-            spec = {"rules": [{**route["spec"]["rules"][0], "backendRefs": refs}]}
-        await lab.cluster.change(route, {"spec": spec})
+        await lab.cluster.change(route, {"spec": edit(route["spec"])})
         began = time.monotonic()
         while (await lab.cluster.get(ref))["spec"] != route["spec"]:
             assert time.monotonic() < began + 5

@@ -177,6 +177,29 @@ def test_what_was_taken_from_our_service_comes_back(model, metadata):
     )
 
 
+@pytest.mark.parametrize(
+    "added",
+    [
+        {"metadata": {"annotations": {"serving.kserve.io/stop": "true"}}},
+        {"metadata": {"annotations": {"serving.kserve.io/disable-auto-update": "true"}}},
+        {"spec": {"canary": [{"trafficPercent": 50, "predictor": {"name": "x"}}]}},
+        {"spec": {"transformer": {"containers": [{"name": "t", "image": "t"}]}}},
+    ],
+    ids=["stop", "no-updates", "canary", "transformer"],
+)
+def test_what_decides_over_what_runs_is_taken_out_of_our_service(model, added):
+    model.apply("v1")
+    model.reaches("Promoted")
+    ours = model.service["spec"], model.service["metadata"]["annotations"]
+    model.api.merge(model.service_path, added)
+    model.api.merge(model.path, {"metadata": {"annotations": {"look": "again"}}})
+    until(
+        lambda: (model.service["spec"], model.service["metadata"]["annotations"]),
+        lambda seen: seen == ours,
+        what="what was added stays",
+    )
+
+
 def test_orphan_of_an_earlier_deployment_is_taken_up(model, api):
     model.apply("v1")
     model.reaches("Promoted")

@@ -189,6 +189,22 @@ def test_labels_that_were_stripped_by_hand_come_back(model, router):
 # --- where it runs --------------------------------------------------------------------------------
 
 
+@ROUTERS
+def test_a_stop_by_somebody_else_is_lifted_and_pods_come_back(model, router):
+    model.deploy("v1", router=router, minReplicas=2)
+    model.reaches("Promoted")
+    name = next(iter(model.services()))
+    path = f"{SERVING}/namespaces/{NAMESPACE}/inferenceservices/{name}"
+    before = model.has(2)
+    model.api.merge(path, {"metadata": {"annotations": {"serving.kserve.io/stop": "true"}}})
+    after = until(
+        lambda: model.has(2), lambda pods: not pods & before, what="pods were not stopped and started"
+    )
+    assert len(after) == 2
+    assert "serving.kserve.io/stop" not in model.api.get(path)["metadata"]["annotations"]
+    model.reaches("Promoted")
+
+
 def test_the_address_inside_of_the_cluster_stays_when_a_revision_is_promoted(model):
     model.deploy()
     before = model.reaches("Promoted")

@@ -178,6 +178,46 @@ async def test_calls_that_are_repeated_write_nothing(stage):
     assert {verb for verb, _ in stage.requests} <= {"get", "list"}
 
 
+ADDED = {
+    "a filter": {"filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "evil.example"}}]},
+    "a method": {"matches": [{"path": {"type": "PathPrefix", "value": "/"}, "method": "GET"}]},
+    "a rule's name": {"name": "mine"},
+}
+
+
+@pytest.mark.parametrize("added", ADDED.values(), ids=ADDED)
+async def test_nobody_adds_to_what_a_route_decides(stage, added):
+    await stage.serve(FIRST)
+    route = await stage.find(HTTP_ROUTE, "digits-mooring")
+    rules = [{**rule, **added} for rule in route["spec"]["rules"]]
+    await stage.cluster.change(route, {"spec": {"rules": rules}})
+    await stage.serve(FIRST)
+    assert (await stage.find(HTTP_ROUTE, "digits-mooring"))["spec"] == route["spec"]
+
+
+async def test_a_transformer_that_somebody_added_gets_no_request(stage):
+    await stage.serve(FIRST)
+    service = await stage.find(INFERENCE_SERVICE, "digits-raaaabbbb")
+    await stage.cluster.change(service, {"spec": {"transformer": {"containers": [{"image": "t"}]}}})
+    await stage.played.act()
+    seen = await stage.route(Routing((Arm(FIRST, 100),)), FIRST)
+    assert seen.variants[FIRST.revision].ready
+    assert names_of(await stage.find(HTTP_ROUTE, "digits-mooring")) == {"digits-raaaabbbb-predictor"}
+
+
+def names_of(route):
+    return {ref["name"] for rule in route["spec"]["rules"] for ref in rule["backendRefs"]}
+
+
+async def test_a_route_stays_with_the_listeners_of_its_gateway(stage):
+    await stage.serve(FIRST)
+    route = await stage.find(HTTP_ROUTE, "digits-mooring")
+    parents = [{**parent, "sectionName": "other"} for parent in route["spec"]["parentRefs"]]
+    await stage.cluster.change(route, {"spec": {"parentRefs": parents}})
+    await stage.serve(FIRST)
+    assert (await stage.find(HTTP_ROUTE, "digits-mooring"))["spec"] == route["spec"]
+
+
 async def test_what_a_revision_gets_beside_its_weight_is_what_a_gateway_has_taken_up(stage):
     await stage.serve(FIRST)
     await stage.serve(FIRST, SECOND, routing=split(0))

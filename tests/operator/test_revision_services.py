@@ -415,6 +415,73 @@ async def test_an_edit_of_a_transformer_that_was_taken_over_is_undone(stage, edi
     assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])
 
 
+INTRUSIONS = {
+    "a stop": {"metadata": {"annotations": {"serving.kserve.io/stop": "true"}}},
+    "no more updates": {"metadata": {"annotations": {"serving.kserve.io/disable-auto-update": "true"}}},
+    "a canary": {"spec": {"canary": [{"trafficPercent": 50, "predictor": {"name": "x"}}]}},
+    "a transformer": {"spec": {"transformer": {"containers": [{"image": "t"}]}}},
+    "an explainer": {"spec": {"explainer": {"containers": [{"image": "e"}]}}},
+    "Knative's split": {"spec": {"predictor": {"canaryTrafficPercent": 10}}},
+}
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+@pytest.mark.parametrize("intrusion", INTRUSIONS.values(), ids=INTRUSIONS)
+async def test_what_decides_over_what_runs_is_nobody_elses_to_add(stage, intrusion, taken_over):
+    shown = adopt(stage, **FIXED) if taken_over else revision(**FIXED)
+    await stage.kserve.act()
+    await stage.run(Arm(shown))
+    service = IRIS if taken_over else Ref(INFERENCE_SERVICE, "ns", "digits-raaaabbbb")
+    metadata, spec = (stage.objects.get(service)[part] for part in ("metadata", "spec"))
+    stage.objects.change(service, lambda found: merge(found, intrusion))
+    await stage.kserve.act()
+    assert (await stage.run(Arm(shown)))[shown.revision].pods == 3
+    found = stage.objects.get(service)
+    assert found["spec"] == spec
+    assert (found["metadata"].get("annotations") or {}) == (metadata.get("annotations") or {})
+    written = len(stage.requests)
+    await stage.run(Arm(shown))
+    assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])
+
+
+async def test_a_revision_that_keda_scales_stays_stopped_where_it_is_kept(stage):
+    kept = revision(minReplicas=2, autoscaling={"scaler": "KEDA", "metric": "cpu", "target": 50})
+    await stage.run(Arm(kept), Arm(other()))
+    await stage.run(Arm(other()), kept=[kept])
+    service = Ref(INFERENCE_SERVICE, "ns", "digits-raaaabbbb")
+    assert stage.objects.get(service)["metadata"]["annotations"]["serving.kserve.io/stop"] == "true"
+
+
+RUNTIME_ADDITIONS = {
+    "a program": {"containers": [{"name": "kserve-container", "image": "a", "command": ["evil"]}]},
+    "one more container": {
+        "containers": [{"name": "kserve-container", "image": "a"}, {"name": "miner", "image": "b"}]
+    },
+    "other nodes": {"nodeSelector": {"pool": "x"}},
+    "a volume": {"volumes": [{"name": "v", "emptyDir": {}}]},
+    "its choice for other models": {"supportedModelFormats": [{"name": "onnx", "autoSelect": True}]},
+}
+
+
+@pytest.mark.parametrize("addition", RUNTIME_ADDITIONS.values(), ids=RUNTIME_ADDITIONS)
+async def test_nobody_adds_to_the_copy_of_a_runtime(stage, addition):
+    spec = {
+        "supportedModelFormats": [{"name": "onnx"}],
+        "containers": [{"name": "kserve-container", "image": "a"}],
+    }
+    pinned = PinnedRuntime(kind="ClusterServingRuntime", name="ours", spec=spec)
+    first = revision().model_copy(update={"runtime": pinned})
+    await stage.run(Arm(first))
+    runtime = Ref(SERVING_RUNTIME, "ns", "digits-raaaabbbb")
+    before = stage.objects.get(runtime)["spec"]
+    stage.objects.change(runtime, lambda found: merge(found, {"spec": addition}))
+    await stage.run(Arm(first))
+    assert stage.objects.get(runtime)["spec"] == before
+    written = len(stage.requests)
+    await stage.run(Arm(first))
+    assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])
+
+
 async def test_what_others_add_to_what_was_taken_over_stays(stage):
     taken = adopt(stage, **FIXED)
     await stage.kserve.act()

@@ -60,8 +60,8 @@ class EndpointsRouter:
         preview, taken = await self._preview(owner)
         ready = await self._ready(owner, service)
         names = {revision.revision: name_of(owner, revision) for revision in revisions}
-        pods = {name: _pods_of(name, seen.services.get(name)) for name in names.values()}
-        made = {name: await self._made(owner, manifest) for name, manifest in seen.services.items()}
+        pods = {name: _pods_of(name, seen.entries.get(name)) for name in names.values()}
+        made = {name: await self._made(owner, name, entry) for name, entry in seen.entries.items()}
         ports = {name: _ports(found) for name, found in made.items()}
         selectors = _selectors(owner, revisions, seen, made)
         variants = {
@@ -80,7 +80,7 @@ class EndpointsRouter:
             f"http://{owner.name}.{owner.namespace}.svc",
             variants,
             shared=_is_shared(service, selectors.get(first), ready, pods.get(first, "")),
-            problem=_why_not_one_service(seen.services, ports) or _why_not_selected_together(revisions, seen),
+            problem=_why_not_one_service(seen.entries, ports) or _why_not_selected_together(revisions, seen),
             manifest={
                 "service": service,
                 "preview": preview,
@@ -105,8 +105,7 @@ class EndpointsRouter:
         await self._revisions.run(owner, replace(routing, arms=arms), revisions, exact=shared)
         name = name_of(owner, weighing[0].revision)
         if ports := found.get("ports", {}).get(name):
-            entry = entry_of(revisions.services[name])
-            selector = _selector(owner, entry) if shared else found["selectors"][name]
+            selector = _selector(owner, revisions.entries[name]) if shared else found["selectors"][name]
             wanted = _manifest(owner, owner.name, selector, ports)
             await self._write(wanted, found.get("service"))
         await self._show(owner, routing, found)
@@ -159,10 +158,9 @@ class EndpointsRouter:
             for endpoint in ready_endpoints(found)
         ]
 
-    async def _made(self, owner: Owner, service: Manifest) -> Manifest | None:
+    async def _made(self, owner: Owner, name: str, entry: str) -> Manifest | None:
         """Give the Service that KServe made for a revision; None where it has made none yet."""
-        name = f"{service['metadata']['name']}-{entry_of(service)}"
-        return await self._cluster.get(Ref(SERVICE, owner.namespace, name))
+        return await self._cluster.get(Ref(SERVICE, owner.namespace, f"{name}-{entry}"))
 
     async def _write(self, wanted: Manifest, seen: Manifest | None) -> None:
         if seen is None:
@@ -187,7 +185,7 @@ def _selectors(
         service, found = seen.services.get(name), made.get(name)
         if service is None or found is None:
             continue
-        own = {**_selector(owner, entry_of(service)), REVISION_LABEL: revision.revision}
+        own = {**_selector(owner, entry_of(revision)), REVISION_LABEL: revision.revision}
         out[name] = found["spec"].get("selector") or own if is_as_adopted(service, revision) else own
     return out
 
@@ -262,18 +260,17 @@ def _is_shared(
     return others or (service["spec"].get("selector") or {}) != (selector or {})
 
 
-def _pods_of(name: str, service: Manifest | None) -> str:
+def _pods_of(name: str, entry: str | None) -> str:
     """Give how the names of an InferenceService's pods begin: Kubernetes takes the Deployment's, and cuts it."""
-    return f"{name}-{entry_of(service)}"[:_LONGEST_BASE] if service is not None else f"{name}-"
+    return f"{name}-{entry}"[:_LONGEST_BASE] if entry is not None else f"{name}-"
 
 
-def _why_not_one_service(services: Mapping[str, Manifest], ports: Mapping[str, list[Manifest]]) -> str:
+def _why_not_one_service(entries: Mapping[str, str], ports: Mapping[str, list[Manifest]]) -> str:
     """Say why one Service cannot send requests to all revisions; nothing where it can."""
     known = {name: found for name, found in ports.items() if found}
     names = sorted(known)
-    entries = {name: entry_of(services[name]) for name in names}
-    if len(set(entries.values())) > 1:
-        said = "; ".join(f"{name} at its {entry}" for name, entry in entries.items())
+    if len({entries[name] for name in names}) > 1:
+        said = "; ".join(f"{name} at its {entries[name]}" for name in names)
         return f"revisions take requests at different components, which one Service cannot select: {said}{_AT_ONCE}"
     if all(known[name] == known[names[0]] for name in names):
         return ""

@@ -111,7 +111,7 @@ class GatewayRouter:
         backends: dict[str, Backend] = {}
         for revision in revisions:
             service = running.services.get(name_of(owner, revision))
-            backend = await self._backend(owner, service) if service is not None else None
+            backend = await self._backend(owner, service, revision) if service is not None else None
             if backend is not None:
                 backends[revision.revision] = backend
             running = await self._with_endpoints(owner, running, revision, backend)
@@ -146,9 +146,9 @@ class GatewayRouter:
             return {name: route}, {}
         return {name: route}, {name: await find_owned(self._cluster, SERVICE, owner, name)}
 
-    async def _backend(self, owner: Owner, service: Manifest) -> Backend | None:
+    async def _backend(self, owner: Owner, service: Manifest, revision: Revision) -> Backend | None:
         """Give the Service that KServe has made for a revision: the transformer's where it has one."""
-        name = f"{service['metadata']['name']}-{entry_of(service)}"
+        name = f"{service['metadata']['name']}-{entry_of(revision)}"
         found = await self._cluster.get(Ref(SERVICE, owner.namespace, name))
         if found is None:
             return None

@@ -3,6 +3,7 @@
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.objects.difference import merge_patch
 from mooring_operator.planning.objects.owner import Owner
 
 SERVICE = Kind("v1", "Service", "services")
@@ -37,12 +38,18 @@ async def find_owned(
     return None if "deletionTimestamp" in manifest["metadata"] else manifest
 
 
-async def write_owned(cluster: Cluster, wanted: Manifest, seen: Manifest | None) -> None:
-    """Have an object say what is wanted; one that says it already is not written."""
+async def write_owned(cluster: Cluster, wanted: Manifest, seen: Manifest | None) -> Manifest:
+    """Have an object say what is wanted, and give it; one that says it already is not written."""
     if seen is None:
-        await cluster.create(wanted)
-    elif not ownership.already_says(seen, wanted):
-        await cluster.apply(wanted, seen)
+        return await cluster.create(wanted)
+    return seen if ownership.already_says(seen, wanted) else await cluster.apply(wanted, seen)
+
+
+async def write_whole(cluster: Cluster, wanted: Manifest, seen: Manifest | None) -> None:
+    """Have the spec of an object say what is wanted and nothing else, whoever has added it."""
+    written = await write_owned(cluster, wanted, seen)
+    if added := merge_patch(written["spec"], wanted["spec"]):
+        await cluster.change(written, {"spec": added})
 
 
 def ready_endpoints(found: Manifest) -> list[Manifest]:

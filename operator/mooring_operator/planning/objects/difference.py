@@ -1,4 +1,4 @@
-"""Tells whether an object already says what is wanted of it."""
+"""Tells whether an object already says what is wanted of it, and how it comes to say nothing else."""
 
 from typing import Any
 
@@ -24,6 +24,22 @@ def covers(seen: Any, wanted: Any) -> bool:
             and all(covers(there, here) for there, here in zip(seen, wanted, strict=True))
         )
     return bool(seen == wanted)
+
+
+def merge_patch(seen: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Give the patch that makes `seen` say what is wanted and no more; empty where it does.
+
+    Source: RFC 7396, JSON merge patch: null takes a field away, and lists are replaced.
+    """
+    patch: dict[str, Any] = {name: None for name in seen if name not in wanted}
+    for name, value in wanted.items():
+        there = seen.get(name)
+        if isinstance(there, dict) and isinstance(value, dict):
+            if below := merge_patch(there, value):
+                patch[name] = below
+        elif there != value:
+            patch[name] = value
+    return patch
 
 
 def _covers_field(name: str, seen: Any, wanted: Any) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Kind
+from mooring_operator.adapters.routers.inference_services.restoring import intruded
 from mooring_operator.adapters.routers.owned import find_owned, write_owned
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
@@ -30,12 +31,20 @@ class InferenceServices:
 
     async def write(self, wanted: Manifest, seen: Service | None) -> None:
         """Have the InferenceService say what is wanted; one that says it already is not written."""
-        await write_owned(self._cluster, wanted, dict(seen.manifest) if seen is not None else None)
+        await write_service(self._cluster, wanted, dict(seen.manifest) if seen is not None else None)
 
     async def delete(self, seen: Service | None) -> None:
         """Delete the InferenceService that was seen."""
         if seen is not None:
             await self._cluster.delete(dict(seen.manifest))
+
+
+async def write_service(cluster: Cluster, wanted: Manifest, seen: Manifest | None) -> None:
+    """Have an InferenceService say what is wanted, and nothing of others' that decides over what runs."""
+    written = await write_owned(cluster, wanted, seen)
+    # Not before: what a rollout leaves goes by the same write by which its successor takes over.
+    if others := intruded(written, wanted):
+        await cluster.change(written, others)
 
 
 def is_made_for(manifest: Manifest, service: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
-"""Says what of an InferenceService that was taken over somebody has changed since, as a merge patch that undoes it.
+"""Says what somebody has changed of an InferenceService since, as a merge patch that undoes it.
 
 Its pods run as they did before anybody changed it: where nobody has, there is nothing to write, and no pod moves.
+Source: KServe 0.21, serving.kserve.io/v1beta1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,11 +10,34 @@ from typing import Any
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services import running
 from mooring_operator.adapters.routers.inference_services.comparison import differences
+from mooring_operator.adapters.routers.inference_services.revision_manifest import STOP_ANNOTATION
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.objects.difference import merge_patch
+from mooring_operator.planning.objects.owner import Manifest
 
 Object = dict[str, Any]
 
 _OTHERS_ADD = ("labels", "annotations")
+_HALTS = (STOP_ANNOTATION, "serving.kserve.io/disable-auto-update")
+_PARTS = ("canary", "transformer", "explainer")
+_SPLIT = "canaryTrafficPercent"
+
+
+def intruded(item: Mapping[str, Any], wanted: Manifest) -> Object:
+    """Give the patch that takes out of an InferenceService what others have put in and what decides over what runs.
+
+    That is what has KServe end its pods, or follow it no more, and whatever answers beside the revision that is
+    `wanted`. Other additions are left alone; empty where there is none of these.
+    """
+    said, there = wanted["metadata"].get("annotations") or {}, item["metadata"].get("annotations") or {}
+    halts = {name: None for name in _HALTS if there.get(name) == "true" and name not in said}
+    spec: Object = {name: None for name in _PARTS if item["spec"].get(name) and name not in wanted["spec"]}
+    if _SPLIT in item["spec"]["predictor"] and _SPLIT not in wanted["spec"]["predictor"]:
+        spec["predictor"] = {_SPLIT: None}
+    return {
+        **({"metadata": {"annotations": halts}} if halts else {}),
+        **({"spec": spec} if spec else {}),
+    }
 
 
 def undone(item: Mapping[str, Any], revision: Revision) -> Object:
@@ -47,12 +71,5 @@ def _changed(now: Object, made: Object) -> Iterator[tuple[str, Any]]:
         if name in _OTHERS_ADD:
             there = {key: value for key, value in (there or {}).items() if key in wanted}
         if any(differences({name: there} if there is not None else {}, {name: wanted}, "")):
-            yield name, _patch(there, wanted)
-
-
-def _patch(now: Any, wanted: Any) -> Any:
-    """Give the merge patch that makes one value of another: null takes a field away."""
-    if not isinstance(now, dict) or not isinstance(wanted, dict):
-        return wanted
-    gone = {name: None for name in now if name not in wanted}
-    return gone | {name: _patch(now.get(name), value) for name, value in wanted.items()}
+            maps = isinstance(there, dict) and isinstance(wanted, dict)
+            yield name, merge_patch(there or {}, wanted) if maps else wanted

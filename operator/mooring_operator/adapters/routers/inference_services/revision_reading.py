@@ -16,14 +16,17 @@ from mooring_operator.planning.routes import Variant
 COMPONENTS = ("predictor", "transformer", "explainer")
 
 
-def components_of(service: Mapping[str, Any]) -> list[str]:
-    """Give the components that an InferenceService asks for; a Deployment `SERVICE-COMPONENT` runs each."""
-    return [name for name in COMPONENTS if service["spec"].get(name)]
+def components_of(revision: Revision) -> list[str]:
+    """Give the components that a revision asks for; a Deployment `SERVICE-COMPONENT` runs each.
+
+    What somebody else has added to its InferenceService is none of them.
+    """
+    return [name for name in COMPONENTS if name == "predictor" or revision.serving.get(name)]
 
 
-def entry_of(service: Mapping[str, Any]) -> str:
+def entry_of(revision: Revision) -> str:
     """Give the component that requests come in by."""
-    return "transformer" if service["spec"].get("transformer") else "predictor"
+    return "transformer" if "transformer" in components_of(revision) else "predictor"
 
 
 def read_variant(
@@ -58,14 +61,14 @@ def read_variant(
         blocked=blocked,
         pods=pods,
         waiting=waiting,
-        address=_address(service),
+        address=_address(service, revision),
     )
 
 
-def _address(service: Mapping[str, Any]) -> str:
+def _address(service: Mapping[str, Any], revision: Revision) -> str:
     """Give where a revision alone answers: KServe has a Service for its entry."""
     metadata = service["metadata"]
-    return f"http://{metadata['name']}-{entry_of(service)}.{metadata['namespace']}.svc"
+    return f"http://{metadata['name']}-{entry_of(revision)}.{metadata['namespace']}.svc"
 
 
 def ready_pods(deployments: Mapping[str, Manifest | None]) -> int:

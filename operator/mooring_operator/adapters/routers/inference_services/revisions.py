@@ -13,6 +13,7 @@ from mooring_operator.adapters.routers.inference_services.objects import (
     INFERENCE_SERVICE,
     SERVICE_LABEL,
     is_made_for,
+    write_service,
 )
 from mooring_operator.adapters.routers.inference_services.restoring import undone
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
@@ -22,9 +23,13 @@ from mooring_operator.adapters.routers.inference_services.revision_manifest impo
     revision_service,
     scaler_class,
 )
-from mooring_operator.adapters.routers.inference_services.revision_reading import components_of, read_variant
+from mooring_operator.adapters.routers.inference_services.revision_reading import (
+    components_of,
+    entry_of,
+    read_variant,
+)
 from mooring_operator.adapters.routers.inference_services.runtime_copy import copy_of
-from mooring_operator.adapters.routers.owned import find_owned, write_owned
+from mooring_operator.adapters.routers.owned import find_owned, write_whole
 from mooring_operator.api.names import (
     DEPLOYMENT_LABEL,
     MANAGED_BY,
@@ -49,6 +54,7 @@ class RevisionsSeen:
     variants: by revision, of those that have an InferenceService.
     services, runtimes, deployments: the objects, by the InferenceService's name; of Deployments the predictors'.
     beside: the Deployments of transformers and explainers.
+    entries: the component that requests come in by.
     """
 
     variants: Mapping[str, Variant] = field(default_factory=dict)
@@ -56,6 +62,7 @@ class RevisionsSeen:
     runtimes: Mapping[str, Manifest] = field(default_factory=dict)
     deployments: Mapping[str, Manifest] = field(default_factory=dict)
     beside: Mapping[str, list[Manifest]] = field(default_factory=dict)
+    entries: Mapping[str, str] = field(default_factory=dict)
 
 
 class RevisionServices:
@@ -76,6 +83,7 @@ class RevisionServices:
         runtimes: dict[str, Manifest] = {}
         predictors: dict[str, Manifest] = {}
         beside: dict[str, list[Manifest]] = {}
+        entries: dict[str, str] = {}
         for revision in revisions:
             name = name_of(owner, revision)
             if revision.runtime is not None:
@@ -84,8 +92,8 @@ class RevisionServices:
             service = await self._find(owner, revision)
             if service is None:
                 continue
-            services[name] = service
-            deployments = await self._deployments(owner, service)
+            services[name], entries[name] = service, entry_of(revision)
+            deployments = await self._deployments(owner, service, revision)
             others = (made for part, made in deployments.items() if part != "predictor")
             beside[name] = [made for made in others if made is not None]
             if (predictor := deployments.get("predictor")) is not None:
@@ -98,7 +106,7 @@ class RevisionServices:
                 cause = await self._inquiry.cause(service, labels)
                 variant = read_variant(revision, service, deployments, cause)
             variants[revision.revision] = variant
-        return RevisionsSeen(variants, services, runtimes, predictors, beside)
+        return RevisionsSeen(variants, services, runtimes, predictors, beside, entries)
 
     async def run(self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: bool = False) -> None:
         """Have every arm run with the pods that it asks for.
@@ -134,9 +142,11 @@ class RevisionServices:
             self._cluster, INFERENCE_SERVICE, owner, name_of(owner, revision), adopted=uid
         )
 
-    async def _deployments(self, owner: Owner, service: Manifest) -> dict[str, Manifest | None]:
+    async def _deployments(
+        self, owner: Owner, service: Manifest, revision: Revision
+    ) -> dict[str, Manifest | None]:
         found: dict[str, Manifest | None] = {}
-        for component in components_of(service):
+        for component in components_of(revision):
             name = f"{service['metadata']['name']}-{component}"
             made = await self._cluster.get(Ref(DEPLOYMENT, owner.namespace, name))
             found[component] = made if made is not None and is_made_for(made, service) else None
@@ -150,7 +160,7 @@ class RevisionServices:
         name = name_of(owner, revision)
         if revision.runtime is not None:
             copy = copy_of(owner, revision, revision.runtime)
-            await write_owned(self._cluster, copy, seen.runtimes.get(name))
+            await write_whole(self._cluster, copy, seen.runtimes.get(name))
         service = seen.services.get(name)
         if service is None and revision.adopted is not None:
             # What is taken over was there before anybody looked.
@@ -161,7 +171,7 @@ class RevisionServices:
             wanted = adopted_service(owner, revision, service, pods=pods, exact=exact)
         else:
             wanted = revision_service(owner, revision, pods=pods, exact=exact)
-        await write_owned(self._cluster, wanted, service)
+        await write_service(self._cluster, wanted, service)
         deployment = seen.deployments.get(name)
         if deployment is None or scaler_class(revision.serving_spec) == "none":
             # KServe passes a fixed number of pods on by itself.

@@ -45,12 +45,20 @@ def test_pods_that_an_autoscaler_adds_make_nothing_unready():
 
 
 def test_a_component_without_pods_holds_the_revision_up():
-    made = service(transformer={"containers": []})
-    assert components_of(made) == ["predictor", "transformer"]
+    composed = REVISION.model_copy(update={"serving": {"transformer": {"containers": [{"name": "t"}]}}})
+    assert components_of(composed) == ["predictor", "transformer"]
     down = {"predictor": deployment(2, 2), "transformer": deployment(0)}
-    seen = read_variant(REVISION, made, down)
+    seen = read(down, revision=composed)
     assert (seen.ready, seen.pods) == (False, 0)
-    assert read_variant(REVISION, made, {**down, "transformer": deployment(1)}).pods == 2
+    assert read({**down, "transformer": deployment(1)}, revision=composed).pods == 2
+    assert "-transformer." in seen.address
+
+
+def test_a_transformer_that_somebody_added_is_no_part_of_the_revision():
+    made = service(transformer={"containers": [{"name": "t"}]})
+    seen = read_variant(REVISION, made, {"predictor": deployment(2, 2)})
+    assert "-predictor." in seen.address
+    assert components_of(REVISION) == ["predictor"]
 
 
 @pytest.mark.parametrize(
