@@ -137,7 +137,8 @@ class ModelServer:
                     _freeze_gc()
                     if joins:
                         await self._listen(listener, probes)
-                    self._set_grpc_ready(True)
+                    if self.grpc is not None:
+                        self.grpc.set_ready(True)
                     await stopping.wait()
                     await self._drain()
                 else:
@@ -201,7 +202,7 @@ class ModelServer:
             max_call_seconds=settings.request_timeout,
             budget=self._budget,
             shares_port=self._place is not None,
-            # Clients have moved on before the drain is over.
+            # Most clients have moved on before the drain is over.
             max_connection_seconds=max(1.0, 0.8 * settings.drain_seconds),
         )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -211,10 +212,6 @@ class ModelServer:
     async def _stop_grpc(self) -> None:
         if self.grpc is not None:
             await self.grpc.stop(self.settings.grace_seconds)
-
-    def _set_grpc_ready(self, is_ready: bool) -> None:
-        if self.grpc is not None:
-            self.grpc.set_ready(is_ready)
 
     def _expire(self) -> None:
         self.repository.expire(perf_counter())
@@ -257,9 +254,12 @@ class ModelServer:
         """Stop being ready, and go on answering: callers leave with their next answer."""
         self.repository.is_draining = True
         self.http.is_draining = True
-        self._set_grpc_ready(False)
+        if self.grpc is not None:
+            self.grpc.begin_drain()
         log.info("draining", extra={"fields": {"seconds": self.settings.drain_seconds}})
         await asyncio.sleep(self.settings.drain_seconds)
+        if self.grpc is not None and self.settings.drain_seconds:
+            await self.grpc.until_callers_left()
 
 
 async def serve(settings: Settings) -> None:

@@ -14,6 +14,7 @@ import grpc
 
 from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.errors import RequestError
+from mooring_inference.grpc_front.renewal import Renewal
 from mooring_inference.observability.metrics import GONE
 
 # What grpc and this server keep of a call beside its messages, bytes.
@@ -74,6 +75,7 @@ class Receiver:
         self,
         budget: MemoryBudget,
         max_message_bytes: int,
+        renewal: Renewal,
         *,
         is_crowded: Callable[[], bool] = lambda: False,
         is_crowded_with_small: Callable[[], bool] = lambda: False,
@@ -84,10 +86,12 @@ class Receiver:
             budget: what all calls and requests together may hold.
             max_message_bytes: of one message. Only who has read one knows its size, so they come uncounted, as many
                 at a time as would fit into the budget.
+            renewal: is told who calls while the server drains.
             is_crowded: whether calls wait for a thread to ``receive``.
             is_crowded_with_small: whether calls wait for a thread to ``receive_small``.
         """
         self._budget = budget
+        self._renewal = renewal
         self._places = threading.Semaphore(max(1, budget.limit // (_COPIES * max_message_bytes)))
         self._waiting = 0
         self._large = _Coming(_SECONDS, _SECONDS_IF_CROWDED, lambda: self._waiting > 0 or is_crowded())
@@ -99,6 +103,8 @@ class Receiver:
         Raises:
             RequestError: there is none, or no room for it.
         """
+        if self._renewal.is_awaited:
+            self._renewal.note(context.peer())
         room = CallRoom(self._budget, context)
         if not self._places.acquire(blocking=False):
             self._waiting += 1

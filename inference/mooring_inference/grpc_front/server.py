@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 
 import grpc
 
@@ -12,6 +13,7 @@ from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.grpc_front.credentials import read_credentials
 from mooring_inference.grpc_front.front import GrpcFront
 from mooring_inference.grpc_front.receiving import Receiver
+from mooring_inference.grpc_front.renewal import Renewal
 from mooring_inference.grpc_front.side_services import SideServices
 
 __all__ = ["GrpcServer", "read_credentials"]
@@ -52,8 +54,7 @@ class GrpcServer:
             shares_port: whether other processes, the workers of one server, may listen on the port too.
             max_connection_seconds: after which a connection's client is told to make a new one, and calls on the old
                 one are finished; 0: never. What comes in while grpc stops is cancelled, so clients should have
-                left by then: the time should be shorter than that between a load balancer's notice and ``stop``.
-                New connections also spread callers over workers and pods.
+                left by then: see ``until_callers_left``. New connections also spread callers over workers and pods.
             threads: inferences and changes of the repository that are in flight at once.
             max_waiting: calls that may wait for one of these; more are refused with RESOURCE_EXHAUSTED.
             max_connections: of all callers together.
@@ -64,9 +65,11 @@ class GrpcServer:
         self._threads = _Threads(threads, thread_name_prefix="grpc")
         self._probe_threads = _Threads(_PROBE_THREADS, thread_name_prefix="grpc-probe")
         self._quick_threads = _Threads(_QUICK_THREADS, thread_name_prefix="grpc-quick")
+        self._renewal = Renewal(max_connection_seconds)
         self._receiver = Receiver(
             budget or MemoryBudget(),
             max_message_bytes,
+            self._renewal,
             is_crowded=lambda: self._threads.waiting > 0,
             is_crowded_with_small=lambda: self._probe_threads.waiting > 0,
         )
@@ -112,12 +115,30 @@ class GrpcServer:
         return port
 
     def set_ready(self, is_ready: bool) -> None:
-        """Return what the health service says; not ready to begin with."""
+        """Set what the health service says; not ready to begin with."""
         self._side.set_ready(is_ready)
+
+    def begin_drain(self) -> None:
+        """Be ready no longer, and go on to answer."""
+        self.set_ready(False)
+        self._renewal.begin()
 
     def sweep(self) -> None:
         """End calls whose message does not come; to be called periodically."""
         self._receiver.sweep()
+
+    async def until_callers_left(self) -> None:
+        """Wait until whoever calls was told to connect anew, which a load balancer makes lead elsewhere.
+
+        To be called when most have had the time to notice that the server is not ready; it takes no longer than a
+        connection lasts, as a caller who comes back again and again has nowhere else to go.
+        """
+        deadline = perf_counter() + self._renewal.seconds
+        while True:
+            left = min(self._renewal.seconds_left(), deadline - perf_counter())
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls; let those in flight finish, for ``grace_seconds`` at most."""

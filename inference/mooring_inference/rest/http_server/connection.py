@@ -30,6 +30,8 @@ _MOST_AHEAD = 16
 _LARGE_ANSWER = 64 << 10
 # How long a caller that was refused has to read why.
 _LINGER_SECONDS = 1.0
+# How long the first request of a new connection may take to come when the server stops.
+_FIRST_REQUEST_SECONDS = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -246,8 +248,10 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def close_if_idle(self) -> None:
-        """Close where nothing is being read or answered."""
+        """Close where nothing is being read or answered; a new connection gets time for its first request."""
         if self._reader.exchange is None and not self.owes_answers:
+            if self._reader.is_untouched and perf_counter() - self.changed < _FIRST_REQUEST_SECONDS:
+                return
             self.close()
 
     def close(self) -> None:

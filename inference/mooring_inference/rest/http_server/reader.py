@@ -105,6 +105,11 @@ class RequestReader:
         if self.exchange is not None:
             self._require_progress(len(data))
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no request has begun yet."""
+        return not self._since
+
     def end(self) -> Exchange | None:
         """Read nothing any more; gives the request that was being read."""
         self.is_over = True

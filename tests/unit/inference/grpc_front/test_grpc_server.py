@@ -21,6 +21,7 @@ from mooring_inference.grpc_front.front import GrpcFront
 from mooring_inference.grpc_front.schema import SERVICE, message
 from mooring_inference.grpc_front.server import GrpcServer, read_credentials
 
+from tests.benchmarks.serving.stops.balancer import Balancer
 from tests.unit.inference.access.test_tls import CLIENTS, OTHERS, SERVERS, Files
 from tests.unit.inference.grpc_front.test_grpc_front import infer_request, unary
 from tests.unit.inference.inference_process import save_negation
@@ -248,11 +249,71 @@ async def told_to_go(address):
     writer.close()
 
 
+async def test_who_calls_late_in_a_drain_is_told_to_leave_before_calls_are_cancelled(model):
+    is_ready = True
+
+    async def ready():
+        return is_ready
+
+    async with world(model, max_connection_seconds=0.3) as w:
+        balancer = Balancer(notice_seconds=0)
+        async with (
+            balancer.listening(),
+            grpc.aio.insecure_channel(f"127.0.0.1:{balancer.port}") as channel,
+        ):
+            port = int(w.address.rpartition(":")[2])
+            following = asyncio.ensure_future(balancer.follow(port, ready))
+            await balancer.until_open(port)
+            infer = unary(channel, "ModelInfer")
+            await infer(infer_request(), timeout=LONG)
+            # From here on the load balancer knows no server; the connection stays.
+            is_ready = False
+            await following
+            w.grpc.begin_drain()
+
+            async def call_until_refused():
+                while True:
+                    await infer(infer_request(), timeout=LONG)
+
+            calling = asyncio.ensure_future(refused(call_until_refused()))
+            await infer(infer_request(), timeout=LONG)
+            await w.grpc.until_callers_left()
+            await w.grpc.stop(LONG)
+            # It was told to connect anew, which is what fails.
+            error = await calling
+            assert error.code() == grpc.StatusCode.UNAVAILABLE
+            assert "failed to connect" in error.details()
+
+
+async def test_a_drain_waits_no_longer_than_a_connection_lasts_for_who_comes_back(model):
+    async with world(model, max_connection_seconds=0.3) as w:
+        w.grpc.begin_drain()
+        is_over = asyncio.Event()
+
+        async def call_on():
+            while not is_over.is_set():
+                await w.infer(infer_request(), timeout=LONG)
+
+        calling = asyncio.ensure_future(call_on())
+        async with asyncio.timeout(LONG):
+            await w.grpc.until_callers_left()
+        is_over.set()
+        await calling
+
+
+async def test_a_drain_without_calls_is_not_prolonged(model):
+    async with world(model, max_connection_seconds=10 * LONG) as w:
+        w.grpc.begin_drain()
+        await health(w.channel)
+        async with asyncio.timeout(LONG):
+            await w.grpc.until_callers_left()
+
+
 async def test_a_watcher_is_told_of_the_drain_before_it_is_let_go(model):
     async with world(model) as w:
         watch = health_pb2_grpc.HealthStub(w.channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
         assert (await watch.read()).status == SERVING
-        w.grpc.set_ready(False)
+        w.grpc.begin_drain()
         assert (await watch.read()).status == NOT_SERVING
 
 

@@ -115,8 +115,9 @@ async def test_requests_sent_ahead_are_counted():
     async with echoing(budget=2 * MIB) as (server, handler), connected(server) as (reader, writer):
         writer.write(post(b"/later") + post(b"/x", b"x" * 200_000) * 40)
         await until(lambda: handler.kept)
-        await until(lambda: server.budget.held > MIB)
-        assert server.budget.held <= 2 * MIB
+        (connection,) = server.connections
+        await until(lambda: connection._reader.is_over)
+        assert MIB < server.budget.held <= 2 * MIB
         handler.kept[0].respond(200, b"done")
         statuses = [(await answer(reader))[0]]
         while statuses[-1] == 200 and len(statuses) < 41:

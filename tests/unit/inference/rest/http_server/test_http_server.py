@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.inference.rest.http_server.http_world import answer, connected, echoing, post, sweep
+from tests.unit.inference.rest.http_server.http_world import (
+    SECONDS,
+    answer,
+    connected,
+    echoing,
+    post,
+    sweep,
+    until,
+)
 
 
 async def exchange(server, request):
@@ -213,3 +221,40 @@ async def test_stopping_finishes_what_has_begun():
         status, headers, body = await answer(reader)
         assert (status, headers["connection"], body) == (200, "close", b"done")
         await stopping
+
+
+async def test_a_request_that_has_come_and_is_not_read_yet_is_answered_by_a_server_that_stops():
+    async with echoing() as (server, _), connected(server) as (reader, writer):
+        writer.write(post(b"/first"))
+        assert (await answer(reader))[0] == 200
+        writer.write(post(b"/second"))
+        stopping = asyncio.create_task(server.stop(SECONDS))
+        status, headers, body = await answer(reader)
+        assert (status, headers["connection"], body) == (200, "close", b"/second|")
+        await stopping
+
+
+async def test_the_first_request_of_a_new_connection_is_answered_by_a_server_that_stops():
+    async with echoing() as (server, _), connected(server) as (reader, writer):
+        await until(lambda: server.connections)
+        stopping = asyncio.create_task(server.stop(SECONDS))
+        await asyncio.sleep(0)
+        writer.write(post(b"/first"))
+        assert (await answer(reader))[::2] == (200, b"/first|")
+        await stopping
+
+
+async def test_that_nobody_was_there_for_a_while_ends_no_request():
+    async with echoing() as (server, handler):
+        server.is_draining = True
+        async with connected(server):
+            await until(lambda: server.connections)
+        await until(lambda: not server.connections)
+        async with connected(server) as (reader, writer):
+            writer.write(post(b"/later"))
+            await until(lambda: handler.kept)
+            stopping = asyncio.create_task(server.stop(SECONDS))
+            await asyncio.wait([stopping], timeout=0.1)
+            handler.kept[0].respond(200, b"done")
+            assert (await answer(reader))[::2] == (200, b"done")
+            await stopping
