@@ -228,3 +228,11 @@ def test_a_context_without_a_user(tmp_path, monkeypatch):
     path.write_text(yaml.safe_dump(config))
     monkeypatch.setenv("KUBECONFIG", str(path))
     assert connect().namespace == "ml"
+
+
+def test_a_cluster_without_what_is_to_be_adopted_is_told_with_the_way_out(configured):
+    missing = failure(404, "the server could not find the requested resource")
+    with pytest.raises(CliError) as caught:
+        connect(transport=server(lambda _: missing, [])).get("InferenceService", "iris")
+    assert caught.value.message == "this cluster has no InferenceService resource"
+    assert "mooring adopt -f FILE" in caught.value.hint

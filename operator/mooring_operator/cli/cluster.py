@@ -30,6 +30,7 @@ _OTHERS = {
 """Resources of others that can be adopted, and whose pods they are: group, version and plural."""
 _READER = "mooring-view"
 _INSTALL_HINT = "install Mooring's resources: mooring crds | kubectl apply --server-side -f -"
+_FILES_HINT = "is it the right one (--context)? mooring adopt -f FILE reads one from a file"
 
 
 class Cluster:
@@ -239,7 +240,8 @@ def _watch_again(error: Exception, count: int) -> Any:
 
 
 def _no_such_resource(kind: str) -> CliError:
-    return CliError(f"this cluster has no {kind} resource", hint="" if kind in _OTHERS else _INSTALL_HINT)
+    hint = _FILES_HINT if kind in _OTHERS else _INSTALL_HINT
+    return CliError(f"this cluster has no {kind} resource", hint=hint)
 
 
 def _api_failure(error: Any, what: str, verb: str, where: str, role: str) -> CliError:
