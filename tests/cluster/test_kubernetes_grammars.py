@@ -58,6 +58,9 @@ NEVER_SCHEDULES = re.compile(
     r"|[+]"  # signs
     r"|[^\S \t]"  # other white space
     r"|[0-9]{19}"
+    r"|\s,*0*3[01](-0*31|,+0*3[01])*,*\s+,*(0*2|(?i:FEB))(,+(0*2|(?i:FEB)))*,*\s+[*?]\s*$"  # no February has that day
+    r"|\s,*0*31(,+0*31)*,*\s+,*(0*([2469]|11)|(?i:FEB|APR|JUN|SEP|NOV))"  # and these months no 31st
+    r"(,+(0*([2469]|11)|(?i:FEB|APR|JUN|SEP|NOV)))*,*\s+[*?]\s*$"
     r"|@every (.*(-|[nuµμm]s|[0-9]{6})|0$)"  # negative, parts of a second, centuries
 )
 """What Kubernetes may take and Mooring never does."""

@@ -4,10 +4,11 @@ import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Forbidden, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
-from mooring_operator.adapters.routers import ROUTERS, DefaultGateway, Routers
+from mooring_operator.adapters.routers import ROUTERS, DefaultGateway, Routers, likely_router
 from mooring_operator.adapters.routers.gateway_classes import GATEWAY_CLASS
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.serving import ServingSpec
 
 from tests.operator.objects import DEFINITION
 from tests.played_gateway import NAME, NAMESPACE, PlayedGateway
@@ -145,6 +146,33 @@ async def test_without_the_gateway_api_pods_split_traffic(cluster):
     await drop(cluster, Ref(DEFINITION, "", "httproutes.gateway.networking.k8s.io"))
     why = f"not Gateway: {NONE_NAMED}; not KServe: the Gateway API is not installed"
     assert await choose(cluster, spec(), default=None) == ("Endpoints", why, "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "router", "why"),
+    [
+        ({"strategy": "BlueGreen"}, "Endpoints", "it cannot serve each revision by itself, and not give a revision an"),
+        ({"strategy": "Recreate"}, "Endpoints", "it cannot serve each revision by itself"),
+        ({"strategy": "ABTest", "abTest": {"weight": 20}}, "Endpoints", "it cannot serve each revision by itself"),
+        ({"steps": [{"setWeight": 0}, {"setWeight": 100}]}, "Endpoints", "it cannot run a revision without traffic"),
+        ({"steps": [{"setReplicas": 2}, {"setWeight": 100}]}, "Endpoints", "pods of its own (setReplicas)"),
+        ({"transformer": {"containers": [{"name": "a", "image": "b"}]}}, "Endpoints", "a transformer"),
+        ({"runtimePolicy": "Pinned"}, "Endpoints", "it cannot keep a revision on its runtime as it was"),
+        ({"strategy": "Shadow"}, "KServe", ""),
+        ({"maxSurge": 1}, "KServe", ""),
+        ({"steps": [{"setWeight": 10}, {"setWeight": 100}]}, "KServe", ""),
+    ],
+)  # fmt: skip
+async def test_by_itself_the_router_is_one_that_can_what_is_asked_for(cluster, asked, router, why):
+    serving = {name: value for name, value in asked.items() if name in ("transformer", "runtimePolicy")}
+    rollout = {name: value for name, value in asked.items() if name not in serving}
+    wanted = spec(**rollout).model_copy(update={"serving": ServingSpec.model_validate(serving)})
+    name, said, held = await choose(cluster, wanted, default=None)
+    assert (name, held) == (router, "")
+    because = said.removeprefix(f"not Gateway: {NONE_NAMED}")
+    assert because.startswith("; not KServe: it cannot ") if router == "Endpoints" else because == ""
+    assert why in because
+    assert likely_router(wanted) in (router, "Gateway")
 
 
 async def test_what_is_served_stays_with_its_router(cluster):

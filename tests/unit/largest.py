@@ -237,6 +237,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
             "spec.ci.testData.inputs": [
                 {"name": f"{'a' * 60}{index:03}", "columns": ["a" * 63] * 3} for index in range(8)
             ],
+            "spec.rollout.router": "Gateway",
             "spec.batch.schedule": "0" * 119 + "1 1 1 1 1",
             "spec.batch.output": "gs://" + _WIDE * 1019,
             "spec.stream.sink": "kafka://" + _WIDE * 1016,

@@ -44,6 +44,20 @@ ROUTERS = [
         "spec.rollout.gateway.namespace",
     ),
     Case("a host", {"spec.rollout": {"host": "digits.models.example.com"}}),
+    Case(
+        "a host of router Gateway",
+        {"spec.rollout": {"router": "Gateway", "host": "digits.models.example.com"}},
+    ),
+    *(
+        Case(
+            f"{field} of router {router}",
+            {"spec.rollout": {"router": router, field: value}, "spec.serving": {"mode": mode}},
+            False,
+            "spec.rollout: gateway and host are for router Gateway; leave them out, or write Gateway or Auto",
+        )
+        for router, mode in (("Endpoints", "Standard"), ("KServe", "Standard"), ("Knative", "Knative"))
+        for field, value in (("host", "digits.models.example.com"), ("gateway", {"name": "front"}))
+    ),
     *(
         Case(f"host {host!r}", {"spec.rollout": {"host": host}}, False, _HOST)
         for host in (

@@ -72,8 +72,8 @@ class Autoscaling(Model):
     scaler: Annotated[
         Literal["HPA", "KEDA", "None"] | None,
         Field(
-            description="Who scales in Standard mode: HPA (default), KEDA, or None for a fixed count. "
-            "Leave it out in Knative mode, where Knative scales."
+            description="Who scales in Standard mode: HPA (default), KEDA, or None for a fixed count. Leave it out in "
+            "Knative mode."
         ),
     ] = None
     metric: Annotated[

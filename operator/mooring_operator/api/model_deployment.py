@@ -128,7 +128,7 @@ class TestData(Model):
         forms.DIGEST.field,
         Field(
             description="Content that the Parquet files must have (sha256:HEX of their manifest); another one is "
-            "another question, which is tested anew."
+            "tested anew."
         ),
     ] = None
     schema_: Annotated[
@@ -143,8 +143,8 @@ class TestData(Model):
     inputs: Annotated[
         list[InputColumns],
         Field(
-            description="Columns by input of the model. Left out: features.json beside the model, columns of the "
-            "inputs' names, or for one input all columns of its kind. At most 24 columns in all.",
+            description="Columns by input of the model, at most 24 in all. Left out: features.json beside the model, "
+            "columns of the inputs' names, or for one input all columns of its kind.",
             max_length=8,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
@@ -242,16 +242,16 @@ class CISpec(Model):
         str | None,
         forms.OBJECT_NAME.field,
         Field(
-            description="ServiceAccount of the run's pods, with access to model and test data; "
-            "spec.serving.serviceAccountName when left out."
+            description="ServiceAccount of the run's pods, with access to model and test data; that of spec.serving "
+            "when left out."
         ),
     ] = None
     credentials_secret: Annotated[
         str | None,
         forms.OBJECT_NAME.field,
         Field(
-            description="Secret whose keys become environment variables of the run's pod, such as "
-            "AWS_ACCESS_KEY_ID. Runs on Kubeflow Pipelines have the ServiceAccount's access alone."
+            description="Secret whose keys become variables of the run's pod, such as AWS_ACCESS_KEY_ID. Runs on "
+            "Kubeflow Pipelines have the ServiceAccount's access alone."
         ),
     ] = None
     resources: Annotated[

@@ -164,10 +164,10 @@ ROUTER_RECOVERED = "RouterRecovered"
 """The router can give every revision its part of the traffic again.
 """
 ROUTER_IMPRECISE = "RouterImprecise"
-"""The router may carry out a part of the spec in another way than it is asked for; nothing waits for that.
+"""The router may carry out a part of the spec in another way than it is asked for, or not at all; nothing waits for it.
 
-The message names the field and what may happen instead, such as copies of all requests in place of some, or pods that
-follow an edited runtime.
+The message names the field and what may happen instead, such as copies of all requests in place of some, pods that
+follow an edited runtime, or a host name that leads nowhere.
 """
 UNSUPPORTED_BY_ROUTER = "UnsupportedByRouter"
 """The router of this deployment cannot carry out what spec.rollout asks for; traffic stays where it is.

@@ -32,8 +32,8 @@ class Approve(Model):
     by: Annotated[
         Literal["Anyone", "SomeoneElse"],
         Field(
-            description="Who counts among those who may approve. SomeoneElse: not who asked for the revision, "
-            "by annotation mooring.dev/requested-by."
+            description="Whose approval counts. SomeoneElse: not that of who asked for the revision, by annotation "
+            "mooring.dev/requested-by."
         ),
     ] = "Anyone"
 
@@ -58,8 +58,8 @@ class Step(Model):
     set_replicas: Annotated[
         Share | None,
         Field(
-            description="Pods that the new revision has at least from here on, as a number or a percentage of those of "
-            "the stable one; its weight may ask for more."
+            description="Fewest pods of the new revision from here on, as a number or a percentage of the stable "
+            "one's; its weight may ask for more."
         ),
     ] = None
     pause: Annotated[Pause | None, Field(description="Wait with the traffic as it is.")] = None
@@ -139,16 +139,16 @@ class RolloutSpec(Model):
     scale_down_delay: Annotated[
         Duration,
         Field(
-            description="How long a revision that has lost its traffic keeps its pods, so that going back finds them; "
-            "where the router serves each revision by itself."
+            description="How long a revision that has lost its traffic keeps its pods, to go back to; where the "
+            "router serves each revision by itself."
         ),
     ] = timedelta(seconds=30)
     max_surge: Annotated[
         Share | None,
         Field(
-            description="How many pods there are at most beyond those that the stable revision has, as a number or a "
-            "percentage of them: the stable revision leaves pods as the new one takes over. Unlimited when left out; "
-            "where the router serves each revision by itself."
+            description="Most pods beyond those that the stable revision has, as a number or a percentage of them: it "
+            "leaves pods as the new one takes over. Unlimited when left out; where the router serves each revision "
+            "by itself."
         ),
     ] = None
     freeze: Freezes = []
@@ -247,6 +247,11 @@ RULES: list[JsonValue] = [
         "rule": "!has(self.maxSurge) || !has(self.abTest) || !has(self.abTest.variants) || "
         "self.abTest.variants.size() == 0",
         "message": _NO_SURGE,
+    },
+    {
+        # Not of the model: what an older definition let pass goes on, and its condition RouterReady says so.
+        "rule": "self.router in ['Auto', 'Gateway'] || !has(self.gateway) && !has(self.host)",
+        "message": "spec.rollout: gateway and host are for router Gateway; leave them out, or write Gateway or Auto",
     },
     *analyses.RULES,
 ]

@@ -314,9 +314,8 @@ class ModelDeploymentStatus(StatusModel):
         list[Condition],
         Field(
             description="Ready, and Reconciling or Stalled (kstatus); ModelResolved, Tested, PoliciesMet, Analysed; "
-            "RouterReady where traffic cannot be split as asked; VariantsReady where variants are not; "
-            "BatchApplied, StreamApplied and DisruptionBudgetApplied where the API server refused what spec.batch, "
-            "spec.stream or spec.serving.podDisruptionBudget makes.",
+            "RouterReady and VariantsReady where traffic cannot be as asked; FreezesEnd where they do not; "
+            "BatchApplied, StreamApplied and DisruptionBudgetApplied where the API server refused it.",
             max_length=14,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

@@ -12,12 +12,12 @@ RouterName = Literal["Auto", "Gateway", "Endpoints", "KServe", "Knative"]
 Router = Annotated[
     RouterName,
     Field(
-        description="Who decides which requests a revision gets. Gateway: an HTTPRoute of Mooring's for a Gateway of "
-        "the Gateway API, with weights, mirrors, headers and cookies. Endpoints: a Service of the deployment's "
-        "name whose pods are those of the revisions, so that shares follow from pods; it needs no gateway. KServe: "
-        "canaries of one InferenceService, split by KServe's route. Knative: for mode Knative, which has no other. "
+        description="Who decides which requests a revision gets. Gateway: an HTTPRoute of Mooring's, with weights, "
+        "mirrors, headers and cookies. Endpoints: a Service whose pods are those of the revisions, so that shares "
+        "follow from pods; it needs no gateway. KServe: canaries of one InferenceService, split by KServe's route. "
+        "Knative: for mode Knative, which has no other. "
         "Auto: Knative in mode Knative; else Gateway, where one is named that works; else KServe, where the Gateway "
-        "API is installed; else Endpoints. status.router says which and why."
+        "API is installed and it can what is asked for; else Endpoints. status.router says which and why."
     ),
 ]
 
@@ -53,8 +53,8 @@ Host = Annotated[
     forms.HOST.field,
     AfterValidator(_is_outside),
     Field(
-        description="Host name outside of the cluster, for router Gateway: one that a listener of the Gateway takes, "
-        "and that no other deployment has.",
+        description="Host name outside of the cluster, for router Gateway: a listener of it takes it, and no other "
+        "deployment has it.",
         json_schema_extra={
             "x-kubernetes-validations": [
                 {

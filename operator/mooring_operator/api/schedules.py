@@ -20,6 +20,10 @@ _NUMBERS = {name: number for number, name in enumerate(_WEEKDAYS)} | {
 def _field(number: str, names: tuple[str, ...] = ()) -> str:
     value = f"(0*({number})" + (f"|(?i:{'|'.join(names)})" if names else "") + ")"
     item = f"([*?]|{value}(-{value})?)(/{_STEP})?"
+    return _list(item)
+
+
+def _list(item: str) -> str:
     return f",*{item}(,+{item})*,*"
 
 
@@ -35,6 +39,14 @@ _MACROS = f"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every ({_TIME
 PATTERN = f"^({_BLANK}*{f'{_BLANK}+'.join(_FIELDS)}{_BLANK}*|{_MACROS})$"
 """All but that the ranges go upwards."""
 
+NEVER = (
+    rf"^\s*\S+\s+\S+\s+({_list('0*3[01](-0*31)?')}\s+{_list('(0*2|(?i:FEB))')}"
+    rf"|{_list('0*31')}\s+{_list('(0*([2469]|11)|(?i:FEB|APR|JUN|SEP|NOV))')})\s+[*?]\s*$"
+)
+"""Days that none of their months has, as people write them: 30 February, and the 31st of short months. A weekday beside
+them would be another day on which it comes.
+"""
+WHY_NEVER = "never comes: none of its months has such a day"
 ALLOWED = (
     "a schedule: write minute (0-59), hour (0-23), day (1-31), month (1-12, JAN-DEC) and weekday (0-6, SUN-SAT), each "
     "* or a list of values, ranges upwards and steps, like */15 9-17 * * MON-FRI; or @daily, @hourly, @every 1h30m ..."
@@ -70,6 +82,7 @@ RULES = [
         "rule": f"self.matches(r'{PATTERN}') && "
         f"{_RANGES_IN_CEL}.all(range, int(range.split('-')[0]) <= int(range.split('-')[1]))",
         "messageExpression": f"'\"' + self + '\" is not {ALLOWED}'",
-    }
+    },
+    {"rule": f"!self.matches(r'{NEVER}')", "messageExpression": f"'\"' + self + '\" {WHY_NEVER}'"},
 ]
 """What the API server judges by: a rule has a message, where a pattern would be shown as it is."""

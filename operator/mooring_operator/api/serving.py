@@ -84,8 +84,8 @@ class ServingSpec(Model):
     mode: Annotated[
         Literal["Standard", "Knative"],
         Field(
-            description="KServe's deployment mode. Standard: Deployments and Gateway API. Knative: scale to zero "
-            "and request-based scaling. It cannot be changed once set.",
+            description="KServe's deployment mode, which cannot change. Standard: Deployments and Gateway API. "
+            "Knative: scale to zero, request-based scaling.",
             json_schema_extra={
                 "x-kubernetes-validations": [
                     {
@@ -198,8 +198,8 @@ class ServingSpec(Model):
     pod_disruption_budget: Annotated[
         DisruptionBudget | None,
         Field(
-            description="How many pods may go at once when nodes are drained: all revisions' together. It is no "
-            "part of a revision, and changes in place.",
+            description="How many pods may go at once when nodes are drained, of all revisions together. It changes "
+            "in place.",
             exclude=True,
         ),
     ] = None

@@ -109,8 +109,8 @@ class ABTest(Model):
     replicas: Annotated[
         Share,
         Field(
-            description="Pods that the new one, and each variant, has at least, as a number or a percentage of the "
-            "stable one's: who matches says nothing about how many there are."
+            description="Fewest pods of the new one, and of each variant, as a number or a percentage of the stable "
+            "one's."
         ),
     ] = "100%"
     duration: Annotated[Duration | None, Field(description="How long the test lasts.")] = None

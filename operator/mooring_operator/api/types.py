@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from mooring_operator.api import forms, schedules
 
+_NEVER = re.compile(schedules.NEVER)
 _DURATION = re.compile("(?:([1-9][0-9]{0,4})h)?(?:([1-9][0-9]{0,4})m)?(?:([1-9][0-9]{0,4})s)?")
 
 
@@ -82,16 +83,18 @@ Duration = Annotated[
 ]
 
 
-def _ranges_go_upwards(schedule: str) -> str:
+def _comes_about(schedule: str) -> str:
     if (found := schedules.backward_range(schedule)) is not None:
         raise ValueError(f"the range {found} is not upwards; must be {schedules.ALLOWED}")
+    if _NEVER.search(schedule):
+        raise ValueError(f"{schedule} {schedules.WHY_NEVER}")
     return schedule
 
 
 Schedule = Annotated[
     str,
     forms.CRON.field,
-    AfterValidator(_ranges_go_upwards),
+    AfterValidator(_comes_about),
     WithJsonSchema(
         {
             "type": "string",

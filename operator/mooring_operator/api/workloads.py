@@ -11,9 +11,7 @@ from mooring_operator.api.types import Duration, Model, Schedule
 CredentialsSecret = Annotated[
     str | None,
     forms.OBJECT_NAME.field,
-    Field(
-        description="Secret whose keys become environment variables of the pods, such as AWS_ACCESS_KEY_ID."
-    ),
+    Field(description="Secret whose keys become variables of the pods, such as AWS_ACCESS_KEY_ID."),
 ]
 
 
@@ -101,7 +99,7 @@ class StreamSpec(Model):
         forms.MESSAGES.field,
         Field(
             description="Where messages come from: redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME or "
-            "kafka://HOST/TOPIC. Credentials come from credentialsSecret: MOORING_STREAM_SOURCE.",
+            "kafka://HOST/TOPIC. Credentials: MOORING_STREAM_SOURCE of credentialsSecret.",
         ),
     ]
     sink: Annotated[

@@ -73,13 +73,22 @@ def next_start(windows: Sequence[Freeze], now: datetime) -> Moment | None:
     return Moment(*min(starts)) if starts else None
 
 
+def expect_some_time(windows: Sequence[Freeze], now: datetime) -> None:
+    """Check that windows leave some time between them, whether or not one holds now.
+
+    Raises:
+        NoThaw: they leave none, or a zone is not known.
+    """
+    for index in range(len(windows)):
+        _known_zone(windows, index)
+    # What comes once has an end; what comes again is all the same at any time.
+    thaw_of([window if not window.is_dated else _PAST for window in windows], now)
+
+
 def problem_of(windows: Sequence[Freeze], now: datetime) -> str:
     """Say what is wrong with windows, behind the index in brackets of one; nothing where they leave some time."""
     try:
-        for index in range(len(windows)):
-            _known_zone(windows, index)
-        # What comes once has an end; what comes again is all the same at any time.
-        thaw_of([window if not window.is_dated else _PAST for window in windows], now)
+        expect_some_time(windows, now)
     except NoThaw as error:
         return str(error)
     return ""

@@ -33,6 +33,7 @@ class Traits:
     mirrors, matches, sticks, previews: whether it mirrors requests, sends them by header or cookie, keeps callers on
         their arm, gives the candidate an address of its own.
     splits_many: whether more than two revisions have parts of the traffic of their own.
+    hears_hosts: whether requests come by the Gateway, and the host name, that the spec names.
     mirrors_part: whether a mirror gets the percent that it should, and not all requests.
     lacking: why it can do less in this cluster than elsewhere, or nobody knows; empty where it can do all of it.
     """
@@ -52,6 +53,7 @@ class Traits:
     sticks: bool = False
     previews: bool = False
     splits_many: bool = False
+    hears_hosts: bool = False
     mirrors_part: bool = True
     lacking: str = ""
 

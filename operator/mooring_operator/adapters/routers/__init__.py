@@ -17,7 +17,7 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Adoption, RouterChoice, Traits
-from mooring_operator.planning.strategies.demands import shortfalls
+from mooring_operator.planning.strategies.demands import unmet
 
 __all__ = ["ROUTERS", "DefaultGateway", "Routers", "ServiceNameTaken", "Traffic", "likely_router"]
 
@@ -50,7 +50,8 @@ class Routers:
         self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
     ) -> RouterChoice:
         """Say which router a deployment has, and why."""
-        return await choose(self._cluster, owner, spec, status, self._gateway)
+        traits = {name: router.traits for name, router in ROUTERS.items()}
+        return await choose(self._cluster, owner, spec, status, self._gateway, traits)
 
     async def traits(self, owner: Owner, spec: ModelDeploymentSpec, name: RouterName) -> Traits:
         """Give what the router of this name says of itself, for the deployment and in this cluster."""
@@ -90,4 +91,4 @@ def likely_router(spec: ModelDeploymentSpec) -> RouterName:
     if spec.rollout.gateway is not None:
         return "Gateway"
     likely: tuple[RouterName, ...] = ("KServe", "Gateway", "Endpoints")
-    return next((name for name in likely if not shortfalls(spec.rollout, ROUTERS[name].traits)), likely[0])
+    return next((name for name in likely if not unmet(spec, ROUTERS[name].traits)), likely[0])

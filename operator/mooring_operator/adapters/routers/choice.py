@@ -1,5 +1,6 @@
 """Chooses the router of a deployment: the one that its spec asks for, or what this cluster can do best."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mooring_operator.adapters.cluster import Cluster, Forbidden, Kind, Ref
@@ -11,6 +12,7 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.routers import RouterName
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import RouterChoice, Traits
+from mooring_operator.planning.strategies.demands import unmet
 
 _DEFINITION = Kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
@@ -41,8 +43,9 @@ async def choose(
     spec: ModelDeploymentSpec,
     status: ModelDeploymentStatus,
     default: DefaultGateway,
+    traits: Mapping[RouterName, Traits],
 ) -> RouterChoice:
-    """Say which router a deployment has.
+    """Say which router a deployment has, by what each says of itself.
 
     What is served stays with its router: others serve by other objects, some of the same names.
     """
@@ -58,7 +61,7 @@ async def choose(
         return RouterChoice(running, held, held)
     if asked != "Auto":
         return RouterChoice(asked, "spec.rollout.router asks for it")
-    return await _best(cluster, owner, spec, default)
+    return await _best(cluster, owner, spec, default, traits)
 
 
 async def traits_behind(
@@ -90,7 +93,11 @@ def _running(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> Router
 
 
 async def _best(
-    cluster: Cluster, owner: Owner, spec: ModelDeploymentSpec, default: DefaultGateway
+    cluster: Cluster,
+    owner: Owner,
+    spec: ModelDeploymentSpec,
+    default: DefaultGateway,
+    traits: Mapping[RouterName, Traits],
 ) -> RouterChoice:
     if spec.serving.mode == "Knative":
         return RouterChoice("Knative", "spec.serving.mode is Knative")
@@ -101,6 +108,11 @@ async def _best(
     if owner.adopts:
         return RouterChoice(
             "Endpoints", f"not Gateway: {lacking}; not KServe: it takes over nothing that runs"
+        )
+    cannot = unmet(spec, traits["KServe"])
+    if cannot and not unmet(spec, traits["Endpoints"]):
+        return RouterChoice(
+            "Endpoints", f"not Gateway: {lacking}; not KServe: it cannot {', and not '.join(cannot)}"
         )
     try:
         installed = await cluster.get(_HTTP_ROUTES) is not None

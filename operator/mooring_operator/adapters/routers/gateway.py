@@ -50,6 +50,7 @@ class GatewayRouter:
         sticks=True,
         previews=True,
         splits_many=True,
+        hears_hosts=True,
     )
 
     def __init__(

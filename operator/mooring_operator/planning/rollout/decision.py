@@ -7,7 +7,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
-from mooring_operator.planning.rollout import adoption, analysis, checks, commands, retained, variants
+from mooring_operator.planning.rollout import adoption, analysis, checks, commands, holds, retained, variants
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
@@ -20,10 +20,11 @@ from mooring_operator.planning.rollout.draft import Settled
 from mooring_operator.planning.rollout.traffic import routing_of
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status import conditions
-from mooring_operator.planning.strategies.demands import why_otherwise
+from mooring_operator.planning.strategies.demands import why_otherwise, why_unsupported
 
 _UNDER_WAY = ("Pending", "Running")
 _ROUTER = "RouterReady"
+_FREEZES = "FreezesEnd"
 _SAME_CAUSE = timedelta(minutes=1)
 
 
@@ -108,6 +109,7 @@ def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
     wanted = {
         **conditions.for_phase(status.phase, status.reason, status.message, stalled=draft.stalled),
         **_router_ready(draft),
+        **_freezes_end(draft),
         **draft.conditions,
     }
     url = service.url if service is not None and service.url else status.url
@@ -116,17 +118,26 @@ def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
 
 
 def _router_ready(draft: Settled) -> dict[str, tuple[str, str, str]]:
-    """Say what the router says of itself: a problem at once, what it does in its own way, and that it is over."""
-    service = draft.observed.service
+    """Say what the router says of itself: a problem, what it cannot, what it does its own way, or that it can again."""
+    service, router, name = draft.observed.service, draft.observed.router, draft.observed.router_choice.name
     if service is None:
         return {}
     if service.problem:
         return {_ROUTER: ("False", reasons.ROUTER_NOT_READY, service.problem)}
-    if otherwise := why_otherwise(draft.spec, draft.observed.router):
+    if unsupported := why_unsupported(draft.spec.rollout, router, name):
+        # Also where all is promoted: nothing will follow it.
+        return {_ROUTER: ("False", reasons.UNSUPPORTED_BY_ROUTER, unsupported)}
+    if otherwise := why_otherwise(draft.spec, router, name):
         return {_ROUTER: ("True", reasons.ROUTER_IMPRECISE, otherwise)}
     if all(known.type != _ROUTER for known in draft.before.conditions):
         return {}
     return {_ROUTER: ("True", reasons.ROUTER_RECOVERED, "every revision gets its part of the traffic")}
+
+
+def _freezes_end(draft: Settled) -> dict[str, tuple[str, str, str]]:
+    """Say that nothing will ever go forward, as soon as that is known and not only when something has to."""
+    endless = holds.why_frozen_for_ever(draft)
+    return {_FREEZES: ("False", reasons.FREEZE_INVALID, endless)} if endless else {}
 
 
 def _run_actions(draft: Settled) -> tuple[Action, ...]:
@@ -169,6 +180,15 @@ def _router_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Noti
     )
 
 
+def _freezes_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Notify, ...]:
+    """Tell when windows begin to leave no time."""
+    if any(known.type == _FREEZES for known in draft.before.conditions):
+        return ()
+    return tuple(
+        Notify("Warning", now.reason, now.message) for now in written.conditions if now.type == _FREEZES
+    )
+
+
 def _has_just_been_told(draft: Settled, reason: str) -> bool:
     """Whether the router's condition told of this moments ago: where a rollout waits for the same, it is one cause."""
     known = next((condition for condition in draft.before.conditions if condition.type == _ROUTER), None)
@@ -179,7 +199,7 @@ def _has_just_been_told(draft: Settled, reason: str) -> bool:
 
 def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ...]:
     asked = tuple(request for request in draft.requests if isinstance(request, Notify))
-    told = _router_notice(draft, written)
+    told = (*_router_notice(draft, written), *_freezes_notice(draft, written))
     asked, status = (*asked, *told), draft.status
     if any(notice.reason == status.reason for notice in told) or _has_just_been_told(draft, status.reason):
         return asked

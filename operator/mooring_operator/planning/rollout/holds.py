@@ -9,8 +9,8 @@ from mooring_operator.api import reasons
 from mooring_operator.api.freezes import Freeze
 from mooring_operator.api.rollout import Requirement
 from mooring_operator.api.types import format_time
-from mooring_operator.planning.freezes import NoThaw, in_zone, thaw_of
-from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.freezes import NoThaw, expect_some_time, in_zone, thaw_of
+from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import until_deadline
 from mooring_operator.planning.status.wording import keeps_serving
 
@@ -85,7 +85,20 @@ def _brings_back(draft: RolloutDraft) -> bool:
     return draft.candidate.returns or (previous is not None and previous.revision == draft.candidate.revision)
 
 
-def _windows(draft: RolloutDraft) -> list[tuple[str, Freeze]]:
+def why_frozen_for_ever(draft: Draft) -> str:
+    """Say which window leaves no time together with the others, or has no known zone; nothing where time is left.
+
+    It is known before anything has to wait for it.
+    """
+    windows = _windows(draft)
+    try:
+        expect_some_time([window for _, window in windows], draft.now)
+    except NoThaw as problem:
+        return f"{windows[problem.index][0]}{problem.why}"
+    return ""
+
+
+def _windows(draft: Draft) -> list[tuple[str, Freeze]]:
     """Give the windows that hold for the deployment, with the fields that they are in."""
     own = [(f"spec.rollout.freeze[{index}]", one) for index, one in enumerate(draft.spec.rollout.freeze)]
     theirs = [

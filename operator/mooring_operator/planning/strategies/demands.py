@@ -56,10 +56,41 @@ def shortfalls(rollout: RolloutSpec, router: Traits) -> list[tuple[str, str]]:
     return list(dict.fromkeys(_missing(rollout, router)))
 
 
-def why_otherwise(spec: ModelDeploymentSpec, router: Traits) -> str:
-    """Say what the router may carry out in another way than it is asked for; nothing where it does as it is told."""
-    return "; ".join(
-        filter(None, (why_unpinned(spec.serving, router), _why_all_copied(spec.rollout, router)))
+def unmet(spec: ModelDeploymentSpec, router: Traits) -> list[str]:
+    """Give what a deployment asks for and the router does not do, in words that follow "it cannot"."""
+    found = [what for _, what in shortfalls(spec.rollout, router)]
+    if not router.splits_components and (spec.serving.transformer or spec.serving.explainer):
+        found.append("split the requests of a transformer or an explainer")
+    if why_unpinned(spec.serving, router):
+        found.append("keep a revision on its runtime as it was (runtimePolicy Pinned)")
+    return list(dict.fromkeys(found))
+
+
+def why_otherwise(spec: ModelDeploymentSpec, router: Traits, name: str = "") -> str:
+    """Say what the router may carry out in another way than it is asked for; nothing where it does as it is told.
+
+    name: of the router, as in ``spec.rollout.router``.
+    """
+    whys = (
+        why_unpinned(spec.serving, router),
+        _why_all_copied(spec.rollout, router),
+        why_unheard(spec.rollout, router, name),
+    )
+    return "; ".join(filter(None, whys))
+
+
+def why_unheard(rollout: RolloutSpec, router: Traits, name: str = "") -> str:
+    """Say that no request comes by the Gateway or the host name of the spec; nothing where it does.
+
+    name: of the router, as in ``spec.rollout.router``.
+    """
+    asked = [field for field in ("gateway", "host") if getattr(rollout, field) is not None]
+    if router.hears_hosts or not asked:
+        return ""
+    fields = " and ".join(f"spec.rollout.{field}" for field in asked)
+    return (
+        f"{fields}: no effect with router {name or 'of this deployment'}; leave out what has none, or make another "
+        "ModelDeployment with router Gateway"
     )
 
 

@@ -260,6 +260,23 @@ def test_a_freeze_that_cannot_end_is_told_and_the_way_back_stays_open(windows, s
     assert world.status.phase == "RolledBack"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_windows_that_leave_no_time_are_told_before_anything_waits_for_them(first):
+    windows = [{"start": "20:00", "end": "08:00"}, {"start": "08:00", "end": "20:00"}]
+    world = World(spec_of("v1", rollout={"freeze": windows} if first else {}))
+    world.settle()
+    if not first:
+        freeze(world, *windows)
+        rest(world)
+    assert (world.status.phase, conditions(world)["FreezesEnd"]) == ("Promoted", "False")
+    [told_of] = [a for a in world.actions if isinstance(a, Notify) and a.reason == "FreezeInvalid"]
+    assert told_of.type == "Warning"
+    assert told_of.message.startswith("spec.rollout.freeze[1]: it and the other windows leave no time")
+    freeze(world, windows[0])
+    rest(world)
+    assert "FreezesEnd" not in conditions(world)
+
+
 def test_a_trial_ends_in_a_freeze_as_its_spec_says():
     for then, phase in (("RollBack", "RolledBack"), ("Promote", "Paused")):
         test = {"weight": 30, "duration": "1h", "then": then}

@@ -250,6 +250,50 @@ def test_what_the_router_cannot_is_said_before_anything_moves(router, rollout, s
     assert {c.type: c.status for c in world.status.conditions}["Stalled"] == "True"
 
 
+def test_what_the_router_cannot_is_said_of_what_is_promoted_too():
+    """The first revision has nothing to share traffic with: nobody else would say it before the second one."""
+    world = World(spec_of("v1", rollout={"strategy": "Shadow"}), EACH)
+    world.settle()
+    for rollout, said in (
+        ({"strategy": "Shadow"}, ("False", "UnsupportedByRouter")),
+        ({}, ("True", "RouterRecovered")),
+    ):
+        world.apply(spec_of("v1", rollout=rollout))
+        world.settle()
+        assert world.status.phase == "Promoted"
+        [condition] = [c for c in world.status.conditions if c.type == "RouterReady"]
+        assert (condition.status, condition.reason) == said
+    told = [
+        a.reason
+        for a in world.actions
+        if isinstance(a, Notify) and a.reason in ("UnsupportedByRouter", "RouterRecovered")
+    ]
+    assert told == ["UnsupportedByRouter", "RouterRecovered"]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "fields"),
+    [
+        ({"host": "a.example.com"}, "spec.rollout.host:"),
+        ({"gateway": {"name": "front"}}, "spec.rollout.gateway:"),
+        (
+            {"gateway": {"name": "front"}, "host": "a.example.com"},
+            "spec.rollout.gateway and spec.rollout.host:",
+        ),
+    ],
+)
+@pytest.mark.parametrize("hears", [False, True])
+def test_a_host_name_that_leads_nowhere_is_told_and_holds_nothing_up(hears, rollout, fields):
+    fleet = promoted()
+    fleet.router = replace(ALL, hears_hosts=hears)
+    fleet.apply(spec_of("v2", rollout=rollout, serving=SERVING))
+    fleet.settle()
+    assert (fleet.status.phase, fleet.weights()) == ("Promoted", {"v2": 100})
+    found = [c for c in fleet.status.conditions if c.type == "RouterReady"]
+    assert [(c.status, c.reason) for c in found] == ([] if hears else [("True", "RouterImprecise")])
+    assert all(c.message.startswith(f"{fields} no effect with router") for c in found)
+
+
 def test_a_mirror_that_may_copy_more_than_it_is_asked_is_told_of_once_and_holds_nothing_up():
     fleet = promoted()
     fleet.router = replace(ALL, mirrors_part=False, lacking="GatewayClass x lists no such feature")
