@@ -1,5 +1,6 @@
 """The samples in docs/: the API server would take them, the models read them, and KServe's predictors follow."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from mooring_operator.cli.validation.check import check_document
 from mooring_operator.cli.validation.source import read_objects
 from mooring_operator.planning import identity
 
-SAMPLES = sorted((Path(__file__).parents[4] / "docs" / "samples").glob("*.yaml"))
+DOCS = Path(__file__).parents[4] / "docs"
+SAMPLES = sorted((DOCS / "samples").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
@@ -34,3 +36,31 @@ def test_a_sample_is_valid_and_gives_a_predictor(sample):
 
 def test_there_is_a_sample_of_each_kind_of_server():
     assert {sample.stem for sample in SAMPLES} >= {"vllm", "sklearn", "triton", "custom"}
+
+
+PARTS = [
+    pytest.param(page, block, id=f"{page}-{index}")
+    for page in ("strategies", "rollouts", "routers", "checks", "analysis", "kserve")
+    for index, block in enumerate(
+        re.findall(r"^```yaml\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.DOTALL | re.MULTILINE)
+    )
+]
+
+
+@pytest.mark.parametrize(("page", "block"), PARTS)
+def test_a_part_that_a_page_shows_is_valid(page, block):
+    part = yaml.safe_load(block)
+    if not {"spec", "rollout"} & set(part):
+        part = {"rollout": part}
+    spec = {"model": {"uri": "s3://models/digits/v2", "format": "onnx"}, **part.get("spec", part)}
+    whole = {"apiVersion": "mooring.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
+    [document] = read_objects(yaml.safe_dump({**whole, "spec": spec}))
+    report = check_document(document)
+    assert (report.problems, report.warnings) == ([], [])
+
+
+def test_there_is_a_part_for_each_strategy_with_settings():
+    shown = {page_and_block.values[1] for page_and_block in PARTS if page_and_block.values[0] == "strategies"}
+    assert all(
+        any(f"strategy: {name}" in block for block in shown) for name in ("BlueGreen", "Shadow", "ABTest")
+    )
