@@ -236,3 +236,9 @@ def test_a_cluster_without_what_is_to_be_adopted_is_told_with_the_way_out(config
         connect(transport=server(lambda _: missing, [])).get("InferenceService", "iris")
     assert caught.value.message == "this cluster has no InferenceService resource"
     assert "mooring adopt -f FILE" in caught.value.hint
+
+
+def test_a_name_with_its_kind_is_told_to_be_written_alone(configured):
+    with pytest.raises(CliError) as caught:
+        connect(transport=server(lambda _: failure(404), [])).get("ModelDeployment", "mdep/iris")
+    assert caught.value.hint == "write the name alone, without its kind"

@@ -120,7 +120,8 @@ class Cluster:
         from lightkube import ApiError
 
         if name and not forms.OBJECT_NAME.fits(name):
-            raise CliError(f"{name!r} is not {forms.OBJECT_NAME.allowed}")
+            hint = "write the name alone, without its kind" if name.count("/") == 1 else ""
+            raise CliError(f"{name!r} is not {forms.OBJECT_NAME.allowed}", hint=hint)
         what = f"{kind} {name}".strip()
         try:
             yield

@@ -20,6 +20,7 @@ from mooring_operator.cli.validation.structure import find_problems
 from mooring_operator.planning import freezes
 
 _LONGEST_PREFIX = 58
+_ADOPTABLE = ("InferenceService", "Rollout", "Canary")
 
 
 @dataclass
@@ -76,7 +77,8 @@ def check_document(document: Document) -> Report:
             ]
         return report
     if not str(value["apiVersion"]).startswith(f"{GROUP}/"):
-        report.skipped = f"{report.kind} of {_word(value['apiVersion'])} is not Mooring's"
+        adopt = "; mooring adopt -f FILE writes a ModelDeployment for it" if report.kind in _ADOPTABLE else ""
+        report.skipped = f"{report.kind} of {_word(value['apiVersion'])} is not Mooring's{adopt}"
         return report
     schema = schemas()[report.kind]
     report.problems = check_object(value)

@@ -142,3 +142,11 @@ def test_a_rehearsal_and_policies_look_into_lists(capsys, tmp_path):
     code, out, _ = invoke(capsys, "validate", str(deployments), "--policies", str(policies))
     assert code == 1
     assert "spec.ci: is missing: models have to be tested (ClusterModelPolicy production)" in out
+
+
+def test_what_can_be_adopted_is_skipped_with_the_way_to_do_it(tmp_path, capsys):
+    path = tmp_path / "isvc.yaml"
+    path.write_text("apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: iris}\n")
+    code, out = invoke(capsys, "validate", str(path))[:2]
+    assert code == 0
+    assert "is not Mooring's; mooring adopt -f FILE writes a ModelDeployment for it" in out
