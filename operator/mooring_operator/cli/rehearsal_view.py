@@ -45,7 +45,8 @@ def render(timeline: "Timeline") -> RenderableType:
     chart = Chart([moment.sample for moment in timeline.moments], offset)
     odds = [_odds(timeline), ""] if timeline.odds else []
     title = Text.assemble((timeline.title, "bold"), (f", by router {timeline.router}", "dim"))
-    return Group(title, "", table, "", chart, "", end, "", *odds)
+    drawn: list[RenderableType] = [] if chart.is_empty else [chart, ""]
+    return Group(title, "", table, "", *drawn, end, "", *odds)
 
 
 def _odds(timeline: "Timeline") -> RenderableType:

@@ -44,6 +44,11 @@ class Chart:
     samples: Sequence[Sample]
     write_time: Callable[[timedelta], str]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes, so that there is nothing to draw."""
+        return len(_changes(self.samples)) < 2
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield a line at a time."""
         heights = _PLAIN_HEIGHTS if options.ascii_only else _HEIGHTS

@@ -121,6 +121,12 @@ def test_a_candidate_that_never_starts_gets_nothing(capsys, manifest):
     assert "traffic" not in [line.split(" ")[0] for line in out.splitlines()]
 
 
+def test_where_nothing_changes_no_chart_leaves_a_gap(capsys, manifest):
+    _, out, _ = invoke(capsys, "rehearse", str(manifest), "--from-stable", "--candidate", "never")
+    assert "\n\nIt ends rolled back" in out
+    assert "\n\n\n" not in out
+
+
 def test_the_first_revision_has_no_other_beside_it(capsys, manifest):
     _, out, _ = invoke(capsys, "rehearse", manifest, "--first")
     assert re.search(r"^traffic new +0% +100% ", out, re.MULTILINE)
