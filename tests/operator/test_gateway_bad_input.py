@@ -157,6 +157,56 @@ async def test_a_deployment_that_is_called_like_a_preview_stops_the_preview_alon
     assert untouched()
 
 
+HOST = "digits.example.com"
+TAKEN = f"spec.rollout.host {HOST} is taken by HTTPRoute ns/theirs; give another host name"
+
+
+def theirs(played, host=HOST, gateway=NAME):
+    """Make a route that is no deployment's."""
+    spec = {"parentRefs": [{"name": gateway, "namespace": NAMESPACE}], "hostnames": [host], "rules": []}
+    made = {"metadata": {"name": "theirs"}, "spec": spec}
+    played.world.objects.apply(Ref(HTTP_ROUTE, "ns", "theirs"), made, "someone")
+
+
+async def test_a_host_name_of_anybodys_route_is_not_asked_for(played):
+    theirs(played)
+    await played.gateway.open()
+    played.deploy("v1", host=HOST)
+    status = await played.go_on()
+    assert (status["phase"], played.world.condition("RouterReady")["message"]) == ("Deploying", TAKEN)
+    # What answers there is theirs.
+    assert "url" not in status
+    assert await played.cluster.get(Ref(HTTP_ROUTE, "ns", "digits-mooring")) is None
+    played.deploy("v1", host="other.example.com")
+    status = await played.go_on()
+    assert (status["phase"], status["url"]) == ("Promoted", "http://other.example.com")
+
+
+async def test_what_serves_keeps_its_host_names_when_the_new_one_is_anybodys(played):
+    theirs(played)
+    await played.promoted(host="mine.example.com")
+    played.deploy("v2", host=HOST)
+    status = await played.go_on()
+    assert (status["reason"], played.world.condition("RouterReady")["message"]) == ("RouterNotReady", TAKEN)
+    assert (played.gateway.weights, status["url"]) == (V1, "http://mine.example.com")
+
+
+@pytest.mark.parametrize(
+    "other", [{"host": "*.example.com"}, {"host": "digits.example.org"}, {"gateway": "other"}]
+)
+async def test_a_route_for_other_requests_takes_no_host_name(played, other):
+    theirs(played, **other)
+    await played.promoted(host=HOST)
+    assert (played.world.status["url"], played.gateway.weights) == (f"http://{HOST}", V1)
+
+
+async def test_a_host_name_that_came_first_is_kept(played):
+    await played.promoted(host=HOST)
+    theirs(played)
+    played.deploy("v2", host=HOST)
+    assert (await played.go_on())["phase"] == "AwaitingApproval"
+
+
 async def test_a_route_that_somebody_emptied_is_put_back(played):
     await played.promoted()
     ref = Ref(HTTP_ROUTE, "ns", "digits-mooring")

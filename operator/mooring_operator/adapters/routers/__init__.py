@@ -5,6 +5,7 @@ from mooring_operator.adapters.routers.choice import DefaultGateway, choose, ent
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
+from mooring_operator.adapters.routers.host_names import HostNames
 from mooring_operator.adapters.routers.inference_services import adoption
 from mooring_operator.adapters.routers.inference_services.runtimes import ServingRuntimes
 from mooring_operator.adapters.routers.knative import KnativeRouter
@@ -38,6 +39,7 @@ class Routers:
     ) -> None:
         self._cluster = cluster
         self._writer = writer or RouteWriter(cluster)
+        self._hosts = HostNames(cluster)
         self._gateway = gateway or DefaultGateway()
         self.runtimes = ServingRuntimes(cluster)
         self._routers: dict[RouterName, Traffic] = {
@@ -79,7 +81,7 @@ class Routers:
         named = (self._gateway.name, self._gateway.namespace)
         ours = entrance is not None and (entrance.gateway, entrance.namespace) == named
         front = self._gateway.front if ours else ""
-        return GatewayRouter(self._cluster, entrance or Entrance("", ""), front, self._writer)
+        return GatewayRouter(self._cluster, entrance or Entrance("", ""), front, self._writer, self._hosts)
 
 
 def likely_router(spec: ModelDeploymentSpec) -> RouterName:

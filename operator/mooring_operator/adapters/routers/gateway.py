@@ -12,6 +12,7 @@ from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers import gateways
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend, Entrance
 from mooring_operator.adapters.routers.gateway_seen import Seen, beside, can_carry, reachable, reached, weight
+from mooring_operator.adapters.routers.host_names import HostNames
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
 from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
@@ -26,7 +27,6 @@ from mooring_operator.adapters.routers.owned import (
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.adapters.routers.route_writer import RouteWriter
-from mooring_operator.api.names import HOST_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Service, Traits
@@ -54,13 +54,19 @@ class GatewayRouter:
     )
 
     def __init__(
-        self, cluster: Cluster, entrance: Entrance, front: str = "", writer: RouteWriter | None = None
+        self,
+        cluster: Cluster,
+        entrance: Entrance,
+        front: str = "",
+        writer: RouteWriter | None = None,
+        hosts: HostNames | None = None,
     ) -> None:
         self._cluster = cluster
         self._entrance = entrance
         self._front = front
         self._revisions = RevisionServices(cluster)
         self._writer = writer or RouteWriter(cluster)
+        self._hosts = hosts or HostNames(cluster)
 
     async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the revisions, their Services, the route and the Gateway."""
@@ -127,7 +133,9 @@ class GatewayRouter:
             found, services = found | more_routes, services | more_services
         gateway = await self._gateway()
         addresses = self._addresses(owner, gateway)
-        barred = self._why_barred(owner, gateway, addresses) or await self._taken_host(found[owner.name])
+        barred = self._why_barred(owner, gateway, addresses) or await self._hosts.why_taken(
+            self._entrance, found[owner.name]
+        )
         problem = barred or ("" if gateway is None else gateways.why_unusable(gateway))
         secure = gateway is not None and gateways.is_secure(gateway, self._entrance.host)
         return Seen(running, backends, addresses, found, services, barred, problem, secure, preview_taken)
@@ -206,27 +214,10 @@ class GatewayRouter:
         taken = gateways.host_names(gateway)
         return f"no listener of {self._entrance} takes {asked}, they take {taken}: {way_out} that a listener takes"
 
-    async def _taken_host(self, route: Manifest | None) -> str:
-        """Say whose the host name outside of the cluster is, if another deployment had it first."""
-        host = self._entrance.host
-        if not host:
-            return ""
-        labels = {HOST_LABEL: routes.host_label(host)}
-        found = [
-            other
-            for other in await self._cluster.list(HTTP_ROUTE, labels=labels)
-            if host in other["spec"].get("hostnames", [])
-        ]
-        first = min(found, key=_age, default=None)
-        if first is None or (route is not None and first["metadata"]["uid"] == route["metadata"]["uid"]):
-            return ""
-        there = first["metadata"]
-        return (
-            f"spec.rollout.host {host} is taken by HTTPRoute {there['namespace']}/{there['name']}; "
-            "give another host name"
-        )
-
     def _url(self, seen: Seen) -> str:
+        if seen.barred:
+            # What answers there may be another's; the address that was given before is kept.
+            return ""
         hosts = seen.addresses[0].hosts if seen.addresses else ()
         if self._entrance.host in hosts:
             return f"{'https' if seen.secure else 'http'}://{self._entrance.host}"
@@ -268,9 +259,3 @@ def _speaks_grpc(port: Mapping[str, object]) -> bool:
     """Whether a port is for gRPC, as KServe tells it: by its name."""
     said = f"{port.get('name', '')} {port.get('appProtocol', '')}"
     return "grpc" in said or "h2c" in said
-
-
-def _age(route: Manifest) -> tuple[str, str, str]:
-    """Give the order in which Gateways let routes have a host name: the oldest first, then by name."""
-    metadata = route["metadata"]
-    return metadata.get("creationTimestamp", ""), metadata["namespace"], metadata["name"]
