@@ -169,9 +169,9 @@ async def test_the_address_of_a_revision_is_a_service_for_its_pods_alone(stage):
 
 async def test_a_fixed_number_of_pods_may_shrink(stage):
     revision = stage.revision("v1", **SCALED)
-    await stage.run(Arm(revision, pods=4), exact=True)
+    await stage.run(Arm(revision, pods=4), exact=[revision.revision])
     await stage.until(revision, lambda seen: seen.pods == 4)
-    await stage.run(Arm(revision, pods=1), exact=True)
+    await stage.run(Arm(revision, pods=1), exact=[revision.revision])
     await stage.until(revision, lambda seen: seen.pods == 1)
 
 

@@ -1,6 +1,7 @@
 """Whole rollouts without a gateway: the router Endpoints, and what its users' requests meet."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
@@ -34,9 +35,9 @@ class Played:
         self.kserve = PlayedRevisions(KubernetesCluster(connection), "ns")
         self.shares: list[dict[str, int]] = []
 
-    def deploy(self, model: str, **rollout):
+    def deploy(self, model: str, serving=SERVING, **rollout):
         spec = {"router": "Endpoints", "steps": STEPS, "progressDeadline": "1m", **rollout}
-        self.world.deploy(model, rollout=spec, serving=SERVING)
+        self.world.deploy(model, rollout=spec, serving=serving)
 
     async def settle(self, limit: int = 120):
         """Go on until only people can move it; time passes."""
@@ -91,6 +92,26 @@ async def test_a_rollout_goes_by_pods_and_none_is_lost_to_it(played):
     played.world.command("rollback", status["stable"]["revision"])
     status = await played.settle()
     assert (status["stable"]["revision"], played.kserve.weights) == (first, {V1: 100})
+
+
+@pytest.mark.parametrize("scaler", ["HPA", "None"])
+@pytest.mark.parametrize("least", [4, 10])
+async def test_shares_smaller_than_the_least_pods_of_a_revision_are_had_by_its_pods(played, scaler, least):
+    """An autoscaler would give a candidate its least number of pods, which is more than its part of all pods."""
+    serving = {"minReplicas": least, "maxReplicas": 12, "autoscaling": {"scaler": scaler}}
+    steps = [step for weight in (25, 50, 75) for step in ({"setWeight": weight}, {"approve": {}})]
+    played.deploy("v1", serving, steps=[{"setWeight": 100}])
+    await played.settle()
+    played.deploy("v2", serving, steps=[*steps, {"setWeight": 100}])
+    had = []
+    while (status := await played.settle())["phase"] == "AwaitingApproval":
+        had.append(played.kserve.weights[V2])
+        played.world.command("approve", status["candidate"]["revision"])
+        await played.world.step()
+    assert (status["phase"], played.kserve.weights) == ("Promoted", {V2: 100}), status["message"]
+    assert all(share <= asked for share, asked in zip(had, (25, 50, 75), strict=True)), had
+    assert all(later > sooner for sooner, later in pairwise([0, *had])), had
+    assert (await played.kserve.pods())[V2] >= least
 
 
 async def test_a_candidate_that_does_not_start_gets_nothing_and_is_taken_away(played):

@@ -116,7 +116,7 @@ async def test_an_autoscaler_that_has_gone_up_is_not_brought_down(stage):
     stage.objects.change(deployment, lambda before: merge(before, {"spec": {"replicas": 7}}))
     await stage.kserve.act()
     assert (await stage.run(Arm(scaled, pods=4)))["aaaabbbbcc"].pods == 7
-    assert (await stage.run(Arm(scaled, pods=4), exact=True))["aaaabbbbcc"].pods == 4
+    assert (await stage.run(Arm(scaled, pods=4), exact=["aaaabbbbcc"]))["aaaabbbbcc"].pods == 4
 
 
 async def test_what_is_named_no_more_is_deleted_with_its_runtime(stage):

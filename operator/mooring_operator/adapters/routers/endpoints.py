@@ -102,7 +102,8 @@ class EndpointsRouter:
         weighing = [arm for arm in routing.arms if arm.weight] or [routing.arms[0]]
         shared = len(weighing) > 1
         arms = tuple(_unselected(arm) if shared else arm for arm in routing.arms)
-        await self._revisions.run(owner, replace(routing, arms=arms), revisions, exact=shared)
+        exact = [arm.revision.revision for arm in arms if shared or _comes_along(arm, routing)]
+        await self._revisions.run(owner, replace(routing, arms=arms), revisions, exact=exact)
         name = name_of(owner, weighing[0].revision)
         if ports := found.get("ports", {}).get(name):
             selector = _selector(owner, revisions.entries[name]) if shared else found["selectors"][name]
@@ -230,6 +231,11 @@ def _port(index: int, port: Mapping[str, Any]) -> Manifest:
 def _unselected(arm: Arm) -> Arm:
     """A Service that selects all pods selects those of a revision without a share too: it has none then."""
     return arm if arm.weight else replace(arm, pods=0)
+
+
+def _comes_along(arm: Arm, routing: Routing) -> bool:
+    """Whether a revision has yet to get its part of the requests, which more pods would make too large to begin with."""
+    return arm is not routing.arms[0] and not arm.weight
 
 
 def _unshared(routing: Routing) -> Routing:

@@ -3,7 +3,7 @@
 For routers that serve each revision by itself: who gets which requests is theirs.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -108,13 +108,16 @@ class RevisionServices:
             variants[revision.revision] = variant
         return RevisionsSeen(variants, services, runtimes, predictors, beside, entries)
 
-    async def run(self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: bool = False) -> None:
+    async def run(
+        self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: Collection[str] = ()
+    ) -> None:
         """Have every arm run with the pods that it asks for.
 
-        exact: an arm has no more pods than it asks for, whatever its own scaling says.
+        exact: the revisions that have no more pods than they ask for, whatever their own scaling says.
         """
         for arm in routing.arms:
-            await self._run(owner, arm.revision, arm.pods, seen, exact=exact)
+            name = arm.revision.revision
+            await self._run(owner, arm.revision, arm.pods, seen, exact=name in exact)
 
     async def clear(self, owner: Owner, routing: Routing, seen: RevisionsSeen) -> None:
         """Take the pods of what is kept, and delete what was seen and is neither an arm nor kept.
