@@ -48,7 +48,7 @@ class Rollouts:
         self._version += 1
         await asyncio.gather(*(self._apply(name, weights) for name in self._names))
         while not all([await self._is_promoted(name) for name in self._names]):
-            assert time.monotonic() < began + 60, await self._status(self._names[0])
+            assert time.monotonic() < began + 300, await self._status(self._names[0])
             await asyncio.sleep(0.5)
         took = time.monotonic() - began
         await self._settled()
