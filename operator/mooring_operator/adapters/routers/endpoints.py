@@ -234,7 +234,7 @@ def _unselected(arm: Arm) -> Arm:
 
 
 def _comes_along(arm: Arm, routing: Routing) -> bool:
-    """Whether a revision has yet to get its part of the requests, which more pods would make too large to begin with."""
+    """Whether a revision has yet to get its part of the requests: by more pods it would be too large from the start."""
     return arm is not routing.arms[0] and not arm.weight
 
 
