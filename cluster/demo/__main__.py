@@ -49,7 +49,7 @@ def _why_no_gateway(options: argparse.Namespace, arguments: list[str]) -> str:
     if options.kubeconfig is not None:
         return "the pods of another cluster cannot be processes of this machine"
     if options.gateway == "0":
-        return "not wanted"
+        return "GATEWAY=0 asks for none"
     return gateway.enter(arguments)
 
 

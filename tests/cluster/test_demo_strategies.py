@@ -39,7 +39,7 @@ def test_a_strategy_shows_what_it_promises(strategy, nothing_left):
 def test_a_strategy_that_needs_a_gateway_says_so_where_there_is_none():
     done = run("--no-wait", "--strategy", "shadow", "--gateway", "0")
     assert (done.returncode, done.stderr) == (2, "")
-    assert done.stdout == "The demo cannot run: strategy shadow needs a gateway: not wanted\n"
+    assert done.stdout == "The demo cannot run: strategy shadow needs a gateway: GATEWAY=0 asks for none\n"
 
 
 def run(*arguments):
