@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 SERVER_NAME = "mooring-inference"
 # What has to work for probes.
-OPEN_TO_ALL = frozenset(("live", "ready", "model_ready", "model_status"))
+OPEN_TO_ALL = frozenset(("alive", "live", "ready", "model_ready", "model_status"))
 DEFAULT_JSON_LIMITS = JsonLimits()
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
 
@@ -70,6 +70,8 @@ class RestFront:
         self._api_keys = api_keys
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[str, Callable[[Exchange, Route], None]] = {
+            # What V1 has to say that the process lives.
+            "alive": lambda exchange, _: exchange.respond_json(200, {"status": "alive"}),
             "live": lambda exchange, _: exchange.respond_json(200, {"live": True}),
             "ready": self._server_ready,
             "server": self._server_metadata,

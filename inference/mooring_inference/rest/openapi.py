@@ -105,6 +105,7 @@ _SCHEMAS: dict[str, Any] = {
         "properties": {"name": {"type": "string"}, "ready": {"type": "boolean"}},
         "required": ["ready"],
     },
+    "Alive": {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]},
     "Live": {"type": "object", "properties": {"live": {"type": "boolean"}}, "required": ["live"]},
 }
 
@@ -161,6 +162,7 @@ def _paths(models: list[str]) -> dict[str, Any]:
         "/v2/models/{model}/ready": of_model
         | {"get": _operation("Whether it takes requests", None, "Ready")},
         "/v2/models/{model}/infer": of_model | {"post": infer},
+        "/": {"get": _operation("Whether the process lives, in V1", None, "Alive")},
         "/v1/models/{model}": of_model | {"get": _operation("Whether it takes requests", None, "Ready")},
         "/v1/models/{model}:predict": of_model
         | {"post": _operation("Predict", "PredictRequest", "PredictResponse")},

@@ -24,6 +24,7 @@ class Route:
 
 # Actions and the methods they take.
 METHODS = {
+    "alive": ("GET", "HEAD"),
     "live": ("GET", "HEAD"),
     "ready": ("GET", "HEAD"),
     "server": ("GET", "HEAD"),
@@ -55,6 +56,7 @@ RIGHTS = {
 }
 
 _FIXED = {
+    b"/": "alive",
     b"/v2": "server",
     b"/v2/": "server",
     b"/v2/health/live": "live",

@@ -39,12 +39,13 @@ PATHS = {
     "openapi": ("GET", "/openapi.json", None),
     "docs": ("GET", "/docs", None),
     "metrics": ("GET", "/metrics", None),
+    "alive": ("GET", "/", None),
     "live": ("GET", "/v2/health/live", None),
     "ready": ("GET", "/v2/health/ready", None),
     "model_ready": ("GET", "/v2/models/m/ready", None),
     "model_status": ("GET", "/v1/models/m", None),
 }
-OPEN = {"live", "ready", "model_ready", "model_status"}
+OPEN = {"alive", "live", "ready", "model_ready", "model_status"}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ Needs an environment with kserve, which the benchmarks make: build/peers/kserve.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import random
@@ -21,6 +22,7 @@ from tests.unit.inference.inference_process import running, save_negation
 
 ROOT = Path(__file__).parents[4]
 KSERVE = ROOT / "build" / "peers" / "kserve" / "bin" / "python"
+CLIENT = Path(__file__).with_name("kserve_client.py")
 PROGRAM = ROOT / "tests" / "benchmarks" / "serving" / "peers" / "kserve_server.py"
 BODIES = 400
 
@@ -192,3 +194,26 @@ async def test_a_word_that_json_lacks_is_refused_though_kserve_reads_it(model, k
         assert (
             await server.client.post("/v2/models/m/infer", content=body, headers=headers)
         ).status_code == 400
+
+
+async def test_kserves_rest_client_gets_what_it_asks_for(model):
+    async with running(model) as server:
+        asking = await asyncio.create_subprocess_exec(
+            *(KSERVE, CLIENT, f"http://127.0.0.1:{server.port}"), stdout=asyncio.subprocess.PIPE
+        )
+        found, _ = await asking.communicate()
+    rows = [[-1.5, 2.0], [-0.0, -3.0]]
+    answer = ["r-1", "y", "FP32", rows]
+    assert json.loads(found) == {
+        "v1 live": True,
+        "v1 model": True,
+        "v1 missing": 404,
+        "v1": rows,
+        "explained": ["predictions", "explanations"],
+        "v2 live": True,
+        "v2 ready": True,
+        "v2 model": True,
+        "v2 missing": False,
+        "v2 False": answer,
+        "v2 True": answer,
+    }
