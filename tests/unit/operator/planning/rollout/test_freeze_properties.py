@@ -136,15 +136,19 @@ def check(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:
 ABLE = replace(EACH, mirrors=True, matches=True, sticks=True, previews=True)
 
 
+BACK = {
+    "now": starts,
+    "rollout": st.sampled_from(PLAIN),
+    "zone": st.sampled_from(ZONES),
+    "passes": st.integers(0, 25),
+    "way": st.sampled_from(["abort", "rollback", "spec"]),
+    "limit": st.sampled_from([0, 2]),
+}
+ENDING = {"story": starts.flatmap(lambda now: st.tuples(st.just(now), specs_at(now))), "router": routers}
+
+
 @histories
-@given(
-    now=starts,
-    rollout=st.sampled_from(PLAIN),
-    zone=st.sampled_from(ZONES),
-    passes=st.integers(0, 25),
-    way=st.sampled_from(["abort", "rollback", "spec"]),
-    limit=st.sampled_from([0, 2]),
-)
+@given(**BACK)
 def test_the_way_back_is_open_in_a_freeze(now, rollout, zone, passes, way, limit):
     """From anywhere in a rollout, whether one asks for it by command or by spec."""
     fleet = begin(spec_of("v1", revisionHistoryLimit=limit), ABLE, now).fleet
@@ -174,6 +178,7 @@ def test_the_way_back_is_open_in_a_freeze(now, rollout, zone, passes, way, limit
     assert fleet.status.candidate is None
     wanted = stable.model_uri if way == "abort" else previous.model_uri
     assert fleet.weights() == {wanted.removeprefix("s3://m/"): 100}
+    assert thaw_of(fleet.spec.rollout.freeze, fleet.now) is not None, "the way back waited for the thaw"
 
 
 def rest(fleet: Fleet) -> None:
@@ -189,7 +194,7 @@ def rest(fleet: Fleet) -> None:
 
 
 @histories
-@given(story=starts.flatmap(lambda now: st.tuples(st.just(now), specs_at(now))), router=routers)
+@given(**ENDING)
 def test_every_rollout_ends_and_nothing_polls_in_a_freeze(story, router):
     now, spec = story
     fleet = begin(spec_of("v1"), router, now).fleet

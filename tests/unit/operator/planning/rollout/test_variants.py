@@ -275,6 +275,19 @@ def test_a_freeze_holds_the_promotion_of_a_variant():
     assert fleet.weights() == {"v1": 100}
 
 
+def test_a_revision_that_was_rejected_is_no_variant():
+    fleet = kept()
+    steps = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
+    fleet.apply(spec_of("v5", rollout={"steps": steps}, serving=SERVING, **LIMIT))
+    pass_time(fleet, 0)
+    rejected = of(fleet, "v5")
+    fleet.command("abort")
+    begin(fleet, {"weight": 20, "variants": [{"name": "b", "revision": rejected, "weight": 30}]})
+    assert rejected in [known.revision for known in fleet.status.retained if known.rejected]
+    assert (fleet.status.reason, fleet.weights()) == ("VariantUnknown", {"v3": 100})
+    assert f"{rejected}: it is not kept" in fleet.status.message
+
+
 def test_a_router_that_splits_between_two_says_so():
     fleet = kept(router=replace(MANY, splits_many=False))
     begin(fleet, b_and_c(fleet))
