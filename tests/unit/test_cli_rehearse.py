@@ -219,6 +219,25 @@ def test_a_strategy_is_played_on_a_router_that_has_it(capsys, tmp_path, rollout,
     assert "It ends promoted" in out
 
 
+@pytest.mark.parametrize(
+    ("serving", "router", "says"),
+    [
+        ({"runtimePolicy": "Pinned"}, "Auto", "Pinned: edits of the runtime roll nothing out"),
+        ({"runtimePolicy": "Pinned"}, "Endpoints", "Pinned: edits of the runtime roll nothing out"),
+        ({"runtimePolicy": "Follow"}, "Endpoints", None),
+        ({}, "KServe", None),
+    ],
+)
+def test_a_runtime_that_is_pinned_is_told(capsys, tmp_path, serving, router, says):
+    document = yaml.safe_load(MANIFEST)
+    document["spec"] = {"model": document["spec"]["model"], "serving": serving, "rollout": {"router": router}}
+    path = tmp_path / "iris.yaml"
+    path.write_text(yaml.safe_dump(document))
+    code, out, _ = invoke(capsys, "rehearse", str(path), "--from-stable")
+    assert (code, "runtimePolicy" in out) == (0, says is not None)
+    assert (says or "") in out
+
+
 def test_one_of_them_by_option(capsys, manifest):
     assert "on top of" not in invoke(capsys, "rehearse", manifest, "--first")[1]
     assert "The first" not in invoke(capsys, "rehearse", manifest, "--from-stable")[1]

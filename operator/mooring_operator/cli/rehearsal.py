@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mooring_operator.adapters.routers import likely_router
+from mooring_operator.adapters.routers import ROUTERS, likely_router
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.api.rollout_status import Retained
@@ -20,6 +20,7 @@ from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
+from mooring_operator.planning.strategies.demands import what_pinning_does
 
 _HORIZON = timedelta(days=366)
 _JUDGED = (reasons.ANALYSING, reasons.PAUSED_BY_ANALYSIS)
@@ -54,6 +55,7 @@ class Timeline:
     new: str = ""
     stable: str = ""
     router: str = ""
+    pinning: str = ""
 
 
 @dataclass
@@ -202,7 +204,10 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
     because = status.message if end != "Waiting" else f"nothing more happens: {status.message}"
     ends = odds(spec.rollout, script.traffic, approve_after=script.approve_after) if from_stable else ()
     new, router = known[-1] if known else "", likely_router(spec)
-    return Timeline(title, moments, end, because, ends, new=new, stable=stable, router=router)
+    pinning = what_pinning_does(spec.serving, ROUTERS[router].traits)
+    return Timeline(
+        title, moments, end, because, ends, new=new, stable=stable, router=router, pinning=pinning
+    )
 
 
 def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rules: Child) -> Rehearsal:

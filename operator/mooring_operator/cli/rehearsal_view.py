@@ -46,7 +46,8 @@ def render(timeline: "Timeline") -> RenderableType:
     odds = [_odds(timeline), ""] if timeline.odds else []
     title = Text.assemble((timeline.title, "bold"), (f", by router {timeline.router}", "dim"))
     drawn: list[RenderableType] = [] if chart.is_empty else [chart, ""]
-    return Group(title, "", table, "", *drawn, end, "", *odds)
+    pinning: list[RenderableType] = [Text(timeline.pinning, style="dim"), ""] if timeline.pinning else []
+    return Group(title, "", table, "", *drawn, end, "", *pinning, *odds)
 
 
 def _odds(timeline: "Timeline") -> RenderableType:
@@ -91,6 +92,7 @@ def to_plain(timeline: "Timeline") -> dict[str, Any]:
         "because": timeline.because,
         "revision": timeline.new,
         "router": timeline.router,
+        "runtimePolicy": timeline.pinning,
         "odds": [
             {
                 "end": end.end,

@@ -219,17 +219,24 @@ class RolloutDraft(Draft):
         served = candidate.runs and self.stable is not None
         held = served and self.observed.router.holds_rejected
         phase: Literal["RolledBack", "Failed"] = "RolledBack" if served else "Failed"
+        recorded = self.record(candidate, phase, reason, message)
         ended = (
-            self.record(candidate, phase, reason, message)
-            .leave(candidate)
-            .without_candidate(
-                failed_revision=candidate.revision,
-                failed_attempt=candidate.attempt,
-                failed_content=self.content,
-                rejected=candidate.as_revision() if held else self.status.rejected,
-            )
+            recorded
+            # What was refused when it was to be made would be refused again, were it kept for a while.
+            if reason == reasons.SERVICE_REFUSED and not self._is_there(candidate)
+            else recorded.leave(candidate)
+        ).without_candidate(
+            failed_revision=candidate.revision,
+            failed_attempt=candidate.attempt,
+            failed_content=self.content,
+            rejected=candidate.as_revision() if held else self.status.rejected,
         )
         return ended.settle(phase, reason, message)
+
+    def _is_there(self, candidate: Candidate) -> bool:
+        """Whether the router has taken the candidate up, as far as anybody can tell."""
+        service = self.observed.service
+        return service is None or candidate.revision in service.variants
 
 
 def _storable(entries: list[Retained]) -> list[Retained]:

@@ -8,6 +8,7 @@ from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
+from mooring_operator.planning.rollout.progress import REFUSED_WAY_OUT
 from mooring_operator.planning.rollout.runtimes import NoRuntime
 from mooring_operator.planning.rollout.situation import Verdict
 from mooring_operator.planning.runs import abandoned_runs
@@ -29,7 +30,7 @@ def wait_for_the_runtime(draft: Draft) -> Draft:
     if runtime.ask is not None:
         if (refusal := draft.observed.refused) is not None:
             asked = draft.observed.router.controller
-            message = f"{asked} cannot be asked which runtime it chooses: {refusal}{stays}"
+            message = f"{asked} cannot be asked which runtime it chooses: {refusal}{REFUSED_WAY_OUT}{stays}"
             return draft.settle(
                 "Failed", reasons.SERVICE_REFUSED, message, recheck_after=_SELDOM, stalled=True
             )

@@ -31,13 +31,18 @@ def note_progress(draft: RolloutDraft) -> RolloutDraft:
     return draft.change_candidate(settled=routed or 0)
 
 
+REFUSED_WAY_OUT = "; correct spec.serving, or what refuses it"
+
+
 def drop_if_hopeless(draft: RolloutDraft) -> RolloutDraft | Settled:
     """Reject a candidate that is refused, blocked, or unready for longer than it may be."""
     candidate = draft.candidate
     stays = keeps_serving(draft.stable)
     name = f"revision {candidate.revision}"
     if draft.observed.refused is not None:
-        return draft.reject(reasons.SERVICE_REFUSED, f"{name}: {draft.observed.refused}{stays}")
+        return draft.reject(
+            reasons.SERVICE_REFUSED, f"{name}: {draft.observed.refused}{REFUSED_WAY_OUT}{stays}"
+        )
     if not candidate.runs:
         return draft
     variant = own_variant(draft)

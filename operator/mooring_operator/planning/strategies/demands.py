@@ -104,6 +104,16 @@ def why_unpinned(serving: ServingSpec, router: Traits) -> str:
     )
 
 
+def what_pinning_does(serving: ServingSpec, router: Traits) -> str:
+    """Say what becomes of edits of the runtime where they are to do nothing; nothing where they are followed."""
+    if serving.is_custom or serving.runtime_policy != "Pinned":
+        return ""
+    return (
+        why_unpinned(serving, router)
+        or "spec.serving.runtimePolicy Pinned: edits of the runtime roll nothing out"
+    )
+
+
 def _why_all_copied(rollout: RolloutSpec, router: Traits) -> str:
     shadow = (rollout.shadow or Shadow()) if rollout.strategy == "Shadow" else None
     if shadow is None or shadow.percent == 100 or not router.mirrors or router.mirrors_part:

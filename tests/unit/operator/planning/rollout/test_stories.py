@@ -1,13 +1,16 @@
 """The planner, told as stories."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.rollout.actions import Route
+from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Unresolved
 
+from tests.unit.operator.planning.fleet import promoted as promoted_by_itself
 from tests.unit.operator.planning.world import CI, World, spec_of
 
 STEPS = {"steps": [{"setWeight": 10}, {"pause": {"duration": "30s"}}, {"setWeight": 50}, {"setWeight": 100}]}
@@ -368,10 +371,6 @@ def test_a_change_of_serving_alone_keeps_the_predictors_name():
 
 
 def test_a_refused_service_rolls_the_candidate_back():
-    from dataclasses import replace
-
-    from mooring_operator.planning.rollout.plan import plan
-
     world = promoted("v1", rollout=STEPS)
     world.apply(spec_of("v2", rollout=STEPS))
     world.step()
@@ -379,6 +378,25 @@ def test_a_refused_service_rolls_the_candidate_back():
     decision = plan(world.spec, world.status, refused, world.now)
     assert (decision.phase, decision.reason) == ("RolledBack", "ServiceRefused")
     assert "no such runtime" in decision.message
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["when it was to be made", "when it was changed"])
+def test_what_was_refused_is_not_asked_for_again_after_it_was_rejected(made):
+    """It was never there, and keeping its pods for a while would be refused too; what is there leaves as always."""
+    fleet = promoted_by_itself("v1", rollout=STEPS)
+    fleet.apply(spec_of("v2", rollout=STEPS))
+    for _ in range(5):
+        fleet.step(crash_after=None if made else 0)
+    candidate = fleet.status.candidate
+    assert candidate is not None
+    assert candidate.runs
+    assert (candidate.revision in fleet.observe().service.variants) == made
+    refused = replace(fleet.observe(), refused="admission webhook denied the request: workerSpec")
+    decision = plan(fleet.spec, fleet.status, refused, fleet.now)
+    assert (decision.phase, decision.reason) == ("RolledBack", "ServiceRefused")
+    assert "spec.serving" in decision.message
+    [routing] = [action.routing for action in decision.actions if isinstance(action, Route)]
+    assert (candidate.revision in [arm.revision.revision for arm in routing.arms]) == made
 
 
 def test_a_run_that_takes_too_long_is_stopped():
