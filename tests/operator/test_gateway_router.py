@@ -273,6 +273,14 @@ async def test_a_service_of_somebody_else_is_told_and_left_alone(stage):
 OTHER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "other", "uid": "1", "controller": True}
 
 
+async def test_routes_are_removed_before_what_they_lead_to(stage):
+    await stage.serve(FIRST)
+    stage.requests.clear()
+    await stage.router.remove(OWNER, await stage.look(FIRST))
+    deletes = [resource for verb, resource in stage.requests if verb == "delete"]
+    assert deletes.index("httproutes") < deletes.index("inferenceservices")
+
+
 async def test_what_is_removed_is_gone(stage):
     await stage.serve(FIRST)
     await stage.serve(FIRST, SECOND, routing=split(50))
