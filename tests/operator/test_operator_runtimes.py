@@ -80,6 +80,35 @@ async def test_kserve_is_asked_once_and_the_revision_runs_on_a_copy(stage, emula
     assert served["spec"]["predictor"]["model"]["runtime"] == name
 
 
+async def test_a_first_revision_that_was_rejected_is_not_tried_again_by_itself(stage, emulator):
+    """Nothing says any more what it ran on: KServe is not asked anew, which would be a retry."""
+    stage.add()
+    stage.kserve.starts = lambda uri: not uri.endswith("v1")
+    stage.deploy()
+    status = await stage.settle()
+    assert (status["phase"], status["reason"]) == ("Failed", "ProgressDeadlineExceeded")
+    rejected, made = status["failedRevision"], len(emulator.calls)
+    for _ in range(4):
+        status = await stage.look(10)
+        assert (status["phase"], status["failedRevision"]) == ("Failed", rejected)
+    assert "create" not in {call.verb for call in emulator.calls[made:]}
+    stage.kserve.starts = lambda uri: True
+    stage.world.command("retry", rejected)
+    status = await stage.settle()
+    assert (status["phase"], status["stable"]["revision"]) == ("Promoted", rejected)
+
+
+async def test_another_model_is_tried_where_the_first_was_rejected(stage):
+    stage.add()
+    stage.kserve.starts = lambda uri: not uri.endswith("v1")
+    stage.deploy()
+    assert (await stage.settle())["phase"] == "Failed"
+    stage.deploy("v2")
+    status = await stage.settle()
+    assert status["phase"] == "Promoted"
+    assert status["stable"]["storageUri"].endswith("v2")
+
+
 async def test_an_edited_runtime_is_rolled_out_like_a_model(stage):
     stage.add()
     stage.deploy(steps=[{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}])

@@ -11,7 +11,7 @@ from mooring_operator.api.rollout import Requirement
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.freezes import NoThaw, expect_some_time, in_zone, thaw_of
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
-from mooring_operator.planning.rollout.progress import until_deadline
+from mooring_operator.planning.rollout.progress import settle_waiting, until_deadline
 from mooring_operator.planning.status.wording import keeps_serving
 
 _SETTLES = timedelta(seconds=2)
@@ -36,7 +36,18 @@ def hold_forward(draft: RolloutDraft) -> Settled | None:
     """Stop before what would go forward, while a window holds or, where nothing runs yet, others have their turn."""
     if _brings_back(draft):
         return None
-    return _hold_in_a_freeze(draft) or wait_for_its_turn(draft)
+    return _hold_in_a_freeze(draft) or wait_for_its_turn(draft) or _wait_for_what_decides(draft)
+
+
+def _wait_for_what_decides(draft: RolloutDraft) -> Settled | None:
+    """No more is given while nobody can tell what is in effect: another Gateway than the one that is asked may take it.
+
+    Revisions that one Service cannot have together are no such thing: they take over at once.
+    """
+    service, router = draft.observed.service, draft.observed.router
+    if service is None or not service.problem or not draft.candidate.runs or router.weighs_by_pods:
+        return None
+    return settle_waiting(draft, "Canary", reasons.WAITING, service.problem)
 
 
 def wait_for_its_turn(draft: RolloutDraft) -> Settled | None:

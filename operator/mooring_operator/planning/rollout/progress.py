@@ -123,6 +123,21 @@ def why_unready(draft: RolloutDraft) -> str:
     return because(missing)
 
 
+def out_of_effect(draft: RolloutDraft) -> str:
+    """Say behind a semicolon what there is no more of what the candidate was given, and that stable does not answer."""
+    stable, candidate = draft.stable, draft.candidate
+    if stable is None or not candidate.runs:
+        return ""
+    said = ""
+    if not in_effect(draft):
+        said = f"; that is not in effect now: {waits_for(draft) or waiting_for(draft)}"
+    serving = variant_of(draft, stable)
+    asked = share_of(draft, candidate)
+    if serving is not None and serving.pods == 0 and asked.weight < 100:
+        said += f"; revision {stable.revision} has no pod that is ready{because(serving.message)}"
+    return said
+
+
 def until_deadline(draft: RolloutDraft) -> float | None:
     """Seconds until a candidate that is waited for has to be looked at again; None while there is no need."""
     candidate = draft.candidate

@@ -164,7 +164,9 @@ class Situation:
     def target(self) -> str:
         """The revision that the spec asks for."""
         status, runtime = self.before, self.observed.runtime
-        if status.failed_revision is not None and self._failed_whatever_its_runtime():
+        if status.failed_revision is not None and (
+            self._failed_whatever_its_runtime() or self._failed_on_a_runtime()
+        ):
             return status.failed_revision
         return identity.known_as(
             self.spec.model,
@@ -180,6 +182,11 @@ class Situation:
         """Whether the model, or how it is served, was rejected: an edit of the runtime alone is no reason to retry."""
         served = self.before.stable is not None
         return served and not self.is_like_stable and self.before.failed_content == self.content
+
+    def _failed_on_a_runtime(self) -> bool:
+        """Whether this was rejected, and nobody has said since what it would run on now: no news to retry by."""
+        known = self.before.failed_content == self.content
+        return known and self.observed.router.serves_each and isinstance(self.observed.runtime, NoRuntime)
 
     @property
     def is_like_stable(self) -> bool:

@@ -17,6 +17,7 @@ from mooring_operator.planning.rollout.progress import (
     drop_if_hopeless,
     in_effect,
     note_progress,
+    out_of_effect,
     own_variant,
     settle_waiting,
     waiting_for,
@@ -124,7 +125,9 @@ def _walk(draft: RolloutDraft) -> Settled:
             held = hold_forward(draft)
         taken = held or take(draft, stage)
         if isinstance(taken, Settled):
-            return taken
+            return (
+                taken if isinstance(stage, Exposure) and held is None else _with_what_is_missing(draft, taken)
+            )
         draft = taken.change_candidate(step=taken.candidate.step + 1, step_started_at=draft.now)
     if (held := hold_forward(draft)) is not None:
         return held
@@ -133,6 +136,15 @@ def _walk(draft: RolloutDraft) -> Settled:
         return _promote(draft)
     message = f"revision {draft.candidate.revision} is taking over: {waiting_for(draft)}"
     return settle_waiting(draft, "Promoting", reasons.PROMOTING, message)
+
+
+def _with_what_is_missing(draft: RolloutDraft, settled: Settled) -> Settled:
+    """What a stage waits for is told with what the candidate has lost meanwhile."""
+    if settled.status.reason == reasons.WAITING:
+        return settled
+    if draft.candidate.revision != (settled.candidate.revision if settled.candidate is not None else ""):
+        return settled
+    return settled.change(message=settled.status.message + out_of_effect(draft))
 
 
 def _goes_forward(draft: RolloutDraft, stage: Stage) -> bool:

@@ -1,10 +1,11 @@
 """A candidate's clock runs only while what it depends on is there."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.unit.operator.planning.fleet import Fleet, promoted
+from tests.unit.operator.planning.fleet import EACH, Fleet, promoted
 from tests.unit.operator.planning.world import spec_of
 
 AWAY = "its controller is away"
@@ -69,3 +70,91 @@ def test_what_comes_back_goes_on_where_it_was():
     fleet.settle()
     assert fleet.status.phase == "AwaitingApproval"
     assert fleet.status.candidate.waiting_since is None
+
+
+class Doors(Fleet):
+    """A fleet whose traffic goes through a door that may be another one than the spec asks for."""
+
+    problem = ""
+
+    def _service(self):
+        service = super()._service()
+        if service is None or not self.problem:
+            return service
+        unseen = {name: replace(variant, weight=0) for name, variant in service.variants.items()}
+        return replace(service, variants=unseen, problem=self.problem)
+
+
+def behind_a_door(strategy="Canary", **rollout):
+    doors = Doors(spec_of("v1"), router=replace(EACH, mirrors=True, previews=True))
+    passing(doors, 30)
+    asked = {**ROLLOUT, "strategy": strategy, **rollout}
+    doors.apply(spec_of("v2", rollout=asked))
+    doors.settle()
+    return doors
+
+
+CLOSED = "no listener of Gateway gateways/second takes digits.ns"
+GOING_ON = {
+    "approve": ("Canary", {}, {"v1": 50, "v2": 50}),
+    "promote": ("Canary", {}, {"v1": 50, "v2": 50}),
+    "approve a preview": ("BlueGreen", {"steps": [{"setWeight": 100}]}, {"v1": 100}),
+    "approve copies": (
+        "Shadow",
+        {"steps": [{"setWeight": 100}], "shadow": {"percent": 10}},
+        {"v1": 100},
+    ),
+}
+
+
+@pytest.mark.parametrize(("strategy", "rollout", "weights"), GOING_ON.values(), ids=GOING_ON)
+def test_no_more_is_given_while_nobody_can_tell_what_is_in_effect(request, strategy, rollout, weights):
+    doors = behind_a_door(strategy, **rollout)
+    assert doors.weights() == weights
+    doors.problem = CLOSED
+    command = request.node.callspec.id.partition(" ")[0]
+    doors.commands[command] = doors.status.candidate.revision
+    passing(doors, 600)
+    assert doors.weights() == weights
+    assert doors.status.reason == "Waiting"
+    assert CLOSED in doors.status.message
+    doors.problem = ""
+    doors.settle()
+    assert (doors.status.phase, doors.weights()) == ("Promoted", {"v2": 100})
+
+
+def test_what_goes_back_is_held_by_no_door():
+    doors = behind_a_door()
+    doors.problem = CLOSED
+    doors.apply(spec_of("v1", rollout=ROLLOUT))
+    passing(doors, 5)
+    assert doors.weights() == {"v1": 100}
+
+
+@pytest.mark.parametrize("stage", [{"approve": {}}, {"pause": {}}, {"pause": {"duration": "1h"}}])
+def test_what_a_candidate_has_lost_is_told_where_it_stays(stage):
+    steps = [{"setWeight": 50}, stage, {"setWeight": 100}]
+    fleet = promoted(serving={"minReplicas": 2})
+    fleet.apply(spec_of("v2", serving={"minReplicas": 2}, rollout={**ROLLOUT, "steps": steps}))
+    passing(fleet, 20)
+    assert "50% of traffic" in fleet.status.message
+    assert "in effect" not in fleet.status.message
+    fleet.startable = {"s3://m/v2": False}
+    fleet.kill("candidate", 9)
+    passing(fleet, 5)
+    assert fleet.status.candidate.routed == 0
+    said = fleet.status.message
+    assert said.endswith("; that is not in effect now: waiting for it to become ready: CrashLoopBackOff"), (
+        said
+    )
+
+
+def test_a_stable_revision_that_is_down_is_told_while_somebody_is_waited_for():
+    fleet = promoted()
+    fleet.apply(spec_of("v2", rollout=ROLLOUT))
+    passing(fleet, 20)
+    fleet.startable = {"s3://m/v1": False}
+    fleet.kill("stable", 9)
+    passing(fleet, 5)
+    stable = fleet.status.stable.revision
+    assert f"; revision {stable} has no pod that is ready: CrashLoopBackOff" in fleet.status.message
