@@ -44,10 +44,13 @@ class Balancer:
         await asyncio.sleep(self._notice_seconds)
         self._open.discard(port)
 
-    async def until_open(self, port: int) -> None:
-        """Wait until connections go to ``port``."""
+    async def until_open(self, port: int, is_given_up: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until connections go to ``port``, or it ``is_given_up``; gives whether they do."""
         while port not in self._open:
+            if is_given_up():
+                return False
             await asyncio.sleep(_ASK_SECONDS)
+        return True
 
     def _choose(self) -> int | None:
         return random.choice(sorted(self._open)) if self._open else None

@@ -80,6 +80,11 @@ class Server:
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, as one does whose port somebody else has taken meanwhile."""
+        return self._process is not None and self._process.returncode is not None
+
     async def is_ready(self) -> bool:
         """What a readiness probe finds: a new connection, one GET, an answer of 200."""
         try:

@@ -19,6 +19,8 @@ _MODEL = "tab"
 # A server is stopped at a random moment up to this many seconds after it shares the load.
 _LOADED_SECONDS = 0.5
 _READY_SECONDS = 120.0
+# Between the choice of a port and its use somebody else may take it.
+_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ async def stop_again_and_again(
 
     Raises:
         TimeoutError: a server is not ready after minutes.
-        RuntimeError: one does not end with code 0.
+        RuntimeError: one does not end with code 0, or several do not start.
     """
     write_models(folder, [_MODEL])
     authority = write_certificates(folder)
@@ -56,11 +58,16 @@ async def stop_again_and_again(
     servers: list[Server] = []
 
     async def start() -> Server:
-        servers.append(Server(case, folder / _MODEL, folder, load.drain_seconds))
-        await servers[-1].start()
-        following.append(asyncio.create_task(balancer.follow(servers[-1].port, servers[-1].is_ready)))
-        await asyncio.wait_for(balancer.until_open(servers[-1].port), _READY_SECONDS)
-        return servers[-1]
+        for _ in range(_STARTS):
+            server = Server(case, folder / _MODEL, folder, load.drain_seconds)
+            servers.append(server)
+            await server.start()
+            following.append(asyncio.create_task(balancer.follow(server.port, server.is_ready)))
+            opened = balancer.until_open(server.port, lambda: servers[-1].has_ended)
+            if await asyncio.wait_for(opened, _READY_SECONDS):
+                return server
+            following.pop().cancel()
+        raise RuntimeError(f"{case.name}: servers end before they are ready")
 
     following: list[asyncio.Task[None]] = []
     try:
