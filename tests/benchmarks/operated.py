@@ -18,10 +18,9 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 
 from cluster.control_plane import ControlPlane
-from cluster.serving import runtimes
 from tests.benchmarks.played_cluster import PlayedCluster, Watches
-from tests.cluster.gateway_operator import ONNX, RUNTIMES
-from tests.cluster.rollout_steps import Operator, install, until
+from tests.cluster.gateway_operator import install_runtime
+from tests.cluster.rollout_steps import Operator, install
 from tests.cluster.test_routers_contract_cluster import define_gateways
 from tests.played_gateway import NAME, NAMESPACE, PlayedGateway
 
@@ -70,10 +69,7 @@ def operated(namespaces: Iterable[str], **settings: Any) -> Any:
             install(plane.api, namespace) if namespace == next(iter(namespaces)) else plane.api.apply(
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
             )
-        for kind in runtimes.PLURALS:
-            plane.api.apply(runtimes.definition(kind, {}))
-        until(lambda: plane.api.get(RUNTIMES), what="runtimes are not served")
-        plane.api.apply(ONNX)
+        install_runtime(plane.api)
         define_gateways(plane.api)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         named = {"gateway": f"{NAMESPACE}/{NAME}", "gateway_service": f"{NAMESPACE}/envoy"}

@@ -19,6 +19,20 @@ ONNX = {
 }
 
 
+def install_runtime(api):
+    """Install the definitions of runtimes, and one of them, which models have that name none."""
+    for kind in runtimes.PLURALS:
+        api.apply(runtimes.definition(kind, {}))
+    until(lambda: _is_told(api), what="runtimes are not served")
+    api.apply(ONNX)
+
+
+def _is_told(api):
+    """Whether the API server tells of the kind, which it does later than it serves it."""
+    told = (api.get(RUNTIMES.rpartition("/")[0]) or {"resources": []})["resources"]
+    return any(resource["name"] == "clusterservingruntimes" for resource in told) and api.get(RUNTIMES)
+
+
 @contextmanager
 def operating(lab, folder):
     """Have an operator at work on the lab's deployments, behind its Gateway."""
@@ -26,11 +40,9 @@ def operating(lab, folder):
         definition = (ROOT / "crds" / f"{plural}.yaml").read_bytes()
         lab.api.apply_text(f"{DEFINITIONS}/{plural}.mooring.dev", definition)
     lab.api.apply(inferenceservice_crd())
-    for kind in runtimes.PLURALS:
-        lab.api.apply(runtimes.definition(kind, {}))
-    for path in (f"{OURS}/modeldeployments", f"{SERVING}/inferenceservices", RUNTIMES):
+    for path in (f"{OURS}/modeldeployments", f"{SERVING}/inferenceservices"):
         until(lambda path=path: lab.api.get(path), what=f"{path} is not served")
-    lab.api.apply(ONNX)
+    install_runtime(lab.api)
     settings = {"gateway": "gateways/front", "gateway_service": "gateways/envoy", "namespaces": MODELS}
     with Operator(lab.kubeconfig, folder / "operator.log", **settings) as operator:
         yield operator

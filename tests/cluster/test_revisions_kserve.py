@@ -13,6 +13,7 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices
 from mooring_operator.adapters.routers.inference_services.runtime_copy import pinned
+from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Owner
@@ -165,6 +166,9 @@ async def test_the_address_of_a_revision_is_a_service_for_its_pods_alone(stage):
     assert [port["port"] for port in service["spec"]["ports"]] == [80]
     labels = stage.deployment(revision)["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
+    # By these its EndpointSlices are watched, which have the labels of their Service.
+    watched = {MANAGED_BY: MANAGED_BY_VALUE, DEPLOYMENT_LABEL: stage.owner.name}
+    assert watched.items() <= service["metadata"]["labels"].items()
 
 
 async def test_a_fixed_number_of_pods_may_shrink(stage):
