@@ -291,18 +291,14 @@ async def settled(lab, version):
     assert dict((await lab.ask(50)).answered) == {version: 50}
 
 
+REWRITTEN = {
+    "type": "RequestHeaderModifier",
+    "requestHeaderModifier": {"set": [{"name": "x-tenant", "value": "other"}]},
+}
 ROUTE_EDITS = {
     "weights": lambda spec: {"rules": [_weightless(spec["rules"][0])]},
     "host names": lambda spec: {"hostnames": ["stolen.example.com"]},
-    "a redirection": lambda spec: {
-        "rules": [
-            {
-                **rule,
-                "filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "evil.example"}}],
-            }
-            for rule in spec["rules"]
-        ]
-    },
+    "a filter": lambda spec: {"rules": [{**rule, "filters": [REWRITTEN]} for rule in spec["rules"]]},
     "a header": lambda spec: {
         "rules": [
             {**rule, "matches": [_with_header(one) for one in rule["matches"]]} for rule in spec["rules"]
