@@ -130,7 +130,10 @@ def _register_cluster_policies(registry: kopf.OperatorRegistry, intake: Intake) 
 
 def _register_what_is_behind(registry: kopf.OperatorRegistry, intake: Intake) -> None:
     async def made_for_a_deployment(event: kopf.RawEvent, **_: Any) -> None:
-        intake.behind_changed(_resource(event))
+        if event["type"] == "DELETED":
+            intake.behind_gone(_resource(event))
+        else:
+            intake.behind_changed(_resource(event))
 
     for kind in _BEHIND:
         kopf.on.event(*kind, labels=_OURS, registry=registry)(made_for_a_deployment)

@@ -16,6 +16,7 @@ from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.leases import KubernetesLeases
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
+from mooring_operator.adapters.recent import RecentObjects
 from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.runtime import logs
 from mooring_operator.runtime.dispatch import Reconcilers
@@ -54,7 +55,8 @@ async def operate(settings: Settings, config: SingleConfig, build: Build) -> Non
     """Watch and reconcile until a signal, then stop gracefully."""
     telemetry = Telemetry()
     connection = Connection(config, telemetry.count_request)
-    cluster = KubernetesCluster(connection)
+    recent = RecentObjects()
+    cluster = KubernetesCluster(connection, recent=recent)
     engine = Engine(
         settings,
         cluster=cluster,
@@ -62,6 +64,7 @@ async def operate(settings: Settings, config: SingleConfig, build: Build) -> Non
         reconcilers=build(settings, cluster),
         telemetry=telemetry,
         expected=EXPECTED,
+        recent=recent,
     )
     try:
         await _start(engine, settings)

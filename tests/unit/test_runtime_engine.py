@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
-from mooring_operator.adapters.cluster import Forbidden, Unavailable
+from mooring_operator.adapters.cluster import Forbidden, Kind, Ref, Unavailable
+from mooring_operator.adapters.recent import RecentObjects
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.runtime.engine import Engine
 from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.workqueue import Key
@@ -12,6 +14,7 @@ from mooring_operator.settings import Settings
 
 def resource(kind, name, namespace="ns", policies=(), phase=None, **metadata):
     return {
+        "apiVersion": "mooring.dev/v1alpha1",
         "kind": kind,
         "metadata": {"namespace": namespace, "name": name, "uid": f"uid-{name}", **metadata},
         "spec": {"policies": list(policies)},
@@ -225,6 +228,55 @@ async def test_change_of_what_is_behind_reaches_its_deployment(start):
         while not (found := await seen(reconciler)):
             await asyncio.sleep(0.01)
     assert found == [deployment("digits")]
+
+
+SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
+
+
+def service(version):
+    return {
+        **resource("InferenceService", "digits", resourceVersion=str(version)),
+        "apiVersion": SERVICE.api_version,
+    }
+
+
+@pytest.fixture
+def recent(monkeypatch):
+    """Give what an engine of the test remembers."""
+    made = RecentObjects()
+    monkeypatch.setattr("mooring_operator.runtime.engine.RecentObjects", lambda: made)
+    return made
+
+
+async def test_what_the_watch_tells_is_remembered_until_it_tells_that_it_is_gone(start, recent):
+    intake = (await start(Cluster(), Reconciler())).intake
+    new = resource("ModelDeployment", "digits", resourceVersion="1")
+    intake.changed("ModelDeployment", new)
+    assert recent.recall(Ref(MODEL_DEPLOYMENT, "ns", "digits")) == new
+    intake.deleted("ModelDeployment", new)
+    assert recent.recall(Ref(MODEL_DEPLOYMENT, "ns", "digits")) is None
+    ref = Ref(SERVICE, "ns", "digits")
+    recent.answered(ref, service(1))
+    intake.behind_changed(service(2))
+    assert recent.recall(ref) == service(2)
+    intake.behind_gone(service(2))
+    recent.answered(ref, service(2))
+    assert recent.recall(ref) is None
+
+
+async def test_list_is_not_taken_for_what_the_watch_tells(start, recent):
+    listed = resource("ModelDeployment", "digits", resourceVersion="1")
+    await start(Cluster(listed), Reconciler())
+    assert recent.recall(Ref(MODEL_DEPLOYMENT, "ns", "digits")) is None
+
+
+async def test_replica_that_begins_to_lead_remembers_nothing(start, recent):
+    ref = Ref(SERVICE, "ns", "digits")
+    recent.answered(ref, service(1))
+    recent.told(service(1))
+    assert recent.recall(ref) is not None
+    await start(Cluster(), Reconciler())
+    assert recent.recall(ref) is None
 
 
 async def test_change_of_status_alone_is_no_reason_to_look_again(start):

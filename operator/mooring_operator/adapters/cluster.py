@@ -91,8 +91,11 @@ class Cluster(Protocol):
     place meanwhile is never touched.
     """
 
-    async def get(self, ref: Ref) -> Manifest | None:
-        """Read one object; None where there is none, or no such kind."""
+    async def get(self, ref: Ref, *, recent: bool = False) -> Manifest | None:
+        """Read one object; None where there is none, or no such kind.
+
+        recent: it may be as it was a moment ago. Not for what gives somebody a right, or takes it.
+        """
         ...
 
     async def list(

@@ -27,12 +27,14 @@ from mooring_operator.adapters.cluster import (
     Refused,
     Unavailable,
 )
+from mooring_operator.adapters.recent import RecentObjects
 from mooring_operator.api.names import FIELD_MANAGER
 
 REPORTING_CONTROLLER = "mooring.dev/operator"
 PAGE = 10
 """Objects that are read at a time. Of the largest that etcd takes they are 15 MB of JSON, and five times that here."""
 _MAX_NOTE = 1024
+_AS_US = {"fieldManager": FIELD_MANAGER}
 # How the API server says that an object of this name is not the one that was read, or has another controller.
 _ANOTHER_OBJECT = (
     "metadata.uid: Invalid value",
@@ -47,22 +49,36 @@ _REVIEW = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectrevi
 
 
 class KubernetesCluster:
-    """`Cluster` on a real API server."""
+    """`Cluster` on a real API server.
 
-    def __init__(self, connection: Connection, *, page: int = PAGE) -> None:
+    recent: what somebody has a watch tell; where nobody does, every read goes to the API server.
+    """
+
+    def __init__(
+        self, connection: Connection, *, page: int = PAGE, recent: RecentObjects | None = None
+    ) -> None:
         self._connection = connection
+        self._recent = recent or RecentObjects()
         self._page = page
         self._plurals: dict[tuple[str, str], str] = {}
         self._user: str | None = None
         self._instance = socket.gethostname()[:128]
 
-    async def get(self, ref: Ref) -> Manifest | None:
-        """Read one object; None where there is none, or no such kind."""
+    async def get(self, ref: Ref, *, recent: bool = False) -> Manifest | None:
+        """Read one object; None where there is none, or no such kind.
+
+        recent: it may be as it was a moment ago. Not for what gives somebody a right, or takes it.
+        """
         self._plurals[ref.kind.api_version, ref.kind.kind] = ref.kind.plural
+        if recent and (known := self._recent.recall(ref)) is not None:
+            return known
         try:
-            return await self._connection.send("get", "GET", object_path(ref), resource=ref.kind.plural)
+            found = await self._connection.send("get", "GET", object_path(ref), resource=ref.kind.plural)
         except NotFound:
+            self._recent.forget(ref)
             return None
+        self._recent.answered(ref, found)
+        return found
 
     async def list(
         self,
@@ -119,13 +135,13 @@ class KubernetesCluster:
         """
         ref = await self._ref(manifest)
         try:
-            return await self._connection.send(
+            return await self._write(
+                ref,
                 "create",
                 "POST",
                 collection_path(ref.kind.api_version, ref.kind.plural, ref.namespace),
                 resource=ref.kind.plural,
                 body=manifest,
-                params={"fieldManager": FIELD_MANAGER},
             )
         except NotFound as error:
             if error.kind_unknown:
@@ -143,7 +159,7 @@ class KubernetesCluster:
         ref = await self._ref(manifest)
         # The API server refuses an apply that names another uid than the object has.
         body = {**manifest, "metadata": {**manifest["metadata"], "uid": seen["metadata"]["uid"]}}
-        params = {"force": "true", "fieldManager": FIELD_MANAGER}
+        params = {"force": "true", **_AS_US}
         try:
             await self._count_as_applied(ref, seen)
             return await self._patch(ref, body, "application/apply-patch+yaml", params)
@@ -160,9 +176,7 @@ class KubernetesCluster:
         """
         patch = {**fields, "metadata": {**fields.get("metadata", {}), "uid": seen["metadata"]["uid"]}}
         try:
-            return await self._patch(
-                await self._ref(seen), patch, "application/merge-patch+json", {"fieldManager": FIELD_MANAGER}
-            )
+            return await self._patch(await self._ref(seen), patch, "application/merge-patch+json", _AS_US)
         except Refused as refusal:
             raise _conflict(refusal) or refusal from refusal
 
@@ -182,7 +196,7 @@ class KubernetesCluster:
                 resource=f"{ref.kind.plural}/scale",
                 body=patch,
                 content_type="application/merge-patch+json",
-                params={"fieldManager": FIELD_MANAGER},
+                params=_AS_US,
             )
         except Refused as refusal:
             raise _conflict(refusal) or refusal from refusal
@@ -198,6 +212,7 @@ class KubernetesCluster:
         # Of a Job, the pods would stay otherwise.
         options = {"preconditions": read, "propagationPolicy": "Background"}
         try:
+            self._recent.forget(ref)
             await self._connection.send(
                 "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body=options
             )
@@ -216,13 +231,13 @@ class KubernetesCluster:
         """
         ref = await self._ref(resource)
         try:
-            return await self._connection.send(
+            return await self._write(
+                ref,
                 "update",
                 "PUT",
                 f"{object_path(ref)}/status",
                 resource=f"{ref.kind.plural}/status",
                 body={**resource, "status": status},
-                params={"fieldManager": FIELD_MANAGER},
             )
         except NotFound as error:
             raise Conflict(str(error)) from error
@@ -246,7 +261,7 @@ class KubernetesCluster:
             # What is not there cannot be removed: have it there first.
             patch += [{"op": "add", "path": other, "value": ""}, {"op": "remove", "path": other}]
         try:
-            await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
+            await self._patch(ref, patch, "application/json-patch+json", _AS_US)
         except NotFound:
             return
         except Refused:
@@ -278,7 +293,7 @@ class KubernetesCluster:
             collection_path(_EVENT.api_version, _EVENT.plural, event.namespace or _OF_THE_CLUSTER),
             resource=_EVENT.plural,
             body=_event_manifest(event, self._instance, datetime.now(UTC)),
-            params={"fieldManager": FIELD_MANAGER},
+            params=_AS_US,
         )
 
     async def _count_as_applied(self, ref: Ref, seen: Manifest) -> None:
@@ -309,11 +324,12 @@ class KubernetesCluster:
             {"op": "test", "path": f"{entry}/operation", "value": "Update"},
             {"op": "replace", "path": f"{entry}/operation", "value": "Apply"},
         ]
-        await self._patch(ref, patch, "application/json-patch+json", {"fieldManager": FIELD_MANAGER})
+        await self._patch(ref, patch, "application/json-patch+json", _AS_US)
 
     async def _patch(self, ref: Ref, patch: Any, content_type: str, params: Mapping[str, str]) -> Manifest:
         try:
-            return await self._connection.send(
+            return await self._write(
+                ref,
                 "patch",
                 "PATCH",
                 object_path(ref),
@@ -326,6 +342,26 @@ class KubernetesCluster:
             if error.kind_unknown:
                 raise _unknown(ref.kind.api_version, ref.kind.kind) from error
             raise
+
+    async def _write(
+        self,
+        ref: Ref,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        resource: str,
+        body: Any,
+        content_type: str = "application/json",
+        params: Mapping[str, str] = _AS_US,
+    ) -> Manifest:
+        """Write an object and give it as it is then; whatever was known of it is known no more."""
+        self._recent.forget(ref)
+        written = await self._connection.send(
+            verb, method, path, resource=resource, body=body, content_type=content_type, params=params
+        )
+        self._recent.answered(ref, written)
+        return written
 
     async def _ref(self, manifest: Manifest) -> Ref:
         api_version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]

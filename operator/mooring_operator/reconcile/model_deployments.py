@@ -103,7 +103,7 @@ class ModelDeployments:
             ClusterError: the API server does not answer, or the object moved on; try again.
             PipelinesUnavailable, DocumentsUnavailable, RulesUnavailable: noted in status; try again.
         """
-        resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
+        resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name), recent=True)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._gatherer.forget(namespace, name)
             self._unwritten.pop((namespace, name), None)

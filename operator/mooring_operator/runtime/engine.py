@@ -18,6 +18,7 @@ from mooring_operator.adapters.cluster import (
     Unavailable,
 )
 from mooring_operator.adapters.leases import Leases
+from mooring_operator.adapters.recent import RecentObjects
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.reconcile.kinds import (
     CLUSTER_MODEL_POLICY,
@@ -58,6 +59,7 @@ class Engine:
         telemetry: Telemetry,
         expected: tuple[type[Exception], ...] = (Conflict, Unavailable),
         terms: Terms | None = None,
+        recent: RecentObjects | None = None,
     ) -> None:
         self._settings = settings
         self._cluster = cluster
@@ -66,7 +68,8 @@ class Engine:
         dispatch = Dispatch(reconcilers, telemetry, deadline=deadline, expected=expected)
         lanes = [kind.kind for kind in (*KINDS, HTTP_ROUTE)]
         self.queue = Lanes(dispatch, lanes, workers=settings.workers, expected=expected)
-        self.intake = Intake(self.queue, dispatch, telemetry, reconcilers.bindings_changed)
+        self._recent = recent or RecentObjects()
+        self.intake = Intake(self.queue, dispatch, telemetry, reconcilers.bindings_changed, self._recent)
         self.watching = asyncio.Event()
         self._gained = asyncio.Event()
         self._leading = False
@@ -135,6 +138,8 @@ class Engine:
 
     def _begin(self) -> None:
         self._leading = True
+        # What whoever led before has written last, the watch may not have told yet.
+        self._recent.forget_all()
         # Resumed before the list is asked for, so that no change falls between the two.
         self.queue.resume()
         self._gained.set()

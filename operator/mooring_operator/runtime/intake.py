@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from mooring_operator.adapters.cluster import Manifest
+from mooring_operator.adapters.recent import RecentObjects
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, ready_endpoints
 from mooring_operator.api import forms, reasons
@@ -39,9 +40,15 @@ class Intake:
     """
 
     def __init__(
-        self, queue: Lanes, dispatch: Dispatch, telemetry: Telemetry, bindings_changed: Callable[[], None]
+        self,
+        queue: Lanes,
+        dispatch: Dispatch,
+        telemetry: Telemetry,
+        bindings_changed: Callable[[], None],
+        recent: RecentObjects | None = None,
     ) -> None:
         self._queue = queue
+        self._recent = recent or RecentObjects()
         self._dispatch = dispatch
         self._telemetry = telemetry
         self._bindings_changed = bindings_changed
@@ -52,7 +59,11 @@ class Intake:
         self._runtimes: dict[Key, int] = {}
 
     def changed(self, kind: str, resource: Manifest) -> None:
-        """A resource of ours is new, or different, or was listed."""
+        """A resource of ours is new, or different."""
+        self._recent.told(resource)
+        self._note(kind, resource)
+
+    def _note(self, kind: str, resource: Manifest) -> None:
         key = key_of(kind, resource)
         if kind == MODEL_DEPLOYMENT:
             self._deployments.note(key, _needs(resource))
@@ -67,6 +78,7 @@ class Intake:
 
     def deleted(self, kind: str, resource: Manifest) -> None:
         """A resource of ours is gone; `resource` is its last state."""
+        self._recent.gone(resource)
         key = key_of(kind, resource)
         self._deployments.forget(key)
         self._look_at(self._ties.forget(key))
@@ -85,7 +97,16 @@ class Intake:
         self._queue.add(key)
 
     def behind_changed(self, made: Manifest) -> None:
-        """What was made for a ModelDeployment is new, different or gone: its label says for which."""
+        """What was made for a ModelDeployment is new or different: its label says for which."""
+        self._recent.told(made)
+        self._look_at_owner(made)
+
+    def behind_gone(self, made: Manifest) -> None:
+        """What was made for a ModelDeployment is gone; `made` is its last state."""
+        self._recent.gone(made)
+        self._look_at_owner(made)
+
+    def _look_at_owner(self, made: Manifest) -> None:
         metadata = made["metadata"]
         deployment = (metadata.get("labels") or {}).get(DEPLOYMENT_LABEL)
         # Anybody may write the label: only what can be a name is looked at.
@@ -101,7 +122,7 @@ class Intake:
     def runtime_changed(self, kind: str, runtime: Manifest) -> None:
         """A serving runtime is new or different; a copy of ours is behind its ModelDeployment."""
         if _is_ours(runtime):
-            self.behind_changed(runtime)
+            self._look_at_owner(runtime)
             return
         key, wanted = key_of(kind, runtime), _wanted(runtime)
         if self._runtimes.get(key) != wanted:
@@ -111,7 +132,7 @@ class Intake:
     def runtime_deleted(self, kind: str, runtime: Manifest) -> None:
         """A serving runtime is gone."""
         if _is_ours(runtime):
-            self.behind_changed(runtime)
+            self._look_at_owner(runtime)
             return
         key = key_of(kind, runtime)
         self._runtimes.pop(key, None)
@@ -146,7 +167,8 @@ class Intake:
         found = set()
         for resource in resources:
             key = key_of(kind, resource)
-            self.changed(kind, resource)
+            # As it was when the list began: the watch may have told of a later state.
+            self._note(kind, resource)
             self._queue.add(key)
             found.add(key)
         return found

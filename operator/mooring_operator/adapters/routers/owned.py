@@ -25,7 +25,7 @@ async def find_owned(
     Raises:
         ServiceNameTaken: it is somebody else's.
     """
-    manifest = await cluster.get(Ref(kind, owner.namespace, name))
+    manifest = await cluster.get(Ref(kind, owner.namespace, name), recent=True)
     if manifest is None:
         return None
     if manifest["metadata"]["uid"] == adopted and ownership.controller_of(manifest) is None:
