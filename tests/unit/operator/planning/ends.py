@@ -29,6 +29,7 @@ def same_end(one: Fleet, other: Fleet) -> None:
     assert one.routed == other.routed
     assert one.pods == other.pods
     assert one.commands == other.commands
+    assert len(one.checked) == len(other.checked), "a check was started again"
     assert _outcomes(one) == _outcomes(other)
     assert [known.revision for known in one.status.retained] == [k.revision for k in other.status.retained]
 

@@ -139,8 +139,38 @@ on_hold = st.builds(
     st.lists(st.integers(10, 60), min_size=1, max_size=3),
     st.lists(events, max_size=3),
 )
+# A rollout is given up while its gateway does not answer: nobody knows who gets requests.
+cut_off = st.builds(
+    lambda asked, point, pauses: [
+        ("startable", {}),
+        ("apply", asked),
+        ("until", point),
+        ("takes_up", False),
+        ("command", "abort"),
+        *(("wait", pause) for pause in pauses),
+    ],
+    specs,
+    st.sampled_from(["some", "half", "settled", "all"]),
+    st.lists(st.integers(1, 60), min_size=1, max_size=4),
+)
+# The operator starts anew just when the stable revision has lost pods.
+started_anew = st.builds(
+    lambda asked, point, pods: [
+        ("startable", {}),
+        ("apply", asked),
+        ("until", point),
+        ("kill", ("stable", pods)),
+        ("crash", 3),
+        ("wait", 1),
+    ],
+    specs,
+    st.sampled_from(["begun", "some", "half"]),
+    st.integers(1, 3),
+)
 stories = st.one_of(
     st.lists(events, min_size=1, max_size=12),
+    cut_off,
+    started_anew,
     st.lists(left_half_way, min_size=2, max_size=3).map(
         lambda turns: [event for turn in turns for event in turn]
     ),

@@ -24,6 +24,7 @@ POINTS: dict[str, Callable[[Fleet], bool]] = {
     "settled": lambda fleet: fleet.status.candidate is not None and fleet.status.candidate.settled > 0,
     "all": lambda fleet: fleet.status.candidate is not None and fleet.status.candidate.weight == 100,
     "left": lambda fleet: any(known.pods is not None for known in fleet.status.retained),
+    "checked": lambda fleet: bool(fleet.running_checks),
     "held": lambda fleet: fleet.status.phase in HELD,
     "followed": lambda fleet: (
         fleet.status.phase == "Promoted" and fleet.status.stable.storage_uri == fleet.spec.model.uri

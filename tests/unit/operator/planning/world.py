@@ -29,6 +29,8 @@ from mooring_operator.planning.rollout.situation import Observed, Resolved, Unre
 from mooring_operator.planning.routes import Service, Traits, Variant
 from mooring_operator.planning.routing import Routing
 from mooring_operator.planning.runs.run import RunState
+from mooring_operator.planning.status import reading
+from mooring_operator.reconcile.wire import to_wire
 
 ROUTER = Traits("KServe", 40, renames_for_files_only=True)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -134,6 +136,9 @@ class World:
             self.phases.append(decision.phase)
         for action in decision.actions[:crash_after]:
             self._do(action)
+        if crash_after is not None:
+            # Whoever comes next knows what was written, and nothing else.
+            self.status = reading.read_status(ModelDeploymentStatus, to_wire(self.status)).status
         return decision
 
     def settle(self, limit: int = 60) -> Decision:

@@ -82,6 +82,10 @@ class Moment:
     routing: Routing | None
     served: dict[str, int]
     """Who really had how much when it was decided."""
+    taken_up: Routing | None
+    """What the router carried out by then."""
+    dropped: tuple[tuple[str, str], ...]
+    """The commands that were taken away, and their values."""
 
     def variant(self, revision: str) -> Variant | None:
         service = self.observed.service

@@ -14,6 +14,8 @@ def check_requests(account: Account, moment: Moment) -> None:
     """Whoever asks for an end of a rollout, or for the way back, has it at once."""
     candidate, stable, after = moment.before.candidate, moment.before.stable, moment.after
     restores = candidate is not None and candidate.restores
+    if candidate is not None and same(candidate, after.candidate) and moment.asked("pause", candidate):
+        assert "pause" not in dict(moment.dropped), "a rollout that somebody holds was let go"
     if candidate is not None and not restores and moment.asked("abort", candidate):
         assert not same(candidate, after.candidate), "it goes on, and was aborted"
     if stable is None or restores or not account.previous:

@@ -43,6 +43,8 @@ def check_steps(account: Account, moment: Moment) -> None:
         arrived = journey.arrived if index == begins else moment.now
         approved = journey.approved and index == begins
         check_stage(account, moment, candidate, journey, course[index], arrived, approved=approved)
+    waits = after is not None and after.runs and ends < len(course)
+    assert not (waits and journey.returns), "what comes back is held up by a step"
     if ends != candidate.step:
         journey.arrived, journey.approved = moment.now, moment.asked("approve", candidate)
     weights = [stage.weight for stage in course[: ends + 1] if isinstance(stage, Exposure)]
@@ -62,6 +64,7 @@ def check_stage(
     match stage:
         case Exposure():
             assert has(account, moment, candidate, journey, stage), f"{stage} was not in effect"
+            check_beside(account, moment, candidate, stage)
             late = moment.now - arrived >= account.rollout.progress_deadline
             for revision, asked in account.sides.items() if stage.matched and not late else ():
                 enough = account.needed(asked, stage.replicas, journey.whole or 1)
@@ -104,6 +107,17 @@ def has(account: Account, moment: Moment, candidate: Candidate, journey: Journey
         beside = moment.pods(stable.revision) if stable is not None else 0
         return enough and 0 < routed <= to.weight and 100 * pods <= to.weight * (pods + beside)
     return enough and routed == to.weight
+
+
+def check_beside(account: Account, moment: Moment, candidate: Candidate, stage: Exposure) -> None:
+    """Copies were taken up, and who matches was sent where the spec says, before the stage was left."""
+    router, taken_up, test = account.fleet.router, moment.taken_up, account.rollout.ab_test
+    assert taken_up is not None
+    copied = taken_up.mirror.percent if taken_up.mirror is not None else 0
+    assert copied == (stage.mirror if router.mirrors else 0), f"{copied}% were copied"
+    matches = test.matches if test is not None and stage.matched and router.matches else []
+    led = {rule.value for rule in taken_up.rules if rule.revision == candidate.revision}
+    assert {match.value for match in matches if match.to == "New"} <= led, "who matches was sent elsewhere"
 
 
 def check_checks(account: Account, moment: Moment) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mooring_operator.planning.rollout.actions import Route
+from mooring_operator.planning.rollout.actions import DropCommand, Route
 from mooring_operator.planning.rollout.decision import Decision
 
 from tests.unit.operator.planning.fleet import Fleet
@@ -52,11 +52,13 @@ class Witness:
         self.account = Account(self.fleet)
 
     def step(self, *, crash_after: int | None = None) -> Decision:
-        before, served = self.fleet.status, dict(self.fleet.routed)
+        before, served, taken_up = self.fleet.status, dict(self.fleet.routed), self.fleet.effective
         decision = self.fleet.step(crash_after=crash_after)
         routing = next((a.routing for a in decision.actions if isinstance(a, Route)), None)
-        assert self.fleet.observed is not None
-        self.saw(Moment(before, decision.status, self.fleet.observed, self.fleet.now, routing, served))
+        dropped = tuple((a.name, a.value) for a in decision.actions if isinstance(a, DropCommand))
+        observed, now = self.fleet.observed, self.fleet.now
+        assert observed is not None
+        self.saw(Moment(before, decision.status, observed, now, routing, served, taken_up, dropped))
         return decision
 
     def next_crash(self) -> int | None:

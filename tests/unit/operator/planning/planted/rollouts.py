@@ -1,11 +1,8 @@
-"""Faults of the planner, planted one at a time: each property has to be able to fail."""
+"""Faults in how a rollout goes on, is judged, asked about, and ends."""
 
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from mooring_operator.planning.rollout import (
     analysis,
     approvals,
@@ -24,27 +21,18 @@ from mooring_operator.planning.rollout import plan as rules
 from mooring_operator.planning.routing import Mirror
 from mooring_operator.planning.strategies import capacity
 
-Function = Callable[..., Any]
-
-
-def plant(patch: pytest.MonkeyPatch, owner: Any, name: str, fault: Callable[[Function], Function]) -> None:
-    """Put a faulty function in place of another, wherever it was imported to."""
-    original = getattr(owner, name)
-    faulty = fault(original)
-    patch.setattr(owner, name, faulty)
-    for module in [m for n, m in sys.modules.items() if n.startswith("mooring_operator.planning")]:
-        for known, value in list(vars(module).items()):
-            if value is original:
-                patch.setattr(module, known, faulty)
-
-
-def always(value: Any) -> Callable[[Function], Function]:
-    return lambda original: lambda *args, **kwargs: value
-
-
-def first(original: Function) -> Function:
-    """Give back what is passed in: the rule has no say."""
-    return lambda draft, *args, **kwargs: draft
+from tests.unit.operator.planning.planted.planting import (
+    ASKED,
+    EDITED,
+    ENDS,
+    FOLLOWS,
+    SAFETY,
+    WRONG,
+    Faults,
+    Function,
+    always,
+    first,
+)
 
 
 def _unasked(original: Function) -> Function:
@@ -150,10 +138,7 @@ def _followed_as_pinned(original: Function) -> Function:
     return sought
 
 
-SAFETY, ASKED, EDITED, ENDS, WRONG = "any", "asked", "edited", "ends", "wrong"
-"""Which property a fault is seen by, and in which stories soonest."""
-
-FAULTS: dict[str, tuple[str, Any, str, Callable[[Function], Function]]] = {
+FAULTS: Faults = {
     "traffic before pods": (SAFETY, capacity, "carried", lambda _: lambda pods, whole: 100 if pods else 0),
     "traffic to what is not ready": (SAFETY, capacity, "share", _unasked),
     "a part by pods before there are any": (SAFETY, capacity, "share_by_pods", _unasked),
@@ -185,6 +170,6 @@ FAULTS: dict[str, tuple[str, Any, str, Callable[[Function], Function]]] = {
     "nobody judges": (WRONG, analysis, "judge_candidate", first),
     "every verdict is PASS": (SAFETY, analysis, "verdict_of_step", _passes),
     "a pinned runtime is followed": (EDITED, runtimes, "sought", _pinned_as_followed),
-    "a runtime is not followed": (ENDS, runtimes, "sought", _followed_as_pinned),
+    "a runtime is not followed": (FOLLOWS, runtimes, "sought", _followed_as_pinned),
     "one more revision is kept": (ENDS, retained, "trim", _one_more_kept),
 }
