@@ -35,6 +35,7 @@ from mooring_operator.planning.rollout.decision import Decision, decide
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.gates import test_candidate, wait_for_the_runtime
 from mooring_operator.planning.rollout.holds import begin_when_it_may
+from mooring_operator.planning.rollout.progress import note_progress
 from mooring_operator.planning.rollout.refusals import (
     leave_what_is_not_ours,
     refuse_addresses_of_files,
@@ -69,6 +70,7 @@ def plan(
 
 def settle_rollout(draft: Draft) -> Settled:
     """Apply the rules in order: the first that settles the draft has the say."""
+    draft = note_what_the_candidate_has(draft)  # whatever has the say: no pods, no traffic
     for rule in (
         refuse_long_names,  # the router's controller would make host names that DNS forbids
         refuse_to_take_over,  # what runs is not this deployment's to take, or something else than the spec says
@@ -105,6 +107,13 @@ def settle_rollout(draft: Draft) -> Settled:
             return checked
         rollout = checked
     return roll_out(rollout)  # first deployment, canary steps, promotion, rollback
+
+
+def note_what_the_candidate_has(draft: Draft) -> Draft:
+    """Note how what is on its way comes along, while it can be seen."""
+    if draft.candidate is None or draft.observed.service is None:
+        return draft
+    return note_progress(draft.with_candidate(draft.candidate))
 
 
 def wait_for_the_model(draft: Draft) -> Draft:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from mooring_operator.planning.rollout.situation import Unresolved
 
 from tests.unit.operator.planning.fleet import promoted
 from tests.unit.operator.planning.world import World, spec_of
@@ -54,6 +55,32 @@ def test_the_pods_that_a_share_needs_are_those_that_stable_has_now():
         if r.arms[1:] and r.arms[1].weight == 100
     )
     assert fleet.status.phase == "Promoted"
+
+
+def ask_for_what_the_router_cannot(fleet, serving):
+    fleet.apply(spec_of("v2", rollout={"strategy": "Shadow"}, serving=serving))
+
+
+def lose_sight_of_the_model(fleet, serving):
+    fleet.model = Unresolved("ModelNotFound", "no version 7", temporary=True)
+
+
+@pytest.mark.parametrize("settle", [ask_for_what_the_router_cannot, lose_sight_of_the_model])
+def test_whatever_stops_a_rollout_its_candidate_has_the_pods_for_its_share(settle):
+    serving = {"minReplicas": 1, "maxReplicas": 9}
+    fleet = promoted(serving=serving)
+    fleet.apply(spec_of("v2", rollout=rollout(), serving=serving))
+    fleet.settle()
+    assert (fleet.status.phase, fleet.running()) == ("AwaitingApproval", {"v1": 1, "v2": 1})
+    settle(fleet, serving)
+    fleet.step()
+    assert fleet.status.phase != "AwaitingApproval"
+    fleet.load = 8
+    for _ in range(20):
+        fleet.step()
+        fleet.now += timedelta(seconds=1)
+    weight = fleet.weights().get("v2", 0)
+    assert fleet.running().get("v2", 0) >= 8 * weight / 100
 
 
 def test_stable_keeps_its_pods_until_its_traffic_has_been_gone_for_the_delay():
