@@ -211,6 +211,15 @@ async def test_what_is_repeated_writes_nothing(stage, serving, pods):
     assert set(stage.requests) <= {"get", "list"}
 
 
+async def test_a_controller_is_not_away_for_what_was_written_a_moment_ago(stage):
+    stage.kserve.away = True
+    for seconds, is_away in ((1, False), (9, False), (11, True)):
+        stage.now = datetime(2026, 3, 1, 12, 0, seconds, tzinfo=UTC)  # seconds after it was made
+        seen = (await stage.run(Arm(revision())))["aaaabbbbcc"]
+        assert "KServe has not taken up InferenceService digits-raaaabbbb" in seen.message
+        assert bool(seen.waiting) is is_away
+
+
 async def test_a_controller_that_is_away_is_waited_for_and_pods_live_on(stage):
     stage.kserve.away = True
     seen = await stage.run(Arm(revision()))

@@ -34,6 +34,8 @@ def read_variant(
     service: Manifest,
     deployments: Mapping[str, Manifest | None],
     cause: Cause | None = None,
+    *,
+    fresh: bool = False,
 ) -> Variant:
     """Say how a revision does.
 
@@ -42,6 +44,7 @@ def read_variant(
         service: its InferenceService.
         deployments: by component; None where there is none.
         cause: why its pods are not ready, as the objects behind it tell.
+        fresh: whether the service was written so lately that nobody can be said to be away.
     """
     pods = ready_pods(deployments)
     ready = pods > 0
@@ -60,7 +63,7 @@ def read_variant(
         message=said,
         blocked=blocked,
         pods=pods,
-        waiting=waiting,
+        waiting="" if fresh else waiting,
         address=_address(service, revision),
     )
 

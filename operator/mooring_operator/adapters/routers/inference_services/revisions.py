@@ -98,13 +98,14 @@ class RevisionServices:
             beside[name] = [made for made in others if made is not None]
             if (predictor := deployments.get("predictor")) is not None:
                 predictors[name] = predictor
-            variant = read_variant(revision, service, deployments)
+            fresh = self._inquiry.is_fresh(service)
+            variant = read_variant(revision, service, deployments, fresh=fresh)
             if not variant.ready and service["spec"]["predictor"].get("minReplicas", 1) > 0:
                 labels = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
                 if is_as_adopted(service, revision):
                     labels = {SERVICE_LABEL: name}
                 cause = await self._inquiry.cause(service, labels)
-                variant = read_variant(revision, service, deployments, cause)
+                variant = read_variant(revision, service, deployments, cause, fresh=fresh)
             variants[revision.revision] = variant
         return RevisionsSeen(variants, services, runtimes, predictors, beside, entries)
 
