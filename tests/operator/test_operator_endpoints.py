@@ -94,6 +94,18 @@ async def test_a_rollout_goes_by_pods_and_none_is_lost_to_it(played):
     assert (status["stable"]["revision"], played.kserve.weights) == (first, {V1: 100})
 
 
+async def test_a_share_by_pods_does_not_fall_on_the_way_to_all_traffic(played):
+    serving = {"minReplicas": 10, "autoscaling": {"scaler": "None"}}
+    played.deploy("v1", serving, steps=[{"setWeight": 100}])
+    await played.settle()
+    played.shares.clear()
+    played.deploy("v2", serving, steps=[{"setWeight": 50}, {"setWeight": 90}, {"setWeight": 100}])
+    assert (await played.settle())["phase"] == "Promoted"
+    had = [shares.get(V2, 0) for shares in played.shares]
+    assert had == sorted(had)
+    assert {50, 90, 100} <= set(had)
+
+
 @pytest.mark.parametrize("scaler", ["HPA", "None"])
 @pytest.mark.parametrize("least", [4, 10])
 async def test_shares_smaller_than_the_least_pods_of_a_revision_are_had_by_its_pods(played, scaler, least):

@@ -70,15 +70,17 @@ def share(asked: int, seen: Seen, *, surge: int | None = None) -> Share:
 def share_by_pods(asked: int, seen: Seen) -> Share:
     """Give what `share` does, where a revision's part of the traffic is that of its pods.
 
-    The stable revision leaves pods only when the candidate has its own.
+    The stable revision leaves pods only when the candidate has its own, and gets none meanwhile that it can do
+    without: they would take traffic back.
     """
     pods = needed(asked, seen.whole)
+    meanwhile = min(seen.whole, max(seen.stable_pods, seen.whole - seen.pods))
     if asked in (0, 100):
-        pods = max(pods, seen.least)
-        return Share(min(asked, carried(seen.pods, seen.whole)), pods, seen.whole)
+        weight = min(asked, carried(seen.pods, seen.whole))
+        return Share(weight, max(pods, seen.least), seen.whole if weight == asked else meanwhile)
     stable = beside(asked, pods)
     exposed = seen.pods > 0 and 100 * seen.pods <= asked * (seen.pods + seen.stable_pods)
-    return Share(asked if exposed else 0, pods, stable if seen.pods >= pods else seen.whole)
+    return Share(asked if exposed else 0, pods, stable if seen.pods >= pods else max(stable, meanwhile))
 
 
 def share_in_place(seen: Seen) -> Share:

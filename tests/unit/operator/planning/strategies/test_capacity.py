@@ -72,3 +72,14 @@ def test_a_share_that_no_pods_make_is_told_with_the_way_out():
 def test_by_pods_the_stable_revision_leaves_its_own_only_when_the_other_is_there():
     assert capacity.share_by_pods(50, Seen(4, 1, 4)) == Share(50, 2, 4)
     assert capacity.share_by_pods(50, Seen(4, 2, 4)) == Share(50, 2, 2)
+
+
+@given(whole=st.integers(1, 200), data=st.data())
+def test_on_the_way_to_all_traffic_stable_has_no_more_pods_than_it_needs(whole, data):
+    pods, stable = data.draw(st.integers(0, whole - 1)), data.draw(st.integers(0, whole))
+    share = capacity.share_by_pods(100, Seen(whole, pods, stable))
+    assert share.pods == whole
+    assert pods + share.stable_pods >= whole
+    assert share.stable_pods == max(stable, whole - pods)
+    # Once all of it has moved, traffic may have to go back.
+    assert capacity.share_by_pods(100, Seen(whole, whole, stable)) == Share(100, whole, whole)

@@ -59,7 +59,8 @@ def check_pods(account: Account, moment: Moment, routing: Routing) -> None:
     whole, floor, pods = journey.whole or 1, stable.pods or 0, moment.pods(candidate.revision)
     assert arm.pods is not None
     if account.fleet.router.weighs_by_pods:
-        assert floor >= whole or pods >= account.needed(candidate.weight, "", whole)
+        # All traffic has pods: stable's alone, both sides', or the candidate has those that its weight needs.
+        assert floor + pods >= whole or pods >= account.needed(candidate.weight, "", whole)
         return
     if rollout.max_surge is None:
         assert floor >= whole, "stable leaves pods before it is replaced"
