@@ -137,6 +137,9 @@ class GatewayLab:
     async def settled(self, routing):
         """Have the routing in effect, and every request decided by it."""
         await self.put(routing)
+        # Envoy listens once it has been told of a first route.
+        while not await _accepts(self.gateway.port):
+            await asyncio.sleep(0.05)
         # The gateway tells Envoy and the API server at the same time; Envoy was never seen to be 40 ms late.
         await asyncio.sleep(0.3)
 
@@ -299,3 +302,12 @@ def _expose(api, name, address):
             "ports": [{"name": "http", "port": 8080}, {"name": "grpc", "port": 8081}],
         }
     )
+
+
+async def _accepts(port):
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.close()
+    return True

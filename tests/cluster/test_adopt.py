@@ -59,7 +59,11 @@ def test_an_inference_service_that_runs_is_adopted(api, capsys):
     ("what", "says"),
     [
         ("isvc/none", f"error: InferenceService none does not exist in namespace {NAMESPACE}\n"),
-        ("canary/none", "error: this cluster has no Canary resource\n"),
+        (
+            "canary/none",
+            "error: this cluster has no Canary resource\n"
+            "hint: is it the right one (--context)? mooring adopt -f FILE reads one from a file\n",
+        ),
     ],
 )
 def test_what_is_not_there_gets_one_sentence(api, capsys, what, says):

@@ -35,7 +35,7 @@ class Busy:
 
 def deployment(name, namespace="ns"):
     metadata = {"namespace": namespace, "name": name, "uid": f"uid-{name}"}
-    return {"kind": "ModelDeployment", "metadata": metadata, "spec": {}}
+    return {"apiVersion": "mooring.dev/v1alpha1", "kind": "ModelDeployment", "metadata": metadata, "spec": {}}
 
 
 class Cluster:
