@@ -1,5 +1,6 @@
 """The Gateway router before the API emulator; what users get by it is in tests/cluster/test_gateway_traffic.py."""
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -57,15 +58,21 @@ class Stage:
         return await self.cluster.get(Ref(kind, "ns", name))
 
 
-@pytest.fixture
-async def stage(emulator, tmp_path):
+@asynccontextmanager
+async def open_stage(emulator, folder):
     requests = []
-    config = load_config(emulator.kubeconfig(tmp_path / "kubeconfig"))
+    config = load_config(emulator.kubeconfig(folder / "kubeconfig"))
     connection = Connection(config, lambda verb, resource, *_: requests.append((verb, resource)))
     stage = Stage(KubernetesCluster(connection), requests)
     await stage.played.open()
     yield stage
     await connection.close()
+
+
+@pytest.fixture
+async def stage(emulator, tmp_path):
+    async with open_stage(emulator, tmp_path) as stage:
+        yield stage
 
 
 def split(weight, **more):

@@ -1,15 +1,13 @@
 """A revision whose pods are gone gets no requests any more, before anybody has looked at the rest."""
 
 import pytest
-from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Conflict, Ref
-from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE
 from mooring_operator.adapters.routers.relief import Relief
 from mooring_operator.planning.routing import Arm, Routing
 
-from tests.operator.test_gateway_router import FIRST, SECOND, V1, V2, Stage, split
+from tests.operator.test_gateway_router import FIRST, SECOND, V1, V2, open_stage, split
 from tests.unit.operator.adapters.routers.revisions import OWNER
 
 ROUTE = Ref(HTTP_ROUTE, "ns", "digits-mooring")
@@ -18,16 +16,11 @@ ROUTE = Ref(HTTP_ROUTE, "ns", "digits-mooring")
 @pytest.fixture
 async def stage(emulator, tmp_path):
     """Two revisions behind a route, 90 to 10."""
-    requests = []
-    config = load_config(emulator.kubeconfig(tmp_path / "kubeconfig"))
-    connection = Connection(config, lambda verb, resource, *_: requests.append((verb, resource)))
-    stage = Stage(KubernetesCluster(connection), requests)
-    await stage.played.open()
-    await stage.serve(FIRST)
-    await stage.serve(FIRST, SECOND, routing=split(10))
-    requests.clear()
-    yield stage
-    await connection.close()
+    async with open_stage(emulator, tmp_path) as stage:
+        await stage.serve(FIRST)
+        await stage.serve(FIRST, SECOND, routing=split(10))
+        stage.requests.clear()
+        yield stage
 
 
 async def lose(stage, revision, *others):

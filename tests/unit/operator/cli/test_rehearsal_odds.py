@@ -51,12 +51,13 @@ def test_without_requests_nothing_is_said():
     assert ends(Traffic()) == {}
 
 
-def test_without_requests_the_timeline_says_how_to_state_some(tmp_path: Path, capsys):
+def analysed(folder: Path) -> Path:
+    """The manifest of a rollout with an analysis."""
     spec = {
         "model": {"uri": "s3://m/v1", "format": "onnx"},
         "rollout": rollout(FIRST, {"analyse": {"duration": "20m"}}, LAST),
     }
-    path = tmp_path / "iris.yaml"
+    path = folder / "iris.yaml"
     path.write_text(
         yaml.safe_dump(
             {
@@ -67,6 +68,11 @@ def test_without_requests_the_timeline_says_how_to_state_some(tmp_path: Path, ca
             }
         )
     )
+    return path
+
+
+def test_without_requests_the_timeline_says_how_to_state_some(tmp_path: Path, capsys):
+    path = analysed(tmp_path)
     code, out = invoke(capsys, "rehearse", str(path), "--from-stable", "-o", "json")[:2]
     assert code == 0
     said = [moment["message"] for moment in json.loads(out)[0]["timelines"][0]["moments"]]
@@ -75,21 +81,7 @@ def test_without_requests_the_timeline_says_how_to_state_some(tmp_path: Path, ca
 
 
 def test_the_command_shows_both(tmp_path: Path, capsys):
-    spec = {
-        "model": {"uri": "s3://m/v1", "format": "onnx"},
-        "rollout": rollout(FIRST, {"analyse": {"duration": "20m"}}, LAST),
-    }
-    path = tmp_path / "iris.yaml"
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "mooring.dev/v1alpha1",
-                "kind": "ModelDeployment",
-                "metadata": {"name": "iris"},
-                "spec": spec,
-            }
-        )
-    )
+    path = analysed(tmp_path)
     asked = ("rehearse", str(path), "--from-stable", "--requests", "100", "--errors", "8")
     code, out = invoke(capsys, *asked)[:2]
     assert code == 0

@@ -43,12 +43,17 @@ def _both_at_once(original: Function) -> Function:
     return lambda seen: capacity.Share(capacity.carried(seen.pods, seen.whole), seen.whole, 0)
 
 
+def _as_if(original: Function, draft: Any, **asked: Any) -> Any:
+    """What is decided where the spec asks for something else; the draft goes on with its own."""
+    decided = original(replace(draft, spec=draft.spec.model_copy(update=asked)))
+    return replace(decided, spec=draft.spec)
+
+
 def _half_the_deadline(original: Function) -> Function:
     def drop(draft: Any) -> Any:
         rollout = draft.spec.rollout
         hasty = rollout.model_copy(update={"progress_deadline": rollout.progress_deadline / 2})
-        dropped = original(replace(draft, spec=draft.spec.model_copy(update={"rollout": hasty})))
-        return replace(dropped, spec=draft.spec)
+        return _as_if(original, draft, rollout=hasty)
 
     return drop
 
@@ -87,9 +92,7 @@ def _mirrors_to_nobody(original: Function) -> Function:
 
 def _one_more_kept(original: Function) -> Function:
     def trim(draft: Any) -> Any:
-        limit = draft.spec.revision_history_limit + 1
-        kept = original(replace(draft, spec=draft.spec.model_copy(update={"revision_history_limit": limit})))
-        return replace(kept, spec=draft.spec)
+        return _as_if(original, draft, revision_history_limit=draft.spec.revision_history_limit + 1)
 
     return trim
 
