@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,7 +31,7 @@ class Window:
     def digest(self) -> str:
         """What the rows are, by their content."""
         # Copied: what a part of a larger table looks like in memory depends on where it begins.
-        rows = self.table.take(pa.array(range(self.table.num_rows), pa.int64())).combine_chunks()
+        rows = self.table.take(pa.array(np.arange(self.table.num_rows))).combine_chunks()
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)

@@ -19,19 +19,19 @@ from mooring_operator.adapters.routers.inference_services.revisions import Revis
 from mooring_operator.adapters.routers.owned import (
     ENDPOINT_SLICE,
     SERVICE,
+    SERVICE_NAME_LABEL,
     find_owned,
     preview_name,
     ready_endpoints,
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
-from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
+from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Beside, Service, Traits
 from mooring_operator.planning.routing import Arm, Routing
 
-_OF_SERVICE = "kubernetes.io/service-name"
 _COMPONENT = "component"
 _AT_ONCE = (
     "; have the new one take over at once, by spec.rollout.strategy BlueGreen or a single step setWeight 100"
@@ -149,7 +149,7 @@ class EndpointsRouter:
         if service is None:
             return []
         slices = await self._cluster.list(
-            ENDPOINT_SLICE, namespace=owner.namespace, labels={_OF_SERVICE: owner.name}
+            ENDPOINT_SLICE, namespace=owner.namespace, labels={SERVICE_NAME_LABEL: owner.name}
         )
         return [
             str((endpoint.get("targetRef") or {}).get("name", ""))
@@ -204,11 +204,7 @@ def _manifest(owner: Owner, name: str, selector: Mapping[str, str], ports: list[
         "metadata": {
             "name": name,
             "namespace": owner.namespace,
-            "labels": {
-                MANAGED_BY: MANAGED_BY_VALUE,
-                "app.kubernetes.io/part-of": "mooring",
-                DEPLOYMENT_LABEL: owner.name,
-            },
+            "labels": ownership.owned_labels(owner.name),
             "ownerReferences": [ownership.owner_reference(owner)],
         },
         "spec": {"ports": ports, "selector": dict(selector)},

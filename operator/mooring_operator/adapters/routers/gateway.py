@@ -20,6 +20,7 @@ from mooring_operator.adapters.routers.inference_services.revisions import Revis
 from mooring_operator.adapters.routers.owned import (
     ENDPOINT_SLICE,
     SERVICE,
+    SERVICE_NAME_LABEL,
     find_owned,
     preview_name,
     ready_endpoints,
@@ -174,7 +175,7 @@ class GatewayRouter:
         variant = running.variants.get(revision.revision)
         if variant is None or not variant.ready:
             return running
-        labels = {"kubernetes.io/service-name": backend.service} if backend is not None else None
+        labels = {SERVICE_NAME_LABEL: backend.service} if backend is not None else None
         slices = (
             await self._cluster.list(ENDPOINT_SLICE, namespace=owner.namespace, labels=labels)
             if labels

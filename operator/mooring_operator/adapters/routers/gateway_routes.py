@@ -10,10 +10,10 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from mooring_operator.api.names import DEPLOYMENT_LABEL, HOST_LABEL, MANAGED_BY, MANAGED_BY_VALUE
+from mooring_operator.api.names import HOST_LABEL
 from mooring_operator.planning.identity import fingerprint
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.objects.ownership import owner_reference
+from mooring_operator.planning.objects.ownership import owned_labels, owner_reference
 from mooring_operator.planning.routing import Routing, Rule
 
 GRPC_PATH = "/inference.GRPCInferenceService"
@@ -93,7 +93,7 @@ def route(
     rules = list(_rules(routing, backends))
     if len(rules) > MOST_RULES:
         raise ValueError(f"the routing has {len(rules)} rules; an HTTPRoute has at most {MOST_RULES}")
-    labels = _labels(owner)
+    labels = owned_labels(owner.name)
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -136,7 +136,7 @@ def front_service(owner: Owner, name: str, front: str) -> Manifest:
         "metadata": {
             "name": name,
             "namespace": owner.namespace,
-            "labels": _labels(owner),
+            "labels": owned_labels(owner.name),
             "ownerReferences": [owner_reference(owner)],
         },
         "spec": {"type": "ExternalName", "externalName": front},
@@ -168,14 +168,6 @@ def weights_of(present: Mapping[str, Any]) -> dict[str, int]:
     found = next((rule for rule in rules if _is_main(rule)), None)
     refs = (found or {}).get("backendRefs") or []
     return {str(ref["name"]): int(ref.get("weight", 1)) for ref in refs}
-
-
-def _labels(owner: Owner) -> dict[str, str]:
-    return {
-        MANAGED_BY: MANAGED_BY_VALUE,
-        "app.kubernetes.io/part-of": "mooring",
-        DEPLOYMENT_LABEL: owner.name,
-    }
 
 
 # --- rules --------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from mooring_operator.planning.objects.owner import Owner
 
 SERVICE = Kind("v1", "Service", "services")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service that it is of."""
 
 
 def preview_name(owner: Owner) -> str:

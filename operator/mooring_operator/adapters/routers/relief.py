@@ -12,13 +12,12 @@ from typing import Any
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers.gateway_routes import route_name
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
-from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, ready_endpoints
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE_NAME_LABEL, ready_endpoints
 from mooring_operator.api import API_VERSION
-from mooring_operator.api.names import DEPLOYMENT_LABEL, HOST_LABEL, MANAGED_BY
+from mooring_operator.api.names import DEPLOYMENT_LABEL, HOST_LABEL
 from mooring_operator.planning.objects import ownership
 
-_OF_SERVICE = "kubernetes.io/service-name"
-_OUR_LABELS = (MANAGED_BY, "app.kubernetes.io/part-of", DEPLOYMENT_LABEL, HOST_LABEL)
+_OUR_LABELS = (*ownership.owned_labels(""), HOST_LABEL)
 
 
 class Relief:
@@ -46,7 +45,7 @@ class Relief:
 
 
 def _service(found: Manifest) -> str:
-    return str(found["metadata"]["labels"].get(_OF_SERVICE, ""))
+    return str(found["metadata"]["labels"].get(SERVICE_NAME_LABEL, ""))
 
 
 def _is_of(route: Manifest, name: str) -> bool:

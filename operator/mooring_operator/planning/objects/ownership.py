@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from mooring_operator.api import API_VERSION
-from mooring_operator.api.names import ADOPT_ANNOTATION, FIELD_MANAGER
+from mooring_operator.api.names import (
+    ADOPT_ANNOTATION,
+    DEPLOYMENT_LABEL,
+    FIELD_MANAGER,
+    MANAGED_BY,
+    MANAGED_BY_VALUE,
+)
 from mooring_operator.planning.objects.difference import covers
 from mooring_operator.planning.objects.owner import Manifest, Owner
 
@@ -26,6 +32,15 @@ def owner_reference(owner: Owner, kind: str = "ModelDeployment") -> Manifest:
         "uid": owner.uid,
         "controller": True,
         "blockOwnerDeletion": True,
+    }
+
+
+def owned_labels(deployment: str) -> dict[str, str]:
+    """Give the labels of everything that is made for a ModelDeployment of this name."""
+    return {
+        MANAGED_BY: MANAGED_BY_VALUE,
+        "app.kubernetes.io/part-of": "mooring",
+        DEPLOYMENT_LABEL: deployment,
     }
 
 

@@ -16,8 +16,6 @@ from mooring_operator.api.autoscaling import Autoscaling, Metric
 from mooring_operator.api.names import (
     APPLIED_ANNOTATION,
     DEPLOYMENT_LABEL,
-    MANAGED_BY,
-    MANAGED_BY_VALUE,
     REVISION_LABEL,
 )
 from mooring_operator.api.rollout_status import Revision
@@ -28,7 +26,7 @@ from mooring_operator.api.types import Model
 from mooring_operator.planning.identity import fingerprint
 from mooring_operator.planning.manifests.pods import int_or_percent, variables
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.objects.ownership import owner_reference
+from mooring_operator.planning.objects.ownership import owned_labels, owner_reference
 
 LONGEST_NAMES = 51 - len("-r12345678-")
 """Characters of InferenceService and namespace together: KServe puts both and a predictor's name into a DNS label."""
@@ -48,11 +46,7 @@ def service(
         "metadata": {
             "name": owner.name,
             "namespace": owner.namespace,
-            "labels": {
-                MANAGED_BY: MANAGED_BY_VALUE,
-                "app.kubernetes.io/part-of": "mooring",
-                DEPLOYMENT_LABEL: owner.name,
-            },
+            "labels": owned_labels(owner.name),
             "annotations": {_MODE: mode, APPLIED_ANNOTATION: fingerprint(spec), **(annotations or {})},
             "ownerReferences": [owner_reference(owner)],
         },

@@ -13,12 +13,12 @@ from mooring_operator.adapters.routers.inference_services.running import (
     SCALER_ANNOTATION,
     replicas_of,
 )
-from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
+from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.objects.ownership import owner_reference
+from mooring_operator.planning.objects.ownership import owned_labels, owner_reference
 
 LONGEST_NAMES = 42
 """Characters of a ModelDeployment's name and namespace together: both are in a host name of KServe's, a DNS label."""
@@ -51,7 +51,6 @@ def revision_service(owner: Owner, revision: Revision, *, pods: int | None, exac
     exact: it has no more than `pods` either, whatever its own scaling says.
     """
     serving = revision.serving_spec
-    ours = {DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
     annotations = {MODE_ANNOTATION: "Standard", SCALER_ANNOTATION: scaler_class(serving)}
     if scaler_class(serving) == "keda":
         # KEDA would bring pods back by itself. Where there are none, none is started anew by another annotation.
@@ -63,11 +62,10 @@ def revision_service(owner: Owner, revision: Revision, *, pods: int | None, exac
             "name": name_of(owner, revision),
             "namespace": owner.namespace,
             "labels": {
-                MANAGED_BY: MANAGED_BY_VALUE,
-                "app.kubernetes.io/part-of": "mooring",
+                **owned_labels(owner.name),
                 # No route, Ingress or VirtualService of KServe's, from the first moment on: routes are the routers'.
                 _VISIBILITY_LABEL: "cluster-local",
-                **ours,
+                REVISION_LABEL: revision.revision,
             },
             "annotations": annotations,
             "ownerReferences": [owner_reference(owner)],

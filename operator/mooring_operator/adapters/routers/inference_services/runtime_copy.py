@@ -10,15 +10,12 @@ from typing import Any, Literal
 
 from mooring_operator.adapters.routers.inference_services.revision_manifest import name_of
 from mooring_operator.api.names import (
-    DEPLOYMENT_LABEL,
-    MANAGED_BY,
-    MANAGED_BY_VALUE,
     REVISION_LABEL,
 )
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.runtimes import SERVER_TYPE, PinnedRuntime
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.objects.ownership import owner_reference
+from mooring_operator.planning.objects.ownership import owned_labels, owner_reference
 
 # KServe's own runtimes, whose server it knows by their names where no annotation says it; a copy has another name.
 _SERVER_TYPES = {
@@ -57,12 +54,7 @@ def copy_of(owner: Owner, revision: Revision, runtime: PinnedRuntime) -> Manifes
         "metadata": {
             "name": name_of(owner, revision),
             "namespace": owner.namespace,
-            "labels": {
-                MANAGED_BY: MANAGED_BY_VALUE,
-                "app.kubernetes.io/part-of": "mooring",
-                DEPLOYMENT_LABEL: owner.name,
-                REVISION_LABEL: revision.revision,
-            },
+            "labels": {**owned_labels(owner.name), REVISION_LABEL: revision.revision},
             "annotations": {SERVER_TYPE: runtime.server_type} if runtime.server_type else {},
             "ownerReferences": [owner_reference(owner)],
         },
