@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from dataclasses import replace
 from itertools import cycle
 
-import grpc
 import pytest
-from mooring_inference.grpc_front.schema import SERVICE, message
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers.gateways import heard
@@ -138,22 +137,19 @@ async def test_a_caller_stays_on_its_arm_while_that_has_traffic(lab):
 async def test_grpc_is_split_and_matched_like_http(lab):
     await lab.settled(Routing(arms(r1=50, r2=50), rules=(Rule("r3", "beta", header="x-group"),)))
     before = {name: await lab.received(name) for name in ("r1", "r2", "r3")}
-    target, options = f"127.0.0.1:{lab.gateway.port}", [("grpc.default_authority", HOST)]
-    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}}
-    request = message("ModelInferRequest")(model_name="digits", inputs=[tensor])
-    async with grpc.aio.insecure_channel(target, options=options) as channel:
-        infer = channel.unary_unary(
-            f"/{SERVICE}/ModelInfer",
-            request_serializer=lambda sent: sent.SerializeToString(),
-            response_deserializer=message("ModelInferResponse").FromString,
-        )
-        for _ in range(200):
-            await infer(request, timeout=10)
-        for _ in range(10):
-            await infer(request, timeout=10, metadata=[("x-group", "beta")])
+    await asks_by_grpc(lab, 200)
+    await asks_by_grpc(lab, 10, "x-group=beta")
     got = {name: await lab.received(name) - before[name] for name in before}
     assert (got["r1"] + got["r2"], got["r3"]) == (200, 10)
     assert fits(got["r2"], 200, 50), got
+
+
+async def asks_by_grpc(lab, count, *metadata):
+    """Have requests sent, every one of which is answered."""
+    asked = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.cluster.ask_by_grpc", str(lab.gateway.port), HOST, str(count), *metadata
+    )
+    assert await asked.wait() == 0
 
 
 async def test_no_request_fails_in_a_hundred_shifts_promotions_and_rollbacks(lab):
