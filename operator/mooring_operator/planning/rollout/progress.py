@@ -178,18 +178,22 @@ def _note_clock(draft: RolloutDraft) -> RolloutDraft:
 
 
 def _missing_beside(draft: RolloutDraft) -> str:
-    """Say what the candidate does not get yet beside its weight; nothing where it has all, or the router does not tell.
+    """Say what differs from what the candidate is to get beside its weight; nothing where the router does not tell.
 
-    What is asked for as soon as it has its pods is in the routing that is carried out.
+    What is asked for as soon as it has its pods is in the routing that is carried out; an earlier spec may have asked
+    for more.
     """
     candidate, routing, variant = draft.candidate, routing_of(draft), own_variant(draft)
     beside = variant.beside if variant is not None else None
     if routing is None or beside is None:
         return ""
-    if routing.mirror is not None and beside.mirrored != routing.mirror.percent:
-        return "no copies of requests go to it yet"
-    if any(rule.revision == candidate.revision for rule in routing.rules) and not beside.matched:
-        return "requests that match do not go to it yet"
+    copied = routing.mirror.percent if routing.mirror is not None else 0
+    if beside.mirrored != copied:
+        gets = f"copies of {beside.mirrored}%" if beside.mirrored else "no copies"
+        return f"{gets} of requests go to it yet"
+    led = any(rule.revision == candidate.revision for rule in routing.rules)
+    if beside.matched != led:
+        return f"requests that match {'do not go' if led else 'go'} to it yet"
     if routing.preview and beside.previewed is False:
         return "its preview address does not lead to it yet" + because(beside.unpreviewed)
     return ""

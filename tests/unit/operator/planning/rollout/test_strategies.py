@@ -153,6 +153,30 @@ def test_what_no_gateway_has_taken_up_is_not_in_effect(rollout, waits, then):
     assert fleet.status.reason == then
 
 
+@pytest.mark.parametrize(
+    ("before", "still"),
+    [
+        ({"strategy": "Shadow", "shadow": {"percent": 30}}, "copies of 30% of requests go to it yet"),
+        ({"strategy": "ABTest", "abTest": AB}, "requests that match go to it yet"),
+    ],
+)
+def test_what_an_edit_takes_away_is_in_effect_once_it_is_gone(before, still):
+    """A step of no weight holds for nothing while the route of the strategy before it sends copies, or who matches."""
+    fleet = promoted()
+    apply(fleet, **before)
+    fleet.takes_up = False
+    edited = {"steps": [{"setWeight": 0}, {"pause": {}}, {"setWeight": 100}]}
+    fleet.apply(spec_of("v2", rollout=edited, serving=SERVING))
+    for _ in range(3):
+        fleet.step()
+    assert fleet.status.reason == "SettingWeight"
+    assert fleet.status.message.endswith(still)
+    fleet.takes_up = True
+    fleet.settle()
+    assert fleet.status.reason == "PausedByStep"
+    assert (fleet.effective.mirror, fleet.effective.rules) == (None, ())
+
+
 def test_nobody_is_sent_to_a_side_that_lacks_pods():
     fleet = promoted()
     fleet.room = 3

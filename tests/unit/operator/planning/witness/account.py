@@ -274,7 +274,13 @@ class Account:
 
     def leaves(self, moment: Moment, asked: int) -> Left:
         journey = self.journey
-        return Left(moment.now, asked, (journey and journey.whole) or 1, (journey and journey.least) or 1)
+        # A status tells whole seconds.
+        return Left(
+            moment.now.replace(microsecond=0),
+            asked,
+            (journey and journey.whole) or 1,
+            (journey and journey.least) or 1,
+        )
 
 
 def same(one: Candidate | None, other: Candidate | None) -> bool:

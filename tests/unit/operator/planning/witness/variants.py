@@ -11,7 +11,9 @@ def note_variants(account: Account, moment: Moment) -> None:
     before, account.sides = account.sides, _sides(account, moment)
     for revision in account.sides:
         account.left.pop(revision, None)
-    others = [known.revision for known in (moment.after.candidate, moment.after.stable) if known is not None]
+    candidate, stable = moment.after.candidate, moment.after.stable
+    running = candidate if candidate is not None and candidate.runs else None
+    others = [known.revision for known in (running, stable) if known is not None]
     for revision, asked in before.items():
         if revision not in account.sides and revision not in others:
             account.left[revision] = account.leaves(moment, asked)
