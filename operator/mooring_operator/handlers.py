@@ -133,7 +133,7 @@ def _register_what_is_behind(registry: kopf.OperatorRegistry, intake: Intake) ->
         if event["type"] == "DELETED":
             intake.behind_gone(_resource(event))
         else:
-            intake.behind_changed(_resource(event))
+            intake.behind_changed(_resource(event), listed=_is_listed(event))
 
     for kind in _BEHIND:
         kopf.on.event(*kind, labels=_OURS, registry=registry)(made_for_a_deployment)
@@ -163,7 +163,12 @@ def _tell(intake: Intake, kind: str, event: kopf.RawEvent) -> None:
     if event["type"] == "DELETED":
         intake.deleted(kind, _resource(event))
     else:
-        intake.changed(kind, _resource(event))
+        intake.changed(kind, _resource(event), listed=_is_listed(event))
+
+
+def _is_listed(event: kopf.RawEvent) -> bool:
+    """Whether the object is of the list by which a watch begins, or begins anew after a break."""
+    return event["type"] is None
 
 
 def _resource(event: kopf.RawEvent) -> dict[str, Any]:

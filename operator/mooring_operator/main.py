@@ -55,7 +55,7 @@ async def operate(settings: Settings, config: SingleConfig, build: Build) -> Non
     """Watch and reconcile until a signal, then stop gracefully."""
     telemetry = Telemetry()
     connection = Connection(config, telemetry.count_request)
-    recent = RecentObjects()
+    recent = RecentObjects(by_namespace=bool(settings.namespaces))
     cluster = KubernetesCluster(connection, recent=recent)
     engine = Engine(
         settings,

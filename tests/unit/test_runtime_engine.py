@@ -264,6 +264,21 @@ async def test_what_the_watch_tells_is_remembered_until_it_tells_that_it_is_gone
     assert recent.recall(ref) is None
 
 
+async def test_list_by_which_a_watch_begins_is_told_as_such(start, recent, monkeypatch):
+    said = []
+    monkeypatch.setattr(recent, "told", lambda manifest, *, listed: said.append((manifest["kind"], listed)))
+    intake = (await start(Cluster(), Reconciler())).intake
+    for listed in (True, False):
+        intake.changed("ModelDeployment", resource("ModelDeployment", "digits"), listed=listed)
+        intake.behind_changed(service(1), listed=listed)
+    assert said == [
+        ("ModelDeployment", True),
+        ("InferenceService", True),
+        ("ModelDeployment", False),
+        ("InferenceService", False),
+    ]
+
+
 async def test_list_is_not_taken_for_what_the_watch_tells(start, recent):
     listed = resource("ModelDeployment", "digits", resourceVersion="1")
     await start(Cluster(listed), Reconciler())

@@ -356,11 +356,12 @@ class KubernetesCluster:
         params: Mapping[str, str] = _AS_US,
     ) -> Manifest:
         """Write an object and give it as it is then; whatever was known of it is known no more."""
-        self._recent.forget(ref)
+        sent_at = self._recent.forget(ref)
         written = await self._connection.send(
             verb, method, path, resource=resource, body=body, content_type=content_type, params=params
         )
-        self._recent.answered(ref, written)
+        made = verb == "create" or _is_changed(body, written)
+        self._recent.answered(ref, written, sent_at=sent_at if made else None)
         return written
 
     async def _ref(self, manifest: Manifest) -> Ref:
@@ -384,6 +385,12 @@ class KubernetesCluster:
         for entry in found["resources"]:
             if "/" not in entry["name"]:
                 self._plurals[api_version, entry["kind"]] = entry["name"]
+
+
+def _is_changed(body: Any, written: Manifest) -> bool:
+    """Whether a write that was bound to a version has made another one; of any other write this is not known."""
+    read = body["metadata"].get("resourceVersion") if isinstance(body, dict) else None
+    return read is not None and read != written["metadata"].get("resourceVersion")
 
 
 def _created_by_us(entry: Manifest) -> bool:

@@ -8,15 +8,19 @@ another replica may have written; another one of the same name.
 
 import json
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mooring_operator.adapters.cluster import Manifest, Ref
+from mooring_operator.adapters.watch_streams import WatchStream
 
 LASTS_S = 10.0
-"""How long what was told holds: a watch that has ended unseen, or that tells no deletion, delays by no more. Less than
-a lease lasts: a leader that was frozen until another leads recalls nothing of before."""
+"""How long what was told holds, or that the watch is known to have told everything: one that has ended unseen delays by
+no more. Less than a lease lasts: a leader that was frozen until another leads recalls nothing of before."""
+LONGEST_S = 60.0
+"""How long what was told holds at most, whatever the watch has told since: of what vanished while it was broken, it
+tells nothing where nothing is left to list."""
 MOST_BYTES = 16 << 20
 _ROOM = 64
 """How many of the largest objects there is room for: a larger one is not kept."""
@@ -45,30 +49,63 @@ class _Known:
 
 
 class RecentObjects:
-    """The objects that the watch has told of in the last seconds, up to so many bytes."""
+    """The objects that the watch has told of lately, up to so many bytes.
 
-    def __init__(self, *, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
+    by_namespace: each namespace has a watch of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        most_bytes: int = MOST_BYTES,
+        by_namespace: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._most_bytes = most_bytes
+        self._by_namespace = by_namespace
         self._clock = clock
+        self._streams: defaultdict[_Key, WatchStream] = defaultdict(lambda: WatchStream(LASTS_S))
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
         self._size = 0
 
     def recall(self, ref: Ref) -> Manifest | None:
         """Give an object as the watch has told of it; None where the API server has to be asked."""
-        known = self._known.get(_key_of(ref))
-        if known is None or not known.body or self._clock() - known.told_at > LASTS_S:
+        key = _key_of(ref)
+        known = self._known.get(key)
+        if known is None or not known.body or not self._holds(known, self._stream(key)):
             return None
         if known.answered is not None and known.version < known.answered:
             return None
         found: Manifest = json.loads(known.body)
         return found if known.answered is not None or _is_untouched(found) else None
 
-    def told(self, manifest: Manifest) -> None:
-        """The watch tells of an object that is new, or different, or there."""
+    def _holds(self, known: _Known, stream: WatchStream) -> bool:
+        """Whether it was told a moment ago, or nothing else was told by a watch that tells everything."""
+        now = self._clock()
+        if now - known.told_at <= LASTS_S:
+            return True
+        # One that was there when a list was made may have vanished while the watch was broken before the next.
+        in_order = known.told_at > stream.listed_at and now - known.told_at <= LONGEST_S
+        return in_order and now - stream.current_at(now) <= LASTS_S
+
+    def _stream(self, key: _Key) -> WatchStream:
+        api_version, kind, namespace, _ = key
+        return self._streams[api_version, kind, namespace if self._by_namespace else "", ""]
+
+    def told(self, manifest: Manifest, *, listed: bool = False) -> None:
+        """The watch tells of an object that is new, or different, or there.
+
+        listed: it is of the list by which a watch begins, or begins anew.
+        """
         version = _version(manifest["kind"], manifest)
         if version is None:
             return
         key, uid, now = _key(manifest), manifest["metadata"]["uid"], self._clock()
+        stream = self._stream(key)
+        if listed:
+            stream.listed_at = now
+        else:
+            stream.told(version, now)
         known = self._known.get(key) or _Known(uid, now)
         if known.uid != uid:
             # Which of the two is there now, this does not say.
@@ -85,12 +122,17 @@ class RecentObjects:
         if manifest["kind"] in _KINDS:
             self._drop(_key(manifest))
 
-    def answered(self, ref: Ref, manifest: Manifest) -> None:
-        """The API server has answered with an object: nothing older holds any more."""
+    def answered(self, ref: Ref, manifest: Manifest, *, sent_at: float | None = None) -> None:
+        """The API server has answered with an object: nothing older holds any more.
+
+        sent_at: where this version was made by the request, when that was sent.
+        """
         version = _version(ref.kind.kind, manifest)
         if version is None:
             return
         key, uid = _key_of(ref), manifest["metadata"]["uid"]
+        if sent_at is not None:
+            self._stream(key).wrote(version, sent_at)
         known = self._known.get(key)
         if known is None or known.uid != uid:
             known = _Known(uid, self._clock())
@@ -98,20 +140,26 @@ class RecentObjects:
         known.answered = max(version, known.answered or 0)
         self._keep(key, known)
 
-    def forget(self, ref: Ref) -> None:
-        """An object is not there, or about to be written: it is asked for, until the API server has answered."""
+    def forget(self, ref: Ref) -> float:
+        """An object is not there, or about to be written: it is asked for, until the API server has answered.
+
+        Returns:
+            When that was.
+        """
         self._drop(_key_of(ref))
+        return self._clock()
 
     def forget_all(self) -> None:
         """Others have written until now: every object is asked for."""
         self._known.clear()
+        self._streams.clear()
         self._size = 0
 
     def _keep(self, key: _Key, known: _Known) -> None:
         known.used_at = self._clock()
         self._known[key] = known
         self._size += len(known.body)
-        while self._size > self._most_bytes or known.used_at - self._oldest().used_at > LASTS_S:
+        while self._size > self._most_bytes or known.used_at - self._oldest().used_at > LONGEST_S:
             self._drop(next(iter(self._known)))
 
     def _oldest(self) -> _Known:

@@ -58,9 +58,9 @@ class Intake:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._runtimes: dict[Key, int] = {}
 
-    def changed(self, kind: str, resource: Manifest) -> None:
-        """A resource of ours is new, or different."""
-        self._recent.told(resource)
+    def changed(self, kind: str, resource: Manifest, *, listed: bool = False) -> None:
+        """A resource of ours is new, or different; or the watch begins, and it is there."""
+        self._recent.told(resource, listed=listed)
         self._note(kind, resource)
 
     def _note(self, kind: str, resource: Manifest) -> None:
@@ -96,9 +96,9 @@ class Intake:
             self._queue.discard(forgotten)
         self._queue.add(key)
 
-    def behind_changed(self, made: Manifest) -> None:
-        """What was made for a ModelDeployment is new or different: its label says for which."""
-        self._recent.told(made)
+    def behind_changed(self, made: Manifest, *, listed: bool = False) -> None:
+        """What was made for a ModelDeployment is new or different, or there: its label says for which."""
+        self._recent.told(made, listed=listed)
         self._look_at_owner(made)
 
     def behind_gone(self, made: Manifest) -> None:

@@ -11,7 +11,8 @@ from lightkube.config.models import Cluster, Context, User
 from mooring_operator.adapters.api_server import Connection
 from mooring_operator.adapters.cluster import ClusterError, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
-from mooring_operator.adapters.recent import LASTS_S, RecentObjects
+from mooring_operator.adapters.recent import LASTS_S, LONGEST_S, RecentObjects
+from mooring_operator.adapters.watch_streams import WatchStream
 
 from tests.unit.operator.adapters.model_api_server import NEW, REFS, SERVICE, ModelApiServer
 
@@ -28,7 +29,7 @@ class History:
     """Plays what happens to an operator, its API server and its watch, and judges every read."""
 
     def __init__(self, recent=RecentObjects):
-        self.now, self.server = 100.0, ModelApiServer()
+        self.now, self.server = 100.0, ModelApiServer(lambda: self.now)
         self.recent = recent(clock=lambda: self.now)
         self.cluster = KubernetesCluster(Connection(CONFIG, http=self.server), recent=self.recent)
         self.seen = {}
@@ -36,7 +37,7 @@ class History:
         # as of the replica that led before.
         self.own, self.told, self.before = (defaultdict(int) for _ in range(3))
         self.told_at = {}
-        self.recalled = 0
+        self.recalled = self.by_stream = 0
 
     def play(self, steps):
         # Nothing in it waits, so that no event loop is needed.
@@ -57,11 +58,13 @@ class History:
                 self.server.put(name)
             case ("delete", name):
                 self.server.delete(name)
-            case ("tell", place):
-                self.tell(place)
+            case ("tell", which):
+                self.tell(self.server.tell(which))
             case ("break",):
+                self.hand_over()
                 self.server.break_watch()
             case ("wait", seconds):
+                self.hand_over()
                 self.now += seconds
             case ("lead",):
                 self.before = defaultdict(lambda version=self.server.version: version)
@@ -69,14 +72,25 @@ class History:
                     self.before[name] = int(found["metadata"]["resourceVersion"])
                 self.recent.forget_all()
 
-    def tell(self, place):
-        if (event := self.server.tell(place)) is None:
+    def hand_over(self):
+        while (late := self.server.late()) is not None:
+            self.tell(late)
+
+    def tell(self, event):
+        if event is None:
             return
-        kind, version, manifest = event
-        (self.recent.gone if kind == "DELETED" else self.recent.told)(manifest)
-        name = next(name for name, ref in REFS.items() if ref.kind.kind == manifest["kind"])
-        self.told[name] = max(self.told[name], version)
-        self.told_at[name, version] = self.now
+        manifest = event.manifest
+        if event.type == "DELETED":
+            self.recent.gone(manifest)
+        else:
+            self.recent.told(manifest, listed=not event.type)
+        name = next(
+            name
+            for name, ref in REFS.items()
+            if (ref.kind.kind, ref.name) == (manifest["kind"], manifest["metadata"]["name"])
+        )
+        self.told[name] = max(self.told[name], event.version)
+        self.told_at[name, event.version] = self.now
 
     async def call(self, how, name, before, after, lost):
         self.server.meanwhile = tuple(
@@ -135,13 +149,22 @@ class History:
         self.recalled += 1
         version = _version(found)
         assert found in self.server.states[name], "nobody has ever written it"
-        assert self.now - self.told_at[name, version] <= LASTS_S, "it is too old"
+        self.judge_age(found, self.told_at[name, version])
         if found.get("status") == NEW:
             # The first thing that is done about it is to write its status: that fails where it is not as it was read.
             return
         assert version >= self.own[name], "the operator knew better"
         assert version >= self.told[name], "the watch has told of a later state"
         assert version >= self.before[name], "who led before has written since"
+
+    def judge_age(self, found, told_at):
+        """It was told a moment ago, or it was so a moment ago; but where nothing tells that it is gone."""
+        ended_at = self.server.ended_at.get(_version(found), self.now)
+        longest = LONGEST_S if found["metadata"]["uid"] in self.server.vanished else 0.0
+        self.by_stream += self.now - told_at > LASTS_S
+        assert self.now - told_at <= max(LASTS_S, longest) or (
+            self.now - ended_at <= LASTS_S and self.now - told_at <= LONGEST_S
+        ), "it is too old"
 
 
 def _is_ours(state, how, before):
@@ -178,20 +201,38 @@ def history_of(seed):
     def other():
         return rand.choice([("break",), ("lead",), ("wait", 1.0), ("wait", 20.0)])
 
-    return [rand.choices([happens, call, other], [5, 5, 1])[0]() for _ in range(60)]
+    def busy():
+        """One service is made again and again, whose events vouch for what was told of the other."""
+        yield "wait", rand.choice([1.0, 4.0, 8.0])
+        yield "operator", rand.choice(["create", "create", "remove", "read"]), "other", some(), some(), False
+        tells, puts = [("tell", 0), ("tell", 1)], [("put", "isvc"), ("put", "other")]
+        yield from rand.choices([*tells, *puts], [9, 9, 1, 1], k=4)
+        if rand.random() < 0.1:
+            yield "delete", rand.choice(["isvc", "other"])
+            yield from [("break",), ("tell", 0), ("tell", 1)]
+        for how in rand.choices(["recall", "read"], [5, 1], k=2):
+            yield "operator", how, rand.choice(["isvc", "isvc", "md"]), [], [], False
+
+    if rand.random() < 0.5:
+        return [rand.choices([happens, call, other], [5, 5, 1])[0]() for _ in range(60)]
+    return [("put", "isvc"), ("put", "other"), *[step for _ in range(15) for step in busy()]]
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=1000)
+@settings(max_examples=2000)
 def test_no_read_is_older_than_what_is_known(seed):
     History().play(history_of(seed))
+
+
+def test_histories_have_reads_that_only_the_rest_of_the_stream_vouches_for():
+    assert sum(History().play(history_of(seed)).by_stream for seed in range(400)) > 20
 
 
 class Deaf(RecentObjects):
     """Does not mind what the API server has answered with."""
 
-    def answered(self, ref, manifest):
-        super().answered(ref, manifest)
+    def answered(self, ref, manifest, **sent):
+        super().answered(ref, manifest, **sent)
         self._known[ref.kind.api_version, ref.kind.kind, ref.namespace, ref.name].answered = 0
 
 
@@ -199,7 +240,7 @@ class Careless(RecentObjects):
     """Keeps what it knows of what is being written."""
 
     def forget(self, ref):
-        pass
+        return self._clock()
 
 
 class Mourning(RecentObjects):
@@ -235,8 +276,61 @@ class Patient(RecentObjects):
             self._clock = now
 
 
+class Streams(RecentObjects):
+    """Has watch streams of another kind."""
+
+    stream = WatchStream
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self._streams = defaultdict(lambda: self.stream(LASTS_S))
+
+
+class Sudden(Streams):
+    """Takes what one object's event shows for what all have been told."""
+
+    class stream(WatchStream):
+        def current_at(self, now):
+            return super().current_at(now + 1.0)
+
+
+class Unending(Streams):
+    """Takes a watch that has been current once for one that is."""
+
+    class stream(WatchStream):
+        def current_at(self, now):
+            return now if super().current_at(now) > 0 else float("-inf")
+
+
+class Credulous(RecentObjects):
+    """Takes every answer for one that made a version."""
+
+    def answered(self, ref, manifest, *, sent_at=None):
+        super().answered(ref, manifest, sent_at=self._clock())
+
+
+class Orderly(RecentObjects):
+    """Takes a list for a stream."""
+
+    def told(self, manifest, *, listed=False):
+        super().told(manifest)
+
+
+class Lenient(RecentObjects):
+    """Counts what was there when a list was made as told by the stream after it."""
+
+    def told(self, manifest, *, listed=False):
+        super().told(manifest, listed=listed)
+        self._stream((manifest["apiVersion"], manifest["kind"], "", "")).listed_at = float("-inf")
+
+
 @pytest.mark.parametrize(
-    "fault", [Deaf, Careless, Mourning, Loyal, Hasty, Patient], ids=lambda fault: fault.__name__
+    "fault",
+    [
+        *(Deaf, Careless, Mourning, Loyal, Hasty, Patient),
+        *(Unending, Orderly),
+    ],
+    ids=lambda fault: fault.__name__,
 )
 def test_each_fault_would_be_found(fault):
     def breaks(seed):
@@ -247,6 +341,38 @@ def test_each_fault_would_be_found(fault):
         return False
 
     assert any(breaks(seed) for seed in range(1000))
+
+
+def asks(how, name):
+    return "operator", how, name, [], [], False
+
+
+HERE = [asks("create", "isvc"), ("tell", 0)]
+"""A service that the watch has told of, and the operator knows."""
+RARE = {
+    Sudden: [
+        *(*HERE, ("put", "isvc"), ("wait", 12.0), asks("create", "other")),
+        # Read after the change of the first, and handed over before it.
+        *(("tell", 1), asks("recall", "isvc")),
+    ],
+    Credulous: [
+        *(*HERE, ("put", "other"), ("put", "isvc"), ("wait", 12.0), asks("read", "other")),
+        *(("tell", 0), ("wait", 1.0), asks("recall", "isvc")),
+    ],
+    Lenient: [
+        # It vanishes while the watch is broken, and another one is left to list.
+        *(*HERE, ("put", "other"), ("delete", "isvc"), ("break",), ("tell", 0), ("wait", 6.0)),
+        *(asks("read", "other"), asks("remove", "other"), ("tell", 0), asks("create", "other"), ("tell", 0)),
+        *(("wait", 6.0), asks("recall", "isvc")),
+    ],
+}
+
+
+@pytest.mark.parametrize(("fault", "history"), RARE.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_each_rare_fault_is_found(fault, history):
+    assert History().play(history).recalled == 0
+    with pytest.raises(AssertionError, match="it is too old"):
+        History(fault).play(history)
 
 
 def test_reads_are_answered_by_the_watch_once_it_knows_what_the_operator_knows():
@@ -280,6 +406,45 @@ def test_read_for_a_decision_goes_to_the_api_server():
     assert (history.recalled, history.server.requests) == (0, 1)
 
 
+def made_and_told(name):
+    return [
+        ("operator", "create", name, [], [], False),
+        ("tell", 0),
+        ("operator", "remove", name, [], [], False),
+        ("tell", 0),
+        ("wait", 5.0),
+    ]
+
+
+def test_watch_that_tells_all_else_vouches_for_what_it_told_long_ago():
+    history = History().play([*made_and_told("isvc")[:2], *made_and_told("other") * 8])
+    requests = history.server.requests
+    history.play([("operator", "recall", "isvc", [], [], False)])
+    assert (history.by_stream, history.server.requests) == (1, requests)
+    history.play([("wait", LASTS_S), ("operator", "recall", "isvc", [], [], False)])
+    assert (history.by_stream, history.server.requests) == (1, requests + 1)
+
+
+def test_what_vanished_unseen_is_recalled_for_a_minute_at_most():
+    history = History().play([*made_and_told("isvc")[:2], ("delete", "isvc"), ("break",)])
+    for _ in range(20):
+        history.play([*made_and_told("other"), ("operator", "recall", "isvc", [], [], False)])
+    assert 0 < history.by_stream * 5.0 <= LONGEST_S - LASTS_S
+
+
+def test_watches_of_other_namespaces_vouch_for_nothing():
+    now = [0.0]
+    for by_namespace, expected in ((True, None), (False, service("s"))):
+        recent = RecentObjects(by_namespace=by_namespace, clock=lambda: now[0])
+        told(recent, service("s"))
+        now[0] += LASTS_S
+        theirs = service("other", version=2, namespace="theirs")
+        recent.answered(ref("other", "theirs"), theirs, sent_at=now[0])
+        recent.told(theirs)
+        now[0] += 1.0
+        assert recent.recall(ref("s")) == expected
+
+
 # --- bounds -------------------------------------------------------------------------------------
 
 
@@ -298,8 +463,8 @@ def service(name, size=0, version=1, **metadata):
     }
 
 
-def ref(name):
-    return Ref(SERVICE, "ns", name)
+def ref(name, namespace="ns"):
+    return Ref(SERVICE, namespace, name)
 
 
 def told(recent, manifest):
@@ -330,7 +495,7 @@ def test_nothing_is_kept_of_what_was_last_told_long_ago():
     for number in range(100):
         told(recent, service(f"s-{number}"))
         recent.answered(ref(f"foreign-{number}"), service(f"foreign-{number}"))
-    now[0] += LASTS_S + 1
+    now[0] += LONGEST_S + 1
     told(recent, service("last"))
     assert len(recent._known) == 1
 
