@@ -148,13 +148,22 @@ def heal(fleet: Fleet) -> None:
         fleet.startable = {**fleet.startable, fleet.status.stable.storage_uri: True}
 
 
+LONG = 60
+
+
 def rest(witness: Witness, limit: int = 400) -> Decision:
-    """Go on until nothing happens any more, approving where that is waited for."""
-    fleet = witness.fleet
+    """Go on until nothing happens any more, approving where that is waited for.
+
+    What waits for another spec may be looked at all the while: it rests once it has waited for long.
+    """
+    fleet, stalled = witness.fleet, 0
     for _ in range(limit):
         if go_on(witness) is None and not approve_if_held(fleet):
             break
         approve_if_held(fleet)
+        stalled = stalled + 1 if is_stalled(fleet) else 0
+        if stalled == LONG:
+            break
     else:
         raise AssertionError(
             f"does not end: {fleet.status.phase} {fleet.status.reason} {fleet.status.message}"
