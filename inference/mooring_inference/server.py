@@ -24,6 +24,7 @@ from mooring_inference.backends.kserve.model import load_kserve_model
 from mooring_inference.backends.loading import load_model
 from mooring_inference.capture import Capture
 from mooring_inference.capture.recorder import CaptureObserver
+from mooring_inference.draining import until_drained
 from mooring_inference.inference import InferenceService
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.models.repository import Repository, Sources, folder_of_models, one_model
@@ -257,9 +258,12 @@ class ModelServer:
         if self.grpc is not None:
             self.grpc.begin_drain()
         log.info("draining", extra={"fields": {"seconds": self.settings.drain_seconds}})
-        await asyncio.sleep(self.settings.drain_seconds)
-        if self.grpc is not None and self.settings.drain_seconds:
-            await self.grpc.until_callers_left()
+        grpc = self.grpc
+        await until_drained(
+            self.settings.drain_seconds,
+            count_calls=lambda: self.http.late_calls + (grpc.late_calls if grpc else 0),
+            seconds_left=lambda: grpc.seconds_left() if grpc else 0.0,
+        )
 
 
 async def serve(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.errors import RequestError
 from mooring_inference.grpc_front.renewal import Renewal
 from mooring_inference.observability.metrics import GONE
+from mooring_inference.running_clock import RunningClock
 
 # What grpc and this server keep of a call beside its messages, bytes.
 _CALL_BYTES = 32 << 10
@@ -24,6 +25,8 @@ _COPIES = 2
 # For a message to come, and where others wait meanwhile; what is a few bytes comes with the call or not at all.
 _SECONDS, _SECONDS_IF_CROWDED = 10.0, 1.0
 _SMALL_SECONDS, _SMALL_SECONDS_IF_CROWDED = 2.0, 0.25
+# What counts between two sweeps at most.
+_SWEEP_SECONDS = 0.5
 
 
 class CallRoom:
@@ -79,6 +82,7 @@ class Receiver:
         *,
         is_crowded: Callable[[], bool] = lambda: False,
         is_crowded_with_small: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         """Make one.
 
@@ -89,13 +93,17 @@ class Receiver:
             renewal: is told who calls while the server drains.
             is_crowded: whether calls wait for a thread to ``receive``.
             is_crowded_with_small: whether calls wait for a thread to ``receive_small``.
+            clock: never goes back, seconds.
         """
         self._budget = budget
         self._renewal = renewal
         self._places = threading.Semaphore(max(1, budget.limit // (_COPIES * max_message_bytes)))
         self._waiting = 0
-        self._large = _Coming(_SECONDS, _SECONDS_IF_CROWDED, lambda: self._waiting > 0 or is_crowded())
-        self._small = _Coming(_SMALL_SECONDS, _SMALL_SECONDS_IF_CROWDED, is_crowded_with_small)
+        self._clock = RunningClock(_SWEEP_SECONDS, clock)
+        self._large = _Coming(
+            self._clock, _SECONDS, _SECONDS_IF_CROWDED, lambda: self._waiting > 0 or is_crowded()
+        )
+        self._small = _Coming(self._clock, _SMALL_SECONDS, _SMALL_SECONDS_IF_CROWDED, is_crowded_with_small)
 
     def receive(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> tuple[bytes, CallRoom]:
         """Return a call's message, and the room that it is counted in.
@@ -123,6 +131,7 @@ class Receiver:
 
     def sweep(self) -> None:
         """End calls whose message does not come; to be called periodically."""
+        self._clock.tick()
         self._large.sweep()
         self._small.sweep()
 
@@ -130,14 +139,17 @@ class Receiver:
 class _Coming:
     """Calls whose message is awaited."""
 
-    def __init__(self, seconds: float, if_crowded: float, is_crowded: Callable[[], bool]) -> None:
+    def __init__(
+        self, clock: RunningClock, seconds: float, if_crowded: float, is_crowded: Callable[[], bool]
+    ) -> None:
+        self._clock = clock
         self._seconds, self._if_crowded, self._is_crowded = seconds, if_crowded, is_crowded
         self._since: dict[grpc.ServicerContext, float] = {}
         self._lock = threading.Lock()
 
     def receive(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         with self._lock:
-            self._since[context] = perf_counter()
+            self._since[context] = self._clock.read()
         try:
             content = next(messages, None)
         finally:
@@ -148,7 +160,7 @@ class _Coming:
         return content
 
     def sweep(self) -> None:
-        begun_before = perf_counter() - (self._if_crowded if self._is_crowded() else self._seconds)
+        begun_before = self._clock.read() - (self._if_crowded if self._is_crowded() else self._seconds)
         with self._lock:
             late = [context for context, since in self._since.items() if since < begun_before]
         for context in late:

@@ -17,6 +17,7 @@ class Renewal:
 
     Attributes:
         seconds: after which every connection has been told.
+        calls: how many have come since the drain began; about, as threads count together.
     """
 
     def __init__(self, max_connection_seconds: float) -> None:
@@ -25,6 +26,7 @@ class Renewal:
             (1 + _JITTER) * max_connection_seconds + _NOTICE_SECONDS if max_connection_seconds else 0.0
         )
         self._since: dict[str, float] | None = None
+        self.calls = 0
 
     @property
     def is_awaited(self) -> bool:
@@ -39,6 +41,7 @@ class Renewal:
         """Note a call; from any thread."""
         if self._since is not None:
             self._since.setdefault(peer, perf_counter())
+            self.calls += 1
 
     def seconds_left(self) -> float:
         """Return how long it takes until whoever has called so far has been told; 0 or less where it was."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
 
 import grpc
 
@@ -54,7 +53,7 @@ class GrpcServer:
             shares_port: whether other processes, the workers of one server, may listen on the port too.
             max_connection_seconds: after which a connection's client is told to make a new one, and calls on the old
                 one are finished; 0: never. What comes in while grpc stops is cancelled, so clients should have
-                left by then: see ``until_callers_left``. New connections also spread callers over workers and pods.
+                left by then: see ``seconds_left``. New connections also spread callers over workers and pods.
             threads: inferences and changes of the repository that are in flight at once.
             max_waiting: calls that may wait for one of these; more are refused with RESOURCE_EXHAUSTED.
             max_connections: of all callers together.
@@ -127,18 +126,17 @@ class GrpcServer:
         """End calls whose message does not come; to be called periodically."""
         self._receiver.sweep()
 
-    async def until_callers_left(self) -> None:
-        """Wait until whoever calls was told to connect anew, which a load balancer makes lead elsewhere.
+    @property
+    def late_calls(self) -> int:
+        """Inferences that were asked for since the drain began."""
+        return self._renewal.calls
 
-        To be called when most have had the time to notice that the server is not ready; it takes no longer than a
-        connection lasts, as a caller who comes back again and again has nowhere else to go.
+    def seconds_left(self) -> float:
+        """Return how long it takes until whoever calls was told to connect anew; 0 or less where all were.
+
+        A load balancer that has noticed the drain makes new connections lead elsewhere.
         """
-        deadline = perf_counter() + self._renewal.seconds
-        while True:
-            left = min(self._renewal.seconds_left(), deadline - perf_counter())
-            if left <= 0:
-                return
-            await asyncio.sleep(left)
+        return self._renewal.seconds_left()
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls; let those in flight finish, for ``grace_seconds`` at most."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,7 +24,7 @@ from mooring_inference.rest.http_server.exchange import (
 from mooring_inference.rest.http_server.limits import HttpLimits, too_many_connections
 from mooring_inference.rest.http_server.reader import CONNECTION_BYTES, RequestReader
 
-__all__ = ["Connection", "HttpLimits"]
+__all__ = ["FIRST_REQUEST_SECONDS", "Connection", "HttpLimits", "is_readable"]
 
 # Requests that a caller may send ahead on one connection before reading stops.
 _MOST_AHEAD = 16
@@ -31,8 +33,17 @@ _LARGE_ANSWER = 64 << 10
 # How long a caller that was refused has to read why.
 _LINGER_SECONDS = 1.0
 # How long the first request of a new connection may take to come when the server stops.
-_FIRST_REQUEST_SECONDS = 1.0
+FIRST_REQUEST_SECONDS = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def is_readable(peer: socket.socket) -> bool:
+    """Whether something has come that nobody has read: the loop looks at timers before it looks at sockets."""
+    if (number := peer.fileno()) < 0:
+        return False
+    looking = select.poll()
+    looking.register(number, select.POLLIN)
+    return bool(looking.poll(0))
 
 
 class Server(Protocol):
@@ -41,6 +52,7 @@ class Server(Protocol):
     Attributes:
         common_headers: lines that come with every response.
         is_draining: whether callers are told, with their next answer, to leave their connections.
+        late_calls: requests, other than to look at something, that have come while the server drains.
     """
 
     handler: Handler
@@ -48,6 +60,7 @@ class Server(Protocol):
     budget: MemoryBudget
     common_headers: bytes
     is_draining: bool
+    late_calls: int
 
     def admit(self, connection: Connection) -> bool:
         """Take a new connection; whether there was room for it."""
@@ -137,6 +150,8 @@ class Connection(asyncio.Protocol):
         """Take a request that has come whole: answer it after those that came before it."""
         self._owes_continue = False
         self.changed = perf_counter()
+        if self._server.is_draining and exchange.method == "POST":
+            self._server.late_calls += 1
         if self._current is None and not self._waiting and self._stalled_since is None:
             self._current = exchange
             self._handler.handle(exchange)
@@ -247,12 +262,22 @@ class Connection(asyncio.Protocol):
         elif not self.owes_answers and now - self.changed > limits.idle_seconds:
             self.close()
 
+    def allow(self, seconds: float) -> None:
+        """Note that the process stood still for so long: nothing was read or written meanwhile."""
+        self._reader.allow(seconds)
+        self.changed += seconds
+        if self._stalled_since is not None:
+            self._stalled_since += seconds
+        if self._lingers_since is not None:
+            self._lingers_since += seconds
+
     def close_if_idle(self) -> None:
-        """Close where nothing is being read or answered; a new connection gets time for its first request."""
+        """Close where nothing has come, or is answered; a new connection gets time for its first request."""
         if self._reader.exchange is None and not self.owes_answers:
-            if self._reader.is_untouched and perf_counter() - self.changed < _FIRST_REQUEST_SECONDS:
+            if self._reader.is_untouched and perf_counter() - self.changed < FIRST_REQUEST_SECONDS:
                 return
-            self.close()
+            if not is_readable(self._transport.get_extra_info("socket")):
+                self.close()
 
     def close(self) -> None:
         """Close once what was written has been sent."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import weakref
 from time import perf_counter
 
 from mooring_inference.access.memory_budget import MemoryBudget
-from mooring_inference.rest.http_server.connection import Connection
+from mooring_inference.rest.http_server.connection import FIRST_REQUEST_SECONDS, Connection, is_readable
 from mooring_inference.rest.http_server.connection_table import ConnectionTable
 from mooring_inference.rest.http_server.exchange import Handler, Header
 from mooring_inference.rest.http_server.limits import HttpLimits
+from mooring_inference.running_clock import RunningClock
 
 _SWEEP_SECONDS = 1.0
 # Between two looks for connections that have nothing more to do, when the server stops.
 _LOOK_SECONDS = 0.02
+_LOOKS_FOR_JOINING = round(FIRST_REQUEST_SECONDS / _LOOK_SECONDS)
 _BACKLOG = 2048
 
 
@@ -24,6 +27,7 @@ class HttpServer:
 
     Attributes:
         is_draining: whether callers are told, with their next answer, to leave their connections.
+        late_calls: requests, other than to look at something, that have come while the server drains.
     """
 
     def __init__(
@@ -41,14 +45,20 @@ class HttpServer:
         self.common_headers = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.connections = ConnectionTable(limits.max_connections)
         self.is_draining = False
+        self.late_calls = 0
+        # Connections that were taken and are not made yet, as with TLS. Nobody tells of a handshake that has failed.
+        self._joining: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
         self._sweeping: asyncio.TimerHandle | None = None
+        self._clock = RunningClock(2 * _SWEEP_SECONDS)
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections."""
         loop = asyncio.get_running_loop()
+        self._socket = listener
         self._listener = await loop.create_server(
-            lambda: Connection(self),
+            self._join,
             sock=listener,
             backlog=_BACKLOG,
             ssl=tls,
@@ -58,16 +68,18 @@ class HttpServer:
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept no more, let requests that have begun finish, for ``grace_seconds`` at most."""
-        if self._listener is not None:
-            self._listener.close()
         self.is_draining = True
+        await self._stop_listening()
         deadline = perf_counter() + grace_seconds
+        looks = 0
         # What has come already is read first: to close a connection with a request in it would lose that.
         while (left := deadline - perf_counter()) > 0:
             await asyncio.sleep(min(left, _LOOK_SECONDS))
+            looks += 1
             for connection in self.connections:
                 connection.close_if_idle()
-            if not self.connections:
+            # Looks and not seconds: while the process stands still nobody joins.
+            if not self.connections and not (self.is_joined and looks < _LOOKS_FOR_JOINING):
                 break
         for connection in self.connections:
             connection.abort()
@@ -76,15 +88,40 @@ class HttpServer:
 
     def admit(self, connection: Connection) -> bool:
         """Take a new connection; whether there was room for it."""
+        self._joining.discard(connection)
         return self.connections.add(connection)
 
     def forget(self, connection: Connection) -> None:
         """Note that the connection is gone."""
         self.connections.remove(connection)
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether a connection was taken that is not made yet."""
+        return bool(self._joining)
+
+    async def _stop_listening(self) -> None:
+        """Accept what has come already, and no more: what waits would be reset."""
+        if self._listener is None or self._socket is None:
+            return
+        # More than once, as others may come meanwhile, and not for ever, as they may go on to.
+        for _ in range(_LOOKS_FOR_JOINING):
+            if not is_readable(self._socket):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._listener.close()
+
+    def _join(self) -> Connection:
+        connection = Connection(self)
+        self._joining.add(connection)
+        return connection
+
     def _sweep(self) -> None:
+        stood_still = self._clock.tick()
         now = perf_counter()
         for connection in self.connections:
+            if stood_still:
+                connection.allow(stood_still)
             connection.sweep(now, _SWEEP_SECONDS)
         self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 

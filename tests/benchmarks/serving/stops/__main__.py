@@ -26,7 +26,13 @@ from tests.benchmarks.serving.stops.tries import Load, stop_again_and_again
 def main() -> int:
     """Stop servers in all cases; exit code 1 where a request was lost."""
     arguments = _parse()
-    load = Load(arguments.clients, arguments.drain_seconds, arguments.notice_seconds)
+    load = Load(
+        arguments.clients,
+        arguments.drain_seconds,
+        arguments.notice_seconds,
+        arguments.stall_seconds,
+        arguments.at_once,
+    )
     found = uvloop.run(_measure(arguments.cases, load, arguments.tries))
     print("| servers | stopped | answered | lost |\n|---|---|---|---|")
     for name, counts in found.items():
@@ -67,6 +73,15 @@ def _parse() -> argparse.Namespace:
         type=float,
         default=Load.notice_seconds,
         help="how long a server that is not ready still gets new connections",
+    )
+    parser.add_argument(
+        "--stall_seconds",
+        type=float,
+        default=Load.stall_seconds,
+        help="how long, at most, a server stands still at a random moment of its stop",
+    )
+    parser.add_argument(
+        "--at_once", type=int, default=Load.at_once, help="servers that are being stopped at the same time"
     )
     parser.add_argument("--cases", type=_cases, default=list(CASES), help=f"separated by semicolons: {names}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
+
+# Servers are started by this process: handlers of forks, which grpc has, end it now and then.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 import grpc
 import numpy as np
@@ -47,10 +52,17 @@ class Counts:
     Attributes:
         answered: right answers.
         lost: requests without one, by what came instead.
+        on_loss: is told of each as it is seen, with what came instead and for how many seconds it was awaited.
     """
 
     answered: int = 0
     lost: Counter[str] = field(default_factory=Counter)
+    on_loss: Callable[[str, float], None] = lambda reason, seconds: None
+
+    def lose(self, reason: str, seconds: float) -> None:
+        """Count a request that got no right answer."""
+        self.lost[reason] += 1
+        self.on_loss(reason, seconds)
 
 
 async def call(
@@ -68,17 +80,22 @@ async def call(
     async with connect(caller) as ask:
         while not ending.is_set():
             index = random.randrange(len(rows))
+            sent = perf_counter()
             try:
                 found = await asyncio.wait_for(ask(rows[index : index + 1]), _PATIENCE_SECONDS)
             except Exception as error:
-                counts.lost[f"{type(error).__name__}: {error}"[:400]] += 1
+                counts.lose(_reason(error), perf_counter() - sent)
             else:
                 if np.allclose(found, wanted[index : index + 1], rtol=1e-3, atol=1e-4):
                     counts.answered += 1
                 else:
-                    counts.lost["a wrong answer"] += 1
+                    counts.lose("a wrong answer", perf_counter() - sent)
             if random.random() < 0.5:
                 await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:400]
 
 
 @contextlib.asynccontextmanager

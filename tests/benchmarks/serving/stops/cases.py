@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import os
@@ -52,7 +53,7 @@ class Server:
     """A process of ``mooring-inference``."""
 
     def __init__(self, case: Case, model: Path, certificates: Path, drain_seconds: float) -> None:
-        """``model`` is a folder; ``certificates`` one that ``write_certificates`` has filled."""
+        """``model`` is a folder; ``certificates`` one that ``write_certificates`` has filled, and gets the log."""
         self._http, self._grpc, self._probes = free_ports(3)
         self.port = self._http if case.protocol == "REST" else self._grpc
         self._flags = [
@@ -70,15 +71,19 @@ class Server:
             self._flags.append(f"--probe_port={self._probes}")
         self._probed = self._probes if case.tls else self._http
         self._process: Process | None = None
+        self.log = certificates / f"server-{self.port}.log"
 
     async def start(self) -> None:
         """Start it; it is not ready yet."""
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "mooring_inference", *self._flags),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "mooring_inference", *self._flags),
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                # So that all of its processes can stand still together.
+                start_new_session=True,
+            )
 
     @property
     def has_ended(self) -> bool:
@@ -105,10 +110,27 @@ class Server:
         self._process.send_signal(signal.SIGTERM)
         return await self._process.wait()
 
+    async def stand_still(self, seconds: float) -> None:
+        """Run nothing of it for so long, as on a machine that has too much to do."""
+        self._signal_all(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._signal_all(signal.SIGCONT)
+
+    def last_words(self) -> str:
+        """Return the last line of its log."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return lines[-1][:200] if lines else "nothing said"
+
     def kill(self) -> None:
         """End it where it still runs."""
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
 
 def write_certificates(folder: Path) -> Path:

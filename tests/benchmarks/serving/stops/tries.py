@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import onnxruntime
 
@@ -31,11 +32,15 @@ class Load:
         clients: at once.
         drain_seconds: of the servers.
         notice_seconds: how long after its readiness has failed a server still gets new connections.
+        stall_seconds: how long, at most, all processes of a server stand still at a random moment of its stop.
+        at_once: servers that are being stopped at the same time, at most.
     """
 
     clients: int = 64
     drain_seconds: float = 2.0
     notice_seconds: float = 0.5
+    stall_seconds: float = 0.0
+    at_once: int = 1
 
 
 async def stop_again_and_again(
@@ -54,7 +59,8 @@ async def stop_again_and_again(
         str(folder / _MODEL / "model.onnx"), providers=["CPUExecutionProvider"]
     )
     (wanted,) = session.run(None, {"x": rows})
-    counts, balancer, ending = Counts(), Balancer(load.notice_seconds), asyncio.Event()
+    stops = _Stops(case, load, say)
+    counts, balancer, ending = Counts(on_loss=stops.tell), Balancer(load.notice_seconds), asyncio.Event()
     servers: list[Server] = []
 
     async def start() -> Server:
@@ -80,10 +86,10 @@ async def stop_again_and_again(
                 successor = await start()
                 await _until_answered(counts, load.clients)
                 await asyncio.sleep(random.uniform(0, _LOADED_SECONDS))
-                if code := await current.stop():
-                    raise RuntimeError(f"{case.name}: a server ended with code {code}")
+                await stops.begin(current)
                 say(f"{case.name}: {index + 1}/{tries}, {counts.lost.total()} of {counts.answered} lost")
                 current = successor
+            await stops.all_done()
             ending.set()
     finally:
         for task in following:
@@ -91,6 +97,53 @@ async def stop_again_and_again(
         for server in servers:
             server.kill()
     return counts
+
+
+class _Stops:
+    """Stops servers, and tells of what is lost meanwhile."""
+
+    def __init__(self, case: Case, load: Load, say: Callable[[str], None]) -> None:
+        self._case = case
+        self._load = load
+        self._say = say
+        self._since: dict[Server, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, server: Server) -> None:
+        """Stop a server; waits while as many as may be are being stopped."""
+        self._tasks.add(asyncio.create_task(self._stop(server)))
+        while len(self._tasks) >= self._load.at_once:
+            await self._wait(asyncio.FIRST_COMPLETED)
+
+    async def all_done(self) -> None:
+        """Wait until all have ended."""
+        if self._tasks:
+            await self._wait(asyncio.ALL_COMPLETED)
+
+    async def _wait(self, until: str) -> None:
+        done, self._tasks = await asyncio.wait(self._tasks, return_when=until)
+        for task in done:
+            task.result()
+
+    def tell(self, reason: str, seconds: float) -> None:
+        """Say what was lost, and how far the servers that are being stopped have come."""
+        now = perf_counter()
+        for server, since in self._since.items():
+            reason += f"; stopped {now - since:.2f} s ago: {server.last_words()}"
+        self._say(f"{self._case.name}: lost after {seconds:.3f} s: {reason}")
+
+    async def _stop(self, server: Server) -> None:
+        self._since[server] = perf_counter()
+        stalling = asyncio.create_task(self._stall(server)) if self._load.stall_seconds else None
+        if code := await server.stop():
+            raise RuntimeError(f"{self._case.name}: a server ended with code {code}")
+        if stalling is not None:
+            await stalling
+        del self._since[server]
+
+    async def _stall(self, server: Server) -> None:
+        await asyncio.sleep(random.uniform(0, 1.2 * self._load.drain_seconds))
+        await server.stand_still(random.uniform(0, self._load.stall_seconds))
 
 
 async def _until_answered(counts: Counts, more: int) -> None:

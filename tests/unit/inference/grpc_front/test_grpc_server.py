@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.onnx.backend import OnnxBackend
+from mooring_inference.draining import until_drained
 from mooring_inference.grpc_front.front import GrpcFront
 from mooring_inference.grpc_front.schema import SERVICE, message
 from mooring_inference.grpc_front.server import GrpcServer, read_credentials
@@ -277,36 +278,12 @@ async def test_who_calls_late_in_a_drain_is_told_to_leave_before_calls_are_cance
 
             calling = asyncio.ensure_future(refused(call_until_refused()))
             await infer(infer_request(), timeout=LONG)
-            await w.grpc.until_callers_left()
+            await until_drained(0.3, count_calls=lambda: w.grpc.late_calls, seconds_left=w.grpc.seconds_left)
             await w.grpc.stop(LONG)
             # It was told to connect anew, which is what fails.
             error = await calling
             assert error.code() == grpc.StatusCode.UNAVAILABLE
             assert "failed to connect" in error.details()
-
-
-async def test_a_drain_waits_no_longer_than_a_connection_lasts_for_who_comes_back(model):
-    async with world(model, max_connection_seconds=0.3) as w:
-        w.grpc.begin_drain()
-        is_over = asyncio.Event()
-
-        async def call_on():
-            while not is_over.is_set():
-                await w.infer(infer_request(), timeout=LONG)
-
-        calling = asyncio.ensure_future(call_on())
-        async with asyncio.timeout(LONG):
-            await w.grpc.until_callers_left()
-        is_over.set()
-        await calling
-
-
-async def test_a_drain_without_calls_is_not_prolonged(model):
-    async with world(model, max_connection_seconds=10 * LONG) as w:
-        w.grpc.begin_drain()
-        await health(w.channel)
-        async with asyncio.timeout(LONG):
-            await w.grpc.until_callers_left()
 
 
 async def test_a_watcher_is_told_of_the_drain_before_it_is_let_go(model):

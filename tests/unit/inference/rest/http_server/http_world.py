@@ -37,12 +37,12 @@ class Echo:
 
 
 @asynccontextmanager
-async def echoing(budget=None, **limits):
+async def echoing(budget=None, tls=None, **limits):
     """(server, handler); the server has a port besides."""
     handler = Echo()
     server = HttpServer(handler, limits=HttpLimits(**limits), budget=MemoryBudget(budget) if budget else None)
     with listen("127.0.0.1", 0) as listener:
-        await server.start(listener)
+        await server.start(listener, tls)
         server.port = listener.getsockname()[1]
         try:
             yield server, handler

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import ssl
+import time
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.benchmarks.serving.stops.cases import write_certificates
 from tests.unit.inference.rest.http_server.http_world import (
     SECONDS,
     answer,
@@ -258,3 +263,79 @@ async def test_that_nobody_was_there_for_a_while_ends_no_request():
             handler.kept[0].respond(200, b"done")
             assert (await answer(reader))[::2] == (200, b"done")
             await stopping
+
+
+def test_a_request_that_came_while_the_process_stood_still_is_answered_by_a_server_that_stops():
+    async def scenario():
+        async with echoing() as (server, _):
+            with socket.create_connection(("127.0.0.1", server.port)) as caller:
+                caller.sendall(post(b"/first"))
+                assert b"/first|" in await received(caller)
+                stopping = asyncio.create_task(server.stop(SECONDS))
+                await asyncio.sleep(0)
+                caller.sendall(post(b"/second"))
+                # Longer than a stopping server waits between two looks; its timer is due before the socket is read.
+                time.sleep(0.1)  # noqa: ASYNC251
+                assert b"/second|" in await received(caller)
+                await stopping
+
+    # Which looks at timers first.
+    uvloop.run(scenario())
+
+
+async def test_a_connection_that_nobody_has_accepted_is_answered_by_a_server_that_stops():
+    async with echoing() as (server, _):
+        with socket.create_connection(("127.0.0.1", server.port)) as caller:
+            caller.sendall(post(b"/first"))
+            stopping = asyncio.create_task(server.stop(SECONDS))
+            assert b"/first|" in await received(caller)
+            await stopping
+
+
+async def test_a_handshake_that_is_under_way_is_waited_for_by_a_server_that_stops(tmp_path):
+    certificate = write_certificates(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, tmp_path / "tls.key")
+    async with echoing(tls=tls) as (server, _):
+        with socket.create_connection(("127.0.0.1", server.port)) as caller:
+            await until(lambda: server.is_joined)
+            stopping = asyncio.create_task(server.stop(SECONDS))
+            await until(lambda: server.is_draining)
+            reader, writer = await asyncio.open_connection(
+                sock=caller,
+                ssl=ssl.create_default_context(cafile=certificate),
+                server_hostname="127.0.0.1",
+            )
+            assert not stopping.done()
+            writer.write(post(b"/first"))
+            assert (await answer(reader))[::2] == (200, b"/first|")
+            writer.close()
+            await stopping
+
+
+async def test_a_handshake_that_never_comes_holds_no_server_that_stops(tmp_path):
+    certificate = write_certificates(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, tmp_path / "tls.key")
+    async with echoing(tls=tls) as (server, _):
+        with socket.create_connection(("127.0.0.1", server.port)):
+            await until(lambda: server.is_joined)
+            async with asyncio.timeout(SECONDS / 2):
+                await server.stop(SECONDS)
+
+
+async def test_time_in_which_the_process_stood_still_ends_no_connection():
+    async with echoing(head_seconds=10) as (server, _), connected(server) as (reader, writer):
+        writer.write(b"POST /x HTTP/1.1\r\n")
+        await until(lambda: any(one.is_reading for one in server.connections))
+        for connection in server.connections:
+            connection.allow(1000)
+        sweep(server, 1005)
+        writer.write(b"host: h\r\ncontent-length: 0\r\n\r\n")
+        assert (await answer(reader))[0] == 200
+
+
+async def received(caller):
+    caller.setblocking(False)
+    async with asyncio.timeout(SECONDS):
+        return await asyncio.get_running_loop().sock_recv(caller, 1 << 16)
