@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.objects.ownership import owner_reference
-from mooring_operator.planning.routes import Service
+from mooring_operator.planning.routes import Running, Service
 from mooring_operator.planning.routing import Arm, Routing
 
 from tests.played_gateway import NAME as GATEWAY_NAME
@@ -276,6 +276,30 @@ class RouterContract:
         assert after["spec"] == made["spec"]
         assert after["metadata"]["labels"] == made["metadata"]["labels"]
         assert after["metadata"]["annotations"] == {**made["metadata"].get("annotations", {}), "theirs": "1"}
+
+    async def test_what_serves_is_told_without_any_status(self, stage: Stage):
+        stable, candidate = await stage.promoted(V1), stage.revision(V2)
+        [only] = await self._serving(stage)
+        named = stable.workload if stage.traffic.traits.names_workloads else None
+        assert (only.revision, only.weight, only.workload) == (stable.revision, 100, named)
+        assert V1 in only.place
+        await stage.split(stable, candidate, 60)
+        first, second = await self._serving(stage)
+        # Which revision had the traffic before, Knative alone knows.
+        known = "" if stage.router == "Knative" else stable.revision
+        assert [(first.revision, first.weight), (second.revision, second.weight)] == [
+            (known, 40),
+            (candidate.revision, 60),
+        ]
+        await stage.split(stable, candidate, 100)
+        [only] = await self._serving(stage)
+        assert (only.revision, only.weight) == (candidate.revision, 100)
+
+    async def _serving(self, stage: Stage) -> Sequence[Running]:
+        await stage.kserve.act()
+        seen = await stage.look()
+        assert seen is not None
+        return await stage.traffic.serving(stage.owner, seen)
 
     async def test_what_is_of_somebody_else_is_told_and_left_alone(self, stage: Stage):
         theirs = await self._made_by_somebody_else(stage, [])

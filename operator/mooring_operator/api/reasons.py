@@ -522,14 +522,15 @@ DEADLINE_EXCEEDED = "DeadlineExceeded"
 See whether the API server, the pipelines and the stores answer: mooring_pool_busy names the one that is slow.
 """
 STATUS_REPAIRED = "StatusRepaired"
-"""Some of the status could not be read, and is found out again: somebody edited it, or another version wrote it.
+"""Some of the status was gone or could not be read, and is found out again: after an edit, or from a restored backup.
 
 See what the message names; a rollout that was on its way may have started anew.
 """
 STATUS_UNREADABLE = "StatusUnreadable"
-"""The status lacks what the operator cannot do without, or it is of no form that this version knows.
+"""The status lacks what the operator cannot do without, or it is of no form that this version knows; nothing is moved.
 
-Put back the field that the message names, or start the version of the operator that wrote it.
+Put back the field that the message names, or start the version of the operator that wrote it. Where status.stable is
+gone: apply the spec of the revision that serves, which is stable again then, and the newer one after it.
 """
 
 # --- Groups ---

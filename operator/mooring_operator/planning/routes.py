@@ -143,6 +143,25 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Running:
+    """A revision that gets requests, as what is there tells without any status.
+
+    revision: empty where that is not told; `workload` is its name as `Revision.workload` keeps it.
+    weight: percent of the requests.
+    place: the object that runs it, and the address of its model, for messages.
+    """
+
+    revision: str
+    weight: int
+    place: str
+    workload: str | None = None
+
+    def __str__(self) -> str:
+        """Give it as messages name it."""
+        return f"revision {self.revision or 'of no known name'} ({self.place}) gets {self.weight}%"
+
+
+@dataclass(frozen=True)
 class Service:
     """What is served, in words that hold for every router; `manifest` is for the router alone.
 

@@ -26,6 +26,7 @@ from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, shows, turn_of
 from mooring_operator.planning.rollout.runtimes import Chosen
+from mooring_operator.planning.rollout.serving import may_be_lost
 from mooring_operator.planning.rollout.situation import (
     Observed,
     Resolved,
@@ -33,7 +34,7 @@ from mooring_operator.planning.rollout.situation import (
     revision_named,
     runtime_sought,
 )
-from mooring_operator.planning.routes import Adoption, RouterChoice, Service
+from mooring_operator.planning.routes import Adoption, RouterChoice, Running, Service
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.checks import Checks
@@ -99,6 +100,9 @@ class Gatherer:
         service, name_taken = await self._service(router, owner, status)
         if service is not None and chosen.held:
             service = replace(service, problem=chosen.held)
+        serving: tuple[Running, ...] = ()
+        if service is not None and may_be_lost(status):
+            serving = tuple(await router.serving(owner, service))
         binding = await self._cluster_policies.binding(owner.namespace)
         model = await self._resolve(owner.namespace, spec, status, again="retry" in commands)
         observed = Observed(
@@ -107,6 +111,7 @@ class Gatherer:
             router=await self._routers.traits(owner, spec, chosen.name),
             router_choice=chosen,
             service=service,
+            serving=serving,
             name_taken=name_taken,
             adoption=await self._adoption(owner, spec, status, chosen, model),
             policies={name: await self._policy(owner, name) for name in spec.policies},

@@ -9,6 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Ref
+from mooring_operator.adapters.routers.endpoints_limits import (
+    why_not_one_service,
+    why_not_selected_together,
+)
+from mooring_operator.adapters.routers.inference_services.found import revisions_of, running_in
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
     LONGEST_NAMES,
     is_as_adopted,
@@ -29,13 +34,12 @@ from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.routes import Beside, Service, Traits
+from mooring_operator.planning.routes import Beside, Running, Service, Traits
 from mooring_operator.planning.routing import Arm, Routing
 
 _COMPONENT = "component"
-_AT_ONCE = (
-    "; have the new one take over at once, by spec.rollout.strategy BlueGreen or a single step setWeight 100"
-)
+_STABLE = REVISION_LABEL
+"""Annotation of the Service: a selector of all pods does not tell which revision they belong to."""
 _LONGEST_BASE = 58
 """Characters that Kubernetes takes over into the name of a pod."""
 
@@ -80,7 +84,7 @@ class EndpointsRouter:
             f"http://{owner.name}.{owner.namespace}.svc",
             variants,
             shared=_is_shared(service, selectors.get(first), ready, pods.get(first, "")),
-            problem=_why_not_one_service(seen.entries, ports) or _why_not_selected_together(revisions, seen),
+            problem=why_not_one_service(seen.entries, ports) or why_not_selected_together(revisions, seen),
             manifest={
                 "service": service,
                 "preview": preview,
@@ -90,6 +94,27 @@ class EndpointsRouter:
                 "selectors": selectors,
             },
         )
+
+    async def serving(self, owner: Owner, seen: Service) -> list[Running]:
+        """Read it from the Service: it selects one revision's pods, or those of all."""
+        service = seen.manifest["service"]
+        if service is None:
+            return []
+        selector, revisions = service["spec"].get("selector") or {}, await revisions_of(self._cluster, owner)
+        if (only := selector.get(REVISION_LABEL)) is not None:
+            return [running_in(owner, revisions[only], 100)] if only in revisions else []
+        ready = await self._ready(owner, service)
+        shares = {
+            name: _share(ready, _pods_of(made["metadata"]["name"], "")) for name, made in revisions.items()
+        }
+        stable = (service["metadata"].get("annotations") or {}).get(_STABLE)
+        order = sorted(
+            (name for name in shares if shares[name]), key=lambda name: (name != stable, -shares[name])
+        )
+        found = [running_in(owner, revisions[name], shares[name]) for name in order]
+        if DEPLOYMENT_LABEL not in selector:
+            found = [Running("", 100, f"selected by Service {owner.name}")]
+        return found
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Start pods before the Service selects them, and end none that it selects."""
@@ -107,7 +132,7 @@ class EndpointsRouter:
         name = name_of(owner, weighing[0].revision)
         if ports := found.get("ports", {}).get(name):
             selector = _selector(owner, revisions.entries[name]) if shared else found["selectors"][name]
-            wanted = _manifest(owner, owner.name, selector, ports)
+            wanted = _manifest(owner, owner.name, selector, ports, stable=routing.stable.revision)
             await self._write(wanted, found.get("service"))
         await self._show(owner, routing, found)
         await self._revisions.clear(owner, routing, revisions)
@@ -196,8 +221,10 @@ def _selector(owner: Owner, entry: str) -> dict[str, str]:
     return {DEPLOYMENT_LABEL: owner.name, _COMPONENT: entry}
 
 
-def _manifest(owner: Owner, name: str, selector: Mapping[str, str], ports: list[Manifest]) -> Manifest:
-    """Give a Service of the pods that have some labels."""
+def _manifest(
+    owner: Owner, name: str, selector: Mapping[str, str], ports: list[Manifest], stable: str = ""
+) -> Manifest:
+    """Give a Service of the pods that have some labels; `stable` is the revision that traffic belongs to."""
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
@@ -205,6 +232,8 @@ def _manifest(owner: Owner, name: str, selector: Mapping[str, str], ports: list[
             "name": name,
             "namespace": owner.namespace,
             "labels": ownership.owned_labels(owner.name),
+            # Not a label: Kubernetes would write the slices of the Service anew.
+            **({"annotations": {_STABLE: stable}} if stable else {}),
             "ownerReferences": [ownership.owner_reference(owner)],
         },
         "spec": {"ports": ports, "selector": dict(selector)},
@@ -267,36 +296,6 @@ def _pods_of(name: str, entry: str | None) -> str:
     return f"{name}-{entry}"[:_LONGEST_BASE] if entry is not None else f"{name}-"
 
 
-def _why_not_one_service(entries: Mapping[str, str], ports: Mapping[str, list[Manifest]]) -> str:
-    """Say why one Service cannot send requests to all revisions; nothing where it can."""
-    known = {name: found for name, found in ports.items() if found}
-    names = sorted(known)
-    if len({entries[name] for name in names}) > 1:
-        said = "; ".join(f"{name} at its {entries[name]}" for name in names)
-        return f"revisions take requests at different components, which one Service cannot select: {said}{_AT_ONCE}"
-    if all(known[name] == known[names[0]] for name in names):
-        return ""
-    said = "; ".join(f"{name} on {_listed(known[name])}" for name in names)
-    return f"revisions listen on different ports, which one Service cannot send requests to: {said}{_AT_ONCE}"
-
-
 def _selects(service: Manifest | None, selector: Mapping[str, str] | None) -> bool:
     """Whether a Service selects the pods of one revision alone, which have these labels."""
     return selector is not None and ((service or {}).get("spec") or {}).get("selector") == selector
-
-
-def _why_not_selected_together(revisions: Sequence[Revision], seen: RevisionsSeen) -> str:
-    """Say that pods which were taken over share no label with others; nothing where they are alone, or gone."""
-    for revision in revisions if len(seen.services) > 1 else ():
-        adopted, variant = revision.adopted_service, seen.variants.get(revision.revision)
-        service = seen.services.get(adopted.name) if adopted is not None else None
-        if service is not None and is_as_adopted(service, revision) and variant is not None and variant.pods:
-            return (
-                f"pods of InferenceService {service['metadata']['name']}, which was taken over, have no label of "
-                f"Mooring's, by which one Service could send requests to them and to others{_AT_ONCE}"
-            )
-    return ""
-
-
-def _listed(ports: Iterable[Mapping[str, Any]]) -> str:
-    return ", ".join(str(port.get("targetPort", port.get("port"))) for port in ports)

@@ -14,8 +14,10 @@ from mooring_operator.adapters.routers.gateway_routes import Address, Backend, E
 from mooring_operator.adapters.routers.gateway_seen import Seen, beside, can_carry, reachable, reached, weight
 from mooring_operator.adapters.routers.host_names import HostNames
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
+from mooring_operator.adapters.routers.inference_services.found import is_there, running_in
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
-from mooring_operator.adapters.routers.inference_services.revision_reading import entry_of
+from mooring_operator.adapters.routers.inference_services.revision_reading import COMPONENTS, entry_of
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices, RevisionsSeen
 from mooring_operator.adapters.routers.owned import (
     ENDPOINT_SLICE,
@@ -30,7 +32,7 @@ from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.planning.routes import Service, Traits
+from mooring_operator.planning.routes import Running, Service, Traits
 from mooring_operator.planning.routing import Arm, Routing
 
 
@@ -92,6 +94,19 @@ class GatewayRouter:
         shared = bool(others - {backend.service for name, backend in seen.backends.items() if name == first})
         unsettled = bool(problem) and route is not None
         return Service(self._url(seen), variants, shared, problem, unsettled, manifest={"seen": seen})
+
+    async def serving(self, owner: Owner, seen: Service) -> list[Running]:
+        """Read it from the route, whose first backend is the stable revision's."""
+        route, found = seen.manifest["seen"].routes[owner.name], []
+        weights = routes.weights_of(route) if route is not None else {}
+        for backend in (name for name in weights if weights[name]):
+            name, _, entry = backend.rpartition("-")
+            if entry not in COMPONENTS:
+                continue
+            service = await self._cluster.get(Ref(INFERENCE_SERVICE, owner.namespace, name))
+            if service is not None and is_there(service, owner):
+                found.append(running_in(owner, service, weights[backend]))
+        return found
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Have the revisions run, then have the route say who gets what, then remove what nobody needs any more."""

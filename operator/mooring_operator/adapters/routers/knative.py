@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.found import predicted_in
 from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry
 from mooring_operator.adapters.routers.inference_services.objects import InferenceServices
 from mooring_operator.adapters.routers.inference_services.status import read_condition, with_cause
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routes import Running, Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
 
 _REVISION = "serving.knative.dev/revision"
@@ -44,6 +45,15 @@ class KnativeRouter:
                 labels = {_REVISION: variant.workload} if variant.workload else {REVISION_LABEL: name}
                 variants[name] = with_cause(variant, status, await self._inquiry.cause(manifest, labels))
         return replace(service, variants=variants)
+
+    async def serving(self, owner: Owner, seen: Service) -> list[Running]:
+        """Read it from the InferenceService, which says what is latest; what had traffic before only Knative knows."""
+        manifest = dict(seen.manifest)
+        predictor = manifest["spec"]["predictor"]
+        weight = int(predictor.get("canaryTrafficPercent", 100))
+        before = Running("", 100 - weight, f"Knative's own of InferenceService {owner.name}")
+        latest = predicted_in(manifest, predictor, weight, named=False)
+        return [running for running in (before, latest) if running.weight]
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the latest revision; what is left behind, Knative collects itself."""

@@ -12,6 +12,7 @@ from typing import Any
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Kind, Ref
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, share_of, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.found import predicted_in
 from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry
 from mooring_operator.adapters.routers.inference_services.objects import (
     SERVICE_LABEL,
@@ -26,7 +27,7 @@ from mooring_operator.adapters.routers.inference_services.status import (
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routes import Running, Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
 
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
@@ -72,6 +73,16 @@ class KServeRouter:
             # Of what no gateway has taken up nobody knows what it does.
             canary = replace(canary, weight=0)
         return Service(url, {**variants, candidate.revision: canary}, shared, problem, manifest=manifest)
+
+    async def serving(self, owner: Owner, seen: Service) -> list[Running]:
+        """Read it from the InferenceService: its predictor, and its canary."""
+        manifest, found = dict(seen.manifest), []
+        for canary in manifest["spec"].get("canary") or []:
+            weight = int(canary.get("trafficPercent") or 0)
+            found.append(predicted_in(manifest, canary["predictor"], weight, named=True))
+        main = 100 - sum(canary.weight for canary in found)
+        stable = predicted_in(manifest, manifest["spec"]["predictor"], main, named=True)
+        return [running for running in (stable, *found) if running.weight]
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the one or two revisions, and remove what a rollout has left behind."""

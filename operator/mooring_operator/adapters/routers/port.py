@@ -5,7 +5,7 @@ from typing import Protocol
 
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.planning.routes import Service, Traits
+from mooring_operator.planning.routes import Running, Service, Traits
 from mooring_operator.planning.routing import Routing
 
 
@@ -27,6 +27,13 @@ class Traffic(Protocol):
 
         Raises:
             ServiceNameTaken: what is served under the name is somebody else's. Nothing may be changed then.
+        """
+        ...
+
+    async def serving(self, owner: Owner, seen: Service) -> Sequence[Running]:
+        """Say which revisions get requests, by what is there alone: where no status tells it. The stable one is first.
+
+        One that cannot be told, or was not made here, has no name.
         """
         ...
 

@@ -7,7 +7,16 @@ from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import CIStatus, ModelDeploymentStatus, RouterStatus
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.policies.rules import RuleQuestion
-from mooring_operator.planning.rollout import adoption, analysis, checks, commands, holds, retained, variants
+from mooring_operator.planning.rollout import (
+    adoption,
+    analysis,
+    checks,
+    commands,
+    holds,
+    retained,
+    serving,
+    variants,
+)
 from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
@@ -150,7 +159,7 @@ def _run_actions(draft: Settled) -> tuple[Action, ...]:
 
 def _traffic_actions(draft: Settled) -> tuple[Action, ...]:
     others = tuple(r for r in draft.requests if not isinstance(r, LaunchRun | Notify))
-    if draft.observed.name_taken is not None:
+    if draft.observed.name_taken is not None or serving.is_unknown(draft):
         return others
     routing = routing_of(draft)
     if routing is not None:

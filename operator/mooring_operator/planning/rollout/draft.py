@@ -77,6 +77,10 @@ class Draft(Situation):
         """Go on as if only these commands had been given."""
         return replace(self, observed=replace(self.observed, commands=commands))
 
+    def forget_serving(self) -> Self:
+        """Go on as if nothing that serves had been found."""
+        return replace(self, observed=replace(self.observed, serving=()))
+
     def set_condition(
         self, condition: str, status: Literal["True", "False", "Unknown"], reason: str, message: str
     ) -> Self:

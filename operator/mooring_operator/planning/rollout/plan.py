@@ -36,6 +36,7 @@ from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.gates import test_candidate, wait_for_the_runtime
 from mooring_operator.planning.rollout.holds import begin_when_it_may
 from mooring_operator.planning.rollout.progress import note_progress
+from mooring_operator.planning.rollout.recovery import recover_what_serves
 from mooring_operator.planning.rollout.refusals import (
     leave_what_is_not_ours,
     refuse_addresses_of_files,
@@ -78,6 +79,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_addresses_of_files,  # they mean whatever pod reads them
         refuse_what_runs_cannot_carry,  # Kubeflow Pipelines would fail on it after it began
         wait_for_the_model,  # unknown or unreachable: the stable revision keeps serving
+        recover_what_serves,  # where the status is lost: it would be taken for a first revision
         take_over_what_runs,  # as the first revision, and no pod moves
         go_back_on_evidence,  # what was promoted turned out to be beyond a limit
         go_back_when_asked,  # a person or a DriftMonitor wants the previous revision

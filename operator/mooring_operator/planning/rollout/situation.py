@@ -19,7 +19,7 @@ from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.neighbours import Turn
 from mooring_operator.planning.rollout.runtimes import NoRuntime, Sought, sought
-from mooring_operator.planning.routes import Adoption, RouterChoice, Service, Traits
+from mooring_operator.planning.routes import Adoption, RouterChoice, Running, Service, Traits
 from mooring_operator.planning.runs.run import RunState
 
 _NOT_TOLD = RouterChoice("Auto", "")
@@ -69,6 +69,8 @@ class Observed:
     router_choice: RouterChoice = _NOT_TOLD
     """Which one it is, and why; without a reason it is not told."""
     service: Service | None = None
+    serving: tuple[Running, ...] = ()
+    """Which revisions get requests, the stable one first; looked at only where the status names none that is."""
     name_taken: NameTaken | None = None
     adoption: Adoption | None = None
     """What is to become the first revision as it runs; None where nothing is, or there is a stable one."""

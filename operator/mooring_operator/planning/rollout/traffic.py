@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from mooring_operator.api.rollout_status import Candidate, Revision
-from mooring_operator.planning.rollout import retained, variants
+from mooring_operator.planning.rollout import retained, serving, variants
 from mooring_operator.planning.rollout.draft import Draft
 from mooring_operator.planning.rollout.variants import Side
 from mooring_operator.planning.routes import Variant
@@ -150,4 +150,6 @@ def _has_just_ended(draft: Draft) -> bool:
     before, status = draft.before, draft.status
     ended = before.phase != status.phase or status.phase == "Promoting" or before.retained != status.retained
     shared = status.previous is not None or before.candidate is not None
+    if draft.candidate is None and serving.has_just_been_recovered(draft):
+        return True
     return before.stable is not None and draft.candidate is None and ended and shared

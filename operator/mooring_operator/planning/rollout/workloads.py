@@ -11,6 +11,7 @@ from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.objects.ownership import already_says
 from mooring_operator.planning.rollout.actions import ApplyWorkload, RemoveWorkload
 from mooring_operator.planning.rollout.draft import Settled
+from mooring_operator.planning.rollout.serving import is_unknown
 
 _CONDITIONS: dict[Workload, str] = {
     "batch": "BatchApplied",
@@ -23,6 +24,8 @@ def follow_stable(draft: Settled) -> Settled:
     """Have the workloads that the spec asks for run the stable revision, and no others."""
     owner, images, stable = draft.observed.owner, draft.observed.images, draft.stable
     batch, stream = draft.spec.batch, draft.spec.stream
+    if is_unknown(draft):
+        return draft
     if batch is not None and stable is not None:
         draft = _apply(draft, "batch", stable, cron_job(owner, stable, batch, images))
     else:

@@ -64,8 +64,8 @@ def _without(fields: dict[str, Any], problems: Sequence[ErrorDetails]) -> dict[s
         name, item = (*problem["loc"], "", "")[:2]
         if name == _ESSENTIAL:
             raise Unreadable(
-                f"{_describe(problem)}; what is served stays as it is. Put status.{_ESSENTIAL} back; without it the "
-                "model in spec is tested and served as if it were the first"
+                f"{_describe(problem)}; what is served stays as it is. Put status.{_ESSENTIAL} back, or remove "
+                "it: then the revision that serves is stable again where the spec asks for it"
             )
         bad.setdefault(str(name), set()).add(item)
     kept = {name: value for name, value in fields.items() if name not in bad}
