@@ -103,18 +103,18 @@ class EndpointsRouter:
         selector, revisions = service["spec"].get("selector") or {}, await revisions_of(self._cluster, owner)
         if (only := selector.get(REVISION_LABEL)) is not None:
             return [running_in(owner, revisions[only], 100)] if only in revisions else []
+        stable = (service["metadata"].get("annotations") or {}).get(_STABLE)
+        if DEPLOYMENT_LABEL not in selector:
+            # The pods of what was taken over; or of what was handed over, which was not made here.
+            return [Running("", 100, f"selected by Service {owner.name}")] if stable else []
         ready = await self._ready(owner, service)
         shares = {
             name: _share(ready, _pods_of(made["metadata"]["name"], "")) for name, made in revisions.items()
         }
-        stable = (service["metadata"].get("annotations") or {}).get(_STABLE)
-        order = sorted(
+        named = sorted(
             (name for name in shares if shares[name]), key=lambda name: (name != stable, -shares[name])
         )
-        found = [running_in(owner, revisions[name], shares[name]) for name in order]
-        if DEPLOYMENT_LABEL not in selector:
-            found = [Running("", 100, f"selected by Service {owner.name}")]
-        return found
+        return [running_in(owner, revisions[name], shares[name]) for name in named]
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Start pods before the Service selects them, and end none that it selects."""

@@ -53,7 +53,8 @@ class KnativeRouter:
         weight = int(predictor.get("canaryTrafficPercent", 100))
         before = Running("", 100 - weight, f"Knative's own of InferenceService {owner.name}")
         latest = predicted_in(manifest, predictor, weight, named=False)
-        return [running for running in (before, latest) if running.weight]
+        # One that was handed over, and not made here, has no name.
+        return [running for running in (before, latest) if running.weight] if latest.revision else []
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the latest revision; what is left behind, Knative collects itself."""
