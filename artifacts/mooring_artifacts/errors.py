@@ -10,6 +10,10 @@ class InputError(ValueError):
         super().__init__(" ".join(message.splitlines()))
 
 
+class DataInvalid(InputError):
+    """Rows are not what their schema says."""
+
+
 class StoreUnavailable(Exception):
     """A store did not answer, or refused: trying again later may help."""
 

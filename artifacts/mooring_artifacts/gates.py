@@ -189,6 +189,19 @@ def parse_gates(gates: Sequence[Mapping[str, Any]]) -> list[TestGate]:
     return [_parse_gate(gate, f"gates[{i}]") for i, gate in enumerate(gates)]
 
 
+def wanted(gate: TestGate) -> str:
+    """Say what a gate asks for."""
+    parts = [
+        *([] if gate.min is None else [f"at least {gate.min:.6g}"]),
+        *([] if gate.max is None else [f"at most {gate.max:.6g}"]),
+    ]
+    if gate.not_worse_than is not None:
+        parts.append(
+            "not worse than the champion" + (f" by more than {gate.margin:.6g}" if gate.margin else "")
+        )
+    return ", ".join([*parts, *(["by the bound of the interval"] if gate.means == "Bound" else [])])
+
+
 def judge(found: Findings, gates: Sequence[TestGate]) -> list[Violation]:
     """The gates that do not hold. A metric that is missing or not finite never passes."""
     messages = ((gate, message) for gate in gates for message in _broken(found, gate))

@@ -164,20 +164,14 @@ class _ScoreParts:
         return float(losses.mean()), losses
 
     def calibration(self) -> float | str:
-        """How far confidence and accuracy differ, in 15 bins of the confidence, weighted by their rows."""
-        if problem := self._no_probabilities():
-            return problem
-        outcome = self._outcome
-        assert outcome.scores is not None
-        best = outcome.scores.argmax(axis=1)
-        confidence = outcome.scores[np.arange(len(best)), best]
-        right = np.asarray(outcome.columns)[best] == outcome.actual
-        bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
-        gaps = np.bincount(bins, weights=right - confidence, minlength=_BINS)
-        return float(np.abs(gaps).sum() / len(best))
+        """How far confidence and accuracy differ, weighted by the rows of each bin."""
+        found = calibrate(self._outcome)
+        if isinstance(found, str):
+            return found
+        return float(np.abs(found.right - found.confidence).sum() / found.rows.sum())
 
     def _of_the_right_label(self) -> Floats | str:
-        if problem := self._no_probabilities():
+        if problem := _no_probabilities(self._outcome):
             return problem
         outcome = self._outcome
         assert outcome.scores is not None
@@ -191,27 +185,55 @@ class _ScoreParts:
 
     def _ranked(self) -> list[Ranking] | str:
         if self._rankings is None:
-            self._rankings = self._rank()
+            self._rankings = rank_labels(self._outcome)
         return self._rankings
 
-    def _rank(self) -> list[Ranking] | str:
-        outcome, scores = self._outcome, self._outcome.scores
-        if scores is None:
-            return "the model gives no score for each label"
-        if not np.isfinite(scores).all():
-            return outcome.hint
-        there = [outcome.actual == code for code in outcome.columns]
-        if not all(flags.any() and not flags.all() for flags in there):
-            return "some label is in no row, or in all of them"
-        if scores.shape[1] == 2:
-            return [rank(scores[:, 1] - scores[:, 0], there[1])]
-        if problem := self._no_probabilities():
-            return problem
-        return [rank(np.ascontiguousarray(scores[:, i]), flags) for i, flags in enumerate(there)]
 
-    def _no_probabilities(self) -> str:
-        if self._outcome.scores is None:
-            return "the model gives no score for each label"
-        if self._outcome.invalid:
-            return self._outcome.hint
-        return "" if self._outcome.are_probabilities else "the model's scores are no probabilities"
+@dataclass(frozen=True)
+class Calibration:
+    """Rows in bins of equal width of the confidence, (15,): its sums, how many are right, how many there are."""
+
+    confidence: Floats
+    right: Floats
+    rows: Counts
+
+
+def calibrate(outcome: Classified) -> Calibration | str:
+    """Compare the score of each row's best label with how often that is right; a sentence where that means nothing."""
+    if problem := _no_probabilities(outcome):
+        return problem
+    assert outcome.scores is not None
+    best = outcome.scores.argmax(axis=1)
+    confidence = outcome.scores[np.arange(len(best)), best]
+    right = np.asarray(outcome.columns)[best] == outcome.actual
+    bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
+    return Calibration(
+        np.bincount(bins, weights=confidence, minlength=_BINS).astype(np.float64),
+        np.bincount(bins, weights=right, minlength=_BINS).astype(np.float64),
+        np.bincount(bins, minlength=_BINS),
+    )
+
+
+def rank_labels(outcome: Classified) -> list[Ranking] | str:
+    """Rank rows by the scores of each label, of two labels by those of the second; a sentence where that cannot be."""
+    scores = outcome.scores
+    if scores is None:
+        return "the model gives no score for each label"
+    if not np.isfinite(scores).all():
+        return outcome.hint
+    there = [outcome.actual == code for code in outcome.columns]
+    if not all(flags.any() and not flags.all() for flags in there):
+        return "some label is in no row, or in all of them"
+    if scores.shape[1] == 2:
+        return [rank(scores[:, 1] - scores[:, 0], there[1])]
+    if problem := _no_probabilities(outcome):
+        return problem
+    return [rank(np.ascontiguousarray(scores[:, i]), flags) for i, flags in enumerate(there)]
+
+
+def _no_probabilities(outcome: Classified) -> str:
+    if outcome.scores is None:
+        return "the model gives no score for each label"
+    if outcome.invalid:
+        return outcome.hint
+    return "" if outcome.are_probabilities else "the model's scores are no probabilities"

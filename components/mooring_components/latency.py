@@ -13,13 +13,13 @@ REQUESTS = 300
 MAX_SECONDS = 20.0
 
 
-def measure_latency(
+def time_requests(
     fed: FedModel,
     requests: int = REQUESTS,
     warm_up: int = WARM_UP_REQUESTS,
     max_seconds: float = MAX_SECONDS,
-) -> dict[str, float]:
-    """Time single-row requests one after the other: mean, p50, p95 and p99 in milliseconds.
+) -> list[float]:
+    """Time single-row requests one after the other, in milliseconds.
 
     The rows are taken in turn. The first `warm_up` requests do not
     count. A slow model gets fewer requests, so that the whole ends soon after `max_seconds`.
@@ -40,11 +40,11 @@ def measure_latency(
         start = time.perf_counter_ns()
         fed.answer(rows[len(taken) % len(rows)])
         taken.append((time.perf_counter_ns() - start) / 1e6)
-    return summarize_latency(taken)
+    return taken
 
 
 def summarize_latency(milliseconds: list[float]) -> dict[str, float]:
-    """The latency metrics of one or more measured requests."""
+    """The latency metrics of one or more measured requests: mean, p50, p95 and p99."""
     p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99])
     return {
         "latencyMeanMs": float(np.mean(milliseconds)),

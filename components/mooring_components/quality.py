@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import Difference, Findings, Interval
 
 from mooring_components.classification import Measured, compare_classes, compare_scores, measure_classes
 from mooring_components.datasets import TestData
+from mooring_components.evidence import Evidence, count_confusion, gather
 from mooring_components.feeding import feed_model
+from mooring_components.intervals import Estimate
 from mooring_components.models import Model
 from mooring_components.options import TestOptions
-from mooring_components.outcomes import NONE, Classified, Codes, Estimated, aligned, observe
+from mooring_components.outcomes import Classified, Estimated, aligned, observe
 from mooring_components.regression import compare_amounts, measure_amounts
 
 _DEFAULT = TestOptions()
@@ -29,6 +30,7 @@ class Quality:
     Every number is finite. unmeasured: why a metric that belongs here has no value.
     categories: the labels, sorted; confusion: (actual, predicted) counts in their order.
     hint: why the labels may not mean what the model's output means; empty where they fit.
+    evidence: what pictures are drawn from.
     differences, incomparable: from the champion's metrics, and why there are none, for all of them under "".
     """
 
@@ -40,9 +42,10 @@ class Quality:
     hint: str = ""
     differences: dict[str, Difference] = field(default_factory=dict)
     incomparable: dict[str, str] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
 
     def to_json(self) -> dict[str, Any]:
-        """As one step hands it to the next; the confusion stays behind."""
+        """As one step hands it to the next; the confusion stays behind, and the evidence is a file of its own."""
         return {
             "metrics": self.metrics,
             "intervals": {name: value.model_dump() for name, value in self.intervals.items()},
@@ -103,26 +106,25 @@ def evaluate(
 
 def incomparable(found: Quality, why: str) -> Quality:
     """The quality of a model that cannot be compared with the champion."""
-    return Quality(
-        found.metrics,
-        found.intervals,
-        found.unmeasured,
-        found.categories,
-        found.confusion,
-        found.hint,
-        {},
-        {"": f"the model that serves now cannot be tested: {why}"},
+    return replace(
+        found, differences={}, incomparable={"": f"the model that serves now cannot be tested: {why}"}
     )
 
 
 def measure(outcome: Classified | Estimated) -> Quality:
     """The metrics of what a model said."""
-    found = measure_classes(outcome) if isinstance(outcome, Classified) else measure_amounts(outcome)
+    found = _finite(measure_classes(outcome) if isinstance(outcome, Classified) else measure_amounts(outcome))
     metrics = {name: estimate.value for name, estimate in found.estimates.items()}
     facts = {"rows": float(len(outcome.actual)), "invalidPredictions": float(outcome.invalid)}
     categories, confusion = _confusion(outcome) if isinstance(outcome, Classified) else ([], [])
     return Quality(
-        {**metrics, **facts}, _intervals(found), found.unmeasured, categories, confusion, outcome.hint
+        {**metrics, **facts},
+        _intervals(found),
+        found.unmeasured,
+        categories,
+        confusion,
+        outcome.hint,
+        evidence=gather(outcome),
     )
 
 
@@ -139,19 +141,27 @@ def _beside(found: Quality, outcome: Classified | Estimated, other: Classified |
         compared = compare_amounts(outcome, other)
     else:
         return incomparable(found, "one of them gives classes, the other amounts")
-    return Quality(
-        found.metrics,
-        found.intervals,
-        found.unmeasured,
-        found.categories,
-        found.confusion,
-        found.hint,
-        {
+    compared = _finite(compared)
+    return replace(
+        found,
+        differences={
             name: Difference(value=estimate.value, low=estimate.low, high=estimate.high)
             for name, estimate in compared.estimates.items()
         },
-        compared.unmeasured,
+        incomparable=compared.unmeasured,
     )
+
+
+def _finite(found: Measured) -> Measured:
+    """The same, without what squares of huge amounts made infinite: no document holds that."""
+    result = Measured({}, dict(found.unmeasured))
+    for name, estimate in found.estimates.items():
+        bounds = [bound for bound in (estimate.low, estimate.high) if bound is not None]
+        if not np.isfinite(estimate.value):
+            result.unmeasured[name] = "the amounts are too large to reckon with"
+        else:
+            result.estimates[name] = estimate if np.isfinite(bounds).all() else Estimate(estimate.value)
+    return result
 
 
 def _intervals(found: Measured) -> dict[str, Interval]:
@@ -167,10 +177,3 @@ def _confusion(outcome: Classified) -> tuple[list[str], list[list[int]]]:
     occurring = np.flatnonzero(counts[:, :-1].sum(axis=0) + counts.sum(axis=1))
     confusion: list[list[int]] = counts[np.ix_(occurring, occurring)].tolist()
     return [str(outcome.classes[int(i)]) for i in occurring], confusion
-
-
-def count_confusion(actual: Codes, predicted: Codes, classes: int) -> npt.NDArray[np.int64]:
-    """(classes, classes + 1) counts by actual and predicted class; the last column has the rows without an answer."""
-    cells = actual * (classes + 1) + np.where(predicted == NONE, classes, predicted)
-    counts = np.bincount(cells, minlength=classes * (classes + 1))
-    return counts.reshape(classes, classes + 1)

@@ -52,6 +52,13 @@ class Ranking:
         return influence
 
     @property
+    def roc_curve(self) -> tuple[Floats, Floats]:
+        """The shares of other rows, and of rows of the class, above each threshold, from (0, 0) to (1, 1)."""
+        false = np.cumsum(self.below[::-1]) / self.below.sum()
+        true = np.cumsum(self.above[::-1]) / self.above.sum()
+        return np.concatenate([[0.0], false]), np.concatenate([[0.0], true])
+
+    @property
     def average_precision(self) -> float:
         """The area under the precision-recall curve, as steps (average precision)."""
         hits = np.cumsum(self.above[::-1])

@@ -14,6 +14,8 @@ from mooring_artifacts.uris import hide_queries
 # Where all steps run in one pod, what runs them leaves the reason, also of a step that was killed.
 _SAID_BY_THE_RUN = "MOORING_RUN_ID"
 _SECONDS = 10.0
+# Kinds of bad input with a reason of their own.
+_NAMED = ("DataInvalid", "TooLarge")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def _leave(place: Place, error: Exception) -> None:
 
 def _reason(error: Exception) -> tuple[str, str]:
     if isinstance(error, InputError):
-        return ("TooLarge" if type(error).__name__ == "TooLarge" else "InvalidInput"), str(error)
+        name = type(error).__name__
+        return (name if name in _NAMED else "InvalidInput"), str(error)
     if isinstance(error, StoreUnavailable):
         return "StoreUnavailable", str(error)
     if isinstance(error, MemoryError):

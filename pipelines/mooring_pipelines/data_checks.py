@@ -21,7 +21,7 @@ def validate_data(
     from datetime import UTC, datetime
     from pathlib import Path
 
-    from mooring_artifacts.errors import InputError
+    from mooring_artifacts.errors import DataInvalid
     from mooring_components.steps import Place, tell_errors_in_one_line
     from mooring_components.validation.step import validate_at
 
@@ -36,7 +36,7 @@ def validate_data(
     Path(report.path).write_text(text)
     print(text)
     if found.violations:
-        raise InputError(found.summary())
+        raise DataInvalid(found.summary())
     return found.rows
 
 

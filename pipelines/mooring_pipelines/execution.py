@@ -32,12 +32,17 @@ from mooring_pipelines.stopping import Stopped
 
 _EXCEPTION = re.compile(
     r"(?:[A-Za-z_][\w.]*\.)?"
-    r"([A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Unavailable)|TooLarge): (.+)"
+    r"([A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Unavailable)|TooLarge|DataInvalid): (.+)"
 )
 _TAIL_LINES = 40
 _LONGEST_LINE = 16_384
 # What our components raise with a sentence that needs no name of an exception before it.
-_TOLD = {"InputError": "InvalidInput", "TooLarge": "TooLarge", "StoreUnavailable": "StoreUnavailable"}
+_TOLD = {
+    "InputError": "InvalidInput",
+    "DataInvalid": "DataInvalid",
+    "TooLarge": "TooLarge",
+    "StoreUnavailable": "StoreUnavailable",
+}
 _MEMORY_LIMIT = "; it probably needs more memory than the memory limit of its pod allows"
 
 

@@ -51,6 +51,7 @@ def evaluate_quality(
     verdict_uri: str,
     quality: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
+    evidence: dsl.Output[dsl.Artifact],
 ) -> dict[str, Any]:
     """Run the model on the test data; compare with the labels, and with the model that serves now."""
     import tempfile
@@ -73,6 +74,7 @@ def evaluate_quality(
     # The UI draws one cell for each pair of labels.
     if 0 < len(result.categories) <= 50:
         confusion.log_confusion_matrix(result.categories, result.confusion)
+    Path(evidence.path).write_text(result.evidence.model_dump_json())
     if result.hint:
         print(f"hint: {result.hint}")
     return {**result.to_json(), "testDataDigest": data.digest}
@@ -89,13 +91,15 @@ def measure_latency(
     run_id: str,
     verdict_uri: str,
     latency: dsl.Output[dsl.Metrics],
+    timings: dsl.Output[dsl.Artifact],
 ) -> dict[str, Any]:
     """Time single-row requests on one CPU thread, after a warm-up, with the data that quality was measured on."""
+    import json
     from pathlib import Path
 
     from mooring_components.datasets import load_test_data
     from mooring_components.feeding import feed_model
-    from mooring_components.latency import measure_latency
+    from mooring_components.latency import summarize_latency, time_requests
     from mooring_components.models import open_model
     from mooring_components.options import parse_options
     from mooring_components.steps import Place, tell_errors_in_one_line
@@ -103,7 +107,9 @@ def measure_latency(
     tell_errors_in_one_line(Place("measure-latency", run_id, verdict_uri))
     data = load_test_data(test_data_uri, label_column, expected_digest=quality["testDataDigest"])
     opened = open_model(Path(model.path), allow=allow, threads=1)
-    metrics = measure_latency(feed_model(opened, data, parse_options(test_options).inputs))
+    taken = time_requests(feed_model(opened, data, parse_options(test_options).inputs))
+    Path(timings.path).write_text(json.dumps(taken))
+    metrics = summarize_latency(taken)
     for name, value in metrics.items():
         latency.log_metric(name, value)
     return metrics
@@ -119,13 +125,17 @@ def write_verdict(
     gates: list[Any],
     champion_digest: str,
     verdict_uri: str,
+    page_uri: str,
+    evidence: dsl.Input[dsl.Artifact],
+    timings: dsl.Input[dsl.Artifact],
     report: dsl.Output[dsl.Markdown],
+    page: dsl.Output[dsl.HTML],
 ) -> bool:
     """Judge all metrics by the gates; write the verdict where the operator reads it."""
     from pathlib import Path
 
     from mooring_components.quality import Quality
-    from mooring_components.reports import render_markdown
+    from mooring_components.report.step import write_reports
     from mooring_components.steps import Place, tell_errors_in_one_line
     from mooring_components.verdicts import Subject, make_verdict, write_verdict
 
@@ -135,9 +145,10 @@ def write_verdict(
     found = measured.findings({**size, **latency_metrics})
     subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"], champion_digest or None)
     verdict = make_verdict(run_id, subject, found, gates, measured.hint)
-    text = render_markdown(verdict, gates, measured.hint)
-    Path(report.path).write_text(text)
-    print(text)
+    sources = (Path(evidence.path), Path(timings.path))
+    write_reports(
+        verdict, gates, found, measured.hint, sources, (Path(report.path), Path(page.path)), page_uri
+    )
     write_verdict(verdict, verdict_uri)
     return verdict.passed
 
@@ -158,6 +169,7 @@ def model_ci(
     champion_digest: str = "",
     allow: list[Any] = [],  # noqa: B006
     gates: list[Any] = [],  # noqa: B006
+    page_uri: str = "",
 ) -> None:
     """Check the data; fetch, evaluate, time and judge one model."""
     # A pipeline of its own, because no step may wait for one inside of a condition.
@@ -205,6 +217,9 @@ def model_ci(
         gates=gates,
         champion_digest=champion_digest,
         verdict_uri=verdict_uri,
+        page_uri=page_uri,
+        evidence=quality.outputs["evidence"],
+        timings=latency.outputs["timings"],
     )
     # What a URI holds may change between runs with the same parameters.
     for task in (fetched, quality, latency, verdict):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.run_documents import describe_failure
+from mooring_artifacts.run_documents import RunFailure, describe_failure
 from mooring_artifacts.uploads import check_destination, put_document
 from mooring_artifacts.uris import hide_queries
 
@@ -200,6 +200,8 @@ def check_run(pipeline: str, run_id: str, parameters: Mapping[str, Any]) -> Run:
     for name in _DESTINATIONS:
         if name in parameters:
             check_destination(parameters[name], name)
+    if parameters.get("page_uri"):
+        check_destination(parameters["page_uri"], "page_uri")
     return Run(run_id, json.dumps(spec), parameters)
 
 
@@ -236,11 +238,12 @@ def _leave_failure(
     name = next((name for name in _DESTINATIONS if isinstance(parameters.get(name), str)), None)
     if name is None or not _RUN_ID.fullmatch(run_id):
         return
-    content = describe_failure(run_id, reason, hide_queries(message)).to_json()
+    failure = describe_failure(run_id, reason, hide_queries(message))
 
     def put() -> None:
         try:
-            put_document(parameters[name], content, name, seconds=seconds)
+            put_document(parameters[name], failure.to_json(), name, seconds=seconds)
+            _put_page(failure, parameters, seconds)
         except Exception as error:  # this is about another error, which must not be lost
             log.write(
                 "the failure document is not written", "error", error=f"{type(error).__name__}: {error}"
@@ -254,6 +257,16 @@ def _leave_failure(
     writing.join(seconds + 1)
     if writing.is_alive():
         log.write(f"the failure document is not written: the store took more than {seconds:g} s", "error")
+
+
+def _put_page(failure: RunFailure, parameters: Mapping[str, Any], seconds: float) -> None:
+    if not isinstance(uri := parameters.get("page_uri"), str) or not uri:
+        return
+    # Takes a third of a second, which runs that succeed need not spend.
+    from mooring_components.report.page import render_failure
+
+    page = render_failure(failure, str(parameters.get("model_uri")), str(parameters.get("test_data_uri")))
+    put_document(uri, page.encode(), "page_uri", seconds=seconds)
 
 
 def _refuse_constant(text: str) -> None:

@@ -242,7 +242,7 @@ def test_data_that_violates_its_schema_ends_the_run_with_what_is_wrong(files, st
     run.end(1)
     error = failure(store.objects["/b/v.json"])
     assert (error.reason, error.message) == (
-        "InvalidInput",
+        "DataInvalid",
         "validate-data: column b has 2 values below 0.0, such as '-1.0' in row 2; "
         "column label has 3 values that are not allowed, such as '1' in row 0",
     )

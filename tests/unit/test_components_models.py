@@ -10,7 +10,7 @@ from mooring_artifacts.storage import content_digest
 from mooring_components.datasets import load_test_data
 from mooring_components.feeding import feed_model
 from mooring_components.fetching import fetch_model
-from mooring_components.latency import measure_latency, summarize_latency
+from mooring_components.latency import summarize_latency, time_requests
 from mooring_components.models import open_model
 from mooring_components.outcomes import Classified
 from mooring_components.quality import evaluate, measure
@@ -103,12 +103,8 @@ def test_a_model_of_a_fixed_batch_size_sees_every_row_once(tmp_path):
         "rows": 10.0,
         "invalidPredictions": 0.0,
     }
-    assert (
-        measure_latency(feed_model(model, load_test_data(uri, "label"), {}), requests=5, warm_up=1)[
-            "latencyP99Ms"
-        ]
-        > 0
-    )
+    fed = feed_model(model, load_test_data(uri, "label"), {})
+    assert min(time_requests(fed, requests=5, warm_up=1)) > 0
 
 
 def test_the_digest_of_what_was_fetched_is_the_digest_of_the_source(digits, tmp_path):
@@ -223,7 +219,7 @@ def fed(digits):
 
 
 def test_latency_is_measured_in_milliseconds_and_its_percentiles_are_ordered(fed):
-    found = measure_latency(fed, requests=50, warm_up=2)
+    found = summarize_latency(time_requests(fed, requests=50, warm_up=2))
     assert 0 < found["latencyP50Ms"] <= found["latencyP95Ms"] <= found["latencyP99Ms"]
     assert summarize_latency([1.0, 2.0, 3.0]) == pytest.approx(
         {"latencyMeanMs": 2.0, "latencyP50Ms": 2.0, "latencyP95Ms": 2.9, "latencyP99Ms": 2.98}
@@ -236,5 +232,5 @@ def test_a_slow_model_gets_fewer_requests_but_at_least_one(fed, monkeypatch):
     monkeypatch.setattr(
         fed.model.backend, "predict", lambda *given: (calls.append(given), predict(*given))[1]
     )
-    measure_latency(fed, requests=1000, warm_up=1000, max_seconds=0.0)
+    time_requests(fed, requests=1000, warm_up=1000, max_seconds=0.0)
     assert len(calls) == 2

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 
-import jinja2
 import pyarrow as pa
-from mooring_artifacts.text import visible
 
 from mooring_components.drift.comparison import gaps
 from mooring_components.drift.evaluation import Feature, Findings
 from mooring_components.drift.pictures import HEIGHT, WIDTH, Picture, draw
+from mooring_components.pages import render
 
 _MOST_PICTURES = 24
 _LEAST_MISSING = 0.001
@@ -33,9 +31,10 @@ def render_page(
         drifted: the features that drifted, those that matter most first.
         findings: everything that was found.
     """
-    template = _environment().get_template("report.html.j2")
     missing = [(feature, _missing(tables[0], feature.name), feature.missing) for feature in findings.features]
-    return template.render(
+    return render(
+        "mooring_components.drift",
+        "report.html.j2",
         verdict=verdict,
         names=names,
         rows=[table.num_rows for table in tables],
@@ -60,17 +59,3 @@ def _picture(tables: tuple[pa.Table, pa.Table], feature: Feature) -> Picture | N
 def _missing(table: pa.Table, name: str) -> float:
     empty = gaps(table.column(name))
     return float(empty.mean()) if len(empty) else 0.0
-
-
-def _environment() -> jinja2.Environment:
-    """Whatever a file names its columns stays text."""
-    source = resources.files("mooring_components.drift").joinpath("report.html.j2").read_text("utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({"report.html.j2": source}),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = visible
-    return environment

@@ -14,7 +14,7 @@ from mooring_artifacts.run_documents import parse_verdict
 from mooring_components.datasets import TestData
 from mooring_components.models import open_model
 from mooring_components.quality import evaluate
-from mooring_components.reports import render_markdown
+from mooring_components.report.markdown import render_markdown
 from mooring_components.verdicts import Subject, make_verdict
 from onnx import TensorProto, helper
 

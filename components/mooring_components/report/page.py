@@ -1,0 +1,110 @@
+"""A verdict as one HTML page that stands alone: the result first, then gates, metrics and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mooring_artifacts.gates import Difference, Findings, Interval, TestGate, judge, wanted
+from mooring_artifacts.run_documents import RunFailure, Verdict
+
+from mooring_components.evidence import Evidence
+from mooring_components.pages import render
+from mooring_components.report import pictures
+
+_PACKAGE = "mooring_components.report"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What is shown: a verdict, the gates and findings that it was made of, and what pictures are drawn from.
+
+    milliseconds: how long single requests took.
+    """
+
+    verdict: Verdict
+    gates: Sequence[TestGate]
+    findings: Findings
+    hint: str
+    evidence: Evidence
+    milliseconds: Sequence[float]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A gate, a metric or a difference: its name, its value, its interval, and what was asked of it."""
+
+    name: str
+    value: str
+    interval: str
+    strip: pictures.Strip | None
+    wanted: str = ""
+    problem: str = ""
+
+
+def render_page(tested: Tested) -> str:
+    """The page."""
+    evidence, verdict = tested.evidence, tested.verdict
+    return render(
+        _PACKAGE,
+        "verdict.html.j2",
+        verdict=verdict,
+        hint=tested.hint,
+        gates=[_gate(tested, gate) for gate in tested.gates],
+        metrics=[
+            _Row(name, f"{value:.6g}", _interval(verdict.intervals.get(name)), None)
+            for name, value in verdict.metrics.items()
+        ],
+        unmeasured=tested.findings.unmeasured,
+        differences=[_difference(name, found) for name, found in verdict.differences.items()],
+        incomparable=tested.findings.incomparable,
+        confusion=evidence.confusion,
+        cells=pictures.draw_confusion(evidence.confusion) if evidence.confusion else [],
+        curves=pictures.draw_curves(evidence.curves),
+        dots=pictures.draw_calibration(evidence.calibration),
+        amounts=evidence.amounts,
+        spots=pictures.draw_amounts(evidence.amounts) if evidence.amounts else [],
+        latencies=pictures.draw_latencies(tested.milliseconds) if tested.milliseconds else None,
+        requests=len(tested.milliseconds),
+        side=pictures.SIDE,
+        width=pictures.WIDTH,
+        height=pictures.HEIGHT,
+        strip=pictures.STRIP,
+    )
+
+
+def render_failure(failure: RunFailure, model: str, data: str) -> str:
+    """The page of a test that gave no verdict: why."""
+    return render(_PACKAGE, "failure.html.j2", failure=failure, model=model, data=data)
+
+
+def _gate(tested: Tested, gate: TestGate) -> _Row:
+    found = tested.findings
+    value, interval = found.metrics.get(gate.metric), found.intervals.get(gate.metric)
+    problem = next((violation.message for violation in judge(found, [gate])), "")
+    limits = [limit for limit in (gate.min, gate.max) if limit is not None]
+    if gate.not_worse_than is not None and (difference := found.differences.get(gate.metric)) is not None:
+        limits.append(tested.findings.metrics[gate.metric] - difference.value)
+    return _Row(
+        gate.metric,
+        "" if value is None else f"{value:.6g}",
+        _interval(interval),
+        None if value is None or not limits else pictures.draw_strip(value, interval, limits),
+        _wanted(gate, found),
+        problem,
+    )
+
+
+def _wanted(gate: TestGate, found: Findings) -> str:
+    none = " (none serves)" if gate.not_worse_than is not None and not found.champion else ""
+    return wanted(gate) + none
+
+
+def _difference(name: str, found: Difference) -> _Row:
+    return _Row(name, f"{found.value:+.4g}", _interval(found), pictures.draw_strip(found.value, found, [0.0]))
+
+
+def _interval(found: Interval | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"{found.low:.4g} to {found.high:.4g}"
