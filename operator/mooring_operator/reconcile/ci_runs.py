@@ -7,10 +7,11 @@ from mooring_artifacts.run_documents import RunFailure
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION
-from mooring_operator.api.model_deployment import CISpec, Gate, ModelDeploymentSpec, TestData
+from mooring_operator.api.model_deployment import CISpec, ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.situation import Verdict
+from mooring_operator.planning.runs.model_ci import ci_parameters
 from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
 from mooring_operator.planning.status.wording import one_line
 from mooring_operator.reconcile.answers import Answers, Place, shown
@@ -47,7 +48,6 @@ class CIRuns:
         """Have `candidate` tested, beside `champion` where that serves; a run that exists already is left alone."""
         assert spec.ci is not None
         ci, timeout = spec.ci, min(spec.ci.timeout, self.longest)
-        gates: list[JsonValue] = [_gate(gate) for gate in ci.gates]
         await self._pipelines.launch(
             RunRequest(
                 run_id=run_id,
@@ -62,13 +62,7 @@ class CIRuns:
                 parameters={
                     "model_uri": candidate.storage_uri,
                     "model_digest": candidate.content_digest or "",
-                    "test_data_uri": ci.test_data.uri,
-                    "test_data_digest": ci.test_data.digest or "",
-                    "data_schema": ci.test_data.schema_ or "",
-                    "validates_data": ci.test_data.schema_ is not None,
-                    "test_options": _options(ci.test_data),
-                    "label_column": ci.test_data.label_column,
-                    "gates": gates,
+                    **ci_parameters(ci),
                     **_compared(ci, champion),
                     "verdict_uri": await self._answers.address(_place(owner, run_id), timeout),
                     "run_id": run_id,
@@ -99,25 +93,11 @@ class CIRuns:
         )
 
 
-def _gate(gate: Gate) -> JsonValue:
-    document: JsonValue = gate.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return document
-
-
 def _compared(ci: CISpec, champion: Revision | None) -> dict[str, JsonValue]:
     """Give the parameters that name the model that serves now; none where no gate asks for it."""
     if champion is None or not ci.compares:
         return {}
     return {"champion_uri": champion.storage_uri, "champion_digest": champion.content_digest or ""}
-
-
-def _options(data: TestData) -> dict[str, JsonValue]:
-    return {
-        "inputs": {feed.name: list(feed.columns) for feed in data.inputs},
-        "output": data.output or "",
-        "classes": list(data.classes),
-        "task": data.task or "",
-    }
 
 
 def _place(owner: Owner, run_id: str) -> Place:

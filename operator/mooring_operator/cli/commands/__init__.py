@@ -6,6 +6,7 @@ Their heavy imports are inside the functions, so that ``mooring --help`` stays q
 from mooring_operator.cli.commands import (
     adopt,
     analyse,
+    ci,
     drift,
     list_all,
     offline,
@@ -16,4 +17,4 @@ from mooring_operator.cli.commands import (
     validate,
 )
 
-COMMANDS = (validate, rehearse, schema, status, drift, analyse, list_all, requests, adopt, offline)
+COMMANDS = (validate, rehearse, ci, schema, status, drift, analyse, list_all, requests, adopt, offline)

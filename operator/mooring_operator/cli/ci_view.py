@@ -1,0 +1,95 @@
+"""Shows what a test found: the result first, then each gate, then whatever else was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mooring_artifacts.gates import Difference, Findings, Interval, TestGate, judge, wanted
+from mooring_artifacts.run_documents import RunFailure, Verdict
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from mooring_operator.cli.tables import heading, plain_table
+
+
+@dataclass(frozen=True)
+class VerdictView:
+    """A verdict beside the gates that it was made by; `compared`: whether there was a champion."""
+
+    name: str
+    verdict: Verdict
+    gates: Sequence[TestGate]
+    compared: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the result, the violations, and tables of gates and metrics."""
+        verdict = self.verdict
+        yield Text(
+            f"{self.name}: {'passed' if verdict.passed else 'rejected'}",
+            style="bold green" if verdict.passed else "bold red",
+        )
+        for violation in verdict.violations:
+            yield Text(f"  {violation.message}", style="red")
+        if self.gates:
+            yield heading("Gates")
+            yield plain_table(("METRIC", "VALUE", "95 %", "HOLDS", "WANTED"), map(self._gate, self.gates))
+        judged = {gate.metric for gate in self.gates}
+        others = [name for name in verdict.metrics if name not in judged]
+        yield heading("Also measured" if self.gates else "Measured")
+        columns = ("METRIC", "VALUE", "95 %", *(("BESIDE THE CHAMPION",) if verdict.differences else ()))
+        yield plain_table(
+            columns, [self._metric(name) for name in (verdict.metrics if verdict.differences else others)]
+        )
+
+    def _gate(self, gate: TestGate) -> list[str | Text]:
+        verdict = self.verdict
+        found = Findings(
+            verdict.metrics, verdict.intervals, champion=self.compared, differences=verdict.differences
+        )
+        holds = not judge(found, [gate])
+        none = " (none given)" if gate.not_worse_than is not None and not self.compared else ""
+        return [
+            gate.metric,
+            _number(verdict.metrics.get(gate.metric)),
+            _interval(verdict.intervals.get(gate.metric)),
+            Text("yes", style="green") if holds else Text("no", style="red"),
+            wanted(gate) + none,
+        ]
+
+    def _metric(self, name: str) -> list[str | Text]:
+        verdict = self.verdict
+        cells: list[str | Text] = [
+            name,
+            _number(verdict.metrics[name]),
+            _interval(verdict.intervals.get(name)),
+        ]
+        return [*cells, _difference(verdict.differences.get(name))] if verdict.differences else cells
+
+
+@dataclass(frozen=True)
+class FailureView:
+    """Why there is no verdict."""
+
+    name: str
+    failure: RunFailure
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render one line."""
+        yield Text(f"{self.name}: no verdict ({self.failure.error.reason})", style="bold red")
+        yield Text(f"  {self.failure.error.message}", style="red")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _interval(found: Interval | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"{found.low:.4g} to {found.high:.4g}"
+
+
+def _difference(found: Difference | None) -> str:
+    if found is None:
+        return ""
+    around = _interval(found)
+    return f"{found.value:+.4g}" + (f" ({around})" if around else "")

@@ -1,0 +1,134 @@
+"""``mooring ci run``: the test of a ModelDeployment, on this machine."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mooring_operator.cli import output
+from mooring_operator.cli.commands.options import Output
+from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
+from mooring_operator.cli.help import paragraphs
+
+if TYPE_CHECKING:
+    from mooring_operator.api import ModelDeploymentSpec
+    from mooring_operator.cli.ci_run import Told
+
+_HELP = "Test models as the operator has them tested, on this machine."
+_RUN_HELP = paragraphs(
+    """
+    Test the model of a ModelDeployment here, without a cluster: the pipeline that the operator launches.
+
+    Addresses are those of the manifest, or those given: s3://, gs://, az://, file:// or a path. Stores are asked
+    with this shell's credentials. What spec.policies demand is judged by the operator alone.
+
+    Exit codes: 0 passed; 1 a gate does not hold, or the rows are not what their schema says; 2 no verdict.
+    """,
+    "mooring ci run iris.yaml --report iris.html",
+    "mooring ci run iris.yaml --model ./model --test-data test.parquet",
+    "mooring ci run iris.yaml --model ./new --champion s3://models/iris/7/",
+    "mooring ci run iris.yaml --model ./model -o json | jq .metrics.accuracy",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    group = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
+    group.callback()(lambda: None)
+    group.command("run", help=_RUN_HELP)(run)
+    app.add_typer(group, name="ci", rich_help_panel="Before a cluster")
+
+
+def run(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="With the ModelDeployment; - for stdin.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Test this model instead of spec.model.uri.")
+    ] = None,
+    test_data: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Test on these rows instead of spec.ci.testData.uri."),
+    ] = None,
+    champion: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="The model that serves now, for gates with notWorseThan."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with pictures here.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The ModelDeployment, where there are several.")] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Also show what steps print.")] = False,
+    form: Output = output.Format.TEXT,
+) -> None:
+    """Test one model."""
+    from mooring_artifacts.run_documents import Verdict
+
+    from mooring_operator.cli import ci_run
+    from mooring_operator.cli.ci_view import FailureView, VerdictView
+
+    called, spec = _deployment(file, name)
+    asked = ci_run.ask(spec, model, test_data, champion)
+    with TemporaryDirectory(prefix="mooring-ci-") as folder, _Progress() as tell:
+        document = ci_run.test(asked, Path(folder), report, tell, sys.stderr.write if verbose else None)
+    if form is not output.Format.TEXT:
+        output.dump(document.model_dump(mode="json", by_alias=True), form)
+    elif isinstance(document, Verdict):
+        output.console().print(VerdictView(called, document, asked.gates, champion is not None))
+    else:
+        output.console().print(FailureView(called, document))
+    if report is not None:
+        output.say(f"report: {report}" if report.exists() else f"{report} is not written", stderr=True)
+    if spec.policies:
+        output.say("spec.policies are judged by the operator, not here", stderr=True)
+    raise typer.Exit(_exit_code(document.passed if isinstance(document, Verdict) else document.error.reason))
+
+
+def _exit_code(found: bool | str) -> int:
+    """Give the code of a verdict, or of the reason why there is none."""
+    if isinstance(found, bool):
+        return OK if found else NO
+    return NO if found == "DataInvalid" else UNUSABLE
+
+
+def _deployment(file: str, name: str | None) -> tuple[str, "ModelDeploymentSpec"]:
+    from mooring_operator.api import ModelDeploymentSpec
+    from mooring_operator.cli.commands.validate import valid_objects
+
+    found = [one for one in valid_objects([file], to="test") if one.get("kind") == "ModelDeployment"]
+    if name is not None:
+        found = [one for one in found if one["metadata"]["name"] == name]
+    if len(found) != 1:
+        several = ", ".join(str(one["metadata"]["name"]) for one in found)
+        which = "" if name is None else f" {name}"
+        raise CliError(
+            f"{file} has several ModelDeployments: {several}"
+            if found
+            else f"{file} has no ModelDeployment{which}",
+            hint="name one by --name" if found else "",
+        )
+    return str(found[0]["metadata"]["name"]), ModelDeploymentSpec.model_validate(found[0]["spec"])
+
+
+class _Progress:
+    """Says on stderr which steps are done, with a spinner for the one that runs where that is a terminal."""
+
+    def __enter__(self) -> "Told":
+        console = output.console(stderr=True)
+        self._status = console.status("preparing") if sys.stderr.isatty() else None
+        (self._status or nullcontext()).__enter__()
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def _tell(self, step: str, seconds: float | None, problem: str) -> None:
+        if seconds is None:
+            if self._status is not None:
+                self._status.update(step)
+            return
+        output.say(
+            f"{step}: {problem or 'done'} ({seconds:.1f} s)", style="red" if problem else "dim", stderr=True
+        )

@@ -1,0 +1,32 @@
+"""What the pipeline model-ci is told of how a model is tested."""
+
+from mooring_operator.api.model_deployment import CISpec, Gate, TestData
+from mooring_operator.planning.runs.run import JsonValue
+
+
+def ci_parameters(ci: CISpec) -> dict[str, JsonValue]:
+    """Give the parameters that say what a model is tested on and what it must keep; not those of the model."""
+    data = ci.test_data
+    return {
+        "test_data_uri": data.uri,
+        "test_data_digest": data.digest or "",
+        "data_schema": data.schema_ or "",
+        "validates_data": data.schema_ is not None,
+        "test_options": _options(data),
+        "label_column": data.label_column,
+        "gates": [_gate(gate) for gate in ci.gates],
+    }
+
+
+def _gate(gate: Gate) -> JsonValue:
+    document: JsonValue = gate.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return document
+
+
+def _options(data: TestData) -> dict[str, JsonValue]:
+    return {
+        "inputs": {feed.name: list(feed.columns) for feed in data.inputs},
+        "output": data.output or "",
+        "classes": list(data.classes),
+        "task": data.task or "",
+    }

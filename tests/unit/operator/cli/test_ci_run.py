@@ -1,0 +1,182 @@
+"""`mooring ci run`: the pipeline itself runs, in a process of its own; no cluster, nothing played."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mooring_artifacts.run_documents import Verdict, parse_verdict
+from mooring_operator.api import ModelDeploymentSpec
+from mooring_operator.cli import ci_run
+from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.main import run
+from skl2onnx import to_onnx
+from sklearn import datasets, linear_model
+
+SCHEMA = """
+      schema: |
+        extraColumns: Allow
+        columns:
+        - {name: mean radius, type: number}"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A classifier of scikit-learn's breast cancer data, its rows, and such with a hole."""
+    folder = tmp_path_factory.mktemp("cancer")
+    data = datasets.load_breast_cancer()
+    x, y = data.data.astype(np.float32), data.target
+    model = linear_model.LogisticRegression(max_iter=5000).fit(x[:300], y[:300])
+    (folder / "model").mkdir()
+    (folder / "model" / "model.onnx").write_bytes(
+        to_onnx(model, x[:1], options={"zipmap": False}).SerializeToString()
+    )
+    columns = {name: x[300:, i] for i, name in enumerate(data.feature_names)}
+    pq.write_table(pa.table({**columns, "label": y[300:]}), folder / "test.parquet")
+    columns["mean radius"] = pa.array([None, None, *columns["mean radius"][2:]])
+    pq.write_table(pa.table({**columns, "label": y[300:]}), folder / "dirty.parquet")
+    return folder
+
+
+def manifest(folder, least=0.9, schema="", data="test.parquet"):
+    path = folder / f"{abs(hash((least, schema, data)))}.yaml"
+    path.write_text(f"""
+apiVersion: mooring.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: cancer}}
+spec:
+  model: {{uri: "models:/cancer@champion", format: onnx}}
+  ci:
+    testData:
+      uri: file://{folder}/{data}{schema}
+    gates:
+    - {{metric: accuracy, min: {least}}}
+    - {{metric: latencyP95Ms, max: 60000}}
+""")
+    return str(path)
+
+
+def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
+    page = folder / "out.html"
+    code = run(["ci", "run", manifest(folder), "--model", str(folder / "model"), "--report", str(page)])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert out.startswith("cancer: passed\n")
+    assert "at least 0.9" in out
+    steps = [line.partition(":")[0] for line in err.splitlines()]
+    assert steps[:4] == ["fetch-model", "evaluate-quality", "measure-latency", "write-verdict"]
+    assert f"report: {page}" in err
+    assert "<h1>Passed: 2 gates hold</h1>" in page.read_text()
+
+
+def test_the_json_of_a_model_that_is_rejected_is_its_verdict(folder, capsys):
+    code = run(["ci", "run", manifest(folder, 0.999), "--model", str(folder / "model"), "-o", "json"])
+    verdict = parse_verdict(capsys.readouterr().out.encode())
+    assert isinstance(verdict, Verdict)
+    assert (code, verdict.passed) == (1, False)
+    assert [violation.metric for violation in verdict.violations] == ["accuracy"]
+    assert verdict.model_uri == (folder / "model").as_uri()
+
+
+def test_rows_that_break_their_schema_are_a_no_with_the_reason(folder, capsys):
+    page = folder / "dirty.html"
+    file = manifest(folder, schema=SCHEMA, data="dirty.parquet")
+    code = run(["ci", "run", file, "--model", str(folder / "model"), "--report", str(page)])
+    out, _ = capsys.readouterr()
+    reason = "validate-data: column mean radius has 2 nulls"
+    assert code == 1
+    assert out.startswith("cancer: no verdict (DataInvalid)\n")
+    assert reason in out
+    assert f"<h1>No verdict: {reason}" in page.read_text()
+
+
+def test_a_model_that_is_not_there_is_no_verdict(folder, capsys):
+    code = run(["ci", "run", manifest(folder), "--model", f"file://{folder}/none", "-o", "json"])
+    out, _ = capsys.readouterr()
+    error = json.loads(out)["error"]
+    assert (code, error["reason"]) == (2, "InvalidInput")
+    assert error["message"].startswith("fetch-model: model_uri")
+
+
+def test_a_run_ends_with_the_command(folder):
+    """And its files are gone."""
+    place = folder / "tmp"
+    place.mkdir()
+    command = [sys.executable, "-m", "mooring_operator.cli", "ci", "run", manifest(folder)]
+    process = subprocess.Popen(
+        [*command, "--model", str(folder / "model")],
+        env={**os.environ, "TMPDIR": str(place)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(place.glob("mooring-ci-*/mooring-run-*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(place.iterdir()) == []
+
+
+def spec(**ci):
+    document = {"model": {"uri": "s3://models/iris/", "format": "onnx", "digest": "sha256:" + "1" * 64}}
+    if ci:
+        document["ci"] = ci
+    return ModelDeploymentSpec.model_validate(document)
+
+
+DATA = {"uri": "s3://data/iris.parquet", "digest": "sha256:" + "2" * 64}
+
+
+@pytest.mark.parametrize(
+    ("given", "model", "data", "champion", "message"),
+    [
+        ({}, None, None, None, "spec.ci is missing"),
+        ({"testData": DATA}, "no/such/folder", None, None, "--model no/such/folder: no such file or folder"),
+        ({"testData": DATA}, "models:/iris@champion", None, None, "--model models:/iris@champion: no such"),
+        ({"testData": DATA}, None, "ftp://x/y", None, "--test-data 'ftp://x/y'"),
+        ({"testData": DATA}, None, None, "s3://a/../b", "--champion 's3://a/../b'"),
+        ({"testData": DATA}, "", None, None, "--model"),
+    ],
+)
+def test_what_cannot_be_tested_is_named(given, model, data, champion, message):
+    with pytest.raises(CliError) as error:
+        ci_run.ask(spec(**given), model, data, champion)
+    assert message in error.value.message
+    assert error.value.exit_code == 2
+
+
+def test_a_registered_model_is_asked_for_by_its_files(folder, capsys):
+    assert run(["ci", "run", manifest(folder)]) == 2
+    _, err = capsys.readouterr()
+    assert "spec.model.uri 'models:/cancer@champion'" in err
+    assert "--model" in err
+
+
+def test_what_is_given_stands_for_what_the_spec_says(tmp_path):
+    asked = ci_run.ask(spec(testData=DATA), str(tmp_path), "s3://other/rows.parquet", str(tmp_path))
+    found = asked.parameters
+    assert (found["model_uri"], found["model_digest"]) == (tmp_path.as_uri(), "")
+    assert (found["test_data_uri"], found["test_data_digest"]) == ("s3://other/rows.parquet", "")
+    assert found["champion_uri"] == tmp_path.as_uri()
+    asked = ci_run.ask(spec(testData=DATA), None, None, None)
+    assert (asked.parameters["model_digest"], asked.parameters["test_data_digest"]) == (
+        "sha256:" + "1" * 64,
+        "sha256:" + "2" * 64,
+    )
+    assert "champion_uri" not in asked.parameters
+
+
+@pytest.mark.parametrize("report", ["no/such/folder/out.html"])
+def test_a_page_that_cannot_be_written_is_said_before_the_run(folder, capsys, report):
+    arguments = ["ci", "run", manifest(folder), "--model", str(folder / "model"), "--report", report]
+    assert run(arguments) == 2
+    _, err = capsys.readouterr()
+    assert f"--report {report}: there is no folder" in err
+    assert "fetch-model" not in err
