@@ -18,20 +18,21 @@ COMMANDS = sorted(get_command(make_app()).commands)
 
 def test_every_command_of_the_documentation_is_there():
     assert COMMANDS == [
-        "abort", "adopt", "analyse", "approve", "crds", "demo", "drift", "list", "pause", "pipelines", "promote",
+        "abort", "adopt", "analyse", "approve", "ci", "crds", "demo", "drift", "list", "pause", "pipelines", "promote",
         "rehearse", "resume", "retry", "rollback", "schema", "status", "validate", "version",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "command", [*([name] for name in COMMANDS), ["pipelines", "serve"], ["schema", "infer"], []]
+    "command",
+    [*([name] for name in COMMANDS), ["pipelines", "serve"], ["schema", "infer"], ["ci", "run"], []],
 )
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_has_help(capsys, command, flag):
     code, out, err = invoke(capsys, *command, flag)
     assert (code, err) == (0, "")
     assert "Usage:" in out
-    if command not in (["pipelines"], ["schema"]):
+    if command not in (["pipelines"], ["schema"], ["ci"]):
         assert "Examples:" in out
 
 

@@ -22,6 +22,8 @@ class Tested:
     milliseconds: how long single requests took.
     """
 
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
     verdict: Verdict
     gates: Sequence[TestGate]
     findings: Findings
