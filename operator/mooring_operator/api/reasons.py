@@ -193,9 +193,9 @@ VARIANT_NOT_READY = "VariantNotReady"
 The message says why. It gets its part when it has its pods.
 """
 TRIAL_ENDED = "TrialEnded"
-"""The time of an A/B test was over, and nobody had decided; spec.rollout.abTest.then says RollBack.
+"""The time of an A/B test was over and nobody had decided, with spec.rollout.abTest.then RollBack; or before it began.
 
-To go on with it after all: mooring retry NAME.
+To go on with it after all: mooring retry NAME; before it began: a later spec.rollout.abTest.until, or a duration.
 """
 WAITING = "Waiting"
 """The candidate waits for something that is not its own doing, such as a controller that is away; its clock stands.

@@ -64,6 +64,31 @@ def backward_range(schedule: str) -> str | None:
     return None
 
 
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def never_comes(schedule: str) -> bool:
+    """Whether no month of a schedule of the pattern's form has one of its days, however ranges and steps say them."""
+    fields = schedule.split()
+    if len(fields) != len(_FIELDS) or set(fields[4].split(",")) - {"", "*", "?"}:
+        # On its weekdays it comes as well.
+        return False
+    days, months = _values(fields[2], 1, 31), _values(fields[3], 1, 12)
+    return all(day > _DAYS[month - 1] for day in days for month in months)
+
+
+def _values(field: str, least: int, most: int) -> set[int]:
+    """Give the numbers that a field stands for; one with a step and no end goes on to the greatest."""
+    found: set[int] = set()
+    for item in filter(None, field.split(",")):
+        bounds, _, step = item.partition("/")
+        first, _, last = bounds.partition("-")
+        start = least if first in ("*", "?") else _number(first)
+        end = most if first in ("*", "?") or (step and not last) else _number(last or first)
+        found.update(range(start, end + 1, int(step or 1)))
+    return found
+
+
 def _number(text: str) -> int:
     number = _NUMBERS.get(text.upper())
     return int(text) if number is None else number

@@ -206,6 +206,13 @@ def has_custom_container(template: Mapping[str, Any]) -> bool:
     return any(container.get("name") == CUSTOM_CONTAINER for container in containers)
 
 
+def _named_twice(value: Mapping[str, Any]) -> str:
+    """Give the name that two containers of a pod have, whether they begin with it or not; empty where none has."""
+    both = [*(value.get("initContainers") or []), *(value.get("containers") or [])]
+    names = [container["name"] for container in both if container.get("name")]
+    return next((name for name in names if names.count(name) > 1), "")
+
+
 def _checked(name: str, schema: Schema) -> AfterValidator:
     def check(value: dict[str, Any]) -> dict[str, Any]:
         for problem in problems(value, schema, name):
@@ -214,6 +221,10 @@ def _checked(name: str, schema: Schema) -> AfterValidator:
             check_keys(f"{name}.{entries}", value.get(entries) or {})
         if any(container.get("name") == _INITIALIZER for container in value.get("initContainers") or []):
             raise ValueError(f"{name}.{_NOT_YOURS}")
+        if twice := _named_twice(value):
+            raise ValueError(
+                f"{name}.containers: {twice!r:.80} is the name of two containers; give each its own"
+            )
         if name != "template" and not value.get("containers"):
             raise ValueError(f"{name} {_NEEDS_CONTAINER}")
         if name == "template" and "model" in value and has_custom_container(value):

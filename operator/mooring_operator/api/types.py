@@ -86,7 +86,7 @@ Duration = Annotated[
 def _comes_about(schedule: str) -> str:
     if (found := schedules.backward_range(schedule)) is not None:
         raise ValueError(f"the range {found} is not upwards; must be {schedules.ALLOWED}")
-    if _NEVER.search(schedule):
+    if _NEVER.search(schedule) or schedules.never_comes(schedule):
         raise ValueError(f"{schedule} {schedules.WHY_NEVER}")
     return schedule
 

@@ -52,7 +52,7 @@ from mooring_operator.planning.rollout.returning import (
 )
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, roll_out
-from mooring_operator.planning.rollout.trials import refuse_unknown_variants
+from mooring_operator.planning.rollout.trials import refuse_a_test_that_is_over, refuse_unknown_variants
 from mooring_operator.planning.rollout.workloads import follow_stable
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
@@ -100,6 +100,7 @@ def settle_rollout(draft: Draft) -> Settled:
         judge_candidate,  # by what it has answered
         refuse_what_the_router_cannot,  # before anything is tested or shifted
         refuse_unknown_variants,  # revisions that are not kept, or take part already
+        refuse_a_test_that_is_over,  # it would be promoted, or rolled back, without one
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share
         begin_when_it_may,  # notBefore, evidence of other deployments, freezes, turns

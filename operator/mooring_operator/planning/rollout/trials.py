@@ -29,6 +29,20 @@ def refuse_unknown_variants(draft: RolloutDraft) -> RolloutDraft | Settled:
     return draft.settle("Pending", reasons.VARIANT_UNKNOWN, message, stalled=True)
 
 
+def refuse_a_test_that_is_over(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """A date that was left from the last test promotes nothing: nobody would have been asked anything."""
+    test, rollout = draft.spec.rollout.ab_test, draft.spec.rollout
+    if draft.stable is None or draft.candidate.runs or goes_back(draft) or rollout.strategy != "ABTest":
+        return draft
+    if test is None or test.until is None or test.until > draft.now:
+        return draft
+    message = (
+        f"spec.rollout.abTest.until {test.until:%Y-%m-%dT%H:%M:%SZ} is over: the test of revision "
+        f"{draft.candidate.revision} would end before it begins; write a later time, or a duration"
+    )
+    return draft.settle("Pending", reasons.TRIAL_ENDED, message + keeps_serving(draft.stable), stalled=True)
+
+
 def variants_awaited(draft: RolloutDraft) -> str:
     """Say which variants have yet to get their part; nothing where all do, or have been waited for long enough."""
     waited = draft.elapsed(draft.candidate.step_started_at)
@@ -45,6 +59,12 @@ def try_out(draft: RolloutDraft, trial: Trial) -> RolloutDraft | Settled:
     sides = f"{name} answers beside {_others(draft)}"
     if end is None:
         message = f"{sides} until it is approved or aborted{_or_another_is_promoted(draft)}"
+        return approved(draft, "AwaitingApproval") or draft.settle(
+            "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=_look_again(draft)
+        )
+    if end <= candidate.step_started_at:
+        # It took so long to come here: as good as no time at all.
+        message = f"{sides} until it is approved or aborted: spec.rollout.abTest.until was over before its test began"
         return approved(draft, "AwaitingApproval") or draft.settle(
             "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=_look_again(draft)
         )

@@ -64,3 +64,19 @@ def test_a_snapshot_has_every_field_but_the_budget():
     }
     snapshot = identity.serving_snapshot(ServingSpec.model_validate(said))
     assert snapshot == {name: said[name] for name in ("args", "template", "transformer")}
+
+
+@pytest.mark.parametrize(
+    ("field", "pod"),
+    [
+        ("template", {"containers": [{"name": "kserve-container"}, {"name": "kserve-container"}]}),
+        ("template", {"containers": [{"name": "log"}], "initContainers": [{"name": "log"}]}),
+        ("transformer", {"containers": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}),
+        ("explainer", {"containers": [{"name": "a"}, {"name": "a"}]}),
+    ],
+)
+def test_two_containers_of_one_name_are_refused(field, pod):
+    """They would be merged into one, or no pod of them would ever start."""
+    with pytest.raises(ValidationError, match=rf"{field}\.containers: '.+' is the name of two containers"):
+        ServingSpec.model_validate({field: pod})
+    ServingSpec.model_validate({field: {"containers": [{"name": "a"}, {"name": "b"}]}})

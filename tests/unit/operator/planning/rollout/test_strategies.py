@@ -208,6 +208,48 @@ def test_a_test_ends_at_its_time(end, then, phase, reason, left):
     assert (fleet.status.phase, fleet.status.reason, fleet.weights()) == (phase, reason, left)
 
 
+@pytest.mark.parametrize("then", ["RollBack", "Promote"])
+def test_a_date_left_from_the_last_test_neither_promotes_nor_rejects(then):
+    """People change the model and forget the date beside it."""
+    fleet, test = promoted(), {"until": "2026-03-01T11:59:59Z", "then": then}
+    fleet.apply(spec_of("v2", rollout={"strategy": "ABTest", "abTest": test}, serving=SERVING))
+    pass_time(fleet, 3600)
+    status = fleet.status
+    assert (status.phase, status.reason, fleet.weights()) == ("Pending", "TrialEnded", {"v1": 100})
+    assert "spec.rollout.abTest.until 2026-03-01T11:59:59Z is over" in status.message
+    assert any((known.type, known.status) == ("Stalled", "True") for known in status.conditions)
+    later = {**test, "until": "2026-03-01T15:00:00Z"}
+    fleet.apply(spec_of("v2", rollout={"strategy": "ABTest", "abTest": later}, serving=SERVING))
+    pass_time(fleet, 60)
+    assert (fleet.status.reason, fleet.weights()) == ("SideBySide", {"v1": 50, "v2": 50})
+
+
+def test_a_first_revision_has_nothing_to_be_tested_against():
+    fleet, test = Fleet(spec_of("v1")), {"until": "2026-03-01T11:59:59Z"}
+    fleet.apply(spec_of("v1", rollout={"strategy": "ABTest", "abTest": test}, serving=SERVING))
+    fleet.settle()
+    assert fleet.status.phase == "Promoted"
+
+
+def test_a_test_whose_time_was_over_when_it_could_begin_is_decided_by_people():
+    fleet, test = promoted(), {"until": "2026-03-01T12:30:00Z", "then": "Promote"}
+    fleet.room = 1
+    fleet.apply(
+        spec_of(
+            "v2", rollout={"strategy": "ABTest", "abTest": test, "progressDeadline": "3h"}, serving=SERVING
+        )
+    )
+    pass_time(fleet, 0)
+    pass_time(fleet, 3600)
+    fleet.room = 4
+    pass_time(fleet, 60)
+    assert (fleet.status.reason, fleet.weights()) == ("AwaitingApproval", {"v1": 50, "v2": 50})
+    assert "spec.rollout.abTest.until was over before its test began" in fleet.status.message
+    fleet.command("approve")
+    fleet.settle()
+    assert fleet.weights() == {"v2": 100}
+
+
 def test_recreate_says_what_is_lost_before_and_stops_the_one_before_it_starts_the_other():
     fleet = promoted()
     fleet.room = 2
