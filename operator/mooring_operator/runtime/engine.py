@@ -67,7 +67,9 @@ class Engine:
         deadline = settings.reconcile_deadline
         dispatch = Dispatch(reconcilers, telemetry, deadline=deadline, expected=expected)
         lanes = [kind.kind for kind in (*KINDS, HTTP_ROUTE)]
-        self.queue = Lanes(dispatch, lanes, workers=settings.workers, expected=expected)
+        self.queue = Lanes(
+            dispatch, lanes, urgent=HTTP_ROUTE.kind, workers=settings.workers, expected=expected
+        )
         self._recent = recent or RecentObjects()
         self.intake = Intake(self.queue, dispatch, telemetry, reconcilers.bindings_changed, self._recent)
         self.watching = asyncio.Event()

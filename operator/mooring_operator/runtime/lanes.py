@@ -1,17 +1,31 @@
-"""One work queue for each kind: what one kind waits for holds no worker of another."""
+"""One work queue for each kind: what one kind waits for holds no worker of another.
+
+They share a process and an API server all the same, so those of other kinds make room for the urgent one.
+"""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mooring_operator.runtime.precedence import Precedence
 from mooring_operator.runtime.workqueue import Key, Process, WorkQueue
 
 
 class Lanes:
-    """The queues of all kinds, each with `workers` workers, behind the interface of one."""
+    """The queues of all kinds, each with `workers` workers, behind the interface of one; one kind may be `urgent`."""
 
-    def __init__(self, process: Process, kinds: Iterable[str], **options: Any) -> None:
-        self.queues: Mapping[str, WorkQueue] = {kind: WorkQueue(process, **options) for kind in kinds}
+    def __init__(self, process: Process, kinds: Iterable[str], *, urgent: str = "", **options: Any) -> None:
+        precedence = Precedence(lambda: self.queues[urgent].busy > 0, options.get("clock", time.monotonic))
+        own: Mapping[str, Any] = {"rested": self._look_again}
+        others: Mapping[str, Any] = {"yields": precedence.holds} if urgent else {}
+        self.queues: Mapping[str, WorkQueue] = {
+            kind: WorkQueue(process, **options, **(own if kind == urgent else others)) for kind in kinds
+        }
+
+    def _look_again(self) -> None:
+        for queue in self.queues.values():
+            queue.look_again()
 
     def add(self, key: Key) -> None:
         """Have `key` worked on as soon as possible; once more when it is being worked on now."""

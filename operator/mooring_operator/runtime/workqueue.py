@@ -38,6 +38,7 @@ class WorkQueue:
 
     It starts paused. While it is paused, keys are collected and none is worked on.
     `expected` are exceptions that are part of life and are logged in one line, without a traceback.
+    While it `yields` no work is begun beside other work of its own. `rested` is told when no work is left.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class WorkQueue:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rand: Callable[[], float] = random.random,
         schedule: Schedule[Key] | None = None,
+        yields: Callable[[], bool] = lambda: False,
+        rested: Callable[[], None] = lambda: None,
     ) -> None:
         self._process = process
         self._workers = workers
@@ -58,6 +61,8 @@ class WorkQueue:
         self._sleep = sleep
         self._rand = rand
         self._schedule = schedule or Schedule(workers, lambda key: key.namespace)
+        self._yields = yields
+        self._rested = rested
         self._backoffs: dict[Key, Backoff] = {}
         self._tasks: dict[asyncio.Task[None], float] = {}
         self._changed = asyncio.Event()
@@ -101,6 +106,10 @@ class WorkQueue:
         now = self._clock()
         return now - min(self._tasks.values(), default=now)
 
+    def look_again(self) -> None:
+        """Begin what can be begun by now: it need not yield any more."""
+        self._changed.set()
+
     def resume(self) -> None:
         """Begin to work."""
         self._resumed_at = self._clock()
@@ -138,13 +147,18 @@ class WorkQueue:
             await self._wait()
 
     def _start_due(self) -> None:
-        while self._resumed_at is not None and not self._closed and len(self._tasks) < self._workers:
+        while not self._closed and self._has_room():
             key = self._schedule.take(self._clock())
             if key is None:
                 return
             task = asyncio.create_task(self._work(key), name=str(key))
             self._tasks[task] = self._clock()
             task.add_done_callback(lambda task, key=key: self._give_back(task, key))  # type: ignore[misc]
+
+    def _has_room(self) -> bool:
+        # One goes on whatever is urgent.
+        workers = self._workers if not self._tasks or not self._yields() else 1
+        return self._resumed_at is not None and len(self._tasks) < workers
 
     def _give_back(self, task: asyncio.Task[None], key: Key) -> None:
         # A callback, for a task that is cancelled before its first step runs no line of `_work`.
@@ -153,12 +167,13 @@ class WorkQueue:
             self._schedule.add(key, self._clock())
         self._schedule.done(key)
         self._changed.set()
+        if not self._tasks:
+            self._rested()
 
     async def _wait(self) -> None:
         """Wait for a change, or until the next key becomes due, where a worker is free."""
         due = self._schedule.next_due()
-        free = self._resumed_at is not None and len(self._tasks) < self._workers
-        if due is None or not free:
+        if due is None or not self._has_room():
             await self._changed.wait()
             return
         changed = asyncio.ensure_future(self._changed.wait())
