@@ -28,6 +28,7 @@ from mooring_operator.adapters.routers.owned import (
     find_owned,
     preview_name,
     ready_endpoints,
+    some_by_name,
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
@@ -57,15 +58,16 @@ class EndpointsRouter:
 
     async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the revisions, the Service and its EndpointSlices: what is ready there gets requests."""
-        service = await find_owned(self._cluster, SERVICE, owner, owner.name)
+        labelled = await some_by_name(self._cluster, SERVICE, owner) if revisions else {}
+        service = await find_owned(self._cluster, SERVICE, owner, owner.name, read=labelled)
         seen = await self._revisions.observe(owner, revisions)
         if service is None and not seen.services:
             return None
-        preview, taken = await self._preview(owner)
+        preview, taken = await self._preview(owner, labelled)
         ready = await self._ready(owner, service)
         names = {revision.revision: name_of(owner, revision) for revision in revisions}
         pods = {name: _pods_of(name, seen.entries.get(name)) for name in names.values()}
-        made = {name: await self._made(owner, name, entry) for name, entry in seen.entries.items()}
+        made = {name: await self._made(owner, name, entry, labelled) for name, entry in seen.entries.items()}
         ports = {name: _ports(found) for name, found in made.items()}
         selectors = _selectors(owner, revisions, seen, made)
         variants = {
@@ -146,10 +148,11 @@ class EndpointsRouter:
                 await self._cluster.delete(service)
         await self._revisions.remove(owner, seen.manifest["revisions"])
 
-    async def _preview(self, owner: Owner) -> tuple[Manifest | None, str]:
+    async def _preview(self, owner: Owner, labelled: Mapping[str, Manifest]) -> tuple[Manifest | None, str]:
         """Give the preview's Service, or whose it is where it is somebody else's: who asks for none needs none."""
         try:
-            return await find_owned(self._cluster, SERVICE, owner, preview_name(owner)), ""
+            name = preview_name(owner)
+            return await find_owned(self._cluster, SERVICE, owner, name, read=labelled), ""
         except ServiceNameTaken as taken:
             return None, str(taken)
 
@@ -184,9 +187,12 @@ class EndpointsRouter:
             for endpoint in ready_endpoints(found)
         ]
 
-    async def _made(self, owner: Owner, name: str, entry: str) -> Manifest | None:
+    async def _made(
+        self, owner: Owner, name: str, entry: str, labelled: Mapping[str, Manifest]
+    ) -> Manifest | None:
         """Give the Service that KServe made for a revision; None where it has made none yet."""
-        return await self._cluster.get(Ref(SERVICE, owner.namespace, f"{name}-{entry}"))
+        ref = Ref(SERVICE, owner.namespace, f"{name}-{entry}")
+        return labelled.get(ref.name) or await self._cluster.get(ref)
 
     async def _write(self, wanted: Manifest, seen: Manifest | None) -> None:
         if seen is None:

@@ -4,7 +4,7 @@ Source: Gateway API 1.6, gateway.networking.k8s.io/v1; KServe 0.21. A weight is 
 the route up as it is, listens to its host names, and the revision has pods that are ready.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
@@ -26,6 +26,9 @@ from mooring_operator.adapters.routers.owned import (
     find_owned,
     preview_name,
     ready_endpoints,
+    service_of,
+    some_by_name,
+    some_labelled,
     write_owned,
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
@@ -131,17 +134,20 @@ class GatewayRouter:
     async def _look(self, owner: Owner, revisions: Iterable[Revision]) -> Seen:
         revisions = list(revisions)
         running = await self._revisions.observe(owner, revisions)
+        several = len(running.services) + bool(self._front) > 1
+        made = await some_by_name(self._cluster, SERVICE, owner) if several else {}
+        alive = await self._alive(owner, running)
         backends: dict[str, Backend] = {}
         for revision in revisions:
             service = running.services.get(name_of(owner, revision))
-            backend = await self._backend(owner, service, revision) if service is not None else None
+            backend = await self._backend(owner, service, revision, made) if service is not None else None
             if backend is not None:
                 backends[revision.revision] = backend
-            running = await self._with_endpoints(owner, running, revision, backend)
-        found, services = await self._objects(owner, owner.name)
+            running = await self._with_endpoints(owner, running, revision, backend, alive)
+        found, services = await self._objects(owner, owner.name, made)
         preview_taken = ""
         try:
-            more_routes, more_services = await self._objects(owner, preview_name(owner))
+            more_routes, more_services = await self._objects(owner, preview_name(owner), made)
         except ServiceNameTaken as taken:
             # Another deployment may be called so; who asks for no preview needs none of it.
             preview_taken = str(taken)
@@ -163,18 +169,20 @@ class GatewayRouter:
         return await self._cluster.get(Ref(gateways.GATEWAY, entrance.namespace, entrance.gateway))
 
     async def _objects(
-        self, owner: Owner, name: str
+        self, owner: Owner, name: str, made: Mapping[str, Manifest]
     ) -> tuple[dict[str, Manifest | None], dict[str, Manifest | None]]:
         """Give the route and the Service of an address, each by the address."""
         route = await find_owned(self._cluster, HTTP_ROUTE, owner, routes.route_name(name))
         if not self._front:
             return {name: route}, {}
-        return {name: route}, {name: await find_owned(self._cluster, SERVICE, owner, name)}
+        return {name: route}, {name: await find_owned(self._cluster, SERVICE, owner, name, read=made)}
 
-    async def _backend(self, owner: Owner, service: Manifest, revision: Revision) -> Backend | None:
+    async def _backend(
+        self, owner: Owner, service: Manifest, revision: Revision, made: Mapping[str, Manifest]
+    ) -> Backend | None:
         """Give the Service that KServe has made for a revision: the transformer's where it has one."""
         name = f"{service['metadata']['name']}-{entry_of(revision)}"
-        found = await self._cluster.get(Ref(SERVICE, owner.namespace, name))
+        found = made.get(name) or await self._cluster.get(Ref(SERVICE, owner.namespace, name))
         if found is None:
             return None
         ports = found["spec"].get("ports") or [{"port": 80}]
@@ -183,12 +191,24 @@ class GatewayRouter:
         http = [port["port"] for port in ports if not _speaks_grpc(port)]
         return Backend(name, (http or grpc)[0], grpc[0] if grpc else None)
 
+    async def _alive(self, owner: Owner, running: RevisionsSeen) -> set[str]:
+        """Give Services that have a pod that gets requests: some of them, where more than one is asked about."""
+        if sum(variant.ready for variant in running.variants.values()) < 2:
+            return set()
+        slices = await some_labelled(self._cluster, ENDPOINT_SLICE, owner)
+        return {service_of(found) for found in slices if ready_endpoints(found)}
+
     async def _with_endpoints(
-        self, owner: Owner, running: RevisionsSeen, revision: Revision, backend: Backend | None
+        self,
+        owner: Owner,
+        running: RevisionsSeen,
+        revision: Revision,
+        backend: Backend | None,
+        alive: Set[str],
     ) -> RevisionsSeen:
         """Have a revision wait whose pods are ready and get no requests yet: a weight would be answered with 503."""
         variant = running.variants.get(revision.revision)
-        if variant is None or not variant.ready:
+        if variant is None or not variant.ready or (backend is not None and backend.service in alive):
             return running
         labels = {SERVICE_NAME_LABEL: backend.service} if backend is not None else None
         slices = (

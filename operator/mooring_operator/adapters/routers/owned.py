@@ -1,7 +1,10 @@
 """Objects that a router makes for a deployment: found where they are its own, written where they differ."""
 
+from collections.abc import Mapping
+
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers.port import ServiceNameTaken
+from mooring_operator.api.names import DEPLOYMENT_LABEL
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.difference import merge_patch
 from mooring_operator.planning.objects.owner import Owner
@@ -17,17 +20,39 @@ def preview_name(owner: Owner) -> str:
     return f"{owner.name}-preview"
 
 
+async def some_labelled(cluster: Cluster, kind: Kind, owner: Owner) -> list[Manifest]:
+    """Give objects that have a deployment's label, by one request in place of one for each.
+
+    No more than a page of them: anybody may make as many. Whoever misses one asks for it by its name.
+    """
+    labels = {DEPLOYMENT_LABEL: owner.name}
+    pages = cluster.pages(kind, namespace=owner.namespace, labels=labels)
+    return await anext(aiter(pages), [])
+
+
+async def some_by_name(cluster: Cluster, kind: Kind, owner: Owner) -> dict[str, Manifest]:
+    """Give objects that have a deployment's label, by their names; see `some_labelled`."""
+    return {found["metadata"]["name"]: found for found in await some_labelled(cluster, kind, owner)}
+
+
 async def find_owned(
-    cluster: Cluster, kind: Kind, owner: Owner, name: str, *, adopted: str = ""
+    cluster: Cluster,
+    kind: Kind,
+    owner: Owner,
+    name: str,
+    *,
+    adopted: str = "",
+    read: Mapping[str, Manifest] | None = None,
 ) -> Manifest | None:
     """Give the owner's object of a name; None where it has none, or one that is being deleted.
 
     adopted: uid of the object that the owner takes over where nothing controls it.
+    read: objects of the kind that were just read, by their names.
 
     Raises:
         ServiceNameTaken: it is somebody else's.
     """
-    manifest = await cluster.get(Ref(kind, owner.namespace, name), recent=True)
+    manifest = (read or {}).get(name) or await cluster.get(Ref(kind, owner.namespace, name), recent=True)
     if manifest is None:
         return None
     if manifest["metadata"]["uid"] == adopted and ownership.controller_of(manifest) is None:
@@ -52,6 +77,11 @@ async def write_whole(cluster: Cluster, wanted: Manifest, seen: Manifest | None)
     written = await write_owned(cluster, wanted, seen)
     if added := merge_patch(written["spec"], wanted["spec"]):
         await cluster.change(written, {"spec": added})
+
+
+def service_of(found: Manifest) -> str:
+    """Give the name of the Service that an EndpointSlice is of; empty where it does not say."""
+    return str(found["metadata"]["labels"].get(SERVICE_NAME_LABEL, ""))
 
 
 def ready_endpoints(found: Manifest) -> list[Manifest]:

@@ -12,7 +12,7 @@ from typing import Any
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers.gateway_routes import route_name
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
-from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE_NAME_LABEL, ready_endpoints
+from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, ready_endpoints, service_of
 from mooring_operator.api import API_VERSION
 from mooring_operator.api.names import DEPLOYMENT_LABEL, HOST_LABEL
 from mooring_operator.planning.objects import ownership
@@ -38,14 +38,10 @@ class Relief:
         )
         if route is None or not _is_of(route, name):
             return
-        alive = {_service(found) for found in slices if ready_endpoints(found)}
-        wanted = relieved(route, alive, {_service(found) for found in slices} - alive)
+        alive = {service_of(found) for found in slices if ready_endpoints(found)}
+        wanted = relieved(route, alive, {service_of(found) for found in slices} - alive)
         if wanted is not None:
             await self._cluster.apply(wanted, route)
-
-
-def _service(found: Manifest) -> str:
-    return str(found["metadata"]["labels"].get(SERVICE_NAME_LABEL, ""))
 
 
 def _is_of(route: Manifest, name: str) -> bool:
