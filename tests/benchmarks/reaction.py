@@ -135,6 +135,8 @@ class Failing:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet, self._cluster = fleet, fleet.world.cluster
         self.broken: set[str] = set()
+        self.cpu = 0.0
+        """Milliseconds of the operator for each, from the first failure until all traffic is back."""
         fleet.world.played.starts = lambda uri: uri not in self.broken
 
     async def prepare(self, numbers: range) -> dict[int, tuple[Manifest, Manifest]]:
@@ -165,7 +167,7 @@ class Failing:
 
     async def measure(self, numbers: range, pause: float) -> list[float]:
         """Have all fail, in random order and `pause` seconds apart on average; give the milliseconds of each."""
-        prepared = await self.prepare(numbers)
+        prepared, cpu = await self.prepare(numbers), self._fleet.world.cpu_ms()
         order = random.Random(1).sample(list(numbers), len(numbers))
         gaps = random.Random(2)
         tasks = []
@@ -177,6 +179,7 @@ class Failing:
         await self._fleet.world.wait(
             lambda: all(self._fleet.changed.get(n, 0) > began[n] for n in numbers), "traffic is back", 120
         )
+        self.cpu = (self._fleet.world.cpu_ms() - cpu) / len(numbers)
         return [(self._fleet.changed[number] - began[number]) * 1000 for number in numbers]
 
     async def mend(self, numbers: range) -> None:
@@ -204,12 +207,12 @@ async def run(arguments: argparse.Namespace, live: World) -> dict[str, Any]:
     )
     failing, figures = Failing(fleet), {}
     for name, pause in (("one after the other", arguments.pause), ("all at once", 0.0)):
-        figures[name] = row(name, await failing.measure(canaries, pause))
+        figures[name] = row(name, await failing.measure(canaries, pause), failing.cpu)
         await failing.mend(canaries)
     rolls = asyncio.create_task(_roll(fleet, rolling))
     await asyncio.sleep(0.5)
     name = f"one after the other, while {len(rolling)} others roll out"
-    figures[name] = row(name, await failing.measure(canaries, arguments.pause))
+    figures[name] = row(name, await failing.measure(canaries, arguments.pause), failing.cpu)
     rolls.cancel()
     return {"cores": os.cpu_count(), "deployments": len(everything), "rows": figures}
 
@@ -222,11 +225,12 @@ async def _roll(fleet: Fleet, numbers: range) -> None:
         version += 1
 
 
-def row(name: str, times: list[float]) -> dict[str, float]:
+def row(name: str, times: list[float], cpu: float) -> dict[str, float]:
     figures = {
         "p50": round(statistics.median(times), 1),
         "p99": round(quantile(times, 0.99), 1),
         "slowest": round(max(times), 1),
+        "operator_cpu_each": round(cpu, 1),
     }
     print(f"| {name} | {' | '.join(f'{value:.0f}' for value in figures.values())} |", flush=True)
     return figures

@@ -209,6 +209,10 @@ async def _table(world: World, operator: psutil.Process, arguments: argparse.Nam
     if arguments.largest > total:
         row = await measure(world, [f"x-{index}" for index in range(arguments.largest - total)], operator)
         rows.append(_printed({**row, "n": arguments.largest}))
+    print()
+    for row in rows:
+        asked = sorted(row["requests"].items(), key=lambda request: -request[1])
+        print(f"calls each, {row['n']:.0f} at once: " + ", ".join(f"{what} {n:g}" for what, n in asked if n))
     before, quiet = world.calls(), time.monotonic()
     while time.monotonic() - quiet < 5:
         await asyncio.sleep(0.5)
