@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 _APART_S = 0.1
 """Of writes that were sent closer together, one is minded: some are on their way at any time."""
-HANDED_OVER_S = 0.5
+HANDED_OVER_S = 2.0
 """What is read before something else of the stream may be handed over after it, for each object has a queue of its
-own: so much later by a few turns of the event loop, never by this."""
+own: later by a few turns of the event loop, which are long where it is late, and not by this."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from mooring_operator.adapters.api_server import Connection
 from mooring_operator.adapters.cluster import ClusterError, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.recent import LASTS_S, LONGEST_S, RecentObjects
-from mooring_operator.adapters.watch_streams import WatchStream
+from mooring_operator.adapters.watch_streams import HANDED_OVER_S, WatchStream
 
 from tests.unit.operator.adapters.model_api_server import NEW, REFS, SERVICE, ModelApiServer
 
@@ -199,7 +199,7 @@ def history_of(seed):
         return "operator", how, rand.choice(list(REFS)), some(), some(), rand.random() < 0.2
 
     def other():
-        return rand.choice([("break",), ("lead",), ("wait", 1.0), ("wait", 20.0)])
+        return rand.choice([("break",), ("lead",), ("wait", 3.0), ("wait", 20.0)])
 
     def busy():
         """One service is made again and again, whose events vouch for what was told of the other."""
@@ -291,7 +291,7 @@ class Sudden(Streams):
 
     class stream(WatchStream):
         def current_at(self, now):
-            return super().current_at(now + 1.0)
+            return super().current_at(now + HANDED_OVER_S)
 
 
 class Unending(Streams):
@@ -357,7 +357,7 @@ RARE = {
     ],
     Credulous: [
         *(*HERE, ("put", "other"), ("put", "isvc"), ("wait", 12.0), asks("read", "other")),
-        *(("tell", 0), ("wait", 1.0), asks("recall", "isvc")),
+        *(("tell", 0), ("wait", HANDED_OVER_S), asks("recall", "isvc")),
     ],
     Lenient: [
         # It vanishes while the watch is broken, and another one is left to list.
@@ -441,7 +441,7 @@ def test_watches_of_other_namespaces_vouch_for_nothing():
         theirs = service("other", version=2, namespace="theirs")
         recent.answered(ref("other", "theirs"), theirs, sent_at=now[0])
         recent.told(theirs)
-        now[0] += 1.0
+        now[0] += HANDED_OVER_S
         assert recent.recall(ref("s")) == expected
 
 
