@@ -106,7 +106,9 @@ class PartWriter:
         name = uuid.uuid4().hex
         self._rows_file = workspace / f"{name}.parquet"
         self._bad_file = workspace / f"{name}.jsonl"
-        self._writer = pq.ParquetWriter(self._rows_file, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._rows_file, schema, compression="zstd", use_dictionary=_repeating(schema)
+        )
         self._bad = self._bad_file.open("wb")
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = self._waiting_bytes = 0
@@ -156,3 +158,20 @@ class PartWriter:
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
             self._waiting = []
             self._waiting_rows = self._waiting_bytes = 0
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """Return the paths of columns that a dictionary makes smaller.
+
+    Floats and row numbers are all different: without one, writing them takes a third of the time, and less room.
+    """
+    leaves = (_leaf(field) for field in schema if field.name != ROW_COLUMN)
+    return [path for path, kind in leaves if not pa.types.is_floating(kind)]
+
+
+def _leaf(field: pa.Field) -> tuple[str, pa.DataType]:
+    """Return the path of a column's values in Parquet, and their type."""
+    path, kind = field.name, field.type
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        path, kind = f"{path}.list.element", kind.value_type
+    return path, kind

@@ -341,3 +341,15 @@ def test_names_of_features_that_came_with_the_model_decide_the_order(tmp_path, d
     pq.write_table(numbers(3), data / "rows.parquet")
     assert score(model, data, tmp_path / "out") == 0
     assert rows_of(tmp_path / "out")[2]["negative"] == [-1.0, -2.0]
+
+
+@pytest.mark.parametrize("flags", [(), ("--flatten",)], ids=" ".join)
+def test_floats_are_written_without_a_dictionary_and_ids_with_one(adder, data, tmp_path, flags):
+    pq.write_table(numbers(100), data / "rows.parquet")
+    assert score(adder, data, tmp_path / "out", "--columns=a,b", "--id_column=key", *flags) == 0
+    (part,) = parts_of(tmp_path / "out")
+    group = pq.read_metadata(tmp_path / "out" / part).row_group(0)
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    repeating = {chunk.path_in_schema for chunk in chunks if chunk.has_dictionary_page}
+    assert len(chunks) > 3
+    assert repeating == {"key"}
