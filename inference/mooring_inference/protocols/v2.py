@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import orjson
@@ -42,8 +42,7 @@ class OutputForm:
 PLAIN = OutputForm()
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """A decoded request.
 
     Attributes:
@@ -196,9 +195,12 @@ class _Binary:
         return taken
 
 
+_NO_BINARY = _Binary(memoryview(b""))
+
+
 def _split(body: bytes, header_length: int | None) -> tuple[dict[str, object], _Binary]:
     if header_length is None:
-        return parse_object(body), _Binary(memoryview(b""))
+        return parse_object(body), _NO_BINARY
     if not 0 <= header_length <= len(body):
         raise bad_field("inference-header-content-length", f"0 to {len(body)}", header_length)
     content = memoryview(body)
@@ -235,7 +237,10 @@ def _decode_shape(field: str, tensor: dict[str, object], spec: TensorSpec) -> li
     shape = tensor.get("shape")
     if not isinstance(shape, list):
         raise bad_field(field, spec.open_shape(), json_type(shape))
-    if not all(type(size) is int and size >= 0 for size in shape) or not spec.accepts(shape):
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise bad_field(field, spec.open_shape(), shape)
+    if not spec.accepts(shape):
         raise bad_field(field, spec.open_shape(), shape)
     return cast("list[int]", shape)
 

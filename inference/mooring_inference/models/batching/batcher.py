@@ -67,7 +67,7 @@ class Batcher:
         # Calls that run by themselves run as they came, except where the model cannot.
         self._max_rows = 1 if one_row else limits.max_batch_rows if self._is_batchable else sys.maxsize
         self._long_rows = _MOST_INLINE_RUNS * self._max_rows
-        self._average_seconds = expected_seconds
+        self._average_seconds = self._last_seconds = expected_seconds
         self._on_batch = on_batch
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -288,7 +288,8 @@ class Batcher:
         finished = perf_counter()
         for call in calls:
             call.started, call.finished, call.batch_rows = started, finished, runs[0]
-        seconds = finished - started
+        # A single run that takes long says of the machine that it had something else to do, and not of the model.
+        seconds, self._last_seconds = min(finished - started, self._last_seconds), finished - started
         self._average_seconds += (seconds - self._average_seconds) * _NEWEST
         if self._on_batch is not None:
             self._on_batch(runs)
