@@ -11,7 +11,15 @@ from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers import gateways
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend, Entrance
-from mooring_operator.adapters.routers.gateway_seen import Seen, beside, can_carry, reachable, reached, weight
+from mooring_operator.adapters.routers.gateway_seen import (
+    Seen,
+    backend_of,
+    beside,
+    can_carry,
+    reachable,
+    reached,
+    weight,
+)
 from mooring_operator.adapters.routers.host_names import HostNames
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services.found import is_there, running_in
@@ -185,11 +193,7 @@ class GatewayRouter:
         found = made.get(name) or await self._cluster.get(Ref(SERVICE, owner.namespace, name))
         if found is None:
             return None
-        ports = found["spec"].get("ports") or [{"port": 80}]
-        # Of two, KServe takes over the names that the runtime gives them; of one, it makes the name up.
-        grpc = [port["port"] for port in ports if len(ports) > 1 and _speaks_grpc(port)]
-        http = [port["port"] for port in ports if not _speaks_grpc(port)]
-        return Backend(name, (http or grpc)[0], grpc[0] if grpc else None)
+        return backend_of(found)
 
     async def _alive(self, owner: Owner, running: RevisionsSeen) -> set[str]:
         """Give Services that have a pod that gets requests: some of them, where more than one is asked about."""
@@ -289,9 +293,3 @@ class GatewayRouter:
 
 def _all(routing: Routing) -> list[Revision]:
     return [*(arm.revision for arm in routing.arms), *routing.kept]
-
-
-def _speaks_grpc(port: Mapping[str, object]) -> bool:
-    """Whether a port is for gRPC, as KServe tells it: by its name."""
-    said = f"{port.get('name', '')} {port.get('appProtocol', '')}"
-    return "grpc" in said or "h2c" in said

@@ -37,6 +37,18 @@ class Seen:
     preview_taken: str = ""
 
 
+def backend_of(service: Manifest) -> Backend:
+    """Read which of a Service's ports are for HTTP and for gRPC, as KServe tells it: by the names of the container's.
+
+    A container without ports has one whose name is the Service's own, which tells nothing.
+    """
+    name = service["metadata"]["name"]
+    ports = service["spec"].get("ports") or [{"port": 80}]
+    grpc = [port["port"] for port in ports if port.get("name") != name and _speaks_grpc(port)]
+    http = [port["port"] for port in ports if port["port"] not in grpc]
+    return Backend(name, (http or grpc)[0], grpc[0] if grpc else None)
+
+
 def weight(backend: Backend | None, weights: Mapping[str, int]) -> int:
     """Give the percent of requests that a revision's Service gets."""
     return weights.get(backend.service, 0) if backend is not None else 0
@@ -83,3 +95,8 @@ def reachable(routing: Routing, known: Seen) -> Routing:
         others = [arm if arm.revision.revision in ready else replace(arm, weight=0) for arm in others]
         stable = replace(stable, weight=100 - sum(arm.weight for arm in others))
     return replace(routing, arms=(stable, *others))
+
+
+def _speaks_grpc(port: Mapping[str, object]) -> bool:
+    said = f"{port.get('name', '')} {port.get('appProtocol', '')}"
+    return "grpc" in said or "h2c" in said
