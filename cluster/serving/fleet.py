@@ -91,6 +91,7 @@ class Fleet:
             ready=ready,
             available=bool(rollout.endpoints()),
             failure=None if ready else failure,
+            idle=rollout.wanted.replicas == 0,
         )
 
     async def stop(self) -> None:

@@ -14,12 +14,15 @@ LABELS = {"app.kubernetes.io/part-of": "mooring"}
 
 _ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
-_MODEL = {**_ANY, "properties": {"storageUri": {"type": "string", "maxLength": 2048}}}
+# What KServe's webhook writes into each.
+_DEFAULTS = {"name": {"type": "string", "default": ""}, "resources": {**_ANY, "default": {}}}
+_MODEL = {**_ANY, "properties": {**_DEFAULTS, "storageUri": {"type": "string", "maxLength": 2048}}}
+_AUTOMOUNT = {"automountServiceAccountToken": {"type": "boolean", "default": False}}
 _NAME = {"type": "string", "maxLength": 63}
 _REPLICAS = {"type": "integer", "format": "int32"}
 _SCALING = {"minReplicas": _REPLICAS, "maxReplicas": _REPLICAS}
 
-_PREDICTOR = {**_ANY, "properties": {"name": _NAME, "model": _MODEL, **_SCALING}}
+_PREDICTOR = {**_ANY, "properties": {"name": _NAME, "model": _MODEL, **_AUTOMOUNT, **_SCALING}}
 
 _CANARY = {
     "type": "array",
@@ -33,7 +36,11 @@ _CANARY = {
             "predictor": {
                 **_ANY,
                 "required": ["name"],
-                "properties": {"name": {**_NAME, "minLength": 1}, **_SCALING},
+                "properties": {
+                    "name": {**_NAME, "minLength": 1},
+                    "model": {**_ANY, "properties": _DEFAULTS},
+                    **_SCALING,
+                },
             },
         },
     },

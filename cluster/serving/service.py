@@ -63,7 +63,7 @@ class Service:
         if predictors.is_stopped(self.obj):
             self.fleet.apply([])
             self._route({})
-            stopped = stopped_status(self.status, mode, now)
+            stopped = stopped_status(self.status, mode, now, local=predictors.is_cluster_local(self.obj))
             return self._with_runtime(stopped)
         try:
             status = self._reconcile_knative(now) if mode == "Knative" else self._reconcile_standard(now)
@@ -138,8 +138,10 @@ class Service:
             self.fleet.observe(stable.name),
             observations,
             base_url=self._base_url,
+            namespace=self.namespace,
             service=self.name,
             now=now,
+            local=predictors.is_cluster_local(self.obj),
         )
 
     def _reconcile_knative(self, now: str) -> Status:
@@ -176,7 +178,13 @@ class Service:
         self._history = self._history.keep({name for name in kept if name})
         observed = replace(self.fleet.observe(created), generation=self._history.created)
         return knative_status(
-            self.status, component, observed, base_url=self._base_url, service=self.name, now=now
+            self.status,
+            component,
+            observed,
+            base_url=self._base_url,
+            namespace=self.namespace,
+            service=self.name,
+            now=now,
         )
 
     def _run_and_keep_former(self, stable: Deployment, wanted: list[Deployment]) -> None:

@@ -35,6 +35,7 @@ class Observation:
         ready: processes of the wanted content that answer.
         available: something answers for it, if only what ran before.
         failure: why the wanted content does not run.
+        idle: it is to have no process, as it has: Kubernetes calls that available.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Observation:
     ready: int
     available: bool
     failure: Failure | None = None
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ def standard_status(
     canaries: Sequence[CanaryObservation],
     *,
     base_url: str,
+    namespace: str,
     service: str,
     now: str,
+    local: bool = False,
 ) -> Status:
     """Status in Standard mode.
 
@@ -69,15 +73,17 @@ def standard_status(
         stable: the stable predictor's deployment.
         canaries: in the order of the spec.
         base_url: address of the namespace on the front, without a slash at its end.
-        service: name of the InferenceService.
+        namespace, service: of the InferenceService.
         now: the time for conditions that change, RFC 3339.
+        local: whether others route to it: then it has an address from the start, whatever its pods do.
     """
-    predictor = _predictor_ready(stable)
-    ingress = _ingress_ready(previous, predictor)
+    predictor = _predictor_ready(previous, stable)
+    ingress = Condition("IngressReady", "True") if local else _ingress_ready(previous, predictor)
     conditions = [
         predictor,
         ingress,
-        ready_condition([predictor, ingress]),
+        # Where neither is True it has the reason of the later one.
+        ready_condition([ingress, predictor]),
         Condition("Stopped", "False", informational=True),
     ]
     if canaries:
@@ -105,7 +111,7 @@ def standard_status(
             for canary in canaries
         ]
     if ingress.status == "True":
-        status |= _addresses(f"{base_url}/{service}")
+        status |= _addresses(f"{base_url}/{service}", stable.name, namespace)
     return status
 
 
@@ -115,6 +121,7 @@ def knative_status(
     created: Observation,
     *,
     base_url: str,
+    namespace: str,
     service: str,
     now: str,
 ) -> Status:
@@ -158,16 +165,19 @@ def knative_status(
         "modelStatus": model_status(previous, created),
     }
     if routes == "True":
-        status |= _addresses(f"{base_url}/{service}")
+        status |= _addresses(f"{base_url}/{service}", service, namespace)
     return status
 
 
-def stopped_status(previous: Mapping[str, Any], mode: str, now: str) -> Status:
-    """Status under the stop annotation: everything else is cleared."""
-    unready = [Condition(name, "False", "Stopped") for name in ("PredictorReady", "IngressReady", "Ready")]
-    conditions = [*unready, Condition("Stopped", "True", informational=True)]
+def stopped_status(previous: Mapping[str, Any], mode: str, now: str, *, local: bool = False) -> Status:
+    """Status under the stop annotation: everything else is cleared, but for where it would answer."""
+    predictor = Condition("PredictorReady", "False", "Stopped")
+    ingress = Condition("IngressReady", "True") if local else Condition("IngressReady", "False", "Stopped")
+    conditions = [predictor, ingress, ready_condition([ingress, predictor])]
+    conditions.append(Condition("Stopped", "True", informational=True))
     rendered = render_conditions(conditions, previous.get("conditions", []), now)
-    return {"deploymentMode": mode, "conditions": rendered, "modelStatus": {"transitionStatus": ""}}
+    kept = {"url": previous["url"]} if "url" in previous else {}
+    return {"deploymentMode": mode, "conditions": rendered, "modelStatus": {"transitionStatus": ""}, **kept}
 
 
 def invalid_status(previous: Mapping[str, Any], mode: str, failure: Failure) -> Status:
@@ -198,28 +208,38 @@ def model_status(previous: Mapping[str, Any], deployment: Observation) -> dict[s
     result = {
         "transitionStatus": transition,
         "states": {"activeModelState": active, "targetModelState": target},
-        "copies": {"failedCopies": 0, "totalCopies": deployment.ready},
+        "copies": {"failedCopies": 0, **({"totalCopies": deployment.ready} if deployment.ready else {})},
     }
     failure = deployment.failure.info() if deployment.failure else before.get("lastFailureInfo")
     return {**result, "lastFailureInfo": failure} if failure else result
 
 
-def _predictor_ready(stable: Observation) -> Condition:
-    if not stable.available:
+def _predictor_ready(previous: Mapping[str, Any], stable: Observation) -> Condition:
+    if not stable.available and not stable.idle:
+        if not previous.get("conditions"):
+            # KServe has made the Deployment, of which Kubernetes has said nothing yet.
+            return Condition("PredictorReady", "False")
         message = "Deployment does not have minimum availability."
         return Condition("PredictorReady", "False", "MinimumReplicasUnavailable", message)
-    if stable.ready:
-        return Condition("PredictorReady", "True", "NewReplicaSetAvailable")
-    return Condition("PredictorReady", "True", "MinimumReplicasAvailable")
+    if stable.ready or stable.idle:
+        message = f'ReplicaSet "{stable.name}" has successfully progressed.'
+        return Condition("PredictorReady", "True", "NewReplicaSetAvailable", message)
+    return Condition(
+        "PredictorReady", "True", "MinimumReplicasAvailable", "Deployment has minimum availability."
+    )
 
 
 def _ingress_ready(previous: Mapping[str, Any], predictor: Condition) -> Condition:
-    # The routes are made when the predictor is first ready, and stay.
-    if predictor.status == "True" or previous.get("url"):
+    """Routes are made when the predictor is first ready, looked at after that, and stay."""
+    if previous.get("url"):
         return Condition("IngressReady", "True")
-    return Condition(
-        "IngressReady", "False", "Predictor Deployment NotReady", "Predictor HTTPRoute not created"
-    )
+    if predictor.status != "True":
+        made = ("Predictor Deployment NotReady", "Predictor HTTPRoute not created")
+        return Condition("IngressReady", "False", *made)
+    before = {entry["type"]: entry["status"] for entry in previous.get("conditions") or []}
+    if before.get("PredictorReady") != "True":
+        return Condition("IngressReady", "False", "ParentStatusNotAvailable", "Predictor HttpRouteNotReady")
+    return Condition("IngressReady", "True")
 
 
 def _canaries_ready(canaries: Sequence[CanaryObservation]) -> Condition:
@@ -243,5 +263,6 @@ def _not_ready(condition_type: str, condition: Condition) -> str:
     return "" if condition.status == "True" else f"{condition_type} not ready"
 
 
-def _addresses(url: str) -> Status:
-    return {"url": url, "address": {"url": url}}
+def _addresses(url: str, entry: str, namespace: str) -> Status:
+    """Where it answers: by the front, as by KServe's Gateway, and by a Service of the cluster's inside."""
+    return {"url": url, "address": {"url": f"http://{entry}.{namespace}.svc.cluster.local"}}

@@ -18,7 +18,10 @@ Object = dict[str, Any]
 
 NODE = "this-machine"
 _CONTAINER = "kserve-container"
+_PORT = "http"
+"""What runtimes call the port for HTTP; a Service's port has the name of its container's."""
 _SCALER = "serving.kserve.io/autoscalerClass"
+_OF_SERVICE = "serving.kserve.io/inferenceservice"
 _CRASHED = {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}
 
 
@@ -75,7 +78,7 @@ def deployment_status(present: Mapping[str, Any], running: Sequence[ReplicaLike]
 def service(obj: Mapping[str, Any]) -> Object:
     """The Service that KServe makes: port 80 leads to the pods'."""
     labels = _labels(obj)
-    port = {"name": _name(obj), "port": 80, "targetPort": POD_PORT, "protocol": "TCP"}
+    port = {"name": _PORT, "port": 80, "targetPort": POD_PORT, "protocol": "TCP"}
     spec = {"selector": {"app": labels["app"]}, "ports": [port]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(obj), "spec": spec}
 
@@ -100,7 +103,7 @@ def endpoint_slice(obj: Mapping[str, Any], running: Sequence[ReplicaLike]) -> Ob
         "metadata": metadata,
         "addressType": "IPv4",
         "endpoints": endpoints,
-        "ports": [{"name": _name(obj), "port": POD_PORT, "protocol": "TCP"}],
+        "ports": [{"name": _PORT, "port": POD_PORT, "protocol": "TCP"}],
     }
 
 
@@ -156,7 +159,8 @@ def _why_unschedulable(replica: ReplicaLike) -> str | None:
 def _container(obj: Mapping[str, Any]) -> Object:
     model = obj["spec"]["predictor"].get("model") or {}
     resources = {"resources": model["resources"]} if model.get("resources") else {}
-    return {"name": _CONTAINER, "image": "process", "ports": [{"containerPort": POD_PORT}], **resources}
+    port = {"name": _PORT, "containerPort": POD_PORT, "protocol": "TCP"}
+    return {"name": _CONTAINER, "image": "process", "ports": [port], **resources}
 
 
 def _name(obj: Mapping[str, Any]) -> str:
@@ -164,8 +168,10 @@ def _name(obj: Mapping[str, Any]) -> str:
 
 
 def _labels(obj: Mapping[str, Any]) -> dict[str, str]:
-    given = obj["spec"]["predictor"].get("labels") or {}
-    return {**given, "app": f"isvc.{_name(obj)}", "component": "predictor"}
+    metadata = obj["metadata"]
+    given = {**(metadata.get("labels") or {}), **(obj["spec"]["predictor"].get("labels") or {})}
+    kserves = {"app": f"isvc.{_name(obj)}", "component": "predictor", _OF_SERVICE: metadata["name"]}
+    return {**given, **kserves}
 
 
 def _metadata(obj: Mapping[str, Any]) -> Object:

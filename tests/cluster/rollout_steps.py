@@ -167,7 +167,9 @@ class KServe:
         if self._workloads:
             self._route(service, standard_weights(seen.name, split), now)
         url = f"http://{metadata['namespace']}.example.com"
-        status = standard_status(previous, seen, others, base_url=url, service=name, now=now)
+        status = standard_status(
+            previous, seen, others, base_url=url, namespace=metadata["namespace"], service=name, now=now
+        )
         if status != previous:
             path = f"{SERVING}/namespaces/{self._namespace}/inferenceservices/{name}/status"
             self._api.merge(path, {"status": {**dict.fromkeys(previous), **status}})

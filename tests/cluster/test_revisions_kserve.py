@@ -233,9 +233,9 @@ async def test_a_revision_for_nodes_without_gpus_asks_for_none(stage):
     first = stage.revision("v1", gpu={"count": 1}, nodeSelector={"pool": "gpu"}, **FIXED)
     second = stage.revision("v2", nodeSelector={"pool": "cpu"}, **FIXED)
     await stage.run(Arm(first), Arm(second, pods=1))
-    await stage.until(second, lambda seen: seen.pods is not None and seen.waiting == "")
     asked = {}
     for revision in (first, second):
+        await stage.until(revision, lambda seen, revision=revision: stage.deployment(revision) is not None)
         pod = stage.deployment(revision)["spec"]["template"]["spec"]
         container = next(each for each in pod["containers"] if each["name"] == "kserve-container")
         limits = (container.get("resources") or {}).get("limits") or {}

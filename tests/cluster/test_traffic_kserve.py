@@ -289,8 +289,9 @@ def test_a_kserve_without_the_gateway_api_is_told_and_nothing_is_shifted(model):
         model.deploy(router="KServe")
         model.reaches("Promoted")
         model.deploy("v2", router="KServe", steps=STEPS)
-        status = status_of(model, lambda seen: "enableGatewayApi: true" in seen["message"])
-        assert status["reason"] == "Waiting"
+        status = status_of(
+            model, lambda seen: seen["reason"] == "Waiting" and "enableGatewayApi: true" in seen["message"]
+        )
         assert conditions(model)["RouterReady"] == "False"
         assert not status["candidate"].get("routed")
     finally:

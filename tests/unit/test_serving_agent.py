@@ -234,8 +234,13 @@ async def test_a_first_start():
 
     cluster.set("iris-predictor")
     status = cluster.reconcile()
+    assert (cluster.condition("PredictorReady")["status"], "url" in status) == ("True", False)
+    assert cluster.condition("Ready")["message"] == "Predictor HttpRouteNotReady"
+
+    status = cluster.reconcile()
     assert cluster.condition("Ready")["status"] == "True"
-    assert status["url"] == status["address"]["url"] == "http://front/shop/iris"
+    assert status["url"] == "http://front/shop/iris"
+    assert status["address"]["url"] == "http://iris-predictor.shop.svc.cluster.local"
     assert status["components"]["predictor"]["url"] == "http://front/shop/iris-predictor"
     assert status["modelStatus"]["states"] == {"activeModelState": "Loaded", "targetModelState": "Loaded"}
     assert status["modelStatus"]["copies"]["totalCopies"] == 2
@@ -248,6 +253,7 @@ async def test_status_does_not_change_without_a_cause():
     cluster = Cluster(predictor={"model": V1}, canary=[canary()])
     cluster.reconcile()
     cluster.set("iris-predictor")
+    cluster.reconcile(NOW)
     assert cluster.reconcile(NOW) == cluster.reconcile(LATER)
 
 
@@ -255,6 +261,7 @@ async def test_a_canary_comes_fails_and_goes():
     cluster = Cluster(predictor={"model": V1, "minReplicas": 4})
     cluster.reconcile()
     cluster.set("iris-predictor")
+    cluster.reconcile()
     status = cluster.reconcile(canary=[canary()])
     assert cluster.service.weights == {"iris-predictor": 100}
     assert status["canaryStatuses"][0] | {"modelStatus": 0} == {
@@ -384,7 +391,7 @@ async def test_stop_and_resume():
     status = cluster.reconcile()
     await cluster.service.fleet.settled()
     assert replica.stopped
-    assert "url" not in status
+    assert "address" not in status
     assert (cluster.condition("Ready")["reason"], cluster.condition("Stopped")["status"]) == (
         "Stopped",
         "True",
@@ -393,6 +400,7 @@ async def test_stop_and_resume():
     del cluster.obj["metadata"]["annotations"]["serving.kserve.io/stop"]
     cluster.reconcile()
     cluster.set("iris-predictor")
+    cluster.reconcile()
     cluster.reconcile()
     assert cluster.condition("Ready")["status"] == "True"
 
