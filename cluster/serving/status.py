@@ -170,13 +170,13 @@ def knative_status(
 
 
 def stopped_status(previous: Mapping[str, Any], mode: str, now: str, *, local: bool = False) -> Status:
-    """Status under the stop annotation: everything else is cleared, but for where it would answer."""
+    """Status under the stop annotation: all else is cleared, but for the URL of what others route to."""
     predictor = Condition("PredictorReady", "False", "Stopped")
     ingress = Condition("IngressReady", "True") if local else Condition("IngressReady", "False", "Stopped")
     conditions = [predictor, ingress, ready_condition([ingress, predictor])]
     conditions.append(Condition("Stopped", "True", informational=True))
     rendered = render_conditions(conditions, previous.get("conditions", []), now)
-    kept = {"url": previous["url"]} if "url" in previous else {}
+    kept = {"url": previous["url"]} if local and "url" in previous else {}
     return {"deploymentMode": mode, "conditions": rendered, "modelStatus": {"transitionStatus": ""}, **kept}
 
 

@@ -125,7 +125,7 @@ TOLD = {
         "started": ({"IngressReady": ROUTELESS, "PredictorReady": LACKING, "Ready": ROUTELESS}, False, ""),
         "ready": (SERVED, True, LOCAL_ADDRESS),
         "crashed": ({**SERVED, "PredictorReady": LACKING, "Ready": LACKING}, True, LOCAL_ADDRESS),
-        "stopped": ({**STOPPED, "IngressReady": ("False", "Stopped")}, True, ""),
+        "stopped": ({**STOPPED, "IngressReady": ("False", "Stopped")}, False, ""),
     },
 }
 """By what an InferenceService has gone through: its conditions, whether it has an URL, and its address."""
