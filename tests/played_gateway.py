@@ -22,8 +22,10 @@ _NOW = "2026-03-01T12:00:00Z"
 
 
 def gateway(*hostnames: str, programmed: str = "True") -> Manifest:
+    # Where nobody says so, the API writes that it is the namespace of the Gateway alone.
+    anywhere = {"port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
     listeners = [
-        {"name": f"l{n}", "port": 80, "protocol": "HTTP", **({"hostname": hostname} if hostname else {})}
+        {"name": f"l{n}", **anywhere, **({"hostname": hostname} if hostname else {})}
         for n, hostname in enumerate(hostnames or ("",))
     ]
     return {

@@ -67,6 +67,23 @@ async def lose_the_listener(played):
     await played.gateway.open("*.example.org")
 
 
+def close_the_listener(**allowed):
+    async def close(played):
+        await played.gateway.open()
+        ref = Ref(GATEWAY, NAMESPACE, NAME)
+        [listener] = played.world.objects.get(ref)["spec"]["listeners"]
+        spec = {"gatewayClassName": "played", "listeners": [{**listener, "allowedRoutes": allowed}]}
+        played.world.objects.change(ref, lambda before: {**before, "spec": spec})
+
+    return close
+
+
+CLOSED = (
+    "no listener of Gateway gateways/front takes HTTPRoutes of namespace ns: have the allowedRoutes of one take them "
+    "(namespaces, kinds), or name another Gateway in spec.rollout.gateway"
+)
+
+
 async def nothing(_):
     pass
 
@@ -91,6 +108,8 @@ async def nothing(_):
             "no listener of Gateway gateways/front takes spec.rollout.host digits.example.com, they take "
             "*.example.org: give one that a listener takes",
         ),
+        (close_the_listener(namespaces={"from": "Same"}), {}, CLOSED),
+        (close_the_listener(kinds=[{"kind": "GRPCRoute"}]), {}, CLOSED),
         (
             nothing,
             {"gateway": {"name": "mine"}},

@@ -379,7 +379,7 @@ async def test_a_route_that_the_gateway_refuses_serves_nobody(stage):
     seen = await stage.serve(FIRST)
     said = (
         "Gateway front does not take up HTTPRoute digits-mooring: NotAllowedByListeners; have a listener's "
-        "allowedRoutes.namespaces take this namespace, or name another Gateway"
+        "allowedRoutes take HTTPRoutes of this namespace (namespaces, kinds), or name another Gateway"
     )
     assert (seen.problem, seen.variants[FIRST.revision].ready) == (said, False)
 

@@ -153,8 +153,16 @@ async def test_pinned_leaves_what_runs_alone_and_follow_takes_it_up(stage):
     stage.deploy(serving={"runtimePolicy": "Pinned"})
     first = (await stage.settle())["stable"]["revision"]
     stage.edit("server:2")
-    status = await stage.look()
-    assert (status["phase"], status["stable"]["revision"]) == ("Promoted", first)
+    for _ in range(3):
+        status = await stage.look()
+        assert (status["phase"], status["stable"]["revision"]) == ("Promoted", first)
+        assert (
+            "onnx-server was edited since it began: with runtimePolicy Pinned it runs on" in status["message"]
+        )
+    assert stage.world.events().count("RuntimeChanged") == 1
+    stage.edit("server:1")
+    assert "edited" not in (await stage.look())["message"]
+    stage.edit("server:2")
     stage.deploy(serving={"runtimePolicy": "Follow"})
     status = await stage.settle()
     assert status["stable"]["runtime"]["spec"]["containers"][0]["image"] == "server:2"

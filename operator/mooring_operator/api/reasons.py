@@ -383,6 +383,8 @@ Grant it that (docs/kserve.md), or name a ServingRuntime of the namespace in spe
 """
 RUNTIME_CHANGED = "RuntimeChanged"
 """The runtime of the stable revision was edited: with spec.serving.runtimePolicy Follow that is a new revision.
+
+With Pinned it runs on as it began, and the next revision begins with the edit; write Follow to roll it out.
 """
 
 # --- Specs and workloads ---

@@ -120,9 +120,12 @@ def _content_of(revision: Revision, *, scales_in_place: bool) -> str:
 
 
 def _runs_on(revision: Revision, runtime: PinnedRuntime | None) -> bool:
-    if revision.runtime is None or runtime is None or revision.runtime == runtime:
-        return True
-    return runtime_meaning(revision.runtime) == runtime_meaning(runtime)
+    return revision.runtime is None or runtime is None or same_runtime(revision.runtime, runtime)
+
+
+def same_runtime(one: PinnedRuntime, other: PinnedRuntime) -> bool:
+    """Whether pods of both are the same."""
+    return one == other or runtime_meaning(one) == runtime_meaning(other)
 
 
 def runtime_meaning(runtime: PinnedRuntime) -> dict[str, Any]:

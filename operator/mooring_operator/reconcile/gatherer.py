@@ -25,7 +25,7 @@ from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, shows, turn_of
-from mooring_operator.planning.rollout.runtimes import Chosen
+from mooring_operator.planning.rollout.runtimes import Chosen, Followed
 from mooring_operator.planning.rollout.serving import may_be_lost
 from mooring_operator.planning.rollout.situation import (
     Observed,
@@ -256,8 +256,14 @@ class Gatherer:
     ) -> Observed:
         """Look up what the revision that the spec asks for is to run on, as it is now."""
         sought, runtimes = runtime_sought(spec, status, observed), self._routers.runtimes
-        if sought is None or isinstance(sought, PinnedRuntime):
-            return replace(observed, runtime=sought)
+        if sought is None:
+            return observed
+        if isinstance(sought, PinnedRuntime):
+            now = await runtimes.find(observed.owner, spec.model, Followed(sought, spec.serving.runtime))
+            edited = (
+                now if isinstance(now, PinnedRuntime) and not identity.same_runtime(now, sought) else None
+            )
+            return replace(observed, runtime=sought, edited_runtime=edited)
         try:
             runtime = await runtimes.find(observed.owner, spec.model, sought)
         except ServiceNameTaken as taken:

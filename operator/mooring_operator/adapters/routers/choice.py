@@ -134,6 +134,9 @@ async def _why_no_gateway(cluster: Cluster, owner: Owner, entrance: Entrance | N
     if gateway is None:
         return f"there is no {entrance}"
     hosts = [entrance.host] if entrance.host else in_cluster_hosts(owner.name, owner.namespace)
-    if not gateways.heard(gateway, hosts):
-        return f"no listener of {entrance} takes {hosts[-1]}, they take {gateways.host_names(gateway)}"
+    if gateways.is_closed_to(gateway, owner.namespace):
+        return f"no listener of {entrance} takes HTTPRoutes of namespace {owner.namespace}"
+    if not gateways.heard(gateway, hosts, owner.namespace):
+        taken = gateways.host_names(gateway, owner.namespace)
+        return f"no listener of {entrance} takes {hosts[-1]}, they take {taken}"
     return gateways.why_unusable(gateway)

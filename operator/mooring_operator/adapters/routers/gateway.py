@@ -234,7 +234,7 @@ class GatewayRouter:
         host = self._entrance.host
         for name, outside in ((owner.name, host), (preview_name(owner), routes.preview_host(host))):
             hosts = [*routes.in_cluster_hosts(name, owner.namespace), *([outside] if outside else [])]
-            found.append(Address(name, tuple(gateways.heard(gateway, hosts)), outside))
+            found.append(Address(name, tuple(gateways.heard(gateway, hosts, owner.namespace)), outside))
         return tuple(found)
 
     def _why_barred(self, owner: Owner, gateway: Manifest | None, addresses: Sequence[Address]) -> str:
@@ -244,6 +244,11 @@ class GatewayRouter:
             )
         if gateway is None:
             return f"there is no {self._entrance}: make it, or name one that exists in spec.rollout.gateway"
+        if gateways.is_closed_to(gateway, owner.namespace):
+            return (
+                f"no listener of {self._entrance} takes HTTPRoutes of namespace {owner.namespace}: have the "
+                "allowedRoutes of one take them (namespaces, kinds), or name another Gateway in spec.rollout.gateway"
+            )
         hosts, host = addresses[0].hosts, self._entrance.host
         if host and host not in hosts:
             asked, way_out = f"spec.rollout.host {host}", "give one"
@@ -251,7 +256,7 @@ class GatewayRouter:
             asked, way_out = f"{owner.name}.{owner.namespace}", "give a spec.rollout.host"
         else:
             return ""
-        taken = gateways.host_names(gateway)
+        taken = gateways.host_names(gateway, owner.namespace)
         return f"no listener of {self._entrance} takes {asked}, they take {taken}: {way_out} that a listener takes"
 
     def _url(self, seen: Seen) -> str:

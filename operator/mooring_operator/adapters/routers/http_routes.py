@@ -13,7 +13,8 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 
 _TAKEN_UP = ("Accepted", "ResolvedRefs")
 _WAYS_OUT = {
-    "NotAllowedByListeners": "have a listener's allowedRoutes.namespaces take this namespace, or name another Gateway",
+    "NotAllowedByListeners": "have a listener's allowedRoutes take HTTPRoutes of this namespace (namespaces, kinds), "
+    "or name another Gateway",
     "NoMatchingListenerHostname": "have a listener that takes the route's host names",
     "NoMatchingParent": "have the Gateway listen for HTTP",
     "UnsupportedValue": "the gateway cannot do all that spec.rollout asks for: choose another strategy or Gateway",

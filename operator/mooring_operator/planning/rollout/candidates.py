@@ -52,6 +52,20 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     return _without_older_commands(draft.with_candidate(named(draft, candidate)))
 
 
+def tell_of_an_edit_that_waits(draft: Draft) -> tuple[Draft, str]:
+    """Give a clause about an edit of the stable revision's runtime that rolls nothing out, and tell of it once."""
+    edited = draft.observed.edited_runtime
+    if edited is None:
+        return draft, ""
+    what = (
+        f"{edited.kind} {edited.name} was edited since it began: with runtimePolicy Pinned it runs on as it began, and "
+        "the next revision begins with the edit"
+    )
+    if what not in draft.before.message:
+        draft = draft.request(Notify("Normal", reasons.RUNTIME_CHANGED, f"revision {draft.target}: {what}"))
+    return draft, f"; {what}"
+
+
 def named(draft: Draft, candidate: Candidate) -> Candidate:
     """Name the candidate's workload, unlike the stable one's, where names are the plan's to give."""
     if not draft.observed.router.names_workloads:

@@ -25,7 +25,7 @@ from mooring_operator.api.rollout_status import (
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.adoption import refuse_to_take_over, take_over_what_runs
 from mooring_operator.planning.rollout.analysis import judge_candidate, watched_until
-from mooring_operator.planning.rollout.candidates import take_up_the_candidate
+from mooring_operator.planning.rollout.candidates import take_up_the_candidate, tell_of_an_edit_that_waits
 from mooring_operator.planning.rollout.compliance import (
     enforce_policies,
     refuse_what_is_forbidden,
@@ -160,10 +160,11 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
         draft = draft.change(stable=stable.model_copy(update={"workload": variant.workload}))
     end = watched_until(draft)
     watched = f", and is watched until {end:%Y-%m-%d %H:%M:%S} UTC" if end is not None else ""
+    draft, edited = tell_of_an_edit_that_waits(draft)
     return draft.settle(
         "Promoted",
         reasons.PROMOTED,
-        f"revision {stable.revision} ({model}) serves all traffic{watched}",
+        f"revision {stable.revision} ({model}) serves all traffic{watched}{edited}",
         recheck_after=_poll(draft.spec),
     )
 

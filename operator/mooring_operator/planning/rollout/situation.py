@@ -129,6 +129,8 @@ class Observed:
     """The serving runtime of a model's format, for specs that name none."""
     runtime: PinnedRuntime | NoRuntime | None = None
     """What the revision that the spec asks for runs on, as it is now; None where it has none of its own."""
+    edited_runtime: PinnedRuntime | None = None
+    """That runtime with an edit which the spec leaves to the next revision; None where there is none."""
     runtime_asked: bool = False
     """Whether somebody was asked for it."""
     narrow_runs: bool = False
