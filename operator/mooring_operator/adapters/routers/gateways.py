@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.cluster import Kind
-from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.planning.status.wording import one_line
 
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 
-_PROTOCOLS = ("HTTP", "HTTPS")
+_PROTOCOLS, _ROUTE = ("HTTP", "HTTPS"), "HTTPRoute"
 
 
 def why_unusable(gateway: Mapping[str, Any]) -> str:
@@ -74,7 +73,7 @@ def _takes_routes(listener: Mapping[str, Any], *, same: bool) -> bool:
     kinds = [kind.get("kind") for kind in allowed.get("kinds") or []]
     # The API writes its default, Same.
     origin = (allowed.get("namespaces") or {}).get("from", "All")
-    return (not kinds or HTTP_ROUTE.kind in kinds) and (same if origin == "Same" else origin != "None")
+    return (not kinds or _ROUTE in kinds) and (same if origin == "Same" else origin != "None")
 
 
 def _takes(listener: str, host: str) -> bool:
