@@ -236,6 +236,19 @@ def test_a_runtime_that_is_pinned_is_told(capsys, tmp_path, serving, router, say
     code, out, _ = invoke(capsys, "rehearse", str(path), "--from-stable")
     assert (code, "runtimePolicy" in out) == (0, says is not None)
     assert (says or "") in out
+    # Both rollouts are shown, and the sentence once.
+    assert invoke(capsys, "rehearse", str(path))[1].count("runtimePolicy") == (says is not None)
+
+
+def test_nobody_answers_in_the_gap_of_recreate(capsys, tmp_path):
+    document = yaml.safe_load(MANIFEST)
+    document["spec"] = {"model": document["spec"]["model"], "rollout": {"strategy": "Recreate"}}
+    path = tmp_path / "iris.yaml"
+    path.write_text(yaml.safe_dump(document))
+    _, out, _ = invoke(capsys, "rehearse", str(path), "--from-stable", "-o", "json")
+    [played] = json.loads(out)[0]["timelines"]
+    gap = [moment["arms"] for moment in played["moments"] if moment["atSeconds"] < 30][-1]
+    assert gap == {"stable": {"weight": 0, "pods": 0}, "new": {"weight": 0, "pods": 0}}
 
 
 def test_one_of_them_by_option(capsys, manifest):

@@ -204,7 +204,8 @@ def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stabl
     because = status.message if end != "Waiting" else f"nothing more happens: {status.message}"
     ends = odds(spec.rollout, script.traffic, approve_after=script.approve_after) if from_stable else ()
     new, router = known[-1] if known else "", likely_router(spec)
-    pinning = what_pinning_does(spec.serving, ROUTERS[router].traits)
+    # Of the first one there is nothing to edit yet, and one line says it.
+    pinning = what_pinning_does(spec.serving, ROUTERS[router].traits) if from_stable else ""
     return Timeline(
         title, moments, end, because, ends, new=new, stable=stable, router=router, pinning=pinning
     )

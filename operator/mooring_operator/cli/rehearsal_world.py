@@ -252,7 +252,8 @@ class World:
             revision = arm.revision.revision
             if self._is_up(revision, now):
                 role = "stable" if revision in self.before else variants.get(revision, "new")
-                shares[role] = Share(arm.weight, _pods(arm, arms[0]))
+                pods = _pods(arm, arms[0])
+                shares[role] = Share(arm.weight if pods else 0, pods)
         lost = 100 - sum(share.weight for share in shares.values())
         if "stable" in shares and shares["stable"].pods:
             shares["stable"] = replace(shares["stable"], weight=shares["stable"].weight + lost)
