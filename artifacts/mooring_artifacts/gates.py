@@ -84,7 +84,7 @@ class Gate(BaseModel):
     metric: Annotated[
         Metric,
         BeforeValidator(_known),
-        Field(description=f"What is measured: {', '.join(METRICS)}."),
+        Field(description="What is measured."),
     ]
     min: Annotated[Number | None, Field(description="Least allowed value.")] = None
     max: Annotated[Number | None, Field(description="Greatest allowed value.")] = None
@@ -111,8 +111,8 @@ class TestGate(Gate):
         Literal["champion"] | None,
         Field(
             alias="notWorseThan",
-            description="champion: the metric may not be worse than that of the model that serves now, on the same "
-            "rows; holds where none serves.",
+            description="champion: not worse than the model that serves now, on the same rows; holds where none "
+            "serves.",
         ),
     ] = None
     margin: Annotated[

@@ -32,6 +32,7 @@ LARGEST_VERDICT = 1 << 20
 LARGEST_REPORT = 4 << 20
 MOST_FEATURES = 4000
 MOST_CHANGES = 400
+MOST_SLICES = 80
 _MOST_METRICS = 48
 _LONGEST_MESSAGE = 1000
 # Each key too many is an error of about a KiB; a few of them are enough to name the first.
@@ -73,10 +74,22 @@ def _check_number(metrics: Any) -> Any:
     return metrics
 
 
+class Slice(_Part):
+    """A metric on the rows with one value in a column; `interval` is of 95 %."""
+
+    column: Name
+    name: Name
+    rows: Count
+    metric: MetricName
+    value: Number
+    interval: Interval | None = None
+
+
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`.
 
-    `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows.
+    `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows. `slices` are
+    parts of the rows, the worst first.
     """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
@@ -88,6 +101,7 @@ class Verdict(_Document):
     intervals: Annotated[dict[MetricName, Interval], BeforeValidator(_check_number)] = {}
     champion_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
     differences: Annotated[dict[MetricName, Difference], BeforeValidator(_check_number)] = {}
+    slices: Annotated[list[Slice], Field(max_length=MOST_SLICES), FailFast()] = []
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

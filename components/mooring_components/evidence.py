@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from mooring_artifacts.run_documents import Slice
 from pydantic import BaseModel, ConfigDict
 
 from mooring_components.classification import calibrate, rank_labels
@@ -64,6 +65,7 @@ class Evidence(_Part):
     curves: list[Curve] = []
     calibration: list[Bin] = []
     amounts: Grid | None = None
+    slices: list[Slice] = []
 
 
 def gather(outcome: Classified | Estimated) -> Evidence:

@@ -101,9 +101,12 @@ class FedModel:
         return inputs
 
 
-def feed_model(model: Model, data: TestData, inputs: Mapping[str, Sequence[str]]) -> FedModel:
+def feed_model(
+    model: Model, data: TestData, inputs: Mapping[str, Sequence[str]], slices: Sequence[str] = ()
+) -> FedModel:
     """Decide which columns feed each input of `model`: those of `inputs`, those of `features.json` beside the model,
-    the column of the input's own name, or for a model of one input all columns of its kind.
+    the column of the input's own name, or for a model of one input all columns of its kind, without those of `slices`
+    where it takes no such number.
 
     Raises:
         InputError: it cannot be decided, or a column is missing or of another type.
@@ -115,7 +118,7 @@ def feed_model(model: Model, data: TestData, inputs: Mapping[str, Sequence[str]]
     kinds = {name: kind_of(column.type) for name, column in data.columns.items()}
     feeds, columns = [], dict(data.columns)
     for spec in specs:
-        chosen = _choose(spec, tuple(inputs.get(spec.name, ())), model, kinds, alone=len(specs) == 1)
+        chosen = _choose(spec, tuple(inputs.get(spec.name, ())), model, kinds, slices, alone=len(specs) == 1)
         if missing := [name for name in chosen if name not in kinds]:
             raise InputError(
                 f"{data.source}: input {spec.name!r} of the model takes column {missing[0]!r}, which is not there; "
@@ -131,7 +134,13 @@ def feed_model(model: Model, data: TestData, inputs: Mapping[str, Sequence[str]]
 
 
 def _choose(
-    spec: TensorSpec, named: tuple[str, ...], model: Model, kinds: Mapping[str, str], *, alone: bool
+    spec: TensorSpec,
+    named: tuple[str, ...],
+    model: Model,
+    kinds: Mapping[str, str],
+    slices: Sequence[str],
+    *,
+    alone: bool,
 ) -> tuple[str, ...]:
     """The columns of an input, in order."""
     if named or (named := model.features.get(spec.name, ())):
@@ -145,6 +154,9 @@ def _choose(
         )
     wanted = ("text",) if spec.datatype.name == "BYTES" else ("number", "boolean")
     fitting = tuple(name for name, kind in kinds.items() if kind in wanted)
+    others = tuple(name for name in fitting if name not in slices)
+    if others and not _takes(spec, len(fitting)) and _takes(spec, len(others)):
+        return others
     lists = tuple(name for name, kind in kinds.items() if kind == "list")
     if len(lists) == 1 and not (fitting and _takes(spec, len(fitting))):
         return lists

@@ -19,6 +19,7 @@ class TestOptions(BaseModel):
     output: the one that is compared with the labels; empty: what its type says.
     classes: the labels that the model's scores stand for, in order; empty: what the data says.
     task: what float labels and scores mean; empty: what the data says.
+    slices: columns by whose values quality is measured too.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -30,6 +31,7 @@ class TestOptions(BaseModel):
     output: str = ""
     classes: Annotated[list[int | str], Field(max_length=10_000)] = []
     task: Literal["", "Classification", "Regression"] = ""
+    slices: Annotated[list[str], Field(max_length=4)] = []
 
 
 def parse_options(document: Mapping[str, Any]) -> TestOptions:

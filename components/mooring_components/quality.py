@@ -19,6 +19,7 @@ from mooring_components.models import Model
 from mooring_components.options import TestOptions
 from mooring_components.outcomes import Classified, Estimated, aligned, observe
 from mooring_components.regression import compare_amounts, measure_amounts
+from mooring_components.slices import measure_slices
 
 _DEFAULT = TestOptions()
 
@@ -95,6 +96,9 @@ def evaluate(
     """
     outcome = _observe(model, data, options)
     found = measure(outcome)
+    if options.slices:
+        slices = measure_slices(outcome, data, options.slices)
+        found = replace(found, evidence=found.evidence.model_copy(update={"slices": slices}))
     if champion is None:
         return found
     try:
@@ -129,7 +133,7 @@ def measure(outcome: Classified | Estimated) -> Quality:
 
 
 def _observe(model: Model, data: TestData, options: TestOptions) -> Classified | Estimated:
-    return observe(feed_model(model, data, options.inputs), data, options)
+    return observe(feed_model(model, data, options.inputs, options.slices), data, options)
 
 
 def _beside(found: Quality, outcome: Classified | Estimated, other: Classified | Estimated) -> Quality:

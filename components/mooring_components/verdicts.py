@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Findings, Violation, judge, parse_gates
-from mooring_artifacts.run_documents import SCHEMA_VERSION, Verdict
+from mooring_artifacts.run_documents import SCHEMA_VERSION, Slice, Verdict
 from mooring_artifacts.uploads import put_document
 
 _OF_LABELS = ("accuracy", "balancedAccuracy", "precision", "recall", "f1")
@@ -25,7 +25,12 @@ class Subject:
 
 
 def make_verdict(
-    run_id: str, subject: Subject, found: Findings, gates: Sequence[Mapping[str, Any]], hint: str = ""
+    run_id: str,
+    subject: Subject,
+    found: Findings,
+    gates: Sequence[Mapping[str, Any]],
+    hint: str = "",
+    slices: Sequence[Slice] = (),
 ) -> Verdict:
     """Judge what was found by `gates`; metrics that are not finite are left out of the document.
 
@@ -52,6 +57,7 @@ def make_verdict(
         intervals=dict(found.intervals),
         champion_digest=subject.champion_digest,
         differences=dict(found.differences),
+        slices=list(slices),
     )
 
 

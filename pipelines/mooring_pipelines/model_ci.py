@@ -107,7 +107,8 @@ def measure_latency(
     tell_errors_in_one_line(Place("measure-latency", run_id, verdict_uri))
     data = load_test_data(test_data_uri, label_column, expected_digest=quality["testDataDigest"])
     opened = open_model(Path(model.path), allow=allow, threads=1)
-    taken = time_requests(feed_model(opened, data, parse_options(test_options).inputs))
+    options = parse_options(test_options)
+    taken = time_requests(feed_model(opened, data, options.inputs, options.slices))
     Path(timings.path).write_text(json.dumps(taken))
     metrics = summarize_latency(taken)
     for name, value in metrics.items():
@@ -134,6 +135,7 @@ def write_verdict(
     """Judge all metrics by the gates; write the verdict where the operator reads it."""
     from pathlib import Path
 
+    from mooring_components.evidence import Evidence
     from mooring_components.quality import Quality
     from mooring_components.report.step import write_reports
     from mooring_components.steps import Place, tell_errors_in_one_line
@@ -144,7 +146,8 @@ def write_verdict(
     measured = Quality.from_json(quality)
     found = measured.findings({**size, **latency_metrics})
     subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"], champion_digest or None)
-    verdict = make_verdict(run_id, subject, found, gates, measured.hint)
+    seen = Evidence.model_validate_json(Path(evidence.path).read_bytes())
+    verdict = make_verdict(run_id, subject, found, gates, measured.hint, seen.slices)
     sources = (Path(evidence.path), Path(timings.path))
     write_reports(
         verdict, gates, found, measured.hint, sources, (Path(report.path), Path(page.path)), page_uri

@@ -94,6 +94,19 @@ _NAMES = [
 _CI = [
     Case("a test", {"spec.ci": {"testData": {"uri": "s3://data/test.parquet"}}}),
     Case("a null test is none", {"spec.ci": None}),
+    Case("slices", {"spec.ci": {"testData": {"uri": "s3://d/t", "slices": ["country", "a b"]}}}),
+    Case(
+        "five slices",
+        {"spec.ci": {"testData": {"uri": "s3://d/t", "slices": list("abcde")}}},
+        False,
+        "spec.ci.testData.slices",
+    ),
+    Case(
+        "a slice that a pipeline would replace",
+        {"spec.ci": {"testData": {"uri": "s3://d/t", "slices": ["{{$.x}}"]}}},
+        False,
+        "spec.ci.testData.slices",
+    ),
     Case("a test without data", {"spec.ci": {}}, False, "spec.ci.testData"),
     Case(
         "a gate with both limits",

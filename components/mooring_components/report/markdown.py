@@ -7,6 +7,7 @@ from typing import Any
 
 from mooring_artifacts.gates import Difference, Interval, parse_gates
 from mooring_artifacts.run_documents import Verdict
+from mooring_artifacts.text import visible
 
 
 def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: str = "") -> str:
@@ -39,7 +40,19 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
         beside = [_difference(verdict.differences.get(name))] if compared else []
         cells = [name, f"{value:.6g}", _interval(verdict.intervals.get(name)), *beside, low, high]
         lines.append(f"| {' | '.join(cells)} |")
+    if verdict.slices:
+        lines += ["", "| rows | | | metric | value | 95 % |", "| --- | --- | ---: | --- | ---: | ---: |"]
+        lines += [
+            f"| {_cell(each.column)} | {_cell(each.name)} | {each.rows} | {each.metric} | {each.value:.4g} "
+            f"| {_interval(each.interval)} |"
+            for each in verdict.slices
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text of a file, as Markdown that means nothing else."""
+    return "`" + visible(text).replace("`", "'").replace("|", "\\|") + "`"
 
 
 def _interval(found: Interval | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mooring_artifacts.gates import Difference, Findings, Interval, TestGate, judge, wanted
-from mooring_artifacts.run_documents import RunFailure, Verdict
+from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
 
 from mooring_components.evidence import Evidence
 from mooring_components.pages import render
@@ -60,6 +60,7 @@ def render_page(tested: Tested) -> str:
         unmeasured=tested.findings.unmeasured,
         differences=[_difference(name, found) for name, found in verdict.differences.items()],
         incomparable=tested.findings.incomparable,
+        slices=_slices(verdict),
         confusion=evidence.confusion,
         cells=pictures.draw_confusion(evidence.confusion) if evidence.confusion else [],
         curves=pictures.draw_curves(evidence.curves),
@@ -104,6 +105,26 @@ def _wanted(gate: TestGate, found: Findings) -> str:
 
 def _difference(name: str, found: Difference) -> _Row:
     return _Row(name, f"{found.value:+.4g}", _interval(found), pictures.draw_strip(found.value, found, [0.0]))
+
+
+def _slices(verdict: Verdict) -> list[tuple[Slice, _Row]]:
+    """Slices, all on one scale, beside the value of all rows."""
+    known = [each for each in verdict.slices if each.metric in verdict.metrics]
+    bounds = [(each.interval.low, each.interval.high) for each in known if each.interval is not None]
+    places = [place for bound in bounds for place in bound if place is not None]
+    places += [each.value for each in known]
+    return [
+        (
+            each,
+            _Row(
+                f"{each.column} {each.name}",
+                f"{each.value:.4g}",
+                _interval(each.interval),
+                pictures.draw_strip(each.value, each.interval, [verdict.metrics[each.metric]], places),
+            ),
+        )
+        for each in known
+    ]
 
 
 def _interval(found: Interval | None) -> str:

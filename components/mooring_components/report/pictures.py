@@ -60,13 +60,15 @@ class Dot:
     title: str
 
 
-def draw_strip(value: float, interval: Interval | None, marks: Sequence[float]) -> Strip:
-    """Place a value, its interval and limits beside each other."""
+def draw_strip(
+    value: float, interval: Interval | None, marks: Sequence[float], others: Sequence[float] = ()
+) -> Strip:
+    """Place a value, its interval and limits beside each other, on a scale that has room for `others`, too."""
     around = (
         [] if interval is None else [bound for bound in (interval.low, interval.high) if bound is not None]
     )
     # Halves, as the width of the range of the largest numbers is none.
-    every = [each / 2 for each in (value, *around, *marks)]
+    every = [each / 2 for each in (value, *around, *marks, *others)]
     low, high = min(every), max(every)
     wide = (high - low) or 1.0
     low, wide = low - _ROOM * wide, wide * (1 + 2 * _ROOM)

@@ -127,8 +127,7 @@ class TestData(Model):
         str | None,
         forms.DIGEST.field,
         Field(
-            description="Content that the Parquet files must have (sha256:HEX of their manifest); another one is "
-            "tested anew."
+            description="Content that the files must have (sha256:HEX of their manifest); another is tested anew."
         ),
     ] = None
     schema_: Annotated[
@@ -143,8 +142,8 @@ class TestData(Model):
     inputs: Annotated[
         list[InputColumns],
         Field(
-            description="Columns by input of the model, at most 24 in all. Left out: features.json beside the model, "
-            "columns of the inputs' names, or for one input all columns of its kind.",
+            description="Columns by input of the model, at most 24 in all. Left out: features.json, columns of the "
+            "inputs' names, or for one input all columns of its kind.",
             max_length=8,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
@@ -159,18 +158,22 @@ class TestData(Model):
     classes: Annotated[
         list[Annotated[str, forms.FEATURE.field]],
         Field(
-            description="Labels that the model's scores stand for, in their order. Left out: 0, 1, ..., or the labels "
-            "of the rows in order, where they are as many as the scores.",
+            description="Labels that the model's scores stand for, in order. Left out: 0, 1, ..., or the rows' labels "
+            "in order.",
             max_length=24,
         ),
     ] = []
     task: Annotated[
         Literal["Classification", "Regression"] | None,
         Field(
-            description="What the label is. Left out: Regression for floats, but not for 0.0 and 1.0 beside "
-            "probabilities, nor beside several scores."
+            description="What the label is. Left out: Regression for floats, except 0.0 and 1.0 beside probabilities, "
+            "or several scores."
         ),
     ] = None
+    slices: Annotated[
+        list[Annotated[str, forms.COLUMN.field]],
+        Field(description="Columns by whose values quality is measured too.", max_length=4),
+    ] = []
 
     @model_validator(mode="after")
     def _has_few_columns(self) -> "TestData":
@@ -250,8 +253,8 @@ class CISpec(Model):
         str | None,
         forms.OBJECT_NAME.field,
         Field(
-            description="Secret whose keys become variables of the run's pod, such as AWS_ACCESS_KEY_ID. Runs on "
-            "Kubeflow Pipelines have the ServiceAccount's access alone."
+            description="Secret whose keys become variables of the run's pod. Runs on Kubeflow Pipelines have the "
+            "ServiceAccount's access alone."
         ),
     ] = None
     resources: Annotated[

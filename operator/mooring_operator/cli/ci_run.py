@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ Told = Callable[[str, float | None, str], None]
 """Is told a step, its seconds once it has ended, and what was wrong with it."""
 
 _PIPELINE = "model-ci"
+MOST_SLICES = 4
 _NEEDED = (
     "mooring_pipelines",
     "kfp",
@@ -56,8 +57,14 @@ class Asked:
     seconds: float
 
 
-def ask(spec: ModelDeploymentSpec, model: str | None, test_data: str | None, champion: str | None) -> Asked:
-    """Say what is tested on what; addresses that are given stand for those of the spec.
+def ask(
+    spec: ModelDeploymentSpec,
+    model: str | None,
+    test_data: str | None,
+    champion: str | None,
+    slices: Sequence[str] = (),
+) -> Asked:
+    """Say what is tested on what; addresses and slices that are given stand for those of the spec.
 
     Raises:
         CliError: the spec has no test, or an address is none of a file or a store.
@@ -75,6 +82,10 @@ def ask(spec: ModelDeploymentSpec, model: str | None, test_data: str | None, cha
         parameters |= {"test_data_uri": _address(test_data, "--test-data"), "test_data_digest": ""}
     if champion is not None:
         parameters["champion_uri"] = _address(champion, "--champion")
+    if len(slices) > MOST_SLICES:
+        raise CliError(f"--slice names {len(slices)} columns; {MOST_SLICES} are allowed")
+    if slices:
+        parameters["test_options"] = {**parameters["test_options"], "slices": list(slices)}
     _check(parameters["model_uri"], "spec.model.uri", "--model")
     _check(parameters["test_data_uri"], "spec.ci.testData.uri", "--test-data")
     return Asked(parameters, list(spec.ci.gates), spec.ci.timeout.total_seconds())

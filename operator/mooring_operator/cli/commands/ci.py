@@ -55,6 +55,14 @@ def run(
         str | None,
         typer.Option(metavar="ADDRESS", help="The model that serves now, for gates with notWorseThan."),
     ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="COLUMN",
+            help="Also measure by this column's values. May be repeated, up to 4 times.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with pictures here.")
     ] = None,
@@ -69,7 +77,7 @@ def run(
     from mooring_operator.cli.ci_view import FailureView, VerdictView
 
     called, spec = _deployment(file, name)
-    asked = ci_run.ask(spec, model, test_data, champion)
+    asked = ci_run.ask(spec, model, test_data, champion, slices or ())
     with TemporaryDirectory(prefix="mooring-ci-") as folder, _Progress() as tell:
         document = ci_run.test(asked, Path(folder), report, tell, sys.stderr.write if verbose else None)
     if form is not output.Format.TEXT:

@@ -29,4 +29,5 @@ def _options(data: TestData) -> dict[str, JsonValue]:
         "output": data.output or "",
         "classes": list(data.classes),
         "task": data.task or "",
+        "slices": list(data.slices),
     }

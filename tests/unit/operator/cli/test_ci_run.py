@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
         to_onnx(model, x[:1], options={"zipmap": False}).SerializeToString()
     )
     columns = {name: x[300:, i] for i, name in enumerate(data.feature_names)}
+    columns["clinic"] = np.arange(len(y) - 300) % 2 + 1
     pq.write_table(pa.table({**columns, "label": y[300:]}), folder / "test.parquet")
     columns["mean radius"] = pa.array([None, None, *columns["mean radius"][2:]])
     pq.write_table(pa.table({**columns, "label": y[300:]}), folder / "dirty.parquet")
@@ -64,15 +65,19 @@ spec:
 
 def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
     page = folder / "out.html"
-    code = run(["ci", "run", manifest(folder), "--model", str(folder / "model"), "--report", str(page)])
+    arguments = ["ci", "run", manifest(folder), "--model", str(folder / "model"), "--report", str(page)]
+    # A number by which rows are parted, and which the model does not take.
+    code = run([*arguments, "--slice", "clinic"])
     out, err = capsys.readouterr()
     assert code == 0, err
     assert out.startswith("cancer: passed\n")
     assert "at least 0.9" in out
+    assert {line.split()[-1] for line in out.splitlines() if line.startswith("  clinic ")} == {"1", "2"}
     steps = [line.partition(":")[0] for line in err.splitlines()]
     assert steps[:4] == ["fetch-model", "evaluate-quality", "measure-latency", "write-verdict"]
     assert f"report: {page}" in err
     assert "<h1>Passed: 2 gates hold</h1>" in page.read_text()
+    assert "<td>clinic</td><td>2</td>" in page.read_text()
 
 
 def test_the_json_of_a_model_that_is_rejected_is_its_verdict(folder, capsys):
@@ -171,6 +176,14 @@ def test_what_is_given_stands_for_what_the_spec_says(tmp_path):
         "sha256:" + "2" * 64,
     )
     assert "champion_uri" not in asked.parameters
+
+
+def test_slices_that_are_given_stand_for_those_of_the_spec():
+    given = spec(testData={**DATA, "slices": ["country"]})
+    assert ci_run.ask(given, None, None, None).parameters["test_options"]["slices"] == ["country"]
+    assert ci_run.ask(given, None, None, None, ["sex"]).parameters["test_options"]["slices"] == ["sex"]
+    with pytest.raises(CliError, match="--slice names 5 columns; 4 are allowed"):
+        ci_run.ask(given, None, None, None, list("abcde"))
 
 
 @pytest.mark.parametrize("report", ["no/such/folder/out.html"])

@@ -23,6 +23,7 @@ DATA = {
     "output": "y",
     "classes": ["1", "2"],
     "task": "Classification",
+    "slices": ["country"],
 }
 
 
