@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mooring_artifacts.gates import Difference, Findings, Interval, TestGate, judge, wanted
-from mooring_artifacts.run_documents import RunFailure, Verdict
+from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -32,13 +32,14 @@ class VerdictView:
         if self.gates:
             yield heading("Gates")
             yield plain_table(("METRIC", "VALUE", "95 %", "HOLDS", "WANTED"), map(self._gate, self.gates))
-        judged = {gate.metric for gate in self.gates}
-        others = [name for name in verdict.metrics if name not in judged]
-        yield heading("Also measured" if self.gates else "Measured")
+        yield heading("Measured")
         columns = ("METRIC", "VALUE", "95 %", *(("BESIDE THE CHAMPION",) if verdict.differences else ()))
-        yield plain_table(
-            columns, [self._metric(name) for name in (verdict.metrics if verdict.differences else others)]
-        )
+        yield plain_table(columns, map(self._metric, verdict.metrics))
+        if verdict.slices:
+            yield heading("Parts of the rows, the worst first")
+            yield plain_table(
+                ("COLUMN", "ROWS", "METRIC", "VALUE", "95 %", "WITH"), map(_slice, verdict.slices)
+            )
 
     def _gate(self, gate: TestGate) -> list[str | Text]:
         verdict = self.verdict
@@ -76,6 +77,11 @@ class FailureView:
         """Render one line."""
         yield Text(f"{self.name}: no verdict ({self.failure.error.reason})", style="bold red")
         yield Text(f"  {self.failure.error.message}", style="red")
+
+
+def _slice(each: Slice) -> list[str | Text]:
+    around = _interval(each.interval)
+    return [each.column, str(each.rows), each.metric, f"{each.value:.4g}", around, each.name]
 
 
 def _number(value: float | None) -> str:

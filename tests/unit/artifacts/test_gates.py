@@ -121,6 +121,7 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
         "intervals": {"accuracy": {"low": 0.5, "high": 0.7}},
         "championDigest": None,
         "differences": {},
+        "slices": [],
     }
 
 
