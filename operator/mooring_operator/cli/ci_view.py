@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mooring_artifacts.gates import Difference, Findings, Interval, TestGate, judge, wanted
 from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
+from mooring_artifacts.text import visible
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -81,7 +82,15 @@ class FailureView:
 
 def _slice(each: Slice) -> list[str | Text]:
     around = _interval(each.interval)
-    return [each.column, str(each.rows), each.metric, f"{each.value:.4g}", around, each.name]
+    # What a table makes visible, it cuts where the text was to end.
+    return [
+        visible(each.column),
+        str(each.rows),
+        each.metric,
+        f"{each.value:.4g}",
+        around,
+        visible(each.name),
+    ]
 
 
 def _number(value: float | None) -> str:
