@@ -145,6 +145,36 @@ async def test_a_candidate_waits_with_the_cause_and_goes_on_without_it(played, f
     assert played.world.condition("RouterReady")["reason"] == "RouterRecovered"
 
 
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (lose_the_gateway, "there is no Gateway gateways/front: make it, or name one"),
+        (lose_the_listener, "no listener of Gateway gateways/front takes digits.ns"),
+        (close_the_listener(namespaces={"from": "Same"}), CLOSED),
+    ],
+    ids=["gateway", "listener", "allowed routes"],
+)
+async def test_what_is_lost_in_a_rollout_moves_nothing_and_the_rollout_goes_on_when_it_is_back(
+    played, fault, says
+):
+    await played.promoted()
+    played.deploy("v2")
+    status = await played.go_on()
+    both = {"s3://m/v1": 50, "s3://m/v2": 50}
+    assert (status["phase"], played.gateway.weights) == ("AwaitingApproval", both)
+    await fault(played)
+    await played.go_on(3)
+    played.world.command("approve", status["candidate"]["revision"])
+    status = await played.go_on(20)
+    assert (status["stable"]["storageUri"], status["candidate"]["storageUri"]) == ("s3://m/v1", "s3://m/v2")
+    assert says in played.world.condition("RouterReady")["message"]
+    route = await played.cluster.get(Ref(HTTP_ROUTE, "ns", "digits-mooring"))
+    assert {entry["weight"] for entry in route["spec"]["rules"][0]["backendRefs"]} == {50}
+    await played.gateway.open()
+    assert (await played.go_on(20))["phase"] == "Promoted"
+    assert played.gateway.weights == {"s3://m/v2": 100}
+
+
 def route_of_somebody_else(played, name):
     ref = Ref(HTTP_ROUTE, "ns", name)
     gateway = {"name": NAME, "namespace": NAMESPACE}
