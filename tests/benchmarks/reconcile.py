@@ -162,7 +162,7 @@ async def run(plane: ControlPlane, arguments: argparse.Namespace) -> None:
     }
     process = start("operator", _command(arguments.profile), log=log, environment=environment)
     try:
-        wait_until_ready(process, lambda: _ready(world.health), timeout=60)
+        wait_until_ready(process, lambda: _ready(world.health), timeout=300)
         token = (plane.files.tokens.read_text()).partition(",")[0]
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx2.AsyncClient(base_url=plane.server, headers=headers, verify=False) as client:

@@ -148,10 +148,10 @@ def test_a_take_does_not_get_slower_with_the_number_of_keys_and_groups():
     def seconds(groups):
         schedule = flooded(groups, keys=20 * groups, workers=8)
         serve(schedule)
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(300):
             serve(schedule)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert min(seconds(1000) for _ in range(3)) < 20 * min(seconds(10) for _ in range(3))
 
