@@ -100,10 +100,14 @@ async def watch(client: httpx2.AsyncClient, path: str) -> Any:
     while (answer := await client.get(path)).status_code != 200:
         await asyncio.sleep(0.1)  # the definition was applied a moment ago
     version = answer.json()["metadata"]["resourceVersion"]
-    parameters = {"watch": "true", "resourceVersion": version}
-    async with client.stream("GET", path, params=parameters, timeout=None) as response:
-        async for line in response.aiter_lines():
-            yield json.loads(line)
+    # The API server ends the watch of whoever is slow, as on a loaded machine.
+    while True:
+        parameters = {"watch": "true", "resourceVersion": version}
+        async with client.stream("GET", path, params=parameters, timeout=None) as response:
+            async for line in response.aiter_lines():
+                event = json.loads(line)
+                version = event["object"]["metadata"]["resourceVersion"]
+                yield event
 
 
 async def until(condition: Any, seconds: float) -> None:
@@ -123,7 +127,14 @@ async def measure(world: World, names: list[str], operator: psutil.Process) -> d
 
     began = time.perf_counter()
     await asyncio.gather(*(apply(name) for name in names))
-    await until(lambda: world.promoted >= set(names), 60 + len(names) / 5)
+    try:
+        await until(lambda: world.promoted >= set(names), 60 + len(names) / 5)
+    except TimeoutError:
+        left = sorted(set(names) - world.promoted)
+        print(
+            f"{len(left)} are not promoted, of which {len(set(left) & world.served.keys())} are served: {left[:5]}"
+        )
+        raise
     took = time.perf_counter() - began
     calls = world.calls() - before
     latencies = sorted((world.served[name] - world.applied[name]) * 1000 for name in names)
