@@ -31,23 +31,36 @@ class _Connection:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._client: Any = None
+        self._reason: Exception | None = None
 
     async def open(self) -> Any:
         if self._client is None or self._client.is_closed:
-            scheme = "tls" if self._address.scheme == "tls" else "nats"
-            self._client = await asyncio.wait_for(
-                nats.connect(
-                    [f"{scheme}://{server}" for server in self._address.servers],
-                    user=self._address.user,
-                    password=self._address.password,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.5,
-                    connect_timeout=2,
-                    error_cb=_ignore,
-                ),
-                _CONNECT_SECONDS,
-            )
+            try:
+                self._client = await self._connect()
+            except TimeoutError:
+                # The client tries on, whatever the reason is, and tells it to its callback alone.
+                raise (self._reason or TimeoutError("no answer")) from None
         return self._client
+
+    async def _connect(self) -> Any:
+        scheme = "tls" if self._address.scheme == "tls" else "nats"
+        self._reason = None
+        return await asyncio.wait_for(
+            nats.connect(
+                [f"{scheme}://{server}" for server in self._address.servers],
+                user=self._address.user,
+                password=self._address.password,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.5,
+                connect_timeout=2,
+                error_cb=self._note,
+            ),
+            _CONNECT_SECONDS,
+        )
+
+    async def _note(self, error: Exception) -> None:
+        # The first one: others follow from it. Calls on a connection say themselves why they fail.
+        self._reason = self._reason or error
 
     async def require(self) -> None:
         """Fail at once where the server is away; the client would keep what it is given and wait."""
@@ -225,8 +238,3 @@ async def _guarded() -> AsyncIterator[None]:
 
 def _words(exc: BaseException) -> str:
     return str(exc).removeprefix("nats: ") or type(exc).__name__
-
-
-async def _ignore(exc: Exception) -> None:
-    # Calls that fail say so themselves.
-    return

@@ -278,6 +278,8 @@ def _connect(address: Address) -> Any:
         username=address.user,
         password=address.password,
         ssl=address.scheme == "rediss",
+        # Not every version of the client does so by itself.
+        ssl_check_hostname=True,
         socket_connect_timeout=5,
         socket_timeout=15,
         health_check_interval=30,
