@@ -134,6 +134,8 @@ def test(
             f"testing models needs a package that is not installed: {missing}",
             hint="install kube-mooring with its extras cli, pipelines and components",
         )
+    if page is not None and page.is_dir():
+        raise CliError(f"--report {page} is a folder: name a file")
     if page is not None and not page.absolute().parent.is_dir():
         raise CliError(f"--report {page}: there is no folder {page.absolute().parent}")
     run_id, verdict = str(uuid.uuid4()), folder / "verdict.json"

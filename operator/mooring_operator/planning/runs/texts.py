@@ -21,6 +21,7 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
         "spec.ci.testData.uri": data.uri,
         "spec.ci.testData.labelColumn": data.label_column,
         **({} if data.schema_ is None else {"spec.ci.testData.schema": data.schema_}),
+        **_numbered("spec.ci.testData.slices", data.slices),
     }
 
 

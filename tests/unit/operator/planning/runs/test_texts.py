@@ -12,7 +12,7 @@ from mooring_operator.planning.drift.evaluations import DriftObserved, Target
 from mooring_operator.planning.drift.plan import plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.plan import plan
-from mooring_operator.planning.runs.texts import refuse_wide, texts_of_evaluation
+from mooring_operator.planning.runs.texts import refuse_wide, texts_of_evaluation, texts_of_test
 from mooring_operator.reconcile.drift_runs import ask
 
 from tests.unit.operator.planning.world import START, World
@@ -98,3 +98,13 @@ def _texts(value):
             yield from _texts(part)
     elif isinstance(value, str):
         yield value
+
+
+def test_columns_by_which_rows_are_parted_are_texts_of_a_test():
+    data = {"uri": "s3://d/t", "slices": ["country", "\N{GRINNING FACE}"]}
+    spec = ModelDeploymentSpec.model_validate(
+        {"model": {"uri": "s3://m/x", "format": "onnx"}, "ci": {"testData": data}}
+    )
+    refused = refuse_wide(texts_of_test(spec), narrow=True)
+    assert refused is not None
+    assert refused.startswith("spec.ci.testData.slices[1] ")
