@@ -1,4 +1,4 @@
-"""Test data: Parquet, with a label column and columns that feed a model."""
+"""Test data: rows with a label column and columns that feed a model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from mooring_artifacts.digests import ManifestEntry, check_digest, manifest_digest
-from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.errors import InputError
 
+from mooring_components.formats import SUFFIXES
 from mooring_components.memory import limited_memory, usable_memory
-from mooring_components.parquet import TooLarge, exceeds, find_parquet, open_parquet
+from mooring_components.parquet import TooLarge, exceeds, find_files
+from mooring_components.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,16 @@ class TestData:
 def load_test_data(
     uri: str, label_column: str, memory: int | None = None, *, expected_digest: str = ""
 ) -> TestData:
-    """Read the Parquet file at `uri`, or every `.parquet` file of that folder.
+    """Read the file of rows at `uri`, or all of that folder: Parquet, Arrow, CSV and JSON lines.
 
     It may take `memory` bytes, by default what there is.
 
     Raises:
-        InputError: not Parquet, no rows, no such label, labels that are null or nothing to compare, another
+        InputError: no file of rows, no rows, no such label, labels that are null or nothing to compare, another
             digest, more than fits.
     """
     memory = usable_memory() if memory is None else memory
-    found = find_parquet(uri, "test_data_uri")
+    found = find_files(uri, "test_data_uri", set(SUFFIXES.values()))
     if found.size > memory:
         raise exceeds(found.source, f"{found.size >> 20} MiB", memory)
     contents = {file.path: found.fetch(file) for file in found.files}
@@ -61,7 +63,7 @@ def load_test_data(
         check_digest(digest, expected_digest, uri, "test_data_digest")
     try:
         with limited_memory(memory - found.size):
-            return _columns(_read_table(contents, found.source), label_column, found.source, digest)
+            return _columns(read_table(contents, found.source), label_column, found.source, digest)
     except MemoryError as error:
         raise TooLarge(
             f"{found.source} takes more than {memory >> 20} MiB of memory once it is decoded"
@@ -81,22 +83,6 @@ def _columns(table: pa.Table, label_column: str, source: str, digest: str) -> Te
         raise InputError(f"{source}: label {label_column!r} holds {nulls} nulls; none are allowed")
     columns = {name: table[name].combine_chunks() for name in table.column_names if name != label_column}
     return TestData(columns, _labels(table[label_column], label_column, source), source, digest)
-
-
-def _read_table(contents: Mapping[str, bytearray], source: str) -> pa.Table:
-    tables = []
-    for path, content in contents.items():
-        try:
-            file = open_parquet(content, f"{source}: {path!r}")
-            tables.append(file.read(use_threads=False).replace_schema_metadata(None))
-        except MemoryError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{source}: {path!r} cannot be read: {first_line(error)}") from error
-    try:
-        return pa.concat_tables(tables)
-    except pa.ArrowException as error:
-        raise InputError(f"{source}: its files have different columns: {first_line(error)}") from error
 
 
 def _labels(column: pa.ChunkedArray, name: str, source: str) -> npt.NDArray[np.generic]:

@@ -6,13 +6,15 @@ says is compared with the memory that there is; what it is, decoded, is limited 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mooring_artifacts.errors import InputError, first_line
 from mooring_artifacts.storage import Location, StoredFile, list_files, locate, stream
+
+from mooring_components.formats import SUFFIXES, kind_of_file
 
 MOST_COLUMNS = 10_000
 LONGEST_NAME = 1000
@@ -27,7 +29,7 @@ class TooLarge(InputError):
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """The Parquet files at an address; `source` is what messages call them."""
+    """The files of rows at an address; `source` is what messages call them."""
 
     source: str
     location: Location
@@ -50,8 +52,8 @@ class FoundFiles:
         return content
 
 
-def find_parquet(uri: str, field: str) -> FoundFiles:
-    """The Parquet file at `uri`, or every `.parquet` file of that folder.
+def find_files(uri: str, field: str, kinds: Collection[str] = ("parquet",)) -> FoundFiles:
+    """The file at `uri`, or every file of that folder whose name tells one of these kinds.
 
     Raises:
         InputError: there is none, or it cannot be read.
@@ -59,10 +61,11 @@ def find_parquet(uri: str, field: str) -> FoundFiles:
     location = locate(uri, field)
     files = list_files(location, field)
     if len(files) > 1 or files[0].key != location.address.key:
-        files = [file for file in files if file.path.endswith(".parquet")]
+        files = [file for file in files if kind_of_file(file.path) in kinds]
     source = f"{field} {uri!r}"
     if not files:
-        raise InputError(f"{source} is a folder without .parquet files")
+        named = ", ".join(suffix for suffix, kind in SUFFIXES.items() if kind in kinds)
+        raise InputError(f"{source} is a folder without files of rows: {named}")
     return FoundFiles(source, location, files)
 
 
@@ -90,14 +93,30 @@ def open_parquet(
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{source} is not Parquet: {first_line(error)}") from error
     if file.metadata.num_columns > MOST_COLUMNS:
-        raise TooLarge(f"{source} has {file.metadata.num_columns} columns; {MOST_COLUMNS} are allowed")
+        raise _too_many(file.metadata.num_columns, source)
     if file.metadata.num_rows < 0:
         raise InputError(f"{source} is not Parquet: it says that it has {file.metadata.num_rows} rows")
+    check_names(names, source)
+    return file
+
+
+def check_names(names: Sequence[str], source: str) -> None:
+    """Refuse columns that cannot be told apart, or that no message could name.
+
+    Raises:
+        InputError: two have one name, or one has a very long one.
+        TooLarge: there are more than anybody compares.
+    """
+    if len(names) > MOST_COLUMNS:
+        raise _too_many(len(names), source)
     if len(set(names)) < len(names):
         raise InputError(f"{source} has two columns of one name")
     if any(len(name) > LONGEST_NAME for name in names):
         raise InputError(f"{source} has a column whose name is longer than {LONGEST_NAME} characters")
-    return file
+
+
+def _too_many(columns: int, source: str) -> TooLarge:
+    return TooLarge(f"{source} has {columns} columns; {MOST_COLUMNS} are allowed")
 
 
 def exceeds(source: str, needed: str, memory: int) -> TooLarge:

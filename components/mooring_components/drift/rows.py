@@ -16,7 +16,7 @@ from mooring_components.drift import columns
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.precision import convert, unified
 from mooring_components.memory import MOST_BYTES
-from mooring_components.parquet import FoundFiles, TooLarge, exceeds, find_parquet, open_parquet
+from mooring_components.parquet import FoundFiles, TooLarge, exceeds, find_files, open_parquet
 
 # A column of numbers, sorted, concatenated with the other side's and searched in it.
 _BYTES_PER_ROW = 80
@@ -127,7 +127,7 @@ def fetch_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> F
         EvaluationError: `reason`, where that cannot be read; TooLarge, where it has more than `memory` bytes.
     """
     try:
-        found = find_parquet(uri, field)
+        found = find_files(uri, field)
         if found.size > memory:
             raise exceeds(found.source, f"{found.size >> 20} MiB", memory)
         return FetchedRows(found, reason, tuple(found.fetch(file) for file in found.files))

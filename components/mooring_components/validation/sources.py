@@ -16,6 +16,8 @@ import pyarrow.ipc as arrow_ipc
 import pyarrow.parquet as arrow_parquet
 from mooring_artifacts.errors import InputError, first_line
 
+from mooring_components.formats import SUFFIXES, kind_of_file
+
 _BLOCK_BYTES = 8 << 20
 _LINES = 20_000
 _ROWS = 65_536
@@ -23,16 +25,6 @@ _LONGEST = 100
 _EXAMPLES = 5
 # Of rows beyond these, the numbers are those among the readable ones.
 _REMEMBERED = 10_000
-_SUFFIXES = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-}
 
 
 @dataclass
@@ -93,11 +85,6 @@ class Source:
             ) from error
 
 
-def kind_of_file(path: str) -> str | None:
-    """The format that a file's name tells; None where it tells none."""
-    return _SUFFIXES.get(Path(path).suffix.lower())
-
-
 def open_source(path: Path) -> Source:
     """Look at a file's columns.
 
@@ -106,7 +93,7 @@ def open_source(path: Path) -> Source:
     """
     kind = kind_of_file(path.name)
     if kind is None:
-        raise InputError(f"{path.name!r:.200} is none of {', '.join(sorted(_SUFFIXES))}")
+        raise InputError(f"{path.name!r:.200} is none of {', '.join(sorted(SUFFIXES))}")
     try:
         types = _types(path, kind)
     except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:

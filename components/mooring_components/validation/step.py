@@ -11,8 +11,8 @@ from mooring_artifacts.digests import check_digest, manifest_digest
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.storage import list_files, locate, read_entry, stream
 
+from mooring_components.formats import kind_of_file
 from mooring_components.validation.report import DataReport, validate
-from mooring_components.validation.sources import kind_of_file
 
 FIELD = "data_schema"
 _LARGEST_SCHEMA = 1 << 20
