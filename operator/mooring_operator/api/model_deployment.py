@@ -116,7 +116,7 @@ class TestData(Model):
     uri: Annotated[
         str,
         forms.ADDRESS.field,
-        Field(description="Parquet file with the test rows: s3://, gs://, az:// or file://."),
+        Field(description="Test rows (Parquet, Arrow, CSV or JSON lines): s3://, gs://, az:// or file://."),
     ]
     label_column: Annotated[
         str,

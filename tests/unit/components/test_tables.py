@@ -17,7 +17,7 @@ from mooring_components.tables import read_table
 ROWS = {
     "age": [31, None, 7],
     "rate": [0.5, 1e-3, -2.0],
-    "city": ["Bonn", "a \"b\"", "Ölsted, DK"],
+    "city": ["Bonn", 'a "b"', "Ölsted, DK"],
     "ok": [True, False, True],
 }
 
