@@ -2,7 +2,8 @@
 
 A leader counts its time from before a renewal was sent, stops `renew_deadline` after the last one
 that was answered, and cancels its work before the Lease runs out. A process that is frozen for
-longer than that cannot notice in time; what it then still writes carries a resourceVersion.
+longer than that cannot notice in time: a status that it then still writes carries a resourceVersion. What it applies
+carries the object's uid alone.
 """
 
 import asyncio
