@@ -4,6 +4,7 @@ import base64
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from math import inf, isfinite, nan, sqrt
 
 from mooring_operator.api.analysis import MetricLimit, MetricName
@@ -75,9 +76,13 @@ class Evidence:
         why = {**self.waits, **self.problems}.get(missing, "nothing has been counted yet")
         return replace(judgement, message=f"{missing}: {why}")
 
-    def after(self, answer: Answer, risk: float) -> "Evidence":
-        """Take the looks of an answer, one after the other for all metrics, up to the one that decides on FAIL."""
+    def after(self, answer: Answer, risk: float, step: datetime | None = None) -> "Evidence":
+        """Take the looks of an answer, one after the other for all metrics, up to the one that decides on FAIL.
+
+        step: when the step began that has to be passed; looks until then, which came late, are no evidence for that.
+        """
         seen = self._begun(answer)
+        since = step.timestamp() if step is not None else -inf
         looks = {}
         for name, metric in seen.metrics.items():
             try:
@@ -92,6 +97,8 @@ class Evidence:
                 for name, metric in seen.metrics.items()
             }
             seen = replace(seen, metrics=taken)
+            if at <= since:
+                seen = seen.of_a_new_step()
             if seen.judge(risk).verdict == "FAIL":
                 break
         return seen

@@ -174,7 +174,8 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
         return found.model_copy(update={"problem": one_line(answer.unavailable)})
     if tuple(limit.metric for limit in analysis.metrics) != answer.request.metrics:
         return found
-    evidence = _evidence(found, analysis).after(answer, analysis.risk)
+    step = draft.candidate.step_started_at if draft.candidate is not None else None
+    evidence = _evidence(found, analysis).after(answer, analysis.risk, step)
     judgement = evidence.judge(analysis.risk)
     return AnalysisStatus.model_validate(
         {

@@ -192,6 +192,27 @@ def test_a_pass_is_of_its_step():
     assert made.go_on().reason == "AnalysisFailed"
 
 
+def test_what_was_counted_before_a_step_and_is_told_late_is_no_pass_of_it():
+    how = rollout(FIRST, {"pause": {"duration": "30m"}}, {"analyse": {}}, LAST)
+    made = begun(how=how, unavailable="Prometheus does not answer")
+    while made.step().status.candidate.step < 2:
+        made.now += timedelta(seconds=10)
+    made.unavailable = ""
+    began, told = made.now, made.status.analysis.until
+    while made.status.analysis.until <= began:
+        decision = made.step()
+        assert (decision.status.analysis.verdict, made.status.candidate.step) == ("INSUFFICIENT", 2)
+        made.now += timedelta(seconds=1)
+    assert told < began - timedelta(minutes=25)
+    # What was wrong before it is evidence against the candidate all the same.
+    assert made.go_on().phase == "Promoted"
+    bad = begun(how=how, bad={"v2": 0.1}, unavailable="Prometheus does not answer")
+    while bad.step().status.candidate.step < 2:
+        bad.now += timedelta(seconds=10)
+    bad.unavailable = ""
+    assert bad.go_on().reason == "AnalysisFailed"
+
+
 def test_a_pass_ends_a_pause_early_where_that_is_asked_for():
     long = {"pause": {"duration": "4h"}}
     made = begun(how=rollout(FIRST, long, LAST, analysis={"earlyPromotion": True}))
