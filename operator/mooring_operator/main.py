@@ -54,7 +54,7 @@ def run(settings: Settings, build: Build) -> None:
 async def operate(settings: Settings, config: SingleConfig, build: Build) -> None:
     """Watch and reconcile until a signal, then stop gracefully."""
     telemetry = Telemetry()
-    connection = Connection(config, telemetry.count_request)
+    connection = Connection(config, telemetry.count_request, may_write=lambda: engine.may_write)
     recent = RecentObjects(by_namespace=bool(settings.namespaces))
     cluster = KubernetesCluster(connection, recent=recent)
     engine = Engine(

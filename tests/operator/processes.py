@@ -35,6 +35,14 @@ class Operator:
         async with asyncio.timeout(DEADLINE):
             return await self._process.wait()
 
+    def freeze(self) -> None:
+        """Have it stand still, as on a node that stalls."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     async def kill(self) -> None:
         """End it without warning, if it has not ended."""
         if self._process.returncode is None:

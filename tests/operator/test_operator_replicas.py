@@ -1,10 +1,13 @@
 """Two replicas of the operator: one acts, the other stands by and takes over."""
 
 import asyncio
+import time
 
 import pytest
 from mooring_operator.adapters.cluster import Ref
+from mooring_operator.runtime.election import Terms
 
+from tests.operator.faults import Fault
 from tests.operator.objects import LEASE, merge
 from tests.operator.processes import holder, operator, until, until_promoted
 from tests.operator.world import World
@@ -68,3 +71,38 @@ async def test_a_leader_that_is_asked_to_end_gives_the_lease_back(world: World, 
     world.deploy("v1", **SPEC)
     await until_promoted(world, "v1")
     assert written(world, "leader") == []
+
+
+@pytest.mark.parametrize(
+    "held",
+    [{"resource": "modeldeployments/status"}, {"resource": "inferenceservices", "verb": "patch"}],
+    ids=["status", "service"],
+)
+async def test_a_leader_that_stood_still_while_another_led_writes_nothing(world: World, replicas, held):
+    leader, _ = replicas
+    world.deploy("v1", **SPEC)
+    await until_promoted(world, "v1")
+    # It has decided for v2, and has not heard yet that its write was done: it would go on with the next one.
+    slow = Fault(3.0, **held)
+    world.emulator.faults.append(slow)
+    world.deploy("v2", **SPEC)
+    await until(lambda: slow.hits, "the leader writes")
+    first = holder(world)
+    leader.freeze()
+    frozen_at = time.monotonic()
+    world.objects.change(THE_LEASE, lambda before: merge(before, {"spec": {"leaseDurationSeconds": 1}}))
+    await until(lambda: holder(world) not in ("", first), "the other leads")
+    world.deploy("v3", **SPEC)
+    await until(
+        lambda: world.phase == "AwaitingApproval" and world.status["candidate"]["modelUri"] == "s3://m/v3",
+        "v3 waits for an approval",
+    )
+    world.command("approve", world.status["candidate"]["revision"])
+    await until_promoted(world, "v3")
+    await until(lambda: time.monotonic() - frozen_at > Terms().renew_deadline, "its own time is over too")
+    before = len(written(world, "leader"))
+    leader.thaw()
+    await until(lambda: "leads no more" in leader.log.read_text(), "it has noticed")
+    assert written(world, "leader")[before:] == []
+    assert world.service["spec"]["predictor"]["model"]["storageUri"] == "s3://m/v3"
+    assert ("s3://m/v2", 100) not in world.kserve.weights

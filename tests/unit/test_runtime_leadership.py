@@ -225,3 +225,19 @@ async def test_failed_release_is_no_error(leases, clock):
     leases.down = True
     await a.leadership.release()
     assert not a.leadership.leading
+
+
+async def test_a_leader_that_stood_still_holds_nothing_before_it_has_noticed(leases, clock):
+    a = Replica(leases, clock, "a")
+    assert not a.leadership.holds
+    await a.step()
+    clock[0] = 9.9
+    assert a.leadership.holds
+    clock[0] = 10
+    assert (a.leadership.leading, a.leadership.holds) == (True, False)
+    assert await a.step()
+    assert a.leadership.holds
+    leases.down = True
+    clock[0] = 20
+    await a.step()
+    assert not a.leadership.holds

@@ -31,6 +31,9 @@ _JSON = "application/json"
 _NOT_ALLOWED = " is forbidden: User "
 """How RBAC says no; a webhook, a policy or a quota says it in other words."""
 
+_NO_WORK = ("leases", "selfsubjectreviews")
+"""What is sent to become the one who works, and to know who that is."""
+
 Count = Callable[[str, str, int], None]
 """Is told of every request: verb, resource and status code; 0 where no answer came."""
 
@@ -92,16 +95,21 @@ class Http(Protocol):
 
 
 class Connection:
-    """Sends requests, counts them, and turns bad answers into `ClusterError`."""
+    """Sends requests, counts them, and turns bad answers into `ClusterError`.
+
+    may_write: whether this process may change anything now; it is asked just before each write.
+    """
 
     def __init__(
         self,
         config: SingleConfig,
         count: Count = lambda verb, resource, code: None,
         http: Http | None = None,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._http = http or ApiHttp(config)
         self._count = count
+        self._may_write = may_write
 
     async def close(self) -> None:
         """Close the connections."""
@@ -123,6 +131,7 @@ class Connection:
         Raises:
             Conflict: status 409.
             Unavailable: no answer, or one that says to come again; Forbidden where a permission is missing.
+                Nothing is sent where this process may not write.
             NotFound: status 404.
             Refused: any other status of 400 and above.
         """
@@ -131,6 +140,8 @@ class Connection:
         if body is not None:
             headers["Content-Type"] = content_type
             content = json.dumps(body, separators=(",", ":")).encode()
+        if method != "GET" and resource not in _NO_WORK and not self._may_write():
+            raise Unavailable(f"nothing is written to {resource}: another replica may lead by now")
         try:
             answer = await self._http.request(method, path, content=content, params=params, headers=headers)
         except NoAnswer as error:

@@ -88,6 +88,11 @@ class Engine:
         telemetry.watch_pools(reconcilers.pools)
         telemetry.gauge("mooring_leader", "1 while this replica leads.", lambda: float(self._leading))
 
+    @property
+    def may_write(self) -> bool:
+        """Whether no other replica can lead, however long this process has stood still."""
+        return self._leadership is None or self._leadership.holds
+
     def _candidate(self, leases: Leases) -> Leadership:
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         return Leadership(

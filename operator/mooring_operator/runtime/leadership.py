@@ -2,8 +2,7 @@
 
 A leader counts its time from before a renewal was sent, stops `renew_deadline` after the last one
 that was answered, and cancels its work before the Lease runs out. A process that is frozen for
-longer than that cannot notice in time: a status that it then still writes carries a resourceVersion. What it applies
-carries the object's uid alone.
+longer than that cannot cancel in time: `holds` is asked before each write.
 """
 
 import asyncio
@@ -49,6 +48,11 @@ class Leadership:
         self._lease: Manifest | None = None
         self._renewed_at = 0.0
         self.leading = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the Lease is held by what the last renewal says, however long this process has stood still since."""
+        return self.leading and not self._election.lost(self._renewed_at, self._clock())
 
     async def run(self) -> None:
         """Take part in the election for ever."""
