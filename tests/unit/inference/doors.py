@@ -85,6 +85,8 @@ class Doors:
             [sys.executable, "-m", "mooring_inference", f"--model_repository={root}", "--host=127.0.0.1",
              "--http_port=0", "--grpc_port=0"],
             stdout=subprocess.PIPE,
+            # What a buffer holds already, no select tells.
+            bufsize=0,
         )  # fmt: skip
         ports = {"listening": 0, "listening for gRPC": 0}
         ready = 0

@@ -176,6 +176,8 @@ class Account:
             journey.unready += moment.now - self.last
         journey.in_place = journey.in_place and self.rollout.strategy == "Recreate"
         journey.delay = min(journey.delay, self.rollout.scale_down_delay)
+        # A clock that was set back: what was seen before was seen by now.
+        journey.routed = [(min(at, moment.now), routed) for at, routed in journey.routed]
         journey.routed.append((moment.now, moment.routed(candidate.revision)))
         if moment.asked("approve", candidate):
             journey.approved = True
