@@ -98,8 +98,8 @@ def test_each_costs_the_api_server_few_requests(promoted, api):
     calls = Counter()
     for (verb, resource, _), count in work(promoted).items():
         calls[verb, resource] += count
-    # Deploying, and Promoted; each is told by an Event.
-    assert calls["update", "modeldeployments/status"] == 2 * MODELS
+    # Deploying, what KServe waits for where that is seen in time, and Promoted; the phases are told by Events.
+    assert 2 * MODELS <= calls["update", "modeldeployments/status"] <= 3 * MODELS
     assert calls["create", "events"] == 2 * MODELS
     assert calls["create", "inferenceservices"] == MODELS
     assert calls["patch", "inferenceservices"] == 0

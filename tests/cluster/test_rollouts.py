@@ -63,6 +63,9 @@ def predictor(model, revision, version, **rest):
         "automountServiceAccountToken": False,
         "model": {
             "modelFormat": {"name": "onnx"},
+            # KServe's definition says both where nobody does.
+            "name": "",
+            "resources": {},
             "storageUri": storage_uri(model.name, version),
             "env": [{"name": "MOORING_REVISION", "value": revision}],
         },
@@ -124,7 +127,6 @@ def test_canary_gets_10_50_and_100_percent_and_takes_over(model, kserve):
     status = model.reaches("AwaitingApproval", weight=10)
     second = status["candidate"]["revision"]
     canary = predictor(model, second, "v2")
-    canary["model"]["name"] = ""
     stable = predictor(model, first, "v1", minReplicas=2, maxReplicas=2)
     at_10 = {"trafficPercent": 10, "predictor": canary}
     assert model.service["spec"] == {"predictor": stable, "canary": [at_10]}

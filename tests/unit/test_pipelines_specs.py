@@ -77,6 +77,7 @@ def test_the_parameters_are_the_public_ones():
         "champion_digest",
         "allow",
         "gates",
+        "page_uri",
     }
     assert set(inputs) - optional == {
         "model_uri",

@@ -14,6 +14,7 @@ from mooring_operator.adapters.routers.inference_services.objects import Inferen
 from mooring_operator.adapters.routers.inference_services.status import read_condition, with_cause
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Running, Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
@@ -49,12 +50,13 @@ class KnativeRouter:
     async def serving(self, owner: Owner, seen: Service) -> list[Running]:
         """Read it from the InferenceService, which says what is latest; what had traffic before only Knative knows."""
         manifest = dict(seen.manifest)
+        if not ownership.was_made_for(manifest, owner):
+            return []
         predictor = manifest["spec"]["predictor"]
         weight = int(predictor.get("canaryTrafficPercent", 100))
         before = Running("", 100 - weight, f"Knative's own of InferenceService {owner.name}")
         latest = predicted_in(manifest, predictor, weight, named=False)
-        # One that was handed over, and not made here, has no name.
-        return [running for running in (before, latest) if running.weight] if latest.revision else []
+        return [running for running in (before, latest) if running.weight]
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the latest revision; what is left behind, Knative collects itself."""

@@ -26,6 +26,7 @@ from mooring_operator.adapters.routers.inference_services.status import (
 )
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Running, Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
@@ -77,13 +78,14 @@ class KServeRouter:
     async def serving(self, owner: Owner, seen: Service) -> list[Running]:
         """Read it from the InferenceService: its predictor, and its canary."""
         manifest, found = dict(seen.manifest), []
+        if not ownership.was_made_for(manifest, owner):
+            return []
         for canary in manifest["spec"].get("canary") or []:
             weight = int(canary.get("trafficPercent") or 0)
             found.append(predicted_in(manifest, canary["predictor"], weight, named=True))
         main = 100 - sum(canary.weight for canary in found)
         stable = predicted_in(manifest, manifest["spec"]["predictor"], main, named=True)
-        # One that was handed over, and not made here, has no name.
-        return [running for running in (stable, *found) if running.weight] if stable.revision else []
+        return [running for running in (stable, *found) if running.weight]
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the one or two revisions, and remove what a rollout has left behind."""

@@ -59,6 +59,11 @@ def whose(manifest: Mapping[str, Any], owner: Owner, kind: str = "ModelDeploymen
     return "leaving" if named == (API_VERSION, kind, owner.name) else "foreign"
 
 
+def was_made_for(manifest: Mapping[str, Any], owner: Owner) -> bool:
+    """Whether an object is there by the owner, or by one of its name before it, and was not handed over only."""
+    return is_controlled_by(manifest, owner.uid) or _applied_by_us(manifest)
+
+
 def controller_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Give the owner reference of the object's controller; None where it has none."""
     references = manifest["metadata"].get("ownerReferences") or []

@@ -81,7 +81,8 @@ def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
 
 
 def test_the_json_of_a_model_that_is_rejected_is_its_verdict(folder, capsys):
-    code = run(["ci", "run", manifest(folder, 0.999), "--model", str(folder / "model"), "-o", "json"])
+    arguments = ["ci", "run", manifest(folder, 0.999), "--model", str(folder / "model"), "--slice", "clinic"]
+    code = run([*arguments, "-o", "json"])
     verdict = parse_verdict(capsys.readouterr().out.encode())
     assert isinstance(verdict, Verdict)
     assert (code, verdict.passed) == (1, False)
