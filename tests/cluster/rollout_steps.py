@@ -264,7 +264,7 @@ class Model:
         self.api.merge(self.path, {"metadata": {"annotations": given}})
 
     def reported(self, *reasons):
-        """Wait until its Events have these reasons, in this order."""
+        """Wait until its Events have these reasons, in this order, but for those of a slow KServe."""
         until(
             self._events, lambda seen: seen == [*reasons], what=f"{self.name} has no such events: {reasons}"
         )
@@ -273,7 +273,17 @@ class Model:
         uid = self.resource["metadata"]["uid"]
         found = self.api.items(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")
         mine = [event for event in found if event["regarding"].get("uid") == uid]
-        return [event["reason"] for event in sorted(mine, key=lambda event: event["eventTime"])]
+        told, slow = [], False
+        for event in sorted(mine, key=lambda event: event["eventTime"]):
+            reason, waited = event["reason"], slow
+            slow = reason in _SLOW
+            # After a wait for KServe the phase from before it is told again.
+            if not slow and not (waited and told[-1:] == [reason]):
+                told.append(reason)
+        return told
+
+
+_SLOW = ("RouterNotReady", "Waiting", "RouterRecovered")
 
 
 def storage_uri(name, version):
