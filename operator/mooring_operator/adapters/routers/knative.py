@@ -56,7 +56,8 @@ class KnativeRouter:
         weight = int(predictor.get("canaryTrafficPercent", 100))
         before = Running("", 100 - weight, f"Knative's own of InferenceService {owner.name}")
         latest = predicted_in(manifest, predictor, weight, named=False)
-        return [running for running in (before, latest) if running.weight]
+        # What names no revision was not made here, whoever controls it.
+        return [running for running in (before, latest) if running.weight] if latest.revision else []
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the latest revision; what is left behind, Knative collects itself."""

@@ -85,7 +85,8 @@ class KServeRouter:
             found.append(predicted_in(manifest, canary["predictor"], weight, named=True))
         main = 100 - sum(canary.weight for canary in found)
         stable = predicted_in(manifest, manifest["spec"]["predictor"], main, named=True)
-        return [running for running in (stable, *found) if running.weight]
+        # What names no revision was not made here, whoever controls it.
+        return [running for running in (stable, *found) if running.weight] if stable.revision else []
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Apply the service of the one or two revisions, and remove what a rollout has left behind."""
