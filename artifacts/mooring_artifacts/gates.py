@@ -202,6 +202,21 @@ def wanted(gate: TestGate) -> str:
     return ", ".join([*parts, *(["by the bound of the interval"] if gate.means == "Bound" else [])])
 
 
+def interval_in_words(found: Interval | None) -> str:
+    """Give both bounds; nothing where one is not known."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"{found.low:.4g} to {found.high:.4g}"
+
+
+def difference_in_words(found: Difference | None) -> str:
+    """Give it with its sign, and its interval where that is known."""
+    if found is None:
+        return ""
+    around = interval_in_words(found)
+    return f"{found.value:+.4g}" + (f" ({around})" if around else "")
+
+
 def judge(found: Findings, gates: Sequence[TestGate]) -> list[Violation]:
     """The gates that do not hold. A metric that is missing or not finite never passes."""
     messages = ((gate, message) for gate in gates for message in _broken(found, gate))

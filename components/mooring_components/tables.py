@@ -6,7 +6,8 @@ are numbers with leading zeros, which are names. An empty cell is null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,7 +40,7 @@ def read_table(contents: Mapping[str, bytearray], source: str) -> pa.Table:
     typed, texts, lines = [], [], bytearray()
     for path, content in contents.items():
         kind, place = kind_of_file(path), f"{source}: {path!r}"
-        try:
+        with _told(place, kind or "parquet"):
             if kind == "csv":
                 texts.append(_csv(content, place))
             elif kind == "jsonl":
@@ -48,10 +49,6 @@ def read_table(contents: Mapping[str, bytearray], source: str) -> pa.Table:
                 typed.append(_checked(arrow_ipc.open_file(pa.BufferReader(content)).read_all(), place))
             else:
                 typed.append(open_parquet(content, place).read(use_threads=False))
-        except MemoryError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(place, kind, error) from error
     if lines:
         typed.append(_json_lines(lines, source))
     if texts:
@@ -81,16 +78,19 @@ def _csv(content: bytearray, place: str) -> pa.Table:
 
 def _json_lines(content: bytearray, source: str) -> pa.Table:
     options = arrow_json.ReadOptions(use_threads=False, block_size=len(content) + 1)
-    try:
+    with _told(source, "jsonl"):
         return _checked(arrow_json.read_json(pa.BufferReader(content), read_options=options), source)
+
+
+@contextmanager
+def _told(place: str, kind: str) -> Iterator[None]:
+    """Say of what cannot be decoded where it is, and what it was taken for."""
+    try:
+        yield
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(source, "jsonl", error) from error
-
-
-def _unreadable(place: str, kind: str | None, error: Exception) -> InputError:
-    return InputError(f"{place} cannot be read as {kind or 'parquet'}: {first_line(error)}")
+        raise InputError(f"{place} cannot be read as {kind}: {first_line(error)}") from error
 
 
 def _checked(table: pa.Table, place: str) -> pa.Table:

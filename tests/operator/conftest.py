@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from mooring_operator.adapters.api_server import Connection, load_config
 
 from tests.operator.emulator import Emulator
 from tests.operator.world import World
@@ -40,3 +41,12 @@ async def surroundings_act(world):
     playing.cancel()
     with suppress(asyncio.CancelledError):
         await playing
+
+
+@pytest.fixture
+async def players(world, emulator, tmp_path, monkeypatch):
+    """A connection for those who play Kubernetes and KServe in place of the world's own KServe."""
+    monkeypatch.setattr(world.kserve, "play", lambda: None)
+    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
+    yield connection
+    await connection.close()

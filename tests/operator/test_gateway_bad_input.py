@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.api_server import Connection
 from mooring_operator.adapters.cluster import ClusterError, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.gateways import GATEWAY
@@ -51,12 +51,9 @@ class Played:
 
 
 @pytest.fixture
-async def played(world, emulator, tmp_path, monkeypatch):
-    monkeypatch.setattr(world.kserve, "play", lambda: None)
+def played(world, players):
     world.objects.create(CLUSTER_SERVING_RUNTIME, "", runtime("onnx-server"))
-    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
-    yield Played(world, connection)
-    await connection.close()
+    return Played(world, players)
 
 
 async def lose_the_gateway(played):

@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.api_server import Connection
 from mooring_operator.adapters.cluster import ClusterError, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
@@ -64,12 +64,9 @@ class Played:
 
 
 @pytest.fixture
-async def played(world, emulator, tmp_path, monkeypatch):
-    monkeypatch.setattr(world.kserve, "play", lambda: None)
+def played(world, players):
     world.objects.create(CLUSTER_SERVING_RUNTIME, "", runtime("onnx-server"))
-    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
-    yield Played(world, connection)
-    await connection.close()
+    return Played(world, players)
 
 
 async def test_a_rollout_goes_by_pods_and_none_is_lost_to_it(played):

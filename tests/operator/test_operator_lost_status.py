@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import SERVING_RUNTIME
@@ -16,12 +15,9 @@ from tests.operator.world import DIGITS, World
 
 
 @pytest.fixture
-async def played(world, emulator, tmp_path, monkeypatch):
-    monkeypatch.setattr(world.kserve, "play", lambda: None)
+def played(world, players):
     world.objects.create(CLUSTER_SERVING_RUNTIME, "", runtime("onnx-server"))
-    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
-    yield Played(world, connection)
-    await connection.close()
+    return Played(world, players)
 
 
 def lose_status(world: World, *fields: str) -> None:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import SERVING_RUNTIME
@@ -55,11 +54,8 @@ class Stage(Played):
 
 
 @pytest.fixture
-async def stage(world, emulator, tmp_path, monkeypatch):
-    monkeypatch.setattr(world.kserve, "play", lambda: None)
-    connection = Connection(load_config(emulator.kubeconfig(tmp_path / "played", "played")))
-    yield Stage(world, connection)
-    await connection.close()
+def stage(world, players):
+    return Stage(world, players)
 
 
 async def test_kserve_is_asked_once_and_the_revision_runs_on_a_copy(stage, emulator):

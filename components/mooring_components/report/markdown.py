@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mooring_artifacts.gates import Difference, Interval, parse_gates
+from mooring_artifacts.gates import difference_in_words, interval_in_words, parse_gates
 from mooring_artifacts.run_documents import Verdict
 from mooring_artifacts.text import visible
 
@@ -37,14 +37,14 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
         own = [gate for gate in bounds if gate.metric == name]
         low = ", ".join(f"{gate.min:.6g}" for gate in own if gate.min is not None)
         high = ", ".join(f"{gate.max:.6g}" for gate in own if gate.max is not None)
-        beside = [_difference(verdict.differences.get(name))] if compared else []
-        cells = [name, f"{value:.6g}", _interval(verdict.intervals.get(name)), *beside, low, high]
+        beside = [difference_in_words(verdict.differences.get(name))] if compared else []
+        cells = [name, f"{value:.6g}", interval_in_words(verdict.intervals.get(name)), *beside, low, high]
         lines.append(f"| {' | '.join(cells)} |")
     if verdict.slices:
         lines += ["", "| rows | | | metric | value | 95 % |", "| --- | --- | ---: | --- | ---: | ---: |"]
         lines += [
             f"| {_cell(each.column)} | {_cell(each.name)} | {each.rows} | {each.metric} | {each.value:.4g} "
-            f"| {_interval(each.interval)} |"
+            f"| {interval_in_words(each.interval)} |"
             for each in verdict.slices
         ]
     return "\n".join(lines) + "\n"
@@ -53,16 +53,3 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
 def _cell(text: str) -> str:
     """Text of a file, as Markdown that means nothing else."""
     return "`" + visible(text).replace("`", "'").replace("|", "\\|") + "`"
-
-
-def _interval(found: Interval | None) -> str:
-    if found is None or found.low is None or found.high is None:
-        return ""
-    return f"{found.low:.4g} to {found.high:.4g}"
-
-
-def _difference(found: Difference | None) -> str:
-    if found is None:
-        return ""
-    around = _interval(found)
-    return f"{found.value:+.4g}" + (f" ({around})" if around else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mooring_artifacts.gates import Difference, Findings, Interval, TestGate, judge, wanted
+from mooring_artifacts.gates import Difference, Findings, TestGate, interval_in_words, judge, wanted
 from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
 
 from mooring_components.evidence import Evidence
@@ -54,7 +54,7 @@ def render_page(tested: Tested) -> str:
         hint=tested.hint,
         gates=[_gate(tested, gate) for gate in tested.gates],
         metrics=[
-            _Row(name, f"{value:.6g}", _interval(verdict.intervals.get(name)), None)
+            _Row(name, f"{value:.6g}", interval_in_words(verdict.intervals.get(name)), None)
             for name, value in verdict.metrics.items()
         ],
         unmeasured=tested.findings.unmeasured,
@@ -91,7 +91,7 @@ def _gate(tested: Tested, gate: TestGate) -> _Row:
     return _Row(
         gate.metric,
         "" if value is None else f"{value:.6g}",
-        _interval(interval),
+        interval_in_words(interval),
         None if value is None or not limits else pictures.draw_strip(value, interval, limits),
         _wanted(gate, found),
         problem,
@@ -104,7 +104,9 @@ def _wanted(gate: TestGate, found: Findings) -> str:
 
 
 def _difference(name: str, found: Difference) -> _Row:
-    return _Row(name, f"{found.value:+.4g}", _interval(found), pictures.draw_strip(found.value, found, [0.0]))
+    return _Row(
+        name, f"{found.value:+.4g}", interval_in_words(found), pictures.draw_strip(found.value, found, [0.0])
+    )
 
 
 def _slices(verdict: Verdict) -> list[tuple[Slice, _Row]]:
@@ -119,15 +121,9 @@ def _slices(verdict: Verdict) -> list[tuple[Slice, _Row]]:
             _Row(
                 f"{each.column} {each.name}",
                 f"{each.value:.4g}",
-                _interval(each.interval),
+                interval_in_words(each.interval),
                 pictures.draw_strip(each.value, each.interval, [verdict.metrics[each.metric]], places),
             ),
         )
         for each in known
     ]
-
-
-def _interval(found: Interval | None) -> str:
-    if found is None or found.low is None or found.high is None:
-        return ""
-    return f"{found.low:.4g} to {found.high:.4g}"

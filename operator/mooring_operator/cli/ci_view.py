@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mooring_artifacts.gates import Difference, Findings, Interval, TestGate, judge, wanted
+from mooring_artifacts.gates import (
+    Findings,
+    TestGate,
+    difference_in_words,
+    interval_in_words,
+    judge,
+    wanted,
+)
 from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
 from mooring_artifacts.text import visible
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -52,7 +59,7 @@ class VerdictView:
         return [
             gate.metric,
             _number(verdict.metrics.get(gate.metric)),
-            _interval(verdict.intervals.get(gate.metric)),
+            interval_in_words(verdict.intervals.get(gate.metric)),
             Text("yes", style="green") if holds else Text("no", style="red"),
             wanted(gate) + none,
         ]
@@ -62,9 +69,9 @@ class VerdictView:
         cells: list[str | Text] = [
             name,
             _number(verdict.metrics[name]),
-            _interval(verdict.intervals.get(name)),
+            interval_in_words(verdict.intervals.get(name)),
         ]
-        return [*cells, _difference(verdict.differences.get(name))] if verdict.differences else cells
+        return [*cells, difference_in_words(verdict.differences.get(name))] if verdict.differences else cells
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class FailureView:
 
 
 def _slice(each: Slice) -> list[str | Text]:
-    around = _interval(each.interval)
+    around = interval_in_words(each.interval)
     # What a table makes visible, it cuts where the text was to end.
     return [
         visible(each.column),
@@ -95,16 +102,3 @@ def _slice(each: Slice) -> list[str | Text]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
-
-
-def _interval(found: Interval | None) -> str:
-    if found is None or found.low is None or found.high is None:
-        return ""
-    return f"{found.low:.4g} to {found.high:.4g}"
-
-
-def _difference(found: Difference | None) -> str:
-    if found is None:
-        return ""
-    around = _interval(found)
-    return f"{found.value:+.4g}" + (f" ({around})" if around else "")

@@ -57,14 +57,11 @@ def try_out(draft: RolloutDraft, trial: Trial) -> RolloutDraft | Settled:
     draft = _tell_of_variants(draft)
     name = f"revision {candidate.revision}"
     sides = f"{name} answers beside {_others(draft)}"
-    if end is None:
-        message = f"{sides} until it is approved or aborted{_or_another_is_promoted(draft)}"
-        return approved(draft, "AwaitingApproval") or draft.settle(
-            "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=_look_again(draft)
-        )
-    if end <= candidate.step_started_at:
-        # It took so long to come here: as good as no time at all.
-        message = f"{sides} until it is approved or aborted: spec.rollout.abTest.until was over before its test began"
+    # It may have taken so long to come here that the end is over: as good as none at all.
+    if end is None or end <= candidate.step_started_at:
+        why = ": spec.rollout.abTest.until was over before its test began"
+        more = _or_another_is_promoted(draft) if end is None else why
+        message = f"{sides} until it is approved or aborted{more}"
         return approved(draft, "AwaitingApproval") or draft.settle(
             "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=_look_again(draft)
         )
