@@ -1,7 +1,8 @@
 """The fields of a pod's spec and of KServe's components, as ``spec.serving.template`` and its like take them.
 
 Source: Kubernetes 1.36, core/v1; KServe 0.21, serving.kserve.io/v1beta1. Volumes of drivers that Kubernetes has
-removed, of single disks (fc, iscsi), rules for restarts of single containers and options of Windows are left out.
+removed, of single disks (fc, iscsi), rules for restarts of single containers, options of Windows, and probes of
+containers that come before others (but in ``template``) are left out: a definition has little room.
 
 The fields are spelled out, and not left open, so that the API server refuses what it does not know, and nesting has an
 end: a thousand brackets in a field that takes anything would stop every reader of the list.
@@ -16,7 +17,7 @@ Schema = dict[str, Any]
 MOST_ITEMS = 64
 
 # NAME is text; NAME:KIND a kind or a structure below; NAME:[KIND] a list, [] one of texts; NAME:{KIND} a map, {} to
-# texts. A kind is int, bool, or amount, which is a whole number or text.
+# texts. A kind is int, bool, or amount, which is a whole number or text; A+B has the fields of both.
 _STRUCTURES = {
     "Name": "name",
     "Setting": "name value",
@@ -66,11 +67,10 @@ _STRUCTURES = {
     "seccompProfile:Profile",
     "Device": "devicePath name",
     "Mount": "mountPath mountPropagation name readOnly:bool recursiveReadOnly subPath",
-    "Container": "args:[] command:[] env:[Variable] envFrom:[Variables] image imagePullPolicy lifecycle:Lifecycle "
-    "livenessProbe:Probe name ports:[Port] readinessProbe:Probe resources:Resources "
-    "restartPolicy securityContext:Security startupProbe:Probe stdin:bool "
-    "stdinOnce:bool terminationMessagePath terminationMessagePolicy tty:bool volumeDevices:[Device] "
-    "volumeMounts:[Mount] workingDir",
+    "InitContainer": "args:[] command:[] env:[Variable] envFrom:[Variables] image imagePullPolicy name ports:[Port] "
+    "resources:Resources restartPolicy securityContext:Security stdin:bool stdinOnce:bool terminationMessagePath "
+    "terminationMessagePolicy tty:bool volumeDevices:[Device] volumeMounts:[Mount] workingDir",
+    "Lived": "lifecycle:Lifecycle livenessProbe:Probe readinessProbe:Probe startupProbe:Probe",
     # Volumes
     "ConfigMapVolume": "defaultMode:int items:[Path] name optional:bool",
     "SecretVolume": "defaultMode:int items:[Path] optional:bool secretName",
@@ -108,9 +108,9 @@ _STRUCTURES = {
     "PodSecurity": "appArmorProfile:Profile fsGroup:int fsGroupChangePolicy runAsGroup:int runAsNonRoot:bool "
     "runAsUser:int seLinuxChangePolicy seLinuxOptions:SELinux seccompProfile:Profile supplementalGroups:[int] "
     "supplementalGroupsPolicy sysctls:[Setting]",
-    "Pod": "activeDeadlineSeconds:int affinity:Affinity containers:[Container] dnsConfig:Dns dnsPolicy "
+    "Pod": "activeDeadlineSeconds:int affinity:Affinity containers:[InitContainer+Lived] dnsConfig:Dns dnsPolicy "
     "enableServiceLinks:bool hostAliases:[Host] hostIPC:bool hostNetwork:bool hostPID:bool hostUsers:bool hostname "
-    "hostnameOverride imagePullSecrets:[Name] initContainers:[Container] nodeName nodeSelector:{} os:Name "
+    "hostnameOverride imagePullSecrets:[Name] initContainers:[InitContainer] nodeName nodeSelector:{} os:Name "
     "overhead:{amount} preemptionPolicy priority:int priorityClassName readinessGates:[Gate] "
     "resourceClaims:[PodClaim] resources:Resources restartPolicy runtimeClassName schedulerName "
     "schedulingGates:[Name] securityContext:PodSecurity serviceAccountName setHostnameAsFQDN:bool "
@@ -156,4 +156,4 @@ def _kind(kind: str) -> Schema:
         return {"type": "array", "maxItems": MOST_ITEMS, "items": _kind(kind[1:-1])}
     if kind.startswith("{"):
         return {"type": "object", "maxProperties": MOST_ITEMS, "additionalProperties": _kind(kind[1:-1])}
-    return dict(_KINDS[kind]) if kind in _KINDS else structure(kind)
+    return dict(_KINDS[kind]) if kind in _KINDS else structure(*kind.split("+"))

@@ -84,7 +84,9 @@ def _refusing(schema: Schema, refused: Mapping[str, str], path: str) -> Schema:
 
 def _predictor() -> Schema:
     out = _refusing(structure("Component", "Pod"), _IN_PREDICTOR, "template")
-    model = structure("Container", "ModelOnly")
+    # A sidecar that starts before the model may have probes: here alone, see pod_fields.
+    out["properties"]["initContainers"] = out["properties"]["containers"]
+    model = structure("InitContainer", "Lived", "ModelOnly")
     out["properties"]["model"] = _refusing(model, _IN_MODEL, "template.model")
     worker = _refusing(structure("Pod", "WorkerOnly"), _API, "template.workerSpec")
     out["properties"]["workerSpec"] = worker
