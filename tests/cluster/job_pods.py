@@ -16,13 +16,19 @@ from tests.operator.surroundings import write_document
 from tests.unit.operator.planning.manifests.test_pods import expanded
 
 NOW = "2026-03-01T12:00:00Z"
+LOST = """put": true}
+{"level": "error", "message": "run failed", "error": "write-verdict: no route to https://s3/v.json?X-Amz-Signature=1"}
+{"level": "error", "message": "the failure document is not written", "error": "StoreUnavailable: no route"}
+"""
+"""The last lines of a run's log, as the kubelet cuts and keeps them."""
 
 
 @dataclass
 class JobPods:
     """The pods of one namespace. `outcome` says what becomes of a run, by its parameters.
 
-    succeed, fail: exit codes 0 and 1; oom: killed for memory; hold: it runs on; stuck: its image cannot be had.
+    succeed, fail: exit codes 0 and 1; oom: killed for memory; hold: it runs on; stuck: its image cannot be had;
+    lost: it fails, and cannot write why.
     """
 
     connection: Connection
@@ -59,8 +65,10 @@ class JobPods:
             if "verdict_uri" in parameters:
                 write_verdict(parameters, passed=self.good(parameters["model_uri"]))
             await self._report(pod, "Succeeded", _ended(0, "Completed"), ready=False)
-        elif outcome in ("fail", "oom"):
+        elif outcome in ("fail", "oom", "lost"):
             ended = _ended(137, "OOMKilled") if outcome == "oom" else _ended(1, "Error")
+            if outcome == "lost":
+                ended["terminated"]["message"] = LOST
             await self._report(pod, "Failed", ended, ready=False)
 
     async def _report(self, pod: dict[str, Any], phase: str, state: dict[str, Any], *, ready: bool) -> None:

@@ -190,16 +190,18 @@ async def test_killed_between_any_two_requests_the_run_is_made_once(make_lab, re
 @pytest.mark.parametrize(
     ("outcome", "reason", "said"),
     [
-        ("oom", "CIRunFailed", "out of memory"),
+        ("oom", "CIRunFailed", "container run was killed, for it used more memory than its limit"),
+        ("lost", "CIRunFailed", "its pod failed: write-verdict: no route to https://s3/v.json?..."),
         ("fail", "CIRunFailed", "kubectl logs -n runs-"),
         ("hold", "CITimeout", "longer than 2 s"),
         ("stuck", "CITimeout", "longer than 2 s"),
+        ("stuck", "CITimeout", "does not start: ImagePullBackOff: no such image"),
     ],
 )
 async def test_a_run_that_ends_badly_is_told_with_what_to_look_at(make_lab, outcome, reason, said):
     lab = await make_lab()
     lab.pods.outcome = lambda parameters: outcome
-    await lab.apply("v1", ci={**CI, "timeout": "2s" if "2 s" in said else "10m"})
+    await lab.apply("v1", ci={**CI, "timeout": "2s" if reason == "CITimeout" else "10m"})
     status = await lab.until_phase("Failed")
     assert (status["reason"], said in status["message"]) == (reason, True), status["message"]
     assert len(lab.pods.ran) == (outcome != "stuck")
@@ -210,7 +212,10 @@ async def test_what_a_pending_run_waits_for_is_said(make_lab, connection):
     lab.pods.outcome = lambda parameters: "stuck"
     await lab.apply("v1", ci=CI)
     await lab.until(
-        lambda status: "its pod has not started: kubectl describe pod -n runs-" in status.get("message", "")
+        lambda status: (
+            "its pod has not started: container run does not start: ImagePullBackOff: no such image"
+            in status.get("message", "")
+        )
     )
 
 

@@ -70,7 +70,7 @@ class CIStatus(StatusModel):
     verdict: Annotated[
         Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
     ] = None
-    message: Annotated[Message, Field(description="Why the verdict is Failed.")] = ""
+    message: Annotated[Message, Field(description="Why it failed, or what it waits for.")] = ""
     metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=48)] = {}
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
     seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None

@@ -31,6 +31,10 @@ from mooring_inference.tensors import Array, Signature, TensorSpec, datatype_of_
 
 log = logging.getLogger(__name__)
 
+# What ONNX Runtime puts around its own words.
+_AROUND = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |Load model from .*? failed: ?|/onnxruntime_src/\S+:\d+ .*?\) (?=\S)"
+)
 # What exporters call open dimensions that nobody named, each by a name of its own.
 _MADE_UP_NAME = re.compile(r"unk__\d+|.*_dynamic_axes_\d+|\?|-?\d+")
 
@@ -112,7 +116,12 @@ def _open_session(path: Path, choice: ProviderChoice, threads: int) -> Any:
             # Under auto a GPU that cannot start is done without; what the model lacks shows again.
             log.warning("a GPU was not usable", extra={"fields": {"reason": first_line(exc)}})
             return _open_session(path, only_cpu(choice), threads)
-        raise ModelLoadError(f"{path.name} is not a usable ONNX model: {first_line(exc)}") from None
+        raise ModelLoadError(f"{path.name} is not a usable ONNX model: {_said(exc)}") from None
+
+
+def _said(error: Exception) -> str:
+    """Give what ONNX Runtime says, without its codes, the path that it was given and its own functions' names."""
+    return _AROUND.sub("", first_line(error)) or first_line(error)
 
 
 def _start_session(path: Path, options: Any, providers: Sequence[tuple[str, dict[str, str]]]) -> Any:

@@ -25,10 +25,12 @@ from mooring_operator.adapters.cluster import (
 from mooring_operator.adapters.pipelines.port import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.planning.manifests import run_jobs
 from mooring_operator.planning.manifests.run_jobs import RunPods
-from mooring_operator.planning.runs import job_states, turns
+from mooring_operator.planning.objects import ownership
+from mooring_operator.planning.runs import job_states, pod_words, turns
 from mooring_operator.planning.runs.run import RunRequest, RunState
 
 JOB = Kind("batch/v1", "Job", "jobs")
+POD = Kind("v1", "Pod", "pods")
 LONGEST_WAIT = timedelta(days=1)
 """A run that has waited for longer goes, and is made anew: the address that it writes to would expire under it."""
 _FRESH_SECONDS = 2.0
@@ -94,7 +96,7 @@ class JobPipelines:
             return None
         if job_states.is_waiting(job):
             await self._give_turns(namespace)
-        return job_states.state_of(job, run_id)
+        return job_states.state_of(job, run_id, await self._cause(job) if job_states.needs_pods(job) else "")
 
     async def terminate(self, namespace: str, run_id: str) -> None:
         """Delete the Job of a run, and with it its pod; one that has finished stays."""
@@ -126,6 +128,19 @@ class JobPipelines:
         except ClusterError as error:
             raise _told(error) from error
         return job if job is not None and self._owner_of(job) is not None else None
+
+    async def _cause(self, job: Manifest) -> str:
+        """Say what a Job's pod tells of itself; nothing where it is gone, or nobody may look."""
+        metadata = job["metadata"]
+        pages = self._cluster.pages(
+            POD, namespace=metadata["namespace"], labels={pod_words.OF_JOB: metadata["name"]}
+        )
+        try:
+            pods = [pod async for page in pages for pod in page]
+        except ClusterError:
+            # The run's own state is known, and counts; this only says more.
+            return ""
+        return pod_words.cause_of(pod for pod in pods if ownership.is_controlled_by(pod, metadata["uid"]))
 
     async def _ensure_ours(self, run: RunRequest, conflict: Conflict) -> None:
         """See who has the name of a Job that could not be made.

@@ -21,6 +21,7 @@ from mooring_operator.adapters.pipelines.kfp_client import (
     KfpUnavailable,
     identifier,
 )
+from mooring_operator.adapters.pipelines.kfp_words import message_of
 from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.planning.runs.run import RunPhase, RunRequest, RunState
@@ -149,7 +150,7 @@ class KfpPipelines:
             return None
         identifier(run.run_id, "run")
         phase = _PHASES.get(run.state or "", "Pending")
-        return RunState(run_id, phase, _message(run, phase), started_at=_began(run))
+        return RunState(run_id, phase, message_of(run, phase), started_at=_began(run))
 
     def _terminate(self, run_id: str) -> None:
         try:
@@ -190,16 +191,3 @@ def _shown(name: str) -> str:
 def _began(run: Any) -> datetime | None:
     began = run.created_at
     return began.astimezone(UTC) if isinstance(began, datetime) and began.year > 1970 else None
-
-
-def _message(run: Any, phase: RunPhase) -> str:
-    if phase not in ("Failed", "Canceled"):
-        return "being terminated" if run.state == "CANCELING" else ""
-    if run.error is not None and run.error.message:
-        return str(run.error.message)
-    tasks = run.run_details.task_details if run.run_details is not None else None
-    for task in tasks or []:
-        if task.state == "FAILED" and task.display_name:
-            why = task.error.message if task.error is not None and task.error.message else ""
-            return f"{task.display_name}: {why}" if why else f"task {task.display_name} failed"
-    return f"the run {phase.lower()}; KFP does not say why, its page does"

@@ -124,10 +124,12 @@ def _judge_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState)
     verdict = draft.observed.verdict
     if run.phase == "Succeeded" and verdict is not None:
         return _judge_verdict(draft, status, verdict)
-    if run.timed_out:
-        message = f"{name} took longer than it may{because(run.message)}"
-        return _failed(draft, status, reasons.CI_TIMEOUT, message)
     said = draft.observed.verdict_error
+    if run.timed_out:
+        # Its pod is gone by now: what it waited for is known from before.
+        told = "; ".join(filter(None, (said or status.message, run.message)))
+        message = f"{name} took longer than it may{because(told)}"
+        return _failed(draft, status, reasons.CI_TIMEOUT, message)
     if not said and status.ended_at is not None and draft.elapsed(status.ended_at) < SURE_AFTER:
         return _testing(draft, f"{name} ended as {run.phase}; looking once more", SURE_AFTER.total_seconds())
     if run.phase == "Succeeded":
@@ -139,6 +141,7 @@ def _judge_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState)
 
 def _await_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState) -> Settled:
     name = f"revision {draft.candidate.revision}"
+    status = status.model_copy(update={"message": _waits_for(run, status.message)})
     draft = draft.change(ci=status)
     message = f"testing {name}: run {run.run_id}{because(run.message)}"
     if run.queued:
@@ -147,9 +150,16 @@ def _await_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState)
     allowed = min(ci.timeout, draft.observed.longest_run)
     if elapsed > allowed:
         which = "spec.ci.timeout allows" if ci.timeout <= allowed else "the administrator lets any run take"
-        message = f"{name}: run {run.run_id} took longer than {which}{because(run.message)}"
+        message = f"{name}: run {run.run_id} took longer than {which}{because(run.message or status.message)}"
         return _failed(draft, status, reasons.CI_TIMEOUT, message)
     return _testing(draft, message, pause_in_run(elapsed, allowed))
+
+
+def _waits_for(run: RunState, before: str) -> str:
+    """Say why a run has not begun, where that is its own trouble and not its turn; as known where it says nothing."""
+    if run.phase != "Pending" or run.queued:
+        return ""
+    return run.message or before
 
 
 def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> RolloutDraft | Settled:
@@ -171,7 +181,7 @@ def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> R
     if pinned is None and verdict.digest:
         # Who tested the files knows what they are.
         draft = draft.change_candidate(digest=verdict.digest)
-    return _passed(draft, status.model_copy(update={"verdict": "Passed"}))
+    return _passed(draft, status.model_copy(update={"verdict": "Passed", "message": ""}))
 
 
 def _readable(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -32,8 +32,20 @@ def owner_uid(job: Manifest, *, apart: bool) -> str | None:
     return str(controller.get("uid", ""))
 
 
-def state_of(job: Manifest, run_id: str) -> RunState | None:
-    """Give the state of a run by its Job; None where that is being deleted."""
+def needs_pods(job: Manifest) -> bool:
+    """Whether the pods of a Job tell more of it than the Job does: it failed, or has a pod that is not ready."""
+    status = job.get("status") or {}
+    if "deletionTimestamp" in job["metadata"] or job["spec"].get("suspend"):
+        return False
+    failed = any(c["type"] == "Failed" and c.get("status") == "True" for c in status.get("conditions") or [])
+    return failed or (bool(status.get("active")) and not status.get("ready"))
+
+
+def state_of(job: Manifest, run_id: str, cause: str = "") -> RunState | None:
+    """Give the state of a run by its Job; None where that is being deleted.
+
+    cause: what its pods say about why they are not ready, or failed.
+    """
     if "deletionTimestamp" in job["metadata"]:
         return None
     status = job.get("status") or {}
@@ -47,17 +59,20 @@ def state_of(job: Manifest, run_id: str) -> RunState | None:
         return RunState(
             run_id,
             "Failed",
-            _why_failed(failed, job),
+            _why_failed(failed, job, cause),
             timed_out=failed.get("reason") == "DeadlineExceeded",
             started_at=_began(job),
         )
+    if conditions.keys() & {"SuccessCriteriaMet", "FailureTarget"}:
+        # Its pods are ending, or gone; how it ended is said when they are.
+        return RunState(run_id, "Pending", started_at=_began(job))
     if is_waiting(job):
         return RunState(run_id, "Pending", _WAITS, queued=True)
     if job["spec"].get("suspend"):
         return RunState(run_id, "Pending", f"somebody suspended Job {name}", started_at=_began(job))
     if status.get("ready"):
         return RunState(run_id, "Running", started_at=_began(job))
-    return RunState(run_id, "Pending", _why_pending(status, job), started_at=_began(job))
+    return RunState(run_id, "Pending", _why_pending(status, job, cause), started_at=_began(job))
 
 
 def is_over(job: Manifest) -> bool:
@@ -91,21 +106,25 @@ def _began(job: Manifest) -> datetime | None:
     return began if began is not None and began.tzinfo is not None else None
 
 
-def _why_failed(condition: dict[str, Any], job: Manifest) -> str:
+def _why_failed(condition: dict[str, Any], job: Manifest, cause: str) -> str:
     name, place = _how_to_look(job)
     look = f"kubectl logs {place} job/{name} says more"
     if condition.get("reason") == "DeadlineExceeded":
         return f"it ran for longer than {job['spec'].get('activeDeadlineSeconds')} s; {look}"
     if condition.get("reason") == "BackoffLimitExceeded":
+        if cause:
+            return f"its pod failed: {cause}; {look}"
         pod = f"kubectl describe pod {place} -l job-name={name}"
         return f"its pod failed; {look}, {pod} whether it ran out of memory"
     said = f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
     return f"{said or 'its Job failed'}; {look}"
 
 
-def _why_pending(status: dict[str, Any], job: Manifest) -> str:
+def _why_pending(status: dict[str, Any], job: Manifest, cause: str) -> str:
     name, place = _how_to_look(job)
     if status.get("active"):
+        if cause:
+            return f"its pod has not started: {cause}"
         return f"its pod has not started: kubectl describe pod {place} -l job-name={name} says why"
     return (
         f"it has no pod yet: kubectl describe job {place} {name} says whether a quota or a policy refuses it"

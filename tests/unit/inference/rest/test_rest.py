@@ -408,6 +408,23 @@ def test_a_file_that_is_not_a_model_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("operator", "opset", "ir", "said"),
+    [
+        ("Abs", 99, 9, "ONNX Runtime only \\*guarantees\\* support .* Opset 99 is under development"),
+        ("Abs", 17, 99, "Unsupported model IR version: 99, max supported IR version: "),
+        ("Frobnicate", 17, 9, "This is an invalid model.*No Op registered for Frobnicate"),
+    ],
+)
+def test_why_a_model_does_not_load_is_said_without_paths_and_functions(tmp_path, operator, opset, ir, said):
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+    save(model, tmp_path / "a.onnx")
+    with pytest.raises(ModelLoadError, match=rf"^a\.onnx is not a usable ONNX model: {said}"):
+        load_model(tmp_path, LoadOptions())
+
+
+@pytest.mark.parametrize(
     ("files", "limit"),
     [
         ({"cpu.max": "150000 100000\n"}, 1.5),

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from mooring_operator.adapters.cluster import Cluster, Kind
-from mooring_operator.adapters.routers.inference_services import causes
-from mooring_operator.adapters.routers.inference_services.causes import Cause
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.planning.objects.owner import Manifest
+from mooring_operator.planning.status import pod_causes
+from mooring_operator.planning.status.pod_causes import Cause
 
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
@@ -49,12 +49,12 @@ class Inquiry:
             return None
         namespace = metadata["namespace"]
         found = await self._first(POD, namespace, labels=labels)
-        pod = causes.first_unready(pod for pod in found if pod["metadata"].get("namespace") == namespace)
+        pod = pod_causes.first_unready(pod for pod in found if pod["metadata"].get("namespace") == namespace)
         if pod is not None:
-            return causes.cause_of_pod(pod) or causes.cause_of_events(
+            return pod_causes.cause_of_pod(pod) or pod_causes.cause_of_events(
                 await self._events("Pod", namespace, pod)
             )
-        return causes.cause_of_events(await self._events(INFERENCE_SERVICE.kind, namespace, service))
+        return pod_causes.cause_of_events(await self._events(INFERENCE_SERVICE.kind, namespace, service))
 
     async def _events(self, kind: str, namespace: str, about: Mapping[str, Manifest]) -> list[Manifest]:
         name = about["metadata"]["name"]

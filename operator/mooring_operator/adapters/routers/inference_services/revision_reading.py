@@ -7,11 +7,11 @@ InferenceService says: its conditions lag behind, and its Ready leaves component
 from collections.abc import Mapping
 from typing import Any
 
-from mooring_operator.adapters.routers.inference_services.causes import Cause
 from mooring_operator.adapters.routers.inference_services.status import cannot_heal, not_taken_up
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.status.pod_causes import Cause
 
 COMPONENTS = ("predictor", "transformer", "explainer")
 

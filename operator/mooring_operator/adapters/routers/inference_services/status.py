@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mooring_operator.adapters.routers.inference_services.causes import Cause
 from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.status.pod_causes import Cause
 
 _FAILED_TRANSITIONS = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
 # What a model's runtime can never do, KServe's words; one that is missing may come.

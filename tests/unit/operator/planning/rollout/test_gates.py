@@ -84,6 +84,26 @@ def test_a_run_that_the_backend_ended_for_its_time_is_a_timeout():
     assert (decision.reason, "longer than 60 s" in decision.message) == ("CITimeout", True)
 
 
+def test_a_run_whose_time_was_over_says_during_which_step():
+    said = "the run was ended by SIGTERM during step evaluate-quality"
+    decision = Bench().see(
+        "Failed", timed_out=True, message="it ran for longer than 60 s", verdict_error=said
+    )
+    assert f"longer than it may: {said}; it ran for longer than 60 s" in decision.message
+
+
+def test_a_run_whose_time_was_over_before_it_began_says_what_it_waited_for():
+    bench = Bench()
+    waits = "its pod has not started: container run does not start: ErrImagePull"
+    assert waits in bench.see("Pending", message=waits).message
+    decision = bench.see("Failed", timed_out=True, message="it ran for longer than 60 s")
+    assert f"longer than it may: {waits}; it ran for longer than 60 s" in decision.message
+    begun = Bench()
+    begun.see("Pending", message=waits)
+    begun.see("Running")
+    assert waits not in begun.see("Failed", timed_out=True, message="it ran for longer than 60 s").message
+
+
 @pytest.mark.parametrize(
     ("timeout", "longest", "said"),
     [

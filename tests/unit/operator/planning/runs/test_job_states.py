@@ -35,6 +35,41 @@ def test_a_status_is_read(status, phase, said):
     assert state.started_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("condition", ["SuccessCriteriaMet", "FailureTarget"])
+def test_a_job_whose_pods_are_ending_says_nothing_of_pods_that_it_has_not(condition):
+    state = job_states.state_of(
+        job(status={"conditions": [{"type": condition, "status": "True"}]}), RUN.run_id
+    )
+    assert state is not None
+    assert (state.phase, state.message) == ("Pending", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "phase", "said"),
+    [
+        ({"active": 1}, "Pending", "its pod has not started: no image"),
+        (
+            {"conditions": [{**FAILED, "reason": "BackoffLimitExceeded"}]},
+            "Failed",
+            "its pod failed: no image; kubectl logs",
+        ),
+    ],
+)
+def test_what_a_pod_says_is_told_in_place_of_where_to_look(status, phase, said):
+    found = job(status=status)
+    assert job_states.needs_pods(found)
+    state = job_states.state_of(found, RUN.run_id, "no image")
+    assert state is not None
+    assert (state.phase, said in state.message) == (phase, True)
+
+
+def test_pods_are_looked_at_only_where_they_tell_more():
+    ended = {"conditions": [{"type": "Complete", "status": "True"}]}
+    for status in ({}, {"active": 1, "ready": 1}, ended):
+        assert not job_states.needs_pods(job(status=status))
+    assert not job_states.needs_pods(turns.suspended(job(status={"active": 1})))
+
+
 def test_a_job_that_is_being_deleted_is_no_run_any_more():
     assert job_states.state_of(job(metadata={"deletionTimestamp": MADE}), RUN.run_id) is None
 

@@ -1,9 +1,9 @@
 """What an InferenceService of one revision and its Deployments say."""
 
 import pytest
-from mooring_operator.adapters.routers.inference_services.causes import Cause
 from mooring_operator.adapters.routers.inference_services.revision_manifest import revision_service
 from mooring_operator.adapters.routers.inference_services.revision_reading import components_of, read_variant
+from mooring_operator.planning.status.pod_causes import Cause
 
 from tests.unit.operator.adapters.routers.revisions import OWNER, revision
 

@@ -1,4 +1,4 @@
-"""Why pods are not ready: what a pod, and the Events about it and about its InferenceService say, in one sentence.
+"""Why pods are not ready, or failed: what a pod and the Events about it say, in one sentence.
 
 Source: Kubernetes 1.36, pod status and the reasons of the scheduler's and the kubelet's Events; KServe 0.21.
 """
@@ -42,7 +42,14 @@ def cause_of_pod(pod: Mapping[str, Any]) -> Cause | None:
     groups = (status.get("initContainerStatuses"), status.get("containerStatuses"))
     containers = (container for group in groups for container in group or [])
     causes = (cause for container in containers for cause in _causes_of_container(container))
-    return next(causes, None)
+    return next(causes, None) or _cause_of_removal(status)
+
+
+def _cause_of_removal(status: Mapping[str, Any]) -> Cause | None:
+    """Say why the kubelet or the scheduler ended a pod, whose containers may tell nothing of it."""
+    if status.get("phase") != "Failed" or not status.get("reason"):
+        return None
+    return Cause(_sentence(f"the pod was ended: {status['reason']}", status.get("message", "")))
 
 
 def cause_of_events(events: Iterable[Mapping[str, Any]]) -> Cause | None:

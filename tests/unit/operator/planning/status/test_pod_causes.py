@@ -1,7 +1,7 @@
 """Why pods are not ready, in a sentence."""
 
 import pytest
-from mooring_operator.adapters.routers.inference_services.causes import (
+from mooring_operator.planning.status.pod_causes import (
     Cause,
     cause_of_events,
     cause_of_pod,
@@ -67,6 +67,11 @@ def ended(code, reason="Error", message=""):
                 containers=[waiting("PodInitializing")],
             ),
             "container storage-initializer ended with exit code 1: access denied",
+            False,
+        ),
+        (
+            {"metadata": {}, "status": {"phase": "Failed", "reason": "Evicted", "message": "out of disk"}},
+            "the pod was ended: Evicted: out of disk",
             False,
         ),
     ],
