@@ -8,6 +8,7 @@ from typing import Any
 from mooring_operator.api import ClusterModelPolicySpec, ModelDeploymentSpec, ModelPolicySpec, reasons
 from mooring_operator.api.checks import Outcome
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
+from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.decision import Decision
@@ -346,6 +347,30 @@ def without_a_runtime(reason: str, *, temporary: bool) -> Callable[[], Recorded]
     return story
 
 
+def capturing(server_type: str | None, *args: str) -> Callable[[], Recorded]:
+    """A revision that serves without capture, and one after it that is to keep requests on such a runtime."""
+
+    def story() -> Recorded:
+        made = RecordedFleet(spec_of("v1"), ALL)
+        made.settle(limit=300)
+        made.apply(spec_of("v1", serving={"capture": {"store": "s3://captured"}, "args": list(args)}))
+        runtime = PinnedRuntime(kind="ServingRuntime", name="own", server_type=server_type or "", spec={})
+        made.look(runtime=None if server_type is None else runtime)
+        return made
+
+    return story
+
+
+def capture_rejected() -> Recorded:
+    made = RecordedFleet(spec_of("v1"), ALL)
+    made.settle(limit=300)
+    made.startable = {"s3://m/v2": False}
+    rollout, capture = {"progressDeadline": "30s"}, {"store": "s3://captured"}
+    made.apply(spec_of("v2", rollout=rollout, serving={"capture": capture}))
+    made.settle(limit=300)
+    return made
+
+
 BATCH = {"schedule": "0 3 * * *", "input": "s3://m/in", "output": "s3://m/out"}
 STRICT = {"strict": ModelPolicySpec.model_validate(POLICY)}
 PROD = {"prod": ClusterModelPolicySpec.model_validate({"allowedSources": ["s3://other/"]})}
@@ -528,6 +553,11 @@ STORIES: dict[str, Callable[[], Recorded]] = {
         f"runtime-{reason}": without_a_runtime(reason, temporary=reason == reasons.CHOOSING_RUNTIME)
         for reason in reasons.OF_RUNTIMES
     },
+    "capture": capturing("mooring-inference"),
+    "capture-elsewhere": capturing("mooring-inference", "--capture_uri=s3://elsewhere"),
+    "capture-of-another-server": capturing("mlserver"),
+    "capture-of-nobody-knows-whom": capturing(None),
+    "capture-rejected": capture_rejected,
     "batch-refused": with_workloads(refused_workloads={"batch": "spec.schedule: Invalid value"}),
     "batch-taken": with_workloads(taken_workloads={"batch": TAKEN}),
     **{

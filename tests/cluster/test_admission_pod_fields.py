@@ -64,6 +64,7 @@ PROFILE = {
     f"{LISTED}.priorityClasses": ["models-*"],
     f"{LISTED}.templates": ["template", "transformer"],
     f"{LISTED}.loggers": ["http://log/*"],
+    f"{LISTED}.captures": ["s3://captured/team-a*"],
     f"{LISTED}.jobs": ["registry.example.com/team/*", "k6:1 ARGS run smoke.js"],
     f"{LISTED}.webhooks": ["https://gates.example.com/*"],
     f"{LISTED}.nodeSelector": ["gpu=l4", "zone=*"],
@@ -273,6 +274,12 @@ FIELDS = [
                 "loggers",
                 {"logger": {"url": "http://log/"}},
                 {"logger": {"url": "http://169.254.169.254/"}},
+            ),
+            (
+                "spec.serving.capture.store",
+                "captures",
+                {"capture": {"store": "s3://captured/team-a"}},
+                {"capture": {"store": "s3://captured/team-b"}},
             ),
             (
                 "spec.serving.autoscaling.metrics.prometheus.address",

@@ -7,6 +7,12 @@ import subprocess
 
 import pytest
 import yaml
+from mooring_inference.settings import parse_settings
+from mooring_operator.adapters.routers.inference_services.manifest import predictor
+from mooring_operator.adapters.routers.inference_services.runtime_copy import pinned
+from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.serving import ServingSpec
+from mooring_operator.planning.identity import serving_snapshot
 from mooring_operator.settings import Settings
 
 from tests.release.documented import ROOT
@@ -140,13 +146,27 @@ def test_profile_of_ones_own_is_built_as_documented(tmp_path):
 
 
 @needs_kubectl
-def test_capture_is_added_to_the_runtime_as_documented(tmp_path):
-    patches = block("docs/serving.md", "patches:")
-    objects = built(tmp_path, "resources: [../standalone]\n" + patches)
-    runtimes = {o["metadata"]["name"]: o for o in objects if o["kind"] == "ClusterServingRuntime"}
-    arguments = runtimes["mooring-inference"]["spec"]["containers"][0]["args"]
-    assert arguments[-2:] == ["--capture_uri=s3://captured", "--capture_retention_hours=1"]
-    assert runtimes["mooring-inference-gpu"]["spec"]["containers"][0]["args"][-1] == "--device=cuda"
+def test_capture_is_set_up_as_documented(tmp_path):
+    """By the page's resource, on a runtime of which the manifests say that it is ours."""
+    objects = built(tmp_path, "resources: [../standalone]\n")
+    ours = [pinned(o["kind"], o) for o in objects if o["kind"] == "ClusterServingRuntime"]
+    assert {runtime.name: runtime.captures for runtime in ours} == {
+        "mooring-inference": True,
+        "mooring-inference-gpu": True,
+    }
+    serving = yaml.safe_load(block("docs/serving.md", "    capture:"))["spec"]["serving"]
+    revision = Revision(
+        revision="0123456789",
+        model_uri="s3://m/1",
+        storage_uri="s3://m/1",
+        format="onnx",
+        serving=serving_snapshot(ServingSpec.model_validate(serving)),
+        runtime=ours[0],
+    )
+    environ = {one["name"]: one["value"] for one in predictor(revision)["model"]["env"]}
+    arguments = ours[0].spec["containers"][0]["args"]
+    capture = parse_settings(arguments, environ).capture
+    assert (capture.uri, capture.retention_hours) == ("s3://captured/vision", 720)
 
 
 def test_components_that_are_documented_are_those_that_there_are():

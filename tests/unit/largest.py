@@ -27,7 +27,7 @@ _BESIDE = (
         "podDisruptionBudget",
         "storage",
     ),
-    *("logger", *BOUNDED_AS_A_WHOLE),
+    *("logger", "capture", *BOUNDED_AS_A_WHOLE),
 )
 
 _SAMPLES: dict[str, str] = {
@@ -71,6 +71,9 @@ _SAMPLES: dict[str, str] = {
     forms.CONTAINER_RESOURCE.pattern: "requests.ephemeral-storage",
     forms.AMOUNT.pattern: "100000%",
     forms.HEADER.pattern: "a" * 128,
+    forms.CAPTURE_STORE.pattern: "s3://a/" + "b" * 505,
+    forms.CAPTURED.pattern: _WIDE * 253,
+    forms.MASK.pattern: "bucket:" + ",".join(["1" * 15] * 7) + ",111111111",
     "^(True|False|Unknown)$": "Unknown",
 }
 

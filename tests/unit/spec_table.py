@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.unit.spec_case import ABSENT, BASES, Case
 from tests.unit.spec_table_affinity import AFFINITY, ENV_SIZE
+from tests.unit.spec_table_capture import CAPTURE
 from tests.unit.spec_table_fields import FIELDS
 from tests.unit.spec_table_freezes import FREEZES
 from tests.unit.spec_table_grammars import GRAMMARS
@@ -384,6 +385,7 @@ CASES = [
     *POLICY,
     *CLUSTER_POLICY,
     *NAME_CASES,
+    *CAPTURE,
     *FIELDS,
     *GRAMMARS,
 ]

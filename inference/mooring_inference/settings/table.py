@@ -120,13 +120,18 @@ CAPTURE = Group(
     "capture of features and predictions, as Parquet",
     (
         Setting(
-            "capture_uri", "folder, s3://, gs:// or az:// that requests are kept in", "URI", otherwise="none"
+            "capture_uri",
+            "folder, s3://, gs:// or az:// that requests are kept in",
+            "URI",
+            otherwise="none",
+            environment="MOORING_CAPTURE_URI",
         ),
         Setting(
             "capture_sample",
             "share of requests, 0 to 1, drawn by a keyed hash of their ids",
             "SHARE",
             otherwise="1",
+            environment="MOORING_CAPTURE_SAMPLE",
         ),
         Setting(
             "capture_key_file",
@@ -135,22 +140,42 @@ CAPTURE = Group(
             otherwise="one of each process",
             secret=SAMPLE_KEY_VARIABLE,
         ),
-        Setting("capture_features", "features or inputs to keep", "A,B", otherwise="all"),
         Setting(
-            "capture_mask", "drop, hmac or bucket:EDGE,EDGE, before anything leaves the process", "A=RULE,..."
+            "capture_features",
+            "features or inputs to keep",
+            "A,B",
+            otherwise="all",
+            environment="MOORING_CAPTURE_FEATURES",
+        ),
+        Setting(
+            "capture_mask",
+            "drop, hmac or bucket:EDGE,EDGE, before anything leaves the process",
+            "A=RULE,...",
+            environment="MOORING_CAPTURE_MASK",
         ),
         Setting("capture_hmac_key_file", "key of hmac masks", "FILE", secret=HMAC_KEY_VARIABLE),
         Setting(
             "capture_flush_seconds", "how long rows wait for a complete file at most", "S", otherwise="60"
         ),
-        Setting("capture_retention_hours", "older files are deleted", "H", otherwise="never"),
+        Setting(
+            "capture_retention_hours",
+            "older files are deleted",
+            "H",
+            otherwise="never",
+            environment="MOORING_CAPTURE_RETENTION_HOURS",
+        ),
         Setting(
             "capture_buffer_bytes",
             "memory that requests may hold until they are written",
             "BYTES",
             otherwise="67108864",
         ),
-        Setting("capture_spool_dir", "where files wait for the object store", "PATH"),
+        Setting(
+            "capture_spool_dir",
+            "where files wait for the object store",
+            "PATH",
+            environment="MOORING_CAPTURE_SPOOL_DIR",
+        ),
         Setting("capture_spool_bytes", "of files that wait there", "BYTES", otherwise="1073741824"),
         Setting(
             "route",

@@ -228,6 +228,25 @@ FILES = Form(
     1024,
     "an address of files: write s3://BUCKET/PATH, gs://BUCKET/PATH or az://CONTAINER/PATH",
 )
+_SEGMENT = "[A-Za-z0-9_=-][A-Za-z0-9._=-]*"
+CAPTURE_STORE = Form(
+    rf"^((s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]{{0,62}}(/{_SEGMENT})*|file://(/{_SEGMENT})+)$",
+    512,
+    "the address of a folder: write s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER, with letters, "
+    "digits and - _ = ., and no dot at the beginning of a name",
+)
+CAPTURED = Form(
+    # Flags and variables of the runtime separate names by commas.
+    rf"^[^,{UNSEEN}]+$",
+    253,
+    "the name of a feature, an input or prediction.NAME: at most 253 printable characters without commas",
+)
+_EDGE = "-?[0-9]{1,15}([.][0-9]{1,15})?"
+MASK = Form(
+    rf"^(drop|hmac|bucket:{_EDGE}(,{_EDGE})*)$",
+    128,
+    "what is done to a column: write drop, hmac, or bucket: and rising edges, like bucket:18,30,65",
+)
 MESSAGES = Form(
     # Credentials come from a Secret: an address in a spec is for everybody to read.
     rf"^(redis|rediss|nats|tls|kafka|kafkas)://[^ @{UNSEEN}]+$",

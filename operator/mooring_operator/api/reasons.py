@@ -381,6 +381,33 @@ RUNTIME_UNREADABLE = "RuntimeUnreadable"
 
 Grant it that (docs/kserve.md), or name a ServingRuntime of the namespace in spec.serving.runtime.
 """
+
+# --- Capture: condition Capturing, with spec.serving.capture ---
+
+REQUESTS_KEPT = "RequestsKept"
+"""The pods of the revision keep requests where spec.serving.capture.store says.
+"""
+CAPTURE_NOT_SERVED = "CaptureNotServed"
+"""The revision that serves was made before spec.serving.capture, and keeps nothing.
+
+The revision that the spec asks for begins with it: see why that one was not promoted.
+"""
+CAPTURE_OVERRIDDEN = "CaptureOverridden"
+"""An argument --capture_uri of the runtime, or of spec.serving.args, comes before spec.serving.capture.
+
+Take the argument away, or spec.serving.capture.
+"""
+CAPTURE_UNCONFIRMED = "CaptureUnconfirmed"
+"""With this router, or a container of spec.serving.template, it is not known which server runs.
+
+Nothing where it is mooring-inference; another server keeps no requests.
+"""
+RUNTIME_DOES_NOT_CAPTURE = "RuntimeDoesNotCapture"
+"""The revision runs on a runtime that keeps no requests: none that is annotated as mooring-inference.
+
+Name mooring-inference in spec.serving.runtime, or annotate a runtime of your own that runs the same server with
+serving.kserve.io/server-type: mooring-inference.
+"""
 RUNTIME_CHANGED = "RuntimeChanged"
 """The runtime of the stable revision was edited: with spec.serving.runtimePolicy Follow that is a new revision.
 

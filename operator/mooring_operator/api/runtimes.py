@@ -15,6 +15,9 @@ LARGEST_RUNTIME = 8_192
 SERVER_TYPE = "serving.kserve.io/server-type"
 """KServe's annotation of a runtime: which server runs there, by a name of KServe's."""
 
+OURS = "mooring-inference"
+"""What our runtime is called there."""
+
 
 class PinnedRuntime(StatusModel):
     """A serving runtime as it was when the revision began: edits of it later are another revision's."""
@@ -27,6 +30,11 @@ class PinnedRuntime(StatusModel):
         str, Field(description="Which server it runs, by KServe's annotation of it.", max_length=63)
     ] = ""
     spec: Annotated[OpenObject, Field(description="Its spec, as it was.")]
+
+    @property
+    def captures(self) -> bool:
+        """Whether its server keeps requests as ``spec.serving.capture`` says."""
+        return self.server_type == OURS
 
     @property
     def names_model(self) -> bool:

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import Affinity, LabelKey, LabelValue
 from mooring_operator.api.autoscaling import Autoscaling
+from mooring_operator.api.capture import HMAC_KEY, NEEDS_KEY, Capture
 from mooring_operator.api.environment import EnvFrom, EnvVar
 from mooring_operator.api.resources import Gpu, Resources
 from mooring_operator.api.runtimes import RuntimePolicy
@@ -209,6 +210,10 @@ class ServingSpec(Model):
     logger: Annotated[
         Logging | None, Field(description="Where requests and answers are sent; nowhere when left out.")
     ] = None
+    capture: Annotated[
+        Capture | None,
+        Field(description="Which requests the runtime keeps, and where; none when left out."),
+    ] = None
     batching: Annotated[Batching | None, Field(description="Server-side batching; off when left out.")] = None
     transformer: Annotated[
         Transformer | None,
@@ -255,6 +260,17 @@ class ServingSpec(Model):
             raise ValueError(_NEEDS_KNATIVE)
         if self.deployment_strategy is not None and self.mode != "Standard":
             raise ValueError(_NEEDS_STANDARD)
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> "ServingSpec":
+        named = any(variable.name == HMAC_KEY for variable in self.env)
+        if (
+            self.capture is not None
+            and self.capture.needs_key
+            and not (named or self.env_from or self.template)
+        ):
+            raise ValueError(NEEDS_KEY)
         return self
 
 
@@ -318,6 +334,12 @@ SERVING_RULES: list[JsonValue] = [
         "leave out runtime and storage'",
     ),
     _rule("!has(self.containerConcurrency) || self.mode == 'Knative'", f"'spec.serving.{_NEEDS_KNATIVE}'"),
+    _rule(
+        "!has(self.capture) || !has(self.capture.mask) || !self.capture.mask.exists(k, self.capture.mask[k] == 'hmac') "
+        "|| (has(self.envFrom) && self.envFrom.size() > 0) || has(self.template) "
+        f"|| (has(self.env) && self.env.exists(v, v.name == '{HMAC_KEY}'))",
+        f"'spec.serving.{NEEDS_KEY}'",
+    ),
     _rule("!has(self.deploymentStrategy) || self.mode == 'Standard'", f"'spec.serving.{_NEEDS_STANDARD}'"),
 ]
 

@@ -17,6 +17,8 @@ def addresses_of(spec: ModelDeploymentSpec) -> dict[str, str]:
     if spec.ci is not None:
         addresses["spec.ci.testData.uri"] = spec.ci.test_data.uri
         addresses |= _of_schema("spec.ci.testData.schema", spec.ci.test_data.schema_)
+    if spec.serving.capture is not None:
+        addresses["spec.serving.capture.store"] = spec.serving.capture.store
     return addresses
 
 

@@ -19,8 +19,8 @@ from mooring_operator.api.types import format_time
 _SCALING = frozenset({"minReplicas", "maxReplicas", "autoscaling"})
 """What says how many pods there are, and nothing about any of them."""
 _QUANTITIES = frozenset({"requests", "limits"})
-_UNORDERED = frozenset({"env", "tolerations"})
-"""Lists whose order means nothing: no variable here refers to another."""
+_UNORDERED = frozenset({"env", "tolerations", "features"})
+"""Lists whose order means nothing: no variable here refers to another, and what is kept of requests is a set."""
 _CHOICE = frozenset({"supportedModelFormats", "disabled"})
 """What of a runtime says for which models it may be chosen, and nothing about their pods."""
 _RUNS = uuid.UUID("6d6f6f72-696e-4067-8000-6d6f6f72696e")

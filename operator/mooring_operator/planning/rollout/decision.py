@@ -10,6 +10,7 @@ from mooring_operator.planning.policies.rules import RuleQuestion
 from mooring_operator.planning.rollout import (
     adoption,
     analysis,
+    capturing,
     checks,
     commands,
     holds,
@@ -119,6 +120,7 @@ def _with_conditions(draft: Settled) -> ModelDeploymentStatus:
         **conditions.for_phase(status.phase, status.reason, status.message, stalled=draft.stalled),
         **_router_ready(draft),
         **_freezes_end(draft),
+        **capturing.condition(draft),
         **draft.conditions,
     }
     url = service.url if service is not None and service.url else status.url
@@ -189,6 +191,21 @@ def _router_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Noti
     )
 
 
+def _capture_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Notify, ...]:
+    """Tell when requests begin not to be kept as they should be."""
+    before, now = (
+        next((known.reason for known in status.conditions if known.type == capturing.CONDITION), None)
+        for status in (draft.before, written)
+    )
+    if now == before:
+        return ()
+    return tuple(
+        Notify("Warning", known.reason, known.message)
+        for known in written.conditions
+        if known.type == capturing.CONDITION and known.status == "False"
+    )
+
+
 def _freezes_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Notify, ...]:
     """Tell when windows begin to leave no time."""
     if any(known.type == _FREEZES for known in draft.before.conditions):
@@ -208,7 +225,11 @@ def _has_just_been_told(draft: Settled, reason: str) -> bool:
 
 def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ...]:
     asked = tuple(request for request in draft.requests if isinstance(request, Notify))
-    told = (*_router_notice(draft, written), *_freezes_notice(draft, written))
+    told = (
+        *_router_notice(draft, written),
+        *_freezes_notice(draft, written),
+        *_capture_notice(draft, written),
+    )
     asked, status = (*asked, *told), draft.status
     if any(notice.reason == status.reason for notice in told) or _has_just_been_told(draft, status.reason):
         return asked

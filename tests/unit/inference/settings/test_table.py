@@ -111,11 +111,48 @@ def test_every_setting_of_capture_can_be_given():
     assert {setting.name for setting in CAPTURE.settings} == {"capture_uri", *capture_settings._PARSERS}
 
 
-@pytest.mark.parametrize("setting", [setting for setting in SETTINGS if setting.environment])
+@pytest.mark.parametrize(
+    "setting", [s for s in SETTINGS if s.environment and not s.name.startswith("capture_")]
+)
 def test_a_variable_counts_where_the_flag_is_not_given(setting):
     environ = {setting.environment: "r9"}
     assert getattr(parse_settings(MODEL, environ), setting.name) == "r9"
     assert getattr(parse_settings([*MODEL, f"--{setting.name}=r8"], environ), setting.name) == "r8"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "uri": ("s3://a", "s3://b"),
+        "sample": ("0.1", "0.2"),
+        "features": ("a,b", "c"),
+        "mask": ("a=drop", "b=bucket:1,2"),
+        "retention_hours": ("1.5", "2"),
+        "spool_dir": ("/a", "/b"),
+    }.items(),
+)
+def test_variables_of_capture_count_where_the_flag_is_not_given(name, values):
+    by_variable, by_flag = values
+    flags = [*MODEL, *([] if name == "uri" else ["--capture_uri=s3://c"])]
+    environ = {f"MOORING_CAPTURE_{name.upper()}": by_variable}
+
+    def capture(flags, environ):
+        return parse_settings(flags, environ).capture
+
+    assert (
+        capture(flags, environ)
+        == capture([*flags, f"--capture_{name}={by_variable}"], {})
+        != capture(flags, {})
+    )
+    assert capture([*flags, f"--capture_{name}={by_flag}"], environ) == capture(
+        [*flags, f"--capture_{name}={by_flag}"], {}
+    )
+
+
+def test_the_variables_of_capture_are_all_tried():
+    told = {s.environment for s in CAPTURE.settings if s.environment}
+    tried = ("uri", "sample", "features", "mask", "retention_hours", "spool_dir")
+    assert told == {f"MOORING_CAPTURE_{name.upper()}" for name in tried}
 
 
 def test_the_servingruntimes_give_only_flags_that_exist():

@@ -80,3 +80,11 @@ def test_two_containers_of_one_name_are_refused(field, pod):
     with pytest.raises(ValidationError, match=rf"{field}\.containers: '.+' is the name of two containers"):
         ServingSpec.model_validate({field: pod})
     ServingSpec.model_validate({field: {"containers": [{"name": "a"}, {"name": "b"}]}})
+
+
+@pytest.mark.parametrize("edges", ["1,2,2.0", "1,2,1.5", "0,-0"])
+def test_edges_of_a_bucket_that_do_not_rise_are_refused(edges):
+    """An edge twice is more than a rule of a definition can find out."""
+    capture = {"store": "s3://captured", "mask": {"age": f"bucket:{edges}"}}
+    with pytest.raises(ValidationError, match="'age' has edges that do not rise"):
+        ServingSpec.model_validate({"capture": capture})

@@ -6,6 +6,7 @@ Source: KServe 0.21, serving.kserve.io/v1beta1.
 from collections.abc import Mapping
 from typing import Any
 
+from mooring_operator.adapters.routers.inference_services.capturing import with_capture
 from mooring_operator.adapters.routers.inference_services.merging import merged
 from mooring_operator.adapters.routers.inference_services.texts import (
     container_as_written,
@@ -61,6 +62,10 @@ def predictor(revision: Revision) -> dict[str, Any]:
     if serving.is_custom:
         pod["containers"] = [{"name": CUSTOM_CONTAINER, **_container(serving)}]
         out = merged(pod, serving.template)
+        out["containers"] = [
+            with_capture(out, container, revision) if container.get("name") == CUSTOM_CONTAINER else container
+            for container in out["containers"]
+        ]
         variables = _ours(revision, {"STORAGE_URI": revision.storage_uri})
         out = pod_as_written(out)
         out["containers"] = _with_model_first(out["containers"], variables)
@@ -68,7 +73,8 @@ def predictor(revision: Revision) -> dict[str, Any]:
         pod["model"] = _container(serving)
         out = merged(pod, serving.template or {})
         # KServe executes these two containers, and no others.
-        model = escape_templates(container_as_written(out.pop("model")))
+        kept = with_capture(out, out.pop("model"), revision)
+        model = escape_templates(container_as_written(kept))
         out = pod_as_written(out, templated=[_TRANSFORMER_CONTAINER])
         out["model"] = {**_with_variables(model, _ours(revision)), **_model(revision, serving)}
     if "workerSpec" in out:
