@@ -16,6 +16,8 @@ _OPTIONS = {
     "kafka": {"mechanism"},
     "kafkas": {"mechanism"},
 }
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+"""Of SASL, those that a user and a password are all for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,24 @@ def parse_address(flag: str, url: str) -> Address:
     if unknown := sorted(options.keys() - _OPTIONS[parts.scheme]):
         allowed = ", ".join(sorted(_OPTIONS[parts.scheme]))
         raise StreamError(f"{flag}: unknown option {unknown[0]}; {parts.scheme}:// takes {allowed}")
+    if parts.scheme in ("kafka", "kafkas"):
+        _check_sasl(flag, parts.scheme, unquote(user), bool(password), options.get("mechanism"))
     servers = tuple(_with_port(flag, host, _PORTS[parts.scheme]) for host in hosts.split(","))
     return Address(
         parts.scheme, servers, name, unquote(user) or None, unquote(password) if colon else None, options
     )
+
+
+def _check_sasl(flag: str, scheme: str, user: str, has_password: bool, mechanism: str | None) -> None:
+    if mechanism not in (None, *_MECHANISMS):
+        raise StreamError(
+            f"{flag}: unknown mechanism {mechanism}; {scheme}:// takes {', '.join(_MECHANISMS)}"
+        )
+    if bool(user) != has_password:
+        lacks = f"the user {user} needs a password" if user else "the password needs a user"
+        raise StreamError(f"{flag}: {lacks}: USER:PASSWORD@HOST")
+    if mechanism and not user:
+        raise StreamError(f"{flag}: mechanism {mechanism} needs USER:PASSWORD@HOST")
 
 
 def number_option(address: Address, flag: str, name: str, default: int) -> int:
@@ -72,7 +88,7 @@ def number_option(address: Address, flag: str, name: str, default: int) -> int:
     text = address.options.get(name)
     if text is None:
         return default
-    if not text.isdigit():
+    if not (text.isascii() and text.isdecimal()):
         raise StreamError(f"{flag}: option {name}: expected a number, got {text!r}")
     return int(text)
 

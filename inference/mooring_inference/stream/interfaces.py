@@ -23,7 +23,7 @@ class Delivery:
     Attributes:
         body: its content; None where the message lacks the field that should hold it.
         origin: names the message among all of its source; the same when it is delivered again.
-        attempts: how often it was delivered so far, with this time; 1 where the source does not count.
+        attempts: how often it was delivered so far, with this time.
         token: what the adapter needs to acknowledge it.
     """
 
@@ -64,7 +64,10 @@ class Source(Protocol):
         ...
 
     async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
-        """Take messages.
+        """Take messages; one that was delivered before alone, as far as the system lets it.
+
+        A delivery is counted when it is made: what waits behind a message that brings its consumers down would be
+        worn out with it.
 
         Args:
             limit: how many at most.

@@ -122,9 +122,9 @@ class JetStreamSource:
                 raise StreamError(f"NATS: consumer {self._group}: {exc.description}") from None
 
     async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
-        """Take one message, and then what else there is."""
+        """Take one message, and then what else there is, unless that one was delivered before."""
         messages = await self._fetch(1, wait)
-        if messages and limit > 1:
+        if messages and limit > 1 and messages[0].metadata.num_delivered == 1:
             messages += await self._fetch(limit - 1, max(linger, _SHORTEST_FETCH))
         return [self._delivery(message) for message in messages]
 

@@ -115,9 +115,14 @@ class StreamLoop:
         try:
             while reading is not None or not self._stop.is_set():
                 batch = await (reading or self._read())
-                reading = None if self._stop.is_set() else asyncio.create_task(self._read())
-                if batch:
-                    await self._handle(batch)
+                fresh = [delivery for delivery in batch if delivery.attempts == 1]
+                again = [delivery for delivery in batch if delivery.attempts > 1]
+                # What was delivered before may bring this process down too: nothing is taken along with it.
+                alone = bool(again) or self._stop.is_set()
+                reading = None if alone else asyncio.create_task(self._read())
+                for part in (fresh, *([delivery] for delivery in again)):
+                    if part:
+                        await self._handle(part)
         finally:
             if reading is not None:
                 reading.cancel()

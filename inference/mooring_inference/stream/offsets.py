@@ -1,45 +1,119 @@
-"""Which records are done, and up to where that may be said."""
+"""Which records are done, up to where that may be said, and how often the others were begun."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 P = TypeVar("P", bound=Hashable)
 
+_NOTE = re.compile(r"mooring( \d{1,19}:\d{1,9})+", re.ASCII)
+_MOST_RUNS = 100
+"""In a note: brokers keep 4096 bytes beside an offset."""
+
+
+@dataclass
+class _Record:
+    attempts: int
+    done: bool = False
+
+
+@dataclass
+class _Partition:
+    """What is known of one partition.
+
+    Attributes:
+        runs: ends of runs of offsets, ascending, each with how often its records were begun before.
+        taken: records that were read and not committed, in the order of their offsets.
+        next: the offset after the last record that was read; what is committed, before the first.
+    """
+
+    runs: list[tuple[int, int]]
+    next: int
+    taken: dict[int, _Record] = field(default_factory=dict)
+
+    def begun(self, offset: int) -> int:
+        return next((times for end, times in self.runs if offset < end), 0)
+
+    def committable(self) -> int:
+        return next((offset for offset, record in self.taken.items() if not record.done), self.next)
+
+    def note(self) -> str:
+        """Say how often each record from the committable one on was begun."""
+        runs = [
+            (offset + 1, record.attempts)
+            for offset, record in self.taken.items()
+            if offset >= self.committable()
+        ]
+        runs += [run for run in self.runs if run[0] > self.next]
+        ends = [one for one, following in pairwise([*runs, (0, -1)]) if one[1] != following[1]]
+        if len(ends) > _MOST_RUNS:
+            # Too often rather than too seldom: what brings consumers down has an end.
+            ends = [*ends[: _MOST_RUNS - 1], (ends[-1][0], max(times for _, times in ends[_MOST_RUNS - 1 :]))]
+        return " ".join(["mooring", *(f"{end}:{times}" for end, times in ends)]) if ends else ""
+
 
 class OffsetTracker(Generic[P]):
-    """Kafka knows one number a partition: all records before it are done."""
+    """Kafka knows one number a partition, before which all records are done, and keeps a note beside it.
+
+    The note says how often the records after it were begun, which Kafka does not count: ``mooring 12:2 40:1`` are two
+    times up to offset 11, and once from there to 39.
+    """
 
     def __init__(self) -> None:
-        # Taken and not committed, in the order of offsets, with whether they are done.
-        self._taken: dict[P, dict[int, bool]] = {}
+        self._partitions: dict[P, _Partition] = {}
 
-    def take(self, partition: P, offset: int) -> None:
-        """Note a record that was read; offsets of a partition come in ascending order."""
-        self._taken.setdefault(partition, {})[offset] = False
+    def begin(self, partition: P, committed: int, note: str) -> None:
+        """Note where a partition stands; a note that others wrote says nothing."""
+        runs = []
+        if _NOTE.fullmatch(note):
+            pairs = [run.split(":") for run in note.split()[1:]]
+            runs = [(int(end), int(times)) for end, times in pairs]
+        self._partitions[partition] = _Partition(sorted(runs), committed)
+
+    def knows(self, partition: P) -> bool:
+        """Whether `begin` was told of it, and it was not forgotten."""
+        return partition in self._partitions
+
+    def has_begun(self, partition: P) -> bool:
+        """Whether the next record may have been begun before."""
+        known = self._partitions[partition]
+        return any(known.next < end for end, _ in known.runs)
+
+    def take(self, partition: P, offset: int) -> int:
+        """Note a record that was read; offsets of a partition come in ascending order.
+
+        Returns:
+            How often it was begun, with this time.
+        """
+        known = self._partitions[partition]
+        record = known.taken[offset] = _Record(known.begun(offset) + 1)
+        known.next = offset + 1
+        return record.attempts
 
     def finish(self, partition: P, offset: int) -> None:
         """Note that a record is done; nothing happens if it was forgotten."""
-        if offset in self._taken.get(partition, {}):
-            self._taken[partition][offset] = True
+        known = self._partitions.get(partition)
+        if known is not None and offset in known.taken:
+            known.taken[offset].done = True
 
-    def committable(self) -> dict[P, int]:
-        """Return, for each partition with something to commit, the offset after its last record of a done beginning."""
-        ends: dict[P, int] = {}
-        for partition, records in self._taken.items():
-            for offset, done in records.items():
-                if not done:
-                    break
-                ends[partition] = offset + 1
-        return ends
+    def committable(self) -> dict[P, tuple[int, str]]:
+        """Return, for each partition with records that are not committed, the offset to commit and its note."""
+        return {
+            partition: (known.committable(), known.note())
+            for partition, known in self._partitions.items()
+            if known.taken
+        }
 
     def commit(self, ends: Mapping[P, int]) -> None:
-        """Note what was committed."""
+        """Note up to where it was committed."""
         for partition, end in ends.items():
-            records = self._taken.get(partition, {})
-            self._taken[partition] = {offset: done for offset, done in records.items() if offset >= end}
+            if known := self._partitions.get(partition):
+                known.taken = {offset: record for offset, record in known.taken.items() if offset >= end}
 
     def forget(self, partition: P) -> None:
         """Note that a partition went to another member."""
-        self._taken.pop(partition, None)
+        self._partitions.pop(partition, None)

@@ -80,7 +80,7 @@ class RedisSource:
             await self._forget_dead_consumers()
 
     async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
-        """Take entries of consumers that fell silent, else new ones."""
+        """Take an entry of a consumer that fell silent, else new ones."""
         async with _guarded():
             try:
                 taken = await self._take_over(limit)
@@ -137,22 +137,23 @@ class RedisSource:
             await self._client.aclose()
 
     async def _take_over(self, limit: int) -> list[Delivery]:
-        if time.monotonic() < self._next_claim:
-            return []
-        reply = await self._client.xautoclaim(
-            self._stream, self._group, self._consumer, self._take_over_ms, self._claim_from, count=limit
-        )
-        self._claim_from = reply[0]
-        await self._forget_trimmed(reply)
-        if reply[0] in (b"0-0", "0-0"):
-            self._next_claim = time.monotonic() + self._take_over_ms / 4000
-        # An entry that was deleted has no fields.
-        entries = [(token, fields) for token, fields in reply[1] if fields]
-        if not entries:
-            return []
-        counts = await self._count_deliveries(entries[0][0], entries[-1][0], limit)
-        log.info("took over entries", extra={"fields": {"count": len(entries)}})
-        return [self._delivery(token, fields, counts.get(token, 2)) for token, fields in entries]
+        """Take one entry, after at most `limit` that are there no more."""
+        for _ in range(limit):
+            if time.monotonic() < self._next_claim:
+                return []
+            reply = await self._client.xautoclaim(
+                self._stream, self._group, self._consumer, self._take_over_ms, self._claim_from, count=1
+            )
+            self._claim_from = reply[0]
+            await self._forget_trimmed(reply)
+            if reply[0] in (b"0-0", "0-0"):
+                self._next_claim = time.monotonic() + self._take_over_ms / 4000
+            # An entry that was deleted has no fields.
+            for token, fields in reply[1]:
+                if fields:
+                    log.info("took over an entry", extra={"fields": {"entry": token.decode()}})
+                    return [self._delivery(token, fields, await self._count_deliveries(token))]
+        return []
 
     async def _forget_trimmed(self, reply: Sequence[Any]) -> None:
         """Clear entries that were trimmed or deleted before anybody answered them: they would be pending for ever."""
@@ -176,11 +177,11 @@ class RedisSource:
                 "entries were trimmed before they were answered", extra={"fields": {"count": cleared}}
             )
 
-    async def _count_deliveries(self, first: bytes, last: bytes, limit: int) -> dict[bytes, int]:
+    async def _count_deliveries(self, token: bytes) -> int:
         pending = await self._client.xpending_range(
-            self._stream, self._group, min=first, max=last, count=2 * limit, consumername=self._consumer
+            self._stream, self._group, min=token, max=token, count=1, consumername=self._consumer
         )
-        return {entry["message_id"]: entry["times_delivered"] for entry in pending}
+        return int(pending[0]["times_delivered"]) if pending else 2
 
     async def _read_new(self, limit: int, wait: float, linger: float) -> list[Delivery]:
         found = await self._read_once(limit, wait)

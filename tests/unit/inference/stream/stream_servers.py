@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import orjson
 import pytest
@@ -97,16 +98,18 @@ def kafka_jars() -> Path:
     return folder
 
 
-def kafka_server(folder: Path) -> Server:
-    jars, port, control = kafka_jars(), free_port(), free_port()
-    settings = folder / "server.properties"
-    settings.write_text(
+def kafka_server(folder: Path, listener: str = "PLAINTEXT", settings: str = "", users: tuple = ()) -> Server:
+    """A broker that listens for clients by the protocol `listener`; `users` are of SCRAM, as its tool takes them."""
+    jars, port, inside, control = kafka_jars(), free_port(), free_port(), free_port()
+    file = folder / "server.properties"
+    file.write_text(
         f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{control}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}
+listeners=CLIENTS://127.0.0.1:{port},INSIDE://127.0.0.1:{inside},CONTROLLER://127.0.0.1:{control}
+inter.broker.listener.name=INSIDE
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,INSIDE:PLAINTEXT,CLIENTS:{listener}
 log.dirs={folder}/logs
 num.partitions=2
 offsets.topic.num.partitions=1
@@ -114,17 +117,14 @@ offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-"""
+{settings}"""
     )
     java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
-    done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(settings)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    tool = [*java, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(file)]
+    added = [part for user in users for part in ("--add-scram", user)]
+    done = subprocess.run([*tool, *added], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return Server([*java, "kafka.Kafka", str(settings)], port).start()
+    return Server([*java, "kafka.Kafka", str(file)], port).start()
 
 
 class RedisBench:
@@ -201,6 +201,8 @@ class NatsBench:
 class KafkaBench:
     """Topics of two partitions."""
 
+    security: ClassVar[dict] = {}
+
     def __init__(self, server, name):
         self.name, self.server = f"127.0.0.1:{server.port}", server
         self.topic = name
@@ -210,13 +212,13 @@ class KafkaBench:
         from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
         from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-        self.admin = AIOKafkaAdminClient(bootstrap_servers=self.name)
+        self.admin = AIOKafkaAdminClient(bootstrap_servers=self.name, **self.security)
         await self.admin.start()
         topics = [NewTopic(f"{self.topic}-{end}", 2, 1) for end in ("in", "out", "dead")]
         await self.admin.create_topics(topics)
-        self.producer = AIOKafkaProducer(bootstrap_servers=self.name)
+        self.producer = AIOKafkaProducer(bootstrap_servers=self.name, **self.security)
         await self.producer.start()
-        self.watcher = AIOKafkaConsumer(bootstrap_servers=self.name)
+        self.watcher = AIOKafkaConsumer(bootstrap_servers=self.name, **self.security)
         await self.watcher.start()
         self.partition = TopicPartition
         return self
@@ -232,7 +234,9 @@ class KafkaBench:
     async def take(self, end):
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.name, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.name, auto_offset_reset="earliest", **self.security
+        )
         await consumer.start()
         try:
             partitions = [TopicPartition(f"{self.topic}-{end}", number) for number in (0, 1)]

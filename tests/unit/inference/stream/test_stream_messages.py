@@ -1,4 +1,4 @@
-"""Messages, addresses and offsets: values in, values out."""
+"""Messages and addresses: values in, values out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from mooring_inference.stream.addresses import parse_address
 from mooring_inference.stream.command import main
 from mooring_inference.stream.interfaces import StreamError
 from mooring_inference.stream.messages import Codec, dead_letter, id_of
-from mooring_inference.stream.offsets import OffsetTracker
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
 
 FP32, INT64, BYTES = DATATYPES["FP32"], DATATYPES["INT64"], DATATYPES["BYTES"]
@@ -134,6 +133,10 @@ BAD_ADDRESSES = {
     "redis://host:port/x": "'host:port' is not HOST or HOST:PORT",
     "nats://host/x?colour=red": "unknown option colour; nats:// takes stream",
     "redis://u:hidden@/x": "expected redis://HOST[:PORT]/NAME",
+    "kafkas://u:hidden@host/x?mechanism=GSSAPI": "unknown mechanism GSSAPI; kafkas:// takes PLAIN, SCRAM-SHA-256",
+    "kafka://u@host/x": "the user u needs a password: USER:PASSWORD@HOST",
+    "kafka://:hidden@host/x": "the password needs a user: USER:PASSWORD@HOST",
+    "kafka://host/x?mechanism=PLAIN": "mechanism PLAIN needs USER:PASSWORD@HOST",
 }
 
 
@@ -146,34 +149,3 @@ def test_what_is_no_address_is_refused(url, message, capsys):
     said = capsys.readouterr().err
     assert said.startswith("mooring-inference stream: --source: ")
     assert "hidden" not in said
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), st.booleans()), max_size=40), st.randoms(use_true_random=False))
-def test_only_a_beginning_of_done_records_is_committed(steps, random):
-    tracker, taken, done, committed = OffsetTracker(), {0: 0, 1: 0}, set(), {0: 0, 1: 0}
-    for partition, takes in steps:
-        open_records = [(p, o) for p in (0, 1) for o in range(committed[p], taken[p]) if (p, o) not in done]
-        if takes or not open_records:
-            tracker.take(partition, taken[partition])
-            taken[partition] += 1
-        else:
-            record = random.choice(open_records)
-            tracker.finish(*record)
-            done.add(record)
-        ends = tracker.committable()
-        for p, end in ends.items():
-            assert end > committed[p]
-            assert all((p, offset) in done for offset in range(end))
-            assert end == taken[p] or (p, end) not in done
-        if random.random() < 0.5:
-            tracker.commit(ends)
-            committed |= ends
-            assert tracker.committable() == {}
-
-
-def test_records_of_a_partition_that_went_elsewhere_are_forgotten():
-    tracker = OffsetTracker()
-    tracker.take("p", 5)
-    tracker.forget("p")
-    tracker.finish("p", 5)
-    assert tracker.committable() == {}

@@ -49,8 +49,8 @@ def model(tmp_path_factory):
 
 
 class Consumer:
-    def __init__(self, log, urls, model, *flags, sink=None):
-        command = [sys.executable, "-c", _SCRIPT, f"--source={urls['in']}", f"--sink={sink or urls['out']}"]
+    def __init__(self, log, urls, model, *flags, sink=None, script=_SCRIPT):
+        command = [sys.executable, "-c", script, f"--source={urls['in']}", f"--sink={sink or urls['out']}"]
         command += [f"--dead_letters={urls['dead']}", "--group=g", f"--model_dir={model}", "--threads=1"]
         command += ["--take_over_seconds=1", "--host=127.0.0.1", "--metrics_port=0", *flags]
         self.log = log
@@ -177,6 +177,50 @@ async def test_consumers_of_a_group_share_the_messages(bench, model):
 
         await until(both_answered)
         assert [one.stop(), two.stop()] == [0, 0]
+
+
+_DEADLY = """
+import os, signal, sys
+from mooring_inference.stream import answering
+from mooring_inference.stream.command import main
+
+predict = answering.Answerer._predict
+
+def deadly(self, requests):
+    if any((array == 66).any() for request in requests for array in request.inputs.values()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return predict(self, requests)
+
+answering.Answerer._predict = deadly
+sys.exit(main(sys.argv[1:]))
+"""
+"""A model that ends its process on one message, as a fault of a native library or want of memory does."""
+
+
+async def test_what_brings_its_consumers_down_is_buried_and_takes_no_other_message_with_it(bench, model):
+    await bench.put(rows(100))
+    ended = 0
+
+    async def all_done():
+        return await bench.count("out") >= 99 and await bench.count("dead") >= 1
+
+    while ended < 10 and not await all_done():
+        with consuming(bench.urls, model, "--max_attempts=3", script=_DEADLY) as consumer:
+
+            async def ended_or_done(consumer=consumer):
+                return consumer.process.poll() is not None or await all_done()
+
+            await until(ended_or_done)
+            if consumer.process.poll() is None:
+                assert consumer.stop() == 0
+            else:
+                ended += 1
+    letters = dict(await bench.take("dead"))
+    assert {letter["message"] for letter in letters.values()} == {rows(1, 66)[0].decode()}
+    assert {key for key, _ in await bench.take("out")} == {f"m{index}" for index in range(100) if index != 66}
+    # NATS counts a delivery to who has just died as well.
+    assert 2 <= ended <= 3
+    assert await bench.unfinished("g") == 0
 
 
 @pytest.mark.parametrize("system", ["redis"], indirect=True)

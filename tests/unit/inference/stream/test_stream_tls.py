@@ -11,7 +11,14 @@ import pytest
 
 from tests.benchmarks.serving.stops.cases import write_certificates
 from tests.unit.inference.score_models import sum_and_negative
-from tests.unit.inference.stream.stream_servers import NatsBench, RedisBench, Server, free_port
+from tests.unit.inference.stream.stream_servers import (
+    KafkaBench,
+    NatsBench,
+    RedisBench,
+    Server,
+    free_port,
+    kafka_server,
+)
 from tests.unit.inference.stream.test_stream_systems import consuming, rows, until, wait_for_keys
 
 USER, PASSWORD = "who", "se/cret"
@@ -93,11 +100,50 @@ authorization {{ user: "{USER}", password: "{PASSWORD}" }}
         return self
 
 
+class SecureKafka(KafkaBench):
+    mechanism = "PLAIN"
+
+    @staticmethod
+    def start(folder):
+        key = folder / "server.pem"
+        key.write_text((folder / "tls.key").read_text() + (folder / "tls.crt").read_text())
+        modules = "org.apache.kafka.common.security"
+        jaas = "listener.name.clients.{}.sasl.jaas.config=" + modules + ".{} required{};"
+        settings = [
+            "ssl.keystore.type=PEM",
+            f"ssl.keystore.location={key}",
+            "listener.name.clients.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512",
+            jaas.format("plain", "plain.PlainLoginModule", f' user_{USER}="{PASSWORD}"'),
+            jaas.format("scram-sha-512", "scram.ScramLoginModule", ""),
+        ]
+        user = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
+        return kafka_server(folder, "SASL_SSL", "\n".join(settings), (user,))
+
+    def __init__(self, server, name, authority):
+        super().__init__(server, name)
+        self.security = {
+            "security_protocol": "SASL_SSL",
+            "ssl_context": ssl.create_default_context(cafile=authority),
+            "sasl_mechanism": "PLAIN",
+            "sasl_plain_username": USER,
+            "sasl_plain_password": PASSWORD,
+        }
+        found = urls(f"kafkas://{IN_URL}@{self.name}", f"{name}-")
+        self.urls = {end: f"{url}?mechanism={self.mechanism}" for end, url in found.items()}
+
+
+class ScramKafka(SecureKafka):
+    mechanism = "SCRAM-SHA-512"
+
+
 def urls(server, prefix):
     return {end: f"{server}/{prefix}{end}" for end in ("in", "out", "dead")}
 
 
-@pytest.fixture(scope="module", params=[SecureRedis, SecureNats], ids=["redis", "nats"])
+KINDS = [SecureRedis, SecureNats, SecureKafka, ScramKafka]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=[kind.__name__ for kind in KINDS])
 def secure(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("secure")
     authority = write_certificates(folder)
@@ -162,3 +208,12 @@ async def ended_or_said(consumer, text):
     if consumer.process.poll() is not None:
         return consumer.process.returncode == 1
     return any(text in str(line).lower() for line in consumer.lines())
+
+
+@pytest.mark.parametrize("secure", [SecureKafka], indirect=True)
+async def test_a_mechanism_that_the_broker_does_not_have_is_said(bench, secure, model, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(secure[2]))
+    other = {end: url.replace("PLAIN", "SCRAM-SHA-256") for end, url in bench.urls.items()}
+    with consuming(other, model) as consumer:
+        assert await until(lambda: ended_or_said(consumer, "unsupported"))
+        assert PASSWORD not in str(consumer.lines())
