@@ -42,6 +42,8 @@ from mooring_operator.reconcile.drift_runs import EVALUATION_PIPELINE, DriftRuns
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.kinds import (
+    ANALYSIS_TEMPLATE,
+    CLUSTER_ANALYSIS_TEMPLATE,
     CLUSTER_MODEL_POLICY,
     DRIFT_MONITOR,
     MODEL_DEPLOYMENT,
@@ -49,13 +51,16 @@ from mooring_operator.reconcile.kinds import (
 )
 from mooring_operator.reconcile.model_deployments import ModelDeployments
 from mooring_operator.reconcile.policies import Policies
+from mooring_operator.reconcile.templates import Templates
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import Settings
 
 # A launch is several requests to KFP, each of which has 35 s.
 _LAUNCH_S = 45.0
 
-KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR, MODEL_POLICY, CLUSTER_MODEL_POLICY)}
+_POLICIES = (MODEL_POLICY, CLUSTER_MODEL_POLICY)
+_TEMPLATES = (ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE)
+KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR, *_POLICIES, *_TEMPLATES)}
 
 
 class Reconcilers:
@@ -66,6 +71,7 @@ class Reconcilers:
         deployments: ModelDeployments,
         monitors: DriftMonitors,
         policies: Policies,
+        templates: Templates,
         cluster_policies: ClusterPolicies,
         reports: FailureReports,
         relief: Relief,
@@ -74,6 +80,7 @@ class Reconcilers:
         self._deployments = deployments
         self._monitors = monitors
         self._policies = policies
+        self._templates = templates
         self._cluster_policies = cluster_policies
         self._reports = reports
         self._relief = relief
@@ -85,7 +92,10 @@ class Reconcilers:
             return await self._deployments.reconcile(key.namespace, key.name)
         if key.kind == "DriftMonitor":
             return await self._monitors.reconcile(key.namespace, key.name)
-        if key.kind in ("ModelPolicy", "ClusterModelPolicy"):
+        if key.kind in (kind.kind for kind in _TEMPLATES):
+            await self._templates.reconcile(KINDS[key.kind], key.namespace, key.name)
+            return None
+        if key.kind in (kind.kind for kind in _POLICIES):
             return await self._policies.reconcile(KINDS[key.kind], key.namespace, key.name)
         if key.kind == HTTP_ROUTE.kind:
             await self._relief.relieve(key.namespace, key.name)
@@ -127,6 +137,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
     rules = LimitedRules(limits, children=settings.rule_processes)
     cluster_policies = ClusterPolicies(cluster, enabled=settings.cluster_policies)
+    templates = Templates(cluster=cluster, clock=_now, of_the_cluster=settings.cluster_policies)
     jobs = CheckJobs(cluster, _run_pods(settings))
     checks = Checks({"webhook": jobs, "job": jobs})
     deployments = ModelDeployments(
@@ -151,6 +162,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
         rules=rules,
         clock=_now,
         checks=checks,
+        templates=templates,
     )
     monitors = DriftMonitors(
         cluster=cluster,
@@ -161,7 +173,9 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     )
     policies = Policies(cluster=cluster, rules=rules, clock=_now)
     reports = FailureReports(cluster, notifier, _now)
-    return Reconcilers(deployments, monitors, policies, cluster_policies, reports, Relief(cluster), pools)
+    return Reconcilers(
+        deployments, monitors, policies, templates, cluster_policies, reports, Relief(cluster), pools
+    )
 
 
 class _Pools(NamedTuple):

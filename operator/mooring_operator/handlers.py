@@ -114,11 +114,19 @@ def _register_ours(registry: kopf.OperatorRegistry, intake: Intake) -> None:
     async def model_policy(event: kopf.RawEvent, **_: Any) -> None:
         _tell(intake, "ModelPolicy", event)
 
+    @kopf.on.event(GROUP, "analysistemplates", registry=registry)
+    async def analysis_template(event: kopf.RawEvent, **_: Any) -> None:
+        _tell(intake, "AnalysisTemplate", event)
+
 
 def _register_cluster_policies(registry: kopf.OperatorRegistry, intake: Intake) -> None:
     @kopf.on.event(GROUP, "clustermodelpolicies", registry=registry)
     async def cluster_model_policy(event: kopf.RawEvent, **_: Any) -> None:
         _tell(intake, "ClusterModelPolicy", event)
+
+    @kopf.on.event(GROUP, "clusteranalysistemplates", registry=registry)
+    async def cluster_analysis_template(event: kopf.RawEvent, **_: Any) -> None:
+        _tell(intake, "ClusterAnalysisTemplate", event)
 
     @kopf.on.event("", "v1", "namespaces", registry=registry)
     async def namespace(event: kopf.RawEvent, **_: Any) -> None:

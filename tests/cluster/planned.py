@@ -9,6 +9,8 @@ from mooring_operator.api import ClusterModelPolicySpec, ModelDeploymentSpec, Mo
 from mooring_operator.api.checks import Outcome
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.runtimes import PinnedRuntime
+from mooring_operator.planning.analysis.counting import Counting
+from mooring_operator.planning.analysis.templates import Standards
 from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.decision import Decision
@@ -443,6 +445,21 @@ def judged(*, passes: int = 60, **world: Any) -> Callable[[], Recorded]:
     return story
 
 
+def without_a_template(reason: str) -> Callable[[], Recorded]:
+    """v2 is to be judged by a template that is not there, or does not fit."""
+
+    def story() -> Recorded:
+        made = promoted()
+        made.apply(spec_of("v2"))
+        standards = Standards(reason=reason, problem="spec.rollout.analysis.templates[0]: why")
+        for _ in range(20):
+            made.look(standards=standards, counting=Counting().by(standards))
+            made.wait(seconds=10)
+        return made
+
+    return story
+
+
 def checked(finds: Outcome | None, **says: Any) -> Callable[[], Recorded]:
     """v2 on its way over v1, with a check that finds this."""
 
@@ -505,6 +522,8 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "judged-quiet-fail": judged(per_second=0.1, then="Fail"),
     "judged-quiet-pass": judged(per_second=0.1, then="Pass"),
     "judged-unavailable": judged(unavailable="Prometheus does not answer"),
+    "template-missing": without_a_template(reasons.ANALYSIS_TEMPLATE_NOT_FOUND),
+    "template-unusable": without_a_template(reasons.ANALYSIS_TEMPLATE_UNUSABLE),
     "recreate": by_strategy(strategy="Recreate"),
     "recreate-approval": by_strategy(strategy="Recreate", steps=SWITCH),
     "check-runs": checked(None),

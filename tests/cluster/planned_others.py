@@ -12,8 +12,14 @@ from mooring_operator.api import (
     ModelPolicySpec,
     reasons,
 )
+from mooring_operator.api.analysis_template import (
+    AnalysisTemplateSpec,
+    ClusterAnalysisTemplateSpec,
+    TemplateStatus,
+)
 from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
 from mooring_operator.api.model_policy import PolicyStatus
+from mooring_operator.planning.analysis.template_status import judge_template, refuse_template
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
 from mooring_operator.planning.drift.plan import invalid_monitor, plan_drift
 from mooring_operator.planning.objects.owner import Owner
@@ -93,6 +99,21 @@ def policies() -> Iterator[dict[str, Any]]:
             yield resource(kind, "strict", spec, judge_policy(spec, read, PolicyStatus(), 1, NOW))
         refused = refuse_policy(PolicyStatus(), reasons.INVALID_SPEC, "spec.rules: unknown field", 1, NOW)
         yield resource(kind, "strict", spec, refused)
+
+
+def templates() -> Iterator[dict[str, Any]]:
+    """Templates of both kinds: what can be judged by, what cannot, and what cannot be read."""
+    fine = {"metrics": [{"metric": "errorRate"}]}
+    wrong = {"metrics": [{"metric": "errorRate", "fromArguments": {"points": "none"}}]}
+    for kind, model in (
+        ("AnalysisTemplate", AnalysisTemplateSpec),
+        ("ClusterAnalysisTemplate", ClusterAnalysisTemplateSpec),
+    ):
+        for fields in (fine, wrong):
+            spec = model.model_validate(fields)
+            yield resource(kind, "house", spec, judge_template(spec, TemplateStatus(), 1, NOW))
+        refused = refuse_template(TemplateStatus(), "spec.metrics: unknown field", 1, NOW)
+        yield resource(kind, "house", model.model_validate(fine), refused)
 
 
 def _monitor(spec: DriftMonitorSpec, status: DriftMonitorStatus | None) -> dict[str, Any]:

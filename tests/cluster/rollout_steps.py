@@ -27,7 +27,14 @@ from cluster.serving.status import CanaryObservation, Observation, standard_stat
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 OURS = "/apis/mooring.dev/v1alpha1"
-PLURALS = ("modeldeployments", "driftmonitors", "modelpolicies", "clustermodelpolicies")
+PLURALS = (
+    "modeldeployments",
+    "driftmonitors",
+    "modelpolicies",
+    "clustermodelpolicies",
+    "analysistemplates",
+    "clusteranalysistemplates",
+)
 ROUTES = "/apis/gateway.networking.k8s.io/v1"
 SERVING = "/apis/serving.kserve.io/v1beta1"
 _REQUEST = ("verb", "resource", "code")

@@ -218,7 +218,7 @@ def installed(control_plane, gitops):
 def test_other_settings_of_argo_cd_stay(installed):
     data = installed.api.get("/api/v1/namespaces/argocd/configmaps/argocd-cm")["data"]
     assert data["url"] == "https://argocd.example.com"
-    assert len(data) == 6
+    assert len(data) == 8
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
@@ -240,7 +240,14 @@ def test_the_policies_let_argo_cds_server_act(installed, deployments, name):
 def test_the_config_map_holds_the_scripts_by_argo_cds_keys():
     data = yaml.safe_load((FOLDER / "argocd-cm.yaml").read_text())["data"]
     health = {path.parent.name: path.read_text() for path in FOLDER.rglob("health.lua")}
-    assert health.keys() == {"ModelDeployment", "DriftMonitor", "ModelPolicy", "ClusterModelPolicy"}
+    assert health.keys() == {
+        "ModelDeployment",
+        "DriftMonitor",
+        "ModelPolicy",
+        "ClusterModelPolicy",
+        "AnalysisTemplate",
+        "ClusterAnalysisTemplate",
+    }
     for kind, script in health.items():
         assert data.pop(f"resource.customizations.health.mooring.dev_{kind}") == script
     actions = yaml.safe_load(data.pop("resource.customizations.actions.mooring.dev_ModelDeployment"))

@@ -17,6 +17,8 @@ PLURALS = {
     "DriftMonitor": "driftmonitors",
     "ModelPolicy": "modelpolicies",
     "ClusterModelPolicy": "clustermodelpolicies",
+    "AnalysisTemplate": "analysistemplates",
+    "ClusterAnalysisTemplate": "clusteranalysistemplates",
 }
 
 

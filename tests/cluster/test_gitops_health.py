@@ -10,7 +10,7 @@ from mooring_operator.reconcile.failures import DeadlineExceeded, InternalError,
 
 from cluster.gitops import Question, judge
 from tests.cluster.planned import STORIES
-from tests.cluster.planned_others import NOW, monitors, policies
+from tests.cluster.planned_others import NOW, monitors, policies, templates
 
 SCRIPTS = Path(__file__).parents[2] / "manifests" / "argocd" / "mooring.dev"
 PHASES = {
@@ -30,6 +30,9 @@ NOT_IN_STATUS = {
     "PolicyAccepted": "policies",
     "InvalidExpression": "policies",
     "InvalidSource": "policies",
+    "TemplateAccepted": "templates",
+    "InvalidTemplate": "templates",
+    "AnalysisTemplateChanged": "Events",
     "ApprovalRefused": "Events",
     "CheckPassed": "Events",
     "NothingToRollBackTo": "Events",
@@ -140,9 +143,12 @@ def test_a_monitor_that_works_is_healthy_whatever_it_finds(gitops):
         assert flux == ("Current" if phase == "Suspended" else KSTATUS[argo])
 
 
-def test_a_policy_is_healthy_when_all_of_it_can_be_applied(gitops):
-    items = [item for item in policies() if "status" in item]
-    assert {item["kind"] for item in items} == {"ModelPolicy", "ClusterModelPolicy"}
+@pytest.mark.parametrize("made", [policies, templates])
+def test_a_policy_or_template_is_healthy_when_all_of_it_can_be_applied(gitops, made):
+    items = [item for item in made() if "status" in item]
+    of_policies = {"ModelPolicy", "ClusterModelPolicy"}
+    of_templates = {"AnalysisTemplate", "ClusterAnalysisTemplate"}
+    assert {item["kind"] for item in items} == (of_policies if made is policies else of_templates)
     for item, (argo, message, flux) in zip(items, health(items), strict=True):
         ready = conditions(item)["Ready"]
         assert argo == ("Healthy" if ready["status"] == "True" else "Degraded")

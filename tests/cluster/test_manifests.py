@@ -545,6 +545,8 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         api.apply(manifest("ModelPolicy", namespace, rules=[{"name": "any", "expression": "true"}]))
         here = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
         api.apply(manifest("ClusterModelPolicy", None, namespaceSelector=here, allowedFormats=["onnx"]))
+        api.apply(manifest("AnalysisTemplate", namespace, metrics=[{"metric": "errorRate"}]))
+        api.apply(manifest("ClusterAnalysisTemplate", None, metrics=[{"metric": "latency"}]))
         rows = {"schedule": "0 3 * * *", "input": "s3://d/a", "output": "s3://d/b"}
         messages = {"source": "redis://r/in", "sink": "redis://r/out"}
         budget = {"podDisruptionBudget": {"minAvailable": 1}}
@@ -580,7 +582,12 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         watched = f"/apis/mooring.dev/v1alpha1/namespaces/{namespace}/driftmonitors/probe"
         until(lambda: api.get(watched).get("status"), what="nothing is said of the monitor")
         run_a_test_as_a_job(api, namespace)
-        for policy in (f"namespaces/{namespace}/modelpolicies", "clustermodelpolicies"):
+        for policy in (
+            f"namespaces/{namespace}/modelpolicies",
+            "clustermodelpolicies",
+            f"namespaces/{namespace}/analysistemplates",
+            "clusteranalysistemplates",
+        ):
             path = f"/apis/mooring.dev/v1alpha1/{policy}/probe"
             until(
                 lambda path=path: "conditions" in api.get(path)["status"], what=f"nothing is said of {path}"
@@ -588,6 +595,7 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         bound = {condition["type"]: condition for condition in model.resource["status"]["conditions"]}
         assert bound["PoliciesMet"]["status"] == "True"
         api.request("DELETE", "/apis/mooring.dev/v1alpha1/clustermodelpolicies/probe")
+        api.request("DELETE", "/apis/mooring.dev/v1alpha1/clusteranalysistemplates/probe")
         requests = operator.requests()
     done = {(verb, resource) for verb, resource, code in requests if code in ("200", "201")}
     assert {("delete", "horizontalpodautoscalers"), ("delete", "inferenceservices")} <= done

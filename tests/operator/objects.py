@@ -26,6 +26,8 @@ from mooring_operator.adapters.routers.inference_services.runtimes import CLUSTE
 from mooring_operator.adapters.routers.kserve import AUTOSCALER, DEPLOYMENT
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 from mooring_operator.reconcile.kinds import (
+    ANALYSIS_TEMPLATE,
+    CLUSTER_ANALYSIS_TEMPLATE,
     CLUSTER_MODEL_POLICY,
     DRIFT_MONITOR,
     MODEL_DEPLOYMENT,
@@ -44,6 +46,8 @@ WITH_STATUS = (
     DRIFT_MONITOR,
     MODEL_POLICY,
     CLUSTER_MODEL_POLICY,
+    ANALYSIS_TEMPLATE,
+    CLUSTER_ANALYSIS_TEMPLATE,
     INFERENCE_SERVICE,
     HTTP_ROUTE,
     GATEWAY,

@@ -281,7 +281,7 @@ async def test_a_runtime_that_is_gone_takes_nothing_from_what_runs(stage):
             {"runtime": "other"},
             {"nodeSelector": {"a": "x" * 9000}},
             "RuntimeUnsuitable",
-            "a revision keeps at most 8192",
+            "a revision keeps at most 7168",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import MOST_ENTRIES
-from mooring_operator.api.analysis import EVIDENCE
+from mooring_operator.api.analysis import EVIDENCE, GENERATIONS, LONGEST_EVIDENCE
 from mooring_operator.api.checks import LARGEST_COMMAND, MOST_CHECKS
 from mooring_operator.api.rollout_status import LARGEST_TESTED
 from mooring_operator.api.runtimes import LARGEST_RUNTIME
@@ -39,7 +39,6 @@ _SAMPLES: dict[str, str] = {
     forms.EXTENDED_RESOURCE.pattern: "a" * 200 + "/" + "b" * 52,
     forms.VARIABLE.pattern: "A" * 128,
     forms.VERSION.pattern: "1" * 63,
-    forms.PIPELINE.pattern: "a" * 100,
     forms.COLUMN.pattern: _WIDE * 253,
     forms.ROWS.pattern: f'{{"columns": [{{"name": "{_WIDE * 982}", "type": "string", "values": ["{_WIDE * 1000}"]}}]}}',
     forms.FEATURE.pattern: "a" * 63,
@@ -50,7 +49,8 @@ _SAMPLES: dict[str, str] = {
     forms.QUANTITY.pattern: "1" * 32,
     forms.SHARE.pattern: "100%",
     forms.RISK.pattern: "49.99%",
-    EVIDENCE: "A" * 1900,
+    EVIDENCE: "A" * LONGEST_EVIDENCE,
+    GENERATIONS: "a" * 200,
     forms.TIME.pattern: "2027-01-31T18:00:00Z",
     forms.INSTANT.pattern: "2027-01-31T18:00:00+01:00",
     forms.FREEZE.pattern: "2027-01-31T18:00",
@@ -68,6 +68,8 @@ _SAMPLES: dict[str, str] = {
     forms.IMAGE.pattern: "a" * 512,
     forms.WEB_ADDRESS.pattern: "http://" + _WIDE * 505,
     forms.CONFIG_KEY.pattern: "a" * 253,
+    forms.ARGUMENT.pattern: "a" * 20,
+    forms.ARGUMENT_VALUE.pattern: "a" * 63,
     forms.POD_FIELD.pattern: "metadata.labels['" + "a" * 253 + "/" + "b" * 63 + "']",
     forms.CONTAINER_RESOURCE.pattern: "requests.ephemeral-storage",
     forms.AMOUNT.pattern: "100000%",
@@ -99,8 +101,10 @@ def largest(schema: Mapping[str, Any], path: str = "spec", given: Mapping[str, A
             assert "maxItems" in schema, f"{path} has no maxItems"
             items = [largest(schema["items"], path, given) for _ in range(schema["maxItems"])]
             if schema.get("x-kubernetes-list-type") == "map":
+                keys = schema["x-kubernetes-list-map-keys"]
+                texts = [key for key in keys if schema["items"]["properties"][key]["type"] == "string"]
                 for index, item in enumerate(items):
-                    item |= dict.fromkeys(schema["x-kubernetes-list-map-keys"], f"key{index}")
+                    item |= dict.fromkeys(texts, f"key{index}")
             return items[:1] if schema.get("x-kubernetes-list-type") == "set" else items
         case "string":
             return _text(schema, path)
@@ -220,6 +224,14 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
                 },
                 {"metric": "errorRate", "ratio": 1.2345678901234567e-300, "points": 1.2345678901234567e-300},
                 {"metric": "latency", "quantile": 1.2345678901234567e-300, "slower": 1.2345678901234567e-300},
+            ],
+            "spec.rollout.analysis.templates": [
+                {
+                    "name": letter * 63,
+                    "clusterScope": False,
+                    "arguments": {f"{'a' * 17}{index:03}": "a" * 63 for index in range(8)},
+                }
+                for letter in "ab"
             ],
             "spec.rollout.freeze": [
                 {

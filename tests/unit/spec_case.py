@@ -35,6 +35,18 @@ BASES: dict[str, dict[str, Any]] = {
         "metadata": {"name": "production"},
         "spec": {"namespaceSelector": {"matchLabels": {"stage": "production"}}, "requireCI": True},
     },
+    "AnalysisTemplate": {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": "house"},
+        "spec": {"metrics": [{"metric": "errorRate"}]},
+    },
+    "ClusterAnalysisTemplate": {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "ClusterAnalysisTemplate",
+        "metadata": {"name": "platform"},
+        "spec": {"metrics": [{"metric": "errorRate"}]},
+    },
 }
 
 

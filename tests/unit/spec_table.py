@@ -17,6 +17,7 @@ from tests.unit.spec_table_names import NAME_CASES
 from tests.unit.spec_table_policies import CLUSTER_POLICY
 from tests.unit.spec_table_routers import ROUTERS
 from tests.unit.spec_table_strategies import STRATEGIES
+from tests.unit.spec_table_templates import TEMPLATES
 from tests.unit.spec_table_workloads import WORKLOADS
 
 __all__ = ["ABSENT", "BASES", "CASES", "Case"]
@@ -107,22 +108,6 @@ _CI = [
         {"spec.ci": {"testData": {"uri": "s3://d/t", "slices": ["{{$.x}}"]}}},
         False,
         "spec.ci.testData.slices",
-    ),
-    Case(
-        "a pipeline of the user's",
-        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "pipeline": {"name": "My CI", "version": "v1.0+b"}}},
-    ),
-    Case(
-        "a pipeline without a name",
-        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "pipeline": {"version": "v1"}}},
-        False,
-        "spec.ci.pipeline.name",
-    ),
-    Case(
-        "a pipeline that is a path",
-        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "pipeline": {"name": "a/b"}}},
-        False,
-        "spec.ci.pipeline.name",
     ),
     Case("a test without data", {"spec.ci": {}}, False, "spec.ci.testData"),
     Case(
@@ -392,6 +377,7 @@ CASES = [
     *_SERVING,
     *ROUTERS,
     *STRATEGIES,
+    *TEMPLATES,
     *FREEZES,
     *AFFINITY,
     *ENV_SIZE,

@@ -80,7 +80,14 @@ def test_help_of_the_pipelines_server_keeps_it_on_this_machine(capsys):
 def test_crds_are_what_the_repository_holds(capsys):
     _, out, _ = invoke(capsys, "crds")
     kinds = [document["spec"]["names"]["kind"] for document in yaml.safe_load_all(out)]
-    assert kinds == ["ModelDeployment", "DriftMonitor", "ModelPolicy", "ClusterModelPolicy"]
+    assert kinds == [
+        "ModelDeployment",
+        "DriftMonitor",
+        "ModelPolicy",
+        "ClusterModelPolicy",
+        "AnalysisTemplate",
+        "ClusterAnalysisTemplate",
+    ]
     items = json.loads(invoke(capsys, "crds", "-o", "json")[1])["items"]
     assert items == list(yaml.safe_load_all(out))
 

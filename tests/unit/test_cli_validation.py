@@ -7,6 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.api import (
+    AnalysisTemplateSpec,
+    ClusterAnalysisTemplateSpec,
     ClusterModelPolicySpec,
     DriftMonitorSpec,
     ModelDeploymentSpec,
@@ -27,6 +29,8 @@ MODELS = {
     "DriftMonitor": DriftMonitorSpec,
     "ModelPolicy": ModelPolicySpec,
     "ClusterModelPolicy": ClusterModelPolicySpec,
+    "AnalysisTemplate": AnalysisTemplateSpec,
+    "ClusterAnalysisTemplate": ClusterAnalysisTemplateSpec,
 }
 
 
@@ -226,7 +230,8 @@ def findings(text):
             (
                 2,
                 "kind",
-                '"ModelDeploymnt" is not one of ModelDeployment, DriftMonitor, ModelPolicy, ClusterModelPolicy',
+                '"ModelDeploymnt" is not one of ModelDeployment, DriftMonitor, ModelPolicy, ClusterModelPolicy, '
+                "AnalysisTemplate, ClusterAnalysisTemplate",
             ),
         ),
         (

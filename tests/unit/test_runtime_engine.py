@@ -166,6 +166,35 @@ async def test_change_of_a_cluster_policy_reaches_every_deployment(start):
     assert reconciler.bindings == 3
 
 
+@pytest.mark.parametrize("kind", ["AnalysisTemplate", "ClusterAnalysisTemplate"])
+async def test_change_of_a_template_reaches_those_that_are_judged_by_it(start, kind):
+    reconciler = Reconciler()
+    intake = (await start(Cluster(), reconciler)).intake
+
+    def judged(name, namespace, cluster_scope):
+        template = {"name": "house", **({"clusterScope": True} if cluster_scope else {})}
+        rollout = {"analysis": {"templates": [template, 1, {}]}}
+        return {**resource("ModelDeployment", name, namespace), "spec": {"rollout": rollout}}
+
+    for namespace in ("x", "y"):
+        intake.changed("ModelDeployment", judged("own", namespace, False))
+        intake.changed("ModelDeployment", judged("shared", namespace, True))
+        intake.changed("ModelDeployment", resource("ModelDeployment", "stranger", namespace))
+    await seen(reconciler)
+    template = {"kind": kind, "metadata": {"name": "house", "uid": "u", "generation": 1}}
+    users = {deployment("shared", "x"), deployment("shared", "y")}
+    if kind == "AnalysisTemplate":
+        template["metadata"]["namespace"] = "x"
+        users = {deployment("own", "x")}
+    itself = Key(kind, template["metadata"].get("namespace", ""), "house")
+    intake.changed(kind, template)
+    assert set(await seen(reconciler)) == {itself, *users}
+    intake.changed(kind, {**template, "status": {"observedGeneration": 1}})
+    assert await seen(reconciler) == []
+    intake.deleted(kind, template)
+    assert set(await seen(reconciler)) == users
+
+
 async def test_change_of_a_namespaces_labels_reaches_its_deployments(start):
     reconciler = Reconciler()
     intake = (await start(Cluster(), reconciler)).intake
@@ -210,7 +239,7 @@ async def test_an_operator_of_some_namespaces_may_lack_rights_in_the_cluster(sta
     await asyncio.sleep(0.1)
     # Looked at once, and not as after a failure.
     assert await seen(reconciler) == [deployment("a")]
-    assert cluster.asked == (1 if used else 0)
+    assert cluster.asked == (2 if used else 0)
 
 
 async def test_change_of_what_is_behind_reaches_its_deployment(start):

@@ -4,6 +4,11 @@ The pydantic models here are the single source of truth. ``python -m mooring_ope
 writes the CustomResourceDefinitions under ``crds/`` from them.
 """
 
+from mooring_operator.api.analysis_template import (
+    AnalysisTemplateSpec,
+    ClusterAnalysisTemplateSpec,
+    TemplateStatus,
+)
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
@@ -18,6 +23,8 @@ __all__ = [
     "API_VERSION",
     "GROUP",
     "VERSION",
+    "AnalysisTemplateSpec",
+    "ClusterAnalysisTemplateSpec",
     "ClusterModelPolicySpec",
     "DriftMonitorSpec",
     "DriftMonitorStatus",
@@ -25,4 +32,5 @@ __all__ = [
     "ModelDeploymentStatus",
     "ModelPolicySpec",
     "PolicyStatus",
+    "TemplateStatus",
 ]

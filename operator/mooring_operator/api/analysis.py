@@ -1,7 +1,8 @@
 """``spec.rollout.analysis``: how a new revision is judged by what it answers."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -71,18 +72,65 @@ MetricLimit.model_config["json_schema_extra"] = {
 }
 
 
+Metrics = Field(
+    max_length=3,
+    json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
+)
+
+
+class NamedTemplate(Model):
+    """A template by name, in the namespace or in the cluster."""
+
+    name: Annotated[str, forms.LABEL.field, Field(description="Its name.")]
+    cluster_scope: Annotated[
+        bool, Field(description="Whether it is a ClusterAnalysisTemplate, not an AnalysisTemplate.")
+    ] = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of the template."""
+        return "ClusterAnalysisTemplate" if self.cluster_scope else "AnalysisTemplate"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its kind and name."""
+        return self.kind, self.name
+
+
+NamedTemplates = Field(
+    json_schema_extra={
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name", "clusterScope"],
+    }
+)
+MOST_TEMPLATES = 2
+
+
+class UsedTemplate(NamedTemplate):
+    """A template, and what it is told."""
+
+    arguments: Annotated[
+        dict[Annotated[str, forms.ARGUMENT.field], Annotated[str, forms.ARGUMENT_VALUE.field]],
+        Field(description="What its arguments are, by name.", max_length=8),
+    ] = {}
+
+
 class Analysis(Model):
     """Judges the new revision by evidence, from its first request on: beyond a limit, it is rolled back."""
 
+    templates: Annotated[
+        list[UsedTemplate],
+        NamedTemplates,
+        Field(description="Templates whose metrics are compared too.", max_length=MOST_TEMPLATES),
+    ] = []
     metrics: Annotated[
         list[MetricLimit],
+        Metrics,
         Field(
-            description="What is compared.",
+            description="What is compared; errorRate where nothing is, and no template is named.",
             min_length=1,
-            max_length=3,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
         ),
-    ] = [MetricLimit(metric="errorRate")]
+    ] = []
     false_rollback: Annotated[
         str,
         forms.RISK.field,
@@ -101,12 +149,23 @@ class Analysis(Model):
         """What `false_rollback` says, as a share."""
         return float(self.false_rollback.removesuffix("%")) / 100
 
+    @model_validator(mode="before")
+    @classmethod
+    def _compares_something(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "metrics" not in given and not given.get("templates"):
+            return {**given, "metrics": [{"metric": "errorRate"}]}
+        return given
+
     @model_validator(mode="after")
     def _compares_each_once(self) -> "Analysis":
         names = [limit.metric for limit in self.metrics]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"metrics: {twice} is there twice")
+        keys = [template.key for template in self.templates]
+        named_twice = next((name for kind, name in keys if keys.count((kind, name)) > 1), None)
+        if named_twice is not None:
+            raise ValueError(f"templates: {named_twice} is there twice")
         return self
 
 
@@ -137,7 +196,9 @@ RULES: tuple[JsonValue, ...] = (
     },
 )
 
+GENERATIONS = "^[-a-z0-9@/ ]*$"
 EVIDENCE = "^[A-Za-z0-9+/=. :]*$"
+LONGEST_EVIDENCE = 1900
 
 
 class AnalysisStatus(StatusModel):
@@ -150,8 +211,21 @@ class AnalysisStatus(StatusModel):
     problem: Annotated[Note, Field(description="Why nothing can be counted.")] = ""
     since: Annotated[Time, Field(description="When it began.")]
     until: Annotated[Time, Field(description="Up to when requests have been counted, each once.")]
+    templates: Annotated[
+        str,
+        Field(
+            description="Templates that it goes by, with their generations.",
+            pattern=GENERATIONS,
+            max_length=200,
+        ),
+    ] = ""
     step: Annotated[int, Field(description="Step that a PASS would be of.")] = 0
     promoted_at: Annotated[Time | None, Field(description="Since when it is watched as stable.")] = None
     evidence: Annotated[
-        str, Field(description="Where the bets stand, while it goes on.", pattern=EVIDENCE, max_length=1900)
+        str,
+        Field(
+            description="Where the bets stand, while it goes on.",
+            pattern=EVIDENCE,
+            max_length=LONGEST_EVIDENCE,
+        ),
     ] = ""

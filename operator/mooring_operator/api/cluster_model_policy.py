@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from mooring_operator.api import forms
 from mooring_operator.api.freezes import Freezes
 from mooring_operator.api.model_deployment import gate_rules
-from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyRule
+from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyRule, RequiredTemplates
 from mooring_operator.api.types import Model
 
 
@@ -123,6 +123,7 @@ class ClusterModelPolicySpec(Model):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
         ),
     ] = []
+    required_templates: RequiredTemplates = []
     freeze: Freezes = []
     rules: Annotated[
         list[PolicyRule],

@@ -8,6 +8,11 @@ import yaml
 from pydantic import BaseModel
 
 from mooring_operator.api import forms
+from mooring_operator.api.analysis_template import (
+    AnalysisTemplateSpec,
+    ClusterAnalysisTemplateSpec,
+    TemplateStatus,
+)
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
@@ -109,20 +114,18 @@ DRIFT_MONITOR = Resource(
     ],
 )
 
-_READY = [
-    Column(
-        "Ready",
-        '.status.conditions[?(@.type=="Ready")].status',
-        description="Whether every part of the policy can be applied.",
-    ),
-    _AGE,
-    Column(
-        "Message",
-        '.status.conditions[?(@.type=="Ready")].message',
-        priority=1,
-        description="What cannot, and why.",
-    ),
-]
+
+def _ready(what: str) -> list[Column]:
+    """Give the columns of what is Ready or not, and nothing else."""
+    condition = '.status.conditions[?(@.type=="Ready")]'
+    return [
+        Column("Ready", f"{condition}.status", description=what),
+        _AGE,
+        Column("Message", f"{condition}.message", priority=1, description="What cannot, and why."),
+    ]
+
+
+_READY = _ready("Whether every part of the policy can be applied.")
 
 MODEL_POLICY = Resource(
     kind="ModelPolicy",
@@ -151,7 +154,46 @@ CLUSTER_MODEL_POLICY = Resource(
     ],
 )
 
-RESOURCES = (MODEL_DEPLOYMENT, DRIFT_MONITOR, MODEL_POLICY, CLUSTER_MODEL_POLICY)
+_TEMPLATE_COLUMNS = _ready("Whether deployments can be judged by it.")
+_TEMPLATE_RULES = [
+    {
+        "rule": f"size(self.metadata.name) <= {forms.LABEL.longest} && !self.metadata.name.contains('.')",
+        "messageExpression": "'metadata.name: ' + self.metadata.name + ' must be at most "
+        f"{forms.LABEL.longest} characters, without a dot: deployments name it'",
+    }
+]
+
+ANALYSIS_TEMPLATE = Resource(
+    kind="AnalysisTemplate",
+    plural="analysistemplates",
+    short_name="antpl",
+    description="What new revisions are judged by, for deployments of the namespace that name it.",
+    spec=AnalysisTemplateSpec,
+    status=TemplateStatus,
+    columns=_TEMPLATE_COLUMNS,
+    rules=_TEMPLATE_RULES,
+)
+
+CLUSTER_ANALYSIS_TEMPLATE = Resource(
+    kind="ClusterAnalysisTemplate",
+    plural="clusteranalysistemplates",
+    short_name="cantpl",
+    description="What new revisions are judged by, for deployments of every namespace that name it.",
+    spec=ClusterAnalysisTemplateSpec,
+    status=TemplateStatus,
+    scope="Cluster",
+    columns=_TEMPLATE_COLUMNS,
+    rules=_TEMPLATE_RULES,
+)
+
+RESOURCES = (
+    MODEL_DEPLOYMENT,
+    DRIFT_MONITOR,
+    MODEL_POLICY,
+    CLUSTER_MODEL_POLICY,
+    ANALYSIS_TEMPLATE,
+    CLUSTER_ANALYSIS_TEMPLATE,
+)
 
 
 def custom_resource_definition(resource: Resource) -> dict[str, Any]:

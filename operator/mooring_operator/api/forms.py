@@ -88,6 +88,17 @@ EXTENDED_RESOURCE = Form(
 VARIABLE = Form(
     "^[A-Za-z_][A-Za-z0-9_]*$", 128, "the name of a variable: letters, digits and _, no digit first"
 )
+ARGUMENT = Form(
+    "^[a-z][A-Za-z0-9]{0,19}$",
+    20,
+    "the name of an argument: at most 20 letters and digits, starting with a small letter",
+)
+ARGUMENT_VALUE = Form(
+    # It may stand in a label's value of a query: nothing in it ends that, or means anything there.
+    "^[-A-Za-z0-9_.:/]+$",
+    63,
+    "what an argument may be: at most 63 letters, digits and - _ . : /",
+)
 CONFIG_KEY = Form("^[-._A-Za-z0-9]+$", 253, "a key of a Secret or ConfigMap: letters, digits, -, _ and .")
 POD_FIELD = Form(
     # Source: Kubernetes, API reference of EnvVarSource.
@@ -106,11 +117,6 @@ HEADER = Form("^[-!#%&'*+.^_`|~A-Za-z0-9]+$", 128, "the name of a header: letter
 AMOUNT = Form("^[0-9]{1,6}%?$", 7, "a number of pods or a share of them: write 1 or 25%")
 VERSION = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
-)
-PIPELINE = Form(
-    "^[A-Za-z0-9]([-+A-Za-z0-9_. ]*[A-Za-z0-9])?$",
-    100,
-    "the name of a pipeline: letters, digits, -, +, _, . and blanks, at most 100",
 )
 COLUMN = Form(
     # Runs would replace a placeholder of Kubeflow Pipelines: {{$ stands nowhere in it.

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.analysis import MOST_TEMPLATES, NamedTemplate, NamedTemplates
 from mooring_operator.api.types import Condition, Model, StatusModel
 
 FACTS = ("metrics", "model", "deployment", "serving")
@@ -36,8 +37,18 @@ class PolicyRule(Model):
     ] = ""
 
 
+RequiredTemplates = Annotated[
+    list[NamedTemplate],
+    NamedTemplates,
+    Field(
+        description="Templates that spec.rollout.analysis.templates must name, all of them.",
+        max_length=MOST_TEMPLATES,
+    ),
+]
+
+
 class ModelPolicySpec(Model):
-    """Rules that a revision must satisfy before any of it is served."""
+    """What a revision must satisfy before any of it is served."""
 
     rules: Annotated[
         list[PolicyRule],
@@ -47,7 +58,8 @@ class ModelPolicySpec(Model):
             max_length=64,
             json_schema_extra=RULES_BY_NAME,
         ),
-    ]
+    ] = []
+    required_templates: RequiredTemplates = []
     minimum_score: Annotated[
         float,
         Field(
@@ -57,6 +69,24 @@ class ModelPolicySpec(Model):
             "passes that breaks a rule.",
         ),
     ] = 1.0
+
+    @model_validator(mode="after")
+    def _demands_something(self) -> "ModelPolicySpec":
+        if not self.rules and not self.required_templates:
+            raise ValueError(_NOTHING)
+        return self
+
+
+_NOTHING = "a policy has rules, requiredTemplates or both"
+ModelPolicySpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "has(self.rules) && self.rules.size() > 0 || "
+            "has(self.requiredTemplates) && self.requiredTemplates.size() > 0",
+            "message": f"spec: {_NOTHING}",
+        }
+    ]
+}
 
 
 class PolicyStatus(StatusModel):

@@ -133,6 +133,14 @@ INVALID_SOURCE = "InvalidSource"
 
 Write it without . and .., empty or percent-encoded segments, a query or credentials.
 """
+TEMPLATE_ACCEPTED = "TemplateAccepted"
+"""Deployments can be judged by an AnalysisTemplate or ClusterAnalysisTemplate.
+"""
+INVALID_TEMPLATE = "InvalidTemplate"
+"""No deployment can be judged by an AnalysisTemplate or ClusterAnalysisTemplate.
+
+The message names the field: correct it. mooring validate FILE finds it before the template is applied.
+"""
 EVALUATING_POLICIES = "EvaluatingPolicies"
 """The rules of the policies are being evaluated.
 """
@@ -244,6 +252,19 @@ ANALYSIS_INSUFFICIENT = "AnalysisInsufficient"
 """There is too little evidence to say whether the candidate is within its limits.
 
 More requests, a longer step or a wider limit make it more: mooring rehearse says how long a verdict takes.
+"""
+ANALYSIS_TEMPLATE_NOT_FOUND = "AnalysisTemplateNotFound"
+"""spec.rollout.analysis.templates names a template that does not exist, or that cannot be read. Traffic stays.
+
+Make the template, or name another: the rollout goes on as soon as it is there.
+"""
+ANALYSIS_TEMPLATE_UNUSABLE = "AnalysisTemplateUnusable"
+"""A template does not fit what the deployment tells it, or what else the deployment is judged by. Traffic stays.
+
+The message names the field: correct the arguments, or the template.
+"""
+ANALYSIS_TEMPLATE_CHANGED = "AnalysisTemplateChanged"
+"""A template was edited while a revision is judged by it: what the edit concerns is judged anew, the rest goes on.
 """
 METRICS_UNAVAILABLE = "MetricsUnavailable"
 """Nothing can be counted for spec.rollout.analysis; the message says what is wrong. Traffic stays where it is.

@@ -9,7 +9,7 @@ from mooring_operator.api.types import OpenObject, StatusModel
 RuntimePolicy = Literal["Follow", "Pinned"]
 """What an edited serving runtime is: a new revision, or nothing."""
 
-LARGEST_RUNTIME = 8_192
+LARGEST_RUNTIME = 7_168
 """Bytes of a runtime's spec as JSON: a status holds one for each revision, and etcd takes 1.5 MB for an object."""
 
 SERVER_TYPE = "serving.kserve.io/server-type"

@@ -20,6 +20,7 @@ _PLURALS = {
     "ModelDeployment": "modeldeployments",
     "DriftMonitor": "driftmonitors",
     "ModelPolicy": "modelpolicies",
+    "AnalysisTemplate": "analysistemplates",
 }
 _OTHERS = {
     "InferenceService": ("serving.kserve.io", "v1beta1", "inferenceservices"),

@@ -19,7 +19,8 @@ from mooring_operator.api.names import ADOPT_ANNOTATION, REQUESTED_BY, askers_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
-from mooring_operator.planning.analysis.counting import Answer
+from mooring_operator.planning.analysis.counting import Answer, Counting
+from mooring_operator.planning.analysis.templates import Standards
 from mooring_operator.planning.manifests.workloads import Images, Workload, name_of
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
@@ -88,9 +89,14 @@ class Gatherer:
         self._checks = checks or Checks({})
 
     async def observe(
-        self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+        self,
+        resource: Manifest,
+        spec: ModelDeploymentSpec,
+        status: ModelDeploymentStatus,
+        standards: Standards,
     ) -> Observed:
         """Look up the model, what is served, the policies, and the run that is being waited for."""
+        counting = self._counters.counting.by(standards)
         owner = owner_of(resource)
         annotations = resource["metadata"].get("annotations") or {}
         commands = commands_of(annotations)
@@ -132,17 +138,18 @@ class Gatherer:
             check=await self._checks.look(owner, spec, status),
             abandoned=await self._abandoned(owner, status),
             longest_run=self._runs.longest,
-            counting=self._counters.counting,
-            counted=await self._counted(owner, spec, status),
+            counting=counting,
+            counted=await self._counted(owner, spec, status, counting),
+            standards=standards,
         )
         observed = await self._with_runtime(spec, status, observed)
         return await self._with_run(owner, spec, status, observed)
 
     async def _counted(
-        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, counting: Counting
     ) -> Answer | None:
         """Look at the counters, where that is due; nothing is waited for that does not come at once."""
-        request = analysis.due(spec, status, owner, self._counters.counting, self._clock())
+        request = analysis.due(spec, status, owner, counting, self._clock())
         return await self._counters.answer((owner.namespace, owner.name), request)
 
     def forget(self, namespace: str, name: str) -> None:
@@ -284,7 +291,7 @@ class Gatherer:
         run = await self._runs.get(owner, ci.run_id)
         if run is None or run.phase in ("Pending", "Running"):
             return replace(observed, run=run)
-        verdict = await self._runs.verdict(owner, spec.ci, ci.run_id, status.stable)
+        verdict = await self._runs.verdict(owner, ci.run_id)
         if isinstance(verdict, str):
             return replace(observed, run=run, verdict_error=verdict)
         return replace(observed, run=run, verdict=verdict)

@@ -8,6 +8,10 @@ MODEL_DEPLOYMENT = Kind(API_VERSION, "ModelDeployment", "modeldeployments")
 DRIFT_MONITOR = Kind(API_VERSION, "DriftMonitor", "driftmonitors")
 MODEL_POLICY = Kind(API_VERSION, "ModelPolicy", "modelpolicies")
 CLUSTER_MODEL_POLICY = Kind(API_VERSION, "ClusterModelPolicy", "clustermodelpolicies", namespaced=False)
+ANALYSIS_TEMPLATE = Kind(API_VERSION, "AnalysisTemplate", "analysistemplates")
+CLUSTER_ANALYSIS_TEMPLATE = Kind(
+    API_VERSION, "ClusterAnalysisTemplate", "clusteranalysistemplates", namespaced=False
+)
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 WORKLOADS: dict[Workload, Kind] = {
     "batch": Kind("batch/v1", "CronJob", "cronjobs"),

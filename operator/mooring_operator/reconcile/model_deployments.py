@@ -58,6 +58,7 @@ from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
+from mooring_operator.reconcile.templates import Templates
 from mooring_operator.reconcile.wire import peek_status, status_of, write_status
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class ModelDeployments:
         rules: Rules,
         clock: Callable[[], datetime],
         checks: Checks | None = None,
+        templates: Templates | None = None,
     ) -> None:
         self._cluster = cluster
         self._routers = routers
@@ -90,6 +92,7 @@ class ModelDeployments:
         self._rules = rules
         self._clock = clock
         self._checks = checks or Checks({})
+        self._templates = templates or Templates(cluster=cluster, clock=clock)
         self._unwritten: dict[tuple[str, str], str] = {}
         """Why what was decided about a deployment could not be written, for as long as it cannot."""
 
@@ -115,7 +118,8 @@ class ModelDeployments:
             await self._refuse(resource, status, spec_errors.describe(error))
             return None
         try:
-            observed = await self._gatherer.observe(resource, spec, status)
+            spec, standards = await self._templates.apply(namespace, spec)
+            observed = await self._gatherer.observe(resource, spec, status, standards)
             observed = replace(observed, unwritten=self._unwritten.get((namespace, name), ""))
             return await self._proceed(resource, spec, status, observed)
         except InvalidName as error:

@@ -14,11 +14,13 @@ class Needs:
     policies: the ModelPolicies that it names.
     runtimes: the serving runtimes that it names or runs on.
     any_runtime: whether it waits for a runtime, whichever that is.
+    templates: the keys of the templates that it is judged by.
     """
 
     policies: frozenset[str] = frozenset()
     runtimes: frozenset[str] = frozenset()
     any_runtime: bool = False
+    templates: frozenset[Key] = frozenset()
 
 
 class Deployments:
@@ -54,6 +56,14 @@ class Deployments:
         for key, needs in self._known.get(namespace, {}).items():
             if policy in needs.policies:
                 yield key
+
+    def judged_by(self, template: Key) -> Iterator[Key]:
+        """Yield those that a template is for; one without a namespace is for those of every namespace."""
+        of_one = [self._known.get(template.namespace, {})] if template.namespace else self._known.values()
+        for known in of_one:
+            for key, needs in known.items():
+                if template in needs.templates:
+                    yield key
 
     def running_on(self, namespace: str, runtime: str) -> Iterator[Key]:
         """Yield those that a serving runtime of a namespace is about; of the cluster, where that is empty."""

@@ -21,6 +21,8 @@ from mooring_operator.adapters.leases import Leases
 from mooring_operator.adapters.recent import RecentObjects
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.reconcile.kinds import (
+    ANALYSIS_TEMPLATE,
+    CLUSTER_ANALYSIS_TEMPLATE,
     CLUSTER_MODEL_POLICY,
     DRIFT_MONITOR,
     MODEL_DEPLOYMENT,
@@ -39,7 +41,14 @@ from mooring_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-KINDS: Sequence[Kind] = (MODEL_DEPLOYMENT, DRIFT_MONITOR, MODEL_POLICY, CLUSTER_MODEL_POLICY)
+KINDS: Sequence[Kind] = (
+    MODEL_DEPLOYMENT,
+    DRIFT_MONITOR,
+    MODEL_POLICY,
+    CLUSTER_MODEL_POLICY,
+    ANALYSIS_TEMPLATE,
+    CLUSTER_ANALYSIS_TEMPLATE,
+)
 LOST_AFTER = 60.0
 """Seconds after the end of its time in which a worker may still tidy up; then it is lost."""
 STOP_DEADLINE = 20.0

@@ -1,7 +1,7 @@
 """From changes in the cluster to keys of the queue."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from mooring_operator.adapters.cluster import Manifest
@@ -21,7 +21,11 @@ from mooring_operator.runtime.workqueue import Key
 MODEL_DEPLOYMENT = "ModelDeployment"
 MODEL_POLICY = "ModelPolicy"
 CLUSTER_MODEL_POLICY = "ClusterModelPolicy"
-_POLICIES = (MODEL_POLICY, CLUSTER_MODEL_POLICY)
+ANALYSIS_TEMPLATE = "AnalysisTemplate"
+CLUSTER_ANALYSIS_TEMPLATE = "ClusterAnalysisTemplate"
+_TEMPLATES = (ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE)
+_SHARED = (MODEL_POLICY, CLUSTER_MODEL_POLICY, *_TEMPLATES)
+"""What deployments go by, and what has no phase."""
 _BURST = 0.05
 
 
@@ -68,7 +72,7 @@ class Intake:
         if kind == MODEL_DEPLOYMENT:
             self._deployments.note(key, _needs(resource))
             self._look_at(self._ties.note(key, resource))
-        if kind not in _POLICIES:
+        if kind not in _SHARED:
             self._count(key, resource)
         wanted = _wanted(resource)
         if self._seen.get(key) != wanted:
@@ -83,8 +87,8 @@ class Intake:
         self._deployments.forget(key)
         self._look_at(self._ties.forget(key))
         self._seen.pop(key, None)
-        if kind in _POLICIES:
-            # Nothing is left of a policy; those that it bound are free of it.
+        if kind in _SHARED:
+            # Nothing is left of it; those that it bound are free of it.
             self._look_at_bound(key)
             return
         self._telemetry.saw(kind, key.namespace, key.name, None)
@@ -151,8 +155,10 @@ class Intake:
         self._namespaces.pop(namespace["metadata"]["name"], None)
 
     def _look_at_bound(self, policy: Key) -> None:
-        """Have the ModelDeployments looked at that a policy binds, or may bind."""
-        if policy.kind == MODEL_POLICY:
+        """Have the ModelDeployments looked at that a policy binds, or may bind, or that are judged by a template."""
+        if policy.kind in _TEMPLATES:
+            self._look_at(self._deployments.judged_by(policy))
+        elif policy.kind == MODEL_POLICY:
             self._look_at(self._deployments.naming(policy.namespace, policy.name))
         elif policy.kind == CLUSTER_MODEL_POLICY:
             self._bindings_changed()
@@ -175,7 +181,7 @@ class Intake:
 
     def listed_all(self, kind: str, found: Set[Key]) -> None:
         """All of one of our kinds was listed: what else was known is gone."""
-        if kind not in _POLICIES:
+        if kind not in _SHARED:
             self._telemetry.saw_all(kind, [(key.namespace, key.name) for key in found])
         for key in [key for key in self._seen if key.kind == kind and key not in found]:
             del self._seen[key]
@@ -199,7 +205,19 @@ def _needs(resource: Manifest) -> Needs:
         _names(policies if isinstance(policies, list) else ()),
         _names(runtimes),
         status.get("reason") in reasons.OF_RUNTIMES,
+        frozenset(_templates(resource)),
     )
+
+
+def _templates(resource: Manifest) -> Iterator[Key]:
+    """Yield the keys of the templates that a ModelDeployment is judged by."""
+    named = part(part(part(resource, "spec"), "rollout"), "analysis").get("templates")
+    for template in named if isinstance(named, list) else ():
+        if isinstance(template, Mapping) and isinstance(template.get("name"), str):
+            if template.get("clusterScope") is True:
+                yield Key(CLUSTER_ANALYSIS_TEMPLATE, "", template["name"])
+            else:
+                yield Key(ANALYSIS_TEMPLATE, resource["metadata"]["namespace"], template["name"])
 
 
 def _names(values: Iterable[Any]) -> frozenset[str]:

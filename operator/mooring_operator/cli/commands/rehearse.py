@@ -14,6 +14,7 @@ from mooring_operator.cli.help import paragraphs
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.rehearsal import Timeline
     from mooring_operator.cli.rehearsal_traffic import Traffic
     from mooring_operator.cli.rehearsal_world import Script
@@ -136,7 +137,9 @@ def rehearse(
         start=_start(at),
     )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
-    _write({_name_of(one): [_play(one, script, kind) for kind in kinds] for one in deployments}, form)
+    _write(
+        {_name_of(one): [_play(one, script, kind, objects) for kind in kinds] for one in deployments}, form
+    )
 
 
 def _name_of(deployment: dict[str, Any]) -> str:
@@ -223,18 +226,37 @@ def _metric(text: str) -> tuple[str, float]:
         raise typer.BadParameter(f"{text!r}: write NAME=NUMBER", param_hint="--metric") from None
 
 
-def _play(deployment: dict[str, Any], script: "Script", from_stable: bool) -> "Timeline":
+def _play(deployment: dict[str, Any], script: "Script", from_stable: bool, objects: list[Any]) -> "Timeline":
     from mooring_operator.adapters.rules.child import RulesUnavailable
     from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.rehearsal import rehearse as play
 
     try:
-        spec = ModelDeploymentSpec.model_validate(deployment["spec"])
+        spec = _with_templates(ModelDeploymentSpec.model_validate(deployment["spec"]), deployment, objects)
         return play(spec, script, name=_name_of(deployment), from_stable=from_stable)
     except OverflowError:
         raise CliError("a duration is too long to rehearse: it goes beyond the year 9999") from None
     except RulesUnavailable as error:
         raise CliError(str(error)) from error
+
+
+def _with_templates(
+    spec: "ModelDeploymentSpec", deployment: dict[str, Any], objects: list[Any]
+) -> "ModelDeploymentSpec":
+    """Give the spec with the metrics of the templates that it names, which are among the files."""
+    from mooring_operator.cli.validation.templates import templates_in
+    from mooring_operator.planning.analysis.templates import resolve
+
+    analysis = spec.rollout.analysis
+    if analysis is None or not analysis.templates:
+        return spec
+    namespace = str(deployment["metadata"].get("namespace", "default"))
+    resolved, standards = resolve(analysis, templates_in(objects), namespace)
+    if standards.problem:
+        raise CliError(
+            standards.problem, hint="give the file with the template too: mooring rehearse FILE FILE"
+        )
+    return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"analysis": resolved})})
 
 
 def _write(played: dict[str, list["Timeline"]], form: output.Format) -> None:

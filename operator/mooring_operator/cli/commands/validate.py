@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from mooring_operator.cli.validation.check import Report
     from mooring_operator.cli.validation.problem import Problem
     from mooring_operator.cli.validation.source import Document
+    from mooring_operator.planning.analysis.templates import Found
 
     Policies = dict[str, ClusterModelPolicySpec]
+    Templates = dict[tuple[str, str], Found]
 
 # For people: a hostile file could have a hundred thousand problems, and one of a megabyte.
 _MOST_SHOWN = 100
@@ -30,9 +33,9 @@ _HELP = paragraphs(
     """
     Check manifests offline, as the API server would and, with --grants and --policies, as the operator would.
 
-    Types, limits, unknown fields and the rules between fields of ModelDeployment, DriftMonitor, ModelPolicy
-    and ClusterModelPolicy; other kinds are skipped. Exit code: 0 all valid, 1 something is wrong, 2 a file
-    cannot be read.
+    Types, limits, unknown fields and the rules between fields of all of Mooring's kinds, and whether deployments
+    fit the AnalysisTemplates among the files; other kinds are skipped. Exit code: 0 all valid, 1 something is
+    wrong, 2 a file cannot be read.
     """,
     "mooring validate iris.yaml",
     "mooring validate deploy/ monitors.yaml",
@@ -74,11 +77,12 @@ def validate(
     demanded = _read_policies(policies) if policies is not None else None
     read = list(read_each(files))
     unreadable = [error for error in read if isinstance(error, CliError)]
+    manifests = [manifest for manifest in read if isinstance(manifest, Manifest)]
+    templates = _templates(manifests)
     findings = [
         finding
-        for manifest in read
-        if isinstance(manifest, Manifest)
-        for finding in check_manifest(manifest, granted, demanded)
+        for manifest in manifests
+        for finding in check_manifest(manifest, granted, demanded, templates)
     ]
     if form is output.Format.TEXT:
         for finding in findings:
@@ -111,14 +115,32 @@ def _read_policies(path: str) -> "Policies":
     return read_policies(path)
 
 
+def _templates(manifests: list[Manifest]) -> "Templates":
+    """Give the AnalysisTemplates in the files that can be read."""
+    from mooring_operator.cli.validation.source import SourceError, read_objects
+    from mooring_operator.cli.validation.templates import TEMPLATES, templates_in
+
+    objects = []
+    for manifest in manifests:
+        # Most files have none, and are read once.
+        if any(kind in manifest.text for kind in TEMPLATES):
+            with suppress(SourceError):
+                objects += [document.value for document in read_objects(manifest.text)]
+    return templates_in(objects)
+
+
 def check_manifest(
-    manifest: Manifest, grants: "Grants | None" = None, policies: "Policies | None" = None
+    manifest: Manifest,
+    grants: "Grants | None" = None,
+    policies: "Policies | None" = None,
+    templates: "Templates | None" = None,
 ) -> list[dict[str, Any]]:
     """Give a finding per document: file, line, kind, name, valid, skipped, problems, warnings, notChecked."""
     from mooring_operator.cli.validation.check import check_document
     from mooring_operator.cli.validation.cluster_policies import check_policies
     from mooring_operator.cli.validation.grants import check_grants
     from mooring_operator.cli.validation.source import SourceError, read_objects
+    from mooring_operator.cli.validation.templates import check_templates
 
     findings = []
     try:
@@ -128,6 +150,8 @@ def check_manifest(
                 report = check_grants(document, report, grants)
             if policies is not None and report.ok:
                 report = check_policies(document, report, policies)
+            if templates and report.ok:
+                report = check_templates(document, report, templates)
             findings.append(_finding(manifest.label, document, report))
     except SourceError as error:
         problem = {"line": error.line, "field": "", "message": f"not YAML: {error.message}"}

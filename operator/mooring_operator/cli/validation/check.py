@@ -9,7 +9,15 @@ from typing import Any
 from mooring_artifacts.text import shortened
 from pydantic import ValidationError
 
-from mooring_operator.api import API_VERSION, GROUP, ClusterModelPolicySpec, ModelDeploymentSpec, crds, forms
+from mooring_operator.api import (
+    API_VERSION,
+    GROUP,
+    AnalysisTemplateSpec,
+    ClusterModelPolicySpec,
+    ModelDeploymentSpec,
+    crds,
+    forms,
+)
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
 from mooring_operator.cli.validation.expressions import POLICIES, unreadable_expressions
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
@@ -18,6 +26,7 @@ from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
 from mooring_operator.cli.validation.source import Document, Path
 from mooring_operator.cli.validation.structure import find_problems
 from mooring_operator.planning import freezes
+from mooring_operator.planning.analysis.templates import problems_of
 
 _LONGEST_PREFIX = 58
 _ADOPTABLE = ("InferenceService", "Rollout", "Canary")
@@ -111,6 +120,8 @@ def _unreadable(value: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, found["msg"].removeprefix("Value error, "))
     else:
         yield from _endless_freezes(spec)
+        if isinstance(spec, AnalysisTemplateSpec):
+            yield from (Problem(("spec", *path), why) for path, why in problems_of(spec))
         if isinstance(spec, ModelDeploymentSpec):
             yield from routing_problems(value["metadata"], spec)
 

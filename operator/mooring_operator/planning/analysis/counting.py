@@ -1,11 +1,13 @@
 """What is asked about two revisions and what came back: each look once, whoever asks again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from mooring_operator.api import reasons
 from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.looks import Counts, Histograms
+from mooring_operator.planning.analysis.templates import Standards
 
 MOST_LOOKS = 120
 """How many looks are asked for at once: the rest after them."""
@@ -17,12 +19,19 @@ class Counting:
 
     every: time between two looks, no less than that between two scrapes.
     lag: time until what was counted can be asked for.
-    problem: why they cannot be looked at at all.
+    problem: why they cannot be looked at at all. reason: the condition's, then.
     """
 
     every: timedelta = timedelta(seconds=30)
     lag: timedelta = timedelta(seconds=10)
     problem: str = ""
+    reason: str = reasons.METRICS_UNAVAILABLE
+
+    def by(self, standards: Standards) -> "Counting":
+        """Say how they can be looked at by these templates: not at all, where there is something wrong with them."""
+        if not standards.problem:
+            return self
+        return replace(self, problem=standards.problem, reason=standards.reason)
 
     def due(self, since: datetime) -> datetime:
         """When the first look of a time can be asked for."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from mooring_operator.api.analysis import NamedTemplate
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec, RequiredGate
 from mooring_operator.api.model_deployment import Gate, ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
@@ -18,9 +19,19 @@ def unmet_demands(
         yield f"spec.model.format {revision.format!r} is not one of {', '.join(policy.allowed_formats)}"
     if policy.allowed_sources and not _is_allowed(policy.allowed_sources, revision):
         yield f"spec.model.uri {revision.model_uri!r} does not lie in {', '.join(policy.allowed_sources)}"
+    yield from missing_templates(policy.required_templates, spec)
     if spec.ci is not None:
         for gate in policy.required_gates:
             yield from _missing_bounds(gate, spec.ci.gates)
+
+
+def missing_templates(required: Sequence[NamedTemplate], spec: ModelDeploymentSpec) -> Iterator[str]:
+    """Yield which of the templates the deployment is not judged by."""
+    analysis = spec.rollout.analysis
+    named = {template.key for template in analysis.templates} if analysis is not None else set()
+    for template in required:
+        if template.key not in named:
+            yield f"spec.rollout.analysis.templates needs {template.kind} {template.name}"
 
 
 def _is_allowed(sources: Sequence[str], revision: Revision) -> bool:

@@ -76,6 +76,7 @@ def judge_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
         draft = draft.change(analysis=None)
     if found is None:
         return _begin(draft, stable)
+    draft, found = _by_the_templates(draft, found)
     found = _taken(draft, found, analysis)
     draft = _noted(draft.change(analysis=found), found)
     if found.verdict != "FAIL":
@@ -150,7 +151,8 @@ def _begin(draft: RolloutDraft, stable: Revision) -> RolloutDraft:
     """Begin as soon as the candidate gets requests."""
     candidate = draft.candidate
     exposed = candidate.weight > 0 or candidate.mirror > 0 or candidate.matched
-    if not candidate.runs or not exposed or not in_effect(draft):
+    unknown = draft.observed.standards.problem
+    if not candidate.runs or not exposed or unknown or not in_effect(draft):
         return draft
     begun = AnalysisStatus(
         candidate=candidate.revision,
@@ -159,6 +161,7 @@ def _begin(draft: RolloutDraft, stable: Revision) -> RolloutDraft:
         until=draft.now,
         step=candidate.step,
         problem=draft.observed.counting.problem,
+        templates=draft.observed.standards.templates,
     )
     return _noted(draft.change(analysis=begun), begun)
 
@@ -187,6 +190,19 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
             "evidence": evidence.to_text(),
         }
     )
+
+
+def _by_the_templates(draft: DraftT, found: AnalysisStatus) -> tuple[DraftT, AnalysisStatus]:
+    """Note which templates it goes by from now on, and tell where they are others than before."""
+    standards = draft.observed.standards
+    if standards.problem or standards.templates == found.templates:
+        return draft, found
+    message = (
+        f"revision {found.candidate} is judged by templates {standards.templates or 'none'}, before by "
+        f"{found.templates or 'none'}: what differs is judged anew"
+    )
+    draft = draft.request(Notify("Normal", reasons.ANALYSIS_TEMPLATE_CHANGED, message))
+    return draft, found.model_copy(update={"templates": standards.templates})
 
 
 def _problem(evidence: Evidence, answer: Answer) -> str:
@@ -219,7 +235,8 @@ def _noted(draft: DraftT, found: AnalysisStatus) -> DraftT:
 
 def _warned(draft: DraftT, problem: str) -> DraftT:
     """Say why nothing can be counted, in an Event too when that begins."""
-    reason = reasons.METRICS_UNAVAILABLE
+    counting = draft.observed.counting
+    reason = counting.reason if counting.problem else reasons.METRICS_UNAVAILABLE
     known = next((c for c in draft.before.conditions if c.type == CONDITION), None)
     if known is None or known.reason != reason:
         draft = draft.request(Notify("Warning", reason, problem))

@@ -4,7 +4,7 @@ ModelPolicies are those that the deployment names; ClusterModelPolicies bind its
 What is promoted keeps its traffic: a policy that it does not comply with any more is told, and holds what comes next.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.model_policy import PolicyRule
 from mooring_operator.api.rollout_status import Phase, Revision
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.policies.demands import unmet_demands
+from mooring_operator.planning.policies.demands import missing_templates, unmet_demands
 from mooring_operator.planning.policies.rules import PolicyResult, judge, question_of
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.status.wording import keeps_serving
@@ -26,7 +26,7 @@ DraftT = TypeVar("DraftT", bound=Draft)
 
 
 def refuse_what_is_forbidden(draft: Draft) -> Draft:
-    """What a ClusterModelPolicy demands of a spec holds before anything of it is tested.
+    """What policies demand of a spec holds before anything of it is tested.
 
     It is looked at whenever the spec or a policy changes: nobody has to ask for a retry.
     """
@@ -36,10 +36,10 @@ def refuse_what_is_forbidden(draft: Draft) -> Draft:
     # The candidate as it was taken up, and what is taken up in its place: the same content, as far as anybody says, may
     # lie at another address, which the spec names by now.
     current = draft.candidate if draft.candidate and draft.candidate.revision == draft.target else None
-    unmet = (_unmet(draft, current) if current is not None else "") or _unmet(draft, _wanted(draft))
-    if not unmet:
+    unmet = (_unmet(draft, current) if current is not None else None) or _unmet(draft, _wanted(draft))
+    if unmet is None:
         return draft
-    reason, message = reasons.CLUSTER_POLICY_VIOLATED, unmet + keeps_serving(draft.stable)
+    reason, message = unmet[0], unmet[1] + keeps_serving(draft.stable)
     draft = draft.set_condition(_CONDITION, "False", reason, message)
     if current is not None:
         rejected = draft.with_candidate(current).reject(reason, message)
@@ -57,7 +57,7 @@ def enforce_policies(draft: RolloutDraft) -> RolloutDraft | Settled:
             "Pending", reasons.POLICY_NOT_FOUND, missing, recheck_after=60.0
         )
     policies = _rules(draft)
-    if not policies and not draft.observed.cluster_policies:
+    if not policies and not draft.observed.cluster_policies and not draft.spec.policies:
         return draft
     if len(draft.observed.owner.labels) > _MOST_LABELS:
         return _with_too_many_labels(draft)
@@ -80,9 +80,9 @@ def report_compliance(draft: Draft, stable: Revision) -> Draft:
     if missing := _missing(draft):
         return draft.set_condition(_CONDITION, "Unknown", reasons.POLICY_NOT_FOUND, missing)
     if unmet := _unmet(draft, stable):
-        return _report(draft, reasons.CLUSTER_POLICY_VIOLATED, unmet)
+        return _report(draft, *unmet)
     policies = _rules(draft)
-    if not policies and not draft.observed.cluster_policies:
+    if not policies and not draft.observed.cluster_policies and not draft.spec.policies:
         return _without_condition(draft)
     metrics = _metrics_of(draft, stable)
     if metrics is None or len(draft.observed.owner.labels) > _MOST_LABELS:
@@ -154,13 +154,33 @@ def _wanted(draft: Draft) -> Revision:
 # --- how a revision does ------------------------------------------------------------------------
 
 
-def _unmet(draft: Draft, revision: Revision) -> str:
-    """Say which demands of ClusterModelPolicies `revision` does not meet."""
-    found = []
-    for name, policy in draft.observed.cluster_policies.items():
-        if policy is not None and (unmet := "; ".join(unmet_demands(policy, draft.spec, revision))):
-            found.append(f"{_CLUSTER}{name} forbids revision {revision.revision}: {unmet}")
-    return "; ".join(found)
+def _unmet(draft: Draft, revision: Revision) -> tuple[str, str] | None:
+    """Give the reason and a message, where `revision` does not meet what policies demand of a spec."""
+    demands = {
+        f"{_CLUSTER}{name}": unmet_demands(policy, draft.spec, revision)
+        for name, policy in draft.observed.cluster_policies.items()
+        if policy is not None
+    }
+    reason = reasons.CLUSTER_POLICY_VIOLATED
+    found = [*_forbidden(demands, revision)]
+    if not found:
+        reason = reasons.POLICY_VIOLATED
+        named = {name: draft.observed.policies.get(name) for name in draft.spec.policies}
+        found += _forbidden(
+            {
+                f"ModelPolicy {name}": missing_templates(policy.required_templates, draft.spec)
+                for name, policy in named.items()
+                if policy is not None
+            },
+            revision,
+        )
+    return (reason, "; ".join(found)) if found else None
+
+
+def _forbidden(demands: Mapping[str, Iterator[str]], revision: Revision) -> Iterator[str]:
+    for policy, unmet in demands.items():
+        if told := "; ".join(unmet):
+            yield f"{policy} forbids revision {revision.revision}: {told}"
 
 
 def _metrics_of(draft: Draft, stable: Revision) -> Mapping[str, float] | None:

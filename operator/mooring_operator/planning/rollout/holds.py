@@ -8,6 +8,7 @@ from datetime import timedelta
 from mooring_operator.api import reasons
 from mooring_operator.api.freezes import Freeze
 from mooring_operator.api.rollout import Requirement
+from mooring_operator.api.rollout_status import Phase
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.freezes import NoThaw, expect_some_time, in_zone, thaw_of
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
@@ -36,7 +37,21 @@ def hold_forward(draft: RolloutDraft) -> Settled | None:
     """Stop before what would go forward, while a window holds or, where nothing runs yet, others have their turn."""
     if _brings_back(draft):
         return None
-    return _hold_in_a_freeze(draft) or wait_for_its_turn(draft) or _wait_for_what_decides(draft)
+    for hold in (_wait_for_templates, _hold_in_a_freeze, wait_for_its_turn, _wait_for_what_decides):
+        if (held := hold(draft)) is not None:
+            return held
+    return None
+
+
+def _wait_for_templates(draft: RolloutDraft) -> Settled | None:
+    """Nothing more is given while it is not known what it is to be judged by."""
+    standards, candidate = draft.observed.standards, draft.candidate
+    if not standards.problem or draft.stable is None:
+        return None
+    stays = f"stays at {candidate.weight}% of traffic" if candidate.runs else "waits"
+    message = f"revision {candidate.revision} {stays}: {standards.problem}{keeps_serving(draft.stable)}"
+    phase: Phase = "Canary" if candidate.runs else "Pending"
+    return draft.settle(phase, standards.reason, message, recheck_after=until_deadline(draft) or _UNSEEN)
 
 
 def _wait_for_what_decides(draft: RolloutDraft) -> Settled | None:

@@ -13,6 +13,7 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.counting import Answer, Counting
+from mooring_operator.planning.analysis.templates import Standards
 from mooring_operator.planning.checks import CheckProblem, CheckState
 from mooring_operator.planning.manifests.workloads import Images, Workload
 from mooring_operator.planning.objects.owner import NameTaken, Owner
@@ -95,6 +96,8 @@ class Observed:
     """How long the administrator lets any run take."""
     counting: Counting = field(default_factory=Counting)
     """How the counters of revisions can be looked at."""
+    standards: Standards = field(default_factory=Standards)
+    """The templates that the spec's analysis has its metrics from."""
     counted: Answer | None = None
     """What they counted since the last look."""
     policies: Mapping[str, ModelPolicySpec | None] = field(default_factory=dict)

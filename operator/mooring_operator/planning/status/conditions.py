@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from mooring_operator.api.analysis_template import TemplateStatus
 from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.model_policy import PolicyStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
@@ -15,7 +16,7 @@ from mooring_operator.api.types import Condition
 RECONCILED = "Reconciled"
 """False where a reconcile failed for a reason that its plan knows nothing of; absent otherwise."""
 
-Status = TypeVar("Status", ModelDeploymentStatus, DriftMonitorStatus, PolicyStatus)
+Status = TypeVar("Status", ModelDeploymentStatus, DriftMonitorStatus, PolicyStatus, TemplateStatus)
 
 _PROGRESSING = frozenset(
     {"Pending", "Testing", "Deploying", "Canary", "AwaitingApproval", "Paused", "Promoting"}

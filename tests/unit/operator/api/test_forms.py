@@ -107,6 +107,8 @@ def test_a_condition_names_a_key_on_its_line():
 
 
 FREE = {
+    "AnalysisTemplate.spec.arguments[].description",
+    "ClusterAnalysisTemplate.spec.arguments[].description",
     "ModelDeployment.spec.serving.annotations{}",
     "ModelDeployment.spec.serving.args[]",
     "ModelDeployment.spec.serving.autoscaling.metrics[].prometheus.query",

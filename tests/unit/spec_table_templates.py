@@ -1,0 +1,63 @@
+"""The rows of the table of specs for templates of analyses, and for what names or demands them."""
+
+from typing import Any
+
+from tests.unit.spec_case import ABSENT, Case
+
+
+def _template(name: str, patch: dict[str, Any], accepted: bool = True, says: str = "") -> list[Case]:
+    """The same row for both kinds."""
+    return [
+        Case(name, patch, accepted, says, kind) for kind in ("AnalysisTemplate", "ClusterAnalysisTemplate")
+    ]
+
+
+def _used(*templates: Any, **analysis: Any) -> dict[str, Any]:
+    return {"spec.rollout": {"analysis": {"templates": list(templates), **analysis}}}
+
+
+_ARGUMENT = {"name": "points", "value": "0.5", "description": "how much worse it may be"}
+_TOLD = {"metric": "errorRate", "fromArguments": {"points": "points"}}
+
+TEMPLATES = [
+    *_template("a template of one metric", {}),
+    *_template("no metrics", {"spec.metrics": ABSENT}, False, "spec.metrics"),
+    *_template("an empty list of metrics", {"spec.metrics": []}, False, "spec.metrics"),
+    *_template("arguments", {"spec.arguments": [_ARGUMENT], "spec.metrics": [_TOLD]}),
+    *_template("an argument that has to be said", {"spec.arguments": [{"name": "points"}]}),
+    *_template("an argument twice", {"spec.arguments": [_ARGUMENT, _ARGUMENT]}, False, "spec.arguments"),
+    *_template("an argument with a dash", {"spec.arguments": [{"name": "a-b"}]}, False, "spec.arguments[0].name"),
+    *_template("an argument with a quote", {"spec.arguments": [{"name": "a", "value": 'x"} or up{a="'}]}, False,
+               "spec.arguments[0].value"),
+    *_template("an argument that is a number", {"spec.arguments": [{"name": "a", "value": 0.5}]}, False,
+               "spec.arguments[0].value"),
+    *_template("a metric twice", {"spec.metrics": [_TOLD, _TOLD]}, False, "spec.metrics"),
+    *_template("an unknown metric", {"spec.metrics": [{"metric": "charm"}]}, False, "spec.metrics[0].metric"),
+    *_template("an unknown bound", {"spec.metrics": [{"metric": "errorRate", "fromArguments": {"charm": "a"}}]}, False,
+               "spec.metrics[0].fromArguments.charm"),
+    *_template("a bound of another metric", {"spec.metrics": [{"metric": "latency", "ratio": 2}]}, False,
+               "ratio and points are of rates"),
+    *_template("a long name", {"metadata.name": "a" * 64}, False, "metadata.name"),
+    *_template("a name with a dot", {"metadata.name": "a.b"}, False, "without a dot"),
+    Case("a query", {"spec.queries": [{"name": "q", "query": "up"}]}, False, "spec.queries", "AnalysisTemplate"),
+    Case("a template of an analysis", _used({"name": "house"})),
+    Case("a template of the cluster", _used({"name": "house", "clusterScope": True, "arguments": {"points": "0.5"}})),
+    Case("two templates of one name", _used({"name": "house"}, {"name": "house", "clusterScope": True})),
+    Case("a template and metrics", _used({"name": "house"}, metrics=[{"metric": "latency"}])),
+    Case("a template twice", _used({"name": "house"}, {"name": "house"}), False, "spec.rollout.analysis.templates"),
+    Case("a template without a name", _used({}), False, "spec.rollout.analysis.templates[0].name"),
+    Case("a template elsewhere", _used({"name": "../house"}), False, "spec.rollout.analysis.templates[0].name"),
+    Case("three templates", _used(*({"name": f"t{n}"} for n in range(3))), False, "spec.rollout.analysis.templates"),
+    Case("an argument that ends a query", _used({"name": "h", "arguments": {"a": 'x"} or up{b="'}}), False,
+         "spec.rollout.analysis.templates[0].arguments"),
+    Case("an argument of two lines", _used({"name": "h", "arguments": {"a": "x\n"}}), False,
+         "spec.rollout.analysis.templates[0].arguments"),
+    Case("an argument of no name", _used({"name": "h", "arguments": {"A B": "x"}}), False,
+         "spec.rollout.analysis.templates[0].arguments"),
+    Case("templates demanded", {"spec.requiredTemplates": [{"name": "platform", "clusterScope": True}]},
+         kind="ClusterModelPolicy"),
+    Case("templates alone", {"spec": {"requiredTemplates": [{"name": "house"}]}}, kind="ModelPolicy"),
+    Case("neither rules nor templates", {"spec": {}}, False, "rules, requiredTemplates or both", "ModelPolicy"),
+    Case("a template demanded twice", {"spec.requiredTemplates": [{"name": "a"}, {"name": "a"}]}, False,
+         "spec.requiredTemplates", "ModelPolicy"),
+]  # fmt: skip
