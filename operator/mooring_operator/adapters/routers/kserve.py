@@ -65,15 +65,17 @@ class KServeRouter:
             return Service(url, variants, shared, manifest=manifest)
         route = await self._route(owner, manifest)
         problem = _why_not_routed(owner.name, route)
+        unsettled = bool(problem) and route is not None
         if not shared:
-            return Service(url, variants, shared, problem, manifest=manifest)
+            return Service(url, variants, shared, problem, unsettled, manifest=manifest)
         candidate = revisions[1]
         canary = await self._canary(owner, manifest, candidate, route)
         problem = problem or _why_not_shared(canary, manifest, route)
         if problem and canary.weight:
             # Of what no gateway has taken up nobody knows what it does.
             canary = replace(canary, weight=0)
-        return Service(url, {**variants, candidate.revision: canary}, shared, problem, manifest=manifest)
+        both = {**variants, candidate.revision: canary}
+        return Service(url, both, shared, problem, unsettled, manifest=manifest)
 
     async def serving(self, owner: Owner, seen: Service) -> list[Running]:
         """Read it from the InferenceService: its predictor, and its canary."""

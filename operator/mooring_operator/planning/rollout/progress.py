@@ -19,6 +19,8 @@ def note_progress(draft: RolloutDraft) -> RolloutDraft:
     """Note what both sides are seen to have; a clock that stood goes on where it was."""
     draft = _note_clock(_note_pods(draft))
     candidate, variant = draft.candidate, own_variant(draft)
+    if _nobody_can_tell(draft):
+        return draft
     routed = variant.weight if variant is not None and candidate.runs else None
     if routed != candidate.routed:
         lost = min(candidate.settled, routed or 0)
@@ -177,6 +179,16 @@ def _note_clock(draft: RolloutDraft) -> RolloutDraft:
     return draft.change_candidate(**stood) if stood else draft
 
 
+def _nobody_can_tell(draft: RolloutDraft) -> bool:
+    """Whether a candidate that has had traffic may still have it: its pods are there, and no gateway says what it does.
+
+    Then status keeps what was seen last.
+    """
+    service, variant = draft.observed.service, own_variant(draft)
+    unsettled = service is not None and service.unsettled and variant is not None and variant.ready
+    return unsettled and draft.candidate.runs and draft.candidate.routed is not None
+
+
 def _missing_beside(draft: RolloutDraft) -> str:
     """Say what differs from what the candidate is to get beside its weight; nothing where the router does not tell.
 
@@ -189,11 +201,13 @@ def _missing_beside(draft: RolloutDraft) -> str:
         return ""
     copied = routing.mirror.percent if routing.mirror is not None else 0
     if beside.mirrored != copied:
-        gets = f"copies of {beside.mirrored}%" if beside.mirrored else "no copies"
-        return f"{gets} of requests go to it yet"
+        if not beside.mirrored:
+            return "no copies of requests go to it yet"
+        more = f"go to it, and not of {copied}% yet" if copied else "still go to it"
+        return f"copies of {beside.mirrored}% of requests {more}"
     led = any(rule.revision == candidate.revision for rule in routing.rules)
     if beside.matched != led:
-        return f"requests that match {'do not go' if led else 'go'} to it yet"
+        return f"requests that match {'do not go to it yet' if led else 'still go to it'}"
     if routing.preview and beside.previewed is False:
         return "its preview address does not lead to it yet" + because(beside.unpreviewed)
     return ""

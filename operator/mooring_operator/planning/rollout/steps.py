@@ -26,7 +26,7 @@ from mooring_operator.planning.rollout.progress import (
 from mooring_operator.planning.rollout.stages import expose, is_exposed, refuse_what_is_out_of_reach, take
 from mooring_operator.planning.rollout.traffic import share_of
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
-from mooring_operator.planning.strategies.course import Exposure, Stage, course_of, first_with
+from mooring_operator.planning.strategies.course import Exposure, Stage, course_of, place_in
 from mooring_operator.planning.strategies.demands import why_not_beside, why_unsupported
 
 
@@ -164,15 +164,13 @@ def _skip_if_promoted_by_hand(draft: RolloutDraft) -> RolloutDraft | Settled:
 
 
 def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:
-    """Where the steps were edited under way, go on at the first that gives no less than there is."""
+    """Where the course was edited under way, go on where it gives no more than there is: no gate is passed over."""
     candidate = draft.candidate
     digest = identity.steps_hash(draft.spec.rollout)
     if candidate.steps_hash == digest:
         return draft
-    resume = first_with(course_of(draft.spec.rollout), candidate.weight)
-    return draft.change_candidate(
-        step=resume if candidate.weight else 0, steps_hash=digest, step_started_at=draft.now, check=None
-    )
+    resume = place_in(course_of(draft.spec.rollout), candidate.weight)
+    return draft.change_candidate(step=resume, steps_hash=digest, step_started_at=draft.now, check=None)
 
 
 def _promote(draft: RolloutDraft) -> Settled:

@@ -38,6 +38,9 @@ class Trial:
         return self.test.until
 
 
+ALL = 100
+"""Percent of the traffic that the last stage leads to."""
+
 Stage = Exposure | Pause | Approve | Analyse | Trial | Check
 
 
@@ -64,9 +67,28 @@ def first_with(course: tuple[Stage, ...], weight: int) -> int:
     return next(found, len(course))
 
 
+def place_in(course: tuple[Stage, ...], weight: int) -> int:
+    """Give the index of the stage at which a revision goes on that has `weight` percent by another course.
+
+    It is the first that exposes to the most that is no more than that: whatever stands before the next share of the
+    traffic, an approval or a preview, is not passed over.
+    """
+    if weight == ALL:
+        return first_with(course, ALL)
+    place, reached = 0, 0
+    for index, stage in enumerate(course):
+        if not isinstance(stage, Exposure):
+            continue
+        if stage.weight > weight:
+            break
+        if stage.weight > reached:
+            place, reached = index, stage.weight
+    return place
+
+
 def _previewed(settings: BlueGreen, steps: tuple[Stage, ...]) -> tuple[Stage, ...]:
     """Give what follows a preview: people are asked when what comes before all of the traffic has passed, and once."""
-    wait, switch = settings.promote_after, first_with(steps, 100)
+    wait, switch = settings.promote_after, first_with(steps, ALL)
     asked = wait is None and any(isinstance(stage, Approve) for stage in steps[:switch])
     pause = () if asked else (Pause(duration=wait),)
     return (*steps[:switch], *pause, *steps[switch:])

@@ -156,8 +156,8 @@ def test_what_no_gateway_has_taken_up_is_not_in_effect(rollout, waits, then):
 @pytest.mark.parametrize(
     ("before", "still"),
     [
-        ({"strategy": "Shadow", "shadow": {"percent": 30}}, "copies of 30% of requests go to it yet"),
-        ({"strategy": "ABTest", "abTest": AB}, "requests that match go to it yet"),
+        ({"strategy": "Shadow", "shadow": {"percent": 30}}, "copies of 30% of requests still go to it"),
+        ({"strategy": "ABTest", "abTest": AB}, "requests that match still go to it"),
     ],
 )
 def test_what_an_edit_takes_away_is_in_effect_once_it_is_gone(before, still):
@@ -433,3 +433,39 @@ def test_a_router_that_gets_well_is_told_of_once():
     world.settle()
     told = [(a.type, a.reason) for a in world.actions if isinstance(a, Notify) and "Router" in a.reason]
     assert told == [("Warning", "RouterNotReady"), ("Normal", "RouterRecovered")]
+
+
+@pytest.mark.parametrize(
+    ("edited", "phase", "weights"),
+    [
+        ({"strategy": "BlueGreen"}, "Paused", {"v1": 100}),
+        ({"strategy": "Shadow"}, "Paused", {"v1": 100}),
+        ({"steps": [{"approve": {}}, {"setWeight": 100}]}, "AwaitingApproval", {"v1": 80, "v2": 20}),
+        (
+            {"steps": [{"setWeight": 10}, {"approve": {}}, {"setWeight": 100}]},
+            "AwaitingApproval",
+            {"v1": 90, "v2": 10},
+        ),
+        (
+            {"steps": [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"setWeight": 100}]},
+            "Paused",
+            {"v1": 80, "v2": 20},
+        ),
+        ({"steps": [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]}, "Paused", {"v1": 50, "v2": 50}),
+    ],
+    ids=str,
+)
+def test_no_gate_of_a_course_that_is_edited_under_way_is_passed_over(edited, phase, weights):
+    fleet = promoted()
+    apply(fleet, steps=[{"setWeight": 20}, {"approve": {}}, {"setWeight": 100}])
+    assert fleet.status.phase == "AwaitingApproval"
+    apply(fleet, **({"steps": [{"setWeight": 100}]} | edited))
+    assert (fleet.status.phase, fleet.weights()) == (phase, weights)
+
+
+def test_what_has_all_the_traffic_is_promoted_whatever_an_edit_says():
+    fleet = promoted()
+    apply(fleet, steps=[{"setWeight": 100}, {"pause": {}}])
+    assert fleet.status.candidate.weight == 100
+    apply(fleet, strategy="BlueGreen", steps=[{"setWeight": 100}])
+    assert (fleet.status.phase, fleet.weights()) == ("Promoted", {"v2": 100})

@@ -62,6 +62,21 @@ def test_a_route_that_is_not_taken_up_is_waited_for():
     assert (fleet.status.phase, fleet.weights()) == ("AwaitingApproval", {"v1": 50, "v2": 50})
 
 
+def test_what_a_candidate_had_last_is_told_while_no_gateway_says_what_it_does():
+    fleet = promoted()
+    steps = [{"setWeight": 20}, {"approve": {}}, *ROLLOUT["steps"]]
+    fleet.apply(spec_of("v2", rollout={**ROLLOUT, "steps": steps}))
+    fleet.settle()
+    fleet.takes_up = False
+    fleet.command("approve")
+    passing(fleet, 60)
+    candidate = fleet.status.candidate
+    assert (candidate.weight, candidate.routed) == (50, 20)
+    fleet.takes_up = True
+    fleet.settle()
+    assert fleet.status.candidate.routed == 50
+
+
 def test_what_comes_back_goes_on_where_it_was():
     fleet = begun()
     fleet.away = AWAY

@@ -6,7 +6,7 @@ from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause
 from mooring_operator.api.rollout_status import Candidate
-from mooring_operator.planning.strategies.course import Exposure, Stage, Trial, first_with
+from mooring_operator.planning.strategies.course import Exposure, Stage, Trial, place_in
 
 from tests.unit.operator.planning.witness.account import (
     Account,
@@ -33,7 +33,7 @@ def check_steps(account: Account, moment: Moment) -> None:
         assert after.step == candidate.step
         return
     if digest != journey.steps_hash:
-        begins = first_with(course, candidate.weight) if candidate.weight else 0
+        begins = place_in(course, candidate.weight)
         journey.steps_hash, journey.arrived = digest, moment.now
     ends = len(course) if after is None or promoted else after.step
     if moment.asked("promote", candidate, begins) or journey.returns:
