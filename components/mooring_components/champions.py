@@ -8,6 +8,7 @@ from pathlib import Path
 from mooring_artifacts.errors import InputError
 
 from mooring_components.datasets import TestData
+from mooring_components.endpoints import open_endpoint
 from mooring_components.fetching import fetch_model
 from mooring_components.models import open_model
 from mooring_components.options import TestOptions
@@ -22,15 +23,17 @@ def evaluate_beside(
     champion_uri: str,
     champion_digest: str,
     place: Path,
+    endpoint: str = "",
 ) -> Quality:
-    """Evaluate the model in `candidate`, and compare it with the one at `champion_uri` where there is one.
+    """Evaluate the model in `candidate`, or at `endpoint` where one is given.
 
-    The champion is copied to `place`, an empty folder. That it cannot be had or tested is a reason, not a failure.
+    It is compared with the one at `champion_uri` where there is one. The champion is copied to `place`, an empty
+    folder. That it cannot be had or tested is a reason, not a failure.
 
     Raises:
         InputError: the candidate cannot be tested.
     """
-    model = open_model(candidate, allow=allow)
+    model = open_endpoint(endpoint, data, options) if endpoint else open_model(candidate, allow=allow)
     if not champion_uri:
         return evaluate(model, data, options)
     try:

@@ -19,21 +19,27 @@ def fetch_model(
     model_uri: str,
     model_digest: str,
     allow: list[Any],
+    endpoint: str,
     run_id: str,
     verdict_uri: str,
     model: dsl.Output[dsl.Model],
 ) -> dict[str, Any]:
-    """Copy the model, check its digest and that the serving runtime loads it."""
+    """Copy the model, check its digest and that the serving runtime loads it, unless something else serves it."""
     from pathlib import Path
 
+    from mooring_components.endpoints import check_address
     from mooring_components.fetching import fetch_model
     from mooring_components.models import open_model
     from mooring_components.steps import Place, tell_errors_in_one_line
 
     tell_errors_in_one_line(Place("fetch-model", run_id, verdict_uri))
+    if endpoint:
+        check_address(endpoint)
     fetched = fetch_model(model_uri, Path(model.path), model_digest)
-    opened = open_model(fetched.folder, model_uri, allow=allow)
-    model.metadata.update(uri=model_uri, digest=fetched.digest, framework=opened.backend.platform)
+    framework = (
+        "endpoint" if endpoint else open_model(fetched.folder, model_uri, allow=allow).backend.platform
+    )
+    model.metadata.update(uri=model_uri, digest=fetched.digest, framework=framework)
     return {"digest": fetched.digest, "modelSizeMB": fetched.size_bytes / 1e6}
 
 
@@ -47,6 +53,7 @@ def evaluate_quality(
     label_column: str,
     champion_uri: str,
     champion_digest: str,
+    endpoint: str,
     run_id: str,
     verdict_uri: str,
     quality: dsl.Output[dsl.Metrics],
@@ -67,7 +74,7 @@ def evaluate_quality(
     data = load_test_data(test_data_uri, label_column, expected_digest=test_data_digest)
     with tempfile.TemporaryDirectory() as place:
         result = evaluate_beside(
-            Path(model.path), data, options, allow, champion_uri, champion_digest, Path(place)
+            Path(model.path), data, options, allow, champion_uri, champion_digest, Path(place), endpoint
         )
     for name, value in result.metrics.items():
         quality.log_metric(name, value)
@@ -88,16 +95,18 @@ def measure_latency(
     test_options: dict[str, Any],
     label_column: str,
     quality: dict[str, Any],
+    endpoint: str,
     run_id: str,
     verdict_uri: str,
     latency: dsl.Output[dsl.Metrics],
     timings: dsl.Output[dsl.Artifact],
 ) -> dict[str, Any]:
-    """Time single-row requests on one CPU thread, after a warm-up, with the data that quality was measured on."""
+    """Time single-row requests on one CPU thread, or over the network, with the data that quality was measured on."""
     import json
     from pathlib import Path
 
     from mooring_components.datasets import load_test_data
+    from mooring_components.endpoints import open_endpoint
     from mooring_components.feeding import feed_model
     from mooring_components.latency import summarize_latency, time_requests
     from mooring_components.models import open_model
@@ -106,8 +115,11 @@ def measure_latency(
 
     tell_errors_in_one_line(Place("measure-latency", run_id, verdict_uri))
     data = load_test_data(test_data_uri, label_column, expected_digest=quality["testDataDigest"])
-    opened = open_model(Path(model.path), allow=allow, threads=1)
     options = parse_options(test_options)
+    if endpoint:
+        opened = open_endpoint(endpoint, data, options)
+    else:
+        opened = open_model(Path(model.path), allow=allow, threads=1)
     taken = time_requests(feed_model(opened, data, options.inputs, options.slices))
     Path(timings.path).write_text(json.dumps(taken))
     metrics = summarize_latency(taken)
@@ -173,8 +185,9 @@ def model_ci(
     allow: list[Any] = [],  # noqa: B006
     gates: list[Any] = [],  # noqa: B006
     page_uri: str = "",
+    endpoint: str = "",
 ) -> None:
-    """Check the data; fetch, evaluate, time and judge one model."""
+    """Check the data; fetch, evaluate, time and judge one model, or what answers at `endpoint`."""
     # A pipeline of its own, because no step may wait for one inside of a condition.
     checked = check_data(
         test_data_uri=test_data_uri,
@@ -185,7 +198,12 @@ def model_ci(
         verdict_uri=verdict_uri,
     )
     fetched = fetch_model(
-        model_uri=model_uri, model_digest=model_digest, allow=allow, run_id=run_id, verdict_uri=verdict_uri
+        model_uri=model_uri,
+        model_digest=model_digest,
+        allow=allow,
+        endpoint=endpoint,
+        run_id=run_id,
+        verdict_uri=verdict_uri,
     ).after(checked)
     model = fetched.outputs["model"]
     quality = evaluate_quality(
@@ -197,6 +215,7 @@ def model_ci(
         label_column=label_column,
         champion_uri=champion_uri,
         champion_digest=champion_digest,
+        endpoint=endpoint,
         run_id=run_id,
         verdict_uri=verdict_uri,
     )
@@ -208,6 +227,7 @@ def model_ci(
         test_options=test_options,
         label_column=label_column,
         quality=quality.outputs["Output"],
+        endpoint=endpoint,
         run_id=run_id,
         verdict_uri=verdict_uri,
     )

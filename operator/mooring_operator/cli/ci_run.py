@@ -63,8 +63,10 @@ def ask(
     test_data: str | None,
     champion: str | None,
     slices: Sequence[str] = (),
+    endpoint: str | None = None,
 ) -> Asked:
-    """Say what is tested on what; addresses and slices that are given stand for those of the spec.
+    """Say what is tested on what, at `endpoint` where the model is served; addresses and slices that are given stand
+    for those of the spec.
 
     Raises:
         CliError: the spec has no test, or an address is none of a file or a store.
@@ -82,6 +84,8 @@ def ask(
         parameters |= {"test_data_uri": _address(test_data, "--test-data"), "test_data_digest": ""}
     if champion is not None:
         parameters["champion_uri"] = _address(champion, "--champion")
+    if endpoint is not None:
+        parameters["endpoint"] = endpoint
     if len(slices) > MOST_SLICES:
         raise CliError(f"--slice names {len(slices)} columns; {MOST_SLICES} are allowed")
     if slices:

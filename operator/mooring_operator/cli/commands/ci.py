@@ -29,6 +29,7 @@ _RUN_HELP = paragraphs(
     """,
     "mooring ci run iris.yaml --report iris.html",
     "mooring ci run iris.yaml --model ./model --test-data test.parquet",
+    "mooring ci run iris.yaml --model ./model --endpoint http://localhost:8080/v2/models/iris",
     "mooring ci run iris.yaml --model ./new --champion s3://models/iris/7/",
     "mooring ci run iris.yaml --model ./model -o json | jq .metrics.accuracy",
 )
@@ -55,6 +56,13 @@ def run(
         str | None,
         typer.Option(metavar="ADDRESS", help="The model that serves now, for gates with notWorseThan."),
     ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Test what answers here: http(s)://HOST/v2/models/NAME, or v1. MOORING_ENDPOINT_TOKEN is its token.",
+        ),
+    ] = None,
     slices: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,7 +85,7 @@ def run(
     from mooring_operator.cli.ci_view import FailureView, VerdictView
 
     called, spec = _deployment(file, name)
-    asked = ci_run.ask(spec, model, test_data, champion, slices or ())
+    asked = ci_run.ask(spec, model, test_data, champion, slices or (), endpoint)
     with TemporaryDirectory(prefix="mooring-ci-") as folder, _Progress() as tell:
         document = ci_run.test(asked, Path(folder), report, tell, sys.stderr.write if verbose else None)
     if form is not output.Format.TEXT:

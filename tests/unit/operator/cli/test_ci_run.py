@@ -19,6 +19,8 @@ from mooring_operator.cli.main import run
 from skl2onnx import to_onnx
 from sklearn import datasets, linear_model
 
+from tests.unit.inference.inference_process import running
+
 SCHEMA = """
       schema: |
         extraColumns: Allow
@@ -78,6 +80,22 @@ def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
     assert f"report: {page}" in err
     assert "<h1>Passed: 2 gates hold</h1>" in page.read_text()
     assert "<td>clinic</td><td>2</td>" in page.read_text()
+
+
+async def test_what_answers_at_an_address_is_tested_there(folder, capsys):
+    async with running(folder / "model") as server:
+        address = f"http://127.0.0.1:{server.port}/v2/models/m"
+        arguments = ["ci", "run", manifest(folder), "--model", str(folder / "model"), "--slice", "clinic"]
+        arguments.append("--endpoint")
+        code = run([*arguments, address])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        assert out.startswith("cancer: passed\n")
+        code = run([*arguments, address.replace("models/m", "models/other")])
+    assert code == 2
+    assert "/v2/models/other answers 404: " in capsys.readouterr().out
+    assert run([*arguments, "localhost:8080"]) == 2
+    assert "endpoint 'localhost:8080' is not allowed: write http" in capsys.readouterr().out
 
 
 def test_the_json_of_a_model_that_is_rejected_is_its_verdict(folder, capsys):
