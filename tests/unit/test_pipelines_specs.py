@@ -78,6 +78,7 @@ def test_the_parameters_are_the_public_ones():
         "allow",
         "gates",
         "page_uri",
+        "endpoint",
     }
     assert set(inputs) - optional == {
         "model_uri",
