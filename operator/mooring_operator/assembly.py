@@ -26,7 +26,7 @@ from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.relief import Relief
 from mooring_operator.adapters.rules.child import Limits
-from mooring_operator.adapters.rules.engine import LimitedRules
+from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.planning.analysis.counting import Counting
 from mooring_operator.planning.manifests.run_jobs import RunPods
@@ -93,8 +93,7 @@ class Reconcilers:
         if key.kind == "DriftMonitor":
             return await self._monitors.reconcile(key.namespace, key.name)
         if key.kind in (kind.kind for kind in _TEMPLATES):
-            await self._templates.reconcile(KINDS[key.kind], key.namespace, key.name)
-            return None
+            return await self._templates.reconcile(KINDS[key.kind], key.namespace, key.name)
         if key.kind in (kind.kind for kind in _POLICIES):
             return await self._policies.reconcile(KINDS[key.kind], key.namespace, key.name)
         if key.kind == HTTP_ROUTE.kind:
@@ -137,7 +136,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
     rules = LimitedRules(limits, children=settings.rule_processes)
     cluster_policies = ClusterPolicies(cluster, enabled=settings.cluster_policies)
-    templates = Templates(cluster=cluster, clock=_now, of_the_cluster=settings.cluster_policies)
+    templates = Templates(cluster=cluster, rules=rules, clock=_now, of_the_cluster=settings.cluster_policies)
     jobs = CheckJobs(cluster, _run_pods(settings))
     checks = Checks({"webhook": jobs, "job": jobs})
     deployments = ModelDeployments(
@@ -154,7 +153,7 @@ def build(settings: Settings, cluster: Cluster) -> Reconcilers:
             images=Images(settings.inference_image, settings.storage_initializer_image),
             runtimes=settings.default_runtimes,
             cluster_policies=cluster_policies,
-            counters=_counters(settings, pools.metrics),
+            counters=_counters(settings, pools.metrics, rules),
             clock=_now,
             checks=checks,
         ),
@@ -204,7 +203,7 @@ def _pools(settings: Settings) -> _Pools:
     )
 
 
-def _counters(settings: Settings, pool: Pool) -> Counters:
+def _counters(settings: Settings, pool: Pool, rules: Rules) -> Counters:
     counting = Counting(
         timedelta(seconds=settings.prometheus_interval), timedelta(seconds=settings.prometheus_lag)
     )
@@ -217,7 +216,7 @@ def _counters(settings: Settings, pool: Pool) -> Counters:
         settings.prometheus_timeout,
         settings.prometheus_retries,
     )
-    return Counters(Prometheus(access), counting, pool=pool)
+    return Counters(Prometheus(access), counting, pool=pool, rules=rules)
 
 
 def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:

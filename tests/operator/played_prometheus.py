@@ -43,6 +43,8 @@ class PlayedPrometheus:
     ahead: float = 0.0
     asked: list[str] = field(default_factory=list)
     now: float = 0.0
+    gives: dict[str, list[str]] = field(default_factory=dict)
+    """What queries of templates give, at any time: a value for each series."""
 
     def scrape(self, time: float, name: str, value: float, **labels: str) -> Series:
         """Take a counter's value at a time."""
@@ -69,8 +71,18 @@ class PlayedPrometheus:
             self.status, headers={"Date": date}, content=content, json=body if content is None else None
         )
 
+    def _give(self, values: list[str], form: dict[str, str]) -> dict[str, Any]:
+        times = _times(form)
+        result = [
+            {"metric": {"series": str(number)}, "values": [[at, value] for at in times]}
+            for number, value in enumerate(values)
+        ]
+        return {"status": "success", "data": {"resultType": "matrix", "result": result}}
+
     def _evaluate(self, form: dict[str, str]) -> dict[str, Any]:
         query = form["query"]
+        if query in self.gives:
+            return self._give(self.gives[query], form)
         labels, inner = re.fullmatch(r"sum by \((.+?)\) \((.*)\)", query, re.DOTALL).groups()
         selector = re.match(r"\((\w+)\{(.*?)\} - ", inner)
         offset = float(re.search(r"offset (\d+)s", inner)[1])
@@ -78,10 +90,8 @@ class PlayedPrometheus:
         chosen = [
             s for s in self.series.values() if s.labels["__name__"] == name and _matches(s.labels, matchers)
         ]
-        start, end, step = float(form["start"]), float(form["end"]), float(form["step"].removesuffix("s"))
         found: dict[tuple[str, ...], dict[float, float]] = {}
-        for number in range(int((end - start) / step) + 1):
-            time = start + number * step
+        for time in _times(form):
             for series in chosen:
                 growth = _growth(series, time, offset)
                 if growth is not None:
@@ -95,6 +105,11 @@ class PlayedPrometheus:
             for key, by_time in found.items()
         ]
         return {"status": "success", "data": {"resultType": "matrix", "result": result}}
+
+
+def _times(form: dict[str, str]) -> list[float]:
+    start, end, step = float(form["start"]), float(form["end"]), float(form["step"].removesuffix("s"))
+    return [start + number * step for number in range(int((end - start) / step) + 1)]
 
 
 def _matches(labels: dict[str, str], matchers: list[tuple[str, str, str]]) -> bool:

@@ -103,7 +103,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         clock=played.clock,
     )
     policies = Policies(cluster=cluster, rules=played.rules, clock=played.clock)
-    templates = Templates(cluster=cluster, clock=played.clock)
+    templates = Templates(cluster=cluster, rules=played.rules, clock=played.clock)
     reports = FailureReports(cluster, notifier, played.clock)
     return Reconcilers(deployments, monitors, policies, templates, cluster_policies, reports, Relief(cluster))
 

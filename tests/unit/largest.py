@@ -5,7 +5,7 @@ from typing import Any
 
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import MOST_ENTRIES
-from mooring_operator.api.analysis import EVIDENCE, GENERATIONS, LONGEST_EVIDENCE
+from mooring_operator.api.analysis import EVIDENCE, GENERATIONS, LONGEST_EVIDENCE, MEASURED
 from mooring_operator.api.checks import LARGEST_COMMAND, MOST_CHECKS
 from mooring_operator.api.rollout_status import LARGEST_TESTED
 from mooring_operator.api.runtimes import LARGEST_RUNTIME
@@ -51,6 +51,8 @@ _SAMPLES: dict[str, str] = {
     forms.RISK.pattern: "49.99%",
     EVIDENCE: "A" * LONGEST_EVIDENCE,
     GENERATIONS: "a" * 200,
+    MEASURED: "a" * 600,
+    forms.QUERY.pattern: "a" * 30,
     forms.TIME.pattern: "2027-01-31T18:00:00Z",
     forms.INSTANT.pattern: "2027-01-31T18:00:00+01:00",
     forms.FREEZE.pattern: "2027-01-31T18:00",

@@ -16,12 +16,18 @@ def _used(*templates: Any, **analysis: Any) -> dict[str, Any]:
     return {"spec.rollout": {"analysis": {"templates": list(templates), **analysis}}}
 
 
+def _queries(name: str, *queries: Any, says: str = "", **spec: Any) -> Case:
+    patch = {f"spec.{field}": value for field, value in spec.items()}
+    return Case(name, {"spec.queries": list(queries), **patch}, not says, says, "ClusterAnalysisTemplate")
+
+
+_QUERY = {"name": "q", "query": "up", "successCondition": "result < 5.0"}
 _ARGUMENT = {"name": "points", "value": "0.5", "description": "how much worse it may be"}
 _TOLD = {"metric": "errorRate", "fromArguments": {"points": "points"}}
 
 TEMPLATES = [
     *_template("a template of one metric", {}),
-    *_template("no metrics", {"spec.metrics": ABSENT}, False, "spec.metrics"),
+    Case("no metrics", {"spec.metrics": ABSENT}, False, "spec.metrics", "AnalysisTemplate"),
     *_template("an empty list of metrics", {"spec.metrics": []}, False, "spec.metrics"),
     *_template("arguments", {"spec.arguments": [_ARGUMENT], "spec.metrics": [_TOLD]}),
     *_template("an argument that has to be said", {"spec.arguments": [{"name": "points"}]}),
@@ -39,7 +45,22 @@ TEMPLATES = [
                "ratio and points are of rates"),
     *_template("a long name", {"metadata.name": "a" * 64}, False, "metadata.name"),
     *_template("a name with a dot", {"metadata.name": "a.b"}, False, "without a dot"),
-    Case("a query", {"spec.queries": [{"name": "q", "query": "up"}]}, False, "spec.queries", "AnalysisTemplate"),
+    Case("a query of a namespace", {"spec.queries": [_QUERY]}, False, "spec.queries", "AnalysisTemplate"),
+    _queries("a query", _QUERY),
+    _queries("queries alone", _QUERY, metrics=ABSENT),
+    Case("neither metrics nor queries", {"spec": {}}, False, "metrics, queries or both", "ClusterAnalysisTemplate"),
+    _queries("an empty list of queries", says="spec.queries"),
+    _queries("a query twice", _QUERY, _QUERY, says="spec.queries"),
+    _queries("seven queries", *({**_QUERY, "name": f"q{n}"} for n in range(7)), says="spec.queries"),
+    _queries("all of a query", {**_QUERY, "failureCondition": "result > 9.0", "interval": "30s", "initialDelay": "5m",
+             "count": 10, "failureLimit": 2, "inconclusiveLimit": 1, "consecutiveErrorLimit": 0, "dryRun": True}),
+    _queries("a query without a condition", {"name": "q", "query": "up"}, says="needs successCondition"),
+    _queries("a query with empty conditions", {**_QUERY, "successCondition": ""}, says="needs successCondition"),
+    _queries("a query every second", {**_QUERY, "interval": "1s"}, says="an interval is 10s at least"),
+    _queries("a query that is never measured", {**_QUERY, "count": 0}, says="spec.queries[0].count"),
+    _queries("a query named like a metric", {**_QUERY, "name": "errorRate"}, says="spec.queries[0].name"),
+    _queries("a query of nothing", {**_QUERY, "query": ""}, says="spec.queries[0].query"),
+    _queries("a provider of Argo's", {**_QUERY, "provider": {}}, says="spec.queries[0].provider"),
     Case("a template of an analysis", _used({"name": "house"})),
     Case("a template of the cluster", _used({"name": "house", "clusterScope": True, "arguments": {"points": "0.5"}})),
     Case("two templates of one name", _used({"name": "house"}, {"name": "house", "clusterScope": True})),

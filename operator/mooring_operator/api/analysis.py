@@ -197,8 +197,9 @@ RULES: tuple[JsonValue, ...] = (
 )
 
 GENERATIONS = "^[-a-z0-9@/ ]*$"
-EVIDENCE = "^[A-Za-z0-9+/=. :]*$"
-LONGEST_EVIDENCE = 1900
+EVIDENCE = "^[-A-Za-z0-9+/=. :]*$"
+LONGEST_EVIDENCE = 2400
+MEASURED = "^[-+A-Za-z0-9,.;:() ]*$"
 
 
 class AnalysisStatus(StatusModel):
@@ -217,6 +218,14 @@ class AnalysisStatus(StatusModel):
             description="Templates that it goes by, with their generations.",
             pattern=GENERATIONS,
             max_length=200,
+        ),
+    ] = ""
+    measured: Annotated[
+        str,
+        Field(
+            description="How the queries of templates do, with their last numbers.",
+            pattern=MEASURED,
+            max_length=600,
         ),
     ] = ""
     step: Annotated[int, Field(description="Step that a PASS would be of.")] = 0

@@ -1,5 +1,6 @@
 """``AnalysisTemplate`` and ``ClusterAnalysisTemplate``: standards of judging that several deployments share."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, model_validator
 from mooring_operator.api import forms
 from mooring_operator.api.analysis import MetricLimit, Metrics
 from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyStatus
-from mooring_operator.api.types import Condition, Model
+from mooring_operator.api.types import Condition, Duration, Model
 
 
 class Argument(Model):
@@ -53,6 +54,98 @@ class TemplateMetric(MetricLimit):
     ] = FromArguments()
 
 
+_NO_CONDITION = "a query needs successCondition, failureCondition or both"
+_OFTEN = "an interval is 10s at least"
+MOST_QUERIES = 6
+
+
+class Query(Model):
+    """A number in PromQL, measured again and again, and what it has to be."""
+
+    name: Annotated[str, forms.QUERY.field, Field(description="Its name, unique in the template.")]
+    query: Annotated[
+        str,
+        Field(
+            description="PromQL that gives one number. In the values of labels' matchers stand {{namespace}}, "
+            "{{name}}, {{candidate}}, {{stable}} (revisions) and {{arguments.NAME}}, and nowhere else.",
+            min_length=1,
+            max_length=4096,
+        ),
+    ]
+    success_condition: Annotated[
+        str,
+        Field(
+            description="CEL over result (the number) and arguments (texts) that is true where it is as it should be.",
+            max_length=1024,
+        ),
+    ] = ""
+    failure_condition: Annotated[
+        str,
+        Field(
+            description="CEL that is true where it is not. With both, what is neither tells nothing; with one, what it "
+            "is not is the other.",
+            max_length=1024,
+        ),
+    ] = ""
+    interval: Annotated[Duration, Field(description="Time between two measurements; 10s at least.")] = (
+        timedelta(minutes=1)
+    )
+    initial_delay: Annotated[
+        Duration | None, Field(description="How long after the first request of a revision it begins.")
+    ] = None
+    count: Annotated[
+        int,
+        Field(ge=1, le=1000, description="Measurements of a step that a PASS takes; it goes on after them."),
+    ] = 1
+    failure_limit: Annotated[
+        int, Field(ge=0, le=1000, description="How many may fail in a whole rollout; one more rolls back.")
+    ] = 0
+    inconclusive_limit: Annotated[
+        int,
+        Field(ge=0, le=1000, description="How many may tell nothing for a PASS; one more takes a person."),
+    ] = 0
+    consecutive_error_limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="How many in a row may come to no number; one more is said, and there is no PASS before the "
+            "next number.",
+        ),
+    ] = 4
+    dry_run: Annotated[bool, Field(description="Whether it is measured and told, and decides nothing.")] = (
+        False
+    )
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Those that there are: of success first."""
+        return tuple(filter(None, (self.success_condition, self.failure_condition)))
+
+    @model_validator(mode="after")
+    def _decides(self) -> "Query":
+        if not self.conditions:
+            raise ValueError(_NO_CONDITION)
+        if self.interval < timedelta(seconds=10):
+            raise ValueError(_OFTEN)
+        return self
+
+
+Query.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "has(self.successCondition) && self.successCondition != '' || "
+            "has(self.failureCondition) && self.failureCondition != ''",
+            "message": _NO_CONDITION,
+        },
+        {
+            "rule": "!has(self.interval) || duration(self.interval) >= duration('10s')",
+            "message": f"interval: {_OFTEN}",
+        },
+    ]
+}
+
+
 class AnalysisTemplateSpec(Model):
     """What is judged, for deployments that name it in spec.rollout.analysis.templates."""
 
@@ -78,8 +171,51 @@ class AnalysisTemplateSpec(Model):
         return self
 
 
+_NOTHING = "a template has metrics, queries or both"
+
+
 class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
     """What is judged, for deployments of any namespace that name it with clusterScope."""
+
+    metrics: Annotated[
+        list[TemplateMetric],
+        Metrics,
+        Field(description="What is compared, as in spec.rollout.analysis.metrics.", min_length=1),
+    ] = []
+    queries: Annotated[
+        list[Query],
+        Field(
+            description="Numbers in PromQL: of any series of the operator's Prometheus, also of other namespaces.",
+            min_length=1,
+            max_length=MOST_QUERIES,
+            json_schema_extra=RULES_BY_NAME,
+        ),
+    ] = []
+
+    @model_validator(mode="after")
+    def _judges_something(self) -> "ClusterAnalysisTemplateSpec":
+        names = [query.name for query in self.queries]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"queries: {twice} is there twice")
+        if not self.metrics and not self.queries:
+            raise ValueError(_NOTHING)
+        return self
+
+
+ClusterAnalysisTemplateSpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "has(self.metrics) && self.metrics.size() > 0 || has(self.queries) && self.queries.size() > 0",
+            "message": f"spec: {_NOTHING}",
+        }
+    ]
+}
+
+
+def queries_in(spec: AnalysisTemplateSpec) -> list[Query]:
+    """Give the queries of a template; those of a namespace have none."""
+    return spec.queries if isinstance(spec, ClusterAnalysisTemplateSpec) else []
 
 
 class TemplateStatus(PolicyStatus):

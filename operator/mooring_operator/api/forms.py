@@ -93,6 +93,11 @@ ARGUMENT = Form(
     20,
     "the name of an argument: at most 20 letters and digits, starting with a small letter",
 )
+QUERY = Form(
+    "^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$",
+    30,
+    "the name of a query: at most 30 characters, a to z, 0 to 9 and -, starting with a letter",
+)
 ARGUMENT_VALUE = Form(
     # It may stand in a label's value of a query: nothing in it ends that, or means anything there.
     "^[-A-Za-z0-9_.:/]+$",

@@ -4,12 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableError
 from mooring_operator.adapters.pools import Pool
+from mooring_operator.adapters.rules.child import RulesUnavailable
+from mooring_operator.adapters.rules.engine import Rules
 from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
+from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery, number_of, outcome_of
 from mooring_operator.planning.analysis.queries import (
     LATENCY,
     RATES,
@@ -43,6 +46,7 @@ class Counters:
         counting: Counting | None = None,
         *,
         pool: Pool | None = None,
+        rules: Rules | None = None,
         patience: float = _PATIENCE_S,
         again: float = _AGAIN_S,
         clock: Callable[[], float] = time.monotonic,
@@ -52,6 +56,7 @@ class Counters:
         self.counting = counting if metrics is not None else replace(counting, problem=UNCONFIGURED)
         """How they can be looked at."""
         self._pool = pool or Pool("metrics", MetricsUnavailableError)
+        self._rules = rules
         self._patience = patience
         self._again = again
         self._clock = clock
@@ -91,17 +96,59 @@ class Counters:
     async def _ask(self, metrics: Metrics, request: Request) -> Answer:
         try:
             counted = await self._pool.call(lambda: _count_all(metrics, request))
-        except MetricsUnavailableError as error:
+            numbers = await self._pool.call(lambda: _measure_all(metrics, request))
+            measured = {
+                query.name: [
+                    await self._judged(query, at, number, request) for at, number in numbers[query.name]
+                ]
+                for query in request.queries
+            }
+        except (MetricsUnavailableError, RulesUnavailable) as error:
             return Answer(request, unavailable=str(error))
         problems = [known.problem for known in counted.values()]
-        if all(problems):
+        if problems and all(problems) and not request.queries:
             # Nothing was counted: no look is taken.
             return Answer(request, unavailable=problems[0])
-        return Answer(request, counted)
+        return Answer(request, counted, measured=measured)
+
+    async def _judged(
+        self, query: UsedQuery, at: datetime, number: float | str, request: Request
+    ) -> Measurement:
+        """Judge a number by the conditions of its query, which are evaluated where rules are."""
+        when = at.timestamp()
+        if isinstance(number, str):
+            return Measurement(when, "Error", number)
+        if self._rules is None:
+            return Measurement(when, "Error", "conditions cannot be evaluated here")
+        question = query.question(number)
+        while True:
+            answers = await self._rules.answer(request.namespace, [question])
+            if question.key in answers:
+                return Measurement(when, *outcome_of(query.query, number, answers[question.key]))
+            await asyncio.sleep(self._rules.wait(request.namespace, question))
 
 
 async def _count_all(metrics: Metrics, request: Request) -> dict[MetricName, Counted]:
     return {name: await _count(metrics, request, name) for name in request.metrics}
+
+
+async def _measure_all(metrics: Metrics, request: Request) -> dict[str, list[tuple[datetime, float | str]]]:
+    return {query.name: await _measure(metrics, request, query) for query in request.queries}
+
+
+async def _measure(
+    metrics: Metrics, request: Request, query: UsedQuery
+) -> list[tuple[datetime, float | str]]:
+    """Give the number of each time that a query is measured at; or why there is none."""
+    times = request.times(query)
+    if not times:
+        return []
+    try:
+        promql = query.promql(request.namespace, request.name, request.candidate, request.stable)
+        found = await metrics.values(promql, times[0], times[-1], query.query.interval)
+    except (AnswerUnusableError, ValueError) as error:
+        return [(at, str(error)) for at in times]
+    return [(at, number_of(found.get(at.timestamp(), ()))) for at in times]
 
 
 async def _count(metrics: Metrics, request: Request, name: MetricName) -> Counted:

@@ -92,7 +92,7 @@ class ModelDeployments:
         self._rules = rules
         self._clock = clock
         self._checks = checks or Checks({})
-        self._templates = templates or Templates(cluster=cluster, clock=clock)
+        self._templates = templates or Templates(cluster=cluster, rules=rules, clock=clock)
         self._unwritten: dict[tuple[str, str], str] = {}
         """Why what was decided about a deployment could not be written, for as long as it cannot."""
 

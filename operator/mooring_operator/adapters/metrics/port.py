@@ -1,6 +1,7 @@
 """The port to what keeps the counters of revisions."""
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from mooring_operator.planning.analysis.bets import Look
@@ -28,6 +29,16 @@ class Metrics(Protocol):
 
     async def counts(self, question: Question, since: datetime, until: datetime) -> tuple[Counts, Counts]:
         """Give how many events and how many requests there were, by revision and look.
+
+        Raises:
+            AnswerUnusableError, MetricsUnavailableError: as above.
+        """
+        ...
+
+    async def values(
+        self, query: str, first: datetime, last: datetime, every: timedelta
+    ) -> Mapping[float, Sequence[float]]:
+        """Give what PromQL gives at each of some times: of every series, whatever it is.
 
         Raises:
             AnswerUnusableError, MetricsUnavailableError: as above.

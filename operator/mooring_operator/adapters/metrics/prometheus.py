@@ -92,18 +92,26 @@ class Prometheus:
         answer = await self._range(question, question.counts, since, until)
         return queries.read_buckets(answer, question.metric.arm)
 
+    async def values(
+        self, query: str, first: datetime, last: datetime, every: timedelta
+    ) -> dict[float, list[float]]:
+        """Ask for all times at once."""
+        return queries.read_values(await self._ask(query, first, last, int(every.total_seconds())))
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def _range(self, question: Question, query: str, since: datetime, until: datetime) -> Any:
         # A look is counted once: the first begins where the time begins.
-        start = since + timedelta(seconds=question.every_s)
+        return await self._ask(query, since + timedelta(seconds=question.every_s), until, question.every_s)
+
+    async def _ask(self, query: str, start: datetime, end: datetime, every_s: int) -> Any:
         form = {
             "query": query,
             "start": f"{start.timestamp():.3f}",
-            "end": f"{until.timestamp():.3f}",
-            "step": f"{question.every_s}s",
+            "end": f"{end.timestamp():.3f}",
+            "step": f"{every_s}s",
             "timeout": f"{max(int(self._access.timeout), 1)}s",
             # Of Thanos: a count that lacks a replica's part would be a count all the same.
             "partial_response": "false",

@@ -68,11 +68,14 @@ class Child:
         words = {"expressions": question.expressions, "facts": question.facts, "names": question.names}
         problems: list[str | None] = []
         expensive: set[int] = set()
+        untrue: set[int] = set()
         try:
             for answer in _converse(process, json.dumps(words).encode() + b"\n", self._limits.deadline):
                 if "problem" in answer:
                     if answer["expensive"]:
                         expensive.add(len(problems))
+                    if answer["untrue"]:
+                        untrue.add(len(problems))
                     problems.append(answer["problem"])
                 elif "memory" in answer:
                     self._end()
@@ -82,7 +85,7 @@ class Child:
                         self._end()
                     if len(problems) != len(question.expressions):
                         raise ValueError("not every rule has an answer")
-                    return RuleAnswers(tuple(problems), frozenset(expensive))
+                    return RuleAnswers(tuple(problems), frozenset(expensive), frozenset(untrue))
         except (TimeoutError, ValueError, KeyError) as error:
             self._end()
             raise RulesUnavailable(f"rules cannot be evaluated: {error}") from error

@@ -40,8 +40,8 @@ def main(memory: int, seconds: float) -> None:
         # The default action of SIGPROF ends the process, whatever it is in the middle of.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
-            for problem in _problems(json.loads(line)):
-                _write({"problem": problem, "expensive": _is_expensive(problem)})
+            for problem, untrue in _problems(json.loads(line)):
+                _write({"problem": problem, "expensive": _is_expensive(problem), "untrue": untrue})
         except MemoryError:
             os.write(1, _OUT_OF_MEMORY)
             return
@@ -81,8 +81,11 @@ def _write(answer: Mapping[str, Any]) -> None:
     os.write(1, json.dumps(answer).encode() + b"\n")
 
 
-def _problems(question: Mapping[str, Any]) -> Iterator[str | None]:
-    """Yield for every expression why it is not true, or where there are no facts, why it cannot be read."""
+def _problems(question: Mapping[str, Any]) -> Iterator[tuple[str | None, bool]]:
+    """Yield for every expression why it is not true, or where there are no facts, why it cannot be read.
+
+    With it: whether that is because it is false.
+    """
     facts = question["facts"]
     names = question["names"] if facts is None else facts
     environment = _environment(frozenset(names))
@@ -93,7 +96,7 @@ def _problems(question: Mapping[str, Any]) -> Iterator[str | None]:
             raise
         except Exception as error:
             # Whatever an expression makes the library raise, it is not met.
-            yield f"{_cut(expression)} cannot be evaluated: {_one_line(error)}"
+            yield f"{_cut(expression)} cannot be evaluated: {_one_line(error)}", False
 
 
 @lru_cache(maxsize=8)
@@ -101,23 +104,23 @@ def _environment(names: frozenset[str]) -> Any:
     return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN))
 
 
-def _problem(environment: Any, expression: str, facts: Mapping[str, Any] | None) -> str | None:
+def _problem(environment: Any, expression: str, facts: Mapping[str, Any] | None) -> tuple[str | None, bool]:
     try:
         program = environment.compile(expression)
     except RuntimeError as error:
-        return f"the expression cannot be read: {_one_line(error)}"
+        return f"the expression cannot be read: {_one_line(error)}", False
     if facts is None:
         gives = program.return_type()
         if gives in (cel.Type.BOOL, cel.Type.DYN):
-            return None
-        return f"it is no condition: it gives {gives.name().lower()}, not true or false"
+            return None, False
+        return f"it is no condition: it gives {gives.name().lower()}, not true or false", False
     answer = program.eval(data=facts)
     value = answer.plain_value()
     if answer.type() == cel.Type.ERROR:
-        return f"{_cut(expression)} cannot be evaluated: {_one_line(value)}"
+        return f"{_cut(expression)} cannot be evaluated: {_one_line(value)}", False
     if value is not True and value is not False:
-        return f"{_cut(expression)} is no condition: it gives {value!r:.60}, not true or false"
-    return None if value else f"{_cut(expression)} is not true"
+        return f"{_cut(expression)} is no condition: it gives {value!r:.60}, not true or false", False
+    return (None, False) if value else (f"{_cut(expression)} is not true", True)
 
 
 def _is_expensive(problem: str | None) -> bool:

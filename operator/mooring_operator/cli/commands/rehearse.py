@@ -256,7 +256,11 @@ def _with_templates(
         raise CliError(
             standards.problem, hint="give the file with the template too: mooring rehearse FILE FILE"
         )
-    return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"analysis": resolved})})
+    if not resolved.metrics:
+        raise CliError("the templates have queries alone: nothing of them can be rehearsed")
+    # What queries would give, nobody has stated.
+    compared = resolved.model_copy(update={"queries": ()})
+    return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"analysis": compared})})
 
 
 def _write(played: dict[str, list["Timeline"]], form: output.Format) -> None:

@@ -19,7 +19,11 @@ from mooring_operator.api import (
     forms,
 )
 from mooring_operator.cli.validation.defaults import Schema, with_defaults
-from mooring_operator.cli.validation.expressions import POLICIES, unreadable_expressions
+from mooring_operator.cli.validation.expressions import (
+    POLICIES,
+    unreadable_conditions,
+    unreadable_expressions,
+)
 from mooring_operator.cli.validation.problem import Problem, kind_of, show
 from mooring_operator.cli.validation.routing import routing_problems
 from mooring_operator.cli.validation.rules import broken_rules, skipped_rules
@@ -93,6 +97,8 @@ def check_document(document: Document) -> Report:
     report.problems = check_object(value)
     if report.ok and report.kind in POLICIES:
         report.warnings = list(unreadable_expressions(value))
+    if report.ok and report.kind == "ClusterAnalysisTemplate":
+        report.warnings = list(unreadable_conditions(value))
     report.not_checked = list(skipped_rules(with_defaults(value, schema), schema))
     return report
 

@@ -37,6 +37,28 @@ def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, f"metrics: {unknown}")
 
 
+def unreadable_conditions(template: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with the conditions of a valid ClusterAnalysisTemplate's queries."""
+    from mooring_operator.adapters.rules.child import Child, RulesUnavailable
+    from mooring_operator.api import ClusterAnalysisTemplateSpec
+    from mooring_operator.planning.analysis.template_status import reading_of
+    from mooring_operator.planning.analysis.templates import expressions_of
+
+    spec = ClusterAnalysisTemplateSpec.model_validate(template["spec"])
+    question = reading_of(spec)
+    if question is None:
+        return
+    try:
+        with Child() as child:
+            problems = child.ask(question).problems
+    except RulesUnavailable as error:
+        yield Problem(("spec", "queries"), f"are not checked: {error}")
+        return
+    for (path, expression), problem in zip(expressions_of(spec), problems, strict=True):
+        if problem is not None:
+            yield Problem(("spec", *path), f"{show(expression)} tells nothing: {problem}")
+
+
 def _metrics_in(expression: str) -> list[str]:
     """Give the names that an expression looks up among the metrics."""
     plain = _TEXT.sub("''", expression)

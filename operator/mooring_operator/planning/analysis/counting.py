@@ -1,12 +1,13 @@
 """What is asked about two revisions and what came back: each look once, whoever asks again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
 from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.looks import Counts, Histograms
+from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
 from mooring_operator.planning.analysis.templates import Standards
 
 MOST_LOOKS = 120
@@ -47,7 +48,8 @@ class Counting:
 class Request:
     """Asks what both revisions counted in a time; of `begins` also what they counted in the hour before.
 
-    `until` is of no matter for what is asked: what is under way is not asked anew because time goes on.
+    `queries` are measured by the time since the analysis `began`. `until` is of no matter for what is asked: what is
+    under way is not asked anew because time goes on.
     """
 
     namespace: str
@@ -59,6 +61,12 @@ class Request:
     since: datetime
     every: timedelta
     until: datetime = field(compare=False)
+    queries: tuple[UsedQuery, ...] = field(default=(), hash=False)
+    began: datetime | None = None
+
+    def times(self, query: UsedQuery) -> list[datetime]:
+        """Give when a query is measured in the time that is asked about."""
+        return query.times(self.began or self.since, self.since, self.until)
 
 
 @dataclass(frozen=True)
@@ -88,3 +96,4 @@ class Answer:
     request: Request
     metrics: Mapping[MetricName, Counted] = field(default_factory=dict)
     unavailable: str = ""
+    measured: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)

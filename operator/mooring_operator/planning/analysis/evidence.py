@@ -16,9 +16,13 @@ from mooring_operator.planning.analysis.counting import Answer, Counted
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, judge
 from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
 from mooring_operator.planning.analysis.looks import pair, pair_slow, together
+from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
+from mooring_operator.planning.analysis.thresholds import Tally
 
 _LEAST_SLOW = 5
 """Requests beyond the quantile that stable's history has at least, before it is taken for a bound."""
+_QUERY = "query."
+"""Before the names of queries, which may be those of metrics."""
 _CAUTION = 2.33
 """Standard deviations: 99% of all counts are below."""
 
@@ -46,6 +50,7 @@ class Evidence:
 
     waits: what more requests will mend.
     watched: whether the candidate is alone by now, and compared with what the stable revision was.
+    queries: what is measured beside, with the measurements so far in `tallies`.
     """
 
     limits: tuple[MetricLimit, ...]
@@ -53,6 +58,8 @@ class Evidence:
     problems: Mapping[MetricName, str] = field(default_factory=dict)
     waits: Mapping[MetricName, str] = field(default_factory=dict)
     watched: bool = False
+    queries: tuple[UsedQuery, ...] = ()
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[MetricName, ...]:
@@ -69,7 +76,9 @@ class Evidence:
         slow: dict[str, Exceedance] = {
             name: metric.bounds for name, metric in self.metrics.items() if metric.bounds is not None
         }
-        judgement = judge(comparisons, {}, Errors(false_rollback=risk), slow)
+        decide = [query.name for query in self.queries if not query.query.dry_run]
+        tallies = {name: self.tallies[name] for name in decide}
+        judgement = judge(comparisons, tallies, Errors(false_rollback=risk), slow)
         missing = next((name for name in self.missing if name == judgement.metric), None)
         if missing is None or judgement.verdict != "INSUFFICIENT":
             return judgement
@@ -89,19 +98,30 @@ class Evidence:
                 looks[name] = _looks(answer.metrics.get(name, Counted()), metric, answer)
             except NoResolutionError as error:
                 seen = replace(seen, problems={**seen.problems, name: str(error)})
-        for at in sorted({at for by_time in looks.values() for at in by_time}):
+        measured = dict(answer.measured)
+        times = {at for by_time in looks.values() for at in by_time}
+        for at in sorted(times | {one.at for several in measured.values() for one in several}):
             taken = {
                 name: replace(metric, comparison=metric.comparison.after(looks[name][at]))
                 if at in looks.get(name, {})
                 else metric
                 for name, metric in seen.metrics.items()
             }
-            seen = replace(seen, metrics=taken)
+            seen = replace(seen, metrics=taken, tallies=seen.measured(measured, at))
             if at <= since:
                 seen = seen.of_a_new_step()
             if seen.judge(risk).verdict == "FAIL":
                 break
         return seen
+
+    def measured(self, measured: Mapping[str, Sequence[Measurement]], at: float) -> dict[str, Tally]:
+        """Give the tallies with what was measured at one time."""
+        tallies = dict(self.tallies)
+        for query in self.queries:
+            for one in measured.get(query.name, ()):
+                if one.at == at:
+                    tallies[query.name] = tallies[query.name].after(one.outcome, one.said)
+        return tallies
 
     def _begun(self, answer: Answer) -> "Evidence":
         """Begin the metrics whose history is there; the looks of this answer are the first ones."""
@@ -124,7 +144,11 @@ class Evidence:
 
     def of_a_new_step(self) -> "Evidence":
         """Go on with no evidence for PASS: what was found before the step is none of it."""
-        return replace(self, metrics={name: _unproven(metric) for name, metric in self.metrics.items()})
+        return replace(
+            self,
+            metrics={name: _unproven(metric) for name, metric in self.metrics.items()},
+            tallies={name: tally.of_a_new_step() for name, tally in self.tallies.items()},
+        )
 
     def alone(self) -> "Evidence":
         """Go on with the candidate alone: its limits become shares, by what the stable revision had beside it.
@@ -139,11 +163,15 @@ class Evidence:
     # --- how a status keeps it ------------------------------------------------------------------
 
     def to_text(self) -> str:
-        """Give it as one line: NAME:NUMBERS for each metric that has begun."""
-        return " ".join(f"{name}:{_packed(metric)}" for name, metric in self.metrics.items())
+        """Give it as one line: NAME:NUMBERS for each metric that has begun, query.NAME:NUMBERS for each query."""
+        metrics = [f"{name}:{_packed(metric)}" for name, metric in self.metrics.items()]
+        queries = [f"{_QUERY}{query.name}:{query.packed(self.tallies[query.name])}" for query in self.queries]
+        return " ".join([*metrics, *queries])
 
     @classmethod
-    def from_text(cls, text: str, limits: Sequence[MetricLimit], *, watched: bool) -> "Evidence":
+    def from_text(
+        cls, text: str, limits: Sequence[MetricLimit], queries: Sequence[UsedQuery] = (), *, watched: bool
+    ) -> "Evidence":
         """Read what `to_text` gave; what is not that, or is judged by another limit now, begins anew."""
         kept = dict(part.split(":", 1) for part in text.split() if ":" in part)
         metrics: dict[MetricName, Metric] = {}
@@ -151,7 +179,8 @@ class Evidence:
             metric = _unpacked(kept.get(limit.metric, ""))
             if metric is not None and (watched or _fits(metric, limit)):
                 metrics[limit.metric] = metric
-        return cls(tuple(limits), metrics, watched=watched)
+        tallies = {query.name: query.unpacked(kept.get(f"{_QUERY}{query.name}", "")) for query in queries}
+        return cls(tuple(limits), metrics, watched=watched, queries=tuple(queries), tallies=tallies)
 
 
 def _begin(limit: MetricLimit, before: Counted, answer: Answer) -> Metric:

@@ -1,8 +1,8 @@
 """PromQL that a platform team writes, with places for what deployments say.
 
-A place, as ``{{arguments.route}}``, stands in the value of a label's matcher and nowhere else, and what is put there
-has no quote, backslash or line's end: whatever a deployment says, it selects series by that label, and cannot end the
-string. Where the matcher is a regular expression, a dot means a dot.
+A place, as ``{{arguments.route}}``, stands in the value of a label's matcher and nowhere else. What is put there has no
+quote, backslash or line's end: whatever a deployment says selects series by that label, and cannot end the string. In a
+regular expression a dot means a dot.
 
 Source: Prometheus 3, querying basics: string literals, selectors and comments.
 """

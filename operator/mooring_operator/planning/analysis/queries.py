@@ -6,7 +6,7 @@ its window: its counts are no whole numbers, and those of looks side by side ove
 Source: Prometheus 3, querying basics and the HTTP API.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
@@ -123,7 +123,22 @@ def read_buckets(answer: Any, arm: str) -> dict[str, dict[float, Histogram]]:
         raise AnswerUnusableError(str(error)) from None
 
 
-def _series(answer: Any) -> Iterator[tuple[dict[str, str], dict[float, float]]]:
+def read_values(answer: Any) -> dict[float, list[float]]:
+    """Give the values of a range query by time, of all of its series; also those that are no numbers.
+
+    Raises:
+        AnswerUnusableError: it is an error, or of another kind.
+    """
+    found: dict[float, list[float]] = {}
+    for _, values in _series(answer, float):
+        for at, value in values.items():
+            found.setdefault(at, []).append(value)
+    return found
+
+
+def _series(
+    answer: Any, read: Callable[[Any], float] | None = None
+) -> Iterator[tuple[dict[str, str], dict[float, float]]]:
     if not isinstance(answer, dict) or answer.get("status") != "success":
         said = answer.get("error", "") if isinstance(answer, dict) else ""
         raise AnswerUnusableError(f"Prometheus refused the query: {said}"[:500])
@@ -133,7 +148,10 @@ def _series(answer: Any) -> Iterator[tuple[dict[str, str], dict[float, float]]]:
     try:
         for series in data.get("result", []):
             labels = dict(series["metric"])
-            yield labels, {float(at): _number(value, labels) for at, value in series["values"]}
+            yield (
+                labels,
+                {float(at): read(v) if read else _number(v, labels) for at, v in series["values"]},
+            )
     except (TypeError, ValueError, KeyError, AttributeError):
         raise AnswerUnusableError("what answers does not write time series as Prometheus does") from None
 

@@ -1,5 +1,6 @@
 """From the templates that a deployment names, and what it tells them, to what it is judged by."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,18 @@ from pydantic import ValidationError
 
 from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analysis, MetricLimit, UsedTemplate
-from mooring_operator.api.analysis_template import AnalysisTemplateSpec, TemplateMetric
+from mooring_operator.api.analysis_template import (
+    MOST_QUERIES,
+    AnalysisTemplateSpec,
+    Query,
+    TemplateMetric,
+    queries_in,
+)
+from mooring_operator.planning.analysis.measuring import JudgedAnalysis, UsedQuery
+from mooring_operator.planning.analysis.promql import problems_of_query
 
 _FIELD = "spec.rollout.analysis"
+_LIST = re.compile(r"(?<![\w.])result\s*\[")
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ def resolve(
     """
     metrics = list(analysis.metrics)
     sources = {metric.metric: f"{_FIELD}.metrics" for metric in metrics}
+    queries: list[UsedQuery] = []
     names = []
     try:
         for index, used in enumerate(analysis.templates):
@@ -64,7 +75,8 @@ def resolve(
                 raise TemplateProblem(
                     reasons.ANALYSIS_TEMPLATE_NOT_FOUND, _missing(where, used, template, namespace)
                 )
-            for metric in _told(where, used, template.spec):
+            metrics_told, values = _told(where, used, template.spec)
+            for metric in metrics_told:
                 if metric.metric in sources:
                     raise TemplateProblem(
                         reasons.ANALYSIS_TEMPLATE_UNUSABLE,
@@ -73,10 +85,15 @@ def resolve(
                     )
                 sources[metric.metric] = _named(used)
                 metrics.append(metric)
+            for query in queries_in(template.spec):
+                _only_one(where, used, query, queries)
+                queries.append(UsedQuery(query, values, used.name))
             names.append(f"{'cluster/' if used.cluster_scope else ''}{used.name}@{template.generation}")
     except TemplateProblem as problem:
         return analysis, Standards(reason=problem.reason, problem=str(problem))
-    return analysis.model_copy(update={"metrics": metrics}), Standards(templates=" ".join(names))
+    own = {name: getattr(analysis, name) for name in Analysis.model_fields}
+    judged = JudgedAnalysis.model_construct(**{**own, "metrics": metrics, "queries": tuple(queries)})
+    return judged, Standards(templates=" ".join(names))
 
 
 def problems_of(spec: AnalysisTemplateSpec) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -92,10 +109,45 @@ def problems_of(spec: AnalysisTemplateSpec) -> Iterator[tuple[tuple[str | int, .
             else:
                 value = known[argument]
                 yield from ((path, why) for why in _unfit(metric, {argument: value} if value else {}))
+    for index, query in enumerate(queries_in(spec)):
+        yield from ((("queries", index, "query"), why) for why in problems_of_query(query.query, known))
+    for where, expression in expressions_of(spec):
+        if _LIST.search(expression):
+            yield where, "result is one number: write result < 0.05, where Argo Rollouts has result[0] < 0.05"
 
 
-def _told(where: str, used: UsedTemplate, spec: AnalysisTemplateSpec) -> Iterator[MetricLimit]:
-    """Yield the metrics of a template that is told `used.arguments`."""
+def expressions_of(spec: AnalysisTemplateSpec) -> list[tuple[tuple[str | int, ...], str]]:
+    """Give the conditions of a template's queries, with the fields that they stand in."""
+    return [
+        (("queries", index, field), expression)
+        for index, query in enumerate(queries_in(spec))
+        for field, expression in (
+            ("successCondition", query.success_condition),
+            ("failureCondition", query.failure_condition),
+        )
+        if expression
+    ]
+
+
+def _only_one(where: str, used: UsedTemplate, query: Query, queries: list[UsedQuery]) -> None:
+    """Each query has a name of its own, and there are not too many."""
+    other = next((known for known in queries if known.name == query.name), None)
+    if other is not None:
+        raise TemplateProblem(
+            reasons.ANALYSIS_TEMPLATE_UNUSABLE,
+            f"{where}: {_named(used)} has query {query.name}, and so has {used.kind} {other.template}; leave one out",
+        )
+    if len(queries) == MOST_QUERIES:
+        raise TemplateProblem(
+            reasons.ANALYSIS_TEMPLATE_UNUSABLE,
+            f"{where}: with {_named(used)} there are more than {MOST_QUERIES} queries; name fewer templates",
+        )
+
+
+def _told(
+    where: str, used: UsedTemplate, spec: AnalysisTemplateSpec
+) -> tuple[list[MetricLimit], dict[str, str]]:
+    """Give the metrics of a template that is told `used.arguments`, and what all of its arguments are."""
     for path, why in problems_of(spec):
         raise TemplateProblem(
             reasons.ANALYSIS_TEMPLATE_UNUSABLE, f"{where}: {_named(used)}, {dotted(path)}: {why}"
@@ -104,7 +156,7 @@ def _told(where: str, used: UsedTemplate, spec: AnalysisTemplateSpec) -> Iterato
     for metric in spec.metrics:
         for why in _unfit(metric, values):
             raise TemplateProblem(reasons.ANALYSIS_TEMPLATE_UNUSABLE, f"{where}.arguments: {why}")
-        yield _limit(metric, values)
+    return [_limit(metric, values) for metric in spec.metrics], values
 
 
 def _arguments(where: str, used: UsedTemplate, spec: AnalysisTemplateSpec) -> dict[str, str]:

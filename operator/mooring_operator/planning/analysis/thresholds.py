@@ -14,7 +14,7 @@ Outcome = Literal["Success", "Failure", "Inconclusive", "Error"]
 class Allowance:
     """How many measurements there are, and how many of each kind may be.
 
-    count: how many make a PASS; None goes on as long as the step or the rollout does.
+    count: how many of a step make a PASS; None goes on as long as the step or the rollout does.
     """
 
     failure_limit: int = 0
@@ -33,11 +33,12 @@ class Tally:
     inconclusive: int = 0
     errors: int = 0
     consecutive_errors: int = 0
+    in_step: int = 0
     last: str = ""
 
     def after(self, outcome: Outcome, said: str = "") -> "Tally":
         """Count one more measurement; `said` is its value or its error, for people."""
-        tally = replace(self, last=said, consecutive_errors=0)
+        tally = replace(self, last=said, consecutive_errors=0, in_step=self.in_step + 1)
         match outcome:
             case "Success":
                 return replace(tally, successes=self.successes + 1)
@@ -47,7 +48,16 @@ class Tally:
                 return replace(tally, inconclusive=self.inconclusive + 1)
             case "Error":
                 errors = self.consecutive_errors + 1
-                return replace(tally, errors=self.errors + 1, consecutive_errors=errors)
+                return replace(tally, errors=self.errors + 1, consecutive_errors=errors, in_step=self.in_step)
+
+    def of_a_new_step(self) -> "Tally":
+        """Go on with no measurement towards a PASS; what failed has failed."""
+        return replace(self, in_step=0, inconclusive=0)
+
+    @property
+    def has_no_number(self) -> bool:
+        """Whether too many in a row came to no number."""
+        return self.consecutive_errors > self.allowance.consecutive_error_limit
 
     @property
     def measured(self) -> int:
@@ -63,13 +73,10 @@ class Tally:
     def has_passed(self) -> bool:
         """Whether all were made, and no kind is beyond what is allowed."""
         count = self.allowance.count
-        return count is not None and self.measured >= count and not self.has_failed and not self.is_undecided
+        return count is not None and self.in_step >= count and not self.has_failed and not self.is_undecided
 
     @property
     def is_undecided(self) -> bool:
         """Whether too many told nothing, or could not be made: a person has to look."""
         allowance = self.allowance
-        return (
-            self.inconclusive > allowance.inconclusive_limit
-            or self.consecutive_errors > allowance.consecutive_error_limit
-        )
+        return self.inconclusive > allowance.inconclusive_limit or self.has_no_number

@@ -32,10 +32,11 @@ class RuleQuestion:
 
 @dataclass(frozen=True)
 class RuleAnswers:
-    """Why each expression is not met, None where it is; and the indices of those that cost too much."""
+    """Why each expression is not met, None where it is; and the indices of those that cost too much, or are false."""
 
     problems: tuple[str | None, ...]
     expensive: frozenset[int] = frozenset()
+    untrue: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
+from mooring_operator.planning.analysis.measuring import described, queries_of
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import in_effect
@@ -47,6 +48,8 @@ def due(
         since=found.until,
         every=counting.every,
         until=until,
+        queries=queries_of(analysis),
+        began=found.since,
     )
 
 
@@ -112,7 +115,7 @@ def promoted(draft: DraftT) -> DraftT:
     if found is None or analysis is None:
         return draft
     evidence = _evidence(found, analysis).alone()
-    if analysis.after_promotion is None or not evidence.metrics:
+    if analysis.after_promotion is None or not (evidence.metrics or evidence.queries):
         return draft
     watched = {"promoted_at": draft.now, "since": draft.now, "evidence": evidence.to_text()}
     return draft.change(analysis=found.model_copy(update=watched))
@@ -185,9 +188,10 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
             **found.model_dump(),
             "verdict": judgement.verdict,
             "message": one_line(judgement.message),
-            "problem": one_line(_problem(evidence, answer)),
+            "problem": one_line(_problem(evidence, answer, found)),
             "until": answer.request.until,
             "evidence": evidence.to_text(),
+            "measured": described(evidence.queries, evidence.tallies, found.measured)[:600],
         }
     )
 
@@ -205,8 +209,12 @@ def _by_the_templates(draft: DraftT, found: AnalysisStatus) -> tuple[DraftT, Ana
     return draft, found.model_copy(update={"templates": standards.templates})
 
 
-def _problem(evidence: Evidence, answer: Answer) -> str:
-    """Say why a metric tells nothing; nothing where each tells something."""
+def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus) -> str:
+    """Say why a metric or a query tells nothing; nothing where each tells something."""
+    for query in evidence.queries:
+        tally = evidence.tallies[query.name]
+        if tally.has_no_number and not query.query.dry_run:
+            return f"{query.where}: {tally.last}" if tally.last else found.problem
     for name, why in evidence.problems.items():
         return f"{name}: {why}"
     empty = [name for name, counted in answer.metrics.items() if counted.is_empty]
@@ -244,7 +252,8 @@ def _warned(draft: DraftT, problem: str) -> DraftT:
 
 
 def _evidence(found: AnalysisStatus, analysis: Analysis) -> Evidence:
-    return Evidence.from_text(found.evidence, analysis.metrics, watched=found.promoted_at is not None)
+    watched = found.promoted_at is not None
+    return Evidence.from_text(found.evidence, analysis.metrics, queries_of(analysis), watched=watched)
 
 
 def _is_of(found: AnalysisStatus, draft: RolloutDraft) -> bool:

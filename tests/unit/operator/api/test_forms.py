@@ -109,6 +109,9 @@ def test_a_condition_names_a_key_on_its_line():
 FREE = {
     "AnalysisTemplate.spec.arguments[].description",
     "ClusterAnalysisTemplate.spec.arguments[].description",
+    "ClusterAnalysisTemplate.spec.queries[].failureCondition",
+    "ClusterAnalysisTemplate.spec.queries[].query",
+    "ClusterAnalysisTemplate.spec.queries[].successCondition",
     "ModelDeployment.spec.serving.annotations{}",
     "ModelDeployment.spec.serving.args[]",
     "ModelDeployment.spec.serving.autoscaling.metrics[].prometheus.query",

@@ -69,6 +69,20 @@ def test_what_is_wrong_with_a_template_whatever_it_is_told(capsys, tmp_path):
     assert "'none' is none of spec.arguments: there are none" in found["problems"][0]["message"]
 
 
+def test_what_of_a_query_tells_nothing_is_told(capsys, tmp_path):
+    asked = {"name": "q", "query": 'up{a="{{arguments.b}}"}', "successCondition": "result <"}
+    wrong = Case("", {"spec.queries": [asked]}, kind="ClusterAnalysisTemplate").manifest
+    code, (found,) = validate(capsys, tmp_path, wrong)
+    assert code == 1
+    assert [problem["field"] for problem in found["problems"]] == ["spec.queries[0].query"]
+    wrong["spec"]["queries"][0]["query"] = "up"
+    code, (found,) = validate(capsys, tmp_path, wrong)
+    assert code == 0
+    [warning] = found["warnings"]
+    assert warning["field"] == "spec.queries[0].successCondition"
+    assert '"result <" tells nothing: the expression cannot be read' in warning["message"]
+
+
 def test_a_rehearsal_goes_by_the_template_beside_it(capsys, tmp_path):
     used = deployment({"name": "house", "arguments": {"points": "0.5"}})
     used["spec"]["rollout"]["steps"] = [
@@ -84,6 +98,24 @@ def test_a_rehearsal_goes_by_the_template_beside_it(capsys, tmp_path):
     code, out, _ = invoke(capsys, "rehearse", *map(str, files), *how)
     assert code == 0
     assert "1.2 x stable + 0.5 points" in " ".join(out.split())
+    queries = Case(
+        "",
+        {"spec.queries": [{"name": "q", "query": "up", "failureCondition": "result < 1.0"}]},
+        kind="ClusterAnalysisTemplate",
+    ).manifest
+    used["spec"]["rollout"]["analysis"]["templates"].append({"name": "platform", "clusterScope": True})
+    del queries["spec"]["metrics"]
+    files[1].write_text(yaml.safe_dump_all([ARGUED, queries]))
+    files[0].write_text(yaml.safe_dump(used))
+    code, out, _ = invoke(capsys, "rehearse", *map(str, files), *how)
+    assert code == 0
+    assert "1.2 x stable + 0.5 points" in " ".join(out.split())
+    used["spec"]["rollout"]["analysis"]["templates"] = [{"name": "platform", "clusterScope": True}]
+    files[0].write_text(yaml.safe_dump(used))
+    code, _, err = invoke(capsys, "rehearse", *map(str, files), *how)
+    assert (code, "queries alone" in err) == (2, True)
+    used["spec"]["rollout"]["analysis"]["templates"] = [{"name": "house"}]
+    files[0].write_text(yaml.safe_dump(used))
     code, _, err = invoke(capsys, "rehearse", str(files[0]), *how)
     assert code == 2
     assert "AnalysisTemplate house does not exist" in err
