@@ -193,6 +193,17 @@ async def test_what_is_served_stays_with_its_router(cluster):
     )
 
 
+@pytest.mark.parametrize("asked", ["Endpoints", "Gateway"])
+async def test_what_an_earlier_spec_asked_for_is_no_reason_any_more(cluster, asked):
+    stable = {"stable": revision().model_dump(by_alias=True)}
+    first = ModelDeploymentStatus.model_validate(
+        {**stable, "router": {"name": "Endpoints", "message": "because"}}
+    )
+    _, told, _ = await choose(cluster, spec(router=asked), first)
+    then = ModelDeploymentStatus.model_validate({**stable, "router": {"name": "Endpoints", "message": told}})
+    assert await choose(cluster, spec(), then) == ("Endpoints", "what is served stays with it", "")
+
+
 @pytest.mark.parametrize("asked", ["Gateway", "KServe"])
 async def test_another_router_for_what_is_served_is_refused_with_the_way_out(cluster, asked):
     status = ModelDeploymentStatus.model_validate(

@@ -1,6 +1,7 @@
 """Rehearsals: the timeline that the planner would take."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -48,6 +49,23 @@ def test_a_new_revision_takes_every_step():
         "+0:12:30 Promoted         100% Promoted",
         "Promoted",
     ]
+
+
+def test_where_pods_decide_the_share_is_that_of_the_pods():
+    steps = [{"setWeight": 20}, {"pause": {"duration": "1m"}}, {"setWeight": 50}, {"setWeight": 100}]
+    rollout = {"router": "Endpoints", "steps": steps}
+    spec = ModelDeploymentSpec.model_validate(
+        {"model": {"uri": "s3://m/1", "format": "onnx"}, "serving": {"minReplicas": 4}, "rollout": rollout}
+    )
+    timeline = rehearse(spec, Script(), name="iris", from_stable=True)
+    shares = {moment.sample.shares["new"].weight for moment in timeline.moments}
+    assert (timeline.end, shares) == ("Promoted", {0, 20, 50, 100})
+
+
+def test_what_the_new_revision_gets_is_shown_and_not_what_is_asked_for(capsys, manifest):
+    _, shown, _ = invoke(capsys, "rehearse", manifest, "--from-stable")
+    asked = next(line for line in shown.splitlines() if "giving the new revision 10% of" in line)
+    assert re.search(r"Canary +0%", asked), asked
 
 
 @pytest.mark.parametrize("from_stable", [False, True])

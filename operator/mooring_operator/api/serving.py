@@ -290,7 +290,7 @@ SERVING_RULES: list[JsonValue] = [
         ".format([self.minReplicas, self.maxReplicas])",
     ),
     _rule(
-        "self.minReplicas > 0 || self.mode == 'Knative'",
+        "self.minReplicas != 0 || self.mode == 'Knative'",
         "'spec.serving.minReplicas: 0 needs mode Knative, got mode ' + self.mode + "
         "': nothing would wake the model up'",
     ),

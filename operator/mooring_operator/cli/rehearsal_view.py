@@ -37,7 +37,8 @@ def render(timeline: "Timeline") -> RenderableType:
     table.add_column("What happens", overflow="fold")
     for moment in timeline.moments:
         phase = Text(moment.phase, style=phase_style(moment.phase))
-        table.add_row(offset(moment.at), phase, f"{moment.weight}%", Text(_sentence(moment, timeline)))
+        gets = moment.sample.shares["new"].weight
+        table.add_row(offset(moment.at), phase, f"{gets}%", Text(_sentence(moment, timeline)))
     length = timeline.moments[-1].at if timeline.moments else timedelta()
     end = Text.assemble(
         "It ", (_ENDS[timeline.end], phase_style(timeline.end)), f" at {offset(length)}", style="bold"

@@ -161,11 +161,12 @@ class World:
     def _service(self, now: datetime) -> Service | None:
         if self.routing is None:
             return None
-        variants = {}
+        variants, gets = {}, self._weights(now)
         for arm in self.routing.arms:
             revision, ready = arm.revision.revision, self._is_up(arm.revision.revision, now)
             workload = arm.revision.workload or workload_name(revision)
-            variants[revision] = Variant(ready, arm.weight if ready else 0, workload)
+            pods = self._pods(arm, now) if self._by_pods else None
+            variants[revision] = Variant(ready, gets[revision], workload, pods=pods)
         shared = any(arm.weight for arm in self.routing.arms[1:])
         return Service(f"http://{self.name}.example.com", variants, shared)
 
@@ -240,6 +241,25 @@ class World:
             return True
         return after is not None and now >= self.started[revision] + after
 
+    @property
+    def _by_pods(self) -> bool:
+        return ROUTERS[likely_router(self.spec)].traits.weighs_by_pods
+
+    def _pods(self, arm: Arm, now: datetime) -> int:
+        assert self.routing is not None
+        return _pods(arm, self.routing.arms[0]) if self._is_up(arm.revision.revision, now) else 0
+
+    def _weights(self, now: datetime) -> dict[str, int]:
+        """Give the percent that each revision gets: of what was asked, or where pods decide, of all that take part."""
+        arms = self.routing.arms if self.routing is not None else ()
+        if not self._by_pods:
+            return {
+                arm.revision.revision: arm.weight if self._is_up(arm.revision.revision, now) else 0
+                for arm in arms
+            }
+        taking = {arm.revision.revision: self._pods(arm, now) if arm.weight else 0 for arm in arms}
+        return {name: 100 * pods // max(sum(taking.values()), 1) for name, pods in taking.items()}
+
     def shares(self, now: datetime) -> dict[str, Share]:
         """Give what the stable, the new revision and variants have at this time; traffic goes to what is ready."""
         test = self.spec.rollout.ab_test if self.before else None
@@ -247,13 +267,12 @@ class World:
         shares = {
             arm: Share(0, 0) for arm in (*(("stable",) if self.before else ()), "new", *variants.values())
         }
-        arms = self.routing.arms if self.routing is not None else ()
-        for arm in arms:
-            revision = arm.revision.revision
-            if self._is_up(revision, now):
+        gets = self._weights(now)
+        for arm in self.routing.arms if self.routing is not None else ():
+            revision, pods = arm.revision.revision, self._pods(arm, now)
+            if pods:
                 role = "stable" if revision in self.before else variants.get(revision, "new")
-                pods = _pods(arm, arms[0])
-                shares[role] = Share(arm.weight if pods else 0, pods)
+                shares[role] = Share(gets[revision], pods)
         lost = 100 - sum(share.weight for share in shares.values())
         if "stable" in shares and shares["stable"].pods:
             shares["stable"] = replace(shares["stable"], weight=shares["stable"].weight + lost)

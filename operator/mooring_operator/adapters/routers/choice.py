@@ -17,6 +17,7 @@ from mooring_operator.planning.strategies.demands import unmet
 _DEFINITION = Kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
+_ASKED = "spec.rollout.router"
 _HTTP_ROUTES = Ref(_DEFINITION, "", "httproutes.gateway.networking.k8s.io")
 
 
@@ -51,16 +52,15 @@ async def choose(
     """
     asked, running = spec.rollout.router, _running(spec, status)
     if running is not None and asked == "Auto":
-        why = status.router.message if status.router is not None else "it ran on it before there was a choice"
-        return RouterChoice(running, why)
+        return RouterChoice(running, _why_still(status))
     if running is not None and asked != running:
         held = (
-            f"spec.rollout.router {asked}: what is served stays with router {running}, for pods and addresses "
+            f"{_ASKED} {asked}: what is served stays with router {running}, for pods and addresses "
             f"cannot be handed over; write {running} or Auto, or make another ModelDeployment with {asked}"
         )
         return RouterChoice(running, held, held)
     if asked != "Auto":
-        return RouterChoice(asked, "spec.rollout.router asks for it")
+        return RouterChoice(asked, f"{_ASKED} asks for it")
     return await _best(cluster, owner, spec, default, traits)
 
 
@@ -90,6 +90,15 @@ def _running(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> Router
     if status.router is not None:
         return status.router.name
     return "Knative" if spec.serving.mode == "Knative" else "KServe"
+
+
+def _why_still(status: ModelDeploymentStatus) -> str:
+    """Say why what is served has its router, where nobody asks for one: by what it was chosen for, if that was told."""
+    if status.router is None:
+        return "it ran on it before there was a choice"
+    told = status.router.message
+    # An earlier spec asked for one; this one does not.
+    return "what is served stays with it" if told.startswith(_ASKED) else told
 
 
 async def _best(

@@ -109,8 +109,9 @@ def _stops_first(draft: RolloutDraft) -> str:
 def _why_out_of_reach(draft: RolloutDraft, weight: int) -> str:
     if not draft.observed.router.weighs_by_pods:
         return ""
-    variant = variant_of(draft, draft.stable)
-    whole = draft.candidate.stable_pods or (variant.pods if variant is not None else None) or 1
+    stable, variant = draft.stable, variant_of(draft, draft.stable)
+    least = stable.serving_spec.min_replicas if stable is not None else 0
+    whole = draft.candidate.stable_pods or (variant.pods if variant is not None else None) or least or 1
     return capacity.why_out_of_reach(weight, whole)
 
 

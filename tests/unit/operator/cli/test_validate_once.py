@@ -30,6 +30,10 @@ def test_an_unknown_operator_is_one_fault(kind):
     assert '"in" is not one of In, NotIn' in problem
 
 
+def test_a_negative_number_of_replicas_is_one_fault():
+    assert problems(minReplicas=-1) == ["spec.serving.minReplicas: must be at least 0, got -1"]
+
+
 def test_what_only_the_operator_refuses_is_said():
     [problem] = problems(template={"model": {"args": ["x" * 100_000, "y" * 100_000]}})
     assert problem.startswith("spec.serving: has 200")

@@ -10,6 +10,7 @@ from typing import Any
 
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.status.pod_causes import Cause
+from mooring_operator.planning.status.wording import because
 
 _FAILED_TRANSITIONS = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
 # What a model's runtime can never do, KServe's words; one that is missing may come.
@@ -17,12 +18,14 @@ _FINAL_FAILURES = frozenset({"NoSupportingRuntime", "RuntimeDisabled", "InvalidP
 
 
 def read_condition(status: Mapping[str, Any], kind: str) -> tuple[bool, str]:
-    """Give whether a condition is True, and its message where it is not."""
+    """Give whether a condition is True, and where it is not its message, or what else it says: Knative's have none."""
     entry = next((c for c in status.get("conditions", []) if c["type"] == kind), None)
     if entry is None:
         return False, ""
-    good = entry["status"] == "True"
-    return good, "" if good else str(entry.get("message") or entry.get("reason") or "")
+    if entry["status"] == "True":
+        return True, ""
+    reason = because(str(entry.get("reason") or ""))
+    return False, str(entry.get("message") or "") or f"KServe reports {kind} {entry['status']}{reason}"
 
 
 def not_taken_up(service: Mapping[str, Any], canary: str | None = None) -> str:
