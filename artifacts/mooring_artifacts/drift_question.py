@@ -3,18 +3,26 @@
     {"baseline": {"uri": URI}, "window": {"uri": URI}, "features": [NAME, ...] | null, "categories": [NAME, ...] | null,
      "minRows": 100, "ks": {"alpha": 0.01} | null, "psi": {"threshold": 0.2, "bins": 10} | null}
 
+Rows of requests that were kept are cut out by time, and some columns are none of what is compared:
+
+    {"uri": URI, "since": "2026-03-01T12:00:00Z", "until": "2026-03-01T13:00:00Z", "without": ["label"]}
+
 A test without its parameters is not made. Numbers lose the difference between 100 and 100.0 on the way through
 Kubeflow Pipelines, so both are taken.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from mooring_artifacts.errors import InputError
+
+_LONGEST = timedelta(days=32)
+"""Each hour is a folder that is listed."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -24,9 +32,25 @@ class _Part(BaseModel):
 
 
 class Rows(_Part):
-    """Where rows are: a Parquet file, or a folder of them."""
+    """Where rows are: a Parquet file, or a folder of them.
+
+    With `since` and `until`, a folder with folders of hours; rows from `since` on, before `until`.
+    """
 
     uri: str
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    without: Annotated[list[str], Field(max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_span(self) -> Rows:
+        if (self.since is None) != (self.until is None):
+            raise ValueError("since and until come together")
+        if self.since is not None and self.until is not None and not self.since < self.until:
+            raise ValueError("since must be before until")
+        if self.since is not None and self.until is not None and self.until - self.since > _LONGEST:
+            raise ValueError(f"at most {_LONGEST.days} days are looked at")
+        return self
 
 
 class KolmogorovSmirnov(_Part):

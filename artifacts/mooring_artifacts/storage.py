@@ -70,8 +70,12 @@ def locate(uri: str, field: str = "uri") -> Location:
     return Location(address, open_store(address, field))
 
 
-def list_files(location: Location, field: str = "uri", most: int = MOST_FILES) -> list[StoredFile]:
+def list_files(
+    location: Location, field: str = "uri", most: int = MOST_FILES, *, may_be_none: bool = False
+) -> list[StoredFile]:
     """The file at `location`, or every file below it when it is a folder, sorted by path.
+
+    Where there is nothing, that is an error, or, with `may_be_none`, no files.
 
     Raises:
         InputError: there is nothing there, more than `most` files, or it cannot be read.
@@ -93,7 +97,7 @@ def list_files(location: Location, field: str = "uri", most: int = MOST_FILES) -
         if isinstance(error, InputError):
             raise
         raise InputError(f"{field} {str(location)!r} cannot be read: {store_failure(error)}") from error
-    if not files:
+    if not files and not may_be_none:
         raise InputError(f"{field} {str(location)!r} does not exist")
     return sorted(files, key=lambda file: file.path)
 

@@ -18,10 +18,12 @@ from mooring_operator.api.analysis_template import (
     TemplateStatus,
 )
 from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
+from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.model_policy import PolicyStatus
 from mooring_operator.planning.analysis.template_status import judge_template, refuse_template
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
 from mooring_operator.planning.drift.plan import invalid_monitor, plan_drift
+from mooring_operator.planning.drift.sources import Kept
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.policies.status import judge_policy, refuse_policy
@@ -79,7 +81,23 @@ def monitors() -> Iterator[dict[str, Any]]:
     ):
         other = monitor_spec(**fields)
         yield _monitor(other, plan_drift(other, begun, observed, NOW).status)
+    yield from _watching_what_is_captured()
     yield _monitor(spec, invalid_monitor(begun, "spec.window: unknown field", 1, NOW))
+
+
+def _watching_what_is_captured() -> Iterator[dict[str, Any]]:
+    spec = DriftMonitorSpec.model_validate({"target": {"name": "digits"}, "interval": "1h"})
+    kept = Kept(since=NOW, store="s3://captured")
+    day = timedelta(hours=24)
+    for target, when in (
+        (Target("digits", None, None), NOW),
+        (Target("digits", "rev2", "rev1"), NOW),
+        (Target("digits", "rev2", "rev1", kept), NOW),
+        (Target("digits", "rev2", "rev1", replace(kept, retention=day)), NOW + 2 * day),
+        (Target("digits", "rev2", "rev1", replace(kept, tested_on=Sought(uri="s3://b/t"))), NOW),
+    ):
+        status = plan_drift(spec, DriftMonitorStatus(), replace(SEEN, target=target), when).status
+        yield _monitor(spec, status)
 
 
 def policies() -> Iterator[dict[str, Any]]:

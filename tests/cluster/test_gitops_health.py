@@ -135,8 +135,8 @@ def test_a_monitor_that_works_is_healthy_whatever_it_finds(gitops):
     assert {item["status"]["phase"] for item in items} == {*words, "Suspended"}
     seen = {item["status"]["reason"] for item in items}
     drift = {one.value for one in reasons_page.documented() if one.section == "Drift"}
-    # An Event, and the condition that says that all is well again.
-    assert drift - seen == {"RollbackSkipped", "SchemaUnchanged"}
+    # Events, and the condition that says that all is well again.
+    assert drift - seen == {"RollbackSkipped", "WindowsSkipped", "SchemaUnchanged"}
     for item, (argo, _, flux) in zip(items, health(items), strict=True):
         phase = item["status"]["phase"]
         assert (phase, argo) == (phase, words.get(phase, "Suspended"))

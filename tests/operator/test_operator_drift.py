@@ -6,7 +6,7 @@ import pytest
 from mooring_operator.adapters.cluster import ClusterError
 
 from tests.operator.objects import merge
-from tests.operator.world import DIGITS, MONITOR, Crash, World
+from tests.operator.world import CI_SPEC, DIGITS, MONITOR, Crash, World
 
 STATUS = "driftmonitors/status"
 
@@ -226,3 +226,34 @@ def assert_asked(world: World) -> None:
     assert world.annotations["mooring.dev/rollback-by"] == "operator"
     assert (world.drift["phase"], world.drift["actedOn"]) == ("Drifted", revision)
     assert world.condition("Drifted", MONITOR)["status"] == "True"
+
+
+async def test_what_the_target_keeps_is_watched_window_by_window(world: World):
+    """Without files in the spec: the rows of the test, and each stretch of the interval once."""
+    capture = {"store": "s3://captured/team-a"}
+    await world.promote("v1", ci=CI_SPEC, serving={"capture": capture})
+    revision = world.status["stable"]["revision"]
+    world.monitor(interval="10m", baseline=None, window=None)
+    world.now += timedelta(hours=1)
+    for _ in range(30):
+        await world.check_drift()
+        world.now += timedelta(minutes=1)
+    asked = [(question["baseline"], question["window"]) for question in world.evaluations.made]
+    assert {str(baseline) for baseline, _ in asked} == {
+        str({"uri": "s3://m/test.parquet", "without": ["label"]})
+    }
+    windows = [window for _, window in asked]
+    assert {window["uri"] for window in windows} == {
+        f"s3://captured/team-a/deployment=digits/revision={revision}"
+    }
+    assert len(windows) >= 3
+    assert [one["since"] for one in windows[1:]] == [one["until"] for one in windows[:-1]]
+    assert world.drift["evaluation"]["windowUntil"] == windows[-1]["until"]
+
+
+async def test_a_target_that_keeps_nothing_is_told(world: World):
+    await world.promote("v1")
+    world.monitor(window=None)
+    await world.check_drift()
+    assert (world.drift["phase"], world.drift["reason"]) == ("Failed", "NothingCaptured")
+    assert "spec.serving.capture" in world.drift["message"]

@@ -160,7 +160,8 @@ class World:
     def monitor(self, **spec: Any) -> None:
         """Apply the DriftMonitor of the ModelDeployment."""
         rows = {"baseline": {"uri": "s3://d/baseline"}, "window": {"uri": "s3://d/window"}}
-        wanted = {"target": {"name": "digits"}, **rows, **spec}
+        said = {"target": {"name": "digits"}, **rows, **spec}
+        wanted = {field: value for field, value in said.items() if value is not None}
         self.objects.apply(MONITOR, {"metadata": {"name": "traffic"}, "spec": wanted}, "user")
 
     def command(self, name: str, value: str, by: str = "alice") -> None:

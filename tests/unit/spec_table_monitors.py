@@ -13,7 +13,38 @@ DRIFT = [
     _drift("a monitor", {}),
     _drift("a monitor of nothing", {"spec.target": ABSENT}, False, "spec.target"),
     _drift("a monitor of nobody", {"spec.target.name": ""}, False, "spec.target.name"),
-    _drift("no baseline", {"spec.baseline": ABSENT}, False, "spec.baseline"),
+    _drift("no baseline", {"spec.baseline": ABSENT}),
+    _drift("no window", {"spec.window": ABSENT}),
+    _drift("neither", {"spec.window": ABSENT, "spec.baseline": ABSENT}),
+    _drift("a window of what is captured", {"spec.window": {"capture": {}}}),
+    _drift("a window that waits", {"spec.window": {"capture": {"grace": "10m"}}}),
+    _drift(
+        "a window that waits for days",
+        {"spec.window": {"capture": {"grace": "1d"}}},
+        False,
+        "spec.window.capture",
+    ),
+    _drift("a window of nothing", {"spec.window": {}}, False, "spec.window needs uri or capture"),
+    _drift(
+        "a window of two",
+        {"spec.window": {"uri": "s3://a", "capture": {}}},
+        False,
+        "spec.window needs uri or capture, and not both",
+    ),
+    _drift("the first week", {"spec.baseline": {"afterPromotion": "168h"}}),
+    _drift("the first 31 days", {"spec.baseline": {"afterPromotion": "744h"}}),
+    _drift(
+        "the first months", {"spec.baseline": {"afterPromotion": "744h1s"}}, False, "31 days (744h) at most"
+    ),
+    _drift(
+        "a baseline of nothing", {"spec.baseline": {}}, False, "spec.baseline needs uri or afterPromotion"
+    ),
+    _drift(
+        "a baseline of two",
+        {"spec.baseline": {"uri": "s3://a", "afterPromotion": "1h"}},
+        False,
+        "spec.baseline needs uri or afterPromotion, and not both",
+    ),
     _drift("one detector", {"spec.detectors": {"ks": {"alpha": 0.05}}}),
     _drift("no detector", {"spec.detectors": {}}, False, "spec.detectors needs ks, psi or both"),
     _drift(

@@ -20,10 +20,10 @@ from mooring_artifacts.run_documents import (
 )
 from mooring_artifacts.uploads import put_document
 
+from mooring_components.drift.captured import fetch_part
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
-from mooring_components.drift.rows import fetch_rows
 from mooring_components.memory import limited_memory, usable_memory
 
 _SHOWN_FEATURES = 200
@@ -157,9 +157,9 @@ def _cell(text: str) -> str:
 
 
 def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
-    before = fetch_rows(question.baseline.uri, "BaselineUnreadable", "spec.baseline.uri", memory)
-    now = fetch_rows(question.window.uri, "WindowUnreadable", "spec.window.uri", memory - before.found.size)
-    left = memory - before.found.size - now.found.size
+    before = fetch_part(question.baseline, "BaselineUnreadable", "spec.baseline.uri", memory)
+    now = fetch_part(question.window, "WindowUnreadable", "spec.window.uri", memory - before.size)
+    left = memory - before.size - now.size
     try:
         with limited_memory(left):
             baseline, window = before.open(left), now.open(left)

@@ -128,6 +128,18 @@ def fetch_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> F
     """
     try:
         found = find_files(uri, field)
+    except InputError as error:
+        raise EvaluationError(reason, str(error)) from error
+    return fetch(found, reason, memory)
+
+
+def fetch(found: FoundFiles, reason: str, memory: int = MOST_BYTES) -> FetchedRows:
+    """Fetch files that were found.
+
+    Raises:
+        EvaluationError: `reason`, where one cannot be read; TooLarge, where they have more than `memory` bytes.
+    """
+    try:
         if found.size > memory:
             raise exceeds(found.source, f"{found.size >> 20} MiB", memory)
         return FetchedRows(found, reason, tuple(found.fetch(file) for file in found.files))

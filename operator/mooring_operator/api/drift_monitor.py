@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mooring_operator.api import forms
+from mooring_operator.api.drift_rows import Baseline, Sought, Window
 from mooring_operator.api.resources import Resources
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.types import Condition, Duration, Message, Model, Note, StatusModel, Time
@@ -16,16 +17,6 @@ class Target(Model):
 
     name: Annotated[
         str, forms.DEPLOYMENT_NAME.field, Field(description="A ModelDeployment in this namespace.")
-    ]
-
-
-class Rows(Model):
-    """Rows of features in Parquet."""
-
-    uri: Annotated[
-        str,
-        forms.ADDRESS.field,
-        Field(description="Parquet file, or a folder of them: s3://, gs://, az:// or file://."),
     ]
 
 
@@ -68,9 +59,18 @@ class DriftMonitorSpec(Model):
 
     target: Annotated[Target, Field(description="ModelDeployment that is watched.")]
     baseline: Annotated[
-        Rows, Field(description="What traffic should look like: rows of training, or of a good time.")
-    ]
-    window: Annotated[Rows, Field(description="What traffic looks like now; read anew at every evaluation.")]
+        Baseline | None,
+        Field(
+            description="What traffic should look like: rows of training, or of a good time. When left out, the rows "
+            "that the revision which serves was tested on, or, without a test, its first 24 hours."
+        ),
+    ] = None
+    window: Annotated[
+        Window | None,
+        Field(
+            description="What traffic looks like now: what the target keeps of its requests when left out."
+        ),
+    ] = None
     features: Annotated[
         list[Annotated[str, forms.COLUMN.field]],
         Field(description="Columns to compare; all that both sides share when left out.", max_length=2000),
@@ -195,6 +195,10 @@ class Evaluation(StatusModel):
     baseline_rows: Annotated[int, Field(description="Rows of the baseline.")] = 0
     window_rows: Annotated[int, Field(description="Rows of the window.")] = 0
     window_digest: Annotated[str, Field(description="Identity of the window's content.")] = ""
+    window_since: Annotated[Time | None, Field(description="Begin of the window, of what is captured.")] = (
+        None
+    )
+    window_until: Annotated[Time | None, Field(description="Its end.")] = None
     features_tested: Annotated[int, Field(description="Number of features compared.")] = 0
     features_drifted: Annotated[int, Field(description="Number of features that count as drifted.")] = 0
     features: Annotated[
@@ -227,6 +231,10 @@ class Evidence(StatusModel):
     since: Annotated[Time, Field(description="When the first of them was.")]
     window_digest: Annotated[str, Field(description="The last one; the same window is weighed once.")] = ""
     generation: Annotated[int, Field(description="Generation of the spec; another one begins anew.")]
+    revision: Annotated[
+        str,
+        Field(description="Revision whose requests they are, of what is captured; another one begins anew."),
+    ] = ""
     features: Annotated[
         list[FeatureEvidence],
         Field(description="The features with most evidence; 20 at most.", max_length=20),
@@ -243,6 +251,8 @@ class EvaluationRun(StatusModel):
     ]
     url: Annotated[str, Field(description="The run in the KFP UI.")] = ""
     generation: Annotated[int, Field(description="Generation of the spec that it evaluates.")]
+    baseline: Annotated[Sought | None, Field(description="Its baseline, where the spec names none.")] = None
+    window: Annotated[Sought | None, Field(description="Its window, where the spec names none.")] = None
     revision: Annotated[str, Field(description="Revision that was stable when it began.")] = ""
     state: Annotated[RunStateName, Field(description="State of the run.")] = "Pending"
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
@@ -270,6 +280,16 @@ class DriftMonitorStatus(StatusModel):
     abandoned_runs: Annotated[
         list[AbandonedRun], Field(description="Runs of which no answer is taken any more.", max_length=20)
     ] = []
+    captured_until: Annotated[
+        Time | None,
+        Field(description="End of the last window of what is captured: no row before it is looked at."),
+    ] = None
+    captured_failures: Annotated[
+        int,
+        Field(
+            description="How often the window after that could not be evaluated; after 3 times it is left."
+        ),
+    ] = 0
     next_evaluation: Annotated[Time | None, Field(description="When the next evaluation is due.")] = None
     acted_on: Annotated[
         str | None, Field(description="Revision for which drift was last acted on; once for each.")

@@ -530,6 +530,28 @@ mooring drift NAME shows them. Write the window as the baseline was written, or 
 SCHEMA_UNCHANGED = "SchemaUnchanged"
 """Baseline and window have the same columns again, of types that can be compared.
 """
+TARGET_NOT_SERVED = "TargetNotServed"
+"""No revision of the ModelDeployment is promoted yet, and what it keeps of its requests is what is watched.
+"""
+NOTHING_CAPTURED = "NothingCaptured"
+"""The revision that serves keeps no requests, and the monitor names no files to compare.
+
+Set spec.serving.capture of the ModelDeployment, and see its condition Capturing; or name files in spec.window.uri.
+"""
+AWAITING_WINDOW = "AwaitingWindow"
+"""The first window has not ended yet, or rows may still come.
+"""
+GATHERING_BASELINE = "GatheringBaseline"
+"""The baseline is what the revision that serves keeps after its promotion, and that time has not passed yet.
+"""
+BASELINE_EXPIRED = "BaselineExpired"
+"""The rows that were the baseline are older than spec.serving.capture.retention, and deleted.
+
+Name files in spec.baseline.uri, or keep requests for longer.
+"""
+WINDOWS_SKIPPED = "WindowsSkipped"
+"""Nothing was evaluated for so long that some windows are left out: the last 24 are made up for.
+"""
 TYPE_UNSUPPORTED = "TypeUnsupported"
 """A column of spec.features holds neither numbers nor booleans nor strings nor times.
 
@@ -593,6 +615,16 @@ AWAIT_A_TIME = (FROZEN, NOT_BEFORE)
 
 OF_RUNTIMES = (CHOOSING_RUNTIME, RUNTIME_NOT_FOUND, RUNTIME_UNSUITABLE, RUNTIME_UNREADABLE)
 """A revision cannot begin for want of a runtime: another one, or an edit of one, may help."""
+
+FROM_EVALUATIONS = (
+    NO_DRIFT,
+    DRIFT_DETECTED,
+    SCHEMA_CHANGED,
+    EVALUATION_FAILED,
+    EVALUATION_TIMEOUT,
+    EVALUATION_UNAVAILABLE,
+)
+"""How an evaluation ended, but for what its run says of its input."""
 
 OF_EVALUATIONS = (
     INSUFFICIENT_DATA,

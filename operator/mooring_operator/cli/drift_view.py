@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mooring_operator.api import DriftMonitorStatus
 from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
+from mooring_operator.api.types import format_time
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.failures import failure_lines
 from mooring_operator.cli.styles import phase_style
@@ -71,6 +72,10 @@ class DriftView:
             f"{evaluation.baseline_rows} of the baseline"
             + (f"; revision {evaluation.revision}" if evaluation.revision else "")
         )
+        if evaluation.window_since is not None and evaluation.window_until is not None:
+            yield Text(
+                f"  window from {format_time(evaluation.window_since)} to {format_time(evaluation.window_until)}"
+            )
         if evaluation.features:
             yield heading("Features")
             yield plain_table(

@@ -33,7 +33,8 @@ def _of_schema(field: str, text: str | None) -> dict[str, str]:
 
 def rows_of(spec: DriftMonitorSpec) -> dict[str, str]:
     """Give the addresses that a DriftMonitor names, by field."""
-    return {"spec.baseline.uri": spec.baseline.uri, "spec.window.uri": spec.window.uri}
+    rows = {"spec.baseline.uri": spec.baseline, "spec.window.uri": spec.window}
+    return {field: part.uri for field, part in rows.items() if part is not None and part.uri is not None}
 
 
 def refuse_files(addresses: Mapping[str, str], *, files: bool) -> str | None:

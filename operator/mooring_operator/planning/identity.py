@@ -216,6 +216,14 @@ def evaluation_id_of(monitor_uid: str, generation: int, due: datetime) -> str:
     return str(uuid.uuid5(_RUNS, f"{monitor_uid}/drift/{generation}/{format_time(due)}"))
 
 
+def captured_evaluation_id_of(
+    monitor_uid: str, generation: int, revision: str, until: datetime, attempt: int
+) -> str:
+    """Give the run that evaluates, in this attempt, the window of a revision's requests that ends then."""
+    place = (monitor_uid, "captured", generation, revision, format_time(until), attempt)
+    return str(uuid.uuid5(_RUNS, "/".join(map(str, place))))
+
+
 def check_id_of(owner_uid: str, candidate: Candidate, check: Check, round_: int = 0) -> str:
     """Give the check that is asked for when this candidate comes to its step, in this round."""
     asks = fingerprint({check.kind: check.model_dump(mode="json", by_alias=True)}, length=64)

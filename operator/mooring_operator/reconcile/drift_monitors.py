@@ -6,21 +6,24 @@ says which: launched twice, there is one.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from mooring_artifacts.uris import hide_queries
+from mooring_artifacts.uris import SCHEMES, hide_queries
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
+from mooring_operator.api import forms
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
-from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.drift.evaluations import DriftObserved, Target
 from mooring_operator.planning.drift.plan import (
@@ -32,7 +35,9 @@ from mooring_operator.planning.drift.plan import (
     plan_drift,
     unavailable,
 )
+from mooring_operator.planning.drift.sources import Kept
 from mooring_operator.planning.objects.owner import Manifest, Owner
+from mooring_operator.planning.rollout.capturing import may_capture
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.planning.status import spec_errors
@@ -44,6 +49,7 @@ from mooring_operator.reconcile.wire import peek_status, status_of, write_status
 
 logger = logging.getLogger(__name__)
 
+_LABEL = "label"
 _UNAVAILABLE = (PipelinesUnavailable, PipelinesRefused, DocumentsUnavailable)
 
 
@@ -153,6 +159,7 @@ class DriftMonitors:
             spec.target.name,
             status.stable.revision if status.stable else None,
             status.previous.revision if status.previous else None,
+            kept_by(status.stable, resource["spec"]) if status.stable else Kept(),
         )
 
     async def _abandoned(self, owner: Owner, status: DriftMonitorStatus) -> dict[str, RunState | None]:
@@ -197,3 +204,25 @@ class DriftMonitors:
         except (PipelinesUnavailable, PipelinesRefused) as error:
             # The status says that it has to end: it is asked again, and stops nothing else meanwhile.
             logger.warning("run %s could not be stopped yet: %s", run_id, error)
+
+
+def kept_by(stable: Revision, spec: Mapping[str, Any]) -> Kept:
+    """Give what the revision that serves keeps of its requests; `spec` is the ModelDeployment's, as it is stored."""
+    capture = stable.serving_spec.capture
+    keeps = capture is not None and may_capture(stable)
+    return Kept(
+        since=stable.since,
+        store=capture.store if capture is not None and keeps else "",
+        retention=capture.retention if capture is not None else None,
+        tested_on=_tested_on(stable, spec),
+    )
+
+
+def _tested_on(stable: Revision, spec: Mapping[str, Any]) -> Sought | None:
+    """Give the rows of the test that the revision has passed; None where no run could read them, or there was none."""
+    data = (spec.get("ci") or {}).get("testData") or {}
+    uri, label = data.get("uri"), data.get("labelColumn", _LABEL)
+    passed = stable.tested is not None and stable.tested.verdict == "Passed"
+    if not passed or not forms.ADDRESS.fits(uri) or uri.partition(":")[0] not in SCHEMES:
+        return None
+    return Sought(uri=uri, without=label if forms.COLUMN.fits(label) else "")

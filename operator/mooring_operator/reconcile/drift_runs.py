@@ -16,6 +16,8 @@ from mooring_operator.api.drift_monitor import (
     SchemaChange,
     TestResult,
 )
+from mooring_operator.api.drift_rows import Sought
+from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift.evaluations import Findings, NoFindings
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
@@ -62,7 +64,7 @@ class DriftRuns:
                 credentials_secret=spec.credentials_secret,
                 resources=spec.resources,
                 parameters={
-                    "question": ask(spec),
+                    "question": ask(spec, run),
                     "report_uri": await self._answers.address(_place(owner, run.run_id), timeout),
                     "run_id": run.run_id,
                 },
@@ -93,13 +95,13 @@ def read_result(document: DriftReport | RunFailure) -> Findings | NoFindings:
     return _failure(document) if isinstance(document, RunFailure) else _findings(document)
 
 
-def ask(spec: DriftMonitorSpec) -> dict[str, JsonValue]:
-    """Give the question of a monitor's evaluations (`mooring_artifacts.drift_question`)."""
+def ask(spec: DriftMonitorSpec, run: EvaluationRun | None = None) -> dict[str, JsonValue]:
+    """Give the question of a monitor's evaluations (`mooring_artifacts.drift_question`), or of one run of them."""
     # What is not asked is left out: parameters of pipelines know no null.
     ks, psi = spec.detectors.ks, spec.detectors.psi
     question: dict[str, JsonValue] = {
-        "baseline": {"uri": spec.baseline.uri},
-        "window": {"uri": spec.window.uri},
+        "baseline": _rows(spec.baseline.uri if spec.baseline else None, run.baseline if run else None),
+        "window": _rows(spec.window.uri if spec.window else None, run.window if run else None),
         "minRows": spec.min_rows,
     }
     if spec.features:
@@ -111,6 +113,18 @@ def ask(spec: DriftMonitorSpec) -> dict[str, JsonValue]:
     if psi is not None:
         question["psi"] = {"threshold": psi.threshold, "bins": psi.bins}
     return question
+
+
+def _rows(uri: str | None, sought: Sought | None) -> dict[str, JsonValue]:
+    """Give where rows are: as the spec says, or as was found when the run began."""
+    if sought is None:
+        return {"uri": uri or ""}
+    rows: dict[str, JsonValue] = {"uri": sought.uri}
+    if sought.since is not None and sought.until is not None:
+        rows |= {"since": format_time(sought.since), "until": format_time(sought.until)}
+    if sought.without:
+        rows["without"] = [sought.without]
+    return rows
 
 
 def _place(owner: Owner, run_id: str) -> Place:

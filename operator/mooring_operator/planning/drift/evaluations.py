@@ -17,6 +17,7 @@ from mooring_operator.api.drift_monitor import (
     SchemaChange,
 )
 from mooring_operator.planning import identity
+from mooring_operator.planning.drift.sources import Kept, Sources
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
 from mooring_operator.planning.status.wording import because
@@ -31,6 +32,7 @@ class Target:
     name: str
     stable: str | None
     previous: str | None
+    kept: Kept = field(default_factory=Kept)
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,20 @@ def due(spec: DriftMonitorSpec, status: DriftMonitorStatus, generation: int, now
 
 
 def begin(
-    status: DriftMonitorStatus, observed: DriftObserved, target: Target, now: datetime
+    status: DriftMonitorStatus, observed: DriftObserved, target: Target, sources: Sources, now: datetime
 ) -> EvaluationRun:
     """Give the run of an evaluation that is due."""
-    owner = observed.owner
-    run_id = identity.evaluation_id_of(owner.uid, owner.generation, status.next_evaluation or now)
+    owner, window = observed.owner, sources.window
+    if window is None or window.until is None:
+        run_id = identity.evaluation_id_of(owner.uid, owner.generation, status.next_evaluation or now)
+    else:
+        run_id = identity.captured_evaluation_id_of(
+            owner.uid, owner.generation, target.stable or "", window.until, status.captured_failures
+        )
     return EvaluationRun(
         run_id=run_id,
+        baseline=sources.baseline,
+        window=window,
         url=observed.run_pages and observed.run_pages + run_id,
         generation=owner.generation,
         revision=target.stable or "",

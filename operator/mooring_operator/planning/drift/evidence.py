@@ -34,16 +34,18 @@ def weigh(
     digest: str,
     generation: int,
     now: datetime,
+    revision: str = "",
 ) -> Evidence | None:
     """Add a window to the evidence; None where windows are judged one by one.
 
-    A window that has been weighed already says nothing new. Another spec begins anew.
+    A window that has been weighed already says nothing new. Another spec begins anew, and so does another `revision`,
+    where the windows are of one.
     """
     if spec.sensitivity is None:
         return None
     limit = LIMITS[spec.sensitivity]
     before = status.evidence
-    if before is not None and before.generation != generation:
+    if before is not None and (before.generation, before.revision) != (generation, revision):
         before = None
     if not features or (before is not None and before.window_digest == digest):
         return before
@@ -58,6 +60,7 @@ def weigh(
         since=before.since if before is not None else now,
         window_digest=digest,
         generation=generation,
+        revision=revision,
         features=[FeatureEvidence(name=name, value=round(value, 3)) for name, value in kept if value > 0],
     )
 

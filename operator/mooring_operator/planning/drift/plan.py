@@ -13,14 +13,18 @@ from mooring_operator.api.drift_monitor import (
     EvaluationRun,
     SchemaChange,
 )
+from mooring_operator.api.types import format_time
 from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
-from mooring_operator.planning.drift import evaluations, evidence, schema_changes
+from mooring_operator.planning.drift import evaluations, evidence, schema_changes, sources
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
+from mooring_operator.planning.drift.sources import Later, Missing
 from mooring_operator.planning.runs import abandoned_runs, texts
 from mooring_operator.planning.status import conditions
 
 _SHOWN_FEATURES = 20
+_SAID = frozenset({*reasons.OF_EVALUATIONS, *reasons.FROM_EVALUATIONS, reasons.AWAITING_WINDOW})
+"""What stays said until the next window is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +114,62 @@ def _decide(
         status = _leave(status, now)
     run = status.run
     if run is None:
-        if not evaluations.due(spec, status, observed.owner.generation, now):
-            left = (status.next_evaluation - now).total_seconds() if status.next_evaluation else 0.0
-            return DriftDecision(status, (), max(left, 0.1))
-        run = evaluations.begin(status, observed, target, now)
-        return _await(status, observed, Waiting(run, 1.0, launch=True), now)
+        return _begin(spec, status, observed, target, now)
     outcome = evaluations.outcome_of(run, spec, observed, now)
     match outcome:
         case Waiting():
             return _await(status, observed, outcome, now)
         case NoFindings(reason, message, quiet, over):
             phase: Literal["Watching", "Failed"] = "Watching" if quiet else "Failed"
-            status = _next(_leave(status, now, over=over), spec, now)
-            return _settle(status, observed, now, phase, reason, message, spec=spec)
+            status, left = _pass(_next(_leave(status, now, over=over), spec, now), run, found=quiet)
+            return _settle(status, observed, now, phase, reason, message + left, spec=spec)
         case Findings():
-            status = _next(_leave(status, now, over=True), spec, now)
+            status, _ = _pass(_next(_leave(status, now, over=True), spec, now), run, found=True)
             return _judge(spec, status, observed, target, outcome, run, now)
+
+
+def _begin(
+    spec: DriftMonitorSpec, status: DriftMonitorStatus, observed: DriftObserved, target: Target, now: datetime
+) -> DriftDecision:
+    """Begin the next evaluation, or wait until there is something to evaluate."""
+    generation = observed.owner.generation
+    sought = sources.seek(spec, status, target.name, target.stable, target.kept, now)
+    match sought:
+        case Missing(reason, message, pending):
+            phase: Literal["Pending", "Failed"] = "Pending" if pending else "Failed"
+            return _settle(_next(status, spec, now), observed, now, phase, reason, message, spec=spec)
+        case Later(reason, message, at):
+            left = max((at - now).total_seconds(), 0.1)
+            status = status.model_copy(update={"next_evaluation": at})
+            if status.reason in _SAID and status.observed_generation == generation:
+                return DriftDecision(status, (), left)
+            return replace(_settle(status, observed, now, "Watching", reason, message), recheck_after=left)
+    if sought.window is None and not evaluations.due(spec, status, generation, now):
+        left = (status.next_evaluation - now).total_seconds() if status.next_evaluation else 0.0
+        return DriftDecision(status, (), max(left, 0.1))
+    run = evaluations.begin(status, observed, target, sought, now)
+    if sought.window is not None:
+        # The first one, too, stays the next one until it was evaluated.
+        status = status.model_copy(update={"captured_until": sought.window.since})
+    decision = _await(status, observed, Waiting(run, 1.0, launch=True), now)
+    if not sought.skipped:
+        return decision
+    message = (
+        f"{sought.skipped} windows are left out: nothing was evaluated for longer than the last ones take"
+    )
+    told_of = Notify("Warning", reasons.WINDOWS_SKIPPED, message)
+    return replace(decision, actions=(told_of, *decision.actions))
+
+
+def _pass(status: DriftMonitorStatus, run: EvaluationRun, *, found: bool) -> tuple[DriftMonitorStatus, str]:
+    """Go on behind the window of a run, where it was evaluated or cannot be, and say that it is left."""
+    if run.window is None:
+        return status, ""
+    failures = 0 if found else status.captured_failures + 1
+    if not found and failures < sources.MOST_FAILURES:
+        return status.model_copy(update={"captured_failures": failures}), ""
+    left = "" if found else f"; the window until {format_time(run.window.until or run.started_at)} is left"
+    return status.model_copy(update={"captured_until": run.window.until, "captured_failures": 0}), left
 
 
 def _await(
@@ -166,6 +210,8 @@ def _judge(
         baseline_rows=findings.baseline_rows,
         window_rows=findings.window_rows,
         window_digest=findings.window_digest,
+        window_since=run.window.since if run.window else None,
+        window_until=run.window.until if run.window else None,
         features_tested=len(findings.features),
         features_drifted=len(drifted),
         features=list(findings.features[:_SHOWN_FEATURES]),
@@ -173,7 +219,13 @@ def _judge(
         schema_changes=list(findings.schema_changes[:_SHOWN_FEATURES]),
     )
     weighed = evidence.weigh(
-        spec, status, findings.features, findings.window_digest, observed.owner.generation, now
+        spec,
+        status,
+        findings.features,
+        findings.window_digest,
+        observed.owner.generation,
+        now,
+        run.revision if run.window else "",
     )
     status = status.model_copy(update={"evaluation": evaluation, "evidence": weighed})
     changes = findings.schema_changes

@@ -6,6 +6,7 @@ from mooring_artifacts.uris import redact
 
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.planning import addresses
 
 LARGEST_NARROW = "\uffff"
 """The largest character that MySQL's utf8 holds, in which Kubeflow Pipelines keeps parameters and names."""
@@ -28,8 +29,7 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
 def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
     """Give the texts that an evaluation's run is given, by field."""
     return {
-        "spec.baseline.uri": spec.baseline.uri,
-        "spec.window.uri": spec.window.uri,
+        **addresses.rows_of(spec),
         **_numbered("spec.features", spec.features),
         **_numbered("spec.categories", spec.categories),
     }

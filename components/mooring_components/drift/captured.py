@@ -1,0 +1,149 @@
+"""Rows of requests that were kept as they came, cut out by time.
+
+Their files lie in folders of an hour, `date=YYYY-MM-DD/hour=HH`; each row has the time of its answer in
+`request.time`. Only the hours that a time touches are listed. Source: `mooring_inference.capture.paths`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from mooring_artifacts.drift_question import Rows
+from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.storage import MOST_FILES, StoredFile, list_files, locate
+from mooring_artifacts.uris import below
+
+from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.rows import FetchedRows, ParquetRows, fetch, fetch_rows
+from mooring_components.memory import MOST_BYTES
+from mooring_components.parquet import FoundFiles
+
+_REQUEST, _TIME = "request", "time"
+_HOUR = timedelta(hours=1)
+_MICROSECONDS = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True)
+class PartOfRows:
+    """The rows of some files of which `kept` says that they belong here, without the columns of `without`."""
+
+    rows: ParquetRows
+    kept: pa.ChunkedArray | None
+    without: Collection[str]
+    digest: str
+
+    @property
+    def num_rows(self) -> int:
+        """How many belong here."""
+        return self.rows.num_rows if self.kept is None else pc.sum(self.kept).as_py() or 0
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the columns that are looked at."""
+        return pa.schema([field for field in self.rows.schema if field.name not in self.without])
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """The values of one column.
+
+        Raises:
+            EvaluationError: as those of all rows.
+        """
+        values = self.rows.column(name)
+        return values if self.kept is None else values.filter(self.kept)
+
+
+@dataclass(frozen=True)
+class FetchedPart:
+    """The files that hold some rows, as they are stored; `fetched` is None where there is no file."""
+
+    asked: Rows
+    fetched: FetchedRows | None
+    field: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files, which are held in memory."""
+        return self.fetched.found.size if self.fetched is not None else 0
+
+    def open(self, memory: int = MOST_BYTES) -> PartOfRows:
+        """Read what the files say of themselves, and which of their rows belong here.
+
+        Raises:
+            EvaluationError: they cannot be read; InsufficientData, where there is no file; TooLarge.
+        """
+        if self.fetched is None:
+            raise EvaluationError(
+                "InsufficientData",
+                f"{self.field} {self.asked.uri!r}: no request was kept {_when(self.asked)}",
+            )
+        rows = self.fetched.open(memory)
+        without = frozenset(self.asked.without or ())
+        if self.asked.since is None and self.asked.until is None:
+            return PartOfRows(rows, None, without, rows.digest)
+        # The files of two windows may be the same.
+        told = f"{rows.digest} {_when(self.asked)}"
+        digest = f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
+        return PartOfRows(rows, _belonging(rows, self.asked), without, digest)
+
+
+def fetch_part(asked: Rows, reason: str, field: str, memory: int = MOST_BYTES) -> FetchedPart:
+    """Fetch the files at an address, or of the hours that a time touches; `field` is what messages call them.
+
+    Raises:
+        EvaluationError: `reason`, where they cannot be read; TooLarge.
+    """
+    if asked.since is None or asked.until is None:
+        return FetchedPart(asked, fetch_rows(asked.uri, reason, field, memory), field)
+    try:
+        found = _find(asked, field)
+    except InputError as error:
+        raise EvaluationError(reason, str(error)) from error
+    return FetchedPart(asked, fetch(found, reason, memory) if found.files else None, field)
+
+
+def _find(asked: Rows, field: str) -> FoundFiles:
+    """The files of the hours from `since` to `until`; hours without any are left out."""
+    assert asked.since is not None
+    assert asked.until is not None
+    files: list[StoredFile] = []
+    for hour in _hours(asked.since, asked.until):
+        folder = locate(below(asked.uri, f"{hour:date=%Y-%m-%d}", f"{hour:hour=%H}"), field)
+        there = list_files(folder, field, may_be_none=True)
+        files += [file for file in there if file.path.endswith(".parquet")]
+        if len(files) > MOST_FILES:
+            raise InputError(f"{field} {asked.uri!r} holds more than {MOST_FILES} files {_when(asked)}")
+    return FoundFiles(f"{field} {asked.uri!r}", locate(asked.uri, field), files)
+
+
+def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
+    hour = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    while hour < until:
+        yield hour
+        hour += _HOUR
+
+
+def _belonging(rows: ParquetRows, asked: Rows) -> pa.ChunkedArray:
+    """Say of each row whether its time is within; one without a time is not."""
+    times: list[pa.Array] = []
+    try:
+        for file in rows.files:
+            for batch in file.plain.iter_batches(columns=[f"{_REQUEST}.{_TIME}"], use_threads=False):
+                found = batch.column(batch.schema.get_field_index(_REQUEST)).field(_TIME)
+                times.append(found.cast(_MICROSECONDS, safe=False))
+    except (pa.ArrowException, KeyError, OSError, IndexError) as error:
+        raise EvaluationError(
+            rows.reason, f"{rows.source}: there is no {_REQUEST}.{_TIME} to cut by: {first_line(error)}"
+        ) from error
+    told = pa.chunked_array(times, type=_MICROSECONDS)
+    since, until = (pa.scalar(moment, _MICROSECONDS) for moment in (asked.since, asked.until))
+    within = pc.and_(pc.greater_equal(told, since), pc.less(told, until))
+    return pc.fill_null(within, fill_value=False)
+
+
+def _when(asked: Rows) -> str:
+    return f"from {asked.since:%Y-%m-%dT%H:%M:%SZ} to {asked.until:%Y-%m-%dT%H:%M:%SZ}"

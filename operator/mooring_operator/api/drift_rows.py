@@ -1,0 +1,105 @@
+"""Rows that a ``DriftMonitor`` compares: those of files, or those that its target keeps of its requests."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, JsonValue, model_validator
+
+from mooring_operator.api import forms
+from mooring_operator.api.types import Duration, Model, StatusModel, Time
+
+LONGEST_BASELINE = timedelta(days=31)
+DEFAULT_BASELINE = timedelta(hours=24)
+"""How much of what is kept after a promotion is a baseline, where nothing else is: a day has its own rhythm."""
+
+_ONE_WINDOW = "needs uri or capture, and not both"
+_ONE_BASELINE = "needs uri or afterPromotion, and not both"
+_LONG_BASELINE = "afterPromotion has 31 days (744h) at most"
+
+
+class Captured(Model):
+    """What the target keeps of its requests, by spec.serving.capture."""
+
+    grace: Annotated[
+        Duration,
+        Field(
+            description="How long after its end a window waits for rows: they are in a file a minute after the "
+            "answer, and later where the store was away. What comes later still belongs to no window."
+        ),
+    ] = timedelta(minutes=2)
+
+
+class Window(Model):
+    """Rows in files, or what the target keeps of its requests."""
+
+    uri: Annotated[
+        str | None,
+        forms.ADDRESS.field,
+        Field(description="Parquet file, or a folder of them, read anew at every evaluation."),
+    ] = None
+    capture: Annotated[
+        Captured | None,
+        Field(
+            description="What the target keeps: each stretch of spec.interval is a window, and evaluated once."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Window":
+        if (self.uri is None) == (self.capture is None):
+            raise ValueError(_ONE_WINDOW)
+        return self
+
+
+class Baseline(Model):
+    """Rows in files, or the first ones that the target keeps."""
+
+    uri: Annotated[
+        str | None,
+        forms.ADDRESS.field,
+        Field(description="Parquet file, or a folder of them: s3://, gs://, az:// or file://."),
+    ] = None
+    after_promotion: Annotated[
+        Duration | None,
+        Field(
+            description="What the target keeps in so much time after the revision that serves was promoted, 31 days at "
+            "most. Nothing is evaluated before that has passed."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Baseline":
+        if (self.uri is None) == (self.after_promotion is None):
+            raise ValueError(_ONE_BASELINE)
+        if self.after_promotion is not None and self.after_promotion > LONGEST_BASELINE:
+            raise ValueError(_LONG_BASELINE)
+        return self
+
+
+def _rule(rule: str, message: str) -> dict[str, JsonValue]:
+    return {"rule": rule, "message": message}
+
+
+Window.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [_rule("has(self.uri) != has(self.capture)", f"spec.window {_ONE_WINDOW}")]
+}
+Baseline.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        _rule("has(self.uri) != has(self.afterPromotion)", f"spec.baseline {_ONE_BASELINE}"),
+        _rule(
+            "!has(self.afterPromotion) || duration(self.afterPromotion) <= duration('744h')",
+            f"spec.baseline.{_LONG_BASELINE}",
+        ),
+    ]
+}
+
+
+class Sought(StatusModel):
+    """Rows of a run: an address, and the part of it from one time to another."""
+
+    uri: Annotated[str, Field(description="File or folder.", max_length=2048)]
+    since: Annotated[Time | None, Field(description="Time of its first rows; all where there is none.")] = (
+        None
+    )
+    until: Annotated[Time | None, Field(description="Time before which its last rows are.")] = None
+    without: Annotated[str, Field(description="Column that is not compared.", max_length=253)] = ""
