@@ -1,6 +1,7 @@
 """The operator's adapter against the real pipelines server, and against servers that misbehave."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -20,7 +21,8 @@ from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
-from mooring_operator.planning.runs.run import RunOwner, RunRequest
+from mooring_operator.cli import main
+from mooring_operator.planning.runs.run import OwnPipeline, RunOwner, RunRequest
 from onnx import TensorProto, helper
 
 from tests.operator.test_kfp_server import SECONDS, Server, refusal
@@ -235,3 +237,94 @@ def test_the_adapters_import_neither_the_sdk_nor_numpy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.strip() == b""
+
+
+OWN = """
+from kfp import compiler, dsl
+
+@dsl.component(install_kfp_package=False)
+def judge(model_uri: str, run_id: str, verdict_uri: str, least: float):
+    import json
+    from urllib.request import url2pathname
+    verdict = {
+        "schemaVersion": 1, "runId": run_id, "modelUri": model_uri, "modelDigest": "sha256:" + "0" * 64,
+        "passed": True, "metrics": {"accuracy": least}, "violations": [],
+    }
+    with open(url2pathname(verdict_uri.removeprefix("file://")), "w") as file:
+        json.dump(verdict, file)
+
+@dsl.pipeline(name="own-ci")
+def own_ci(model_uri: str, run_id: str, verdict_uri: str, least: float = 0.25):
+    judge(model_uri=model_uri, run_id=run_id, verdict_uri=verdict_uri, least=least)
+
+@dsl.pipeline(name="own-ci")
+def lacks_a_verdict(model_uri: str, run_id: str, epochs: int, verdict_uri: str = ""):
+    judge(model_uri=model_uri, run_id=run_id, verdict_uri="", least=0.5)
+
+compiler.Compiler().compile(own_ci, "own.yaml")
+compiler.Compiler().compile(lacks_a_verdict, "broken.yaml")
+"""
+
+
+@pytest.fixture(scope="module")
+def own(server, tmp_path_factory):
+    """Pipeline own-ci with version v1, which tests models, and the newer v2, which does not."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "write.py").write_text(OWN)
+    subprocess.run([sys.executable, "write.py"], cwd=folder, check=True, capture_output=True)
+    made = server.pipelines.pipeline_service_create_pipeline(
+        kfp.V2beta1Pipeline(name="own-ci", display_name="own-ci")
+    )
+
+    def upload(file, name):
+        return server.uploads.upload_pipeline_version(
+            str(folder / f"{file}.yaml"), name=name, pipelineid=made.pipeline_id
+        )
+
+    first, last = upload("own", "v1"), upload("broken", "v2")
+    # Times are in whole seconds.
+    while last.created_at <= first.created_at:
+        server.pipelines.pipeline_service_delete_pipeline_version(made.pipeline_id, last.pipeline_version_id)
+        last = upload("broken", "v2")
+    return folder
+
+
+async def test_a_pipeline_of_the_users_tests_a_model(server, own, model, tmp_path):
+    pipelines = adapter(server.host)
+    run = replace(request(model, tmp_path), own=OwnPipeline("own-ci", "v1"))
+    await pipelines.launch(run)
+    await pipelines.launch(run)
+    assert (await finished(pipelines, run.run_id)).phase == "Succeeded"
+    verdict = await StoredDocuments().verdict(run.parameters["verdict_uri"])
+    assert (verdict.run_id, verdict.metrics) == (run.run_id, {"accuracy": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (OwnPipeline("own-ci"), "parameter epochs is none that Mooring gives: give it a default; parameter verdict_uri "
+         "is given to no step"),
+        (OwnPipeline("own-ci", "v1", compares=True), "parameter champion_uri is missing, which gates"),
+        (OwnPipeline("own-ci", "v9"), "has no version 'v9'"),
+        (OwnPipeline("another"), "there is no pipeline 'another' in Kubeflow Pipelines"),
+    ],
+)  # fmt: skip
+async def test_a_pipeline_that_cannot_test_a_model_is_refused_and_makes_no_run(
+    server, own, model, tmp_path, named, said
+):
+    pipelines = adapter(server.host)
+    run = replace(request(model, tmp_path), own=named)
+    with pytest.raises(PipelinesRefused, match=re.escape(said)):
+        await pipelines.launch(run)
+    assert await pipelines.get("team", run.run_id) is None
+
+
+def test_the_command_line_says_beforehand_whether_a_pipeline_can_test_models(own, capsys):
+    assert main.run(["ci", "check", str(own / "own.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert said.replace("\n", " ").strip().endswith("it is given model_uri, verdict_uri, run_id")
+    assert main.run(["ci", "check", str(own / "broken.yaml")]) == 1
+    lines = " ".join(capsys.readouterr().out.split())
+    assert "parameter epochs is none that Mooring gives" in lines
+    assert "parameter verdict_uri is given to no step" in lines
+    assert main.run(["ci", "check", str(own / "write.py")]) == 2

@@ -109,6 +109,22 @@ _CI = [
         False,
         "spec.ci.testData.slices",
     ),
+    Case(
+        "a pipeline of the user's",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "pipeline": {"name": "My CI", "version": "v1.0+b"}}},
+    ),
+    Case(
+        "a pipeline without a name",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "pipeline": {"version": "v1"}}},
+        False,
+        "spec.ci.pipeline.name",
+    ),
+    Case(
+        "a pipeline that is a path",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "pipeline": {"name": "a/b"}}},
+        False,
+        "spec.ci.pipeline.name",
+    ),
     Case("a test without data", {"spec.ci": {}}, False, "spec.ci.testData"),
     Case(
         "a gate with both limits",

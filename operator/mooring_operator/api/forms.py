@@ -123,6 +123,11 @@ AMOUNT = Form("^[0-9]{1,6}%?$", 7, "a number of pods or a share of them: write 1
 VERSION = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
 )
+PIPELINE = Form(
+    "^[A-Za-z0-9]([-+A-Za-z0-9_. ]*[A-Za-z0-9])?$",
+    100,
+    "the name of a pipeline: letters, digits, -, +, _, . and blanks, at most 100",
+)
 COLUMN = Form(
     # Runs would replace a placeholder of Kubeflow Pipelines: {{$ stands nowhere in it.
     rf"^((\{{?[^{{{UNSEEN}]|\{{\{{+[^{{${UNSEEN}])+\{{*|\{{+)$",

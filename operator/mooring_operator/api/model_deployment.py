@@ -227,6 +227,15 @@ class Gate(gates.TestGate):
     )
 
 
+class CIPipeline(Model):
+    """A pipeline in Kubeflow Pipelines that fulfils Mooring's contract."""
+
+    name: Annotated[str, forms.PIPELINE.field, Field(description="Its name there.")]
+    version: Annotated[
+        str | None, forms.PIPELINE.field, Field(description="Its version; the newest when left out.")
+    ] = None
+
+
 class CISpec(Model):
     """How a revision is tested before any of it is served: a run of the pipeline model-ci."""
 
@@ -237,6 +246,10 @@ class CISpec(Model):
             description="Limits that must all hold. Without gates the run only has to succeed.", max_length=32
         ),
     ] = []
+    pipeline: Annotated[
+        CIPipeline | None,
+        Field(description="Your own pipeline in place of model-ci, where runs are Kubeflow Pipelines'."),
+    ] = None
     timeout: Annotated[
         Duration,
         Field(description="How long the run may take; at most as long as the administrator lets any run."),

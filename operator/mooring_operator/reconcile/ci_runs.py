@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
+from mooring_artifacts.gates import Findings, Violation, judge
 from mooring_artifacts.run_documents import RunFailure
+from mooring_artifacts.run_documents import Verdict as Document
 
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
@@ -12,7 +14,7 @@ from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.situation import Verdict
 from mooring_operator.planning.runs.model_ci import ci_parameters
-from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
+from mooring_operator.planning.runs.run import JsonValue, OwnPipeline, RunOwner, RunRequest, RunState
 from mooring_operator.planning.status.wording import one_line
 from mooring_operator.reconcile.answers import Answers, Place, shown
 
@@ -59,6 +61,7 @@ class CIRuns:
                 service_account=ci.service_account_name or spec.serving.service_account_name,
                 credentials_secret=ci.credentials_secret,
                 resources=ci.resources,
+                own=_own(ci),
                 parameters={
                     "model_uri": candidate.storage_uri,
                     "model_digest": candidate.content_digest or "",
@@ -74,8 +77,14 @@ class CIRuns:
         """Give the run as the backend has it; None where it has none."""
         return shown(await self._pipelines.get(owner.namespace, run_id))
 
-    async def verdict(self, owner: Owner, run_id: str) -> Verdict | str | None:
-        """Give what the run wrote down, or a sentence on why that is no verdict; None where there is nothing."""
+    async def verdict(
+        self, owner: Owner, ci: CISpec, run_id: str, champion: Revision | None = None
+    ) -> Verdict | str | None:
+        """Give what the run wrote down, or a sentence on why that is no verdict; None where there is nothing.
+
+        What a pipeline of the user's own measured is judged by the gates here, beside `champion` where that serves: it
+        may have left that out.
+        """
         try:
             found = await self._answers.documents.verdict(self._answers.uri(_place(owner, run_id)))
         except DocumentInvalid as error:
@@ -84,13 +93,28 @@ class CIRuns:
             return None
         if isinstance(found, RunFailure):
             return one_line(found.error.message, 1000) if found.run_id == run_id else None
+        broken = [*found.violations, *_judged(found, ci, champion)]
         return Verdict(
             run_id=found.run_id,
             digest=found.model_digest,
-            passed=found.passed,
+            passed=not broken,
             metrics=found.metrics,
-            violations=tuple(one_line(violation.message) for violation in found.violations),
+            violations=tuple(dict.fromkeys(one_line(violation.message) for violation in broken)),
         )
+
+
+def _judged(found: Document, ci: CISpec, champion: Revision | None) -> list[Violation]:
+    """Judge what a pipeline of the user's own measured; model-ci has done that."""
+    if ci.pipeline is None:
+        return []
+    findings = Findings(
+        found.metrics, found.intervals, champion=champion is not None, differences=found.differences
+    )
+    return judge(findings, ci.gates)
+
+
+def _own(ci: CISpec) -> OwnPipeline | None:
+    return None if ci.pipeline is None else OwnPipeline(ci.pipeline.name, ci.pipeline.version, ci.compares)
 
 
 def _compared(ci: CISpec, champion: Revision | None) -> dict[str, JsonValue]:

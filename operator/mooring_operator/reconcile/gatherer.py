@@ -291,7 +291,7 @@ class Gatherer:
         run = await self._runs.get(owner, ci.run_id)
         if run is None or run.phase in ("Pending", "Running"):
             return replace(observed, run=run)
-        verdict = await self._runs.verdict(owner, ci.run_id)
+        verdict = await self._runs.verdict(owner, spec.ci, ci.run_id, status.stable)
         if isinstance(verdict, str):
             return replace(observed, run=run, verdict_error=verdict)
         return replace(observed, run=run, verdict=verdict)

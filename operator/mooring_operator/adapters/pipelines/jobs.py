@@ -73,6 +73,11 @@ class JobPipelines:
             PipelinesUnavailable: try again later, with the same run id.
             PipelinesRefused: the API server does not take the Job, or its name is taken.
         """
+        if run.own is not None:
+            raise PipelinesRefused(
+                f"pipeline {run.own.name!r} needs Kubeflow Pipelines: here runs are Jobs, which run model-ci; remove "
+                "spec.ci.pipeline, or have the operator's MOORING_PIPELINES set to KFP"
+            )
         try:
             job = run_jobs.job_of(run, self._pods)
         except ValueError as error:

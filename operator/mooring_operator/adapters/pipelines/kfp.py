@@ -7,6 +7,7 @@ unknown raises LaunchUncertain, and the caller's next `launch` starts again with
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from mooring_operator.adapters.pipelines.kfp_client import (
 from mooring_operator.adapters.pipelines.kfp_words import message_of
 from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pools import Pool
-from mooring_operator.planning.runs.run import RunPhase, RunRequest, RunState
+from mooring_operator.planning.runs import pipeline_contract
+from mooring_operator.planning.runs.run import OwnPipeline, RunPhase, RunRequest, RunState
 from mooring_operator.planning.runs.texts import LARGEST_NARROW, first_wide
 
 _PHASES: dict[str, RunPhase] = {
@@ -104,6 +106,9 @@ class KfpPipelines:
         if self._get(run.run_id) is not None:
             return
         namespace = run.namespace if self._settings.multi_user else ""
+        if run.own is not None:
+            self._launch_own(run, run.own, namespace)
+            return
         remembered = self._catalog.known(run.pipeline, namespace)
         place = self._catalog.look_up(run.pipeline, namespace)
         try:
@@ -117,6 +122,13 @@ class KfpPipelines:
                 raise _judged(error) from error
             # KFP looks up what a run refers to before it makes anything: nothing has begun.
             self._create_anew(run, current)
+
+    def _launch_own(self, run: RunRequest, own: OwnPipeline, namespace: str) -> None:
+        """Launch a pipeline of the user's, with those of the parameters that it takes."""
+        place, spec = self._catalog.look_up_own(own, namespace)
+        if broken := pipeline_contract.violations(spec, compares=own.compares):
+            raise PipelinesRefused(f"pipeline {own.name!r} does not fulfil the contract: {'; '.join(broken)}")
+        self._create_anew(replace(run, parameters=pipeline_contract.taken(spec, run.parameters)), place)
 
     def _create_anew(self, run: RunRequest, place: Place) -> None:
         try:

@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import kfp_server_api
 from mooring_operator.adapters.pipelines.kfp_client import KfpClient, KfpUnavailable, identifier
 from mooring_operator.adapters.pipelines.port import PipelinesRefused
 from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.planning.runs.run import OwnPipeline
 
 _IMAGE = re.compile(rf"^( *image: ){re.escape(RunPods.image)}$", re.MULTILINE)
 
@@ -71,6 +73,43 @@ class KfpCatalog:
             place = Place(pipeline_id, version_id, self._experiment_id(namespace))
             self._places[namespace, pipeline] = place
             return place
+
+    def look_up_own(self, own: OwnPipeline, namespace: str) -> tuple[Place, Mapping[str, Any]]:
+        """Give the ids and the compiled spec of a pipeline of the user's, as it is now.
+
+        Raises:
+            PipelinesRefused: there is no such pipeline, or no such version of it.
+            KfpUnavailable: KFP fails, or does not answer.
+        """
+        scope: dict[str, Any] = {"namespace": namespace} if namespace else {}
+        found = self._client.find(
+            self._client.pipelines.pipeline_service_get_pipeline_by_name, own.name, **scope
+        )
+        where = f" of namespace {namespace}" if namespace else ""
+        if found is None:
+            raise PipelinesRefused(f"there is no pipeline {own.name!r} in Kubeflow Pipelines{where}")
+        pipeline_id = identifier(found.pipeline_id, "pipeline")
+        version = self._version_of(pipeline_id, own)
+        with self._lock:
+            experiment = self._experiment_id(namespace)
+        version_id = identifier(version.pipeline_version_id, "pipeline version")
+        spec = version.pipeline_spec if isinstance(version.pipeline_spec, dict) else {}
+        # Beside a platform spec, KFP has it a level deeper.
+        return Place(pipeline_id, version_id, experiment), spec.get("pipeline_spec") or spec
+
+    def _version_of(self, pipeline_id: str, own: OwnPipeline) -> Any:
+        if own.version is not None:
+            version = self._find_version(pipeline_id, own.version)
+        else:
+            listing = self._client.pipelines.pipeline_service_list_pipeline_versions
+            page = self._client.call(listing, pipeline_id, page_size=1, sort_by="created_at desc")
+            version = next(iter(page.pipeline_versions or []), None)
+        if version is None:
+            which = "a version" if own.version is None else f"version {own.version!r}"
+            raise PipelinesRefused(
+                f"pipeline {own.name!r} in Kubeflow Pipelines has no {which.removeprefix('a ')}"
+            )
+        return version
 
     def _version(self, pipeline: str, namespace: str) -> tuple[str, str]:
         """The version that holds the packaged YAML, which is uploaded if missing."""

@@ -1,4 +1,4 @@
-"""``mooring ci run``: the test of a ModelDeployment, on this machine."""
+"""``mooring ci``: the test of a ModelDeployment on this machine, and pipelines that stand for ours."""
 
 import sys
 from contextlib import nullcontext
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.ci_run import Told
 
+# Sources of components stand in it.
+_LARGEST_PIPELINE = 4 << 20
+
 _HELP = "Test models as the operator has them tested, on this machine."
 _RUN_HELP = paragraphs(
     """
@@ -34,12 +37,26 @@ _RUN_HELP = paragraphs(
     "mooring ci run iris.yaml --model ./model -o json | jq .metrics.accuracy",
 )
 
+_CHECK_HELP = paragraphs(
+    """
+    Say whether a compiled pipeline of yours can stand for model-ci, as spec.ci.pipeline, without a cluster.
+
+    It takes parameters that Mooring gives, and at least model_uri, verdict_uri and run_id; what else it takes has
+    defaults. With --deployment, also what the gates of a ModelDeployment need of it.
+
+    Exit codes: 0 it can; 1 it cannot, with a line for each reason; 2 the file cannot be read.
+    """,
+    "mooring ci check my-ci.yaml",
+    "mooring ci check my-ci.yaml --deployment iris.yaml",
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     group = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
     group.callback()(lambda: None)
     group.command("run", help=_RUN_HELP)(run)
+    group.command("check", help=_CHECK_HELP)(check)
     app.add_typer(group, name="ci", rich_help_panel="Before a cluster")
 
 
@@ -96,9 +113,54 @@ def run(
         output.console().print(FailureView(called, document))
     if report is not None:
         output.say(f"report: {report}" if report.exists() else f"{report} is not written", stderr=True)
+    if spec.ci is not None and spec.ci.pipeline is not None:
+        output.say("spec.ci.pipeline runs in Kubeflow Pipelines alone; model-ci tested here", stderr=True)
     if spec.policies:
         output.say("spec.policies are judged by the operator, not here", stderr=True)
     raise typer.Exit(_exit_code(document.passed if isinstance(document, Verdict) else document.error.reason))
+
+
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The compiled pipeline (YAML or JSON).")],
+    deployment: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A ModelDeployment whose gates it is to serve.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The ModelDeployment, where there are several.")] = None,
+) -> None:
+    """Compare one pipeline with the contract."""
+    from mooring_operator.planning.runs import pipeline_contract
+
+    spec = _pipeline(file)
+    ci = _deployment(deployment, name)[1].ci if deployment is not None else None
+    broken = pipeline_contract.violations(spec, compares=ci is not None and ci.compares)
+    for line in broken:
+        output.say(f"{file}: {line}", style="red")
+    if broken:
+        raise typer.Exit(NO)
+    given = ", ".join(pipeline_contract.taken(spec, dict(pipeline_contract.PARAMETERS)))
+    output.say(f"{file} fulfils the contract; it is given {given}", style="green")
+
+
+def _pipeline(file: str) -> dict[str, object]:
+    from mooring_artifacts.errors import InputError
+    from mooring_artifacts.safe_yaml import Limits, load_all_yaml
+
+    from mooring_operator.cli.files import read_manifests
+
+    (manifest,) = read_manifests([file])
+    try:
+        documents = load_all_yaml(manifest.text.encode(), Limits(size=_LARGEST_PIPELINE))
+    except InputError as error:
+        raise CliError(f"{manifest.label}: {error}") from None
+    # Beside it may stand a document for the platform.
+    found = [one for one in documents if isinstance(one, dict) and "pipelineInfo" in one]
+    if len(found) != 1:
+        raise CliError(
+            f"{manifest.label} is no compiled pipeline: pipelineInfo is missing",
+            hint="compile it with kfp.compiler.Compiler().compile(PIPELINE, FILE)",
+        )
+    pipeline: dict[str, object] = found[0]
+    return pipeline
 
 
 def _exit_code(found: bool | str) -> int:

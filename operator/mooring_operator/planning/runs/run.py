@@ -31,12 +31,25 @@ class RunOwner:
 
 
 @dataclass(frozen=True)
+class OwnPipeline:
+    """A pipeline of the user's own, by its name where pipelines are kept; without a version, the newest.
+
+    compares: whether it has to compare with the model that serves now.
+    """
+
+    name: str
+    version: str | None = None
+    compares: bool = False
+
+
+@dataclass(frozen=True)
 class RunRequest:
     """A run to launch.
 
     run_id: a UUID chosen by the caller.
     name: what people read in a list of runs.
     pipeline: the name of a shipped pipeline.
+    own: a pipeline of the user's that stands for the shipped one.
     timeout: how long the run may take once it has started.
     service_account, credentials_secret: the identity that it has in its namespace.
     resources: of its pod; the administrator's defaults when left out.
@@ -54,6 +67,7 @@ class RunRequest:
     credentials_secret: str | None = None
     resources: Resources | None = None
     kept: timedelta | None = None
+    own: OwnPipeline | None = None
 
 
 @dataclass(frozen=True)

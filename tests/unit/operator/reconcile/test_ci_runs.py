@@ -6,13 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from mooring_artifacts.gates import Violation
+from mooring_artifacts.run_documents import Verdict as Document
 from mooring_components.options import parse_options
-from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.model_deployment import CISpec, ModelDeploymentSpec
 from mooring_operator.planning.objects.owner import Owner
-from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.planning.runs.run import OwnPipeline
+from mooring_operator.reconcile.ci_runs import CIRuns, _own
 from mooring_pipelines.compilation import PACKAGED
 from mooring_pipelines.parameters import check_parameters
 
+OWN = {"name": "own"}
 CANDIDATE = SimpleNamespace(revision="r2", storage_uri="s3://m/v2", content_digest="sha256:" + "2" * 64)
 CHAMPION = SimpleNamespace(revision="r1", storage_uri="s3://m/v1", content_digest=None)
 DATA = {
@@ -77,3 +81,49 @@ def test_the_champion_is_named_where_a_gate_asks_for_it():
     assert given([BESIDE], CHAMPION)["champion_uri"] == "s3://m/v1"
     assert "champion_uri" not in given([], CHAMPION)
     assert "champion_uri" not in given([BESIDE], None)
+
+
+async def judged(*, pipeline, metrics, gates, champion=None, passed=True, differences=None):
+    """What the operator makes of a verdict of a run, of model-ci or of a pipeline of the user's own."""
+    violations = [] if passed else [Violation(metric="f1", value=0.1, min=0.5, max=None, message="f1 is low")]
+    document = Document(
+        schema_version=1, run_id="run", model_uri="s3://m/v2", model_digest="sha256:" + "2" * 64, passed=passed,
+        metrics=metrics, violations=violations, differences=differences or {},
+    )  # fmt: skip
+
+    async def verdict(uri):
+        return document
+
+    answers = SimpleNamespace(uri=lambda place: "s3://a/v.json", documents=SimpleNamespace(verdict=verdict))
+    ci = CISpec.model_validate({"testData": DATA, "gates": gates, "pipeline": pipeline})
+    runs = CIRuns(SimpleNamespace(), answers, timedelta(hours=1))
+    return await runs.verdict(Owner("default", "digits", "uid", 1), ci, "run", champion)
+
+
+LEAST = {"metric": "accuracy", "min": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("case", "violations"),
+    [
+        ({"pipeline": OWN, "metrics": {"accuracy": 0.5}, "gates": [LEAST]},
+         ("accuracy 0.5 is below the minimum 0.9",)),
+        ({"pipeline": OWN, "metrics": {}, "gates": [LEAST]}, ("accuracy was not measured",)),
+        ({"pipeline": OWN, "metrics": {"accuracy": 0.95}, "gates": [LEAST], "passed": False}, ("f1 is low",)),
+        ({"pipeline": OWN, "metrics": {"accuracy": 0.95}, "gates": [BESIDE], "champion": CHAMPION},
+         ("accuracy cannot be compared with the champion's: it was not measured",)),
+        ({"pipeline": OWN, "metrics": {"accuracy": 0.95}, "gates": [BESIDE]}, ()),
+        ({"pipeline": OWN, "metrics": {"accuracy": 0.95}, "gates": [LEAST]}, ()),
+        # Of our own, what the document says counts: it knows why something was not measured.
+        ({"pipeline": None, "metrics": {}, "gates": [LEAST]}, ()),
+    ],
+)  # fmt: skip
+async def test_what_a_pipeline_of_the_users_measured_is_judged_by_the_gates_of_the_spec(case, violations):
+    found = await judged(**case)
+    assert (found.passed, found.violations) == (not violations, violations)
+
+
+def test_a_pipeline_of_the_users_is_named_in_the_request():
+    spec = {"testData": DATA, "gates": [BESIDE], "pipeline": {"name": "my ci", "version": "v3"}}
+    assert _own(CISpec.model_validate(spec)) == OwnPipeline("my ci", "v3", compares=True)
+    assert _own(CISpec.model_validate({"testData": DATA})) is None

@@ -1,0 +1,96 @@
+"""The contract of a pipeline that tests models in place of `model-ci`: parameters in, a verdict out.
+
+Source: KFP's pipeline spec (IR YAML, schemaVersion 2.1.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mooring_operator.planning.runs.run import JsonValue
+
+PARAMETERS: Mapping[str, str] = {
+    "model_uri": "STRING",
+    "model_digest": "STRING",
+    "test_data_uri": "STRING",
+    "test_data_digest": "STRING",
+    "data_schema": "STRING",
+    "validates_data": "BOOLEAN",
+    "test_options": "STRUCT",
+    "label_column": "STRING",
+    "champion_uri": "STRING",
+    "champion_digest": "STRING",
+    "gates": "LIST",
+    "verdict_uri": "STRING",
+    "run_id": "STRING",
+}
+"""What Mooring gives to those who take it, with KFP's types."""
+
+REQUIRED = ("model_uri", "verdict_uri", "run_id")
+"""What a test cannot do without: what to test, where the verdict goes, and whose it is."""
+
+_LONGEST_NAME = 80
+
+
+def violations(spec: Mapping[str, Any], *, compares: bool = False) -> list[str]:
+    """Say what a compiled pipeline lacks, a line for each; nothing where it fulfils the contract.
+
+    compares: whether some gate compares with the model that serves now.
+    """
+    root = spec.get("root") if isinstance(spec, Mapping) else None
+    if not isinstance(root, Mapping):
+        return ["there is no root: it is no compiled pipeline of Kubeflow Pipelines"]
+    return [*_inputs(root, compares=compares), *_uses(root)]
+
+
+def taken(spec: Mapping[str, Any], parameters: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Give those of the parameters that the pipeline takes."""
+    inputs = _mapping(_mapping(spec.get("root")).get("inputDefinitions"))
+    declared = _mapping(inputs.get("parameters"))
+    return {name: value for name, value in parameters.items() if name in declared}
+
+
+def _inputs(root: Mapping[str, Any], *, compares: bool) -> Iterator[str]:
+    inputs = _mapping(root.get("inputDefinitions"))
+    declared = _mapping(inputs.get("parameters"))
+    needed = (*REQUIRED, "champion_uri") if compares else REQUIRED
+    for name in needed:
+        if name not in declared:
+            why = ", which gates with notWorseThan need" if name == "champion_uri" else ""
+            yield f"parameter {name} is missing{why}: declare it as a {PARAMETERS[name]}"
+    for name, definition in declared.items():
+        shown, kind = str(name)[:_LONGEST_NAME], _mapping(definition).get("parameterType")
+        known = PARAMETERS.get(name)
+        if known is None and not _is_optional(_mapping(definition)):
+            yield f"parameter {shown} is none that Mooring gives: give it a default"
+        elif known is not None and kind != known:
+            yield f"parameter {shown} is of type {str(kind)[:_LONGEST_NAME]}; Mooring gives a {known}"
+    for name, artifact in _mapping(inputs.get("artifacts")).items():
+        if not _mapping(artifact).get("isOptional"):
+            yield f"input artifact {str(name)[:_LONGEST_NAME]} cannot be given: runs get parameters alone"
+
+
+def _uses(root: Mapping[str, Any]) -> Iterator[str]:
+    """Say which of the parameters that a test cannot do without reach no step."""
+    tasks = _mapping(_mapping(root.get("dag")).get("tasks"))
+    if not tasks:
+        yield "there are no steps in root.dag.tasks"
+        return
+    used = {
+        _mapping(argument).get("componentInputParameter")
+        for task in tasks.values()
+        for argument in _mapping(_mapping(_mapping(task).get("inputs")).get("parameters")).values()
+    }
+    declared = _mapping(_mapping(root.get("inputDefinitions")).get("parameters"))
+    for name in REQUIRED:
+        if name in declared and name not in used:
+            yield f"parameter {name} is given to no step, so that no verdict can be written by it"
+
+
+def _is_optional(definition: Mapping[str, Any]) -> bool:
+    return bool(definition.get("isOptional")) or "defaultValue" in definition
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
