@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.text import nearest
+from mooring_artifacts.text import UNSEEN, nearest
 
 Metric = Literal[
     "accuracy",
@@ -33,6 +31,8 @@ Metric = Literal[
     "modelSizeMB",
     "rows",
     "invalidPredictions",
+    "worstSliceAccuracy",
+    "worstSliceMae",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 """What a run measures."""
@@ -51,11 +51,14 @@ COMPARABLE: tuple[Metric, ...] = (
     "mape",
 )
 """What is measured of two models on the same rows."""
-_BETTER_LOW = frozenset({"logLoss", "mae", "rmse", "mape"})
+SLICED: tuple[Metric, ...] = ("accuracy", "mae")
+"""What is measured of slices: accuracy of classes, mae of amounts."""
+LEAST_SLICE_ROWS = 20
+"""An interval of fewer rows says next to nothing."""
+LONGEST_SLICE_NAME = 60
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 LONGEST_MESSAGE = 1000
-_LONGEST_REASON = 900
 METRIC_PATTERN = r"^[a-zA-Z][a-zA-Z0-9]*$"
 MetricName = Annotated[str, Field(pattern=METRIC_PATTERN, max_length=63)]
 """The name of a metric in a document, which another version may have written."""
@@ -101,6 +104,26 @@ class Gate(BaseModel):
         return True
 
 
+SLICE_PATTERN = f"^[^{UNSEEN}]+$"
+SliceName = Annotated[str, Field(pattern=SLICE_PATTERN, max_length=LONGEST_SLICE_NAME)]
+
+
+class GatedSlices(BaseModel):
+    """The rows that a gate is about: those with one value in a column, or with each of its values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    column: Annotated[
+        SliceName, Field(description="A column of testData.slices; of longer names the first 60 characters.")
+    ]
+    value: Annotated[
+        SliceName | None,
+        Field(
+            description="A slice by the name that verdicts have; every one of at least 20 rows when left out."
+        ),
+    ] = None
+
+
 class TestGate(Gate):
     """A limit that a measured metric must keep, or the champion's value that it must reach."""
 
@@ -124,9 +147,21 @@ class TestGate(Gate):
             description="What must hold it: the estimate, or the bound of its interval of 95 % on the bad side."
         ),
     ] = "Estimate"
+    slice: Annotated[
+        GatedSlices | None,
+        Field(description="Hold it for parts of the rows: accuracy or mae, without notWorseThan."),
+    ] = None
 
     def _needs_bounds(self) -> bool:
         return self.not_worse_than is None
+
+    @model_validator(mode="after")
+    def _is_sliced(self) -> Self:
+        if self.slice is not None and (self.metric not in SLICED or self.not_worse_than is not None):
+            raise ValueError(
+                f"the gate on {self.metric} has slice, which is for {' and '.join(SLICED)} without notWorseThan"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_comparable(self) -> Self:
@@ -164,22 +199,6 @@ class Violation(BaseModel):
     message: Annotated[str, Field(max_length=LONGEST_MESSAGE)]
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What gates judge.
-
-    unmeasured: why a metric has no value. champion: whether there is one to compare with; incomparable: why it
-    cannot be compared, by metric, or for all under "".
-    """
-
-    metrics: Mapping[str, float]
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
-    unmeasured: Mapping[str, str] = field(default_factory=dict)
-    champion: bool = False
-    differences: Mapping[str, Difference] = field(default_factory=dict)
-    incomparable: Mapping[str, str] = field(default_factory=dict)
-
-
 def parse_gates(gates: Sequence[Mapping[str, Any]]) -> list[TestGate]:
     """Gates from their JSON form `{"metric": str, "min": number?, "max": number?, "notWorseThan": "champion"?, ...}`.
 
@@ -199,7 +218,13 @@ def wanted(gate: TestGate) -> str:
         parts.append(
             "not worse than the champion" + (f" by more than {gate.margin:.6g}" if gate.margin else "")
         )
-    return ", ".join([*parts, *(["by the bound of the interval"] if gate.means == "Bound" else [])])
+    parts += ["by the bound of the interval"] if gate.means == "Bound" else []
+    return ", ".join([*parts, *([] if gate.slice is None else [f"for {_called(gate.slice)}"])])
+
+
+def _called(part: GatedSlices) -> str:
+    """Name the rows that a gate is about."""
+    return f"every {part.column}" if part.value is None else f"{part.column} = {part.value}"
 
 
 def interval_in_words(found: Interval | None) -> str:
@@ -215,76 +240,6 @@ def difference_in_words(found: Difference | None) -> str:
         return ""
     around = interval_in_words(found)
     return f"{found.value:+.4g}" + (f" ({around})" if around else "")
-
-
-def judge(found: Findings, gates: Sequence[TestGate]) -> list[Violation]:
-    """The gates that do not hold. A metric that is missing or not finite never passes."""
-    messages = ((gate, message) for gate in gates for message in _broken(found, gate))
-    return [
-        Violation(metric=gate.metric, value=_finite(found, gate), min=gate.min, max=gate.max, message=message)
-        for gate, message in messages
-    ]
-
-
-def _finite(found: Findings, gate: TestGate) -> float | None:
-    value = found.metrics.get(gate.metric)
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _broken(found: Findings, gate: TestGate) -> Iterator[str]:
-    """Yield at most one sentence."""
-    name, value = gate.metric, found.metrics.get(gate.metric)
-    if value is None:
-        why = found.unmeasured.get(name)
-        yield f"{name} was not measured" + (f": {why}"[:_LONGEST_REASON] if why else "")
-    elif not math.isfinite(value):
-        yield f"{name} is {value}, which is not a finite number"
-    elif (message := _beyond(found, gate, value) or _behind(found, gate, value)) is not None:
-        yield message
-
-
-def _beyond(found: Findings, gate: TestGate, value: float) -> str | None:
-    """Say that the value, or its bound, is beyond min or max."""
-    low, high = value, value
-    if gate.means == "Bound" and (gate.min is not None or gate.max is not None):
-        interval = found.intervals.get(gate.metric)
-        if interval is None or interval.low is None or interval.high is None:
-            return f"{gate.metric} {value:.6g} has no interval here, so that no bound of it can be judged"
-        low, high = interval.low, interval.high
-    if gate.min is not None and low < gate.min:
-        how = f"may be as low as {low:.6g} (95 %), which is" if low != value else "is"
-        return f"{gate.metric} {value:.6g} {how} below the minimum {gate.min:.6g}"
-    if gate.max is not None and high > gate.max:
-        how = f"may be as high as {high:.6g} (95 %), which is" if high != value else "is"
-        return f"{gate.metric} {value:.6g} {how} above the maximum {gate.max:.6g}"
-    return None
-
-
-def _behind(found: Findings, gate: TestGate, value: float) -> str | None:
-    """Say that the value is further behind the champion's than it may be."""
-    if gate.not_worse_than is None or not found.champion:
-        return None
-    difference = found.differences.get(gate.metric)
-    if difference is None:
-        why = found.incomparable.get(gate.metric) or found.incomparable.get("") or "it was not measured"
-        return f"{gate.metric} cannot be compared with the champion's: {why}"[:_LONGEST_REASON]
-    sign = 1.0 if gate.metric in _BETTER_LOW else -1.0
-    worse = sign * difference.value
-    theirs = value - difference.value
-    allowed = f"{gate.margin:.6g} is allowed"
-    if gate.means == "Estimate":
-        if worse <= gate.margin:
-            return None
-        return f"{gate.metric} {value:.6g} is {worse:.6g} worse than the champion's {theirs:.6g}; {allowed}"
-    bound = difference.high if sign > 0 else difference.low
-    if bound is None:
-        return (
-            f"{gate.metric} {value:.6g} has no interval beside the champion's, so that no bound can be judged"
-        )
-    if sign * bound <= gate.margin:
-        return None
-    far = f"may be {sign * bound:.6g} worse (95 %) than the champion's {theirs:.6g}"
-    return f"{gate.metric} {value:.6g} {far}; {allowed}"
 
 
 def _parse_gate(gate: Mapping[str, Any], field: str) -> TestGate:

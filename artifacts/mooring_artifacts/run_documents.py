@@ -75,7 +75,10 @@ def _check_number(metrics: Any) -> Any:
 
 
 class Slice(_Part):
-    """A metric on the rows with one value in a column; `interval` is of 95 %."""
+    """A metric on the rows with one value in a column; `interval` is of 95 %.
+
+    No gate is judged by one of fewer than 20 rows.
+    """
 
     column: Name
     name: Name
@@ -89,7 +92,7 @@ class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`.
 
     `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows. `slices` are
-    parts of the rows, the worst first.
+    parts of the rows, the worst first, and behind them those of too few rows to judge.
     """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]

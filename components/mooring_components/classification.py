@@ -43,7 +43,7 @@ def measure_classes(outcome: Classified) -> Measured:
     hits = int((outcome.actual == outcome.predicted).sum())
     found = Measured({"accuracy": share(hits, len(outcome.actual))})
     cells, counts = _cells(outcome.actual, outcome.predicted)
-    macro = bootstrap(counts, _macro_of(cells, len(outcome.classes)))
+    macro = bootstrap(counts, _macro_of(cells))
     found.estimates.update(zip(OF_CONFUSION, macro, strict=True))
     _add_scores(outcome, found)
     return found
@@ -57,7 +57,7 @@ def compare_classes(candidate: Classified, champion: Classified) -> Measured:
         int((right & ~other).sum()), int((~right & other).sum()), len(right)
     )
     cells, counts = _cells(candidate.actual, candidate.predicted, champion.predicted)
-    first, second = (_macro_of(cells[:, [0, i]], len(candidate.classes)) for i in (1, 2))
+    first, second = (_macro_of(cells[:, [0, i]]) for i in (1, 2))
     macro = bootstrap(counts, lambda drawn: first(drawn) - second(drawn))
     found.estimates.update(zip(OF_CONFUSION, macro, strict=True))
     return found
@@ -87,16 +87,16 @@ def _cells(*codes: Codes) -> tuple[Codes, Counts]:
     return np.stack(columns, axis=1), counts
 
 
-def _macro_of(cells: Codes, classes: int) -> Callable[[Counts], Floats]:
+def _macro_of(cells: Codes) -> Callable[[Counts], Floats]:
     """Give (draws, 4) balanced accuracy, precision, recall and F1 of (draws, cells) counts of (actual, predicted)."""
     actual, predicted = cells[:, 0], cells[:, 1]
-    is_actual = (actual[:, None] == np.arange(classes)).astype(np.float64)
-    is_predicted = (predicted[:, None] == np.arange(classes)).astype(np.float64)
-    is_hit = is_actual * is_predicted
+    labels = np.union1d(actual, predicted[predicted != NONE])
+    of_actual, of_predicted, of_hits = (
+        _sums(codes, labels) for codes in (actual, predicted, np.where(actual == predicted, actual, NONE))
+    )
 
     def macro(drawn: Counts) -> Floats:
-        wide = drawn.astype(np.float64)
-        there, said, hits = wide @ is_actual, wide @ is_predicted, wide @ is_hit
+        there, said, hits = of_actual(drawn), of_predicted(drawn), of_hits(drawn)
         occurs, exists = (there + said) > 0, there > 0
         recall = _divide(hits, there)
         columns = [
@@ -109,6 +109,25 @@ def _macro_of(cells: Codes, classes: int) -> Callable[[Counts], Floats]:
         return np.stack(columns, axis=1)
 
     return macro
+
+
+def _sums(codes: Codes, labels: Codes) -> Callable[[Counts], Floats]:
+    """Give (draws, labels) sums of (draws, cells) counts over the cells of each label; NONE is no label.
+
+    A matrix of cells by labels would not fit for a hundred thousand labels.
+    """
+    order = np.flatnonzero(codes != NONE)
+    order = order[np.argsort(codes[order], kind="stable")]
+    there, starts = np.unique(codes[order], return_index=True)
+    places = np.searchsorted(labels, there)
+
+    def sums(drawn: Counts) -> Floats:
+        found = np.zeros((len(drawn), len(labels)))
+        if len(order):
+            found[:, places] = np.add.reduceat(drawn[:, order], starts, axis=1)
+        return found
+
+    return sums
 
 
 def _divide(above: Floats, below: Floats) -> Floats:
@@ -221,14 +240,17 @@ def rank_labels(outcome: Classified) -> list[Ranking] | str:
         return "the model gives no score for each label"
     if not np.isfinite(scores).all():
         return outcome.hint
-    there = [outcome.actual == code for code in outcome.columns]
-    if not all(flags.any() and not flags.all() for flags in there):
+    rows = np.bincount(outcome.actual, minlength=len(outcome.classes))[list(outcome.columns)]
+    if not ((rows > 0) & (rows < len(outcome.actual))).all():
         return "some label is in no row, or in all of them"
     if scores.shape[1] == 2:
-        return [rank(scores[:, 1] - scores[:, 0], there[1])]
+        return [rank(scores[:, 1] - scores[:, 0], outcome.actual == outcome.columns[1])]
     if problem := _no_probabilities(outcome):
         return problem
-    return [rank(np.ascontiguousarray(scores[:, i]), flags) for i, flags in enumerate(there)]
+    return [
+        rank(np.ascontiguousarray(scores[:, i]), outcome.actual == code)
+        for i, code in enumerate(outcome.columns)
+    ]
 
 
 def _no_probabilities(outcome: Classified) -> str:

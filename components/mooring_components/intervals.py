@@ -22,6 +22,7 @@ Z = 1.959963984540054
 _DRAWS = 2000
 _MOST_DRAWN = 20_000_000
 _MOST_CELLS = 20_000
+_MOST_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,10 @@ def bootstrap(counts: Counts, statistics: Callable[[Counts], Floats]) -> list[Es
     if len(counts) > _MOST_CELLS or rows < 2:
         return [Estimate(float(value)) for value in values]
     # The same data gets the same verdict.
-    drawn = np.random.default_rng(0).multinomial(rows, counts / rows, size=draws)
-    low, high = np.percentile(statistics(drawn), [2.5, 97.5], axis=0)
+    random, shares = np.random.default_rng(0), counts / rows
+    # Some at a time: what is made of each draw is several times as large.
+    block = max(1, _MOST_AT_ONCE // len(counts))
+    sizes = [min(block, draws - start) for start in range(0, draws, block)]
+    found = np.concatenate([statistics(random.multinomial(rows, shares, size=size)) for size in sizes])
+    low, high = np.percentile(found, [2.5, 97.5], axis=0)
     return [Estimate(*map(float, row)) for row in zip(values, low, high, strict=True)]

@@ -71,8 +71,9 @@ def aligned(one: Classified, two: Classified) -> tuple[Classified, Classified]:
 
 
 def _recoded(outcome: Classified, classes: Sequence[Label]) -> Classified:
+    codes = {label: code for code, label in enumerate(classes)}
     # The last entry is for NONE, which is -1.
-    table = np.array([*(classes.index(label) for label in outcome.classes), NONE], dtype=np.int64)
+    table = np.array([*(codes[label] for label in outcome.classes), NONE], dtype=np.int64)
     return replace(
         outcome,
         classes=classes,
@@ -192,6 +193,7 @@ def _classified(labels: Array, answers: _Answers, options: TestOptions) -> Class
     said = given if given is not None else _best(answers.scores, columns or [])
     classes = _sorted({*_distinct(labels), *_distinct(said), *(columns or ())})
     predicted = _encode(said, classes)
+    codes = {label: code for code, label in enumerate(classes)}
     broken = "" if scores is None else _invalid_hint(scores)
     if given is None and scores is not None:
         predicted[~np.isfinite(scores).all(axis=1)] = NONE
@@ -206,7 +208,7 @@ def _classified(labels: Array, answers: _Answers, options: TestOptions) -> Class
         actual,
         predicted,
         None if columns is None else scores,
-        [classes.index(name) for name in columns or ()],
+        [codes[name] for name in columns or ()],
         0 if scores is None else int((~np.isfinite(scores).all(axis=1)).sum()),
         "; ".join(filter(None, (broken, hint))),
     )

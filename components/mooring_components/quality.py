@@ -8,7 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.gates import Difference, Findings, Interval
+from mooring_artifacts.gates import LEAST_SLICE_ROWS, Difference, Interval
+from mooring_artifacts.judging import Findings
+from mooring_artifacts.run_documents import Slice
 
 from mooring_components.classification import Measured, compare_classes, compare_scores, measure_classes
 from mooring_components.datasets import TestData
@@ -17,10 +19,12 @@ from mooring_components.feeding import feed_model
 from mooring_components.intervals import Estimate
 from mooring_components.models import Model
 from mooring_components.options import TestOptions
-from mooring_components.outcomes import Classified, Estimated, aligned, observe
+from mooring_components.outcomes import NONE, Classified, Estimated, aligned, observe
 from mooring_components.regression import compare_amounts, measure_amounts
-from mooring_components.slices import measure_slices
+from mooring_components.slices import measure_slices, worst_of
 
+MOST_CATEGORIES = 50
+"""As many labels as the KFP UI can show in a table of pairs."""
 _DEFAULT = TestOptions()
 
 
@@ -29,7 +33,7 @@ class Quality:
     """Metrics by their public names, with intervals; for classification also what was confused with what.
 
     Every number is finite. unmeasured: why a metric that belongs here has no value.
-    categories: the labels, sorted; confusion: (actual, predicted) counts in their order.
+    categories: the labels, sorted; confusion: (actual, predicted) counts in their order; both empty beyond 50 labels.
     hint: why the labels may not mean what the model's output means; empty where they fit.
     evidence: what pictures are drawn from.
     differences, incomparable: from the champion's metrics, and why there are none, for all of them under "".
@@ -83,6 +87,7 @@ class Quality:
             bool(self.differences or self.incomparable),
             self.differences,
             self.incomparable,
+            self.evidence.slices,
         )
 
 
@@ -96,9 +101,7 @@ def evaluate(
     """
     outcome = _observe(model, data, options)
     found = measure(outcome)
-    if options.slices:
-        slices = measure_slices(outcome, data, options.slices)
-        found = replace(found, evidence=found.evidence.model_copy(update={"slices": slices}))
+    found = _with_slices(found, measure_slices(outcome, data, options.slices), outcome, options)
     if champion is None:
         return found
     try:
@@ -130,6 +133,32 @@ def measure(outcome: Classified | Estimated) -> Quality:
         outcome.hint,
         evidence=gather(outcome),
     )
+
+
+def _with_slices(
+    found: Quality, slices: list[Slice], outcome: Classified | Estimated, options: TestOptions
+) -> Quality:
+    """Add parts of the rows, and the worst of them as a metric."""
+    name = "worstSliceMae" if isinstance(outcome, Estimated) else "worstSliceAccuracy"
+    worst = worst_of(slices)
+    if worst is None:
+        why = (
+            f"no slice has {LEAST_SLICE_ROWS} rows" if options.slices else "spec.ci.testData.slices is empty"
+        )
+        return replace(
+            found, unmeasured={**found.unmeasured, name: why}, evidence=_with(found.evidence, slices)
+        )
+    intervals = {} if worst.interval is None else {name: worst.interval}
+    return replace(
+        found,
+        metrics={**found.metrics, name: worst.value},
+        intervals={**found.intervals, **intervals},
+        evidence=_with(found.evidence, slices),
+    )
+
+
+def _with(evidence: Evidence, slices: list[Slice]) -> Evidence:
+    return evidence.model_copy(update={"slices": slices})
 
 
 def _observe(model: Model, data: TestData, options: TestOptions) -> Classified | Estimated:
@@ -177,7 +206,17 @@ def _intervals(found: Measured) -> dict[str, Interval]:
 
 
 def _confusion(outcome: Classified) -> tuple[list[str], list[list[int]]]:
-    counts = count_confusion(outcome.actual, outcome.predicted, len(outcome.classes))
-    occurring = np.flatnonzero(counts[:, :-1].sum(axis=0) + counts.sum(axis=1))
-    confusion: list[list[int]] = counts[np.ix_(occurring, occurring)].tolist()
+    """The labels that occur and their pairs; nothing where a table of all pairs would be more than anybody looks at."""
+    size = len(outcome.classes)
+    said = outcome.predicted[outcome.predicted != NONE]
+    occurring = np.flatnonzero(
+        np.bincount(outcome.actual, minlength=size) + np.bincount(said, minlength=size)
+    )
+    if len(occurring) > MOST_CATEGORIES:
+        return [], []
+    # NONE is -1, the last place.
+    place = np.full(size + 1, NONE)
+    place[occurring] = np.arange(len(occurring))
+    counts = count_confusion(place[outcome.actual], place[outcome.predicted], len(occurring))
+    confusion: list[list[int]] = counts[:, :-1].tolist()
     return [str(outcome.classes[int(i)]) for i in occurring], confusion

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from mooring_artifacts.errors import InputError, first_line
-from mooring_artifacts.gates import Interval
+from mooring_artifacts.gates import LEAST_SLICE_ROWS, LONGEST_SLICE_NAME, Interval
 from mooring_artifacts.run_documents import MOST_SLICES, Slice
 
 from mooring_components.datasets import TestData, name_some
@@ -18,10 +18,8 @@ from mooring_components.intervals import mean, share
 from mooring_components.outcomes import Classified, Estimated
 
 MOST_COLUMNS = 4
-LEAST_ROWS = 20
-"""An interval of fewer rows says next to nothing."""
+LEAST_ROWS = LEAST_SLICE_ROWS
 _MOST_VALUES = MOST_SLICES // MOST_COLUMNS
-_LONGEST_NAME = 60
 _MISSING = "(missing)"
 
 Rows = npt.NDArray[np.int64]
@@ -31,7 +29,7 @@ def measure_slices(outcome: Classified | Estimated, data: TestData, columns: Seq
     """Accuracy, or the mean absolute error, on the rows of each value of each column; the worst first.
 
     Of a column with more than 20 values, numbers are cut at their quartiles, and of others the most frequent 20 are
-    taken; values of fewer than 20 rows are left out.
+    taken; values of fewer than 20 rows come last.
 
     Raises:
         InputError: a column is not there, or holds neither texts, numbers, flags nor times.
@@ -45,11 +43,16 @@ def measure_slices(outcome: Classified | Estimated, data: TestData, columns: Seq
         _slice(outcome, name, value, rows)
         for name in columns
         for value, rows in _parts(data.columns[name], name, data.source)
-        if len(rows) >= LEAST_ROWS
+        if len(rows)
     ]
-    metric = "mae" if isinstance(outcome, Estimated) else "accuracy"
+    sign = -1.0 if isinstance(outcome, Estimated) else 1.0
     known = [each for each in found if each is not None]
-    return sorted(known, key=lambda each: -each.value if metric == "mae" else each.value)
+    return sorted(known, key=lambda each: (each.rows < LEAST_ROWS, sign * each.value))
+
+
+def worst_of(slices: Sequence[Slice]) -> Slice | None:
+    """Give the worst of slices, as they were measured, that can be judged."""
+    return next((each for each in slices if each.rows >= LEAST_ROWS), None)
 
 
 def _slice(outcome: Classified | Estimated, column: str, value: str, rows: Rows) -> Slice | None:
@@ -64,8 +67,8 @@ def _slice(outcome: Classified | Estimated, column: str, value: str, rows: Rows)
         return None
     finite = all(bound is not None and np.isfinite(bound) for bound in bounds)
     return Slice(
-        column=column[:_LONGEST_NAME],
-        name=value[:_LONGEST_NAME],
+        column=column[:LONGEST_SLICE_NAME],
+        name=value[:LONGEST_SLICE_NAME],
         rows=len(rows),
         metric=metric,
         value=estimate.value,

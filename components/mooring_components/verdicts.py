@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Findings, Violation, judge, parse_gates
+from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Violation, parse_gates
+from mooring_artifacts.judging import Findings, judge
 from mooring_artifacts.run_documents import SCHEMA_VERSION, Slice, Verdict
 from mooring_artifacts.uploads import put_document
 

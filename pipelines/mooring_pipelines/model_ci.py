@@ -78,8 +78,7 @@ def evaluate_quality(
         )
     for name, value in result.metrics.items():
         quality.log_metric(name, value)
-    # The UI draws one cell for each pair of labels.
-    if 0 < len(result.categories) <= 50:
+    if result.categories:
         confusion.log_confusion_matrix(result.categories, result.confusion)
     Path(evidence.path).write_text(result.evidence.model_dump_json())
     if result.hint:
@@ -145,6 +144,7 @@ def write_verdict(
     page: dsl.Output[dsl.HTML],
 ) -> bool:
     """Judge all metrics by the gates; write the verdict where the operator reads it."""
+    from dataclasses import replace
     from pathlib import Path
 
     from mooring_components.evidence import Evidence
@@ -156,9 +156,9 @@ def write_verdict(
     tell_errors_in_one_line(Place("write-verdict", run_id, verdict_uri))
     size = {"modelSizeMB": model_facts["modelSizeMB"]}
     measured = Quality.from_json(quality)
-    found = measured.findings({**size, **latency_metrics})
-    subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"], champion_digest or None)
     seen = Evidence.model_validate_json(Path(evidence.path).read_bytes())
+    found = replace(measured, evidence=seen).findings({**size, **latency_metrics})
+    subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"], champion_digest or None)
     verdict = make_verdict(run_id, subject, found, gates, measured.hint, seen.slices)
     sources = (Path(evidence.path), Path(timings.path))
     write_reports(

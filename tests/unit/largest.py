@@ -40,6 +40,7 @@ _SAMPLES: dict[str, str] = {
     forms.VARIABLE.pattern: "A" * 128,
     forms.VERSION.pattern: "1" * 63,
     forms.PIPELINE.pattern: "a" * 100,
+    forms.SLICE.pattern: _WIDE * 60,
     forms.COLUMN.pattern: _WIDE * 253,
     forms.ROWS.pattern: f'{{"columns": [{{"name": "{_WIDE * 982}", "type": "string", "values": ["{_WIDE * 1000}"]}}]}}',
     forms.FEATURE.pattern: "a" * 63,

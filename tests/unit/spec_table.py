@@ -20,6 +20,11 @@ from tests.unit.spec_table_strategies import STRATEGIES
 from tests.unit.spec_table_templates import TEMPLATES
 from tests.unit.spec_table_workloads import WORKLOADS
 
+
+def _gated(**gate: Any) -> dict[str, Any]:
+    return {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [gate]}}
+
+
 __all__ = ["ABSENT", "BASES", "CASES", "Case"]
 
 
@@ -124,6 +129,27 @@ _CI = [
         {"spec.ci": {"testData": {"uri": "s3://d/t"}, "pipeline": {"name": "a/b"}}},
         False,
         "spec.ci.pipeline.name",
+    ),
+    Case("a gate on every slice", _gated(metric="accuracy", min=0.8, slice={"column": "land"})),
+    Case("a gate on one slice", _gated(metric="mae", max=2, slice={"column": "land", "value": "Österreich"})),
+    Case("a gate on the worst slice", _gated(metric="worstSliceAccuracy", min=0.8, means="Bound")),
+    Case(
+        "a gate on slices of f1",
+        _gated(metric="f1", min=0.8, slice={"column": "land"}),
+        False,
+        "the gate on f1 has slice, which is for accuracy and mae",
+    ),
+    Case(
+        "a slice beside the champion",
+        _gated(metric="mae", notWorseThan="champion", slice={"column": "a"}),
+        False,
+        "the gate on mae has slice, which is for accuracy and mae without notWorseThan",
+    ),
+    Case(
+        "a slice without a column", _gated(metric="mae", max=2, slice={"value": "a"}), False, "slice.column"
+    ),
+    Case(
+        "a slice of two lines", _gated(metric="mae", max=2, slice={"column": "a\nb"}), False, "slice.column"
     ),
     Case("a test without data", {"spec.ci": {}}, False, "spec.ci.testData"),
     Case(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mooring_artifacts.gates import difference_in_words, interval_in_words, parse_gates
+from mooring_artifacts.judging import slice_in_words
 from mooring_artifacts.run_documents import Verdict
 from mooring_artifacts.text import visible
 
@@ -34,7 +35,7 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
     lines += [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
     bounds = parse_gates(gates)
     for name, value in verdict.metrics.items():
-        own = [gate for gate in bounds if gate.metric == name]
+        own = [gate for gate in bounds if gate.metric == name and gate.slice is None]
         low = ", ".join(f"{gate.min:.6g}" for gate in own if gate.min is not None)
         high = ", ".join(f"{gate.max:.6g}" for gate in own if gate.max is not None)
         beside = [difference_in_words(verdict.differences.get(name))] if compared else []
@@ -44,7 +45,7 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
         lines += ["", "| rows | | | metric | value | 95 % |", "| --- | --- | ---: | --- | ---: | ---: |"]
         lines += [
             f"| {_cell(each.column)} | {_cell(each.name)} | {each.rows} | {each.metric} | {each.value:.4g} "
-            f"| {interval_in_words(each.interval)} |"
+            f"| {slice_in_words(each)} |"
             for each in verdict.slices
         ]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mooring_artifacts.gates import Difference, Findings, TestGate, interval_in_words, judge, wanted
+from mooring_artifacts.gates import Difference, TestGate, interval_in_words, wanted
+from mooring_artifacts.judging import Findings, judge, slice_in_words
 from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
 
 from mooring_components.evidence import Evidence
@@ -83,6 +84,8 @@ def render_failure(failure: RunFailure, model: str, data: str) -> str:
 
 def _gate(tested: Tested, gate: TestGate) -> _Row:
     found = tested.findings
+    if gate.slice is not None:
+        return _gate_of_slices(found, gate)
     value, interval = found.metrics.get(gate.metric), found.intervals.get(gate.metric)
     problem = next((violation.message for violation in judge(found, [gate])), "")
     limits = [limit for limit in (gate.min, gate.max) if limit is not None]
@@ -96,6 +99,12 @@ def _gate(tested: Tested, gate: TestGate) -> _Row:
         _wanted(gate, found),
         problem,
     )
+
+
+def _gate_of_slices(found: Findings, gate: TestGate) -> _Row:
+    """A gate on parts of the rows has no value of its own: what breaks it is said, and they have a table."""
+    problem = next((violation.message for violation in judge(found, [gate])), "")
+    return _Row(gate.metric, "", "", None, wanted(gate), problem)
 
 
 def _wanted(gate: TestGate, found: Findings) -> str:
@@ -121,7 +130,7 @@ def _slices(verdict: Verdict) -> list[tuple[Slice, _Row]]:
             _Row(
                 f"{each.column} {each.name}",
                 f"{each.value:.4g}",
-                interval_in_words(each.interval),
+                slice_in_words(each),
                 pictures.draw_strip(each.value, each.interval, [verdict.metrics[each.metric]], places),
             ),
         )

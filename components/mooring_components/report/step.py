@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mooring_artifacts.gates import Findings, parse_gates
+from mooring_artifacts.gates import parse_gates
+from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import Verdict
 from mooring_artifacts.uploads import put_document
 

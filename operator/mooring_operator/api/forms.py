@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TypeGuard
 
 from mooring_artifacts.digests import DIGEST_PATTERN
+from mooring_artifacts.gates import LONGEST_SLICE_NAME, SLICE_PATTERN
 from mooring_artifacts.text import UNSEEN, python_pattern
 from pydantic import Field
 from pydantic.fields import FieldInfo
@@ -122,6 +123,9 @@ HEADER = Form("^[-!#%&'*+.^_`|~A-Za-z0-9]+$", 128, "the name of a header: letter
 AMOUNT = Form("^[0-9]{1,6}%?$", 7, "a number of pods or a share of them: write 1 or 25%")
 VERSION = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_.]*[A-Za-z0-9])?$", 63, "a version: letters, digits, -, +, _ and ., like 1.18"
+)
+SLICE = Form(
+    SLICE_PATTERN, LONGEST_SLICE_NAME, "a column or a value of one: printable characters, at most 60"
 )
 PIPELINE = Form(
     "^[A-Za-z0-9]([-+A-Za-z0-9_. ]*[A-Za-z0-9])?$",

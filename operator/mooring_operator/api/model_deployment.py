@@ -222,6 +222,11 @@ class Gate(gates.TestGate):
                     "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' has notWorseThan, which is "
                     f"for {', '.join(gates.COMPARABLE)}'",
                 },
+                {
+                    "rule": f"!has(self.slice) || (self.metric in {list(gates.SLICED)} && !has(self.notWorseThan))",
+                    "messageExpression": "'spec.ci.gates: the gate on ' + self.metric + ' has slice, which is for "
+                    f"{' and '.join(gates.SLICED)} without notWorseThan'",
+                },
             ]
         }
     )

@@ -3,14 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mooring_artifacts.gates import (
-    Findings,
-    TestGate,
-    difference_in_words,
-    interval_in_words,
-    judge,
-    wanted,
-)
+from mooring_artifacts.gates import TestGate, difference_in_words, interval_in_words, wanted
+from mooring_artifacts.judging import Findings, judge, slice_in_words
 from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
 from mooring_artifacts.text import visible
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -52,16 +46,21 @@ class VerdictView:
     def _gate(self, gate: TestGate) -> list[str | Text]:
         verdict = self.verdict
         found = Findings(
-            verdict.metrics, verdict.intervals, champion=self.compared, differences=verdict.differences
+            verdict.metrics,
+            verdict.intervals,
+            champion=self.compared,
+            differences=verdict.differences,
+            slices=verdict.slices,
         )
         holds = not judge(found, [gate])
         none = " (none given)" if gate.not_worse_than is not None and not self.compared else ""
+        whole = gate.slice is None
         return [
             gate.metric,
-            _number(verdict.metrics.get(gate.metric)),
-            interval_in_words(verdict.intervals.get(gate.metric)),
+            _number(verdict.metrics.get(gate.metric)) if whole else "",
+            interval_in_words(verdict.intervals.get(gate.metric)) if whole else "",
             Text("yes", style="green") if holds else Text("no", style="red"),
-            wanted(gate) + none,
+            visible(wanted(gate)) + none,
         ]
 
     def _metric(self, name: str) -> list[str | Text]:
@@ -88,14 +87,13 @@ class FailureView:
 
 
 def _slice(each: Slice) -> list[str | Text]:
-    around = interval_in_words(each.interval)
     # What a table makes visible, it cuts where the text was to end.
     return [
         visible(each.column),
         str(each.rows),
         each.metric,
         f"{each.value:.4g}",
-        around,
+        slice_in_words(each),
         visible(each.name),
     ]
 

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from mooring_artifacts.gates import Findings, Violation, judge
+from mooring_artifacts.gates import Violation
+from mooring_artifacts.judging import Findings, judge
 from mooring_artifacts.run_documents import RunFailure
 from mooring_artifacts.run_documents import Verdict as Document
 
@@ -108,7 +109,11 @@ def _judged(found: Document, ci: CISpec, champion: Revision | None) -> list[Viol
     if ci.pipeline is None:
         return []
     findings = Findings(
-        found.metrics, found.intervals, champion=champion is not None, differences=found.differences
+        found.metrics,
+        found.intervals,
+        champion=champion is not None,
+        differences=found.differences,
+        slices=found.slices,
     )
     return judge(findings, ci.gates)
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.gates import METRICS, Difference, Findings, Interval, TestGate, judge, parse_gates
+from mooring_artifacts.gates import METRICS, Difference, Interval, TestGate, parse_gates
+from mooring_artifacts.judging import Findings, judge
+from mooring_artifacts.run_documents import Slice
 from mooring_components.verdicts import Subject, make_verdict, write_verdict
 
 DIGEST = "sha256:" + "0" * 64
@@ -222,3 +224,71 @@ def test_what_cannot_be_compared_does_not_hold_and_without_a_champion_all_does()
 def test_a_comparison_of_another_form_is_refused(gate, message):
     with pytest.raises(InputError, match=message):
         parse_gates([gate])
+
+
+def part(name, rows, value, low, high, column="country", metric="accuracy"):
+    interval = Interval(low=low, high=high)
+    return Slice(column=column, name=name, rows=rows, metric=metric, value=value, interval=interval)
+
+
+PARTS = (
+    part("DE", 400, 0.7, 0.65, 0.75),
+    part("18 <= x < 40", 900, 0.75, 0.71, 0.79, column="age"),
+    part("FR", 300, 0.85, 0.8, 0.88),
+    part("LU", 7, 0.2, 0.05, 0.6),
+)
+
+
+ALONE = "where 'country' is 'DE', alone of 2 such parts"
+WORST = "where 'country' is 'DE', the worst of"
+UNNAMED = "spec.ci.testData.slices does not name it, or its rows have no such metric"
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ({"min": 0.7}, None),
+        ({"min": 0.71}, f"accuracy 0.7 is below the minimum 0.71 {ALONE}"),
+        ({"min": 0.9}, f"accuracy 0.7 is below the minimum 0.9 {WORST} 2 of 2 such parts"),
+        ({"min": 0.7, "means": "Bound"}, "accuracy 0.7 may be as low as 0.65 (95 %), which is below "
+         f"the minimum 0.7 {ALONE}"),
+        ({"min": 0.8, "value": "FR"}, None),
+        ({"min": 0.86, "value": "FR"}, "accuracy 0.85 is below the minimum 0.86 where 'country' is 'FR'"),
+        ({"min": 0.1, "value": "LU"}, "there are 7 rows where 'country' is 'LU'; 20 are needed to judge accuracy"),
+        ({"min": 0.1, "value": "IT"}, "accuracy: no rows where 'country' is 'IT' were measured; "
+         "there are 'DE', 'FR', 'LU'"),
+        ({"min": 0.1, "column": "sex"}, f"accuracy was not measured by the values of 'sex': {UNNAMED}"),
+        ({"max": 9, "metric": "mae"}, f"mae was not measured by the values of 'country': {UNNAMED}"),
+    ],
+)  # fmt: skip
+def test_a_gate_on_slices_is_judged_by_each_and_tells_of_the_worst(gate, message):
+    asked = {
+        "column": gate.pop("column", "country"),
+        **({"value": gate.pop("value")} if "value" in gate else {}),
+    }
+    (parsed,) = parse_gates([{"metric": "accuracy", **gate, "slice": asked}])
+    # All rows together say nothing of it.
+    found = judge(Findings({"accuracy": 0.99, "mae": 0.0}, slices=PARTS), [parsed])
+    assert [violation.message for violation in found] == ([] if message is None else [message])
+
+
+def test_slices_too_small_to_judge_are_no_pass():
+    (gate,) = parse_gates([{"metric": "accuracy", "min": 0.1, "slice": {"column": "country"}}])
+    found = judge(Findings({}, slices=PARTS[3:]), [gate])
+    said = "no value of 'country' has more than 7 rows; 20 are needed to judge accuracy"
+    assert [violation.message for violation in found] == [said]
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        (
+            {"metric": "f1", "min": 0.5},
+            "the gate on f1 has slice, which is for accuracy and mae without notWorseThan",
+        ),
+        ({"metric": "accuracy", "notWorseThan": "champion"}, "the gate on accuracy has slice, which is for"),
+    ],
+)
+def test_what_is_not_measured_of_slices_cannot_be_asked_of_them(gate, message):
+    with pytest.raises(InputError, match=message):
+        parse_gates([{**gate, "slice": {"column": "country"}}])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.gates import Findings
+from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import (
     SCHEMA_VERSION,
     DriftReport,

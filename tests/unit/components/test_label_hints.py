@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.gates import Findings
+from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import parse_verdict
 from mooring_components.datasets import TestData
 from mooring_components.models import open_model

@@ -1,11 +1,13 @@
 """Metrics agree with scikit-learn, and their intervals hold the truth about as often as they say."""
 
+import tracemalloc
 from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mooring_components import intervals, quality
 from mooring_components.classification import (
     Measured,
     compare_classes,
@@ -269,3 +271,35 @@ def test_nothing_is_sorted_twice():
     with mock.patch("mooring_components.classification.rank", wraps=rank) as sorting:
         assert isinstance(measure_classes(outcome), Measured)
     assert sorting.call_count == 1
+
+
+def test_the_bootstrap_draws_the_same_whether_at_once_or_in_blocks(monkeypatch):
+    counts = np.array([40, 3, 2, 55])
+
+    def statistics(drawn):
+        return drawn[:, [0, 3]].sum(axis=1, keepdims=True) / drawn.sum(axis=1, keepdims=True)
+
+    whole = intervals.bootstrap(counts, statistics)
+    monkeypatch.setattr(intervals, "_MOST_AT_ONCE", 40)
+    assert intervals.bootstrap(counts, statistics) == whole
+
+
+@pytest.mark.parametrize(("labels", "rows"), [(30_000, 60_000), (3_000, 18_000)])
+def test_many_labels_are_measured_in_memory_that_follows_the_rows(labels, rows):
+    random = np.random.default_rng(0)
+    actual = random.permutation(np.arange(rows) % labels)
+    # A few other labels each, so that the cells that occur are many, too.
+    predicted = np.where(random.random(rows) < 0.5, actual, (actual + random.integers(1, 9, rows)) % labels)
+    outcome = Classified(range(labels), actual, predicted)
+    tracemalloc.start()
+    found = quality.measure(outcome)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # A table of all pairs of 30,000 labels has 7 GB.
+    assert most < 200e6
+    expected = metrics.precision_recall_fscore_support(actual, predicted, average="macro", zero_division=0)
+    averages = [found.metrics[name] for name in ("precision", "recall", "f1")]
+    assert averages == pytest.approx(expected[:3])
+    assert (found.categories, found.confusion) == ([], [])
+    beside = quality._beside(found, outcome, outcome)
+    assert beside.differences["f1"].value == 0.0

@@ -5,7 +5,8 @@ import re
 
 import numpy as np
 import pytest
-from mooring_artifacts.gates import Difference, Findings, Interval, parse_gates
+from mooring_artifacts.gates import Difference, Interval, parse_gates
+from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import describe_failure
 from mooring_components.evidence import MOST_LABELS, Evidence, gather
 from mooring_components.outcomes import NONE, Classified, Estimated

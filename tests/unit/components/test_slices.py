@@ -9,11 +9,12 @@ from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import MOST_SLICES, Verdict, parse_verdict
 from mooring_components.datasets import TestData
 from mooring_components.intervals import share
+from mooring_components.options import TestOptions
 from mooring_components.outcomes import Classified, Estimated
-from mooring_components.quality import measure
+from mooring_components.quality import _with_slices, measure
 from mooring_components.report.markdown import render_markdown
 from mooring_components.report.page import Tested, render_page
-from mooring_components.slices import LEAST_ROWS, measure_slices
+from mooring_components.slices import LEAST_ROWS, measure_slices, worst_of
 from mooring_components.verdicts import Subject, make_verdict
 
 DIGEST = "sha256:" + "0" * 64
@@ -22,6 +23,11 @@ DIGEST = "sha256:" + "0" * 64
 def rows_of(column, labels=None):
     array = column if isinstance(column, pa.Array) else pa.array(column)
     return TestData({"c": array}, np.zeros(len(array)) if labels is None else labels, "rows")
+
+
+def verdict_of(slices):
+    quality = measure(right_where([True] * 50))
+    return make_verdict("run-1", Subject("s3://m/x", DIGEST, DIGEST), quality.findings({}), [], "", slices)
 
 
 def right_where(right):
@@ -51,10 +57,42 @@ def test_predictions_that_are_not_finite_leave_their_slices_out():
     assert [each.name for each in measure_slices(outcome, rows_of(["x"] * 30 + ["y"] * 30), ["c"])] == ["x"]
 
 
-def test_few_rows_are_no_slice_and_missing_values_are_one():
+def test_slices_of_few_rows_come_last_and_missing_values_are_one():
     column = [None] * LEAST_ROWS + ["few"] * (LEAST_ROWS - 1) + ["many"] * 50
-    found = measure_slices(right_where([True] * len(column)), rows_of(column), ["c"])
-    assert {each.name: each.rows for each in found} == {"(missing)": LEAST_ROWS, "many": 50}
+    right = [True] * LEAST_ROWS + [False] * (LEAST_ROWS - 1) + [False] + [True] * 49
+    found = measure_slices(right_where(right), rows_of(column), ["c"])
+    assert [(each.name, each.rows) for each in found] == [("many", 50), ("(missing)", 20), ("few", 19)]
+    assert worst_of(found) is found[0]
+    assert worst_of(found[2:]) is None
+    text = render_markdown(verdict_of(found), [])
+    assert "| `c` | `few` | 19 | accuracy | 0 | too few rows |" in text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "slices", "name", "value", "why"),
+    [
+        (right_where([True] * 30 + [False] * 10 + [True] * 40), ["c"], "worstSliceAccuracy", 0.75, None),
+        (right_where([True] * 80), [], "worstSliceAccuracy", None, "spec.ci.testData.slices is empty"),
+        (Estimated(np.zeros(80), np.repeat([1.0, 3.0], 40)), ["c"], "worstSliceMae", 3.0, None),
+    ],
+)
+def test_the_worst_slice_is_a_metric_with_its_interval(outcome, slices, name, value, why):
+    data = rows_of(["a"] * 40 + ["b"] * 40)
+    options = TestOptions(slices=slices)
+    found = _with_slices(measure(outcome), measure_slices(outcome, data, slices), outcome, options)
+    assert found.metrics.get(name) == value
+    assert found.unmeasured.get(name) == why
+    findings = found.findings({})
+    assert (name in findings.intervals) is (value is not None)
+    assert len(findings.slices) == 2 * len(slices)
+
+
+def test_rows_that_are_all_in_small_slices_leave_nothing_to_judge():
+    outcome, data = right_where([True] * 30), rows_of(["a", "b"] * 15)
+    found = _with_slices(
+        measure(outcome), measure_slices(outcome, data, ["c"]), outcome, TestOptions(slices=["c"])
+    )
+    assert found.unmeasured["worstSliceAccuracy"] == "no slice has 20 rows"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +107,7 @@ def test_few_rows_are_no_slice_and_missing_values_are_one():
 )
 def test_many_numbers_are_cut_at_their_quartiles(column):
     found = measure_slices(right_where([True] * 400), rows_of(column), ["c"])
+    found = [each for each in found if each.rows >= LEAST_ROWS]
     assert len(found) == 4
     assert all(90 <= each.rows <= 110 for each in found)
     assert all(" <= x <" in each.name for each in found)

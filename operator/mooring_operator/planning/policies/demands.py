@@ -40,7 +40,8 @@ def _is_allowed(sources: Sequence[str], revision: Revision) -> bool:
 
 
 def _missing_bounds(required: RequiredGate, gates: Sequence[Gate]) -> Iterator[str]:
-    given = [gate for gate in gates if gate.metric == required.metric]
+    # What holds for parts of the rows is another gate.
+    given = [gate for gate in gates if gate.metric == required.metric and gate.slice is None]
     least = max((gate.min for gate in given if gate.min is not None), default=None)
     most = min((gate.max for gate in given if gate.max is not None), default=None)
     name = f"spec.ci.gates needs {required.metric} with"

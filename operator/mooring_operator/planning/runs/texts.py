@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mooring_artifacts.uris import redact
 
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
-from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.model_deployment import Gate, ModelDeploymentSpec
 from mooring_operator.planning import addresses
 
 LARGEST_NARROW = "\uffff"
@@ -23,6 +23,7 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
         "spec.ci.testData.labelColumn": data.label_column,
         **({} if data.schema_ is None else {"spec.ci.testData.schema": data.schema_}),
         **_numbered("spec.ci.testData.slices", data.slices),
+        **_of_gates(spec.ci.gates),
     }
 
 
@@ -33,6 +34,14 @@ def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
         **_numbered("spec.features", spec.features),
         **_numbered("spec.categories", spec.categories),
     }
+
+
+def _of_gates(gates: Sequence[Gate]) -> dict[str, str]:
+    parts = {
+        f"spec.ci.gates[{i}].slice": gate.slice for i, gate in enumerate(gates) if gate.slice is not None
+    }
+    columns = {f"{field}.column": part.column for field, part in parts.items()}
+    return columns | {f"{field}.value": part.value for field, part in parts.items() if part.value is not None}
 
 
 def _numbered(field: str, texts: Sequence[str]) -> dict[str, str]:

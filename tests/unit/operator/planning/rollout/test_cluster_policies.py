@@ -92,6 +92,11 @@ GATES = {**CI, "gates": [{"metric": "accuracy", "min": 0.9}, {"metric": "latency
             "spec.ci.gates needs accuracy with min 0.95 or more, has 0.9",
         ),
         (
+            {"requiredGates": [{"metric": "accuracy", "min": 0.5}]},
+            {"ci": {**CI, "gates": [{"metric": "accuracy", "min": 0.9, "slice": {"column": "country"}}]}},
+            "spec.ci.gates needs accuracy with min 0.5 or more",
+        ),
+        (
             {"requiredGates": [{"metric": "latencyP95Ms", "min": 1, "max": 20}]},
             {"ci": GATES},
             "needs latencyP95Ms with min 1 or more; spec.ci.gates needs latencyP95Ms with max 20 or less, has 50",
