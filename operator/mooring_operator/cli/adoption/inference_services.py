@@ -11,6 +11,7 @@ from mooring_operator.cli.adoption import custom_containers as custom
 from mooring_operator.cli.adoption.adopted import AdoptedDeployment, Object
 from mooring_operator.cli.adoption.serving import revision_of, serving_of, valid
 from mooring_operator.cli.errors import RefusedError
+from mooring_operator.planning.objects.ownership import made_for
 
 
 def adopt_inference_service(item: Object, uri: str = "", model_format: str = "") -> AdoptedDeployment:
@@ -22,7 +23,7 @@ def adopt_inference_service(item: Object, uri: str = "", model_format: str = "")
         RefusedError: it is a ModelDeployment's already, or nothing says which model it serves.
     """
     metadata = item["metadata"]
-    _refuse_ours(metadata)
+    _refuse_ours(item)
     predictor = running.predictor_of(item)
     own = running.custom_container_of(predictor)
     if own is not None:
@@ -94,12 +95,19 @@ def _missing(said: Object, made: Object) -> Object:
     return {name: value for name, value in said.items() if value and name not in made}
 
 
-def _refuse_ours(metadata: Object) -> None:
+def _refuse_ours(item: Object) -> None:
+    metadata = item["metadata"]
     for owner in metadata.get("ownerReferences") or []:
         if owner.get("controller") and owner.get("kind") == "ModelDeployment":
             raise RefusedError(
                 f"InferenceService {metadata['name']} belongs to ModelDeployment {owner['name']} already"
             )
+    maker = made_for(item)
+    if maker:
+        raise RefusedError(
+            f"InferenceService {metadata['name']} was made for ModelDeployment {maker} and left behind: "
+            f"apply a ModelDeployment {maker}, and it takes up what it finds of its own"
+        )
 
 
 def _model(name: str, container: Object) -> Object:

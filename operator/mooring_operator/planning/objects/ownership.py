@@ -64,6 +64,12 @@ def was_made_for(manifest: Mapping[str, Any], owner: Owner) -> bool:
     return is_controlled_by(manifest, owner.uid) or _applied_by_us(manifest)
 
 
+def made_for(manifest: Mapping[str, Any]) -> str:
+    """Give the name of the ModelDeployment that an object's labels say it was made for; empty where none do."""
+    labels = manifest["metadata"].get("labels") or {}
+    return str(labels.get(DEPLOYMENT_LABEL) or "") if labels.get(MANAGED_BY) == MANAGED_BY_VALUE else ""
+
+
 def controller_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Give the owner reference of the object's controller; None where it has none."""
     references = manifest["metadata"].get("ownerReferences") or []

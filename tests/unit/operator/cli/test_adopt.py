@@ -16,6 +16,7 @@ from mooring_operator.cli.commands.validate import check_manifest
 from mooring_operator.cli.errors import RefusedError
 from mooring_operator.cli.files import Manifest
 from mooring_operator.cli.validation.source import read_objects
+from mooring_operator.planning.objects.ownership import owned_labels
 
 from tests.unit.cli_world import FakeCluster, invoke
 
@@ -293,6 +294,7 @@ def test_formats_that_are_fields_are_models():
             isvc(ownerReferences=[{"kind": "ModelDeployment", "name": "iris", "controller": True}]),
             "belongs to ModelDeployment iris already",
         ),
+        (isvc(labels=owned_labels("iris")), "was made for ModelDeployment iris and left behind"),
     ],
 )
 def test_what_cannot_be_adopted_is_refused(item, says):

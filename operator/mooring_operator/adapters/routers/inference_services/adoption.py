@@ -75,6 +75,12 @@ def _not_ours(found: Mapping[str, Any], owner: Owner, asked: AdoptedService) -> 
             f"{_PLACE}: {what} belongs to {controller.get('kind')} {controller.get('name')}, which decides about it; "
             "have that let it go, or take the annotation away to start pods from the spec"
         )
+    maker = ownership.made_for(found)
+    if controller is None and maker:
+        return (
+            f"{_PLACE}: {what} was made for ModelDeployment {maker}; take the annotation away, and apply a "
+            f"ModelDeployment {maker}: it takes up what it finds of its own"
+        )
     keeper = next((keeper for keeper in _keepers(found) if keeper != asked.released), None)
     if keeper is None:
         return ""

@@ -14,6 +14,7 @@ from mooring_operator.adapters.routers.inference_services.revision_manifest impo
 )
 from mooring_operator.api.names import AdoptedService
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.objects.ownership import owned_labels
 from mooring_operator.planning.routes import RouterChoice
 
 from tests.unit.operator.adapters.routers.revisions import revision
@@ -107,6 +108,7 @@ CONTROLLER = {"kind": "Pipeline", "name": "p", "uid": "u", "controller": True}
         ),
         ({"annotations": {"meta.helm.sh/release-name": "x"}}, "helm.sh/resource-policy: keep"),
         ({"labels": {"kustomize.toolkit.fluxcd.io/name": "x"}}, "is kept by flux"),
+        ({"labels": owned_labels("digits")}, "was made for ModelDeployment digits; take the annotation away"),
         ({"managedFields": [{"manager": "argocd-controller", "operation": "Apply"}]}, "is kept by argocd"),
     ],
 )
