@@ -169,7 +169,8 @@ def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:
     digest = identity.steps_hash(draft.spec.rollout)
     if candidate.steps_hash == digest:
         return draft
-    resume = place_in(course_of(draft.spec.rollout), candidate.weight)
+    leaves_pods = draft.observed.router.weighs_by_pods or draft.spec.rollout.max_surge is not None
+    resume = place_in(course_of(draft.spec.rollout), candidate.weight, gives_back=not leaves_pods)
     return draft.change_candidate(step=resume, steps_hash=digest, step_started_at=draft.now, check=None)
 
 

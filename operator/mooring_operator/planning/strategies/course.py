@@ -67,11 +67,12 @@ def first_with(course: tuple[Stage, ...], weight: int) -> int:
     return next(found, len(course))
 
 
-def place_in(course: tuple[Stage, ...], weight: int) -> int:
+def place_in(course: tuple[Stage, ...], weight: int, *, gives_back: bool) -> int:
     """Give the index of the stage at which a revision goes on that has `weight` percent by another course.
 
     It is the first that exposes to the most that is no more than that: whatever stands before the next share of the
-    traffic, an approval or a preview, is not passed over.
+    traffic, an approval or a preview, is not passed over. Where nothing can be given back at once, it is the stage
+    behind: the stable revision has left the pods for it.
     """
     if weight == ALL:
         return first_with(course, ALL)
@@ -83,7 +84,9 @@ def place_in(course: tuple[Stage, ...], weight: int) -> int:
             break
         if stage.weight > reached:
             place, reached = index, stage.weight
-    return place
+    there = course[place] if course else None
+    less = isinstance(there, Exposure) and there.weight < weight
+    return place + 1 if less and not gives_back else place
 
 
 def _previewed(settings: BlueGreen, steps: tuple[Stage, ...]) -> tuple[Stage, ...]:

@@ -15,6 +15,7 @@ from tests.unit.operator.planning.fleet import promoted as promoted_by
 from tests.unit.operator.planning.world import World, spec_of
 
 ALL = Traits("Flows", 40, serves_each=True, mirrors=True, matches=True, sticks=True, previews=True)
+BY_PODS = Traits("Flows", 40, serves_each=True, previews=True, weighs_by_pods=True)
 SECOND = timedelta(seconds=1)
 SERVING = {"minReplicas": 2}
 
@@ -461,6 +462,32 @@ def test_no_gate_of_a_course_that_is_edited_under_way_is_passed_over(edited, pha
     assert fleet.status.phase == "AwaitingApproval"
     apply(fleet, **({"steps": [{"setWeight": 100}]} | edited))
     assert (fleet.status.phase, fleet.weights()) == (phase, weights)
+
+
+@pytest.mark.parametrize(
+    ("router", "surge"), [(ALL, {"maxSurge": 1}), (BY_PODS, {})], ids=["maxSurge", "by pods"]
+)
+@pytest.mark.parametrize(
+    "edited",
+    [{"strategy": "BlueGreen"}, {"steps": [{"setWeight": 25}, {"approve": {}}, {"setWeight": 100}]}],
+    ids=str,
+)
+def test_an_edit_gives_nothing_back_where_the_stable_revision_has_left_its_pods(router, surge, edited):
+    fleet = promoted_by(serving={"minReplicas": 4})
+    fleet.router = router
+    serving, course = {"minReplicas": 4}, [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}]
+    fleet.apply(spec_of("v2", rollout={"steps": course, **surge}, serving=serving))
+    fleet.settle(limit=300)
+    for _ in range(60):
+        fleet.step()
+        fleet.now += timedelta(seconds=1)
+    assert fleet.running() == {"v1": 2, "v2": 2}
+    fleet.carried_out.clear()
+    fleet.apply(spec_of("v2", rollout={"steps": [{"setWeight": 100}], **surge, **edited}, serving=serving))
+    fleet.settle(limit=300)
+    assert fleet.status.phase in ("Paused", "AwaitingApproval")
+    assert (fleet.weights(), fleet.running()) == ({"v1": 50, "v2": 50}, {"v1": 2, "v2": 2})
+    assert all(routing.arms[1].weight == 50 for routing, _ in fleet.carried_out)
 
 
 def test_what_has_all_the_traffic_is_promoted_whatever_an_edit_says():

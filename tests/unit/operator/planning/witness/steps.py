@@ -33,7 +33,8 @@ def check_steps(account: Account, moment: Moment) -> None:
         assert after.step == candidate.step
         return
     if digest != journey.steps_hash:
-        begins = place_in(course, candidate.weight)
+        leaves_pods = account.fleet.router.weighs_by_pods or account.rollout.max_surge is not None
+        begins = place_in(course, candidate.weight, gives_back=not leaves_pods)
         journey.steps_hash, journey.arrived = digest, moment.now
     ends = len(course) if after is None or promoted else after.step
     if moment.asked("promote", candidate, begins) or journey.returns:
