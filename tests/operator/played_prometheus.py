@@ -85,6 +85,9 @@ class PlayedPrometheus:
             return self._give(self.gives[query], form)
         labels, inner = re.fullmatch(r"sum by \((.+?)\) \((.*)\)", query, re.DOTALL).groups()
         selector = re.match(r"\((\w+)\{(.*?)\} - ", inner)
+        if selector is None:
+            # Of two counters: it has neither.
+            return {"status": "success", "data": {"resultType": "matrix", "result": []}}
         offset = float(re.search(r"offset (\d+)s", inner)[1])
         by, name, matchers = labels.split(", "), selector[1], _MATCHER.findall(selector[2])
         chosen = [

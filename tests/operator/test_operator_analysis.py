@@ -184,6 +184,38 @@ async def test_without_an_address_the_setting_is_named(world: World, played: Pla
     assert "MOORING_PROMETHEUS_URL" in world.condition("Analysed")["message"]
 
 
+@pytest.mark.parametrize(
+    ("runtime", "source", "said"),
+    [
+        (
+            "bespoke",
+            "Auto",
+            "what runtime bespoke counts is not known; write one of Mooring, Triton, MLServer, VLLM",
+        ),
+        (
+            "kserve-sklearnserver",
+            "Auto",
+            "KServe does not count it: KServe's Python servers say how long predictions",
+        ),
+        (
+            "kserve-tritonserver",
+            "Auto",
+            "Prometheus has no nv_inference_request_success of Triton for revision",
+        ),
+        ("bespoke", "Istio", "Prometheus has no istio_requests_total of Istio for revision"),
+    ],
+)
+async def test_who_counts_is_chosen_by_the_runtime_or_said(world: World, played, runtime, source, said):
+    analysis = {"metrics": [{"metric": "errorRate"}], "source": source}
+    how = {"rollout": {"steps": STEPS, "analysis": analysis}, "serving": {"runtime": runtime}}
+    traffic = await judged(world, played, how)
+    await go_on(world, traffic)
+    assert (world.phase, world.status["reason"]) == ("Paused", "PausedByAnalysis")
+    found = world.condition("Analysed")
+    assert (found["status"], found["reason"]) == ("Unknown", "MetricsUnavailable")
+    assert said in found["message"]
+
+
 async def test_what_was_promoted_is_left_when_it_turns_bad(world: World, played: PlayedPrometheus):
     analysis = {"metrics": [{"metric": "errorRate"}], "afterPromotion": "30m"}
     traffic = await judged(world, played, {"rollout": {"steps": STEPS, "analysis": analysis}})

@@ -10,6 +10,7 @@ from mooring_operator.api import forms
 from mooring_operator.api.types import Duration, Model, Note, StatusModel, Time
 
 MetricName = Literal["errorRate", "rejectedRate", "latency"]
+SourceName = Literal["Auto", "Mooring", "Triton", "MLServer", "VLLM", "KServe", "Contour", "Istio"]
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
 
 _RATIO, _POINTS, _QUANTILE, _SLOWER = 1.2, 0.2, 99.0, 20.0
@@ -131,6 +132,10 @@ class Analysis(Model):
             min_length=1,
         ),
     ] = []
+    source: Annotated[
+        SourceName,
+        Field(description="Who counts: Auto is the runtime that serves; Contour and Istio count for any."),
+    ] = "Auto"
     false_rollback: Annotated[
         str,
         forms.RISK.field,

@@ -120,7 +120,8 @@ def ask(
     Raises:
         CliError: an option cannot be used; the message names it.
     """
-    metrics: dict[str, Rate | Latency] = {**RATES, "latency": LATENCY}
+    metrics: dict[str, Rate | Latency] = {str(name): rate for name, rate in RATES.items()}
+    metrics["latency"] = LATENCY
     if metric not in metrics:
         raise CliError(f"--metric {metric}: known are {', '.join(metrics)}")
     if not 0 < quantile < 100:

@@ -13,13 +13,7 @@ from mooring_operator.adapters.rules.engine import Rules
 from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery, number_of, outcome_of
-from mooring_operator.planning.analysis.queries import (
-    LATENCY,
-    RATES,
-    AnswerUnusableError,
-    Question,
-    quoted,
-)
+from mooring_operator.planning.analysis.queries import AnswerUnusableError
 
 UNCONFIGURED = (
     "spec.rollout.analysis: the operator knows no Prometheus; an administrator sets MOORING_PROMETHEUS_URL"
@@ -152,15 +146,9 @@ async def _measure(
 
 
 async def _count(metrics: Metrics, request: Request, name: MetricName) -> Counted:
-    question = Question(
-        RATES.get(name, LATENCY),
-        (request.candidate, request.stable),
-        # The namespace is that of the object: nobody counts what others answered.
-        (f"namespace={quoted(request.namespace)}", f"model={quoted(request.name)}"),
-        int(request.every.total_seconds()),
-    )
     since, until = request.since, request.until
     try:
+        question = request.question(name)
         if name == "latency":
             counted = Counted(histograms=await metrics.histograms(question, since, until))
             if name in request.begins:

@@ -97,6 +97,8 @@ class Gatherer:
     ) -> Observed:
         """Look up the model, what is served, the policies, and the run that is being waited for."""
         counting = self._counters.counting.by(standards)
+        if not counting.problem:
+            counting = replace(counting, problem=analysis.who_counts(spec, status).problem)
         owner = owner_of(resource)
         annotations = resource["metadata"].get("annotations") or {}
         commands = commands_of(annotations)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2 as httpx
 from mooring_artifacts.uris import redact
@@ -21,13 +21,15 @@ from mooring_operator.planning.analysis import looks, queries
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.latency import Histogram
 from mooring_operator.planning.analysis.looks import Counts
-from mooring_operator.planning.analysis.queries import AnswerUnusableError, Question
+from mooring_operator.planning.analysis.queries import AnswerUnusableError, Latency, Question
 
 _LARGEST_BYTES = 8 * 2**20
 _CLOCKS_S = 30.0
 """How much later or earlier it may be there than here: looks are times of ours."""
 _FIRST_PAUSE_S = 0.5
 _NOT_NOW = (408, 429)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Prometheus:
         arm = question.metric.arm
         requests = await self._range(question, question.counts, since, until)
         events = await self._range(question, question.events, since, until)
-        return queries.read_counts(events, arm), queries.read_counts(requests, arm)
+        counted = queries.read_counts(events, arm), queries.read_counts(requests, arm)
+        return _by_revision(question, counted[0]), _by_revision(question, counted[1])
 
     async def histograms(
         self, question: Question, since: datetime, until: datetime
@@ -90,7 +93,8 @@ class Prometheus:
         if until - since < timedelta(seconds=question.every_s):
             return {}
         answer = await self._range(question, question.counts, since, until)
-        return queries.read_buckets(answer, question.metric.arm)
+        unit = question.metric.unit if isinstance(question.metric, Latency) else 1.0
+        return _by_revision(question, queries.read_buckets(answer, question.metric.arm, unit))
 
     async def values(
         self, query: str, first: datetime, last: datetime, every: timedelta
@@ -164,6 +168,10 @@ class Prometheus:
             raise MetricsUnavailableError(
                 f"Prometheus' clock is {abs(ahead):.0f} s {which} this one: set both by NTP"
             )
+
+
+def _by_revision(question: Question, found: dict[str, T]) -> dict[str, T]:
+    return {question.named(value): known for value, known in found.items()}
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -8,6 +8,8 @@ from mooring_operator.api import reasons
 from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.looks import Counts, Histograms
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
+from mooring_operator.planning.analysis.queries import Question
+from mooring_operator.planning.analysis.sources import SOURCES, Source
 from mooring_operator.planning.analysis.templates import Standards
 
 MOST_LOOKS = 120
@@ -48,8 +50,8 @@ class Counting:
 class Request:
     """Asks what both revisions counted in a time; of `begins` also what they counted in the hour before.
 
-    `queries` are measured by the time since the analysis `began`. `until` is of no matter for what is asked: what is
-    under way is not asked anew because time goes on.
+    `services` are what the revisions have behind a gateway. `queries` are measured by the time since the analysis
+    `began`. `until` is of no matter for what is asked: what is under way is not asked anew because time goes on.
     """
 
     namespace: str
@@ -61,8 +63,20 @@ class Request:
     since: datetime
     every: timedelta
     until: datetime = field(compare=False)
+    source: Source = field(default=SOURCES["Mooring"], hash=False)
+    services: tuple[str, str] = ("", "")
     queries: tuple[UsedQuery, ...] = field(default=(), hash=False)
     began: datetime | None = None
+
+    def question(self, metric: MetricName) -> Question:
+        """Give what is asked for of a metric.
+
+        Raises:
+            AnswerUnusableError: the source does not count it.
+        """
+        revisions = dict(zip((self.candidate, self.stable), self.services, strict=True))
+        every_s = int(self.every.total_seconds())
+        return self.source.question(metric, self.namespace, self.name, revisions, every_s)
 
     def times(self, query: UsedQuery) -> list[datetime]:
         """Give when a query is measured in the time that is asked about."""

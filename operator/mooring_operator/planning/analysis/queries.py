@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
+from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.latency import Histogram
 
 # A series whose scrapes fail for less goes on from its last value; counted afresh, it would count twice.
@@ -27,14 +28,16 @@ class Rate:
 
     counter: name of the counter of requests. events: matchers of those that are events, as ``code=~"5.."``.
     arm: label that tells revisions apart.
+    failures: counter of the requests that are events, where they are not among those of `counter`.
     """
 
     counter: str
     events: str
     arm: str = "revision"
+    failures: str = ""
 
 
-RATES: Mapping[str, Rate] = {
+RATES: Mapping[MetricName, Rate] = {
     "errorRate": Rate("mooring_inference_requests_total", 'code=~"5.."'),
     "rejectedRate": Rate("mooring_inference_requests_total", 'code=~"4.."'),
 }
@@ -43,10 +46,11 @@ RATES: Mapping[str, Rate] = {
 
 @dataclass(frozen=True)
 class Latency:
-    """A histogram of how long requests took, in seconds; `counter` is the name of its buckets."""
+    """A histogram of how long requests took: its buckets are `counter`, with bounds in `unit` seconds."""
 
     counter: str
     arm: str = "revision"
+    unit: float = 1.0
 
 
 LATENCY = Latency("mooring_inference_request_duration_seconds_bucket")
@@ -55,31 +59,52 @@ LATENCY = Latency("mooring_inference_request_duration_seconds_bucket")
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked for, of which revisions; `matchers` narrow it (a namespace)."""
+    """What is asked for, of which revisions; `matchers` narrow it (a namespace).
+
+    values: what the label has that tells them apart, where that is not their names.
+    """
 
     metric: Rate | Latency
     revisions: tuple[str, ...]
     matchers: tuple[str, ...] = ()
     every_s: int = 10
+    values: tuple[str, ...] = ()
+
+    def named(self, value: str) -> str:
+        """Give the revision of which a label has this value."""
+        return dict(zip(self.values or self.revisions, self.revisions, strict=True)).get(value, value)
 
     @property
     def counts(self) -> str:
         """PromQL of the requests of each look, by revision; by bucket too, where there are buckets."""
-        return self._counts("")
+        metric = self.metric
+        if isinstance(metric, Rate) and metric.failures:
+            both = (
+                f'label_replace({self._growth(counter, "")}, "counted_as", "{counter}", "", "")'
+                for counter in (metric.counter, metric.failures)
+            )
+            return f"sum by ({metric.arm}) ({' or '.join(both)})"
+        return self._counts(metric.counter, "")
 
     @property
     def events(self) -> str:
         """PromQL of the events of each look, by revision."""
-        return self._counts(self.metric.events if isinstance(self.metric, Rate) else "")
+        metric = self.metric
+        if isinstance(metric, Latency):
+            return self.counts
+        return self._counts(metric.failures or metric.counter, metric.events)
 
-    def _counts(self, more: str) -> str:
+    def _counts(self, counter: str, more: str) -> str:
         arm = self.metric.arm
-        matchers = (f'{arm}=~"{"|".join(self.revisions)}"', *self.matchers, more)
-        selected = f"{self.metric.counter}{{{','.join(part for part in matchers if part)}}}"
-        before = f"last_over_time({selected}[{_MEMORY}] offset {self.every_s}s)"
         labels = arm if isinstance(self.metric, Rate) else f"{arm}, le"
+        return f"sum by ({labels}) {self._growth(counter, more)}"
+
+    def _growth(self, counter: str, more: str) -> str:
+        matchers = (f'{self.metric.arm}=~"{"|".join(self.values or self.revisions)}"', *self.matchers, more)
+        selected = f"{counter}{{{','.join(part for part in matchers if part)}}}"
+        before = f"last_over_time({selected}[{_MEMORY}] offset {self.every_s}s)"
         # A counter that fell was reset, and one that was not there before begins: both have grown by what they show.
-        return f"sum by ({labels}) (({selected} - {before}) >= 0 or {selected})"
+        return f"(({selected} - {before}) >= 0 or {selected})"
 
 
 def quoted(value: str) -> str:
@@ -103,7 +128,7 @@ def read_counts(answer: Any, arm: str) -> dict[str, dict[float, float]]:
     return found
 
 
-def read_buckets(answer: Any, arm: str) -> dict[str, dict[float, Histogram]]:
+def read_buckets(answer: Any, arm: str, unit: float = 1.0) -> dict[str, dict[float, Histogram]]:
     """Give the histograms of a range query by arm and time.
 
     Raises:
@@ -111,7 +136,7 @@ def read_buckets(answer: Any, arm: str) -> dict[str, dict[float, Histogram]]:
     """
     buckets: dict[str, dict[float, dict[float, float]]] = {}
     for labels, values in _series(answer):
-        by_time, bound = buckets.setdefault(_label(labels, arm), {}), _bound(_label(labels, "le"))
+        by_time, bound = buckets.setdefault(_label(labels, arm), {}), _bound(_label(labels, "le")) * unit
         for at, count in values.items():
             by_time.setdefault(at, {})[bound] = count
     try:

@@ -14,6 +14,7 @@ from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.measuring import described, queries_of
+from mooring_operator.planning.analysis.sources import Choice, choose_for_both, service_of
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import in_effect
@@ -50,7 +51,34 @@ def due(
         until=until,
         queries=queries_of(analysis),
         began=found.since,
+        source=who_counts(spec, status).source,
+        services=_services(spec, status, owner, found),
     )
+
+
+def who_counts(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> Choice:
+    """Give who counts what the revisions answer."""
+    found, analysis = status.analysis, spec.rollout.analysis
+    if found is None or analysis is None:
+        return Choice()
+    both = [_revision(status, found.candidate), _revision(status, found.stable)]
+    return choose_for_both(analysis.source, both, spec.serving.runtime)
+
+
+def _services(
+    spec: ModelDeploymentSpec, status: ModelDeploymentStatus, owner: Owner, found: AnalysisStatus
+) -> tuple[str, str]:
+    transformed = spec.serving.transformer is not None
+    candidate, stable = (_revision(status, name) for name in (found.candidate, found.stable))
+    return (
+        service_of(owner.name, candidate, transformed=transformed) if candidate is not None else "",
+        service_of(owner.name, stable, transformed=transformed) if stable is not None else "",
+    )
+
+
+def _revision(status: ModelDeploymentStatus, name: str) -> Revision | None:
+    kept = (status.candidate, status.stable, status.previous, *status.retained)
+    return next((known for known in kept if known is not None and known.revision == name), None)
 
 
 def look_again(draft: Draft) -> float | None:
@@ -220,6 +248,12 @@ def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus) -> str:
     empty = [name for name, counted in answer.metrics.items() if counted.is_empty]
     if empty and evidence.judge(0.5).verdict == "INSUFFICIENT":
         request = answer.request
+        if request.source.name != "Mooring":
+            return (
+                f"{empty[0]}: Prometheus has no {request.question(empty[0]).metric.counter} of "
+                f"{request.source.name} for revision {request.candidate} or {request.stable}; is it scraped, with the "
+                "labels that docs/analysis.md names?"
+            )
         return (
             f"{empty[0]}: Prometheus has no series of model {request.name} in namespace {request.namespace} with "
             f"revision {request.candidate} or {request.stable}; is the runtime scraped, with labels namespace and "

@@ -1,0 +1,214 @@
+"""Who counts what revisions answer: for each runtime, and each gateway in front of one, its counters and histograms.
+
+A row says what Prometheus has of it, by its own documentation and source: our docs/serving-reference.md; Triton's
+docs/user_guide/metrics.md; MLServer's handlers/dataplane.py; vLLM's metrics, and prometheus-fastapi-instrumentator, by
+which it counts HTTP; KServe's python/kserve/kserve/metrics.py; Envoy's cluster statistics, under the names that Contour
+gives clusters (NAMESPACE_SERVICE_PORT); Istio's standard metrics.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from mooring_operator.api.analysis import MetricName, SourceName
+from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.runtimes import PinnedRuntime
+from mooring_operator.planning import identity
+from mooring_operator.planning.analysis.queries import (
+    LATENCY,
+    RATES,
+    AnswerUnusableError,
+    Latency,
+    Question,
+    Rate,
+    quoted,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One that counts.
+
+    counts: what it has, by the metric that specs name. lacks: why it has not the others, and what to do.
+    of: whether its series are of pods, or of the Service that a revision has behind a gateway.
+    """
+
+    name: SourceName
+    counts: Mapping[MetricName, Rate | Latency]
+    lacks: str
+    of: Literal["Model", "Pods", "Services"] = "Pods"
+    matchers: str = ""
+
+    def question(
+        self, metric: MetricName, namespace: str, name: str, revisions: Mapping[str, str], every_s: int
+    ) -> Question:
+        """Ask for a metric of a deployment's revisions; `revisions` has the Service of each.
+
+        Raises:
+            AnswerUnusableError: it does not count that.
+        """
+        if metric not in self.counts:
+            raise AnswerUnusableError(f"{self.name} does not count it: {self.lacks}")
+        values = tuple(self._value(namespace, one, service) for one, service in revisions.items())
+        return Question(
+            self.counts[metric], tuple(revisions), self._matchers(namespace, name), every_s, values=values
+        )
+
+    def _value(self, namespace: str, revision: str, service: str) -> str:
+        if self.of != "Services":
+            return revision
+        return f"{namespace}_{service}_80" if self.name == "Contour" else service
+
+    def _matchers(self, namespace: str, name: str) -> tuple[str, ...]:
+        # The namespace is that of the object: nobody counts what others answered.
+        match self.of:
+            case "Model":
+                return (f"namespace={quoted(namespace)}", f"model={quoted(name)}")
+            case "Pods":
+                return (f"namespace={quoted(namespace)}", f'inferenceservice=~"{name}(-r[0-9a-f]{{8}})?"')
+            case "Services":
+                of_namespace = f"destination_service_namespace={quoted(namespace)}"
+                return (self.matchers, of_namespace) if self.name == "Istio" else ()
+
+
+_NO_HISTOGRAM = "it has no histogram of how long requests take; a gateway has: write source: Contour or Istio"
+_GATEWAY = "a gateway does: write source: Contour or Istio"
+
+SOURCES: Mapping[SourceName, Source] = {
+    source.name: source
+    for source in (
+        Source("Mooring", {**RATES, "latency": LATENCY}, "", of="Model"),
+        Source(
+            "Triton",
+            {"errorRate": Rate("nv_inference_request_success", "", failures="nv_inference_request_failure")},
+            f"it counts successes and failures alone; {_GATEWAY}",
+        ),
+        Source(
+            "MLServer",
+            {
+                "errorRate": Rate(
+                    "model_infer_request_success_total", "", failures="model_infer_request_failure_total"
+                )
+            },
+            f"it counts successes and failures alone; {_GATEWAY}",
+        ),
+        Source(
+            "VLLM",
+            {
+                "errorRate": Rate("http_requests_total", 'status="5xx"'),
+                "rejectedRate": Rate("http_requests_total", 'status="4xx"'),
+                "latency": Latency("vllm:e2e_request_latency_seconds_bucket"),
+            },
+            "",
+        ),
+        Source(
+            "KServe",
+            {"latency": Latency("request_predict_seconds_bucket")},
+            f"KServe's Python servers say how long predictions take, and count no errors; {_GATEWAY}",
+        ),
+        Source(
+            "Contour",
+            {
+                "errorRate": Rate(
+                    "envoy_cluster_upstream_rq_xx", 'envoy_response_code_class="5"', "envoy_cluster_name"
+                ),
+                "rejectedRate": Rate(
+                    "envoy_cluster_upstream_rq_xx", 'envoy_response_code_class="4"', "envoy_cluster_name"
+                ),
+                "latency": Latency("envoy_cluster_upstream_rq_time_bucket", "envoy_cluster_name", 0.001),
+            },
+            "",
+            of="Services",
+        ),
+        Source(
+            "Istio",
+            {
+                "errorRate": Rate("istio_requests_total", 'response_code=~"5.."', "destination_service_name"),
+                "rejectedRate": Rate(
+                    "istio_requests_total", 'response_code=~"4.."', "destination_service_name"
+                ),
+                "latency": Latency(
+                    "istio_request_duration_milliseconds_bucket", "destination_service_name", 0.001
+                ),
+            },
+            "",
+            of="Services",
+            matchers='reporter="destination"',
+        ),
+    )
+}
+assert {"Auto", *SOURCES} == set(get_args(SourceName))
+
+_RUNTIMES: tuple[tuple[re.Pattern[str], SourceName], ...] = (
+    (re.compile("mooring"), "Mooring"),
+    (re.compile("triton"), "Triton"),
+    (re.compile("mlserver"), "MLServer"),
+    (re.compile("vllm"), "VLLM"),
+    (re.compile(r"(sklearn|xgb|lgb|pmml|paddle|predictive|huggingface)-?server"), "KServe"),
+)
+"""How runtimes are told apart: by their server's type, images and names."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who counts; or why that is not known."""
+
+    source: Source = field(default=SOURCES["Mooring"])
+    problem: str = ""
+
+
+def choose(asked: SourceName, revision: Revision | None, runtime: str | None) -> Choice:
+    """Give who counts what a revision answers: who is asked for, or else its runtime, or that which its spec names."""
+    if asked != "Auto":
+        return Choice(SOURCES[asked])
+    pinned = revision.runtime if revision is not None else None
+    if pinned is None and not runtime:
+        return Choice()
+    words = [runtime or ""]
+    if pinned is not None:
+        containers = pinned.spec.get("containers")
+        images = [
+            str(one.get("image", ""))
+            for one in (containers if isinstance(containers, list) else ())
+            if isinstance(one, dict)
+        ]
+        words = [pinned.server_type, *images, pinned.name]
+    for word in words:
+        known = next((name for pattern, name in _RUNTIMES if pattern.search(word)), None)
+        if known is not None:
+            return Choice(SOURCES[known])
+    return Choice(
+        problem=f"spec.rollout.analysis.source: what runtime {pinned.name if pinned else runtime} counts is not known; "
+        f"write one of {', '.join(SOURCES)}: a gateway counts for any runtime"
+    )
+
+
+def choose_for_both(asked: SourceName, revisions: Sequence[Revision | None], runtime: str | None) -> Choice:
+    """Give who counts what two revisions answer: what is counted in two ways is not compared."""
+    first, second = (choose(asked, revision, runtime) for revision in revisions)
+    if first.problem or second.problem:
+        return first if first.problem else second
+    if first.source.name != second.source.name:
+        return Choice(
+            problem=f"spec.rollout.analysis.source: the new revision runs on {first.source.name}, the stable one on "
+            f"{second.source.name}, which count differently; write source: Contour or Istio"
+        )
+    return first
+
+
+def _images(runtime: PinnedRuntime) -> list[str]:
+    containers = runtime.spec.get("containers")
+    listed = containers if isinstance(containers, list) else []
+    return [str(container.get("image", "")) for container in listed if isinstance(container, dict)]
+
+
+def service_of(name: str, revision: Revision, *, transformed: bool) -> str:
+    """Give the Service that a revision has behind a gateway."""
+    adopted = revision.adopted_service
+    served = (
+        adopted.name
+        if adopted is not None
+        else f"{name}-{revision.workload or identity.workload_name(revision.revision)}"
+    )
+    return f"{served}-{'transformer' if transformed else 'predictor'}"
