@@ -5,7 +5,8 @@
 
 Rows of requests that were kept are cut out by time, and some columns are none of what is compared:
 
-    {"uri": URI, "since": "2026-03-01T12:00:00Z", "until": "2026-03-01T13:00:00Z", "without": ["label"]}
+    {"uri": URI, "since": "2026-03-01T12:00:00Z", "until": "2026-03-01T13:00:00Z", "without": ["label"],
+     "counted": false}
 
 A test without its parameters is not made. Numbers lose the difference between 100 and 100.0 on the way through
 Kubeflow Pipelines, so both are taken.
@@ -34,13 +35,15 @@ class _Part(BaseModel):
 class Rows(_Part):
     """Where rows are: a Parquet file, or a folder of them.
 
-    With `since` and `until`, a folder with folders of hours; rows from `since` on, before `until`.
+    With `since` and `until`, a folder with folders of hours; rows from `since` on, before `until`. A baseline that is
+    `counted` is the profile in whose slots the window was counted as it came (`window_states`): no row is read.
     """
 
     uri: str
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     without: Annotated[list[str], Field(max_length=100)] | None = None
+    counted: bool = False
 
     @model_validator(mode="after")
     def _is_a_span(self) -> Rows:
@@ -76,6 +79,12 @@ class DriftQuestion(_Part):
     min_rows: Annotated[int, Field(ge=1)]
     ks: KolmogorovSmirnov | None = None
     psi: PopulationStability | None = None
+
+    @model_validator(mode="after")
+    def _is_of_a_time(self) -> DriftQuestion:
+        if self.baseline.counted and self.window.since is None:
+            raise ValueError("a counted baseline needs a window with since and until")
+        return self
 
 
 def parse_question(document: Any) -> DriftQuestion:

@@ -26,7 +26,7 @@ from mooring_inference.capture import Capture
 from mooring_inference.capture.recorder import CaptureObserver
 from mooring_inference.draining import until_drained
 from mooring_inference.inference import InferenceService
-from mooring_inference.models.feature_names import read_feature_names
+from mooring_inference.models.feature_names import read_feature_names, read_profile
 from mooring_inference.models.repository import Repository, Sources, folder_of_models, one_model
 from mooring_inference.models.served import ServedModel, load_served
 from mooring_inference.observability.gpu import find_gpus
@@ -240,7 +240,8 @@ class ModelServer:
             metrics=self.metrics,
         )
         if self._capture is not None:
-            self._capture.register(name, revision, model.signature, read_feature_names(path, model.signature))
+            names, profile = read_feature_names(path, model.signature), read_profile(path)
+            self._capture.register(name, revision, model.signature, names, profile)
         return model
 
     def _loader(self, name: str) -> Callable[[Path], Backend]:

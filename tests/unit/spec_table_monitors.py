@@ -36,14 +36,23 @@ DRIFT = [
     _drift(
         "the first months", {"spec.baseline": {"afterPromotion": "744h1s"}}, False, "31 days (744h) at most"
     ),
-    _drift(
-        "a baseline of nothing", {"spec.baseline": {}}, False, "spec.baseline needs uri or afterPromotion"
-    ),
+    _drift("a baseline of nothing", {"spec.baseline": {}}, False, "spec.baseline needs one of uri"),
     _drift(
         "a baseline of two",
         {"spec.baseline": {"uri": "s3://a", "afterPromotion": "1h"}},
         False,
-        "spec.baseline needs uri or afterPromotion, and not both",
+        "spec.baseline needs one of uri, afterPromotion and profile",
+    ),
+    _drift("a profile", {"spec.baseline": {"profile": {}}, "spec.window": ABSENT, "spec.interval": "1h30m"}),
+    _drift(
+        "a profile of what is captured", {"spec.baseline": {"profile": {}}, "spec.window": {"capture": {}}}
+    ),
+    _drift("a profile for files", {"spec.baseline": {"profile": {}}}, False, "leave window.uri out"),
+    _drift(
+        "a profile by the second",
+        {"spec.baseline": {"profile": {}}, "spec.window": ABSENT, "spec.interval": "90s"},
+        False,
+        "an interval of whole minutes",
     ),
     _drift("one detector", {"spec.detectors": {"ks": {"alpha": 0.05}}}),
     _drift("no detector", {"spec.detectors": {}}, False, "spec.detectors needs ks, psi or both"),

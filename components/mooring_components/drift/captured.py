@@ -79,14 +79,14 @@ class FetchedPart:
         if self.fetched is None:
             raise EvaluationError(
                 "InsufficientData",
-                f"{self.field} {self.asked.uri!r}: no request was kept {_when(self.asked)}",
+                f"{self.field} {self.asked.uri!r}: no request was kept {when(self.asked)}",
             )
         rows = self.fetched.open(memory)
         without = frozenset(self.asked.without or ())
         if self.asked.since is None and self.asked.until is None:
             return PartOfRows(rows, None, without, rows.digest)
         # The files of two windows may be the same.
-        told = f"{rows.digest} {_when(self.asked)}"
+        told = f"{rows.digest} {when(self.asked)}"
         digest = f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
         return PartOfRows(rows, _belonging(rows, self.asked), without, digest)
 
@@ -100,23 +100,27 @@ def fetch_part(asked: Rows, reason: str, field: str, memory: int = MOST_BYTES) -
     if asked.since is None or asked.until is None:
         return FetchedPart(asked, fetch_rows(asked.uri, reason, field, memory), field)
     try:
-        found = _find(asked, field)
+        found = find_hours(asked, field, ".parquet")
     except InputError as error:
         raise EvaluationError(reason, str(error)) from error
     return FetchedPart(asked, fetch(found, reason, memory) if found.files else None, field)
 
 
-def _find(asked: Rows, field: str) -> FoundFiles:
-    """The files of the hours from `since` to `until`; hours without any are left out."""
+def find_hours(asked: Rows, field: str, suffix: str) -> FoundFiles:
+    """The files, of names with this end, of the hours from `since` to `until`; hours without any are left out.
+
+    Raises:
+        InputError: they cannot be listed, or are too many.
+    """
     assert asked.since is not None
     assert asked.until is not None
     files: list[StoredFile] = []
     for hour in _hours(asked.since, asked.until):
         folder = locate(below(asked.uri, f"{hour:date=%Y-%m-%d}", f"{hour:hour=%H}"), field)
         there = list_files(folder, field, may_be_none=True)
-        files += [file for file in there if file.path.endswith(".parquet")]
+        files += [file for file in there if file.path.endswith(suffix)]
         if len(files) > MOST_FILES:
-            raise InputError(f"{field} {asked.uri!r} holds more than {MOST_FILES} files {_when(asked)}")
+            raise InputError(f"{field} {asked.uri!r} holds more than {MOST_FILES} files {when(asked)}")
     return FoundFiles(f"{field} {asked.uri!r}", locate(asked.uri, field), files)
 
 
@@ -145,5 +149,6 @@ def _belonging(rows: ParquetRows, asked: Rows) -> pa.ChunkedArray:
     return pc.fill_null(within, fill_value=False)
 
 
-def _when(asked: Rows) -> str:
+def when(asked: Rows) -> str:
+    """Say from when to when, in words that follow a noun."""
     return f"from {asked.since:%Y-%m-%dT%H:%M:%SZ} to {asked.until:%Y-%m-%dT%H:%M:%SZ}"

@@ -22,6 +22,7 @@ from mooring_artifacts.uploads import put_document
 
 from mooring_components.drift.captured import fetch_part
 from mooring_components.drift.comparison import Detectors
+from mooring_components.drift.counted import compare_counted
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
 from mooring_components.memory import limited_memory, usable_memory
@@ -157,6 +158,9 @@ def _cell(text: str) -> str:
 
 
 def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
+    if question.baseline.counted:
+        counted = compare_counted(question, detectors_of(question))
+        return describe_findings(counted.findings, run_id, counted.rows, counted.digest)
     before = fetch_part(question.baseline, "BaselineUnreadable", "spec.baseline.uri", memory)
     now = fetch_part(question.window, "WindowUnreadable", "spec.window.uri", memory - before.size)
     left = memory - before.size - now.size

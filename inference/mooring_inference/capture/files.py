@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mooring_inference.capture.paths import FILES, UNFINISHED, file_name
+from mooring_inference.capture.paths import UNFINISHED, file_name, find_ours
 from mooring_inference.capture.rows import Stream
 
 
@@ -68,7 +68,7 @@ class Part:
 
 def remove_unfinished(root: Path) -> None:
     """Remove what processes have left that are no more."""
-    for path in (root / UNFINISHED).glob(FILES):
+    for path in find_ours(root / UNFINISHED):
         with contextlib.suppress(OSError), path.open("rb") as file:  # complete by now, locked, or not ours
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()

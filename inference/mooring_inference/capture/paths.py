@@ -4,6 +4,7 @@
 
     deployment=D/revision=R/date=YYYY-MM-DD/hour=HH/TIME-PID-UUID.parquet     requests, by the hour of the answer
     labels/deployment=D/date=YYYY-MM-DD/hour=HH/TIME-PID-UUID.parquet         labels
+    deployment=D/revision=R/.../MINUTE-ID.state                               counts: mooring_artifacts.window_states
     .unfinished/                                                              of living processes; no readers
     spool-UUID/                                                               files of one process on their way
 """
@@ -11,14 +12,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
+
+from mooring_artifacts.window_states.files import PROFILE_SUFFIX, STATE_SUFFIX
 
 # Below the folder that all files go to, so that files move out of it by renaming.
 UNFINISHED = ".unfinished"
 SUFFIX = ".parquet"
-FILES = f"*{SUFFIX}"
+SUFFIXES = frozenset({SUFFIX, STATE_SUFFIX, PROFILE_SUFFIX})
 # Beside the requests, so that a window of requests holds no labels.
 _LABELS = "labels"
 _SPOOL = "spool-"
@@ -80,8 +84,13 @@ def span_of(folder: str) -> Span | None:
 
 
 def is_complete(path: PurePath) -> bool:
-    """Return whether a file of Parquet is for readers."""
-    return path.suffix == SUFFIX and path.parent.name != UNFINISHED
+    """Return whether a file of ours is for readers."""
+    return path.suffix in SUFFIXES and path.parent.name != UNFINISHED
+
+
+def find_ours(root: Path) -> Iterator[Path]:
+    """Yield the files of ours in a folder and below it, complete and unfinished ones."""
+    return (path for path in root.rglob("*") if path.suffix in SUFFIXES)
 
 
 def _date_of(name: str) -> datetime | None:

@@ -24,6 +24,8 @@ from mooring_inference.observability.observing import Answered
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 if TYPE_CHECKING:
+    from mooring_artifacts.window_states import Profile
+
     from mooring_inference.capture.rows import Stream
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class Capture:
             flush_seconds=settings.flush_seconds,
             group_bytes=settings.buffer_bytes // 2,
             monotonic=monotonic,
+            clock=clock,
         )
         self._target.start()
         self._writer.start()
@@ -92,6 +95,7 @@ class Capture:
         revision: str,
         signature: Signature,
         feature_names: Mapping[str, Sequence[str]] | None = None,
+        profile: Profile | None = None,
     ) -> None:
         """Make a revision known; its requests are captured from then on.
 
@@ -100,6 +104,7 @@ class Capture:
             revision: what ``record`` will say.
             signature: of the model.
             feature_names: names of the elements of a row, by input.
+            profile: of the rows that it was trained on, in whose slots its requests are counted.
 
         Raises:
             CaptureSettingsError: the settings or ``feature_names`` name what the model does not have.
@@ -115,6 +120,7 @@ class Capture:
             layout=layout,
             key=self._key,
             counters=self.counters,
+            profile=profile,
         )
         self._streams[model, revision] = stream, has_text
 

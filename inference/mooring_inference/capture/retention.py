@@ -6,12 +6,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
 from typing import Any
 
 import obstore
 import obstore.exceptions
 
-from mooring_inference.capture.paths import SUFFIX, span_of
+from mooring_inference.capture.paths import SUFFIXES, span_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def find_expired(store: Any, folder: str, end: datetime) -> Iterator[str]:
             yield from find_expired(store, path, end)
     hour = span_of(folder)
     if hour is not None and hour.is_hour and hour.start <= end - timedelta(hours=1):
-        yield from (meta["path"] for meta in listing["objects"] if meta["path"].endswith(SUFFIX))
+        yield from (meta["path"] for meta in listing["objects"] if PurePath(meta["path"]).suffix in SUFFIXES)
 
 
 class TrustedClock:

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from mooring_artifacts.window_states import Profile
 
 from mooring_inference.capture.buffer import TIME, CaptureCounters, Entry
 from mooring_inference.capture.columns import (
@@ -22,6 +23,7 @@ from mooring_inference.capture.columns import (
 )
 from mooring_inference.capture.layout import REQUEST, Layout
 from mooring_inference.capture.paths import archive_of_labels, archive_of_requests, folder_of_revision
+from mooring_inference.capture.states import StateCounter, counter_of
 from mooring_inference.tensors import Array
 
 
@@ -33,12 +35,14 @@ class Stream(Protocol):
         folder: such as ``deployment=iris/revision=v2``; hours are folders below it.
         schema: of its files.
         repetitive: paths of columns that hold few different values.
+        counter: what counts its rows; None where nothing does.
     """
 
     archive: str
     folder: str
     schema: pa.Schema
     repetitive: list[str]
+    counter: StateCounter | None
 
     def columns(self, entries: Sequence[Entry], rows: Sequence[int]) -> pa.RecordBatch | None:
         """Return the rows of what was recorded, or None; count what does not fit the schema."""
@@ -81,6 +85,7 @@ class RequestStream:
         layout: Layout,
         key: bytes | None,
         counters: CaptureCounters,
+        profile: Profile | None = None,
     ) -> None:
         self.archive = archive_of_requests(deployment)
         self.folder = folder_of_revision(self.archive, revision)
@@ -91,6 +96,7 @@ class RequestStream:
         self._outputs = [TensorRows(columns, key) for columns in layout.outputs]
         fields = [field for tensor in (*self._inputs, *self._outputs) for field in tensor.fields]
         self.schema = pa.schema([pa.field(REQUEST, _REQUEST), *fields])
+        self.counter = counter_of(profile, layout, self.schema)
         self.repetitive = [f"{REQUEST}.{name}" for name in _REPETITIVE]
         self.repetitive += [field.name for field in fields if field.type == pa.string()]
 
@@ -212,6 +218,7 @@ class LabelRows:
             ]
         )
         self.repetitive = ["model", "text"]
+        self.counter: StateCounter | None = None
 
     def count(self, rows: int) -> None:
         """Count labels of a complete file."""

@@ -16,7 +16,7 @@ from time import monotonic
 
 from mooring_artifacts.errors import first_line
 
-from mooring_inference.capture.paths import FILES, SPOOLS, is_complete, spool_name
+from mooring_inference.capture.paths import SPOOLS, find_ours, is_complete, spool_name
 
 _LOCK = "lock"
 
@@ -46,7 +46,7 @@ class Spool:
     def files(self) -> list[Path]:
         """Return the complete files, oldest first."""
         return sorted(
-            (path for path in self.root.rglob(FILES) if is_complete(path)),
+            (path for path in find_ours(self.root) if is_complete(path)),
             key=lambda path: path.name,
         )
 
@@ -57,7 +57,7 @@ class Spool:
         os.close(self._lock)
 
     def _move_all(self, folder: Path) -> None:
-        for path in folder.rglob(FILES):
+        for path in list(find_ours(folder)):
             if is_complete(path):
                 target = self.root / path.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from mooring_inference.capture.buffer import BYTES, ROWS, STREAM, TIME, CaptureB
 from mooring_inference.capture.files import OpenPart
 from mooring_inference.capture.paths import folder_of_hour
 from mooring_inference.capture.rows import Stream
+from mooring_inference.capture.states import StateFiles
 from mooring_inference.capture.target import Target
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class CaptureWriter:
         flush_seconds: float,
         group_bytes: int,
         monotonic: Callable[[], float],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """A writer that is not started yet.
 
@@ -50,6 +52,7 @@ class CaptureWriter:
             flush_seconds: how long a file stays open.
             group_bytes: of rows in memory, before some are written to their unfinished file.
             monotonic: seconds on a clock that nobody sets.
+            clock: seconds since 1970.
         """
         self._buffer = buffer
         self._target = target
@@ -58,6 +61,7 @@ class CaptureWriter:
         self._group_bytes = group_bytes
         self._monotonic = monotonic
         self._open: dict[tuple[Stream, int], OpenPart] = {}
+        self._states = StateFiles(target.root, target.take, clock)
         self._pause = 0.0
         self._paused_until = float("-inf")
         self._closing = threading.Event()
@@ -137,6 +141,7 @@ class CaptureWriter:
         if batch is None:
             return
         part.add(batch)
+        self._states.add(stream, batch)
         self._counters.pending_rows += batch.num_rows
         if part.waiting_rows >= _GROUP_ROWS:
             self._write(part, part.write_group)
@@ -150,6 +155,10 @@ class CaptureWriter:
             if all_of_them or now >= part.due:
                 del self._open[key]
                 self._write(part, partial(self._publish, part))
+        try:
+            self._states.complete(all_of_them=all_of_them)
+        except OSError as error:
+            self._complain("capture: counts cannot be written", error)
 
     def _publish(self, part: OpenPart) -> None:
         rows = part.rows

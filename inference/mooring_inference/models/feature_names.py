@@ -1,4 +1,4 @@
-"""Names of features that come with a model."""
+"""Names of features, and their profile, that come with a model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mooring_artifacts import feature_names
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.window_states import Profile, files
 
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.tensors import Signature
@@ -22,3 +23,15 @@ def read_feature_names(model_dir: Path, signature: Signature) -> dict[str, tuple
     except InputError as exc:
         raise ModelLoadError(str(exc)) from None
     return {**signature.input_columns, **names}
+
+
+def read_profile(model_dir: Path) -> Profile | None:
+    """Return what is in ``profile.bin`` beside the model; None where there is none.
+
+    Raises:
+        ModelLoadError: the file holds something else.
+    """
+    try:
+        return files.read_profile(model_dir)
+    except InputError as exc:
+        raise ModelLoadError(str(exc)) from None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mooring_artifacts.feature_names import FILE as FEATURES
+from mooring_artifacts.window_states.files import FILE as PROFILE
 
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.loading import load_model
@@ -22,6 +23,7 @@ from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.profile.baseline import read_baseline
 from mooring_inference.profile.guards import guards_of
 from mooring_inference.profile.table import GROUPS
+from mooring_inference.profile.windows import profile_of
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import local_folder, open_input
 from mooring_inference.score.job import Job, pick_files
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 def _profile(args: argparse.Namespace) -> str:
     folder = args.output or (args.model_dir if args.model_dir.is_dir() else args.model_dir.parent)
     # Names that came with the model decide about the columns, and are then no news.
-    kept = [name for name in (GUARDS, FEATURES) if (folder / name).exists()]
+    kept = [name for name in (GUARDS, FEATURES, PROFILE) if (folder / name).exists()]
     if GUARDS in kept and not args.replace:
         raise UsageError(f"{folder / GUARDS} is there already; --replace writes over it")
     backend = load_model(args.model_dir, LoadOptions(device="cpu"))
@@ -74,7 +76,15 @@ def _profile(args: argparse.Namespace) -> str:
     written = [_write(folder / GUARDS, guards)]
     if baseline.names and (args.replace or FEATURES not in kept):
         written.append(_write(folder / FEATURES, baseline.names))
-    return f"{baseline.rows} rows; {' and '.join(str(path) for path in written)} written"
+    profile = profile_of(baseline, signature)
+    if profile is not None and (args.replace or PROFILE not in kept):
+        written.append(_put(folder / PROFILE, profile.content))
+    return f"{baseline.rows} rows; {_listed(written)} written"
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    *first, last = map(str, paths)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _job(args: argparse.Namespace, signature: Signature) -> Job:
@@ -86,8 +96,12 @@ def _job(args: argparse.Namespace, signature: Signature) -> Job:
 
 def _write(path: Path, content: Mapping[str, object]) -> Path:
     """Replace a file at once."""
+    return _put(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _put(path: Path, content: bytes) -> Path:
     unfinished = path.with_name(f"{path.name}.new")
-    unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.write_bytes(content)
     unfinished.replace(path)
     return path
 
@@ -98,8 +112,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         GROUPS,
         os.environ,
         usage=f"{_PROG} --baseline URI [--model_dir PATH] [options]",
-        description="Write guards.json and features.json from rows that a model was trained on: ranges, middles and "
-        "categories of its features, and their names.",
+        description="Write guards.json, features.json and profile.bin from rows that a model was trained on: ranges, "
+        "middles and categories of its features, their names, and the slots that requests are counted in.",
         epilog="Exit codes: 0 done, 1 error, 2 wrong usage.",
     )
     return parser.parse_args(underscored(argv))

@@ -3,13 +3,18 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.drift_rows import Baseline, Sought, Window
 from mooring_operator.api.resources import Resources
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.types import Condition, Duration, Message, Model, Note, StatusModel, Time
+
+_COUNTED_WINDOW = "baseline.profile needs a window of what is captured: leave window.uri out"
+_COUNTED_INTERVAL = (
+    "baseline.profile needs an interval of whole minutes, like 10m: that is how requests are counted"
+)
 
 
 class Target(Model):
@@ -141,6 +146,31 @@ class DriftMonitorSpec(Model):
             description="CPU and memory of the evaluation's pod; the administrator's defaults when left out."
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _is_counted_by_the_minute(self) -> "DriftMonitorSpec":
+        if self.baseline is None or self.baseline.profile is None:
+            return self
+        if self.window is not None and self.window.uri is not None:
+            raise ValueError(_COUNTED_WINDOW)
+        if self.interval % timedelta(minutes=1):
+            raise ValueError(_COUNTED_INTERVAL)
+        return self
+
+
+_PROFILED = "has(self.baseline) && has(self.baseline.profile)"
+DriftMonitorSpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": f"!({_PROFILED}) || !has(self.window) || has(self.window.capture)",
+            "message": f"spec.{_COUNTED_WINDOW}",
+        },
+        {
+            "rule": f"!({_PROFILED}) || duration(self.interval).getSeconds() % 60 == 0",
+            "message": f"spec.{_COUNTED_INTERVAL}",
+        },
+    ]
+}
 
 
 class TestResult(StatusModel):

@@ -13,7 +13,7 @@ DEFAULT_BASELINE = timedelta(hours=24)
 """How much of what is kept after a promotion is a baseline, where nothing else is: a day has its own rhythm."""
 
 _ONE_WINDOW = "needs uri or capture, and not both"
-_ONE_BASELINE = "needs uri or afterPromotion, and not both"
+_ONE_BASELINE = "needs one of uri, afterPromotion and profile"
 _LONG_BASELINE = "afterPromotion has 31 days (744h) at most"
 
 
@@ -51,6 +51,10 @@ class Window(Model):
         return self
 
 
+class Profile(Model):
+    """Of the model, nothing has to be said of it."""
+
+
 class Baseline(Model):
     """Rows in files, or the first ones that the target keeps."""
 
@@ -66,10 +70,18 @@ class Baseline(Model):
             "most. Nothing is evaluated before that has passed."
         ),
     ] = None
+    profile: Annotated[
+        Profile | None,
+        Field(
+            description="What profile.bin beside the model says of its training: the runtime counts requests in its "
+            "slots, minute by minute, and an evaluation adds the counts up and reads no row. With a window of what is "
+            "captured, and an interval of whole minutes."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _is_one(self) -> "Baseline":
-        if (self.uri is None) == (self.after_promotion is None):
+        if [self.uri, self.after_promotion, self.profile].count(None) != 2:
             raise ValueError(_ONE_BASELINE)
         if self.after_promotion is not None and self.after_promotion > LONGEST_BASELINE:
             raise ValueError(_LONG_BASELINE)
@@ -85,7 +97,10 @@ Window.model_config["json_schema_extra"] = {
 }
 Baseline.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
-        _rule("has(self.uri) != has(self.afterPromotion)", f"spec.baseline {_ONE_BASELINE}"),
+        _rule(
+            "[has(self.uri), has(self.afterPromotion), has(self.profile)].exists_one(b, b)",
+            f"spec.baseline {_ONE_BASELINE}",
+        ),
         _rule(
             "!has(self.afterPromotion) || duration(self.afterPromotion) <= duration('744h')",
             f"spec.baseline.{_LONG_BASELINE}",
@@ -102,4 +117,7 @@ class Sought(StatusModel):
         None
     )
     until: Annotated[Time | None, Field(description="Time before which its last rows are.")] = None
+    counted: Annotated[
+        bool | None, Field(description="Whether it is the profile that the window was counted by.")
+    ] = None
     without: Annotated[str, Field(description="Column that is not compared.", max_length=253)] = ""

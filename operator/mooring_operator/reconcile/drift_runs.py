@@ -122,6 +122,8 @@ def _rows(uri: str | None, sought: Sought | None) -> dict[str, JsonValue]:
     rows: dict[str, JsonValue] = {"uri": sought.uri}
     if sought.since is not None and sought.until is not None:
         rows |= {"since": format_time(sought.since), "until": format_time(sought.until)}
+    if sought.counted:
+        rows["counted"] = True
     if sought.without:
         rows["without"] = [sought.without]
     return rows

@@ -108,8 +108,9 @@ def seek(
     grace = (window or Captured()).grace
     folder = below(kept.store, f"deployment={name}", f"revision={revision}") if kept.store else ""
     earliest = kept.since or _EPOCH
-    baseline = tested
-    if not names_baseline and tested is None:
+    counted = spec.baseline is not None and spec.baseline.profile is not None
+    baseline = Sought(uri=folder, counted=True) if counted else tested
+    if not counted and not names_baseline and tested is None:
         found = _first(spec, folder, revision, kept, grace, now)
         if not isinstance(found, Sought):
             return found

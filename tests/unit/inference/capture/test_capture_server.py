@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import signal
 
+import numpy as np
 import pyarrow.dataset as ds
 import pytest
+from mooring_artifacts.window_states import parse_state, prepare
 
 from tests.unit.inference.inference_process import BODY, running, save_negation, spawn
 
 INFER = "/v2/models/m/infer"
+
+
+async def test_a_model_with_a_profile_has_its_requests_counted(tmp_path):
+    model = save_negation(tmp_path / "model")
+    random = np.random.default_rng(0).normal(size=(2, 1000)).astype(np.float32)
+    profile = prepare({"x[0]": random[0], "x[1]": random[1]})
+    (model / "profile.bin").write_bytes(profile.content)
+    async with running(model, f"--capture_uri={tmp_path}/capture", "--drain_seconds=0") as (process, client):
+        for _ in range(20):
+            assert (await client.post(INFER, json=BODY)).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    files = list((tmp_path / "capture" / "deployment=m" / "revision=1").glob("*/*/*.state"))
+    assert sum(parse_state(file.read_bytes(), profile).rows for file in files) == 20
+    # Kilobytes, whatever the traffic.
+    assert max(file.stat().st_size for file in files) < 10_000
+
+
+async def test_a_profile_that_is_none_is_told_before_the_server_is_ready(tmp_path):
+    model = save_negation(tmp_path / "model")
+    (model / "profile.bin").write_bytes(b"profile")
+    process = await spawn(
+        "--model_name=m", f"--model_dir={model}", "--http_port=0", f"--capture_uri={tmp_path}/capture"
+    )
+    output, errors = await process.communicate()
+    assert process.returncode != 0
+    assert b"profile.bin" in output + errors
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mooring_artifacts.window_states import prepare
+from mooring_artifacts.window_states.files import read_profile
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.loading import load_model
 from mooring_inference.guards import load_guards, parse_guards
@@ -74,7 +75,10 @@ def test_the_files_load_and_the_baseline_passes(tmp_path, capsys):
     pq.write_table(pa.table({"b": [1, 2, 3], "a": [0.5, None, 1.5]}), tmp_path / "train.parquet")
     argv = [f"--baseline={tmp_path / 'train.parquet'}", f"--model-dir={model}", "--columns=a,b"]
     assert main([*argv, "--range=reject"]) == 0
-    assert f"3 rows; {model / 'guards.json'} and {model / 'features.json'} written" in capsys.readouterr().out
+    written = f"{model / 'guards.json'}, {model / 'features.json'} and {model / 'profile.bin'}"
+    assert f"3 rows; {written} written" in capsys.readouterr().out
+    profile = read_profile(model)
+    assert (profile.rows, [feature.name for feature in profile.features]) == (3, ["a", "b"])
     assert json.loads((model / "features.json").read_text()) == {"x": ["a", "b"]}
     loaded = load_model(model, LoadOptions())
     guards = load_guards(model / "guards.json", loaded.signature)
@@ -95,6 +99,9 @@ def test_several_inputs_and_text_are_profiled_into_a_folder_of_their_own(tmp_pat
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     output = tmp_path / "made" / "here"
     assert main([f"--baseline={tmp_path / 'train.jsonl'}", f"--model_dir={model}", f"--output={output}"]) == 0
+    profile = read_profile(output)
+    # A vector of any length is one list in what is captured.
+    assert [feature.name for feature in profile.features] == ["age", "name"]
     inputs = json.loads((output / "guards.json").read_text())["inputs"]
     assert inputs["name"] == {"features": [{"name": "name", "categories": ["x", "y"]}]}
     assert [feature["max"] for feature in inputs["vector"]["features"]] == [1.0, 3.0]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mooring_artifacts.drift_question import parse_question
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_monitor import FeatureDrift
 from mooring_operator.api.drift_rows import Sought
@@ -15,6 +16,7 @@ from mooring_operator.planning.drift.plan import LaunchEvaluation, Notify, Reque
 from mooring_operator.planning.drift.sources import MOST_BEHIND, MOST_FAILURES, Kept
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
+from mooring_operator.reconcile.drift_runs import ask
 
 MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -240,6 +242,16 @@ def test_files_as_a_window_go_with_the_first_hours_as_a_baseline():
     monitor.look()
     assert monitor.status.run.window is None
     assert monitor.status.run.baseline.uri == FOLDER
+
+
+def test_a_profile_is_what_the_window_was_counted_by():
+    monitor = Monitor(baseline={"profile": {}})
+    monitor.look()
+    run = monitor.status.run
+    assert run.baseline == Sought(uri=FOLDER, counted=True)
+    question = ask(monitor.spec, run)
+    assert question["baseline"] == {"uri": FOLDER, "counted": True}
+    assert parse_question(question).baseline.counted
 
 
 # --- nothing to compare -------------------------------------------------------------------------

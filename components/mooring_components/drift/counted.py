@@ -1,0 +1,101 @@
+"""Compares windows that a server counted, minute by minute, in the slots of its model's profile.
+
+What that costs does not depend on how many requests there were: the baseline is the profile, and no row is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mooring_artifacts.drift_question import DriftQuestion, Rows
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.storage import StoredFile
+from mooring_artifacts.uris import below
+from mooring_artifacts.window_states import Profile, WindowState, merge, parse_profile, parse_state
+from mooring_artifacts.window_states.binary import LARGEST
+from mooring_artifacts.window_states.files import (
+    STATE_SUFFIX,
+    minute_of,
+    profile_name,
+    profile_of,
+)
+
+from mooring_components.drift.captured import find_hours, when
+from mooring_components.drift.comparison import Detectors
+from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.evaluation import Findings
+from mooring_components.drift.states import evaluate_states
+from mooring_components.parquet import FoundFiles, find_files
+
+_FIELD = "spec.window"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a window's states say of it: `rows` are those of the baseline and of the window."""
+
+    findings: Findings
+    rows: tuple[int, int]
+    digest: str
+
+
+def compare_counted(question: DriftQuestion, detectors: Detectors) -> Counted:
+    """Add up the states of the window's minutes, and compare them with their profile.
+
+    Raises:
+        EvaluationError: there is none, or one cannot be read.
+    """
+    found, files = _files(question.window)
+    if not files:
+        raise EvaluationError(
+            "InsufficientData",
+            f"{_FIELD} {question.window.uri!r}: nothing was counted {when(question.window)}: the model needs "
+            "profile.bin, which mooring-inference profile writes",
+        )
+    try:
+        profile, state = _add_up(found, files)
+    except InputError as error:
+        raise EvaluationError("WindowUnreadable", f"{found.source}: {error}") from error
+    findings = evaluate_states(profile, state, question.features, question.min_rows, detectors)
+    told = hashlib.sha256(state.to_bytes() + when(question.window).encode()).hexdigest()
+    return Counted(findings, (profile.rows, state.rows), f"sha256:{told}")
+
+
+def _files(window: Rows) -> tuple[FoundFiles, list[StoredFile]]:
+    try:
+        found = find_hours(window, _FIELD, STATE_SUFFIX)
+    except InputError as error:
+        raise EvaluationError("WindowUnreadable", str(error)) from error
+    return found, [file for file in found.files if _is_within(minute_of(file.path), window)]
+
+
+def _is_within(minute: datetime | None, window: Rows) -> bool:
+    if minute is None or window.since is None or window.until is None:
+        return False
+    return window.since <= minute < window.until
+
+
+def _add_up(found: FoundFiles, files: Sequence[StoredFile]) -> tuple[Profile, WindowState]:
+    content = _fetch(found, files[0])
+    profile = _profile(str(found.location), profile_of(content))
+    state = parse_state(content, profile)
+    for file in files[1:]:
+        state = merge(state, parse_state(_fetch(found, file), profile))
+    return profile, state
+
+
+def _profile(folder: str, digest: str) -> Profile:
+    files = find_files(below(folder, profile_name(digest)), f"{_FIELD}: profile", kinds=())
+    profile = parse_profile(_fetch(files, files.files[0]))
+    if profile.digest != digest:
+        raise InputError(f"the profile {digest} has another content than its name says")
+    return profile
+
+
+def _fetch(found: FoundFiles, file: StoredFile) -> bytes:
+    if file.size > LARGEST:
+        raise InputError(f"{file.path!r} has {file.size} bytes; {LARGEST} are allowed")
+    return bytes(found.fetch(file))
