@@ -16,10 +16,12 @@ from mooring_operator.adapters.routers.inference_services.revision_manifest impo
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT, SERVING_RUNTIME
 from mooring_operator.adapters.routers.inference_services.runtimes import CLUSTER_SERVING_RUNTIME
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
-from mooring_operator.api.names import REVISION_LABEL
+from mooring_operator.api.names import MANAGED_BY, REVISION_LABEL
 
 from cluster.serving.runtimes import NoRuntimeError, Runtimes
 
+_MADE = {MANAGED_BY, REVISION_LABEL}
+"""What a revision's own has, and what runs for its test; what is taken over has the second once it is."""
 CONDITION = {"type": "Ready", "severity": "", "message": ""}
 
 
@@ -45,7 +47,7 @@ class PlayedRevisions:
 
     async def act(self) -> None:
         services = await self.cluster.list(INFERENCE_SERVICE, namespace=self.namespace)
-        ours = [service for service in services if REVISION_LABEL in service["metadata"].get("labels", {})]
+        ours = [service for service in services if _MADE & service["metadata"].get("labels", {}).keys()]
         made = {
             d["metadata"]["name"]: d for d in await self.cluster.list(DEPLOYMENT, namespace=self.namespace)
         }

@@ -304,7 +304,8 @@ async def test_a_pipeline_of_the_users_tests_a_model(server, own, model, tmp_pat
     [
         (OwnPipeline("own-ci"), "parameter epochs is none that Mooring gives: give it a default; parameter verdict_uri "
          "is given to no step"),
-        (OwnPipeline("own-ci", "v1", compares=True), "parameter champion_uri is missing, which gates"),
+        (OwnPipeline("own-ci", "v1", ("champion_uri",)), "parameter champion_uri is missing, which gates"),
+        (OwnPipeline("own-ci", "v1", ("endpoint",)), "parameter endpoint is missing, which spec.ci.target"),
         (OwnPipeline("own-ci", "v9"), "has no version 'v9'"),
         (OwnPipeline("another"), "there is no pipeline 'another' in Kubeflow Pipelines"),
     ],

@@ -11,7 +11,7 @@ from mooring_operator.adapters.routers.inference_services.objects import INFEREN
 from mooring_operator.adapters.routers.inference_services.runtimes import CLUSTER_SERVING_RUNTIME
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 
-from tests.operator.world import RESTING, World
+from tests.operator.world import CI_SPEC, RESTING, World
 from tests.played_revisions import PlayedRevisions
 
 V1, V2 = "s3://m/v1", "s3://m/v2"
@@ -249,3 +249,36 @@ async def test_what_is_ready_is_read_from_the_slices(played):
     await played.kserve.act()
     await played.world.step()
     assert played.world.condition("Ready")["status"] != "True"
+
+
+async def test_a_model_is_tested_as_it_will_be_served_and_gets_no_request_for_it(played):
+    await played.promoted()
+    ci = {**CI_SPEC, "target": "Endpoint"}
+    rollout = {"router": "Endpoints", "steps": [{"setWeight": 100}]}
+    played.world.deploy("v2", rollout=rollout, serving=SERVING, ci=ci)
+    while not played.world.runs.tested:
+        await played.world.step()
+        await played.kserve.act()
+    instance = played.world.status["testInstance"]
+    [run_id] = played.world.runs.ids
+    address = f"http://{instance}-predictor.ns.svc/v2/models/digits"
+    assert played.world.runs.read(run_id)["parameters"]["endpoint"] == address
+    # Its pod is one of nobody's.
+    assert (played.kserve.weights, await played.kserve.pods()) == ({V1: 100}, {V1: 4, V2: 1})
+    assert (await played.settle())["phase"] == "Promoted"
+    assert "testInstance" not in played.world.status
+    names = {found["metadata"]["name"] for found in played.world.objects.list(INFERENCE_SERVICE, "ns")}
+    assert instance not in names
+    assert all(sum(shares.values()) == 100 for shares in played.shares)
+
+
+async def test_a_model_whose_instance_does_not_start_is_rejected(played):
+    played.kserve.starts = lambda address: address != V2
+    await played.promoted()
+    ci = {**CI_SPEC, "target": "Endpoint"}
+    rollout = {"router": "Endpoints", "progressDeadline": "1m"}
+    played.world.deploy("v2", rollout=rollout, serving=SERVING, ci=ci)
+    status = await played.settle()
+    assert (status["phase"], status["reason"]) == ("Failed", "TestInstanceNotReady")
+    assert status["message"].endswith("keeps serving")
+    assert (played.kserve.weights, await played.kserve.pods()) == ({V1: 100}, {V1: 4})

@@ -241,6 +241,9 @@ class CIPipeline(Model):
     ] = None
 
 
+_NOTHING_ASKED = "asks nothing: it is for target Endpoint"
+
+
 class CISpec(Model):
     """How a revision is tested before any of it is served: a run of the pipeline model-ci."""
 
@@ -255,6 +258,17 @@ class CISpec(Model):
         CIPipeline | None,
         Field(description="Your own pipeline in place of model-ci, where runs are Kubeflow Pipelines'."),
     ] = None
+    target: Annotated[
+        Literal["Files", "Endpoint"],
+        Field(
+            description="What is tested: the files, by Mooring's runtime; or the model as it will be served, on its "
+            "runtime and hardware, brought up for the test where no request reaches it."
+        ),
+    ] = "Files"
+    protocol: Annotated[
+        Literal["V1", "V2"],
+        Field(description="KServe's protocol that it is asked by where the target is Endpoint."),
+    ] = "V2"
     timeout: Annotated[
         Duration,
         Field(description="How long the run may take; at most as long as the administrator lets any run."),
@@ -280,10 +294,32 @@ class CISpec(Model):
         Field(description="CPU and memory of the run's pod; the administrator's defaults when left out."),
     ] = None
 
+    @model_validator(mode="after")
+    def _asks_an_endpoint(self) -> "CISpec":
+        if self.protocol != "V2" and self.target != "Endpoint":
+            raise ValueError(f"protocol {self.protocol} {_NOTHING_ASKED}")
+        return self
+
     @property
     def compares(self) -> bool:
         """Whether some gate compares with the model that serves now."""
         return any(gate.not_worse_than is not None for gate in self.gates)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The parameters that a pipeline of the user's own has to take for this test."""
+        asked = {"champion_uri": self.compares, "endpoint": self.target == "Endpoint"}
+        return tuple(name for name, is_needed in asked.items() if is_needed)
+
+
+CISpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "self.target == 'Endpoint' || self.protocol == 'V2'",
+            "messageExpression": f"'spec.ci.protocol ' + self.protocol + ' {_NOTHING_ASKED}'",
+        }
+    ]
+}
 
 
 class ModelDeploymentSpec(Model):

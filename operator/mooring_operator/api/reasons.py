@@ -76,6 +76,11 @@ CI_TIMEOUT = "CITimeout"
 
 Look at the run (status.ci.url), or allow it more time.
 """
+TEST_INSTANCE_NOT_READY = "TestInstanceNotReady"
+"""With spec.ci.target Endpoint a revision runs for its test first, and it did not become ready.
+
+The message says why; after mending it: mooring retry NAME. Slow starts need a longer spec.rollout.progressDeadline.
+"""
 VERDICT_MISSING = "VerdictMissing"
 """The CI run succeeded, and its verdict cannot be read.
 

@@ -290,6 +290,9 @@ class ModelDeploymentStatus(StatusModel):
     failed_attempt: Annotated[int, Field(description="Its attempts.")] = 0
     failed_content: Annotated[str, Field(description="Its hash.", max_length=10)] = ""
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
+    test_instance: Annotated[
+        str | None, Field(description="InferenceService that runs for the test alone.")
+    ] = None
     analysis: Annotated[
         AnalysisStatus | None,
         Field(description="What the evidence says of the candidate, or of the last one."),

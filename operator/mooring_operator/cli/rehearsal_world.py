@@ -30,11 +30,13 @@ from mooring_operator.planning.rollout.actions import (
     LaunchRun,
     RemoveService,
     Route,
+    RunForTest,
     StartCheck,
+    StopAfterTest,
     StopCheck,
 )
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
-from mooring_operator.planning.routes import RouterChoice, Service, Variant
+from mooring_operator.planning.routes import RouterChoice, Service, UnderTest, Variant
 from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.runs.run import RunState
 
@@ -101,6 +103,8 @@ class World:
     name: str = "model"
     older: bool = False
     runs: dict[str, datetime] = field(default_factory=dict)
+    tested: dict[str, datetime] = field(default_factory=dict)
+    """What runs for a test alone, since when."""
     routing: Routing | None = None
     started: dict[str, datetime] = field(default_factory=dict)
     """When the pods of each revision were started."""
@@ -125,6 +129,7 @@ class World:
             router_choice=RouterChoice(router, ""),
             service=self._service(now),
             run=run,
+            under_test=self._under_test(now, status),
             check=self._check(now, status),
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,
             policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
@@ -170,6 +175,15 @@ class World:
         shared = any(arm.weight for arm in self.routing.arms[1:])
         return Service(f"http://{self.name}.example.com", variants, shared)
 
+    def _under_test(self, now: datetime, status: ModelDeploymentStatus) -> UnderTest | None:
+        begun = self.tested.get(status.test_instance or "")
+        after = self.script.ready_after
+        if begun is None:
+            return None
+        return UnderTest(
+            after is not None and now >= begun + after, address="http://tested", model_name=self.name
+        )
+
     def _model(self) -> Resolved:
         uri, digest = self.spec.model.uri, self.spec.model.digest
         return Resolved(f"{uri}#before", None) if self.older else Resolved(uri, digest)
@@ -209,16 +223,29 @@ class World:
 
     def apply(self, actions: Iterable[Action], now: datetime) -> bool:
         """Do what was decided; give whether that changed anything."""
-        before = (dict(self.runs), dict(self.checks), _shares(self.routing), dict(self.commands))
+        before = self._done()
         for action in actions:
             self._apply(action, now)
-        return before != (self.runs, self.checks, _shares(self.routing), self.commands)
+        return before != self._done()
+
+    def _done(self) -> tuple[object, ...]:
+        return (
+            dict(self.runs),
+            dict(self.tested),
+            dict(self.checks),
+            _shares(self.routing),
+            dict(self.commands),
+        )
 
     def _apply(self, action: Action, now: datetime) -> None:
         if isinstance(action, LaunchRun):
             self.runs.setdefault(action.run_id, now)
         elif isinstance(action, TerminateRun):
             self.runs.pop(action.run_id, None)
+        elif isinstance(action, RunForTest):
+            self.tested.setdefault(action.name, now)
+        elif isinstance(action, StopAfterTest):
+            self.tested.pop(action.name, None)
         elif isinstance(action, StartCheck):
             self.checks.setdefault(action.question.check_id, now)
         elif isinstance(action, StopCheck):
@@ -304,6 +331,7 @@ class World:
             events += [
                 begun + after for revision, begun in self.started.items() if revision not in self.before
             ]
+            events += [begun + after for begun in self.tested.values()]
         if self.awaiting_since is not None and approve is not None:
             events.append(self.awaiting_since[1] + approve)
         found = status.analysis

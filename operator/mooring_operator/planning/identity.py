@@ -187,6 +187,11 @@ def _amount(written: Any) -> str:
         return str(written)
 
 
+def instance_name(deployment: str, owner_uid: str, revision: str) -> str:
+    """Give the name of what runs for a revision's test: as long as that of a revision that serves, and never it."""
+    return f"{deployment}-t{fingerprint([owner_uid, revision], 8)}"
+
+
 def run_id_of(
     owner_uid: str, content: str, address: str, model: ModelSpec, ci: CISpec, attempt: int, round_: int = 0
 ) -> str:

@@ -162,6 +162,21 @@ class Running:
 
 
 @dataclass(frozen=True)
+class UnderTest:
+    """How a revision does that runs for its test alone.
+
+    blocked: why it will not become ready by itself.
+    address, model_name: where it answers, and what it calls the model.
+    """
+
+    ready: bool
+    message: str = ""
+    blocked: str | None = None
+    address: str = ""
+    model_name: str = ""
+
+
+@dataclass(frozen=True)
 class Service:
     """What is served, in words that hold for every router; `manifest` is for the router alone.
 

@@ -47,8 +47,11 @@ class CIRuns:
         run_id: str,
         candidate: Candidate,
         champion: Revision | None = None,
+        endpoint: str = "",
     ) -> None:
-        """Have `candidate` tested, beside `champion` where that serves; a run that exists already is left alone."""
+        """Have `candidate` tested, at `endpoint` where it is served, beside `champion` where that serves; a run that
+        exists already is left alone.
+        """
         assert spec.ci is not None
         ci, timeout = spec.ci, min(spec.ci.timeout, self.longest)
         await self._pipelines.launch(
@@ -68,6 +71,7 @@ class CIRuns:
                     "model_digest": candidate.content_digest or "",
                     **ci_parameters(ci),
                     **_compared(ci, champion),
+                    **({"endpoint": endpoint} if endpoint else {}),
                     "verdict_uri": await self._answers.address(_place(owner, run_id), timeout),
                     "run_id": run_id,
                 },
@@ -119,7 +123,7 @@ def _judged(found: Document, ci: CISpec, champion: Revision | None) -> list[Viol
 
 
 def _own(ci: CISpec) -> OwnPipeline | None:
-    return None if ci.pipeline is None else OwnPipeline(ci.pipeline.name, ci.pipeline.version, ci.compares)
+    return None if ci.pipeline is None else OwnPipeline(ci.pipeline.name, ci.pipeline.version, ci.needs)
 
 
 def _compared(ci: CISpec, champion: Revision | None) -> dict[str, JsonValue]:

@@ -35,7 +35,7 @@ from mooring_operator.planning.rollout.situation import (
     revision_named,
     runtime_sought,
 )
-from mooring_operator.planning.routes import Adoption, RouterChoice, Running, Service
+from mooring_operator.planning.routes import Adoption, RouterChoice, Running, Service, UnderTest
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.checks import Checks
@@ -120,6 +120,7 @@ class Gatherer:
             router_choice=chosen,
             service=service,
             serving=serving,
+            under_test=await self._under_test(owner, status),
             name_taken=name_taken,
             adoption=await self._adoption(owner, spec, status, chosen, model),
             policies={name: await self._policy(owner, name) for name in spec.policies},
@@ -187,6 +188,12 @@ class Gatherer:
             return await router.observe(owner, revisions), None
         except ServiceNameTaken as taken:
             return None, NameTaken(str(taken), temporary=taken.leaving)
+
+    async def _under_test(self, owner: Owner, status: ModelDeploymentStatus) -> UnderTest | None:
+        """Look at what runs for a test, where something should or has to stop."""
+        if status.test_instance is None:
+            return None
+        return await self._routers.under_test.observe(owner, status.test_instance, status.candidate)
 
     async def _adoption(
         self,

@@ -44,7 +44,9 @@ from mooring_operator.planning.rollout.actions import (
     RemoveService,
     RemoveWorkload,
     Route,
+    RunForTest,
     StartCheck,
+    StopAfterTest,
     StopCheck,
 )
 from mooring_operator.planning.rollout.decision import Decision
@@ -234,8 +236,12 @@ class ModelDeployments:
         owner, service = seen.owner, seen.service
         router = self._routers.of(owner, spec, seen.router_choice.name)
         match action:
-            case LaunchRun(run_id, candidate, champion):
-                await self._runs.launch(owner, spec, run_id, candidate, champion)
+            case LaunchRun(run_id, candidate, champion, endpoint):
+                await self._runs.launch(owner, spec, run_id, candidate, champion, endpoint)
+            case RunForTest(name, revision):
+                await self._routers.under_test.run(owner, name, revision)
+            case StopAfterTest(name):
+                await self._routers.under_test.stop(owner, name)
             case TerminateRun(run_id):
                 await self._terminate(owner.namespace, run_id)
             case StartCheck(question):

@@ -126,7 +126,7 @@ class KfpPipelines:
     def _launch_own(self, run: RunRequest, own: OwnPipeline, namespace: str) -> None:
         """Launch a pipeline of the user's, with those of the parameters that it takes."""
         place, spec = self._catalog.look_up_own(own, namespace)
-        if broken := pipeline_contract.violations(spec, compares=own.compares):
+        if broken := pipeline_contract.violations(spec, own.needs):
             raise PipelinesRefused(f"pipeline {own.name!r} does not fulfil the contract: {'; '.join(broken)}")
         self._create_anew(replace(run, parameters=pipeline_contract.taken(spec, run.parameters)), place)
 

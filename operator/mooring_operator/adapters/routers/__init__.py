@@ -8,6 +8,7 @@ from mooring_operator.adapters.routers.gateway_routes import Entrance
 from mooring_operator.adapters.routers.host_names import HostNames
 from mooring_operator.adapters.routers.inference_services import adoption
 from mooring_operator.adapters.routers.inference_services.runtimes import ServingRuntimes
+from mooring_operator.adapters.routers.inference_services.under_test import InstancesUnderTest
 from mooring_operator.adapters.routers.knative import KnativeRouter
 from mooring_operator.adapters.routers.kserve import KServeRouter
 from mooring_operator.adapters.routers.port import ServiceNameTaken, Traffic
@@ -32,7 +33,9 @@ ROUTERS: dict[RouterName, type[Traffic]] = {
 
 
 class Routers:
-    """Gives the router of each deployment, and the runtimes of those that serve each revision by itself."""
+    """Gives the router of each deployment, the runtimes of those that serve each revision by itself, and what runs
+    for tests.
+    """
 
     def __init__(
         self, cluster: Cluster, gateway: DefaultGateway | None = None, writer: RouteWriter | None = None
@@ -42,6 +45,7 @@ class Routers:
         self._hosts = HostNames(cluster)
         self._gateway = gateway or DefaultGateway()
         self.runtimes = ServingRuntimes(cluster)
+        self.under_test = InstancesUnderTest(cluster)
         self._routers: dict[RouterName, Traffic] = {
             "Endpoints": EndpointsRouter(cluster),
             "KServe": KServeRouter(cluster),

@@ -132,7 +132,7 @@ def check(
 
     spec = _pipeline(file)
     ci = _deployment(deployment, name)[1].ci if deployment is not None else None
-    broken = pipeline_contract.violations(spec, compares=ci is not None and ci.compares)
+    broken = pipeline_contract.violations(spec, ci.needs if ci is not None else ())
     for line in broken:
         output.say(f"{file}: {line}", style="red")
     if broken:

@@ -17,6 +17,23 @@ class LaunchRun:
     run_id: str
     candidate: Candidate
     champion: Revision | None = None
+    endpoint: str = ""
+    """Where the candidate answers; empty: its files are tested."""
+
+
+@dataclass(frozen=True)
+class RunForTest:
+    """Have a revision run under this name, as it will be served, where no request reaches it."""
+
+    name: str
+    revision: Revision
+
+
+@dataclass(frozen=True)
+class StopAfterTest:
+    """End what runs for a test under this name, if it runs."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,8 @@ class DropCommand:
 Action = (
     LaunchRun
     | TerminateRun
+    | RunForTest
+    | StopAfterTest
     | StartCheck
     | StopCheck
     | Route

@@ -16,6 +16,7 @@ from mooring_operator.planning.rollout import (
     holds,
     retained,
     serving,
+    under_test,
     variants,
 )
 from mooring_operator.planning.rollout.actions import (
@@ -71,6 +72,7 @@ class Decision:
 def decide(draft: Settled) -> Decision:
     """Give the next status, and the actions that follow from it."""
     draft = analysis.without_what_has_ended(retained.trim(variants.follow(_abandon_superseded(draft))))
+    draft = under_test.stop_what_is_tested_no_more(draft)
     status = _with_conditions(draft)
     if status == draft.before:
         status = draft.before

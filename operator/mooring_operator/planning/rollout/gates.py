@@ -11,6 +11,12 @@ from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import REFUSED_WAY_OUT
 from mooring_operator.planning.rollout.runtimes import NoRuntime
 from mooring_operator.planning.rollout.situation import Verdict
+from mooring_operator.planning.rollout.under_test import (
+    address_for,
+    bring_up,
+    is_tested_as_served,
+    why_hopeless,
+)
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
 from mooring_operator.planning.status.wording import because, keeps_serving
@@ -86,6 +92,8 @@ def _run_id(draft: RolloutDraft, ci: CISpec) -> str:
     if ci.compares and (champion := draft.status.stable) is not None:
         # Beside another model it is another question.
         content = f"{content} beside {champion.digest or champion.storage_uri}"
+    if is_tested_as_served(draft):
+        content = f"{content} served as {draft.candidate.revision}"
     return abandoned_runs.first_free(
         draft.status.abandoned_runs,
         lambda round_: identity.run_id_of(owner, content, address, draft.spec.model, ci, attempt, round_),
@@ -101,9 +109,16 @@ def _is_lost(draft: RolloutDraft, known: CIStatus) -> bool:
 
 def _launch(draft: RolloutDraft, status: CIStatus) -> Settled:
     name = f"revision {draft.candidate.revision}"
-    error = draft.observed.launch_error
+    endpoint, error = "", draft.observed.launch_error
+    if is_tested_as_served(draft):
+        if why := why_hopeless(draft, status):
+            return _failed(draft, status, reasons.TEST_INSTANCE_NOT_READY, f"{name}: {why}")
+        draft, waits_for = bring_up(draft)
+        if waits_for:
+            return _testing(draft, f"testing {name}: {waits_for}", _SOON)
+        endpoint = address_for(draft)
     if error is None:
-        waiting = draft.request(LaunchRun(status.run_id, draft.candidate, draft.status.stable))
+        waiting = draft.request(LaunchRun(status.run_id, draft.candidate, draft.status.stable, endpoint))
         return _testing(waiting, f"testing {name}: run {status.run_id}", 1.0)
     failed = (status.failed_launches or 0) + 1
     status = status.model_copy(update={"failed_launches": failed})

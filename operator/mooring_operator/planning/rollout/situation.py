@@ -20,7 +20,7 @@ from mooring_operator.planning.objects.owner import NameTaken, Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.neighbours import Turn
 from mooring_operator.planning.rollout.runtimes import NoRuntime, Sought, sought
-from mooring_operator.planning.routes import Adoption, RouterChoice, Running, Service, Traits
+from mooring_operator.planning.routes import Adoption, RouterChoice, Running, Service, Traits, UnderTest
 from mooring_operator.planning.runs.run import RunState
 
 _NOT_TOLD = RouterChoice("Auto", "")
@@ -80,6 +80,8 @@ class Observed:
     verdict: Verdict | None = None
     verdict_error: str | None = None
     """Why the run left no verdict, in its own words or the reader's."""
+    under_test: UnderTest | None = None
+    """What runs for a test, by the name in status; None where nothing does."""
     launch_error: str | None = None
     """Why it is not known whether the run was launched."""
     launch_refused: str | None = None

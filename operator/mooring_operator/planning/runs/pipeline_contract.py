@@ -5,7 +5,7 @@ Source: KFP's pipeline spec (IR YAML, schemaVersion 2.1.0).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mooring_operator.planning.runs.run import JsonValue
@@ -21,6 +21,7 @@ PARAMETERS: Mapping[str, str] = {
     "label_column": "STRING",
     "champion_uri": "STRING",
     "champion_digest": "STRING",
+    "endpoint": "STRING",
     "gates": "LIST",
     "verdict_uri": "STRING",
     "run_id": "STRING",
@@ -30,18 +31,22 @@ PARAMETERS: Mapping[str, str] = {
 REQUIRED = ("model_uri", "verdict_uri", "run_id")
 """What a test cannot do without: what to test, where the verdict goes, and whose it is."""
 
+_WHY = {
+    "champion_uri": ", which gates with notWorseThan need",
+    "endpoint": ", which spec.ci.target Endpoint needs",
+}
 _LONGEST_NAME = 80
 
 
-def violations(spec: Mapping[str, Any], *, compares: bool = False) -> list[str]:
+def violations(spec: Mapping[str, Any], needs: Sequence[str] = ()) -> list[str]:
     """Say what a compiled pipeline lacks, a line for each; nothing where it fulfils the contract.
 
-    compares: whether some gate compares with the model that serves now.
+    needs: parameters that the test cannot do without, beside `REQUIRED`.
     """
     root = spec.get("root") if isinstance(spec, Mapping) else None
     if not isinstance(root, Mapping):
         return ["there is no root: it is no compiled pipeline of Kubeflow Pipelines"]
-    return [*_inputs(root, compares=compares), *_uses(root)]
+    return [*_inputs(root, needs), *_uses(root)]
 
 
 def taken(spec: Mapping[str, Any], parameters: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -51,14 +56,12 @@ def taken(spec: Mapping[str, Any], parameters: Mapping[str, JsonValue]) -> dict[
     return {name: value for name, value in parameters.items() if name in declared}
 
 
-def _inputs(root: Mapping[str, Any], *, compares: bool) -> Iterator[str]:
+def _inputs(root: Mapping[str, Any], needs: Sequence[str]) -> Iterator[str]:
     inputs = _mapping(root.get("inputDefinitions"))
     declared = _mapping(inputs.get("parameters"))
-    needed = (*REQUIRED, "champion_uri") if compares else REQUIRED
-    for name in needed:
+    for name in (*REQUIRED, *needs):
         if name not in declared:
-            why = ", which gates with notWorseThan need" if name == "champion_uri" else ""
-            yield f"parameter {name} is missing{why}: declare it as a {PARAMETERS[name]}"
+            yield f"parameter {name} is missing{_WHY.get(name, '')}: declare it as a {PARAMETERS[name]}"
     for name, definition in declared.items():
         shown, kind = str(name)[:_LONGEST_NAME], _mapping(definition).get("parameterType")
         known = PARAMETERS.get(name)

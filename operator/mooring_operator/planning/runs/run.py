@@ -34,12 +34,12 @@ class RunOwner:
 class OwnPipeline:
     """A pipeline of the user's own, by its name where pipelines are kept; without a version, the newest.
 
-    compares: whether it has to compare with the model that serves now.
+    needs: parameters that it has to take, beside those that every test has.
     """
 
     name: str
     version: str | None = None
-    compares: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,16 @@ from mooring_operator.planning.rollout.actions import (
     LaunchRun,
     RemoveService,
     Route,
+    RunForTest,
     StartCheck,
+    StopAfterTest,
     StopCheck,
 )
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.neighbours import Turn
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved, Verdict
-from mooring_operator.planning.routes import Service, Traits, Variant
+from mooring_operator.planning.routes import Service, Traits, UnderTest, Variant
 from mooring_operator.planning.routing import Routing
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.planning.status import reading
@@ -77,6 +79,10 @@ class World:
     checked: list[str] = field(default_factory=list)
     """The checks that were started: one that is here twice was started twice."""
     stopped: list[str] = field(default_factory=list)
+    instances: dict[str, Revision] = field(default_factory=dict)
+    """What runs for tests alone."""
+    tested_at: list[tuple[str, str]] = field(default_factory=list)
+    """Revisions and where they were tested; nowhere for their files."""
     served: tuple[Revision, Revision | None, int] | None = None
     weights_seen: list[tuple[str, int]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
@@ -103,6 +109,7 @@ class World:
             askers=dict(self.askers),
             requested_by=self.requested_by,
             run_pages="http://kfp/#/runs/details/",
+            under_test=self._under_test(),
             answers=dict(self.answers),
             check=self._check(),
             abandoned={
@@ -176,6 +183,14 @@ class World:
         outcome = self.found.get(known.id)
         return CheckState(known.id, outcome, f"it says {outcome}" if outcome else "")
 
+    def _under_test(self) -> UnderTest | None:
+        revision = self.instances.get(self.status.test_instance or "")
+        if revision is None:
+            return None
+        ready = self.startable.get(revision.storage_uri, True)
+        message = "" if ready else "CrashLoopBackOff"
+        return UnderTest(ready, message, address=f"http://{self.status.test_instance}", model_name="digits")
+
     def _service(self) -> Service | None:
         if self.served is None:
             return None
@@ -199,9 +214,14 @@ class World:
             case LaunchRun(run_id, candidate):
                 if run_id not in self.runs:
                     self.launched.append(run_id)
+                    self.tested_at.append((candidate.revision, action.endpoint))
                 self.runs[run_id] = candidate.storage_uri
             case TerminateRun(run_id):
                 self.terminated.append(run_id)
+            case RunForTest(name, revision):
+                self.instances.setdefault(name, revision)
+            case StopAfterTest(name):
+                self.instances.pop(name, None)
             case StartCheck(question):
                 if question.check_id not in self.checks:
                     self.checked.append(question.check_id)
