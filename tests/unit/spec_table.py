@@ -184,6 +184,22 @@ _CI = [
         },
     ),
     Case(
+        "a model that is tested as it will be served",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "target": "Endpoint", "protocol": "V1"}},
+    ),
+    Case(
+        "a protocol by which nothing is asked",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "protocol": "V1"}},
+        False,
+        "spec.ci.protocol V1 asks nothing: it is for target Endpoint",
+    ),
+    Case(
+        "a target that is neither files nor what serves",
+        {"spec.ci": {"testData": {"uri": "s3://d/t"}, "target": "Model"}},
+        False,
+        "spec.ci.target: ",
+    ),
+    Case(
         "a gate that compares latency with the champion's",
         {
             "spec.ci": {

@@ -291,7 +291,7 @@ class ModelDeploymentStatus(StatusModel):
     failed_content: Annotated[str, Field(description="Its hash.", max_length=10)] = ""
     ci: Annotated[CIStatus | None, Field(description="Test of the candidate, or the last one.")] = None
     test_instance: Annotated[
-        str | None, Field(description="InferenceService that runs for the test alone.")
+        str | None, Field(description="InferenceService that runs for the test alone.", max_length=63)
     ] = None
     analysis: Annotated[
         AnalysisStatus | None,

@@ -125,5 +125,5 @@ async def test_what_a_pipeline_of_the_users_measured_is_judged_by_the_gates_of_t
 
 def test_a_pipeline_of_the_users_is_named_in_the_request():
     spec = {"testData": DATA, "gates": [BESIDE], "pipeline": {"name": "my ci", "version": "v3"}}
-    assert _own(CISpec.model_validate(spec)) == OwnPipeline("my ci", "v3", compares=True)
+    assert _own(CISpec.model_validate(spec)) == OwnPipeline("my ci", "v3", ("champion_uri",))
     assert _own(CISpec.model_validate({"testData": DATA})) is None
