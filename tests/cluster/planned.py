@@ -286,6 +286,14 @@ def with_run(phase: RunPhase | None, *, takes: float = 10, **observed: Any) -> C
     return story
 
 
+def without_an_instance() -> Recorded:
+    """A first revision that does not start for its test."""
+    made = world(ci={**CI, "target": "Endpoint"})
+    made.startable = {"s3://m/v1": False}
+    made.step()
+    return made.wait(minutes=11).rest()
+
+
 def seen_with(**observed: Any) -> Callable[[], Recorded]:
     def story() -> Recorded:
         made = world()
@@ -560,6 +568,7 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "tested-refused": with_run(None, launch_refused="quota"),
     "tested-taken": with_run(None, launch_refused="Job is taken", run_name_taken=True),
     "tested-not-launched": with_run(None, launch_error="it hung up"),
+    "tested-nowhere": without_an_instance,
     "policy-missing": of_policies(policies={"strict": None}),
     "policy-asked": of_policies(policies=STRICT),
     "policy-met": of_policies(MET, policies=STRICT),
