@@ -33,6 +33,11 @@ Metric = Literal[
     "invalidPredictions",
     "worstSliceAccuracy",
     "worstSliceMae",
+    "demographicParityDifference",
+    "demographicParityRatio",
+    "equalizedOddsDifference",
+    "equalizedOddsRatio",
+    "noiseStability",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 """What a run measures."""

@@ -33,6 +33,7 @@ LARGEST_REPORT = 4 << 20
 MOST_FEATURES = 4000
 MOST_CHANGES = 400
 MOST_SLICES = 80
+MOST_GROUPS = 20
 _MOST_METRICS = 48
 _LONGEST_MESSAGE = 1000
 # Each key too many is an error of about a KiB; a few of them are enough to name the first.
@@ -88,6 +89,28 @@ class Slice(_Part):
     interval: Interval | None = None
 
 
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+
+class Group(_Part):
+    """Rows with one value in the column of `spec.ci.fairness`: how many are called positive, of all and by label."""
+
+    column: Name
+    name: Name
+    rows: Count
+    selection_rate: Share
+    true_positive_rate: Share | None
+    false_positive_rate: Share | None
+
+
+class Stability(_Part):
+    """The share of rows whose class stays the same with noise, in units of each column's standard deviation."""
+
+    noise: Number
+    share: Share
+    interval: Interval
+
+
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`.
 
@@ -105,6 +128,8 @@ class Verdict(_Document):
     champion_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
     differences: Annotated[dict[MetricName, Difference], BeforeValidator(_check_number)] = {}
     slices: Annotated[list[Slice], Field(max_length=MOST_SLICES), FailFast()] = []
+    groups: Annotated[list[Group], Field(max_length=MOST_GROUPS), FailFast()] = []
+    stability: Annotated[list[Stability], Field(max_length=4)] = []
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -55,7 +55,7 @@ def open_endpoint(address: str, data: TestData, options: TestOptions) -> Model:
         signature = Signature(_guess_inputs(data, options), ())
     if not signature.outputs:
         # What it gives is known when it has given something.
-        asked = feed_model(Model(Served(endpoint, signature), {}), data, options.inputs, options.slices)
+        asked = feed_model(Model(Served(endpoint, signature), {}), data, options.inputs, options.beside)
         given = endpoint.ask(asked.single_rows(1)[0], ())
         specs = (
             TensorSpec(name, _datatype(array), (None, *array.shape[1:])) for name, array in given.items()

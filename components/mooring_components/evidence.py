@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from mooring_artifacts.run_documents import Slice
+from mooring_artifacts.run_documents import Group, Slice, Stability
 from pydantic import BaseModel, ConfigDict
 
 from mooring_components.classification import calibrate, rank_labels
@@ -66,6 +66,8 @@ class Evidence(_Part):
     calibration: list[Bin] = []
     amounts: Grid | None = None
     slices: list[Slice] = []
+    groups: list[Group] = []
+    stability: list[Stability] = []
 
 
 def gather(outcome: Classified | Estimated) -> Evidence:

@@ -12,6 +12,15 @@ from pydantic.alias_generators import to_camel
 FIELD = "test_options"
 
 
+class Fairness(BaseModel):
+    """Groups that are to be treated alike: the values of a column; `positive` is the label that is good to get."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    column: str
+    positive: str = ""
+
+
 class TestOptions(BaseModel):
     """How rows and answers are to be read; the fields are those of `spec.ci.testData`.
 
@@ -20,6 +29,8 @@ class TestOptions(BaseModel):
     classes: the labels that the model's scores stand for, in order; empty: what the data says.
     task: what float labels and scores mean; empty: what the data says.
     slices: columns by whose values quality is measured too.
+    fairness: groups to compare; None: none.
+    noise: levels of noise under which predictions are compared.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -32,6 +43,13 @@ class TestOptions(BaseModel):
     classes: Annotated[list[int | str], Field(max_length=10_000)] = []
     task: Literal["", "Classification", "Regression"] = ""
     slices: Annotated[list[str], Field(max_length=4)] = []
+    fairness: Fairness | None = None
+    noise: Annotated[list[Annotated[float, Field(gt=0, le=10)]], Field(max_length=4)] = []
+
+    @property
+    def beside(self) -> list[str]:
+        """Columns that part the rows: no features where the model takes no such number of columns."""
+        return [*self.slices, *([] if self.fairness is None else [self.fairness.column])]
 
 
 def parse_options(document: Mapping[str, Any]) -> TestOptions:

@@ -15,12 +15,15 @@ from mooring_artifacts.run_documents import Slice
 from mooring_components.classification import Measured, compare_classes, compare_scores, measure_classes
 from mooring_components.datasets import TestData
 from mooring_components.evidence import Evidence, count_confusion, gather
-from mooring_components.feeding import feed_model
+from mooring_components.fairness import ODDS, PARITY, measure_fairness
+from mooring_components.feeding import FedModel, feed_model
 from mooring_components.intervals import Estimate
 from mooring_components.models import Model
 from mooring_components.options import TestOptions
 from mooring_components.outcomes import NONE, Classified, Estimated, aligned, observe
 from mooring_components.regression import compare_amounts, measure_amounts
+from mooring_components.robustness import METRIC as STABILITY
+from mooring_components.robustness import measure_stability
 from mooring_components.slices import measure_slices, worst_of
 
 MOST_CATEGORIES = 50
@@ -99,9 +102,12 @@ def evaluate(
     Raises:
         InputError: the columns do not fit the model, or its output does not fit the labels.
     """
-    outcome = _observe(model, data, options)
+    fed = feed_model(model, data, options.inputs, options.beside)
+    outcome = observe(fed, data, options)
     found = measure(outcome)
     found = _with_slices(found, measure_slices(outcome, data, options.slices), outcome, options)
+    found = _with_fairness(found, outcome, data, options)
+    found = _with_stability(found, fed, outcome, data, options)
     if champion is None:
         return found
     try:
@@ -161,8 +167,42 @@ def _with(evidence: Evidence, slices: list[Slice]) -> Evidence:
     return evidence.model_copy(update={"slices": slices})
 
 
+def _with_fairness(
+    found: Quality, outcome: Classified | Estimated, data: TestData, options: TestOptions
+) -> Quality:
+    """Add how alike groups are treated, where that is asked for."""
+    if options.fairness is None:
+        why = dict.fromkeys((*PARITY, *ODDS), "spec.ci.fairness is not set")
+        return replace(found, unmeasured={**found.unmeasured, **why})
+    fair = measure_fairness(outcome, data, options.fairness)
+    measured = Measured(fair.estimates, fair.unmeasured)
+    return replace(
+        found,
+        metrics={**found.metrics, **{name: each.value for name, each in fair.estimates.items()}},
+        intervals={**found.intervals, **_intervals(measured)},
+        unmeasured={**found.unmeasured, **fair.unmeasured},
+        evidence=found.evidence.model_copy(update={"groups": fair.groups}),
+    )
+
+
+def _with_stability(
+    found: Quality, fed: FedModel, outcome: Classified | Estimated, data: TestData, options: TestOptions
+) -> Quality:
+    """Add how often noise changes what the model says, where that is asked for: the worst level is the metric."""
+    levels = measure_stability(fed, data, options, outcome) if options.noise else "spec.ci.noise is empty"
+    if isinstance(levels, str):
+        return replace(found, unmeasured={**found.unmeasured, STABILITY: levels})
+    worst = min(levels, key=lambda level: level.share)
+    return replace(
+        found,
+        metrics={**found.metrics, STABILITY: worst.share},
+        intervals={**found.intervals, STABILITY: worst.interval},
+        evidence=found.evidence.model_copy(update={"stability": levels}),
+    )
+
+
 def _observe(model: Model, data: TestData, options: TestOptions) -> Classified | Estimated:
-    return observe(feed_model(model, data, options.inputs, options.slices), data, options)
+    return observe(feed_model(model, data, options.inputs, options.beside), data, options)
 
 
 def _beside(found: Quality, outcome: Classified | Estimated, other: Classified | Estimated) -> Quality:

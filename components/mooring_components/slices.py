@@ -34,15 +34,10 @@ def measure_slices(outcome: Classified | Estimated, data: TestData, columns: Seq
     Raises:
         InputError: a column is not there, or holds neither texts, numbers, flags nor times.
     """
-    if missing := [name for name in columns if name not in data.columns]:
-        raise InputError(
-            f"spec.ci.testData.slices names column {missing[0]!r:.100}, which is not in {data.source}; there are "
-            f"{name_some(list(data.columns))}"
-        )
     found = [
         _slice(outcome, name, value, rows)
         for name in columns
-        for value, rows in _parts(data.columns[name], name, data.source)
+        for value, rows in parts_of(data, name, "spec.ci.testData.slices")
         if len(rows)
     ]
     sign = -1.0 if isinstance(outcome, Estimated) else 1.0
@@ -76,15 +71,25 @@ def _slice(outcome: Classified | Estimated, column: str, value: str, rows: Rows)
     )
 
 
-def _parts(column: pa.Array, name: str, source: str) -> Iterator[tuple[str, Rows]]:
-    """Yield the values of a column, each with its rows."""
+def parts_of(data: TestData, name: str, field: str) -> Iterator[tuple[str, Rows]]:
+    """Yield the values of a column, each with its rows, as `measure_slices` parts them; `field` named the column.
+
+    Raises:
+        InputError: the column is not there, or holds neither texts, numbers, flags nor times.
+    """
+    if name not in data.columns:
+        raise InputError(
+            f"{field} names column {name!r:.100}, which is not in {data.source}; there are "
+            f"{name_some(list(data.columns))}"
+        )
+    column = data.columns[name]
     try:
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         values = encoded.dictionary.to_pylist()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     except pa.ArrowException as error:
         raise InputError(
-            f"spec.ci.testData.slices: column {name!r:.100} of {source} is of type {column.type}, which has no values "
+            f"{field}: column {name!r:.100} of {data.source} is of type {column.type}, which has no values "
             f"to part rows by: {first_line(error)}"
         ) from error
     if len(values) > _MOST_VALUES and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):

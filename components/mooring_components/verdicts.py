@@ -9,7 +9,7 @@ from typing import Any
 
 from mooring_artifacts.gates import LONGEST_MESSAGE, METRICS, Violation, parse_gates
 from mooring_artifacts.judging import Findings, judge
-from mooring_artifacts.run_documents import SCHEMA_VERSION, Slice, Verdict
+from mooring_artifacts.run_documents import SCHEMA_VERSION, Group, Slice, Stability, Verdict
 from mooring_artifacts.uploads import put_document
 
 _OF_LABELS = ("accuracy", "balancedAccuracy", "precision", "recall", "f1")
@@ -32,6 +32,8 @@ def make_verdict(
     gates: Sequence[Mapping[str, Any]],
     hint: str = "",
     slices: Sequence[Slice] = (),
+    groups: Sequence[Group] = (),
+    stability: Sequence[Stability] = (),
 ) -> Verdict:
     """Judge what was found by `gates`; metrics that are not finite are left out of the document.
 
@@ -59,6 +61,8 @@ def make_verdict(
         champion_digest=subject.champion_digest,
         differences=dict(found.differences),
         slices=list(slices),
+        groups=list(groups),
+        stability=list(stability),
     )
 
 

@@ -119,7 +119,7 @@ def measure_latency(
         opened = open_endpoint(endpoint, data, options)
     else:
         opened = open_model(Path(model.path), allow=allow, threads=1)
-    taken = time_requests(feed_model(opened, data, options.inputs, options.slices))
+    taken = time_requests(feed_model(opened, data, options.inputs, options.beside))
     Path(timings.path).write_text(json.dumps(taken))
     metrics = summarize_latency(taken)
     for name, value in metrics.items():
@@ -159,7 +159,9 @@ def write_verdict(
     seen = Evidence.model_validate_json(Path(evidence.path).read_bytes())
     found = replace(measured, evidence=seen).findings({**size, **latency_metrics})
     subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"], champion_digest or None)
-    verdict = make_verdict(run_id, subject, found, gates, measured.hint, seen.slices)
+    verdict = make_verdict(
+        run_id, subject, found, gates, measured.hint, seen.slices, seen.groups, seen.stability
+    )
     sources = (Path(evidence.path), Path(timings.path))
     write_reports(
         verdict, gates, found, measured.hint, sources, (Path(report.path), Path(page.path)), page_uri

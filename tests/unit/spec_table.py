@@ -21,6 +21,10 @@ from tests.unit.spec_table_templates import TEMPLATES
 from tests.unit.spec_table_workloads import WORKLOADS
 
 
+def _tested(**fields: Any) -> dict[str, Any]:
+    return {"spec.ci": {"testData": {"uri": "s3://d/t"}, **fields}}
+
+
 def _gated(**gate: Any) -> dict[str, Any]:
     return {"spec.ci": {"testData": {"uri": "s3://d/t"}, "gates": [gate]}}
 
@@ -130,6 +134,11 @@ _CI = [
         False,
         "spec.ci.pipeline.name",
     ),
+    Case("groups to compare", _tested(fairness={"column": "sex", "positive": "yes"}, noise=[0.01, 1])),
+    Case("groups without a column", _tested(fairness={}), False, "spec.ci.fairness.column"),
+    Case("noise of nothing", _tested(noise=[0]), False, "spec.ci.noise"),
+    Case("five levels of noise", _tested(noise=[1, 2, 3, 4, 5]), False, "spec.ci.noise"),
+    Case("a gate on groups", _gated(metric="equalizedOddsDifference", max=0.1, means="Bound")),
     Case("a gate on every slice", _gated(metric="accuracy", min=0.8, slice={"column": "land"})),
     Case("a gate on one slice", _gated(metric="mae", max=2, slice={"column": "land", "value": "Österreich"})),
     Case("a gate on the worst slice", _gated(metric="worstSliceAccuracy", min=0.8, means="Bound")),

@@ -48,7 +48,41 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
             f"| {slice_in_words(each)} |"
             for each in verdict.slices
         ]
+    lines += [*_groups(verdict), *_stability(verdict)]
     return "\n".join(lines) + "\n"
+
+
+def _groups(verdict: Verdict) -> list[str]:
+    if not verdict.groups:
+        return []
+    heads = ["", "| group | | rows | called positive | of the positive | of the others |"]
+    return [
+        *heads,
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {_cell(each.column)} | {_cell(each.name)} | {each.rows} | {each.selection_rate:.4g} "
+            f"| {_rate(each.true_positive_rate)} | {_rate(each.false_positive_rate)} |"
+            for each in verdict.groups
+        ),
+    ]
+
+
+def _stability(verdict: Verdict) -> list[str]:
+    if not verdict.stability:
+        return []
+    return [
+        "",
+        "| noise | called the same | 95 % |",
+        "| ---: | ---: | ---: |",
+        *(
+            f"| {each.noise:g} | {each.share:.4g} | {interval_in_words(each.interval)} |"
+            for each in verdict.stability
+        ),
+    ]
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _cell(text: str) -> str:

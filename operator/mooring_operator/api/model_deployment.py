@@ -232,6 +232,19 @@ class Gate(gates.TestGate):
     )
 
 
+class Fairness(Model):
+    """Groups that the model has to treat alike."""
+
+    column: Annotated[
+        str, forms.SLICE.field, Field(description="Column of the test data whose values are the groups.")
+    ]
+    positive: Annotated[
+        str | None,
+        forms.SLICE.field,
+        Field(description="Label that is good to get; of two labels the second when left out."),
+    ] = None
+
+
 class CIPipeline(Model):
     """A pipeline in Kubeflow Pipelines that fulfils Mooring's contract."""
 
@@ -252,6 +265,17 @@ class CISpec(Model):
         list[Gate],
         Field(
             description="Limits that must all hold. Without gates the run only has to succeed.", max_length=32
+        ),
+    ] = []
+    fairness: Annotated[
+        Fairness | None,
+        Field(description="Groups to compare: demographic parity and equalized odds become metrics."),
+    ] = None
+    noise: Annotated[
+        list[Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]],
+        Field(
+            description="Noise to add, in standard deviations of each column: noiseStability becomes a metric.",
+            max_length=4,
         ),
     ] = []
     pipeline: Annotated[

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mooring_artifacts.gates import TestGate, difference_in_words, interval_in_words, wanted
 from mooring_artifacts.judging import Findings, judge, slice_in_words
-from mooring_artifacts.run_documents import RunFailure, Slice, Verdict
+from mooring_artifacts.run_documents import Group, RunFailure, Slice, Stability, Verdict
 from mooring_artifacts.text import visible
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
@@ -42,6 +42,12 @@ class VerdictView:
             yield plain_table(
                 ("COLUMN", "ROWS", "METRIC", "VALUE", "95 %", "WITH"), map(_slice, verdict.slices)
             )
+        if verdict.groups:
+            yield heading(f"Called positive, by {visible(verdict.groups[0].column)}")
+            yield plain_table(("ROWS", "OF ALL", "TRUE", "FALSE", "GROUP"), map(_group, verdict.groups))
+        if verdict.stability:
+            yield heading("Called the same with noise")
+            yield plain_table(("NOISE", "SHARE", "95 %"), map(_level, verdict.stability))
 
     def _gate(self, gate: TestGate) -> list[str | Text]:
         verdict = self.verdict
@@ -96,6 +102,15 @@ def _slice(each: Slice) -> list[str | Text]:
         slice_in_words(each),
         visible(each.name),
     ]
+
+
+def _group(each: Group) -> list[str | Text]:
+    rates = (each.selection_rate, each.true_positive_rate, each.false_positive_rate)
+    return [str(each.rows), *("" if rate is None else f"{rate:.4g}" for rate in rates), visible(each.name)]
+
+
+def _level(each: Stability) -> list[str | Text]:
+    return [f"{each.noise:g}", f"{each.share:.4g}", interval_in_words(each.interval)]
 
 
 def _number(value: float | None) -> str:

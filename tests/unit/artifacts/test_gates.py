@@ -124,6 +124,8 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
         "championDigest": None,
         "differences": {},
         "slices": [],
+        "groups": [],
+        "stability": [],
     }
 
 

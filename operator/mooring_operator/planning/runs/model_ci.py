@@ -12,7 +12,7 @@ def ci_parameters(ci: CISpec) -> dict[str, JsonValue]:
         "test_data_digest": data.digest or "",
         "data_schema": data.schema_ or "",
         "validates_data": data.schema_ is not None,
-        "test_options": _options(data),
+        "test_options": {**_options(data), **_comparisons(ci)},
         "label_column": data.label_column,
         "gates": [_gate(gate) for gate in ci.gates],
     }
@@ -21,6 +21,14 @@ def ci_parameters(ci: CISpec) -> dict[str, JsonValue]:
 def _gate(gate: Gate) -> JsonValue:
     document: JsonValue = gate.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return document
+
+
+def _comparisons(ci: CISpec) -> dict[str, JsonValue]:
+    fairness = ci.fairness
+    groups: JsonValue = None
+    if fairness is not None:
+        groups = {"column": fairness.column, "positive": fairness.positive or ""}
+    return {"fairness": groups, "noise": list(ci.noise)}
 
 
 def _options(data: TestData) -> dict[str, JsonValue]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mooring_artifacts.uris import redact
 
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
-from mooring_operator.api.model_deployment import Gate, ModelDeploymentSpec
+from mooring_operator.api.model_deployment import Fairness, Gate, ModelDeploymentSpec
 from mooring_operator.planning import addresses
 
 LARGEST_NARROW = "\uffff"
@@ -24,6 +24,7 @@ def texts_of_test(spec: ModelDeploymentSpec) -> dict[str, str]:
         **({} if data.schema_ is None else {"spec.ci.testData.schema": data.schema_}),
         **_numbered("spec.ci.testData.slices", data.slices),
         **_of_gates(spec.ci.gates),
+        **_of_fairness(spec.ci.fairness),
     }
 
 
@@ -42,6 +43,13 @@ def _of_gates(gates: Sequence[Gate]) -> dict[str, str]:
     }
     columns = {f"{field}.column": part.column for field, part in parts.items()}
     return columns | {f"{field}.value": part.value for field, part in parts.items() if part.value is not None}
+
+
+def _of_fairness(asked: Fairness | None) -> dict[str, str]:
+    if asked is None:
+        return {}
+    column = {"spec.ci.fairness.column": asked.column}
+    return column if asked.positive is None else {**column, "spec.ci.fairness.positive": asked.positive}
 
 
 def _numbered(field: str, texts: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from mooring_artifacts.gates import Violation
 from mooring_artifacts.run_documents import Verdict as Document
-from mooring_components.options import parse_options
+from mooring_components.options import Fairness, parse_options
 from mooring_operator.api.model_deployment import CISpec, ModelDeploymentSpec
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import OwnPipeline
@@ -31,7 +31,7 @@ DATA = {
 }
 
 
-def given(gates, champion, data=DATA):
+def given(gates, champion, data=DATA, **ci):
     """The parameters of the run that is asked for."""
     asked = []
 
@@ -44,7 +44,7 @@ def given(gates, champion, data=DATA):
     spec = ModelDeploymentSpec.model_validate(
         {
             "model": {"uri": "s3://m/v2", "format": "onnx"},
-            "ci": {"testData": data, "gates": gates},
+            "ci": {"testData": data, "gates": gates, **ci},
         }
     )
     runs = CIRuns(SimpleNamespace(launch=launch), SimpleNamespace(address=address), timedelta(hours=1))
@@ -75,6 +75,14 @@ def test_fields_of_the_spec_are_options_of_the_test():
     options = parse_options(parameters["test_options"])
     assert options.inputs == {"x": ["a", "b"]}
     assert (options.output, options.classes, options.task) == ("y", ["1", "2"], "Classification")
+
+
+def test_groups_and_noise_are_options_of_the_test():
+    parameters = given([], None, fairness={"column": "sex", "positive": "1"}, noise=[0.5])
+    options = parse_options(parameters["test_options"])
+    assert (options.fairness, options.noise) == (Fairness(column="sex", positive="1"), [0.5])
+    options = parse_options(given([], None)["test_options"])
+    assert (options.fairness, options.noise) == (None, [])
 
 
 def test_the_champion_is_named_where_a_gate_asks_for_it():
