@@ -135,12 +135,7 @@ def ask(
         raise CliError(f"--candidate and --stable are both {revisions[0]}: there is nothing to compare")
     if not 0 < false_rollback < 50:
         raise CliError(f"--false-rollback {false_rollback:g}: want percent, above 0 and below 50")
-    try:
-        back = parse_duration(window)
-    except ValueError as error:
-        raise CliError(f"--window {window}: {error}") from None
-    if not every <= back.total_seconds() <= every * _MOST_LOOKS:
-        raise CliError(f"--window {window}: want one to {_MOST_LOOKS} looks of {every} s")
+    back = time_back(window, every)
     try:
         agreed = Limit.of(limit[0], limit[1] / 100)
     except ValueError as error:
@@ -150,16 +145,36 @@ def ask(
     return Asked(metric, question, until - back, until, agreed, errors, quantile / 100, 1 + slower / 100)
 
 
+def time_back(window: str, every: int) -> timedelta:
+    """Read how far back to look.
+
+    Raises:
+        CliError: it is no time, or of no look or too many.
+    """
+    try:
+        back = parse_duration(window)
+    except ValueError as error:
+        raise CliError(f"--window {window}: {error}") from None
+    if not every <= back.total_seconds() <= every * _MOST_LOOKS:
+        raise CliError(f"--window {window}: want one to {_MOST_LOOKS} looks of {every} s")
+    return back
+
+
+def checked_address(address: str) -> str:
+    """Give the address of Prometheus; raises CliError where it is none."""
+    if not address.startswith(("http://", "https://")):
+        raise CliError(f"--prometheus {address}: want an address that begins with http:// or https://")
+    return address
+
+
 def answer(asked: Asked, address: str, token: str) -> Found:
     """Read the counters and judge them.
 
     Raises:
         CliError: Prometheus does not answer, or with nothing that can be judged.
     """
-    if not address.startswith(("http://", "https://")):
-        raise CliError(f"--prometheus {address}: want an address that begins with http:// or https://")
     try:
-        return asyncio.run(_answer(asked, address, token))
+        return asyncio.run(_answer(asked, checked_address(address), token))
     except (MetricsUnavailableError, AnswerUnusableError, NoResolutionError) as error:
         raise CliError(str(error)) from None
 

@@ -22,6 +22,7 @@ _PLURALS = {
     "ModelPolicy": "modelpolicies",
     "AnalysisTemplate": "analysistemplates",
 }
+_GLOBAL = {"ClusterAnalysisTemplate": "clusteranalysistemplates"}
 _OTHERS = {
     "InferenceService": ("serving.kserve.io", "v1beta1", "inferenceservices"),
     "Rollout": ("argoproj.io", "v1alpha1", "rollouts"),
@@ -220,8 +221,10 @@ def event_time(event: Object) -> str:
 
 
 def _resource(kind: str) -> Any:
-    from lightkube.generic_resource import create_namespaced_resource
+    from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
+    if kind in _GLOBAL:
+        return create_global_resource(_GROUP, _VERSION, kind, _GLOBAL[kind])
     if kind in _OTHERS:
         group, version, plural = _OTHERS[kind]
         return create_namespaced_resource(group, version, kind, plural)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -11,8 +11,13 @@ from mooring_operator.cli.commands.options import Context, Namespace, Output, co
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
 from mooring_operator.cli.help import paragraphs
 
+_SUFFIXES = (".yaml", ".yml", ".json")
+
 if TYPE_CHECKING:
+    from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.analysis import Asked
+    from mooring_operator.cli.whole_analysis import Subject
+    from mooring_operator.planning.analysis.templates import Found
 
 _HELP = paragraphs(
     """
@@ -20,12 +25,17 @@ _HELP = paragraphs(
 
     FAIL: the candidate is beyond its limit; a candidate within it is called so with the probability of
     --false-rollback at most, however often one looks. PASS: it is within the limit. INSUFFICIENT: so few
-    requests tell nothing yet. The limit of a rate is RATIO times the stable revision's, and POINTS percent
-    more; that of latency is a quantile that is no more than so much slower.
+    requests tell nothing yet.
+
+    A FILE with a ModelDeployment, or a NAME whose deployment has spec.rollout.analysis, is judged by all of that: its
+    metrics, and the metrics and queries of the templates that it names, which stand in the file too or are looked up.
+    Options below about one metric compare that alone. The limit of a rate is RATIO times the stable revision's, and
+    POINTS percent more; that of latency is a quantile that is no more than so much slower.
 
     Exit codes: 0 PASS; 1 FAIL; 2 INSUFFICIENT, or Prometheus could not be read.
     """,
     "mooring analyse iris --prometheus http://localhost:9090",
+    "mooring analyse iris.yaml --prometheus http://localhost:9090 --candidate 1ac6bb2394 --stable 77f00acbd1",
     "mooring analyse iris --prometheus http://localhost:9090 --ratio 1 --points 0.5 --window 15m",
     "mooring analyse iris --prometheus http://localhost:9090 --metric latency --quantile 95",
     "mooring analyse iris --prometheus URL --candidate 1ac6bb2394 --stable 77f00acbd1   (no cluster needed)",
@@ -38,24 +48,33 @@ def register(app: typer.Typer) -> None:
 
 
 def analyse(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the ModelDeployment.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A ModelDeployment by name, or the file that it is in.")
+    ],
     prometheus: Annotated[str, typer.Option(metavar="URL", help="Address of Prometheus.")],
     metric: Annotated[
-        str, typer.Option(help="What is compared: errorRate, rejectedRate or latency.")
-    ] = "errorRate",
+        str | None,
+        typer.Option(
+            help="Compare one metric alone: errorRate, rejectedRate or latency.", show_default=False
+        ),
+    ] = None,
     window: Annotated[str, typer.Option(metavar="TIME", help="How far back to look.")] = "30m",
     every: Annotated[int, typer.Option(metavar="SECONDS", min=1, max=3600, help="Time between looks.")] = 10,
-    ratio: Annotated[float, typer.Option(help="Times the stable revision's rate that are allowed.")] = 1.2,
-    points: Annotated[float, typer.Option(help="Percentage points more that are allowed.")] = 0.2,
+    ratio: Annotated[
+        float | None, typer.Option(help="Times the stable revision's rate that are allowed; 1.2.")
+    ] = None,
+    points: Annotated[
+        float | None, typer.Option(help="Percentage points more that are allowed; 0.2.")
+    ] = None,
     false_rollback: Annotated[
-        float, typer.Option(metavar="PERCENT", help="How often a good candidate may be called bad.")
-    ] = 1.0,
+        float | None, typer.Option(metavar="PERCENT", help="How often a good candidate may be called bad; 1.")
+    ] = None,
     quantile: Annotated[
-        float, typer.Option(metavar="PERCENT", help="Of latency: which quantile; 99 is the p99.")
-    ] = 99.0,
+        float | None, typer.Option(metavar="PERCENT", help="Of latency: which quantile; 99 is the p99.")
+    ] = None,
     slower: Annotated[
-        float, typer.Option(metavar="PERCENT", help="Of latency: how much slower it may be.")
-    ] = 20.0,
+        float | None, typer.Option(metavar="PERCENT", help="Of latency: how much slower it may be; 20.")
+    ] = None,
     candidate: Annotated[str | None, typer.Option(help="Revision on its way; the deployment's.")] = None,
     stable: Annotated[str | None, typer.Option(help="Revision to compare with; the deployment's.")] = None,
     selector: Annotated[
@@ -72,18 +91,22 @@ def analyse(
     """Judge one canary once."""
     from mooring_operator.cli import analysis
 
+    if all(given is None for given in (metric, ratio, points, false_rollback, quantile, slower, selector)):
+        subject = _subject(name, candidate, stable, namespace, context)
+        if subject is not None:
+            _judge_whole(subject, prometheus, window, every, token_file, form)
     if candidate is None or stable is None:
         candidate, stable, namespace = _revisions(name, candidate, stable, namespace, context)
     asked: Asked = analysis.ask(
-        metric=metric,
+        metric=metric or "errorRate",
         revisions=(candidate, stable),
         matchers=analysis.matchers(name, namespace) if selector is None else selector,
         window=window,
         every=every,
-        limit=(ratio, points),
-        false_rollback=false_rollback,
-        quantile=quantile,
-        slower=slower,
+        limit=(1.2 if ratio is None else ratio, 0.2 if points is None else points),
+        false_rollback=1.0 if false_rollback is None else false_rollback,
+        quantile=99.0 if quantile is None else quantile,
+        slower=20.0 if slower is None else slower,
         until=datetime.now(UTC),
     )
     found = analysis.answer(asked, prometheus, _token(token_file))
@@ -92,6 +115,90 @@ def analyse(
     else:
         output.dump(found.document(), form)
     raise typer.Exit({"PASS": OK, "FAIL": NO}.get(found.verdict, UNUSABLE))
+
+
+def _judge_whole(
+    subject: "Subject", prometheus: str, window: str, every: int, token_file: Path | None, form: output.Format
+) -> NoReturn:
+    from mooring_operator.cli import analysis, whole_analysis
+
+    back = analysis.time_back(window, every)
+    found = whole_analysis.judge_whole(
+        subject,
+        address=analysis.checked_address(prometheus),
+        token=_token(token_file),
+        window=back,
+        every=every,
+        until=datetime.now(UTC).replace(microsecond=0),
+    )
+    if form is output.Format.TEXT:
+        output.console().print(whole_analysis.view(found))
+    else:
+        output.dump(found.document(), form)
+    raise typer.Exit({"PASS": OK, "FAIL": NO}.get(found.verdict, UNUSABLE))
+
+
+def _subject(
+    name: str, candidate: str | None, stable: str | None, namespace: str | None, context: str | None
+) -> "Subject | None":
+    """Give what is judged by its own analysis; None where it has none, or nothing is known of it here."""
+    from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+    from mooring_operator.cli.commands.validate import valid_objects
+    from mooring_operator.cli.whole_analysis import Subject
+    from mooring_operator.planning.status.reading import read_status
+
+    known = name.endswith(_SUFFIXES) or name == "-"
+    if not known and candidate is not None and stable is not None:
+        # Nobody has to be asked about two revisions.
+        return None
+    objects: list[dict[str, Any]] = []
+    if known:
+        objects = list(valid_objects([name], to="analyse"))
+        item = _only_deployment(name, objects)
+        name = str(item["metadata"]["name"])
+        namespace = namespace or item["metadata"].get("namespace")
+    if not known or candidate is None or stable is None:
+        candidate, stable, namespace = _revisions(name, candidate, stable, namespace, context)
+    cluster_item = connect(context, namespace).get("ModelDeployment", name) if not known else None
+    spec = ModelDeploymentSpec.model_validate((cluster_item or item)["spec"])
+    if not known and spec.rollout.analysis is None:
+        return None
+    status = (cluster_item or {}).get("status")
+    return Subject(
+        name,
+        namespace or "default",
+        spec,
+        read_status(ModelDeploymentStatus, status).status,
+        candidate,
+        stable,
+        _templates(spec, objects, known, context, namespace),
+    )
+
+
+def _only_deployment(file: str, objects: list[dict[str, Any]]) -> dict[str, Any]:
+    found = [value for value in objects if value.get("kind") == "ModelDeployment"]
+    if len(found) != 1:
+        raise CliError(
+            f"{file} has {len(found)} ModelDeployments; analyse takes a file with one, and its templates"
+        )
+    return found[0]
+
+
+def _templates(
+    spec: "ModelDeploymentSpec",
+    objects: list[dict[str, Any]],
+    known: bool,
+    context: str | None,
+    namespace: str | None,
+) -> dict[tuple[str, str], "Found"]:
+    """Give the templates that are in the file; where a name was given, those of the cluster."""
+    from mooring_operator.cli.validation.templates import templates_in
+
+    analysis = spec.rollout.analysis
+    if not known and analysis is not None:
+        cluster = connect(context, namespace)
+        objects = [{"kind": used.kind, **cluster.get(used.kind, used.name)} for used in analysis.templates]
+    return templates_in(objects)
 
 
 def _revisions(

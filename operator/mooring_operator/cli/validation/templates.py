@@ -27,8 +27,9 @@ def templates_in(objects: Iterable[Any]) -> dict[tuple[str, str], Found]:
             continue
         try:
             spec = TEMPLATES[value["kind"]].model_validate(value["spec"])
-            found[(value["kind"], str(value["metadata"]["name"]))] = Found(spec)
-        except (ValidationError, KeyError, TypeError):
+            metadata = value["metadata"]
+            found[(value["kind"], str(metadata["name"]))] = Found(spec, int(metadata.get("generation", 0)))
+        except (ValidationError, KeyError, TypeError, ValueError):
             continue
     return {key: template for key, template in found.items() if not list(problems_of(_spec(template)))}
 

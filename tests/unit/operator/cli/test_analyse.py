@@ -26,8 +26,18 @@ class Server(ThreadingHTTPServer):
     asked: tuple[dict[str, str], ...] = ()
     tokens: tuple[str, ...] = ()
 
+    memory: tuple[str, ...] = ("3",)
+    """What a query of a template gives: a value for each series."""
+
     def answer(self, form: dict[str, str]) -> dict[str, Any]:
         self.asked = (*self.asked, form)
+        if form["query"].startswith("max(memory"):
+            start, end = float(form["start"]), float(form["end"])
+            step = float(form["step"].removesuffix("s"))
+            at = [start + step * number for number in range(int((end - start) / step) + 1)]
+            return matrix(
+                [{"metric": {"n": str(n)}, "values": [[a, v] for a in at]} for n, v in enumerate(self.memory)]
+            )
         rng = random.Random(form["start"])
         step = int(form["step"].removesuffix("s"))
         times = range(int(float(form["start"])), int(float(form["end"])), step)
@@ -192,3 +202,98 @@ def test_what_cannot_be_used_is_named(
     assert said in " ".join(captured.err.split())
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+WHOLE = """
+apiVersion: mooring.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: iris, namespace: ml}
+spec:
+  model: {uri: "s3://models/iris", format: onnx}
+  rollout:
+    analysis:
+      metrics: [{metric: latency}]
+      templates: [{name: slo, clusterScope: true, arguments: {most: "5"}}]
+---
+apiVersion: mooring.dev/v1alpha1
+kind: ClusterAnalysisTemplate
+metadata: {name: slo}
+spec:
+  arguments: [{name: most}]
+  metrics: [{metric: errorRate}]
+  queries:
+  - {name: memory, query: 'max(memory{namespace="{{namespace}}",revision="{{candidate}}"})', count: 3,
+     successCondition: result < double(arguments.most), failureLimit: 2}
+"""
+
+
+def analyse_file(server: Server, file: Path, *more: str) -> int:
+    address = f"http://127.0.0.1:{server.server_port}"
+    arms = ("--candidate", CANDIDATE, "--stable", STABLE)
+    return run(["analyse", str(file), "--prometheus", address, *arms, *more])
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    file = tmp_path / "iris.yaml"
+    file.write_text(WHOLE)
+    return file
+
+
+def test_a_file_is_judged_by_all_that_it_says(
+    server: Server, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.rates, server.requests = (0.001, 0.02), (200, 800)
+    assert analyse_file(server, whole, "-o", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdict"] == "PASS"
+    assert document["source"] == "Mooring"
+    assert [one["metric"] for one in document["metrics"]] == ["latency", "errorRate"]
+    [memory] = document["queries"]
+    assert (memory["verdict"], memory["failed"], memory["last"]) == ("PASS", 0, "3")
+    assert any(f'namespace="ml",revision="{CANDIDATE}"' in form["query"] for form in server.asked)
+    assert analyse_file(server, whole) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("PASS  ")
+    assert "memory  PASS" in out
+    assert "counted by Mooring, " in out
+    assert "templates cluster/slo" in out
+
+
+def test_the_number_that_decided_is_said(
+    server: Server, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.memory, server.requests = ("7.5",), (200, 800)
+    assert analyse_file(server, whole) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("FAIL memory: 3 of 3 measurements failed (limit 2); the last: 7.5")
+    server.memory, server.rates = ("3",), (0.4, 0.01)
+    assert analyse_file(server, whole) == 1
+    assert capsys.readouterr().out.startswith("FAIL  errorRate: candidate ")
+
+
+def test_what_is_no_number_is_insufficient_and_said(
+    server: Server, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.memory, server.rates, server.requests = ("1", "2"), (0.001, 0.02), (200, 800)
+    assert analyse_file(server, whole) == 2
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("INSUFFICIENT memory: 0 of 0 measurements failed")
+    assert "it gives 2 series: make one of them, as by sum()" in out
+
+
+def test_a_file_without_its_template_or_an_analysis_says_so(
+    server: Server, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.write_text(WHOLE.partition("---")[0])
+    assert analyse_file(server, whole) == 2
+    assert "ClusterAnalysisTemplate slo does not exist; make it" in capsys.readouterr().err
+    whole.write_text(WHOLE.partition("  rollout:")[0])
+    assert analyse_file(server, whole) == 2
+    assert "iris has no spec.rollout.analysis" in capsys.readouterr().err
+    whole.write_text(WHOLE.partition("---")[2])
+    assert analyse_file(server, whole) == 2
+    assert "has 0 ModelDeployments; analyse takes a file with one" in capsys.readouterr().err
+    whole.write_text(WHOLE.replace("double(arguments.most)", "most"))
+    assert analyse_file(server, whole) == 2
+    assert "that tells nothing" in " ".join(capsys.readouterr().out.split())
