@@ -53,7 +53,13 @@ def deployment(
     One that is `judged` is judged by what it answers.
     """
     analysis = {"analysis": ANALYSIS} if judged else {}
-    serving: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 2}
+    serving: dict[str, Any] = {
+        "minReplicas": 1,
+        "maxReplicas": 2,
+        "capture": {"store": f"file://{work}/captured"},
+        # A minute would be long for whoever looks on.
+        "args": ["--capture_flush_seconds=1"],
+    }
     if gpus:
         serving["gpu"] = {"count": gpus}
     return {
@@ -87,7 +93,7 @@ def own_deployment(work: Path) -> dict[str, Any]:
 
 
 def monitor(work: Path) -> dict[str, Any]:
-    """Give the DriftMonitor that watches the model's traffic."""
+    """Give the DriftMonitor that watches what the model's pods keep of its requests: every ten seconds are a window."""
     return {
         "apiVersion": "mooring.dev/v1alpha1",
         "kind": "DriftMonitor",
@@ -95,9 +101,9 @@ def monitor(work: Path) -> dict[str, Any]:
         "spec": {
             "target": {"name": NAME},
             "baseline": {"uri": f"file://{work}/data/baseline.parquet"},
-            "window": {"uri": f"file://{work}/data/window.parquet"},
+            "window": {"capture": {"grace": "3s"}},
             "driftedFeatures": 8,
-            "interval": "5s",
+            "interval": "10s",
             "actions": ["Rollback"],
         },
     }

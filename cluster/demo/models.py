@@ -4,6 +4,7 @@ v1 is good, v2 is better, v3 has learnt from wrong labels and misses its gate. v
 again; what is wrong with v4 is not the model but what its deployment asks for. v5 answers as well as v4, and slowly.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from cluster.demo.smoothing import smoothed
 
 Rows = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+
+
+_PIXELS = [f"pixel_{index:02}" for index in range(64)]
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,13 @@ def train(digits: Digits, folder: Path) -> Iterator[str]:
 def _write(onnx: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(onnx.SerializeToString())
+    # What is kept of requests has the names that rows in files have.
+    (folder / "features.json").write_text(json.dumps({"X": _PIXELS}))
 
 
 def write_rows(path: Path, rows: Rows, labels: Labels | None = None) -> None:
     """Write rows as Parquet, a column for each pixel; a reader sees the old file or the new one."""
-    columns: dict[str, Any] = {f"pixel_{index:02}": rows[:, index] for index in range(rows.shape[1])}
+    columns: dict[str, Any] = dict(zip(_PIXELS, rows.T, strict=True))
     if labels is not None:
         columns["label"] = labels
     unfinished = path.with_suffix(".unfinished")

@@ -3,18 +3,15 @@
 import asyncio
 import itertools
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
-import numpy as np
 
-from cluster.demo.models import Rows, fade, write_rows
+from cluster.demo.models import Rows, fade
 
 _PAUSE_S = 0.02
-_WINDOW = 400
 
 
 @dataclass(frozen=True)
@@ -39,21 +36,18 @@ class Caller:
 
 
 class Users:
-    """One user after the other sends one image; the last ones sent are what a drift monitor looks at."""
+    """One user after the other sends one image."""
 
     def __init__(
         self,
         entrance: Entrance,
         model: str,
         images: Rows,
-        window: Path,
         callers: Sequence[Caller] = (Caller(),),
     ) -> None:
         self._entrance, self._callers = entrance, callers
         self._path = f"{entrance.url}/v2/models/{model}/infer"
         self._images = itertools.cycle(images)
-        self._window = window
-        self._sent: deque[Rows] = deque(maxlen=_WINDOW)
         self._cookies: dict[str, dict[str, str]] = {}
         self.faded = False
         self.answered: Counter[str] = Counter()
@@ -77,12 +71,8 @@ class Users:
         """Send requests until cancelled."""
         callers = itertools.cycle(self._callers)
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            for number, (image, caller) in enumerate(zip(self._images, callers, strict=False)):
-                row = fade(image) if self.faded else image
-                await self._send(client, row, caller)
-                self._sent.append(row)
-                if number % 50 == 49 and len(self._sent) >= _WINDOW:
-                    await asyncio.to_thread(write_rows, self._window, np.stack(list(self._sent)))
+            for image, caller in zip(self._images, callers, strict=False):
+                await self._send(client, fade(image) if self.faded else image, caller)
                 await asyncio.sleep(_PAUSE_S)
 
     async def _send(self, client: httpx.AsyncClient, row: Rows, caller: Caller) -> None:

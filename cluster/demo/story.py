@@ -55,8 +55,7 @@ class Story(ABC):
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        window = scene.work / "data" / "window.parquet"
-        self.users = Users(scene.entrance, NAME, scene.digits.live, window, self.callers)
+        self.users = Users(scene.entrance, NAME, scene.digits.live, self.callers)
         self.revisions: dict[str, str] = {}
         """By version."""
         self._weights: tuple[int, int] | None = None

@@ -21,7 +21,10 @@ Runtime = Mapping[str, Any]
 LOCAL: dict[str, Any] = {
     "apiVersion": f"{GROUP}/{VERSION}",
     "kind": "ClusterServingRuntime",
-    "metadata": {"name": "local-inference"},
+    "metadata": {
+        "name": "local-inference",
+        "annotations": {"serving.kserve.io/server-type": "mooring-inference"},
+    },
     "spec": {
         "supportedModelFormats": [
             {"name": name, "autoSelect": True} for name in ("onnx", "mlflow", "pytorch", "torchscript")

@@ -38,7 +38,7 @@ class BlueGreen(Story):
     async def _ask_preview(self, count: int) -> Counter[str]:
         """Ask at the preview address, as whoever tries v2 would."""
         assert self.scene.preview is not None
-        tester = Users(self.scene.preview, NAME, self.scene.digits.live, self.scene.work / "unused.parquet")
+        tester = Users(self.scene.preview, NAME, self.scene.digits.live)
         trying = asyncio.create_task(tester.run())
         await self.until(lambda: tester.total >= count)
         trying.cancel()

@@ -1,9 +1,10 @@
 """A canary that is promoted, a model that is refused, one that cannot start, a slow one, and drift."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from cluster.demo.manifests import PATIENT, monitor
+from cluster.demo.manifests import NAME, PATIENT, monitor
 from cluster.demo.story import Scene, Status, Story, ended
 
 
@@ -90,7 +91,7 @@ class Canary(Story):
             "6" if self.scene.judges else "5",
             "The users' images fade: a DriftMonitor notices, and goes back to v1",
         )
-        await self.until((self.scene.work / "data" / "window.parquet").exists)
+        self.say(f"the pods keep what they answer, as Parquet: {self._kept()}")
         await self.scene.observer.apply(monitor(self.scene.work))
         await self._follow_drift(lambda s: s.get("reason") == "NoDrift")
         self.say("now every image is paler, and never quite white")
@@ -105,9 +106,18 @@ class Canary(Story):
         self.show_traffic(self.since(before))
         self.none_lost()
 
+    def _kept(self) -> Path:
+        """Give the folder with what the stable revision keeps of its requests."""
+        folder = self.scene.work / "captured" / f"deployment={NAME}" / f"revision={self.revisions['v2']}"
+        self.expect(any(folder.rglob("*.parquet")), "the requests to v2 are in files")
+        return folder
+
     async def _follow_drift(self, done: Callable[[Status], bool]) -> Mapping[str, Any]:
-        return await self.scene.observer.follow("DriftMonitor", done, seconds=60, say=self.say)
+        return await self.scene.observer.follow("DriftMonitor", done, seconds=120, say=self.say)
 
     def _show_drift(self, status: Status) -> None:
-        for feature in status["evaluation"]["features"][:3]:
+        evaluation = status["evaluation"]
+        since, until = evaluation["windowSince"], evaluation["windowUntil"]
+        self.say(f"the window from {since} to {until}: {evaluation['windowRows']} requests")
+        for feature in evaluation["features"][:3]:
             self.say(f"{feature['name']}: {feature.get('reason', '')}")
