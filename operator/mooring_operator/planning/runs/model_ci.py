@@ -24,11 +24,12 @@ def _gate(gate: Gate) -> JsonValue:
 
 
 def _comparisons(ci: CISpec) -> dict[str, JsonValue]:
-    fairness = ci.fairness
-    groups: JsonValue = None
-    if fairness is not None:
-        groups = {"column": fairness.column, "positive": fairness.positive or ""}
-    return {"fairness": groups, "noise": list(ci.noise)}
+    noise: JsonValue = list(ci.noise)
+    if ci.fairness is None:
+        # Between steps Kubeflow Pipelines has no null.
+        return {"noise": noise}
+    groups: JsonValue = {"column": ci.fairness.column, "positive": ci.fairness.positive or ""}
+    return {"fairness": groups, "noise": noise}
 
 
 def _options(data: TestData) -> dict[str, JsonValue]:

@@ -83,6 +83,8 @@ def test_groups_and_noise_are_options_of_the_test():
     assert (options.fairness, options.noise) == (Fairness(column="sex", positive="1"), [0.5])
     options = parse_options(given([], None)["test_options"])
     assert (options.fairness, options.noise) == (None, [])
+    # Kubeflow Pipelines carries no null within a parameter.
+    assert None not in given([], None, {"uri": "s3://d/t"})["test_options"].values()
 
 
 def test_the_champion_is_named_where_a_gate_asks_for_it():
