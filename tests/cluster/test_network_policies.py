@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from mooring_operator.adapters.routers.inference_services.manifest import predictor
+from mooring_operator.adapters.routers.inference_services.under_test import instance
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
 from mooring_operator.planning.manifests import check_jobs
@@ -145,6 +146,7 @@ def tenants_pods():
     )
     labels = {
         "model": model,
+        "tested": instance(_OWNER, "digits-t12345678", _STABLE)["spec"]["predictor"]["labels"],
         "batch": batch["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"],
         "stream": stream["spec"]["template"]["metadata"]["labels"],
         "check": dict(check_jobs.LABELS),
@@ -153,7 +155,7 @@ def tenants_pods():
     return {kind: Pod(TENANT, found) for kind, found in labels.items()}
 
 
-@pytest.mark.parametrize("kind", ["model", "batch", "stream", "run", "check"])
+@pytest.mark.parametrize("kind", ["model", "tested", "batch", "stream", "run", "check"])
 def test_what_opens_models_and_data_reaches_stores_and_nothing_of_the_cluster(kind):
     found, pod = policies("components/network/tenant", TENANT), tenants_pods()[kind]
     assert sends(found, pod, DNS, 53, "UDP")
@@ -179,6 +181,10 @@ def test_models_are_called_and_runs_are_not():
         assert not sends(found, pods["run"], pods["model"], port)
         assert not sends(found, pods["check"], pods["run"], port)
     assert receives(found, pods["stream"], SCRAPER, 8080)
+    assert sends(found, pods["run"], pods["tested"], 8080)
+    assert receives(found, pods["tested"], pods["run"], 8080)
+    for other in (STRANGER, pods["model"], pods["check"]):
+        assert not receives(found, pods["tested"], other, 8080)
     assert not receives(found, pods["model"], STRANGER, 22)
 
 

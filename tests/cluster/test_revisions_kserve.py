@@ -13,7 +13,8 @@ from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionServices
 from mooring_operator.adapters.routers.inference_services.runtime_copy import pinned
-from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE
+from mooring_operator.adapters.routers.inference_services.under_test import InstancesUnderTest
+from mooring_operator.api.names import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_VALUE, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Owner
@@ -62,7 +63,8 @@ class Stage:
 
     def __init__(self, api, connection):
         self.api = api
-        self.services = RevisionServices(KubernetesCluster(connection))
+        self.cluster = KubernetesCluster(connection)
+        self.services = RevisionServices(self.cluster)
         name = f"m{next(NUMBERS)}"
         made = api.apply(
             {
@@ -169,6 +171,35 @@ async def test_the_address_of_a_revision_is_a_service_for_its_pods_alone(stage):
     # By these its EndpointSlices are watched, which have the labels of their Service.
     watched = {MANAGED_BY: MANAGED_BY_VALUE, DEPLOYMENT_LABEL: stage.owner.name}
     assert watched.items() <= service["metadata"]["labels"].items()
+
+
+async def test_what_runs_for_a_test_answers_alone_and_nothing_of_the_deployment_selects_it(stage):
+    serves, tested = stage.revision("v1", **FIXED), stage.revision("v2", **SCALED)
+    await stage.run(Arm(serves))
+    name, instances = f"{stage.owner.name}-t12345678", InstancesUnderTest(stage.cluster)
+    await instances.run(stage.owner, name, tested)
+    deadline = time.monotonic() + 60
+    while not (seen := await instances.observe(stage.owner, name, tested)).ready:
+        assert time.monotonic() < deadline, seen
+        await asyncio.sleep(0.1)
+    service = stage.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{name}-predictor")
+    assert seen.address == f"http://{name}-predictor.{NAMESPACE}.svc"
+    assert service["spec"].get("clusterIP") != "None"
+    template = stage.api.get(f"{DEPLOYMENTS}/{name}-predictor")["spec"]["template"]
+    assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    assert not {DEPLOYMENT_LABEL, REVISION_LABEL} & template["metadata"]["labels"].keys()
+    # As the one that serves calls it.
+    assert seen.model_name == stage.owner.name
+    [container] = [found for found in template["spec"]["containers"] if found["name"] == "kserve-container"]
+    assert f"--model_name={stage.owner.name}" in container["args"]
+    await stage.run(Arm(serves), ended=True)
+    assert (await instances.observe(stage.owner, name, tested)).ready
+    await instances.stop(stage.owner, name)
+    while await instances.observe(stage.owner, name, tested) is not None:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    names = [found["metadata"]["name"] for found in stage.api.items(RUNTIMES)]
+    assert [one for one in names if one.startswith(f"{stage.owner.name}-")] == [stage.named(serves)]
 
 
 async def test_a_fixed_number_of_pods_may_shrink(stage):

@@ -10,7 +10,7 @@ from mooring_operator.adapters.routers.inference_services.objects import INFEREN
 from mooring_operator.adapters.routers.inference_services.revision_manifest import revision_service
 from mooring_operator.adapters.routers.inference_services.revisions import DEPLOYMENT, SERVING_RUNTIME
 from mooring_operator.adapters.routers.inference_services.under_test import InstancesUnderTest
-from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
+from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL, TESTED_LABEL
 from mooring_operator.api.runtimes import PinnedRuntime
 
 from tests.played_revisions import PlayedRevisions
@@ -85,6 +85,7 @@ async def test_nothing_of_the_deployment_selects_its_pods_and_what_it_is_asked_i
     made = stage.objects.get(Ref(INFERENCE_SERVICE, "ns", NAME))
     parts = [made["metadata"], *made["spec"].values()]
     assert not [key for part in parts for key in part["labels"] if key in (DEPLOYMENT_LABEL, REVISION_LABEL)]
+    assert {part["labels"][TESTED_LABEL] for part in parts} == {revision(**serving).revision}
     assert made["spec"]["predictor"]["labels"]["team"] == "a"
     assert made["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
     assert "s3://b/c" not in str(made)

@@ -26,7 +26,7 @@ from mooring_operator.adapters.routers.inference_services.revisions import DEPLO
 from mooring_operator.adapters.routers.inference_services.runtime_copy import copy_of
 from mooring_operator.adapters.routers.owned import find_owned, write_whole
 from mooring_operator.adapters.routers.port import ServiceNameTaken
-from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
+from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL, TESTED_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
@@ -93,11 +93,13 @@ def instance(owner: Owner, name: str, revision: Revision) -> Manifest:
     serving = {field: value for field, value in revision.serving.items() if field != "capture"}
     tested = revision.model_copy(update={"serving": serving, "adopted": None})
     made = revision_service(owner, tested, pods=1, exact=True)
-    metadata = {**made["metadata"], "name": name, "labels": _without_ours(made["metadata"]["labels"])}
+    said = {TESTED_LABEL: revision.revision}
+    labels = {**_without_ours(made["metadata"]["labels"]), **said}
+    metadata = {**made["metadata"], "name": name, "labels": labels}
     parts: dict[str, Any] = {}
     for component, part in made["spec"].items():
         bounds = {} if component == "predictor" else {"minReplicas": 1, "maxReplicas": 1}
-        parts[component] = {**part, **bounds, "labels": _without_ours(part.get("labels") or {})}
+        parts[component] = {**part, **bounds, "labels": {**_without_ours(part.get("labels") or {}), **said}}
     if revision.runtime is not None and "model" in parts["predictor"]:
         parts["predictor"]["model"] = {**parts["predictor"]["model"], "runtime": name}
     return {**made, "metadata": metadata, "spec": parts}
