@@ -322,6 +322,8 @@ def test_what_an_analysis_found_is_one_section():
         "verdict": "FAIL",
         "message": "errorRate: candidate 5.00% (30 of 600), stable 1.00% (24 of 2400); evidence 262 of 100",
         "problem": "latency: no bucket le=+Inf",
+        "measured": "memory: 1 of 5 failed, last 4.2",
+        "templates": "house@1 cluster/platform@3",
         "since": NOW.isoformat(),
         "until": (NOW - timedelta(seconds=20)).isoformat(),
     }
@@ -329,5 +331,5 @@ def test_what_an_analysis_found_is_one_section():
     shown = text_of(StatusView(Deployment.parse(item), [], NOW), width=120)
     assert (
         "\nAnalysis\n  FAIL  revision bbbbbbbbbb beside aaaaaaaaaa, counted up to 20s ago\n"
-        f"  {found['message']}\n  {found['problem']}\n"
+        f"  {found['message']}\n  {found['measured']}\n  by templates {found['templates']}\n  {found['problem']}\n"
     ) in shown

@@ -138,6 +138,10 @@ class StatusView:
         yield Text.assemble("  ", (found.verdict, style), f"  {compared}, {counted}")
         if found.message:
             yield Text(f"  {found.message}")
+        if found.measured:
+            yield Text(f"  {found.measured}")
+        if found.templates:
+            yield Text(f"  by templates {found.templates}", "dim")
         if found.problem:
             yield Text(f"  {found.problem}", "yellow")
 

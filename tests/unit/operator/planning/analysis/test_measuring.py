@@ -1,6 +1,7 @@
 """When queries are measured, what a measurement says, and what of it a status keeps."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api.analysis import EVIDENCE, LONGEST_EVIDENCE, MEASURED
 from mooring_operator.api.analysis_template import MOST_QUERIES, Query
+from mooring_operator.planning.analysis.counting import Answer, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.measuring import (
     Measurement,
@@ -142,6 +144,41 @@ def test_a_new_step_is_passed_by_new_measurements_and_what_failed_has_failed():
     assert after.judge(0.01).verdict == "PASS"
     after = Evidence((), queries=(asked,), tallies=seen.measured(measured(F), 0))
     assert after.judge(0.01).verdict == "FAIL"
+
+
+@given(
+    st.lists(st.sampled_from([F, S, E, N]), max_size=30),
+    st.lists(st.integers(0, 30), max_size=5),
+    st.integers(1, 6),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_however_it_is_cut_and_kept_it_passes_and_fails_by_its_limits(
+    outcomes, cuts, count, fails, odd, errors
+):
+    asked = used(count=count, failureLimit=fails, inconclusiveLimit=odd, consecutiveErrorLimit=errors)
+    every = measured(*outcomes)
+    whole = Evidence.from_text("", [], [asked], watched=False).after(answer(every), 0.01)
+    parts = Evidence.from_text("", [], [asked], watched=False)
+    edges = [0, *sorted(cuts), len(outcomes)]
+    for begin, end in pairwise(edges):
+        parts = Evidence.from_text(parts.to_text(), [], [asked], watched=False)
+        if parts.judge(0.01).verdict != "FAIL":
+            part = {"memory": [one for one in every["memory"] if begin <= one.at < end]}
+            parts = parts.after(answer(part), 0.01)
+    assert parts.to_text() == whole.to_text()
+    verdict, numbers = whole.judge(0.01).verdict, [one for one in outcomes if one != E]
+    failed = outcomes.count(F) > fails
+    assert (verdict == "FAIL") == failed
+    ends_without = len(outcomes) - max((at for at, one in enumerate(outcomes, 1) if one != E), default=0)
+    passes = len(numbers) >= count and outcomes.count(N) <= odd and ends_without <= errors
+    assert (verdict == "PASS") == (passes and not failed)
+
+
+def answer(every):
+    minute = timedelta(minutes=1)
+    return Answer(Request("ns", "iris", "a", "b", (), (), BEGAN, minute, BEGAN + minute), measured=every)
 
 
 def test_the_most_that_there_may_be_fits_into_a_status():
