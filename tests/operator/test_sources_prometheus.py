@@ -135,13 +135,12 @@ def scraped(folder, name):
             labels = {"namespace": "ml", "revision": revision, "inferenceservice": POD_OF[revision]}
             of = {"namespace": "istio-system"} if name == "Istio" else labels
             targets.append({"targets": [f"127.0.0.1:{port}"], "labels": of})
-        # Another deployment's pods in the same namespace, with the same revision.
-        stranger = (
-            stack.enter_context(exporter(Page(PAGES[name](NEW), 1000, 1000))) if name != "Istio" else None
-        )
-        if stranger is not None:
+        if name != "Istio":
+            # Another deployment's pods in the same namespace, with the same revision.
+            pages["other"] = Page(PAGES[name](NEW))
+            port = stack.enter_context(exporter(pages["other"]))
             labels = {"namespace": "ml", "revision": NEW, "inferenceservice": "other-rc0ffee00"}
-            targets.append({"targets": [f"127.0.0.1:{stranger}"], "labels": labels})
+            targets.append({"targets": [f"127.0.0.1:{port}"], "labels": labels})
         often = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
         jobs = [{"job_name": "models", "static_configs": targets}]
         configuration = {"global": often, "scrape_configs": jobs}
@@ -164,11 +163,12 @@ def up(server, at):
 async def test_what_each_counts_is_counted(tmp_path, name):
     source = SOURCES[name.partition(" ")[0]]
     with scraped(tmp_path, name) as (pages, server):
-        targets = 2 if name == "Istio" else 3
-        await until(lambda: up(server, time.time() - 1) == targets)
+        await until(lambda: up(server, time.time() - 1) == len(pages))
         since = datetime.now(UTC).replace(microsecond=0)
         pages[NEW].good, pages[NEW].bad = 61, 31
         pages[OLD].good, pages[OLD].bad = 101, 11
+        if "other" in pages:
+            pages["other"].good, pages["other"].bad = 5001, 5001
         changed = time.time()
         await until(lambda: time.time() > changed + 2)
         end = since + timedelta(seconds=4)
