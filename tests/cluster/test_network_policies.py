@@ -181,6 +181,11 @@ def test_models_are_called_and_runs_are_not():
         assert not sends(found, pods["run"], pods["model"], port)
         assert not sends(found, pods["check"], pods["run"], port)
     assert receives(found, pods["stream"], SCRAPER, 8080)
+    # A transformer calls its predictor.
+    for kind in ("model", "tested"):
+        assert sends(found, pods[kind], pods[kind], 8080)
+        assert receives(found, pods[kind], pods[kind], 8080)
+    assert not sends(found, pods["tested"], pods["model"], 8080)
     assert sends(found, pods["run"], pods["tested"], 8080)
     assert receives(found, pods["tested"], pods["run"], 8080)
     for other in (STRANGER, pods["model"], pods["check"]):
