@@ -37,7 +37,8 @@ def measure_stability(
     """
     if isinstance(outcome, Estimated):
         return "the model gives amounts, which always move; stability is of classes"
-    names = [name for name, column in fed.columns.items() if _floats(column) is not None]
+    # In an order that is the same in every process.
+    names = sorted(name for name, column in fed.columns.items() if _floats(column) is not None)
     if not names:
         return "no column of floating point feeds the model"
     return [_at(fed, data, options, outcome, names, level) for level in options.noise]

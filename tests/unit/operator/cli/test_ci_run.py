@@ -120,6 +120,38 @@ def test_rows_that_break_their_schema_are_a_no_with_the_reason(folder, capsys):
     assert f"<h1>No verdict: {reason}" in page.read_text()
 
 
+def test_groups_noise_and_parts_of_the_rows_are_judged(folder, capsys):
+    path = folder / "groups.yaml"
+    path.write_text(f"""
+apiVersion: mooring.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: cancer}}
+spec:
+  model: {{uri: "models:/cancer@champion", format: onnx}}
+  ci:
+    testData: {{uri: "file://{folder}/test.parquet", slices: [clinic]}}
+    fairness: {{column: clinic}}
+    noise: [0.001, 3]
+    gates:
+    - {{metric: equalizedOddsDifference, max: 0.5}}
+    - {{metric: noiseStability, min: 0.99}}
+    - {{metric: accuracy, min: 0.8, slice: {{column: clinic}}}}
+    - {{metric: accuracy, min: 0.5, slice: {{column: clinic, value: "3"}}}}
+""")
+    assert run(["ci", "run", str(path), "--model", str(folder / "model"), "-o", "json"]) == 1
+    verdict = parse_verdict(capsys.readouterr().out.encode())
+    assert isinstance(verdict, Verdict)
+    little, much = verdict.stability
+    assert (little.noise, much.noise) == (0.001, 3.0)
+    assert little.share > 0.99 > 0.9 > much.share == verdict.metrics["noiseStability"]
+    assert [group.rows for group in verdict.groups] == [135, 134]
+    assert 0 <= verdict.metrics["equalizedOddsDifference"] < 0.5
+    noise, part = (violation.message for violation in verdict.violations)
+    assert noise.startswith("noiseStability 0.")
+    assert noise.endswith("is below the minimum 0.99")
+    assert part.startswith("accuracy: no rows where 'clinic' is '3' were measured; there are '")
+
+
 def test_a_model_that_is_not_there_is_no_verdict(folder, capsys):
     code = run(["ci", "run", manifest(folder), "--model", f"file://{folder}/none", "-o", "json"])
     out, _ = capsys.readouterr()
