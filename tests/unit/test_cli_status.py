@@ -199,6 +199,18 @@ Conditions
     )
 
 
+def test_the_window_and_the_report_of_an_evaluation_are_shown():
+    evaluation = {
+        **DRIFT["status"]["evaluation"],
+        "windowSince": "2026-03-01T11:00:00Z",
+        "windowUntil": "2026-03-01T12:00:00Z",
+        "reportUrl": "https://kfp.example/#/runs/details/1",
+    }
+    shown = text_of(DriftView({**DRIFT, "status": {**DRIFT["status"], "evaluation": evaluation}}, NOW), 100)
+    assert "window from 2026-03-01T11:00:00Z to 2026-03-01T12:00:00Z" in shown
+    assert "report: https://kfp.example/#/runs/details/1" in shown
+
+
 def test_a_monitor_shows_what_changed_in_the_schema():
     changes = [
         {"name": "zip", "change": "TypeChanged", "baseline": "int64", "window": "string"},

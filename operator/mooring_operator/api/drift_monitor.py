@@ -225,6 +225,9 @@ class Evaluation(StatusModel):
     baseline_rows: Annotated[int, Field(description="Rows of the baseline.")] = 0
     window_rows: Annotated[int, Field(description="Rows of the window.")] = 0
     window_digest: Annotated[str, Field(description="Identity of the window's content.")] = ""
+    report_url: Annotated[
+        str, Field(description="The run's page in the KFP UI, with its report; empty where runs are Jobs.")
+    ] = ""
     window_since: Annotated[Time | None, Field(description="Begin of the window, of what is captured.")] = (
         None
     )

@@ -72,6 +72,8 @@ class DriftView:
             f"{evaluation.baseline_rows} of the baseline"
             + (f"; revision {evaluation.revision}" if evaluation.revision else "")
         )
+        if evaluation.report_url:
+            yield Text(f"  report: {evaluation.report_url}")
         if evaluation.window_since is not None and evaluation.window_until is not None:
             yield Text(
                 f"  window from {format_time(evaluation.window_since)} to {format_time(evaluation.window_until)}"

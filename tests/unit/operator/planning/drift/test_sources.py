@@ -57,7 +57,8 @@ class Monitor:
         run = self.status.run
         seen = RunState(run.run_id, "Succeeded") if run is not None and result is not None else None
         owner = replace(OWNER, generation=self.generation)
-        observed = DriftObserved(owner, self.target, run=seen, result=result)
+        pages = "https://kfp.example/#/runs/details/"
+        observed = DriftObserved(owner, self.target, run=seen, result=result, run_pages=pages)
         decision = plan_drift(self.spec, self.status, observed, self.now)
         self.status = DriftMonitorStatus.model_validate(decision.status.model_dump())
         for action in decision.actions:
@@ -96,6 +97,12 @@ def test_a_run_says_where_the_rows_are():
     monitor.look()
     assert monitor.status.run.window.uri == FOLDER
     assert monitor.status.run.baseline is None
+
+
+def test_the_report_of_an_evaluation_is_linked():
+    monitor = Monitor().pass_time(timedelta(minutes=2))
+    assert monitor.status.run is None
+    assert monitor.status.evaluation.report_url == f"https://kfp.example/#/runs/details/{monitor.ids[0]}"
 
 
 def test_a_look_too_early_says_when_to_come_again():
