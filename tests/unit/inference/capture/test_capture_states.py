@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from mooring_artifacts.window_states import count, merge, parse_profile, parse_state, prepare
 from mooring_artifacts.window_states.files import minute_of, profile_name, profile_of, state_name
 from mooring_components.drift.report import make_report
+from mooring_inference.capture.columns import TIME_TYPE
 from mooring_inference.capture.recorder import Capture
 from mooring_inference.capture.retention import find_expired
 from mooring_inference.capture.spool import Spool
+from mooring_inference.capture.states import StateCounter, StateFiles
 
 from tests.unit.inference.capture.capture_records import SECONDS, Clock, record, settings, signature, spec
 
@@ -75,6 +79,27 @@ def test_each_minute_of_each_process_is_a_file_and_their_sum_is_the_whole(tmp_pa
     assert (whole.rows, counts(whole)) == (500, counts(count(PROFILE, together)))
     hours = {path.parent.name for path in tmp_path.rglob("*.state")}
     assert hours == {"hour=12", "hour=13"}
+
+
+def test_a_minute_is_written_once_it_is_over(tmp_path):
+    """And not at each look of the writer, four times a second."""
+    clock, taken = Clock(NOON.timestamp() + 30), []
+    files = StateFiles(tmp_path, lambda path, size: taken.append(path.suffix), clock)
+    stream = SimpleNamespace(
+        folder=FOLDER, counter=StateCounter(prepare({"age": np.arange(9, dtype=np.float32)}))
+    )
+    request = pa.StructArray.from_arrays([pa.array([NOON], TIME_TYPE)], ["time"])
+    batch = pa.record_batch({"request": request, "age": pa.array([1.0], pa.float32())})
+    for _ in range(3):
+        files.add(stream, batch)
+        files.complete(all_of_them=False)
+    assert taken == []
+    clock.now += 30
+    files.complete(all_of_them=False)
+    files.complete(all_of_them=False)
+    assert taken == [".profile", ".state"]
+    [file] = tmp_path.rglob("*.state")
+    assert parse_state(file.read_bytes(), stream.counter.profile).rows == 3
 
 
 def test_states_add_up_in_whatever_order_to_the_last_bit(tmp_path):
