@@ -14,6 +14,7 @@ from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
+from mooring_operator.adapters.outages import Outages
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.apart import PipelinesApart
 from mooring_operator.adapters.pipelines.jobs import JobPipelines
@@ -118,11 +119,11 @@ class Reconcilers:
         self._cluster_policies.changed()
 
 
-def build(settings: Settings, cluster: Cluster) -> Reconcilers:
-    """Give the controllers as `settings` wants them."""
+def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers:
+    """Give the controllers as `settings` wants them; `outages` are the API server's."""
     pools = _pools(settings)
     pipelines = _pipelines(settings, cluster, pools.pipelines)
-    routers = Routers(cluster, _gateway(settings))
+    routers = Routers(cluster, _gateway(settings), outages=outages)
     notifier = KubernetesEvents(cluster)
     answers = Answers(
         StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""

@@ -15,6 +15,7 @@ from mooring_operator.adapters.cluster import Cluster, Conflict, Unavailable
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.leases import KubernetesLeases
+from mooring_operator.adapters.outages import Outages
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.recent import RecentObjects
 from mooring_operator.adapters.rules.child import RulesUnavailable
@@ -26,7 +27,7 @@ from mooring_operator.settings import Settings, read_settings
 
 logger = logging.getLogger(__name__)
 
-Build = Callable[[Settings, Cluster], Reconcilers]
+Build = Callable[[Settings, Cluster, Outages], Reconcilers]
 
 EXPECTED = (Conflict, Unavailable, PipelinesUnavailable, RulesUnavailable, DocumentsUnavailable)
 """Exceptions that say what is wrong in one line, in the log and where it can be in status."""
@@ -54,14 +55,20 @@ def run(settings: Settings, build: Build) -> None:
 async def operate(settings: Settings, config: SingleConfig, build: Build) -> None:
     """Watch and reconcile until a signal, then stop gracefully."""
     telemetry = Telemetry()
-    connection = Connection(config, telemetry.count_request, may_write=lambda: engine.may_write)
+    outages = Outages()
+
+    def count(verb: str, resource: str, code: int) -> None:
+        telemetry.count_request(verb, resource, code)
+        outages.note(code)
+
+    connection = Connection(config, count, may_write=lambda: engine.may_write)
     recent = RecentObjects(by_namespace=bool(settings.namespaces))
     cluster = KubernetesCluster(connection, recent=recent)
     engine = Engine(
         settings,
         cluster=cluster,
         leases=KubernetesLeases(connection),
-        reconcilers=build(settings, cluster),
+        reconcilers=build(settings, cluster, outages),
         telemetry=telemetry,
         expected=EXPECTED,
         recent=recent,

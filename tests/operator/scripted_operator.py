@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.adapters.outages import Outages
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.main import run
@@ -53,7 +54,7 @@ class BreakingModels(Models):
         return await super().resolve(model, namespace)
 
 
-def build(settings: Settings, cluster: Cluster) -> Reconcilers:
+def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers:
     folder = Path(sys.argv[1])
     adapters = Adapters(
         RUNS["".join(sys.argv[2:])](folder / "runs"),

@@ -7,6 +7,7 @@ import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.outages import Outages
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
 from mooring_operator.adapters.routers.gateways import GATEWAY
@@ -32,12 +33,13 @@ class Stage:
     def __init__(self, cluster, requests):
         self.cluster, self.requests = cluster, requests
         self.played = PlayedGateway(cluster, "ns")
+        self.now = 0.0
+        self.outages = Outages(lambda: self.now)
         self.enter()
 
     def enter(self, host="", front=FRONT):
-        self.router = GatewayRouter(
-            self.cluster, Entrance(NAME, NAMESPACE, host), front, RouteWriter(self.cluster, 0, 0)
-        )
+        writer, door = RouteWriter(self.cluster, 0, 0), Entrance(NAME, NAMESPACE, host)
+        self.router = GatewayRouter(self.cluster, door, front, writer, outages=self.outages)
 
     async def look(self, *revisions, owner=OWNER):
         return await self.router.observe(owner, revisions)
@@ -107,6 +109,26 @@ async def test_a_candidate_gets_its_weight(stage, weight):
     assert seen.shared
     assert not seen.unsettled
     assert await stage.played.weights_of() == {k: v for k, v in {V1: 100 - weight, V2: weight}.items() if v}
+
+
+async def test_after_an_outage_a_gateway_gets_to_know_new_pods_before_they_get_requests(stage):
+    await stage.serve(FIRST)
+    stage.outages.note(0)
+    stage.now = 8.0
+    stage.outages.note(200)
+    seen = await stage.serve(FIRST, SECOND, routing=split(20))
+    assert seen.variants[SECOND.revision].weight == 0
+    assert seen.variants[SECOND.revision].waiting == (
+        "the API server was away a moment ago, and Gateway gateways/front may not know its pods yet"
+    )
+    assert seen.variants[FIRST.revision].waiting == ""
+    assert await stage.played.weights_of() == {V1: 100}
+    stage.now += 18
+    seen = await stage.serve(FIRST, SECOND, routing=split(20))
+    assert (seen.variants[SECOND.revision].weight, seen.variants[SECOND.revision].waiting) == (20, "")
+    stage.outages.note(0)
+    seen = await stage.serve(FIRST, SECOND, routing=split(50))
+    assert seen.variants[SECOND.revision].weight == 50, "it knows them"
 
 
 async def test_a_weight_that_no_gateway_has_taken_up_is_none(stage):

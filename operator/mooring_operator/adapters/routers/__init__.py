@@ -1,6 +1,7 @@
 """The routers, by what a spec asks for: a new one is a file here, a line below, and a run of the contract test."""
 
 from mooring_operator.adapters.cluster import Cluster
+from mooring_operator.adapters.outages import Outages
 from mooring_operator.adapters.routers.choice import DefaultGateway, choose, entrance_of, traits_behind
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
@@ -38,9 +39,14 @@ class Routers:
     """
 
     def __init__(
-        self, cluster: Cluster, gateway: DefaultGateway | None = None, writer: RouteWriter | None = None
+        self,
+        cluster: Cluster,
+        gateway: DefaultGateway | None = None,
+        writer: RouteWriter | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self._cluster = cluster
+        self._outages = outages or Outages()
         self._writer = writer or RouteWriter(cluster)
         self._hosts = HostNames(cluster)
         self._gateway = gateway or DefaultGateway()
@@ -85,7 +91,8 @@ class Routers:
         named = (self._gateway.name, self._gateway.namespace)
         ours = entrance is not None and (entrance.gateway, entrance.namespace) == named
         front = self._gateway.front if ours else ""
-        return GatewayRouter(self._cluster, entrance or Entrance("", ""), front, self._writer, self._hosts)
+        door = entrance or Entrance("", "")
+        return GatewayRouter(self._cluster, door, front, self._writer, self._hosts, self._outages)
 
 
 def likely_router(spec: ModelDeploymentSpec) -> RouterName:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
+from mooring_operator.adapters.outages import Outages
 from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers import gateways
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend, Entrance
@@ -19,6 +20,7 @@ from mooring_operator.adapters.routers.gateway_seen import (
     reachable,
     reached,
     weight,
+    without_weight,
 )
 from mooring_operator.adapters.routers.host_names import HostNames
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
@@ -52,6 +54,7 @@ class GatewayRouter:
 
     front: the Gateway's own Service, as `NAME.NAMESPACE.svc.cluster.local`; empty where nobody has named it: then there
     is no address inside of the cluster.
+    outages: of the API server; after one the Gateway's controller hears late of the pods of a new revision.
     """
 
     traits = Traits(
@@ -74,6 +77,7 @@ class GatewayRouter:
         front: str = "",
         writer: RouteWriter | None = None,
         hosts: HostNames | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self._cluster = cluster
         self._entrance = entrance
@@ -81,6 +85,7 @@ class GatewayRouter:
         self._revisions = RevisionServices(cluster)
         self._writer = writer or RouteWriter(cluster)
         self._hosts = hosts or HostNames(cluster)
+        self._outages = outages or Outages()
 
     async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the revisions, their Services, the route and the Gateway."""
@@ -99,6 +104,9 @@ class GatewayRouter:
             for name, variant in seen.revisions.variants.items()
         }
         first = revisions[0].revision if revisions else ""
+        for name in self._strangers(owner, seen) & (variants.keys() - {first}):
+            why = f"the API server was away a moment ago, and {self._entrance} may not know its pods yet"
+            variants[name] = replace(variants[name], waiting=variants[name].waiting or why)
         if first in variants:
             variants[first] = reached(variants[first], seen.problem, route)
         others = set(routes.weights_of(route) if route is not None else ())
@@ -125,7 +133,7 @@ class GatewayRouter:
         await self._revisions.run(owner, routing, known.revisions)
         if not can_carry(routing, known.backends) or (known.barred and known.routes[owner.name] is None):
             return
-        await self._write(owner, reachable(routing, known), known)
+        await self._write(owner, reachable(routing, known, self._strangers(owner, known)), known)
         # Only now does nobody send them requests any more.
         await self._revisions.clear(owner, routing, known.revisions)
 
@@ -169,6 +177,10 @@ class GatewayRouter:
         problem = barred or ("" if gateway is None else gateways.why_unusable(gateway))
         secure = gateway is not None and gateways.is_secure(gateway, self._entrance.host)
         return Seen(running, backends, addresses, found, services, barred, problem, secure, preview_taken)
+
+    def _strangers(self, owner: Owner, known: Seen) -> set[str]:
+        """Give the revisions whose pods the Gateway's controller may not have heard of, where it may lag behind."""
+        return without_weight(known, known.routes.get(owner.name)) if self._outages.linger else set()
 
     async def _gateway(self) -> Manifest | None:
         entrance = self._entrance

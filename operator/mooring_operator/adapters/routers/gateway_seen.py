@@ -1,6 +1,6 @@
 """What was found of a deployment behind a Gateway: what is in effect of it, and what can be asked of it next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
 from mooring_operator.adapters.cluster import Manifest
@@ -76,6 +76,12 @@ def reached(variant: Variant, problem: str, route: Manifest | None) -> Variant:
     return replace(variant, ready=False, weight=0, message=why, waiting=why)
 
 
+def without_weight(known: Seen, route: Manifest | None) -> set[str]:
+    """Give the revisions to which no requests were sent so far."""
+    weights = routes.weights_of(route) if route is not None else {}
+    return {name for name, backend in known.backends.items() if not weight(backend, weights)}
+
+
 def can_carry(routing: Routing, backends: Mapping[str, Backend]) -> bool:
     """Whether all that is to get requests has a Service; KServe makes it in a moment."""
     named = {rule.revision for rule in routing.rules} | (
@@ -84,15 +90,17 @@ def can_carry(routing: Routing, backends: Mapping[str, Backend]) -> bool:
     return (named | {arm.revision.revision for arm in routing.arms if arm.weight}) <= set(backends)
 
 
-def reachable(routing: Routing, known: Seen) -> Routing:
+def reachable(routing: Routing, known: Seen, strangers: Set[str]) -> Routing:
     """Leave out what has no Service yet, and have the stable revision answer for what has no pod that is ready.
 
-    A route that names a missing Service is refused. What runs unexposed may be without pods.
+    A route that names a missing Service is refused. What runs unexposed may be without pods. `strangers` are revisions
+    whose pods a gateway may not know yet: they wait for their weight in the route.
     """
     ready = {name for name, variant in known.revisions.variants.items() if variant.ready}
     stable, *others = (arm for arm in routing.arms if arm.revision.revision in known.backends)
     if stable.revision.revision in ready:
-        others = [arm if arm.revision.revision in ready else replace(arm, weight=0) for arm in others]
+        answers = ready - strangers
+        others = [arm if arm.revision.revision in answers else replace(arm, weight=0) for arm in others]
         stable = replace(stable, weight=100 - sum(arm.weight for arm in others))
     return replace(routing, arms=(stable, *others))
 
