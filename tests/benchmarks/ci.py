@@ -1,6 +1,7 @@
-"""What the validation of test data costs, beside pandera on pandas and Great Expectations.
+"""What a test costs: validation of rows, beside pandera on pandas and Great Expectations, and all metrics of them.
 
     python tests/benchmarks/ci.py [--rows 1000000] [--peers PYTHON] [--json FILE]
+    python tests/benchmarks/ci.py --metrics [--rows 1000000] [--labels 10]
 
 PYTHON is of an environment with ci_peers/requirements.txt; left out, only Mooring is measured. Rows have 50 columns:
 20 of integers, 20 of floats, 10 of texts; some have nulls, values out of range, or texts that are not allowed. Each
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,39 @@ def validate_here(path: str) -> None:
     print(json.dumps({"cpuSeconds": seconds, "columnsAtFault": len(columns)}))
 
 
+def measure_metrics(rows: int, labels: int) -> None:
+    """Time all metrics of a classifier with their intervals, beside a champion, on parts of the rows and on groups."""
+    from mooring_components import quality
+    from mooring_components.datasets import TestData
+    from mooring_components.fairness import measure_fairness
+    from mooring_components.options import Fairness
+    from mooring_components.outcomes import Classified
+    from mooring_components.slices import measure_slices
+
+    random = np.random.default_rng(7)
+    actual = random.integers(0, labels, rows)
+
+    def classified() -> Classified:
+        scores = np.exp(random.normal(size=(rows, labels)) + 2.0 * np.eye(labels)[actual])
+        scores /= scores.sum(axis=1, keepdims=True)
+        return Classified(range(labels), actual, scores.argmax(axis=1), scores, range(labels))
+
+    outcome, champion = classified(), classified()
+    data = TestData({"group": pa.array(random.integers(0, 5, rows))}, actual, "rows")
+    found = quality.measure(outcome)
+    parts: dict[str, Callable[[], object]] = {
+        "metrics and their intervals": lambda: quality.measure(outcome),
+        "beside the champion": lambda: quality._beside(found, outcome, champion),
+        "parts of the rows": lambda: measure_slices(outcome, data, ["group"]),
+        "groups": lambda: measure_fairness(outcome, data, Fairness(column="group", positive="1")),
+    }
+    print(f"{rows} rows, {labels} labels")
+    for name, part in parts.items():
+        began = time.process_time()
+        part()
+        print(f"{name:28} {time.process_time() - began:8.2f} CPU s")
+
+
 def measure(command: list[str]) -> dict[str, float]:
     """Run an engine; its CPU seconds, the most memory that it had, and what it found."""
     # Progress bars may fill a pipe.
@@ -93,10 +128,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peers", help="a Python with ci_peers/requirements.txt")
     parser.add_argument("--json", type=Path, help="where the figures go, too")
+    parser.add_argument("--metrics", action="store_true", help="time all metrics instead")
+    parser.add_argument("--labels", type=int, default=10, help="of the classifier whose metrics are timed")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
         validate_here(arguments.here)
+        return
+    if arguments.metrics:
+        measure_metrics(arguments.rows, arguments.labels)
         return
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "rows.parquet"))
