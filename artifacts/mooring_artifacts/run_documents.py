@@ -114,12 +114,15 @@ class Stability(_Part):
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`.
 
+    A model that was tested where it is served may be one whose files a run cannot read: then there is no
+    `model_digest`.
+
     `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows. `slices` are
     parts of the rows, the worst first, and behind them those of too few rows to judge.
     """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
-    model_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)]
+    model_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
     test_data_digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
     passed: bool
     metrics: Annotated[dict[MetricName, Number], BeforeValidator(_check_number)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mooring_artifacts.digests import check_digest, manifest_digest
 from mooring_artifacts.storage import list_files, locate, read_entry
+from mooring_artifacts.uris import SCHEMES
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,24 @@ class FetchedModel:
     folder: Path
     digest: str
     size_bytes: int
+
+    @property
+    def facts(self) -> dict[str, str | float]:
+        """What later steps are told of it."""
+        return {"digest": self.digest, "modelSizeMB": self.size_bytes / 1e6}
+
+
+def facts_of_served(uri: str, folder: Path, expected_digest: str = "") -> dict[str, str | float]:
+    """What can be told of the files of a model that something else serves: all of it where a run can read them.
+
+    Of addresses that are for what serves alone, such as ``hf://`` and ``pvc://``, it is the digest that is expected.
+
+    Raises:
+        InputError: as `fetch_model`.
+    """
+    if uri.partition("://")[0] not in SCHEMES:
+        return {"digest": expected_digest}
+    return fetch_model(uri, folder, expected_digest).facts
 
 
 def fetch_model(uri: str, folder: Path, expected_digest: str = "") -> FetchedModel:

@@ -17,10 +17,13 @@ _OF_LABELS = ("accuracy", "balancedAccuracy", "precision", "recall", "f1")
 
 @dataclass(frozen=True)
 class Subject:
-    """What a verdict is about, by digest: a model, the data that it was tested on, and what it was compared with."""
+    """What a verdict is about, by digest: a model, the data that it was tested on, and what it was compared with.
+
+    The files of a model that was tested where it is served may not be known.
+    """
 
     model_uri: str
-    model_digest: str
+    model_digest: str | None
     data_digest: str
     champion_digest: str | None = None
 

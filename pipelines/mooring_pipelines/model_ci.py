@@ -28,19 +28,21 @@ def fetch_model(
     from pathlib import Path
 
     from mooring_components.endpoints import check_address
-    from mooring_components.fetching import fetch_model
+    from mooring_components.fetching import facts_of_served, fetch_model
     from mooring_components.models import open_model
     from mooring_components.steps import Place, tell_errors_in_one_line
 
     tell_errors_in_one_line(Place("fetch-model", run_id, verdict_uri))
     if endpoint:
         check_address(endpoint)
-    fetched = fetch_model(model_uri, Path(model.path), model_digest)
-    framework = (
-        "endpoint" if endpoint else open_model(fetched.folder, model_uri, allow=allow).backend.platform
-    )
-    model.metadata.update(uri=model_uri, digest=fetched.digest, framework=framework)
-    return {"digest": fetched.digest, "modelSizeMB": fetched.size_bytes / 1e6}
+        # The next steps need a folder, whatever is in it.
+        Path(model.path).mkdir(parents=True, exist_ok=True)
+        facts, framework = facts_of_served(model_uri, Path(model.path), model_digest), "endpoint"
+    else:
+        fetched = fetch_model(model_uri, Path(model.path), model_digest)
+        facts, framework = fetched.facts, open_model(fetched.folder, model_uri, allow=allow).backend.platform
+    model.metadata.update(uri=model_uri, digest=facts["digest"], framework=framework)
+    return facts
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
@@ -154,11 +156,13 @@ def write_verdict(
     from mooring_components.verdicts import Subject, make_verdict, write_verdict
 
     tell_errors_in_one_line(Place("write-verdict", run_id, verdict_uri))
-    size = {"modelSizeMB": model_facts["modelSizeMB"]}
+    size = {name: value for name, value in model_facts.items() if name == "modelSizeMB"}
     measured = Quality.from_json(quality)
     seen = Evidence.model_validate_json(Path(evidence.path).read_bytes())
     found = replace(measured, evidence=seen).findings({**size, **latency_metrics})
-    subject = Subject(model_uri, model_facts["digest"], quality["testDataDigest"], champion_digest or None)
+    subject = Subject(
+        model_uri, model_facts["digest"] or None, quality["testDataDigest"], champion_digest or None
+    )
     verdict = make_verdict(
         run_id, subject, found, gates, measured.hint, seen.slices, seen.groups, seen.stability
     )

@@ -21,7 +21,7 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
         f"# {'Passed' if verdict.passed else 'Rejected'}",
         "",
         f"Model `{verdict.model_uri}`  ",
-        f"Digest `{verdict.model_digest}`  ",
+        *([f"Digest `{verdict.model_digest}`  "] if verdict.model_digest else []),
         f"Run `{verdict.run_id}`",
         "",
     ]

@@ -90,7 +90,9 @@ def ask(
         raise CliError(f"--slice names {len(slices)} columns; {MOST_SLICES} are allowed")
     if slices:
         parameters["test_options"] = {**parameters["test_options"], "slices": list(slices)}
-    _check(parameters["model_uri"], "spec.model.uri", "--model")
+    if endpoint is None:
+        # Of what is served elsewhere the files are only looked at where that can be done.
+        _check(parameters["model_uri"], "spec.model.uri", "--model")
     _check(parameters["test_data_uri"], "spec.ci.testData.uri", "--test-data")
     return Asked(parameters, list(spec.ci.gates), spec.ci.timeout.total_seconds())
 

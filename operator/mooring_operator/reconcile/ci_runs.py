@@ -98,6 +98,8 @@ class CIRuns:
             return None
         if isinstance(found, RunFailure):
             return one_line(found.error.message, 1000) if found.run_id == run_id else None
+        if found.model_digest is None and ci.target == "Files":
+            return "the verdict has no modelDigest: nobody knows which files were tested"
         broken = [*found.violations, *_judged(found, ci, champion)]
         return Verdict(
             run_id=found.run_id,

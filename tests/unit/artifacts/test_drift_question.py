@@ -17,7 +17,7 @@ GOOD = {
 
 def test_a_question_is_read_and_written_the_same():
     question = parse_question(GOOD)
-    assert question.model_dump(by_alias=True) == GOOD
+    assert question.model_dump(by_alias=True, exclude_defaults=True) == GOOD
     assert isinstance(question, DriftQuestion)
 
 

@@ -91,6 +91,11 @@ async def test_what_answers_at_an_address_is_tested_there(folder, capsys):
         out, err = capsys.readouterr()
         assert code == 0, err
         assert out.startswith("cancer: passed\n")
+        # An address that is KServe's to resolve: without --model its files are not looked at.
+        code = run(["ci", "run", manifest(folder), "--slice", "clinic", "--endpoint", address, "-o", "json"])
+        verdict = parse_verdict(capsys.readouterr().out.encode())
+        assert (code, verdict.passed, verdict.model_digest) == (0, True, None)
+        assert "modelSizeMB" not in verdict.metrics
         code = run([*arguments, address.replace("models/m", "models/other")])
     assert code == 2
     assert "/v2/models/other answers 404: " in capsys.readouterr().out

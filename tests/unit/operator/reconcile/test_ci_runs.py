@@ -93,24 +93,31 @@ def test_the_champion_is_named_where_a_gate_asks_for_it():
     assert "champion_uri" not in given([BESIDE], None)
 
 
-async def judged(*, pipeline, metrics, gates, champion=None, passed=True, differences=None):
+async def judged(*, pipeline=None, metrics, gates=(), champion=None, passed=True, differences=None, **other):
     """What the operator makes of a verdict of a run, of model-ci or of a pipeline of the user's own."""
     violations = [] if passed else [Violation(metric="f1", value=0.1, min=0.5, max=None, message="f1 is low")]
     document = Document(
-        schema_version=1, run_id="run", model_uri="s3://m/v2", model_digest="sha256:" + "2" * 64, passed=passed,
-        metrics=metrics, violations=violations, differences=differences or {},
+        schema_version=1, run_id="run", model_uri="s3://m/v2", passed=passed, metrics=metrics, violations=violations,
+        model_digest=other.pop("digest", "sha256:" + "2" * 64), differences=differences or {},
     )  # fmt: skip
 
     async def verdict(uri):
         return document
 
     answers = SimpleNamespace(uri=lambda place: "s3://a/v.json", documents=SimpleNamespace(verdict=verdict))
-    ci = CISpec.model_validate({"testData": DATA, "gates": gates, "pipeline": pipeline})
+    ci = CISpec.model_validate({"testData": DATA, "gates": list(gates), "pipeline": pipeline, **other})
     runs = CIRuns(SimpleNamespace(), answers, timedelta(hours=1))
     return await runs.verdict(Owner("default", "digits", "uid", 1), ci, "run", champion)
 
 
 LEAST = {"metric": "accuracy", "min": 0.9}
+
+
+async def test_a_verdict_names_the_files_unless_the_model_was_tested_as_it_will_be_served():
+    found = await judged(metrics={"accuracy": 0.95}, digest=None)
+    assert found == "the verdict has no modelDigest: nobody knows which files were tested"
+    found = await judged(metrics={"accuracy": 0.95}, digest=None, target="Endpoint")
+    assert (found.passed, found.digest) == (True, None)
 
 
 @pytest.mark.parametrize(
