@@ -7,8 +7,8 @@ from mooring_artifacts import gates
 from pydantic import ConfigDict, Field, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.ci import gate_rules
 from mooring_operator.api.freezes import Freezes
-from mooring_operator.api.model_deployment import gate_rules
 from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyRule, RequiredTemplates
 from mooring_operator.api.types import Model
 

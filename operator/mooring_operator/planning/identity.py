@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from mooring_operator.api.checks import Check
-from mooring_operator.api.model_deployment import CISpec, ModelSpec
+from mooring_operator.api.ci import CISpec
+from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.api.rollout import RolloutSpec
 from mooring_operator.api.rollout_status import Candidate, Revision

@@ -10,7 +10,8 @@ from mooring_artifacts.run_documents import Verdict as Document
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION
-from mooring_operator.api.model_deployment import CISpec, ModelDeploymentSpec
+from mooring_operator.api.ci import CISpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.situation import Verdict

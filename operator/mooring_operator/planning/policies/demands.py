@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from mooring_operator.api.analysis import NamedTemplate
+from mooring_operator.api.ci import Gate
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec, RequiredGate
-from mooring_operator.api.model_deployment import Gate, ModelDeploymentSpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.policies.sources import covers
 

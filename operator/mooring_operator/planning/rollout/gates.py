@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mooring_operator.api import reasons
-from mooring_operator.api.model_deployment import CISpec
+from mooring_operator.api.ci import CISpec
 from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun

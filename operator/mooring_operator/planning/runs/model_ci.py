@@ -1,6 +1,6 @@
 """What the pipeline model-ci is told of how a model is tested."""
 
-from mooring_operator.api.model_deployment import CISpec, Gate, TestData
+from mooring_operator.api.ci import CISpec, Gate, TestData
 from mooring_operator.planning.runs.run import JsonValue
 
 

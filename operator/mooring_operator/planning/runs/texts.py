@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from mooring_artifacts.uris import redact
 
+from mooring_operator.api.ci import Fairness, Gate
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
-from mooring_operator.api.model_deployment import Fairness, Gate, ModelDeploymentSpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.planning import addresses
 
 LARGEST_NARROW = "\uffff"

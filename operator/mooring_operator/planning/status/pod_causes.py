@@ -1,9 +1,9 @@
 """Why pods are not ready, or failed: what a pod and the Events about it say, in one sentence.
 
-Source: Kubernetes 1.36, pod status and the reasons of the scheduler's and the kubelet's Events; KServe 0.21.
+Source: Kubernetes 1.36, pod status and the reasons of the scheduler's and the kubelet's Events.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ _LONGEST = 300
 # What waiting does not help: the revision, and with it what the pod asks for, stays as it is.
 _FINAL_WAITS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 # What follows from something else that is told, or means nothing.
-_NOISE = frozenset({"BackOff", "VirtualServiceCRDNotFound", "InferenceServiceNotReady"})
+_NOISE = frozenset({"BackOff"})
 _QUIET_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
@@ -52,9 +52,13 @@ def _cause_of_removal(status: Mapping[str, Any]) -> Cause | None:
     return Cause(_sentence(f"the pod was ended: {status['reason']}", status.get("message", "")))
 
 
-def cause_of_events(events: Iterable[Mapping[str, Any]]) -> Cause | None:
-    """Say what the last Event tells that is a warning, and not the consequence of another; None for none."""
-    told = [event for event in events if event.get("type") == "Warning" and event.get("reason") not in _NOISE]
+def cause_of_events(events: Iterable[Mapping[str, Any]], noise: Set[str] = frozenset()) -> Cause | None:
+    """Say what the last Event tells that is a warning, and not the consequence of another; None for none.
+
+    noise: further reasons that tell nothing.
+    """
+    heard = [event for event in events if event.get("reason") not in _NOISE | noise]
+    told = [event for event in heard if event.get("type") == "Warning"]
     last = max(told, key=_time, default=None)
     return None if last is None else Cause(_sentence(last.get("reason") or "Warning", last.get("note", "")))
 

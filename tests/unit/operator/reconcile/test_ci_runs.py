@@ -9,7 +9,8 @@ import yaml
 from mooring_artifacts.gates import Violation
 from mooring_artifacts.run_documents import Verdict as Document
 from mooring_components.options import Fairness, parse_options
-from mooring_operator.api.model_deployment import CISpec, ModelDeploymentSpec
+from mooring_operator.api.ci import CISpec
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import OwnPipeline
 from mooring_operator.reconcile.ci_runs import CIRuns, _own

@@ -12,6 +12,9 @@ from mooring_operator.planning.status.pod_causes import Cause
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 
+_CONSEQUENCES = frozenset({"VirtualServiceCRDNotFound", "InferenceServiceNotReady"})
+"""Reasons of KServe's Events that say nothing, or what follows from something else. Source: KServe 0.21."""
+
 _STARTING = timedelta(seconds=2)
 """How long pods may be unready before it is asked why."""
 
@@ -54,7 +57,9 @@ class Inquiry:
             return pod_causes.cause_of_pod(pod) or pod_causes.cause_of_events(
                 await self._events("Pod", namespace, pod)
             )
-        return pod_causes.cause_of_events(await self._events(INFERENCE_SERVICE.kind, namespace, service))
+        return pod_causes.cause_of_events(
+            await self._events(INFERENCE_SERVICE.kind, namespace, service), _CONSEQUENCES
+        )
 
     async def _events(self, kind: str, namespace: str, about: Mapping[str, Manifest]) -> list[Manifest]:
         name = about["metadata"]["name"]

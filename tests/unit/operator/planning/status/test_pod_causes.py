@@ -113,8 +113,10 @@ def test_the_last_warning_that_is_no_consequence_is_told():
         event("Scheduled", "to node a", "2026-03-01T12:00:04Z", "Normal"),
         event("VirtualServiceCRDNotFound", "", "2026-03-01T12:00:05Z"),
     ]
-    assert cause_of_events(events) == Cause('FailedMount: secret "certs" not found')
-    assert cause_of_events(events[2:]) is None
+    noise = {"VirtualServiceCRDNotFound"}
+    assert cause_of_events(events, noise) == Cause('FailedMount: secret "certs" not found')
+    assert cause_of_events(events[2:], noise) is None
+    assert cause_of_events(events[2:]) == Cause("VirtualServiceCRDNotFound")
 
 
 def test_what_pods_and_events_say_is_one_short_printable_line():
