@@ -42,7 +42,7 @@ class Traffic:
 
     async def flow(self) -> None:
         while True:
-            rows = [*self._random.normal(size=(ROWS, 2)), 0.0, self.shift]
+            rows = self._random.normal(loc=(0.0, self.shift), size=(ROWS, 2))
             x = {"name": "x", "datatype": "FP32", "shape": [ROWS, 2], "data": rows.ravel().tolist()}
             answer = await self._client.post("/v2/models/digits/infer", json={"inputs": [x]})
             assert answer.status_code == 200

@@ -51,10 +51,17 @@ async def until(holds, what):
         await asyncio.sleep(0.05)
 
 
-def total(server, at):
-    query = "sum(envoy_cluster_upstream_rq_xx)"
+def total(server, at, counter="envoy_cluster_upstream_rq_xx"):
+    query = f"sum({counter})"
     found = httpx.get(f"{server.url}/api/v1/query", params={"query": query, "time": at}).json()
     return float(found["data"]["result"][0]["value"][1]) if found["data"]["result"] else 0.0
+
+
+def all_timed(server):
+    """Envoy counts at once, and adds up how long requests took every five seconds."""
+    now, ours = time.time(), f'{{envoy_cluster_name=~"{MODELS}_digits-.*"}}'
+    sent = total(server, now, f"envoy_cluster_upstream_rq_total{ours}")
+    return total(server, now, f"envoy_cluster_upstream_rq_time_count{ours}") >= sent > 0
 
 
 async def test_requests_behind_a_real_gateway_are_counted_by_revision(tmp_path_factory):
@@ -75,9 +82,11 @@ async def count(lab, folder, gateway):
     before = (await lab.ask(50)).total
     with scraped(folder, socket.parent) as server:
         await until(lambda: total(server, time.time() - 1) >= before, "nothing was scraped")
+        await until(lambda: all_timed(server), "the requests before were not timed")
         since, counted = datetime.now(UTC).replace(microsecond=0), total(server, time.time())
         seen = await lab.ask(200)
         await until(lambda: total(server, time.time()) >= counted + 200, "the requests were not scraped")
+        await until(lambda: all_timed(server), "the requests were not timed")
         end = since + timedelta(seconds=int((datetime.now(UTC) - since).total_seconds()) + 1)
         await until(lambda: time.time() > end.timestamp(), "time goes on")
         metrics, source = Prometheus(Access(server.url)), SOURCES["Contour"]
