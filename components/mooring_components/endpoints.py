@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -105,11 +105,9 @@ class Served:
         self._endpoint.close()
 
 
-@dataclass
-class _Endpoint:
-    address: str
-
-    def __post_init__(self) -> None:
+class _Endpoint(ABC):
+    def __init__(self, address: str) -> None:
+        self.address = address
         token = os.environ.get(TOKEN)
         headers = {
             "Content-Type": "application/json",
@@ -126,15 +124,15 @@ class _Endpoint:
         """Give what the model says of itself; what it does not say is empty."""
         return Signature((), ())
 
+    @abstractmethod
     def ask(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
         """Give what the model answers, by output; all of it where `outputs` is empty."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._client.close()
 
     def _fetch(self, method: str, path: str, document: object = None) -> Any:
-        body = b"" if document is None else orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        body = b"" if document is None else orjson.dumps(document)
         try:
             with self._client.stream(method, self.address + path, content=body) as response:
                 answer = bytearray()

@@ -1,6 +1,6 @@
 """A revision that runs for its test alone: as it will be served, and where no request reaches it."""
 
-from dataclasses import fields
+from dataclasses import replace
 
 from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity
@@ -58,10 +58,8 @@ def stop_what_is_tested_no_more(draft: Settled) -> Settled:
         return draft
     if draft.observed.under_test is None and draft.before.test_instance == name:
         return draft.change(test_instance=None)
-    stopping = {part.name: getattr(draft, part.name) for part in fields(Settled)}
-    stopping["requests"] = (*draft.requests, StopAfterTest(name))
-    stopping["recheck_after"] = min(draft.recheck_after or LOOK_AGAIN, LOOK_AGAIN)
-    return Settled(**stopping)
+    soon = min(draft.recheck_after or LOOK_AGAIN, LOOK_AGAIN)
+    return replace(draft.request(StopAfterTest(name)), recheck_after=soon)
 
 
 def _seen(draft: RolloutDraft) -> UnderTest | None:
