@@ -166,6 +166,40 @@ async def test_a_check_that_is_stopped_is_gone_with_its_pod_and_another_deployme
     assert await place.checks.look(place.owner, stopped) is None
 
 
+class Moving(KubernetesCluster):
+    """An API server on which somebody writes to an object just after it was read, `times` times."""
+
+    def __init__(self, api, times):
+        super().__init__(api)
+        self.api, self.times = api, times
+
+    async def get(self, ref):
+        seen = await super().get(ref)
+        if ref.kind == JOB and self.times:
+            self.times -= 1
+            path = f"/apis/batch/v1/namespaces/{ref.namespace}/jobs/{ref.name}"
+            body = {"metadata": {"annotations": {"moved": str(self.times)}}}
+            merge = "application/merge-patch+json"
+            await self.api.send("patch", "PATCH", path, resource="jobs", body=body, content_type=merge)
+        return seen
+
+
+async def test_a_job_that_changes_while_it_is_stopped_is_stopped_all_the_same(place):
+    question = place.question(SMOKE)
+    await place.checks.start(place.owner, question)
+    moving = Moving(place.connection, times=3)
+    await CheckJobs(moving, RunPods()).stop(place.owner, question.check_id)
+    assert moving.times == 0
+    assert await place.checks.look(place.owner, question) is None
+
+
+async def test_a_job_that_changes_as_fast_as_it_is_read_is_told(place):
+    question = place.question(SMOKE)
+    await place.checks.start(place.owner, question)
+    with pytest.raises(Conflict):
+        await CheckJobs(Moving(place.connection, times=100), RunPods()).stop(place.owner, question.check_id)
+
+
 async def test_a_check_goes_with_its_deployment(place):
     question = place.question(SMOKE)
     await place.checks.start(place.owner, question)

@@ -5,6 +5,7 @@ from typing import Any
 
 from mooring_artifacts.uris import hide_queries
 
+from mooring_operator.adapters import jobs
 from mooring_operator.adapters.checks.port import CheckNotStarted
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, Manifest, Ref, Refused
 from mooring_operator.planning.checks import CheckProblem, CheckState, Question
@@ -63,9 +64,7 @@ class CheckJobs:
 
     async def stop(self, owner: Owner, check_id: str) -> None:
         """Delete a check's Job, and with it its pod; one that has ended stays for people to look at."""
-        job = await self._find(owner, check_id)
-        if job is not None and not job_states.is_over(job):
-            await self._cluster.delete(job)
+        await jobs.end(self._cluster, lambda: self._find(owner, check_id))
 
     async def _find(self, owner: Owner, check_id: str) -> Manifest | None:
         """Read a check's Job; None where there is none, or a namesake that the ModelDeployment does not control."""

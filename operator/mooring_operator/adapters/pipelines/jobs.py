@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mooring_operator.adapters import jobs
 from mooring_operator.adapters.cluster import (
     Cluster,
     ClusterError,
@@ -34,7 +35,6 @@ POD = Kind("v1", "Pod", "pods")
 LONGEST_WAIT = timedelta(days=1)
 """A run that has waited for longer goes, and is made anew: the address that it writes to would expire under it."""
 _FRESH_SECONDS = 2.0
-_TERMINATIONS = 3
 # What the API server says when time, or somebody else, may mend it: nothing is wrong with the run.
 # A namespace that is not found may be about to be made.
 _SURROUNDINGS = ("exceeded quota", "is being terminated", "failed calling webhook", " not found")
@@ -105,17 +105,10 @@ class JobPipelines:
 
     async def terminate(self, namespace: str, run_id: str) -> None:
         """Delete the Job of a run, and with it its pod; one that has finished stays."""
-        for _ in range(_TERMINATIONS):
-            job = await self._find(namespace, run_id)
-            if job is None or job_states.is_over(job):
-                return
-            try:
-                await self._cluster.delete(job)
-            except Conflict as error:
-                conflict = error
-            except ClusterError as error:
-                raise _told(error) from error
-        raise PipelinesUnavailable(f"the Job of run {run_id} changes as fast as it is read: {conflict}")
+        try:
+            await jobs.end(self._cluster, lambda: self._find(namespace, run_id))
+        except ClusterError as error:
+            raise _told(error) from error
 
     @property
     def narrow(self) -> bool:
