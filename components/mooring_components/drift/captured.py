@@ -25,6 +25,7 @@ from mooring_components.parquet import FoundFiles
 
 _REQUEST, _TIME = "request", "time"
 _HOUR = timedelta(hours=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS = pa.timestamp("us", "UTC")
 
 
@@ -104,6 +105,59 @@ def fetch_part(asked: Rows, reason: str, field: str, memory: int = MOST_BYTES) -
     except InputError as error:
         raise EvaluationError(reason, str(error)) from error
     return FetchedPart(asked, fetch(found, reason, memory) if found.files else None, field)
+
+
+@dataclass(frozen=True)
+class KeptWindow:
+    """A stretch of time of which requests were kept; `name` is what a person calls it."""
+
+    name: str
+    table: PartOfRows
+
+    @property
+    def digest(self) -> str:
+        """What its rows are, by the content of their files."""
+        return self.table.digest
+
+
+def past_windows(
+    uri: str, since: datetime, until: datetime, every: timedelta, field: str
+) -> Iterator[KeptWindow]:
+    """Cut what was kept into windows of a length of time, which begin at whole multiples of it since 1970.
+
+    Args:
+        uri: the folder of a revision, which holds folders of dates.
+        since: in the first window; with a zone.
+        until: the end of the last window is not after it.
+        every: the length; more than zero.
+        field: what messages call the address.
+
+    Yields:
+        Windows that hold rows, the oldest first; one is fetched when it is asked for.
+
+    Raises:
+        EvaluationError: WindowUnreadable, also where no row at all was kept; TooLarge.
+    """
+    try:
+        locate(uri, field)
+    except InputError as error:
+        raise EvaluationError("WindowUnreadable", str(error)) from error
+    begin = since - (since - _EPOCH) % every
+    found = False
+    while begin + every <= until:
+        asked = Rows(uri=uri, since=begin, until=begin + every)
+        part = fetch_part(asked, "WindowUnreadable", field)
+        rows = part.open() if part.fetched is not None else None
+        if rows is not None and rows.num_rows:
+            found = True
+            yield KeptWindow(begin.strftime("%Y-%m-%d %H:%M:%S"), rows)
+        begin += every
+    if not found:
+        raise EvaluationError(
+            "WindowUnreadable",
+            f"{field} {uri!r}: no request was kept from {since:%Y-%m-%dT%H:%M:%SZ} to {until:%Y-%m-%dT%H:%M:%SZ}; "
+            "the address is of a folder that holds folders like date=2026-10-01",
+        )
 
 
 def find_hours(asked: Rows, field: str, suffix: str) -> FoundFiles:

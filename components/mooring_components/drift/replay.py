@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from mooring_artifacts.drift_question import DriftQuestion
 from mooring_artifacts.run_documents import DriftReport, RunFailure, describe_failure
 
+from mooring_components.drift.columns import Table
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.files import read_file
 from mooring_components.drift.prepared import PreparedBaseline
 from mooring_components.drift.report import describe_findings, detectors_of
-from mooring_components.drift.windows import Window
+
+
+class Window(Protocol):
+    """Rows of the past that are judged together."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls them."""
+        ...
+
+    @property
+    def table(self) -> Table:
+        """The rows."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What the rows are, by their content."""
+        ...
 
 
 def replay(

@@ -1,13 +1,13 @@
 """``mooring drift replay``: when a DriftMonitor would have alarmed."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mooring_operator.cli import output
+from mooring_operator.cli import output, times
 from mooring_operator.cli.commands.drift_files import load_components, progress, unusable
 from mooring_operator.cli.commands.options import Output
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from mooring_operator.cli.drift_replay import Judged
     from mooring_operator.planning.drift.evaluations import Findings, NoFindings
 
+# The hours of each are listed.
+_MOST_WINDOWS = 10_000
+_LONGEST = timedelta(days=32)
+
 _HELP = paragraphs(
     """
     Play a DriftMonitor over files of the past, without a cluster, and show when it would have alarmed.
 
     Each file is a window, in the order given; those of a folder by name. --rows cuts the rows of all files into windows
-    of so many, --by and --every by the time in a column. Files are Parquet, CSV, Arrow or JSON lines. The monitor's
+    of so many, --by and --every by the time in a column. Files are Parquet, CSV, Arrow or JSON lines. With --captured
+    the windows are of what a revision kept of its requests, of the length that --every says. The monitor's
     own baseline, window and target are not looked at: the operator's planner decides, and asks nobody to roll back.
 
     Exit codes: 0 no alarm; 1 alarms; 2 cannot tell, or wrong usage.
@@ -31,6 +36,8 @@ _HELP = paragraphs(
     "mooring drift replay monitor.yaml --baseline train.parquet --window october/",
     "mooring drift replay monitor.yaml --baseline train.parquet --window october.parquet --by time --every 1h",
     "mooring drift replay monitor.yaml --baseline train.csv --window october.csv --rows 1000 -o json",
+    "mooring drift replay monitor.yaml --baseline train.csv --captured s3://kept/deployment=iris/revision=1ac6bb2394 "
+    "--since 2026-10-01 --every 1h",
 )
 
 
@@ -42,7 +49,20 @@ def register(group: typer.Typer) -> None:
 def replay(
     monitor: Annotated[str, typer.Argument(metavar="MANIFEST", help="With the DriftMonitor; - for stdin.")],
     baseline: Annotated[Path, typer.Option(help="What rows should look like.")],
-    window: Annotated[list[Path], typer.Option(help="File or folder of later rows. May be repeated.")],
+    window: Annotated[
+        list[Path] | None,
+        typer.Option(help="File or folder of later rows. May be repeated.", show_default=False),
+    ] = None,
+    captured: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="In place of it: a folder in which a revision kept its requests."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="First time of --captured, like 2026-10-01T12:00:00Z.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="End of --captured; now.", show_default=False)
+    ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Rows of a window.")] = None,
     by: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with each row's time.")] = None,
     every: Annotated[
@@ -54,7 +74,13 @@ def replay(
     """Play a monitor over windows."""
     spec = _monitor(monitor, name)
     with unusable(), progress("windows") as tell:
-        judged = list(_judge(spec, baseline, _cut(window, rows, by, every), tell))
+        if captured is None:
+            _refuse("only --captured has one", {"--since": since, "--until": until})
+            windows = _cut(window, rows, by, every)
+        else:
+            _refuse("what was kept is cut by --every alone", {"--window": window, "--rows": rows, "--by": by})
+            windows = _kept(captured, since, until, every)
+        judged = list(_judge(spec, baseline, windows, tell))
     _write(judged, form)
     raise typer.Exit(_exit_code(judged))
 
@@ -77,7 +103,15 @@ def _monitor(file: str, name: str | None) -> "DriftMonitorSpec":
     return DriftMonitorSpec.model_validate(found[0]["spec"])
 
 
-def _cut(paths: list[Path], rows: int | None, by: str | None, every: str | None) -> Any:
+def _refuse(why: str, options: dict[str, Any]) -> None:
+    for option, given in options.items():
+        if given is not None:
+            raise typer.BadParameter(why, param_hint=option)
+
+
+def _cut(paths: list[Path] | None, rows: int | None, by: str | None, every: str | None) -> Any:
+    if paths is None:
+        raise typer.BadParameter("give --window or --captured", param_hint="--window")
     windows = load_components("windows")
     files = windows.find_files(paths)
     if rows is not None and (by, every) != (None, None):
@@ -93,6 +127,30 @@ def _cut(paths: list[Path], rows: int | None, by: str | None, every: str | None)
     if by is not None and every is not None:
         return windows.cut_by_time(files, by, _length(every))
     return windows.one_each(files)
+
+
+def _kept(uri: str, since: str | None, until: str | None, every: str | None) -> Any:
+    if since is None or every is None:
+        raise typer.BadParameter("it goes with --since WHEN and --every TIME", param_hint="--captured")
+    begin, end = _moment(since, "--since"), datetime.now(UTC) if until is None else _moment(until, "--until")
+    if end <= begin:
+        raise typer.BadParameter(f"{until or 'now'} is not after --since {since}", param_hint="--until")
+    length = _length(every)
+    if length > _LONGEST or (end - begin) // length > _MOST_WINDOWS:
+        raise typer.BadParameter(
+            f"{every!r}: write a time up to {_LONGEST.days * 24}h that gives at most {_MOST_WINDOWS} windows",
+            param_hint="--every",
+        )
+    return load_components("captured").past_windows(uri, begin, end, length, "--captured")
+
+
+def _moment(text: str, option: str) -> datetime:
+    moment = times.parse(text)
+    if moment is None:
+        raise typer.BadParameter(
+            f"{text!r} is no time: write one like 2026-10-01T12:00:00Z", param_hint=option
+        )
+    return moment.astimezone(UTC)
 
 
 def _length(text: str) -> timedelta:

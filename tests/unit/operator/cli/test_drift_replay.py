@@ -140,3 +140,70 @@ def test_files_that_are_not_there_are_said(replay, tmp_path):
         assert (code, out) == (2, "")
         assert said in err
         assert err.count("\n") == 1
+
+
+KEPT = "deployment=iris/revision=1ac6bb2394"
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Nine hours of requests as the runtime keeps them, of which the fourth and fifth are shifted."""
+    folder = tmp_path / "store" / KEPT
+    for number, shift in enumerate([0, 0, 0, 1, 1, 0, 0, 0, 0]):
+        hour = BEGIN + timedelta(hours=number)
+        path = folder / f"{hour:date=%Y-%m-%d}" / f"{hour:hour=%H}" / "a.parquet"
+        path.parent.mkdir(parents=True)
+        requests = [{"id": str(row), "time": hour + timedelta(seconds=7 * row)} for row in range(500)]
+        rows = traffic(number + 100, 500, shift)
+        pq.write_table(rows.append_column("request", pa.array(requests)), path)
+    return f"file://{folder}"
+
+
+def test_what_a_revision_kept_is_cut_by_time_and_judged(replay, kept):
+    spec = {"sensitivity": "normal", "actions": ["Rollback"]}
+    span = ["--since", "2026-10-01T10:30:00Z", "--until", "2026-10-02T03:00:00Z", "--every", "1h"]
+    code, out, err = replay(spec, "--captured", kept, *span, "-o", "json")
+    windows = json.loads(out)["windows"]
+    assert (code, err) == (1, "")
+    # Hours without rows are none.
+    assert [one["window"][:13] for one in windows][:2] == ["2026-10-01 18", "2026-10-01 19"]
+    assert [one["rows"] for one in windows] == [500] * 9
+    assert [one["window"][11:13] for one in windows if one["begins"]] == ["21"]
+    assert [one["window"][11:13] for one in windows if one["rollback"]] == ["21"]
+
+    halves = ["--since", "2026-10-01", "--until", "2026-10-01T19:30:00+00:00", "--every", "30m"]
+    code, out, _ = replay(spec, "--captured", kept, *halves, "-o", "json")
+    assert [one["window"][11:16] for one in json.loads(out)["windows"]] == ["18:00", "18:30", "19:00"]
+    assert sum(one["rows"] for one in json.loads(out)["windows"]) == 500 + 258
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give --window or --captured"),
+        (["--captured", "s3://b/k", "--every", "1h"], "it goes with --since WHEN and --every TIME"),
+        (["--captured", "s3://b/k", "--since", "2026-10-01"], "it goes with --since WHEN and --every TIME"),
+        (["--captured", "s3://b/k", "--since", "yesterday", "--every", "1h"], "'yesterday' is no time"),
+        (["--captured", "s3://b/k", "--since", "2100-01-01", "--every", "1h"], "is not after --since"),
+        (["--captured", "s3://b/k", "--since", "2026-01-01", "--every", "1s"], "at most 10000 windows"),
+        (["--captured", "s3://b/k", "--since", "2000-01-01", "--every", "960h"], "up to 768h"),
+        (["--captured", "s3://b/k", "--since", "2026-10-01", "--every", "soon"], "'soon': write a time"),
+        (["--captured", "s3://b/k", "--rows", "5"], "is cut by --every alone"),
+        (["--captured", "s3://b/k", "--window", "a.csv"], "is cut by --every alone"),
+        (["--captured", "a/b", "--since", "2026-10-01", "--every", "24h"], "--captured 'a/b' is not allowed"),
+        (["--window", "a.csv", "--since", "2026-10-01"], "only --captured has one"),
+    ],
+)
+def test_a_wrong_use_of_what_was_kept_is_told(replay, arguments, said):
+    code, out, err = replay({}, *arguments)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+
+
+def test_a_folder_without_dates_is_told(replay, kept):
+    span = ["--since", "2026-10-01", "--until", "2026-10-03", "--every", "1h"]
+    code, _, err = replay({}, "--captured", kept.removesuffix(KEPT), *span)
+    assert code == 2
+    assert "no request was kept from 2026-10-01T00:00:00Z to 2026-10-03T00:00:00Z" in " ".join(err.split())
