@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from mooring_artifacts.errors import InputError
 
-_LONGEST = timedelta(days=32)
+LONGEST = timedelta(days=32)
 """Each hour is a folder that is listed."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -51,8 +51,8 @@ class Rows(_Part):
             raise ValueError("since and until come together")
         if self.since is not None and self.until is not None and not self.since < self.until:
             raise ValueError("since must be before until")
-        if self.since is not None and self.until is not None and self.until - self.since > _LONGEST:
-            raise ValueError(f"at most {_LONGEST.days} days are looked at")
+        if self.since is not None and self.until is not None and self.until - self.since > LONGEST:
+            raise ValueError(f"at most {LONGEST.days} days are looked at")
         return self
 
 

@@ -155,7 +155,7 @@ def past_windows(
     if not found:
         raise EvaluationError(
             "WindowUnreadable",
-            f"{field} {uri!r}: no request was kept from {since:%Y-%m-%dT%H:%M:%SZ} to {until:%Y-%m-%dT%H:%M:%SZ}; "
+            f"{field} {uri!r}: no request was kept {_span(since, until)}; "
             "the address is of a folder that holds folders like date=2026-10-01",
         )
 
@@ -205,4 +205,8 @@ def _belonging(rows: ParquetRows, asked: Rows) -> pa.ChunkedArray:
 
 def when(asked: Rows) -> str:
     """Say from when to when, in words that follow a noun."""
-    return f"from {asked.since:%Y-%m-%dT%H:%M:%SZ} to {asked.until:%Y-%m-%dT%H:%M:%SZ}"
+    return _span(asked.since, asked.until)
+
+
+def _span(since: datetime | None, until: datetime | None) -> str:
+    return f"from {since:%Y-%m-%dT%H:%M:%SZ} to {until:%Y-%m-%dT%H:%M:%SZ}"

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # The hours of each are listed.
 _MOST_WINDOWS = 10_000
-_LONGEST = timedelta(days=32)
 
 _HELP = paragraphs(
     """
@@ -130,15 +129,17 @@ def _cut(paths: list[Path] | None, rows: int | None, by: str | None, every: str 
 
 
 def _kept(uri: str, since: str | None, until: str | None, every: str | None) -> Any:
+    from mooring_artifacts.drift_question import LONGEST
+
     if since is None or every is None:
         raise typer.BadParameter("it goes with --since WHEN and --every TIME", param_hint="--captured")
     begin, end = _moment(since, "--since"), datetime.now(UTC) if until is None else _moment(until, "--until")
     if end <= begin:
         raise typer.BadParameter(f"{until or 'now'} is not after --since {since}", param_hint="--until")
     length = _length(every)
-    if length > _LONGEST or (end - begin) // length > _MOST_WINDOWS:
+    if length > LONGEST or (end - begin) // length > _MOST_WINDOWS:
         raise typer.BadParameter(
-            f"{every!r}: write a time up to {_LONGEST.days * 24}h that gives at most {_MOST_WINDOWS} windows",
+            f"{every!r}: write a time up to {LONGEST.days * 24}h that gives at most {_MOST_WINDOWS} windows",
             param_hint="--every",
         )
     return load_components("captured").past_windows(uri, begin, end, length, "--captured")
