@@ -296,6 +296,12 @@ FORMS = tuple(form for form in vars().copy().values() if isinstance(form, Form))
 """All of them, for messages about a pattern."""
 
 
-def allowed_by(pattern: str) -> str | None:
-    """Say in words what a pattern of ours allows; None for another's."""
-    return next((form.allowed for form in FORMS if form.pattern == pattern), None)
+def allowed_by(pattern: str, longest: int | None = None) -> str | None:
+    """Say in words what a pattern of ours allows, by that of texts so `longest` where several are alike.
+
+    None for another's pattern.
+    """
+    alike = [form for form in FORMS if form.pattern == pattern]
+    return next(
+        (form.allowed for form in alike if form.longest == longest), alike[0].allowed if alike else None
+    )

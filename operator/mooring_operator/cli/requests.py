@@ -134,6 +134,8 @@ def rollback(deployment: Deployment) -> Request:
     if deployment.status.candidate is not None and deployment.status.candidate.restores:
         raise _unfit(deployment, f"revision {previous.revision} is coming back already")
     then = f"revision {previous.revision} ({previous.model_uri}) takes over as soon as it is ready"
+    if deployment.spec.rollout.strategy == "Recreate":
+        then += "; nothing answers until then"
     return Request("rollback", stable.revision, then)
 
 

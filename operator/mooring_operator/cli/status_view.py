@@ -74,8 +74,9 @@ class StatusView:
     def _revisions(self) -> Iterator[RenderableType]:
         status = self._status
         candidate = status.candidate
-        taken = candidate.weight if candidate and status.stable else 0
-        taken += sum(known.weight for known in status.retained if known.variant)
+        strategy = self._deployment.spec.rollout.strategy
+        taken = _taken(candidate, strategy) if candidate and status.stable else 0
+        taken += sum(_seen(known) for known in status.retained if known.variant)
         rows = []
         if status.stable:
             rows.append(self._revision("stable", status.stable, f"{100 - taken}%"))
@@ -120,7 +121,7 @@ class StatusView:
             mark = done if index < candidate.step else current if index == candidate.step else to_come
             style = "green" if mark == done else "bold" if mark == current else "dim"
             weight = bar(stage.weight, ascii_only=ascii_only) if isinstance(stage, Exposure) else ""
-            what = describe_stage(stage) + _found_at(candidate, index)
+            what = describe_stage(stage, self._deployment.spec.rollout.ab_test) + _found_at(candidate, index)
             rows.append([Text(mark, style), str(index), Text(weight, style), Text(what, style)])
         yield heading("Steps")
         yield plain_table(["", "", "", ""], rows)
@@ -232,11 +233,22 @@ def _traffic(candidate: Candidate) -> str:
     return f"{asked}, copies of {candidate.mirror}%" if candidate.mirror else asked
 
 
+def _taken(candidate: Candidate, strategy: str) -> int:
+    """What the stable revision does not get: what the candidate was seen to have; all, where it has stopped."""
+    stopped = strategy == "Recreate" and candidate.weight == 100
+    return candidate.weight if stopped or not candidate.runs or candidate.routed is None else candidate.routed
+
+
+def _seen(variant: Retained) -> int:
+    """What a variant was seen to get; what it should, where that is not known."""
+    return variant.weight if variant.routed is None else variant.routed
+
+
 def _role(known: Retained) -> str:
     """Name what a revision beside the stable one and the candidate is there for."""
     if known.variant:
         return f"variant {known.variant}"
-    return "leaving" if known.pods else "kept"
+    return "leaving" if known.pods or known.rejected else "kept"
 
 
 def _variants_traffic(known: Retained) -> str:

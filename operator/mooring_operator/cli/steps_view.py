@@ -3,17 +3,18 @@
 from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause
+from mooring_operator.api.strategies import ABTest
 from mooring_operator.api.types import format_duration
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial
 
 _BAR_WIDTH = 20
 
 
-def describe_stage(stage: Stage) -> str:
+def describe_stage(stage: Stage, test: ABTest | None = None) -> str:
     """Write a stage in a few words: ``weight 10%``, ``pause 5m``, ``approval``."""
     match stage:
         case Exposure():
-            return _describe_exposure(stage)
+            return _describe_exposure(stage, test)
         case Pause():
             return f"pause {format_duration(stage.duration)}" if stage.duration else "pause until approved"
         case Approve():
@@ -37,7 +38,7 @@ def describe_stage(stage: Stage) -> str:
             return f"{sides} {until} {end}, then {'promoted' if test.then == 'Promote' else 'rolled back'}"
 
 
-def _describe_exposure(exposure: Exposure) -> str:
+def _describe_exposure(exposure: Exposure, test: ABTest | None) -> str:
     parts = [f"weight {exposure.weight}%"]
     if exposure.mirror:
         parts = [f"copies of {exposure.mirror}%"]
@@ -47,7 +48,7 @@ def _describe_exposure(exposure: Exposure) -> str:
             if exposure.replicas.endswith("%")
             else f"{exposure.replicas} pods"
         )
-    if exposure.matched:
+    if exposure.matched and test is not None and any(match.to == "New" for match in test.matches):
         parts.append("requests that match")
     return ", ".join(parts)
 

@@ -115,7 +115,7 @@ def _text(value: str, schema: Schema, path: Path) -> Iterator[Problem]:
         yield Problem(path, f"must have at least {schema['minLength']} characters, got {show(value)}")
     pattern = schema.get("pattern")
     if pattern is not None and not _compiled(pattern).search(value):
-        allowed = forms.allowed_by(pattern)
+        allowed = forms.allowed_by(pattern, longest)
         yield Problem(path, f"{show(value)} {f'is not {allowed}' if allowed else f'must match {pattern}'}")
 
 

@@ -17,8 +17,8 @@ from mooring_operator.planning.analysis.measuring import described, queries_of
 from mooring_operator.planning.analysis.sources import Choice, choose_for_both, service_of
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
-from mooring_operator.planning.rollout.progress import in_effect
-from mooring_operator.planning.status.wording import keeps_serving, one_line
+from mooring_operator.planning.rollout.progress import STARTS_AGAIN, in_effect, who_serves
+from mooring_operator.planning.status.wording import one_line
 
 DraftT = TypeVar("DraftT", bound=Draft)
 
@@ -113,7 +113,7 @@ def judge_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
     if found.verdict != "FAIL":
         return draft
     message = f"revision {candidate.revision} at {candidate.weight}% of traffic: {found.message}"
-    return draft.reject(reasons.ANALYSIS_FAILED, message + keeps_serving(stable))
+    return draft.reject(reasons.ANALYSIS_FAILED, message + who_serves(draft, STARTS_AGAIN))
 
 
 def watch_the_promoted(draft: Draft) -> tuple[Draft, str]:

@@ -10,10 +10,10 @@ from mooring_operator.planning.checks import CheckState, Question
 from mooring_operator.planning.rollout.actions import DropCommand, StartCheck
 from mooring_operator.planning.rollout.approvals import approved
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
-from mooring_operator.planning.rollout.progress import own_variant, until_deadline
+from mooring_operator.planning.rollout.progress import STARTS_AGAIN, own_variant, until_deadline, who_serves
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.runs.run import pause_in_run
-from mooring_operator.planning.status.wording import because, keeps_serving
+from mooring_operator.planning.status.wording import because
 
 _GRACE = timedelta(minutes=5)
 """Whoever runs a check ends it in time; one that has not ended so long after that is left."""
@@ -126,7 +126,7 @@ def _go_by(draft: RolloutDraft, check: Check, known: CheckStatus) -> RolloutDraf
     message = _sentence(draft, check, known.outcome, known.message)
     if check.consequence_of(known.outcome) == "RollBack":
         reason = reasons.CHECK_FAILED if known.outcome == "Fail" else reasons.CHECK_INSUFFICIENT
-        return draft.reject(reason, message + keeps_serving(draft.stable))
+        return draft.reject(reason, message + who_serves(draft, STARTS_AGAIN))
     return approved(draft, "Paused") or draft.settle(
         "Paused", reasons.PAUSED_BY_CHECK, message, recheck_after=until_deadline(draft)
     )

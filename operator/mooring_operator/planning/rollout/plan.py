@@ -35,7 +35,7 @@ from mooring_operator.planning.rollout.decision import Decision, decide
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.gates import test_candidate, wait_for_the_runtime
 from mooring_operator.planning.rollout.holds import begin_when_it_may
-from mooring_operator.planning.rollout.progress import note_progress
+from mooring_operator.planning.rollout.progress import STARTS_AGAIN, note_progress, who_serves
 from mooring_operator.planning.rollout.recovery import recover_what_serves
 from mooring_operator.planning.rollout.refusals import (
     leave_what_is_not_ours,
@@ -44,6 +44,7 @@ from mooring_operator.planning.rollout.refusals import (
     refuse_long_names,
     refuse_what_runs_cannot_carry,
 )
+from mooring_operator.planning.rollout.retained import at_hand_until
 from mooring_operator.planning.rollout.returning import (
     decide_for_another_arm,
     finish_going_back,
@@ -56,6 +57,7 @@ from mooring_operator.planning.rollout.trials import refuse_a_test_that_is_over,
 from mooring_operator.planning.rollout.workloads import follow_stable
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
+from mooring_operator.planning.strategies.course import ALL
 
 
 def plan(
@@ -154,6 +156,11 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
         if serves:
             why = "another revision has yet to leave"
         message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
+        if serves and variant is not None and variant.weight == ALL and (until := at_hand_until(draft)):
+            message = (
+                f"revision {stable.revision} serves all traffic; "
+                f"the one before it is at hand until {until:%H:%M:%S} UTC"
+            )
         phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
         return draft.settle(phase, reasons.SERVICE_NOT_READY, message, recheck_after=30.0)
     if variant.workload not in (None, stable.workload):
@@ -198,7 +205,8 @@ def abort_when_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
     asked = draft.asked("abort", revision)
     if asked is None:
         return draft
-    message = f"revision {revision} was aborted{by_whom(asked.by)}{because(asked.note)}{keeps_serving(draft.stable)}"
+    serves = who_serves(draft, STARTS_AGAIN)
+    message = f"revision {revision} was aborted{by_whom(asked.by)}{because(asked.note)}{serves}"
     return draft.reject(reasons.ABORTED, message)
 
 

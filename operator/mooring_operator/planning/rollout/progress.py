@@ -33,13 +33,16 @@ def note_progress(draft: RolloutDraft) -> RolloutDraft:
     return draft.change_candidate(settled=routed or 0)
 
 
+_NOBODY = "nothing answers"
+STARTS_AGAIN = "starts again"
+"""What becomes of a stable revision that has stopped for a candidate which is given up."""
 REFUSED_WAY_OUT = "; correct spec.serving, or what refuses it"
 
 
 def drop_if_hopeless(draft: RolloutDraft) -> RolloutDraft | Settled:
     """Reject a candidate that is refused, blocked, or unready for longer than it may be."""
     candidate = draft.candidate
-    stays = keeps_serving(draft.stable)
+    stays = who_serves(draft, STARTS_AGAIN)
     name = f"revision {candidate.revision}"
     if draft.observed.refused is not None:
         return draft.reject(
@@ -68,9 +71,20 @@ def settle_waiting(
     """Stop here until the candidate comes along; where something outside is away, say so and nothing else."""
     cause = waits_for(draft)
     if cause:
-        said = f"revision {draft.candidate.revision} waits, and its clock stands: {cause}{keeps_serving(draft.stable)}"
+        serves = who_serves(draft, _NOBODY)
+        said = f"revision {draft.candidate.revision} waits, and its clock stands: {cause}{serves}"
         return draft.settle(phase, reasons.WAITING, said, recheck_after=LOOK_AGAIN_SELDOM)
     return draft.settle(phase, reason, message, recheck_after=recheck_after or until_deadline(draft))
+
+
+def who_serves(draft: RolloutDraft, otherwise: str) -> str:
+    """Say behind a semicolon whom users get, or `otherwise` where the stable revision has stopped for the candidate."""
+    stable, variant = draft.stable, variant_of(draft, draft.stable)
+    if stable is None or draft.spec.rollout.strategy != "Recreate" or not draft.candidate.runs:
+        return keeps_serving(stable)
+    if variant is not None and variant.pods:
+        return keeps_serving(stable)
+    return f"; revision {stable.revision} has stopped for it, and {otherwise}"
 
 
 def own_variant(draft: RolloutDraft) -> Variant | None:

@@ -35,6 +35,16 @@ def is_leaving(draft: Draft, known: Retained) -> bool:
     return keeps(draft, known) > 0 or _may_be_routed(draft, known)
 
 
+def at_hand_until(draft: Draft) -> datetime | None:
+    """Say how long the last of those that have lost their traffic keep pods to go back to; None: no longer."""
+    ends = [
+        known.left_at + draft.spec.rollout.scale_down_delay
+        for known in draft.status.retained
+        if known.variant is None and known.pods
+    ]
+    return max((end for end in ends if end > draft.now), default=None)
+
+
 def keeps(draft: Draft, known: Retained) -> int:
     """Give the percent that a revision which is being left keeps, for want of pods beside it.
 

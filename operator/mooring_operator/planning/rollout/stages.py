@@ -157,7 +157,9 @@ def _exposed_to(draft: RolloutDraft) -> str:
 
 def _await_approval(draft: RolloutDraft, approve: Approve) -> RolloutDraft | Settled:
     candidate = draft.candidate
-    awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval"
+    than = f" than {candidate.requested_by}" if candidate.requested_by else ""
+    whose = f" by someone else{than}" if approve.by == "SomeoneElse" else ""
+    awaits = f"revision {candidate.revision} at {candidate.weight}% of traffic awaits approval{whose}"
     message = awaits + because(approve.message)
     return approved(draft, "AwaitingApproval") or draft.settle(
         "AwaitingApproval", reasons.AWAITING_APPROVAL, message, recheck_after=until_deadline(draft)

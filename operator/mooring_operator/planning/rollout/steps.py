@@ -56,7 +56,8 @@ def restore(draft: RolloutDraft, left: Revision) -> Settled:
     # Where nothing splits traffic, it follows the stable revision: going back waits for no route.
     unsplit = variant is not None and variant.ready and variant.weight is None
     if not in_effect(draft) and not unsplit:
-        return settle_waiting(draft, "Promoting", reasons.ROLLING_BACK, f"going {back}")
+        gap = "; nothing answers until it is ready" if draft.spec.rollout.strategy == "Recreate" else ""
+        return settle_waiting(draft, "Promoting", reasons.ROLLING_BACK, f"going {back}{gap}")
     message = f"went {back}"
     reason = reasons.ANALYSIS_FAILED if analysis.refutes(draft, left) else reasons.ROLLBACK_REQUESTED
     return (
@@ -101,7 +102,11 @@ def wait_for_the_router(draft: RolloutDraft) -> RolloutDraft | Settled:
     message = (
         f"revision {candidate.revision} waits for its traffic: {service.problem}{keeps_serving(draft.stable)}"
     )
-    return draft.settle("Pending", reasons.ROUTER_NOT_READY, message, recheck_after=LOOK_AGAIN_SELDOM)
+    # Which router it may not leave for, only the spec can say otherwise.
+    held = bool(draft.observed.router_choice.held)
+    return draft.settle(
+        "Pending", reasons.ROUTER_NOT_READY, message, stalled=held, recheck_after=LOOK_AGAIN_SELDOM
+    )
 
 
 def _deploy_first(draft: RolloutDraft) -> Settled:

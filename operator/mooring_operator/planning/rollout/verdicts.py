@@ -6,8 +6,8 @@ from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.analysis import verdict_of_step
 from mooring_operator.planning.rollout.approvals import approved
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
-from mooring_operator.planning.rollout.progress import until_deadline
-from mooring_operator.planning.status.wording import because, keeps_serving
+from mooring_operator.planning.rollout.progress import STARTS_AGAIN, until_deadline, who_serves
+from mooring_operator.planning.status.wording import because
 
 
 def await_verdict(draft: RolloutDraft, step: Analyse) -> RolloutDraft | Settled:
@@ -36,7 +36,7 @@ def await_verdict(draft: RolloutDraft, step: Analyse) -> RolloutDraft | Settled:
         case "Pass":
             return draft.request(Notify("Normal", reasons.ANALYSIS_INSUFFICIENT, f"{message}; it goes on"))
         case "Fail":
-            return draft.reject(reasons.ANALYSIS_INSUFFICIENT, message + keeps_serving(draft.stable))
+            return draft.reject(reasons.ANALYSIS_INSUFFICIENT, message + who_serves(draft, STARTS_AGAIN))
         case _:
             pause = until_deadline(draft)
             return draft.settle("Paused", reasons.PAUSED_BY_ANALYSIS, message, recheck_after=pause)

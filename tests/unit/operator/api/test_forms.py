@@ -162,3 +162,14 @@ def test_every_text_of_a_spec_has_a_form():
         schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
         found |= set(texts_without_form(schema, f"{resource.kind}.spec"))
     assert found == FREE
+
+
+@pytest.mark.parametrize("form", forms.FORMS, ids=lambda form: form.allowed[:40])
+def test_of_forms_with_one_pattern_the_length_tells_which_is_meant(form):
+    alike = {
+        other.allowed
+        for other in forms.FORMS
+        if (other.pattern, other.longest) == (form.pattern, form.longest)
+    }
+    assert forms.allowed_by(form.pattern, form.longest) in alike
+    assert forms.allowed_by(form.pattern) is not None

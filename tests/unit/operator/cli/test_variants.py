@@ -97,11 +97,23 @@ def test_status_shows_who_gets_what():
     console = Console(width=100, record=True, file=open("/dev/null", "w"), color_system=None)  # noqa: SIM115
     console.print(StatusView(Deployment.parse(ON_TRIAL), [], NOW))
     rows = [line.split()[:5] for line in console.export_text().splitlines()]
-    assert ["stable", "aaaaaaaaaa", "60%"] in [row[:3] for row in rows]
+    assert ["stable", "aaaaaaaaaa", "75%"] in [row[:3] for row in rows]
     assert ["candidate", "bbbbbbbbbb", "10%"] in [row[:3] for row in rows]
     assert ["variant", "b", "cccccccccc", "15%", "of"] in rows
     assert ["variant", "c", "dddddddddd", "0%"] in [row[:4] for row in rows]
     assert ["kept", "eeeeeeeeee"] in [row[:2] for row in rows]
+
+
+def test_the_stable_revision_has_what_the_others_were_not_seen_to_get():
+    status = {
+        **ON_TRIAL["status"],
+        "candidate": {**ON_TRIAL["status"]["candidate"], "weight": 20, "routed": 0},
+    }
+    console = Console(width=100, record=True, file=open("/dev/null", "w"), color_system=None)  # noqa: SIM115
+    console.print(StatusView(Deployment.parse({**ON_TRIAL, "status": status}), [], NOW))
+    rows = [line.split()[:5] for line in console.export_text().splitlines()]
+    assert ["candidate", "bbbbbbbbbb", "0%", "of", "20%"] in rows
+    assert ["stable", "aaaaaaaaaa", "85%"] in [row[:3] for row in rows]
 
 
 TEST = """\

@@ -278,6 +278,56 @@ def test_recreate_brings_the_one_before_back_when_the_other_does_not_start():
         {"v1": 100},
         {"v1": 2, "v2": 0},
     )
+    [ended] = [one for one in fleet.status.history if one.outcome == "RolledBack"]
+    assert "has stopped for it, and starts again" in ended.message
+    assert "keeps serving" not in ended.message
+
+
+def test_nobody_is_said_to_serve_while_recreate_waits_for_somebody_else():
+    fleet = promoted()
+    fleet.room = 2
+    fleet.apply(spec_of("v2", rollout={"strategy": "Recreate"}, serving=SERVING))
+    fleet.step()
+    fleet.away = "its controller is away"
+    said = [fleet.step().message for _ in range(20)]
+    stopped = [message for message in said if "has stopped for it, and nothing answers" in message]
+    assert stopped
+    assert "keeps serving" not in said[-1]
+
+
+def test_going_back_by_recreate_says_that_nothing_answers():
+    fleet = promoted()
+    fleet.room = 2
+    apply(fleet, strategy="Recreate")
+    assert fleet.weights() == {"v2": 100}
+    fleet.commands["rollback"] = fleet.status.stable.revision
+    said = []
+    for _ in range(40):
+        said.append(fleet.step().message)
+        fleet.now += timedelta(seconds=1)
+    assert fleet.weights() == {"v1": 100}
+    assert any("nothing answers until it is ready" in message for message in said)
+
+
+def test_what_is_kept_at_hand_keeps_nobody_waiting(monkeypatch):
+    """A route names the revision before for as long as it has pods, at no weight."""
+    fleet, plain = promoted(), Fleet._service
+    monkeypatch.setattr(
+        Fleet,
+        "_service",
+        lambda seen: replace(plain(seen), shared=any(known.pods for known in seen.status.retained)),
+    )
+    rollout = {"strategy": "BlueGreen", "scaleDownDelay": "5m", "blueGreen": {"promoteAfter": "10s"}}
+    fleet.apply(spec_of("v2", rollout=rollout, serving=SERVING))
+    said = []
+    for _ in range(60):
+        said.append(fleet.step().message)
+        fleet.now += timedelta(seconds=1)
+    left = fleet.status.retained[0].left_at + timedelta(minutes=5)
+    stable = fleet.status.stable.revision
+    until = f"the one before it is at hand until {left:%H:%M:%S} UTC"
+    assert said[-1] == f"revision {stable} serves all traffic; {until}"
+    assert not any("has yet to leave" in message for message in said)
 
 
 PLAIN = Traits("Flows", 40)
