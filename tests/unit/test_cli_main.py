@@ -18,21 +18,28 @@ COMMANDS = sorted(get_command(make_app()).commands)
 
 def test_every_command_of_the_documentation_is_there():
     assert COMMANDS == [
-        "abort", "adopt", "analyse", "approve", "ci", "crds", "demo", "drift", "list", "pause", "pipelines", "promote",
-        "rehearse", "resume", "retry", "rollback", "schema", "status", "validate", "version",
+        "abort", "adopt", "analyse", "approve", "ci", "crds", "data", "demo", "drift", "list", "pause", "pipelines",
+        "promote", "rehearse", "resume", "retry", "rollback", "schema", "status", "validate", "version",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "command",
-    [*([name] for name in COMMANDS), ["pipelines", "serve"], ["schema", "infer"], ["ci", "run"], []],
+    [
+        *([name] for name in COMMANDS),
+        ["pipelines", "serve"],
+        ["schema", "infer"],
+        ["ci", "run"],
+        ["data", "push"],
+        [],
+    ],
 )
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_has_help(capsys, command, flag):
     code, out, err = invoke(capsys, *command, flag)
     assert (code, err) == (0, "")
     assert "Usage:" in out
-    if command not in (["pipelines"], ["schema"], ["ci"]):
+    if command not in (["pipelines"], ["schema"], ["ci"], ["data"]):
         assert "Examples:" in out
 
 

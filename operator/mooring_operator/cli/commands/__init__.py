@@ -7,6 +7,7 @@ from mooring_operator.cli.commands import (
     adopt,
     analyse,
     ci,
+    data,
     drift,
     list_all,
     offline,
@@ -17,4 +18,4 @@ from mooring_operator.cli.commands import (
     validate,
 )
 
-COMMANDS = (validate, rehearse, ci, schema, status, drift, analyse, list_all, requests, adopt, offline)
+COMMANDS = (validate, rehearse, ci, data, schema, status, drift, analyse, list_all, requests, adopt, offline)

@@ -1,0 +1,153 @@
+"""``mooring data``: versions are pushed, listed, shown and compared; what cannot be had is one line."""
+
+import json
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.unit.cli_world import invoke
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a,label\n1,x\n2,y\n")
+    return tmp_path
+
+
+@pytest.fixture
+def pushed(here, capsys):
+    """A store with two versions of iris."""
+    assert invoke(capsys, "data", "push", "rows.csv", "store/iris", "-m", "the first")[0] == 0
+    (here / "rows.csv").write_text("a,label\n1,x\n2,y\n3,z\n")
+    assert invoke(capsys, "data", "push", "rows.csv", "store/iris")[0] == 0
+    return here
+
+
+def as_json(capsys, *arguments, code=0):
+    found, out, err = invoke(capsys, "data", *arguments, "-o", "json")
+    assert (found, err) == (code, "")
+    return json.loads(out)
+
+
+def test_a_push_says_which_version_it_is(here, capsys):
+    code, out, err = invoke(capsys, "data", "push", "rows.csv", "store/iris")
+    uri = f"{(here / 'store/iris').as_uri()}@1"
+    first, digest = out.splitlines()
+    assert (code, err, first) == (0, "", f"{uri} is new: 2 rows, 2 columns, 1 file, 16 B")
+    again = as_json(capsys, "push", "rows.csv", "store/iris")
+    assert (again["uri"], again["version"], again["new"], again["uploaded"]) == (uri, digest, False, 0)
+    other = invoke(capsys, "data", "push", "rows.csv", "store/flowers")[1]
+    assert f"{uri} is the same version" in other
+    (here / "renamed.csv").write_bytes((here / "rows.csv").read_bytes())
+    code, out, _ = invoke(capsys, "data", "push", "renamed.csv", "store/iris")
+    assert (code, out.splitlines()[1:]) == (
+        0,
+        ["its files are called otherwise: the names in that version count", digest],
+    )
+
+
+def test_files_that_are_no_rows_are_left_out_and_said(here, capsys):
+    (here / "rows").mkdir()
+    pl.DataFrame({"x": [1]}).write_parquet(here / "rows/a.parquet")
+    (here / "rows/_SUCCESS").write_text("")
+    code, _, err = invoke(capsys, "data", "push", "rows", "store/iris")
+    assert (code, err) == (0, "no files of rows, and left out: _SUCCESS\n")
+
+
+def test_stores_and_datasets_are_listed(pushed, capsys):
+    invoke(capsys, "data", "push", "rows.csv", "store/flowers")
+    code, out, _ = invoke(capsys, "data", "list", "store")
+    header, flowers, iris = out.splitlines()
+    assert (code, header.split()[:4]) == (0, ["NAME", "LATEST", "VERSION", "ROWS"])
+    assert (flowers.split()[:2], iris.split()[:2]) == (["flowers", "1"], ["iris", "2"])
+    code, out, _ = invoke(capsys, "data", "list", "store/iris")
+    assert [line.split()[0] for line in out.splitlines()] == ["NUMBER", "2", "1"]
+    assert "the first" in out
+    assert [each["number"] for each in as_json(capsys, "list", "store/iris")] == [2, 1]
+    assert [each["name"] for each in as_json(capsys, "list", "store")] == ["flowers", "iris"]
+
+
+def test_a_version_is_shown_by_number_digest_and_as_the_newest(pushed, capsys):
+    newest = as_json(capsys, "show", "store/iris@latest")
+    assert (newest["number"], newest["rows"]) == (2, 3)
+    assert newest["columns"] == [{"name": "a", "type": "text"}, {"name": "label", "type": "text"}]
+    assert [file["path"] for file in newest["files"]] == ["rows.csv"]
+    assert as_json(capsys, "show", f"store/iris@{newest['version'][:16]}") == newest
+    code, out, _ = invoke(capsys, "data", "show", "store/iris@1")
+    assert code == 0
+    assert "the first" in out
+    assert "rows.csv" in out
+    code, out, _ = invoke(capsys, "data", "latest", "store/iris")
+    assert (code, out.strip()) == (0, newest["uri"])
+    code, out, _ = invoke(capsys, "data", "latest", newest["uri"].rpartition("@")[0], "-o", "yaml")
+    assert yaml.safe_load(out)["version"] == newest["version"]
+
+
+def test_a_difference_is_exit_code_1(pushed, capsys):
+    code, out, _ = invoke(capsys, "data", "diff", "store/iris@1", "@latest")
+    assert code == 1
+    assert "+1 rows, +4 B" in out
+    assert "Changed" in out
+    found = as_json(capsys, "diff", "store/iris@2", "store/iris@1", code=1)
+    assert (found["rows"], [change["change"] for change in found["files"]]) == (-1, ["Changed"])
+    code, out, _ = invoke(capsys, "data", "diff", "store/iris@1", "@1")
+    assert code == 0
+    assert "the same content" in out
+
+
+def test_text_of_others_moves_no_cursor(here, capsys):
+    (here / "rows.csv").write_text("a\x1b[31m,b\n1,2\n")
+    assert invoke(capsys, "data", "push", "rows.csv", "store/iris")[0] == 0
+    out = invoke(capsys, "data", "show", "store/iris@1")[1]
+    assert "\x1b" not in out
+    assert "\\u001b[31m" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("show", "store/iris@7"), "there is no such version of 'iris': it has 2, the latest is 2"),
+        (("show", "store/none@latest"), "there is no such version of 'none': it has none"),
+        (("show", "store/iris"), "names no version of a dataset: write STORE/NAME@latest"),
+        (("show", ""), "names no version of a dataset"),
+        (("diff", "store/iris@1", "@x"), "names no version of a dataset"),
+        (("latest", "store/none"), "there is no such version of 'none'"),
+        (("list", "nowhere"), "nowhere holds no datasets, and is none"),
+        (("list", ""), "STORE ''"),
+        (("push", "nothing.csv", "store/x"), "nothing.csv' does not exist"),
+        (("push", "", "store/x"), "ROWS '' is not allowed"),
+        (("push", "empty", "store/x"), "empty' does not exist"),
+        (("push", "picture.csv", "store/x"), "cannot be read"),
+        (("push", "rows.csv", "store/Odd Name"), "'Odd Name' cannot be a dataset's name: write lower-case"),
+        (("push", "rows.csv", "store/a@1"), "'a@1' cannot be a dataset's name"),
+        (("push", "rows.csv", "ftp://host/x"), "its scheme is none of file, s3, gs, az"),
+        (("push", "rows.csv", "s3://bucket"), "it names no file or folder"),
+        (("push", "rows.csv", "store/x", "-m", "a\nb"), "the description is not one line"),
+    ],
+)
+def test_what_cannot_be_had_is_one_line(pushed, capsys, arguments, says):
+    (pushed / "empty").mkdir()
+    (pushed / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00,1\n2\n")
+    code, out, err = invoke(capsys, "data", *arguments)
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert lines[0].startswith("error: ")
+    assert says in lines[0]
+    assert all(line.startswith("hint: ") for line in lines[1:])
+
+
+def test_a_store_that_does_not_answer_is_one_line(here, capsys, monkeypatch):
+    for name, value in {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for arguments in (("list", "s3://b/v"), ("push", "rows.csv", "s3://b/v/iris")):
+        code, _, err = invoke(capsys, "data", *arguments)
+        assert code == 2
+        (line,) = err.splitlines()
+        assert line.startswith("error: s3://b/v: ")
