@@ -111,6 +111,23 @@ class Stability(_Part):
     interval: Interval
 
 
+class Registration(_Part):
+    """What became of registering the model: its version in the registry, and what was in the way.
+
+    Without a version it is not registered, and `problem` says why; with one it says what was left alone.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
+    problem: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
+
+    def in_words(self) -> str:
+        """What became of it, in a line."""
+        if self.version is None:
+            return f"not registered as {self.name}: {self.problem or 'nothing is known of it'}"
+        return f"registered as {self.name} version {self.version}{self.problem and f'; {self.problem}'}"
+
+
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`.
 
@@ -118,7 +135,8 @@ class Verdict(_Document):
     `model_digest`.
 
     `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows. `slices` are
-    parts of the rows, the worst first, and behind them those of too few rows to judge.
+    parts of the rows, the worst first, and behind them those of too few rows to judge. `registration` is there where it
+    was asked for; a model that passed has passed whatever it says.
     """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
@@ -133,6 +151,7 @@ class Verdict(_Document):
     slices: Annotated[list[Slice], Field(max_length=MOST_SLICES), FailFast()] = []
     groups: Annotated[list[Group], Field(max_length=MOST_GROUPS), FailFast()] = []
     stability: Annotated[list[Stability], Field(max_length=4)] = []
+    registration: Registration | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

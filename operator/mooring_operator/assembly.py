@@ -129,7 +129,7 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
         StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
     )
     longest = timedelta(seconds=settings.run_longest)
-    runs = CIRuns(pipelines, answers, longest)
+    runs = CIRuns(pipelines, answers, longest, settings.mlflow_tracking_uri or "")
     grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
     registry = ModelSources(
         settings.mlflow_tracking_uri, grants, settings.mlflow_token_file, pool=pools.models

@@ -1,4 +1,5 @@
-"""The pipeline `model-ci`: validate data, fetch a model, measure it, judge it by gates, write the verdict.
+"""The pipeline `model-ci`: validate data, fetch a model, measure it, judge it by gates, register it, write
+the verdict.
 
 KFP copies the source of each component into the compiled pipeline, which is why every component
 imports what it needs inside its body and does nothing but call `mooring_components`.
@@ -30,6 +31,7 @@ def fetch_model(
     from mooring_components.endpoints import check_address
     from mooring_components.fetching import facts_of_served, fetch_model
     from mooring_components.models import open_model
+    from mooring_components.registration.signatures import describe_signature
     from mooring_components.steps import Place, tell_errors_in_one_line
 
     tell_errors_in_one_line(Place("fetch-model", run_id, verdict_uri))
@@ -40,7 +42,9 @@ def fetch_model(
         facts, framework = facts_of_served(model_uri, Path(model.path), model_digest), "endpoint"
     else:
         fetched = fetch_model(model_uri, Path(model.path), model_digest)
-        facts, framework = fetched.facts, open_model(fetched.folder, model_uri, allow=allow).backend.platform
+        facts, opened = fetched.facts, open_model(fetched.folder, model_uri, allow=allow)
+        framework = opened.backend.platform
+        model.metadata["signature"] = describe_signature(opened.signature)
     model.metadata.update(uri=model_uri, digest=facts["digest"], framework=framework)
     return facts
 
@@ -130,6 +134,49 @@ def measure_latency(
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
+def register_model(
+    model: dsl.Input[dsl.Model],
+    evidence: dsl.Input[dsl.Artifact],
+    registration: dict[str, Any],
+    model_uri: str,
+    model_facts: dict[str, Any],
+    quality: dict[str, Any],
+    latency_metrics: dict[str, Any],
+    gates: list[Any],
+    champion_digest: str,
+    test_data_uri: str,
+    label_column: str,
+    run_id: str,
+    verdict_uri: str,
+) -> dict[str, Any]:
+    """Register what passed as a version in MLflow; what is in the way is told, and makes no verdict another."""
+    from pathlib import Path
+
+    from mooring_components.conclusions import conclude
+    from mooring_components.registration.step import Outcome, parse_wanted, register_tested
+    from mooring_components.steps import Place, tell_errors_in_one_line
+
+    tell_errors_in_one_line(Place("register-model", run_id, verdict_uri))
+    wanted = parse_wanted(registration)
+    concluded = conclude(
+        run_id, model_uri, model_facts, quality, latency_metrics, gates, champion_digest, Path(evidence.path)
+    )
+    known = model.metadata
+    outcome = Outcome(
+        concluded.verdict,
+        gates,
+        concluded.hint,
+        test_data_uri,
+        label_column,
+        known.get("framework", ""),
+        known.get("signature", ""),
+    )
+    found = register_tested(wanted, outcome)
+    print(found.in_words())
+    return found.model_dump(mode="json", exclude_none=True)
+
+
+@dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
 def write_verdict(
     run_id: str,
     model_uri: str,
@@ -138,6 +185,7 @@ def write_verdict(
     latency_metrics: dict[str, Any],
     gates: list[Any],
     champion_digest: str,
+    registration: dict[str, Any],
     verdict_uri: str,
     page_uri: str,
     evidence: dsl.Input[dsl.Artifact],
@@ -146,30 +194,28 @@ def write_verdict(
     page: dsl.Output[dsl.HTML],
 ) -> bool:
     """Judge all metrics by the gates; write the verdict where the operator reads it."""
-    from dataclasses import replace
     from pathlib import Path
 
-    from mooring_components.evidence import Evidence
-    from mooring_components.quality import Quality
+    from mooring_components.conclusions import conclude
     from mooring_components.report.step import write_reports
     from mooring_components.steps import Place, tell_errors_in_one_line
-    from mooring_components.verdicts import Subject, make_verdict, write_verdict
+    from mooring_components.verdicts import write_verdict
 
     tell_errors_in_one_line(Place("write-verdict", run_id, verdict_uri))
-    size = {name: value for name, value in model_facts.items() if name == "modelSizeMB"}
-    measured = Quality.from_json(quality)
-    seen = Evidence.model_validate_json(Path(evidence.path).read_bytes())
-    found = replace(measured, evidence=seen).findings({**size, **latency_metrics})
-    subject = Subject(
-        model_uri, model_facts["digest"] or None, quality["testDataDigest"], champion_digest or None
+    concluded = conclude(
+        run_id,
+        model_uri,
+        model_facts,
+        quality,
+        latency_metrics,
+        gates,
+        champion_digest,
+        Path(evidence.path),
+        registration,
     )
-    verdict = make_verdict(
-        run_id, subject, found, gates, measured.hint, seen.slices, seen.groups, seen.stability
-    )
-    sources = (Path(evidence.path), Path(timings.path))
-    write_reports(
-        verdict, gates, found, measured.hint, sources, (Path(report.path), Path(page.path)), page_uri
-    )
+    verdict, sources = concluded.verdict, (Path(evidence.path), Path(timings.path))
+    targets = (Path(report.path), Path(page.path))
+    write_reports(verdict, gates, concluded.found, concluded.hint, sources, targets, page_uri)
     write_verdict(verdict, verdict_uri)
     return verdict.passed
 
@@ -192,6 +238,8 @@ def model_ci(
     gates: list[Any] = [],  # noqa: B006
     page_uri: str = "",
     endpoint: str = "",
+    registers: bool = False,
+    registration: dict[str, Any] = {},  # noqa: B006
 ) -> None:
     """Check the data; fetch, evaluate, time and judge one model, or what answers at `endpoint`."""
     # A pipeline of its own, because no step may wait for one inside of a condition.
@@ -237,19 +285,32 @@ def model_ci(
         run_id=run_id,
         verdict_uri=verdict_uri,
     )
-    verdict = write_verdict(
-        run_id=run_id,
-        model_uri=model_uri,
-        model_facts=fetched.outputs["Output"],
-        quality=quality.outputs["Output"],
-        latency_metrics=latency.outputs["Output"],
-        gates=gates,
-        champion_digest=champion_digest,
-        verdict_uri=verdict_uri,
-        page_uri=page_uri,
-        evidence=quality.outputs["evidence"],
-        timings=latency.outputs["timings"],
-    )
+    facts = {
+        "model_uri": model_uri,
+        "model_facts": fetched.outputs["Output"],
+        "quality": quality.outputs["Output"],
+        "latency_metrics": latency.outputs["Output"],
+        "gates": gates,
+        "champion_digest": champion_digest,
+        "run_id": run_id,
+        "verdict_uri": verdict_uri,
+        "evidence": quality.outputs["evidence"],
+    }
+    beside = {"page_uri": page_uri, "timings": latency.outputs["timings"]}
+    tasks = [fetched, quality, latency]
+    # No step may wait for one inside of a condition, so that the last step is in both branches.
+    with dsl.If(registers == False):  # noqa: E712 - of a parameter of the pipeline
+        tasks.append(write_verdict(registration={}, **facts, **beside))
+    with dsl.Else():
+        registered = register_model(
+            model=model,
+            registration=registration,
+            test_data_uri=test_data_uri,
+            label_column=label_column,
+            **facts,
+        )
+        tasks.append(registered)
+        tasks.append(write_verdict(registration=registered.outputs["Output"], **facts, **beside))
     # What a URI holds may change between runs with the same parameters.
-    for task in (fetched, quality, latency, verdict):
+    for task in tasks:
         task.set_caching_options(False)

@@ -39,6 +39,8 @@ NOT_IN_STATUS = {
     "WorkloadRefused": "Events",
     "StatusRepaired": "Events",
     "RuntimeChanged": "Events",
+    "Registered": "Events",
+    "NotRegistered": "Events",
     "Superseded": "history",
     "Adopted": "history",
     "InternalError": "below",

@@ -8,6 +8,14 @@ from mooring_operator.adapters.api_server import Connection, load_config
 
 from tests.operator.emulator import Emulator
 from tests.operator.world import World
+from tests.real_mlflow import running_mlflow
+
+
+@pytest.fixture(scope="session")
+def mlflow(tmp_path_factory):
+    """The address of a real server."""
+    with running_mlflow(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
 
 
 @pytest.fixture

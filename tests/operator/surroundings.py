@@ -96,6 +96,10 @@ class CI:
     runs: Runs
     good: Callable[[str], bool] = field(default_factory=every_time)
     held: bool = False
+    unregistered: str = ""
+    """Why nothing can be registered; what passes is, where nothing is in the way."""
+    registered: list[str] = field(default_factory=list)
+    """Addresses of the models that are versions, the first one first."""
 
     def play(self) -> None:
         for run_id in [] if self.held else self.runs.ids:
@@ -118,7 +122,17 @@ class CI:
             "metrics": {"accuracy": accuracy},
             "violations": [] if self.good(model) else [violation],
         }
+        if parameters.get("registers") and self.good(model):
+            verdict["registration"] = self._register(parameters["registration"], model)
         write_document(parameters["verdict_uri"], verdict)
+
+    def _register(self, wanted: dict[str, Any], model: str) -> dict[str, str]:
+        if self.unregistered:
+            return {"name": wanted["name"], "problem": self.unregistered}
+        if model not in self.registered:
+            self.registered.append(model)
+        version = wanted["version"] or str(1 + self.registered.index(model))
+        return {"name": wanted["name"], "version": version}
 
 
 @dataclass

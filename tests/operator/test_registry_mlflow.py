@@ -1,11 +1,5 @@
 """What addresses of models resolve to, against a real MLflow server and real files."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import httpx
 import httpx2
 import pytest
@@ -15,8 +9,6 @@ from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.planning.rollout.situation import Resolved
-
-from cluster.processes import free_ports
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -41,31 +33,6 @@ def make_model(folder, content):
 
 
 @pytest.fixture(scope="module")
-def mlflow(tmp_path_factory):
-    """The address of a server that hands out its artifacts' own addresses."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    port = free_ports(1)[0]
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
-        "--no-serve-artifacts", "--default-artifact-root", f"file://{folder}/artifacts",
-    ]  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 180
-        while not _healthy(url):
-            assert server.poll() is None, (folder / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
-            time.sleep(0.2)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-@pytest.fixture(scope="module")
 def register(mlflow):
     def post(path, body):
         answer = httpx.post(f"{mlflow}/api/2.0/mlflow/{path}", json=body, timeout=60)
@@ -84,17 +51,10 @@ def register(mlflow):
     return version
 
 
-def _healthy(url):
-    try:
-        return httpx.get(f"{url}/health", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
 async def test_a_version_resolves_to_where_its_files_are(mlflow, register):
     version = register("digits", "gs://models/digits/v1")
     resolved = await ModelSources(mlflow, EVERYTHING).resolve(model(f"models:/digits/{version}"), "team-a")
-    assert (resolved.storage_uri, resolved.digest) == ("gs://models/digits/v1", None)
+    assert resolved == Resolved("gs://models/digits/v1", registered=f"digits/{version}")
 
 
 async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, register):
@@ -108,7 +68,7 @@ async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, re
     now = 30.0
     assert await sources.resolve(spec, "team-a") == first
     now = 60.0
-    assert (await sources.resolve(spec, "team-a")).storage_uri == "gs://models/moving/v2"
+    assert await sources.resolve(spec, "team-a") == Resolved("gs://models/moving/v2", registered="moving/2")
 
 
 @pytest.mark.parametrize(
@@ -190,10 +150,10 @@ async def test_where_the_registry_leads_needs_a_grant_of_its_own(mlflow, registe
     version = register("elsewhere", "s3://team-b/secret")
     spec = model(f"models:/elsewhere/{version}")
     found = await ModelSources(mlflow, granted("models:/elsewhere")).resolve(spec, "team-a")
-    assert found == Resolved("s3://team-b/secret")
+    assert found == Resolved("s3://team-b/secret", registered=f"elsewhere/{version}")
     assert listed == []
     found = await ModelSources(mlflow, granted("models:/elsewhere", "s3://team-b")).resolve(spec, "team-a")
-    assert found == Resolved("s3://team-b/secret", "etag:1")
+    assert found == Resolved("s3://team-b/secret", "etag:1", f"elsewhere/{version}")
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ def test_the_parameters_are_the_public_ones():
         "gates",
         "page_uri",
         "endpoint",
+        "registers",
+        "registration",
     }
     assert set(inputs) - optional == {
         "model_uri",

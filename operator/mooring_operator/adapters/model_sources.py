@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,13 @@ class ModelSources:
         return resolved
 
     async def _look(self, model: ModelSpec, namespace: str, grants: Grants) -> Resolved:
-        storage_uri = await self._storage_uri(model)
+        registered = await self._registered(model)
+        storage_uri = model.uri if registered is None else await self._download_uri(*registered)
+        found = await self._look_at(model, namespace, grants, storage_uri)
+        version = "/".join(registered or ())
+        return replace(found, registered=version) if forms.REGISTERED_VERSION.fits(version) else found
+
+    async def _look_at(self, model: ModelSpec, namespace: str, grants: Grants, storage_uri: str) -> Resolved:
         if storage_uri != model.uri:
             _check_served(model.uri, storage_uri, files=grants.files)
         if not grants.allows(namespace, storage_uri):
@@ -104,9 +111,10 @@ class ModelSources:
             self._aliases.clear()
         self._aliases[namespace, model] = (self._clock(), resolved)
 
-    async def _storage_uri(self, model: ModelSpec) -> str:
+    async def _registered(self, model: ModelSpec) -> tuple[str, str] | None:
+        """Give name and version of a registered model; None for one that has an address of its own."""
         if not model.uri.startswith("models:"):
-            return model.uri
+            return None
         match = _REGISTERED.fullmatch(model.uri)
         if match is None:
             raise ModelNotFound(
@@ -114,7 +122,7 @@ class ModelSources:
                 f"spec.model.uri {redact(model.uri)}: write models:/NAME/VERSION or models:/NAME@ALIAS",
             )
         name, version, alias = match["name"], match["version"], match["alias"]
-        return await self._download_uri(name, version or await self._version(name, alias))
+        return name, version or await self._version(name, alias)
 
     async def _version(self, name: str, alias: str) -> str:
         answer = await self._ask("registered-models/alias", {"name": name, "alias": alias})

@@ -226,6 +226,11 @@ class CISpec(Model):
         Literal["V1", "V2"],
         Field(description="KServe's protocol that it is asked by where the target is Endpoint."),
     ] = "V2"
+    register_as: Annotated[
+        str | None,
+        forms.MODEL_NAME.field,
+        Field(description="Registered model in MLflow whose version a revision becomes that passes."),
+    ] = None
     timeout: Annotated[
         Duration,
         Field(description="How long the run may take; at most as long as the administrator lets any run."),
@@ -265,7 +270,11 @@ class CISpec(Model):
     @property
     def needs(self) -> tuple[str, ...]:
         """The parameters that a pipeline of the user's own has to take for this test."""
-        asked = {"champion_uri": self.compares, "endpoint": self.target == "Endpoint"}
+        asked = {
+            "champion_uri": self.compares,
+            "endpoint": self.target == "Endpoint",
+            "registration": self.register_as is not None,
+        }
         return tuple(name for name, is_needed in asked.items() if is_needed)
 
 

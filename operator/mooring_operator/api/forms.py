@@ -241,6 +241,12 @@ REGISTERED_MODEL = Form(
     1024,
     "a valid address in a registry: write models:/NAME/VERSION or models:/NAME@ALIAS",
 )
+MODEL_NAME = Form(
+    "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+    128,
+    "the name of a registered model: at most 128 letters, digits, -, _ and ., a letter or digit at both ends",
+)
+REGISTERED_VERSION = Form("^[^/:@ ]+/[0-9]{1,18}$", 147, "a version in a registry: NAME/VERSION")
 SOURCE = Form(
     rf"^(models:/[^ @*{UNSEEN}]*|[a-z][a-z0-9+.-]*://[^ $?#@*{UNSEEN}]*)$",
     1024,

@@ -56,6 +56,14 @@ TESTING = "Testing"
 CI_PASSED = "CIPassed"
 """The CI run met every gate.
 """
+REGISTERED = "Registered"
+"""The CI run registered the revision that it passed in MLflow.
+"""
+NOT_REGISTERED = "NotRegistered"
+"""The CI run could not register the revision in MLflow; it has passed all the same.
+
+The message says why. Once that is mended, mooring retry tests the revision anew, or register it by hand.
+"""
 CI_FAILED = "CIFailed"
 """The CI run measured something that a gate does not allow.
 

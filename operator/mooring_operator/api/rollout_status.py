@@ -34,7 +34,7 @@ MAX_APPROVERS = 10
 
 MOST_RETAINED = 14
 """How many revisions without traffic status keeps at most: the longest history, and what is being left."""
-LARGEST_RETAINED = 180_000
+LARGEST_RETAINED = 176_000
 """Bytes that they take at most, but for the first: a status has to fit into what the API server stores."""
 LARGEST_TESTED = 1_536
 """Bytes of a test that a promoted revision keeps: what measured more is measured again."""
@@ -70,7 +70,9 @@ class CIStatus(StatusModel):
     verdict: Annotated[
         Literal["Passed", "Failed"] | None, Field(description="What the run found; none until it has ended.")
     ] = None
-    message: Annotated[Message, Field(description="Why it failed, or what it waits for.")] = ""
+    message: Annotated[
+        Message, Field(description="Why it failed, what it waits for, or how it was registered.")
+    ] = ""
     metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=48)] = {}
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
     seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
@@ -110,6 +112,11 @@ class Revision(StatusModel):
         Annotated[str, forms.SERVICE_UID.field] | None,
         WithJsonSchema({"type": "string"}),
         Field(description="InferenceService that was taken over, as NAME/UID."),
+    ] = None
+    registered: Annotated[
+        Annotated[str, forms.REGISTERED_VERSION.field] | None,
+        WithJsonSchema({"type": "string", "maxLength": forms.REGISTERED_VERSION.longest}),
+        Field(description="Its version in the registry, as NAME/VERSION."),
     ] = None
     since: Annotated[Time | None, Field(description="When it was promoted.")] = None
     tested: Annotated[CIStatus | None, Field(description="The test that it passed, once it is promoted.")] = (

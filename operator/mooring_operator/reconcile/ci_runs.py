@@ -15,7 +15,7 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.situation import Verdict
-from mooring_operator.planning.runs.model_ci import ci_parameters
+from mooring_operator.planning.runs.model_ci import ci_parameters, registration_parameters
 from mooring_operator.planning.runs.run import JsonValue, OwnPipeline, RunOwner, RunRequest, RunState
 from mooring_operator.planning.status.wording import one_line
 from mooring_operator.reconcile.answers import Answers, Place, shown
@@ -24,10 +24,16 @@ PIPELINE = "model-ci"
 
 
 class CIRuns:
-    """The runs of pipeline model-ci, none of which may take longer than `longest`."""
+    """The runs of pipeline model-ci, none of which may take longer than `longest`.
 
-    def __init__(self, pipelines: Pipelines, answers: Answers, longest: timedelta) -> None:
+    They register models at `tracking_uri`; empty: where their Secret says.
+    """
+
+    def __init__(
+        self, pipelines: Pipelines, answers: Answers, longest: timedelta, tracking_uri: str = ""
+    ) -> None:
         self._pipelines = pipelines
+        self._tracking_uri = tracking_uri
         self._answers = answers
         self.longest = longest
 
@@ -72,6 +78,7 @@ class CIRuns:
                     "model_digest": candidate.content_digest or "",
                     **ci_parameters(ci),
                     **_compared(ci, champion),
+                    **registration_parameters(ci.register_as, candidate.registered, self._tracking_uri),
                     **({"endpoint": endpoint} if endpoint else {}),
                     "verdict_uri": await self._answers.address(_place(owner, run_id), timeout),
                     "run_id": run_id,
@@ -108,6 +115,8 @@ class CIRuns:
             passed=not broken,
             metrics=found.metrics,
             violations=tuple(dict.fromkeys(one_line(violation.message) for violation in broken)),
+            registered=_registered(found, ci),
+            registration=_registration(found, ci),
         )
 
 
@@ -123,6 +132,22 @@ def _judged(found: Document, ci: CISpec, champion: Revision | None) -> list[Viol
         slices=found.slices,
     )
     return judge(findings, ci.gates)
+
+
+def _registered(found: Document, ci: CISpec) -> str | None:
+    told = found.registration
+    if told is None or told.version is None or told.name != ci.register_as:
+        return None
+    return f"{told.name}/{told.version}"
+
+
+def _registration(found: Document, ci: CISpec) -> str:
+    if ci.register_as is None:
+        return ""
+    told = found.registration
+    if told is None or told.name != ci.register_as:
+        return f"not registered as {ci.register_as}: the run says nothing of it"
+    return one_line(told.in_words(), 600)
 
 
 def _own(ci: CISpec) -> OwnPipeline | None:

@@ -6,6 +6,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.ci import CISpec
 from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.planning import identity
+from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import REFUSED_WAY_OUT
@@ -196,7 +197,18 @@ def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> R
     if pinned is None and verdict.digest:
         # Who tested the files knows what they are.
         draft = draft.change_candidate(digest=verdict.digest)
-    return _passed(draft, status.model_copy(update={"verdict": "Passed", "message": ""}))
+    if verdict.registration:
+        draft = _registered(draft, verdict)
+    return _passed(draft, status.model_copy(update={"verdict": "Passed", "message": verdict.registration}))
+
+
+def _registered(draft: RolloutDraft, verdict: Verdict) -> RolloutDraft:
+    """Note the version in the registry; that there is none is told, and rejects nothing."""
+    told = f"revision {draft.candidate.revision}: {verdict.registration}"
+    if verdict.registered is None:
+        return draft.request(Notify("Warning", reasons.NOT_REGISTERED, told))
+    noted = draft.change_candidate(registered=verdict.registered)
+    return noted.request(Notify("Normal", reasons.REGISTERED, told))
 
 
 def _readable(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -211,7 +223,9 @@ def _testing(draft: RolloutDraft, message: str, recheck_after: float) -> Settled
 
 def _passed(draft: RolloutDraft, status: CIStatus) -> RolloutDraft:
     passed = draft.change(ci=status)
-    return passed.set_condition("Tested", "True", reasons.CI_PASSED, f"run {status.run_id} met every gate")
+    beside = f"; {status.message}" if status.message else ""
+    message = f"run {status.run_id} met every gate{beside}"
+    return passed.set_condition("Tested", "True", reasons.CI_PASSED, message)
 
 
 def _failed(draft: RolloutDraft, status: CIStatus, reason: str, message: str) -> Settled:

@@ -32,6 +32,8 @@ class Resolved:
 
     storage_uri: str
     digest: str | None = None
+    registered: str | None = None
+    """The version in a registry that it is, as NAME/VERSION; None where it is none."""
 
     @property
     def content(self) -> str:
@@ -57,6 +59,10 @@ class Verdict:
     passed: bool
     metrics: Mapping[str, float]
     violations: tuple[str, ...] = ()
+    registered: str | None = None
+    """The version in a registry that the run made of it, as NAME/VERSION."""
+    registration: str = ""
+    """What became of registering it, in a line; empty where that was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +221,7 @@ def revision_named(name: str, spec: ModelDeploymentSpec, resolved: Resolved) -> 
         model_uri=spec.model.uri,
         storage_uri=resolved.storage_uri,
         digest=resolved.digest,
+        registered=resolved.registered,
         format=spec.model.format,
         format_version=spec.model.format_version,
         serving=identity.serving_snapshot(spec.serving),

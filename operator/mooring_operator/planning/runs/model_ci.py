@@ -18,6 +18,27 @@ def ci_parameters(ci: CISpec) -> dict[str, JsonValue]:
     }
 
 
+def registration_parameters(
+    register_as: str | None, registered: str | None, tracking_uri: str
+) -> dict[str, JsonValue]:
+    """Give the parameters that have a model registered; none where that is not asked for.
+
+    Args:
+        register_as: the name of a registered model.
+        registered: the version that the model is already, as NAME/VERSION.
+        tracking_uri: of the registry; empty where the run has to know it.
+    """
+    if register_as is None:
+        return {}
+    name, _, version = (registered or "").rpartition("/")
+    asked: JsonValue = {
+        "name": register_as,
+        "version": version if name == register_as else "",
+        "trackingUri": tracking_uri,
+    }
+    return {"registers": True, "registration": asked}
+
+
 def _gate(gate: Gate) -> JsonValue:
     document: JsonValue = gate.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return document

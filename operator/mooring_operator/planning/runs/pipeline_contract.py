@@ -23,6 +23,8 @@ PARAMETERS: Mapping[str, str] = {
     "champion_digest": "STRING",
     "endpoint": "STRING",
     "gates": "LIST",
+    "registers": "BOOLEAN",
+    "registration": "STRUCT",
     "verdict_uri": "STRING",
     "run_id": "STRING",
 }
@@ -34,6 +36,7 @@ REQUIRED = ("model_uri", "verdict_uri", "run_id")
 _WHY = {
     "champion_uri": ", which gates with notWorseThan need",
     "endpoint": ", which spec.ci.target Endpoint needs",
+    "registration": ", which spec.ci.registerAs needs",
 }
 _LONGEST_NAME = 80
 

@@ -9,6 +9,7 @@ import yaml
 from mooring_artifacts.gates import Violation
 from mooring_artifacts.run_documents import Verdict as Document
 from mooring_components.options import Fairness, parse_options
+from mooring_components.registration.step import parse_wanted
 from mooring_operator.api.ci import CISpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.planning.objects.owner import Owner
@@ -18,7 +19,9 @@ from mooring_pipelines.compilation import PACKAGED
 from mooring_pipelines.parameters import check_parameters
 
 OWN = {"name": "own"}
-CANDIDATE = SimpleNamespace(revision="r2", storage_uri="s3://m/v2", content_digest="sha256:" + "2" * 64)
+CANDIDATE = SimpleNamespace(
+    revision="r2", storage_uri="s3://m/v2", content_digest="sha256:" + "2" * 64, registered="digits/3"
+)
 CHAMPION = SimpleNamespace(revision="r1", storage_uri="s3://m/v1", content_digest=None)
 DATA = {
     "uri": "s3://d/t",
@@ -48,7 +51,9 @@ def given(gates, champion, data=DATA, **ci):
             "ci": {"testData": data, "gates": gates, **ci},
         }
     )
-    runs = CIRuns(SimpleNamespace(launch=launch), SimpleNamespace(address=address), timedelta(hours=1))
+    runs = CIRuns(
+        SimpleNamespace(launch=launch), SimpleNamespace(address=address), timedelta(hours=1), "http://mlflow"
+    )
     owner = Owner("default", "digits", "uid", 1)
     asyncio.run(runs.launch(owner, spec, "run", CANDIDATE, champion))
     (request,) = asked
@@ -76,6 +81,53 @@ def test_fields_of_the_spec_are_options_of_the_test():
     options = parse_options(parameters["test_options"])
     assert options.inputs == {"x": ["a", "b"]}
     assert (options.output, options.classes, options.task) == ("y", ["1", "2"], "Classification")
+
+
+@pytest.mark.parametrize(("name", "version"), [("digits", "3"), ("others", "")])
+def test_a_model_is_registered_where_that_is_asked_for(name, version):
+    parameters = given([], None, registerAs=name)
+    wanted = parse_wanted(parameters["registration"])
+    assert parameters["registers"]
+    assert (wanted.name, wanted.version, wanted.tracking_uri) == (name, version, "http://mlflow")
+    documents = yaml.safe_load_all((PACKAGED / "model-ci.yaml").read_text())
+    check_parameters(next(document for document in documents if "pipelineInfo" in document), parameters)
+    assert not {"registers", "registration"} & given([], None).keys()
+
+
+@pytest.mark.parametrize(
+    ("register_as", "told", "registered", "said"),
+    [
+        ("digits", {"name": "digits", "version": "3"}, "digits/3", "registered as digits version 3"),
+        ("digits", {"name": "digits", "problem": "no"}, None, "not registered as digits: no"),
+        ("digits", {"name": "others", "version": "3"}, None, "the run says nothing of it"),
+        ("digits", None, None, "the run says nothing of it"),
+        (None, {"name": "digits", "version": "3"}, None, ""),
+    ],
+)
+def test_a_verdict_tells_what_was_registered_as_was_asked(register_as, told, registered, said):
+    found = Document.model_validate(
+        {
+            "schemaVersion": 1,
+            "runId": "run",
+            "modelUri": "s3://m",
+            "modelDigest": "sha256:" + "2" * 64,
+            "passed": True,
+            "metrics": {},
+            "violations": [],
+            "registration": told,
+        }
+    )
+
+    async def verdict(_):
+        return found
+
+    answers = SimpleNamespace(documents=SimpleNamespace(verdict=verdict), uri=lambda place: "s3://a/v.json")
+    ci = CISpec.model_validate({"testData": {"uri": "s3://d/t"}, "registerAs": register_as})
+    runs = CIRuns(SimpleNamespace(), answers, timedelta(hours=1))
+    read = asyncio.run(runs.verdict(Owner("default", "digits", "uid", 1), ci, "run"))
+    assert read.registered == registered
+    assert said in read.registration
+    assert bool(read.registration) == (register_as is not None)
 
 
 def test_groups_and_noise_are_options_of_the_test():

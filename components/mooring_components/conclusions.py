@@ -1,0 +1,66 @@
+"""The verdict on a model, from what the steps before it gave: the same for every step that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mooring_artifacts.judging import Findings
+from mooring_artifacts.run_documents import Registration, Verdict
+
+from mooring_components.evidence import Evidence
+from mooring_components.quality import Quality
+from mooring_components.verdicts import Subject, make_verdict
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """A verdict, and what it was made of."""
+
+    verdict: Verdict
+    found: Findings
+    hint: str
+
+
+def conclude(
+    run_id: str,
+    model_uri: str,
+    model_facts: Mapping[str, Any],
+    quality: Mapping[str, Any],
+    latency: Mapping[str, float],
+    gates: Sequence[Mapping[str, Any]],
+    champion_digest: str,
+    evidence: Path,
+    registration: Mapping[str, Any] | None = None,
+) -> Conclusion:
+    """Judge what was measured.
+
+    Args:
+        run_id: the run.
+        model_uri, model_facts: the model's address, and its digest and size; both may be unknown.
+        quality: what `Quality.to_json` gave, with the digest of the test data.
+        latency: metrics in milliseconds.
+        gates: in their JSON form.
+        champion_digest: of what the model was compared with; empty for nothing.
+        evidence: a file with the `Evidence`.
+        registration: what became of registering it, in its JSON form; None or empty where that was not asked for.
+
+    Raises:
+        InputError: a malformed gate.
+    """
+    measured = Quality.from_json(quality)
+    seen = Evidence.model_validate_json(evidence.read_bytes())
+    size = {name: value for name, value in model_facts.items() if name == "modelSizeMB"}
+    found = replace(measured, evidence=seen).findings({**size, **latency})
+    subject = Subject(
+        model_uri, model_facts["digest"] or None, quality["testDataDigest"], champion_digest or None
+    )
+    verdict = make_verdict(
+        run_id, subject, found, gates, measured.hint, seen.slices, seen.groups, seen.stability
+    )
+    if registration:
+        told = Registration.model_validate(dict(registration))
+        verdict = verdict.model_copy(update={"registration": told})
+    return Conclusion(verdict, found, measured.hint)

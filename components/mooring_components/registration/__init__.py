@@ -1,0 +1,1 @@
+"""Registering what was tested as a version in MLflow's model registry."""
