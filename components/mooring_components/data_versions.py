@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.ipc as arrow_ipc
 import pyarrow.parquet as arrow_parquet
 from mooring_artifacts.data_versions.documents import LONGEST_DESCRIPTION, Column, DataFile, Manifest
-from mooring_artifacts.data_versions.references import Dataset, Reference
+from mooring_artifacts.data_versions.references import Dataset, Reference, is_reference
 from mooring_artifacts.data_versions.store import DataStore, Pushed
 from mooring_artifacts.errors import InputError, first_line
-from mooring_artifacts.storage import list_files, locate, read_entry
+from mooring_artifacts.storage import list_files, locate
 
 from mooring_components.formats import SUFFIXES, kind_of_file
-from mooring_components.parquet import check_names
+from mooring_components.parquet import FoundFiles, check_names, find_files
 from mooring_components.validation.sources import Source, open_source
 
 _TEXT = "text"
@@ -100,21 +100,25 @@ def describe(files: dict[str, Path], tell: Told = lambda _: None) -> Manifest:
 
 def _plain_files(uri: str, place: Path) -> tuple[dict[str, Path], list[str]]:
     """Files of rows by path, copied to `place` where they are in a store, and the paths of the other files."""
-    location = locate(uri, "ROWS")
-    found = list_files(location, "ROWS")
-    single = len(found) == 1 and found[0].key == location.address.key
-    left_out = [] if single else [file.path for file in found if kind_of_file(file.path) is None]
+    if is_reference(uri):
+        found, left_out = find_files(uri, "ROWS", set(SUFFIXES.values())), list[str]()
+    else:
+        location = locate(uri, "ROWS")
+        listed = list_files(location, "ROWS")
+        single = len(listed) == 1 and listed[0].key == location.address.key
+        left_out = [] if single else [file.path for file in listed if kind_of_file(file.path) is None]
+        found = FoundFiles(
+            f"ROWS {uri!r}", location, [file for file in listed if file.path not in set(left_out)]
+        )
     files = {}
-    for file in found:
-        if file.path in left_out:
-            continue
-        if location.address.scheme == "file":
+    for file in found.files:
+        if found.location.address.scheme == "file" and not found.sha256:
             files[file.path] = Path("/", file.key)
             continue
         files[file.path] = target = place / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as out:
-            read_entry(location, file, out.write)
+            found.copy(file, out.write)
     if not files:
         raise InputError(f"ROWS {uri!r:.200} is a folder without files of rows: {', '.join(SUFFIXES)}")
     return files, left_out

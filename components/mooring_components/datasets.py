@@ -42,7 +42,7 @@ class TestData:
 def load_test_data(
     uri: str, label_column: str, memory: int | None = None, *, expected_digest: str = ""
 ) -> TestData:
-    """Read the file of rows at `uri`, or all of that folder: Parquet, Arrow, CSV and JSON lines.
+    """Read the file of rows at `uri`, or all of that folder or version: Parquet, Arrow, CSV and JSON lines.
 
     It may take `memory` bytes, by default what there is.
 

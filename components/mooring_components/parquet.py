@@ -6,13 +6,16 @@ says is compared with the memory that there is; what it is, decoded, is limited 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mooring_artifacts.errors import InputError, first_line
-from mooring_artifacts.storage import Location, StoredFile, list_files, locate, stream
+from mooring_artifacts.data_versions.references import is_reference, parse_reference
+from mooring_artifacts.data_versions.store import DataStore
+from mooring_artifacts.digests import ManifestEntry
+from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
+from mooring_artifacts.storage import Location, StoredFile, list_files, locate, read_entry, stream
 
 from mooring_components.formats import SUFFIXES, kind_of_file
 
@@ -29,11 +32,15 @@ class TooLarge(InputError):
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """The files of rows at an address; `source` is what messages call them."""
+    """The files of rows at an address; `source` is what messages call them.
+
+    sha256: what each file must hold, by path, where that is known before it is read.
+    """
 
     source: str
     location: Location
     files: Sequence[StoredFile]
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -47,26 +54,58 @@ class FoundFiles:
             InputError: it cannot be read.
         """
         content = bytearray()  # grows in place, where joined chunks would be there twice
-        for chunk in stream(self.location, file):
-            content += chunk
+        if not self.sha256:
+            for chunk in stream(self.location, file):
+                content += chunk
+            return content
+        self.copy(file, content.extend)
         return content
+
+    def copy(self, file: StoredFile, take: Callable[[bytes], object]) -> ManifestEntry:
+        """Give the content of one of them to `take`, chunk by chunk, and say what it was.
+
+        Raises:
+            InputError: it cannot be read, or holds something else than is known.
+        """
+        entry = read_entry(self.location, file, take)
+        if self.sha256 and entry.sha256 != self.sha256[file.path]:
+            raise InputError(f"{self.source}: the store is damaged: {file.path!r} holds something else")
+        return entry
 
 
 def find_files(uri: str, field: str, kinds: Collection[str] = ("parquet",)) -> FoundFiles:
-    """The file at `uri`, or every file of that folder whose name tells one of these kinds.
+    """The file at `uri`, or every file of that folder, or version of a dataset, whose name tells one of these kinds.
 
     Raises:
         InputError: there is none, or it cannot be read.
     """
-    location = locate(uri, field)
-    files = list_files(location, field)
-    if len(files) > 1 or files[0].key != location.address.key:
-        files = [file for file in files if kind_of_file(file.path) in kinds]
     source = f"{field} {uri!r}"
+    if is_reference(uri):
+        return _chosen(_version(uri, field, source), kinds, "version")
+    location = locate(uri, field)
+    found = FoundFiles(source, location, list_files(location, field))
+    if len(found.files) == 1 and found.files[0].key == location.address.key:
+        return found
+    return _chosen(found, kinds, "folder")
+
+
+def _version(uri: str, field: str, source: str) -> FoundFiles:
+    reference = parse_reference(uri, field)
+    try:
+        store = DataStore(reference.dataset.store)
+        manifest = store.manifest(store.find(reference, field).version)
+    except StoreUnavailable as error:
+        raise InputError(f"{source} cannot be read: {error}") from error
+    location, files = store.files(manifest)
+    return FoundFiles(source, location, files, {file.path: file.sha256 for file in manifest.files})
+
+
+def _chosen(found: FoundFiles, kinds: Collection[str], place: str) -> FoundFiles:
+    files = [file for file in found.files if kind_of_file(file.path) in kinds]
     if not files:
         named = ", ".join(suffix for suffix, kind in SUFFIXES.items() if kind in kinds)
-        raise InputError(f"{source} is a folder without files of rows: {named}")
-    return FoundFiles(source, location, files)
+        raise InputError(f"{found.source} is a {place} without files of rows: {named}")
+    return replace(found, files=files)
 
 
 def open_parquet(

@@ -110,6 +110,7 @@ def measure_latency(
     import json
     from pathlib import Path
 
+    from mooring_artifacts.data_versions.references import pin
     from mooring_components.datasets import load_test_data
     from mooring_components.endpoints import open_endpoint
     from mooring_components.feeding import feed_model
@@ -119,7 +120,9 @@ def measure_latency(
     from mooring_components.steps import Place, tell_errors_in_one_line
 
     tell_errors_in_one_line(Place("measure-latency", run_id, verdict_uri))
-    data = load_test_data(test_data_uri, label_column, expected_digest=quality["testDataDigest"])
+    measured_on = quality["testDataDigest"]
+    # A dataset may have a newer version by now.
+    data = load_test_data(pin(test_data_uri, measured_on), label_column, expected_digest=measured_on)
     options = parse_options(test_options)
     if endpoint:
         opened = open_endpoint(endpoint, data, options)

@@ -83,6 +83,7 @@ AWAITING = deployment(
         "verdict": "Passed",
         "url": "http://kfp.example.com/#/runs/details/d66046db",
         "metrics": {"accuracy": 0.953, "latencyP95Ms": 12.5},
+        "testDataDigest": "sha256:8e6c46fc",
         "startedAt": ago(minutes=12),
     },
     conditions=[

@@ -276,6 +276,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "uri": address,
         "digest": "sha256:" + "0" * 64,
         "registered": "a" * 128 + "/" + "1" * 18,
+        "testDataDigest": "sha256:" + "0" * 64,
         "format": "a" * 63,
         "formatVersion": "1" * 63,
         "workload": "a" * 63,

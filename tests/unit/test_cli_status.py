@@ -86,6 +86,7 @@ Steps
 CI
   Passed  run d66046db of revision bbbbbbbbbb, asked for 12m ago
   http://kfp.example.com/#/runs/details/d66046db
+  on rows sha256:8e6c46fc
   METRIC        VALUE
   accuracy      0.953
   latencyP95Ms  12.5

@@ -9,9 +9,10 @@ from pathlib import Path
 from mooring_artifacts.data_schema import DataSchema, is_address, parse_schema_text
 from mooring_artifacts.digests import check_digest, manifest_digest
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.storage import list_files, locate, read_entry, stream
+from mooring_artifacts.storage import list_files, locate, stream
 
-from mooring_components.formats import kind_of_file
+from mooring_components.formats import SUFFIXES
+from mooring_components.parquet import find_files
 from mooring_components.validation.report import DataReport, validate
 
 FIELD = "data_schema"
@@ -61,25 +62,20 @@ def read_schema(text: str) -> DataSchema:
 
 
 def copy_rows(uri: str, place: Path, field: str, expected_digest: str = "") -> Sequence[Path]:
-    """Files of rows as plain files: where they are, or copied from a store to `place`.
+    """Files of rows as plain files: where they are, or copied from a store or a version of a dataset to `place`.
 
     Raises:
         InputError: there are none, they cannot be read, or have another digest.
     """
-    location = locate(uri, field)
-    files = list_files(location, field)
-    if len(files) > 1 or files[0].key != location.address.key:
-        files = [file for file in files if kind_of_file(file.path)]
-    if not files:
-        raise InputError(f"{field} {uri!r:.200} is a folder without files of rows")
-    if location.address.scheme == "file" and not expected_digest:
-        return [Path("/", file.key) for file in files]
+    found = find_files(uri, field, set(SUFFIXES.values()))
+    if found.location.address.scheme == "file" and not expected_digest and not found.sha256:
+        return [Path("/", file.key) for file in found.files]
     paths, entries = [], []
-    for file in files:
+    for file in found.files:
         target = place / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as out:
-            entries.append(read_entry(location, file, out.write))
+            entries.append(found.copy(file, out.write))
         paths.append(target)
     if expected_digest:
         check_digest(manifest_digest(entries), expected_digest, uri, "test_data_digest")

@@ -74,6 +74,7 @@ class CIStatus(StatusModel):
         Message, Field(description="Why it failed, what it waits for, or how it was registered.")
     ] = ""
     metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=48)] = {}
+    test_data_digest: Annotated[str, Field(description="Rows that it read.")] = ""
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
     seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
     ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mooring_artifacts.data_versions.references import is_reference
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import TestGate
 from mooring_artifacts.run_documents import (
@@ -26,6 +27,7 @@ from mooring_artifacts.run_documents import (
 from mooring_artifacts.uris import parse, redact
 
 from mooring_operator.api import ModelDeploymentSpec
+from mooring_operator.cli.addresses import as_address
 from mooring_operator.cli.errors import CliError
 from mooring_operator.planning.runs.model_ci import ci_parameters
 
@@ -81,7 +83,9 @@ def ask(
     if model is not None:
         parameters |= {"model_uri": _address(model, "--model"), "model_digest": ""}
     if test_data is not None:
-        parameters |= {"test_data_uri": _address(test_data, "--test-data"), "test_data_digest": ""}
+        rows = as_address(test_data)
+        rows = rows if is_reference(rows) else _address(test_data, "--test-data")
+        parameters |= {"test_data_uri": rows, "test_data_digest": ""}
     if champion is not None:
         parameters["champion_uri"] = _address(champion, "--champion")
     if endpoint is not None:

@@ -15,12 +15,16 @@ from mooring_operator.cli.tables import heading, plain_table
 
 @dataclass(frozen=True)
 class VerdictView:
-    """A verdict beside the gates that it was made by; `compared`: whether there was a champion."""
+    """A verdict beside the gates that it was made by.
+
+    compared: whether there was a champion. rows: the address of the test data.
+    """
 
     name: str
     verdict: Verdict
     gates: Sequence[TestGate]
     compared: bool
+    rows: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the result, the violations, and tables of gates and metrics."""
@@ -31,6 +35,8 @@ class VerdictView:
         )
         for violation in verdict.violations:
             yield Text(f"  {violation.message}", style="red")
+        read = f", {verdict.test_data_digest}" if verdict.test_data_digest else ""
+        yield Text(visible(f"  on {self.rows}{read}"), style="dim")
         if self.gates:
             yield heading("Gates")
             yield plain_table(("METRIC", "VALUE", "95 %", "HOLDS", "WANTED"), map(self._gate, self.gates))

@@ -157,6 +157,8 @@ class StatusView:
         yield Text.assemble("  ", (outcome, style), f"  run {ci.run_id} of revision {ci.revision}, {started}")
         if ci.url:
             yield Text(f"  {ci.url}", no_wrap=True, overflow="ignore")
+        if ci.test_data_digest:
+            yield Text(f"  on rows {ci.test_data_digest}", no_wrap=True, overflow="ignore")
         if ci.metrics:
             yield plain_table(
                 ["METRIC", "VALUE"], [[name, f"{value:g}"] for name, value in sorted(ci.metrics.items())]

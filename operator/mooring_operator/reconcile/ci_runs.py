@@ -114,6 +114,7 @@ class CIRuns:
             digest=found.model_digest,
             passed=not broken,
             metrics=found.metrics,
+            test_data_digest=found.test_data_digest or "",
             violations=tuple(dict.fromkeys(one_line(violation.message) for violation in broken)),
             registered=_registered(found, ci),
             registration=_registration(found, ci),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from mooring_artifacts.data_versions.references import pin
 from mooring_artifacts.uris import SCHEMES, hide_queries
 from pydantic import ValidationError
 
@@ -222,7 +223,10 @@ def _tested_on(stable: Revision, spec: Mapping[str, Any]) -> Sought | None:
     """Give the rows of the test that the revision has passed; None where no run could read them, or there was none."""
     data = (spec.get("ci") or {}).get("testData") or {}
     uri, label = data.get("uri"), data.get("labelColumn", _LABEL)
-    passed = stable.tested is not None and stable.tested.verdict == "Passed"
-    if not passed or not forms.ADDRESS.fits(uri) or uri.partition(":")[0] not in SCHEMES:
+    if stable.tested is None or stable.tested.verdict != "Passed":
         return None
-    return Sought(uri=uri, without=label if forms.COLUMN.fits(label) else "")
+    if not forms.ADDRESS.fits(uri) or uri.partition(":")[0] not in SCHEMES:
+        return None
+    # What a dataset's newest version was then is what the revision was tested on.
+    digest = stable.tested.test_data_digest
+    return Sought(uri=pin(uri, digest) if digest else uri, without=label if forms.COLUMN.fits(label) else "")

@@ -108,7 +108,8 @@ def run(
     if form is not output.Format.TEXT:
         output.dump(document.model_dump(mode="json", by_alias=True), form)
     elif isinstance(document, Verdict):
-        output.console().print(VerdictView(called, document, asked.gates, champion is not None))
+        rows = str(asked.parameters["test_data_uri"])
+        output.console().print(VerdictView(called, document, asked.gates, champion is not None, rows))
     else:
         output.console().print(FailureView(called, document))
     if report is not None:

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mooring_operator.cli import output
+from mooring_operator.cli.addresses import as_address
 from mooring_operator.cli.commands.options import Output
 from mooring_operator.cli.errors import NO, CliError
 from mooring_operator.cli.help import paragraphs
@@ -82,9 +82,9 @@ def push(
         from mooring_artifacts.data_versions.references import parse_dataset
         from mooring_components import data_versions
 
-        to = parse_dataset(_address(dataset), "STORE/NAME")
+        to = parse_dataset(as_address(dataset), "STORE/NAME")
         with output.console(stderr=True).status("looking") as status:
-            done = data_versions.push(_address(rows), to, _now(), description, status.update)
+            done = data_versions.push(as_address(rows), to, _now(), description, status.update)
     if done.left_out:
         some = ", ".join(done.left_out[:4]) + (", ..." if len(done.left_out) > 4 else "")
         output.say(f"no files of rows, and left out: {some}", stderr=True)
@@ -106,7 +106,7 @@ def list_versions(
         from mooring_artifacts.data_versions.store import DataStore
         from mooring_artifacts.uris import parse
 
-        address = parse(_address(place), "STORE", whole_bucket=True)
+        address = parse(as_address(place), "STORE", whole_bucket=True)
         store, now = DataStore(address), _now()
         if names := store.names():
             newest = [(name, record) for name in names for record in store.records(name)[-1:]]
@@ -186,16 +186,10 @@ def _find(text: str) -> "tuple[Dataset, Record, Manifest]":
     from mooring_artifacts.data_versions.references import parse_reference
     from mooring_artifacts.data_versions.store import DataStore
 
-    path, at, selector = text.rpartition("@")
-    reference = parse_reference(f"{_address(path)}@{selector}" if at else text, "VERSION")
+    reference = parse_reference(as_address(text), "VERSION")
     store = DataStore(reference.dataset.store)
     record = store.find(reference, "VERSION")
     return reference.dataset, record, store.manifest(record.version)
-
-
-def _address(text: str) -> str:
-    # An empty text would be the folder that this runs in.
-    return text if "://" in text or not text else Path(text).absolute().as_uri()
 
 
 @contextmanager

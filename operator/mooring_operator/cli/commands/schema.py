@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mooring_operator.cli import output
+from mooring_operator.cli.addresses import as_address
 from mooring_operator.cli.commands.options import Output
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.help import paragraphs
@@ -53,7 +54,7 @@ def infer(
             f"reading rows needs a package that is not installed: {error.name}",
             hint="install kube-mooring with its extra components",
         ) from error
-    address = rows if is_address(rows) else Path(rows).absolute().as_uri()
+    address = rows if is_address(rows) else as_address(rows)
     try:
         with tempfile.TemporaryDirectory() as place:
             found = infer_schema(copy_rows(address, Path(place), "ROWS"))

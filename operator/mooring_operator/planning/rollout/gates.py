@@ -190,7 +190,8 @@ def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> R
             "the model's files changed under its address"
         )
         return _failed(draft, status, reasons.VERDICT_MISMATCH, message)
-    status = status.model_copy(update={"metrics": _readable(verdict.metrics)})
+    measured = {"metrics": _readable(verdict.metrics), "test_data_digest": verdict.test_data_digest}
+    status = status.model_copy(update=measured)
     if not verdict.passed:
         message = f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
         return _failed(draft, status, reasons.CI_FAILED, message)

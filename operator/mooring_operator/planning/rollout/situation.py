@@ -63,6 +63,7 @@ class Verdict:
     """The version in a registry that the run made of it, as NAME/VERSION."""
     registration: str = ""
     """What became of registering it, in a line; empty where that was not asked for."""
+    test_data_digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,20 @@ def test_the_json_of_a_model_that_is_rejected_is_its_verdict(folder, capsys):
     assert verdict.model_uri == (folder / "model").as_uri()
 
 
+def test_a_version_of_a_dataset_is_what_a_verdict_names(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["data", "push", str(folder / "test.parquet"), "store/cancer"]) == 0
+    version = capsys.readouterr().out.splitlines()[-1]
+    arguments = ["ci", "run", manifest(folder, schema=SCHEMA), "--model", str(folder / "model")]
+    arguments += ["--slice", "clinic"]
+    code = run([*arguments, "--test-data", "store/cancer@latest"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert f"\n  on {(tmp_path / 'store/cancer').as_uri()}@latest, {version}\n" in out
+    assert run([*arguments, "--test-data", "store/cancer@2"]) == 2
+    assert "there is no such version of 'cancer': it has 1" in capsys.readouterr().out
+
+
 def test_rows_that_break_their_schema_are_a_no_with_the_reason(folder, capsys):
     page = folder / "dirty.html"
     file = manifest(folder, schema=SCHEMA, data="dirty.parquet")

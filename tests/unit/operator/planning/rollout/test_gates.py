@@ -198,6 +198,14 @@ def test_the_digest_that_was_tested_is_the_candidates_where_it_had_none():
     assert decision.status.candidate.content_digest == digest("s3://m/v1")
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_rows_that_were_read_stand_in_the_status(passed):
+    bench = Bench()
+    rows = digest("rows")
+    found = bench.see("Succeeded", verdict=bench.verdict(passed=passed, test_data_digest=rows)).status
+    assert found.ci.test_data_digest == rows
+
+
 def test_a_digest_that_was_pinned_before_stays():
     bench = Bench()
     decision = bench.see("Succeeded", verdict=bench.verdict(digest=digest("other")))
