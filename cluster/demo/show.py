@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -52,6 +53,7 @@ async def _show(stage: Stage, console: Console, options: argparse.Namespace) -> 
         await story.run()
     except Unexpected as error:
         console.print(f"\n[red]The demo did not show what it should:[/red] {error}")
+        console.print(await _status(stage), markup=False)
         console.print(stage.logs(), markup=False)
         return 1
     finally:
@@ -61,6 +63,17 @@ async def _show(stage: Stage, console: Console, options: argparse.Namespace) -> 
     if not options.no_wait:
         await _wait(stage, story, console)
     return 0
+
+
+async def _status(stage: Stage) -> str:
+    """Give what `mooring status` says of the deployment, for whoever has to find out why."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("mooring"), "status", NAME, "-n", NAMESPACE,
+        env={**os.environ, "KUBECONFIG": str(stage.kubeconfig)},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    return f"--- mooring status {NAME} -n {NAMESPACE}\n{output.decode()}"
 
 
 async def _prepare(stage: Stage, observer: Observer, console: Console, kind: type[Story]) -> Story | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-_COPIES = 20_000
+_COPIES = 60_000
 _NOISE = 0.5
 
 

@@ -184,6 +184,8 @@ class Service:
     shared: whether a revision beside the first that was asked about still has a part in the traffic, or a place in it.
     problem: why the router cannot give a candidate its weight, or cannot tell whether it has it.
     unsettled: whether requests may still go as an earlier routing says, whatever the weights are.
+    lagging: whether the problem is one that comes with every change and ends in a moment: what decides about requests
+        does as it was told before, and has yet to say that it knows more.
     """
 
     url: str
@@ -191,4 +193,5 @@ class Service:
     shared: bool = False
     problem: str = ""
     unsettled: bool = False
+    lagging: bool = False
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

@@ -23,7 +23,7 @@ from mooring_operator.adapters.routers.gateway_seen import (
     without_weight,
 )
 from mooring_operator.adapters.routers.host_names import HostNames
-from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, why_not_taken_up
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, lags_behind, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services.found import is_there, running_in
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revision_manifest import LONGEST_NAMES, name_of
@@ -112,7 +112,10 @@ class GatewayRouter:
         others = set(routes.weights_of(route) if route is not None else ())
         shared = bool(others - {backend.service for name, backend in seen.backends.items() if name == first})
         unsettled = bool(problem) and route is not None
-        return Service(self._url(seen), variants, shared, problem, unsettled, manifest={"seen": seen})
+        lagging = not seen.problem and route is not None and lags_behind(route)
+        return Service(
+            self._url(seen), variants, shared, problem, unsettled, lagging, manifest={"seen": seen}
+        )
 
     async def serving(self, owner: Owner, seen: Service) -> list[Running]:
         """Read it from the route, whose first backend is the stable revision's."""

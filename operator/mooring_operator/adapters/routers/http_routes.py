@@ -61,6 +61,17 @@ def why_refused(route: Mapping[str, Any]) -> str:
     return "" if (route.get("status") or {}).get("parents") else why_not_taken_up(route)
 
 
+def lags_behind(route: Mapping[str, Any]) -> bool:
+    """Whether every gateway serves the route in an earlier form, and one has yet to answer for it as it is."""
+    parents = (route.get("status") or {}).get("parents") or []
+    told = [
+        {condition["type"]: condition["status"] for condition in parent.get("conditions") or []}
+        for parent in parents
+    ]
+    serve = bool(told) and all(known.get(kind) == "True" for known in told for kind in _TAKEN_UP)
+    return serve and bool(why_not_taken_up(route))
+
+
 def _share(backends: list[Mapping[str, Any]], backend: str) -> int:
     weights = [(entry.get("name"), int(entry.get("weight", 1))) for entry in backends]
     total = sum(weight for _, weight in weights)

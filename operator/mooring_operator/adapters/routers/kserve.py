@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Kind, Ref
-from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, share_of, why_not_taken_up
+from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE, lags_behind, share_of, why_not_taken_up
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
 from mooring_operator.adapters.routers.inference_services.found import predicted_in
 from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry
@@ -65,9 +65,9 @@ class KServeRouter:
             return Service(url, variants, shared, manifest=manifest)
         route = await self._route(owner, manifest)
         problem = _why_not_routed(owner.name, route)
-        unsettled = bool(problem) and route is not None
+        unsettled, lagging = bool(problem) and route is not None, route is not None and lags_behind(route)
         if not shared:
-            return Service(url, variants, shared, problem, unsettled, manifest=manifest)
+            return Service(url, variants, shared, problem, unsettled, lagging, manifest=manifest)
         candidate = revisions[1]
         canary = await self._canary(owner, manifest, candidate, route)
         problem = problem or _why_not_shared(canary, manifest, route)
@@ -75,7 +75,7 @@ class KServeRouter:
             # Of what no gateway has taken up nobody knows what it does.
             canary = replace(canary, weight=0)
         both = {**variants, candidate.revision: canary}
-        return Service(url, both, shared, problem, unsettled, manifest=manifest)
+        return Service(url, both, shared, problem, unsettled, lagging, manifest=manifest)
 
     async def serving(self, owner: Owner, seen: Service) -> list[Running]:
         """Read it from the InferenceService: its predictor, and its canary."""

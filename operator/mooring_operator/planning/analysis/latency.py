@@ -4,6 +4,10 @@
 times stable's share above b', where b is the first bound above stable's p99 and b' the bound nearest to b / 1.2. With
 that the bets on rates hold for latencies too. What lies between two bounds is interpolated; which bounds decided is
 part of the verdict, for buckets resolve no more.
+
+Where bounds are far apart, nearly all of stable's requests may lie between two of them. A share between the two is then
+a guess; and where nearly all may be above b / 1.2, no candidate is beyond that, however slow. The candidate is asked at
+a bound further up, where no more of its requests may be than the quantile leaves, whatever lies between.
 """
 
 from bisect import bisect_left
@@ -15,6 +19,11 @@ from mooring_operator.planning.analysis.bets import Limit, Look
 
 _SLACK = 1.02  # A bound whose share is this close to the quantile's counts as the quantile.
 _LEAST_BOUNDS = 3  # The interpolation's quadratic goes through three.
+_BLUNT = (
+    3.0  # Odds of an allowed share, as a multiple of the quantile's: from there on evidence grows too slowly.
+)
+
+_STEEP = 20.0  # Odds beyond one bound, as a multiple of those beyond the next: more is no tail, and not interpolated.
 
 
 class NoResolutionError(Exception):
@@ -101,13 +110,44 @@ def exceedance(history: Histogram, quantile: float, slower: float) -> Exceedance
         raise NoResolutionError(f"all answers are within the first bucket, {history.bounds[0]:g} s")
     bound = history.bounds[index]
     wanted = bound / slower
+    allowed = _share_at(history.bounds, shares, wanted)
+    if _tells_little(history.bounds, shares, wanted) or _odds(allowed) > _BLUNT * _odds(1 - quantile):
+        further = _further_up(history.bounds, shares, quantile, bound * slower)
+        if further is not None:
+            return further
     near = min(range(len(shares)), key=lambda i: abs(log(history.bounds[i]) - log(wanted)))
     if shares[near] == 0:
         # Nothing of stable's is that slow: the next bound below that has something is a stricter reference.
         near = max((i for i, share in enumerate(shares) if share > 0), default=near)
-    return Exceedance(
-        bound, history.bounds[near], _share_at(history.bounds, shares, wanted) / max(shares[near], 1e-9)
-    )
+    return Exceedance(bound, history.bounds[near], allowed / max(shares[near], 1e-9))
+
+
+def _further_up(
+    bounds: Sequence[float], shares: Sequence[float], quantile: float, least: float
+) -> Exceedance | None:
+    """Compare at the first bound from `least` on, `slower` times a bound above stable's quantile; None: there is none.
+
+    A candidate within its limit has a share of 1 - quantile there at most. The reference is the bound whose share is
+    nearest to that: of it most is known.
+    """
+    rest, further = 1 - quantile, bisect_left(bounds, least)
+    if further == len(bounds):
+        return None
+    known = [i for i, share in enumerate(shares) if share > 0]
+    near = min(known, key=lambda i: abs(log(_odds(shares[i])) - log(_odds(rest))))
+    return Exceedance(bounds[further], bounds[near], rest / shares[near])
+
+
+def _tells_little(bounds: Sequence[float], shares: Sequence[float], x: float) -> bool:
+    """Whether the bounds around `x` do not tell the share there: it has none below, or most requests end between."""
+    j = bisect_left(bounds, x)
+    return j == 0 or _odds(shares[j - 1]) > _STEEP * _odds(shares[j])
+
+
+def _odds(share: float) -> float:
+    """Give the odds of a share; those of all and of nothing are far away, and finite."""
+    share = min(max(share, 1e-9), 1 - 1e-9)
+    return share / (1 - share)
 
 
 def _share_at(bounds: Sequence[float], shares: Sequence[float], x: float) -> float:

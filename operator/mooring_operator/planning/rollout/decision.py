@@ -28,13 +28,13 @@ from mooring_operator.planning.rollout.actions import (
     StopCheck,
 )
 from mooring_operator.planning.rollout.draft import Settled
+from mooring_operator.planning.rollout.progress import LOOK_AGAIN, ROUTER, is_being_taken_up
 from mooring_operator.planning.rollout.traffic import routing_of
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status import conditions
 from mooring_operator.planning.strategies.demands import why_otherwise, why_unsupported
 
 _UNDER_WAY = ("Pending", "Running")
-_ROUTER = "RouterReady"
 _FREEZES = "FreezesEnd"
 _SAME_CAUSE = timedelta(minutes=1)
 
@@ -83,7 +83,12 @@ def decide(draft: Settled) -> Decision:
         *_notices(draft, status),
     )
     recheck_after = draft.recheck_after
-    for left in (retained.look_again(draft), analysis.look_again(draft), adoption.look_again(draft)):
+    for left in (
+        retained.look_again(draft),
+        analysis.look_again(draft),
+        adoption.look_again(draft),
+        LOOK_AGAIN if is_being_taken_up(draft) else None,
+    ):
         if left is not None:
             recheck_after = min(recheck_after or left, left)
     if any(not run.ended for run in status.abandoned_runs):
@@ -136,15 +141,16 @@ def _router_ready(draft: Settled) -> dict[str, tuple[str, str, str]]:
     if service is None:
         return {}
     if service.problem:
-        return {_ROUTER: ("False", reasons.ROUTER_NOT_READY, service.problem)}
+        status = "Unknown" if is_being_taken_up(draft) else "False"
+        return {ROUTER: (status, reasons.ROUTER_NOT_READY, service.problem)}
     if unsupported := why_unsupported(draft.spec.rollout, router, name):
         # Also where all is promoted: nothing will follow it.
-        return {_ROUTER: ("False", reasons.UNSUPPORTED_BY_ROUTER, unsupported)}
+        return {ROUTER: ("False", reasons.UNSUPPORTED_BY_ROUTER, unsupported)}
     if otherwise := why_otherwise(draft.spec, router, name):
-        return {_ROUTER: ("True", reasons.ROUTER_IMPRECISE, otherwise)}
-    if all(known.type != _ROUTER for known in draft.before.conditions):
+        return {ROUTER: ("True", reasons.ROUTER_IMPRECISE, otherwise)}
+    if all(known.type != ROUTER for known in draft.before.conditions):
         return {}
-    return {_ROUTER: ("True", reasons.ROUTER_RECOVERED, "every revision gets its part of the traffic")}
+    return {ROUTER: ("True", reasons.ROUTER_RECOVERED, "every revision gets its part of the traffic")}
 
 
 def _freezes_end(draft: Settled) -> dict[str, tuple[str, str, str]]:
@@ -181,12 +187,15 @@ def _dropped_commands(draft: Settled) -> tuple[Action, ...]:
 
 
 def _router_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Notify, ...]:
-    """Tell when the router begins to say something else of itself."""
+    """Tell when the router begins to say something else of itself; nothing of a change that it takes up in a moment."""
     before, now = (
-        next((known for known in status.conditions if known.type == _ROUTER), None)
+        next((known for known in status.conditions if known.type == ROUTER), None)
         for status in (draft.before, written)
     )
     if now is None or (before is not None and (before.status, before.reason) == (now.status, now.reason)):
+        return ()
+    awaited = before is not None and before.status == "Unknown" and now.reason == reasons.ROUTER_RECOVERED
+    if awaited or now.status == "Unknown":
         return ()
     return (
         Notify("Normal" if now.reason == reasons.ROUTER_RECOVERED else "Warning", now.reason, now.message),
@@ -219,7 +228,7 @@ def _freezes_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Not
 
 def _has_just_been_told(draft: Settled, reason: str) -> bool:
     """Whether the router's condition told of this moments ago: where a rollout waits for the same, it is one cause."""
-    known = next((condition for condition in draft.before.conditions if condition.type == _ROUTER), None)
+    known = next((condition for condition in draft.before.conditions if condition.type == ROUTER), None)
     if known is None or known.reason != reason:
         return False
     return draft.elapsed(known.last_transition_time) < _SAME_CAUSE

@@ -12,7 +12,12 @@ from mooring_operator.api.rollout_status import Phase
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.freezes import NoThaw, expect_some_time, in_zone, thaw_of
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
-from mooring_operator.planning.rollout.progress import settle_waiting, until_deadline
+from mooring_operator.planning.rollout.progress import (
+    LOOK_AGAIN,
+    is_being_taken_up,
+    settle_waiting,
+    until_deadline,
+)
 from mooring_operator.planning.status.wording import keeps_serving
 
 _SETTLES = timedelta(seconds=2)
@@ -62,6 +67,9 @@ def _wait_for_what_decides(draft: RolloutDraft) -> Settled | None:
     service, router = draft.observed.service, draft.observed.router
     if service is None or not service.problem or not draft.candidate.runs or router.weighs_by_pods:
         return None
+    if is_being_taken_up(draft):
+        message = f"giving revision {draft.candidate.revision} its part of the traffic: {service.problem}"
+        return draft.settle("Canary", reasons.SETTING_WEIGHT, message, recheck_after=LOOK_AGAIN)
     return settle_waiting(draft, "Canary", reasons.WAITING, service.problem)
 
 

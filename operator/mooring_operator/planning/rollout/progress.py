@@ -1,10 +1,11 @@
 """How a candidate comes along: its pods, its part of the traffic, and its clock."""
 
+from datetime import timedelta
 from typing import Any
 
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import Phase
-from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
+from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.traffic import routing_of, seen_of, share_of, variant_of
 from mooring_operator.planning.routes import Variant
 from mooring_operator.planning.status.wording import because, keeps_serving
@@ -13,6 +14,10 @@ from mooring_operator.planning.strategies import capacity
 # Seconds. Replicas come and go without a sign on what is watched; most else shows there.
 LOOK_AGAIN = 2.0
 LOOK_AGAIN_SELDOM = 15.0
+
+ROUTER = "RouterReady"
+"""The condition in which a router says what it cannot give."""
+_A_MOMENT = timedelta(seconds=10)
 
 
 def note_progress(draft: RolloutDraft) -> RolloutDraft:
@@ -116,8 +121,19 @@ def waits_for(draft: RolloutDraft) -> str:
     return (
         draft.observed.unwritten
         or (variant.waiting if variant is not None else "")
-        or (service.problem if service is not None else "")
+        or (service.problem if service is not None and not is_being_taken_up(draft) else "")
     )
+
+
+def is_being_taken_up(draft: Draft) -> bool:
+    """Whether what decides about requests has a moment yet to say that it knows what was changed: nothing is wrong."""
+    service = draft.observed.service
+    if service is None or not service.lagging:
+        return False
+    known = next((known for known in draft.before.conditions if known.type == ROUTER), None)
+    if known is None or known.status == "True":
+        return True
+    return known.status == "Unknown" and draft.elapsed(known.last_transition_time) < _A_MOMENT
 
 
 def waiting_for(draft: RolloutDraft) -> str:

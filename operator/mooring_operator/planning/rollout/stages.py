@@ -11,6 +11,7 @@ from mooring_operator.planning.rollout.checks import await_check
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import (
     LOOK_AGAIN,
+    ROUTER,
     in_effect,
     note_progress,
     settle_waiting,
@@ -53,7 +54,7 @@ def refuse_what_is_out_of_reach(draft: RolloutDraft, stage: Stage) -> Settled | 
     if not out_of_reach:
         return None
     candidate = draft.candidate
-    draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, out_of_reach)
+    draft = draft.set_condition(ROUTER, "False", reasons.UNSUPPORTED_BY_ROUTER, out_of_reach)
     message = f"revision {candidate.revision} stays at {candidate.weight}% of traffic: {out_of_reach}"
     return draft.settle("Paused", reasons.UNSUPPORTED_BY_ROUTER, message, stalled=True)
 

@@ -14,6 +14,7 @@ from mooring_operator.planning.rollout.holds import hold_forward, wait_for_its_t
 from mooring_operator.planning.rollout.progress import (
     LOOK_AGAIN,
     LOOK_AGAIN_SELDOM,
+    ROUTER,
     drop_if_hopeless,
     in_effect,
     note_progress,
@@ -83,7 +84,7 @@ def refuse_what_the_router_cannot(draft: RolloutDraft) -> RolloutDraft | Settled
         problem = why_not_beside(draft.spec.rollout, observed.router, draft.stable.adopted_service)
     if not problem:
         return draft
-    draft = draft.set_condition("RouterReady", "False", reasons.UNSUPPORTED_BY_ROUTER, problem)
+    draft = draft.set_condition(ROUTER, "False", reasons.UNSUPPORTED_BY_ROUTER, problem)
     if draft.stable is None:
         # A first revision has nothing to share traffic with.
         return draft

@@ -5,7 +5,13 @@ import copy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_operator.adapters.routers.http_routes import copied_to, leads_to, share_of, why_not_taken_up
+from mooring_operator.adapters.routers.http_routes import (
+    copied_to,
+    lags_behind,
+    leads_to,
+    share_of,
+    why_not_taken_up,
+)
 
 GATEWAY = {"name": "public", "namespace": "gateways"}
 
@@ -138,3 +144,21 @@ def test_every_gateway_that_was_asked_has_to_answer():
     asked = (GATEWAY, {"name": "inner"})
     assert "no gateway has answered" in why_not_taken_up(route([("a", 1)], parents=[answer()], asked=asked))
     assert "no gateway has answered" in why_not_taken_up(route([("a", 1)], parents=[], asked=()))
+
+
+@pytest.mark.parametrize(
+    ("parents", "lags"),
+    [
+        ([answer(generation=2)], True),
+        ([answer(), answer(generation=2, gateway={"name": "inner"})], True),
+        ([answer()], False),
+        (None, False),
+        ([{"parentRef": GATEWAY, "conditions": []}], False),
+        ([{"parentRef": GATEWAY, "conditions": answer(generation=2)["conditions"][:1]}], False),
+        ([answer(generation=2, accepted="False")], False),
+        ([answer(generation=2, resolved="False")], False),
+        ([answer(generation=2), answer(accepted="False", gateway={"name": "inner"})], False),
+    ],
+)
+def test_a_gateway_lags_behind_where_it_serves_what_was_before_and_only_then(parents, lags):
+    assert lags_behind(route([("a", 1)], parents=copy.deepcopy(parents))) is lags

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from mooring_operator.planning.actions import Notify
 
 from tests.unit.operator.planning.fleet import EACH, Fleet, promoted
 from tests.unit.operator.planning.world import spec_of
@@ -91,13 +92,14 @@ class Doors(Fleet):
     """A fleet whose traffic goes through a door that may be another one than the spec asks for."""
 
     problem = ""
+    lagging = False
 
     def _service(self):
         service = super()._service()
         if service is None or not self.problem:
             return service
         unseen = {name: replace(variant, weight=0) for name, variant in service.variants.items()}
-        return replace(service, variants=unseen, problem=self.problem)
+        return replace(service, variants=unseen, problem=self.problem, lagging=self.lagging)
 
 
 def behind_a_door(strategy="Canary", **rollout):
@@ -136,6 +138,54 @@ def test_no_more_is_given_while_nobody_can_tell_what_is_in_effect(request, strat
     doors.problem = ""
     doors.settle()
     assert (doors.status.phase, doors.weights()) == ("Promoted", {"v2": 100})
+
+
+def told_of_the_way(doors):
+    return [
+        a.reason
+        for a in doors.actions
+        if isinstance(a, Notify) and a.reason in ("RouterNotReady", "RouterRecovered", "Waiting")
+    ]
+
+
+def router_ready(doors):
+    return next(known.status for known in doors.status.conditions if known.type == "RouterReady")
+
+
+def test_a_change_that_is_taken_up_in_a_moment_is_no_event():
+    doors = behind_a_door()
+    doors.problem, doors.lagging = CLOSED, True
+    doors.commands["approve"] = doors.status.candidate.revision
+    passing(doors, 8)
+    assert (router_ready(doors), doors.weights()) == ("Unknown", {"v1": 50, "v2": 50})
+    assert CLOSED in doors.status.message
+    assert doors.status.candidate.waiting_since is None
+    doors.problem, doors.lagging = "", False
+    doors.settle()
+    assert (router_ready(doors), doors.status.phase) == ("True", "Promoted")
+    assert told_of_the_way(doors) == []
+
+
+def test_a_change_that_is_not_taken_up_for_long_is_told_once_and_its_end_too():
+    doors = behind_a_door()
+    doors.problem, doors.lagging = CLOSED, True
+    doors.commands["approve"] = doors.status.candidate.revision
+    passing(doors, 120)
+    assert (router_ready(doors), doors.status.reason) == ("False", "Waiting")
+    assert doors.status.candidate.waiting_since is not None
+    assert told_of_the_way(doors).count("RouterNotReady") == 1
+    doors.problem, doors.lagging = "", False
+    doors.settle()
+    assert (router_ready(doors), doors.status.phase) == ("True", "Promoted")
+    assert told_of_the_way(doors).count("RouterRecovered") == 1
+
+
+def test_a_gateway_that_turns_down_what_was_changed_is_told_at_once():
+    doors = behind_a_door()
+    doors.problem = CLOSED
+    passing(doors, 1)
+    assert router_ready(doors) == "False"
+    assert "RouterNotReady" in told_of_the_way(doors)
 
 
 def test_what_goes_back_is_held_by_no_door():
