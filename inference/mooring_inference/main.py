@@ -19,7 +19,9 @@ from mooring_inference.settings import parse_settings
 from mooring_inference.workers.supervisor import supervise
 
 # Other ways to run a model; imported only where they are asked for, since the server needs none of them.
-_SUBCOMMANDS = {name: f"mooring_inference.{name}.command" for name in ("profile", "score", "stream")}
+_SUBCOMMANDS = {
+    name: f"mooring_inference.{name}.command" for name in ("collect", "profile", "score", "stream")
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -96,6 +96,8 @@ class Capture:
         signature: Signature,
         feature_names: Mapping[str, Sequence[str]] | None = None,
         profile: Profile | None = None,
+        *,
+        form: str | None = None,
     ) -> None:
         """Make a revision known; its requests are captured from then on.
 
@@ -105,6 +107,7 @@ class Capture:
             signature: of the model.
             feature_names: names of the elements of a row, by input.
             profile: of the rows that it was trained on, in whose slots its requests are counted.
+            form: what ``record`` will say instead of the revision, where that has several signatures.
 
         Raises:
             CaptureSettingsError: the settings or ``feature_names`` name what the model does not have.
@@ -122,7 +125,7 @@ class Capture:
             counters=self.counters,
             profile=profile,
         )
-        self._streams[model, revision] = stream, has_text
+        self._streams[model, form or revision] = stream, has_text
 
     def record(
         self,

@@ -29,6 +29,15 @@ def decode_request(body: bytes, signature: Signature) -> Mapping[str, Array]:
     instances = document.get(key)
     if not isinstance(instances, list):
         raise bad_field(key, "array of instances", json_type(instances))
+    return decode_rows(key, signature, instances)
+
+
+def decode_rows(key: str, signature: Signature, instances: list[object]) -> dict[str, Array]:
+    """Return arrays by input name from the rows below ``key``, as in ``decode_request``.
+
+    Raises:
+        RequestError: 400, with field, expected and got.
+    """
     if not instances:
         return {spec.name: _no_rows(key, spec) for spec in signature.inputs}
     names = [spec.name for spec in signature.inputs]

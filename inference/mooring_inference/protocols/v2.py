@@ -71,7 +71,7 @@ def decode_request(body: bytes, signature: Signature, header_length: int | None 
     Raises:
         RequestError: 400, with the field that is wrong, what was expected there and what was got.
     """
-    document, binary = _split(body, header_length)
+    document, binary = split_body(body, header_length)
     request_id = document.get("id")
     if request_id is not None:
         check_id(request_id)
@@ -87,7 +87,7 @@ def decode_request(body: bytes, signature: Signature, header_length: int | None 
             spec, has_columns = _column_of(field, signature, name, tensor), True
         if spec.name in inputs:
             raise bad_field(f"{field}.name", "each input once", f"{name} twice")
-        inputs[spec.name] = _decode_tensor(field, tensor, spec, binary)
+        inputs[spec.name] = decode_tensor(field, tensor, spec, binary)
     if has_columns:
         inputs = join_columns(signature, inputs)
     elif len(inputs) != len(specs):
@@ -173,7 +173,7 @@ def model_metadata(
     }
 
 
-class _Binary:
+class BinaryTensors:
     """The raw tensors behind the JSON, taken one after the other."""
 
     __slots__ = ("_content", "_start")
@@ -184,9 +184,11 @@ class _Binary:
 
     @property
     def left(self) -> int:
+        """Bytes that nobody took."""
         return len(self._content) - self._start
 
     def take(self, field: str, size: int) -> memoryview:
+        """Return the next bytes. Raises RequestError, 400, where there are not as many."""
         if size > self.left:
             raise bad_field(field, f"at most the {self.left} bytes that are left", size)
         end = self._start + size
@@ -195,16 +197,17 @@ class _Binary:
         return taken
 
 
-_NO_BINARY = _Binary(memoryview(b""))
+_NO_TENSORS = BinaryTensors(memoryview(b""))
 
 
-def _split(body: bytes, header_length: int | None) -> tuple[dict[str, object], _Binary]:
+def split_body(body: bytes, header_length: int | None) -> tuple[dict[str, object], BinaryTensors]:
+    """Return the JSON of a body, and what follows it. Raises RequestError, 400."""
     if header_length is None:
-        return parse_object(body), _NO_BINARY
+        return parse_object(body), _NO_TENSORS
     if not 0 <= header_length <= len(body):
         raise bad_field("inference-header-content-length", f"0 to {len(body)}", header_length)
     content = memoryview(body)
-    return parse_object(content[:header_length]), _Binary(content[header_length:])
+    return parse_object(content[:header_length]), BinaryTensors(content[header_length:])
 
 
 def _column_of(field: str, signature: Signature, name: object, tensor: dict[str, object]) -> TensorSpec:
@@ -217,7 +220,8 @@ def _column_of(field: str, signature: Signature, name: object, tensor: dict[str,
     return column_spec(owner, str(name), len(shape) if isinstance(shape, list) else 1)
 
 
-def _decode_tensor(field: str, tensor: dict[str, object], spec: TensorSpec, binary: _Binary) -> Array:
+def decode_tensor(field: str, tensor: dict[str, object], spec: TensorSpec, binary: BinaryTensors) -> Array:
+    """Return the array of one tensor that is to be as ``spec`` says. Raises RequestError, 400."""
     datatype = tensor.get("datatype")
     if datatype != spec.datatype.name:
         got = datatype if isinstance(datatype, str) else json_type(datatype)

@@ -12,9 +12,10 @@ from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.kserve.model import Predictor
 from mooring_inference.capture import parse_capture
+from mooring_inference.capture.table import CAPTURE
 from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.models.batching.queue import BatchLimits
-from mooring_inference.settings.table import CAPTURE, GROUPS
+from mooring_inference.settings.table import GROUPS
 from mooring_inference.settings.values import CustomModel, Settings
 
 _CONNECTIONS = 4096
@@ -101,7 +102,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         environ,
         usage="mooring-inference --model_name NAME [--model_dir PATH] [options]",
         description="Serve models over KServe's V1 and V2 protocols, REST and gRPC.",
-        epilog="Other ways to run a model: mooring-inference score, stream or profile --help",
+        epilog="Other ways to run a model: mooring-inference score, stream, collect or profile --help",
     )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
+from mooring_inference.collect.metrics import CollectMetrics
 from mooring_inference.errors import STATUSES
 from mooring_inference.grpc_front.refusals import CODES
 from mooring_inference.observability.capture_metrics import collect_capture
@@ -56,6 +57,8 @@ def _lines() -> Iterator[str]:
     yield from _families(GpuMetrics(_NoGpus()).collect())
     yield "### `mooring-inference stream`\n"
     yield from _families(StreamMetrics().registry.collect())
+    yield "### `mooring-inference collect`, beside those of `--capture_uri`\n"
+    yield from _families(CollectMetrics().registry.collect())
     yield "## Headers\n"
     yield from table(("header", "in the", "what"), ((code(h.name), h.place, h.meaning) for h in HEADERS))
     yield "## Errors\n"

@@ -70,6 +70,10 @@ class Server(Protocol):
         """Note that the connection is gone."""
         ...
 
+    def note_refusal(self, error: RequestError) -> None:
+        """Note that a request was refused before its handler could see it."""
+        ...
+
 
 class Connection(asyncio.Protocol):
     """Reads requests, hands them to the handler one at a time, writes responses.
@@ -164,6 +168,7 @@ class Connection(asyncio.Protocol):
         """Answer what cannot be read, after what came before it; the connection closes then."""
         exchange.is_keep_alive = False
         exchange.refusal = error
+        self._server.note_refusal(error)
         self._waiting.append(exchange)
         if self._current is None and self._stalled_since is None:
             self._take_next()

@@ -6,9 +6,11 @@ import asyncio
 import socket
 import ssl
 import weakref
+from collections.abc import Callable
 from time import perf_counter
 
 from mooring_inference.access.memory_budget import MemoryBudget
+from mooring_inference.errors import RequestError
 from mooring_inference.rest.http_server.connection import FIRST_REQUEST_SECONDS, Connection, is_readable
 from mooring_inference.rest.http_server.connection_table import ConnectionTable
 from mooring_inference.rest.http_server.exchange import Handler, Header
@@ -37,8 +39,17 @@ class HttpServer:
         limits: HttpLimits,
         headers: tuple[Header, ...] = (),
         budget: MemoryBudget | None = None,
+        on_refusal: Callable[[RequestError], None] | None = None,
     ) -> None:
-        """``headers`` come with every response; ``budget`` is what all requests may hold, None for one of its own."""
+        """Make one that does not listen yet.
+
+        Args:
+            handler: answers requests.
+            limits: what callers may ask for.
+            headers: come with every response.
+            budget: what all requests may hold; None for one of its own.
+            on_refusal: is told of requests that are refused before the handler could see them.
+        """
         self.handler = handler
         self.limits = limits
         self.budget = budget or MemoryBudget()
@@ -46,6 +57,7 @@ class HttpServer:
         self.connections = ConnectionTable(limits.max_connections)
         self.is_draining = False
         self.late_calls = 0
+        self._on_refusal = on_refusal
         # Connections that were taken and are not made yet, as with TLS. Nobody tells of a handshake that has failed.
         self._joining: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._socket: socket.socket | None = None
@@ -94,6 +106,11 @@ class HttpServer:
     def forget(self, connection: Connection) -> None:
         """Note that the connection is gone."""
         self.connections.remove(connection)
+
+    def note_refusal(self, error: RequestError) -> None:
+        """Note that a request was refused before the handler could see it."""
+        if self._on_refusal is not None:
+            self._on_refusal(error)
 
     @property
     def is_joined(self) -> bool:
