@@ -71,7 +71,12 @@ def parse_dataset(uri: str, field: str = "uri") -> Dataset:
     return Dataset(Address(address.scheme, address.bucket, folder), name)
 
 
+def is_latest(uri: str) -> bool:
+    """Whether an address is that of a dataset's newest version, whichever that is."""
+    match = _REFERENCE.fullmatch(uri)
+    return match is not None and match["selector"] == LATEST
+
+
 def pin(uri: str, digest: str) -> str:
     """The address of just this version, where `uri` is that of a dataset's newest; any other address as it is."""
-    match = _REFERENCE.fullmatch(uri)
-    return f"{match['dataset']}@{digest}" if match is not None and match["selector"] == LATEST else uri
+    return f"{uri.rpartition('@')[0]}@{digest}" if is_latest(uri) else uri

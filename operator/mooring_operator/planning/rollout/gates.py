@@ -1,10 +1,14 @@
 """What has to be known of a revision before any of it is served: what it runs on, and that its CI run passed."""
 
 from collections.abc import Mapping
+from datetime import datetime
+
+from mooring_artifacts.data_versions.references import is_latest
 
 from mooring_operator.api import reasons
 from mooring_operator.api.ci import CISpec
 from mooring_operator.api.rollout_status import CIStatus
+from mooring_operator.api.types import format_time
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun
@@ -63,10 +67,12 @@ def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
         # Somebody deleted it, or the backend forgot it: that says nothing about the model.
         runs = abandoned_runs.abandon(draft.status.abandoned_runs, known.run_id, draft.now, ended=True)
         draft = draft.change(abandoned_runs=runs)
-    run_id = _run_id(draft, ci)
+    ours = known is not None and known.revision == candidate.revision
+    run_id = _run_id(draft, ci, known.started_at if known is not None and ours else draft.now)
     asked = known is not None and (known.run_id, known.revision) == (run_id, candidate.revision)
     if known is None or not asked or known.verdict == "Failed":
         # The answer may be there already, from a revision that serves the same files in another way.
+        run_id = _run_id(draft, ci, draft.now)
         known = CIStatus(
             run_id=run_id,
             revision=candidate.revision,
@@ -87,7 +93,7 @@ def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
     return _judge_run(draft, ci, known, run)
 
 
-def _run_id(draft: RolloutDraft, ci: CISpec) -> str:
+def _run_id(draft: RolloutDraft, ci: CISpec, asked_at: datetime) -> str:
     owner, attempt = draft.observed.owner.uid, draft.candidate.attempt
     content, address = draft.resolved.content, draft.candidate.storage_uri
     if ci.compares and (champion := draft.status.stable) is not None:
@@ -95,6 +101,9 @@ def _run_id(draft: RolloutDraft, ci: CISpec) -> str:
         content = f"{content} beside {champion.digest or champion.storage_uri}"
     if is_tested_as_served(draft):
         content = f"{content} served as {draft.candidate.revision}"
+    if ci.test_data.digest is None and is_latest(ci.test_data.uri):
+        # What was the newest version then may be none now, and only a run may look.
+        content = f"{content} asked {format_time(asked_at)}"
     return abandoned_runs.first_free(
         draft.status.abandoned_runs,
         lambda round_: identity.run_id_of(owner, content, address, draft.spec.model, ci, attempt, round_),

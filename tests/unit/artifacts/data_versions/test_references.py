@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.data_versions.references import (
     Dataset,
+    is_latest,
     is_reference,
     parse_dataset,
     parse_reference,
@@ -63,6 +64,8 @@ def test_the_store_is_an_address_like_any_other(store):
 
 
 def test_only_the_newest_is_pinned():
+    assert is_latest("s3://b/v/iris@latest")
+    assert not any(map(is_latest, ("s3://b/v/iris@3", "s3://b/rows.csv", "s3://b/latest", "")))
     digest = f"sha256:{HEX}"
     assert pin("s3://b/v/iris@latest", digest) == f"s3://b/v/iris@{digest}"
     for other in ("s3://b/v/iris@3", f"s3://b/v/iris@sha256:{HEX[:8]}", "s3://b/rows.csv", "s3://b/latest"):

@@ -13,9 +13,12 @@ HALF = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
 SLOW = [{"setWeight": 10}, {"pause": {"duration": "1h"}}, {"setWeight": 100}]
 
 
-def history(limit: int, *, steps: list[object] | None = None, ci: bool = False) -> Fleet:
+NEWEST = {**CI, "testData": {"uri": "s3://data/iris@latest"}}
+
+
+def history(limit: int, *, steps: list[object] | None = None, ci: dict[str, object] | None = None) -> Fleet:
     """A fleet that has promoted v1, v2, v3 and v4, and waited."""
-    fields = {"revisionHistoryLimit": limit, **({"ci": CI} if ci else {})}
+    fields = {"revisionHistoryLimit": limit, **({"ci": ci} if ci else {})}
     fleet = promoted("v1", **fields)
     for model in ("v2", "v3", "v4"):
         fleet.apply(spec_of(model, **fields))
@@ -38,9 +41,10 @@ def test_as_many_are_kept_as_the_spec_says_the_last_ones_and_without_pods(limit,
     assert fleet.running() == {"v4": 1, **dict.fromkeys(kept, 0)}
 
 
-def test_a_spec_that_goes_back_to_a_kept_revision_skips_its_steps_and_its_test():
-    fleet = history(2, ci=True)
-    fleet.apply(spec_of("v2", ci=CI, rollout={"steps": SLOW}))
+@pytest.mark.parametrize("ci", [CI, NEWEST])
+def test_a_spec_that_goes_back_to_a_kept_revision_skips_its_steps_and_its_test(ci):
+    fleet = history(2, ci=ci)
+    fleet.apply(spec_of("v2", ci=ci, rollout={"steps": SLOW}))
     for _ in range(5):
         fleet.step()
         fleet.now += timedelta(seconds=1)
@@ -50,7 +54,7 @@ def test_a_spec_that_goes_back_to_a_kept_revision_skips_its_steps_and_its_test()
 
 
 def test_it_is_tested_again_where_the_gates_have_changed():
-    fleet = history(2, ci=True)
+    fleet = history(2, ci=CI)
     stricter = {**CI, "gates": [{"metric": "accuracy", "min": 0.99}]}
     fleet.good = {"s3://m/v2": False}
     fleet.apply(spec_of("v2", ci=stricter, rollout={"steps": SLOW}))

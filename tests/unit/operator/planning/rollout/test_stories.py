@@ -440,6 +440,48 @@ def test_another_way_of_serving_a_model_that_failed_fails_without_another_run():
     assert len(world.launched) == 1
 
 
+@pytest.mark.parametrize(("rows", "runs"), [("@latest", 2), ("@3", 1), (".parquet", 1)])
+def test_the_newest_rows_are_another_question_for_each_revision(rows, runs):
+    ci = {**CI, "testData": {"uri": f"s3://data/iris{rows}"}}
+    world = promoted("v1")
+    world.good = {"s3://m/v2": False}
+    world.apply(spec_of("v2", ci=ci, serving={"nodeSelector": {"zone": "a"}}))
+    world.settle()
+    assert world.status.reason == "CIFailed"
+    # Rows that were wrong have been mended, and pushed.
+    world.now += timedelta(minutes=5)
+    world.good = {}
+    world.apply(spec_of("v2", ci=ci))
+    world.settle()
+    assert len(world.launched) == runs
+    assert len(set(world.launched)) == runs
+
+
+def test_the_newest_rows_are_one_question_of_one_candidate():
+    steps = [{"setWeight": 10}, {"pause": {"duration": "1h"}}, {"setWeight": 100}]
+    ci = {**CI, "testData": {"uri": "s3://data/iris@latest"}}
+    world = promoted("v1")
+    world.apply(spec_of("v2", ci=ci, rollout={"steps": steps}))
+    for _ in range(30):
+        world.step()
+        world.now += timedelta(seconds=7)
+    assert world.status.candidate.weight == 10
+    assert len(world.launched) == 1
+
+
+def test_a_retry_asks_about_the_newest_rows_again():
+    ci = {**CI, "testData": {"uri": "s3://data/iris@latest"}}
+    world = promoted("v1")
+    world.good = {"s3://m/v2": False}
+    world.apply(spec_of("v2", ci=ci))
+    world.settle()
+    world.good = {}
+    world.command("retry")
+    world.settle()
+    assert world.status.phase == "Promoted"
+    assert len(set(world.launched)) == 2
+
+
 def test_a_model_that_failed_fails_again_after_a_detour():
     world = promoted("v1", ci=CI)
     world.good = {"s3://m/v2": False}
