@@ -10,6 +10,7 @@ from mooring_operator.adapters.checks.jobs import CheckJobs
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
 from mooring_operator.adapters.grants_file import GrantsFile
+from mooring_operator.adapters.metrics.pods import PodCounters
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.adapters.model_sources import ModelSources
@@ -154,7 +155,7 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
             images=Images(settings.inference_image, settings.storage_initializer_image),
             runtimes=settings.default_runtimes,
             cluster_policies=cluster_policies,
-            counters=_counters(settings, pools.metrics, rules),
+            counters=_counters(settings, cluster, pools.metrics, rules),
             clock=_now,
             checks=checks,
         ),
@@ -204,20 +205,24 @@ def _pools(settings: Settings) -> _Pools:
     )
 
 
-def _counters(settings: Settings, pool: Pool, rules: Rules) -> Counters:
-    counting = Counting(
-        timedelta(seconds=settings.prometheus_interval), timedelta(seconds=settings.prometheus_lag)
-    )
-    if settings.prometheus_url is None:
-        return Counters(counting=counting)
-    access = Access(
-        settings.prometheus_url,
-        settings.prometheus_token_file,
-        settings.prometheus_ca_file,
-        settings.prometheus_timeout,
-        settings.prometheus_retries,
-    )
-    return Counters(Prometheus(access), counting, pool=pool, rules=rules)
+def _counters(settings: Settings, cluster: Cluster, pool: Pool, rules: Rules) -> Counters:
+    every, lag = timedelta(seconds=settings.prometheus_interval), timedelta(seconds=settings.prometheus_lag)
+    match settings.counted_by:
+        case "Prometheus":
+            access = Access(
+                settings.prometheus_url or "",
+                settings.prometheus_token_file,
+                settings.prometheus_ca_file,
+                settings.prometheus_timeout,
+                settings.prometheus_retries,
+            )
+            return Counters(Prometheus(access), Counting(every, lag), pool=pool, rules=rules)
+        case "Pods":
+            # What is read is what is counted until then: it has not to be waited for.
+            counting = Counting(every, timedelta(), by_pods=True)
+            return Counters(PodCounters(cluster), counting, pool=pool, rules=rules)
+        case "None":
+            return Counters(counting=Counting(every, lag))
 
 
 def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:

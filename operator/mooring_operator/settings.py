@@ -98,6 +98,11 @@ class Settings(BaseSettings):
         None, pattern=_HTTP_URL, description="an http:// or https:// address"
     )
     mlflow_token_file: Path | None = Field(None, description="the path of a readable file")
+    metrics: Literal["Prometheus", "Pods", "None"] | None = Field(
+        None,
+        description="Prometheus, Pods or None: who is asked what revisions counted; Prometheus where there is "
+        "MOORING_PROMETHEUS_URL, else Pods",
+    )
     prometheus_url: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
     prometheus_token_file: Path | None = Field(None, description="the path of a readable file")
     prometheus_ca_file: Path | None = Field(None, description="the path of a readable file of certificates")
@@ -207,6 +212,19 @@ class Settings(BaseSettings):
         if self.kfp_endpoint is not None:
             return "KFP"
         return "Jobs" if self.artifact_root is not None else "None"
+
+    @property
+    def counted_by(self) -> Literal["Prometheus", "Pods", "None"]:
+        """Who is asked what revisions counted."""
+        return self.metrics or ("Pods" if self.prometheus_url is None else "Prometheus")
+
+    @model_validator(mode="after")
+    def _prometheus_is_there(self) -> Self:
+        if self.metrics == "Prometheus" and self.prometheus_url is None:
+            raise ValueError(
+                "MOORING_METRICS=Prometheus needs MOORING_PROMETHEUS_URL: an http:// or https:// address"
+            )
+        return self
 
     @model_validator(mode="after")
     def _runs_can_run(self) -> Self:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,9 @@ _PATH = re.compile(
     r"/(apis/(?P<group>[^/]+/[^/]+)|api/v1)(/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)"
     r"(/(?P<name>[^/]+)(/(?P<part>status|scale))?)?"
 )
-
+_PROXY = re.compile(
+    r"/api/v1/namespaces/(?P<namespace>[^/]+)/pods/(?P<scheme>https:)?(?P<name>[^/:]+):(?P<port>\d+)/proxy/metrics"
+)
 
 _HTTP_ROUTES = Ref(DEFINITION, "", "httproutes.gateway.networking.k8s.io")
 
@@ -52,6 +54,8 @@ class Emulator:
             self.objects.create(DEFINITION, "", {"metadata": {"name": _HTTP_ROUTES.name}, "spec": {}})
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
+        self.shown: dict[str, Callable[[], bytes]] = {}
+        """What pods show at /metrics, by NAME:PORT; before a port that speaks TLS stands https:."""
         self._watches: list[_Watch] = []
 
     async def __aenter__(self) -> "Emulator":
@@ -123,6 +127,8 @@ class Emulator:
                 return _close(request)
             if call.verb == "watch" and kind is not None:
                 return await self._watch(request, kind, call.namespace)
+            if call.resource == "pods/proxy":
+                return self._show(request)
             if call.resource == "selfsubjectreviews":
                 return web.json_response({"status": {"userInfo": {"username": call.who}}})
             body = json.loads(await request.read() or b"{}")
@@ -130,6 +136,16 @@ class Emulator:
         except Rejected as rejection:
             response = _status(rejection.code, str(rejection))
         return _close(request) if how == LOSE_ANSWER else response
+
+    def _show(self, request: web.Request) -> web.Response:
+        """Hand over what a pod shows; 503 where nobody listens, as the API server's proxy does."""
+        asked = request.path.split("/")[6]
+        if asked not in self.shown:
+            return _status(503, "error trying to reach service: connection refused")
+        assert "Authorization" in request.headers
+        body = self.shown[asked]()
+        zipped = {"Content-Encoding": "gzip"} if body.startswith(b"\x1f\x8b") else {}
+        return web.Response(body=body, headers={"Content-Type": "text/plain", **zipped})
 
     def _answer(self, call: Call, kind: Kind | None, request: web.Request, body: Any) -> Manifest:
         if kind is None:
@@ -231,6 +247,8 @@ class _Watch:
 
 def _understand(request: web.Request) -> tuple[Call, Kind | None]:
     who = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if proxied := _PROXY.fullmatch(request.path):
+        return Call("get", "pods/proxy", proxied["namespace"], proxied["name"], who), None
     match = _PATH.fullmatch(request.path)
     if match is None:
         return Call("get", "apiresources", who=who), None

@@ -77,7 +77,11 @@ def test_every_setting_has_a_row_with_its_default():
     text = (ROOT / "docs" / "settings.md").read_text()
     rows = dict(re.findall(r"^\| `MOORING_([A-Z_]+)` \|([^|]*)\|", text, re.MULTILINE))
     assert sorted(rows) == sorted(name.upper() for name in Settings.model_fields)
-    told = {"PIPELINES": "KFP with an endpoint, else Jobs", "LEASE_NAMESPACE": "the pod's"}
+    told = {
+        "METRICS": "Prometheus with an address, else Pods",
+        "PIPELINES": "KFP with an endpoint, else Jobs",
+        "LEASE_NAMESPACE": "the pod's",
+    }
     for name, field in Settings.model_fields.items():
         default = told.get(name.upper(), _written(field.default))
         assert rows[name.upper()].strip() == default or _number(rows[name.upper()]) == field.default, name

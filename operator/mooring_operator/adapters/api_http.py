@@ -3,7 +3,7 @@
 docs/kubernetes-client.md compares this with other clients.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -20,6 +20,7 @@ _REQUEST_TIMEOUT = 30.0
 _KEPT_S = 5.0
 """How long a connection that nobody uses is kept: less than a proxy on the way would keep it."""
 _UNAUTHORIZED = 401
+_TOO_LARGE = 413
 
 
 class NoAnswer(Exception):
@@ -67,16 +68,32 @@ class ApiHttp:
             NoAnswer: none came.
         """
         url = URL(f"{self._server}{path}" + (f"?{urlencode(params)}" if params else ""), encoded=True)
+        return await self._proving(headers, lambda proven: self._send(method, url, content, proven))
+
+    async def read(self, path: str, headers: Mapping[str, str], largest: int) -> Answer:
+        """Get something of which no more than `largest` bytes are read; status code 413 stands for more.
+
+        It is taken as it comes, and never inflated.
+
+        Raises:
+            NoAnswer: none came.
+        """
+        url = URL(f"{self._server}{path}", encoded=True)
+        return await self._proving(headers, lambda proven: self._send("GET", url, None, proven, largest))
+
+    async def _proving(
+        self, headers: Mapping[str, str], send: Callable[[Mapping[str, str]], Awaitable[Answer]]
+    ) -> Answer:
         try:
             if self._auth is None:
-                return await self._send(method, url, content, headers)
+                return await send(headers)
             proofs = self._auth.async_auth_flow(self._proof)
             try:
                 await anext(proofs)
-                answer = await self._send(method, url, content, self._proven(headers))
+                answer = await send(self._proven(headers))
                 if answer.status == _UNAUTHORIZED:
                     await proofs.asend(httpx2.Response(_UNAUTHORIZED))
-                    answer = await self._send(method, url, content, self._proven(headers))
+                    answer = await send(self._proven(headers))
             except StopAsyncIteration:
                 # There are no others.
                 return answer
@@ -89,13 +106,33 @@ class ApiHttp:
     def _proven(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         return {**headers, "Authorization": self._proof.headers["Authorization"]}
 
-    async def _send(self, method: str, url: URL, content: bytes | None, headers: Mapping[str, str]) -> Answer:
+    async def _send(
+        self,
+        method: str,
+        url: URL,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        largest: int | None = None,
+    ) -> Answer:
         if self._session is None:
             self._session = self._open()
         async with self._session.request(
-            method, url, data=content, headers=headers, proxy=self._proxy, allow_redirects=False
+            method,
+            url,
+            data=content,
+            headers=headers,
+            proxy=self._proxy,
+            allow_redirects=False,
+            auto_decompress=largest is None,
         ) as response:
-            return Answer(response.status, response.headers, await response.read())
+            if largest is None:
+                return Answer(response.status, response.headers, await response.read())
+            text = bytearray()
+            async for part in response.content.iter_any():
+                text += part
+                if len(text) > largest:
+                    return Answer(_TOO_LARGE, response.headers, b"")
+            return Answer(response.status, response.headers, bytes(text))
 
     def _open(self) -> aiohttp.ClientSession:
         """Open a session in the event loop that runs: where the class is made, there may be none."""

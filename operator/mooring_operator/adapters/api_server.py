@@ -89,6 +89,14 @@ class Http(Protocol):
         """
         ...
 
+    async def read(self, path: str, headers: Mapping[str, str], largest: int) -> Answer:
+        """Get something of which no more than `largest` bytes are read; status code 413 stands for more.
+
+        Raises:
+            NoAnswer: no answer came.
+        """
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...
@@ -152,6 +160,26 @@ class Connection:
             raise _error(answer)
         found: Manifest = json.loads(answer.content)
         return found
+
+    async def text(self, path: str, *, resource: str, largest: int) -> tuple[int, bytes]:
+        """Get what somebody behind the API server says, which is a stranger: status code and text.
+
+        Raises:
+            Unavailable: no answer; Forbidden where the API server says that a permission is missing.
+        """
+        headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
+        try:
+            answer = await self._http.read(path, headers, largest)
+        except NoAnswer as error:
+            self._count("get", resource, 0)
+            raise Unavailable(f"the API server does not answer: {error}") from error
+        self._count("get", resource, answer.status)
+        if answer.status == 403 and _NOT_ALLOWED in _message(answer):
+            raise Forbidden(_message(answer)[:500])
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            # It was asked for as it is, and is not inflated.
+            return 415, b""
+        return answer.status, answer.content
 
 
 class NotFound(Refused):

@@ -126,6 +126,15 @@ class Cluster(Protocol):
         """
         ...
 
+    async def read_pod(
+        self, namespace: str, name: str, port: int, largest: int, *, tls: bool = False
+    ) -> tuple[int, bytes]:
+        """Read what a pod shows at ``/metrics`` of a port: status code and text.
+
+        largest: bytes that are read; status code 413 stands for more, 415 for what is compressed.
+        """
+        ...
+
     async def create(self, manifest: Manifest) -> Manifest:
         """Make an object.
 

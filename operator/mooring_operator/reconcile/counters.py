@@ -1,4 +1,4 @@
-"""Reads the counters of revisions beside the reconciles: none of them waits for Prometheus."""
+"""Reads the counters of revisions beside the reconciles: none of them waits for who is asked."""
 
 import asyncio
 import time
@@ -16,7 +16,8 @@ from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery,
 from mooring_operator.planning.analysis.queries import AnswerUnusableError
 
 UNCONFIGURED = (
-    "spec.rollout.analysis: the operator knows no Prometheus; an administrator sets MOORING_PROMETHEUS_URL"
+    "spec.rollout.analysis: the operator may ask nobody what revisions counted; an administrator sets "
+    "MOORING_PROMETHEUS_URL, or takes MOORING_METRICS=None away"
 )
 _HISTORY = timedelta(hours=1)
 # Seconds: how long a reconcile waits for an answer that comes at once, and how long one that is none is kept.

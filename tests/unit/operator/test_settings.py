@@ -9,7 +9,7 @@ KFP = "http://ml-pipeline.kubeflow:8888"
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in ("PIPELINES", "KFP_ENDPOINT", "ARTIFACT_ROOT", "KFP_MULTI_USER"):
+    for name in ("METRICS", "PROMETHEUS_URL", "PIPELINES", "KFP_ENDPOINT", "ARTIFACT_ROOT", "KFP_MULTI_USER"):
         monkeypatch.delenv(f"MOORING_{name}", raising=False)
 
 
@@ -30,6 +30,19 @@ def test_where_runs_run(values, backend):
 
 
 @pytest.mark.parametrize(
+    ("values", "by_whom"),
+    [
+        ({}, "Pods"),
+        ({"prometheus_url": "http://prometheus:9090"}, "Prometheus"),
+        ({"prometheus_url": "http://prometheus:9090", "metrics": "Pods"}, "Pods"),
+        ({"metrics": "None"}, "None"),
+    ],
+)
+def test_who_is_asked_what_revisions_counted(values, by_whom):
+    assert read_settings(values).counted_by == by_whom
+
+
+@pytest.mark.parametrize(
     ("values", "said"),
     [
         ({"pipelines": "KFP", "artifact_root": ROOT}, "MOORING_PIPELINES=KFP needs MOORING_KFP_ENDPOINT"),
@@ -43,6 +56,8 @@ def test_where_runs_run(values, backend):
         ({"artifact_root": "ftp://x/y"}, "MOORING_ARTIFACT_ROOT='ftp://x/y': must be a URI such as"),
         ({"artifact_root": "s3://b/../x"}, "MOORING_ARTIFACT_ROOT='s3://b/../x': must be"),
         ({"pipelines": "argo"}, "MOORING_PIPELINES='argo': must be Jobs, KFP or None"),
+        ({"metrics": "Prometheus"}, "MOORING_METRICS=Prometheus needs MOORING_PROMETHEUS_URL"),
+        ({"metrics": "graphite"}, "MOORING_METRICS='graphite': must be Prometheus, Pods or None"),
         ({"run_longest": 10}, "MOORING_RUN_LONGEST='10': must be seconds from 60"),
         ({"runs_per_namespace": 0}, "MOORING_RUNS_PER_NAMESPACE='0': must be a whole number"),
         (

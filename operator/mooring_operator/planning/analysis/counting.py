@@ -23,12 +23,14 @@ class Counting:
     every: time between two looks, no less than that between two scrapes.
     lag: time until what was counted can be asked for.
     problem: why they cannot be looked at at all. reason: the condition's, then.
+    by_pods: whether pods are read, for there is no Prometheus.
     """
 
     every: timedelta = timedelta(seconds=30)
     lag: timedelta = timedelta(seconds=10)
     problem: str = ""
     reason: str = reasons.METRICS_UNAVAILABLE
+    by_pods: bool = False
 
     def by(self, standards: Standards) -> "Counting":
         """Say how they can be looked at by these templates: not at all, where there is something wrong with them."""

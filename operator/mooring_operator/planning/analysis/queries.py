@@ -58,10 +58,24 @@ LATENCY = Latency("mooring_inference_request_duration_seconds_bucket")
 
 
 @dataclass(frozen=True)
+class Pods:
+    """Whose pods show a counter themselves, at /metrics of `port`.
+
+    model: what their label `model` has, where several models may share a pod.
+    """
+
+    namespace: str
+    deployment: str
+    port: int
+    model: str = ""
+
+
+@dataclass(frozen=True)
 class Question:
     """What is asked for, of which revisions; `matchers` narrow it (a namespace).
 
     values: what the label has that tells them apart, where that is not their names.
+    pods: which pods show it, where pods do.
     """
 
     metric: Rate | Latency
@@ -69,6 +83,7 @@ class Question:
     matchers: tuple[str, ...] = ()
     every_s: int = 10
     values: tuple[str, ...] = ()
+    pods: Pods | None = None
 
     def named(self, value: str) -> str:
         """Give the revision of which a label has this value."""

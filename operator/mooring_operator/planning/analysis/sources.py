@@ -20,6 +20,7 @@ from mooring_operator.planning.analysis.queries import (
     RATES,
     AnswerUnusableError,
     Latency,
+    Pods,
     Question,
     Rate,
     quoted,
@@ -32,6 +33,7 @@ class Source:
 
     counts: what it has, by the metric that specs name. lacks: why it has not the others, and what to do.
     of: whether its series are of pods, or of the Service that a revision has behind a gateway.
+    port: where a pod shows them.
     """
 
     name: SourceName
@@ -39,6 +41,7 @@ class Source:
     lacks: str
     of: Literal["Model", "Pods", "Services"] = "Pods"
     matchers: str = ""
+    port: int = 8080
 
     def question(
         self, metric: MetricName, namespace: str, name: str, revisions: Mapping[str, str], every_s: int
@@ -52,8 +55,18 @@ class Source:
             raise AnswerUnusableError(f"{self.name} does not count it: {self.lacks}")
         values = tuple(self._value(namespace, one, service) for one, service in revisions.items())
         return Question(
-            self.counts[metric], tuple(revisions), self._matchers(namespace, name), every_s, values=values
+            self.counts[metric],
+            tuple(revisions),
+            self._matchers(namespace, name),
+            every_s,
+            values=values,
+            pods=self._pods(namespace, name),
         )
+
+    def _pods(self, namespace: str, name: str) -> Pods | None:
+        if self.of == "Services":
+            return None
+        return Pods(namespace, name, self.port, name if self.of == "Model" else "")
 
     def _value(self, namespace: str, revision: str, service: str) -> str:
         if self.of != "Services":
@@ -83,6 +96,7 @@ SOURCES: Mapping[SourceName, Source] = {
             "Triton",
             {"errorRate": Rate("nv_inference_request_success", "", failures="nv_inference_request_failure")},
             f"it counts successes and failures alone; {_GATEWAY}",
+            port=8002,
         ),
         Source(
             "MLServer",
@@ -92,6 +106,7 @@ SOURCES: Mapping[SourceName, Source] = {
                 )
             },
             f"it counts successes and failures alone; {_GATEWAY}",
+            port=8082,
         ),
         Source(
             "VLLM",

@@ -23,6 +23,7 @@ from mooring_operator.planning.status.wording import one_line
 DraftT = TypeVar("DraftT", bound=Draft)
 
 CONDITION = "Analysed"
+_BY_PODS = " (counted by the pods themselves: no Prometheus is set)"
 # Seconds. An answer is on its way; nobody answers.
 _SOON = 1.0
 _LATER = 15.0
@@ -216,7 +217,7 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
             **found.model_dump(),
             "verdict": judgement.verdict,
             "message": one_line(judgement.message),
-            "problem": one_line(_problem(evidence, answer, found)),
+            "problem": one_line(_problem(evidence, answer, found, counting)),
             "until": answer.request.until,
             "evidence": evidence.to_text(),
             "measured": described(evidence.queries, evidence.tallies, found.measured)[:600],
@@ -237,7 +238,7 @@ def _by_the_templates(draft: DraftT, found: AnalysisStatus) -> tuple[DraftT, Ana
     return draft, found.model_copy(update={"templates": standards.templates})
 
 
-def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus) -> str:
+def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus, counting: Counting) -> str:
     """Say why a metric or a query tells nothing; nothing where each tells something."""
     for query in evidence.queries:
         tally = evidence.tallies[query.name]
@@ -245,7 +246,8 @@ def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus) -> str:
             return f"{query.where}: {tally.last}" if tally.last else found.problem
     for name, why in evidence.problems.items():
         return f"{name}: {why}"
-    empty = [name for name, counted in answer.metrics.items() if counted.is_empty]
+    # Pods that lack a counter are said by who reads them; the first reading ends no look.
+    empty = [name for name, counted in answer.metrics.items() if counted.is_empty and not counting.by_pods]
     if empty and evidence.judge(0.5).verdict == "INSUFFICIENT":
         request = answer.request
         if request.source.name != "Mooring":
@@ -264,15 +266,16 @@ def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus) -> str:
 
 def _noted(draft: DraftT, found: AnalysisStatus) -> DraftT:
     """Say in a condition what the evidence says, or why there is none."""
+    by_whom = _BY_PODS if draft.observed.counting.by_pods else ""
     match found.verdict:
         case "FAIL":
-            return draft.set_condition(CONDITION, "False", reasons.ANALYSIS_FAILED, found.message)
+            return draft.set_condition(CONDITION, "False", reasons.ANALYSIS_FAILED, found.message + by_whom)
         case _ if found.problem:
             return _warned(draft, found.problem)
         case "PASS":
-            return draft.set_condition(CONDITION, "True", reasons.ANALYSIS_PASSED, found.message)
+            return draft.set_condition(CONDITION, "True", reasons.ANALYSIS_PASSED, found.message + by_whom)
     waiting = found.message or "nothing has been counted yet"
-    return draft.set_condition(CONDITION, "Unknown", reasons.ANALYSIS_INSUFFICIENT, waiting)
+    return draft.set_condition(CONDITION, "Unknown", reasons.ANALYSIS_INSUFFICIENT, waiting + by_whom)
 
 
 def _warned(draft: DraftT, problem: str) -> DraftT:
