@@ -19,6 +19,8 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_artifacts.data_versions.references import parse_dataset
+from mooring_components.data_versions import push
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
@@ -146,6 +148,25 @@ async def test_a_model_is_tested_where_it_is_served_and_its_digest_pinned(lab):
     [job] = await lab.real.list(JOB, namespace=lab.namespace)
     parameters = environment_of(job["spec"]["template"])["MOORING_RUN_PARAMETERS"]
     assert "X-Amz-Signature" in parameters
+
+
+async def test_mended_rows_are_a_new_version_that_the_next_candidate_is_tested_on(lab, tmp_path):
+    dataset = parse_dataset(f"s3://mooring/{lab.namespace}/iris")
+    wrong = push((tmp_path / "test.parquet").as_uri(), dataset, datetime.now(UTC)).pushed.record
+    asked = ci({"metric": "accuracy", "min": 0.9})
+    asked["testData"]["uri"] = f"{dataset}@latest"
+    await deploy(lab, ci=asked)
+    status = await lab.until_phase("Failed")
+    assert (status["reason"], status["ci"]["testDataDigest"]) == ("CIFailed", wrong.version)
+    rows = pq.read_table(tmp_path / "test.parquet")
+    pq.write_table(rows.slice(0, 3), tmp_path / "test.parquet")
+    mended = push((tmp_path / "test.parquet").as_uri(), dataset, datetime.now(UTC)).pushed.record
+    assert mended.number == 2
+    # The same files served in another way have their answer already, but not from other rows.
+    await deploy(lab, ci=asked, serving={"env": [{"name": "A", "value": "b"}]})
+    status = await lab.until_phase("Promoted")
+    assert status["ci"]["testDataDigest"] == mended.version
+    assert status["stable"]["tested"]["testDataDigest"] == mended.version
 
 
 async def test_a_gate_that_does_not_hold_and_data_that_does_not_fit_are_told(lab):
