@@ -97,6 +97,13 @@ def test_a_difference_is_exit_code_1(pushed, capsys):
     assert "the same content" in out
 
 
+def test_a_version_is_pushed_to_another_store(pushed, capsys):
+    first = as_json(capsys, "show", "store/iris@1")
+    copied = as_json(capsys, "push", "store/iris@1", "other/iris")
+    assert (copied["version"], copied["rows"], copied["new"]) == (first["version"], 2, True)
+    assert as_json(capsys, "show", "other/iris@latest")["files"] == first["files"]
+
+
 def test_text_of_others_moves_no_cursor(here, capsys):
     (here / "rows.csv").write_text("a\x1b[31m,b\n1,2\n")
     assert invoke(capsys, "data", "push", "rows.csv", "store/iris")[0] == 0
