@@ -5,11 +5,13 @@ where a grant names the tenant's namespace and the address:
 
     - namespaces: [team-a, team-a-*]
       addresses: ["s3://team-a/models/", "models:/team-a-"]
+      aliases: ["models:/team-a-"]
 
 Addresses in stores stand for what is at or below them, whole segments of the path only: `s3://team-a` does not reach
 into `s3://team-ab`. Behind `models:/` stands the beginning of a registered model's name; `models:/iris/` and
-`models:/iris@` are the versions and the aliases of one. `s3://` alone stands for every bucket. Nothing is granted by
-default.
+`models:/iris@` are the versions and the aliases of one. `s3://` alone stands for every bucket. `aliases` are those
+that it may move: of the models whose names begin so, of one (`models:/iris@`), or one (`models:/iris@champion`).
+Nothing is granted by default.
 """
 
 from __future__ import annotations
@@ -28,22 +30,32 @@ from mooring_artifacts.uris import Address, parse, redact
 
 _NAMESPACE = re.compile(r"[a-z0-9*]([-a-z0-9*]{0,61}[a-z0-9*])?")
 _MODELS = "models:/"
+_ALIASES = re.compile(r"models:/[^/:@*\s]*|models:/[^/:@*\s]+@[A-Za-z0-9_-]*")
 _WHOLE_STORES = ("s3://", "gs://", "az://")
 _FORM = '- {namespaces: [NAMESPACE], addresses: ["s3://BUCKET/FOLDER/", "models:/NAME"]}'
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Addresses, each a prefix, for the namespaces that match one of some globs."""
+    """Addresses, each a prefix, for the namespaces that match one of some globs; and aliases that may be moved."""
 
     namespaces: tuple[str, ...]
     addresses: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
 
     def covers(self, namespace: str, address: str) -> bool:
         """Whether it lets the operator read `address` for `namespace`."""
-        return any(fnmatchcase(namespace, glob) for glob in self.namespaces) and any(
-            _reaches(prefix, address) for prefix in self.addresses
+        return self._is_for(namespace) and any(_reaches(prefix, address) for prefix in self.addresses)
+
+    def lets_move(self, namespace: str, alias: str) -> bool:
+        """Whether it lets the operator move `alias`, models:/NAME@ALIAS, for `namespace`."""
+        return self._is_for(namespace) and any(
+            alias == granted if _is_one_alias(granted) else alias.startswith(granted)
+            for granted in self.aliases
         )
+
+    def _is_for(self, namespace: str) -> bool:
+        return any(fnmatchcase(namespace, glob) for glob in self.namespaces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,10 @@ class Grants:
         if address.startswith("file:"):
             return self.files
         return any(grant.covers(namespace, address) for grant in self.grants)
+
+    def lets_move(self, namespace: str, name: str, alias: str) -> bool:
+        """Whether the operator may move an alias of a registered model for `namespace`."""
+        return any(grant.lets_move(namespace, f"{_MODELS}{name}@{alias}") for grant in self.grants)
 
 
 def parse_grants(text: str, *, files: bool = False) -> Grants:
@@ -85,6 +101,16 @@ def line_to_add(namespace: str, address: str) -> str:
     return f"- {{namespaces: [{namespace}], addresses: {json.dumps(addresses, ensure_ascii=False)}}}"
 
 
+def line_for_alias(namespace: str, name: str, alias: str) -> str:
+    """The entry that lets the operator move just this alias for just this namespace."""
+    granted = json.dumps([f"{_MODELS}{name}@{alias}"], ensure_ascii=False)
+    return f"- {{namespaces: [{namespace}], aliases: {granted}}}"
+
+
+def _is_one_alias(granted: str) -> bool:
+    return "@" in granted and not granted.endswith("@")
+
+
 def _reaches(prefix: str, address: str) -> bool:
     if prefix.startswith(_MODELS):
         return address.startswith(prefix)
@@ -107,9 +133,9 @@ def _contains(granted: Address, wanted: Address) -> bool:
 def _grant(entry: Any, field: str) -> Grant:
     if not isinstance(entry, Mapping):
         raise InputError(f"{field} {entry!r:.80} is no grant: write {_FORM}")
-    if extra := sorted(map(str, entry.keys() - {"namespaces", "addresses"})):
+    if extra := sorted(map(str, entry.keys() - {"namespaces", "addresses", "aliases"})):
         raise InputError(
-            f"{field} has the unknown key {extra[0]!r:.80}; namespaces and addresses are allowed"
+            f"{field} has the unknown key {extra[0]!r:.80}; namespaces, addresses and aliases are allowed"
         )
     namespaces = _texts(entry, "namespaces", field)
     for namespace in namespaces:
@@ -117,10 +143,17 @@ def _grant(entry: Any, field: str) -> Grant:
             raise InputError(
                 f"{field}.namespaces: {namespace!r:.80} is no namespace: write its name, with * for any characters"
             )
-    addresses = _texts(entry, "addresses", field)
+    addresses = _texts(entry, "addresses", field) if "addresses" in entry or "aliases" not in entry else ()
     for address in addresses:
         _check_prefix(address, f"{field}.addresses")
-    return Grant(namespaces, addresses)
+    aliases = _texts(entry, "aliases", field) if "aliases" in entry else ()
+    for alias in aliases:
+        if not _ALIASES.fullmatch(alias):
+            raise InputError(
+                f"{field}.aliases: {alias!r:.80} is not allowed: write models:/ and the beginning of a name, "
+                "models:/NAME@ or models:/NAME@ALIAS"
+            )
+    return Grant(namespaces, addresses, aliases)
 
 
 def _texts(entry: Mapping[str, Any], key: str, field: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from mooring_operator.adapters.grants_file import GrantsFile
 from mooring_operator.adapters.metrics.pods import PodCounters
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
+from mooring_operator.adapters.mlflow import MlflowAliases, MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.outages import Outages
@@ -34,6 +35,7 @@ from mooring_operator.planning.analysis.counting import Counting
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.runs.run import TENANT
+from mooring_operator.reconcile.aliases import Aliases
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
@@ -133,8 +135,16 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
     runs = CIRuns(pipelines, answers, longest, settings.mlflow_tracking_uri or "")
     grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
     registry = ModelSources(
-        settings.mlflow_tracking_uri, grants, settings.mlflow_token_file, pool=pools.models
+        settings.mlflow_tracking_uri,
+        grants,
+        settings.mlflow_token_file,
+        settings.mlflow_user,
+        pool=pools.models,
     )
+    mlflow = MlflowRest(
+        settings.mlflow_tracking_uri, settings.mlflow_token_file, settings.mlflow_user, pool=pools.models
+    )
+    aliases = Aliases(MlflowAliases(mlflow), grants)
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
     rules = LimitedRules(limits, children=settings.rule_processes)
     cluster_policies = ClusterPolicies(cluster, enabled=settings.cluster_policies)
@@ -158,12 +168,14 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
             counters=_counters(settings, cluster, pools.metrics, rules),
             clock=_now,
             checks=checks,
+            aliases=aliases,
         ),
         notifier=notifier,
         rules=rules,
         clock=_now,
         checks=checks,
         templates=templates,
+        aliases=aliases,
     )
     monitors = DriftMonitors(
         cluster=cluster,

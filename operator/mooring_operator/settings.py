@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(
         None, pattern=_HTTP_URL, description="an http:// or https:// address"
     )
+    mlflow_user: str | None = Field(
+        None, pattern=r"^[^\s:]+$", description="the name of a user, without blanks and colons"
+    )
     mlflow_token_file: Path | None = Field(None, description="the path of a readable file")
     metrics: Literal["Prometheus", "Pods", "None"] | None = Field(
         None,

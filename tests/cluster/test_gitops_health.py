@@ -40,6 +40,8 @@ NOT_IN_STATUS = {
     "StatusRepaired": "Events",
     "RuntimeChanged": "Events",
     "Registered": "Events",
+    "AliasMoved": "Events",
+    "AliasNotMoved": "Events",
     "NotRegistered": "Events",
     "Superseded": "history",
     "Adopted": "history",

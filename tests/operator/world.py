@@ -1,7 +1,7 @@
 """One ModelDeployment, and the operator in this process: one pass at a time, at a time that the test sets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.assembly import Reconcilers
 from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.reconcile.aliases import Aliases
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
@@ -66,6 +67,7 @@ class Adapters:
     rules: Rules
     fresh_for: float = 1.0
     counters: Counters | None = None
+    aliases: Aliases = field(default_factory=Aliases)
 
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
@@ -90,11 +92,13 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
             counters=played.counters,
             clock=played.clock,
             checks=checks,
+            aliases=played.aliases,
         ),
         notifier=notifier,
         rules=played.rules,
         clock=played.clock,
         checks=checks,
+        aliases=played.aliases,
     )
     monitors = DriftMonitors(
         cluster=cluster,
@@ -120,6 +124,7 @@ class World:
         self.ci, self.kserve = CI(self.runs), KServe(self.objects)
         self.rules = LimitedRules()
         self.counters: Callable[[], Counters] = Counters
+        self.aliases: Callable[[], Aliases] = Aliases
         self.now = START
         self.phases: list[str] = []
         """Every phase that a pass ended with, without repetitions."""
@@ -135,7 +140,14 @@ class World:
         self._connection = Connection(load_config(self._kubeconfig), self._count)
         artifacts = f"file://{self.folder}/artifacts"
         adapters = Adapters(
-            self.runs, self.models, artifacts, lambda: self.now, self.rules, -1.0, self.counters()
+            self.runs,
+            self.models,
+            artifacts,
+            lambda: self.now,
+            self.rules,
+            -1.0,
+            self.counters(),
+            self.aliases(),
         )
         self.operator = controllers(KubernetesCluster(self._connection), adapters)
 

@@ -43,6 +43,16 @@ _MODEL = [
     Case("no model", {"spec.model": ABSENT}, False, "spec.model"),
     Case("no spec", {"spec": ABSENT}, False, "spec"),
     Case("a registry alias", {"spec.model.uri": "models:/iris@champion"}),
+    Case("an alias to move", {"spec.model.promoteAlias": "champion"}),
+    *(
+        Case(
+            f"alias {alias}",
+            {"spec.model.promoteAlias": alias},
+            False,
+            f"promoteAlias {alias} is reserved by MLflow",
+        )
+        for alias in ("latest", "Latest", "v1", "V23")
+    ),
     Case("a uri without a scheme", {"spec.model.uri": "models/iris"}, False, "spec.model.uri"),
     Case("a uri with a blank", {"spec.model.uri": "s3://models/my iris"}, False, "spec.model.uri"),
     Case("a uri with a line end", {"spec.model.uri": "s3://models/iris\n"}, False, "spec.model.uri"),

@@ -51,6 +51,8 @@ NAMES: list[tuple[str, str, Patch]] = [
     ),
     ("ModelDeployment", "spec.stream.group", lambda name: {"spec.stream": {**_STREAM, "group": name}}),
     ("ModelDeployment", "spec.model.format", lambda name: {"spec.model.format": name}),
+    ("ModelDeployment", "spec.model.promoteAlias", lambda name: {"spec.model.promoteAlias": name}),
+    ("ModelDeployment", "spec.ci.registerAs", lambda name: {"spec.ci": {**_CI, "registerAs": name}}),
     ("ModelDeployment", "spec.model.formatVersion", lambda name: {"spec.model.formatVersion": name}),
     (
         "ModelDeployment",

@@ -289,7 +289,8 @@ def test_metadata_is_needed():
         ),
         (
             {"spec.model": []},
-            "spec.model: must be a mapping, got a list; it has digest, format, formatVersion, pollInterval, uri",
+            "spec.model: must be a mapping, got a list; it has digest, format, formatVersion, pollInterval, "
+            "promoteAlias, uri",
         ),
     ],
 )

@@ -21,6 +21,7 @@ from mooring_artifacts.grants import Grants
 from mooring_artifacts.storage import MOST_FILES, content_digest, open_store
 from mooring_artifacts.uris import parse, redact
 
+from mooring_operator.adapters.mlflow import MlflowRest
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api import forms, reasons
@@ -38,8 +39,6 @@ _LENT = re.compile(r"(pvc|oci)(\+[^:]*)?:")
 _AZURE = ("abfs://", "abfss://", "wasb://", "wasbs://")
 _REGISTERED = re.compile(r"models:/(?P<name>[^/:@]+)(?:/(?P<version>[0-9]{1,18})|@(?P<alias>[^/:@]+))")
 _MOST_ALIASES = 10_000
-_LARGEST_ANSWER = 4 << 20
-_UNKNOWN = (400, 404)
 _LISTED = ("s3://", "gs://", "az://")
 _LISTING_S = 25.0
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=_LISTING_S)}
@@ -53,15 +52,14 @@ class ModelSources:
         tracking_uri: str | None,
         grants: Callable[[], Grants],
         token_file: Path | None = None,
+        user: str | None = None,
         *,
         client: httpx2.AsyncClient | None = None,
         pool: Pool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tracking_uri = tracking_uri.rstrip("/") if tracking_uri else None
-        self._token_file = token_file
-        self._client = client or httpx2.AsyncClient(timeout=httpx2.Timeout(15, connect=5))
         self._pool = pool or Pool("models", RegistryUnavailable)
+        self._mlflow = MlflowRest(tracking_uri, token_file, user, client=client, pool=self._pool)
         self._clock = clock
         self._grants = grants
         self._aliases: dict[tuple[str, ModelSpec], tuple[float, Resolved]] = {}
@@ -125,12 +123,12 @@ class ModelSources:
         return name, version or await self._version(name, alias)
 
     async def _version(self, name: str, alias: str) -> str:
-        answer = await self._ask("registered-models/alias", {"name": name, "alias": alias})
-        return self._text(answer, "model_version", "version")
+        answer = await self._mlflow.get("registered-models/alias", {"name": name, "alias": alias})
+        return self._mlflow.text(answer, "model_version", "version")
 
     async def _download_uri(self, name: str, version: str) -> str:
-        answer = await self._ask("model-versions/get-download-uri", {"name": name, "version": version})
-        uri = self._text(answer, "artifact_uri")
+        answer = await self._mlflow.get("model-versions/get-download-uri", {"name": name, "version": version})
+        uri = self._mlflow.text(answer, "artifact_uri")
         if uri.startswith("mlflow-artifacts:"):
             raise ModelNotFound(
                 reasons.ARTIFACTS_PROXIED,
@@ -138,56 +136,6 @@ class ModelSources:
                 "with --no-serve-artifacts and an artifact root in a store",
             )
         return f"file://{uri}" if uri.startswith("/") else uri
-
-    async def _ask(self, path: str, query: dict[str, str]) -> Any:
-        if self._tracking_uri is None:
-            raise ModelNotFound(
-                reasons.REGISTRY_NOT_CONFIGURED,
-                "models:/ addresses need the operator's setting MOORING_MLFLOW_TRACKING_URI",
-            )
-        # What is not packed is not larger than it looks.
-        headers = {"Accept-Encoding": "identity"}
-        if self._token_file is not None:
-            token = await self._pool.thread(self._token_file.read_text)
-            headers["Authorization"] = f"Bearer {token.strip()}"
-        url = f"{self._tracking_uri}/api/2.0/mlflow/{path}"
-        try:
-            status, content = await self._pool.call(lambda: self._get(url, query, headers))
-        except httpx2.HTTPError as error:
-            raise RegistryUnavailable(
-                f"cannot reach MLflow at {self._tracking_uri}: {type(error).__name__}"
-            ) from error
-        if status in _UNKNOWN:
-            asked = " ".join(f"{key} {value!r}" for key, value in query.items())
-            raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"MLflow knows no {asked}")
-        if status != 200:
-            # A login page that it leads to, or a token that has expired, says nothing about the model.
-            raise RegistryUnavailable(f"MLflow at {self._tracking_uri} answered {status}")
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise self._is_not_mlflow() from error
-
-    async def _get(self, url: str, query: dict[str, str], headers: dict[str, str]) -> tuple[int, bytes]:
-        async with self._client.stream("GET", url, params=query, headers=headers) as response:
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise self._is_not_mlflow()
-            content = bytearray()
-            async for chunk in response.aiter_bytes():
-                content += chunk
-                if len(content) > _LARGEST_ANSWER:
-                    raise self._is_not_mlflow()
-            return response.status_code, bytes(content)
-
-    def _text(self, answer: Any, *path: str) -> str:
-        for name in path:
-            answer = answer.get(name) if isinstance(answer, dict) else None
-        if isinstance(answer, bool) or not isinstance(answer, str | int):
-            raise self._is_not_mlflow()
-        return str(answer)
-
-    def _is_not_mlflow(self) -> RegistryUnavailable:
-        return RegistryUnavailable(f"what answers at {self._tracking_uri} does not answer as MLflow does")
 
 
 async def _identify(model: ModelSpec, storage_uri: str, pool: Pool) -> Resolved:

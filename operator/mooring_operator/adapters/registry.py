@@ -19,6 +19,28 @@ class RegistryUnavailable(Exception):
     """The registry or the store does not answer; try later."""
 
 
+class Aliases(Protocol):
+    """Looks at aliases of registered models, and moves them."""
+
+    async def version_at(self, name: str, alias: str) -> str | None:
+        """Give the version that the alias points to; None where it points nowhere.
+
+        Raises:
+            ModelNotFound: no registry is known.
+            RegistryUnavailable: nobody answers.
+        """
+        ...
+
+    async def move(self, name: str, alias: str, version: str) -> None:
+        """Have the alias point to the version; again, and nothing changes.
+
+        Raises:
+            ModelNotFound: there is no such version, or the registry refuses.
+            RegistryUnavailable: nobody answers.
+        """
+        ...
+
+
 class Registry(Protocol):
     """Looks models up."""
 

@@ -246,6 +246,12 @@ MODEL_NAME = Form(
     128,
     "the name of a registered model: at most 128 letters, digits, -, _ and ., a letter or digit at both ends",
 )
+ALIAS = Form(
+    # Source: MLflow, mlflow.utils.validation; v and a number, and "latest", are its own.
+    "^[A-Za-z0-9_-]+$",
+    63,
+    "an alias of a registered model: at most 63 letters, digits, - and _, but neither latest nor v and a number",
+)
 REGISTERED_VERSION = Form("^[^/:@ ]+/[0-9]{1,18}$", 147, "a version in a registry: NAME/VERSION")
 SOURCE = Form(
     rf"^(models:/[^ @*{UNSEEN}]*|[a-z][a-z0-9+.-]*://[^ $?#@*{UNSEEN}]*)$",

@@ -1,5 +1,6 @@
 """``ModelDeployment``: which model, how it is tested, how it is served, how it is rolled out."""
 
+import re
 from datetime import timedelta
 from typing import Annotated
 
@@ -50,15 +51,26 @@ class ModelSpec(Model):
         ),
     ] = timedelta(minutes=1)
 
+    promote_alias: Annotated[
+        str | None,
+        forms.ALIAS.field,
+        Field(
+            description="Alias in MLflow, as champion, moved to the version that is promoted, and back on a rollback."
+        ),
+    ] = None
+
     @model_validator(mode="after")
     def _is_a_registered_model(self) -> "ModelSpec":
         if self.uri.startswith("models:") and not forms.REGISTERED_MODEL.fits(self.uri):
             raise ValueError(f"uri {self.uri!r} is not {forms.REGISTERED_MODEL.allowed}")
+        if self.promote_alias is not None and _is_reserved(self.promote_alias):
+            raise ValueError(f"promoteAlias {self.promote_alias} {_RESERVED}")
         if ".." in self.uri.split("/"):
             raise ValueError(f"uri {self.uri!r} {_UPWARDS}")
         return self
 
 
+_RESERVED = "is reserved by MLflow: neither latest nor v and a number can be moved"
 _UPWARDS = "has the segment .., which leads out of what was named: write the address without it"
 
 
@@ -69,11 +81,19 @@ ModelSpec.model_config["json_schema_extra"] = {
             "messageExpression": f"'spec.model.uri ' + self.uri + ' is not {forms.REGISTERED_MODEL.allowed}'",
         },
         {
+            "rule": "!has(self.promoteAlias) || !self.promoteAlias.lowerAscii().matches('^(latest|v[0-9]+)$')",
+            "messageExpression": f"'spec.model.promoteAlias ' + self.promoteAlias + ' {_RESERVED}'",
+        },
+        {
             "rule": "!self.uri.split('/').exists(segment, segment == '..')",
             "messageExpression": f"'spec.model.uri ' + self.uri + ' {_UPWARDS}'",
         },
     ]
 }
+
+
+def _is_reserved(alias: str) -> bool:
+    return re.fullmatch("latest|v[0-9]+", alias.lower()) is not None
 
 
 class ModelDeploymentSpec(Model):

@@ -32,6 +32,14 @@ REGISTRY_NOT_CONFIGURED = "RegistryNotConfigured"
 
 Set MOORING_MLFLOW_TRACKING_URI, or give the address of the files.
 """
+ALIAS_MOVED = "AliasMoved"
+"""spec.model.promoteAlias was seen at the version of the promoted revision.
+"""
+ALIAS_NOT_MOVED = "AliasNotMoved"
+"""spec.model.promoteAlias could not be moved to the version of the promoted revision, which serves all the same.
+
+The message says why; it is tried again, at intervals of up to five minutes.
+"""
 ADDRESS_NOT_GRANTED = "AddressNotGranted"
 """The operator may not look up this model for this namespace.
 

@@ -36,7 +36,7 @@ MOST_RETAINED = 14
 """How many revisions without traffic status keeps at most: the longest history, and what is being left."""
 LARGEST_RETAINED = 180_000
 """Bytes that they take at most, but for the first: a status has to fit into what the API server stores."""
-LARGEST_TESTED = 1_408
+LARGEST_TESTED = 1_280
 """Bytes of a test that a promoted revision keeps: what measured more is measured again."""
 
 
@@ -243,6 +243,17 @@ class ResolvedModel(StatusModel):
     digest: Annotated[str | None, Field(description="Content of the model, where it could be computed.")] = (
         None
     )
+    registered: Annotated[
+        str | None,
+        Field(description="Its version in the registry.", max_length=forms.REGISTERED_VERSION.longest),
+    ] = None
+
+
+class AliasStatus(StatusModel):
+    """Where ``spec.model.promoteAlias`` was last seen, once it was where it belongs."""
+
+    name: Annotated[str, Field(description="The alias.", max_length=63)]
+    version: Annotated[str, Field(description="Version, as NAME/VERSION.", max_length=147)]
 
 
 class WorkloadStatus(StatusModel):
@@ -312,6 +323,7 @@ class ModelDeploymentStatus(StatusModel):
             max_length=20,
         ),
     ] = []
+    alias: Annotated[AliasStatus | None, Field(description="Where spec.model.promoteAlias was moved.")] = None
     batch: Annotated[WorkloadStatus | None, Field(description="CronJob of spec.batch.")] = None
     stream: Annotated[WorkloadStatus | None, Field(description="Deployment of spec.stream.")] = None
     disruption_budget: Annotated[

@@ -186,12 +186,18 @@ def _place(moment: Moment) -> tuple[object, ...]:
     return (moment.at, moment.phase, moment.reason, moment.weight)
 
 
+def _without_registry(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
+    """Give the spec as it is rolled out where no registry is asked."""
+    return spec.model_copy(update={"model": spec.model.model_copy(update={"promote_alias": None})})
+
+
 def rehearse(spec: ModelDeploymentSpec, script: Script, *, name: str, from_stable: bool) -> Timeline:
     """Play the rollout of `spec`: the first of its deployment, or one on top of a stable revision.
 
     Raises:
         RulesUnavailable: the rules of policies cannot be evaluated on this machine.
     """
+    spec = _without_registry(spec)
     with Child() as rules:
         rehearsal = Rehearsal(spec, World(spec, script, name=name), rules, script.start)
         if from_stable:

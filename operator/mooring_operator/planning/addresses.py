@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mooring_artifacts.data_schema import is_address, parse_schema_text
-from mooring_artifacts.grants import Grants, line_to_add
+from mooring_artifacts.grants import Grants, line_for_alias, line_to_add
 from mooring_artifacts.uris import redact
 
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
@@ -58,10 +58,31 @@ def refuse_lookup(uri: str, namespace: str, grants: Grants) -> str | None:
     if not uri.startswith("models:") or grants.allows(namespace, uri):
         return None
     # A grant is for the model, whatever the version or alias.
-    name = "models:/" + uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
+    name = f"models:/{_model_of(uri)}"
     return (
         f"spec.model.uri {redact(uri)}: the operator may not look this model up for namespace {namespace}; an "
         f"administrator adds to ConfigMap {GRANTS_CONFIG_MAP}: {line_to_add(namespace, name)}"
+    )
+
+
+def registered_name(spec: ModelDeploymentSpec) -> str | None:
+    """Give the registered model whose versions the revisions of a spec are; None where they are none."""
+    if spec.ci is not None and spec.ci.register_as is not None:
+        return spec.ci.register_as
+    return _model_of(spec.model.uri) if spec.model.uri.startswith("models:") else None
+
+
+def _model_of(uri: str) -> str:
+    return uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
+
+
+def refuse_alias(name: str, alias: str, namespace: str, grants: Grants) -> str | None:
+    """Say that an alias may not be moved, and which line would grant it; None where it may be."""
+    if grants.lets_move(namespace, name, alias):
+        return None
+    return (
+        f"the operator may not move it for namespace {namespace}; an administrator adds to ConfigMap "
+        f"{GRANTS_CONFIG_MAP}: {line_for_alias(namespace, name, alias)}"
     )
 
 

@@ -38,6 +38,7 @@ from mooring_operator.planning.rollout.situation import (
 from mooring_operator.planning.routes import Adoption, RouterChoice, Running, Service, UnderTest
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
+from mooring_operator.reconcile.aliases import Aliases
 from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
@@ -75,6 +76,7 @@ class Gatherer:
         counters: Counters | None = None,
         clock: Callable[[], datetime],
         checks: Checks | None = None,
+        aliases: Aliases | None = None,
     ) -> None:
         self._cluster = cluster
         self._routers = routers
@@ -87,6 +89,7 @@ class Gatherer:
         self._counters = counters or Counters()
         self._clock = clock
         self._checks = checks or Checks({})
+        self._aliases = aliases or Aliases()
 
     async def observe(
         self,
@@ -144,6 +147,7 @@ class Gatherer:
             counting=counting,
             counted=await self._counted(owner, spec, status, counting),
             standards=standards,
+            alias=await self._aliases.look(owner.namespace, owner.name, spec, status),
         )
         observed = await self._with_runtime(spec, status, observed)
         return await self._with_run(owner, spec, status, observed)
@@ -158,6 +162,7 @@ class Gatherer:
     def forget(self, namespace: str, name: str) -> None:
         """Leave what is still being looked up for a deployment that is gone."""
         self._counters.forget((namespace, name))
+        self._aliases.forget(namespace, name)
 
     async def _resolve(
         self, namespace: str, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, *, again: bool
@@ -166,7 +171,7 @@ class Gatherer:
         model, pinned = spec.model, status.model
         known = pinned is not None and pinned.uri == model.uri and model.digest in (None, pinned.digest)
         if known and pinned is not None and not again and not identity.is_alias(model.uri):
-            return Resolved(pinned.storage_uri, pinned.digest)
+            return Resolved(pinned.storage_uri, pinned.digest, pinned.registered)
         try:
             return await self._registry.resolve(model, namespace)
         except ModelNotFound as error:
@@ -174,7 +179,7 @@ class Gatherer:
         except RegistryUnavailable as error:
             if known and pinned is not None:
                 # What was pinned still holds; a registry that is away stops no rollout.
-                return Resolved(pinned.storage_uri, pinned.digest)
+                return Resolved(pinned.storage_uri, pinned.digest, pinned.registered)
             return Unresolved(reasons.REGISTRY_UNAVAILABLE, str(error), temporary=True)
 
     async def _service(

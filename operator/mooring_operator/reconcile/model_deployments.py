@@ -41,6 +41,7 @@ from mooring_operator.planning.rollout.actions import (
     DropCommand,
     ForgetRuntime,
     LaunchRun,
+    MoveAlias,
     RemoveService,
     RemoveWorkload,
     Route,
@@ -55,6 +56,7 @@ from mooring_operator.planning.rollout.situation import Observed
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.status import spec_errors
 from mooring_operator.planning.status.wording import because, one_line
+from mooring_operator.reconcile.aliases import Aliases
 from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
@@ -84,6 +86,7 @@ class ModelDeployments:
         clock: Callable[[], datetime],
         checks: Checks | None = None,
         templates: Templates | None = None,
+        aliases: Aliases | None = None,
     ) -> None:
         self._cluster = cluster
         self._routers = routers
@@ -95,6 +98,7 @@ class ModelDeployments:
         self._clock = clock
         self._checks = checks or Checks({})
         self._templates = templates or Templates(cluster=cluster, rules=rules, clock=clock)
+        self._aliases = aliases or Aliases()
         self._unwritten: dict[tuple[str, str], str] = {}
         """Why what was decided about a deployment could not be written, for as long as it cannot."""
 
@@ -254,6 +258,8 @@ class ModelDeployments:
                 await self._routers.runtimes.ask(owner, revision)
             case ForgetRuntime():
                 await self._routers.runtimes.forget(owner)
+            case MoveAlias():
+                await self._aliases.move(owner.namespace, owner.name, action)
             case RemoveService():
                 await router.remove(owner, service)
             case RemoveWorkload(workload):

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.grants import Grants, line_to_add, parse_grants
+from mooring_artifacts.grants import Grants, line_for_alias, line_to_add, parse_grants
 
 GRANTS = parse_grants(
     """
@@ -100,6 +100,11 @@ def test_files_are_for_development():
         ('- {namespaces: [a], addresses: ["models:/a@b"]}', "the beginning of a name"),
         ('- {namespaces: [a], adresses: ["s3://a/"]}', "unknown key 'adresses'"),
         ("- {", "the grants are no YAML"),
+        ("- {namespaces: [a], aliases: []}", "grants[0].aliases [] is not allowed"),
+        *(
+            (f'- {{namespaces: [a], aliases: ["{alias}"]}}', f"grants[0].aliases: '{alias}' is not allowed")
+            for alias in ("s3://a/", "champion", "models:/a/1", "models:/*", "models:/a@*", "models:/a@b/c")
+        ),
     ],
 )
 def test_grants_that_cannot_be_meant_are_refused(text, said):
@@ -148,3 +153,34 @@ def test_nothing_escapes_a_grant(tail, namespace):
 def test_any_document_is_grants_or_an_error(document):
     with suppress(InputError):
         assert not parse_grants(yaml.safe_dump(document)).allows("team-a", "s3://team-a/model")
+
+
+@pytest.mark.parametrize(
+    ("granted", "moved"),
+    [
+        ("models:/", {"digits@champion", "digits-2@champion", "iris@champion", "digits@challenger"}),
+        ("models:/digits", {"digits@champion", "digits-2@champion", "digits@challenger"}),
+        ("models:/digits@", {"digits@champion", "digits@challenger"}),
+        ("models:/digits@champion", {"digits@champion"}),
+    ],
+)
+def test_aliases_that_may_be_moved_are_granted_apart(granted, moved):
+    grants = parse_grants(f'- {{namespaces: [team-*], aliases: ["{granted}"]}}')
+    asked = ["digits@champion", "digits@champion2", "digits-2@champion", "iris@champion", "digits@challenger"]
+    may = {each for each in asked if grants.lets_move("team-a", *each.split("@"))}
+    assert may - {"digits@champion2"} == moved
+    assert ("digits@champion2" in may) == (granted != "models:/digits@champion")
+    assert not grants.lets_move("other", "digits", "champion")
+    # What may be moved may not be read for that, nor the other way round.
+    assert not grants.allows("team-a", "models:/digits/1")
+    reads = parse_grants('- {namespaces: [team-a], addresses: ["models:/"]}')
+    assert not reads.lets_move("team-a", "digits", "champion")
+
+
+@pytest.mark.parametrize("name", ["digits", 'a","models', "a'#b\\", "é"])
+def test_line_of_a_refusal_grants_one_alias(name):
+    grants = parse_grants(line_for_alias("team-a", name, "champion"))
+    assert grants.lets_move("team-a", name, "champion")
+    assert not grants.lets_move("team-a", f"{name}2", "champion")
+    assert not grants.lets_move("team-a", name, "champion2")
+    assert not grants.lets_move("team-b", name, "champion")

@@ -11,6 +11,7 @@ from mooring_operator.cli.validation.source import Document
 from mooring_operator.planning import addresses
 
 _URI = ("spec", "model", "uri")
+_ALIAS = ("spec", "model", "promoteAlias")
 
 
 def check_grants(document: Document, report: Report, grants: Grants) -> Report:
@@ -19,10 +20,22 @@ def check_grants(document: Document, report: Report, grants: Grants) -> Report:
         return report
     value = document.value
     namespace = (value.get("metadata") or {}).get("namespace") or "default"
-    model = ModelDeploymentSpec.model_validate(value["spec"]).model
+    spec = ModelDeploymentSpec.model_validate(value["spec"])
+    model = spec.model
     if (refusal := addresses.refuse_lookup(model.uri, namespace, grants)) is not None:
         return replace(report, problems=[Problem(_URI, refusal)])
-    advice = addresses.advise_grant(model.uri, model.digest, namespace, grants)
-    return (
-        replace(report, warnings=[*report.warnings, Problem(_URI, advice)]) if advice is not None else report
+    advice = (
+        (_URI, addresses.advise_grant(model.uri, model.digest, namespace, grants)),
+        (_ALIAS, _refuse_alias(spec, namespace, grants)),
     )
+    warnings = [Problem(path, told) for path, told in advice if told is not None]
+    return replace(report, warnings=[*report.warnings, *warnings]) if warnings else report
+
+
+def _refuse_alias(spec: ModelDeploymentSpec, namespace: str, grants: Grants) -> str | None:
+    """Say that the alias that follows what is promoted could not be moved."""
+    alias, name = spec.model.promote_alias, addresses.registered_name(spec)
+    if alias is None or name is None:
+        return None
+    refusal = addresses.refuse_alias(name, alias, namespace, grants)
+    return refusal and f"spec.model.promoteAlias {alias}: {refusal}"

@@ -70,6 +70,15 @@ class ForgetRuntime:
 
 
 @dataclass(frozen=True)
+class MoveAlias:
+    """Have an alias of a registered model point to a version."""
+
+    name: str
+    alias: str
+    version: str
+
+
+@dataclass(frozen=True)
 class RemoveService:
     """Stop serving."""
 
@@ -107,6 +116,7 @@ Action = (
     | Route
     | AskForRuntime
     | ForgetRuntime
+    | MoveAlias
     | RemoveService
     | ApplyWorkload
     | RemoveWorkload

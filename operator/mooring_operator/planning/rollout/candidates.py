@@ -30,6 +30,8 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         model_uri=draft.spec.model.uri,
         storage_uri=draft.resolved.storage_uri,
         digest=draft.resolved.digest,
+        # One that comes back is the version that its test made of it.
+        registered=draft.resolved.registered or (kept.registered if kept is not None else None),
         format=draft.spec.model.format,
         format_version=draft.spec.model.format_version,
         serving=identity.serving_snapshot(draft.spec.serving if adopted else _served(draft)),

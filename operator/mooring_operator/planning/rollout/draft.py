@@ -198,6 +198,10 @@ class Settled(Draft):
     stalled: bool = False
     recheck_after: float | None = None
 
+    def sooner(self, seconds: float) -> Self:
+        """Go on with another look in that time at most."""
+        return replace(self, recheck_after=min(self.recheck_after or seconds, seconds))
+
 
 @dataclass(frozen=True)
 class RolloutDraft(Draft):

@@ -24,6 +24,7 @@ from mooring_operator.api.rollout_status import (
 )
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.adoption import refuse_to_take_over, take_over_what_runs
+from mooring_operator.planning.rollout.aliases import follow_alias
 from mooring_operator.planning.rollout.analysis import judge_candidate, watched_until
 from mooring_operator.planning.rollout.candidates import take_up_the_candidate, tell_of_an_edit_that_waits
 from mooring_operator.planning.rollout.compliance import (
@@ -68,7 +69,8 @@ def plan(
     Planning again on the result, with nothing observed anew, changes nothing.
     """
     settled = settle_rollout(Draft.begin(spec, status, observed, now))
-    return decide(follow_stable(settled))  # files and messages go to what is stable, whatever was settled
+    # Files, messages and an alias go to what is stable, whatever was settled.
+    return decide(follow_alias(follow_stable(settled)))
 
 
 def settle_rollout(draft: Draft) -> Settled:
@@ -130,7 +132,12 @@ def wait_for_the_model(draft: Draft) -> Draft:
         message = model.message + keeps_serving(draft.stable)
         draft = draft.set_condition("ModelResolved", "False", model.reason, model.message)
         return draft.stop(model.reason, message, temporary=model.temporary, soon=15.0)
-    pinned = ResolvedModel(uri=draft.spec.model.uri, storage_uri=model.storage_uri, digest=model.digest)
+    pinned = ResolvedModel(
+        uri=draft.spec.model.uri,
+        storage_uri=model.storage_uri,
+        digest=model.digest,
+        registered=model.registered,
+    )
     return draft.change(model=pinned)
 
 

@@ -67,6 +67,20 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class AliasSeen:
+    """Where spec.model.promoteAlias points: to NAME/VERSION, or nowhere; or what is in the way.
+
+    is_news: whether the problem has not been told yet.
+    retry_in: seconds until it is tried again.
+    """
+
+    at: str | None = None
+    problem: str = ""
+    is_news: bool = False
+    retry_in: float = 0.0
+
+
+@dataclass(frozen=True)
 class Observed:
     """All that was looked up for one decision."""
 
@@ -145,6 +159,8 @@ class Observed:
     """That runtime with an edit which the spec leaves to the next revision; None where there is none."""
     runtime_asked: bool = False
     """Whether somebody was asked for it."""
+    alias: AliasSeen | None = None
+    """Where spec.model.promoteAlias points; None where nothing is to be done about it."""
     narrow_runs: bool = False
     """Whether runs take no characters beyond U+FFFF."""
     run_pages: str = ""

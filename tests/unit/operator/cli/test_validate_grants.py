@@ -56,3 +56,13 @@ def test_wrong_grants_are_said(capsys, files, tmp_path):
     missing = str(tmp_path / "missing.yaml")
     code, _, err = invoke(capsys, "validate", files("s3://x/iris")[0], "--grants", missing)
     assert (code, f"{missing} cannot be read: No such file" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("granted", "warned"), [('["models:/team-a-"]', False), ('["models:/other"]', True)])
+def test_an_alias_that_may_not_be_moved_is_a_warning_with_the_grant_to_add(capsys, files, granted, warned):
+    grants = f"{GRANTS}- {{namespaces: [team-a], aliases: {granted}}}\n"
+    arguments = files("models:/team-a-iris/3", grants=grants, promoteAlias="champion")
+    code, out, _ = invoke(capsys, "validate", *arguments)
+    assert code == 0
+    line = '- {namespaces: [team-a], aliases: ["models:/team-a-iris@champion"]}'
+    assert (line in " ".join(out.split())) == warned

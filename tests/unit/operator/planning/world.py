@@ -17,6 +17,7 @@ from mooring_operator.planning.rollout.actions import (
     Action,
     DropCommand,
     LaunchRun,
+    MoveAlias,
     RemoveService,
     Route,
     RunForTest,
@@ -24,10 +25,11 @@ from mooring_operator.planning.rollout.actions import (
     StopAfterTest,
     StopCheck,
 )
+from mooring_operator.planning.rollout.aliases import sought
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.neighbours import Turn
 from mooring_operator.planning.rollout.plan import plan
-from mooring_operator.planning.rollout.situation import Observed, Resolved, Unresolved, Verdict
+from mooring_operator.planning.rollout.situation import AliasSeen, Observed, Resolved, Unresolved, Verdict
 from mooring_operator.planning.routes import Service, Traits, UnderTest, Variant
 from mooring_operator.planning.routing import Routing
 from mooring_operator.planning.runs.run import RunState
@@ -92,6 +94,13 @@ class World:
     cluster_policies: dict[str, ClusterModelPolicySpec] = field(default_factory=dict)
     rules: Child | None = None
     answers: dict[str, RuleAnswers] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The versions in a registry that models are, by address."""
+    alias: str | None = None
+    """Where the alias of the spec points, as NAME/VERSION."""
+    alias_problem: str = ""
+    moves: list[str] = field(default_factory=list)
+    """Where it was moved."""
     observed: Observed | None = None
     """What the last decision was made from."""
 
@@ -99,7 +108,8 @@ class World:
         self.spec, self.generation = spec, self.generation + 1
 
     def observe(self) -> Observed:
-        resolved = self.model or Resolved(self.spec.model.uri, digest(self.spec.model.uri))
+        uri = self.spec.model.uri
+        resolved = self.model or Resolved(uri, digest(uri), self.versions.get(uri))
         observed = Observed(
             Owner("ns", "digits", "uid-1", self.generation),
             resolved,
@@ -120,6 +130,9 @@ class World:
             evidence=dict(self.evidence),
             others=self.others,
             cluster_policies=dict(self.cluster_policies),
+            alias=AliasSeen(self.alias, self.alias_problem)
+            if sought(self.spec, self.status) is not None
+            else None,
         )
         ci = self.status.ci
         if ci is None or ci.verdict is not None or ci.run_id not in self.runs:
@@ -233,6 +246,10 @@ class World:
                 self._serve(stable.revision, arm.revision, arm.weight)
             case Route(routing):
                 self._serve(routing.stable, routing.rejected, 0)
+            case MoveAlias(name, _, version):
+                self.moves.append(f"{name}/{version}")
+                if not self.alias_problem:
+                    self.alias = self.moves[-1]
             case RemoveService():
                 self.served = None
             case DropCommand(name, value):
