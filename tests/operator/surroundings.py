@@ -147,7 +147,8 @@ class Models:
             raise RegistryUnavailable("cannot reach the registry at http://registry")
         if model.uri in self.missing:
             raise ModelNotFound("ModelNotFound", f"there is no {model.uri}")
-        return Resolved(model.uri, digest(model.uri))
+        version = model.uri.removeprefix("models:/") if model.uri.startswith("models:/") else None
+        return Resolved(model.uri, digest(model.uri), version)
 
 
 @dataclass

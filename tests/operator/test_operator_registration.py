@@ -1,6 +1,6 @@
 """What a test registered is told in status and Events, and decides nothing about the rollout."""
 
-from tests.operator.world import CI_SPEC, World
+from tests.operator.world import CI_SPEC, DIGITS, World
 
 REGISTERS = {"ci": {**CI_SPEC, "registerAs": "digits"}}
 
@@ -34,3 +34,16 @@ async def test_a_model_that_fails_is_rejected_as_without_a_registry(world: World
     status = await world.settle()
     assert (status["phase"], status["reason"]) == ("Failed", "CIFailed")
     assert not {"Registered", "NotRegistered"} & set(world.events())
+
+
+async def test_a_version_of_the_registry_stays_that_version(world: World):
+    model = {"uri": "models:/digits/3", "format": "onnx"}
+    # The second one is resolved already, and served in another way.
+    for serving in ({}, {"env": [{"name": "A", "value": "1"}]}):
+        spec = {"model": model, "serving": serving, **REGISTERS}
+        world.objects.apply(DIGITS, {"metadata": {"name": "digits"}, "spec": spec}, "user")
+        status = await world.settle()
+        assert (status["phase"], status["stable"]["registered"]) == ("Promoted", "digits/3")
+    assert status["previous"]["registered"] == "digits/3"
+    asked = [world.runs.read(run)["parameters"]["registration"] for run in world.runs.ids]
+    assert {each["version"] for each in asked} == {"3"}
