@@ -12,7 +12,13 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.ipc as arrow_ipc
 import pyarrow.parquet as arrow_parquet
-from mooring_artifacts.data_versions.documents import LONGEST_DESCRIPTION, Column, DataFile, Manifest
+from mooring_artifacts.data_versions.documents import (
+    LONGEST_DESCRIPTION,
+    LONGEST_TYPE,
+    Column,
+    DataFile,
+    Manifest,
+)
 from mooring_artifacts.data_versions.references import Dataset, Reference, is_reference
 from mooring_artifacts.data_versions.store import DataStore, Pushed
 from mooring_artifacts.errors import InputError, first_line
@@ -78,7 +84,7 @@ def describe(files: dict[str, Path], tell: Told = lambda _: None) -> Manifest:
         tell(f"reading {path}")
         found = open_source(files[path])
         check_names(found.names, path)
-        types = {name: _TEXT if found.text else str(found.types[name]) for name in found.names}
+        types = {name: _TEXT if found.text else _named(found.types[name]) for name in found.names}
         if described:
             _check_same(columns, types, found.kind, f"{path!r} and {described[0].path!r}")
         columns = {
@@ -147,6 +153,13 @@ def _rows(source: Source) -> int:
         row, why = source.broken.examples[0]
         raise InputError(f"{source.path.name}: row {row} cannot be read: {why}")
     return rows
+
+
+def _named(kind: object) -> str:
+    """What a type is called; one that is too long ends with what tells it from others."""
+    name = str(kind)
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return name if len(name) <= LONGEST_TYPE else f"{name[: LONGEST_TYPE - 16]}... {digest}"
 
 
 def _check_same(before: dict[str, str], after: dict[str, str], kind: str, places: str) -> None:

@@ -12,11 +12,12 @@ from pydantic.alias_generators import to_camel
 
 from mooring_artifacts.digests import DIGEST_PATTERN, ManifestEntry, manifest_digest
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.uris import find_fault
+from mooring_artifacts.uris import LONGEST, find_fault
 
 LARGEST_RECORD = 16 << 10
 LARGEST_MANIFEST = 16 << 20
 LONGEST_DESCRIPTION = 1000
+LONGEST_TYPE = 200
 MOST_FILES = 10_000
 MOST_COLUMNS = 10_000
 
@@ -38,13 +39,13 @@ class Column(_Part):
     """A column, and its type as the files tell it; that of CSV and JSON lines is `text`."""
 
     name: Annotated[str, Field(max_length=1000)]
-    type: Annotated[str, Field(max_length=200)]
+    type: Annotated[str, Field(max_length=LONGEST_TYPE)]
 
 
 class DataFile(_Part):
     """One file: its path in the dataset, its sha256 as 64 hex digits, its size in bytes, and how many rows it has."""
 
-    path: Annotated[str, Field(min_length=1, max_length=1000)]
+    path: Annotated[str, Field(min_length=1, max_length=LONGEST)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: _Count
     rows: _Count

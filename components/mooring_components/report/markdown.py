@@ -22,6 +22,7 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
         "",
         f"Model `{verdict.model_uri}`  ",
         *([f"Digest `{verdict.model_digest}`  "] if verdict.model_digest else []),
+        *([f"Rows `{verdict.test_data_digest}`  "] if verdict.test_data_digest else []),
         f"Run `{verdict.run_id}`",
         "",
     ]

@@ -106,6 +106,32 @@ def test_files_of_different_types_are_refused(tmp_path):
         describe({path.name: path for path in tmp_path.iterdir()})
 
 
+def test_a_type_of_many_fields_is_cut_and_still_another_than_others(tmp_path):
+    for name, last in (("a.parquet", 1), ("b.parquet", "one")):
+        fields = {**{f"field{i}": i for i in range(60)}, "last": last}
+        pl.DataFrame({"x": [fields]}).write_parquet(tmp_path / name)
+    (column,) = describe({"a.parquet": tmp_path / "a.parquet"}).columns
+    assert len(column.type) == 200
+    with pytest.raises(InputError, match="different columns: 'x'"):
+        describe({path.name: path for path in tmp_path.iterdir()})
+
+
+@pytest.mark.parametrize("name", ["a#b.csv", "a?b.csv", "a\\b.csv", "a\nb.csv", "a\udcffb.csv"])
+def test_files_of_odd_names_are_refused_by_name(tmp_path, dataset, name):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / name).write_bytes(b"x\n1\n")
+    with pytest.raises(InputError, match=r"which is no usable name: it ha|holds a character"):
+        push((tmp_path / "rows").as_uri(), dataset, NOW)
+
+
+@pytest.mark.parametrize("name", ["a b%20@1.csv", "\u00fc.csv", "$(x) 'q'.csv", "a@latest.parquet.csv"])
+def test_other_names_are_kept_as_they_are(tmp_path, dataset, name):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / name).write_bytes(b"x\n1\n")
+    done = push((tmp_path / "rows").as_uri(), dataset, NOW)
+    assert [file.path for file in DataStore(dataset.store).manifest(done.manifest.version).files] == [name]
+
+
 @pytest.mark.parametrize("description", ["two\nlines", "\x1b[31m", "x" * 1001])
 def test_a_description_is_one_line(tmp_path, dataset, description):
     with pytest.raises(InputError, match="the description is not one line"):
