@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mooring_artifacts.data_versions.references import is_reference, parse_reference
+from mooring_artifacts.data_versions.references import FORM, is_reference, parse_reference
 from mooring_artifacts.data_versions.store import DataStore
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
@@ -83,7 +83,12 @@ def find_files(uri: str, field: str, kinds: Collection[str] = ("parquet",)) -> F
     if is_reference(uri):
         return _chosen(_version(uri, field, source), kinds, "version")
     location = locate(uri, field)
-    found = FoundFiles(source, location, list_files(location, field))
+    try:
+        found = FoundFiles(source, location, list_files(location, field))
+    except InputError as error:
+        if "@" not in location.address.name:
+            raise
+        raise InputError(f"{error}; a version of a dataset is written {FORM}") from error
     if len(found.files) == 1 and found.files[0].key == location.address.key:
         return found
     return _chosen(found, kinds, "folder")

@@ -79,6 +79,14 @@ def test_what_is_not_there_is_said(iris, read, selector, says):
         read(f"{iris}@{selector}", "label")
 
 
+@pytest.mark.parametrize("selector", ["Latest", "v2", "0", "sha256:12"])
+def test_a_version_that_is_written_wrongly_is_told_how(iris, selector):
+    with pytest.raises(
+        InputError, match=r"does not exist; a version of a dataset is written STORE/NAME@latest, "
+    ):
+        load_test_data(f"{iris}@{selector}", "label")
+
+
 def test_a_file_that_was_changed_in_the_store_is_not_read(iris, tmp_path):
     for blob in (tmp_path / "store/blobs/sha256").iterdir():
         content = blob.read_bytes()
