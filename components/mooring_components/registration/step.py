@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from mooring_artifacts.data_versions.references import is_reference, parse_reference, pin
 from mooring_artifacts.errors import InputError, first_line
 from mooring_artifacts.run_documents import Registration, Verdict
 from mooring_artifacts.text import shortened
@@ -161,16 +162,17 @@ def _entry(wanted: Wanted, outcome: Outcome) -> Entry:
             "label_column": outcome.label,
             "framework": outcome.framework,
         },
-        dataset={
-            "name": _last_part(outcome.test_data),
-            "digest": data or "",
-            "source": outcome.test_data,
-        },
+        dataset=describe_rows(outcome.test_data, data or ""),
         card=render_card(wanted.name, verdict, outcome.gates, facts, outcome.hint),
         now_ms=int(time.time() * 1000),
         tags={name: value for name, value in tags.items() if value},
     )
 
 
-def _last_part(uri: str) -> str:
-    return uri.rstrip("/").rpartition("/")[2][:200] or "test data"
+def describe_rows(uri: str, digest: str) -> dict[str, str]:
+    """The dataset of MLflow's that stands for test data: the very version, where the address is that of the newest."""
+    if is_reference(uri):
+        name, source = parse_reference(uri).dataset.name, pin(uri, digest) if digest else uri
+    else:
+        name, source = uri.rstrip("/").rpartition("/")[2][:200] or "test data", uri
+    return {"name": name, "digest": digest, "source": source}

@@ -14,7 +14,7 @@ from mooring_artifacts.run_documents import SCHEMA_VERSION, Registration, Slice,
 from mooring_components.registration.card import LONGEST_CARD, render_card
 from mooring_components.registration.client import PASSWORD, TOKEN, URL, USER
 from mooring_components.registration.signatures import describe_signature
-from mooring_components.registration.step import Outcome, Wanted, parse_wanted, register_tested
+from mooring_components.registration.step import Outcome, Wanted, describe_rows, parse_wanted, register_tested
 from mooring_inference.backends.mlflow.signature import parse_signature
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
 
@@ -36,6 +36,20 @@ def verdict(**changes):
 
 
 OUTCOME = Outcome(verdict(), [], "", "s3://data/test.parquet", "label", "onnxruntime_onnx", "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name", "source"),
+    [
+        ("s3://data/iris@latest", "iris", f"s3://data/iris@{DIGEST}"),
+        ("s3://data/iris@3", "iris", "s3://data/iris@3"),
+        ("s3://data/rows/", "rows", "s3://data/rows/"),
+        ("s3://data/test@v2.parquet", "test@v2.parquet", "s3://data/test@v2.parquet"),
+    ],
+)
+def test_the_dataset_is_the_version_that_was_read(uri, name, source):
+    assert describe_rows(uri, DIGEST) == {"name": name, "digest": DIGEST, "source": source}
+    assert describe_rows(uri, "")["source"] == uri
 
 
 @contextmanager
