@@ -164,6 +164,39 @@ def test_two_runs_that_register_the_same_files_at_once_agree(mlflow, api, name):
     assert len(versions(api, name)) == 1
 
 
+class Forbidding(httpx.HTTPTransport):
+    """Answers to one path as MLflow's access control does."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def handle_request(self, request):
+        if request.url.path.endswith(self.path):
+            return httpx.Response(403, stream=httpx.ByteStream(b"Permission denied"), request=request)
+        return super().handle_request(request)
+
+
+@pytest.mark.parametrize(
+    ("path", "exists", "registers"),
+    [
+        # What is not there may not be read either.
+        ("registered-models/get", False, True),
+        ("registered-models/create", True, True),
+        ("registered-models/create", False, False),
+        ("model-versions/create", True, False),
+        ("experiments/get-by-name", True, False),
+    ],
+)
+def test_who_may_do_enough_registers(mlflow, api, name, path, exists, registers, monkeypatch):
+    if exists:
+        api.post("registered-models/create", name=name)
+    monkeypatch.setattr(step, "open_client", lambda _: httpx.Client(transport=Forbidding(path), timeout=30))
+    found = register_tested(wanted(mlflow, name), outcome(), sleep=lambda _: None)
+    assert (found.version == "1") == registers
+    assert ("answered 403 to" in found.problem or "not found" in found.problem) != registers
+
+
 class Losing(httpx.HTTPTransport):
     """Does what the request says and loses the answer to one of them."""
 

@@ -21,6 +21,8 @@ _LARGEST_ANSWER = 4 << 20
 _LONGEST_WORDS = 200
 _REQUEST_S, _CONNECT_S = 15.0, 5.0
 _OF_CREDENTIALS = (401, 403)
+DENIED = "PERMISSION_DENIED"
+"""The code of what a user may not do; MLflow's own access control says it without one."""
 # MLflow's word for what its database refused, as where two write the same rows at once.
 _OF_THE_DATABASE = "BAD_REQUEST"
 
@@ -152,7 +154,8 @@ class Mlflow:
         if status in _OF_CREDENTIALS:
             raise RegistryRefused(
                 f"MLflow at {self._url} answered {status} to {path}{told}: {USER} and {PASSWORD}, or {TOKEN}, of "
-                "the run's Secret have to be those of a user who may write there"
+                "the run's Secret have to be those of a user who may write there",
+                DENIED if status == 403 else "",
             )
         code = "" if document is None else str(document.get("error_code", ""))
         if 400 <= status < 500 and status != 429 and code not in ("", _OF_THE_DATABASE):

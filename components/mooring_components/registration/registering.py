@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mooring_components.registration.client import Mlflow, RegistryRefused
+from mooring_components.registration.client import DENIED, Mlflow, RegistryRefused
 
 ALIAS = "challenger"
 DIGEST_TAG = "mooring.digest"
@@ -99,8 +99,8 @@ def _known(mlflow: Mlflow, entry: Entry) -> str | None:
 
 
 def _create(mlflow: Mlflow, entry: Entry, run: str) -> str:
-    if mlflow.find("registered-models/get", name=entry.name) is None:
-        _unless_it_is_there(mlflow, "registered-models/create", name=entry.name)
+    # Who may not make models may make versions of one that is there, which the next answer tells.
+    _unless_it_is_there(mlflow, "registered-models/create", DENIED, name=entry.name)
     answer = mlflow.post(
         "model-versions/create",
         name=entry.name,
@@ -193,9 +193,9 @@ def _point_alias(mlflow: Mlflow, name: str, version: str) -> str:
     return ""
 
 
-def _unless_it_is_there(mlflow: Mlflow, path: str, **body: str) -> None:
+def _unless_it_is_there(mlflow: Mlflow, path: str, *passed_over: str, **body: str) -> None:
     try:
         mlflow.post(path, **body)
     except RegistryRefused as refusal:
-        if refusal.code != "RESOURCE_ALREADY_EXISTS":
+        if refusal.code not in ("RESOURCE_ALREADY_EXISTS", *passed_over):
             raise

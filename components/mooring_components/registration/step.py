@@ -134,8 +134,6 @@ def _not_registered(wanted: Wanted, why: str) -> Registration:
 def _entry(wanted: Wanted, outcome: Outcome) -> Entry:
     verdict, data = outcome.verdict, outcome.verdict.test_data_digest
     facts = {
-        "model": verdict.model_uri,
-        "digest": verdict.model_digest or "",
         "loaded by": outcome.framework,
         "test data": outcome.test_data,
         "digest of the test data": data or "",
