@@ -42,6 +42,8 @@ class PlayedRevisions:
     """Whether KServe's controller is."""
     ports: dict[str, int] = field(default_factory=dict)
     """Ports that pods listen on, by the address of their model; 8080 where it is not named."""
+    left_out: set[str] = field(default_factory=set)
+    """Models whose pods are in no Service's slice, by address: its controller has not seen them yet."""
     weights: dict[str, int] = field(default_factory=dict)
     """Who gets how much of the traffic of Services that Mooring made: percentages, by the address of the model."""
 
@@ -129,6 +131,7 @@ class PlayedRevisions:
         behind = [d for d in deployments if selected <= d["spec"]["template"]["metadata"]["labels"].items()]
         ready = {d["metadata"]["name"]: d.get("status", {}).get("readyReplicas", 0) for d in behind}
         uris = {d["metadata"]["name"]: d["metadata"]["annotations"]["uri"] for d in behind}
+        ready = {name: count for name, count in ready.items() if uris[name] not in self.left_out}
         total = sum(ready.values())
         if service["metadata"]["name"] == self.name:
             shares = {uris[name]: round(100 * count / total) for name, count in ready.items() if count}
@@ -164,14 +167,14 @@ class PlayedRevisions:
             await self.cluster.change(seen, {"endpoints": endpoints})
 
     async def _serve(self, service: Manifest) -> None:
-        """Make the Service that KServe makes; here it selects nothing, for nobody uses it."""
+        """Make the Service that KServe makes, which selects the pods of this InferenceService."""
         metadata = service["metadata"]
         name = f"{metadata['name']}-predictor"
         if await self.cluster.get(Ref(SERVICE, self.namespace, name)) is not None:
             return
         listens = self.ports.get(service["spec"]["predictor"]["model"]["storageUri"], 8080)
         port = {"name": name, "port": 80, "targetPort": listens, "protocol": "TCP"}
-        made = _owned(service, name, {"ports": [port]})
+        made = _owned(service, name, {"ports": [port], "selector": {"app": f"isvc.{name}"}})
         await self.cluster.create({"apiVersion": SERVICE.api_version, "kind": SERVICE.kind, **made})
 
     async def _image(self, service: Manifest) -> str:

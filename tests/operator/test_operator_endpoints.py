@@ -182,7 +182,7 @@ async def test_blue_green_has_a_preview_address_and_switches_at_once(played):
     status = await played.settle()
     candidate = status["candidate"]["revision"]
     assert (status["reason"], played.kserve.weights) == ("PausedByStep", {V1: 100})
-    assert "answers at its preview address alone" in status["message"]
+    assert "answers at its preview address digits-preview.ns alone" in status["message"]
     [endpoints] = [
         made["endpoints"]
         for made in played.world.objects.list(ENDPOINT_SLICE, "ns")
@@ -243,12 +243,44 @@ async def test_a_transformer_that_only_one_revision_has_is_passed_by_no_request(
 
 async def test_what_is_ready_is_read_from_the_slices(played):
     await played.promoted()
-    [made] = played.world.objects.list(ENDPOINT_SLICE, "ns")
+    made = played.world.objects.get(Ref(ENDPOINT_SLICE, "ns", "digits"))
     assert len(made["endpoints"]) == 4
     played.kserve.starts = lambda uri: False
     await played.kserve.act()
     await played.world.step()
     assert played.world.condition("Ready")["status"] != "True"
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        {},
+        {"steps": [{"setWeight": 100}]},
+        {
+            "strategy": "BlueGreen",
+            "blueGreen": {"promoteAfter": "1s"},
+            "steps": [{"setWeight": 100}],
+        },
+    ],
+    ids=["Canary", "at once", "BlueGreen"],
+)
+async def test_no_service_moves_to_pods_that_kubernetes_sends_no_requests_to(played, rollout):
+    await played.promoted()
+    played.kserve.left_out = {V2}
+    played.deploy("v2", **rollout)
+    for _ in range(40):
+        await played.world.step()
+        await played.kserve.act()
+        played.world.now += timedelta(seconds=5)
+    status = played.world.status
+    assert (status["phase"], status["reason"]) == ("Canary", "Waiting")
+    assert "Kubernetes has not taken up its pods for requests yet" in status["message"]
+    assert (played.kserve.weights, (await played.kserve.pods())[V1]) == ({V1: 100}, 4)
+    played.kserve.left_out = set()
+    await played.kserve.act()
+    assert (await played.settle())["phase"] in ("AwaitingApproval", "Promoted")
+    assert played.kserve.weights[V2] >= 50
+    assert all(sum(shares.values()) == 100 for shares in played.shares)
 
 
 async def test_a_model_is_tested_as_it_will_be_served_and_gets_no_request_for_it(played):

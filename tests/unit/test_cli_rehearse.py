@@ -370,7 +370,7 @@ def test_policies_among_the_files_are_applied(capsys, tmp_path, metric, policy, 
 @pytest.mark.parametrize(
     ("strategy", "says"),
     [
-        ("BlueGreen", "at its preview address alone"),
+        ("BlueGreen", "at its preview address iris-preview."),
         ("Shadow", "gets copies of 100% of the requests"),
         ("Recreate", "nothing answers until that is ready"),
     ],

@@ -23,6 +23,23 @@ HELD = deployment(
     stable=STABLE,
     candidate=CANDIDATE,
 )
+STALLED = deployment(
+    "Pending",
+    "VariantUnknown",
+    "there is no variant c",
+    stable=STABLE,
+    candidate={**CANDIDATE, "step": 0},
+    conditions=[
+        {
+            "type": "Stalled",
+            "status": "True",
+            "reason": "VariantUnknown",
+            "message": "there is no variant c",
+            "lastTransitionTime": "2026-03-01T12:00:00Z",
+            "observedGeneration": 1,
+        }
+    ],
+)
 ENDING = deployment("Promoting", message="taking over", stable=STABLE, candidate={**CANDIDATE, "step": 4})
 RETURNING = deployment(
     "Promoting",
@@ -134,6 +151,12 @@ def test_a_user_whom_nobody_knows_signs_nothing(ask):
         (FIRST, "pause", "error: iris: this is the first revision: it has no steps to pause between"),
         (ENDING, "promote", "error: iris: it has taken its last step: there are none left to skip"),
         (ENDING, "pause", "error: iris: it has taken its last step: there are none left to pause between"),
+        (
+            STALLED,
+            "promote",
+            "error: iris: what is asked for cannot be carried out (Pending: there is no variant c)",
+        ),
+        (STALLED, "promote", "hint: correct what it names first"),
         (CANARY, "resume", "error: iris: it was not paused by hand"),
         (AWAITING, "resume", "hint: it waits for an approval: mooring approve iris"),
         (CANARY, "rollback", "error: iris: no revision was promoted before the one that serves"),

@@ -58,6 +58,33 @@ def test_a_runtime_whose_edits_are_not_followed_is_called_pinned(policy, shown):
     assert line.endswith(f" {shown}")
 
 
+def test_what_a_condition_says_is_told_where_the_status_above_does_not():
+    at = "2026-03-01T12:00:00Z"
+    differs = {
+        "type": "RouterReady",
+        "status": "True",
+        "reason": "RouterImprecise",
+        "message": "all requests may be copied",
+    }
+    works = {
+        "type": "RouterReady",
+        "status": "True",
+        "reason": "RouterRecovered",
+        "message": "every revision gets its part",
+    }
+    lacks = {
+        "type": "VariantsReady",
+        "status": "False",
+        "reason": "VariantNotReady",
+        "message": "c: 0 of 1 pods are ready",
+    }
+    for told, one in ((True, differs), (False, works), (True, lacks)):
+        conditions = [{**one, "lastTransitionTime": at, "observedGeneration": 1}]
+        item = {**AWAITING, "status": {**AWAITING["status"], "conditions": conditions}}
+        text = text_of(StatusView(Deployment.parse(item), [], NOW))
+        assert (f"\n{one['type']}: {one['message']}\n" in text) is told
+
+
 def test_the_router_is_told_with_what_the_cluster_lacks():
     why = "not Gateway: there is no Gateway gateways/front"
     item = {**AWAITING, "status": {**AWAITING["status"], "router": {"name": "KServe", "message": why}}}

@@ -184,6 +184,8 @@ class RolloutSpec(Model):
             raise ValueError("strategy ABTest needs abTest")
         if self.ab_test is not None and self.ab_test.variants and self.max_surge is not None:
             raise ValueError(_NO_SURGE.partition(": ")[2])
+        if self.strategy == "Recreate" and self.max_surge is not None:
+            raise ValueError(_NONE_BESIDE.partition(": ")[2])
         return self
 
     @model_validator(mode="after")
@@ -209,6 +211,9 @@ class RolloutSpec(Model):
 
 
 _NO_SURGE = "spec.rollout: maxSurge counts no pods of variants; leave it out, or the variants"
+_NONE_BESIDE = (
+    "spec.rollout: maxSurge bounds pods beside each other, and with Recreate there are none; leave it out"
+)
 _WEIGHTS = "self.steps.filter(step, has(step.setWeight)).map(step, step.setWeight)"
 
 
@@ -248,6 +253,7 @@ RULES: list[JsonValue] = [
         "self.abTest.variants.size() == 0",
         "message": _NO_SURGE,
     },
+    {"rule": "!has(self.maxSurge) || self.strategy != 'Recreate'", "message": _NONE_BESIDE},
     {
         # Not of the model: what an older definition let pass goes on, and its condition RouterReady says so.
         "rule": "self.router in ['Auto', 'Gateway'] || !has(self.gateway) && !has(self.host)",

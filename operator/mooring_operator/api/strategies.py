@@ -72,11 +72,14 @@ _TOO_MANY_TURNS = (
     f"{_TURNS_STICKY} less the variants; put those beside each other that go to one revision"
 )
 _VARIANTS = (
-    "spec.rollout.abTest.variants: each has a name and a revision of its own, and a weight above 0 or a match"
+    "spec.rollout.abTest.variants: each has a name (not new or stable) and a revision of its own, and a weight above 0 "
+    "or a match"
 )
+_TAKEN = {"new", "stable"}
 _UNKNOWN_ARM = "spec.rollout.abTest.matches: to is New, Stable, or the name of a variant"
 _NO_STABLE = "spec.rollout.abTest: the weights are 99 at most together, the rest is the stable revision's"
 _ONE_END = "spec.rollout.abTest: has at most one of duration, until"
+_NO_END = "spec.rollout.abTest: then Promote needs an end: a duration, or until"
 
 Match.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [{"rule": "has(self.header) != has(self.cookie)", "message": _ONE_KIND}]
@@ -126,6 +129,8 @@ class ABTest(Model):
             raise ValueError(_NEEDS_ONE.partition(": ")[2])
         if self.duration is not None and self.until is not None:
             raise ValueError(_ONE_END.partition(": ")[2])
+        if self.then == "Promote" and self.duration is None and self.until is None:
+            raise ValueError(_NO_END.partition(": ")[2])
         if any(match.cookie == self.sticky for match in self.matches if match.cookie is not None):
             raise ValueError(_OWN_COOKIE.partition(": ")[2])
         turns = len(list(groupby(match.to for match in self.matches)))
@@ -144,7 +149,7 @@ class ABTest(Model):
         names, to = [variant.name for variant in self.variants], {match.to for match in self.matches}
         revisions = {variant.revision for variant in self.variants}
         idle = any(not variant.weight and variant.name not in to for variant in self.variants)
-        if idle or not len(set(names)) == len(revisions) == len(names):
+        if idle or _TAKEN & set(names) or not len(set(names)) == len(revisions) == len(names):
             raise ValueError(_VARIANTS.partition(".abTest.")[2])
         if unknown := to - {"New", "Stable", *names}:
             raise ValueError(f"{_UNKNOWN_ARM.partition('.abTest.')[2]}, got {', '.join(sorted(unknown))}")
@@ -164,6 +169,7 @@ _AB_RULES: list[JsonValue] = [
         "message": _NEEDS_ONE,
     },
     {"rule": "!has(self.duration) || !has(self.until)", "message": _ONE_END},
+    {"rule": "self.then != 'Promote' || has(self.duration) || has(self.until)", "message": _NO_END},
     {
         "rule": "!has(self.sticky) || !has(self.matches) || self.matches.all(match, !has(match.cookie) || "
         "match.cookie != self.sticky)",
@@ -176,8 +182,9 @@ _AB_RULES: list[JsonValue] = [
         "message": _TOO_MANY_TURNS,
     },
     {
-        "rule": "!has(self.variants) || self.variants.all(v, self.variants.filter(o, o.name == v.name || o.revision == "
-        "v.revision).size() == 1 && (v.weight > 0 || (has(self.matches) && self.matches.exists(m, m.to == v.name))))",
+        "rule": "!has(self.variants) || self.variants.all(v, !(v.name in ['new', 'stable']) && "
+        "self.variants.filter(o, o.name == v.name || o.revision == v.revision).size() == 1 && "
+        "(v.weight > 0 || (has(self.matches) && self.matches.exists(m, m.to == v.name))))",
         "message": _VARIANTS,
     },
     {

@@ -62,6 +62,9 @@ def promote(deployment: Deployment) -> Request:
     """Skip the steps that are left."""
     candidate = _candidate(deployment, "nothing is on its way to be promoted")
     _has_steps_left(deployment, "to skip")
+    if any(known.type == "Stalled" and known.status == "True" for known in deployment.status.conditions):
+        hint = "correct what it names first; given now, the command would skip every step then"
+        raise _unfit(deployment, "what is asked for cannot be carried out", hint)
     tested = deployment.status.phase not in ("Testing", "Pending")
     then = "it takes over as soon as it is ready" if tested else "once its tests have passed, it takes over"
     return Request("promote", candidate.revision, then)

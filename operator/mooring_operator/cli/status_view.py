@@ -7,9 +7,11 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from mooring_operator.api import reasons
 from mooring_operator.api.checks import IN_WORDS
 from mooring_operator.api.rollout_status import Candidate, HistoryEntry, Retained, Revision
 from mooring_operator.api.runtimes import PinnedRuntime
+from mooring_operator.api.types import Condition
 from mooring_operator.cli.cluster import event_time
 from mooring_operator.cli.deployment import Deployment
 from mooring_operator.cli.failures import failure_lines
@@ -19,6 +21,7 @@ from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age, age_of, short
 from mooring_operator.planning.freezes import next_start
 from mooring_operator.planning.manifests import check_jobs
+from mooring_operator.planning.status.conditions import RECONCILED
 from mooring_operator.planning.status.wording import because, by_whom
 from mooring_operator.planning.strategies.course import Exposure, course_of
 
@@ -172,6 +175,9 @@ class StatusView:
         if rows:
             yield heading("Conditions")
             yield plain_table(["CONDITION", "STATUS", "SINCE", "REASON"], rows)
+        for one in self._status.conditions:
+            if _is_untold(one, self._status.message):
+                yield Text(f"{one.type}: {one.message}", "yellow")
 
     def _history(self) -> Iterator[RenderableType]:
         rows: list[list[str | Text]] = [
@@ -225,6 +231,13 @@ def describe_runtime(runtime: PinnedRuntime) -> str:
     first = containers[0] if isinstance(containers, list) and containers else {}
     image = first.get("image") if isinstance(first, dict) else None
     return f"{runtime.name} ({image.rpartition('/')[2]})" if isinstance(image, str) else runtime.name
+
+
+def _is_untold(condition: Condition, said: str) -> bool:
+    """Whether a condition says what a person should know and the status above it does not."""
+    if condition.type in ("Ready", "Reconciling", "Stalled", RECONCILED) or condition.message in said:
+        return False
+    return condition.status != "True" or condition.reason == reasons.ROUTER_IMPRECISE
 
 
 def _traffic(candidate: Candidate) -> str:

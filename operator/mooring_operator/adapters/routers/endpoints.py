@@ -29,13 +29,14 @@ from mooring_operator.adapters.routers.owned import (
     preview_name,
     ready_endpoints,
     some_by_name,
+    untaken,
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.routes import Beside, Running, Service, Traits
+from mooring_operator.planning.routes import Beside, Running, Service, Traits, Variant
 from mooring_operator.planning.routing import Arm, Routing
 
 _COMPONENT = "component"
@@ -72,7 +73,9 @@ class EndpointsRouter:
         selectors = _selectors(owner, revisions, seen, made)
         variants = {
             revision: replace(
-                variant,
+                await self._with_endpoints(
+                    owner, variant, ready, pods[names[revision]], made.get(names[revision])
+                ),
                 weight=_share(ready, pods[names[revision]]),
                 beside=Beside(
                     previewed=variant.ready and _selects(preview, selectors.get(names[revision])),
@@ -186,6 +189,20 @@ class EndpointsRouter:
             or ownership.is_controlled_by(found, service["metadata"]["uid"])
             for endpoint in ready_endpoints(found)
         ]
+
+    async def _with_endpoints(
+        self, owner: Owner, variant: Variant, ready: Sequence[str], pods: str, made: Manifest | None
+    ) -> Variant:
+        """Have a revision wait whose pods are ready and get no requests: a Service of them alone answers nobody."""
+        if not variant.ready or _share(ready, pods):
+            return variant
+        labels = {SERVICE_NAME_LABEL: made["metadata"]["name"]} if made is not None else None
+        slices = (
+            await self._cluster.list(ENDPOINT_SLICE, namespace=owner.namespace, labels=labels)
+            if labels
+            else []
+        )
+        return variant if any(ready_endpoints(found) for found in slices) else untaken(variant)
 
     async def _made(
         self, owner: Owner, name: str, entry: str, labelled: Mapping[str, Manifest]

@@ -39,6 +39,7 @@ from mooring_operator.adapters.routers.owned import (
     service_of,
     some_by_name,
     some_labelled,
+    untaken,
     write_owned,
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
@@ -237,9 +238,7 @@ class GatewayRouter:
         )
         if any(ready_endpoints(found) for found in slices):
             return running
-        why = "Kubernetes has not taken up its pods for requests yet"
-        waits = replace(variant, ready=False, pods=0, message=why, waiting=why)
-        return replace(running, variants={**running.variants, revision.revision: waits})
+        return replace(running, variants={**running.variants, revision.revision: untaken(variant)})
 
     def _addresses(self, owner: Owner, gateway: Manifest | None) -> tuple[Address, ...]:
         """Give the deployment's address and its preview's, with the host names that the Gateway takes."""

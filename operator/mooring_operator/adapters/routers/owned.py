@@ -1,6 +1,7 @@
 """Objects that a router makes for a deployment: found where they are its own, written where they differ."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers.port import ServiceNameTaken
@@ -8,6 +9,7 @@ from mooring_operator.api.names import DEPLOYMENT_LABEL
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.difference import merge_patch
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.routes import Variant
 
 SERVICE = Kind("v1", "Service", "services")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
@@ -88,3 +90,9 @@ def ready_endpoints(found: Manifest) -> list[Manifest]:
     """Give the endpoints of an EndpointSlice that get requests: unknown counts as ready, as it is routed."""
     endpoints = found.get("endpoints") or []
     return [each for each in endpoints if (each.get("conditions") or {}).get("ready") is not False]
+
+
+def untaken(variant: Variant) -> Variant:
+    """Give a revision whose pods are ready, and get no requests yet, as one that waits: a weight would be lost."""
+    why = "Kubernetes has not taken up its pods for requests yet"
+    return replace(variant, ready=False, pods=0, message=why, waiting=why)

@@ -23,7 +23,7 @@ _BLUNT = (
     3.0  # Odds of an allowed share, as a multiple of the quantile's: from there on evidence grows too slowly.
 )
 
-_STEEP = 20.0  # Odds beyond one bound, as a multiple of those beyond the next: more is no tail, and not interpolated.
+_STEEP = 300.0  # Odds beyond one bound, as a multiple of those beyond the next: more is not interpolated within 20%.
 
 
 class NoResolutionError(Exception):

@@ -152,7 +152,8 @@ def _exposed_to(draft: RolloutDraft) -> str:
     if candidate.mirror:
         return f"gets copies of {candidate.mirror}% of the requests, and nobody its answers,"
     if draft.spec.rollout.strategy == "BlueGreen" and not candidate.weight:
-        return "answers at its preview address alone"
+        owner = draft.observed.owner
+        return f"answers at its preview address {owner.name}-preview.{owner.namespace} alone"
     return f"stays at {candidate.weight}% of traffic"
 
 

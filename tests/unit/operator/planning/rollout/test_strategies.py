@@ -62,7 +62,7 @@ def test_blue_green_previews_with_all_pods_and_takes_over_at_once():
     candidate = fleet.status.candidate.revision
     assert fleet.routing.preview == candidate
     assert (fleet.weights(), fleet.running()) == ({"v1": 100}, {"v1": 2, "v2": 2})
-    assert "at its preview address alone until it is approved" in fleet.status.message
+    assert "at its preview address digits-preview.ns alone until it is approved" in fleet.status.message
     fleet.command("approve")
     fleet.settle()
     assert (fleet.status.phase, fleet.weights(), fleet.routing.preview) == ("Promoted", {"v2": 100}, "")
