@@ -13,6 +13,7 @@ from mooring_operator.adapters.grants_file import GrantsFile
 from mooring_operator.adapters.metrics.pods import PodCounters
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
+from mooring_operator.adapters.metrics.webhooks import Webhooks
 from mooring_operator.adapters.mlflow import MlflowAliases, MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
@@ -228,11 +229,13 @@ def _counters(settings: Settings, cluster: Cluster, pool: Pool, rules: Rules) ->
                 settings.prometheus_timeout,
                 settings.prometheus_retries,
             )
-            return Counters(Prometheus(access), Counting(every, lag), pool=pool, rules=rules)
+            return Counters(
+                Prometheus(access), Counting(every, lag), pool=pool, rules=rules, webhooks=Webhooks()
+            )
         case "Pods":
             # What is read is what is counted until then: it has not to be waited for.
             counting = Counting(every, timedelta(), by_pods=True)
-            return Counters(PodCounters(cluster), counting, pool=pool, rules=rules)
+            return Counters(PodCounters(cluster), counting, pool=pool, rules=rules, webhooks=Webhooks())
         case "None":
             return Counters(counting=Counting(every, lag))
 

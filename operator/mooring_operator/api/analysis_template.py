@@ -54,24 +54,41 @@ class TemplateMetric(MetricLimit):
     ] = FromArguments()
 
 
+class NumberWebhook(Model):
+    """An address that the operator asks for a number."""
+
+    url: Annotated[
+        str,
+        forms.HOOK.field,
+        Field(
+            description="The operator posts namespace, name, candidate, stable, query and arguments as JSON; the "
+            'answer is {"value": NUMBER}.'
+        ),
+    ]
+
+
+_NO_QUERY = "a query has query or webhook, and not both"
 _NO_CONDITION = "a query needs successCondition, failureCondition or both"
 _OFTEN = "an interval is 10s at least"
 MOST_QUERIES = 6
 
 
 class Query(Model):
-    """A number in PromQL, measured again and again, and what it has to be."""
+    """A number, of PromQL or a webhook, measured again and again, and what it has to be."""
 
     name: Annotated[str, forms.QUERY.field, Field(description="Its name, unique in the template.")]
     query: Annotated[
-        str,
+        str | None,
         Field(
             description="PromQL that gives one number. In the values of labels' matchers stand {{namespace}}, "
             "{{name}}, {{candidate}}, {{stable}} (revisions) and {{arguments.NAME}}, and nowhere else.",
             min_length=1,
             max_length=4096,
         ),
-    ]
+    ] = None
+    webhook: Annotated[
+        NumberWebhook | None, Field(description="An address that knows the number, in place of query.")
+    ] = None
     success_condition: Annotated[
         str,
         Field(
@@ -124,6 +141,8 @@ class Query(Model):
 
     @model_validator(mode="after")
     def _decides(self) -> "Query":
+        if (self.query is None) == (self.webhook is None):
+            raise ValueError(_NO_QUERY)
         if not self.conditions:
             raise ValueError(_NO_CONDITION)
         if self.interval < timedelta(seconds=10):
@@ -133,6 +152,7 @@ class Query(Model):
 
 Query.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
+        {"rule": "has(self.query) != has(self.webhook)", "message": _NO_QUERY},
         {
             "rule": "has(self.successCondition) && self.successCondition != '' || "
             "has(self.failureCondition) && self.failureCondition != ''",
@@ -185,7 +205,7 @@ class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
     queries: Annotated[
         list[Query],
         Field(
-            description="Numbers in PromQL: of any series of the operator's Prometheus, also of other namespaces.",
+            description="Numbers: of any series of the operator's Prometheus, also of other namespaces; of webhooks.",
             min_length=1,
             max_length=MOST_QUERIES,
             json_schema_extra=RULES_BY_NAME,

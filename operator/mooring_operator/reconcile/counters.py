@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableError
+from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableError, Numbers
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.adapters.rules.engine import Rules
@@ -42,6 +42,7 @@ class Counters:
         *,
         pool: Pool | None = None,
         rules: Rules | None = None,
+        webhooks: Numbers | None = None,
         patience: float = _PATIENCE_S,
         again: float = _AGAIN_S,
         clock: Callable[[], float] = time.monotonic,
@@ -52,6 +53,7 @@ class Counters:
         """How they can be looked at."""
         self._pool = pool or Pool("metrics", MetricsUnavailableError)
         self._rules = rules
+        self._webhooks = webhooks
         self._patience = patience
         self._again = again
         self._clock = clock
@@ -91,7 +93,7 @@ class Counters:
     async def _ask(self, metrics: Metrics, request: Request) -> Answer:
         try:
             counted = await self._pool.call(lambda: _count_all(metrics, request))
-            numbers = await self._pool.call(lambda: _measure_all(metrics, request))
+            numbers = await self._pool.call(lambda: self._measure_all(metrics, request))
             measured = {
                 query.name: [
                     await self._judged(query, at, number, request) for at, number in numbers[query.name]
@@ -105,6 +107,32 @@ class Counters:
             # Nothing was counted: no look is taken.
             return Answer(request, unavailable=problems[0])
         return Answer(request, counted, measured=measured)
+
+    async def _measure_all(
+        self, metrics: Metrics, request: Request
+    ) -> dict[str, list[tuple[datetime, float | str]]]:
+        return {query.name: await self._measure(metrics, request, query) for query in request.queries}
+
+    async def _measure(
+        self, metrics: Metrics, request: Request, query: UsedQuery
+    ) -> list[tuple[datetime, float | str]]:
+        """Give the number of each time that a query is measured at; or why there is none."""
+        times, about = (
+            request.times(query),
+            (request.namespace, request.name, request.candidate, request.stable),
+        )
+        if not times:
+            return []
+        if query.query.webhook is not None:
+            # It knows the present alone: what was not asked in time is not made up for.
+            if self._webhooks is None:
+                return [(times[-1], "webhooks are asked by the operator alone")]
+            return [(times[-1], await self._webhooks.number(query.query.webhook.url, query.posted(*about)))]
+        try:
+            found = await metrics.values(query.promql(*about), times[0], times[-1], query.query.interval)
+        except (AnswerUnusableError, ValueError) as error:
+            return [(at, str(error)) for at in times]
+        return [(at, number_of(found.get(at.timestamp(), ()))) for at in times]
 
     async def _judged(
         self, query: UsedQuery, at: datetime, number: float | str, request: Request
@@ -125,25 +153,6 @@ class Counters:
 
 async def _count_all(metrics: Metrics, request: Request) -> dict[MetricName, Counted]:
     return {name: await _count(metrics, request, name) for name in request.metrics}
-
-
-async def _measure_all(metrics: Metrics, request: Request) -> dict[str, list[tuple[datetime, float | str]]]:
-    return {query.name: await _measure(metrics, request, query) for query in request.queries}
-
-
-async def _measure(
-    metrics: Metrics, request: Request, query: UsedQuery
-) -> list[tuple[datetime, float | str]]:
-    """Give the number of each time that a query is measured at; or why there is none."""
-    times = request.times(query)
-    if not times:
-        return []
-    try:
-        promql = query.promql(request.namespace, request.name, request.candidate, request.stable)
-        found = await metrics.values(promql, times[0], times[-1], query.query.interval)
-    except (AnswerUnusableError, ValueError) as error:
-        return [(at, str(error)) for at in times]
-    return [(at, number_of(found.get(at.timestamp(), ()))) for at in times]
 
 
 async def _count(metrics: Metrics, request: Request, name: MetricName) -> Counted:

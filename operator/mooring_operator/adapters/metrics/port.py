@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.looks import Counts, Histograms
@@ -11,6 +11,14 @@ from mooring_operator.planning.analysis.queries import Question
 
 class MetricsUnavailableError(Exception):
     """It does not answer; try later."""
+
+
+class Numbers(Protocol):
+    """Gives the numbers of queries that are asked of an address."""
+
+    async def number(self, url: str, question: Mapping[str, Any]) -> float | str:
+        """Give the number as it is now; or, in a sentence, why there is none."""
+        ...
 
 
 class Metrics(Protocol):

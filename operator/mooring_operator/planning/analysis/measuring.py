@@ -65,7 +65,12 @@ class UsedQuery:
         """
         values = {"namespace": namespace, "name": name, "candidate": candidate, "stable": stable}
         told = {f"arguments.{name}": value for name, value in self.arguments.items()}
-        return filled(self.query.query, {**values, **told})
+        return filled(self.query.query or "", {**values, **told})
+
+    def posted(self, namespace: str, name: str, candidate: str, stable: str) -> dict[str, Any]:
+        """Give what a webhook is asked about a deployment and two of its revisions."""
+        about = {"namespace": namespace, "name": name, "candidate": candidate, "stable": stable}
+        return {**about, "query": self.name, "arguments": dict(self.arguments)}
 
     def times(self, began: datetime, since: datetime, until: datetime) -> list[datetime]:
         """Give when it is measured after `since` and up to `until`: each interval, in an analysis that `began` then."""

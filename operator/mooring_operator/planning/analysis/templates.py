@@ -110,7 +110,7 @@ def problems_of(spec: AnalysisTemplateSpec) -> Iterator[tuple[tuple[str | int, .
                 value = known[argument]
                 yield from ((path, why) for why in _unfit(metric, {argument: value} if value else {}))
     for index, query in enumerate(queries_in(spec)):
-        yield from ((("queries", index, "query"), why) for why in problems_of_query(query.query, known))
+        yield from ((("queries", index, "query"), why) for why in problems_of_query(query.query or "", known))
     for where, expression in expressions_of(spec):
         if _LIST.search(expression):
             yield where, "result is one number: write result < 0.05, where Argo Rollouts has result[0] < 0.05"
