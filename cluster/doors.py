@@ -43,7 +43,9 @@ class Doors:
         return cls([socket.socket(fileno=descriptor) for descriptor in descriptors])
 
     def open(self, port: int) -> int:
-        """Hand connections on to a port of 127.0.0.1 in here; give the port outside."""
+        """Hand connections on to a port of 127.0.0.1 in here, whether or not one listens yet; give the port outside."""
+        if port in self._ports:
+            return self._ports[port]
         listener = self._closed.pop()
         self._ports[port] = listener.getsockname()[1]
 

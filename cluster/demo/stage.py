@@ -97,6 +97,8 @@ class Stage:
             if self._plane is not None:
                 self._timed("etcd and kube-apiserver", self._plane.start)
                 self._open(self._plane.server)
+            # The operator is told where people find its runs, before the server that has them is there.
+            self._open(self.pipelines)
         except BaseException:
             self.close()
             raise
@@ -159,6 +161,7 @@ class Stage:
             "MOORING_HEALTH_PORT": port,
             "MOORING_LEASE_NAMESPACE": "mooring-demo",
             "MOORING_KFP_ENDPOINT": self.pipelines,
+            "MOORING_KFP_UI_URL": self.outside(self.pipelines),
             "MOORING_FILE_ADDRESSES": "true",
             "MOORING_ARTIFACT_ROOT": f"file://{self.work}/artifacts",
         }

@@ -48,3 +48,8 @@ def test_texts_name_the_ports_outside_and_no_other():
     assert doors.outside(text) == (
         f"http://127.0.0.1:{first}/x http://127.0.0.1:{second} http://127.0.0.1:80001 10.0.0.1:800"
     )
+
+
+def test_a_door_is_opened_once():
+    doors = Doors.inherited(Doors.prepare(1))
+    assert doors.open(8000) == doors.open(8000)
