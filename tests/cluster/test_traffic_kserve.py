@@ -110,7 +110,8 @@ def test_a_storage_initializer_that_keeps_failing_ends_at_the_deadline(model, no
     began = time.monotonic()
     model.deploy("v2", router=router, deadline="8s", steps=STEPS, fetched=True)
     status = model.reaches("RolledBack")
-    assert time.monotonic() - began > 8
+    # Times in status are whole seconds: the clock may begin up to one early.
+    assert time.monotonic() - began > 7
     assert status["reason"] == "ProgressDeadlineExceeded"
     assert "the store does not answer" in status["message"]
 
