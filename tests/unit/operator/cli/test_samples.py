@@ -34,6 +34,15 @@ def test_a_sample_is_valid_and_gives_a_predictor(sample):
     assert set(components(revision)) == ({"transformer"} if spec.serving.transformer else set())
 
 
+@pytest.mark.parametrize(
+    "sample", sorted((DOCS / "samples" / "templates").glob("*.yaml")), ids=lambda it: it.stem
+)
+def test_a_sample_of_a_template_is_valid(sample):
+    [document] = read_objects(sample.read_text())
+    report = check_document(document)
+    assert (report.kind, report.problems, report.warnings) == ("ClusterAnalysisTemplate", [], [])
+
+
 def test_there_is_a_sample_of_each_kind_of_server():
     assert {sample.stem for sample in SAMPLES} >= {"vllm", "sklearn", "triton", "custom"}
 
