@@ -66,6 +66,19 @@ def test_a_candidate_is_the_champion_only_when_it_is_promoted():
     assert world.moves == ["digits/1", "digits/2"]
 
 
+def test_it_waits_until_what_is_promoted_serves_all_traffic():
+    world = promoted()
+    world.apply(registered(2))
+    while world.status.stable.registered != "digits/2":
+        world.step()
+    world.startable = {"models:/digits/2": False}
+    assert {world.step().phase for _ in range(3)} == {"Promoting"}
+    assert world.moves == ["digits/1"]
+    world.startable = {}
+    finish(world)
+    assert world.moves == ["digits/1", "digits/2"]
+
+
 def test_a_rollback_takes_it_back():
     world = promoted()
     world.apply(registered(2))
