@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from math import erf, inf, log, sqrt
+from math import erf, exp, inf, log, sqrt
 
 import pytest
 from hypothesis import given
@@ -137,3 +138,37 @@ def test_what_is_as_slow_as_allowed_is_within_where_bounds_are_far_apart(
     slow = log_normal(RUNTIME, slower * median, slower * median * spread)
     share = decided.look(slow, stable).candidate / slow.total
     assert share <= allowed * 1.1 + 0.002
+
+
+def log_logistic(x: float, shape: float) -> float:
+    return 1 / (1 + x**shape)
+
+
+def weibull(x: float, shape: float) -> float:
+    return exp(-log(2) * x**shape)
+
+
+def shifted(x: float, least: float) -> float:
+    return 1.0 if x < least else exp(-log(2) * (x - least) / (1 - least))
+
+
+LAWS = [
+    *((log_logistic, shape) for shape in (1.5, 2.5, 4, 8)),
+    *((weibull, shape) for shape in (0.7, 1, 1.5, 3, 6)),
+    *((shifted, least) for least in (0.2, 0.5, 0.8)),
+]
+
+
+@pytest.mark.parametrize(("law", "shape"), LAWS)
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("slower", [1.1, 1.2, 1.5, 2, 3])
+def test_no_law_of_latencies_makes_a_limit_that_is_too_strict(
+    law: Callable[[float, float], float], shape: float, quantile: float, slower: float
+) -> None:
+    for median in (0.0007 * 1.17**k for k in range(30)):
+        shares = [law(bound / median, shape) for bound in RUNTIME]
+        stable = Histogram(RUNTIME, tuple(1e6 * share for share in shares), 1e6)
+        decided = exceedance(stable, quantile, slower)
+        allowed = decided.ratio * decided.look(stable, stable).stable / 1e6
+        at_the_limit = law(decided.bound / slower / median, shape)
+        assert at_the_limit <= max(allowed / 0.87, 1e-4)
