@@ -157,7 +157,7 @@ def _odds(share: float) -> float:
 def _share_at(bounds: Sequence[float], shares: Sequence[float], x: float) -> float:
     """Interpolate the share above `x`: the larger of two ways, for too small a share is a limit that is too strict.
 
-    Of log-normal, Weibull, log-logistic and shifted exponential laws it is no less than .87 of the true share, and no
+    Of log-normal, Weibull, log-logistic and shifted exponential laws it is no less than .85 of the true share, and no
     less than .95 for all but steep ones, between bounds that do not count as steep.
     """
     return max(_by_tail(bounds, shares, x), _by_normal(bounds, shares, x))

@@ -46,7 +46,8 @@ def said(spec, kind="ModelDeployment"):
         # Nothing near has it, and what is far was not meant.
         (
             {"model": {**MODEL, "steps": STEPS}},
-            "spec.model.steps: unknown field; known here: digest, format, formatVersion, pollInterval, uri",
+            "spec.model.steps: unknown field; "
+            "known here: digest, format, formatVersion, pollInterval, promoteAlias, uri",
         ),
         ({"model": MODEL, "sreving": {}}, "spec.sreving: unknown field; did you mean serving?"),
     ],

@@ -171,4 +171,4 @@ def test_no_law_of_latencies_makes_a_limit_that_is_too_strict(
         decided = exceedance(stable, quantile, slower)
         allowed = decided.ratio * decided.look(stable, stable).stable / 1e6
         at_the_limit = law(decided.bound / slower / median, shape)
-        assert at_the_limit <= max(allowed / 0.87, 1e-4)
+        assert at_the_limit <= max(allowed / 0.85, 1e-4)
