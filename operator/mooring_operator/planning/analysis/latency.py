@@ -115,7 +115,10 @@ def exceedance(history: Histogram, quantile: float, slower: float) -> Exceedance
     bound = history.bounds[index]
     wanted = bound / slower
     allowed = _share_at(history.bounds, shares, wanted)
-    if _tells_little(history.bounds, shares, wanted) or _odds(allowed) > _BLUNT * _odds(1 - quantile):
+    if unknown := _tells_little(history.bounds, shares, wanted):
+        # At most what is above the bound before.
+        allowed = shares[max(bisect_left(history.bounds, wanted) - 1, 0)]
+    if unknown or _odds(allowed) > _BLUNT * _odds(1 - quantile):
         further = _further_up(history.bounds, shares, quantile, bound * slower)
         if further is not None:
             return further
@@ -134,7 +137,7 @@ def _further_up(
     A candidate within its limit has a share of 1 - quantile there at most. The reference is the bound whose share is
     nearest to that: of it most is known.
     """
-    rest, further = 1 - quantile, bisect_left(bounds, least)
+    rest, further = 1 - quantile, bisect_left(bounds, least * (1 - 1e-9))
     if further == len(bounds):
         return None
     known = [i for i, share in enumerate(shares) if share > 0]

@@ -9,7 +9,7 @@ from math import erf, exp, inf, log, sqrt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_operator.planning.analysis.latency import Histogram, NoResolutionError, exceedance
+from mooring_operator.planning.analysis.latency import Exceedance, Histogram, NoResolutionError, exceedance
 
 CLASSIC = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 FINE = tuple(0.001 * 1.3**k for k in range(30))
@@ -172,3 +172,10 @@ def test_no_law_of_latencies_makes_a_limit_that_is_too_strict(
         allowed = decided.ratio * decided.look(stable, stable).stable / 1e6
         at_the_limit = law(decided.bound / slower / median, shape)
         assert at_the_limit <= max(allowed / 0.85, 1e-4)
+
+
+def test_no_more_is_taken_as_known_where_there_is_no_bound_further_up() -> None:
+    """All requests take between .6 s and 1 s, and 1 s is the last bound: half of the candidate's may take longer."""
+    stable = Histogram((0.1, 0.5, 1.0), (1000.0, 1000.0, 0.0), 1000.0)
+    decided = exceedance(stable, 0.5, 1.2)
+    assert decided == Exceedance(bound=1.0, reference=0.5, ratio=1.0)
