@@ -6,7 +6,7 @@ keeps what its scale says from then on; zero sticks. Pods of a Deployment carry 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,8 @@ class PlayedRevisions:
     """How many pods of a model become ready, by its address; all that are asked for where it is not named."""
     away: bool = False
     """Whether KServe's controller is."""
+    collects: bool = True
+    """Whether pods of collectors start."""
     ports: dict[str, int] = field(default_factory=dict)
     """Ports that pods listen on, by the address of their model; 8080 where it is not named."""
     left_out: set[str] = field(default_factory=set)
@@ -58,10 +60,23 @@ class PlayedRevisions:
             deployment = await self.serve(service, made.get(f"{service['metadata']['name']}-predictor"))
             if deployment is not None:
                 kept.add(deployment["metadata"]["name"])
+        collecting = {name: made.pop(name) for name in tuple(made) if name.endswith("-collect")}
+        await self._collect(collecting.values(), {service["metadata"]["uid"] for service in ours})
         for name, deployment in made.items():
             if name not in kept and not self.away:
                 await self.cluster.delete(deployment)
         await self._select_pods()
+
+    async def _collect(self, collectors: Iterable[Manifest], services: set[str]) -> None:
+        """Start collectors' pods; garbage collection takes those whose InferenceService is gone."""
+        for made in collectors:
+            if made["metadata"]["ownerReferences"][0]["uid"] not in services:
+                await self.cluster.delete(made)
+                service = await self.cluster.get(Ref(SERVICE, self.namespace, made["metadata"]["name"]))
+                assert service is not None
+                await self.cluster.delete(service)
+            elif self.collects:
+                await self.cluster.write_status(made, {"readyReplicas": made["spec"]["replicas"]})
 
     async def serve(self, service: Manifest, deployment: Manifest | None) -> Manifest | None:
         """Do what one InferenceService asks, as its Deployment is now; give that, None where it is to have none."""
@@ -79,7 +94,8 @@ class PlayedRevisions:
         """Give how many pods are ready, by the address of their model."""
         found: dict[str, int] = {}
         for deployment in await self.cluster.list(DEPLOYMENT, namespace=self.namespace):
-            uri = deployment["metadata"]["annotations"]["uri"]
+            if (uri := deployment["metadata"]["annotations"].get("uri")) is None:
+                continue
             found[uri] = found.get(uri, 0) + deployment.get("status", {}).get("readyReplicas", 0)
         return {uri: ready for uri, ready in found.items() if ready}
 
@@ -130,7 +146,7 @@ class PlayedRevisions:
         selected = service["spec"]["selector"].items()
         behind = [d for d in deployments if selected <= d["spec"]["template"]["metadata"]["labels"].items()]
         ready = {d["metadata"]["name"]: d.get("status", {}).get("readyReplicas", 0) for d in behind}
-        uris = {d["metadata"]["name"]: d["metadata"]["annotations"]["uri"] for d in behind}
+        uris = {d["metadata"]["name"]: d["metadata"]["annotations"].get("uri", "") for d in behind}
         ready = {name: count for name, count in ready.items() if uris[name] not in self.left_out}
         total = sum(ready.values())
         if service["metadata"]["name"] == self.name:

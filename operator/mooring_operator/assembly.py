@@ -127,7 +127,7 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
     """Give the controllers as `settings` wants them; `outages` are the API server's."""
     pools = _pools(settings)
     pipelines = _pipelines(settings, cluster, pools.pipelines)
-    routers = Routers(cluster, _gateway(settings), outages=outages)
+    routers = Routers(cluster, _gateway(settings), outages=outages, collector_image=settings.inference_image)
     notifier = KubernetesEvents(cluster)
     answers = Answers(
         StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""

@@ -16,9 +16,9 @@ from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.runtimes import NoRuntime
-from mooring_operator.planning.rollout.situation import Unresolved, Verdict
+from mooring_operator.planning.rollout.situation import Observed, Unresolved, Verdict
 from mooring_operator.planning.rollout.trouble import dependency_unavailable, invalid_spec
-from mooring_operator.planning.routes import Adoption, Traits, Variant
+from mooring_operator.planning.routes import Adoption, CollectorState, Traits, Variant
 from mooring_operator.planning.runs.run import RunPhase, RunState
 
 from tests.unit.operator.planning.fleet import Fleet
@@ -357,6 +357,27 @@ def without_a_runtime(reason: str, *, temporary: bool) -> Callable[[], Recorded]
     return story
 
 
+@dataclass
+class RecordedElsewhere(RecordedFleet):
+    """A fleet on another server than Mooring's."""
+
+    def observe(self) -> Observed:
+        runtime = PinnedRuntime(kind="ServingRuntime", name="own", server_type="mlserver", spec={})
+        return replace(super().observe(), runtime=runtime)
+
+
+def collecting(**state: Any) -> Callable[[], Recorded]:
+    """A revision on another server, whose collector does so."""
+
+    def story() -> Recorded:
+        made = RecordedElsewhere(spec_of("v1", serving={"capture": {"store": "s3://captured"}}), ALL)
+        made.collector = CollectorState(**state)
+        made.settle(limit=300)
+        return made
+
+    return story
+
+
 def capturing(server_type: str | None, *args: str) -> Callable[[], Recorded]:
     """A revision that serves without capture, and one after it that is to keep requests on such a runtime."""
 
@@ -584,6 +605,9 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "capture": capturing("mooring-inference"),
     "capture-elsewhere": capturing("mooring-inference", "--capture_uri=s3://elsewhere"),
     "capture-of-another-server": capturing("mlserver"),
+    "collected": collecting(),
+    "collected-by-another": collecting(taken="TrustyAI has the logger"),
+    "collected-by-nobody": collecting(problem="no such image"),
     "capture-of-nobody-knows-whom": capturing(None),
     "capture-rejected": capture_rejected,
     "batch-refused": with_workloads(refused_workloads={"batch": "spec.schedule: Invalid value"}),

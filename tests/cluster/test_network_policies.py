@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from mooring_operator.adapters.routers.inference_services.collecting import collector
 from mooring_operator.adapters.routers.inference_services.manifest import predictor
 from mooring_operator.adapters.routers.inference_services.under_test import instance
 from mooring_operator.api.rollout_status import Revision
@@ -144,8 +145,12 @@ def tenants_pods():
         owner=owner,
         timeout=timedelta(hours=1),
     )
+    elsewhere = _STABLE.model_copy(update={"serving": {"capture": {"store": "s3://captured"}}})
+    service = {"apiVersion": "v1", "kind": "InferenceService", "metadata": {"name": "digits", "uid": "u"}}
+    keeps = collector(_OWNER, elsewhere, service, Images().inference, pods=1)[0]
     labels = {
         "model": model,
+        "collector": keeps["spec"]["template"]["metadata"]["labels"],
         "tested": instance(_OWNER, "digits-t12345678", _STABLE)["spec"]["predictor"]["labels"],
         "batch": batch["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"],
         "stream": stream["spec"]["template"]["metadata"]["labels"],
@@ -155,7 +160,7 @@ def tenants_pods():
     return {kind: Pod(TENANT, found) for kind, found in labels.items()}
 
 
-@pytest.mark.parametrize("kind", ["model", "tested", "batch", "stream", "run", "check"])
+@pytest.mark.parametrize("kind", ["model", "collector", "tested", "batch", "stream", "run", "check"])
 def test_what_opens_models_and_data_reaches_stores_and_nothing_of_the_cluster(kind):
     found, pod = policies("components/network/tenant", TENANT), tenants_pods()[kind]
     assert sends(found, pod, DNS, 53, "UDP")
@@ -191,6 +196,16 @@ def test_models_are_called_and_runs_are_not():
     for other in (STRANGER, pods["model"], pods["check"]):
         assert not receives(found, pods["tested"], other, 8080)
     assert not receives(found, pods["model"], STRANGER, 22)
+
+
+def test_models_alone_post_to_collectors():
+    found, pods = policies("components/network/tenant", TENANT), tenants_pods()
+    assert sends(found, pods["model"], pods["collector"], 8080)
+    assert receives(found, pods["collector"], pods["model"], 8080)
+    for other in (STRANGER, SCRAPER, pods["run"], pods["check"], Pod("team-b", pods["model"].labels)):
+        assert not receives(found, pods["collector"], other, 8080)
+    assert receives(found, pods["collector"], SCRAPER, 8081)
+    assert not sends(found, pods["collector"], pods["model"], 8080)
 
 
 def test_pods_of_others_in_a_tenants_namespace_are_left_alone():

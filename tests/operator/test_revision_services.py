@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
-from mooring_operator.adapters.cluster import Ref
+from mooring_operator.adapters.cluster import Conflict, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.routers import ServiceNameTaken
 from mooring_operator.adapters.routers.inference_services.inquiry import EVENT, POD
@@ -17,8 +17,10 @@ from mooring_operator.adapters.routers.inference_services.revisions import (
     SERVING_RUNTIME,
     RevisionServices,
 )
+from mooring_operator.adapters.routers.owned import SERVICE
 from mooring_operator.api.names import REVISION_LABEL
 from mooring_operator.api.runtimes import PinnedRuntime
+from mooring_operator.planning.routes import CollectorState
 from mooring_operator.planning.routing import Arm, Routing
 
 from tests.operator.objects import merge
@@ -500,3 +502,71 @@ async def test_what_others_add_to_what_was_taken_over_stays(stage):
     written = len(stage.requests)
     await stage.run(Arm(taken))
     assert not {"create", "patch", "update", "delete"} & set(stage.requests[written:])
+
+
+COLLECTED = {"capture": {"store": "s3://captured"}, **FIXED}
+COLLECTOR = "digits-raaaabbbb-collect"
+
+
+def elsewhere(made):
+    """A revision on a server that keeps no requests."""
+    return made.model_copy(update={"runtime": RUNTIME})
+
+
+async def test_a_collector_comes_with_a_revision_sleeps_and_goes_with_it(stage):
+    first, second = elsewhere(revision(**COLLECTED)), elsewhere(other(**FIXED))
+    await stage.run(Arm(first))
+    seen = (await stage.look(first)).variants["aaaabbbbcc"]
+    assert seen.collector == CollectorState()
+    collector = stage.objects.get(Ref(DEPLOYMENT, "ns", COLLECTOR))
+    service = stage.objects.get(Ref(INFERENCE_SERVICE, "ns", "digits-raaaabbbb"))
+    assert collector["metadata"]["ownerReferences"][0]["uid"] == service["metadata"]["uid"]
+    assert service["spec"]["predictor"]["logger"]["url"] == f"http://{COLLECTOR}.ns.svc"
+    assert COLLECTOR in stage.names(SERVICE)
+    # What changes nothing writes nothing.
+    stage.requests.clear()
+    await stage.services.run(OWNER, Routing((Arm(first),)), await stage.look(first))
+    assert {"create", "patch", "delete", "POST", "PATCH", "DELETE"}.isdisjoint(stage.requests)
+    # A revision that is kept without pods asks nothing of anybody.
+    await stage.run(Arm(second), kept=[first])
+    assert stage.objects.get(Ref(DEPLOYMENT, "ns", COLLECTOR))["spec"]["replicas"] == 0
+    await stage.run(Arm(first), kept=[second])
+    assert stage.objects.get(Ref(DEPLOYMENT, "ns", COLLECTOR))["spec"]["replicas"] == 1
+    # Capture goes with the revision that had it.
+    await stage.run(Arm(second), ended=True)
+    assert COLLECTOR not in stage.names(DEPLOYMENT) | stage.names(SERVICE)
+    predictor = stage.objects.get(Ref(INFERENCE_SERVICE, "ns", "digits-rddddeeee"))["spec"]["predictor"]
+    assert "logger" not in predictor
+
+
+async def test_somebody_elses_logger_is_told_and_never_overwritten(stage):
+    first = elsewhere(revision(**COLLECTED))
+    await stage.run(Arm(first))
+    ref = Ref(INFERENCE_SERVICE, "ns", "digits-raaaabbbb")
+    theirs = {"logger": {"url": "https://trustyai.ns.svc.cluster.local"}}
+    stage.objects.change(ref, lambda before: merge(before, {"spec": {"predictor": theirs}}))
+    there = stage.objects.get(ref)["spec"]["predictor"]["logger"]
+    assert there["url"] == theirs["logger"]["url"]
+    for pods in (None, 2, 5):
+        await stage.run(Arm(first, pods=pods))
+        assert stage.objects.get(ref)["spec"]["predictor"]["logger"] == there
+    seen = (await stage.look(first)).variants["aaaabbbbcc"]
+    assert theirs["logger"]["url"] in seen.collector.taken
+    assert stage.objects.get(Ref(DEPLOYMENT, "ns", COLLECTOR))["spec"]["replicas"] == 0
+
+
+async def test_an_object_of_the_collectors_name_is_left_alone_and_told(stage):
+    metadata = {"name": COLLECTOR, "namespace": "ns"}
+    for kind in (DEPLOYMENT, SERVICE):
+        manifest = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+        await stage.cluster.create({**manifest, "spec": {"theirs": kind.kind}})
+    first = elsewhere(revision(**COLLECTED))
+    for _ in range(2):
+        try:
+            await stage.services.run(OWNER, Routing((Arm(first),)), await stage.look(first))
+        except Conflict:
+            continue
+    seen = (await stage.look(first)).variants["aaaabbbbcc"]
+    assert COLLECTOR in seen.collector.problem
+    for kind in (DEPLOYMENT, SERVICE):
+        assert stage.objects.get(Ref(kind, "ns", COLLECTOR))["spec"] == {"theirs": kind.kind}

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from time import perf_counter
 
 from mooring_inference.access.json_limits import JsonLimits
@@ -16,7 +17,7 @@ from mooring_inference.access.memory_budget import MemoryBudget, default_budget,
 from mooring_inference.capture import Capture, CaptureSettings, CaptureSettingsError, parse_capture
 from mooring_inference.capture.table import CAPTURE
 from mooring_inference.collect.collector import Collector, CollectSettings
-from mooring_inference.collect.front import CollectFront
+from mooring_inference.collect.front import CollectFront, MetricsFront
 from mooring_inference.collect.metrics import CollectMetrics
 from mooring_inference.collect.table import GROUPS
 from mooring_inference.draining import until_drained
@@ -25,6 +26,7 @@ from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.observability.logs import configure_logging, report_suppressed
 from mooring_inference.rest.http_server.limits import HttpLimits
 from mooring_inference.rest.http_server.listener import HttpServer, listen
+from mooring_inference.rest.probes import PROBE_LIMITS
 
 _PROG = "mooring-inference collect"
 _LOOK_SECONDS = 1.0
@@ -65,7 +67,8 @@ async def _collect(args: argparse.Namespace, settings: CaptureSettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    with listen(args.host, args.http_port) as listener:
+    with ExitStack() as closing:
+        listener = closing.enter_context(listen(args.host, args.http_port))
         capture = Capture(settings)
         metrics = CollectMetrics(capture.counters)
         collector = Collector(_settings(args), capture, metrics)
@@ -76,7 +79,12 @@ async def _collect(args: argparse.Namespace, settings: CaptureSettings) -> None:
             budget=MemoryBudget(default_budget(args.max_event_bytes, 1)),
             on_refusal=front.note_refusal,
         )
+        looks = HttpServer(MetricsFront(front), limits=PROBE_LIMITS)
         try:
+            if args.metrics_port is not None:
+                looking = closing.enter_context(listen(args.host, args.metrics_port))
+                await looks.start(looking)
+                log.info("listening for scrapers", extra={"fields": {"port": looking.getsockname()[1]}})
             await server.start(listener)
             log.info(
                 "listening",
@@ -90,6 +98,7 @@ async def _collect(args: argparse.Namespace, settings: CaptureSettings) -> None:
             await server.stop(args.grace_seconds)
             left = collector.close()
             await asyncio.to_thread(capture.close, args.grace_seconds)
+            await looks.stop(0)
     log.info("stopped", extra={"fields": {"unjoined": left, "rows": capture.counters.rows_total}})
 
 

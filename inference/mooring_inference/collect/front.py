@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from prometheus_client.exposition import generate_latest
 
@@ -38,11 +39,15 @@ class CollectFront:
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request."""
+        self._answer(exchange, self._take if exchange.method == "POST" else self._look)
+
+    def look(self, exchange: Exchange) -> None:
+        """Answer what posts no event."""
+        self._answer(exchange, self._look)
+
+    def _answer(self, exchange: Exchange, answer: Callable[[Exchange], None]) -> None:
         try:
-            if exchange.method == "POST":
-                self._take(exchange)
-            else:
-                self._look(exchange)
+            answer(exchange)
         except RequestError as error:
             exchange.respond_error(error)
         except Exception:
@@ -78,3 +83,21 @@ class CollectFront:
                     "nothing is served here but /metrics, /health/live and /health/ready; events are posted",
                     status=404,
                 )
+
+
+class MetricsFront:
+    """The same without events, for a port that scrapers may reach."""
+
+    def __init__(self, front: CollectFront) -> None:
+        """``front`` answers all requests on another port."""
+        self._front = front
+
+    def admit(self, exchange: Exchange) -> RequestError | None:
+        """Return a refusal for what is no look at something."""
+        if exchange.method in ("GET", "HEAD"):
+            return None
+        return RequestError("this port takes no events", status=405, headers=((b"allow", b"GET, HEAD"),))
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer a request."""
+        self._front.look(exchange)

@@ -21,6 +21,13 @@ EVENTS = Group(
             "http_port", "events, /metrics and /health/{live,ready}; 0 takes a free one", "PORT", port, 8080
         ),
         Setting(
+            "metrics_port",
+            "/metrics and /health/{live,ready} alone, for scrapers that may post no events; 0 takes a free one",
+            "PORT",
+            port,
+            otherwise="none",
+        ),
+        Setting(
             "namespace",
             "of the InferenceServices; events of others are refused",
             "NAME",

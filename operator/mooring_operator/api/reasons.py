@@ -427,7 +427,7 @@ Grant it that (docs/kserve.md), or name a ServingRuntime of the namespace in spe
 # --- Capture: condition Capturing, with spec.serving.capture ---
 
 REQUESTS_KEPT = "RequestsKept"
-"""The pods of the revision keep requests where spec.serving.capture.store says.
+"""The pods of the revision, or a collector beside them, keep requests where spec.serving.capture.store says.
 """
 CAPTURE_NOT_SERVED = "CaptureNotServed"
 """The revision that serves was made before spec.serving.capture, and keeps nothing.
@@ -435,20 +435,19 @@ CAPTURE_NOT_SERVED = "CaptureNotServed"
 The revision that the spec asks for begins with it: see why that one was not promoted.
 """
 CAPTURE_OVERRIDDEN = "CaptureOverridden"
-"""An argument --capture_uri of the runtime, or of spec.serving.args, comes before spec.serving.capture.
+"""An argument --capture_uri, spec.serving.logger, or another tool's logger comes before spec.serving.capture.
 
-Take the argument away, or spec.serving.capture.
+Take away what the message names, or spec.serving.capture.
 """
 CAPTURE_UNCONFIRMED = "CaptureUnconfirmed"
-"""With this router, or a container of spec.serving.template, it is not known which server runs.
+"""It is not known which server runs (this router, a container of spec.serving.template), or a collector starts.
 
-Nothing where it is mooring-inference; another server keeps no requests.
+Nothing where it is mooring-inference, or where the collector is ready in a minute.
 """
-RUNTIME_DOES_NOT_CAPTURE = "RuntimeDoesNotCapture"
-"""The revision runs on a runtime that keeps no requests: none that is annotated as mooring-inference.
+COLLECTOR_UNAVAILABLE = "CollectorUnavailable"
+"""The collector that keeps the requests of a revision on another server does not run; requests are not kept.
 
-Name mooring-inference in spec.serving.runtime, or annotate a runtime of your own that runs the same server with
-serving.kserve.io/server-type: mooring-inference.
+See the events of its Deployment, and its log: image, ServiceAccount, and whether a mask's key is there.
 """
 RUNTIME_CHANGED = "RuntimeChanged"
 """The runtime of the stable revision was edited: with spec.serving.runtimePolicy Follow that is a new revision.

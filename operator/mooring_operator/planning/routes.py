@@ -120,6 +120,21 @@ class Adoption:
 
 
 @dataclass(frozen=True)
+class CollectorState:
+    """How the collector does that keeps a revision's requests, where its own server keeps none.
+
+    `taken` says where else requests are sent, in a place where there is room for one receiver.
+    `problem` says why it does not run, `starting` that it does not yet; it runs where all are empty.
+    `blocked` says that an object of somebody else's has its name, and nothing is to be written.
+    """
+
+    taken: str = ""
+    problem: str = ""
+    starting: str = ""
+    blocked: bool = False
+
+
+@dataclass(frozen=True)
 class Variant:
     """One side of the traffic split as the router reports it.
 
@@ -129,6 +144,7 @@ class Variant:
     `waiting` names what it waits for that is not its own doing (a controller that is away): its clock stands.
     `blocked` says why waiting will not help.
     `address` is where it alone answers inside of the cluster; empty where that is not told.
+    `collector` is how the collector of its requests does; None where it has none.
     """
 
     ready: bool
@@ -140,6 +156,7 @@ class Variant:
     waiting: str = ""
     beside: Beside | None = None
     address: str = ""
+    collector: CollectorState | None = None
 
 
 @dataclass(frozen=True)

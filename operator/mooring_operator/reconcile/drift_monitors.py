@@ -38,7 +38,7 @@ from mooring_operator.planning.drift.plan import (
 )
 from mooring_operator.planning.drift.sources import Kept
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.rollout.capturing import may_capture
+from mooring_operator.planning.rollout.capturing import collects, may_capture
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.planning.status import spec_errors
@@ -210,7 +210,7 @@ class DriftMonitors:
 def kept_by(stable: Revision, spec: Mapping[str, Any]) -> Kept:
     """Give what the revision that serves keeps of its requests; `spec` is the ModelDeployment's, as it is stored."""
     capture = stable.serving_spec.capture
-    keeps = capture is not None and may_capture(stable)
+    keeps = capture is not None and (may_capture(stable) or collects(stable))
     return Kept(
         since=stable.since,
         store=capture.store if capture is not None and keeps else "",

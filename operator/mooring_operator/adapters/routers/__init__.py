@@ -18,6 +18,7 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import ADOPT_ANNOTATION
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.api.routers import RouterName
+from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Adoption, RouterChoice, Traits
 from mooring_operator.planning.strategies.demands import unmet
@@ -44,8 +45,11 @@ class Routers:
         gateway: DefaultGateway | None = None,
         writer: RouteWriter | None = None,
         outages: Outages | None = None,
+        collector_image: str = Images.inference,
     ) -> None:
+        """Make one; `collector_image` runs beside what keeps no requests itself."""
         self._cluster = cluster
+        self._collector_image = collector_image
         self._outages = outages or Outages()
         self._writer = writer or RouteWriter(cluster)
         self._hosts = HostNames(cluster)
@@ -53,7 +57,7 @@ class Routers:
         self.runtimes = ServingRuntimes(cluster)
         self.under_test = InstancesUnderTest(cluster)
         self._routers: dict[RouterName, Traffic] = {
-            "Endpoints": EndpointsRouter(cluster),
+            "Endpoints": EndpointsRouter(cluster, collector_image),
             "KServe": KServeRouter(cluster),
             "Knative": KnativeRouter(cluster),
         }
@@ -92,7 +96,9 @@ class Routers:
         ours = entrance is not None and (entrance.gateway, entrance.namespace) == named
         front = self._gateway.front if ours else ""
         door = entrance or Entrance("", "")
-        return GatewayRouter(self._cluster, door, front, self._writer, self._hosts, self._outages)
+        return GatewayRouter(
+            self._cluster, door, front, self._writer, self._hosts, self._outages, self._collector_image
+        )
 
 
 def likely_router(spec: ModelDeploymentSpec) -> RouterName:

@@ -34,6 +34,7 @@ from mooring_operator.adapters.routers.owned import (
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.routes import Beside, Running, Service, Traits, Variant
@@ -53,9 +54,9 @@ class EndpointsRouter:
         "KServe", LONGEST_NAMES, serves_each=True, weighs_by_pods=True, previews=True, adopts=True
     )
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, collector_image: str = Images.inference) -> None:
         self._cluster = cluster
-        self._revisions = RevisionServices(cluster)
+        self._revisions = RevisionServices(cluster, collector_image=collector_image)
 
     async def observe(self, owner: Owner, revisions: Sequence[Revision]) -> Service | None:
         """Read the revisions, the Service and its EndpointSlices: what is ready there gets requests."""

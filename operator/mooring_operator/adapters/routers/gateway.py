@@ -45,6 +45,7 @@ from mooring_operator.adapters.routers.owned import (
 from mooring_operator.adapters.routers.port import ServiceNameTaken
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Running, Service, Traits
 from mooring_operator.planning.routing import Arm, Routing
@@ -79,11 +80,12 @@ class GatewayRouter:
         writer: RouteWriter | None = None,
         hosts: HostNames | None = None,
         outages: Outages | None = None,
+        collector_image: str = Images.inference,
     ) -> None:
         self._cluster = cluster
         self._entrance = entrance
         self._front = front
-        self._revisions = RevisionServices(cluster)
+        self._revisions = RevisionServices(cluster, collector_image=collector_image)
         self._writer = writer or RouteWriter(cluster)
         self._hosts = hosts or HostNames(cluster)
         self._outages = outages or Outages()

@@ -1,12 +1,15 @@
-"""Says whether requests are kept as ``spec.serving.capture`` asks: only Mooring's own runtime does."""
+"""Says whether requests are kept as ``spec.serving.capture`` asks: by Mooring's own runtime, or by a collector."""
 
 from collections.abc import Iterator
 
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.rollout.draft import Draft
+from mooring_operator.planning.routes import Variant
 
 CONDITION = "Capturing"
+_LOOK_AGAIN, _LOOK_AGAIN_AT_PROBLEM = 15.0, 60.0
+"""Seconds until the next look at a collector that starts, or that does not run: nothing tells when it does."""
 
 _FLAG = "capture_uri"
 
@@ -16,16 +19,47 @@ def may_capture(revision: Revision) -> bool:
     return revision.runtime is None or revision.runtime.captures
 
 
+def collects(revision: Revision) -> bool:
+    """Whether a collector is to keep the requests of a revision, whose own server keeps none.
+
+    What a spec sends elsewhere goes there.
+    """
+    serving, runtime = revision.serving_spec, revision.runtime
+    return (
+        serving.capture is not None
+        and serving.logger is None
+        and runtime is not None
+        and not runtime.captures
+        and not any(_sets_capture(argument) for argument in _arguments(revision))
+    )
+
+
+def look_again(draft: Draft) -> float | None:
+    """Give after how many seconds to look at a collector that does not run yet; None where there is none."""
+    revision = draft.candidate or draft.stable
+    if revision is None or not collects(revision) or (variant := _variant(draft, revision)) is None:
+        return None
+    state = variant.collector
+    if state is None or state.starting:
+        return _LOOK_AGAIN
+    return _LOOK_AGAIN_AT_PROBLEM if state.problem else None
+
+
 def condition(draft: Draft) -> dict[str, tuple[str, str, str]]:
     """Give the condition for the revision that is on its way, or else is stable; none where nothing is asked for."""
     revision = draft.candidate or draft.stable
     asked = draft.spec.serving.capture is not None
     if revision is None or not (asked or revision.serving_spec.capture is not None):
         return {}
-    return {CONDITION: _of(revision)}
+    return {CONDITION: _of(revision, _variant(draft, revision))}
 
 
-def _of(revision: Revision) -> tuple[str, str, str]:
+def _variant(draft: Draft, revision: Revision) -> Variant | None:
+    service = draft.observed.service
+    return service.variants.get(revision.revision) if service is not None else None
+
+
+def _of(revision: Revision, variant: Variant | None) -> tuple[str, str, str]:
     capture, runtime, name = revision.serving_spec.capture, revision.runtime, f"revision {revision.revision}"
     if capture is None:
         return (
@@ -44,17 +78,36 @@ def _of(revision: Revision) -> tuple[str, str, str]:
         return (
             "Unknown",
             reasons.CAPTURE_UNCONFIRMED,
-            f"{name} runs on no copy of a runtime, so that it is not known whether its server is mooring-inference, "
-            f"which alone keeps requests in {capture.store}",
+            f"{name} runs on no copy of a runtime, so that it is not known whether its server is mooring-inference "
+            f"and keeps requests in {capture.store}",
         )
-    if not runtime.captures:
+    if collects(revision):
+        return _collected(name, capture.store, variant)
+    if not runtime.captures and revision.serving_spec.logger is not None:
         return (
             "False",
-            reasons.RUNTIME_DOES_NOT_CAPTURE,
-            f"{name} runs on {runtime.kind} {runtime.name}, which keeps no requests: name mooring-inference in "
-            "spec.serving.runtime, or take spec.serving.capture away",
+            reasons.CAPTURE_OVERRIDDEN,
+            f"{name} sends its requests where spec.serving.logger says, and can send them to one place only: take that "
+            "away, or spec.serving.capture",
         )
     return "True", reasons.REQUESTS_KEPT, f"{name} keeps requests below {capture.store}"
+
+
+def _collected(name: str, store: str, variant: Variant | None) -> tuple[str, str, str]:
+    state = variant.collector if variant is not None else None
+    if state is None:
+        return (
+            "Unknown",
+            reasons.CAPTURE_UNCONFIRMED,
+            f"{name}: the collector of its requests is not there yet",
+        )
+    if state.taken:
+        return "False", reasons.CAPTURE_OVERRIDDEN, f"{name}: {state.taken}"
+    if state.problem:
+        return "False", reasons.COLLECTOR_UNAVAILABLE, f"{name}: {state.problem}"
+    if state.starting:
+        return "Unknown", reasons.CAPTURE_UNCONFIRMED, f"{name}: {state.starting}"
+    return "True", reasons.REQUESTS_KEPT, f"a collector keeps requests of {name} below {store}"
 
 
 def _arguments(revision: Revision) -> Iterator[str]:

@@ -87,6 +87,7 @@ def decide(draft: Settled) -> Decision:
         retained.look_again(draft),
         analysis.look_again(draft),
         adoption.look_again(draft),
+        capturing.look_again(draft),
         LOOK_AGAIN if is_being_taken_up(draft) else None,
     ):
         if left is not None:

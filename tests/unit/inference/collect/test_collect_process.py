@@ -122,6 +122,25 @@ async def test_health_metrics_and_refusals(tmp_path):
         assert await process.wait() == 0
 
 
+async def test_scrapers_have_a_port_that_takes_no_events(tmp_path):
+    process = await spawn(
+        "--host=127.0.0.1",
+        *("--http_port=0", "--metrics_port=0", "--drain_seconds=0", f"--capture_uri={tmp_path}"),
+    )
+    try:
+        while (line := json.loads(await process.stdout.readline()))["message"] != "listening for scrapers":
+            pass
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{line['port']}", trust_env=False) as client:
+            assert (await post(client, b"{}")).status_code == 405
+            assert 'mooring_collect_events_total{outcome="taken"} 0.0' in (await client.get("/metrics")).text
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from mooring_operator.planning.rollout.actions import Action, RemoveService, Route
 from mooring_operator.planning.rollout.decision import Decision
-from mooring_operator.planning.routes import Beside, Service, Traits, Variant
+from mooring_operator.planning.routes import Beside, CollectorState, Service, Traits, Variant
 from mooring_operator.planning.routing import Routing
 
 from tests.unit.operator.planning.world import World, spec_of
@@ -27,6 +27,8 @@ class Fleet(World):
     effective: Routing | None = None
     """The routing that was taken up last."""
     away: str = ""
+    collector: CollectorState | None = None
+    """How the collector does of every revision, where its server keeps no requests."""
     carried_out: list[tuple[Routing, dict[str, int]]] = field(default_factory=list)
     """Every routing that was asked for, with the pods that were ready then."""
 
@@ -83,6 +85,7 @@ class Fleet(World):
                 pods=pods,
                 waiting=self.away,
                 beside=self._beside(revision.revision),
+                collector=self.collector,
             )
         shared = sum(1 for weight in self.routed.values() if weight) > 1
         return Service("http://digits.ns", variants, shared, unsettled=unsettled)

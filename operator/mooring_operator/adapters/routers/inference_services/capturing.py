@@ -9,9 +9,9 @@ from mooring_operator.api.capture import Capture
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.rollout.capturing import may_capture
 
-_SPOOL = "mooring-capture"
-_SPOOL_FOLDER = "/var/spool/mooring-capture"
-_SPOOL_SIZE = "2Gi"
+SPOOL = "mooring-capture"
+SPOOL_FOLDER = "/var/spool/mooring-capture"
+SPOOL_SIZE = "2Gi"
 """Twice what the runtime keeps there at most: a pod that exceeds it is evicted."""
 
 
@@ -23,22 +23,21 @@ def with_capture(pod: dict[str, Any], container: dict[str, Any], revision: Revis
     capture = revision.serving_spec.capture
     if capture is None or not may_capture(revision):
         return container
-    settings = _variables(capture)
-    pod["volumes"] = _named(
-        pod.get("volumes", []), [{"name": _SPOOL, "emptyDir": {"sizeLimit": _SPOOL_SIZE}}]
-    )
-    mounts = [mount for mount in container.get("volumeMounts", []) if mount.get("mountPath") != _SPOOL_FOLDER]
+    settings = variables_of(capture)
+    pod["volumes"] = named(pod.get("volumes", []), [{"name": SPOOL, "emptyDir": {"sizeLimit": SPOOL_SIZE}}])
+    mounts = [mount for mount in container.get("volumeMounts", []) if mount.get("mountPath") != SPOOL_FOLDER]
     return {
         **container,
-        "env": _named(
+        "env": named(
             container.get("env", []), [{"name": name, "value": text} for name, text in settings.items()]
         ),
-        "volumeMounts": [*mounts, {"name": _SPOOL, "mountPath": _SPOOL_FOLDER}],
+        "volumeMounts": [*mounts, {"name": SPOOL, "mountPath": SPOOL_FOLDER}],
     }
 
 
-def _variables(capture: Capture) -> dict[str, str]:
-    said = {"MOORING_CAPTURE_URI": capture.store, "MOORING_CAPTURE_SPOOL_DIR": _SPOOL_FOLDER}
+def variables_of(capture: Capture) -> dict[str, str]:
+    """Give the variables that say which requests to keep."""
+    said = {"MOORING_CAPTURE_URI": capture.store, "MOORING_CAPTURE_SPOOL_DIR": SPOOL_FOLDER}
     if capture.sample != 1:
         said["MOORING_CAPTURE_SAMPLE"] = f"{capture.sample:.12g}"
     if capture.features:
@@ -50,7 +49,7 @@ def _variables(capture: Capture) -> dict[str, str]:
     return said
 
 
-def _named(there: list[dict[str, Any]], ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def named(there: list[dict[str, Any]], ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give a list of named things with ours, whatever else has their names."""
     names = {item["name"] for item in ours}
     return [*(item for item in there if item.get("name") not in names), *ours]

@@ -39,12 +39,13 @@ class InferenceServices:
             await self._cluster.delete(dict(seen.manifest))
 
 
-async def write_service(cluster: Cluster, wanted: Manifest, seen: Manifest | None) -> None:
-    """Have an InferenceService say what is wanted, and nothing of others' that decides over what runs."""
+async def write_service(cluster: Cluster, wanted: Manifest, seen: Manifest | None) -> Manifest:
+    """Have an InferenceService say what is wanted, and nothing of others' that decides over what runs; give it."""
     written = await write_owned(cluster, wanted, seen)
     # Not before: what a rollout leaves goes by the same write by which its successor takes over.
     if others := intruded(written, wanted):
-        await cluster.change(written, others)
+        return await cluster.change(written, others)
+    return written
 
 
 def is_made_for(manifest: Manifest, service: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mooring_operator.adapters.routers.inference_services import manifest as manifests
+from mooring_operator.adapters.routers.inference_services.collecting import logger_of
 from mooring_operator.adapters.routers.inference_services.running import (
     MODE_ANNOTATION,
     SCALER_ANNOTATION,
@@ -19,6 +20,7 @@ from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.objects.ownership import owned_labels, owner_reference
+from mooring_operator.planning.rollout.capturing import collects
 
 LONGEST_NAMES = 42
 """Characters of a ModelDeployment's name and namespace together: both are in a host name of KServe's, a DNS label."""
@@ -45,10 +47,18 @@ def scaler_class(serving: ServingSpec) -> str:
     return _SCALER_CLASSES[serving.autoscaling.scaler if serving.autoscaling else None]
 
 
-def revision_service(owner: Owner, revision: Revision, *, pods: int | None, exact: bool = False) -> Manifest:
+def revision_service(
+    owner: Owner,
+    revision: Revision,
+    *,
+    pods: int | None,
+    exact: bool = False,
+    logger: Mapping[str, Any] | None = None,
+) -> Manifest:
     """Give the InferenceService of a revision that has at least `pods` pods, or as its own scaling says for None.
 
     exact: it has no more than `pods` either, whatever its own scaling says.
+    logger: the payload logger that is there and somebody else's; it stays.
     """
     serving = revision.serving_spec
     annotations = {MODE_ANNOTATION: "Standard", SCALER_ANNOTATION: scaler_class(serving)}
@@ -71,7 +81,7 @@ def revision_service(owner: Owner, revision: Revision, *, pods: int | None, exac
             "ownerReferences": [owner_reference(owner)],
         },
         "spec": {
-            "predictor": _predictor(owner, revision, pods, exact=exact),
+            "predictor": _predictor(owner, revision, pods, exact=exact, logger=logger),
             **{name: _asleep(part, pods) for name, part in manifests.components(revision).items()},
         },
     }
@@ -139,11 +149,20 @@ def _asleep(component: dict[str, Any], pods: int | None) -> dict[str, Any]:
     return {**component, "minReplicas": 0} if pods == 0 else component
 
 
-def _predictor(owner: Owner, revision: Revision, pods: int | None, *, exact: bool) -> dict[str, Any]:
+def _predictor(
+    owner: Owner,
+    revision: Revision,
+    pods: int | None,
+    *,
+    exact: bool,
+    logger: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     out = {
         **manifests.predictor(revision),
         **scaling_of(revision.serving_spec, pods, exact=exact),
     }
+    if collects(revision):
+        out["logger"] = dict(logger or logger_of(owner, name_of(owner, revision)))
     # What Services select pods by: all of the deployment's, or one revision's.
     out["labels"] = {**out["labels"], DEPLOYMENT_LABEL: owner.name, REVISION_LABEL: revision.revision}
     if (runtime := revision.runtime) is not None and "model" in out:

@@ -4,10 +4,16 @@ For routers that serve each revision by itself: who gets which requests is their
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.routers.inference_services.collecting import (
+    collector,
+    collector_name,
+    others_logger,
+    read_collection,
+)
 from mooring_operator.adapters.routers.inference_services.inquiry import Inquiry, now_utc
 from mooring_operator.adapters.routers.inference_services.objects import (
     INFERENCE_SERVICE,
@@ -29,7 +35,7 @@ from mooring_operator.adapters.routers.inference_services.revision_reading impor
     read_variant,
 )
 from mooring_operator.adapters.routers.inference_services.runtime_copy import copy_of
-from mooring_operator.adapters.routers.owned import find_owned, write_whole
+from mooring_operator.adapters.routers.owned import SERVICE, find_owned, write_owned, write_whole
 from mooring_operator.api.names import (
     DEPLOYMENT_LABEL,
     MANAGED_BY,
@@ -38,9 +44,11 @@ from mooring_operator.api.names import (
     AdoptedService,
 )
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.rollout.capturing import collects
+from mooring_operator.planning.routes import CollectorState, Variant
 from mooring_operator.planning.routing import Routing
 
 SERVING_RUNTIME = Kind("serving.kserve.io/v1alpha1", "ServingRuntime", "servingruntimes")
@@ -55,6 +63,7 @@ class RevisionsSeen:
     services, runtimes, deployments: the objects, by the InferenceService's name; of Deployments the predictors'.
     beside: the Deployments of transformers and explainers.
     entries: the component that requests come in by.
+    collectors: the Deployments and Services that keep requests, by kind and name.
     """
 
     variants: Mapping[str, Variant] = field(default_factory=dict)
@@ -63,13 +72,21 @@ class RevisionsSeen:
     deployments: Mapping[str, Manifest] = field(default_factory=dict)
     beside: Mapping[str, list[Manifest]] = field(default_factory=dict)
     entries: Mapping[str, str] = field(default_factory=dict)
+    collectors: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
 
 
 class RevisionServices:
     """Runs revisions, and says how they do. Every call may be repeated; one that changes nothing writes nothing."""
 
-    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = now_utc) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        now: Callable[[], datetime] = now_utc,
+        collector_image: str = Images.inference,
+    ) -> None:
+        """Make one; `collector_image` keeps the requests of revisions whose own server keeps none."""
         self._cluster = cluster
+        self._collector_image = collector_image
         self._inquiry = Inquiry(cluster, now)
 
     async def observe(self, owner: Owner, revisions: Iterable[Revision]) -> RevisionsSeen:
@@ -84,6 +101,7 @@ class RevisionServices:
         predictors: dict[str, Manifest] = {}
         beside: dict[str, list[Manifest]] = {}
         entries: dict[str, str] = {}
+        collectors: dict[tuple[str, str], Manifest] = {}
         for revision in revisions:
             name = name_of(owner, revision)
             if revision.runtime is not None:
@@ -106,8 +124,11 @@ class RevisionServices:
                     labels = {SERVICE_LABEL: name}
                 cause = await self._inquiry.cause(service, labels)
                 variant = read_variant(revision, service, deployments, cause, fresh=fresh)
+            if collects(revision):
+                state = await self._collector(owner, service, collectors)
+                variant = replace(variant, collector=state)
             variants[revision.revision] = variant
-        return RevisionsSeen(variants, services, runtimes, predictors, beside, entries)
+        return RevisionsSeen(variants, services, runtimes, predictors, beside, entries, collectors)
 
     async def run(
         self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: Collection[str] = ()
@@ -156,6 +177,24 @@ class RevisionServices:
             found[component] = made if made is not None and is_made_for(made, service) else None
         return found
 
+    async def _collector(
+        self, owner: Owner, service: Manifest, found: dict[tuple[str, str], Manifest]
+    ) -> CollectorState:
+        """Say how the collector of an InferenceService does, and add to `found` what there is of it."""
+        name = collector_name(service["metadata"]["name"])
+        for kind in (DEPLOYMENT, SERVICE):
+            made = await self._cluster.get(Ref(kind, owner.namespace, name), recent=True)
+            if made is None or "deletionTimestamp" in made["metadata"]:
+                continue
+            if not is_made_for(made, service):
+                return CollectorState(
+                    problem=f"{kind.kind} {name} exists and is not of this collector: delete it, or give this "
+                    "resource another name",
+                    blocked=True,
+                )
+            found[kind.kind, name] = made
+        return read_collection(service, found.get((DEPLOYMENT.kind, name)), owner)
+
     # --- writing --------------------------------------------------------------------------------
 
     async def _run(
@@ -174,8 +213,11 @@ class RevisionServices:
                 service = await self._cluster.change(service, {"spec": changed})
             wanted = adopted_service(owner, revision, service, pods=pods, exact=exact)
         else:
-            wanted = revision_service(owner, revision, pods=pods, exact=exact)
-        await write_service(self._cluster, wanted, service)
+            others = others_logger(service, owner) if service is not None else None
+            wanted = revision_service(owner, revision, pods=pods, exact=exact, logger=others)
+        written = await write_service(self._cluster, wanted, service)
+        if collects(revision):
+            await self._collect(owner, revision, written, pods, seen)
         deployment = seen.deployments.get(name)
         if deployment is None or scaler_class(revision.serving_spec) == "none":
             # KServe passes a fixed number of pods on by itself.
@@ -188,6 +230,18 @@ class RevisionServices:
             there = _pods_of(made)
             if (asked := 0 if pods == 0 else max(there, 1)) != there:
                 await self._cluster.scale(made, asked)
+
+    async def _collect(
+        self, owner: Owner, revision: Revision, service: Manifest, pods: int | None, seen: RevisionsSeen
+    ) -> None:
+        """Have the collector of an InferenceService run, unless there is nothing to collect."""
+        idle = pods == 0 or others_logger(service, owner) is not None
+        variant = seen.variants.get(revision.revision)
+        if variant is not None and variant.collector is not None and variant.collector.blocked:
+            return
+        for wanted in collector(owner, revision, service, self._collector_image, pods=0 if idle else 1):
+            there = seen.collectors.get((wanted["kind"], wanted["metadata"]["name"]))
+            await write_owned(self._cluster, wanted, there)
 
     async def _delete(self, owner: Owner, keep: set[str], seen: RevisionsSeen, *, everywhere: bool) -> None:
         # A runtime goes last: without it KServe calls an InferenceService that is being deleted invalid.

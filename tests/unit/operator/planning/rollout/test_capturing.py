@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import pytest
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.rollout.capturing import collects
+from mooring_operator.planning.routes import CollectorState
 
 from tests.unit.operator.planning.fleet import EACH, Fleet
 from tests.unit.operator.planning.world import World, spec_of
@@ -44,8 +46,7 @@ def told(world):
         ("mooring-inference", ("--capture-uri", "s3://all"), [], ("False", "CaptureOverridden")),
         ("mooring-inference", (), ["--capture_uri=s3://mine"], ("False", "CaptureOverridden")),
         ("mooring-inference", ("--capture_uri_file=a", "capture_uri=b"), [], ("True", "RequestsKept")),
-        ("mlserver", (), [], ("False", "RuntimeDoesNotCapture")),
-        ("", (), [], ("False", "RuntimeDoesNotCapture")),
+        ("mlserver", (), ["--capture_uri=s3://mine"], ("False", "CaptureOverridden")),
     ],
 )
 def test_the_runtime_decides_whether_requests_are_kept(server_type, arguments, args, expected):
@@ -55,6 +56,47 @@ def test_the_runtime_decides_whether_requests_are_kept(server_type, arguments, a
     assert capturing(world) == expected
     assert world.status.phase == "Promoted"
     assert told(world).count(expected[1]) == (1 if expected[0] == "False" else 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (None, ("Unknown", "CaptureUnconfirmed")),
+        (CollectorState(starting="no pod is ready yet"), ("Unknown", "CaptureUnconfirmed")),
+        (CollectorState(), ("True", "RequestsKept")),
+        (CollectorState(problem="no such image"), ("False", "CollectorUnavailable")),
+        (CollectorState(taken="TrustyAI has the logger"), ("False", "CaptureOverridden")),
+    ],
+)
+@pytest.mark.parametrize("server_type", ["mlserver", ""])
+def test_a_collector_keeps_the_requests_of_another_server(server_type, state, expected):
+    world = On(spec_of(serving={"capture": CAPTURE}), server_type=server_type, collector=state)
+    assert capturing(world) == expected
+    assert world.status.phase == "Promoted"
+    assert told(world).count(expected[1]) == (1 if expected[0] == "False" else 0)
+    assert collects(world.status.stable)
+
+
+def test_a_collector_is_looked_at_until_it_runs():
+    world = On(spec_of(serving={"capture": CAPTURE}), server_type="mlserver")
+    for state, seconds in (
+        (CollectorState(starting="soon"), 15),
+        (CollectorState(problem="no such image"), 60),
+        (CollectorState(), None),
+    ):
+        world.collector = state
+        world.settle()
+        assert world.step().recheck_after == seconds
+
+
+def test_a_logger_of_the_spec_goes_before():
+    logger = {"url": "http://logger.ml"}
+    world = On(spec_of(serving={"capture": CAPTURE, "logger": logger}), server_type="mlserver")
+    assert capturing(world) == ("False", "CaptureOverridden")
+    assert not collects(world.status.stable)
+    # Our own runtime keeps them itself, whatever else is sent where.
+    world = On(spec_of(serving={"capture": CAPTURE, "logger": logger}))
+    assert capturing(world) == ("True", "RequestsKept")
 
 
 def test_it_is_not_known_what_runs_on_no_copy():
