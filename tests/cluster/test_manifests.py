@@ -651,7 +651,9 @@ async def roll_out(traffic, played, others, name):
     owner = Owner("mooring-rights", name, "9a1f2f6e-0000-4000-8000-000000000001", 1)
     runtime = PinnedRuntime(kind="ClusterServingRuntime", name="r", spec={"containers": []})
     first, second = (
-        revision_of_files(name=text, model=model).model_copy(update={"runtime": runtime})
+        revision_of_files(name=text, model=model, capture={"store": "s3://captured"}).model_copy(
+            update={"runtime": runtime}
+        )
         for text, model in (("aaaabbbbcc", "v1"), ("ddddeeeeff", "v2"))
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mooring_operator.api import reasons
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning.rollout.draft import Draft
 from mooring_operator.planning.routes import Variant
 
@@ -27,7 +28,7 @@ def collects(revision: Revision) -> bool:
     serving, runtime = revision.serving_spec, revision.runtime
     return (
         serving.capture is not None
-        and serving.logger is None
+        and not _logs(serving)
         and runtime is not None
         and not runtime.captures
         and not any(_sets_capture(argument) for argument in _arguments(revision))
@@ -83,12 +84,12 @@ def _of(revision: Revision, variant: Variant | None) -> tuple[str, str, str]:
         )
     if collects(revision):
         return _collected(name, capture.store, variant)
-    if not runtime.captures and revision.serving_spec.logger is not None:
+    if not runtime.captures and _logs(revision.serving_spec):
         return (
             "False",
             reasons.CAPTURE_OVERRIDDEN,
-            f"{name} sends its requests where spec.serving.logger says, and can send them to one place only: take that "
-            "away, or spec.serving.capture",
+            f"{name} sends its requests where logger of spec.serving, or of its template, says, and can send them to "
+            "one place only: take that away, or spec.serving.capture",
         )
     return "True", reasons.REQUESTS_KEPT, f"{name} keeps requests below {capture.store}"
 
@@ -108,6 +109,10 @@ def _collected(name: str, store: str, variant: Variant | None) -> tuple[str, str
     if state.starting:
         return "Unknown", reasons.CAPTURE_UNCONFIRMED, f"{name}: {state.starting}"
     return "True", reasons.REQUESTS_KEPT, f"a collector keeps requests of {name} below {store}"
+
+
+def _logs(serving: ServingSpec) -> bool:
+    return serving.logger is not None or "logger" in (serving.template or {})
 
 
 def _arguments(revision: Revision) -> Iterator[str]:

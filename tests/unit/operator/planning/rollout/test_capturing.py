@@ -89,13 +89,14 @@ def test_a_collector_is_looked_at_until_it_runs():
         assert world.step().recheck_after == seconds
 
 
-def test_a_logger_of_the_spec_goes_before():
-    logger = {"url": "http://logger.ml"}
-    world = On(spec_of(serving={"capture": CAPTURE, "logger": logger}), server_type="mlserver")
+@pytest.mark.parametrize("within", [lambda logger: logger, lambda logger: {"template": logger}])
+def test_a_logger_of_the_spec_goes_before(within):
+    logger = within({"logger": {"url": "http://logger.ml"}})
+    world = On(spec_of(serving={"capture": CAPTURE, **logger}), server_type="mlserver")
     assert capturing(world) == ("False", "CaptureOverridden")
     assert not collects(world.status.stable)
     # Our own runtime keeps them itself, whatever else is sent where.
-    world = On(spec_of(serving={"capture": CAPTURE, "logger": logger}))
+    world = On(spec_of(serving={"capture": CAPTURE, **logger}))
     assert capturing(world) == ("True", "RequestsKept")
 
 
