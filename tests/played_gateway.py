@@ -102,7 +102,7 @@ class PlayedGateway:
             return {}
         uris = {}
         for deployment in await self.cluster.list(DEPLOYMENT, namespace=self.namespace):
-            uris[deployment["metadata"]["name"]] = deployment["metadata"]["annotations"]["uri"]
+            uris[deployment["metadata"]["name"]] = deployment["metadata"]["annotations"].get("uri", "")
         return {uris[name]: weight for name, weight in weights_of(found).items() if weight}
 
     async def select(self, deployment: Manifest) -> None:

@@ -76,7 +76,8 @@ class PlayedRevisions:
                 assert service is not None
                 await self.cluster.delete(service)
             elif self.collects:
-                await self.cluster.write_status(made, {"readyReplicas": made["spec"]["replicas"]})
+                pods = made["spec"]["replicas"]
+                await self.cluster.write_status(made, {"replicas": pods, "readyReplicas": pods})
 
     async def serve(self, service: Manifest, deployment: Manifest | None) -> Manifest | None:
         """Do what one InferenceService asks, as its Deployment is now; give that, None where it is to have none."""

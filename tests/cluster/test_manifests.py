@@ -21,6 +21,7 @@ from mooring_operator.adapters.routers import DefaultGateway, Routers
 from mooring_operator.adapters.routers.endpoints import EndpointsRouter
 from mooring_operator.adapters.routers.gateway import GatewayRouter
 from mooring_operator.adapters.routers.gateway_routes import Entrance
+from mooring_operator.adapters.routers.inference_services.collecting import collector
 from mooring_operator.adapters.routers.inference_services.revision_manifest import name_of
 from mooring_operator.adapters.routers.inference_services.revisions import SERVING_RUNTIME
 from mooring_operator.adapters.routers.inference_services.runtimes import ServingRuntimes
@@ -228,16 +229,25 @@ def test_scrapers_find_the_ports_that_they_name():
     operator = next(o for o in rendered("kubeflow") if o["kind"] == "Deployment")["spec"]["template"]
     runtime = next(o for o in rendered("kubeflow") if o["kind"] == "ClusterServingRuntime")["spec"]
     found = rendered_folder("components/monitoring")
-    assert [one["kind"] for one in found] == ["PodMonitor", "PodMonitor"]
+    assert [one["kind"] for one in found] == ["PodMonitor"] * 3
+    elsewhere = revision_of_files(capture={"store": "s3://captured"})
+    service = {"apiVersion": "v1", "kind": "InferenceService", "metadata": {"name": "digits", "uid": "u"}}
+    collects = collector(Owner("ml", "digits", "u", 1), elsewhere, service, "i", pods=1)[0]["spec"][
+        "template"
+    ]
+    named = set()
     for monitor in (one["spec"] for one in found):
         (endpoint,) = monitor["podMetricsEndpoints"]
         assert endpoint["path"] == "/metrics"
         if "matchLabels" in monitor["selector"]:
-            assert monitor["selector"]["matchLabels"].items() <= operator["metadata"]["labels"].items()
-            assert endpoint["port"] in {port["name"] for port in operator["spec"]["containers"][0]["ports"]}
+            wanted = monitor["selector"]["matchLabels"].items()
+            (pods,) = [pods for pods in (operator, collects) if wanted <= pods["metadata"]["labels"].items()]
+            assert endpoint["port"] in {port["name"] for port in pods["spec"]["containers"][0]["ports"]}
+            named.add(endpoint["port"])
         else:
             kept = next(rule["regex"] for rule in endpoint["relabelings"] if rule.get("action") == "keep")
             assert kept == runtime["containers"][0]["name"]
+    assert named == {"http", "metrics"}
 
 
 @pytest.mark.parametrize("found", objects("Service"))
