@@ -40,8 +40,6 @@ class PlayedRevisions:
     """How many pods of a model become ready, by its address; all that are asked for where it is not named."""
     away: bool = False
     """Whether KServe's controller is."""
-    collects: bool = True
-    """Whether pods of collectors start."""
     ports: dict[str, int] = field(default_factory=dict)
     """Ports that pods listen on, by the address of their model; 8080 where it is not named."""
     left_out: set[str] = field(default_factory=set)
@@ -75,7 +73,7 @@ class PlayedRevisions:
                 service = await self.cluster.get(Ref(SERVICE, self.namespace, made["metadata"]["name"]))
                 assert service is not None
                 await self.cluster.delete(service)
-            elif self.collects:
+            else:
                 pods = made["spec"]["replicas"]
                 await self.cluster.write_status(made, {"replicas": pods, "readyReplicas": pods})
 
