@@ -394,7 +394,7 @@ async def test_a_candidate_that_answers_wrongly_is_rolled_back(world: World):
     assert "errorRate: candidate 8.00% (" in world.status["message"]
     said = world.condition("Analysed")
     assert said["status"] == "False"
-    assert said["message"].endswith("(counted by the pods themselves: no Prometheus is set)")
+    assert said["message"].endswith("(counted by the pods themselves, without a Prometheus)")
 
 
 async def test_a_good_one_is_promoted(world: World):
@@ -402,7 +402,7 @@ async def test_a_good_one_is_promoted(world: World):
     await go_on(world, traffic, "Promoted")
     assert world.status["stable"]["storageUri"] == "s3://m/v2"
     assert world.status["analysis"]["verdict"] == "PASS"
-    assert "no Prometheus is set" in world.condition("Analysed")["message"]
+    assert "without a Prometheus" in world.condition("Analysed")["message"]
 
 
 async def test_one_that_is_slow_is_rolled_back_by_what_its_pods_show(world: World):

@@ -23,7 +23,7 @@ from mooring_operator.planning.status.wording import one_line
 DraftT = TypeVar("DraftT", bound=Draft)
 
 CONDITION = "Analysed"
-_BY_PODS = " (counted by the pods themselves: no Prometheus is set)"
+_BY_PODS = " (counted by the pods themselves, without a Prometheus)"
 # Seconds. An answer is on its way; nobody answers.
 _SOON = 1.0
 _LATER = 15.0
