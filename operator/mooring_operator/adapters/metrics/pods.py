@@ -33,8 +33,8 @@ _KEPT = timedelta(hours=1)
 _MOST_WATCHES = 1000
 _PROMETHEUS = "an administrator sets MOORING_PROMETHEUS_URL"
 FORBIDDEN = (
-    "no Prometheus is asked, and the operator may not read what pods count: component manifests/components/pod-counters "
-    f"lets it, or {_PROMETHEUS}"
+    "no Prometheus is asked, and the operator may not read what pods count: component "
+    f"manifests/components/pod-counters lets it, or {_PROMETHEUS}"
 )
 
 
