@@ -62,7 +62,7 @@ class PlayedGateway:
     """Why it refuses all of them."""
 
     def __post_init__(self) -> None:
-        self.kserve = PlayedRevisions(self.cluster, self.namespace)
+        self.kserve = PlayedRevisions(self.cluster, self.namespace, selects=False)
         self.weights: dict[str, int] = {}
         """Who gets how much of the traffic: percentages, by the address of the model."""
 

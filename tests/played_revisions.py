@@ -42,6 +42,8 @@ class PlayedRevisions:
     """Whether KServe's controller is."""
     ports: dict[str, int] = field(default_factory=dict)
     """Ports that pods listen on, by the address of their model; 8080 where it is not named."""
+    selects: bool = True
+    """Whether KServe's Services select pods here; else whoever plays the nodes writes their slices."""
     left_out: set[str] = field(default_factory=set)
     """Models whose pods are in no Service's slice, by address: its controller has not seen them yet."""
     weights: dict[str, int] = field(default_factory=dict)
@@ -189,7 +191,8 @@ class PlayedRevisions:
             return
         listens = self.ports.get(service["spec"]["predictor"]["model"]["storageUri"], 8080)
         port = {"name": name, "port": 80, "targetPort": listens, "protocol": "TCP"}
-        made = _owned(service, name, {"ports": [port], "selector": {"app": f"isvc.{name}"}})
+        selector = {"selector": {"app": f"isvc.{name}"}} if self.selects else {}
+        made = _owned(service, name, {"ports": [port], **selector})
         await self.cluster.create({"apiVersion": SERVICE.api_version, "kind": SERVICE.kind, **made})
 
     async def _image(self, service: Manifest) -> str:

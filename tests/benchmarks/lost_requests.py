@@ -63,7 +63,7 @@ class Nodes:
     started: int = 0
 
     def __post_init__(self) -> None:
-        self._played = PlayedRevisions(self.lab.cluster, MODELS)
+        self._played = PlayedRevisions(self.lab.cluster, MODELS, selects=False)
         self._played.starts = self._is_ready
         self._by_uri: dict[str, Pod] = {}
         self._addresses = (f"10.99.{high}.{low}" for high in itertools.count(2) for low in range(1, 255))

@@ -30,7 +30,7 @@ class Nodes:
 
     def __init__(self, lab):
         self._lab = lab
-        self._played = PlayedRevisions(lab.cluster, MODELS)
+        self._played = PlayedRevisions(lab.cluster, MODELS, selects=False)
         self.broken = set()
         self._played.starts = lambda uri: uri not in self.broken
 
