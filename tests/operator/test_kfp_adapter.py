@@ -165,7 +165,7 @@ async def test_steps_run_in_the_image_that_the_operator_is_told(server, model, t
     page = server.pipelines.pipeline_service_list_pipeline_versions(pipeline.pipeline_id)
     (version,) = page.pipeline_versions
     executors = version.pipeline_spec["deploymentSpec"]["executors"].values()
-    assert len(executors) == 5
+    assert len(executors) == 7
     assert {executor["container"]["image"] for executor in executors} == {image}
 
 

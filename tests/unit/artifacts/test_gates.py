@@ -126,6 +126,7 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
         "slices": [],
         "groups": [],
         "stability": [],
+        "registration": None,
     }
 
 

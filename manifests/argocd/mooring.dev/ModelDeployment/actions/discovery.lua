@@ -43,10 +43,16 @@ for index = (candidate or {step = 0}).step + 1, #stages do
   skipsSomeoneElse = skipsSomeoneElse or isForSomeoneElse(stages[index])
 end
 
+-- What is asked for cannot be carried out: given now, the command would skip the steps of what is corrected.
+local stalled = false
+for _, condition in ipairs(status.conditions or {}) do
+  stalled = stalled or (condition.type == "Stalled" and condition.status == "True")
+end
+
 local paused = annotations["mooring.dev/pause"] ~= nil
 local fits = {
   approve = awaits and not isForSomeoneElse(stages[candidate.step + 1]),
-  promote = hasStepsLeft and not skipsSomeoneElse,
+  promote = hasStepsLeft and not skipsSomeoneElse and not stalled,
   abort = movable,
   retry = status.failedRevision ~= nil,
   pause = hasStepsLeft and not paused,

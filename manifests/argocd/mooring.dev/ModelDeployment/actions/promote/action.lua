@@ -29,6 +29,11 @@ local stages = course(obj.spec.rollout or {})
 if status.stable == nil or candidate.step >= #stages then
   error("there are no steps left to skip", 0)
 end
+for _, condition in ipairs(status.conditions or {}) do
+  if condition.type == "Stalled" and condition.status == "True" then
+    error("what is asked for cannot be carried out; correct first: " .. (status.message or ""), 0)
+  end
+end
 for index = candidate.step + 1, #stages do
   local approve = stages[index].approve
   if approve ~= nil and approve.by == "SomeoneElse" then
