@@ -20,14 +20,11 @@ from mooring_operator.planning.analysis.bets import Limit, Look
 
 _SLACK = 1.02  # A bound whose share is this close to the quantile's counts as the quantile.
 _LEAST_BOUNDS = 3  # The interpolation's quadratic goes through three.
-_BLUNT = (
-    3.0  # Odds of an allowed share, as a multiple of the quantile's: from there on evidence grows too slowly.
-)
-
+# Odds of an allowed share: from a multiple of the quantile's, or half of all on, evidence grows too slowly.
+_BLUNT, _EVEN = 3.0, 1.0
+# Odds beyond one bound, as a multiple of those beyond the next: more is not interpolated well.
+_STEEP = 150.0
 _NORMAL = NormalDist()
-_STEEP = (
-    150.0  # Odds beyond one bound, as a multiple of those beyond the next: more is not interpolated well.
-)
 
 
 class NoResolutionError(Exception):
@@ -118,7 +115,8 @@ def exceedance(history: Histogram, quantile: float, slower: float) -> Exceedance
     if unknown := _tells_little(history.bounds, shares, wanted):
         # At most what is above the bound before.
         allowed = shares[max(bisect_left(history.bounds, wanted) - 1, 0)]
-    if unknown or _odds(allowed) > _BLUNT * _odds(1 - quantile):
+    rest = _odds(1 - quantile)
+    if unknown or _odds(allowed) > min(_BLUNT * rest, max(_EVEN, rest)):
         further = _further_up(history.bounds, shares, quantile, bound * slower)
         if further is not None:
             return further
