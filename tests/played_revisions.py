@@ -46,6 +46,8 @@ class PlayedRevisions:
     """Whether KServe's Services select pods here; else whoever plays the nodes writes their slices."""
     left_out: set[str] = field(default_factory=set)
     """Models whose pods are in no Service's slice, by address: its controller has not seen them yet."""
+    silent: set[str] = field(default_factory=set)
+    """Services whose slices name no pod, by name."""
     weights: dict[str, int] = field(default_factory=dict)
     """Who gets how much of the traffic of Services that Mooring made: percentages, by the address of the model."""
 
@@ -149,6 +151,8 @@ class PlayedRevisions:
         ready = {d["metadata"]["name"]: d.get("status", {}).get("readyReplicas", 0) for d in behind}
         uris = {d["metadata"]["name"]: d["metadata"]["annotations"].get("uri", "") for d in behind}
         ready = {name: count for name, count in ready.items() if uris[name] not in self.left_out}
+        if service["metadata"]["name"] in self.silent:
+            ready = {}
         total = sum(ready.values())
         if service["metadata"]["name"] == self.name:
             shares = {uris[name]: round(100 * count / total) for name, count in ready.items() if count}

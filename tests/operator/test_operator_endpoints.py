@@ -251,6 +251,24 @@ async def test_what_is_ready_is_read_from_the_slices(played):
     assert played.world.condition("Ready")["status"] != "True"
 
 
+async def test_a_service_without_any_pod_in_its_slice_is_not_said_to_serve(played):
+    """KServe's Services have theirs: it is the deployment's own that nobody answers by."""
+    played.kserve.silent = {"digits"}
+    played.deploy("v1")
+    for _ in range(20):
+        await played.world.step()
+        await played.kserve.act()
+        played.world.now += timedelta(seconds=5)
+    status = played.world.status
+    assert status["phase"] == "Deploying", status
+    assert "Kubernetes has not taken up its pods for requests yet" in status["message"]
+    assert played.world.condition("Ready")["status"] != "True"
+    played.kserve.silent = set()
+    await played.kserve.act()
+    assert (await played.settle())["phase"] == "Promoted"
+    assert played.kserve.weights == {V1: 100}
+
+
 @pytest.mark.parametrize(
     "rollout",
     [

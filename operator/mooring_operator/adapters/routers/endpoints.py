@@ -74,7 +74,9 @@ class EndpointsRouter:
         selectors = _selectors(owner, revisions, seen, made)
         variants = {
             revision: replace(
-                await self._with_endpoints(
+                untaken(variant)
+                if variant.ready and not ready and _sends_to(service, selectors.get(names[revision]))
+                else await self._with_endpoints(
                     owner, variant, ready, pods[names[revision]], made.get(names[revision])
                 ),
                 weight=_share(ready, pods[names[revision]]),
@@ -318,6 +320,12 @@ def _is_shared(
 def _pods_of(name: str, entry: str | None) -> str:
     """Give how the names of an InferenceService's pods begin: Kubernetes takes the Deployment's, and cuts it."""
     return f"{name}-{entry}"[:_LONGEST_BASE] if entry is not None else f"{name}-"
+
+
+def _sends_to(service: Manifest | None, selector: Mapping[str, str] | None) -> bool:
+    """Whether a Service selects the pods of a revision, which have these labels, alone or beside others."""
+    asked = ((service or {}).get("spec") or {}).get("selector") or {}
+    return bool(asked) and selector is not None and asked.items() <= selector.items()
 
 
 def _selects(service: Manifest | None, selector: Mapping[str, str] | None) -> bool:
