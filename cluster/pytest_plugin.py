@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from cluster.building import build
 from cluster.control_plane import ControlPlane
+from cluster.object_store import ObjectStore
 from cluster.programs import ProgramUnavailableError
 from cluster.stand_ins import NodeStandIn
 
@@ -31,6 +33,28 @@ def gitops() -> None:
         build(["gitops"])
     except ProgramUnavailableError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """A real S3 server with a bucket; skips where it cannot be had."""
+    store = ObjectStore()
+    try:
+        store.__enter__()
+    except ProgramUnavailableError as error:
+        pytest.skip(str(error))
+    yield store
+    store.__exit__(None, None, None)
+
+
+@pytest.fixture
+def s3_store(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """That server, as what this process' variables name; nothing else of theirs is left."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    return object_store
 
 
 @pytest.fixture

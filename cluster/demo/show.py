@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -20,7 +19,7 @@ from cluster.demo.manifests import NAME, NAMESPACE, OWN, own_deployment, policie
 from cluster.demo.observer import Observer, Unexpected
 from cluster.demo.stage import Stage
 from cluster.demo.stories import STORIES
-from cluster.demo.story import Scene, Story
+from cluster.demo.story import Scene, Story, ask_mooring
 from cluster.doors import Doors
 
 
@@ -67,13 +66,8 @@ async def _show(stage: Stage, console: Console, options: argparse.Namespace) -> 
 
 async def _status(stage: Stage) -> str:
     """Give what `mooring status` says of the deployment, for whoever has to find out why."""
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("mooring"), "status", NAME, "-n", NAMESPACE,
-        env={**os.environ, "KUBECONFIG": str(stage.kubeconfig)},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    return f"--- mooring status {NAME} -n {NAMESPACE}\n{output.decode()}"
+    _, output = await ask_mooring(stage.kubeconfig, "status")
+    return f"--- mooring status {NAME} -n {NAMESPACE}\n{output}"
 
 
 async def _prepare(stage: Stage, observer: Observer, console: Console, kind: type[Story]) -> Story | None:

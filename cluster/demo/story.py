@@ -25,6 +25,17 @@ _ENDED = ("RolledBack", "Failed")
 _COMMAND_S = 60
 
 
+async def ask_mooring(kubeconfig: Path, word: str) -> tuple[int | None, str]:
+    """Run a command of `mooring` about the demo's deployment; give its exit status, and what it writes."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("mooring"), word, NAME, "-n", NAMESPACE,
+        env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await asyncio.wait_for(process.communicate(), _COMMAND_S)
+    return process.returncode, output.decode()
+
+
 @dataclass(frozen=True)
 class Scene:
     """Where a story happens.
@@ -103,14 +114,9 @@ class Story(ABC):
         """Give a command as a person would; give the time, by `time.monotonic`, at which it was typed."""
         typed = time.monotonic()
         self.say(f"[bold]$ mooring {word} {NAME} -n {NAMESPACE}[/bold]")
-        process = await asyncio.create_subprocess_exec(
-            Path(sys.executable).with_name("mooring"), word, NAME, "-n", NAMESPACE,
-            env={**os.environ, "KUBECONFIG": str(self.scene.kubeconfig)},
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        output, _ = await asyncio.wait_for(process.communicate(), _COMMAND_S)
-        if process.returncode != 0:
-            raise Unexpected(f"mooring {word} ended with {process.returncode}: {output.decode().strip()}")
+        code, output = await ask_mooring(self.scene.kubeconfig, word)
+        if code != 0:
+            raise Unexpected(f"mooring {word} ended with {code}: {output.strip()}")
         return typed
 
     # --- looking --------------------------------------------------------------------------------

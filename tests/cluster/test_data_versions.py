@@ -1,7 +1,6 @@
 """Versions of datasets in a real S3 server: by the command line, and by two writers at once."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -10,31 +9,14 @@ from mooring_artifacts.data_versions.references import parse_dataset
 from mooring_artifacts.data_versions.store import DataStore
 from mooring_artifacts.storage import write
 
-from cluster.object_store import ObjectStore
-from cluster.programs import ProgramUnavailableError
 from tests.unit.cli_world import invoke
 from tests.unit.components.test_data_versions import WRITER
 
 
-@pytest.fixture(scope="module")
-def server():
-    store = ObjectStore()
-    try:
-        store.__enter__()
-    except ProgramUnavailableError as error:
-        pytest.skip(str(error))
-    yield store
-    store.__exit__(None, None, None)
-
-
 @pytest.fixture
-def bucket(server, monkeypatch, tmp_path):
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
+def bucket(s3_store, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    return f"s3://{server.bucket}"
+    return f"s3://{s3_store.bucket}"
 
 
 def test_versions_are_pushed_listed_and_compared(bucket, tmp_path, capsys):

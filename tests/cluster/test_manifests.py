@@ -41,8 +41,6 @@ from mooring_pipelines.model_ci import COMPONENTS_IMAGE
 
 from cluster.api import Api, ApiError
 from cluster.kubeconfig import write_kubeconfig
-from cluster.object_store import ObjectStore
-from cluster.programs import ProgramUnavailableError
 from cluster.serving.runtimes import PLURALS, definition
 from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.people import rendered as rendered_folder
@@ -521,15 +519,9 @@ def run_a_test_as_a_job(api, namespace):
 
 
 @pytest.fixture
-def store(monkeypatch):
+def store(s3_store):
     """A store for the operator's artifacts, which the operator finds by its environment."""
-    try:
-        with ObjectStore() as store:
-            for name, value in store.environment.items():
-                monkeypatch.setenv(name, value)
-            yield store
-    except ProgramUnavailableError as error:
-        pytest.skip(str(error))
+    return s3_store
 
 
 def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(

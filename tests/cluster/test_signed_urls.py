@@ -15,31 +15,13 @@ from mooring_artifacts.storage import fetch
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.signed_urls import SignedUrls, sign_put
 
-from cluster.object_store import ObjectStore
-from cluster.programs import ProgramUnavailableError
-
 ONCE = {"If-None-Match": "*"}
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(scope="module")
-def server():
-    store = ObjectStore()
-    try:
-        store.__enter__()
-    except ProgramUnavailableError as error:
-        pytest.skip(str(error))
-    yield store
-    store.__exit__(None, None, None)
-
-
 @pytest.fixture
-def store(server, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return server
+def store(s3_store):
+    return s3_store
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from mooring_operator.adapters.routers.owned import (
     preview_name,
     ready_endpoints,
     some_by_name,
+    unless_untaken,
     untaken,
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
@@ -74,12 +75,14 @@ class EndpointsRouter:
         selectors = _selectors(owner, revisions, seen, made)
         variants = {
             revision: replace(
-                untaken(variant)
-                if variant.ready and not ready and _sends_to(service, selectors.get(names[revision]))
-                else await self._with_endpoints(
-                    owner, variant, ready, pods[names[revision]], made.get(names[revision])
+                await self._with_endpoints(
+                    owner,
+                    variant,
+                    made.get(names[revision]),
+                    weight := _share(ready, pods[names[revision]]),
+                    unanswered=not ready and _sends_to(service, selectors.get(names[revision])),
                 ),
-                weight=_share(ready, pods[names[revision]]),
+                weight=weight,
                 beside=Beside(
                     previewed=variant.ready and _selects(preview, selectors.get(names[revision])),
                     unpreviewed=taken,
@@ -194,18 +197,18 @@ class EndpointsRouter:
         ]
 
     async def _with_endpoints(
-        self, owner: Owner, variant: Variant, ready: Sequence[str], pods: str, made: Manifest | None
+        self, owner: Owner, variant: Variant, made: Manifest | None, weight: int, *, unanswered: bool
     ) -> Variant:
-        """Have a revision wait whose pods are ready and get no requests: a Service of them alone answers nobody."""
-        if not variant.ready or _share(ready, pods):
+        """Have a revision wait whose pods are ready and get no requests: a Service of them alone answers nobody.
+
+        unanswered: whether the deployment's Service selects them, and sends requests to no pod at all.
+        """
+        if not variant.ready or weight:
             return variant
-        labels = {SERVICE_NAME_LABEL: made["metadata"]["name"]} if made is not None else None
-        slices = (
-            await self._cluster.list(ENDPOINT_SLICE, namespace=owner.namespace, labels=labels)
-            if labels
-            else []
-        )
-        return variant if any(ready_endpoints(found) for found in slices) else untaken(variant)
+        if unanswered:
+            return untaken(variant)
+        service = made["metadata"]["name"] if made is not None else None
+        return await unless_untaken(self._cluster, owner, variant, service)
 
     async def _made(
         self, owner: Owner, name: str, entry: str, labelled: Mapping[str, Manifest]

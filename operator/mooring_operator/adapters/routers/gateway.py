@@ -32,14 +32,13 @@ from mooring_operator.adapters.routers.inference_services.revisions import Revis
 from mooring_operator.adapters.routers.owned import (
     ENDPOINT_SLICE,
     SERVICE,
-    SERVICE_NAME_LABEL,
     find_owned,
     preview_name,
     ready_endpoints,
     service_of,
     some_by_name,
     some_labelled,
-    untaken,
+    unless_untaken,
     write_owned,
 )
 from mooring_operator.adapters.routers.port import ServiceNameTaken
@@ -232,15 +231,9 @@ class GatewayRouter:
         variant = running.variants.get(revision.revision)
         if variant is None or not variant.ready or (backend is not None and backend.service in alive):
             return running
-        labels = {SERVICE_NAME_LABEL: backend.service} if backend is not None else None
-        slices = (
-            await self._cluster.list(ENDPOINT_SLICE, namespace=owner.namespace, labels=labels)
-            if labels
-            else []
-        )
-        if any(ready_endpoints(found) for found in slices):
-            return running
-        return replace(running, variants={**running.variants, revision.revision: untaken(variant)})
+        service = backend.service if backend is not None else None
+        seen = await unless_untaken(self._cluster, owner, variant, service)
+        return replace(running, variants={**running.variants, revision.revision: seen})
 
     def _addresses(self, owner: Owner, gateway: Manifest | None) -> tuple[Address, ...]:
         """Give the deployment's address and its preview's, with the host names that the Gateway takes."""

@@ -92,6 +92,16 @@ def ready_endpoints(found: Manifest) -> list[Manifest]:
     return [each for each in endpoints if (each.get("conditions") or {}).get("ready") is not False]
 
 
+async def unless_untaken(cluster: Cluster, owner: Owner, variant: Variant, service: str | None) -> Variant:
+    """Give a revision whose pods are ready as it is, or as one that waits where its Service sends requests to none."""
+    if service is None:
+        return untaken(variant)
+    slices = await cluster.list(
+        ENDPOINT_SLICE, namespace=owner.namespace, labels={SERVICE_NAME_LABEL: service}
+    )
+    return variant if any(ready_endpoints(found) for found in slices) else untaken(variant)
+
+
 def untaken(variant: Variant) -> Variant:
     """Give a revision whose pods are ready, and get no requests yet, as one that waits: a weight would be lost."""
     why = "Kubernetes has not taken up its pods for requests yet"

@@ -296,7 +296,7 @@ def _settle(
     wanted = {"Ready": (working, reason, message)}
     if phase in ("Pending", "Failed"):
         wanted["Reconciling" if phase == "Pending" else "Stalled"] = ("True", reason, message)
-    known = next((c for c in status.conditions if c.type == "Drifted"), None)
+    known = conditions.find(status.conditions, "Drifted")
     if phase in ("Watching", "Drifted") and reason in (reasons.NO_DRIFT, reasons.DRIFT_DETECTED):
         wanted["Drifted"] = ("True" if phase == "Drifted" else "False", reason, message)
     elif known is not None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorStatus, SchemaChange
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.status import conditions
 
 CONDITION = "SchemaChanged"
 
@@ -21,7 +22,7 @@ def condition(
     status: DriftMonitorStatus, changes: Sequence[SchemaChange] | None
 ) -> dict[str, tuple[str, str, str]]:
     """Give the condition after an evaluation; without one, None, it stays as it was. None until the first change."""
-    known = next((one for one in status.conditions if one.type == CONDITION), None)
+    known = conditions.find(status.conditions, CONDITION)
     if changes:
         return {CONDITION: ("True", reasons.SCHEMA_CHANGED, describe(changes))}
     if known is None:

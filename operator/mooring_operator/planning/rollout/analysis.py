@@ -18,6 +18,7 @@ from mooring_operator.planning.analysis.sources import Choice, choose_for_both, 
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import STARTS_AGAIN, in_effect, who_serves
+from mooring_operator.planning.status import conditions
 from mooring_operator.planning.status.wording import one_line
 
 DraftT = TypeVar("DraftT", bound=Draft)
@@ -282,7 +283,7 @@ def _warned(draft: DraftT, problem: str) -> DraftT:
     """Say why nothing can be counted, in an Event too when that begins."""
     counting = draft.observed.counting
     reason = counting.reason if counting.problem else reasons.METRICS_UNAVAILABLE
-    known = next((c for c in draft.before.conditions if c.type == CONDITION), None)
+    known = conditions.find(draft.before.conditions, CONDITION)
     if known is None or known.reason != reason:
         draft = draft.request(Notify("Warning", reason, problem))
     return draft.set_condition(CONDITION, "Unknown", reason, problem)

@@ -189,10 +189,7 @@ def _dropped_commands(draft: Settled) -> tuple[Action, ...]:
 
 def _router_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Notify, ...]:
     """Tell when the router begins to say something else of itself; nothing of a change that it takes up in a moment."""
-    before, now = (
-        next((known for known in status.conditions if known.type == ROUTER), None)
-        for status in (draft.before, written)
-    )
+    before, now = (conditions.find(status.conditions, ROUTER) for status in (draft.before, written))
     if now is None or (before is not None and (before.status, before.reason) == (now.status, now.reason)):
         return ()
     awaited = before is not None and before.status == "Unknown" and now.reason == reasons.ROUTER_RECOVERED
@@ -229,7 +226,7 @@ def _freezes_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Not
 
 def _has_just_been_told(draft: Settled, reason: str) -> bool:
     """Whether the router's condition told of this moments ago: where a rollout waits for the same, it is one cause."""
-    known = next((condition for condition in draft.before.conditions if condition.type == ROUTER), None)
+    known = conditions.find(draft.before.conditions, ROUTER)
     if known is None or known.reason != reason:
         return False
     return draft.elapsed(known.last_transition_time) < _SAME_CAUSE

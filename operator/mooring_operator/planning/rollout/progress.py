@@ -8,6 +8,7 @@ from mooring_operator.api.rollout_status import Phase
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.traffic import routing_of, seen_of, share_of, variant_of
 from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.status import conditions
 from mooring_operator.planning.status.wording import because, keeps_serving
 from mooring_operator.planning.strategies import capacity
 
@@ -130,7 +131,7 @@ def is_being_taken_up(draft: Draft) -> bool:
     service = draft.observed.service
     if service is None or not service.lagging:
         return False
-    known = next((known for known in draft.before.conditions if known.type == ROUTER), None)
+    known = conditions.find(draft.before.conditions, ROUTER)
     if known is None or known.status == "True":
         return True
     return known.status == "Unknown" and draft.elapsed(known.last_transition_time) < _A_MOMENT

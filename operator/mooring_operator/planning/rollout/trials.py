@@ -11,6 +11,7 @@ from mooring_operator.planning.rollout.progress import LOOK_AGAIN_SELDOM, until_
 from mooring_operator.planning.rollout.traffic import seen_of_side, variant_of
 from mooring_operator.planning.rollout.variants import Side
 from mooring_operator.planning.rollout.verdicts import ends_early
+from mooring_operator.planning.status import conditions
 from mooring_operator.planning.status.wording import because, keeps_serving
 from mooring_operator.planning.strategies.course import Trial
 
@@ -87,7 +88,7 @@ def _tell_of_variants(draft: RolloutDraft) -> RolloutDraft:
         return draft
     reason = reasons.VARIANT_UNKNOWN if refused else reasons.VARIANT_NOT_READY
     message = "; ".join([*refused, *lacking]) + "; the stable revision answers for it"
-    before = next((known for known in draft.before.conditions if known.type == _CONDITION), None)
+    before = conditions.find(draft.before.conditions, _CONDITION)
     if before is None or before.reason != reason:
         draft = draft.request(Notify("Warning", reason, message))
     return draft.set_condition(_CONDITION, "False", reason, message)

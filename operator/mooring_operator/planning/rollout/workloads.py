@@ -12,6 +12,7 @@ from mooring_operator.planning.objects.ownership import already_says
 from mooring_operator.planning.rollout.actions import ApplyWorkload, RemoveWorkload
 from mooring_operator.planning.rollout.draft import Settled
 from mooring_operator.planning.rollout.serving import is_unknown
+from mooring_operator.planning.status import conditions
 
 _CONDITIONS: dict[Workload, str] = {
     "batch": "BatchApplied",
@@ -54,7 +55,7 @@ def _apply(draft: Settled, workload: Workload, stable: Revision, wanted: Manifes
     if seen is not None and already_says(seen, wanted):
         return draft
     condition = _CONDITIONS[workload]
-    known = next((entry for entry in draft.before.conditions if entry.type == condition), None)
+    known = conditions.find(draft.before.conditions, condition)
     taken = draft.observed.taken_workloads.get(workload)
     refusal = taken.message if taken is not None else draft.observed.refused_workloads.get(workload)
     if refusal is not None:

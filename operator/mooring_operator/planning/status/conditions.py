@@ -34,6 +34,11 @@ def for_phase(
     return {"Ready": ("Unknown", reason, message), "Reconciling": ("True", reason, message)}
 
 
+def find(known: Iterable[Condition], kind: str) -> Condition | None:
+    """Give the condition of a type; None where there is none."""
+    return next((condition for condition in known if condition.type == kind), None)
+
+
 def merge(
     old: Iterable[Condition], new: Mapping[str, tuple[str, str, str]], generation: int, now: datetime
 ) -> list[Condition]:
