@@ -25,7 +25,7 @@ PATIENT = [
     {"setWeight": 100},
 ]
 ANALYSIS = {
-    "metrics": [{"metric": "errorRate"}, {"metric": "latency", "quantile": 50, "slower": 100}],
+    "metrics": [{"metric": "errorRate"}, {"metric": "latency", "quantile": 90, "slower": 100}],
     "falseRollback": "1%",
 }
 
