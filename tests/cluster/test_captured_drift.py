@@ -24,7 +24,6 @@ from mooring_operator.reconcile.kinds import DRIFT_MONITOR
 
 from tests.cluster.test_run_jobs import connection, controllers, requests  # noqa: F401
 from tests.cluster.test_run_processes import deploy, lab, ref_of  # noqa: F401
-from tests.cluster.test_signed_urls import server, store  # noqa: F401 - fixtures
 from tests.put import put
 from tests.unit.inference.inference_process import running, save_negation
 from tests.unit.operator.adapters.routers.inference_services.test_fields import expanded
@@ -50,10 +49,10 @@ class Traffic:
 
 
 @asynccontextmanager
-async def serving(revision: Revision, store, folder):  # noqa: F811
+async def serving(revision: Revision, s3_store, folder):
     """The server of a revision, with what its container is told, and traffic to it."""
     told = {one["name"]: expanded(one["value"]) for one in predictor(revision)["model"]["env"]}
-    environment = {**told, **store.environment, "MOORING_CAPTURE_SPOOL_DIR": str(folder / "spool")}
+    environment = {**told, **s3_store.environment, "MOORING_CAPTURE_SPOOL_DIR": str(folder / "spool")}
     flags = ["--capture_flush_seconds=1", "--model_name=digits"]
     async with running(save_negation(folder / "model"), *flags, env=environment) as (_, client):
         traffic = Traffic(client)
@@ -84,7 +83,7 @@ async def monitored(lab, **spec):  # noqa: F811
     )
 
 
-async def test_what_a_server_keeps_is_watched_until_it_drifts_and_is_rolled_back(lab, store, tmp_path):  # noqa: F811
+async def test_what_a_server_keeps_is_watched_until_it_drifts_and_is_rolled_back(lab, s3_store, tmp_path):  # noqa: F811
     capture = {"store": "s3://mooring/captured", "mask": {"x[0]": "bucket:-1,0,1"}}
     await deploy(lab)
     await lab.until_phase("Promoted")
@@ -112,7 +111,7 @@ async def test_what_a_server_keeps_is_watched_until_it_drifts_and_is_rolled_back
                     return found
                 assert found.get("phase") != "Failed", found
 
-    async with serving(revision, store, tmp_path) as traffic:
+    async with serving(revision, s3_store, tmp_path) as traffic:
         await kept_as_baseline(revision.revision, rows=2000)
         quiet = await evaluated("NoDrift")
         assert quiet["evaluation"]["featuresTested"] == 4

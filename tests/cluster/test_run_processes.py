@@ -37,7 +37,6 @@ from onnx import TensorProto, helper
 
 from tests.cluster.job_pods import NOW, JobPods, environment_of
 from tests.cluster.test_run_jobs import JobsLab, connection, controllers, post, requests, until  # noqa: F401
-from tests.cluster.test_signed_urls import server, store  # noqa: F401 - fixtures
 from tests.put import put
 from tests.unit.operator.planning.manifests.test_pods import expanded
 
@@ -85,16 +84,16 @@ class Processes(JobPods):
 
 
 @pytest.fixture
-async def lab(connection, store, tmp_path):  # noqa: F811
+async def lab(connection, s3_store, tmp_path):  # noqa: F811
     namespace = next(NAMES)
     await post(connection, "/api/v1/namespaces", {"metadata": {"name": namespace}})
     account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
     await until(lambda: connection.send("get", "GET", account, resource=""))
-    secret = {"metadata": {"name": "keys"}, "stringData": store.environment}
+    secret = {"metadata": {"name": "keys"}, "stringData": s3_store.environment}
     await post(connection, f"/api/v1/namespaces/{namespace}/secrets", secret)
     upload(tmp_path)
     lab = JobsLab(KubernetesCluster(connection), namespace, Processes(connection, namespace), tmp_path)
-    lab.artifact_root = f"s3://{store.bucket}/artifacts"
+    lab.artifact_root = f"s3://{s3_store.bucket}/artifacts"
     lab.registry.resolve = address_alone
     lab.restart()
     return lab
