@@ -201,7 +201,7 @@ class SchemaChange(_Part):
 class DriftReport(_Document):
     """What a `drift-evaluation` run found: the document at its `report_uri`.
 
-    A schema change is none of the drifted features.
+    A schema change is none of the drifted features. `page` says whether the run wrote its page for people.
     """
 
     baseline_rows: Count
@@ -210,6 +210,7 @@ class DriftReport(_Document):
     drifted_features: Annotated[list[Name], Field(max_length=MOST_FEATURES), FailFast()]
     features: Annotated[list[FeatureDrift], Field(max_length=MOST_FEATURES), FailFast()]
     schema_changes: Annotated[list[SchemaChange], Field(max_length=MOST_CHANGES), FailFast()] = []
+    page: bool = False
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

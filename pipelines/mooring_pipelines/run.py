@@ -260,7 +260,8 @@ def _leave_failure(
 
 
 def _put_page(failure: RunFailure, parameters: Mapping[str, Any], seconds: float) -> None:
-    if not isinstance(uri := parameters.get("page_uri"), str) or not uri:
+    uri = parameters.get("page_uri")
+    if not isinstance(uri, str) or not uri or "model_uri" not in parameters:
         return
     # Takes a third of a second, which runs that succeed need not spend.
     from mooring_components.report.page import render_failure

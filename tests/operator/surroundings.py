@@ -272,6 +272,7 @@ class Evaluations:
                 _feature("income", 0.01, drifted=False),
             ],
             "schemaChanges": self.changes,
+            "page": True,
         }
 
 

@@ -62,6 +62,7 @@ async def test_an_evaluation_is_told_in_status(watched: World):
         ("income", False),
     ]
     assert "age" in watched.drift["message"]
+    assert evaluation["reportUrl"].startswith("http://kfp/#/runs/details/")
 
 
 async def test_a_schema_change_is_told_beside_the_drift_of_the_others(watched: World):

@@ -498,6 +498,7 @@ def test_neither_the_environment_nor_the_working_directory_brings_code_in(files,
 def ask(files, store, scratch, **changes):
     url = store.sign("/b/r.json", once=True)
     asked = {"question": question(files, **changes), "report_uri": url, "run_id": "run-1"}
+    asked["page_uri"] = store.sign("/b/r.html", once=True)
     run = Process(asked, scratch, pipeline="drift-evaluation")
     run.end(0)
     return run
@@ -508,6 +509,8 @@ def test_a_drift_evaluation_writes_its_report(files, store, scratch):
     report = parse_drift_report(store.objects["/b/r.json"])
     assert isinstance(report, DriftReport)
     assert (report.run_id, report.drifted_features, report.window_rows) == ("run-1", ["x"], 500)
+    assert report.page
+    assert b"features drifted: x" in store.objects["/b/r.html"]
 
 
 @pytest.mark.parametrize(

@@ -52,13 +52,15 @@ def test_the_pipeline_installs_nothing_and_names_no_machine(name):
     assert not re.search(r"20\d\d-\d\d-\d\d", text)
 
 
-def test_a_drift_evaluation_has_no_parameter_to_leave_out():
+def test_a_drift_evaluation_can_do_without_its_page_alone():
     inputs = yaml.safe_load((CHECKED_OUT / "drift-evaluation.yaml").read_text())["root"]["inputDefinitions"]
     assert {name: given["parameterType"] for name, given in inputs["parameters"].items()} == {
         "question": "STRUCT",
         "report_uri": "STRING",
+        "page_uri": "STRING",
         "run_id": "STRING",
     }
+    assert [name for name, given in inputs["parameters"].items() if "defaultValue" in given] == ["page_uri"]
 
 
 def test_the_parameters_are_the_public_ones():

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from mooring_artifacts.text import shortened, visible
 
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
 from mooring_components.drift.files import read_file
-from mooring_components.drift.page import render_page
-
-_NAMED = 5
-_LONGEST = 60
+from mooring_components.drift.page import draw_rows, render_page
+from mooring_components.drift.summary import by_movement, drifted_features, summarize
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,11 @@ class Check:
     @property
     def drifted(self) -> list[Feature]:
         """The features that drifted, those that moved most first."""
-        return [feature for feature in by_movement(self.findings.features) if feature.drifted]
+        return drifted_features(self.findings)
+
+    @property
+    def _rows(self) -> tuple[int, int]:
+        return self.tables[0].num_rows, self.tables[1].num_rows
 
     @property
     def verdict(self) -> str:
@@ -42,22 +43,7 @@ class Check:
 
     def sentence(self) -> str:
         """The verdict in one line."""
-        found, drifted = self.findings, self.drifted
-        if not found.features:
-            text = "cannot tell: no column could be compared"
-        else:
-            text = f"{len(drifted)} of {len(found.features)} features drifted" if drifted else "no drift"
-            if drifted:
-                named = ", ".join(shortened(feature.name, _LONGEST) for feature in drifted[:_NAMED])
-                text += f": {named}" + (f" and {len(drifted) - _NAMED} more" if len(drifted) > _NAMED else "")
-            else:
-                text += f" in {len(found.features)} features"
-        rows = f"{self.tables[1].num_rows} rows against {self.tables[0].num_rows}"
-        changes = found.schema_changes
-        told = ", ".join(f"{shortened(one.name, _LONGEST)} ({one.change})" for one in changes[:_NAMED])
-        more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
-        schema = f"; the schema changed: {told}{more}" if changes else ""
-        return visible(f"{text}; {rows}{schema}")
+        return summarize(self.findings, self._rows)
 
     def document(self) -> dict[str, Any]:
         """Everything that was found, for programs."""
@@ -73,9 +59,8 @@ class Check:
 
     def page(self) -> str:
         """The report: one HTML page that needs nothing else."""
-        return render_page(
-            self.sentence(), (self.baseline, self.window), self.tables, self.drifted, self.findings
-        )
+        names = self.baseline, self.window
+        return render_page(names, self._rows, self.findings, lambda feature: draw_rows(self.tables, feature))
 
 
 class _Followed:
@@ -109,16 +94,6 @@ def check_files(
     followed, detectors = _Followed(now, tell), Detectors(alpha=alpha)
     found = evaluate(before, followed, features or None, min_rows, detectors, frozenset(categories))
     return Check(str(baseline), str(window), (before, now), found)
-
-
-def by_movement(features: Sequence[Feature]) -> list[Feature]:
-    """The features that moved most first."""
-
-    def movement(feature: Feature) -> tuple[bool, float, str]:
-        tests = (feature.ks, feature.psi, feature.variation)
-        return not feature.drifted, -max((test[0] for test in tests if test), default=0.0), feature.name
-
-    return sorted(features, key=movement)
 
 
 def _feature(feature: Feature) -> dict[str, Any]:

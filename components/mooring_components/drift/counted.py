@@ -26,7 +26,8 @@ from mooring_artifacts.window_states.files import (
 from mooring_components.drift.captured import find_hours, when
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
-from mooring_components.drift.evaluation import Findings
+from mooring_components.drift.evaluation import Feature, Findings
+from mooring_components.drift.pictures import Picture, draw_counted
 from mooring_components.drift.states import evaluate_states
 from mooring_components.parquet import FoundFiles, find_files
 
@@ -40,6 +41,14 @@ class Counted:
     findings: Findings
     rows: tuple[int, int]
     digest: str
+    profile: Profile
+    state: WindowState
+
+    def draw(self, feature: Feature) -> Picture | None:
+        """The picture of a feature, as far as the slots tell."""
+        places = (place for place, one in enumerate(self.profile.features) if one.name == feature.name)
+        place = next(places)
+        return draw_counted(self.profile.features[place], self.state.features[place].rows)
 
 
 def compare_counted(question: DriftQuestion, detectors: Detectors) -> Counted:
@@ -61,7 +70,7 @@ def compare_counted(question: DriftQuestion, detectors: Detectors) -> Counted:
         raise EvaluationError("WindowUnreadable", f"{found.source}: {error}") from error
     findings = evaluate_states(profile, state, question.features, question.min_rows, detectors)
     told = hashlib.sha256(state.to_bytes() + when(question.window).encode()).hexdigest()
-    return Counted(findings, (profile.rows, state.rows), f"sha256:{told}")
+    return Counted(findings, (profile.rows, state.rows), f"sha256:{told}", profile, state)
 
 
 def _files(window: Rows) -> tuple[FoundFiles, list[StoredFile]]:

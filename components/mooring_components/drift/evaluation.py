@@ -44,8 +44,9 @@ class Feature:
     """What was found for one feature; the pairs are statistic and p-value.
 
     `kind` is number, category, time or missing; `rows` are the window's that hold a value, `missing` is the share
-    of those that do not. `ks` is the total variation distance where the kind is category; `variation` is that distance
-    of few integers, which may be categories. `hint` is what to know of the numbers. `e_value` is the window's evidence.
+    of those that do not, and `missing_before` that of the baseline. `ks` is the total variation distance where the
+    kind is category; `variation` is that distance of few integers, which may be categories. `hint` is what to know of
+    the numbers. `e_value` is the window's evidence.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Feature:
     psi: tuple[float, float] | None
     variation: tuple[float, float] | None
     missing: float
+    missing_before: float
     reason: str
     hint: str
     e_value: float
@@ -144,6 +146,7 @@ def _conclude(
         psi=found.get("stability", nothing) if detectors.psi_threshold is not None else None,
         variation=None if is_category else found.get("categories"),
         missing=1 - measured.present[1] / measured.rows[1],
+        missing_before=1 - measured.present[0] / measured.rows[0],
         reason=", ".join(reasons),
         hint="; ".join(_hints(measured)),
         e_value=evidence,

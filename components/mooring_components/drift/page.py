@@ -2,60 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
-import pyarrow as pa
-
-from mooring_components.drift.comparison import gaps
+from mooring_components.drift.columns import Table
 from mooring_components.drift.evaluation import Feature, Findings
 from mooring_components.drift.pictures import HEIGHT, WIDTH, Picture, draw
+from mooring_components.drift.summary import by_movement, drifted_features, summarize
 from mooring_components.pages import render
 
+_PACKAGE = "mooring_components.drift"
 _MOST_PICTURES = 24
+_MOST_ROWS = 1000
 _LEAST_MISSING = 0.001
 
 
 def render_page(
-    verdict: str,
     names: tuple[str, str],
-    tables: tuple[pa.Table, pa.Table],
-    drifted: Sequence[Feature],
+    rows: tuple[int, int],
     findings: Findings,
+    picture: Callable[[Feature], Picture | None],
+    run_id: str = "",
 ) -> str:
     """The page.
 
     Args:
-        verdict: one sentence.
         names: what baseline and window are called.
-        tables: their rows.
-        drifted: the features that drifted, those that matter most first.
+        rows: how many they have.
         findings: everything that was found.
+        picture: draws both distributions of a feature; called for those that are shown.
+        run_id: of the run that compared; empty on a laptop.
     """
-    missing = [(feature, _missing(tables[0], feature.name), feature.missing) for feature in findings.features]
+    drifted, features = drifted_features(findings), by_movement(findings.features)
+    missing = sorted(
+        (each for each in features if max(each.missing, each.missing_before) >= _LEAST_MISSING),
+        key=lambda each: -abs(each.missing - each.missing_before),
+    )
     return render(
-        "mooring_components.drift",
+        _PACKAGE,
         "report.html.j2",
-        verdict=verdict,
+        verdict=summarize(findings, rows),
+        run_id=run_id,
         names=names,
-        rows=[table.num_rows for table in tables],
-        drifted=[(feature, _picture(tables, feature)) for feature in drifted[:_MOST_PICTURES]],
+        rows=rows,
+        drifted=[(feature, picture(feature)) for feature in drifted[:_MOST_PICTURES]],
         more=max(len(drifted) - _MOST_PICTURES, 0),
-        features=[*drifted, *(feature for feature in findings.features if not feature.drifted)],
-        missing=sorted(
-            (each for each in missing if max(each[1:]) >= _LEAST_MISSING),
-            key=lambda each: -abs(each[2] - each[1]),
-        ),
+        features=features[:_MOST_ROWS],
+        compared=len(features),
+        missing=missing,
         changes=findings.schema_changes,
         width=WIDTH,
         height=HEIGHT,
     )
 
 
-def _picture(tables: tuple[pa.Table, pa.Table], feature: Feature) -> Picture | None:
+def render_failure(reason: str, message: str, run_id: str) -> str:
+    """The page of an evaluation that compared nothing: why."""
+    return render(_PACKAGE, "failure.html.j2", reason=reason, message=message, run_id=run_id)
+
+
+def draw_rows(tables: tuple[Table, Table], feature: Feature) -> Picture | None:
+    """The picture of a feature whose rows are there."""
     before, now = (table.column(feature.name) for table in tables)
     return draw(before, now, feature.kind)
-
-
-def _missing(table: pa.Table, name: str) -> float:
-    empty = gaps(table.column(name))
-    return float(empty.mean()) if len(empty) else 0.0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from mooring_artifacts.window_states import Categories, Numbers
 
 from mooring_components.drift import columns
 from mooring_components.drift.precision import common_precision, numbers
@@ -16,6 +19,8 @@ _BINS = 24
 _CATEGORIES = 8
 _TAIL = 0.005
 _ROOM = 4.0
+_LARGEST = float(np.finfo(np.float64).max)
+_UNSEEN = "not in the baseline"
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Picture:
 def draw(before: pa.ChunkedArray, now: pa.ChunkedArray, kind: str) -> Picture | None:
     """The picture of a column that was compared as `kind`; None where there is nothing to draw."""
     if kind == columns.CATEGORY:
-        return _draw_categories(*(columns.decoded(side).cast(pa.large_string()) for side in (before, now)))
+        return _draw_shares([_rows_of(side) for side in (before, now)])
     precision = common_precision(before.type, now.type)
     if precision is None:
         return None
@@ -49,6 +54,32 @@ def draw(before: pa.ChunkedArray, now: pa.ChunkedArray, kind: str) -> Picture | 
     if not any(map(len, sides)):
         return None
     return _draw_numbers(*sides, dates=kind == columns.TIME)
+
+
+def draw_counted(feature: Numbers | Categories, now: npt.NDArray[np.int64]) -> Picture | None:
+    """The picture of a feature of a profile, and of a window's rows per slot; None where there is nothing to draw."""
+    sides = [rows[:-1] for rows in (feature.rows, now)]
+    if not all(side.any() for side in sides):
+        return None
+    if isinstance(feature, Categories):
+        names = [*feature.values, _UNSEEN]
+        return _draw_shares([dict(zip(names, side.tolist(), strict=True)) for side in sides])
+    finite = np.clip(feature.edges.astype(np.float64), -_LARGEST, _LARGEST)
+    return _draw_slots(finite / _ROOM, sides)
+
+
+def _draw_slots(edges: np.ndarray, sides: list[npt.NDArray[np.int64]]) -> Picture:
+    """Spread the rows of each slot evenly over it; `edges` are in `_ROOM`."""
+    shares = [np.cumsum(side[:-1]) / side.sum() for side in sides]
+    low, high = (
+        pick(float(np.interp(tail, share, edges)) for share in shares)
+        for pick, tail in ((min, _TAIL), (max, 1 - _TAIL))
+    )
+    if not high > low:
+        low, high = low - 0.5, low + 0.5
+    inner = np.linspace(low, high, _BINS + 1)[1:-1]
+    counts = [np.diff(np.interp(inner, edges, share), prepend=0.0, append=1.0) for share in shares]
+    return _number_picture(counts, low, high, dates=False)
 
 
 def _draw_numbers(before: np.ndarray, now: np.ndarray, *, dates: bool) -> Picture:
@@ -61,7 +92,12 @@ def _draw_numbers(before: np.ndarray, now: np.ndarray, *, dates: bool) -> Pictur
         low, high = low - 0.5, low + 0.5
     edges = np.linspace(low, high, _BINS + 1)
     counts = [np.histogram(np.clip(side, low, high), edges)[0] for side in (before, now)]
-    # What lies further out is in the outermost bars.
+    return _number_picture(counts, low, high, dates=dates)
+
+
+def _number_picture(counts: list[np.ndarray], low: float, high: float, *, dates: bool) -> Picture:
+    """Bars from low to high, both in `_ROOM`; what lies further out is in the outermost ones."""
+    edges = np.linspace(low, high, _BINS + 1)
     words = ["", ""] if dates else [f"{edge * _ROOM:.4g}" for edge in (low, high)]
     titles = [
         "" if dates else f"{first * _ROOM:.4g} to {last * _ROOM:.4g}"
@@ -71,11 +107,20 @@ def _draw_numbers(before: np.ndarray, now: np.ndarray, *, dates: bool) -> Pictur
     return Picture(_bars(counts, titles, 1.0), labels)
 
 
-def _draw_categories(before: pa.ChunkedArray, now: pa.ChunkedArray) -> Picture | None:
-    sides: list[dict[str, int]] = []
-    for side in (before, now):
-        found = side.drop_null().value_counts()
-        sides.append(dict(zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)))
+def _rows_of(side: pa.ChunkedArray) -> dict[str, int]:
+    """Rows per category; one text in a dictionary is never written out for each of its rows."""
+    if pa.types.is_dictionary(side.type):
+        side = side.unify_dictionaries()
+    found = side.drop_null().value_counts()
+    names = found.field(0).cast(columns.value_type(side.type)).cast(pa.large_string())
+    rows: Counter[str] = Counter()
+    for name, count in zip(names.to_pylist(), found.field(1).to_pylist(), strict=True):
+        rows[name] += count
+    return dict(rows)
+
+
+def _draw_shares(sides: list[dict[str, int]]) -> Picture | None:
+    """The most frequent categories, and all others in one bar."""
     sums = [max(sum(side.values()), 1) for side in sides]
     every = list(dict.fromkeys([*sides[0], *sides[1]]))
     if not every:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from mooring_artifacts.drift_question import DriftQuestion, parse_question
+from mooring_artifacts.drift_question import DriftQuestion, Rows, parse_question
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import (
     MOST_CHANGES,
@@ -18,40 +20,55 @@ from mooring_artifacts.run_documents import (
     describe_failure,
     parse_drift_report,
 )
-from mooring_artifacts.uploads import put_document
 
-from mooring_components.drift.captured import fetch_part
+from mooring_components.drift.captured import fetch_part, when
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.counted import compare_counted
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
+from mooring_components.drift.page import draw_rows, render_failure, render_page
+from mooring_components.drift.pictures import Picture
 from mooring_components.memory import limited_memory, usable_memory
 
-_SHOWN_FEATURES = 200
+
+@dataclass(frozen=True)
+class Answer:
+    """The document of an evaluation; `page` makes the same for people, as HTML, and reads what it draws."""
+
+    document: DriftReport | RunFailure
+    page: Callable[[], str]
 
 
-def make_report(question: Any, run_id: str, memory: int | None = None) -> DriftReport | RunFailure:
+def answer(question: Any, run_id: str, memory: int | None = None) -> Answer:
     """Compare, or say what a person has to correct; rows may take `memory` bytes, by default what there is.
 
     `question` is the document that `mooring_artifacts.drift_question` describes.
     """
     try:
-        report = _compare(parse_question(question), run_id, usable_memory() if memory is None else memory)
-        return _check_cost(report)
+        asked = parse_question(question)
+        compared = _compare(asked, usable_memory() if memory is None else memory)
+        document = _check_cost(describe_findings(compared.findings, run_id, compared.rows, compared.digest))
     except EvaluationError as error:
-        return describe_failure(run_id, error.reason, error.message)
+        return _fail(run_id, error.reason, error.message)
     except InputError as error:
-        return describe_failure(run_id, "QuestionInvalid", str(error))
+        return _fail(run_id, "QuestionInvalid", str(error))
+    return Answer(document, lambda: _show(asked, compared, run_id))
 
 
-def put_report(document: DriftReport | RunFailure, uri: str) -> None:
-    """Put the JSON document to an address in a store, or to a signed URL.
+def make_report(question: Any, run_id: str, memory: int | None = None) -> DriftReport | RunFailure:
+    """Give the document alone, as `answer` does."""
+    return answer(question, run_id, memory).document
 
-    Raises:
-        InputError: that is not allowed, or the store refuses.
-        StoreUnavailable: the store does not answer.
-    """
-    put_document(uri, document.to_json(), "report_uri")
+
+@dataclass(frozen=True)
+class _Compared:
+    """Findings, rows of both sides, the window's digest, and how to draw a feature in `memory` bytes."""
+
+    findings: Findings
+    rows: tuple[int, int]
+    digest: str
+    draw: Callable[[Feature], Picture | None]
+    memory: int
 
 
 def describe_findings(found: Findings, run_id: str, rows: tuple[int, int], digest: str) -> DriftReport:
@@ -98,75 +115,16 @@ def detectors_of(question: DriftQuestion) -> Detectors:
     )
 
 
-def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, int]]:
-    """The document for a person's eyes, and numbers of it."""
-    if isinstance(document, RunFailure):
-        return f"# Not compared\n\n{document.error.reason}: {document.error.message}\n", {}
-    count = len(document.drifted_features)
-    lines = [
-        f"# {_verdict(document, count)}",
-        "",
-        f"{document.window_rows} rows were compared with {document.baseline_rows}.  ",
-        f"Run `{document.run_id}`, window `{document.window_digest}`",
-        "",
-        "| feature | distance | p | stability index | missing | why |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-    ]
-    shown = sorted(document.features, key=lambda feature: not feature.drifted)[:_SHOWN_FEATURES]
-    lines += [_row(feature) for feature in shown]
-    if len(shown) < len(document.features):
-        lines.append(f"\nand {len(document.features) - len(shown)} more")
-    lines += _schema_lines(document.schema_changes)
-    metrics = {
-        "driftedFeatures": count,
-        "schemaChanges": len(document.schema_changes),
-        "features": len(document.features),
-        "windowRows": document.window_rows,
-        "baselineRows": document.baseline_rows,
-    }
-    return "\n".join(lines) + "\n", metrics
-
-
-def _verdict(document: DriftReport, count: int) -> str:
-    if not document.features:
-        return "Nothing could be compared"
-    return f"{count} of {len(document.features)} features drifted" if count else "No drift"
-
-
-def _row(feature: FeatureDrift) -> str:
-    ks = (f"{feature.ks.statistic:.3f}", f"{feature.ks.p_value:.1g}") if feature.ks else ("", "")
-    psi = f"{feature.psi.statistic:.2f}" if feature.psi else ""
-    why = feature.reason or feature.hint
-    return f"| `{_cell(feature.name)}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {why} |"
-
-
-def _schema_lines(changes: list[SchemaChange]) -> list[str]:
-    if not changes:
-        return []
-    lines = ["", "## Schema changes", "", "| column | baseline | window |", "| --- | --- | --- |"]
-    lines += [
-        f"| `{_cell(change.name)}` | {_cell(change.baseline or 'missing')} | {_cell(change.window or 'missing')} |"
-        for change in changes[:_SHOWN_FEATURES]
-    ]
-    if len(changes) > _SHOWN_FEATURES:
-        lines.append(f"\nand {len(changes) - _SHOWN_FEATURES} more")
-    return lines
-
-
-def _cell(text: str) -> str:
-    return "".join(" " if character in "|`\n\r" else character for character in text)
-
-
-def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
+def _compare(question: DriftQuestion, memory: int) -> _Compared:
     if question.baseline.counted:
         counted = compare_counted(question, detectors_of(question))
-        return describe_findings(counted.findings, run_id, counted.rows, counted.digest)
+        return _Compared(counted.findings, counted.rows, counted.digest, counted.draw, memory)
     before = fetch_part(question.baseline, "BaselineUnreadable", "spec.baseline.uri", memory)
     now = fetch_part(question.window, "WindowUnreadable", "spec.window.uri", memory - before.size)
     left = memory - before.size - now.size
     try:
         with limited_memory(left):
-            baseline, window = before.open(left), now.open(left)
+            tables = baseline, window = before.open(left), now.open(left)
             found = evaluate(
                 baseline,
                 window,
@@ -181,7 +139,31 @@ def _compare(question: DriftQuestion, run_id: str, memory: int) -> DriftReport:
             f"comparing spec.window.uri {question.window.uri!r} with spec.baseline.uri {question.baseline.uri!r} takes "
             f"more than the {memory >> 20} MiB of memory that there are",
         ) from error
-    return describe_findings(found, run_id, (baseline.num_rows, window.num_rows), window.digest)
+    rows = baseline.num_rows, window.num_rows
+    return _Compared(found, rows, window.digest, lambda feature: draw_rows(tables, feature), left)
+
+
+def _show(asked: DriftQuestion, compared: _Compared, run_id: str) -> str:
+    """Make the page; without pictures where there is no memory for them."""
+    names = _name(asked.baseline), _name(asked.window)
+    parts = names, compared.rows, compared.findings
+    try:
+        with limited_memory(compared.memory):
+            return render_page(*parts, compared.draw, run_id)
+    except (MemoryError, EvaluationError) as error:
+        print(f"the page is without pictures: {type(error).__name__}: {error}")
+        return render_page(*parts, lambda _: None, run_id)
+
+
+def _name(rows: Rows) -> str:
+    if rows.counted:
+        return f"profile of {rows.uri}"
+    return f"{rows.uri} {when(rows)}" if rows.since is not None else rows.uri
+
+
+def _fail(run_id: str, reason: str, message: str) -> Answer:
+    failure = describe_failure(run_id, reason, message)
+    return Answer(failure, lambda: render_failure(reason, failure.error.message, run_id))
 
 
 def _check_cost(report: DriftReport) -> DriftReport:
@@ -201,9 +183,10 @@ def _feature(feature: Feature) -> FeatureDrift:
     def test(pair: tuple[float, float] | None) -> Test | None:
         return Test(statistic=pair[0], p_value=pair[1]) if pair else None
 
+    told = {name: value for name, value in vars(feature).items() if name != "missing_before"}
     return FeatureDrift.model_validate(
         {
-            **vars(feature),
+            **told,
             "ks": test(feature.ks),
             "psi": test(feature.psi),
             "variation": test(feature.variation),

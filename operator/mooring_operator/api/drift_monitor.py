@@ -226,7 +226,11 @@ class Evaluation(StatusModel):
     window_rows: Annotated[int, Field(description="Rows of the window.")] = 0
     window_digest: Annotated[str, Field(description="Identity of the window's content.")] = ""
     report_url: Annotated[
-        str, Field(description="The run's page in the KFP UI, with its report; empty where runs are Jobs.")
+        str,
+        Field(
+            description="The run's page in the KFP UI, with its report; where runs are Jobs, the address of the "
+            "report in the operator's store. Empty where there is none."
+        ),
     ] = ""
     window_since: Annotated[Time | None, Field(description="Begin of the window, of what is captured.")] = (
         None

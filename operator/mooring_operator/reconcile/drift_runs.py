@@ -1,5 +1,6 @@
 """Asks for evaluations of drift and reads what they found."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from mooring_artifacts.run_documents import DriftReport, RunFailure, Test
@@ -66,6 +67,7 @@ class DriftRuns:
                 parameters={
                     "question": ask(spec, run),
                     "report_uri": await self._answers.address(_place(owner, run.run_id), timeout),
+                    "page_uri": await self._answers.address(_page(owner, run.run_id), timeout),
                     "run_id": run.run_id,
                 },
             )
@@ -87,12 +89,14 @@ class DriftRuns:
             return NoFindings(reasons.EVALUATION_FAILED, one_line(str(error)))
         if found is None or found.run_id != run_id:
             return None
-        return read_result(found)
+        return read_result(found, self._answers.uri(_page(owner, run_id)))
 
 
-def read_result(document: DriftReport | RunFailure) -> Findings | NoFindings:
-    """Take what a run wrote down for what it found."""
-    return _failure(document) if isinstance(document, RunFailure) else _findings(document)
+def read_result(document: DriftReport | RunFailure, page: str = "") -> Findings | NoFindings:
+    """Take what a run wrote down for what it found; `page` is where its page is, if it wrote one."""
+    if isinstance(document, RunFailure):
+        return _failure(document)
+    return _findings(document, page if document.page else "")
 
 
 def ask(spec: DriftMonitorSpec, run: EvaluationRun | None = None) -> dict[str, JsonValue]:
@@ -133,6 +137,10 @@ def _place(owner: Owner, run_id: str) -> Place:
     return Place(owner.namespace, owner.name, "drift", run_id, "report.json")
 
 
+def _page(owner: Owner, run_id: str) -> Place:
+    return replace(_place(owner, run_id), file="report.html")
+
+
 def _failure(found: RunFailure) -> NoFindings:
     reason, message = found.error.reason, one_line(found.error.message, 1000)
     if reason in reasons.OF_EVALUATIONS:
@@ -140,10 +148,11 @@ def _failure(found: RunFailure) -> NoFindings:
     return NoFindings(reasons.EVALUATION_FAILED, f"{reason}: {message}")
 
 
-def _findings(found: DriftReport) -> Findings:
+def _findings(found: DriftReport, page: str) -> Findings:
     features = sorted((_feature(feature) for feature in found.features), key=_by_movement)
     changes = tuple(_schema_change(change) for change in found.schema_changes)
-    return Findings(found.baseline_rows, found.window_rows, found.window_digest, tuple(features), changes)
+    rows = found.baseline_rows, found.window_rows
+    return Findings(*rows, found.window_digest, tuple(features), changes, page)
 
 
 def _feature(found: ReportedFeature) -> FeatureDrift:

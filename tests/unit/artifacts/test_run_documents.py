@@ -46,6 +46,7 @@ REPORT = {
     "driftedFeatures": ["age"],
     "features": [FEATURE],
     "schemaChanges": [CHANGE],
+    "page": True,
 }
 
 

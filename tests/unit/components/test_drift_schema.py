@@ -7,7 +7,8 @@ import pytest
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import evaluate
-from mooring_components.drift.report import make_report, render_markdown
+from mooring_components.drift.markdown import render_markdown
+from mooring_components.drift.report import make_report
 
 ROWS = 1000
 INTEGERS = np.arange(ROWS) % 90

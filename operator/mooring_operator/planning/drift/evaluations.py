@@ -37,13 +37,17 @@ class Target:
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found, the features that moved most first; `schema_changes` are none of the features."""
+    """What an evaluation found, the features that moved most first; `schema_changes` are none of the features.
+
+    page: address of the page for people; empty where there is none.
+    """
 
     baseline_rows: int
     window_rows: int
     window_digest: str
     features: tuple[FeatureDrift, ...]
     schema_changes: tuple[SchemaChange, ...] = ()
+    page: str = ""
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:

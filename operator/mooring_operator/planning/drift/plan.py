@@ -210,7 +210,7 @@ def _judge(
         baseline_rows=findings.baseline_rows,
         window_rows=findings.window_rows,
         window_digest=findings.window_digest,
-        report_url=run.url,
+        report_url=run.url or findings.page,
         window_since=run.window.since if run.window else None,
         window_until=run.window.until if run.window else None,
         features_tested=len(findings.features),

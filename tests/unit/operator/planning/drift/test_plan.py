@@ -65,6 +65,13 @@ def test_quiet_traffic_is_watched_and_looked_at_again_after_the_interval():
     assert decision.status.evaluation.revision == "rev2"
 
 
+def test_the_page_of_a_job_is_linked_where_there_is_one():
+    page = "s3://b/team/traffic/drift/1/report.html"
+    for address in (page, ""):
+        decision = evaluated(spec(), None, replace(found(), page=address))
+        assert decision.status.evaluation.report_url == address
+
+
 def test_drift_is_healthy_monitoring_and_told_once():
     first = evaluated(spec(), None, found("age", "income"))
     assert conditions(first.status) == {"Ready": "True", "Drifted": "True"}

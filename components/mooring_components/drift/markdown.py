@@ -1,0 +1,66 @@
+"""The document of an evaluation as Markdown."""
+
+from __future__ import annotations
+
+from mooring_artifacts.run_documents import DriftReport, FeatureDrift, RunFailure, SchemaChange
+
+_SHOWN_FEATURES = 200
+
+
+def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, int]]:
+    """The document for a person's eyes, and numbers of it."""
+    if isinstance(document, RunFailure):
+        return f"# Not compared\n\n{document.error.reason}: {document.error.message}\n", {}
+    count = len(document.drifted_features)
+    lines = [
+        f"# {_verdict(document, count)}",
+        "",
+        f"{document.window_rows} rows were compared with {document.baseline_rows}.  ",
+        f"Run `{document.run_id}`, window `{document.window_digest}`",
+        "",
+        "| feature | distance | p | stability index | missing | why |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    shown = sorted(document.features, key=lambda feature: not feature.drifted)[:_SHOWN_FEATURES]
+    lines += [_row(feature) for feature in shown]
+    if len(shown) < len(document.features):
+        lines.append(f"\nand {len(document.features) - len(shown)} more")
+    lines += _schema_lines(document.schema_changes)
+    metrics = {
+        "driftedFeatures": count,
+        "schemaChanges": len(document.schema_changes),
+        "features": len(document.features),
+        "windowRows": document.window_rows,
+        "baselineRows": document.baseline_rows,
+    }
+    return "\n".join(lines) + "\n", metrics
+
+
+def _verdict(document: DriftReport, count: int) -> str:
+    if not document.features:
+        return "Nothing could be compared"
+    return f"{count} of {len(document.features)} features drifted" if count else "No drift"
+
+
+def _row(feature: FeatureDrift) -> str:
+    ks = (f"{feature.ks.statistic:.3f}", f"{feature.ks.p_value:.1g}") if feature.ks else ("", "")
+    psi = f"{feature.psi.statistic:.2f}" if feature.psi else ""
+    why = feature.reason or feature.hint
+    return f"| `{_cell(feature.name)}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {why} |"
+
+
+def _schema_lines(changes: list[SchemaChange]) -> list[str]:
+    if not changes:
+        return []
+    lines = ["", "## Schema changes", "", "| column | baseline | window |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{_cell(change.name)}` | {_cell(change.baseline or 'missing')} | {_cell(change.window or 'missing')} |"
+        for change in changes[:_SHOWN_FEATURES]
+    ]
+    if len(changes) > _SHOWN_FEATURES:
+        lines.append(f"\nand {len(changes) - _SHOWN_FEATURES} more")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return "".join(" " if character in "|`\n\r" else character for character in text)

@@ -1,0 +1,64 @@
+"""Evaluations are asked for with places for their answers, and what they wrote is read."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from mooring_operator.adapters.documents import StoredDocuments
+from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.api import DriftMonitorSpec
+from mooring_operator.api.drift_monitor import EvaluationRun
+from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.reconcile.answers import Answers
+from mooring_operator.reconcile.drift_runs import DriftRuns
+
+RUN = "0f3b8f5e-0000-5000-8000-000000000000"
+OWNER = Owner("team", "traffic", "9a1f2f6e-0000-4000-8000-000000000000", 1)
+SPEC = DriftMonitorSpec.model_validate(
+    {"target": {"name": "digits"}, "baseline": {"uri": "s3://b/base"}, "window": {"uri": "s3://b/window"}}
+)
+REPORT = {
+    "schemaVersion": 1,
+    "runId": RUN,
+    "baselineRows": 10,
+    "windowRows": 10,
+    "windowDigest": f"sha256:{0:064x}",
+    "driftedFeatures": [],
+    "features": [],
+}
+
+
+class Launched:
+    narrow = False
+    requests = ()
+
+    async def launch(self, request):
+        self.requests = (*self.requests, request)
+
+
+@pytest.fixture
+def launched():
+    return Launched()
+
+
+@pytest.fixture
+def runs(launched, tmp_path):
+    answers = Answers(StoredDocuments(), SignedUrls(), f"file://{tmp_path}")
+    return DriftRuns(launched, answers, timedelta(hours=1))
+
+
+async def test_a_run_is_told_where_its_document_and_its_page_go(runs, launched, tmp_path):
+    run = EvaluationRun(run_id=RUN, generation=1, started_at=datetime(2026, 3, 1, tzinfo=UTC))
+    await runs.launch(OWNER, SPEC, run)
+    parameters, folder = launched.requests[0].parameters, f"file://{tmp_path}/team/traffic/drift/{RUN}"
+    assert parameters["report_uri"] == f"{folder}/report.json"
+    assert parameters["page_uri"] == f"{folder}/report.html"
+
+
+@pytest.mark.parametrize(("told", "file"), [({"page": True}, "report.html"), ({"page": False}, ""), ({}, "")])
+async def test_a_page_counts_where_the_document_says_so(runs, tmp_path, told, file):
+    folder = tmp_path / "team" / "traffic" / "drift" / RUN
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({**REPORT, **told}))
+    found = await runs.result(OWNER, RUN)
+    assert found.page == (f"file://{folder}/{file}" if file else "")
