@@ -20,10 +20,12 @@ from pathlib import Path
 import numpy as np
 from mooring_operator.planning.analysis.bets import Limit
 
-from tests.benchmarks.canary.rules import RULES, decide
-from tests.benchmarks.canary.worlds import LOOK, WORLDS, Counts, World, draw
+from tests.benchmarks.canary.rules import RULES, decide, decide_as_rare
+from tests.benchmarks.canary.worlds import LOOK, LOADS, WORLDS, Counts, World, draw
 
 LIMIT = Limit(1.0, 0.005)
+OF_SHARES = Limit(1.2, 0.002)
+SHARES = (0.3, 0.6)
 BASES = (0.001, 0.01, 0.05)
 PER_SECOND = (1.0, 10.0, 100.0, 1000.0)
 
@@ -54,13 +56,15 @@ class Case:
     runs: int
 
 
-def worsen(fault: str, rates: Counts) -> Counts:
+def worsen(fault: str, rates: Counts, limit: Limit = LIMIT) -> Counts:
     """Give the candidate's error rates."""
     match fault:
         case "identical":
             return rates
         case "at the limit":
-            return LIMIT.ratio * rates + LIMIT.points
+            return limit.ratio * rates + limit.points
+        case "5 points beyond":
+            return limit.ratio * rates + limit.points + 0.05
         case "x2" | "x5":
             return float(fault[1:]) * rates
         case "+2 points":
@@ -76,6 +80,7 @@ def cases(runs: int) -> Iterator[Case]:
             for base in BASES:
                 for rate in (10.0, 100.0):
                     yield Case("false", world, base, rate, fault, runs)
+    yield from cases_of_shares(runs)
     for rate in PER_SECOND:
         for fault in ("x2", "x5", "+2 points", "half fail"):
             yield Case("found", WORLDS[0], 0.01, rate, fault, max(runs // 4, 50))
@@ -84,12 +89,27 @@ def cases(runs: int) -> Iterator[Case]:
             yield Case("promoted", WORLDS[0], base, rate, "identical", max(runs // 4, 50))
 
 
+def cases_of_shares(runs: int) -> Iterator[Case]:
+    """Give those in which events are not rare."""
+    for base in SHARES:
+        for rate in (10.0, 100.0):
+            for world in LOADS:
+                yield Case("shares", world, base, rate, "at the limit", runs)
+                yield Case("shares", world, base, rate, "5 points beyond", max(runs // 4, 50))
+
+
 def measure(case: Case) -> list[Cell]:
     """Draw the runs of a case, and let every rule judge them."""
     rng = np.random.default_rng([20261126, int(case.base * 1e4), int(case.per_second), case.runs])
+    limit = OF_SHARES if case.table == "shares" else LIMIT
     canary = draw(
-        rng, case.runs, case.world, case.base, case.per_second, lambda rates: worsen(case.fault, rates)
+        rng, case.runs, case.world, case.base, case.per_second, lambda rates: worsen(case.fault, rates, limit)
     )
+    if case.table == "shares":
+        cells = [_cell(case, "Mooring", decide(canary, limit))]
+        if case.fault != "at the limit":
+            cells.append(_cell(case, "as if rare", decide_as_rare(canary, limit)))
+        return cells
     if case.table == "promoted":
         return [_cell(case, "Mooring", decide(canary, Limit(1.2, 0.002), "PASS"))]
     return [_cell(case, name, rule(canary, LIMIT)) for name, rule in RULES.items()]
@@ -125,6 +145,7 @@ def tables(cells: list[Cell]) -> Iterator[str]:
             row = [c for c in cells if c.table == "found" and (c.per_second, c.fault) == (rate, fault)]
             by_rule = {c.rule: c for c in row}
             yield f"| {rate:g} | {fault} | " + " | ".join(_found(by_rule.get(rule)) for rule in RULES) + " |"
+    yield from table_of_shares(cells)
     yield "\nPromoted early (identical candidate; limit 1.2 x stable + .2 points; wrongly at most 5%):\n"
     yield "| errors | " + " | ".join(f"{rate:g}/s" for rate in PER_SECOND) + " |"
     yield "|---" * (len(PER_SECOND) + 1) + "|"
@@ -132,6 +153,23 @@ def tables(cells: list[Cell]) -> Iterator[str]:
         row = [c for c in cells if c.table == "promoted" and c.base == base]
         by_rate = {c.per_second: c for c in row}
         yield f"| {base:.1%} | " + " | ".join(_found(by_rate.get(rate)) for rate in PER_SECOND) + " |"
+
+
+def table_of_shares(cells: list[Cell]) -> Iterator[str]:
+    """Write what is found of shares that are not small."""
+    yield "\nShares that are not small (limit 1.2 x stable + .2 points; 20% of traffic):\n"
+    yield "| stable | requests/s | world | rolled back at the limit | 5 points beyond it | the same, as if rare |"
+    yield "|---|---|---|---|---|---|"
+    for base in SHARES:
+        for rate in (10.0, 100.0):
+            for world in LOADS:
+                row = [c for c in cells if (c.table, c.base, c.per_second) == ("shares", base, rate)]
+                row = [c for c in row if c.world == world.name]
+                by_rule = {(c.fault, c.rule): c for c in row}
+                at_limit = by_rule.get(("at the limit", "Mooring"))
+                false = f"{at_limit.share:.1%}" if at_limit else ""
+                found = (by_rule.get(("5 points beyond", rule)) for rule in ("Mooring", "as if rare"))
+                yield f"| {base:.0%} | {rate:g} | {world.name} | {false} | " + " | ".join(map(_found, found)) + " |"
 
 
 def _header(columns: list[str]) -> Iterator[str]:
@@ -154,15 +192,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--shares", action="store_true", help="only the table of shares that are not small")
     options = parser.parse_args()
     began, cells = time.monotonic(), []
-    todo = list(cases(options.runs))
+    todo = list((cases_of_shares if options.shares else cases)(options.runs))
     with ProcessPoolExecutor(options.processes) as pool:
         for number, found in enumerate(pool.map(measure, todo), 1):
             cells += found
             print(f"\r{number} of {len(todo)} cases", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print("\n".join(tables(cells)))
+    print("\n".join((table_of_shares if options.shares else tables)(cells)))
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps([asdict(each) for each in cells], indent=2) + "\n")

@@ -6,6 +6,7 @@ Each gives the look (from 1) at which it rolls back, by run; infinity for never.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -35,12 +36,25 @@ def first(hits: npt.NDArray[np.bool_]) -> Looks:
 
 def decide(canary: Canary, limit: Limit, verdict: str = "FAIL") -> Looks:
     """Judge as the product does, look by look."""
-    return np.array([_decided_at(canary, run, limit, verdict) for run in range(len(canary.stable))])
+    return np.array(
+        [_decided_at(canary, run, Comparison(limit), verdict) for run in range(len(canary.stable))]
+    )
 
 
-def _decided_at(canary: Canary, run: int, limit: Limit, verdict: str) -> float:
+class _Rare(Comparison):
+    """Every rate taken for a rare one."""
+
+    is_dense = False
+
+
+def decide_as_rare(canary: Canary, limit: Limit) -> Looks:
+    """Judge as the product would, did it take every rate for a rare one."""
+    return np.array([_decided_at(canary, run, _Rare(limit), "FAIL") for run in range(len(canary.stable))])
+
+
+def _decided_at(canary: Canary, run: int, begun: Comparison, verdict: str) -> float:
     history = scale_of(canary.history[run].tolist(), canary.history_of[run].tolist())
-    comparison, errors = Comparison(limit, bursts=Bursts(history)), Errors()
+    comparison, errors = replace(begun, bursts=Bursts(history)), Errors()
     counts = zip(
         canary.candidate[run].tolist(),
         canary.candidate_of[run].tolist(),

@@ -43,6 +43,13 @@ WORLDS = (
     World("weights 5, 20, 50; base x3", weights=(0.05, 0.2, 0.5), base=(1.0, 3.0)),
 )
 
+LOADS = (
+    *WORLDS[:4],
+    World("weights 5, 20, 50; share x1.4", weights=(0.05, 0.2, 0.5), base=(1.0, 1.4)),
+    World("share x.7 to x1.5: at .6 the limit ends up above 100%", base=(0.7, 1.5)),
+)
+"""For shares that are not small: what both revisions' load makes of them."""
+
 
 @dataclass(frozen=True)
 class Canary:

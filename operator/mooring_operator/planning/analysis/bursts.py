@@ -2,6 +2,8 @@
 
 Errors come in bursts, and a burst that hits one revision alone is no difference between two. theta = 0 is traffic whose
 requests fail independently of each other; a beta-binomial of intra-look correlation rho has theta = rho / (1 - rho).
+Counts of events that are not rare vary less than a Poisson law has it, which would hide bursts: from `DENSE` on they are
+measured against a binomial law.
 """
 
 from collections import Counter
@@ -11,6 +13,8 @@ from math import lgamma, log, log1p
 
 _BLOCKS = (1, 3, 6)  # Looks: bursts that last longer show in blocks.
 _LARGEST = 0.3
+DENSE = 0.1
+"""Share of the requests from which on events are not rare."""
 _GRID = (0.0, *(1e-4 * 2 ** (k / 2) for k in range(22)))  # 0, 0.0001 .. 0.145
 _DROP = (
     1.35  # in log-likelihood: half the upper 95% point of chi-square with one degree of freedom, one-sided
@@ -49,10 +53,12 @@ class _Sums:
 
     def dispersion(self) -> float:
         """How much more the blocks vary than independent requests would, by moments."""
-        if self.blocks < _LEAST_BLOCKS or self.x <= 0:
+        if self.blocks < _LEAST_BLOCKS or not 0 < self.x < self.n:
             return 0.0
         p, k = self.x / self.n, self.blocks
         spread = (self.xx - 2 * p * self.xn + p * p * self.nn) * k / (k - 1)
+        if p >= DENSE:
+            spread /= 1 - p
         return (spread - self.x) / (p * self.nn)
 
 
@@ -105,8 +111,8 @@ class Bursts:
 def scale_of(events: Sequence[float], requests: Sequence[float]) -> float:
     """Give theta of a history of looks, of the stable revision alone: the cautious end of what it may be.
 
-    The upper 95% point of the profile likelihood of a negative binomial law, from looks and from blocks of looks; the
-    largest of them. A history of an hour takes some milliseconds.
+    The upper 95% point of the profile likelihood of a negative binomial law, or of a beta-binomial one where events are
+    not rare, from looks and from blocks of looks; the largest of them. A history of an hour takes some milliseconds.
     """
     worst = 0.0
     for size in _BLOCKS:
@@ -117,14 +123,15 @@ def scale_of(events: Sequence[float], requests: Sequence[float]) -> float:
         if p == 0:
             continue
         alike = Counter((events, of) for events, of in zip(x, n, strict=True) if of > 0)
-        likelihoods = [_log_likelihood(alike, p, theta) for theta in _GRID]
+        law = _beta_binomial if DENSE <= p < 1 else _negative_binomial
+        likelihoods = [law(alike, p, theta) for theta in _GRID]
         best = max(likelihoods)
         plausible = (theta for theta, value in zip(_GRID, likelihoods, strict=True) if value >= best - _DROP)
         worst = max(worst, size * max(plausible))
     return min(worst, _LARGEST)
 
 
-def _log_likelihood(alike: Mapping[tuple[float, float], int], p: float, theta: float) -> float:
+def _negative_binomial(alike: Mapping[tuple[float, float], int], p: float, theta: float) -> float:
     """Give it for so many blocks of each number of events and requests, but for what is the same for every theta."""
     if theta == 0:
         return sum(
@@ -141,3 +148,19 @@ def _log_likelihood(alike: Mapping[tuple[float, float], int], p: float, theta: f
 def _rises(events: float, scale: float, shape: float, constant: float) -> float:
     """Give what events add to the likelihood: nothing where there are none."""
     return lgamma(events + shape) - constant + events * (log(scale) - log1p(scale)) if events else 0.0
+
+
+def _beta_binomial(alike: Mapping[tuple[float, float], int], p: float, theta: float) -> float:
+    """Give the same of requests that succeed or fail, whose rates follow a beta law: rho = theta / (1 + theta)."""
+    if theta == 0:
+        return sum(
+            many * (events * log(p) + (requests - events) * log1p(-p))
+            for (events, requests), many in alike.items()
+        )
+    size = 1 / theta
+    a, b = p * size, (1 - p) * size
+    constant = lgamma(a) + lgamma(b) - lgamma(size)
+    return sum(
+        many * (lgamma(events + a) + lgamma(requests - events + b) - lgamma(requests + size) - constant)
+        for (events, requests), many in alike.items()
+    )

@@ -6,7 +6,12 @@ from math import isfinite
 
 from mooring_operator.planning.analysis import bets, dense
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
-from mooring_operator.planning.analysis.bursts import Bursts
+from mooring_operator.planning.analysis.bursts import DENSE, Bursts
+
+_KNOWN_OF = 20
+"""Requests of one look that say what the stable revision's rate is now."""
+_LEAST_EVENTS = 10
+"""Of the stable revision: with fewer its rate is not known well enough to bet by."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +21,13 @@ class Comparison:
     Every look is taken once, as the counts since the look before: pooled counts would compare times of day where
     weights change. One comparison runs through all steps, for the error rate is the rollout's.
 
-    is_dense: whether events are not rare, so that requests are taken for what succeeds or fails (`dense`).
+    Where events are not rare, requests are taken for what succeeds or fails (`dense`); which form a look is judged by is
+    known before it, and both are evidence against the same.
+
     fail, ok: the most that each evidence has been: Ville's inequality is about the supremum.
     """
 
     limit: Limit
-    is_dense: bool = False
     bursts: Bursts = field(default_factory=Bursts)
     worse: Capital = field(default_factory=lambda: Capital.begin(bets.WORSE))
     better: Capital = field(default_factory=lambda: Capital.begin(bets.BETTER))
@@ -58,17 +64,28 @@ class Comparison:
 
     def _payoffs(self, look: Look) -> tuple[Sequence[float], Sequence[float]]:
         """What the look pays to the bets on FAIL and to those on PASS, by what was known before it."""
-        if not self.is_dense:
-            theta = self.bursts.theta
-            return (
-                bets.payoffs(bets.WORSE, look, self.limit, theta),
-                bets.payoffs(bets.BETTER, look, self.limit, theta),
-            )
-        rate = (self.stable + 0.5) / (self.stable_of + 1)
-        return (
-            dense.payoffs(dense.WORSE, look, self.limit, rate),
-            dense.payoffs(dense.BETTER, look, self.limit, rate),
-        )
+        theta = self.bursts.theta
+        if self.is_dense:
+            rate = (self.stable + 0.5) / (self.stable_of + 1)
+            worse = dense.payoffs(dense.WORSE, look, self.limit, rate, theta)
+            better = dense.payoffs(dense.BETTER, look, self.limit, rate, theta)
+        else:
+            worse = bets.payoffs(bets.WORSE, look, self.limit, theta)
+            better = bets.payoffs(bets.BETTER, look, self.limit, theta)
+        return worse, tuple(min(paid, 1.0) for paid in better) if self._allows_all(look) else better
+
+    def _allows_all(self, look: Look) -> bool:
+        """Whether no candidate could be beyond the limit, so much does stable itself have: none is within it by that."""
+        known = look if look.stable_of >= _KNOWN_OF else self
+        stable_rate = known.stable / known.stable_of if known.stable_of else 0.0
+        return self.limit.ratio * stable_rate + self.limit.points >= 1
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether events are not rare, by what is known before the next look."""
+        if self.limit.ratio == 0:
+            return self.limit.points >= DENSE
+        return self.stable >= _LEAST_EVENTS and self.stable >= DENSE * self.stable_of
 
     def to_numbers(self) -> list[float]:
         """Give the evidence so far, flat: what a status keeps of it."""
@@ -130,10 +147,7 @@ def smallest_excess(
 
 
 def _evidence(looks: Sequence[Look], ratio: float, points: float, history: float | None) -> float:
-    capital, bursts = Capital.begin(bets.WORSE), Bursts(history)
-    limit = Limit(ratio, points)
+    comparison = Comparison(Limit(ratio, points), bursts=Bursts(history))
     for look in looks:
-        if look.tells(limit):
-            capital = capital.after(bets.payoffs(bets.WORSE, look, limit, bursts.theta))
-        bursts = bursts.after(look.stable, look.stable_of)
-    return capital.value
+        comparison = comparison.after(look)
+    return comparison.worse.value

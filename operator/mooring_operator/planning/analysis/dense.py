@@ -6,12 +6,17 @@ payoff is divided by the most that it can be expected to be under any base rate 
     F = (1 + a)^x_c (1 - b)^x_s / sup_q (1 + a (ratio q + points))^n_c (1 - b q)^n_s,
 
 so that E[F] <= 1 within the limit, for any a and b that were chosen before the look; rates may move from look to look,
-and may burst in both revisions alike. Bursts of one revision alone are outside of it.
+and may burst in both revisions alike.
+
+Where a revision bursts alone, requests of a look go together, and n of them tell as much as n / (1 + rho (n - 1)); rho
+is their correlation, and counts are beta-binomial. Here n / (1 + 1.5 rho (n - 1)) of them are taken: with 1 in place of
+1.5, the skew of a beta law would make E[F] as much as 1.15 for bets on rates far from the limit.
 
 Source: Turner, Ly and Grunwald 2024, Generic e-variables for exact sequential k-sample tests.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp, inf, log, log1p
 
 from mooring_operator.planning.analysis.bets import CAP, Limit, Look
@@ -22,6 +27,21 @@ BETTER = (0.9, 0.8, 0.65, 0.5, 0.25, 0.05)
 """Times the odds at the limit: what bets on PASS hold them to be."""
 
 _LEAST = 1e-6
+_SKEW = 1.5  # times the correlation: what a beta law's skew takes.
+
+
+def thinned(look: Look, theta: float) -> Look:
+    """Give as many independent requests as tell what the requests of a look do, whose rates jump with scale `theta`."""
+    rho = _SKEW * theta / (1 + theta)
+    candidate = 1 / (1 + rho * max(look.candidate_of - 1, 0))
+    stable = 1 / (1 + rho * max(look.stable_of - 1, 0))
+    return replace(
+        look,
+        candidate=look.candidate * candidate,
+        candidate_of=look.candidate_of * candidate,
+        stable=look.stable * stable,
+        stable_of=look.stable_of * stable,
+    )
 
 
 def log_payoff(alternative: float, look: Look, limit: Limit, stable_rate: float) -> float:
@@ -68,12 +88,12 @@ def _most_expected(gain: float, loss: float, look: Look, limit: Limit) -> float:
     n_c, n_s, ratio, points = look.candidate_of, look.stable_of, limit.ratio, limit.points
     if ratio == 0:
         return n_c * log1p(gain * points)
-    highest = min(1.0, (1 - points) / ratio)
+    lowest, highest = max(0.0, -points / ratio), min(1.0, (1 - points) / ratio)
     if gain * loss > 0:
         q = (n_c * gain * ratio - n_s * loss * (1 + gain * points)) / (gain * loss * ratio * (n_c + n_s))
     else:
-        q = highest if gain * n_c * ratio - loss * n_s > 0 else 0.0
-    q = min(max(q, 0.0), highest)
+        q = highest if gain * n_c * ratio - loss * n_s > 0 else lowest
+    q = min(max(q, lowest), highest)
     return n_c * log1p(gain * (ratio * q + points)) + n_s * log1p(-loss * q)
 
 
@@ -82,9 +102,15 @@ def _clip(rate: float) -> float:
 
 
 def payoffs(
-    alternatives: Sequence[float], look: Look, limit: Limit, stable_rate: float, most: float = CAP
+    alternatives: Sequence[float],
+    look: Look,
+    limit: Limit,
+    stable_rate: float,
+    theta: float = 0.0,
+    most: float = CAP,
 ) -> tuple[float, ...]:
     """Give what one look pays to a bet on each alternative, `most` at the most."""
+    told = thinned(look, theta) if theta > 0 else look
     return tuple(
-        exp(min(log_payoff(alternative, look, limit, stable_rate), log(most))) for alternative in alternatives
+        exp(min(log_payoff(alternative, told, limit, stable_rate), log(most))) for alternative in alternatives
     )

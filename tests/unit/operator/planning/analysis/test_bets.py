@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from math import comb, exp, lgamma, log
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from mooring_operator.planning.analysis import bets, dense
+from mooring_operator.planning.analysis import bets, bursts, dense
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
 
 ROUNDING = 1e-9
@@ -19,6 +19,8 @@ limits = st.builds(
     st.sampled_from([0.0, 0.5, 1.0, 1.2, 3.0]),
     st.sampled_from([0.002, 0.05, 0.2]),
 )
+lower_limits = st.builds(Limit, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from([-0.4, -0.05, 0.0]))
+"""Limits below stable's rate: by how much a candidate exceeds it, at least, is found by them."""
 
 
 def binomial(n: int, p: float) -> list[float]:
@@ -47,11 +49,13 @@ def expectations(
         yield from ((f"{form} {a}", total) for a, total in zip(alternatives, totals, strict=True))
 
 
-@given(counts, counts, rates, st.floats(0, 1), limits, rates)
+@given(counts, counts, rates, st.floats(0, 1), limits | lower_limits, rates)
 def test_evidence_for_worse_does_not_grow_while_the_candidate_is_within_its_limit(
     n_c: int, n_s: int, q: float, part: float, limit: Limit, known: float
 ) -> None:
     p = part * min(limit.ratio * q + limit.points, 1.0)
+    if limit.ratio * q + limit.points < 0:
+        return  # no candidate can be within it
     forms = {"rare": bets.WORSE, "dense": dense.WORSE}
     for name, mean in expectations(forms, n_c, p, n_s, q, limit, known):
         assert mean <= 1 + ROUNDING, name
@@ -99,6 +103,52 @@ def test_bursts_of_the_stated_scale_are_no_evidence(theta: float, alternatives: 
             paid = bets.payoffs(alternatives, Look(x_c, n_c, x_s, n_s), limit, theta, most=1e300)
             totals = [total + of_c * weight * one for total, one in zip(totals, paid, strict=True)]
     assert all(total <= 1 + 1e-6 for total in totals), totals
+
+
+def beta_binomial(n: int, p: float, theta: float) -> list[float]:
+    """Counts of n requests that succeed or fail, whose rate follows a beta law of that scale."""
+    a, b = p / theta, (1 - p) / theta
+    constant = lgamma(a) + lgamma(b) - lgamma(a + b)
+    return [
+        comb(n, k) * exp(lgamma(k + a) + lgamma(n - k + b) - lgamma(n + a + b) - constant) for k in range(n + 1)
+    ]
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 120),
+    st.floats(bursts.DENSE, 0.99),
+    st.sampled_from([Limit(1.0, 0.01), Limit(1.2, 0.002), Limit(0.5, 0.1), Limit(1.0, 0.2), Limit(2.0, 0.0)]),
+    st.floats(0.0003, 0.25),
+    st.floats(bursts.DENSE, 0.99),
+)
+def test_bursts_of_one_revision_are_no_evidence_where_events_are_not_rare(
+    n_c: int, n_s: int, q: float, limit: Limit, theta: float, known: float
+) -> None:
+    p = limit.ratio * q + limit.points
+    if p >= 1:
+        return  # no candidate can be beyond it
+    of_c, of_s = beta_binomial(n_c, p, theta), beta_binomial(n_s, q, theta)
+    for alternatives in (dense.WORSE, dense.BETTER):
+        for alternative in alternatives:
+            # What is paid is a product of what each revision's events pay: so is what is expected.
+            expected = _expected(alternative, limit, known, theta, of_c, of_s)
+            assert expected <= 1 + 1e-6, alternative
+
+
+def _expected(
+    alternative: float, limit: Limit, known: float, theta: float, of_c: list[float], of_s: list[float]
+) -> float:
+    n_c, n_s = len(of_c) - 1, len(of_s) - 1
+
+    def paid(x_c: int, x_s: int) -> float:
+        look = dense.thinned(Look(x_c, n_c, x_s, n_s), theta)
+        return exp(dense.log_payoff(alternative, look, limit, known))
+
+    nothing = paid(0, 0)
+    candidate = sum(weight * paid(x, 0) for x, weight in enumerate(of_c))
+    return candidate * sum(weight * paid(0, x) for x, weight in enumerate(of_s)) / nothing
 
 
 @given(st.floats(0, 1), st.integers(1, 500))
