@@ -21,7 +21,7 @@ import numpy as np
 from mooring_operator.planning.analysis.bets import Limit
 
 from tests.benchmarks.canary.rules import RULES, decide, decide_as_rare
-from tests.benchmarks.canary.worlds import LOOK, LOADS, WORLDS, Counts, World, draw
+from tests.benchmarks.canary.worlds import LOADS, LOOK, WORLDS, Counts, World, draw
 
 LIMIT = Limit(1.0, 0.005)
 OF_SHARES = Limit(1.2, 0.002)
@@ -169,7 +169,11 @@ def table_of_shares(cells: list[Cell]) -> Iterator[str]:
                 at_limit = by_rule.get(("at the limit", "Mooring"))
                 false = f"{at_limit.share:.1%}" if at_limit else ""
                 found = (by_rule.get(("5 points beyond", rule)) for rule in ("Mooring", "as if rare"))
-                yield f"| {base:.0%} | {rate:g} | {world.name} | {false} | " + " | ".join(map(_found, found)) + " |"
+                yield (
+                    f"| {base:.0%} | {rate:g} | {world.name} | {false} | "
+                    + " | ".join(map(_found, found))
+                    + " |"
+                )
 
 
 def _header(columns: list[str]) -> Iterator[str]:

@@ -110,7 +110,8 @@ def beta_binomial(n: int, p: float, theta: float) -> list[float]:
     a, b = p / theta, (1 - p) / theta
     constant = lgamma(a) + lgamma(b) - lgamma(a + b)
     return [
-        comb(n, k) * exp(lgamma(k + a) + lgamma(n - k + b) - lgamma(n + a + b) - constant) for k in range(n + 1)
+        comb(n, k) * exp(lgamma(k + a) + lgamma(n - k + b) - lgamma(n + a + b) - constant)
+        for k in range(n + 1)
     ]
 
 
