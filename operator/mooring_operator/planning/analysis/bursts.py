@@ -2,8 +2,8 @@
 
 Errors come in bursts, and a burst that hits one revision alone is no difference between two. theta = 0 is traffic whose
 requests fail independently of each other; a beta-binomial of intra-look correlation rho has theta = rho / (1 - rho).
-Counts of events that are not rare vary less than a Poisson law has it, which would hide bursts: from `DENSE` on they are
-measured against a binomial law.
+Counts of events that are not rare vary less than a Poisson law has it, which would hide bursts: from `DENSE` on they
+are measured against a binomial law.
 """
 
 from collections import Counter

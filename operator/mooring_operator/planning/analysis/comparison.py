@@ -21,8 +21,8 @@ class Comparison:
     Every look is taken once, as the counts since the look before: pooled counts would compare times of day where
     weights change. One comparison runs through all steps, for the error rate is the rollout's.
 
-    Where events are not rare, requests are taken for what succeeds or fails (`dense`); which form a look is judged by is
-    known before it, and both are evidence against the same.
+    Where events are not rare, requests are taken for what succeeds or fails (`dense`); which form a look is judged by
+    is known before it, and both are evidence against the same.
 
     fail, ok: the most that each evidence has been: Ville's inequality is about the supremum.
     """
@@ -75,7 +75,7 @@ class Comparison:
         return worse, tuple(min(paid, 1.0) for paid in better) if self._allows_all(look) else better
 
     def _allows_all(self, look: Look) -> bool:
-        """Whether no candidate could be beyond the limit, so much does stable itself have: none is within it by that."""
+        """Whether stable has so much that no candidate could be beyond the limit: none is within it by that."""
         known = look if look.stable_of >= _KNOWN_OF else self
         stable_rate = known.stable / known.stable_of if known.stable_of else 0.0
         return self.limit.ratio * stable_rate + self.limit.points >= 1
