@@ -343,7 +343,7 @@ Somebody else approves: mooring approve NAME. Where the message says that nobody
 mooring.dev/requested-by and mooring.dev/approve-by.
 """
 PROMOTING = "Promoting"
-"""The candidate is taking over all traffic.
+"""A revision is taking over all traffic, or the one before it is still at hand.
 """
 PROMOTED = "Promoted"
 """The revision serves all traffic.

@@ -56,7 +56,7 @@ from mooring_operator.planning.rollout.situation import Observed, Unresolved
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, roll_out
 from mooring_operator.planning.rollout.trials import refuse_a_test_that_is_over, refuse_unknown_variants
 from mooring_operator.planning.rollout.workloads import follow_stable
-from mooring_operator.planning.routes import Variant
+from mooring_operator.planning.routes import Service, Variant
 from mooring_operator.planning.status.wording import because, by_whom, keeps_serving
 from mooring_operator.planning.strategies.course import ALL
 
@@ -158,18 +158,14 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
     service, model = draft.observed.service, stable.model_uri
     variant = service.variants.get(stable.revision) if service is not None else None
     serves = variant is not None and _serves(draft, variant)
-    if service is None or variant is None or not serves or service.shared:
+    if service is None or variant is None or not serves:
         why = variant.message if variant is not None and variant.message else "it is not ready"
-        if serves:
-            why = "another revision has yet to leave"
         message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
-        if serves and variant is not None and variant.weight == ALL and (until := at_hand_until(draft)):
-            message = (
-                f"revision {stable.revision} serves all traffic; "
-                f"the one before it is at hand until {until:%H:%M:%S} UTC"
-            )
         phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
         return draft.settle(phase, reasons.SERVICE_NOT_READY, message, recheck_after=30.0)
+    if service.shared:
+        message = f"revision {stable.revision} {_what_goes_on_beside(draft, service, variant)}"
+        return draft.settle("Promoting", reasons.PROMOTING, message, recheck_after=30.0)
     if variant.workload not in (None, stable.workload):
         draft = draft.change(stable=stable.model_copy(update={"workload": variant.workload}))
     end = watched_until(draft)
@@ -221,6 +217,17 @@ def _serves(draft: Draft, variant: Variant) -> bool:
     """Whether the stable revision serves; once promoted, a pod that its scaling adds and that is not there yet is none
     of a rollout's business."""
     return variant.ready or (draft.before.phase == "Promoted" and bool(variant.pods))
+
+
+def _what_goes_on_beside(draft: Draft, service: Service, variant: Variant) -> str:
+    """Say of the stable revision what others still have beside it, or keep for a while."""
+    if service.problem:
+        return f"is taking over: {service.problem}"
+    if variant.weight != ALL:
+        return "is taking over: another revision has yet to leave"
+    until = at_hand_until(draft)
+    beside = f"is at hand until {until:%H:%M:%S} UTC" if until is not None else "is leaving"
+    return f"serves all traffic; the one before it {beside}"
 
 
 def _poll(spec: ModelDeploymentSpec) -> float | None:

@@ -76,6 +76,8 @@ def settle_waiting(
 ) -> Settled:
     """Stop here until the candidate comes along; where something outside is away, say so and nothing else."""
     cause = waits_for(draft)
+    if cause and _passes_in_a_moment(draft):
+        return draft.settle(phase, reason, message, recheck_after=LOOK_AGAIN)
     if cause:
         serves = who_serves(draft, _NOBODY)
         said = f"revision {draft.candidate.revision} waits, and its clock stands: {cause}{serves}"
@@ -135,6 +137,14 @@ def is_being_taken_up(draft: Draft) -> bool:
     if known is None or known.status == "True":
         return True
     return known.status == "Unknown" and draft.elapsed(known.last_transition_time) < _A_MOMENT
+
+
+def _passes_in_a_moment(draft: RolloutDraft) -> bool:
+    """Whether a controller has yet to answer for what was just changed, as it does after every change: no news."""
+    service, since = draft.observed.service, draft.candidate.waiting_since
+    if draft.observed.unwritten or (service is not None and service.problem) or since is None:
+        return False
+    return draft.elapsed(since) < _A_MOMENT
 
 
 def waiting_for(draft: RolloutDraft) -> str:

@@ -289,7 +289,10 @@ def test_nobody_is_said_to_serve_while_recreate_waits_for_somebody_else():
     fleet.apply(spec_of("v2", rollout={"strategy": "Recreate"}, serving=SERVING))
     fleet.step()
     fleet.away = "its controller is away"
-    said = [fleet.step().message for _ in range(20)]
+    said = []
+    for _ in range(20):
+        said.append(fleet.step().message)
+        fleet.now += timedelta(seconds=1)
     stopped = [message for message in said if "has stopped for it, and nothing answers" in message]
     assert stopped
     assert "keeps serving" not in said[-1]

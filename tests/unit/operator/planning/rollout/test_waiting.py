@@ -93,9 +93,13 @@ class Doors(Fleet):
 
     problem = ""
     lagging = False
+    shared = False
+    """Whether the route names a revision that has lost its traffic."""
 
     def _service(self):
         service = super()._service()
+        if service is not None and self.shared:
+            service = replace(service, shared=True)
         if service is None or not self.problem:
             return service
         unseen = {name: replace(variant, weight=0) for name, variant in service.variants.items()}
@@ -164,6 +168,74 @@ def test_a_change_that_is_taken_up_in_a_moment_is_no_event():
     doors.settle()
     assert (router_ready(doors), doors.status.phase) == ("True", "Promoted")
     assert told_of_the_way(doors) == []
+
+
+def told(fleet):
+    return [a.reason for a in fleet.actions if isinstance(a, Notify)]
+
+
+def test_the_moment_in_which_a_promotion_is_taken_up_is_no_event():
+    doors = behind_a_door()
+    doors.commands["promote"] = doors.status.candidate.revision
+    while doors.status.candidate is not None:
+        passing(doors, 1)
+    doors.actions.clear()
+    doors.problem, doors.lagging, doors.shared = CLOSED, True, True
+    passing(doors, 2)
+    stable = doors.status.stable.revision
+    assert (doors.status.phase, doors.status.reason) == ("Promoting", "Promoting")
+    assert doors.status.message == f"revision {stable} is taking over: {CLOSED}"
+    doors.problem, doors.lagging = "", False
+    passing(doors, 2)
+    assert doors.status.message.startswith(f"revision {stable} serves all traffic; the one before it is at hand")
+    doors.shared = False
+    doors.settle()
+    assert (router_ready(doors), doors.status.phase) == ("True", "Promoted")
+    assert told(doors) == ["Promoted"]
+
+
+def test_a_promoted_revision_that_loses_its_pods_is_said_not_to_serve():
+    doors = behind_a_door()
+    doors.commands["promote"] = doors.status.candidate.revision
+    while doors.status.candidate is not None:
+        passing(doors, 1)
+    doors.startable, doors.shared = {"s3://m/v2": False}, True
+    doors.kill("stable", 9)
+    passing(doors, 1)
+    assert (doors.status.phase, doors.status.reason) == ("Promoting", "ServiceNotReady")
+    assert doors.status.message.endswith("to serve all traffic: CrashLoopBackOff")
+
+
+@pytest.mark.parametrize("going", ["forward", "back"])
+def test_a_controller_that_answers_in_a_moment_is_no_event(going):
+    """It has to, after every change: Kubernetes takes up a Deployment that is scaled in some milliseconds."""
+    fleet = promoted()
+    fleet.apply(spec_of("v2", rollout={"scaleDownDelay": "1s", "steps": [{"setWeight": 100}]}))
+    if going == "back":
+        fleet.settle()
+        passing(fleet, 10)
+        fleet.commands["rollback"] = fleet.status.stable.revision
+    fleet.actions.clear()
+    fleet.step()
+    fleet.away = AWAY
+    passing(fleet, 9)
+    assert fleet.status.candidate.waiting_since is not None
+    fleet.away = ""
+    passing(fleet, 60)
+    assert told(fleet) == {"forward": ["SettingWeight", "Promoting", "Promoted"]}.get(
+        going, ["RollingBack", "RollbackRequested"]
+    )
+
+
+def test_a_controller_that_stays_away_is_told_once_a_moment_has_passed():
+    fleet = begun()
+    fleet.actions.clear()
+    fleet.away = AWAY
+    passing(fleet, 10)
+    assert "Waiting" not in told(fleet)
+    passing(fleet, 60)
+    assert told(fleet) == ["Waiting"]
+    assert AWAY in fleet.status.message
 
 
 def test_a_change_that_is_not_taken_up_for_long_is_told_once_and_its_end_too():
