@@ -292,10 +292,18 @@ def test_times_may_be_said_in_several_ways(capsys, manifest, when):
     )
 
 
+def test_no_time_at_all_is_at_once(capsys, manifest):
+    at_once, ready = (
+        invoke(capsys, "rehearse", manifest, "--first", "--candidate", when)[1] for when in ("0s", "ready")
+    )
+    assert at_once == ready
+    assert "It ends promoted" in at_once
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--candidate", "soon"], "'soon': write a time like 30s, 5m or 1h30m, or never"),
+        (["--candidate", "soon"], "'soon': write a time like 30s, 5m or 1h30m, 0s for at once, or never"),
         (["--candidate", "9999999999999h"], "'9999999999999h': write a time like"),
         (["--metric", "accuracy"], "'accuracy': write NAME=NUMBER"),
         (["--metric", "acuracy=0.9"], "'acuracy' is not a metric; did you mean accuracy?"),

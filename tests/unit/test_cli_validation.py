@@ -284,8 +284,8 @@ def test_metadata_is_needed():
         ({"spec.rollout": {"steps": []}}, "spec.rollout.steps: must have at least 1 item, got 0"),
         (
             {"spec.model.pollInterval": "soon"},
-            'spec.model.pollInterval: "soon" is not a valid duration: '
-            "write hours, minutes and seconds, like 1h30m or 45s",
+            'spec.model.pollInterval: "soon" is not a valid duration above 0: '
+            "write hours, minutes and seconds, each from 1 to 99999, like 1h30m or 45s",
         ),
         (
             {"spec.model": []},

@@ -168,7 +168,7 @@ RUN_ID = Form("^[A-Za-z0-9][-A-Za-z0-9]{0,62}$", 63, "the id of a run: letters, 
 DURATION = Form(
     f"^({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?$",
     20,
-    "a valid duration: write hours, minutes and seconds, like 1h30m or 45s",
+    "a valid duration above 0: write hours, minutes and seconds, each from 1 to 99999, like 1h30m or 45s",
 )
 QUANTITY = Form(
     # Source: apimachinery, ParseQuantity. No resource has less than nothing, so that there is no minus sign.
@@ -177,7 +177,9 @@ QUANTITY = Form(
     "a valid quantity: write a number that is not negative with an optional unit, like 500m, 0.5, 4Gi or 1e3",
 )
 SHARE = Form(
-    "^([1-9][0-9]{0,3}|[1-9][0-9]?%|100%)$", 4, "a number of pods, or a percentage of them: write 2 or 25%"
+    "^([1-9][0-9]{0,3}|[1-9][0-9]?%|100%)$",
+    4,
+    "a number of pods from 1 to 9999, or a percentage of them from 1% to 100%: write 2 or 25%",
 )
 RISK = Form(
     "^(0[.](0[1-9]|[1-9][0-9]?)|([1-9]|[1-4][0-9])([.][0-9]{1,2})?)%$",
@@ -226,7 +228,7 @@ FREEZE = Form(
     "^(((Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?([01][0-9]|2[0-3]):[0-5][0-9]"
     f"|{_DATE}(T([01][0-9]|2[0-3]):[0-5][0-9])?)$",
     16,
-    "a time, a weekday with a time, or a date: write 18:00, Fri 18:00, 2026-12-20 or 2026-12-20T18:00",
+    "a time before 24:00, a weekday with a time, or a date: write 18:00, Fri 18:00, 2026-12-20 or 2026-12-20T18:00",
 )
 DIGEST = Form(DIGEST_PATTERN, 71, "a valid digest: write sha256: and 64 hexadecimal digits")
 ADDRESS = Form(

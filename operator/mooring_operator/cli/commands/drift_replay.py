@@ -160,9 +160,7 @@ def _length(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(
-            f"{text!r}: write a time like 5m, 1h or 24h", param_hint="--every"
-        ) from error
+        raise typer.BadParameter(str(error), param_hint="--every") from error
 
 
 def _judge(spec: "DriftMonitorSpec", baseline: Path, windows: Any, tell: Any) -> Iterator["Judged"]:

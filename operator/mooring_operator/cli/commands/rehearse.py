@@ -200,17 +200,17 @@ def _specs(objects: list[Any], kind: str, model: type[SpecT]) -> dict[str, SpecT
 
 
 def _time(option: str, text: str) -> timedelta | None:
-    """Read ``5m``, ``after 5m``, ``ready`` (at once) or ``never`` (None)."""
+    """Read ``5m``, ``after 5m``, ``ready`` or ``0s`` (at once) or ``never`` (None)."""
     from mooring_operator.api.types import parse_duration
 
     word = text.strip().removeprefix("after").strip()
-    if word in ("never", "ready"):
+    if word in ("never", "ready", "0s"):
         return None if word == "never" else timedelta()
     try:
         return parse_duration(word)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
-            f"{text!r}: write a time like 30s, 5m or 1h30m, or never", param_hint=option
+            f"{text!r}: write a time like 30s, 5m or 1h30m, 0s for at once, or never", param_hint=option
         ) from error
 
 

@@ -173,3 +173,21 @@ def test_of_forms_with_one_pattern_the_length_tells_which_is_meant(form):
     }
     assert forms.allowed_by(form.pattern, form.longest) in alike
     assert forms.allowed_by(form.pattern) is not None
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "says"),
+    [
+        *((forms.DURATION, value, "above 0") for value in ("0s", "0m", "0h", "00s")),
+        *((forms.DURATION, value, "each from 1 to 99999") for value in ("0m30s", "100000s")),
+        *((forms.SHARE, value, "from 1 to 9999") for value in ("0", "10000")),
+        *((forms.SHARE, value, "from 1% to 100%") for value in ("0%", "101%", "250%")),
+        (forms.RISK, "0%", "from 0.01%"),
+        (forms.RISK, "50%", "below 50%"),
+        (forms.QUANTITY, "-1", "not negative"),
+        (forms.FREEZE, "24:00", "before 24:00"),
+    ],
+)
+def test_a_bound_that_a_number_is_beyond_is_told(form, value, says):
+    assert not form.fits(value)
+    assert says in form.allowed
