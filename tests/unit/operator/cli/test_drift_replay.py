@@ -188,7 +188,10 @@ def test_what_a_revision_kept_is_cut_by_time_and_judged(replay, kept):
         (["--captured", "s3://b/k", "--since", "2100-01-01", "--every", "1h"], "is not after --since"),
         (["--captured", "s3://b/k", "--since", "2026-01-01", "--every", "1s"], "at most 10000 windows"),
         (["--captured", "s3://b/k", "--since", "2000-01-01", "--every", "960h"], "up to 768h"),
-        (["--captured", "s3://b/k", "--since", "2026-10-01", "--every", "soon"], "'soon' is not a valid duration"),
+        (
+            ["--captured", "s3://b/k", "--since", "2026-10-01", "--every", "soon"],
+            "'soon' is not a valid duration",
+        ),
         (["--captured", "s3://b/k", "--rows", "5"], "is cut by --every alone"),
         (["--captured", "s3://b/k", "--window", "a.csv"], "is cut by --every alone"),
         (["--captured", "a/b", "--since", "2026-10-01", "--every", "24h"], "--captured 'a/b' is not allowed"),

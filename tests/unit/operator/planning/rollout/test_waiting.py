@@ -187,7 +187,9 @@ def test_the_moment_in_which_a_promotion_is_taken_up_is_no_event():
     assert doors.status.message == f"revision {stable} is taking over: {CLOSED}"
     doors.problem, doors.lagging = "", False
     passing(doors, 2)
-    assert doors.status.message.startswith(f"revision {stable} serves all traffic; the one before it is at hand")
+    assert doors.status.message.startswith(
+        f"revision {stable} serves all traffic; the one before it is at hand"
+    )
     doors.shared = False
     doors.settle()
     assert (router_ready(doors), doors.status.phase) == ("True", "Promoted")
