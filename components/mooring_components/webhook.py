@@ -83,7 +83,10 @@ def _post(client: httpx.Client, url: str, body: str) -> tuple[int | None, str]:
     try:
         with client.stream("POST", url, content=body) as response:
             said = _beginning(response)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.InvalidURL:
+        # Its text has parts of the address, which may be a password.
+        return None, "no answer: the address is not a URL"
+    except httpx.HTTPError as error:
         return None, f"no answer: {first_line(error)}"
     status = response.status_code
     told = f"it answered {status}{f': {said}' if said else ''}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mooring_operator.adapters.checks.jobs import CheckJobs
+from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
 from mooring_operator.adapters.grants_file import GrantsFile
@@ -181,6 +182,7 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
     monitors = DriftMonitors(
         cluster=cluster,
         runs=DriftRuns(pipelines, answers, longest),
+        receivers=NoticeJobs(cluster, _run_pods(settings)),
         notifier=notifier,
         clock=_now,
         file_addresses=settings.file_addresses,

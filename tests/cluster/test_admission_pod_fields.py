@@ -125,6 +125,10 @@ def webhook(url="https://gates.example.com/go", **fields):
     return step(webhook={"url": url, **fields})
 
 
+def notify(**fields):
+    return {"spec": {"notify": [fields]}}
+
+
 RUN = {"containers": [{"name": "a", "image": "b"}]}
 
 
@@ -401,6 +405,27 @@ FIELDS = [
         "claims",
         {"spec": {"window": {"uri": "pvc://models/a"}}},
         {"spec": {"window": {"uri": "pvc://payments/a"}}},
+        MONITOR,
+    ),
+    Field(
+        "spec.notify.url",
+        "webhooks",
+        notify(url="https://gates.example.com/drift"),
+        notify(url="http://payments.team-b.svc/pay"),
+        MONITOR,
+    ),
+    Field(
+        "spec.notify.urlSecret",
+        "secrets",
+        notify(format="Slack", urlSecret={"name": "queues", "key": "url"}),
+        notify(format="Slack", urlSecret={"name": "payments", "key": "url"}),
+        MONITOR,
+    ),
+    Field(
+        "spec.notify.headersSecret",
+        "secrets",
+        notify(url="https://gates.example.com/drift", headersSecret="buckets"),
+        notify(url="https://gates.example.com/drift", headersSecret="payments"),
         MONITOR,
     ),
 ]

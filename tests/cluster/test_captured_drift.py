@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import obstore
 import pytest
+from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines.jobs import JobPipelines
@@ -78,6 +79,7 @@ async def monitored(lab, **spec):  # noqa: F811
     return ref_of(monitor), DriftMonitors(
         cluster=lab.real,
         runs=DriftRuns(pipelines, answers, RunPods().longest),
+        receivers=NoticeJobs(lab.real, RunPods()),
         notifier=KubernetesEvents(lab.real),
         clock=lambda: datetime.now(UTC).replace(microsecond=0),
     )

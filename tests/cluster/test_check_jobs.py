@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 from mooring_artifacts.webhooks import INSUFFICIENT, NO
-from mooring_operator.adapters.checks.jobs import JOB, POD, CheckJobs
+from mooring_operator.adapters.checks.jobs import CheckJobs
+from mooring_operator.adapters.checks.owned_jobs import JOB, POD
 from mooring_operator.adapters.cluster import Conflict, Ref
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.api.checks import Job, Webhook

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Ref, Refused
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.api.crds import RESOURCES, custom_resource_definition
+from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR
 
@@ -134,6 +136,7 @@ async def test_a_target_elsewhere_that_an_older_version_let_in_is_refused_by_the
     reconciler = DriftMonitors(
         cluster=cluster,
         runs=NobodyEvaluates(),
+        receivers=NoticeJobs(cluster, RunPods()),
         notifier=KubernetesEvents(cluster),
         clock=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC),
     )

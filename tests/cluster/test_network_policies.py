@@ -15,7 +15,7 @@ from mooring_operator.adapters.routers.inference_services.manifest import predic
 from mooring_operator.adapters.routers.inference_services.under_test import instance
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.workloads import BatchSpec, StreamSpec
-from mooring_operator.planning.manifests import check_jobs
+from mooring_operator.planning.manifests import check_pods
 from mooring_operator.planning.manifests.run_jobs import RunPods, job_of
 from mooring_operator.planning.manifests.workloads import Images, consumers, cron_job
 from mooring_operator.planning.objects.owner import Owner
@@ -154,7 +154,7 @@ def tenants_pods():
         "tested": instance(_OWNER, "digits-t12345678", _STABLE)["spec"]["predictor"]["labels"],
         "batch": batch["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"],
         "stream": stream["spec"]["template"]["metadata"]["labels"],
-        "check": dict(check_jobs.LABELS),
+        "check": dict(check_pods.LABELS),
         "run": job_of(run, RunPods())["spec"]["template"]["metadata"]["labels"],
     }
     return {kind: Pod(TENANT, found) for kind, found in labels.items()}

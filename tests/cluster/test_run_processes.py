@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.data_versions.references import parse_dataset
 from mooring_components.data_versions import push
+from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
@@ -202,6 +203,7 @@ async def test_drift_is_evaluated_where_the_traffic_is(lab):
     monitors = DriftMonitors(
         cluster=lab.real,
         runs=DriftRuns(pipelines, answers, RunPods().longest),
+        receivers=NoticeJobs(lab.real, RunPods()),
         notifier=KubernetesEvents(lab.real),
         clock=lambda: datetime.now(UTC).replace(microsecond=0),
     )

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from mooring_operator.adapters.checks.jobs import JOB
+from mooring_operator.adapters.checks.owned_jobs import JOB
 from mooring_operator.adapters.cluster import Kind, Manifest, Ref
 from mooring_operator.adapters.routers.gateway_classes import GATEWAY_CLASS
 from mooring_operator.adapters.routers.gateways import GATEWAY

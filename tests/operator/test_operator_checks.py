@@ -1,7 +1,7 @@
 """Steps that start a check: one Job each, whatever the operator goes through, and what it found is told."""
 
 import pytest
-from mooring_operator.adapters.checks.jobs import JOB
+from mooring_operator.adapters.checks.owned_jobs import JOB
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.routers.inference_services.inquiry import POD
 

@@ -1,9 +1,12 @@
 """DriftMonitors: when they evaluate, what they say, and whom they ask to go back."""
 
+import json
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from mooring_operator.adapters.cluster import ClusterError
+from mooring_operator.adapters.checks.owned_jobs import JOB
+from mooring_operator.adapters.cluster import ClusterError, Ref
 
 from tests.operator.objects import merge
 from tests.operator.world import CI_SPEC, DIGITS, MONITOR, Crash, World
@@ -123,6 +126,74 @@ async def test_without_the_action_drift_is_only_told(watched: World):
     await watched.check_drift()
     assert watched.annotations == {}
     assert watched.events("traffic") == ["DriftDetected"]
+
+
+def jobs(world: World):
+    return [job for job in world.objects.list(JOB) if job["metadata"]["name"].startswith("mooring-notice-")]
+
+
+async def test_receivers_are_told_by_jobs_in_the_namespace(watched: World):
+    told = {"format": "Slack", "urlSecret": {"name": "slack", "key": "url"}, "headersSecret": "headers"}
+    watched.monitor(interval="1m", notify=[told])
+    await watched.check_drift()
+    assert jobs(watched) == []
+    watched.evaluations.drifted = True
+    watched.now += timedelta(minutes=1)
+    assert await watched.check_drift() == 3.0
+    [job] = jobs(watched)
+    assert job["metadata"]["namespace"] == "ns"
+    [owner] = job["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("DriftMonitor", "traffic")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each for each in container["env"]}
+    assert variables["MOORING_WEBHOOK_URL"]["valueFrom"] == {"secretKeyRef": {"name": "slack", "key": "url"}}
+    assert "Traffic of ns/digits drifts" in json.loads(variables["MOORING_WEBHOOK_BODY"]["value"])["text"]
+    # Nobody has read a Secret for it.
+    assert not [call for call in watched.emulator.calls if "secrets" in str(call)]
+    complete = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-03-01T12:00:00Z"}
+    watched.objects.set_status(Ref(JOB, "ns", job["metadata"]["name"]), {"conditions": [complete]})
+    await watched.check_drift()
+    assert [each["state"] for each in watched.drift["notices"]] == ["Sent"]
+    assert watched.events("traffic") == ["NoDrift", "DriftDetected", "NotificationSent"]
+
+
+async def test_a_receiver_is_told_once_after_a_crash(watched: World):
+    watched.monitor(interval="1m", notify=[{"url": "https://hooks.example.com/drift"}])
+    watched.evaluations.drifted = True
+    for writes in range(12):
+        await watched.start(crash_after=writes)
+        with suppress(Crash):
+            await watched.check_drift()
+            break
+    await watched.start()
+    await watched.check_drift()
+    await watched.check_drift()
+    assert len(jobs(watched)) == 1
+    assert [each["state"] for each in watched.drift["notices"]] == ["Sending"]
+
+
+async def test_a_job_that_is_refused_is_said(watched: World):
+    watched.monitor(interval="1m", notify=[{"url": "https://hooks.example.com/drift"}])
+    watched.evaluations.drifted = True
+    watched.emulator.fail(422, verb="create", resource="jobs")
+    await watched.check_drift()
+    [notice] = watched.drift["notices"]
+    assert notice["state"] == "Failed"
+    assert "its Job was refused" in notice["message"]
+
+
+async def test_a_dry_run_asks_for_no_rollback_and_makes_no_job(watched: World):
+    watched.monitor(
+        interval="1m", actions=["Rollback"], dryRun=True, notify=[{"url": "https://hooks.example.com/drift"}]
+    )
+    watched.evaluations.drifted = True
+    await watched.check_drift()
+    assert watched.annotations == {}
+    assert jobs(watched) == []
+    assert watched.events("traffic") == ["DriftDetected", "DryRun", "DryRun"]
+    watched.monitor(interval="1m", actions=["Rollback"])
+    await watched.check_drift()
+    assert "mooring.dev/rollback" in watched.annotations
 
 
 async def test_a_first_revision_has_nothing_to_go_back_to(world: World):

@@ -8,6 +8,7 @@ from typing import Any
 
 from mooring_operator.adapters.api_server import Connection, load_config
 from mooring_operator.adapters.checks.jobs import CheckJobs
+from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Manifest, Ref
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
@@ -103,6 +104,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     monitors = DriftMonitors(
         cluster=cluster,
         runs=DriftRuns(played.pipelines, answers, LONGEST),
+        receivers=NoticeJobs(cluster, RunPods()),
         notifier=notifier,
         clock=played.clock,
     )

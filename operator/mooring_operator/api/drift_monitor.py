@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice, Receiver
 from mooring_operator.api.drift_rows import Baseline, Sought, Window
 from mooring_operator.api.resources import Resources
 from mooring_operator.api.runs import AbandonedRun, RunStateName
@@ -120,6 +121,16 @@ class DriftMonitorSpec(Model):
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ] = []
+    notify: Annotated[
+        list[Receiver],
+        Field(
+            description="Who is told when drift begins, and when it ends, besides the Event.",
+            max_length=MOST_RECEIVERS,
+        ),
+    ] = []
+    dry_run: Annotated[
+        bool, Field(description="Say what actions and spec.notify would do, and do nothing of it.")
+    ] = False
     suspend: Annotated[bool, Field(description="Stop evaluating; the status stays as it is.")] = False
     timeout: Annotated[
         Duration,
@@ -329,8 +340,15 @@ class DriftMonitorStatus(StatusModel):
     ] = 0
     next_evaluation: Annotated[Time | None, Field(description="When the next evaluation is due.")] = None
     acted_on: Annotated[
-        str | None, Field(description="Revision for which drift was last acted on; once for each.")
+        str | None,
+        Field(
+            description="Revision for which drift was last acted on; once for each. With spec.dryRun `dry-run REVISION`."
+        ),
     ] = None
+    notices: Annotated[
+        list[Notice],
+        Field(description="What the receivers of spec.notify were told last.", max_length=MOST_RECEIVERS),
+    ] = []
     conditions: Annotated[
         list[Condition],
         Field(

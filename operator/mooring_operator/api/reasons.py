@@ -516,6 +516,17 @@ ROLLBACK_SKIPPED = "RollbackSkipped"
 
 Train a model on today's traffic.
 """
+NOTIFICATION_SENT = "NotificationSent"
+"""A receiver of spec.notify was told that drift has begun or ended.
+"""
+NOTIFICATION_FAILED = "NotificationFailed"
+"""A receiver of spec.notify was not told, and is not asked again.
+
+See the message, and the log of Job mooring-notice-ID: the address, the Secret with its headers, the network policies.
+"""
+DRY_RUN = "DryRun"
+"""spec.dryRun is true: an action was due, and nothing was done.
+"""
 SUSPENDED = "Suspended"
 """spec.suspend is true: nothing is evaluated.
 """

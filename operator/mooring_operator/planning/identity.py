@@ -230,6 +230,11 @@ def captured_evaluation_id_of(
     return str(uuid.uuid5(_RUNS, "/".join(map(str, place))))
 
 
+def notice_id_of(monitor_uid: str, receiver: str, told: str, at: datetime) -> str:
+    """Give the id of what a receiver is told at a time."""
+    return str(uuid.uuid5(_RUNS, f"{monitor_uid}/notice/{receiver}/{told}/{format_time(at)}"))
+
+
 def check_id_of(owner_uid: str, candidate: Candidate, check: Check, round_: int = 0) -> str:
     """Give the check that is asked for when this candidate comes to its step, in this round."""
     asks = fingerprint({check.kind: check.model_dump(mode="json", by_alias=True)}, length=64)

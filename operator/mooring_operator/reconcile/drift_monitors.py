@@ -16,6 +16,8 @@ from mooring_artifacts.data_versions.references import pin
 from mooring_artifacts.uris import SCHEMES, hide_queries
 from pydantic import ValidationError
 
+from mooring_operator.adapters.checks import CheckNotStarted
+from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
@@ -26,13 +28,17 @@ from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.actions import Notify, TerminateRun
+from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.evaluations import DriftObserved, Target
+from mooring_operator.planning.drift.notice_texts import body_of
+from mooring_operator.planning.drift.notices import SendNotice, under_way
 from mooring_operator.planning.drift.plan import (
     DriftAction,
     DriftDecision,
     LaunchEvaluation,
     RequestRollback,
     invalid_monitor,
+    notice,
     plan_drift,
     unavailable,
 )
@@ -64,9 +70,11 @@ class DriftMonitors:
         runs: DriftRuns,
         notifier: Notifier,
         clock: Callable[[], datetime],
+        receivers: NoticeJobs,
         file_addresses: bool = False,
     ) -> None:
         self._cluster = cluster
+        self._receivers = receivers
         self._runs = runs
         self._notifier = notifier
         self._clock = clock
@@ -111,7 +119,8 @@ class DriftMonitors:
             failed = hide_queries(str(error))
             observed = replace(observed, run=None, result=None, launch_failed=failed, name_taken=taken)
             decision = plan_drift(spec, decision.status, observed, self._clock())
-            await self._carry_out(resource, decision)
+            resource = await self._carry_out(resource, decision)
+        await self._tell_receivers(resource, owner, spec, observed, decision)
         return decision.recheck_after
 
     async def deleted(self, resource: Manifest) -> None:
@@ -141,6 +150,7 @@ class DriftMonitors:
             run=run,
             result=result,
             abandoned=await self._abandoned(owner, status),
+            notices={each: await self._receivers.look(owner, each) for each in under_way(status.notices)},
             longest_run=self._runs.longest,
             run_pages=self._runs.pages,
             narrow_runs=self._runs.narrow,
@@ -190,6 +200,37 @@ class DriftMonitors:
                     await self._cluster.set_annotations(deployment, asked)
             case Notify():
                 await self._notifier.notify(resource, action)
+
+    async def _tell_receivers(
+        self,
+        resource: Manifest,
+        owner: Owner,
+        spec: DriftMonitorSpec,
+        observed: DriftObserved,
+        decision: DriftDecision,
+    ) -> None:
+        """Have the receivers told that status says are; one that cannot be is said in status."""
+        refused: dict[str, CheckState | None] = {}
+        for action in decision.actions:
+            if not isinstance(action, SendNotice):
+                continue
+            body = body_of(owner, spec.target.name, decision.status, action)
+            try:
+                await self._receivers.start(owner, action.notice_id, action.receiver, body)
+            except CheckNotStarted as error:
+                if error.problem.final:
+                    refused[action.notice_id] = CheckState(
+                        action.notice_id, "Insufficient", error.problem.message
+                    )
+                else:
+                    logger.warning(
+                        "notice %s could not be sent yet: %s", action.notice_id, error.problem.message
+                    )
+        if refused:
+            observed = replace(observed, notices=refused)
+            await self._carry_out(
+                resource, notice(spec, DriftDecision(decision.status), observed, self._clock())
+            )
 
     async def _act_on_runs(self, owner: Owner, spec: DriftMonitorSpec, decision: DriftDecision) -> None:
         for action in decision.actions:

@@ -17,6 +17,7 @@ from mooring_operator.api.drift_monitor import (
     SchemaChange,
 )
 from mooring_operator.planning import identity
+from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.sources import Kept, Sources
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
@@ -88,6 +89,7 @@ class DriftObserved:
     narrow_runs: whether runs take no characters beyond U+FFFF.
     file_addresses: whether file:// addresses are allowed: for development.
     abandoned: the abandoned runs that had not ended; one that could not be asked about is missing.
+    notices: what is known of the receivers that are being told, by id; None where there is no Job.
     """
 
     owner: Owner
@@ -97,6 +99,7 @@ class DriftObserved:
     launch_failed: str | None = None
     name_taken: bool = False
     abandoned: Mapping[str, RunState | None] = field(default_factory=dict)
+    notices: Mapping[str, CheckState | None] = field(default_factory=dict)
     longest_run: timedelta = timedelta(hours=4)
     run_pages: str = ""
     narrow_runs: bool = False

@@ -16,8 +16,9 @@ from mooring_operator.api.drift_monitor import (
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
-from mooring_operator.planning.drift import evaluations, evidence, schema_changes, sources
+from mooring_operator.planning.drift import evaluations, evidence, notices, schema_changes, sources
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
+from mooring_operator.planning.drift.notices import SendNotice
 from mooring_operator.planning.drift.sources import Later, Missing
 from mooring_operator.planning.runs import abandoned_runs, texts
 from mooring_operator.planning.status import conditions
@@ -43,7 +44,7 @@ class LaunchEvaluation:
     run: EvaluationRun
 
 
-DriftAction = RequestRollback | Notify | LaunchEvaluation | TerminateRun
+DriftAction = RequestRollback | Notify | LaunchEvaluation | TerminateRun | SendNotice
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class DriftDecision:
     """The next status, and what to do. `recheck_after` is in seconds; None waits for a change.
 
     A rollback is asked for before the status is written, which says that it was; runs are launched and
-    stopped after it, which says which.
+    stopped, and receivers told, after it, which says which.
     """
 
     status: DriftMonitorStatus
@@ -65,13 +66,26 @@ def plan_drift(
     """Give the next status and the actions: an Event when drift begins or ends, a rollback once for a revision."""
     followed = abandoned_runs.follow(status.abandoned_runs, observed.abandoned, now)
     status = status.model_copy(update={"abandoned_runs": followed})
-    decision = _decide(spec, status, observed, now)
+    decision = notice(spec, _decide(spec, status, observed, now), observed, now)
     unended = abandoned_runs.unended(decision.status.abandoned_runs)
     if not unended:
         return decision
     again = min(decision.recheck_after or abandoned_runs.LOOK_AGAIN, abandoned_runs.LOOK_AGAIN)
     stops = (TerminateRun(run_id) for run_id in unended)
     return replace(decision, actions=(*stops, *decision.actions), recheck_after=again)
+
+
+def notice(
+    spec: DriftMonitorSpec, decision: DriftDecision, observed: DriftObserved, now: datetime
+) -> DriftDecision:
+    """Tell the receivers of `spec.notify` what they have not been told."""
+    noticed = notices.follow(spec, decision.status, observed.owner.uid, observed.notices, now)
+    pauses = [pause for pause in (decision.recheck_after, noticed.recheck_after) if pause is not None]
+    return DriftDecision(
+        decision.status.model_copy(update={"notices": noticed.notices}),
+        (*decision.actions, *noticed.actions),
+        min(pauses, default=None),
+    )
 
 
 def unavailable(
@@ -260,15 +274,21 @@ def _judge(
 def _act(spec: DriftMonitorSpec, decision: DriftDecision, target: Target, message: str) -> DriftDecision:
     """Roll back once for a revision: what drifts after that is for people to look at."""
     revision = target.stable
-    if "Rollback" not in spec.actions or revision is None or decision.status.acted_on == revision:
+    mark = f"dry-run {revision}" if spec.dry_run else revision
+    if "Rollback" not in spec.actions or revision is None or decision.status.acted_on == mark:
         return decision
-    acted = decision.status.model_copy(update={"acted_on": revision})
+    acted = decision.status.model_copy(update={"acted_on": mark})
     if target.previous is None:
         why = f"revision {revision} cannot be rolled back: no revision was promoted before it"
         return replace(
             decision,
             status=acted,
             actions=(*decision.actions, Notify("Warning", reasons.ROLLBACK_SKIPPED, why)),
+        )
+    if spec.dry_run:
+        would = f"{target.name} would be asked to leave revision {revision}"
+        return replace(
+            decision, status=acted, actions=(*decision.actions, Notify("Normal", reasons.DRY_RUN, would))
         )
     request = RequestRollback(target.name, revision, f"{reasons.DRIFT_DETECTED}: {message}")
     told = Notify(

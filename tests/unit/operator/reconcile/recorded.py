@@ -13,12 +13,14 @@ from lightkube.config.models import Cluster, Context, User
 from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters.api_http import Answer
 from mooring_operator.adapters.api_server import Connection
+from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.routers import Routers
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.api.types import parse_duration
+from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
@@ -198,6 +200,7 @@ class Recorded:
         return DriftMonitors(
             cluster=cluster,
             runs=DriftRuns(self, self._answers(), timedelta(hours=4)),
+            receivers=NoticeJobs(cluster, RunPods()),
             notifier=KubernetesEvents(cluster),
             clock=_now,
         )

@@ -1,0 +1,74 @@
+"""What receivers are posted when drift begins or ends.
+
+Sources: Slack, "Sending messages using incoming webhooks" and "Formatting text for app surfaces"; Alertmanager 0.28,
+API v2, postableAlerts.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.types import format_time
+from mooring_operator.planning.drift.notices import SendNotice
+from mooring_operator.planning.objects.owner import Owner
+
+ALERT_LASTS = timedelta(days=7)
+"""An alert is posted once: without an end of its own Alertmanager would take it for over after minutes."""
+
+
+def body_of(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> Any:
+    """Give what is posted to a receiver, as JSON; `deployment` is what the monitor watches."""
+    match notice.receiver.format:
+        case "Slack":
+            return {"text": _slack(owner, deployment, status, notice)}
+        case "Alertmanager":
+            return [_alert(owner, deployment, status, notice)]
+        case "Generic":
+            return _generic(owner, deployment, status, notice)
+
+
+def _generic(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> dict[str, Any]:
+    evaluation = status.evaluation
+    features = [each.name for each in evaluation.features if each.drifted] if evaluation else []
+    return {
+        "event": notice.told,
+        "id": notice.notice_id,
+        "time": format_time(notice.at),
+        "since": format_time(notice.since),
+        "namespace": owner.namespace,
+        "monitor": owner.name,
+        "deployment": deployment,
+        "revision": evaluation.revision if evaluation else "",
+        "message": status.message,
+        "features": features,
+        "reportUrl": evaluation.report_url if evaluation else "",
+    }
+
+
+def _slack(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> str:
+    what = "drifts" if notice.told == "Drifted" else "is calm again"
+    text = f"Traffic of {owner.namespace}/{deployment} {what} (DriftMonitor {owner.name}): {status.message}"
+    if status.evaluation is not None and status.evaluation.report_url:
+        text += f"\n{status.evaluation.report_url}"
+    # Of a message no more is markup than what these three begin.
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _alert(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> dict[str, Any]:
+    over = notice.told == "Calm"
+    annotations = {"summary": f"Traffic of {deployment} drifts", "description": status.message}
+    if status.evaluation is not None and status.evaluation.report_url:
+        annotations["report"] = status.evaluation.report_url
+    return {
+        # The same when it ends, or it is another alert.
+        "labels": {
+            "alertname": "MooringDrift",
+            "severity": "warning",
+            "namespace": owner.namespace,
+            "driftmonitor": owner.name,
+            "modeldeployment": deployment,
+        },
+        "annotations": annotations,
+        "startsAt": format_time(notice.since),
+        "endsAt": format_time(notice.at if over else notice.at + ALERT_LASTS),
+    }

@@ -1,0 +1,176 @@
+"""Decides who is told that drift has begun or ended: once for each change, and not more often than they want.
+
+A receiver is told where what it was told last is not what condition Drifted says. So whoever joins later is told of
+drift that lasts, and drift that outlasts a cool-down is told at its end. What is under way stands in status, by an id
+that names its Job: told once, also after a crash.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mooring_operator.api import reasons
+from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_notify import Notice, Receiver, Told
+from mooring_operator.api.types import format_time
+from mooring_operator.planning import identity
+from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.checks import CheckState
+from mooring_operator.planning.status import conditions
+
+LOOK_AGAIN = 3.0
+"""Seconds between looks at a receiver that is being told."""
+_STARTS = timedelta(minutes=1)
+"""For how long the Job may be made: later, one that is not there is gone."""
+
+
+@dataclass(frozen=True)
+class SendNotice:
+    """Tell a receiver; telling twice with the same id tells once."""
+
+    notice_id: str
+    receiver: Receiver
+    told: Told
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What status says of the receivers, what follows, and in how many seconds to look again; None for no need."""
+
+    notices: list[Notice]
+    actions: tuple[SendNotice | Notify, ...] = ()
+    recheck_after: float | None = None
+
+
+def follow(
+    spec: DriftMonitorSpec,
+    status: DriftMonitorStatus,
+    uid: str,
+    seen: Mapping[str, CheckState | None],
+    now: datetime,
+) -> Noticed:
+    """Give what becomes of the receivers of `spec`.
+
+    Args:
+        spec: of the monitor.
+        status: as it is going to be written, with what was known of the receivers.
+        uid: of the monitor.
+        seen: what was found out about those that are being told, by id; None where there is no Job.
+        now: the time.
+    """
+    known = {notice.receiver: notice for notice in status.notices}
+    notices: list[Notice] = []
+    actions: list[SendNotice | Notify] = []
+    pauses: list[float] = []
+    for key, receiver in receivers_of(spec).items():
+        notice = known.get(key)
+        if notice is not None and notice.state == "Sending":
+            notice, followed = _await(notice, receiver, status, seen, now)
+            actions += followed
+        if notice is None or notice.state != "Sending":
+            notice, followed = _tell(spec, key, receiver, notice, status, uid, now)
+            actions += followed
+        if notice is not None:
+            notices.append(notice)
+            pauses += _pause(notice, receiver, now)
+    return Noticed(notices, tuple(actions), min(pauses, default=None))
+
+
+def receivers_of(spec: DriftMonitorSpec) -> dict[str, Receiver]:
+    """Give the receivers by fingerprint; the same one twice is told once."""
+    return {
+        identity.fingerprint(receiver.model_dump(mode="json", by_alias=True, exclude_none=True)): receiver
+        for receiver in spec.notify
+    }
+
+
+def under_way(notices: Sequence[Notice]) -> list[str]:
+    """Give the ids of those that are being told."""
+    return [notice.id for notice in notices if notice.state == "Sending"]
+
+
+def _await(
+    notice: Notice,
+    receiver: Receiver,
+    status: DriftMonitorStatus,
+    seen: Mapping[str, CheckState | None],
+    now: datetime,
+) -> tuple[Notice, list[SendNotice | Notify]]:
+    """Say what a receiver that is being told has answered."""
+    if notice.id not in seen:
+        return notice, []
+    state = seen[notice.id]
+    if state is None:
+        if now - notice.at < _STARTS:
+            return notice, [_send(notice, receiver, status)]
+        state = CheckState(notice.id, "Insufficient", "its Job is gone: somebody deleted it")
+    if state.outcome is None:
+        return notice.model_copy(update={"message": state.message}), []
+    sent = state.outcome == "Pass"
+    changes = {"state": "Sent" if sent else "Failed", "message": state.message}
+    why = f": {state.message}" if state.message else ""
+    if sent:
+        event = Notify("Normal", reasons.NOTIFICATION_SENT, f"{receiver.title} was told: {notice.told}{why}")
+    else:
+        event = Notify(
+            "Warning", reasons.NOTIFICATION_FAILED, f"{receiver.title} was not told {notice.told!r}{why}"
+        )
+    return notice.model_copy(update=changes), [event]
+
+
+def _tell(
+    spec: DriftMonitorSpec,
+    key: str,
+    receiver: Receiver,
+    notice: Notice | None,
+    status: DriftMonitorStatus,
+    uid: str,
+    now: datetime,
+) -> tuple[Notice | None, list[SendNotice | Notify]]:
+    """Begin to tell a receiver what it has not been told."""
+    condition = conditions.find(status.conditions, "Drifted")
+    if condition is None or spec.suspend:
+        return notice, []
+    wanted: Told = "Drifted" if condition.status == "True" else "Calm"
+    rehearsed = notice is not None and notice.state == "DryRun" and not spec.dry_run
+    told = "Calm" if notice is None or rehearsed else notice.told
+    if wanted == told:
+        # A cool-down is over with the drift that it held back.
+        cooled = notice is not None and notice.state == "CoolingDown"
+        return (
+            notice.model_copy(update={"state": "Sent", "message": ""}) if notice and cooled else notice
+        ), []
+    last = notice.drifted_at if notice is not None and not rehearsed else None
+    if wanted == "Drifted" and last is not None and now < last + receiver.cooldown:
+        assert notice is not None
+        message = f"drift again; told after {format_time(last + receiver.cooldown)} if it lasts"
+        return notice.model_copy(update={"state": "CoolingDown", "message": message}), []
+    begun = Notice(
+        receiver=key,
+        told=wanted,
+        state="DryRun" if spec.dry_run else "Sending",
+        id="" if spec.dry_run else identity.notice_id_of(uid, key, wanted, now),
+        message="spec.dryRun is true" if spec.dry_run else "",
+        at=now,
+        drifted_at=now if wanted == "Drifted" else last,
+    )
+    if spec.dry_run:
+        return begun, [Notify("Normal", reasons.DRY_RUN, f"{receiver.title} would be told: {wanted}")]
+    return begun, [_send(begun, receiver, status)]
+
+
+def _send(notice: Notice, receiver: Receiver, status: DriftMonitorStatus) -> SendNotice:
+    condition = conditions.find(status.conditions, "Drifted")
+    drifts = condition is not None and condition.status == "True"
+    since = condition.last_transition_time if condition is not None and drifts else notice.drifted_at
+    return SendNotice(notice.id, receiver, notice.told, since or notice.at, notice.at)
+
+
+def _pause(notice: Notice, receiver: Receiver, now: datetime) -> list[float]:
+    if notice.state == "Sending":
+        return [LOOK_AGAIN]
+    if notice.state == "CoolingDown" and notice.drifted_at is not None:
+        return [max((notice.drifted_at + receiver.cooldown - now).total_seconds(), 0.1)]
+    return []
