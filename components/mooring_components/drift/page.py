@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mooring_artifacts.run_documents import RunFailure
+
 from mooring_components.drift.columns import Table
 from mooring_components.drift.evaluation import Feature, Findings
 from mooring_components.drift.pictures import HEIGHT, WIDTH, Picture, draw
@@ -55,9 +57,9 @@ def render_page(
     )
 
 
-def render_failure(reason: str, message: str, run_id: str) -> str:
+def render_failure(failure: RunFailure) -> str:
     """The page of an evaluation that compared nothing: why."""
-    return render(_PACKAGE, "failure.html.j2", reason=reason, message=message, run_id=run_id)
+    return render(_PACKAGE, "failure.html.j2", failure=failure)
 
 
 def draw_rows(tables: tuple[Table, Table], feature: Feature) -> Picture | None:

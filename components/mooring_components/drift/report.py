@@ -49,9 +49,9 @@ def answer(question: Any, run_id: str, memory: int | None = None) -> Answer:
         compared = _compare(asked, usable_memory() if memory is None else memory)
         document = _check_cost(describe_findings(compared.findings, run_id, compared.rows, compared.digest))
     except EvaluationError as error:
-        return _fail(run_id, error.reason, error.message)
+        return _fail(describe_failure(run_id, error.reason, error.message))
     except InputError as error:
-        return _fail(run_id, "QuestionInvalid", str(error))
+        return _fail(describe_failure(run_id, "QuestionInvalid", str(error)))
     return Answer(document, lambda: _show(asked, compared, run_id))
 
 
@@ -161,9 +161,8 @@ def _name(rows: Rows) -> str:
     return f"{rows.uri} {when(rows)}" if rows.since is not None else rows.uri
 
 
-def _fail(run_id: str, reason: str, message: str) -> Answer:
-    failure = describe_failure(run_id, reason, message)
-    return Answer(failure, lambda: render_failure(reason, failure.error.message, run_id))
+def _fail(failure: RunFailure) -> Answer:
+    return Answer(failure, lambda: render_failure(failure))
 
 
 def _check_cost(report: DriftReport) -> DriftReport:

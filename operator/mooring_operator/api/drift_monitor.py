@@ -342,7 +342,7 @@ class DriftMonitorStatus(StatusModel):
     acted_on: Annotated[
         str | None,
         Field(
-            description="Revision for which drift was last acted on; once for each. With spec.dryRun `dry-run REVISION`."
+            description="Revision for which drift was last acted on; once for each. `dry-run REVISION`: it was not."
         ),
     ] = None
     notices: Annotated[

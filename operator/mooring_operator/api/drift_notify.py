@@ -18,9 +18,7 @@ class SecretKey(Model):
     """A key of a Secret of this namespace."""
 
     name: Annotated[str, forms.OBJECT_NAME.field, Field(description="Secret.")]
-    key: Annotated[
-        str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="Its key.", min_length=1)
-    ]
+    key: Annotated[str, forms.CONFIG_KEY.field, Field(description="Its key.")]
 
 
 class Receiver(Model):
@@ -73,7 +71,8 @@ class Notice(StatusModel):
     receiver: Annotated[str, Field(description="Which one of spec.notify, by a fingerprint.", max_length=16)]
     told: Annotated[Told, Field(description="What it was told last; Calm at first.")] = "Calm"
     state: Annotated[
-        Literal["Sending", "Sent", "Failed", "DryRun", "CoolingDown"], Field(description="What became of it.")
+        Literal["Sending", "Sent", "Failed", "Rehearsed", "CoolingDown"],
+        Field(description="What became of it."),
     ]
     id: Annotated[
         str, Field(description="Names the Job that tells it, mooring-notice-ID.", max_length=64)

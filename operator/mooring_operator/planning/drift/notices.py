@@ -134,7 +134,7 @@ def _tell(
     if condition is None or spec.suspend:
         return notice, []
     wanted: Told = "Drifted" if condition.status == "True" else "Calm"
-    rehearsed = notice is not None and notice.state == "DryRun" and not spec.dry_run
+    rehearsed = notice is not None and notice.state == "Rehearsed" and not spec.dry_run
     told = "Calm" if notice is None or rehearsed else notice.told
     if wanted == told:
         # A cool-down is over with the drift that it held back.
@@ -150,7 +150,7 @@ def _tell(
     begun = Notice(
         receiver=key,
         told=wanted,
-        state="DryRun" if spec.dry_run else "Sending",
+        state="Rehearsed" if spec.dry_run else "Sending",
         id="" if spec.dry_run else identity.notice_id_of(uid, key, wanted, now),
         message="spec.dryRun is true" if spec.dry_run else "",
         at=now,

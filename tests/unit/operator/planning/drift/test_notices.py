@@ -135,7 +135,7 @@ def test_what_nobody_could_ask_about_is_waited_for():
 
 def test_a_dry_run_says_what_it_would_do_and_what_follows_it_does():
     told = Told(HOOK, dryRun=True).say(drifted=True).look().look()
-    assert (told.sent, told.events, told.states) == ([], ["DryRun"], ["DryRun"])
+    assert (told.sent, told.events, told.states) == ([], ["DryRun"], ["Rehearsed"])
     told.change(dryRun=False).look()
     assert told.words == [("Generic", "Drifted")]
 
