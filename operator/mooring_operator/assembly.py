@@ -136,16 +136,10 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
     longest = timedelta(seconds=settings.run_longest)
     runs = CIRuns(pipelines, answers, longest, settings.mlflow_tracking_uri or "")
     grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
-    registry = ModelSources(
-        settings.mlflow_tracking_uri,
-        grants,
-        settings.mlflow_token_file,
-        settings.mlflow_user,
-        pool=pools.models,
-    )
     mlflow = MlflowRest(
         settings.mlflow_tracking_uri, settings.mlflow_token_file, settings.mlflow_user, pool=pools.models
     )
+    registry = ModelSources(mlflow, grants, pool=pools.models)
     aliases = Aliases(MlflowAliases(mlflow), grants)
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
     rules = LimitedRules(limits, children=settings.rule_processes)

@@ -33,7 +33,7 @@ class Registered:
         assert answer.status_code == 200, answer.text
 
     async def start(self, grants=GRANTED, url=None):
-        self.world.models = ModelSources(self.url, lambda: grants)
+        self.world.models = ModelSources(MlflowRest(self.url), lambda: grants)
         adapter = MlflowAliases(MlflowRest(url or self.url))
 
         def clock():

@@ -331,11 +331,14 @@ async def test_an_operator_that_may_not_read_the_clusters_runtimes_says_the_way_
 async def test_kserve_that_does_not_answer_is_told_of(stage):
     stage.kserve.away = True
     stage.deploy()
-    status = await stage.look(2)
+    status = await stage.look(1)
     assert (status["phase"], status["reason"]) == ("Pending", "ChoosingRuntime")
+    # It may answer in a moment.
+    assert stage.world.events() == []
     stage.world.now += timedelta(minutes=1)
-    status = await stage.look(2)
+    status = await stage.look(3)
     assert "is its controller running?" in status["message"]
+    assert stage.world.events() == ["ChoosingRuntime"]
     stage.kserve.away = False
     stage.add()
     assert (await stage.settle())["phase"] == "Promoted"

@@ -5,6 +5,7 @@ import httpx2
 import pytest
 from mooring_artifacts.grants import Grant, Grants, parse_grants
 from mooring_operator.adapters import model_sources
+from mooring_operator.adapters.mlflow import MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api.model_deployment import ModelSpec
@@ -53,13 +54,15 @@ def register(mlflow):
 
 async def test_a_version_resolves_to_where_its_files_are(mlflow, register):
     version = register("digits", "gs://models/digits/v1")
-    resolved = await ModelSources(mlflow, EVERYTHING).resolve(model(f"models:/digits/{version}"), "team-a")
+    resolved = await ModelSources(MlflowRest(mlflow), EVERYTHING).resolve(
+        model(f"models:/digits/{version}"), "team-a"
+    )
     assert resolved == Resolved("gs://models/digits/v1", registered=f"digits/{version}")
 
 
 async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, register):
     now = 0.0
-    sources = ModelSources(mlflow, EVERYTHING, clock=lambda: now)
+    sources = ModelSources(MlflowRest(mlflow), EVERYTHING, clock=lambda: now)
     register("moving", "gs://models/moving/v1", alias="champion")
     spec = model("models:/moving@champion", pollInterval="1m")
     first = await sources.resolve(spec, "team-a")
@@ -80,36 +83,40 @@ async def test_an_alias_that_moves_is_noticed_after_the_poll_interval(mlflow, re
 )
 async def test_what_the_registry_does_not_know_is_named(mlflow, uri, named):
     with pytest.raises(ModelNotFound) as raised:
-        await ModelSources(mlflow, EVERYTHING).resolve(model(uri), "team-a")
+        await ModelSources(MlflowRest(mlflow), EVERYTHING).resolve(model(uri), "team-a")
     assert named in raised.value.message
 
 
 async def test_a_registry_that_does_not_answer_is_waited_for():
     with pytest.raises(RegistryUnavailable, match=r"cannot reach MLflow at http://127\.0\.0\.1:9"):
-        await ModelSources("http://127.0.0.1:9", EVERYTHING).resolve(model("models:/digits/1"), "team-a")
+        await ModelSources(MlflowRest("http://127.0.0.1:9"), EVERYTHING).resolve(
+            model("models:/digits/1"), "team-a"
+        )
 
 
 async def test_without_a_registry_its_addresses_are_refused_with_the_setting():
     with pytest.raises(ModelNotFound, match="MOORING_MLFLOW_TRACKING_URI"):
-        await ModelSources(None, EVERYTHING).resolve(model("models:/digits/1"), "team-a")
+        await ModelSources(MlflowRest(None), EVERYTHING).resolve(model("models:/digits/1"), "team-a")
 
 
 async def test_files_have_to_be_what_the_digest_says(tmp_path):
     uri = make_model(tmp_path / "v1", b"one")
-    digest = (await ModelSources(None, EVERYTHING).resolve(model(uri), "team-a")).digest
+    digest = (await ModelSources(MlflowRest(None), EVERYTHING).resolve(model(uri), "team-a")).digest
     assert (
-        await ModelSources(None, EVERYTHING).resolve(model(uri, digest=digest), "team-a")
+        await ModelSources(MlflowRest(None), EVERYTHING).resolve(model(uri, digest=digest), "team-a")
     ).digest == digest
     with pytest.raises(ModelNotFound) as raised:
-        await ModelSources(None, EVERYTHING).resolve(model(uri, digest="sha256:" + "0" * 64), "team-a")
+        await ModelSources(MlflowRest(None), EVERYTHING).resolve(
+            model(uri, digest="sha256:" + "0" * 64), "team-a"
+        )
     assert raised.value.reason == "DigestMismatch"
     with pytest.raises(ModelNotFound, match="nothing can be read there"):
-        await ModelSources(None, EVERYTHING).resolve(model(f"file://{tmp_path}/gone"), "team-a")
+        await ModelSources(MlflowRest(None), EVERYTHING).resolve(model(f"file://{tmp_path}/gone"), "team-a")
 
 
 @pytest.mark.parametrize("uri", ["gs://models/v1", "oci://registry/model:1", "hf://org/model"])
 async def test_an_address_that_only_kserve_can_read_stands_for_itself(uri):
-    resolved = await ModelSources(None, EVERYTHING).resolve(model(uri), "team-a")
+    resolved = await ModelSources(MlflowRest(None), EVERYTHING).resolve(model(uri), "team-a")
     assert (resolved.storage_uri, resolved.digest) == (uri, None)
 
 
@@ -121,26 +128,28 @@ async def test_what_nobody_granted_is_not_opened(uri, monkeypatch):
         raise AssertionError("the store was opened")
 
     monkeypatch.setattr(model_sources, "open_store", opened)
-    sources = ModelSources(None, granted("s3://team-a/", "gs://team-a", "az://team-a/model"))
+    sources = ModelSources(MlflowRest(None), granted("s3://team-a/", "gs://team-a", "az://team-a/model"))
     assert await sources.resolve(model(uri), "team-a") == Resolved(uri)
     digest = "sha256:" + "1" * 64
     assert await sources.resolve(model(uri, digest=digest), "team-a") == Resolved(uri, digest)
     granted_only_to_another = granted("s3://", "gs://", "az://")
-    assert await ModelSources(None, granted_only_to_another).resolve(model(uri), "team-b") == Resolved(uri)
+    assert await ModelSources(MlflowRest(None), granted_only_to_another).resolve(
+        model(uri), "team-b"
+    ) == Resolved(uri)
     with pytest.raises(AssertionError, match="the store was opened"):
-        await ModelSources(None, granted_only_to_another).resolve(model(uri), "team-a")
+        await ModelSources(MlflowRest(None), granted_only_to_another).resolve(model(uri), "team-a")
 
 
 @pytest.mark.parametrize("uri", ["models:/digits/1", "models:/digits@champion"])
 async def test_a_registered_model_needs_a_grant_that_the_refusal_writes(uri):
-    sources = ModelSources("http://127.0.0.1:9", granted("models:/team-a-", "s3://"))
+    sources = ModelSources(MlflowRest("http://127.0.0.1:9"), granted("models:/team-a-", "s3://"))
     with pytest.raises(ModelNotFound) as raised:
         await sources.resolve(model(uri), "team-a")
     assert raised.value.reason == "AddressNotGranted"
     line = raised.value.message.partition("mooring-grants: ")[2]
     grants = parse_grants(line)
     with pytest.raises((RegistryUnavailable, ModelNotFound)) as after:
-        await ModelSources("http://127.0.0.1:9", lambda: grants).resolve(model(uri), "team-a")
+        await ModelSources(MlflowRest("http://127.0.0.1:9"), lambda: grants).resolve(model(uri), "team-a")
     assert getattr(after.value, "reason", "") != "AddressNotGranted"
 
 
@@ -149,10 +158,12 @@ async def test_where_the_registry_leads_needs_a_grant_of_its_own(mlflow, registe
     monkeypatch.setattr(model_sources, "_listing_digest", lambda uri: listed.append(uri) or "etag:1")
     version = register("elsewhere", "s3://team-b/secret")
     spec = model(f"models:/elsewhere/{version}")
-    found = await ModelSources(mlflow, granted("models:/elsewhere")).resolve(spec, "team-a")
+    found = await ModelSources(MlflowRest(mlflow), granted("models:/elsewhere")).resolve(spec, "team-a")
     assert found == Resolved("s3://team-b/secret", registered=f"elsewhere/{version}")
     assert listed == []
-    found = await ModelSources(mlflow, granted("models:/elsewhere", "s3://team-b")).resolve(spec, "team-a")
+    found = await ModelSources(MlflowRest(mlflow), granted("models:/elsewhere", "s3://team-b")).resolve(
+        spec, "team-a"
+    )
     assert found == Resolved("s3://team-b/secret", "etag:1", f"elsewhere/{version}")
 
 
@@ -163,12 +174,14 @@ async def test_a_registry_names_no_claims_and_no_images(source):
     """Or whoever registers models could lend what the author of a deployment may not name."""
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"artifact_uri": source}))
     async with httpx2.AsyncClient(transport=transport) as client:
-        sources = ModelSources("http://mlflow", granted("models:/odd", "s3://"), client=client)
+        sources = ModelSources(MlflowRest("http://mlflow", client=client), granted("models:/odd", "s3://"))
         with pytest.raises(ModelNotFound, match="for those who may name it") as raised:
             await sources.resolve(model("models:/odd/1"), "team-a")
     assert raised.value.reason == "AddressNotAllowed"
     # Written into the spec, it is for the API server's policies to judge.
-    assert (await ModelSources(None, granted("s3://")).resolve(model(source), "team-a")).storage_uri == source
+    assert (
+        await ModelSources(MlflowRest(None), granted("s3://")).resolve(model(source), "team-a")
+    ).storage_uri == source
 
 
 @pytest.mark.parametrize(
@@ -177,7 +190,7 @@ async def test_a_registry_names_no_claims_and_no_images(source):
 async def test_where_the_registry_leads_has_to_be_servable(source):
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"artifact_uri": source}))
     async with httpx2.AsyncClient(transport=transport) as client:
-        sources = ModelSources("http://mlflow", granted("models:/odd", "s3://"), client=client)
+        sources = ModelSources(MlflowRest("http://mlflow", client=client), granted("models:/odd", "s3://"))
         with pytest.raises(ModelNotFound) as raised:
             await sources.resolve(model("models:/odd/1"), "team-a")
     assert raised.value.reason == "AddressNotAllowed"
@@ -187,7 +200,7 @@ async def test_errors_tell_nothing_of_what_was_read(tmp_path):
     folder = tmp_path / "secret"
     uri = make_model(folder, b"content")
     (folder / "token.txt").write_text("very secret")
-    digest = (await ModelSources(None, EVERYTHING).resolve(model(uri), "team-a")).digest
+    digest = (await ModelSources(MlflowRest(None), EVERYTHING).resolve(model(uri), "team-a")).digest
     for spec in (
         model(uri, digest="sha256:" + "0" * 64),
         model(f"{uri}/token.txt/x"),
@@ -195,7 +208,7 @@ async def test_errors_tell_nothing_of_what_was_read(tmp_path):
         model(uri).model_copy(update={"uri": f"{uri}/../secret"}),
     ):
         with pytest.raises(ModelNotFound) as raised:
-            await ModelSources(None, EVERYTHING).resolve(spec, "team-a")
+            await ModelSources(MlflowRest(None), EVERYTHING).resolve(spec, "team-a")
         said = raised.value.message
         assert digest not in said
         assert "token" not in said.replace("token.txt/x", "")

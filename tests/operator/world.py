@@ -14,6 +14,7 @@ from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines import Pipelines, PipelinesUnavailable
+from mooring_operator.adapters.recent import RecentObjects
 from mooring_operator.adapters.registry import Registry
 from mooring_operator.adapters.routers import Routers
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
@@ -130,6 +131,8 @@ class World:
         self.now = START
         self.phases: list[str] = []
         """Every phase that a pass ended with, without repetitions."""
+        self.recent: RecentObjects | None = None
+        """What a watch tells the operator; every read is sent where there is none."""
         self._kubeconfig = emulator.kubeconfig(folder / "kubeconfig")
         self._connection: Connection | None = None
 
@@ -151,7 +154,7 @@ class World:
             self.counters(),
             self.aliases(),
         )
-        self.operator = controllers(KubernetesCluster(self._connection), adapters)
+        self.operator = controllers(KubernetesCluster(self._connection, recent=self.recent), adapters)
 
     async def stop(self) -> None:
         self.rules.close()

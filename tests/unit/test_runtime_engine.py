@@ -181,7 +181,11 @@ async def test_change_of_a_template_reaches_those_that_are_judged_by_it(start, k
         intake.changed("ModelDeployment", judged("shared", namespace, True))
         intake.changed("ModelDeployment", resource("ModelDeployment", "stranger", namespace))
     await seen(reconciler)
-    template = {"kind": kind, "metadata": {"name": "house", "uid": "u", "generation": 1}}
+    template = {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "house", "uid": "u", "generation": 1},
+    }
     users = {deployment("shared", "x"), deployment("shared", "y")}
     if kind == "AnalysisTemplate":
         template["metadata"]["namespace"] = "x"
@@ -291,6 +295,21 @@ async def test_what_the_watch_tells_is_remembered_until_it_tells_that_it_is_gone
     intake.behind_gone(service(2))
     recent.answered(ref, service(2))
     assert recent.recall(ref) is None
+
+
+@pytest.mark.parametrize("kind", ["ServingRuntime", "ClusterServingRuntime", "AnalysisTemplate"])
+async def test_answer_is_kept_until_the_watch_tells_of_the_object(start, recent, kind):
+    intake = (await start(Cluster(), Reconciler())).intake
+    found, ref = resource(kind, "onnx"), Ref(Kind("mooring.dev/v1alpha1", kind, "any"), "ns", "onnx")
+    change, end = intake.changed, intake.deleted
+    if kind != "AnalysisTemplate":
+        change, end = intake.runtime_changed, intake.runtime_deleted
+    change(kind, found)
+    for tell in (change, end):
+        recent.answers.answered(recent.answers.ask(ref), found)
+        assert recent.answers.recall(ref) is not None
+        tell(kind, found)
+        assert recent.answers.recall(ref) is None
 
 
 async def test_list_by_which_a_watch_begins_is_told_as_such(start, recent, monkeypatch):

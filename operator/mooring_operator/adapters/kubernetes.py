@@ -73,11 +73,16 @@ class KubernetesCluster:
         self._plurals[ref.kind.api_version, ref.kind.kind] = ref.kind.plural
         if recent and (known := self._recent.recall(ref)) is not None:
             return known
+        if recent and (said := self._recent.answers.recall(ref)) is not None:
+            return said.manifest
+        asked = self._recent.answers.ask(ref)
         try:
             found = await self._connection.send("get", "GET", object_path(ref), resource=ref.kind.plural)
         except NotFound:
+            self._recent.answers.answered(asked, None)
             self._recent.forget(ref)
             return None
+        self._recent.answers.answered(asked, found)
         self._recent.answered(ref, found)
         return found
 
@@ -224,9 +229,10 @@ class KubernetesCluster:
         options = {"preconditions": read, "propagationPolicy": "Background"}
         try:
             self._recent.forget(ref)
-            await self._connection.send(
-                "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body=options
-            )
+            with self._recent.answers.changing(ref):
+                await self._connection.send(
+                    "delete", "DELETE", object_path(ref), resource=ref.kind.plural, body=options
+                )
         except NotFound:
             return
         except Conflict:
@@ -368,9 +374,10 @@ class KubernetesCluster:
     ) -> Manifest:
         """Write an object and give it as it is then; whatever was known of it is known no more."""
         sent_at = self._recent.forget(ref)
-        written = await self._connection.send(
-            verb, method, path, resource=resource, body=body, content_type=content_type, params=params
-        )
+        with self._recent.answers.changing(ref):
+            written = await self._connection.send(
+                verb, method, path, resource=resource, body=body, content_type=content_type, params=params
+            )
         made = verb == "create" or _is_changed(body, written)
         self._recent.answered(ref, written, sent_at=sent_at if made else None)
         return written

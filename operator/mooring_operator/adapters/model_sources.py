@@ -10,10 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import obstore
 import obstore.exceptions
 from mooring_artifacts.errors import InputError
@@ -45,21 +43,18 @@ _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=
 
 
 class ModelSources:
-    """Implements `Registry` for addresses in stores and, with a tracking URI, in MLflow's registry."""
+    """Implements `Registry` for addresses in stores and in MLflow's registry."""
 
     def __init__(
         self,
-        tracking_uri: str | None,
+        mlflow: MlflowRest,
         grants: Callable[[], Grants],
-        token_file: Path | None = None,
-        user: str | None = None,
         *,
-        client: httpx2.AsyncClient | None = None,
         pool: Pool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool or Pool("models", RegistryUnavailable)
-        self._mlflow = MlflowRest(tracking_uri, token_file, user, client=client, pool=self._pool)
+        self._mlflow = mlflow
         self._clock = clock
         self._grants = grants
         self._aliases: dict[tuple[str, ModelSpec], tuple[float, Resolved]] = {}

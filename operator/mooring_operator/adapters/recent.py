@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mooring_operator.adapters.cluster import Manifest, Ref
+from mooring_operator.adapters.kept_answers import KeptAnswers
 from mooring_operator.adapters.watch_streams import WatchStream
 
 LASTS_S = 10.0
@@ -67,6 +68,7 @@ class RecentObjects:
         self._streams: defaultdict[_Key, WatchStream] = defaultdict(lambda: WatchStream(LASTS_S))
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
         self._size = 0
+        self.answers = KeptAnswers(clock)
 
     def recall(self, ref: Ref) -> Manifest | None:
         """Give an object as the watch has told of it; None where the API server has to be asked."""
@@ -97,6 +99,7 @@ class RecentObjects:
 
         listed: it is of the list by which a watch begins, or begins anew.
         """
+        self.answers.told(manifest)
         version = _version(manifest["kind"], manifest)
         if version is None:
             return
@@ -119,6 +122,7 @@ class RecentObjects:
 
     def gone(self, manifest: Manifest) -> None:
         """The watch tells that an object is gone, or is none of those any more that are watched."""
+        self.answers.told(manifest)
         if manifest["kind"] in _KINDS:
             self._drop(_key(manifest))
 
@@ -151,6 +155,7 @@ class RecentObjects:
 
     def forget_all(self) -> None:
         """Others have written until now: every object is asked for."""
+        self.answers.forget_all()
         self._known.clear()
         self._streams.clear()
         self._size = 0

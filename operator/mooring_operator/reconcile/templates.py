@@ -94,7 +94,8 @@ class Templates:
             return Found(missing=_OFF)
         kind = CLUSTER_ANALYSIS_TEMPLATE if used.cluster_scope else ANALYSIS_TEMPLATE
         try:
-            resource = await self._cluster.get(Ref(kind, "" if used.cluster_scope else namespace, used.name))
+            ref = Ref(kind, "" if used.cluster_scope else namespace, used.name)
+            resource = await self._cluster.get(ref, recent=True)
         except Forbidden as error:
             return Found(missing=f"cannot be read: {error}")
         if resource is None:

@@ -125,6 +125,7 @@ class Intake:
 
     def runtime_changed(self, kind: str, runtime: Manifest) -> None:
         """A serving runtime is new or different; a copy of ours is behind its ModelDeployment."""
+        self._recent.told(runtime)
         if _is_ours(runtime):
             self._look_at_owner(runtime)
             return
@@ -135,6 +136,7 @@ class Intake:
 
     def runtime_deleted(self, kind: str, runtime: Manifest) -> None:
         """A serving runtime is gone."""
+        self._recent.gone(runtime)
         if _is_ours(runtime):
             self._look_at_owner(runtime)
             return

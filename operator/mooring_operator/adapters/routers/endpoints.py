@@ -130,15 +130,17 @@ class EndpointsRouter:
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Start pods before the Service selects them, and end none that it selects."""
         found = seen.manifest if seen is not None else {}
-        # Copies of runtimes may be there before anything is served.
-        revisions: RevisionsSeen = found.get("revisions") or await self._revisions.observe(
-            owner, [*(arm.revision for arm in routing.arms), *routing.kept]
-        )
         routing = _unshared(routing) if seen is not None and seen.problem else routing
         weighing = [arm for arm in routing.arms if arm.weight] or [routing.arms[0]]
         shared = len(weighing) > 1
         arms = tuple(_unselected(arm) if shared else arm for arm in routing.arms)
         exact = [arm.revision.revision for arm in arms if shared or _comes_along(arm, routing)]
+        if seen is None and await self._revisions.begin(owner, replace(routing, arms=arms), exact=exact):
+            # KServe has made no Service yet that tells of ports.
+            return
+        revisions: RevisionsSeen = found.get("revisions") or await self._revisions.observe(
+            owner, [*(arm.revision for arm in routing.arms), *routing.kept]
+        )
         await self._revisions.run(owner, replace(routing, arms=arms), revisions, exact=exact)
         name = name_of(owner, weighing[0].revision)
         if ports := found.get("ports", {}).get(name):

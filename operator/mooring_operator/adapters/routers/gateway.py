@@ -134,6 +134,9 @@ class GatewayRouter:
 
     async def route(self, owner: Owner, routing: Routing, seen: Service | None) -> None:
         """Have the revisions run, then have the route say who gets what, then remove what nobody needs any more."""
+        if seen is None and await self._revisions.begin(owner, routing):
+            # KServe has made no Service yet that a route could name.
+            return
         known = seen.manifest["seen"] if seen is not None else await self._look(owner, _all(routing))
         await self._revisions.run(owner, routing, known.revisions)
         if not can_carry(routing, known.backends) or (known.barred and known.routes[owner.name] is None):

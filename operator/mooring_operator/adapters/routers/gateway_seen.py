@@ -70,10 +70,12 @@ def beside(owner: Owner, seen: Seen, backend: Backend | None, route: Manifest | 
 
 def reached(variant: Variant, problem: str, route: Manifest | None) -> Variant:
     """Say that a first revision which runs is not served yet, where no request can reach it."""
-    why = problem or (why_refused(route) if route is not None else "it has no HTTPRoute yet")
+    away = problem or (why_refused(route) if route is not None else "")
+    # A route that is missing is for Mooring to write: nobody is waited for.
+    why = away or ("it has no HTTPRoute yet" if route is None else "")
     if not variant.ready or not why:
         return variant
-    return replace(variant, ready=False, weight=0, message=why, waiting=why)
+    return replace(variant, ready=False, weight=0, message=why, waiting=away)
 
 
 def without_weight(known: Seen, route: Manifest | None) -> set[str]:

@@ -12,6 +12,7 @@ PAUSE_S = 0.4
 PATIENCE_S = 2.0
 """How long a gateway's controller is waited for on the way: one that is away holds nobody up for long."""
 _GLANCE_S = 0.05
+"""How long it gets before the first look; each further look comes after twice as long, for it has much to do."""
 
 
 class RouteWriter:
@@ -38,10 +39,11 @@ class RouteWriter:
         """Wait a little for the gateway to take the route up."""
         metadata = written["metadata"]
         ref = Ref(HTTP_ROUTE, metadata["namespace"], metadata["name"])
-        deadline = asyncio.get_running_loop().time() + self._patience
-        while why_not_taken_up(written) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(_GLANCE_S)
+        deadline, glance = asyncio.get_running_loop().time() + self._patience, _GLANCE_S
+        while why_not_taken_up(written) and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(glance, left))
             written = await self._cluster.get(ref) or written
+            glance *= 2
         return written
 
 

@@ -37,6 +37,8 @@ from mooring_operator.planning.strategies.demands import why_otherwise, why_unsu
 _UNDER_WAY = ("Pending", "Running")
 _FREEZES = "FreezesEnd"
 _SAME_CAUSE = timedelta(minutes=1)
+_ANSWERED_AT_ONCE = (reasons.CHOOSING_RUNTIME,)
+"""Reasons of which people are told where they last."""
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,8 @@ def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ..
         *_capture_notice(draft, written),
     )
     asked, status = (*asked, *told), draft.status
+    if status.reason in _ANSWERED_AT_ONCE:
+        return asked
     if any(notice.reason == status.reason for notice in told) or _has_just_been_told(draft, status.reason):
         return asked
     if (status.phase, status.reason) == (draft.before.phase, draft.before.reason):

@@ -54,7 +54,10 @@ def wait_for_the_runtime(draft: Draft) -> Draft:
         if before.reason == reasons.SERVICE_REFUSED and before.candidate is None:
             # As long as it may be refused again, it is said.
             return draft.settle("Failed", before.reason, before.message, recheck_after=_SELDOM, stalled=True)
-    return draft.stop(runtime.reason, runtime.message + stays, temporary=runtime.temporary, soon=_SOON)
+    message = runtime.message + stays
+    if runtime.overdue and draft.before.message != message:
+        draft = draft.request(Notify("Warning", runtime.reason, message))
+    return draft.stop(runtime.reason, message, temporary=runtime.temporary, soon=_SOON)
 
 
 def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:

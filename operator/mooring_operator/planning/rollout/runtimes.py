@@ -39,12 +39,14 @@ class NoRuntime:
     """Why it is not known what the revision is to run on; `temporary` when waiting may help.
 
     ask: the revision that it has to be found out about, or found out anew.
+    overdue: whether it was asked, and should have been answered by now.
     """
 
     reason: str
     message: str
     temporary: bool = False
     ask: Revision | None = None
+    overdue: bool = False
 
 
 def sought(

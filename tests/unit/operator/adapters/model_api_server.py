@@ -10,11 +10,13 @@ from mooring_operator.adapters.api_http import Answer, NoAnswer
 from mooring_operator.adapters.cluster import Kind, Ref
 
 DEPLOYMENT = Kind("mooring.dev/v1alpha1", "ModelDeployment", "modeldeployments")
+RUNTIME = Kind("serving.kserve.io/v1alpha1", "ServingRuntime", "servingruntimes")
 SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
 REFS = {
     "md": Ref(DEPLOYMENT, "ns", "x"),
     "isvc": Ref(SERVICE, "ns", "x"),
     "other": Ref(SERVICE, "ns", "y"),
+    "runtime": Ref(RUNTIME, "ns", "x"),
 }
 NEW = {"observedGeneration": -1}
 
@@ -48,6 +50,10 @@ class ModelApiServer:
         self.events: dict[str, deque[Told]] = {}
         self.ended_at: dict[int, float] = {}
         """When the state of a version was no more."""
+        self.asked_at: dict[str, float] = {}
+        """When an object was read last."""
+        self.missed_at: dict[str, int] = {}
+        """The version at which an object was asked for last of those times when there was none."""
         self.vanished: set[str] = set()
         """The uids of what was deleted while the watch was broken, where nothing of the kind was left to list."""
         self._places, self._handed_over = 0, defaultdict[str, int](int)
@@ -138,9 +144,12 @@ class ModelApiServer:
         asked = f"{path}/{body['metadata']['name']}" if method == "POST" else path.removesuffix("/status")
         name = next(key for key, ref in REFS.items() if asked.endswith(f"/{ref.kind.plural}/{ref.name}"))
         found = self.objects.get(name)
+        if method == "GET":
+            self.asked_at[name] = self.clock()
         if method == "POST":
             return (409, {"message": "exists"}) if found is not None else (201, self._make(name))
         if found is None:
+            self.missed_at[name] = self.version
             return 404, {"message": "not found"}
         if method == "GET":
             return 200, found

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters.api_server import collection_path, label_selector, object_path
 from mooring_operator.adapters.cluster import InvalidName, Kind, Ref, Refused
+from mooring_operator.adapters.mlflow import MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.registry import ModelNotFound
 from mooring_operator.api.model_deployment import ModelSpec
@@ -88,6 +89,6 @@ def test_a_name_that_is_refused_is_a_refusal():
 )
 async def test_a_registry_address_that_nobody_checked_asks_for_nothing(uri):
     with pytest.raises(ModelNotFound, match="write models:/NAME/VERSION or models:/NAME@ALIAS"):
-        await ModelSources("http://127.0.0.1:9", lambda: ALL).resolve(
+        await ModelSources(MlflowRest("http://127.0.0.1:9"), lambda: ALL).resolve(
             ModelSpec.model_construct(uri=uri, format="onnx"), "ml"
         )

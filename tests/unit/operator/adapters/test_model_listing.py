@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from mooring_artifacts.grants import Grant, Grants
 from mooring_operator.adapters import model_sources
+from mooring_operator.adapters.mlflow import MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
@@ -111,7 +112,7 @@ def test_a_listing_that_trickles_is_left_when_its_time_is_over(lister, monkeypat
 
 async def test_a_listing_that_stalls_is_unavailable_and_one_too_long_is_not_found(lister):
     sources = ModelSources(
-        None, everything, pool=Pool("models", RegistryUnavailable, deadline=0.1, patience=0.1)
+        MlflowRest(None), everything, pool=Pool("models", RegistryUnavailable, deadline=0.1, patience=0.1)
     )
     model = ModelSpec.model_validate({"uri": "s3://b/model", "format": "onnx"})
     lister.stall.clear()
@@ -119,4 +120,4 @@ async def test_a_listing_that_stalls_is_unavailable_and_one_too_long_is_not_foun
         await sources.resolve(model, "team-a")
     lister.stall.set()
     with pytest.raises(ModelNotFound, match="more than 10000 files"):
-        await ModelSources(None, everything).resolve(model, "team-a")
+        await ModelSources(MlflowRest(None), everything).resolve(model, "team-a")

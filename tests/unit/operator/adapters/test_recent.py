@@ -14,7 +14,7 @@ from mooring_operator.adapters.kubernetes import KubernetesCluster
 from mooring_operator.adapters.recent import LASTS_S, LONGEST_S, RecentObjects
 from mooring_operator.adapters.watch_streams import HANDED_OVER_S, WatchStream
 
-from tests.unit.operator.adapters.model_api_server import NEW, REFS, SERVICE, ModelApiServer
+from tests.unit.operator.adapters.model_api_server import NEW, REFS, RUNTIME, SERVICE, ModelApiServer
 
 CONFIG = SingleConfig(
     context_name="c",
@@ -134,10 +134,11 @@ class History:
         if self.server.requests == requests:
             self.judge(name, found)
         if found is None:
-            # All that there was is gone; something may have been made since.
             self.seen.pop(name, None)
+        if found is None and self.server.requests != requests:
+            # All that there was is gone; something may have been made since.
             self.own[name] = max(self.own[name], states[-1] + 1)
-        else:
+        elif found is not None:
             self.saw(name, found)
 
     def saw(self, name, found):
@@ -147,6 +148,9 @@ class History:
     def judge(self, name, found):
         """A read that no request was made for."""
         self.recalled += 1
+        if name == "runtime":
+            self.judge_answer(name, found)
+            return
         version = _version(found)
         assert found in self.server.states[name], "nobody has ever written it"
         self.judge_age(found, self.told_at[name, version])
@@ -156,6 +160,15 @@ class History:
         assert version >= self.own[name], "the operator knew better"
         assert version >= self.told[name], "the watch has told of a later state"
         assert version >= self.before[name], "who led before has written since"
+
+    def judge_answer(self, name, found):
+        """It is what the API server said a moment ago, of which nothing else has been heard since."""
+        assert self.now - self.server.asked_at[name] <= LASTS_S, "it is too old"
+        states = self.server.states[name]
+        assert found is None or found in states, "nobody has ever written it"
+        version = _version(found) if found is not None else self.server.missed_at[name]
+        for known in (self.own, self.told, self.before):
+            assert version >= known[name], "more was known"
 
     def judge_age(self, found, told_at):
         """It was told a moment ago, or it was so a moment ago; but where nothing tells that it is gone."""
@@ -233,7 +246,8 @@ class Deaf(RecentObjects):
 
     def answered(self, ref, manifest, **sent):
         super().answered(ref, manifest, **sent)
-        self._known[ref.kind.api_version, ref.kind.kind, ref.namespace, ref.name].answered = 0
+        if ref.kind != RUNTIME:
+            self._known[ref.kind.api_version, ref.kind.kind, ref.namespace, ref.name].answered = 0
 
 
 class Careless(RecentObjects):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.grants import parse_grants
+from mooring_operator.adapters.mlflow import MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
 from mooring_operator.api.model_deployment import ModelSpec
@@ -37,7 +38,7 @@ async def resolve(model, answer):
         return answer() if callable(answer) else answer
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(handle)) as client:
-        sources = ModelSources("http://mlflow", lambda: GRANTS, client=client)
+        sources = ModelSources(MlflowRest("http://mlflow", client=client), lambda: GRANTS)
         try:
             return await sources.resolve(model, "team-a"), asked
         except (ModelNotFound, RegistryUnavailable) as error:

@@ -15,6 +15,7 @@ from mooring_operator.adapters.api_http import Answer
 from mooring_operator.adapters.api_server import Connection
 from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.mlflow import MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.routers import Routers
@@ -183,7 +184,7 @@ class Recorded:
         routers, runs = Routers(cluster), self._runs()
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer_for_mlflow))
         grants = Grants((Grant(("*",), ("models:/",)),))
-        registry = ModelSources("http://mlflow", lambda: grants, client=client)
+        registry = ModelSources(MlflowRest("http://mlflow", client=client), lambda: grants)
         return ModelDeployments(
             cluster=cluster,
             routers=routers,

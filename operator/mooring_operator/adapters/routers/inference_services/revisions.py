@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.cluster import Cluster, Conflict, Kind, Ref
 from mooring_operator.adapters.routers.inference_services.collecting import (
     collector,
     collector_name,
@@ -140,6 +140,19 @@ class RevisionServices:
         for arm in routing.arms:
             name = arm.revision.revision
             await self._run(owner, arm.revision, arm.pods, seen, exact=name in exact)
+
+    async def begin(self, owner: Owner, routing: Routing, *, exact: Collection[str] = ()) -> bool:
+        """Have the arms run where nothing of the deployment was found; False where something has to be looked at first.
+
+        Nothing is read: what is there after all, as a crash leaves it, keeps its name, and is not written.
+        """
+        if routing.ended or any(arm.revision.adopted is not None for arm in routing.arms):
+            return False
+        try:
+            await self.run(owner, routing, RevisionsSeen(), exact=exact)
+        except Conflict:
+            return False
+        return True
 
     async def clear(self, owner: Owner, routing: Routing, seen: RevisionsSeen) -> None:
         """Take the pods of what is kept, and delete what was seen and is neither an arm nor kept.

@@ -6,11 +6,12 @@ select it by itself.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from mooring_operator.adapters.cluster import Cluster, Forbidden, Kind, Ref
+from mooring_operator.adapters.cluster import Cluster, Conflict, Forbidden, Kind, Ref
 from mooring_operator.adapters.routers.inference_services.inquiry import now_utc
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revision_manifest import (
@@ -36,6 +37,8 @@ _ANSWERS_IN = timedelta(seconds=10)
 """How long KServe may take to answer before it is asked whether it is there."""
 _ANSWER_HOLDS = timedelta(seconds=60)
 """How long it holds that there is no runtime: one may have been installed since."""
+_UNASKED_S = 10.0
+"""How long it holds that there is no question. Less than a lease lasts: another replica may ask once it leads."""
 _REFUSALS = frozenset(
     {"NoSupportingRuntime", "RuntimeDisabled", "RuntimeNotRecognized", "InvalidPredictorSpec"}
 )
@@ -44,9 +47,17 @@ _REFUSALS = frozenset(
 class ServingRuntimes:
     """The runtimes that a namespace's models can have. Every call may be repeated."""
 
-    def __init__(self, cluster: Cluster, now: Callable[[], datetime] = now_utc) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        now: Callable[[], datetime] = now_utc,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cluster = cluster
         self._now = now
+        self._clock = clock
+        self._unasked: dict[str, float] = {}
+        """By the uid of a deployment: when there was no question of its."""
 
     async def find(self, owner: Owner, model: ModelSpec, sought: Sought) -> PinnedRuntime | NoRuntime:
         """Give the runtime as it is now, or why a revision of `model` cannot have it.
@@ -68,31 +79,54 @@ class ServingRuntimes:
 
     async def ask(self, owner: Owner, revision: Revision) -> None:
         """Have KServe say which runtime it would choose for a revision; what it was asked before is forgotten."""
-        if not await self.forget(owner):
+        self._unasked.pop(owner.uid, None)
+        try:
             await self._cluster.create(question(owner, revision))
+        except Conflict:
+            await self.forget(owner)
 
     async def is_asked(self, owner: Owner) -> bool:
         """Whether a question is there; what has its name and is somebody else's is none."""
-        seen = await self._cluster.get(Ref(INFERENCE_SERVICE, owner.namespace, question_name(owner)))
-        return seen is not None and ownership.whose(seen, owner) == "ours"
-
-    async def forget(self, owner: Owner) -> bool:
-        """Remove the question, and say whether there was one; what is somebody else's stays."""
+        if self._clock() - self._unasked.get(owner.uid, float("-inf")) < _UNASKED_S:
+            # Nobody else asks.
+            return False
         seen = await self._cluster.get(Ref(INFERENCE_SERVICE, owner.namespace, question_name(owner)))
         if seen is not None and ownership.whose(seen, owner) == "ours":
+            return True
+        self._note_unasked(owner)
+        return False
+
+    async def forget(self, owner: Owner) -> None:
+        """Remove the question; what is somebody else's stays."""
+        ref = Ref(INFERENCE_SERVICE, owner.namespace, question_name(owner))
+        try:
+            await self._remove(owner, await self._cluster.get(ref, recent=True))
+        except Conflict:
+            # KServe has written to it since.
+            await self._remove(owner, await self._cluster.get(ref))
+        self._note_unasked(owner)
+
+    def _note_unasked(self, owner: Owner) -> None:
+        now = self._clock()
+        self._unasked.pop(owner.uid, None)
+        self._unasked[owner.uid] = now
+        while now - next(iter(self._unasked.values())) >= _UNASKED_S:
+            del self._unasked[next(iter(self._unasked))]
+
+    async def _remove(self, owner: Owner, seen: Manifest | None) -> None:
+        if seen is not None and ownership.whose(seen, owner) == "ours":
             await self._cluster.delete(seen)
-        return seen is not None
 
     async def _named(
         self, owner: Owner, model: ModelSpec, name: str, said: str, kind: RuntimeKind | None = None
     ) -> PinnedRuntime | NoRuntime:
         if kind != "ClusterServingRuntime":
-            found = await self._cluster.get(Ref(SERVING_RUNTIME, owner.namespace, name))
+            found = await self._cluster.get(Ref(SERVING_RUNTIME, owner.namespace, name), recent=True)
             if found is not None:
                 return _as_pinned("ServingRuntime", found, model, said)
         if kind != "ServingRuntime":
             try:
-                found = await self._cluster.get(Ref(CLUSTER_SERVING_RUNTIME, "", name))
+                found = await self._cluster.get(Ref(CLUSTER_SERVING_RUNTIME, "", name), recent=True)
             except Forbidden:
                 return NoRuntime(
                     reasons.RUNTIME_UNREADABLE,
@@ -133,6 +167,7 @@ class ServingRuntimes:
             None,
             f"KServe has not said which runtime it chooses (InferenceService {question_name(owner)}); is its "
             "controller running? A runtime that is named in spec.serving.runtime needs no asking",
+            overdue=True,
         )
 
 
@@ -159,8 +194,8 @@ def question(owner: Owner, revision: Revision) -> Manifest:
     return {**made, "metadata": metadata, "spec": {"predictor": predictor}}
 
 
-def _asking(revision: Revision | None, message: str) -> NoRuntime:
-    return NoRuntime(reasons.CHOOSING_RUNTIME, message, temporary=True, ask=revision)
+def _asking(revision: Revision | None, message: str, *, overdue: bool = False) -> NoRuntime:
+    return NoRuntime(reasons.CHOOSING_RUNTIME, message, temporary=True, ask=revision, overdue=overdue)
 
 
 def _made(manifest: Manifest) -> datetime:
