@@ -1,4 +1,4 @@
-"""An MLflow server of this machine's own, which hands out its artifacts' own addresses."""
+"""MLflow servers of this machine's own."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ from cluster.processes import free_ports
 
 
 @contextmanager
-def running_mlflow(folder: Path) -> Iterator[str]:
-    """Run one with its data in `folder`; give its address."""
+def running_mlflow(folder: Path, *, proxied: bool = False) -> Iterator[str]:
+    """Run one with its data in `folder`; give its address.
+
+    It tells where artifacts are; with `proxied` it hands them out itself, which is MLflow's default.
+    """
     port = free_ports(1)[0]
+    root = f"file://{folder}/artifacts"
+    artifacts = (
+        ["--serve-artifacts", "--artifacts-destination", root]
+        if proxied
+        else ["--no-serve-artifacts", "--default-artifact-root", root]
+    )
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
-        "--no-serve-artifacts", "--default-artifact-root", f"file://{folder}/artifacts",
+        *artifacts,
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log:

@@ -40,7 +40,7 @@ from mooring_operator.planning.runs.run import TENANT
 from mooring_operator.reconcile.aliases import Aliases
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.checks import Checks
-from mooring_operator.reconcile.ci_runs import PIPELINE, CIRuns
+from mooring_operator.reconcile.ci_runs import COPY_PIPELINE, PIPELINE, CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.counters import Counters
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
@@ -134,7 +134,9 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
         StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
     )
     longest = timedelta(seconds=settings.run_longest)
-    runs = CIRuns(pipelines, answers, longest, settings.mlflow_tracking_uri or "")
+    runs = CIRuns(
+        pipelines, answers, longest, settings.mlflow_tracking_uri or "", settings.staging_root or ""
+    )
     grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
     mlflow = MlflowRest(
         settings.mlflow_tracking_uri, settings.mlflow_token_file, settings.mlflow_user, pool=pools.models
@@ -249,7 +251,9 @@ def _backend(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
             return JobPipelines(cluster, _run_pods(settings), _now)
         case "KFP":
             folder = Path(str(files("mooring_pipelines") / "compiled"))
-            compiled = {name: folder / f"{name}.yaml" for name in (PIPELINE, EVALUATION_PIPELINE)}
+            compiled = {
+                name: folder / f"{name}.yaml" for name in (PIPELINE, COPY_PIPELINE, EVALUATION_PIPELINE)
+            }
             kfp = KfpSettings(
                 host=settings.kfp_endpoint or "",
                 ui=settings.kfp_ui_url or "",

@@ -101,6 +101,9 @@ class Settings(BaseSettings):
         None, pattern=r"^[^\s:]+$", description="the name of a user, without blanks and colons"
     )
     mlflow_token_file: Path | None = Field(None, description="the path of a readable file")
+    staging_root: str | None = Field(
+        None, description="an address with {namespace} in it, such as s3://models/{namespace}/staged"
+    )
     metrics: Literal["Prometheus", "Pods", "None"] | None = Field(
         None,
         description="Prometheus, Pods or None: who is asked what revisions counted; Prometheus where there is "
@@ -185,6 +188,15 @@ class Settings(BaseSettings):
             parse(value, whole_bucket=True)
         return value
 
+    @field_validator("staging_root")
+    @classmethod
+    def _is_of_each_namespace(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse(value.replace(TENANT, "a"))
+            if TENANT not in value:
+                raise ValueError(f"{value!r} has no {TENANT}: tenants would write into each other's models")
+        return value
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
@@ -243,6 +255,11 @@ class Settings(BaseSettings):
         if self.backend == "Jobs" and str(self.artifact_root).startswith("file:"):
             raise ValueError(
                 f"MOORING_ARTIFACT_ROOT={self.artifact_root!r}: no Job can write to the operator's disk; with "
+                f"{backend} it must be an s3://, gs:// or az:// address"
+            )
+        if self.backend == "Jobs" and str(self.staging_root).startswith("file:"):
+            raise ValueError(
+                f"MOORING_STAGING_ROOT={self.staging_root!r}: nothing serves what a Job writes to its own disk; with "
                 f"{backend} it must be an s3://, gs:// or az:// address"
             )
         if self.kfp_multi_user and self.backend != "KFP":

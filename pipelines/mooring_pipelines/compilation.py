@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 PACKAGED = Path(__file__).parent / "compiled"
-NAMES = ("model-ci", "drift-evaluation")
+NAMES = ("model-ci", "drift-evaluation", "stage-model")
 
 
 def compile_pipelines() -> dict[str, str]:
@@ -16,10 +16,12 @@ def compile_pipelines() -> dict[str, str]:
 
     from mooring_pipelines.drift_evaluation import drift_evaluation
     from mooring_pipelines.model_ci import model_ci
+    from mooring_pipelines.model_staging import stage_model_pipeline
 
     result = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, pipeline in zip(NAMES, (model_ci, drift_evaluation), strict=True):
+        pipelines = (model_ci, drift_evaluation, stage_model_pipeline)
+        for name, pipeline in zip(NAMES, pipelines, strict=True):
             path = Path(folder) / f"{name}.yaml"
             compiler.Compiler().compile(pipeline, str(path))
             result[path.name] = path.read_text()

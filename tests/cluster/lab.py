@@ -167,6 +167,7 @@ class Lab:
         self.artifact_root = artifact_root
         self.pipelines = ScriptedPipelines()
         self.registry = ScriptedRegistry()
+        self.tracking_uri, self.staging_root = "", ""
         self.startable: Callable[[str], bool] = lambda uri: True
         self.now = START
         self.weights: list[int] = []
@@ -176,7 +177,8 @@ class Lab:
         """Begin with fresh objects, as a new process would."""
         self.cluster = WatchedCluster(self.real)
         routers, (pipelines, documents) = Routers(self.cluster), self._backend()
-        runs = CIRuns(pipelines, Answers(documents, SignedUrls(), self.artifact_root), timedelta(hours=4))
+        answers = Answers(documents, SignedUrls(), self.artifact_root)
+        runs = CIRuns(pipelines, answers, timedelta(hours=4), self.tracking_uri, self.staging_root)
         self.reconciler = ModelDeployments(
             cluster=self.cluster,
             routers=routers,

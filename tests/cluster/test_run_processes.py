@@ -13,6 +13,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import numpy as np
 import obstore
 import onnx
@@ -20,11 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.data_versions.references import parse_dataset
+from mooring_artifacts.grants import Grant, Grants
+from mooring_artifacts.storage import content_digest
 from mooring_components.data_versions import push
 from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines.jobs import JOB, JobPipelines
 from mooring_operator.adapters.signed_urls import SignedUrls
@@ -39,6 +43,7 @@ from onnx import TensorProto, helper
 from tests.cluster.job_pods import NOW, JobPods, environment_of
 from tests.cluster.test_run_jobs import JobsLab, connection, controllers, post, requests, until  # noqa: F401
 from tests.put import put
+from tests.real_mlflow import running_mlflow
 from tests.unit.operator.planning.manifests.test_pods import expanded
 
 NAMES = (f"processes-{number}" for number in itertools.count())
@@ -148,6 +153,46 @@ async def test_a_model_is_tested_where_it_is_served_and_its_digest_pinned(lab):
     [job] = await lab.real.list(JOB, namespace=lab.namespace)
     parameters = environment_of(job["spec"]["template"])["MOORING_RUN_PARAMETERS"]
     assert "X-Amz-Signature" in parameters
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory):
+    """An MLflow server that hands its artifacts out itself."""
+    with running_mlflow(tmp_path_factory.mktemp("mlflow"), proxied=True) as url:
+        yield url
+
+
+async def test_a_model_that_only_mlflow_can_read_is_copied_tested_and_served_from_the_copy(
+    lab, tmp_path, proxied
+):
+    model = (tmp_path / "m.onnx").read_bytes()
+    async with httpx.AsyncClient(base_url=f"{proxied}/api/2.0", timeout=60) as mlflow:
+        path = "mlflow-artifacts/artifacts/0/models/m-1/artifacts/model.onnx"
+        (await mlflow.put(path, content=model)).raise_for_status()
+        for what, body in (
+            ("registered-models/create", {"name": "digits"}),
+            (
+                "model-versions/create",
+                {"name": "digits", "source": "mlflow-artifacts:/0/models/m-1/artifacts"},
+            ),
+            ("registered-models/alias", {"name": "digits", "alias": "champion", "version": "1"}),
+        ):
+            (await mlflow.post(f"mlflow/{what}", json=body)).raise_for_status()
+    lab.tracking_uri, lab.staging_root = proxied, "s3://mooring/staged/{namespace}"
+    lab.registry = ModelSources(proxied, lambda: Grants((Grant(("*",), ("models:/digits",)),)))
+    lab.restart()
+    await lab.apply("unused", ci=ci({"metric": "accuracy", "min": 0.7}))
+    await lab.real.change(await lab.deployment(), {"spec": {"model": {"uri": "models:/digits@champion"}}})
+    status = await lab.until_phase("Promoted", "Failed")
+    assert status["phase"] == "Promoted", status["message"]
+    stable = status["stable"]
+    assert stable["storageUri"] == f"s3://mooring/staged/{lab.namespace}/{stable['digest'].partition(':')[2]}"
+    assert content_digest(stable["storageUri"]) == stable["digest"]
+    assert (stable["registered"], stable["modelUri"]) == ("digits/1", "models:/digits@champion")
+    assert status["ci"]["metrics"]["accuracy"] == 0.75
+    jobs = await lab.real.list(JOB, namespace=lab.namespace)
+    pipelines = sorted(job["metadata"]["labels"]["mooring.dev/pipeline"] for job in jobs)
+    assert pipelines == ["model-ci", "stage-model"]
 
 
 async def test_mended_rows_are_a_new_version_that_the_next_candidate_is_tested_on(lab, tmp_path):

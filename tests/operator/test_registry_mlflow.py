@@ -196,6 +196,33 @@ async def test_where_the_registry_leads_has_to_be_servable(source):
     assert raised.value.reason == "AddressNotAllowed"
 
 
+async def answered(source):
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"artifact_uri": source}))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        sources = ModelSources("http://mlflow", granted("models:/odd", "s3://"), client=client)
+        return await sources.resolve(model("models:/odd/1"), "team-a")
+
+
+async def test_what_mlflow_hands_out_itself_is_told_and_not_opened():
+    source = "mlflow-artifacts:/1/models/m-1/artifacts"
+    assert await answered(source) == Resolved(source, registered="odd/1")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "mlflow-artifacts://elsewhere/1",
+        "mlflow-artifacts:/1/../2",
+        "mlflow-artifacts:/1/%2e%2e/2",
+        "mlflow-artifacts:/",
+    ],
+)
+async def test_where_mlflow_hands_out_has_to_be_below_its_own_root(source):
+    with pytest.raises(ModelNotFound, match="leads where no run may look") as raised:
+        await answered(source)
+    assert raised.value.reason == "AddressNotAllowed"
+
+
 async def test_errors_tell_nothing_of_what_was_read(tmp_path):
     folder = tmp_path / "secret"
     uri = make_model(folder, b"content")

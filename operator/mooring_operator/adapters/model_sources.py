@@ -16,6 +16,7 @@ import obstore
 import obstore.exceptions
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.grants import Grants
+from mooring_artifacts.staging import is_proxied, path_of_proxied
 from mooring_artifacts.storage import MOST_FILES, content_digest, open_store
 from mooring_artifacts.uris import parse, redact
 
@@ -87,6 +88,10 @@ class ModelSources:
         return replace(found, registered=version) if forms.REGISTERED_VERSION.fits(version) else found
 
     async def _look_at(self, model: ModelSpec, namespace: str, grants: Grants, storage_uri: str) -> Resolved:
+        if is_proxied(storage_uri):
+            _check_proxied(model.uri, storage_uri)
+            # A run copies it, as the tenant.
+            return Resolved(storage_uri, model.digest)
         if storage_uri != model.uri:
             _check_served(model.uri, storage_uri, files=grants.files)
         if not grants.allows(namespace, storage_uri):
@@ -124,12 +129,6 @@ class ModelSources:
     async def _download_uri(self, name: str, version: str) -> str:
         answer = await self._mlflow.get("model-versions/get-download-uri", {"name": name, "version": version})
         uri = self._mlflow.text(answer, "artifact_uri")
-        if uri.startswith("mlflow-artifacts:"):
-            raise ModelNotFound(
-                reasons.ARTIFACTS_PROXIED,
-                f"MLflow serves {name} version {version} itself, which KServe cannot read; run the tracking server "
-                "with --no-serve-artifacts and an artifact root in a store",
-            )
         return f"file://{uri}" if uri.startswith("/") else uri
 
 
@@ -147,6 +146,16 @@ async def _identify(model: ModelSpec, storage_uri: str, pool: Pool) -> Resolved:
         # The run that tests it reads the files anyway, and rejects others than these.
         return Resolved(storage_uri, model.digest)
     return Resolved(storage_uri, await pool.thread(_listing_digest, storage_uri))
+
+
+def _check_proxied(uri: str, storage_uri: str) -> None:
+    """Refuse an address of MLflow's own artifacts that is none, or of another server's."""
+    try:
+        path_of_proxied(storage_uri)
+    except InputError as error:
+        raise ModelNotFound(
+            reasons.ADDRESS_NOT_ALLOWED, f"spec.model.uri {redact(uri)} leads where no run may look: {error}"
+        ) from None
 
 
 def _check_served(uri: str, storage_uri: str, *, files: bool) -> None:

@@ -23,9 +23,9 @@ DIGEST_MISMATCH = "DigestMismatch"
 Find out who changed the files; then write the digest that you want served.
 """
 ARTIFACTS_PROXIED = "ArtifactsProxied"
-"""MLflow keeps the model behind its own server, where KServe cannot read it.
+"""MLflow hands the model's files out itself, and nothing says where a run may copy them to be served.
 
-Run the tracking server with --no-serve-artifacts and an artifact root in a store.
+Set MOORING_STAGING_ROOT, and have the model tested: a run of spec.ci copies it.
 """
 REGISTRY_NOT_CONFIGURED = "RegistryNotConfigured"
 """spec.model.uri names a registry, and the operator knows of none.

@@ -217,6 +217,12 @@ def run_id_of(
     return str(uuid.uuid5(_RUNS, f"{owner_uid}/ci/{question}/{attempt}{again}"))
 
 
+def copy_id_of(owner_uid: str, candidate: Candidate, place: str, round_: int = 0) -> str:
+    """Give the run that copies the files of this candidate below `place`, in this round."""
+    asked = (candidate.revision, candidate.attempt, candidate.storage_uri, format_time(candidate.started_at))
+    return str(uuid.uuid5(_RUNS, "/".join(map(str, (owner_uid, "copy", *asked, place, round_)))))
+
+
 def evaluation_id_of(monitor_uid: str, generation: int, due: datetime) -> str:
     """Give the run that evaluates drift for this spec at the time that it was due."""
     return str(uuid.uuid5(_RUNS, f"{monitor_uid}/drift/{generation}/{format_time(due)}"))

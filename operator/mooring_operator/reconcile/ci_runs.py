@@ -1,5 +1,6 @@
 """Asks for CI runs and reads what they found."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from mooring_artifacts.gates import Violation
@@ -16,24 +17,32 @@ from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.situation import Verdict
 from mooring_operator.planning.runs.model_ci import ci_parameters, registration_parameters
-from mooring_operator.planning.runs.run import JsonValue, OwnPipeline, RunOwner, RunRequest, RunState
+from mooring_operator.planning.runs.run import TENANT, JsonValue, OwnPipeline, RunOwner, RunRequest, RunState
 from mooring_operator.planning.status.wording import one_line
 from mooring_operator.reconcile.answers import Answers, Place, shown
 
 PIPELINE = "model-ci"
+COPY_PIPELINE = "stage-model"
 
 
 class CIRuns:
-    """The runs of pipeline model-ci, none of which may take longer than `longest`.
+    """The runs of pipelines model-ci and stage-model, none of which may take longer than `longest`.
 
-    They register models at `tracking_uri`; empty: where their Secret says.
+    They register models at `tracking_uri`, and copy them from there; empty: where their Secret says. Copies go below
+    `staging_root`, which has {namespace} in it; empty: there are none.
     """
 
     def __init__(
-        self, pipelines: Pipelines, answers: Answers, longest: timedelta, tracking_uri: str = ""
+        self,
+        pipelines: Pipelines,
+        answers: Answers,
+        longest: timedelta,
+        tracking_uri: str = "",
+        staging_root: str = "",
     ) -> None:
         self._pipelines = pipelines
         self._tracking_uri = tracking_uri
+        self._staging_root = staging_root
         self._answers = answers
         self.longest = longest
 
@@ -60,26 +69,55 @@ class CIRuns:
         exists already is left alone.
         """
         assert spec.ci is not None
-        ci, timeout = spec.ci, min(spec.ci.timeout, self.longest)
+        ci = spec.ci
+        parameters: dict[str, JsonValue] = {
+            **ci_parameters(ci),
+            **_compared(ci, champion),
+            **registration_parameters(ci.register_as, candidate.registered, self._tracking_uri),
+            **({"endpoint": endpoint} if endpoint else {}),
+        }
+        await self._launch(owner, spec, ci, run_id, candidate, PIPELINE, parameters, _own(ci))
+
+    async def copy(
+        self, owner: Owner, spec: ModelDeploymentSpec, run_id: str, candidate: Candidate, place: str
+    ) -> None:
+        """Have the files of `candidate`, which MLflow hands out itself, copied below the address `place`."""
+        assert spec.ci is not None
+        parameters: dict[str, JsonValue] = {"tracking_uri": self._tracking_uri, "staging_uri": place}
+        await self._launch(owner, spec, spec.ci, run_id, candidate, COPY_PIPELINE, parameters)
+
+    def staging(self, namespace: str) -> str:
+        """Give the address below which models of a namespace are copied; empty where they are not."""
+        return self._staging_root.replace(TENANT, namespace)
+
+    async def _launch(
+        self,
+        owner: Owner,
+        spec: ModelDeploymentSpec,
+        ci: CISpec,
+        run_id: str,
+        candidate: Candidate,
+        pipeline: str,
+        parameters: Mapping[str, JsonValue],
+        own: OwnPipeline | None = None,
+    ) -> None:
+        timeout = min(ci.timeout, self.longest)
         await self._pipelines.launch(
             RunRequest(
                 run_id=run_id,
                 name=f"{owner.namespace}/{owner.name} {candidate.revision}",
-                pipeline=PIPELINE,
+                pipeline=pipeline,
                 namespace=owner.namespace,
                 owner=RunOwner(API_VERSION, "ModelDeployment", owner.name, owner.uid),
                 timeout=timeout,
                 service_account=ci.service_account_name or spec.serving.service_account_name,
                 credentials_secret=ci.credentials_secret,
                 resources=ci.resources,
-                own=_own(ci),
+                own=own,
                 parameters={
                     "model_uri": candidate.storage_uri,
                     "model_digest": candidate.content_digest or "",
-                    **ci_parameters(ci),
-                    **_compared(ci, champion),
-                    **registration_parameters(ci.register_as, candidate.registered, self._tracking_uri),
-                    **({"endpoint": endpoint} if endpoint else {}),
+                    **parameters,
                     "verdict_uri": await self._answers.address(_place(owner, run_id), timeout),
                     "run_id": run_id,
                 },
@@ -90,6 +128,13 @@ class CIRuns:
         """Give the run as the backend has it; None where it has none."""
         return shown(await self._pipelines.get(owner.namespace, run_id))
 
+    async def copied(self, owner: Owner, run_id: str) -> Verdict | str | None:
+        """Give what a run wrote down that copied files, as `verdict` does."""
+        found = await self._read(owner, run_id)
+        if not isinstance(found, Document):
+            return found
+        return Verdict(found.run_id, found.model_digest, passed=True, metrics={})
+
     async def verdict(
         self, owner: Owner, ci: CISpec, run_id: str, champion: Revision | None = None
     ) -> Verdict | str | None:
@@ -98,14 +143,9 @@ class CIRuns:
         What a pipeline of the user's own measured is judged by the gates here, beside `champion` where that serves: it
         may have left that out.
         """
-        try:
-            found = await self._answers.documents.verdict(self._answers.uri(_place(owner, run_id)))
-        except DocumentInvalid as error:
-            return one_line(str(error), 1000)
-        if found is None:
-            return None
-        if isinstance(found, RunFailure):
-            return one_line(found.error.message, 1000) if found.run_id == run_id else None
+        found = await self._read(owner, run_id)
+        if not isinstance(found, Document):
+            return found
         if found.model_digest is None and ci.target == "Files":
             return "the verdict has no modelDigest: nobody knows which files were tested"
         broken = [*found.violations, *_judged(found, ci, champion)]
@@ -119,6 +159,15 @@ class CIRuns:
             registered=_registered(found, ci),
             registration=_registration(found, ci),
         )
+
+    async def _read(self, owner: Owner, run_id: str) -> Document | str | None:
+        try:
+            found = await self._answers.documents.verdict(self._answers.uri(_place(owner, run_id)))
+        except DocumentInvalid as error:
+            return one_line(str(error), 1000)
+        if isinstance(found, RunFailure):
+            return one_line(found.error.message, 1000) if found.run_id == run_id else None
+        return found
 
 
 def _judged(found: Document, ci: CISpec, champion: Revision | None) -> list[Violation]:

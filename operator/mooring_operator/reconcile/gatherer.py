@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mooring_artifacts.grants import Grants
+from mooring_artifacts.staging import is_proxied
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, Forbidden, Ref
@@ -132,6 +133,7 @@ class Gatherer:
             evidence=await self._evidence(owner, spec, status),
             others=await self._others(owner, spec, status),
             file_addresses=self._grants().files,
+            staging=self._runs.staging(owner.namespace),
             commands=commands,
             askers=askers_of(annotations),
             requested_by=annotations.get(REQUESTED_BY, ""),
@@ -305,7 +307,10 @@ class Gatherer:
         run = await self._runs.get(owner, ci.run_id)
         if run is None or run.phase in ("Pending", "Running"):
             return replace(observed, run=run)
-        verdict = await self._runs.verdict(owner, spec.ci, ci.run_id, status.stable)
+        if is_proxied(status.candidate.storage_uri):
+            verdict = await self._runs.copied(owner, ci.run_id)
+        else:
+            verdict = await self._runs.verdict(owner, spec.ci, ci.run_id, status.stable)
         if isinstance(verdict, str):
             return replace(observed, run=run, verdict_error=verdict)
         return replace(observed, run=run, verdict=verdict)

@@ -240,6 +240,8 @@ class ModelDeployments:
         owner, service = seen.owner, seen.service
         router = self._routers.of(owner, spec, seen.router_choice.name)
         match action:
+            case LaunchRun(run_id, candidate, copy_to=place) if place:
+                await self._runs.copy(owner, spec, run_id, candidate, place)
             case LaunchRun(run_id, candidate, champion, endpoint):
                 await self._runs.launch(owner, spec, run_id, candidate, champion, endpoint)
             case RunForTest(name, revision):

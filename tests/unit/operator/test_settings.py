@@ -70,6 +70,15 @@ def test_who_is_asked_what_revisions_counted(values, by_whom):
             {"artifact_root": ROOT, "kfp_endpoint": KFP, "run_namespaces": "{namespace}-runs"},
             "MOORING_RUN_NAMESPACES='{namespace}-runs' needs MOORING_KFP_MULTI_USER=true",
         ),
+        (
+            {"staging_root": "s3://models/staged"},
+            "MOORING_STAGING_ROOT='s3://models/staged': must be an address",
+        ),
+        ({"staging_root": "s3://b/{namespace}/../x"}, "must be an address with {namespace} in it"),
+        (
+            {"artifact_root": ROOT, "staging_root": "file:///models/{namespace}"},
+            "nothing serves what a Job writes to its own disk",
+        ),
         ({"run_memory": "lots"}, "MOORING_RUN_MEMORY='lots': must be a quantity"),
     ],
 )

@@ -19,6 +19,8 @@ class LaunchRun:
     champion: Revision | None = None
     endpoint: str = ""
     """Where the candidate answers; empty: its files are tested."""
+    copy_to: str = ""
+    """Below which address its files are copied; empty: it is tested."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.actions import DropCommand, ForgetRuntime
 from mooring_operator.planning.rollout.commands import one_line
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft
+from mooring_operator.planning.rollout.staging import copied_as, is_from
 
 
 def take_up_the_candidate(draft: Draft) -> RolloutDraft:
@@ -16,7 +17,8 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     current = draft.candidate
     if draft.observed.runtime_asked:
         draft = draft.request(ForgetRuntime())
-    if current is not None and current.revision == draft.target and _is_from_where(draft, current):
+    # By one digest two addresses are one revision: what people approve of is at the one that the spec has.
+    if current is not None and current.revision == draft.target and is_from(draft, current):
         scaled = identity.scaled_as(current, draft.spec.serving)
         return draft.with_candidate(current.model_copy(update={"serving": scaled}))
     draft = draft.supersede(f"revision {draft.target} took its place")
@@ -51,7 +53,7 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
     if runtime is not None and edited:
         message = f"{runtime.kind} {runtime.name} was edited: revision {draft.target} is rolled out with it"
         draft = draft.request(Notify("Normal", reasons.RUNTIME_CHANGED, message))
-    return _without_older_commands(draft.with_candidate(named(draft, candidate)))
+    return _without_older_commands(draft.with_candidate(named(draft, copied_as(draft, candidate))))
 
 
 def tell_of_an_edit_that_waits(draft: Draft) -> tuple[Draft, str]:
@@ -78,14 +80,6 @@ def named(draft: Draft, candidate: Candidate) -> Candidate:
         # A revision that only changed how the model is served kept its predecessor's workload.
         name = name[:-1] + ("x" if name[-1] != "x" else "y")
     return candidate.model_copy(update={"workload": name})
-
-
-def _is_from_where(draft: Draft, candidate: Candidate) -> bool:
-    """Whether the candidate is loaded from where the spec says now.
-
-    By one digest two addresses are one revision: what people approve of is at the one that the spec has.
-    """
-    return candidate.storage_uri == draft.resolved.storage_uri
 
 
 def _served(draft: Draft) -> ServingSpec:

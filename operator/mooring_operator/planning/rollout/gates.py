@@ -1,7 +1,9 @@
 """What has to be known of a revision before any of it is served: what it runs on, and that its CI run passed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from mooring_artifacts.data_versions.references import is_latest
 
@@ -60,22 +62,47 @@ def wait_for_the_runtime(draft: Draft) -> Draft:
     return draft.stop(runtime.reason, message, temporary=runtime.temporary, soon=_SOON)
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a run is to find out about the candidate, and what is made of its answer.
+
+    doing: what is said while it is under way, such as testing.
+    run_id: names the run, of what was asked at that time.
+    launch: has it launched, or waits for what it needs.
+    conclude: takes the document that it left.
+    answered: goes on where that was done before.
+    """
+
+    doing: str
+    run_id: Callable[[RolloutDraft, datetime], str]
+    launch: Callable[[RolloutDraft, CIStatus], RolloutDraft | Settled]
+    conclude: Callable[[RolloutDraft, CIStatus, Verdict], RolloutDraft | Settled]
+    answered: Callable[[RolloutDraft, CIStatus], RolloutDraft | Settled]
+
+
 def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
     """Wait for the verdict of the candidate's run; anything but a pass rejects the candidate."""
-    candidate, ci = draft.candidate, draft.spec.ci
+    ci = draft.spec.ci
     if ci is None:
         return draft.change(ci=None)
+    asked = partial(_run_id, ci=ci)
+    return ask(draft, ci, Question("testing", asked, _launch, _judge_verdict, _passed))
+
+
+def ask(draft: RolloutDraft, ci: CISpec, question: Question) -> RolloutDraft | Settled:
+    """Wait for the answer of the question's run; anything but a good one rejects the candidate."""
+    candidate = draft.candidate
     known = draft.status.ci
     if known is not None and _is_lost(draft, known):
         # Somebody deleted it, or the backend forgot it: that says nothing about the model.
         runs = abandoned_runs.abandon(draft.status.abandoned_runs, known.run_id, draft.now, ended=True)
         draft = draft.change(abandoned_runs=runs)
     ours = known is not None and known.revision == candidate.revision
-    run_id = _run_id(draft, ci, known.started_at if known is not None and ours else draft.now)
+    run_id = question.run_id(draft, known.started_at if known is not None and ours else draft.now)
     asked = known is not None and (known.run_id, known.revision) == (run_id, candidate.revision)
     if known is None or not asked or known.verdict == "Failed":
         # The answer may be there already, from a revision that serves the same files in another way.
-        run_id = _run_id(draft, ci, draft.now)
+        run_id = question.run_id(draft, draft.now)
         known = CIStatus(
             run_id=run_id,
             revision=candidate.revision,
@@ -84,19 +111,19 @@ def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
         )
         draft = draft.change(ci=known)
     elif known.verdict == "Passed":
-        return _passed(draft, known)
+        return question.answered(draft, known)
     if draft.observed.launch_refused is not None:
         message = f"revision {candidate.revision}: run {run_id} was refused: {draft.observed.launch_refused}"
         refused = known.model_copy(update={"state": "Failed"})
         reason = reasons.NAME_TAKEN if draft.observed.run_name_taken else reasons.CI_RUN_FAILED
-        return _failed(draft, refused, reason, message)
+        return reject_run(draft, refused, reason, message)
     run = draft.observed.run
     if run is None or run.run_id != run_id:
-        return _launch(draft, known)
-    return _judge_run(draft, ci, known, run)
+        return question.launch(draft, known)
+    return _judge_run(draft, ci, question, known, run)
 
 
-def _run_id(draft: RolloutDraft, ci: CISpec, asked_at: datetime) -> str:
+def _run_id(draft: RolloutDraft, asked_at: datetime, ci: CISpec) -> str:
     owner, attempt = draft.observed.owner.uid, draft.candidate.attempt
     content, address = draft.resolved.content, draft.candidate.storage_uri
     if ci.compares and (champion := draft.status.stable) is not None:
@@ -122,65 +149,79 @@ def _is_lost(draft: RolloutDraft, known: CIStatus) -> bool:
 
 def _launch(draft: RolloutDraft, status: CIStatus) -> Settled:
     name = f"revision {draft.candidate.revision}"
-    endpoint, error = "", draft.observed.launch_error
+    endpoint = ""
     if is_tested_as_served(draft):
         if why := why_hopeless(draft, status):
-            return _failed(draft, status, reasons.TEST_INSTANCE_NOT_READY, f"{name}: {why}")
+            return reject_run(draft, status, reasons.TEST_INSTANCE_NOT_READY, f"{name}: {why}")
         draft, waits_for = bring_up(draft)
         if waits_for:
-            return _testing(draft, f"testing {name}: {waits_for}", _SOON)
+            return wait(draft, f"testing {name}: {waits_for}", _SOON)
         endpoint = address_for(draft)
+    run = LaunchRun(status.run_id, draft.candidate, draft.status.stable, endpoint)
+    return launch(draft, status, run, f"testing {name}")
+
+
+def launch(draft: RolloutDraft, status: CIStatus, run: LaunchRun, doing: str) -> Settled:
+    """Have a run launched, and say so; what was tried without success too often rejects the candidate."""
+    error = draft.observed.launch_error
     if error is None:
-        waiting = draft.request(LaunchRun(status.run_id, draft.candidate, draft.status.stable, endpoint))
-        return _testing(waiting, f"testing {name}: run {status.run_id}", 1.0)
+        return wait(draft.request(run), f"{doing}: run {status.run_id}", 1.0)
     failed = (status.failed_launches or 0) + 1
     status = status.model_copy(update={"failed_launches": failed})
+    name = f"revision {draft.candidate.revision}"
     message = f"{name}: launching run {status.run_id} failed {failed} times: {error}"
     if failed >= _LAUNCHES:
         # Each attempt may have begun the work without leaving a run: no more of them.
-        return _failed(draft, status, reasons.CI_LAUNCH_FAILED, message)
-    return _testing(draft.change(ci=status), message, 15.0)
+        return reject_run(draft, status, reasons.CI_LAUNCH_FAILED, message)
+    return wait(draft.change(ci=status), message, 15.0)
 
 
-def _judge_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState) -> RolloutDraft | Settled:
+def _judge_run(
+    draft: RolloutDraft, ci: CISpec, question: Question, status: CIStatus, run: RunState
+) -> RolloutDraft | Settled:
     name = f"revision {draft.candidate.revision}: run {run.run_id}"
     status = status.model_copy(update={"state": run.phase, "seen_at": status.seen_at or draft.now})
     if run.phase in ("Pending", "Running"):
-        return _await_run(draft, ci, status.model_copy(update={"ended_at": None}), run)
+        return _await_run(draft, ci, question, status.model_copy(update={"ended_at": None}), run)
     status = status.model_copy(update={"ended_at": status.ended_at or draft.now})
     draft = draft.change(ci=status)
     verdict = draft.observed.verdict
     if run.phase == "Succeeded" and verdict is not None:
-        return _judge_verdict(draft, status, verdict)
+        if verdict.run_id != status.run_id:
+            message = f"{name}: the verdict is of run {verdict.run_id}, not {status.run_id}"
+            return reject_run(draft, status, reasons.VERDICT_MISMATCH, message)
+        return question.conclude(draft, status, verdict)
     said = draft.observed.verdict_error
     if run.timed_out:
         # Its pod is gone by now: what it waited for is known from before.
         told = "; ".join(filter(None, (said or status.message, run.message)))
         message = f"{name} took longer than it may{because(told)}"
-        return _failed(draft, status, reasons.CI_TIMEOUT, message)
+        return reject_run(draft, status, reasons.CI_TIMEOUT, message)
     if not said and status.ended_at is not None and draft.elapsed(status.ended_at) < SURE_AFTER:
-        return _testing(draft, f"{name} ended as {run.phase}; looking once more", SURE_AFTER.total_seconds())
+        return wait(draft, f"{name} ended as {run.phase}; looking once more", SURE_AFTER.total_seconds())
     if run.phase == "Succeeded":
         message = f"{name} succeeded, but {said or 'it left no verdict'}"
-        return _failed(draft, status, reasons.VERDICT_MISSING, message)
+        return reject_run(draft, status, reasons.VERDICT_MISSING, message)
     message = f"{name} ended as {run.phase}{because(said or run.message)}"
-    return _failed(draft, status, reasons.CI_RUN_FAILED, message)
+    return reject_run(draft, status, reasons.CI_RUN_FAILED, message)
 
 
-def _await_run(draft: RolloutDraft, ci: CISpec, status: CIStatus, run: RunState) -> Settled:
+def _await_run(
+    draft: RolloutDraft, ci: CISpec, question: Question, status: CIStatus, run: RunState
+) -> Settled:
     name = f"revision {draft.candidate.revision}"
     status = status.model_copy(update={"message": _waits_for(run, status.message)})
     draft = draft.change(ci=status)
-    message = f"testing {name}: run {run.run_id}{because(run.message)}"
+    message = f"{question.doing} {name}: run {run.run_id}{because(run.message)}"
     if run.queued:
-        return _testing(draft, message, 5.0)
+        return wait(draft, message, 5.0)
     elapsed = draft.elapsed(run.started_at or status.started_at)
     allowed = min(ci.timeout, draft.observed.longest_run)
     if elapsed > allowed:
         which = "spec.ci.timeout allows" if ci.timeout <= allowed else "the administrator lets any run take"
         message = f"{name}: run {run.run_id} took longer than {which}{because(run.message or status.message)}"
-        return _failed(draft, status, reasons.CI_TIMEOUT, message)
-    return _testing(draft, message, pause_in_run(elapsed, allowed))
+        return reject_run(draft, status, reasons.CI_TIMEOUT, message)
+    return wait(draft, message, pause_in_run(elapsed, allowed))
 
 
 def _waits_for(run: RunState, before: str) -> str:
@@ -192,21 +233,18 @@ def _waits_for(run: RunState, before: str) -> str:
 
 def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> RolloutDraft | Settled:
     name = f"revision {draft.candidate.revision}"
-    if verdict.run_id != status.run_id:
-        message = f"{name}: the verdict is of run {verdict.run_id}, not {status.run_id}"
-        return _failed(draft, status, reasons.VERDICT_MISMATCH, message)
     pinned = draft.candidate.content_digest
     if pinned and verdict.digest and verdict.digest != pinned:
         message = (
             f"{name}: the run tested {verdict.digest}, but the revision is pinned to {pinned}; "
             "the model's files changed under its address"
         )
-        return _failed(draft, status, reasons.VERDICT_MISMATCH, message)
+        return reject_run(draft, status, reasons.VERDICT_MISMATCH, message)
     measured = {"metrics": _readable(verdict.metrics), "test_data_digest": verdict.test_data_digest}
     status = status.model_copy(update=measured)
     if not verdict.passed:
         message = f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"
-        return _failed(draft, status, reasons.CI_FAILED, message)
+        return reject_run(draft, status, reasons.CI_FAILED, message)
     if pinned is None and verdict.digest:
         # Who tested the files knows what they are.
         draft = draft.change_candidate(digest=verdict.digest)
@@ -229,7 +267,8 @@ def _readable(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.6g}") for name, value in metrics.items()}
 
 
-def _testing(draft: RolloutDraft, message: str, recheck_after: float) -> Settled:
+def wait(draft: RolloutDraft, message: str, recheck_after: float) -> Settled:
+    """Settle on a run that is under way."""
     draft = draft.set_condition("Tested", "Unknown", reasons.TESTING, message)
     return draft.settle("Testing", reasons.TESTING, message, recheck_after=recheck_after)
 
@@ -241,7 +280,8 @@ def _passed(draft: RolloutDraft, status: CIStatus) -> RolloutDraft:
     return passed.set_condition("Tested", "True", reasons.CI_PASSED, message)
 
 
-def _failed(draft: RolloutDraft, status: CIStatus, reason: str, message: str) -> Settled:
+def reject_run(draft: RolloutDraft, status: CIStatus, reason: str, message: str) -> Settled:
+    """End the candidate for what became of its run."""
     stays = keeps_serving(draft.stable, otherwise="nothing of it is served")
     failed = draft.change(ci=status.model_copy(update={"verdict": "Failed", "message": message}))
     return failed.set_condition("Tested", "False", reason, message).reject(reason, message + stays)

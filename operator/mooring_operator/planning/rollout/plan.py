@@ -53,6 +53,7 @@ from mooring_operator.planning.rollout.returning import (
     go_back_when_asked,
 )
 from mooring_operator.planning.rollout.situation import Observed, Unresolved
+from mooring_operator.planning.rollout.staging import copy_candidate, refuse_what_cannot_be_copied
 from mooring_operator.planning.rollout.steps import refuse_what_the_router_cannot, roll_out
 from mooring_operator.planning.rollout.trials import refuse_a_test_that_is_over, refuse_unknown_variants
 from mooring_operator.planning.rollout.workloads import follow_stable
@@ -92,6 +93,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_what_is_forbidden,  # by a ClusterModelPolicy
         refuse_components_that_are_not_split,  # requests of the candidate would miss them
         leave_the_failed_revision,  # rejected before, and nobody asked for a retry
+        refuse_what_cannot_be_copied,  # a registry alone can read it
         wait_for_the_runtime,  # a revision runs on what its runtime is when it begins
     ):
         draft = rule(draft)
@@ -105,6 +107,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_what_the_router_cannot,  # before anything is tested or shifted
         refuse_unknown_variants,  # revisions that are not kept, or take part already
         refuse_a_test_that_is_over,  # it would be promoted, or rolled back, without one
+        copy_candidate,  # where a registry alone can read it
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share
         begin_when_it_may,  # notBefore, evidence of other deployments, freezes, turns

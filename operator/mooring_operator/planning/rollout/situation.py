@@ -1,10 +1,12 @@
 """What a decision is made from: a spec, the status so far, what was observed, and the time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+
+from mooring_artifacts.staging import is_proxied, staged_uri
 
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
@@ -137,6 +139,8 @@ class Observed:
     """What rules of policies say, by the key of the question."""
     file_addresses: bool = False
     """Whether file:// addresses are allowed: for development."""
+    staging: str = ""
+    """Below which address runs copy models that a registry alone can read; empty where that is not set."""
     commands: Mapping[str, str] = field(default_factory=dict)
     askers: Mapping[str, str] = field(default_factory=dict)
     """Who gave the commands, where that is noted."""
@@ -254,7 +258,11 @@ def runtime_sought(
         return None
 
     def wanted() -> Revision:
-        return revision_named(_content(spec, model, observed.router), spec, model)
+        name = _content(spec, model, observed.router)
+        # Where there will be a copy, whoever is asked has to take an address for one.
+        copied = is_proxied(model.storage_uri) and observed.staging
+        seen = replace(model, storage_uri=staged_uri(observed.staging, name)) if copied else model
+        return revision_named(name, spec, seen)
 
     like = _like_the_wanted(spec, status, model, observed.router)
     return sought(spec, wanted, like, status.candidate, observed.runtimes)

@@ -85,6 +85,10 @@ class World:
     """What runs for tests alone."""
     tested_at: list[tuple[str, str]] = field(default_factory=list)
     """Revisions and where they were tested; nowhere for their files."""
+    staging: str = ""
+    """Below which address models of a registry alone are copied."""
+    copied: list[str] = field(default_factory=list)
+    """The runs that copied one."""
     served: tuple[Revision, Revision | None, int] | None = None
     weights_seen: list[tuple[str, int]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
@@ -127,6 +131,7 @@ class World:
                 for run in self.status.abandoned_runs
                 if run.check and not run.ended
             },
+            staging=self.staging,
             evidence=dict(self.evidence),
             others=self.others,
             cluster_policies=dict(self.cluster_policies),
@@ -138,10 +143,19 @@ class World:
         if ci is None or ci.verdict is not None or ci.run_id not in self.runs:
             return observed
         uri = self.runs[ci.run_id]
+        if ci.run_id in self.copied:
+            copied = Verdict(ci.run_id, digest(uri), True, {})
+            return replace(observed, run=RunState(ci.run_id, "Succeeded"), verdict=copied)
         good = self.good.get(uri, True)
         violations = () if good else ("accuracy 0.5 is below the minimum 0.9",)
-        verdict = Verdict(ci.run_id, digest(uri), good, {"accuracy": 0.95 if good else 0.5}, violations)
+        verdict = Verdict(
+            ci.run_id, self._content(uri), good, {"accuracy": 0.95 if good else 0.5}, violations
+        )
         return replace(observed, run=RunState(ci.run_id, "Succeeded"), verdict=verdict)
+
+    def _content(self, uri: str) -> str:
+        copy = bool(self.staging) and uri.startswith(self.staging)
+        return "sha256:" + uri.rpartition("/")[2] if copy else digest(uri)
 
     def step(self, *, crash_after: int | None = None) -> Decision:
         """Reconcile once; a crash leaves the actions behind `crash_after` undone."""
@@ -225,7 +239,9 @@ class World:
         self.actions.append(action)
         match action:
             case LaunchRun(run_id, candidate):
-                if run_id not in self.runs:
+                if run_id not in self.runs and action.copy_to:
+                    self.copied.append(run_id)
+                elif run_id not in self.runs:
                     self.launched.append(run_id)
                     self.tested_at.append((candidate.revision, action.endpoint))
                 self.runs[run_id] = candidate.storage_uri
