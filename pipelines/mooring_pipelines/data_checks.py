@@ -3,6 +3,7 @@
 # mypy: disable-error-code="untyped-decorator"
 from kfp import dsl
 
+from mooring_pipelines.credentials import NO_SECRET, give_credentials
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
@@ -48,6 +49,7 @@ def check_data(
     validates_data: bool,
     run_id: str,
     verdict_uri: str,
+    credentials_secret: str = NO_SECRET,
 ) -> None:
     """Spawn no step where there is nothing to compare with."""
     # Not by the schema itself: where conditions are evaluated locally, a text in one is evaluated as Python.
@@ -61,3 +63,4 @@ def check_data(
         )
         # What a URI holds may change between runs with the same parameters.
         task.set_caching_options(False)
+        give_credentials(task, credentials_secret)

@@ -8,6 +8,7 @@ from typing import Any
 
 from kfp import dsl
 
+from mooring_pipelines.credentials import NO_SECRET, give_credentials
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
@@ -37,8 +38,15 @@ def evaluate_drift(
 
 
 @dsl.pipeline(name="drift-evaluation", description="Compare a window of traffic with a baseline.")
-def drift_evaluation(question: dict[str, Any], report_uri: str, run_id: str, page_uri: str = "") -> None:
+def drift_evaluation(
+    question: dict[str, Any],
+    report_uri: str,
+    run_id: str,
+    page_uri: str = "",
+    credentials_secret: str = NO_SECRET,
+) -> None:
     """Ask one question."""
     task = evaluate_drift(question=question, run_id=run_id, report_uri=report_uri, page_uri=page_uri)
     # What a URI holds may change between runs with the same parameters.
     task.set_caching_options(False)
+    give_credentials(task, credentials_secret)

@@ -11,6 +11,7 @@ from typing import Any
 
 from kfp import dsl
 
+from mooring_pipelines.credentials import NO_SECRET, give_credentials
 from mooring_pipelines.data_checks import check_data
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
@@ -243,6 +244,7 @@ def model_ci(
     endpoint: str = "",
     registers: bool = False,
     registration: dict[str, Any] = {},  # noqa: B006
+    credentials_secret: str = NO_SECRET,
 ) -> None:
     """Check the data; fetch, evaluate, time and judge one model, or what answers at `endpoint`."""
     # A pipeline of its own, because no step may wait for one inside of a condition.
@@ -253,6 +255,7 @@ def model_ci(
         validates_data=validates_data,
         run_id=run_id,
         verdict_uri=verdict_uri,
+        credentials_secret=credentials_secret,
     )
     fetched = fetch_model(
         model_uri=model_uri,
@@ -317,3 +320,4 @@ def model_ci(
     # What a URI holds may change between runs with the same parameters.
     for task in tasks:
         task.set_caching_options(False)
+        give_credentials(task, credentials_secret)

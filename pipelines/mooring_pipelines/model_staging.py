@@ -3,6 +3,7 @@
 # mypy: disable-error-code="untyped-decorator"
 from kfp import dsl
 
+from mooring_pipelines.credentials import NO_SECRET, give_credentials
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
@@ -39,6 +40,7 @@ def stage_model_pipeline(
     run_id: str,
     model_digest: str = "",
     tracking_uri: str = "",
+    credentials_secret: str = NO_SECRET,
 ) -> None:
     """Copy one model."""
     task = stage_model(
@@ -51,3 +53,4 @@ def stage_model_pipeline(
     )
     # What a URI holds may change between runs with the same parameters.
     task.set_caching_options(False)
+    give_credentials(task, credentials_secret)

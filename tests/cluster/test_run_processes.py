@@ -167,14 +167,15 @@ async def test_a_model_that_only_mlflow_can_read_is_copied_tested_and_served_fro
 ):
     model = (tmp_path / "m.onnx").read_bytes()
     async with httpx.AsyncClient(base_url=f"{proxied}/api/2.0", timeout=60) as mlflow:
-        path = "mlflow-artifacts/artifacts/0/models/m-1/artifacts/model.onnx"
+        run = (await mlflow.post("mlflow/runs/create", json={"experiment_id": "0"})).json()["run"]["info"]
+        assert run["artifact_uri"].startswith("mlflow-artifacts:/")
+        source = f"{run['artifact_uri']}/model"
+        path = f"mlflow-artifacts/artifacts/{source.removeprefix('mlflow-artifacts:/')}/model.onnx"
         (await mlflow.put(path, content=model)).raise_for_status()
+        version = {"name": "digits", "source": source, "run_id": run["run_id"]}
         for what, body in (
             ("registered-models/create", {"name": "digits"}),
-            (
-                "model-versions/create",
-                {"name": "digits", "source": "mlflow-artifacts:/0/models/m-1/artifacts"},
-            ),
+            ("model-versions/create", version),
             ("registered-models/alias", {"name": "digits", "alias": "champion", "version": "1"}),
         ):
             (await mlflow.post(f"mlflow/{what}", json=body)).raise_for_status()
@@ -183,6 +184,11 @@ async def test_a_model_that_only_mlflow_can_read_is_copied_tested_and_served_fro
     lab.restart()
     await lab.apply("unused", ci=ci({"metric": "accuracy", "min": 0.7}))
     await lab.real.change(await lab.deployment(), {"spec": {"model": {"uri": "models:/digits@champion"}}})
+    # Two runs, one after the other: each has the time of one.
+    copied = await lab.until(
+        lambda status: status.get("candidate", {}).get("storageUri", "").startswith("s3:")
+    )
+    assert copied["message"].startswith("testing revision ")
     status = await lab.until_phase("Promoted", "Failed")
     assert status["phase"] == "Promoted", status["message"]
     stable = status["stable"]

@@ -9,7 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 from mooring_operator.adapters.pipelines import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
+from mooring_pipelines.parameters import check_parameters
 
 from tests.operator.test_kfp_adapter import MODEL_CI, adapter, request
 from tests.operator.test_kfp_server import SECONDS
@@ -159,21 +161,35 @@ async def test_the_token_is_read_again_for_each_request(tmp_path, monkeypatch):
     assert sent == ["Bearer one", "Bearer two"]
 
 
+@pytest.mark.parametrize(("multi_user", "named"), [(True, "mlflow"), (False, None)])
+async def test_a_secret_is_named_where_the_run_is_in_its_own_namespace(tmp_path, multi_user, named):
+    """Where all runs share one, its Secrets are not for who asks for runs elsewhere."""
+    created = {}
+    with scripted(lambda *asked: made(created, *asked)) as (host, _):
+        run = replace(request(tmp_path, tmp_path, run_id="r"), credentials_secret="mlflow")
+        await adapter(host, multi_user=multi_user).launch(run)
+    parameters = created["runs"]["runtime_config"]["parameters"]
+    assert parameters.get("credentials_secret") == named
+    spec, _ = yaml.safe_load_all(MODEL_CI.read_text())
+    check_parameters(spec, parameters)
+
+
+def made(created, method, path, headers, body):
+    """Answer as KFP does where nothing was there; keep what is made."""
+    if method == "POST":
+        created[path] = json.loads(body) if headers["content-type"] == "application/json" else body
+        keys = {
+            "experiments": {"experiment_id": "e"},
+            "pipelines": {"pipeline_id": "p"},
+            "runs": {"run_id": "r"},
+        }
+        return 200, keys.get(path, {"pipeline_version_id": "v"})
+    return NOT_FOUND if path.startswith(("runs/", "pipelines/names/")) else (200, {})
+
+
 async def test_in_multi_user_mode_everything_lives_in_the_runs_namespace(tmp_path):
     created = {}
-
-    def answer(method, path, headers, body):
-        if method == "POST":
-            created[path] = json.loads(body) if headers["content-type"] == "application/json" else body
-            keys = {
-                "experiments": {"experiment_id": "e"},
-                "pipelines": {"pipeline_id": "p"},
-                "runs": {"run_id": "r"},
-            }
-            return 200, keys.get(path, {"pipeline_version_id": "v"})
-        return NOT_FOUND if path.startswith(("runs/", "pipelines/names/")) else (200, {})
-
-    with scripted(answer) as (host, _):
+    with scripted(lambda *asked: made(created, *asked)) as (host, _):
         await adapter(host, multi_user=True).launch(request(tmp_path, tmp_path, run_id="r"))
     assert (created["experiments"]["namespace"], created["pipelines"]["namespace"]) == ("team", "team")
     assert created["runs"]["experiment_id"] == "e"

@@ -532,7 +532,7 @@ def test_a_mistake_in_the_question_is_its_answer(files, store, scratch, changes,
 def test_the_pipelines_server_runs_a_drift_evaluation_too(files, tmp_path):
     server = Server(tmp_path / "kfp").start()
     try:
-        spec = yaml.safe_load((PACKAGED / "drift-evaluation.yaml").read_text())
+        spec, _ = yaml.safe_load_all((PACKAGED / "drift-evaluation.yaml").read_text())
         parameters = {
             "question": question(files),
             "report_uri": f"file://{tmp_path}/r.json",

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf import json_format
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from mooring_components.registration.client import PASSWORD, TOKEN, URL, USER
 from mooring_pipelines.compilation import NAMES, PACKAGED
+from mooring_pipelines.credentials import KEYS
 from mooring_pipelines.server.errors import ApiError
 from mooring_pipelines.server.multipart import read_upload
 from mooring_pipelines.server.specs import parse_upload
@@ -52,21 +56,48 @@ def test_the_pipeline_installs_nothing_and_names_no_machine(name):
     assert not re.search(r"20\d\d-\d\d-\d\d", text)
 
 
-def test_a_drift_evaluation_can_do_without_its_page_alone():
-    inputs = yaml.safe_load((CHECKED_OUT / "drift-evaluation.yaml").read_text())["root"]["inputDefinitions"]
-    assert {name: given["parameterType"] for name, given in inputs["parameters"].items()} == {
+def documents_of(name):
+    return list(yaml.safe_load_all((CHECKED_OUT / f"{name}.yaml").read_text()))
+
+
+def test_a_drift_evaluation_can_do_without_its_page_and_a_secret_alone():
+    inputs = documents_of("drift-evaluation")[0]["root"]["inputDefinitions"]["parameters"]
+    assert {name: given["parameterType"] for name, given in inputs.items()} == {
         "question": "STRUCT",
         "report_uri": "STRING",
         "page_uri": "STRING",
         "run_id": "STRING",
+        "credentials_secret": "STRING",
     }
-    assert [name for name, given in inputs["parameters"].items() if "defaultValue" in given] == ["page_uri"]
+    optional = {name for name, given in inputs.items() if "defaultValue" in given}
+    assert optional == {"page_uri", "credentials_secret"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_step_takes_the_credentials_of_the_secret_that_its_run_names(name):
+    spec, platform = documents_of(name)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(executors) == set(spec["deploymentSpec"]["executors"])
+    for executor in executors.values():
+        json_format.ParseDict(executor, KubernetesExecutorConfig())
+        (secret,) = executor["secretAsEnv"]
+        assert secret["optional"]
+        keys = {each["secretKey"]: each["envVar"] for each in secret["keyToEnv"]}
+        assert keys == {key: key for key in KEYS}
+        assert {USER, PASSWORD, TOKEN, URL, "AWS_ACCESS_KEY_ID"} <= set(keys)
+    labels = {
+        part["executorLabel"]: step for step, part in spec["components"].items() if "executorLabel" in part
+    }
+    for component in (spec["root"], *(part for part in spec["components"].values() if "dag" in part)):
+        steps = {task["componentRef"]["name"] for task in component["dag"]["tasks"].values()}
+        # A step has the parameter of the part that it is in, under its name there.
+        for label in (label for label, step in labels.items() if step in steps):
+            named = executors[label]["secretAsEnv"][0]["secretNameParameter"]["componentInputParameter"]
+            assert named in component["inputDefinitions"]["parameters"], label
 
 
 def test_the_parameters_are_the_public_ones():
-    inputs = yaml.safe_load((CHECKED_OUT / "model-ci.yaml").read_text())["root"]["inputDefinitions"][
-        "parameters"
-    ]
+    inputs = documents_of("model-ci")[0]["root"]["inputDefinitions"]["parameters"]
     optional = {name for name, p in inputs.items() if "defaultValue" in p}
     assert optional == {
         "model_digest",
@@ -83,6 +114,7 @@ def test_the_parameters_are_the_public_ones():
         "endpoint",
         "registers",
         "registration",
+        "credentials_secret",
     }
     assert set(inputs) - optional == {
         "model_uri",

@@ -247,8 +247,8 @@ class CISpec(Model):
         str | None,
         forms.OBJECT_NAME.field,
         Field(
-            description="Secret whose keys become variables of the run's pod. Runs on Kubeflow Pipelines have the "
-            "ServiceAccount's access alone."
+            description="Secret whose keys become variables of the run's pod; on multi-user Kubeflow Pipelines those "
+            "that are known."
         ),
     ] = None
     resources: Annotated[

@@ -148,7 +148,7 @@ class DriftMonitorSpec(Model):
         forms.OBJECT_NAME.field,
         Field(
             description="Secret whose keys become environment variables of the evaluation's pod, such as "
-            "AWS_ACCESS_KEY_ID. Runs on Kubeflow Pipelines have the ServiceAccount's access alone."
+            "AWS_ACCESS_KEY_ID; on multi-user Kubeflow Pipelines those that are known."
         ),
     ] = None
     resources: Annotated[

@@ -42,6 +42,7 @@ _PHASES: dict[str, RunPhase] = {
 # What KFP answers where the version of the pipeline (500) or the experiment (404) is gone.
 _IDS_MAY_BE_STALE = (400, 404, 500)
 _LONGEST_NAME = 255
+_SECRET = "credentials_secret"  # noqa: S105 - the parameter with the name of one
 _PLACEHOLDER = "{{$"
 
 
@@ -106,6 +107,9 @@ class KfpPipelines:
         if self._get(run.run_id) is not None:
             return
         namespace = run.namespace if self._settings.multi_user else ""
+        if namespace and run.credentials_secret is not None:
+            # Where all runs share a namespace, who may name its Secrets is not for a tenant's namespace to say.
+            run = replace(run, parameters={**run.parameters, _SECRET: run.credentials_secret})
         if run.own is not None:
             self._launch_own(run, run.own, namespace)
             return

@@ -25,6 +25,7 @@ PARAMETERS: Mapping[str, str] = {
     "gates": "LIST",
     "registers": "BOOLEAN",
     "registration": "STRUCT",
+    "credentials_secret": "STRING",
     "verdict_uri": "STRING",
     "run_id": "STRING",
 }
