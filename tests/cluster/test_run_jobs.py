@@ -48,9 +48,9 @@ class JobsLab(Lab):
     async def jobs(self) -> list[dict]:
         return await self.real.list(JOB, namespace=self.namespace)
 
-    async def until(self, holds, what="") -> dict:
+    async def until(self, holds, seconds=SECONDS) -> dict:
         """Let the operator, the pods and KServe act until the status holds; give it."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
                 try:
                     pause = await self.step()
