@@ -352,7 +352,8 @@ class DriftMonitorStatus(StatusModel):
     conditions: Annotated[
         list[Condition],
         Field(
-            description="Ready (monitoring works), Drifted, SchemaChanged, and Stalled when a person is needed.",
+            description="Ready (monitoring works), Drifted, SchemaChanged, DataFresh (rows of what is captured come), "
+            "and Stalled when a person is needed.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

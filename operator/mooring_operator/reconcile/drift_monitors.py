@@ -44,10 +44,11 @@ from mooring_operator.planning.drift.plan import (
 )
 from mooring_operator.planning.drift.sources import Kept
 from mooring_operator.planning.objects.owner import Manifest, Owner
+from mooring_operator.planning.rollout import capturing
 from mooring_operator.planning.rollout.capturing import collects, may_capture
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
-from mooring_operator.planning.status import spec_errors
+from mooring_operator.planning.status import conditions, spec_errors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import owner_of
@@ -170,7 +171,9 @@ class DriftMonitors:
             spec.target.name,
             status.stable.revision if status.stable else None,
             status.previous.revision if status.previous else None,
-            kept_by(status.stable, resource["spec"]) if status.stable else Kept(),
+            replace(kept_by(status.stable, resource["spec"]), capturing=_capturing(status))
+            if status.stable
+            else Kept(),
         )
 
     async def _abandoned(self, owner: Owner, status: DriftMonitorStatus) -> dict[str, RunState | None]:
@@ -258,6 +261,12 @@ def kept_by(stable: Revision, spec: Mapping[str, Any]) -> Kept:
         retention=capture.retention if capture is not None else None,
         tested_on=_tested_on(stable, spec),
     )
+
+
+def _capturing(status: ModelDeploymentStatus) -> tuple[str, str, str] | None:
+    """Give what the ModelDeployment says of its capture; None while that is about another revision than serves."""
+    found = conditions.find(status.conditions, capturing.CONDITION) if status.candidate is None else None
+    return (found.status, found.reason, found.message) if found is not None else None
 
 
 def _tested_on(stable: Revision, spec: Mapping[str, Any]) -> Sought | None:

@@ -30,12 +30,14 @@ class Kept:
     store: where it keeps them; empty where it does not.
     retention: after which time they are deleted; None for never.
     tested_on: the rows that the revision was tested on, as far as those of a spec tell it.
+    capturing: status, reason and message of its condition on whether requests are kept; None where it has none.
     """
 
     since: datetime | None = None
     store: str = ""
     retention: timedelta | None = None
     tested_on: Sought | None = None
+    capturing: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ def condition(draft: Draft) -> dict[str, tuple[str, str, str]]:
     asked = draft.spec.serving.capture is not None
     if revision is None or not (asked or revision.serving_spec.capture is not None):
         return {}
-    return {CONDITION: _of(revision, _variant(draft, revision))}
+    return {
+        CONDITION: _of(revision, _variant(draft, revision), serves_each=draft.observed.router.serves_each)
+    }
 
 
 def _variant(draft: Draft, revision: Revision) -> Variant | None:
@@ -60,7 +62,7 @@ def _variant(draft: Draft, revision: Revision) -> Variant | None:
     return service.variants.get(revision.revision) if service is not None else None
 
 
-def _of(revision: Revision, variant: Variant | None) -> tuple[str, str, str]:
+def _of(revision: Revision, variant: Variant | None, *, serves_each: bool) -> tuple[str, str, str]:
     capture, runtime, name = revision.serving_spec.capture, revision.runtime, f"revision {revision.revision}"
     if capture is None:
         return (
@@ -79,8 +81,7 @@ def _of(revision: Revision, variant: Variant | None) -> tuple[str, str, str]:
         return (
             "Unknown",
             reasons.CAPTURE_UNCONFIRMED,
-            f"{name} runs on no copy of a runtime, so that it is not known whether its server is mooring-inference "
-            f"and keeps requests in {capture.store}",
+            _unconfirmed(name, capture.store, serves_each=serves_each),
         )
     if collects(revision):
         return _collected(name, capture.store, variant)
@@ -92,6 +93,18 @@ def _of(revision: Revision, variant: Variant | None) -> tuple[str, str, str]:
             "one place only: take that away, or spec.serving.capture",
         )
     return "True", reasons.REQUESTS_KEPT, f"{name} keeps requests below {capture.store}"
+
+
+def _unconfirmed(name: str, store: str, *, serves_each: bool) -> str:
+    """Say why nobody knows what runs, and what keeps the requests of any server."""
+    if serves_each:
+        why, way = "it runs on no copy of a runtime", "name one in spec.serving.runtime"
+    else:
+        why, way = "its router copies no runtime", "take spec.rollout.router Gateway or Endpoints"
+    return (
+        f"{name} keeps requests in {store} if its server is mooring-inference, which is not known: {why}. For another "
+        f"server there is no collector then: {way}"
+    )
 
 
 def _collected(name: str, store: str, variant: Variant | None) -> tuple[str, str, str]:

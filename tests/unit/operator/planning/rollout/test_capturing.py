@@ -28,6 +28,16 @@ class On(Fleet):
         return replace(super().observe(), runtime=runtime)
 
 
+@dataclass
+class OnNoCopy(Fleet):
+    """A world in which each model has an object of its own, and a container of its own."""
+
+    router: object = EACH
+
+    def observe(self):
+        return replace(super().observe(), runtime=None)
+
+
 def capturing(world):
     world.settle()
     found = {condition.type: condition for condition in world.status.conditions}.get("Capturing")
@@ -101,7 +111,15 @@ def test_a_logger_of_the_spec_goes_before(within):
 
 
 def test_it_is_not_known_what_runs_on_no_copy():
-    assert capturing(World(spec_of(serving={"capture": CAPTURE}))) == ("Unknown", "CaptureUnconfirmed")
+    for world, way in (
+        (World, "spec.rollout.router Gateway or Endpoints"),
+        (OnNoCopy, "spec.serving.runtime"),
+    ):
+        played = world(spec_of(serving={"capture": CAPTURE}))
+        assert capturing(played) == ("Unknown", "CaptureUnconfirmed")
+        [said] = [one.message for one in played.status.conditions if one.type == "Capturing"]
+        assert "For another server there is no collector" in said
+        assert said.endswith(way)
 
 
 def test_nothing_is_said_where_nothing_is_asked_for():
