@@ -8,10 +8,12 @@ from typing import Any
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
+from mooring_operator.adapters.routers.knative import KNATIVE_REVISION
 from mooring_operator.planning.objects.ownership import already_says
 
 from cluster.serving.fleet import ReplicaLike
 from cluster.serving.http_routes import http_routes, is_taken_up, taken_up
+from cluster.serving.knative import revision_object
 from cluster.serving.predictors import Deployment
 from cluster.serving.service import Service
 from cluster.serving.status import Failure
@@ -47,6 +49,8 @@ class PlayedKServe:
         self.starts: Callable[[str], bool] = lambda storage_uri: True
         self._cluster, self._ref = cluster, Ref(INFERENCE_SERVICE, namespace, name)
         self._service: Service | None = None
+        self.takes_up = True
+        """Whether Knative's ingress takes up what is asked of it."""
 
     @property
     def weights(self) -> dict[str, int]:
@@ -63,8 +67,13 @@ class PlayedKServe:
             if self._service is None or self._service.uid != found["metadata"]["uid"]:
                 self._service = Service(found, start=self._start, base_url="http://kserve")
             self._service.observe(found)
+            self._service.taken_up = self.takes_up
             status = self._service.reconcile(_NOW)
             await self._route(found)
+            for revision in self._service.knative_revisions():
+                made = revision_object(revision, self._ref.namespace)
+                if await self._cluster.get(Ref(KNATIVE_REVISION, self._ref.namespace, revision.name)) is None:
+                    await self._cluster.create(made)
             if status == found.get("status", {}):
                 return
             await self._cluster.write_status(found, status)

@@ -126,7 +126,10 @@ class Stage:
             )
             await self.kserve.act()
         shares = ((stable, 100 - weight), (candidate, weight))
-        arms = (Arm(revision, share, max(share, 1) if by_pods else None) for revision, share in shares)
+        arms = [Arm(revision, share, max(share, 1) if by_pods else None) for revision, share in shares]
+        await self.route(Routing(tuple(arms)), stable, candidate)
+        await self.seen(stable, candidate)
+        # What is to be ready before it gets anything, and is now.
         await self.route(Routing(tuple(arms)), stable, candidate)
         return await self.seen(stable, candidate)
 

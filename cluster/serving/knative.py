@@ -8,6 +8,8 @@ from typing import Any
 
 from cluster.serving.predictors import digest
 
+GROUP = "serving.knative.dev"
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -108,6 +110,26 @@ def traffic_weights(split: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     for target in split:
         weights[target["revisionName"]] = weights.get(target["revisionName"], 0) + target["percent"]
     return weights
+
+
+def revision_object(revision: Revision, namespace: str) -> dict[str, Any]:
+    """The Revision as Knative keeps it, with the labels of its pods, which are the predictor's."""
+    labels = dict(revision.predictor.get("labels") or {})
+    metadata = {"name": revision.name, "namespace": namespace, "labels": labels}
+    return {"apiVersion": f"{GROUP}/v1", "kind": "Revision", "metadata": metadata}
+
+
+def revision_crd(labels: Mapping[str, str]) -> dict[str, Any]:
+    """A permissive definition of Revisions, for API servers without Knative's own."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
+    names = {"kind": "Revision", "listKind": "RevisionList", "plural": "revisions", "singular": "revision"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"revisions.{GROUP}", "labels": dict(labels)},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
 
 
 def _identity(predictor: Mapping[str, Any]) -> str:

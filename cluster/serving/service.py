@@ -43,6 +43,8 @@ class Service:
         """The routes as they were written last."""
         self.pods: int | None = None
         """How many processes its Deployment asks for; None where it has none, and the spec says so alone."""
+        self.taken_up = True
+        """Whether Knative's ingress has what is asked of it; where not, requests go as before."""
         self.runtimes: Runtimes | None = None
         """What KServe would choose from; without it any predictor is run."""
         self._base_url = f"{base_url}/{self.namespace}"
@@ -100,6 +102,10 @@ class Service:
     def endpoints(self, name: str) -> list[ReplicaLike]:
         """Replicas that answer for a deployment."""
         return self.fleet.endpoints(name) or self.fleet.endpoints(self._substitutes.get(name, ""))
+
+    def knative_revisions(self) -> list[knative.Revision]:
+        """The revisions that Knative has made of it and keeps, oldest first; none in Standard mode."""
+        return list(self._history.revisions)
 
     def routes(self) -> list[dict[str, Any]]:
         """The HTTPRoutes that say what is routed; Knative has routes of its own."""
@@ -173,7 +179,8 @@ class Service:
         # A revision may be starting again after a rollback, or be unknown after a restart of the agent.
         self._substitutes = dict.fromkeys(knative.traffic_weights(split), latest_ready)
         self.fleet.apply(wanted)
-        self._route(knative.traffic_weights(split))
+        if self.taken_up:
+            self._route(knative.traffic_weights(split))
         kept = {*running, component.get("previousRolledoutRevision")}
         self._history = self._history.keep({name for name in kept if name})
         observed = replace(self.fleet.observe(created), generation=self._history.created)
@@ -185,6 +192,7 @@ class Service:
             namespace=self.namespace,
             service=self.name,
             now=now,
+            taken_up=self.taken_up,
         )
 
     def _run_and_keep_former(self, stable: Deployment, wanted: list[Deployment]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.serving.conditions import Condition, ready_condition, render_conditions
@@ -124,11 +124,18 @@ def knative_status(
     namespace: str,
     service: str,
     now: str,
+    taken_up: bool = True,
 ) -> Status:
-    """Status in Knative mode; ``component`` is the outcome of ``knative.roll_out``."""
+    """Status in Knative mode; ``component`` is the outcome of ``knative.roll_out``.
+
+    Its traffic is told before Knative's ingress has ``taken_up`` what is asked.
+    """
     configuration = _configuration_ready(created)
-    routes = "True" if component.get("traffic") else "Unknown"
-    predictor = ready_condition([configuration, Condition("", routes)])
+    routes = "True" if component.get("traffic") and taken_up else "Unknown"
+    route = Condition("PredictorRouteReady", routes, informational=True)
+    if component.get("traffic") and not taken_up:
+        route = replace(route, reason="IngressNotConfigured", message="Ingress has not yet been reconciled.")
+    predictor = ready_condition([configuration, route])
     ingress = Condition("IngressReady", "True") if routes == "True" else Condition("IngressReady", "Unknown")
     conditions = [
         Condition("PredictorReady", predictor.status, predictor.reason, predictor.message),
@@ -139,7 +146,7 @@ def knative_status(
             configuration.message,
             True,
         ),
-        Condition("PredictorRouteReady", routes, informational=True),
+        route,
         Condition(
             "LatestDeploymentReady",
             configuration.status,

@@ -14,6 +14,8 @@ from mooring_operator.planning.objects.owner import Owner
 from cluster import gateway_api
 from cluster.api import Api
 from cluster.programs import ProgramUnavailableError
+from cluster.serving.inferenceservice_crd import LABELS
+from cluster.serving.knative import revision_crd
 from tests.cluster.rollout_steps import DEFINITIONS, install, until
 from tests.routers_contract import ENDPOINTS, GATEWAY, UID, RouterContract, Stage
 
@@ -46,6 +48,11 @@ def define_gateways(api: Api) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def definitions(control_plane):
     install(control_plane.api, NAMESPACE)
+    control_plane.api.apply(revision_crd(LABELS))
+    until(
+        lambda: control_plane.api.get("/apis/serving.knative.dev/v1/revisions"),
+        what="Revisions are not served",
+    )
 
 
 class ClusterContract(RouterContract):

@@ -23,6 +23,7 @@ from mooring_operator.adapters.routers.inference_services.inquiry import POD
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.inference_services.revisions import SERVING_RUNTIME
 from mooring_operator.adapters.routers.inference_services.runtimes import CLUSTER_SERVING_RUNTIME
+from mooring_operator.adapters.routers.knative import KNATIVE_REVISION
 from mooring_operator.adapters.routers.kserve import AUTOSCALER, DEPLOYMENT
 from mooring_operator.adapters.routers.owned import ENDPOINT_SLICE, SERVICE
 from mooring_operator.reconcile.kinds import (
@@ -57,7 +58,14 @@ WITH_STATUS = (
     JOB,
 )
 WITH_SCALE = (DEPLOYMENT,)
-MADE = (*WORKLOADS.values(), SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME, SERVICE, ENDPOINT_SLICE)
+MADE = (
+    *WORKLOADS.values(),
+    SERVING_RUNTIME,
+    CLUSTER_SERVING_RUNTIME,
+    SERVICE,
+    ENDPOINT_SLICE,
+    KNATIVE_REVISION,
+)
 KINDS = (*dict.fromkeys((*WITH_STATUS, NAMESPACE, EVENT, LEASE, POD, *MADE, DEFINITION)),)
 
 
