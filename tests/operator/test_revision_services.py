@@ -121,6 +121,25 @@ async def test_an_autoscaler_that_has_gone_up_is_not_brought_down(stage):
     assert (await stage.run(Arm(scaled, pods=4), exact=["aaaabbbbcc"]))["aaaabbbbcc"].pods == 4
 
 
+async def test_a_revision_that_is_bounded_has_fewer_pods_than_its_autoscaler_wants(stage):
+    """With maxSurge; else both sides would have minReplicas pods, however few there is room for."""
+    scaled, predictor = (
+        revision(minReplicas=3, maxReplicas=9),
+        Ref(INFERENCE_SERVICE, "ns", "digits-raaaabbbb"),
+    )
+
+    def bounds():
+        said = stage.objects.get(predictor)["spec"]["predictor"]
+        return said["minReplicas"], said["maxReplicas"]
+
+    assert (await stage.run(Arm(scaled, pods=1, exact=True)))["aaaabbbbcc"].pods == 1
+    assert bounds() == (1, 1)
+    assert (await stage.run(Arm(scaled, pods=2, exact=True)))["aaaabbbbcc"].pods == 2
+    assert bounds() == (2, 2)
+    assert (await stage.run(Arm(scaled, pods=3)))["aaaabbbbcc"].pods == 3
+    assert bounds() == (3, 9)
+
+
 async def test_what_is_named_no_more_is_deleted_with_its_runtime(stage):
     first, second = (each.model_copy(update={"runtime": RUNTIME}) for each in (revision(), other()))
     await stage.run(Arm(first), Arm(second))

@@ -14,11 +14,13 @@ class Arm:
 
     weight: percent of the requests that no rule takes; 0 for a revision that runs unexposed.
     pods: how many pods it has at least; None where its own scaling decides alone.
+    exact: whether it has no more than those either, whatever its own scaling says.
     """
 
     revision: Revision
     weight: int = 0
     pods: int | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True)

@@ -79,23 +79,25 @@ def _each(draft: Draft, stable: Revision, running: Candidate | None) -> Routing:
         known for known in draft.status.retained if known not in shared and retained.is_leaving(draft, known)
     ]
     share = share_of(draft, running) if running is not None else None
+    # An autoscaler would bring pods that there is no room for, and give back none that the other side waits for.
+    bounded = draft.spec.rollout.max_surge is not None
     arms: list[Arm] = []
     if running is not None and share is not None:
         beside = [(side.revision, seen_of_side(draft, running, side)) for side in sides]
         arms = [
-            Arm(running, share.weight, share.pods),
+            Arm(running, share.weight, share.pods, exact=bounded),
             *(Arm(one, seen.weight, seen.pods) for one, seen in beside),
         ]
     keeps = [retained.keeps(draft, known) for known in leaving]
     # What stable lacks the pods for is one part of the traffic, however many are leaving.
     room = min(max(keeps, default=0), 100 - sum(arm.weight for arm in arms))
     for known, weight in zip(leaving, keeps, strict=True):
-        arms.append(Arm(known, min(weight, room), known.pods))
+        arms.append(Arm(known, min(weight, room), known.pods, exact=bounded))
         room -= arms[-1].weight
     floor = max((known.stable_pods for known in leaving), default=None)
     if share is not None:
         floor = share.stable_pods
-    main = Arm(stable, 100 - sum(arm.weight for arm in arms), floor)
+    main = Arm(stable, 100 - sum(arm.weight for arm in arms), floor, exact=bounded and share is not None)
     kept = tuple(known for known in draft.status.retained if known not in [*shared, *leaving])
     routing = Routing((main, *arms), kept=kept, ended=_has_just_ended(draft))
     return routing if running is None else _exposed(draft, routing, running)

@@ -19,6 +19,8 @@ class Fleet(World):
 
     router: Traits = EACH
     room: int = MANY
+    autoscaled: bool = False
+    """Whether an autoscaler has every revision have its own least number of pods, unless it is told otherwise."""
     load: int = 0
     routing: Routing | None = None
     pods: dict[str, int] = field(default_factory=dict)
@@ -132,8 +134,10 @@ class Fleet(World):
         own = int(arm.revision.serving.get("minReplicas", 1))
         is_stable = revision == self.routing.stable.revision
         floor = own if arm.pods is None else arm.pods
+        if self.autoscaled and floor and not arm.exact:
+            floor = max(floor, own)
         # No autoscaler starts what was scaled to zero.
-        return max(floor, self.load if is_stable and floor else 0)
+        return max(floor, self.load if is_stable and floor and not arm.exact else 0)
 
     def _scale(self) -> None:
         """Start one pod of each revision that lacks some, as long as there is room."""

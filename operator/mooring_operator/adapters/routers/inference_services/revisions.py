@@ -135,11 +135,11 @@ class RevisionServices:
     ) -> None:
         """Have every arm run with the pods that it asks for.
 
-        exact: the revisions that have no more pods than they ask for, whatever their own scaling says.
+        exact: the revisions that have no more pods than they ask for, beside those that say so themselves.
         """
         for arm in routing.arms:
-            name = arm.revision.revision
-            await self._run(owner, arm.revision, arm.pods, seen, exact=name in exact)
+            bounded = arm.exact or arm.revision.revision in exact
+            await self._run(owner, arm.revision, arm.pods, seen, exact=bounded)
 
     async def begin(self, owner: Owner, routing: Routing, *, exact: Collection[str] = ()) -> bool:
         """Have the arms run where nothing of the deployment was found; False where something has to be looked at first.

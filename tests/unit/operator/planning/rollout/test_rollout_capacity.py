@@ -127,9 +127,11 @@ def test_pods_that_are_lost_take_their_share_of_the_traffic_back():
     assert fleet.weights() == {"v1": 100}
 
 
+@pytest.mark.parametrize("autoscaled", [False, True])
 @pytest.mark.parametrize("surge", [1, "25%"])
-def test_with_a_surge_there_are_never_more_pods_than_it_allows(surge):
+def test_with_a_surge_there_are_never_more_pods_than_it_allows(surge, autoscaled):
     fleet = promoted(serving={"minReplicas": 4})
+    fleet.autoscaled = autoscaled
     spec = spec_of("v2", rollout={"maxSurge": surge, "scaleDownDelay": "10s"}, serving={"minReplicas": 4})
     fleet.apply(spec)
     for _ in range(200):
