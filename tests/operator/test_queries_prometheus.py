@@ -10,9 +10,15 @@ import httpx2 as httpx
 import pytest
 import yaml
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
-from mooring_operator.planning.analysis.measuring import number_of
+from mooring_operator.api.analysis import Analysis
+from mooring_operator.api.analysis_template import AnalysisTemplateSpec
+from mooring_operator.planning.analysis.counting import Request
+from mooring_operator.planning.analysis.evidence import Evidence
+from mooring_operator.planning.analysis.measuring import limits_of, number_of, rates_of
 from mooring_operator.planning.analysis.promql import filled
 from mooring_operator.planning.analysis.queries import AnswerUnusableError
+from mooring_operator.planning.analysis.templates import Found, resolve
+from mooring_operator.reconcile.counters import Counters
 
 import cluster.prometheus
 from tests.operator.test_metrics_prometheus import Pod, Pods, exporter
@@ -113,29 +119,31 @@ class Labels:
 
     def page(self) -> str:
         lines = [
-            f'labelled_total{{namespace="ml",revision="{revision}",correct="{correct}"}} {count}'
+            f'labelled_total{{namespace="ml",model="iris",revision="{revision}",correct="{correct}"}} {count}'
             for revision, counts in self.known.items()
             for correct, count in zip(("true", "false"), counts, strict=True)
         ]
-        # Of another tenant, with the same names.
-        lines += ['labelled_total{namespace="other",revision="c0ffee0001",correct="false"} 5000']
+        # Of another tenant and of another model, with the same names.
+        for others in ('namespace="other",model="iris"', 'namespace="ml",model="others"'):
+            for correct, count in (("true", 5000), ("false", 9000)):
+                lines.append(f'labelled_total{{{others},revision="{CANDIDATE}",correct="{correct}"}} {count}')
         return "\n".join(lines) + "\n"
 
 
-LABELLED = {
-    "none yet": ({"beef000002": (900, 100)}, "it gives no series"),
-    "too few": ({"beef000002": (900, 100), "c0ffee0001": (100, 99)}, "it gives no series"),
-    "as good": ({"beef000002": (900, 100), "c0ffee0001": (180, 20)}, 0.0),
-    "worse": ({"beef000002": (900, 100), "c0ffee0001": (300, 100)}, -0.15),
-}
+CANDIDATE, STABLE = "c0ffee0001", "beef000002"
+BATCHES = 8
+LABELLED = {"worse": ((70, 30), "FAIL"), "as good": ((90, 10), "INSUFFICIENT")}
+"""Right and wrong answers of the candidate in each batch of labels; the stable revision has 360 and 40."""
 
 
-async def test_the_sample_of_accuracy_gives_what_it_says(tmp_path):
+@pytest.mark.parametrize("case", LABELLED)
+async def test_the_sample_of_accuracy_judges_by_labels(tmp_path, case):
+    (right, wrong), verdict = LABELLED[case]
     sample = yaml.safe_load((ROOT / "docs" / "samples" / "templates" / "accuracy.yaml").read_text())
-    query = filled(
-        sample["spec"]["queries"][0]["query"],
-        {"namespace": "ml", "name": "iris", "candidate": "c0ffee0001", "stable": "beef000002"},
-    )
+    found = {("AnalysisTemplate", "accuracy"): Found(AnalysisTemplateSpec.model_validate(sample["spec"]))}
+    named = Analysis.model_validate({"templates": [{"name": "accuracy"}]})
+    analysis, standards = resolve(named, found, "ml")
+    assert not standards.problem
     labels = Labels()
     with exporter(labels) as port:
         jobs = [
@@ -148,26 +156,52 @@ async def test_the_sample_of_accuracy_gives_what_it_says(tmp_path):
         ]
         often = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
         with cluster.prometheus.Prometheus({"global": often, "scrape_configs": jobs}, tmp_path) as server:
-            for known, wanted in LABELLED.values():
-                labels.known = known
-                total = sum(map(sum, known.values()))
-                await _until_scraped(server.url, total)
-                metrics = Prometheus(Access(server.url))
-                now = datetime.now(UTC)
-                found = await metrics.values(query, now, now, EVERY)
-                await metrics.close()
-                [*numbers] = found.values()
-                number = number_of(numbers[0] if numbers else ())
-                if isinstance(wanted, str):
-                    assert wanted in str(number)
-                else:
-                    assert number == pytest.approx(wanted)
+            began = datetime.now(UTC).replace(microsecond=0)
+            for batch in range(1, BATCHES + 1):
+                labels.known = {
+                    CANDIDATE: (right * batch, wrong * batch),
+                    STABLE: (360 * batch, 40 * batch),
+                }
+                await _until_scraped(server.url, 500 * batch)
+            evidence = await _judged(server.url, analysis, began)
+    seen = evidence.metrics["wrong-answers"].comparison
+    if verdict != "FAIL":  # which ends before the last look
+        assert (seen.candidate, seen.candidate_of) == (wrong * BATCHES, 100 * BATCHES)
+        assert (seen.stable, seen.stable_of) == (40 * BATCHES, 400 * BATCHES)
+    assert evidence.judge(analysis.risk).verdict == verdict
+
+
+async def _judged(url, analysis, began):
+    """Take the looks of the whole time, as the operator does."""
+    looks = int((datetime.now(UTC) - began).total_seconds()) + 1
+    limits = limits_of(analysis)
+    names = tuple(limit.metric for limit in limits)
+    request = Request(
+        namespace="ml",
+        name="iris",
+        candidate=CANDIDATE,
+        stable=STABLE,
+        metrics=names,
+        begins=names,
+        since=began,
+        every=EVERY,
+        until=began + looks * EVERY,
+        rates=rates_of(analysis),
+    )
+    metrics = Prometheus(Access(url))
+    try:
+        answer = await Counters(metrics, patience=60).answer(("ml", "iris"), request)
+    finally:
+        await metrics.close()
+    assert not answer.unavailable
+    return Evidence(limits).after(answer, analysis.risk)
 
 
 async def _until_scraped(url, total):
+    """Until all labels are there, and have been for a look."""
     deadline = time.monotonic() + 60
+    query = {"query": 'sum(labelled_total{namespace="ml",model="iris"} offset 1s)'}
     while True:
-        query = {"query": 'sum(labelled_total{namespace="ml"})'}
         result = httpx.get(f"{url}/api/v1/query", params=query).json()["data"]["result"]
         if result and float(result[0]["value"][1]) == total:
             return

@@ -22,12 +22,14 @@ def _queries(name: str, *queries: Any, says: str = "", **spec: Any) -> Case:
 
 
 _QUERY = {"name": "q", "query": "up", "successCondition": "result < 5.0"}
+_RATE = {"name": "wrong", "total": {"counter": "labelled_total"},
+         "good": {"counter": "labelled_total", "labels": {"correct": "true"}}}  # fmt: skip
 _ARGUMENT = {"name": "points", "value": "0.5", "description": "how much worse it may be"}
 _TOLD = {"metric": "errorRate", "fromArguments": {"points": "points"}}
 
 TEMPLATES = [
     *_template("a template of one metric", {}),
-    Case("no metrics", {"spec.metrics": ABSENT}, False, "spec.metrics", "AnalysisTemplate"),
+    Case("no metrics", {"spec.metrics": ABSENT}, False, "metrics, rates or both", "AnalysisTemplate"),
     *_template("an empty list of metrics", {"spec.metrics": []}, False, "spec.metrics"),
     *_template("arguments", {"spec.arguments": [_ARGUMENT], "spec.metrics": [_TOLD]}),
     *_template("an argument that has to be said", {"spec.arguments": [{"name": "points"}]}),
@@ -45,10 +47,36 @@ TEMPLATES = [
                "ratio and points are of rates"),
     *_template("a long name", {"metadata.name": "a" * 64}, False, "metadata.name"),
     *_template("a name with a dot", {"metadata.name": "a.b"}, False, "without a dot"),
+    *_template("a rate alone", {"spec.metrics": ABSENT, "spec.rates": [_RATE]}),
+    *_template("all of a rate", {"spec.rates": [{**_RATE, "revisionLabel": "arm", "ratio": 0, "points": 5, "total": {
+        "counter": "seen:sum", "labels": {"a": "x-1", "model": "{{name}}", "route": "{{arguments.route}}"}}}]}),
+    *_template("a rate of bad ones",
+               {"spec.rates": [{"name": "r", "total": {"counter": "a"}, "bad": {"counter": "b"}}]}),
+    *_template("a rate of good and bad", {"spec.rates": [{**_RATE, "bad": {"counter": "b"}}]}, False, "good or bad"),
+    *_template("a rate of neither", {"spec.rates": [{"name": "r", "total": {"counter": "a"}}]}, False, "good or bad"),
+    *_template("a rate twice", {"spec.rates": [_RATE, _RATE]}, False, "spec.rates"),
+    *_template("three rates", {"spec.rates": [{**_RATE, "name": f"r{n}"} for n in range(3)]}, False, "spec.rates"),
+    *_template("an empty list of rates", {"spec.rates": []}, False, "spec.rates"),
+    *_template("a rate that is called latency", {"spec.rates": [{**_RATE, "name": "latency"}]}, False, "not called"),
+    *_template("a rate of no counter", {"spec.rates": [{**_RATE, "total": {"counter": "a{}"}}]}, False,
+               "spec.rates[0].total.counter"),
+    *_template("a rate of another namespace", {"spec.rates": [
+        {**_RATE, "good": {"counter": "a", "labels": {"namespace": "other"}}}]}, False, "set by the operator"),
+    *_template("a rate of a revision", {"spec.rates": [
+        {**_RATE, "total": {"counter": "a", "labels": {"revision": "x"}}}]}, False, "set by the operator"),
+    *_template("a rate of a revision by another label", {"spec.rates": [
+        {**_RATE, "revisionLabel": "arm", "total": {"counter": "a", "labels": {"arm": "x"}}}]}, False,
+        "set by the operator"),
+    *_template("a rate by namespaces", {"spec.rates": [{**_RATE, "revisionLabel": "namespace"}]}, False,
+               "set by the operator"),
+    *_template("a rate with a quote", {"spec.rates": [
+        {**_RATE, "total": {"counter": "a", "labels": {"x": 'a"} or up{b="'}}}]}, False, "spec.rates[0].total.labels"),
+    *_template("a rate that none is within", {"spec.rates": [{**_RATE, "ratio": 0, "points": 0}]}, False,
+               "no revision could be within"),
     Case("a query of a namespace", {"spec.queries": [_QUERY]}, False, "spec.queries", "AnalysisTemplate"),
     _queries("a query", _QUERY),
     _queries("queries alone", _QUERY, metrics=ABSENT),
-    Case("neither metrics nor queries", {"spec": {}}, False, "metrics, queries or both", "ClusterAnalysisTemplate"),
+    Case("neither metrics nor queries", {"spec": {}}, False, "metrics, rates or queries", "ClusterAnalysisTemplate"),
     _queries("an empty list of queries", says="spec.queries"),
     _queries("a query twice", _QUERY, _QUERY, says="spec.queries"),
     _queries("seven queries", *({**_QUERY, "name": f"q{n}"} for n in range(7)), says="spec.queries"),

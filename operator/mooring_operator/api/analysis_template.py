@@ -1,12 +1,12 @@
 """``AnalysisTemplate`` and ``ClusterAnalysisTemplate``: standards of judging that several deployments share."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
-from mooring_operator.api.analysis import MetricLimit, Metrics
+from mooring_operator.api.analysis import MetricLimit, MetricName, Metrics
 from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyStatus
 from mooring_operator.api.types import Condition, Duration, Model
 
@@ -166,6 +166,99 @@ Query.model_config["json_schema_extra"] = {
 }
 
 
+class Counted(Model):
+    """Series of a counter, of the deployment's namespace."""
+
+    counter: Annotated[str, forms.COUNTER.field, Field(description="Name of the counter.")]
+    labels: Annotated[
+        dict[
+            Annotated[str, forms.SERIES_LABEL.field],
+            Annotated[str, forms.SERIES_VALUE.field],
+        ],
+        Field(
+            description="What its labels are; {{name}} is the deployment's, {{arguments.NAME}} what it says.",
+            max_length=8,
+        ),
+    ] = {}
+
+
+_GOOD_OR_BAD = "a rate has good or bad, and not both"
+_RESERVED = "namespace and the label of the revision are set by the operator"
+_TAKEN = tuple(get_args(MetricName))
+_NAME_TAKEN = f"a rate is not called {', '.join(_TAKEN)}"
+_NO_RATE = "ratio and points are both 0: no revision could be within that limit"
+MOST_RATES = 2
+
+
+class CountedRate(Model):
+    """A share of what is counted of each revision, compared between the two as errorRate is."""
+
+    name: Annotated[str, forms.QUERY.field, Field(description="Its name, unique in the template.")]
+    total: Annotated[Counted, Field(description="All that is counted.")]
+    good: Annotated[
+        Counted | None,
+        Field(description="What of it is as it should be; all else is what the limit is about."),
+    ] = None
+    bad: Annotated[Counted | None, Field(description="What of it is not, in place of good.")] = None
+    revision_label: Annotated[
+        str, forms.SERIES_LABEL.field, Field(description="The label that has the revision.")
+    ] = "revision"
+    ratio: Annotated[
+        float, Field(ge=0, le=1000, description="Times stable's bad share that the new revision's may be.")
+    ] = 1.2
+    points: Annotated[float, Field(ge=0, lt=100, description="Percentage points more.")] = 0.2
+
+    @property
+    def events(self) -> Counted:
+        """The counter that is part of the total."""
+        found = self.good or self.bad
+        assert found is not None
+        return found
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "CountedRate":
+        if (self.good is None) == (self.bad is None):
+            raise ValueError(_GOOD_OR_BAD)
+        if self.name in _TAKEN:
+            raise ValueError(_NAME_TAKEN)
+        for counted in (self.total, self.events):
+            if {"namespace", self.revision_label} & set(counted.labels):
+                raise ValueError(_RESERVED)
+        if self.revision_label == "namespace":
+            raise ValueError(_RESERVED)
+        if self.ratio == 0 and self.points == 0:
+            raise ValueError(_NO_RATE)
+        return self
+
+
+_LABEL_OF_RATE = "(has(self.revisionLabel) ? self.revisionLabel : 'revision')"
+_OWN_LABELS = "!('namespace' in self.{0}.labels) && !(" + _LABEL_OF_RATE + " in self.{0}.labels)"
+CountedRate.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {"rule": "has(self.good) != has(self.bad)", "message": _GOOD_OR_BAD},
+        {"rule": f"!(self.name in {list(_TAKEN)})", "message": _NAME_TAKEN},
+        {
+            "rule": " && ".join(
+                [
+                    f"{_LABEL_OF_RATE} != 'namespace'",
+                    *(
+                        f"(!has(self.{part}) || !has(self.{part}.labels) || {_OWN_LABELS.format(part)})"
+                        for part in ("total", "good", "bad")
+                    ),
+                ]
+            ),
+            "message": _RESERVED,
+        },
+        {
+            "rule": "!has(self.ratio) || !has(self.points) || self.ratio > 0.0 || self.points > 0.0",
+            "message": _NO_RATE,
+        },
+    ]
+}
+
+_NOTHING = "a template has metrics, rates or both"
+
+
 class AnalysisTemplateSpec(Model):
     """What is judged, for deployments that name it in spec.rollout.analysis.templates."""
 
@@ -177,13 +270,32 @@ class AnalysisTemplateSpec(Model):
         list[TemplateMetric],
         Metrics,
         Field(description="What is compared, as in spec.rollout.analysis.metrics.", min_length=1),
-    ]
+    ] = []
+    rates: Annotated[
+        list[CountedRate],
+        Field(
+            description="Shares of counters of yours that are compared, as accuracy by labels that come late.",
+            min_length=1,
+            max_length=MOST_RATES,
+            json_schema_extra=RULES_BY_NAME,
+        ),
+    ] = []
+
+    nothing: ClassVar[str] = _NOTHING
+
+    @property
+    def judges(self) -> bool:
+        """Whether there is anything in it."""
+        return bool(self.metrics or self.rates)
 
     @model_validator(mode="after")
     def _says_each_once(self) -> "AnalysisTemplateSpec":
+        if not self.judges:
+            raise ValueError(self.nothing)
         for field, names in (
             ("arguments", [argument.name for argument in self.arguments]),
             ("metrics", [str(metric.metric) for metric in self.metrics]),
+            ("rates", [rate.name for rate in self.rates]),
         ):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
@@ -191,17 +303,21 @@ class AnalysisTemplateSpec(Model):
         return self
 
 
-_NOTHING = "a template has metrics, queries or both"
+AnalysisTemplateSpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "has(self.metrics) && self.metrics.size() > 0 || has(self.rates) && self.rates.size() > 0",
+            "message": f"spec: {_NOTHING}",
+        }
+    ]
+}
+_NOTHING_AT_ALL = "a template has metrics, rates or queries"
 
 
 class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
     """What is judged, for deployments of any namespace that name it with clusterScope."""
 
-    metrics: Annotated[
-        list[TemplateMetric],
-        Metrics,
-        Field(description="What is compared, as in spec.rollout.analysis.metrics.", min_length=1),
-    ] = []
+    nothing: ClassVar[str] = _NOTHING_AT_ALL
     queries: Annotated[
         list[Query],
         Field(
@@ -212,22 +328,27 @@ class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
         ),
     ] = []
 
+    @property
+    def judges(self) -> bool:
+        """Whether there is anything in it."""
+        return bool(self.metrics or self.rates or self.queries)
+
     @model_validator(mode="after")
-    def _judges_something(self) -> "ClusterAnalysisTemplateSpec":
-        names = [query.name for query in self.queries]
+    def _asks_each_once(self) -> "ClusterAnalysisTemplateSpec":
+        names = [*(query.name for query in self.queries), *(rate.name for rate in self.rates)]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"queries: {twice} is there twice")
-        if not self.metrics and not self.queries:
-            raise ValueError(_NOTHING)
         return self
 
 
 ClusterAnalysisTemplateSpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
-            "rule": "has(self.metrics) && self.metrics.size() > 0 || has(self.queries) && self.queries.size() > 0",
-            "message": f"spec: {_NOTHING}",
+            "rule": " || ".join(
+                f"has(self.{field}) && self.{field}.size() > 0" for field in ("metrics", "rates", "queries")
+            ),
+            "message": f"spec: {_NOTHING_AT_ALL}",
         }
     ]
 }

@@ -99,6 +99,21 @@ QUERY = Form(
     30,
     "the name of a query: at most 30 characters, a to z, 0 to 9 and -, starting with a letter",
 )
+COUNTER = Form(
+    "^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+    120,
+    "the name of a counter in Prometheus: at most 120 letters, digits, _ and :, not starting with a digit",
+)
+SERIES_LABEL = Form(
+    "^[a-zA-Z_][a-zA-Z0-9_]*$",
+    63,
+    "the name of a label in Prometheus: at most 63 letters, digits and _, not starting with a digit",
+)
+SERIES_VALUE = Form(
+    r"^([-A-Za-z0-9_.:/]+|\{\{(name|arguments\.[a-z][A-Za-z0-9]{0,19})\}\})$",
+    63,
+    "the value of a label: at most 63 letters, digits and - _ . : /, or {{name}}, or {{arguments.NAME}}",
+)
 ARGUMENT_VALUE = Form(
     # It may stand in a label's value of a query: nothing in it ends that, or means anything there.
     "^[-A-Za-z0-9_.:/]+$",

@@ -15,7 +15,7 @@ from mooring_operator.cli.errors import CliError
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit
-from mooring_operator.planning.analysis.measuring import UsedQuery, queries_of
+from mooring_operator.planning.analysis.measuring import UsedQuery, limits_of, queries_of, rates_of
 from mooring_operator.planning.analysis.sources import choose_for_both, service_of
 from mooring_operator.planning.analysis.templates import Found, resolve
 from mooring_operator.planning.analysis.thresholds import Tally
@@ -135,7 +135,7 @@ def judge_whole(
     answer = asyncio.run(_answer(request, address, token))
     if answer.unavailable:
         raise CliError(answer.unavailable)
-    evidence = Evidence.from_text("", analysis.metrics, queries_of(analysis), watched=False)
+    evidence = Evidence.from_text("", limits_of(analysis), queries_of(analysis), watched=False)
     evidence = evidence.after(answer, analysis.risk)
     return Whole(request, evidence, evidence.judge(analysis.risk), analysis.risk, standards.templates)
 
@@ -147,7 +147,7 @@ def _request(subject: Subject, analysis: Analysis, window: timedelta, every: int
         raise CliError(choice.problem)
     transformed = subject.spec.serving.transformer is not None
     services = [service_of(subject.name, revision, transformed=transformed) for revision in both]
-    metrics = tuple(limit.metric for limit in analysis.metrics)
+    metrics = tuple(limit.metric for limit in limits_of(analysis))
     looks = window // timedelta(seconds=every)
     since = until - looks * timedelta(seconds=every)
     return Request(
@@ -163,6 +163,7 @@ def _request(subject: Subject, analysis: Analysis, window: timedelta, every: int
         source=choice.source,
         services=(services[0], services[1]),
         queries=queries_of(analysis),
+        rates=rates_of(analysis),
         began=since,
     )
 

@@ -10,7 +10,6 @@ from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableEr
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.adapters.rules.engine import Rules
-from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery, number_of, outcome_of
 from mooring_operator.planning.analysis.queries import AnswerUnusableError
@@ -151,11 +150,11 @@ class Counters:
             await asyncio.sleep(self._rules.wait(request.namespace, question))
 
 
-async def _count_all(metrics: Metrics, request: Request) -> dict[MetricName, Counted]:
+async def _count_all(metrics: Metrics, request: Request) -> dict[str, Counted]:
     return {name: await _count(metrics, request, name) for name in request.metrics}
 
 
-async def _count(metrics: Metrics, request: Request, name: MetricName) -> Counted:
+async def _count(metrics: Metrics, request: Request, name: str) -> Counted:
     since, until = request.since, request.until
     try:
         question = request.question(name)
@@ -171,5 +170,5 @@ async def _count(metrics: Metrics, request: Request, name: MetricName) -> Counte
             events, requests = await metrics.counts(question, since - _HISTORY, since)
             counted = replace(counted, before=Counted(requests, events))
         return counted
-    except AnswerUnusableError as error:
+    except (AnswerUnusableError, ValueError) as error:
         return Counted(problem=str(error))

@@ -179,6 +179,10 @@ class PodCounters:
 
 
 def _pods_of(question: Question) -> Pods:
+    if question.pods is None and isinstance(question.metric, Rate) and question.metric.part:
+        raise AnswerUnusableError(
+            f"rates of templates are read from a Prometheus, and there is none: {_PROMETHEUS}"
+        )
     if question.pods is None:
         raise AnswerUnusableError(
             "spec.rollout.analysis.source: a gateway's counters are read from a Prometheus, and there is none; write "

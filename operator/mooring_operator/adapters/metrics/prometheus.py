@@ -21,7 +21,7 @@ from mooring_operator.planning.analysis import looks, queries
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.latency import Histogram
 from mooring_operator.planning.analysis.looks import Counts
-from mooring_operator.planning.analysis.queries import AnswerUnusableError, Latency, Question
+from mooring_operator.planning.analysis.queries import AnswerUnusableError, Latency, Question, Rate
 
 _LARGEST_BYTES = 8 * 2**20
 _CLOCKS_S = 30.0
@@ -83,8 +83,10 @@ class Prometheus:
         arm = question.metric.arm
         requests = await self._range(question, question.counts, since, until)
         events = await self._range(question, question.events, since, until)
-        counted = queries.read_counts(events, arm), queries.read_counts(requests, arm)
-        return _by_revision(question, counted[0]), _by_revision(question, counted[1])
+        part, all_of_it = queries.read_counts(events, arm), queries.read_counts(requests, arm)
+        if isinstance(question.metric, Rate) and question.metric.is_good:
+            part = looks.rest(part, all_of_it)
+        return _by_revision(question, part), _by_revision(question, all_of_it)
 
     async def histograms(
         self, question: Question, since: datetime, until: datetime

@@ -257,9 +257,9 @@ def _with_templates(
             standards.problem, hint="give the file with the template too: mooring rehearse FILE FILE"
         )
     if not resolved.metrics:
-        raise CliError("the templates have queries alone: nothing of them can be rehearsed")
-    # What queries would give, nobody has stated.
-    compared = resolved.model_copy(update={"queries": ()})
+        raise CliError("the templates have queries and rates alone: nothing of them can be rehearsed")
+    # What queries and rates would give, nobody has stated.
+    compared = resolved.model_copy(update={"queries": (), "rates": ()})
     return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"analysis": compared})})
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
-from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.looks import Counts, Histograms
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
 from mooring_operator.planning.analysis.queries import Question
+from mooring_operator.planning.analysis.rates import UsedRate
 from mooring_operator.planning.analysis.sources import SOURCES, Source
 from mooring_operator.planning.analysis.templates import Standards
 
@@ -60,8 +60,8 @@ class Request:
     name: str
     candidate: str
     stable: str
-    metrics: tuple[MetricName, ...]
-    begins: tuple[MetricName, ...]
+    metrics: tuple[str, ...]
+    begins: tuple[str, ...]
     since: datetime
     every: timedelta
     until: datetime = field(compare=False)
@@ -69,15 +69,19 @@ class Request:
     services: tuple[str, str] = ("", "")
     queries: tuple[UsedQuery, ...] = field(default=(), hash=False)
     began: datetime | None = None
+    rates: tuple[UsedRate, ...] = field(default=(), hash=False)
 
-    def question(self, metric: MetricName) -> Question:
+    def question(self, metric: str) -> Question:
         """Give what is asked for of a metric.
 
         Raises:
             AnswerUnusableError: the source does not count it.
         """
-        revisions = dict(zip((self.candidate, self.stable), self.services, strict=True))
         every_s = int(self.every.total_seconds())
+        rate = next((known for known in self.rates if known.metric == metric), None)
+        if rate is not None:
+            return rate.question(self.namespace, self.name, (self.candidate, self.stable), every_s)
+        revisions = dict(zip((self.candidate, self.stable), self.services, strict=True))
         return self.source.question(metric, self.namespace, self.name, revisions, every_s)
 
     def times(self, query: UsedQuery) -> list[datetime]:
@@ -110,6 +114,6 @@ class Answer:
     """What came back; `unavailable` says why nobody answered: it is asked again, and no look is lost."""
 
     request: Request
-    metrics: Mapping[MetricName, Counted] = field(default_factory=dict)
+    metrics: Mapping[str, Counted] = field(default_factory=dict)
     unavailable: str = ""
     measured: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf, isfinite, nan, sqrt
+from typing import TypeGuard
 
-from mooring_operator.api.analysis import MetricLimit, MetricName
+from mooring_operator.api.analysis import MetricLimit
 from mooring_operator.planning.analysis import bets
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
 from mooring_operator.planning.analysis.bursts import Bursts, scale_of
@@ -17,6 +18,7 @@ from mooring_operator.planning.analysis.judgement import Errors, Judgement, judg
 from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
 from mooring_operator.planning.analysis.looks import pair, pair_slow, together
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
+from mooring_operator.planning.analysis.rates import JudgedLimit, key_of
 from mooring_operator.planning.analysis.thresholds import Tally
 
 _LEAST_SLOW = 5
@@ -53,16 +55,16 @@ class Evidence:
     queries: what is measured beside, with the measurements so far in `tallies`.
     """
 
-    limits: tuple[MetricLimit, ...]
-    metrics: Mapping[MetricName, Metric] = field(default_factory=dict)
-    problems: Mapping[MetricName, str] = field(default_factory=dict)
-    waits: Mapping[MetricName, str] = field(default_factory=dict)
+    limits: tuple[JudgedLimit, ...]
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    waits: Mapping[str, str] = field(default_factory=dict)
     watched: bool = False
     queries: tuple[UsedQuery, ...] = ()
     tallies: Mapping[str, Tally] = field(default_factory=dict)
 
     @property
-    def missing(self) -> tuple[MetricName, ...]:
+    def missing(self) -> tuple[str, ...]:
         """The metrics that have not begun; none begins when the candidate is alone."""
         return () if self.watched else tuple(x.metric for x in self.limits if x.metric not in self.metrics)
 
@@ -126,10 +128,10 @@ class Evidence:
     def _begun(self, answer: Answer) -> "Evidence":
         """Begin the metrics whose history is there; the looks of this answer are the first ones."""
         metrics = dict(self.metrics)
-        problems: dict[MetricName, str] = {
+        problems: dict[str, str] = {
             name: counted.problem for name, counted in answer.metrics.items() if counted.problem
         }
-        waits: dict[MetricName, str] = {}
+        waits: dict[str, str] = {}
         for limit in self.limits:
             counted = answer.metrics.get(limit.metric)
             if limit.metric in metrics or self.watched or counted is None or counted.before is None:
@@ -164,28 +166,29 @@ class Evidence:
 
     def to_text(self) -> str:
         """Give it as one line: NAME:NUMBERS for each metric that has begun, query.NAME:NUMBERS for each query."""
-        metrics = [f"{name}:{_packed(metric)}" for name, metric in self.metrics.items()]
+        keys = {limit.metric: key_of(limit) for limit in self.limits}
+        metrics = [f"{keys[name]}:{_packed(metric)}" for name, metric in self.metrics.items()]
         queries = [f"{_QUERY}{query.name}:{query.packed(self.tallies[query.name])}" for query in self.queries]
         return " ".join([*metrics, *queries])
 
     @classmethod
     def from_text(
-        cls, text: str, limits: Sequence[MetricLimit], queries: Sequence[UsedQuery] = (), *, watched: bool
+        cls, text: str, limits: Sequence[JudgedLimit], queries: Sequence[UsedQuery] = (), *, watched: bool
     ) -> "Evidence":
         """Read what `to_text` gave; what is not that, or is judged by another limit now, begins anew."""
         kept = dict(part.split(":", 1) for part in text.split() if ":" in part)
-        metrics: dict[MetricName, Metric] = {}
+        metrics: dict[str, Metric] = {}
         for limit in limits:
-            metric = _unpacked(kept.get(limit.metric, ""))
+            metric = _unpacked(kept.get(key_of(limit), ""))
             if metric is not None and (watched or _fits(metric, limit)):
                 metrics[limit.metric] = metric
         tallies = {query.name: query.unpacked(kept.get(f"{_QUERY}{query.name}", "")) for query in queries}
         return cls(tuple(limits), metrics, watched=watched, queries=tuple(queries), tallies=tallies)
 
 
-def _begin(limit: MetricLimit, before: Counted, answer: Answer) -> Metric:
+def _begin(limit: JudgedLimit, before: Counted, answer: Answer) -> Metric:
     request = answer.request
-    if limit.metric != "latency":
+    if not _of_latency(limit):
         looks = pair(before.events, before.requests, request.candidate, request.stable)
         return Metric(limit.rate_limit, Comparison(Limit(*limit.rate_limit), bursts=Bursts(_scale(looks))))
     history = together(before.histograms.get(request.stable, {}))
@@ -264,8 +267,12 @@ def _unpacked(text: str) -> Metric | None:
     return Metric((first, second), comparison, bounds)
 
 
-def _fits(metric: Metric, limit: MetricLimit) -> bool:
+def _fits(metric: Metric, limit: JudgedLimit) -> bool:
     """Whether it was judged by this limit."""
-    of_latency = limit.metric == "latency"
-    asked = limit.latency_limit if of_latency else limit.rate_limit
-    return metric.asked == asked and (metric.bounds is not None) == of_latency
+    if _of_latency(limit):
+        return metric.asked == limit.latency_limit and metric.bounds is not None
+    return metric.asked == limit.rate_limit and metric.bounds is None
+
+
+def _of_latency(limit: JudgedLimit) -> TypeGuard[MetricLimit]:
+    return isinstance(limit, MetricLimit) and limit.metric == "latency"

@@ -47,6 +47,14 @@ def pair_slow(histograms: Histograms, decided: Exceedance, candidate: str, stabl
     }
 
 
+def rest(part: Counts, counts: Counts) -> dict[str, dict[float, float]]:
+    """Give what is left of counts without a part of them; a part that is larger leaves nothing."""
+    return {
+        revision: {at: max(count - _at(part, revision, at), 0.0) for at, count in by_time.items()}
+        for revision, by_time in counts.items()
+    }
+
+
 def together(histograms: Mapping[float, Histogram]) -> Histogram:
     """Add up the histograms of all times that have the newest one's bounds."""
     if not histograms:

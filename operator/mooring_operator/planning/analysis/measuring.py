@@ -14,6 +14,7 @@ from typing import Any
 from mooring_operator.api.analysis import Analysis
 from mooring_operator.api.analysis_template import Query
 from mooring_operator.planning.analysis.promql import filled
+from mooring_operator.planning.analysis.rates import JudgedLimit, UsedRate
 from mooring_operator.planning.analysis.thresholds import Allowance, Outcome, Tally
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 
@@ -106,9 +107,20 @@ class UsedQuery:
 
 
 class JudgedAnalysis(Analysis):
-    """An analysis with the queries of the templates that it names."""
+    """An analysis with the queries and rates of the templates that it names."""
 
     queries: tuple[UsedQuery, ...] = ()
+    rates: tuple[UsedRate, ...] = ()
+
+
+def limits_of(analysis: Analysis) -> tuple[JudgedLimit, ...]:
+    """Give all that evidence is gathered about: metrics, and the rates of the templates that it names."""
+    return (*analysis.metrics, *rates_of(analysis))
+
+
+def rates_of(analysis: Analysis) -> tuple[UsedRate, ...]:
+    """Give the rates of the templates that an analysis goes by."""
+    return analysis.rates if isinstance(analysis, JudgedAnalysis) else ()
 
 
 def queries_of(analysis: Analysis) -> tuple[UsedQuery, ...]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
-from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.latency import Histogram
 
 # A series whose scrapes fail for less goes on from its last value; counted afresh, it would count twice.
@@ -29,15 +28,20 @@ class Rate:
     counter: name of the counter of requests. events: matchers of those that are events, as ``code=~"5.."``.
     arm: label that tells revisions apart.
     failures: counter of the requests that are events, where they are not among those of `counter`.
+    of: matchers of all that is counted. part: counter of the events, where it is another.
+    is_good: whether what is called events here is what is as it should be: all else are events.
     """
 
     counter: str
     events: str
     arm: str = "revision"
     failures: str = ""
+    of: str = ""
+    part: str = ""
+    is_good: bool = False
 
 
-RATES: Mapping[MetricName, Rate] = {
+RATES: Mapping[str, Rate] = {
     "errorRate": Rate("mooring_inference_requests_total", 'code=~"5.."'),
     "rejectedRate": Rate("mooring_inference_requests_total", 'code=~"4.."'),
 }
@@ -99,7 +103,7 @@ class Question:
                 for counter in (metric.counter, metric.failures)
             )
             return f"sum by ({metric.arm}) ({' or '.join(both)})"
-        return self._counts(metric.counter, "")
+        return self._counts(metric.counter, metric.of if isinstance(metric, Rate) else "")
 
     @property
     def events(self) -> str:
@@ -107,7 +111,7 @@ class Question:
         metric = self.metric
         if isinstance(metric, Latency):
             return self.counts
-        return self._counts(metric.failures or metric.counter, metric.events)
+        return self._counts(metric.failures or metric.part or metric.counter, metric.events)
 
     def _counts(self, counter: str, more: str) -> str:
         arm = self.metric.arm

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from mooring_operator.api.analysis import MetricName, SourceName
+from mooring_operator.api.analysis import SourceName
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
@@ -37,14 +37,14 @@ class Source:
     """
 
     name: SourceName
-    counts: Mapping[MetricName, Rate | Latency]
+    counts: Mapping[str, Rate | Latency]
     lacks: str
     of: Literal["Model", "Pods", "Services"] = "Pods"
     matchers: str = ""
     port: int = 8080
 
     def question(
-        self, metric: MetricName, namespace: str, name: str, revisions: Mapping[str, str], every_s: int
+        self, metric: str, namespace: str, name: str, revisions: Mapping[str, str], every_s: int
     ) -> Question:
         """Ask for a metric of a deployment's revisions; `revisions` has the Service of each.
 

@@ -35,6 +35,7 @@ def judge_template(
         more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""
         return refuse_template(before, "; ".join(problems[:_MOST_TOLD]) + more, generation, now)
     names: list[str] = [metric.metric for metric in template.metrics]
+    names += [rate.name for rate in template.rates]
     names += [query.name for query in queries_in(template)]
     message = f"deployments can be judged by it: {', '.join(names)}"
     wanted = {"Ready": ("True", reasons.TEMPLATE_ACCEPTED, message)}

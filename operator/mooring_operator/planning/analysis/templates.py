@@ -12,12 +12,12 @@ from mooring_operator.api.analysis import Analysis, MetricLimit, UsedTemplate
 from mooring_operator.api.analysis_template import (
     MOST_QUERIES,
     AnalysisTemplateSpec,
-    Query,
     TemplateMetric,
     queries_in,
 )
 from mooring_operator.planning.analysis.measuring import JudgedAnalysis, UsedQuery
 from mooring_operator.planning.analysis.promql import problems_of_query
+from mooring_operator.planning.analysis.rates import MOST_JUDGED, UsedRate, problems_of_rate
 
 _FIELD = "spec.rollout.analysis"
 _LIST = re.compile(r"(?<![\w.])result\s*\[")
@@ -62,8 +62,9 @@ def resolve(
     among those that were found is left out.
     """
     metrics = list(analysis.metrics)
-    sources = {metric.metric: f"{_FIELD}.metrics" for metric in metrics}
+    sources: dict[str, str] = {metric.metric: f"{_FIELD}.metrics" for metric in metrics}
     queries: list[UsedQuery] = []
+    rates: list[UsedRate] = []
     names = []
     try:
         for index, used in enumerate(analysis.templates):
@@ -77,22 +78,27 @@ def resolve(
                 )
             metrics_told, values = _told(where, used, template.spec)
             for metric in metrics_told:
-                if metric.metric in sources:
-                    raise TemplateProblem(
-                        reasons.ANALYSIS_TEMPLATE_UNUSABLE,
-                        f"{where}: {_named(used)} has metric {metric.metric}, and so has "
-                        f"{sources[metric.metric]}; leave one of them out",
-                    )
-                sources[metric.metric] = _named(used)
+                _only_one(where, used, "metric", metric.metric, sources)
                 metrics.append(metric)
+            for rate in template.spec.rates:
+                _only_one(where, used, "rate", rate.name, sources)
+                rates.append(UsedRate(rate, values, used.name))
+            if len(metrics) + len(rates) > MOST_JUDGED:
+                raise TemplateProblem(
+                    reasons.ANALYSIS_TEMPLATE_UNUSABLE,
+                    f"{where}: with {_named(used)} there are more than {MOST_JUDGED} metrics and rates; leave some out",
+                )
             for query in queries_in(template.spec):
-                _only_one(where, used, query, queries)
+                _only_one(where, used, "query", query.name, sources)
+                _few_enough(where, used, queries)
                 queries.append(UsedQuery(query, values, used.name))
             names.append(f"{'cluster/' if used.cluster_scope else ''}{used.name}@{template.generation}")
     except TemplateProblem as problem:
         return analysis, Standards(reason=problem.reason, problem=str(problem))
     own = {name: getattr(analysis, name) for name in Analysis.model_fields}
-    judged = JudgedAnalysis.model_construct(**{**own, "metrics": metrics, "queries": tuple(queries)})
+    judged = JudgedAnalysis.model_construct(
+        **{**own, "metrics": metrics, "queries": tuple(queries), "rates": tuple(rates)}
+    )
     return judged, Standards(templates=" ".join(names))
 
 
@@ -109,6 +115,8 @@ def problems_of(spec: AnalysisTemplateSpec) -> Iterator[tuple[tuple[str | int, .
             else:
                 value = known[argument]
                 yield from ((path, why) for why in _unfit(metric, {argument: value} if value else {}))
+    for index, rate in enumerate(spec.rates):
+        yield from ((("rates", index, field), why) for field, why in problems_of_rate(rate, known))
     for index, query in enumerate(queries_in(spec)):
         yield from ((("queries", index, "query"), why) for why in problems_of_query(query.query or "", known))
     for where, expression in expressions_of(spec):
@@ -129,14 +137,18 @@ def expressions_of(spec: AnalysisTemplateSpec) -> list[tuple[tuple[str | int, ..
     ]
 
 
-def _only_one(where: str, used: UsedTemplate, query: Query, queries: list[UsedQuery]) -> None:
-    """Each query has a name of its own, and there are not too many."""
-    other = next((known for known in queries if known.name == query.name), None)
-    if other is not None:
+def _only_one(where: str, used: UsedTemplate, what: str, name: str, sources: dict[str, str]) -> None:
+    """Each metric and rate has a name of its own, and each query."""
+    key = f"{what} {name}" if what == "query" else name
+    if key in sources:
         raise TemplateProblem(
             reasons.ANALYSIS_TEMPLATE_UNUSABLE,
-            f"{where}: {_named(used)} has query {query.name}, and so has {used.kind} {other.template}; leave one out",
+            f"{where}: {_named(used)} has {what} {name}, and so has {sources[key]}; leave one of them out",
         )
+    sources[key] = _named(used)
+
+
+def _few_enough(where: str, used: UsedTemplate, queries: list[UsedQuery]) -> None:
     if len(queries) == MOST_QUERIES:
         raise TemplateProblem(
             reasons.ANALYSIS_TEMPLATE_UNUSABLE,

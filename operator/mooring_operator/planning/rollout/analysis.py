@@ -13,7 +13,7 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
-from mooring_operator.planning.analysis.measuring import described, queries_of
+from mooring_operator.planning.analysis.measuring import described, limits_of, queries_of, rates_of
 from mooring_operator.planning.analysis.sources import Choice, choose_for_both, service_of
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
@@ -46,12 +46,13 @@ def due(
         name=owner.name,
         candidate=found.candidate,
         stable=found.stable,
-        metrics=tuple(limit.metric for limit in analysis.metrics),
+        metrics=tuple(limit.metric for limit in limits_of(analysis)),
         begins=evidence.missing,
         since=found.until,
         every=counting.every,
         until=until,
         queries=queries_of(analysis),
+        rates=rates_of(analysis),
         began=found.since,
         source=who_counts(spec, status).source,
         services=_services(spec, status, owner, found),
@@ -208,7 +209,7 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
         return found
     if answer.unavailable:
         return found.model_copy(update={"problem": one_line(answer.unavailable)})
-    if tuple(limit.metric for limit in analysis.metrics) != answer.request.metrics:
+    if tuple(limit.metric for limit in limits_of(analysis)) != answer.request.metrics:
         return found
     step = draft.candidate.step_started_at if draft.candidate is not None else None
     evidence = _evidence(found, analysis).after(answer, analysis.risk, step)
@@ -251,6 +252,12 @@ def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus, counting
     empty = [name for name, counted in answer.metrics.items() if counted.is_empty and not counting.by_pods]
     if empty and evidence.judge(0.5).verdict == "INSUFFICIENT":
         request = answer.request
+        if any(rate.metric == empty[0] for rate in request.rates):
+            asked = request.question(empty[0]).metric
+            return (
+                f"{empty[0]}: Prometheus has no {asked.counter} in namespace {request.namespace} with {asked.arm} "
+                f"{request.candidate} or {request.stable}; is it counted, and scraped?"
+            )
         if request.source.name != "Mooring":
             return (
                 f"{empty[0]}: Prometheus has no {request.question(empty[0]).metric.counter} of "
@@ -291,7 +298,7 @@ def _warned(draft: DraftT, problem: str) -> DraftT:
 
 def _evidence(found: AnalysisStatus, analysis: Analysis) -> Evidence:
     watched = found.promoted_at is not None
-    return Evidence.from_text(found.evidence, analysis.metrics, queries_of(analysis), watched=watched)
+    return Evidence.from_text(found.evidence, limits_of(analysis), queries_of(analysis), watched=watched)
 
 
 def _is_of(found: AnalysisStatus, draft: RolloutDraft) -> bool:

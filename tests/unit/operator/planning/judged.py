@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mooring_operator.api.analysis import MetricName
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
 from mooring_operator.planning.analysis.latency import Histogram
 from mooring_operator.planning.rollout import analysis
@@ -30,7 +29,7 @@ class Answering(World):
     seed: int | None = None
     """Counts are what they are expected to be; with a seed they vary as requests do."""
     unavailable: str = ""
-    problems: dict[MetricName, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
     counting: Counting = COUNTING
     taken: list[tuple[datetime, datetime]] = field(default_factory=list)
     """From when to when looks were taken."""
@@ -65,7 +64,7 @@ class Answering(World):
         counted = {name: self._count(name, request) for name in request.metrics}
         return Answer(request, counted)
 
-    def _count(self, name: MetricName, request: Request) -> Counted:
+    def _count(self, name: str, request: Request) -> Counted:
         if name in self.problems:
             return Counted(problem=self.problems[name])
         counted = self._between(name, request, request.since, request.until)
@@ -75,7 +74,7 @@ class Answering(World):
         return replace(counted, before=before)
 
     def _between(
-        self, name: MetricName, request: Request, since: datetime, until: datetime, *, alone: bool = False
+        self, name: str, request: Request, since: datetime, until: datetime, *, alone: bool = False
     ) -> Counted:
         looks = int((until - since) / request.every)
         times = [(since + request.every * n).timestamp() for n in range(1, looks + 1)]

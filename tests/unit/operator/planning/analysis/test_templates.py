@@ -1,11 +1,17 @@
 """From templates and what they are told to what is judged; and what is wrong with either."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.api import forms
-from mooring_operator.api.analysis import Analysis
+from mooring_operator.api.analysis import EVIDENCE, Analysis
 from mooring_operator.api.analysis_template import AnalysisTemplateSpec
+from mooring_operator.planning.analysis.bets import Limit, Look
+from mooring_operator.planning.analysis.comparison import Comparison
+from mooring_operator.planning.analysis.evidence import Evidence, Metric
+from mooring_operator.planning.analysis.measuring import limits_of
 from mooring_operator.planning.analysis.templates import Found, problems_of, resolve
 
 TOLD = {"metric": "errorRate", "ratio": 1, "fromArguments": {"points": "allowed"}}
@@ -97,6 +103,74 @@ def test_nothing_is_judged_by_two_limits():
     assert "metric errorRate, and so has spec.rollout.analysis.metrics; leave one of them out" in own.problem
     _, both = judged_by({"name": "house"}, {"name": "strict"}, found=found)
     assert "AnalysisTemplate strict has metric errorRate, and so has AnalysisTemplate house" in both.problem
+
+
+WRONG_ANSWERS = {
+    "name": "wrong",
+    "total": {"counter": "labelled_total", "labels": {"model": "{{name}}"}},
+    "good": {"counter": "right_total", "labels": {"model": "{{name}}", "by": "{{arguments.by}}"}},
+    "ratio": 1,
+    "points": 2,
+}
+
+
+def with_rates(*rates, metrics=(), **arguments):
+    listed = [{"name": name, **({"value": value} if value else {})} for name, value in arguments.items()]
+    spec = {"arguments": listed, "rates": list(rates), **({"metrics": list(metrics)} if metrics else {})}
+    return Found(AnalysisTemplateSpec.model_validate(spec), 1)
+
+
+def test_a_rate_asks_for_counters_of_the_deployments_namespace_alone():
+    found = {"house": with_rates(WRONG_ANSWERS, by="people")}
+    analysis, standards = judged_by({"name": "house", "arguments": {"by": "team.a"}}, found=found)
+    assert not standards.problem
+    [rate] = limits_of(analysis)
+    assert (rate.metric, rate.rate_limit) == ("wrong", (1.0, 0.02))
+    question = rate.question("ml", "iris", ("new", "old"), 10)
+    arms = 'revision=~"new|old",namespace="ml"'
+    assert question.counts.startswith(f'sum by (revision) ((labelled_total{{{arms},model="iris"}} - ')
+    assert question.events.startswith(
+        f'sum by (revision) ((right_total{{{arms},by="team.a",model="iris"}} - '
+    )
+
+
+def test_a_rate_whose_argument_nobody_knows_is_told():
+    [(path, why)] = problems_of(with_rates(WRONG_ANSWERS).spec)
+    assert path == ("rates", 0, "good.labels")
+    assert "{{arguments.by}} is none of" in why
+
+
+def test_metrics_and_rates_share_one_error_rate_among_three_at_most():
+    rates = [{**WRONG_ANSWERS, "name": f"r{n}"} for n in range(2)]
+    found = {
+        "house": with_rates(*rates, metrics=[{"metric": "errorRate"}], by="x"),
+        "more": template({"metric": "latency"}),
+    }
+    analysis, standards = judged_by({"name": "house"}, found=found)
+    assert [limit.metric for limit in limits_of(analysis)] == ["errorRate", "r0", "r1"]
+    assert not standards.problem
+    _, standards = judged_by({"name": "house"}, {"name": "more"}, found=found)
+    assert "more than 3 metrics and rates; leave some out" in standards.problem
+    _, standards = judged_by(
+        {"name": "house"}, {"name": "again"}, found={**found, "again": with_rates(rates[1], by="x")}
+    )
+    assert "AnalysisTemplate again has rate r1, and so has AnalysisTemplate house" in standards.problem
+
+
+def test_evidence_on_a_rate_begins_anew_when_it_is_counted_otherwise():
+    def limits(**changed):
+        analysis, _ = judged_by(
+            {"name": "house"}, found={"house": with_rates({**WRONG_ANSWERS, **changed}, by="x")}
+        )
+        return limits_of(analysis)
+
+    [before] = limits()
+    metric = Metric(before.rate_limit, Comparison(Limit(*before.rate_limit)).after(Look(5, 9, 5, 90)))
+    text = Evidence((before,), {"wrong": metric}).to_text()
+    assert re.fullmatch(EVIDENCE, text)
+    assert Evidence.from_text(text, limits(), watched=False).metrics == {"wrong": metric}
+    for changed in ({"total": {"counter": "others_total"}}, {"points": 3}, {"revisionLabel": "arm"}):
+        assert not Evidence.from_text(text, limits(**changed), watched=False).metrics
 
 
 def test_a_bound_is_said_once():

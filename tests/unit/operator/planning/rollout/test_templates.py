@@ -7,6 +7,7 @@ from mooring_operator.api import ModelPolicySpec
 from mooring_operator.api.analysis_template import AnalysisTemplateSpec
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.analysis.counting import Answer, Counted
 from mooring_operator.planning.analysis.templates import Found, resolve
 
 from tests.unit.operator.planning.judged import COUNTING, Answering, rollout
@@ -50,6 +51,28 @@ def begun(**world):
     made.settle()
     made.apply(spec_of("v2", rollout=HOUSE))
     return made
+
+
+def test_a_candidate_that_answers_wrongly_is_rolled_back_by_labels():
+    """Its answers are well-formed: no error rate shows it, and a rate of the template does."""
+    rate = {"name": "wrong", "total": {"counter": "labelled_total"}, "good": {"counter": "right_total"}}
+    made = begun(
+        templates={"house": {"rates": [{**rate, "ratio": 1, "points": 2}]}}, bad={"v1": 0.1, "v2": 0.2}
+    )
+    decision = made.go_on()
+    assert decision.phase == "RolledBack"
+    assert "wrong: candidate 20.00%" in decision.message
+    assert "limit stable + 2 points" in decision.message
+    print(decision.message)
+
+
+def test_labels_that_nobody_counts_stop_a_rollout_and_fail_nobody():
+    rate = {"name": "wrong", "total": {"counter": "labelled_total"}, "good": {"counter": "right_total"}}
+    made = begun(templates={"house": {"rates": [rate]}})
+    made.count = lambda request: Answer(request, {"wrong": Counted(before=Counted())})
+    decision = made.go_on()
+    assert decision.phase == "Paused"
+    assert "wrong: Prometheus has no labelled_total in namespace ns with revision" in decision.message
 
 
 def steps(made, count=20):
