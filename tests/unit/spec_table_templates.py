@@ -48,8 +48,13 @@ TEMPLATES = [
     *_template("a long name", {"metadata.name": "a" * 64}, False, "metadata.name"),
     *_template("a name with a dot", {"metadata.name": "a.b"}, False, "without a dot"),
     *_template("a rate alone", {"spec.metrics": ABSENT, "spec.rates": [_RATE]}),
-    *_template("all of a rate", {"spec.rates": [{**_RATE, "revisionLabel": "arm", "ratio": 0, "points": 5, "total": {
-        "counter": "seen:sum", "labels": {"a": "x-1", "model": "{{name}}", "route": "{{arguments.route}}"}}}]}),
+    *_template("all of a rate", {
+        "spec.arguments": [{"name": "route"}],
+        "spec.rates": [{**_RATE, "revisionLabel": "arm", "ratio": 0, "points": 5, "total": {
+            "counter": "seen:sum", "labels": {"a": "x-1", "model": "{{name}}", "route": "{{arguments.route}}"}}}]}),
+    *_template("a rate by a label with a dash", {"spec.rates": [
+        {**_RATE, "total": {"counter": "a", "labels": {"a-b": "x"}}}]}, False,
+        "is not the name of a label in Prometheus"),
     *_template("a rate of bad ones",
                {"spec.rates": [{"name": "r", "total": {"counter": "a"}, "bad": {"counter": "b"}}]}),
     *_template("a rate of good and bad", {"spec.rates": [{**_RATE, "bad": {"counter": "b"}}]}, False, "good or bad"),

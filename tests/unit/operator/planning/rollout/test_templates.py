@@ -63,7 +63,6 @@ def test_a_candidate_that_answers_wrongly_is_rolled_back_by_labels():
     assert decision.phase == "RolledBack"
     assert "wrong: candidate 20.00%" in decision.message
     assert "limit stable + 2 points" in decision.message
-    print(decision.message)
 
 
 def test_labels_that_nobody_counts_stop_a_rollout_and_fail_nobody():
