@@ -38,6 +38,12 @@ Metric = Literal[
     "equalizedOddsDifference",
     "equalizedOddsRatio",
     "noiseStability",
+    "exactMatch",
+    "fuzzyMatch",
+    "refusalRate",
+    "firstTokenP50Ms",
+    "firstTokenP95Ms",
+    "tokensPerSecond",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 """What a run measures."""

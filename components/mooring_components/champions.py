@@ -8,8 +8,9 @@ from pathlib import Path
 from mooring_artifacts.errors import InputError
 
 from mooring_components.datasets import TestData
-from mooring_components.endpoints import open_endpoint
+from mooring_components.endpoints import is_generative, open_endpoint
 from mooring_components.fetching import fetch_model
+from mooring_components.generative import evaluate_answers
 from mooring_components.models import open_model
 from mooring_components.options import TestOptions
 from mooring_components.quality import Quality, evaluate, incomparable
@@ -33,6 +34,9 @@ def evaluate_beside(
     Raises:
         InputError: the candidate cannot be tested.
     """
+    if is_generative(endpoint):
+        found = evaluate_answers(endpoint, data, options)
+        return incomparable(found, "models that write are not compared") if champion_uri else found
     model = open_endpoint(endpoint, data, options) if endpoint else open_model(candidate, allow=allow)
     if not champion_uri:
         return evaluate(model, data, options)

@@ -80,6 +80,22 @@ def check_address(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{form['base']}"
 
 
+def is_generative(address: str) -> bool:
+    """Whether an endpoint's address is that of a model by OpenAI's API."""
+    return "/openai/v1/models/" in address
+
+
+def client_headers() -> dict[str, str]:
+    """Give what every request to an endpoint says of itself."""
+    token = os.environ.get(TOKEN)
+    headers = {
+        "Content-Type": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "mooring-ci",
+    }
+    return {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+
+
 class Served:
     """A model at an address, as a backend: what it is asked for crosses the network."""
 
@@ -108,17 +124,7 @@ class Served:
 class _Endpoint(ABC):
     def __init__(self, address: str) -> None:
         self.address = address
-        token = os.environ.get(TOKEN)
-        headers = {
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "mooring-ci",
-        }
-        self._client = httpx.Client(
-            headers={**headers, **({"Authorization": f"Bearer {token}"} if token else {})},
-            timeout=_SECONDS,
-            trust_env=False,
-        )
+        self._client = httpx.Client(headers=client_headers(), timeout=_SECONDS, trust_env=False)
 
     def describe(self) -> Signature:
         """Give what the model says of itself; what it does not say is empty."""
@@ -145,11 +151,11 @@ class _Endpoint(ABC):
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise InputError(f"{self.address} does not answer: {first_line(error)}") from error
         if not response.is_success:
-            raise InputError(f"{self.address} answers {response.status_code}: {_words(answer)}")
+            raise InputError(f"{self.address} answers {response.status_code}: {words_of(answer)}")
         try:
             return orjson.loads(answer)
         except orjson.JSONDecodeError as error:
-            raise InputError(f"{self.address} answers what is not JSON: {_words(answer)}") from error
+            raise InputError(f"{self.address} answers what is not JSON: {words_of(answer)}") from error
 
     def _nonsense(self, what: str) -> InputError:
         return InputError(f"{self.address} answers nonsense: {what}")
@@ -252,12 +258,14 @@ def _datatype(array: Array) -> Datatype:
     return exact or DATATYPES[_KINDS[array.dtype.kind]]
 
 
-def _words(answer: bytes | bytearray) -> str:
+def words_of(answer: bytes | bytearray) -> str:
     """Give what a server says of an error: the field for that, or its first line."""
     text = bytes(answer[: 1 << 16])
     try:
         found = orjson.loads(text)
         said = found.get("error") or found.get("detail") if isinstance(found, dict) else None
+        # OpenAI's API says it a level deeper.
+        said = said.get("message") if isinstance(said, dict) else said
     except orjson.JSONDecodeError:
         said = None
     line = next(iter(str(said or text.decode("utf-8", "replace")).strip().splitlines()), "nothing")

@@ -113,8 +113,9 @@ def measure_latency(
 
     from mooring_artifacts.data_versions.references import pin
     from mooring_components.datasets import load_test_data
-    from mooring_components.endpoints import open_endpoint
+    from mooring_components.endpoints import is_generative, open_endpoint
     from mooring_components.feeding import feed_model
+    from mooring_components.generative import time_answers
     from mooring_components.latency import summarize_latency, time_requests
     from mooring_components.models import open_model
     from mooring_components.options import parse_options
@@ -125,13 +126,17 @@ def measure_latency(
     # A dataset may have a newer version by now.
     data = load_test_data(pin(test_data_uri, measured_on), label_column, expected_digest=measured_on)
     options = parse_options(test_options)
-    if endpoint:
-        opened = open_endpoint(endpoint, data, options)
+    beside: dict[str, float] = {}
+    if is_generative(endpoint):
+        taken, beside = time_answers(endpoint, data, options)
     else:
-        opened = open_model(Path(model.path), allow=allow, threads=1)
-    taken = time_requests(feed_model(opened, data, options.inputs, options.beside))
+        if endpoint:
+            opened = open_endpoint(endpoint, data, options)
+        else:
+            opened = open_model(Path(model.path), allow=allow, threads=1)
+        taken = time_requests(feed_model(opened, data, options.inputs, options.beside))
     Path(timings.path).write_text(json.dumps(taken))
-    metrics = summarize_latency(taken)
+    metrics = {**summarize_latency(taken), **beside}
     for name, value in metrics.items():
         latency.log_metric(name, value)
     return metrics

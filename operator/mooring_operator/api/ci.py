@@ -223,8 +223,10 @@ class CISpec(Model):
         ),
     ] = "Files"
     protocol: Annotated[
-        Literal["V1", "V2"],
-        Field(description="KServe's protocol that it is asked by where the target is Endpoint."),
+        Literal["V1", "V2", "OpenAI"],
+        Field(
+            description="Protocol that it is asked by where the target is Endpoint: KServe's, or OpenAI's API."
+        ),
     ] = "V2"
     register_as: Annotated[
         str | None,

@@ -10,6 +10,7 @@ from mooring_operator.planning.routes import UnderTest
 from mooring_operator.planning.status.wording import because
 
 LOOK_AGAIN = 2.0
+_PATHS = {"V1": "v1", "V2": "v2", "OpenAI": "openai/v1"}
 
 
 def is_tested_as_served(draft: RolloutDraft | Settled) -> bool:
@@ -48,7 +49,7 @@ def address_for(draft: RolloutDraft) -> str:
     ci, seen = draft.spec.ci, _seen(draft)
     assert ci is not None
     assert seen is not None
-    return f"{seen.address}/{ci.protocol.lower()}/models/{seen.model_name}"
+    return f"{seen.address}/{_PATHS[ci.protocol]}/models/{seen.model_name}"
 
 
 def stop_what_is_tested_no_more(draft: Settled) -> Settled:

@@ -19,6 +19,7 @@ from mooring_operator.cli.main import run
 from skl2onnx import to_onnx
 from sklearn import datasets, linear_model
 
+from tests.openai_server import Speaker, speaking
 from tests.unit.inference.inference_process import running
 
 SCHEMA = """
@@ -101,6 +102,44 @@ async def test_what_answers_at_an_address_is_tested_there(folder, capsys):
     assert "/v2/models/other answers 404: " in capsys.readouterr().out
     assert run([*arguments, "localhost:8080"]) == 2
     assert "endpoint 'localhost:8080' is not allowed: write http" in capsys.readouterr().out
+
+
+WRITER = """
+apiVersion: mooring.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: writer}}
+spec:
+  model: {{uri: "hf://org/writer", format: huggingface}}
+  ci:
+    target: Endpoint
+    protocol: OpenAI
+    testData: {{uri: "file://{folder}/golden.jsonl", labelColumn: answer}}
+    gates:
+    - {{metric: exactMatch, min: {least}}}
+    - {{metric: refusalRate, max: 0.5}}
+    - {{metric: firstTokenP95Ms, max: 60000}}
+    - {{metric: tokensPerSecond, min: 0.1}}
+"""
+
+
+@pytest.mark.parametrize(("least", "status"), [(0.4, 0), (0.9, 1)])
+def test_a_model_that_writes_is_asked_a_golden_set(tmp_path, capsys, least, status):
+    golden = [{"question": "France?", "answer": "Paris"}, {"question": "Italy?", "answer": "Rome"}]
+    (tmp_path / "golden.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in golden))
+    (tmp_path / "writer.yaml").write_text(WRITER.format(folder=tmp_path, least=least))
+    page = tmp_path / "page.html"
+    says = {"France?": ["Par", "is"], "Italy?": ["Mil", "an"]}
+    # A token of its own time each, or there would be no speed to speak of.
+    with speaking(Speaker(says.__getitem__, pauses=(0.0, 0.005))) as speaker:
+        arguments = ["ci", "run", str(tmp_path / "writer.yaml"), "--report", str(page), "-o", "json"]
+        code = run([*arguments, "--endpoint", speaker.model])
+    verdict = parse_verdict(capsys.readouterr().out.encode())
+    assert isinstance(verdict, Verdict), verdict
+    assert (code, verdict.passed) == (status, status == 0)
+    assert (verdict.metrics["exactMatch"], verdict.metrics["refusalRate"]) == (0.5, 0.0)
+    assert verdict.metrics["firstTokenP95Ms"] < verdict.metrics["latencyP99Ms"]
+    assert verdict.intervals["exactMatch"].low < 0.5 < verdict.intervals["exactMatch"].high
+    assert "exactMatch" in page.read_text()
 
 
 def test_the_json_of_a_model_that_is_rejected_is_its_verdict(folder, capsys):

@@ -49,12 +49,12 @@ def test_the_stable_revision_serves_alone_meanwhile():
     assert world.instances == {}
 
 
-@pytest.mark.parametrize("protocol", ["V1", "V2"])
-def test_it_is_asked_by_the_protocol_that_the_spec_names(protocol):
+@pytest.mark.parametrize(("protocol", "path"), [("V1", "v1"), ("V2", "v2"), ("OpenAI", "openai/v1")])
+def test_it_is_asked_by_the_protocol_that_the_spec_names(protocol, path):
     world = World(spec_of("v1", ci={**ENDPOINT, "protocol": protocol}))
     world.settle()
     [(_, address)] = world.tested_at
-    assert address.endswith(f"/{protocol.lower()}/models/digits")
+    assert address.removeprefix("http://").partition("/")[2] == f"{path}/models/digits"
 
 
 def test_what_does_not_start_fails_at_the_deadline_and_stops():
