@@ -197,10 +197,11 @@ def prompts_of(data: TestData, options: TestOptions) -> list[str]:
         )
     if len(data) > MOST_ROWS:
         raise InputError(f"{data.source} has {len(data)} rows; {MOST_ROWS} prompts are asked at most")
-    prompts = data.columns[chosen[0]].to_pylist()
-    if None in prompts:
-        raise InputError(f"{data.source}: row {prompts.index(None)} has no {chosen[0]!r}")
-    return prompts
+    column = data.columns[chosen[0]]
+    if column.null_count:
+        row = column.is_null().index(True).as_py()
+        raise InputError(f"{data.source}: row {row} has no {chosen[0]!r}")
+    return [str(prompt) for prompt in column.to_pylist()]
 
 
 def evaluate_answers(address: str, data: TestData, options: TestOptions) -> Quality:

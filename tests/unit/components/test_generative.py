@@ -76,7 +76,8 @@ def test_the_first_token_and_the_speed_of_the_others_are_timed(counts):
     assert len(taken) == 4
     assert min(taken) >= 350
     assert metrics["firstTokenP50Ms"] >= 150
-    assert metrics["firstTokenP95Ms"] < min(taken)
+    # Each first token is ten others before its last one.
+    assert metrics["firstTokenP95Ms"] <= np.percentile(taken, 95) - 195
     # Ten tokens after the first one take 0.2 s at least.
     assert 0 < metrics["tokensPerSecond"] <= 50
 
