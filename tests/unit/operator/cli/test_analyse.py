@@ -297,3 +297,20 @@ def test_a_file_without_its_template_or_an_analysis_says_so(
     whole.write_text(WHOLE.replace("double(arguments.most)", "most"))
     assert analyse_file(server, whole) == 2
     assert "that tells nothing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_rate_of_a_template_is_judged_as_metrics_are(
+    server: Server, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.write_text(
+        WHOLE.partition("  queries:")[0]
+        + "  rates:\n  - {name: wrong, total: {counter: labelled_total, labels: {model: '{{name}}'}},"
+        " bad: {counter: labelled_total, labels: {class: '5..'}}, ratio: 1, points: 1}\n"
+    )
+    server.rates, server.requests = (0.1, 0.02), (200, 800)
+    assert analyse_file(server, whole, "-o", "json") == 1
+    found = json.loads(capsys.readouterr().out)
+    judged = {one["metric"]: one for one in found["metrics"]}
+    assert judged["wrong"]["limit"] == {"ratio": 1, "points": 1}
+    assert judged["wrong"]["candidate"]["requests"] % 200 == 0
+    assert judged["wrong"]["evidenceForFail"] > 50
