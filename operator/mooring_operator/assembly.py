@@ -47,6 +47,7 @@ from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import EVALUATION_PIPELINE, DriftRuns
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
 from mooring_operator.reconcile.gatherer import Gatherer
+from mooring_operator.reconcile.judged import Judged
 from mooring_operator.reconcile.kinds import (
     ANALYSIS_TEMPLATE,
     CLUSTER_ANALYSIS_TEMPLATE,
@@ -56,7 +57,6 @@ from mooring_operator.reconcile.kinds import (
     MODEL_POLICY,
 )
 from mooring_operator.reconcile.model_deployments import ModelDeployments
-from mooring_operator.reconcile.policies import Policies
 from mooring_operator.reconcile.templates import Templates
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import Settings
@@ -64,9 +64,8 @@ from mooring_operator.settings import Settings
 # A launch is several requests to KFP, each of which has 35 s.
 _LAUNCH_S = 45.0
 
-_POLICIES = (MODEL_POLICY, CLUSTER_MODEL_POLICY)
-_TEMPLATES = (ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE)
-KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR, *_POLICIES, *_TEMPLATES)}
+_JUDGED = (MODEL_POLICY, CLUSTER_MODEL_POLICY, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE)
+KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR, *_JUDGED)}
 
 
 class Reconcilers:
@@ -76,8 +75,7 @@ class Reconcilers:
         self,
         deployments: ModelDeployments,
         monitors: DriftMonitors,
-        policies: Policies,
-        templates: Templates,
+        judged: Judged,
         cluster_policies: ClusterPolicies,
         reports: FailureReports,
         relief: Relief,
@@ -85,8 +83,7 @@ class Reconcilers:
     ) -> None:
         self._deployments = deployments
         self._monitors = monitors
-        self._policies = policies
-        self._templates = templates
+        self._judged = judged
         self._cluster_policies = cluster_policies
         self._reports = reports
         self._relief = relief
@@ -98,10 +95,8 @@ class Reconcilers:
             return await self._deployments.reconcile(key.namespace, key.name)
         if key.kind == "DriftMonitor":
             return await self._monitors.reconcile(key.namespace, key.name)
-        if key.kind in (kind.kind for kind in _TEMPLATES):
-            return await self._templates.reconcile(KINDS[key.kind], key.namespace, key.name)
-        if key.kind in (kind.kind for kind in _POLICIES):
-            return await self._policies.reconcile(KINDS[key.kind], key.namespace, key.name)
+        if key.kind in (kind.kind for kind in _JUDGED):
+            return await self._judged.reconcile(KINDS[key.kind], key.namespace, key.name)
         if key.kind == HTTP_ROUTE.kind:
             await self._relief.relieve(key.namespace, key.name)
             return None
@@ -127,67 +122,95 @@ class Reconcilers:
 def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers:
     """Give the controllers as `settings` wants them; `outages` are the API server's."""
     pools = _pools(settings)
-    pipelines = _pipelines(settings, cluster, pools.pipelines)
-    routers = Routers(cluster, _gateway(settings), outages=outages, collector_image=settings.inference_image)
-    notifier = KubernetesEvents(cluster)
-    answers = Answers(
-        StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
-    )
-    longest = timedelta(seconds=settings.run_longest)
-    runs = CIRuns(
-        pipelines, answers, longest, settings.mlflow_tracking_uri or "", settings.staging_root or ""
-    )
-    grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
-    mlflow = MlflowRest(
-        settings.mlflow_tracking_uri, settings.mlflow_token_file, settings.mlflow_user, pool=pools.models
-    )
-    registry = ModelSources(mlflow, grants, pool=pools.models)
-    aliases = Aliases(MlflowAliases(mlflow), grants)
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
-    rules = LimitedRules(limits, children=settings.rule_processes)
-    cluster_policies = ClusterPolicies(cluster, enabled=settings.cluster_policies)
-    templates = Templates(cluster=cluster, rules=rules, clock=_now, of_the_cluster=settings.cluster_policies)
-    jobs = CheckJobs(cluster, _run_pods(settings))
-    checks = Checks({"webhook": jobs, "job": jobs})
-    deployments = ModelDeployments(
-        cluster=cluster,
-        routers=routers,
-        pipelines=pipelines,
-        runs=runs,
-        gatherer=Gatherer(
-            cluster=cluster,
-            routers=routers,
-            runs=runs,
-            registry=registry,
-            grants=grants,
-            images=Images(settings.inference_image, settings.storage_initializer_image),
-            runtimes=settings.default_runtimes,
-            cluster_policies=cluster_policies,
-            counters=_counters(settings, cluster, pools.metrics, rules),
-            clock=_now,
-            checks=checks,
-            aliases=aliases,
+    shared = _Shared(
+        pools=pools,
+        pipelines=_pipelines(settings, cluster, pools.pipelines),
+        answers=Answers(
+            StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
         ),
-        notifier=notifier,
-        rules=rules,
-        clock=_now,
-        checks=checks,
-        templates=templates,
-        aliases=aliases,
+        longest_run=timedelta(seconds=settings.run_longest),
+        notifier=KubernetesEvents(cluster),
+        rules=LimitedRules(limits, children=settings.rule_processes),
+        cluster_policies=ClusterPolicies(cluster, enabled=settings.cluster_policies),
     )
     monitors = DriftMonitors(
         cluster=cluster,
-        runs=DriftRuns(pipelines, answers, longest),
+        runs=DriftRuns(shared.pipelines, shared.answers, shared.longest_run),
         receivers=NoticeJobs(cluster, _run_pods(settings)),
-        notifier=notifier,
+        notifier=shared.notifier,
         clock=_now,
         file_addresses=settings.file_addresses,
     )
-    policies = Policies(cluster=cluster, rules=rules, clock=_now)
-    reports = FailureReports(cluster, notifier, _now)
     return Reconcilers(
-        deployments, monitors, policies, templates, cluster_policies, reports, Relief(cluster), pools
+        _deployments(settings, cluster, outages, shared),
+        monitors,
+        Judged(cluster=cluster, rules=shared.rules, clock=_now),
+        shared.cluster_policies,
+        FailureReports(cluster, shared.notifier, _now),
+        Relief(cluster),
+        pools,
     )
+
+
+def _deployments(
+    settings: Settings, cluster: Cluster, outages: Outages, shared: "_Shared"
+) -> ModelDeployments:
+    routers = Routers(cluster, _gateway(settings), outages=outages, collector_image=settings.inference_image)
+    runs = CIRuns(
+        shared.pipelines,
+        shared.answers,
+        shared.longest_run,
+        settings.mlflow_tracking_uri or "",
+        settings.staging_root or "",
+    )
+    grants = GrantsFile(settings.grants_file, files=settings.file_addresses)
+    models = shared.pools.models
+    mlflow = MlflowRest(
+        settings.mlflow_tracking_uri, settings.mlflow_token_file, settings.mlflow_user, pool=models
+    )
+    aliases = Aliases(MlflowAliases(mlflow), grants)
+    jobs = CheckJobs(cluster, _run_pods(settings))
+    checks = Checks({"webhook": jobs, "job": jobs})
+    gatherer = Gatherer(
+        cluster=cluster,
+        routers=routers,
+        runs=runs,
+        registry=ModelSources(mlflow, grants, pool=models),
+        grants=grants,
+        images=Images(settings.inference_image, settings.storage_initializer_image),
+        runtimes=settings.default_runtimes,
+        cluster_policies=shared.cluster_policies,
+        counters=_counters(settings, cluster, shared.pools.metrics, shared.rules),
+        clock=_now,
+        checks=checks,
+        aliases=aliases,
+    )
+    return ModelDeployments(
+        cluster=cluster,
+        routers=routers,
+        pipelines=shared.pipelines,
+        runs=runs,
+        gatherer=gatherer,
+        notifier=shared.notifier,
+        rules=shared.rules,
+        clock=_now,
+        checks=checks,
+        templates=Templates(cluster, of_the_cluster=settings.cluster_policies),
+        aliases=aliases,
+    )
+
+
+class _Shared(NamedTuple):
+    """What several controllers stand on."""
+
+    pools: "_Pools"
+    pipelines: Pipelines
+    answers: Answers
+    longest_run: timedelta
+    notifier: KubernetesEvents
+    rules: Rules
+    cluster_policies: ClusterPolicies
 
 
 class _Pools(NamedTuple):

@@ -215,7 +215,10 @@ def with_candidate(**variant: Any) -> Callable[[], Recorded]:
         assert service is not None
         assert candidate is not None
         told = {candidate.revision: Variant(ready=False, weight=0, **variant)}
-        made.look(service=replace(service, variants={**service.variants, **told}))
+        seen = replace(service, variants={**service.variants, **told})
+        made.look(service=seen)
+        # What is over in a moment is not told.
+        made.wait(seconds=15).look(service=seen)
         return made
 
     return story

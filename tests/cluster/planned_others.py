@@ -114,7 +114,7 @@ def policies() -> Iterator[dict[str, Any]]:
         ("ClusterModelPolicy", unclear),
     ):
         for read in (fine, wrong):
-            yield resource(kind, "strict", spec, judge_policy(spec, read, PolicyStatus(), 1, NOW))
+            yield resource(kind, "strict", spec, judge_policy(spec, PolicyStatus(), 1, NOW, read))
         refused = refuse_policy(PolicyStatus(), reasons.INVALID_SPEC, "spec.rules: unknown field", 1, NOW)
         yield resource(kind, "strict", spec, refused)
 

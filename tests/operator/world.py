@@ -33,10 +33,9 @@ from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import FailureReports
 from mooring_operator.reconcile.gatherer import Gatherer
+from mooring_operator.reconcile.judged import Judged
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
-from mooring_operator.reconcile.policies import Policies
-from mooring_operator.reconcile.templates import Templates
 from mooring_operator.runtime.workqueue import Key
 
 from tests.operator.emulator import Emulator
@@ -109,10 +108,9 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         notifier=notifier,
         clock=played.clock,
     )
-    policies = Policies(cluster=cluster, rules=played.rules, clock=played.clock)
-    templates = Templates(cluster=cluster, rules=played.rules, clock=played.clock)
+    judged = Judged(cluster=cluster, rules=played.rules, clock=played.clock)
     reports = FailureReports(cluster, notifier, played.clock)
-    return Reconcilers(deployments, monitors, policies, templates, cluster_policies, reports, Relief(cluster))
+    return Reconcilers(deployments, monitors, judged, cluster_policies, reports, Relief(cluster))
 
 
 class World:

@@ -97,7 +97,7 @@ class ModelDeployments:
         self._rules = rules
         self._clock = clock
         self._checks = checks or Checks({})
-        self._templates = templates or Templates(cluster=cluster, rules=rules, clock=clock)
+        self._templates = templates or Templates(cluster)
         self._aliases = aliases or Aliases()
         self._unwritten: dict[tuple[str, str], str] = {}
         """Why what was decided about a deployment could not be written, for as long as it cannot."""

@@ -16,16 +16,16 @@ Policy = ModelPolicySpec | ClusterModelPolicySpec
 _MOST_TOLD = 5
 
 
-def reading_of(policy: Policy) -> RuleQuestion:
-    """Ask whether the expressions of `policy` can be read."""
-    return RuleQuestion(tuple(rule.expression for rule in policy.rules))
+def reading_of(policy: Policy) -> RuleQuestion | None:
+    """Ask whether the expressions of `policy` can be read; None where it has none."""
+    return RuleQuestion(tuple(rule.expression for rule in policy.rules)) if policy.rules else None
 
 
 def judge_policy(
-    policy: Policy, read: RuleAnswers, before: PolicyStatus, generation: int, now: datetime
+    policy: Policy, before: PolicyStatus, generation: int, now: datetime, read: RuleAnswers | None
 ) -> PolicyStatus:
-    """Give the status of a policy whose expressions were read."""
-    problems = [*_expressions(policy.rules, read)]
+    """Give the status of a policy; `read` says whether its expressions could be read."""
+    problems = [*_expressions(policy.rules, read)] if read is not None else []
     reason = reasons.INVALID_EXPRESSION
     if isinstance(policy, ClusterModelPolicySpec) and (sources := list(_sources(policy))):
         reason = reason if problems else reasons.INVALID_SOURCE
