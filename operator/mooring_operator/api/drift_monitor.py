@@ -353,7 +353,7 @@ class DriftMonitorStatus(StatusModel):
         list[Condition],
         Field(
             description="Ready (monitoring works), Drifted, SchemaChanged, DataFresh (rows of what is captured come), "
-            "and Stalled when a person is needed.",
+            "BaselineValid (it has enough rows), and Stalled when a person is needed.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

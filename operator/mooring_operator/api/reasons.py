@@ -543,6 +543,14 @@ BASELINE_UNREADABLE = "BaselineUnreadable"
 
 The message says what is there.
 """
+BASELINE_SUFFICIENT = "BaselineSufficient"
+"""The baseline has at least 20 times the window's rows.
+"""
+BASELINE_SMALL = "BaselineSmall"
+"""The baseline has fewer than 20 times the window's rows: what it has by chance counts in every window.
+
+Take a larger baseline or a shorter window. With spec.sensitivity it costs time and makes no wrong alarms.
+"""
 WINDOW_UNREADABLE = "WindowUnreadable"
 """spec.window.uri holds no rows that can be read.
 

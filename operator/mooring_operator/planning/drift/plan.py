@@ -16,7 +16,15 @@ from mooring_operator.api.drift_monitor import (
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
-from mooring_operator.planning.drift import evaluations, evidence, freshness, notices, schema_changes, sources
+from mooring_operator.planning.drift import (
+    baselines,
+    evaluations,
+    evidence,
+    freshness,
+    notices,
+    schema_changes,
+    sources,
+)
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
 from mooring_operator.planning.drift.notices import SendNotice
 from mooring_operator.planning.drift.sources import Later, Missing
@@ -68,6 +76,7 @@ def plan_drift(
     status = status.model_copy(update={"abandoned_runs": followed})
     decision, generation = _decide(spec, status, observed, now), observed.owner.generation
     fresh, told = freshness.freshen(spec, status, decision.status, observed.target, generation, now)
+    fresh = baselines.judge_baseline(spec, status, fresh, generation, now)
     decision = replace(decision, status=fresh, actions=(*decision.actions, *told))
     decision = notice(spec, decision, observed, now)
     unended = abandoned_runs.unended(decision.status.abandoned_runs)
