@@ -94,7 +94,7 @@ def test_every_name_of_other_tools_leads_to_a_field_and_is_none_of_ours_there():
         (
             {"model": {**MODEL, "pollInterval": 600}},
             "spec.model.pollInterval: must be a string, got the integer 600; write hours, minutes and seconds, "
-            "like 1h30m or 45s",
+            "each from 1 to 99999, like 1h30m or 45s",
         ),
         (
             {"model": MODEL, "rollout": {"steps": [{"setWeight": "10%"}, {"setWeight": 100}]}},
