@@ -343,7 +343,7 @@ Somebody else approves: mooring approve NAME. Where the message says that nobody
 mooring.dev/requested-by and mooring.dev/approve-by.
 """
 PROMOTING = "Promoting"
-"""A revision is taking over all traffic, or the one before it is still at hand.
+"""A revision is taking over all traffic, or another one has yet to leave.
 """
 PROMOTED = "Promoted"
 """The revision serves all traffic.

@@ -36,7 +36,12 @@ from mooring_operator.planning.rollout.decision import Decision, decide
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.gates import test_candidate, wait_for_the_runtime
 from mooring_operator.planning.rollout.holds import begin_when_it_may
-from mooring_operator.planning.rollout.progress import STARTS_AGAIN, note_progress, who_serves
+from mooring_operator.planning.rollout.progress import (
+    STARTS_AGAIN,
+    is_being_taken_up,
+    note_progress,
+    who_serves,
+)
 from mooring_operator.planning.rollout.recovery import recover_what_serves
 from mooring_operator.planning.rollout.refusals import (
     leave_what_is_not_ours,
@@ -166,19 +171,23 @@ def stay_on_the_stable_revision(draft: Draft) -> Draft:
         message = f"waiting for revision {stable.revision} to serve all traffic: {why}"
         phase: Phase = "Promoting" if draft.before.phase in ("Promoting", "Canary") else "Deploying"
         return draft.settle(phase, reasons.SERVICE_NOT_READY, message, recheck_after=30.0)
-    if service.shared:
-        message = f"revision {stable.revision} {_what_goes_on_beside(draft, service, variant)}"
+    if service.shared and not _has_all_requests(draft, service, variant):
+        why = service.problem or "another revision has yet to leave"
+        message = f"revision {stable.revision} is taking over: {why}"
         return draft.settle("Promoting", reasons.PROMOTING, message, recheck_after=30.0)
     if variant.workload not in (None, stable.workload):
         draft = draft.change(stable=stable.model_copy(update={"workload": variant.workload}))
     end = watched_until(draft)
     watched = f", and is watched until {end:%Y-%m-%d %H:%M:%S} UTC" if end is not None else ""
+    until = at_hand_until(draft)
+    at_hand = f"; the one before it is at hand until {until:%H:%M:%S} UTC" if until is not None else ""
     draft, edited = tell_of_an_edit_that_waits(draft)
+    poll = _poll(draft.spec)
     return draft.settle(
         "Promoted",
         reasons.PROMOTED,
-        f"revision {stable.revision} ({model}) serves all traffic{watched}{edited}",
-        recheck_after=_poll(draft.spec),
+        f"revision {stable.revision} ({model}) serves all traffic{at_hand}{watched}{edited}",
+        recheck_after=min(poll or 30.0, 30.0) if service.shared else poll,
     )
 
 
@@ -222,15 +231,14 @@ def _serves(draft: Draft, variant: Variant) -> bool:
     return variant.ready or (draft.before.phase == "Promoted" and bool(variant.pods))
 
 
-def _what_goes_on_beside(draft: Draft, service: Service, variant: Variant) -> str:
-    """Say of the stable revision what others still have beside it, or keep for a while."""
+def _has_all_requests(draft: Draft, service: Service, variant: Variant) -> bool:
+    """Whether nobody else gets any, but for what is kept at hand to go back to: that keeps nobody waiting.
+
+    Once promoted, a change that is taken up in a moment, such as that of the one that leaves, does not change it.
+    """
     if service.problem:
-        return f"is taking over: {service.problem}"
-    if variant.weight != ALL:
-        return "is taking over: another revision has yet to leave"
-    until = at_hand_until(draft)
-    beside = f"is at hand until {until:%H:%M:%S} UTC" if until is not None else "is leaving"
-    return f"serves all traffic; the one before it {beside}"
+        return draft.before.phase == "Promoted" and is_being_taken_up(draft)
+    return variant.weight == ALL
 
 
 def _poll(spec: ModelDeploymentSpec) -> float | None:

@@ -150,8 +150,10 @@ def _surge(draft: Draft, whole: int) -> int | None:
 def _has_just_ended(draft: Draft) -> bool:
     """Whether a rollout may have left something behind."""
     before, status = draft.before, draft.status
+    service = draft.observed.service
+    beside = service is not None and service.shared
     ended = before.phase != status.phase or status.phase == "Promoting" or before.retained != status.retained
-    shared = status.previous is not None or before.candidate is not None
+    ended, shared = ended or beside, status.previous is not None or before.candidate is not None
     if draft.candidate is None and serving.has_just_been_recovered(draft):
         return True
     return before.stable is not None and draft.candidate is None and ended and shared

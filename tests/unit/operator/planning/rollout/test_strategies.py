@@ -329,7 +329,10 @@ def test_what_is_kept_at_hand_keeps_nobody_waiting(monkeypatch):
     left = fleet.status.retained[0].left_at + timedelta(minutes=5)
     stable = fleet.status.stable.revision
     until = f"the one before it is at hand until {left:%H:%M:%S} UTC"
-    assert said[-1] == f"revision {stable} serves all traffic; {until}"
+    assert (fleet.status.phase, said[-1]) == (
+        "Promoted",
+        f"revision {stable} (s3://m/v2) serves all traffic; {until}",
+    )
     assert not any("has yet to leave" in message for message in said)
 
 
