@@ -71,6 +71,16 @@ def parse_address(flag: str, url: str) -> Address:
     )
 
 
+def in_one_kafka(*addresses: Address) -> bool:
+    """Whether all are topics of the same brokers, for the same user: one transaction can span them."""
+    first = addresses[0]
+    return first.scheme.startswith("kafka") and all(
+        (one.scheme, set(one.servers), one.user, one.password, one.options)
+        == (first.scheme, set(first.servers), first.user, first.password, first.options)
+        for one in addresses
+    )
+
+
 def _check_sasl(flag: str, scheme: str, user: str, has_password: bool, mechanism: str | None) -> None:
     if mechanism not in (None, *_MECHANISMS):
         raise StreamError(

@@ -19,7 +19,7 @@ from mooring_inference.flags.complaints import complain
 from mooring_inference.flags.parser import make_parser, underscored
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.observability.logs import configure_logging
-from mooring_inference.stream.addresses import Address, parse_address
+from mooring_inference.stream.addresses import Address, in_one_kafka, parse_address
 from mooring_inference.stream.answering import Answerer
 from mooring_inference.stream.interfaces import Sink, Source, StreamError
 from mooring_inference.stream.loop import Limits, StreamLoop
@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
         source = parse_address("--source", args.source)
         sink = parse_address("--sink", args.sink)
         dead = parse_address("--dead_letters", args.dead_letters) if args.dead_letters else None
+        _check_delivery(args.delivery, source, sink, dead)
     except StreamError as exc:
         return complain(_PROG, exc, 2)
     configure_logging()
@@ -65,9 +66,7 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
             closing.callback(server.close)
             log.info("listening", extra={"fields": {"port": server.port}})
         loop = StreamLoop(
-            _open_source(args, source),
-            open_sink(sink, args.group, args.remember_seconds),
-            open_sink(dead, args.group, args.remember_seconds) if dead is not None else None,
+            *_open_systems(args, source, sink, dead),
             Answerer(
                 backend,
                 Codec(_signature(args, backend.signature), args.model_name, args.revision),
@@ -84,7 +83,16 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
         )
         log.info(
             "starting",
-            extra={"fields": {"source": str(source), "sink": str(sink), "dead_letters": str(dead)}},
+            extra={
+                "fields": {
+                    "source": str(source),
+                    "sink": str(sink),
+                    "dead_letters": str(dead),
+                    "delivery": "exactly_once"
+                    if _is_exactly_once(args, source, sink, dead)
+                    else "at_least_once",
+                }
+            },
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, loop.stop)
@@ -98,6 +106,43 @@ def _signature(args: argparse.Namespace, signature: Signature) -> Signature:
     return signature.with_columns({signature.inputs[0].name: args.columns} if args.columns else names)
 
 
+def _check_delivery(delivery: str, source: Address, sink: Address, dead: Address | None) -> None:
+    others = [sink, *([dead] if dead else [])]
+    if delivery == "exactly_once" and not in_one_kafka(source, *others):
+        raise StreamError(
+            "--delivery exactly_once: expected --source, --sink and --dead_letters to be topics of the same Kafka "
+            f"brokers with the same user and options, got {', '.join(str(one) for one in [source, *others])}"
+        )
+
+
+def _is_exactly_once(args: argparse.Namespace, source: Address, sink: Address, dead: Address | None) -> bool:
+    return args.delivery != "at_least_once" and in_one_kafka(source, sink, *([dead] if dead else []))
+
+
+def _open_systems(
+    args: argparse.Namespace, source: Address, sink: Address, dead: Address | None
+) -> tuple[Source, Sink | None, Sink | None]:
+    """Return the source, the sink and the place for dead letters; an exchange is all of them."""
+    if _is_exactly_once(args, source, sink, dead):
+        from mooring_inference.stream.kafka.transactions import KafkaExchange
+
+        exchange = KafkaExchange(
+            source,
+            args.group,
+            sink=sink.name,
+            dead_letters=dead.name if dead else None,
+            take_over=args.take_over_seconds,
+            from_start=args.start == "earliest",
+        )
+        return exchange, None, None
+    remember = args.remember_seconds
+    return (
+        _open_source(args, source),
+        open_sink(sink, args.group, remember),
+        open_sink(dead, args.group, remember) if dead is not None else None,
+    )
+
+
 def _open_source(args: argparse.Namespace, address: Address) -> Source:
     """Return the adapter for a source; each imports its library only when it is asked for."""
     seconds, from_start = args.take_over_seconds, args.start == "earliest"
@@ -106,7 +151,7 @@ def _open_source(args: argparse.Namespace, address: Address) -> Source:
 
         return RedisSource(address, args.group, take_over=seconds, from_start=from_start)
     if address.scheme.startswith("kafka"):
-        from mooring_inference.stream.kafka import KafkaSource
+        from mooring_inference.stream.kafka.source import KafkaSource
 
         return KafkaSource(address, args.group, take_over=seconds, from_start=from_start)
     from mooring_inference.stream.jetstream import JetStreamSource
@@ -122,7 +167,7 @@ def open_sink(address: Address, group: str, remember: int) -> Sink:
 
         return RedisSink(address, writer=group, remember=remember)
     if address.scheme.startswith("kafka"):
-        from mooring_inference.stream.kafka import KafkaSink
+        from mooring_inference.stream.kafka.sink import KafkaSink
 
         return KafkaSink(address)
     from mooring_inference.stream.jetstream import JetStreamSink
@@ -136,7 +181,7 @@ def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespac
         GROUPS,
         environ,
         usage=f"{_PROG} --source URL --sink URL --group NAME [--model_dir PATH] [options]",
-        description="Answer messages of Redis Streams, NATS JetStream or Kafka with a model, each at least once.",
+        description="Answer messages of Redis Streams, NATS JetStream or Kafka with a model.",
         epilog="URLs: redis://HOST/STREAM, nats://HOST/SUBJECT?stream=NAME, kafka://HOST/TOPIC; with credentials "
         "they are better given as variables.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class StreamError(Exception):
@@ -90,6 +90,40 @@ class Source(Protocol):
 
     async def close(self, unfinished: Sequence[Delivery]) -> None:
         """Leave the group; ``unfinished`` messages go to other consumers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A message with what is to be written about it.
+
+    Attributes:
+        delivery: the message.
+        answer: what to write; None if even a dead letter was refused.
+        is_letter: whether it goes to the dead letters, where there are any.
+    """
+
+    delivery: Delivery
+    answer: Answer | None
+    is_letter: bool = False
+
+
+@runtime_checkable
+class Exchange(Source, Protocol):
+    """A source that writes answers itself: with their messages' acknowledgement, all or nothing."""
+
+    has_dead_letters: bool
+
+    async def settle(self, finished: Sequence[Finished]) -> Mapping[int, str]:
+        """Write and acknowledge; messages that others have now are left to them.
+
+        Args:
+            finished: messages in the order in which they were read, and none before them is left.
+
+        Returns:
+            The places of answers that will never be written, with the reason; then others may not be written
+            either, and the rest is to be given again.
+        """
         ...
 
 

@@ -7,18 +7,28 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from mooring_inference.stream.answering import Answerer, Outcome
-from mooring_inference.stream.interfaces import Answer, Delivery, Sink, Source, Unavailable
+from mooring_inference.stream.interfaces import (
+    Answer,
+    Delivery,
+    Exchange,
+    Finished,
+    Sink,
+    Source,
+    Unavailable,
+)
 from mooring_inference.stream.messages import dead_letter, error_answer
 from mooring_inference.stream.metrics import StreamMetrics
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_Dead: TypeAlias = tuple[Delivery, str, str]
+"""A message that gets no answer, its key, and why."""
 
 _BACKLOG_SECONDS = 10.0
 
@@ -56,15 +66,22 @@ class StreamLoop:
 
     def __init__(
         self,
-        source: Source,
-        sink: Sink,
+        source: Source | Exchange,
+        sink: Sink | None,
         dead_letters: Sink | None,
         answerer: Answerer,
         limits: Limits,
         metrics: StreamMetrics,
     ) -> None:
-        """A consumer; without ``dead_letters`` the sink gets an error as the answer to a bad message."""
+        """A consumer; without ``dead_letters`` the sink gets an error as the answer to a bad message.
+
+        An exchange writes itself: there is neither a sink then nor dead letters.
+        """
         self._source = source
+        self._exchange = source if sink is None and isinstance(source, Exchange) else None
+        self._has_dead_letters = (
+            self._exchange.has_dead_letters if self._exchange is not None else dead_letters is not None
+        )
         self._sink = sink
         self._dead_letters = dead_letters
         self._answerer = answerer
@@ -104,7 +121,10 @@ class StreamLoop:
 
     async def _connect(self) -> None:
         await self._insist("source", self._source.connect)
-        await self._insist("sink", self._sink.connect)
+        if self._sink is not None:
+            await self._insist("sink", self._sink.connect)
+        else:
+            self._metrics.note_up("sink")
         if self._dead_letters is not None:
             await self._insist("dead_letters", self._dead_letters.connect)
         log.info("consuming")
@@ -139,8 +159,10 @@ class StreamLoop:
                 else await self._source.read(limits.batch, limits.wait, limits.linger)
             )
 
-        # What is held may come again, when it took too long; once is enough.
-        deliveries = [one for one in await self._insist("source", read) if one.origin not in self._held]
+        deliveries = await self._insist("source", read)
+        if self._exchange is None:
+            # What is held may come again, when it took too long; an exchange knows what it has answered.
+            deliveries = [one for one in deliveries if one.origin not in self._held]
         self._metrics.note_alive()
         self._held |= {delivery.origin: delivery for delivery in deliveries}
         self._metrics.held.set(len(self._held))
@@ -152,16 +174,28 @@ class StreamLoop:
         self._metrics.batch.observe(len(batch))
         pause = self._limits.backoff
         todo = batch
+        answered: list[tuple[Delivery, Answer]] = []
+        dead: list[_Dead] = []
         while todo:
-            todo = await self._try(todo)
+            more, more_dead, todo = await self._try(todo)
+            answered += more
+            dead += more_dead
+            if self._exchange is None:
+                await self._settle(answered, dead)
+                answered, dead = [], []
             if todo:
                 self._metrics.messages.labels("retried").inc(len(todo))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, self._limits.longest_backoff)
+        if self._exchange is not None:
+            # All of a batch, since what is committed is all up to some message.
+            await self._settle_together(self._exchange, answered, dead)
         self._metrics.seconds.observe(time.monotonic() - started)
 
-    async def _try(self, batch: list[Delivery]) -> list[Delivery]:
-        """Try a batch once; gives the messages to try again, each with one attempt more."""
+    async def _try(
+        self, batch: list[Delivery]
+    ) -> tuple[list[tuple[Delivery, Answer]], list[_Dead], list[Delivery]]:
+        """Try a batch once; gives answers, dead ones, and those to try again, each with one attempt more."""
         # What comes back again and again without an outcome brings its consumers down.
         worn = [delivery for delivery in batch if delivery.attempts > self._limits.attempts]
         tried = [delivery for delivery in batch if delivery.attempts <= self._limits.attempts]
@@ -179,38 +213,70 @@ class StreamLoop:
                 dead.append((delivery, outcome.key, _reason(outcome, delivery)))
             else:
                 again.append(replace(delivery, attempts=delivery.attempts + 1))
+        return answered, dead, again
+
+    async def _settle(self, answered: list[tuple[Delivery, Answer]], dead: list[_Dead]) -> None:
+        """Write answers and dead letters, and then acknowledge their messages."""
         refused = await self._write("sink", self._sink, [answer for _, answer in answered])
-        dead += [(answered[place][0], answered[place][1].key, reason) for place, reason in refused.items()]
+        dead = dead + [
+            (answered[place][0], answered[place][1].key, reason) for place, reason in refused.items()
+        ]
         await self._bury(dead)
         buried = [delivery for delivery, _, _ in dead]
         await self._ack(
             [delivery for place, (delivery, _) in enumerate(answered) if place not in refused] + buried
         )
         self._metrics.messages.labels("answered").inc(len(answered) - len(refused))
-        return again
 
-    async def _bury(self, dead: Sequence[tuple[Delivery, str, str]]) -> None:
+    async def _settle_together(
+        self, exchange: Exchange, answered: list[tuple[Delivery, Answer]], dead: list[_Dead]
+    ) -> None:
+        """Write and acknowledge at once; what is refused becomes a dead letter, and a refused letter nothing."""
+        finished = [Finished(delivery, answer) for delivery, answer in answered]
+        finished += [Finished(one[0], self._letter(*one), is_letter=True) for one in dead]
+        while refused := await self._insist("source", lambda: exchange.settle(finished)):
+            for place, reason in refused.items():
+                one = finished[place]
+                if one.answer is None or one.is_letter:
+                    self._note_lost(one.delivery, one.answer.key if one.answer else "", reason)
+                    finished[place] = Finished(one.delivery, None, is_letter=True)
+                else:
+                    letter = self._letter(one.delivery, one.answer.key, reason)
+                    finished[place] = Finished(one.delivery, letter, is_letter=True)
+        self._release([one.delivery for one in finished])
+        letters = [one for one in finished if one.is_letter]
+        self._metrics.messages.labels("answered").inc(len(finished) - len(letters))
+        self._metrics.messages.labels("dead").inc(sum(one.answer is not None for one in letters))
+
+    async def _bury(self, dead: list[_Dead]) -> None:
         """Write dead letters, or error answers; what even there is refused is logged."""
         if not dead:
             return
-        if self._dead_letters is not None:
-            letters = [_refusal(delivery, key, _letter(delivery, key, why)) for delivery, key, why in dead]
-            refused = await self._write("dead_letters", self._dead_letters, letters)
-        else:
-            errors = [_refusal(delivery, key, error_answer(key, why)) for delivery, key, why in dead]
-            refused = await self._write("sink", self._sink, errors)
+        role, sink = ("dead_letters", self._dead_letters) if self._dead_letters else ("sink", self._sink)
+        refused = await self._write(role, sink, [self._letter(*one) for one in dead])
         for place, reason in refused.items():
-            delivery, key, why = dead[place]
-            fields = {"id": key, "origin": delivery.origin, "reason": why, "refused": reason}
-            log.error("a dead letter was refused", extra={"fields": fields})
-        self._metrics.messages.labels("lost").inc(len(refused))
+            self._note_lost(dead[place][0], dead[place][1], reason)
         self._metrics.messages.labels("dead").inc(len(dead) - len(refused))
 
-    async def _write(self, role: str, sink: Sink, answers: list[Answer]) -> dict[int, str]:
-        return dict(await self._insist(role, lambda: sink.write(answers))) if answers else {}
+    def _letter(self, delivery: Delivery, key: str, why: str) -> Answer:
+        body = _letter(delivery, key, why) if self._has_dead_letters else error_answer(key, why)
+        return _refusal(delivery, key, body)
+
+    def _note_lost(self, delivery: Delivery, key: str, refused: str) -> None:
+        fields = {"id": key, "origin": delivery.origin, "refused": refused}
+        log.error("a dead letter was refused", extra={"fields": fields})
+        self._metrics.messages.labels("lost").inc()
+
+    async def _write(self, role: str, sink: Sink | None, answers: list[Answer]) -> dict[int, str]:
+        if sink is None or not answers:
+            return {}
+        return dict(await self._insist(role, lambda: sink.write(answers)))
 
     async def _ack(self, deliveries: list[Delivery]) -> None:
         await self._insist("source", lambda: self._source.ack(deliveries))
+        self._release(deliveries)
+
+    def _release(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             self._held.pop(delivery.origin, None)
         self._metrics.held.set(len(self._held))
@@ -266,7 +332,7 @@ class StreamLoop:
     async def _close(self) -> None:
         for close in (
             lambda: self._source.close(list(self._held.values())),
-            self._sink.close,
+            *([self._sink.close] if self._sink is not None else []),
             *([self._dead_letters.close] if self._dead_letters is not None else []),
         ):
             try:

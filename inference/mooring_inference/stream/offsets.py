@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -29,25 +29,24 @@ class _Partition:
         runs: ends of runs of offsets, ascending, each with how often its records were begun before.
         taken: records that were read and not committed, in the order of their offsets.
         next: the offset after the last record that was read; what is committed, before the first.
+        committed: up to where it is committed; negative where nothing is.
     """
 
     runs: list[tuple[int, int]]
     next: int
+    committed: int
     taken: dict[int, _Record] = field(default_factory=dict)
 
     def begun(self, offset: int) -> int:
         return next((times for end, times in self.runs if offset < end), 0)
 
-    def committable(self) -> int:
-        return next((offset for offset, record in self.taken.items() if not record.done), self.next)
+    def committable(self, finished: Container[int] = ()) -> int:
+        open_ones = (one for one, record in self.taken.items() if not record.done and one not in finished)
+        return next(open_ones, self.next)
 
-    def note(self) -> str:
-        """Say how often each record from the committable one on was begun."""
-        runs = [
-            (offset + 1, record.attempts)
-            for offset, record in self.taken.items()
-            if offset >= self.committable()
-        ]
+    def note(self, start: int) -> str:
+        """Say how often each record from ``start`` on was begun."""
+        runs = [(offset + 1, record.attempts) for offset, record in self.taken.items() if offset >= start]
         runs += [run for run in self.runs if run[0] > self.next]
         ends = [one for one, following in pairwise([*runs, (0, -1)]) if one[1] != following[1]]
         if len(ends) > _MOST_RUNS:
@@ -72,16 +71,16 @@ class OffsetTracker(Generic[P]):
         if _NOTE.fullmatch(note):
             pairs = [run.split(":") for run in note.split()[1:]]
             runs = [(int(end), int(times)) for end, times in pairs]
-        self._partitions[partition] = _Partition(sorted(runs), committed)
+        self._partitions[partition] = _Partition(sorted(runs), committed, committed)
 
     def knows(self, partition: P) -> bool:
         """Whether `begin` was told of it, and it was not forgotten."""
         return partition in self._partitions
 
     def has_begun(self, partition: P) -> bool:
-        """Whether the next record may have been begun before."""
-        known = self._partitions[partition]
-        return any(known.next < end for end, _ in known.runs)
+        """Whether the next record may have been begun before; not of a partition that is not known yet."""
+        known = self._partitions.get(partition)
+        return known is not None and any(known.next < end for end, _ in known.runs)
 
     def take(self, partition: P, offset: int) -> int:
         """Note a record that was read; offsets of a partition come in ascending order.
@@ -103,15 +102,33 @@ class OffsetTracker(Generic[P]):
     def committable(self) -> dict[P, tuple[int, str]]:
         """Return, for each partition with records that are not committed, the offset to commit and its note."""
         return {
-            partition: (known.committable(), known.note())
-            for partition, known in self._partitions.items()
-            if known.taken
+            partition: self.position(partition) for partition, one in self._partitions.items() if one.taken
         }
+
+    def position(self, partition: P, finished: Container[int] = ()) -> tuple[int, str]:
+        """Return the offset to commit and its note, once the records ``finished`` are done as well."""
+        known = self._partitions[partition]
+        offset = known.committable(finished)
+        return offset, known.note(offset)
+
+    def holds(self, partition: P, offset: int) -> bool:
+        """Whether a record was read of a partition that is known, and is not committed."""
+        return partition in self._partitions and offset in self._partitions[partition].taken
+
+    def has_taken(self, partition: P) -> bool:
+        """Whether a partition is known that has records which are not committed."""
+        return partition in self._partitions and bool(self._partitions[partition].taken)
+
+    def committed(self, partition: P) -> int | None:
+        """Return up to where a partition is committed, negative where nothing is; None if it is not known."""
+        known = self._partitions.get(partition)
+        return known.committed if known else None
 
     def commit(self, ends: Mapping[P, int]) -> None:
         """Note up to where it was committed."""
         for partition, end in ends.items():
             if known := self._partitions.get(partition):
+                known.committed = end
                 known.taken = {offset: record for offset, record in known.taken.items() if offset >= end}
 
     def forget(self, partition: P) -> None:

@@ -29,6 +29,13 @@ MESSAGES = Group(
             default="earliest",
             choices=("earliest", "latest"),
         ),
+        Setting(
+            "delivery",
+            "exactly_once needs source, sink and dead letters in one Kafka; auto takes it there",
+            "auto|exactly_once|at_least_once",
+            default="auto",
+            choices=("auto", "exactly_once", "at_least_once"),
+        ),
         Setting("batch_size", "messages taken at once, at most", "N", positive, 64),
         Setting("max_delay_ms", "how long a batch waits to be filled", "MS", positive_number, 10.0),
         Setting("max_attempts", "how often a message is tried that fails", "N", positive, 5),

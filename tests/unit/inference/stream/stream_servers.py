@@ -228,30 +228,52 @@ class KafkaBench:
         await asyncio.gather(*sent)
 
     async def count(self, end):
-        partitions = [self.partition(f"{self.topic}-{end}", number) for number in (0, 1)]
+        if end != "in":
+            # Ends of transactions have offsets too.
+            return len(await self.take(end))
+        partitions = [self.partition(f"{self.topic}-in", number) for number in (0, 1)]
         return sum((await self.watcher.end_offsets(partitions)).values())
 
     async def take(self, end):
+        """What is committed."""
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.name, auto_offset_reset="earliest", **self.security
+            bootstrap_servers=self.name,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            **self.security,
         )
         await consumer.start()
         try:
             partitions = [TopicPartition(f"{self.topic}-{end}", number) for number in (0, 1)]
             consumer.assign(partitions)
-            left = sum((await consumer.end_offsets(partitions)).values())
+            ends = await consumer.end_offsets(partitions)
             found = []
-            while len(found) < left:
-                for records in (await consumer.getmany(timeout_ms=1000)).values():
+            while any([await consumer.position(one) < ends[one] for one in partitions]):
+                for records in (await consumer.getmany(timeout_ms=100)).values():
                     found += [(record.key.decode(), orjson.loads(record.value)) for record in records]
             return found
         finally:
             await consumer.stop()
 
+    async def limit(self, end, size):
+        """Have a topic refuse batches of more bytes."""
+        from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+        limits = {"max.message.bytes": str(size)}
+        await self.admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, f"{self.topic}-{end}", configs=limits)]
+        )
+
     async def unfinished(self, group):
-        committed = await self.admin.list_consumer_group_offsets(group)
+        from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+        try:
+            committed = await self.admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:
+            # The broker makes the topic for it when it is first asked.
+            committed = {}
         mine = [one.offset for partition, one in committed.items() if partition.topic == f"{self.topic}-in"]
         return await self.count("in") - sum(mine)
 

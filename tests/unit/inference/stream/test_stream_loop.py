@@ -321,3 +321,73 @@ def test_a_model_of_a_fixed_batch_size_answers_any_number_of_messages(rows):
     outcomes = Answerer(model, codec).answer(deliveries)
     values = [orjson.loads(outcome.body)["outputs"]["y"][0] for outcome in outcomes]
     np.testing.assert_array_equal(values, np.arange(rows) + 1.0)
+
+
+class MemoryExchange(MemorySource):
+    """Writes all that it is given, or nothing."""
+
+    def __init__(
+        self, bodies, faults=(), settle_faults=(), refuses=lambda answer: None, has_dead_letters=True
+    ):
+        super().__init__(bodies, faults)
+        self.has_dead_letters, self.refuses = has_dead_letters, refuses
+        self.settle_faults, self.written, self.transactions = Faults(settle_faults), {}, []
+
+    async def settle(self, finished):
+        self.settle_faults.strike()
+        refused = {
+            place: reason
+            for place, one in enumerate(finished)
+            if one.answer is not None and (reason := self.refuses(one.answer))
+        }
+        if not refused:
+            self.transactions.append([one.delivery.token for one in finished])
+            self.acked += [one.delivery.token for one in finished]
+            for one in finished:
+                if one.answer is not None:
+                    found = self.written.setdefault((one.is_letter, one.answer.key), [])
+                    found.append(orjson.loads(one.answer.body))
+        return refused
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(kinds, max_size=14), faults, faults, st.booleans())
+def test_an_exchange_is_given_each_message_once_with_all_of_its_batch(
+    messages, source_faults, settle_faults, has_dead_letters
+):
+    bodies = {
+        "good": lambda index, value: body(index, value, 1),
+        "bad": lambda index, value: body(index, 1),
+        "failing": lambda index, value: body(index, -1, 1),
+        "empty": lambda index, value: None,
+    }
+    exchange = MemoryExchange(
+        [bodies[kind](index, value) for index, (kind, value) in enumerate(messages)],
+        source_faults,
+        settle_faults,
+        has_dead_letters=has_dead_letters,
+    )
+    loop = make_loop(exchange, None, None)
+    assert asyncio.run(run_until(loop, lambda: len(exchange.acked) == len(messages))) == 0
+    # One that is tried again holds up its batch: what is committed is all up to some message.
+    given_in_order = [token for batch in exchange.transactions for token in sorted(batch)]
+    assert given_in_order == list(range(len(messages)))
+    for token, (kind, value) in enumerate(messages):
+        key = f"in/{token}" if kind == "empty" else f"m{token}"
+        [one] = exchange.written[kind != "good", key]
+        if kind == "good":
+            assert one["outputs"] == {"y": [value + 1.0]}
+        else:
+            assert one["reason" if has_dead_letters else "error"]
+
+
+async def test_what_an_exchange_refuses_is_a_dead_letter_and_a_refused_letter_is_left_out():
+    exchange = MemoryExchange(
+        [body(0, 1, 1), body(1, 2, 2), body(2, 1)],
+        refuses=lambda answer: (
+            "too large" if answer.key == "m2" or (answer.key == "m1" and not answer.is_refusal) else None
+        ),
+    )
+    await run_until(make_loop(exchange, None, None), lambda: len(exchange.acked) == 3)
+    assert exchange.written.keys() == {(False, "m0"), (True, "m1")}
+    assert exchange.written[True, "m1"][0]["reason"] == "too large"

@@ -102,3 +102,17 @@ def test_records_of_a_partition_that_went_elsewhere_are_forgotten():
     tracker.finish("p", 5)
     assert tracker.committable() == {}
     assert not tracker.knows("p")
+    assert not tracker.has_begun("p")
+    assert not tracker.holds("p", 5)
+
+
+def test_records_that_end_with_others_are_committed_up_to_the_first_open_one():
+    tracker = OffsetTracker()
+    tracker.begin("p", 5, "")
+    for offset in (5, 6, 7, 8):
+        tracker.take("p", offset)
+    assert tracker.position("p", {5, 6, 8}) == (7, "mooring 9:1")
+    assert tracker.position("p", {6}) == (5, "mooring 9:1")
+    tracker.commit({"p": 7})
+    assert [tracker.holds("p", offset) for offset in (5, 6, 7, 8)] == [False, False, True, True]
+    assert tracker.committed("p") == 7

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+import random
 import re
 import signal
-import subprocess
-import sys
-import tempfile
-import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 
 import orjson
 import pytest
 import redis
 from mooring_inference.stream.addresses import parse_address
-from mooring_inference.stream.command import open_sink
+from mooring_inference.stream.command import main, open_sink
 from mooring_inference.stream.interfaces import Answer
 from mooring_inference.stream.redis_streams import RedisSource
 
+from tests.benchmarks.stream_stops import end_consumers
 from tests.unit.inference.score_models import row_of_table, sum_and_negative
+from tests.unit.inference.stream.stream_consumers import consuming, rows, until
 from tests.unit.inference.stream.stream_servers import BENCHES, SERVERS
-
-_SCRIPT = "import sys; from mooring_inference.stream.command import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.fixture(scope="module", params=list(SERVERS))
@@ -46,61 +41,6 @@ async def bench(system, request):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return sum_and_negative(tmp_path_factory.mktemp("model"))
-
-
-class Consumer:
-    def __init__(self, log, urls, model, *flags, sink=None, script=_SCRIPT):
-        command = [sys.executable, "-c", script, f"--source={urls['in']}", f"--sink={sink or urls['out']}"]
-        command += [f"--dead_letters={urls['dead']}", "--group=g", f"--model_dir={model}", "--threads=1"]
-        command += ["--take_over_seconds=1", "--host=127.0.0.1", "--metrics_port=0", *flags]
-        self.log = log
-        self.process = subprocess.Popen(command, stdout=self.log)
-
-    def lines(self):
-        with open(self.log.name) as lines:
-            return [orjson.loads(line) for line in lines if line.endswith("\n")]
-
-    async def port(self):
-        """Of the metrics."""
-
-        async def listening():
-            assert self.process.poll() is None, "it ended"
-            return [line["port"] for line in self.lines() if line["message"] == "listening"]
-
-        return (await until(listening))[0]
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def consuming(urls, model, *flags, **options):
-    # A pipe that nobody reads would stop it.
-    with tempfile.NamedTemporaryFile(suffix=".log") as log:
-        consumer = Consumer(log, urls, model, *flags, **options)
-        try:
-            yield consumer
-        finally:
-            consumer.kill()
-
-
-async def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not (found := await condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.05)
-    return found
-
-
-def rows(count, start=0):
-    return [
-        orjson.dumps({"id": f"m{index}", "features": [index, 1]}) for index in range(start, start + count)
-    ]
 
 
 async def wait_for_keys(bench, end, count):
@@ -376,3 +316,55 @@ async def test_a_sink_that_goes_away_and_comes_back_gets_every_answer(system, be
     finally:
         await sink.close()
         sink_server.kill()
+
+
+@pytest.mark.parametrize("system", ["kafka"], indirect=True)
+async def test_consumers_that_are_killed_at_any_moment_leave_one_answer_for_each_message(bench, model):
+    result = await end_consumers(bench, model, 2, random.randrange(1000), signal.SIGKILL)
+    counts = ("lost", "several_answers", "wrong", "dead_letters", "unfinished")
+    assert {name: result[name] for name in counts} == dict.fromkeys(counts, 0)
+
+
+@pytest.mark.parametrize("system", ["kafka"], indirect=True)
+async def test_in_a_transaction_what_the_topic_refuses_is_a_dead_letter_and_its_neighbours_are_answered(
+    bench, model
+):
+    await bench.limit("out", 600)
+    bodies = rows(20)
+    # The answer repeats the id.
+    bodies[7] = orjson.dumps({"id": "x" * 1000, "features": [7, 1]})
+    await bench.put([*bodies, b"{nonsense"])
+    with consuming(bench.urls, model) as consumer:
+        await wait_for_letters(bench, 2)
+        await wait_for_keys(bench, "out", 19)
+        assert consumer.stop() == 0
+    answers = await bench.take("out")
+    assert sorted(key for key, _ in answers) == sorted(f"m{index}" for index in range(20) if index != 7)
+    reasons = {letter["reason"].split(":")[0] for _, letter in await bench.take("dead")}
+    assert reasons == {"Kafka", "body"}
+    assert await bench.unfinished("g") == 0
+
+
+@pytest.mark.parametrize("system", ["kafka"], indirect=True)
+async def test_what_the_broker_refuses_takes_no_neighbours_with_it(bench):
+    await bench.limit("out", 400)
+    sink = open_sink(parse_address("--sink", bench.urls["out"]), "g", 60)
+    await sink.connect()
+    small = [Answer(f"a{number}", orjson.dumps({"id": f"a{number}"})) for number in range(12)]
+    large = Answer("large", orjson.dumps({"id": "large", "text": "x" * 2000}))
+    refused = await sink.write([*small[:6], large, *small[6:]])
+    assert await sink.write([Answer("later", b'{"id":"later"}')]) == {}
+    await sink.close()
+    assert refused.keys() == {6}
+    assert {key for key, _ in await bench.take("out")} == {"later", *(one.key for one in small)}
+
+
+@pytest.mark.parametrize("other", ["redis://h/x", "kafka://elsewhere/x", "kafkas://h/x", "kafka://u:p@h/x"])
+@pytest.mark.parametrize("end", ["sink", "dead_letters"])
+def test_exactly_once_is_refused_where_no_transaction_spans_all(capsys, model, end, other):
+    urls = {"source": "kafka://h/a", "sink": "kafka://h/b", "dead_letters": "kafka://h/c", end: other}
+    flags = [f"--{name}={url}" for name, url in urls.items()]
+    assert main([*flags, "--group=g", f"--model_dir={model}", "--delivery=exactly_once"]) == 2
+    said = capsys.readouterr().err
+    assert "--delivery exactly_once: expected" in said
+    assert "topics of the same Kafka brokers" in said

@@ -11,6 +11,7 @@ import pytest
 
 from tests.benchmarks.serving.stops.cases import write_certificates
 from tests.unit.inference.score_models import sum_and_negative
+from tests.unit.inference.stream.stream_consumers import consuming, rows, until
 from tests.unit.inference.stream.stream_servers import (
     KafkaBench,
     NatsBench,
@@ -19,7 +20,7 @@ from tests.unit.inference.stream.stream_servers import (
     free_port,
     kafka_server,
 )
-from tests.unit.inference.stream.test_stream_systems import consuming, rows, until, wait_for_keys
+from tests.unit.inference.stream.test_stream_systems import wait_for_keys
 
 USER, PASSWORD = "who", "se/cret"
 IN_URL = f"{USER}:se%2Fcret"

@@ -1,60 +1,25 @@
-"""Kafka: a consumer group with committed offsets, and an idempotent producer.
+"""A consumer group with committed offsets.
 
 Kafka does not count deliveries: the group's own commits do, by a note beside the offset. Nor does it drop what is
-written twice; readers of the sink tell repeats by the record's key.
+written twice; readers of the sink tell repeats by the record's key, unless answers are written in transactions.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import (
-    AIOKafkaConsumer,
-    AIOKafkaProducer,
-    ConsumerRebalanceListener,
-    TopicPartition,
-)
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    CommitFailedError,
-    IllegalStateError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordTooLargeError,
-    SaslAuthenticationFailed,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
 from mooring_inference.stream.addresses import Address
-from mooring_inference.stream.interfaces import Answer, Delivery, StreamError, Unavailable
+from mooring_inference.stream.interfaces import Delivery
+from mooring_inference.stream.kafka.connection import client_options, guarded
 from mooring_inference.stream.offsets import OffsetTracker
-
-_FINAL = (SaslAuthenticationFailed, UnsupportedSaslMechanismError)
-_log = logging.getLogger("aiokafka")
-
-
-class _Reasons(logging.Handler):
-    """Why no broker could be spoken to: the client tells its log, and raises that there is none."""
-
-    last: BaseException | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        reason = record.args[-1] if isinstance(record.args, tuple) and record.args else None
-        if isinstance(reason, BaseException):
-            self.last = reason
-
-
-_reasons = _Reasons(logging.ERROR)
-_log.addHandler(_reasons)
-# While a broker is away it writes dozens of lines a second; the loop says the same in few.
-_log.propagate = False
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -72,9 +37,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         self._address = address
         self._group = group
         self._options = {
-            **_security(address),
+            **client_options(address),
             "group_id": group,
             "enable_auto_commit": False,
+            # What its writer took back is no message.
+            "isolation_level": "read_committed",
             "auto_offset_reset": "earliest" if from_start else "latest",
             "session_timeout_ms": max(6000, int(take_over * 1000)),
             "heartbeat_interval_ms": max(1000, int(take_over * 1000 / 3)),
@@ -92,10 +59,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._consumer is not None:
             return
         # The consumer's own way to ask for what is committed leaves out the note.
-        admin = AIOKafkaAdminClient(**_security(self._address))
+        admin = AIOKafkaAdminClient(**client_options(self._address))
         consumer = AIOKafkaConsumer(**self._options)
         consumer.subscribe([self._address.name], listener=self)
-        async with _guarded():
+        async with guarded():
             try:
                 await admin.start()
                 await consumer.start()
@@ -107,7 +74,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def read(self, limit: int, wait: float, linger: float) -> list[Delivery]:
         """Take records of all partitions that this member has."""
-        async with _guarded():
+        async with guarded():
             await self._learn()
             if not self._taken:
                 await self._take(limit, wait, linger)
@@ -121,7 +88,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         """Commit, for each partition, up to the first record that is not done."""
         for delivery in deliveries:
             self._offsets.finish(*delivery.token)
-        async with _guarded():
+        async with guarded():
             await self._commit()
 
     async def keep(self, deliveries: Sequence[Delivery]) -> None:
@@ -132,7 +99,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         partitions = self._assigned()
         if not partitions:
             return None
-        async with _guarded():
+        async with guarded():
             ends = await self._consumer.end_offsets(list(partitions))
             left: list[int] = [max(0, end - await self._consumer.position(one)) for one, end in ends.items()]
         return sum(left)
@@ -140,7 +107,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
     async def close(self, unfinished: Sequence[Delivery]) -> None:
         """Leave the group; records that are not committed go to others."""
         if self._consumer is not None:
-            async with _guarded():
+            async with guarded():
                 await self._consumer.stop()
                 await self._admin.close()
 
@@ -160,12 +127,21 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         new = [one for one in self._assigned() if not self._offsets.knows(one)]
         if not new:
             return
-        committed = await self._admin.list_consumer_group_offsets(self._group, partitions=new)
-        for partition in new:
-            offset, note = committed.get(partition, (-1, ""))
+        await self._prepare(new)
+        committed = await self._committed(new)
+        # The group may have been shared out anew meanwhile.
+        for partition in set(new) & set(self._assigned()):
+            offset, note = committed[partition]
             self._offsets.begin(partition, offset, note or "")
             if offset >= 0:
                 self._consumer.seek(partition, offset)
+
+    async def _prepare(self, partitions: Sequence[TopicPartition]) -> None:
+        """Do what must be done before a partition is asked where it stands."""
+
+    async def _committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, str]]:
+        found = await self._admin.list_consumer_group_offsets(self._group, partitions=list(partitions))
+        return {one: tuple(found.get(one, (-1, ""))) for one in partitions}
 
     async def _take(self, limit: int, wait: float, linger: float) -> None:
         if any(self._offsets.has_begun(one) for one in self._assigned()):
@@ -204,83 +180,3 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 return False
             self._offsets.commit({partition: offset for partition, (offset, _) in offsets.items()})
             return True
-
-
-class KafkaSink:
-    """Sends records whose key is the message's id."""
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._producer: Any = None
-
-    async def connect(self) -> None:
-        """Connect; the producer goes on by itself when brokers come back."""
-        if self._producer is not None:
-            return
-        producer = AIOKafkaProducer(
-            **_security(self._address), enable_idempotence=True, request_timeout_ms=10_000
-        )
-        async with _guarded():
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-        self._producer = producer
-
-    async def write(self, answers: Sequence[Answer]) -> Mapping[int, str]:
-        """Send answers, and wait until all replicas in sync have them."""
-        refused: dict[int, str] = {}
-        sent: list[Any] = []
-        async with _guarded():
-            for place, answer in enumerate(answers):
-                try:
-                    sent.append(
-                        await self._producer.send(
-                            self._address.name, value=answer.body, key=answer.key.encode()
-                        )
-                    )
-                except MessageSizeTooLargeError:
-                    refused[place] = f"Kafka: {len(answer.body)} bytes are more than the producer takes"
-                    sent.append(None)
-            results = await asyncio.gather(*(one for one in sent if one is not None), return_exceptions=True)
-            places = [place for place, one in enumerate(sent) if one is not None]
-            for place, result in zip(places, results, strict=True):
-                if isinstance(result, MessageSizeTooLargeError | RecordTooLargeError):
-                    refused[place] = f"Kafka: {len(answers[place].body)} bytes are more than the topic takes"
-                elif isinstance(result, BaseException):
-                    raise result
-        return refused
-
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._producer is not None:
-            async with _guarded():
-                await self._producer.stop()
-
-
-def _security(address: Address) -> dict[str, object]:
-    options: dict[str, object] = {"bootstrap_servers": list(address.servers)}
-    tls = address.scheme == "kafkas"
-    if tls:
-        options["ssl_context"] = ssl.create_default_context()
-    if address.user is not None:
-        options["sasl_mechanism"] = address.options.get("mechanism", "PLAIN")
-        options["sasl_plain_username"] = address.user
-        options["sasl_plain_password"] = address.password
-    protocol = ("SASL_" if address.user is not None else "") + ("SSL" if tls else "PLAINTEXT")
-    return options | {"security_protocol": protocol}
-
-
-@asynccontextmanager
-async def _guarded() -> AsyncIterator[None]:
-    """Turn failures of the brokers or the way to them into Unavailable."""
-    _reasons.last = None
-    try:
-        yield
-    except (KafkaError, OSError, TimeoutError) as exc:
-        reason = _reasons.last
-        words = f"{exc or type(exc).__name__}" + (f": {reason or type(reason).__name__}" if reason else "")
-        if isinstance(exc, _FINAL) or isinstance(reason, _FINAL):
-            raise StreamError(f"Kafka: {words}") from None
-        raise Unavailable(f"Kafka: {words}") from None

@@ -1,0 +1,1 @@
+"""Kafka: a member of a consumer group, a producer, and both in transactions."""
