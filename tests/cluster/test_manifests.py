@@ -25,6 +25,7 @@ from mooring_operator.adapters.routers.inference_services.collecting import coll
 from mooring_operator.adapters.routers.inference_services.revision_manifest import name_of
 from mooring_operator.adapters.routers.inference_services.revisions import SERVING_RUNTIME
 from mooring_operator.adapters.routers.inference_services.runtimes import ServingRuntimes
+from mooring_operator.adapters.routers.knative import KnativeRouter
 from mooring_operator.adapters.routers.route_writer import RouteWriter
 from mooring_operator.api.model_deployment import ModelSpec
 from mooring_operator.api.rollout_status import Revision
@@ -46,8 +47,9 @@ from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
-from tests.cluster.test_routers_contract_cluster import define_gateways
+from tests.cluster.test_routers_contract_cluster import define_gateways, define_knative_revisions
 from tests.played_gateway import PlayedGateway
+from tests.played_kserve import PlayedKServe
 from tests.played_revisions import PlayedRevisions
 from tests.unit.operator.adapters.routers.revisions import revision as revision_of_files
 from tests.unit.operator.planning.jobs import RUN
@@ -608,6 +610,7 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         return asked_for(control_plane.files.audit, f"{NAMESPACE}:mooring-operator")
 
     define_gateways(api)
+    define_knative_revisions(api)
     # One that is told its namespaces looks for those.
     watches = {Right("", "namespaces", "watch"), Right("gateway.networking.k8s.io", "httproutes", "watch")}
     with Operator(account, tmp_path / "some.log", namespaces=namespace, **rights):
@@ -645,9 +648,22 @@ async def serve_each_revision(account, administrator):
         assert (await routers.traits(owner, copying, "Gateway")).lacking
         by_pods = PlayedRevisions(others, "mooring-rights", "by-pods")
         await roll_out(EndpointsRouter(cluster), by_pods, others, "by-pods")
+        await serve_by_knative(cluster, others)
     finally:
         await own.close()
         await theirs.close()
+
+
+async def serve_by_knative(cluster, others):
+    """Bring up a revision with the router that asks which one Knative made last."""
+    owner = Owner("mooring-rights", "by-knative", "9a1f2f6e-0000-4000-8000-000000000001", 1)
+    traffic, played = KnativeRouter(cluster), PlayedKServe(others, owner.namespace, owner.name)
+    only = revision_of_files("aaaabbbbcc", "v1", mode="Knative")
+    await traffic.route(owner, Routing((Arm(only, 100),)), None)
+    await played.act()
+    seen = await traffic.observe(owner, [only])
+    assert seen.variants[only.revision].ready
+    await traffic.remove(owner, seen)
 
 
 async def roll_out(traffic, played, others, name):

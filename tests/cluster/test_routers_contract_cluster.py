@@ -45,14 +45,16 @@ def define_gateways(api: Api) -> None:
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}})
 
 
+def define_knative_revisions(api: Api) -> None:
+    """Have Revisions of Knative served, by a definition of our own."""
+    api.apply(revision_crd(LABELS))
+    until(lambda: api.get("/apis/serving.knative.dev/v1/revisions"), what="Revisions are not served")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def definitions(control_plane):
     install(control_plane.api, NAMESPACE)
-    control_plane.api.apply(revision_crd(LABELS))
-    until(
-        lambda: control_plane.api.get("/apis/serving.knative.dev/v1/revisions"),
-        what="Revisions are not served",
-    )
+    define_knative_revisions(control_plane.api)
 
 
 class ClusterContract(RouterContract):

@@ -28,6 +28,7 @@ from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Ref
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.kubernetes import KubernetesCluster
+from mooring_operator.adapters.mlflow import MlflowRest
 from mooring_operator.adapters.model_sources import ModelSources
 from mooring_operator.adapters.notifier import KubernetesEvents
 from mooring_operator.adapters.pipelines.jobs import JOB, JobPipelines
@@ -180,7 +181,7 @@ async def test_a_model_that_only_mlflow_can_read_is_copied_tested_and_served_fro
         ):
             (await mlflow.post(f"mlflow/{what}", json=body)).raise_for_status()
     lab.tracking_uri, lab.staging_root = proxied, "s3://mooring/staged/{namespace}"
-    lab.registry = ModelSources(proxied, lambda: Grants((Grant(("*",), ("models:/digits",)),)))
+    lab.registry = ModelSources(MlflowRest(proxied), lambda: Grants((Grant(("*",), ("models:/digits",)),)))
     lab.restart()
     await lab.apply("unused", ci=ci({"metric": "accuracy", "min": 0.7}))
     await lab.real.change(await lab.deployment(), {"spec": {"model": {"uri": "models:/digits@champion"}}})

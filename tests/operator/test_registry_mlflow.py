@@ -199,7 +199,7 @@ async def test_where_the_registry_leads_has_to_be_servable(source):
 async def answered(source):
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"artifact_uri": source}))
     async with httpx2.AsyncClient(transport=transport) as client:
-        sources = ModelSources("http://mlflow", granted("models:/odd", "s3://"), client=client)
+        sources = ModelSources(MlflowRest("http://mlflow", client=client), granted("models:/odd", "s3://"))
         return await sources.resolve(model("models:/odd/1"), "team-a")
 
 

@@ -31,6 +31,19 @@ DRIFT = [
         False,
         "spec.window needs uri or capture, and not both",
     ),
+    _drift("a receiver", {"spec.notify": [{"url": "https://hooks.example.com/a"}]}),
+    _drift(
+        "a receiver by a Secret",
+        {"spec.notify": [{"format": "Slack", "urlSecret": {"name": "hooks", "key": "url"}}]},
+    ),
+    _drift("a receiver without an address", {"spec.notify": [{}]}, False, "needs url or urlSecret"),
+    _drift(
+        "a receiver with two addresses",
+        {"spec.notify": [{"url": "https://hooks.example.com/a", "urlSecret": {"name": "a", "key": "b"}}]},
+        False,
+        "a receiver of spec.notify needs url or urlSecret, and not both",
+    ),
+    _drift("a receiver of files", {"spec.notify": [{"url": "file:///etc/passwd"}]}, False, "spec.notify"),
     _drift("the first week", {"spec.baseline": {"afterPromotion": "168h"}}),
     _drift("the first 31 days", {"spec.baseline": {"afterPromotion": "744h"}}),
     _drift(
