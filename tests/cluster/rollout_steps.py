@@ -21,6 +21,7 @@ from cluster.api import ApiError
 from cluster.processes import Watchdog, free_ports, start, wait_until_ready
 from cluster.serving.http_routes import belongs_to, http_routes, httproute_crd, is_taken_up, taken_up
 from cluster.serving.inferenceservice_crd import LABELS, inferenceservice_crd
+from cluster.serving.knative import revision_crd
 from cluster.serving.routing import standard_weights
 from cluster.serving.status import CanaryObservation, Observation, standard_status
 
@@ -37,6 +38,7 @@ PLURALS = (
 )
 ROUTES = "/apis/gateway.networking.k8s.io/v1"
 SERVING = "/apis/serving.kserve.io/v1beta1"
+KNATIVE = "/apis/serving.knative.dev/v1"
 _REQUEST = ("verb", "resource", "code")
 
 
@@ -50,16 +52,16 @@ def until(read, holds=bool, *, what="it did not come about", timeout=60):
 
 
 def install(api, namespace, *, kserve=True):
-    """Make a namespace; install Mooring's definitions and, with ``kserve``, a stand-in for KServe's."""
+    """Make a namespace; install Mooring's definitions and, with ``kserve``, stand-ins for KServe's."""
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     for plural in PLURALS:
         definition = (ROOT / "crds" / f"{plural}.yaml").read_bytes()
         api.apply_text(f"{DEFINITIONS}/{plural}.mooring.dev", definition)
     served = [f"{OURS}/{plural}" for plural in PLURALS]
     if kserve:
-        for definition in (inferenceservice_crd(), httproute_crd(LABELS)):
+        for definition in (inferenceservice_crd(), httproute_crd(LABELS), revision_crd(LABELS)):
             api.apply(definition)
-        served += [f"{SERVING}/inferenceservices", f"{ROUTES}/httproutes"]
+        served += [f"{SERVING}/inferenceservices", f"{ROUTES}/httproutes", f"{KNATIVE}/revisions"]
     for path in served:
         until(lambda path=path: api.get(path), what=f"{path} is not served")
 

@@ -47,7 +47,7 @@ from tests.cluster.people import OPERATOR, policies, wait_until_in_force
 from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
-from tests.cluster.test_routers_contract_cluster import define_gateways, define_knative_revisions
+from tests.cluster.test_routers_contract_cluster import define_gateways
 from tests.played_gateway import PlayedGateway
 from tests.played_kserve import PlayedKServe
 from tests.played_revisions import PlayedRevisions
@@ -610,7 +610,6 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         return asked_for(control_plane.files.audit, f"{NAMESPACE}:mooring-operator")
 
     define_gateways(api)
-    define_knative_revisions(api)
     # One that is told its namespaces looks for those.
     watches = {Right("", "namespaces", "watch"), Right("gateway.networking.k8s.io", "httproutes", "watch")}
     with Operator(account, tmp_path / "some.log", namespaces=namespace, **rights):

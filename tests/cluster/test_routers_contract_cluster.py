@@ -14,8 +14,6 @@ from mooring_operator.planning.objects.owner import Owner
 from cluster import gateway_api
 from cluster.api import Api
 from cluster.programs import ProgramUnavailableError
-from cluster.serving.inferenceservice_crd import LABELS
-from cluster.serving.knative import revision_crd
 from tests.cluster.rollout_steps import DEFINITIONS, install, until
 from tests.routers_contract import ENDPOINTS, GATEWAY, UID, RouterContract, Stage
 
@@ -45,16 +43,9 @@ def define_gateways(api: Api) -> None:
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}})
 
 
-def define_knative_revisions(api: Api) -> None:
-    """Have Revisions of Knative served, by a definition of our own."""
-    api.apply(revision_crd(LABELS))
-    until(lambda: api.get("/apis/serving.knative.dev/v1/revisions"), what="Revisions are not served")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def definitions(control_plane):
     install(control_plane.api, NAMESPACE)
-    define_knative_revisions(control_plane.api)
 
 
 class ClusterContract(RouterContract):
