@@ -34,6 +34,11 @@ KEYS = (
 )
 
 
-def give_credentials(task: PipelineTask, secret: pipeline_channel.PipelineParameterChannel) -> None:
-    """Have the task's pod take the credentials in the Secret that the parameter names, in the run's namespace."""
+def opens_addresses(task: PipelineTask, secret: pipeline_channel.PipelineParameterChannel) -> None:
+    """Have a task open the addresses in its parameters: each time, with the credentials in the run's namespace.
+
+    What an address holds may change between runs with the same parameters, so that no result is taken from the cache.
+    `secret` is the parameter that names the Secret.
+    """
+    task.set_caching_options(False)
     kubernetes.use_secret_as_env(task, secret, {key: key for key in KEYS}, optional=True)

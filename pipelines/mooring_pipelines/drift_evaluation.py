@@ -8,7 +8,7 @@ from typing import Any
 
 from kfp import dsl
 
-from mooring_pipelines.credentials import NO_SECRET, give_credentials
+from mooring_pipelines.credentials import NO_SECRET, opens_addresses
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
@@ -47,6 +47,4 @@ def drift_evaluation(
 ) -> None:
     """Ask one question."""
     task = evaluate_drift(question=question, run_id=run_id, report_uri=report_uri, page_uri=page_uri)
-    # What a URI holds may change between runs with the same parameters.
-    task.set_caching_options(False)
-    give_credentials(task, credentials_secret)
+    opens_addresses(task, credentials_secret)

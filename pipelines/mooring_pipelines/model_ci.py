@@ -11,7 +11,7 @@ from typing import Any
 
 from kfp import dsl
 
-from mooring_pipelines.credentials import NO_SECRET, give_credentials
+from mooring_pipelines.credentials import NO_SECRET, opens_addresses
 from mooring_pipelines.data_checks import check_data
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
@@ -322,7 +322,5 @@ def model_ci(
         )
         tasks.append(registered)
         tasks.append(write_verdict(registration=registered.outputs["Output"], **facts, **beside))
-    # What a URI holds may change between runs with the same parameters.
     for task in tasks:
-        task.set_caching_options(False)
-        give_credentials(task, credentials_secret)
+        opens_addresses(task, credentials_secret)

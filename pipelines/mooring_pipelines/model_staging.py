@@ -3,7 +3,7 @@
 # mypy: disable-error-code="untyped-decorator"
 from kfp import dsl
 
-from mooring_pipelines.credentials import NO_SECRET, give_credentials
+from mooring_pipelines.credentials import NO_SECRET, opens_addresses
 from mooring_pipelines.image import COMPONENTS_IMAGE
 
 
@@ -51,6 +51,4 @@ def stage_model_pipeline(
         run_id=run_id,
         verdict_uri=verdict_uri,
     )
-    # What a URI holds may change between runs with the same parameters.
-    task.set_caching_options(False)
-    give_credentials(task, credentials_secret)
+    opens_addresses(task, credentials_secret)

@@ -130,6 +130,12 @@ class TestKnative(EmulatedContract):
         assert seen.lagging
         assert (await stage.seen(stable)).problem == ""
 
+    async def test_at_rest_one_look_is_one_read(self, stage: Stage):
+        stable = await stage.promoted(V1)
+        stage.requests.clear()
+        await stage.look(stable)
+        assert stage.requests == ["get"]
+
     @staticmethod
     async def percent(stage: Stage) -> int | None:
         made = await stage.object()

@@ -67,7 +67,7 @@ class KnativeRouter:
         manifest = await self._services.find(owner)
         if manifest is None:
             return None
-        latest = await self._latest(manifest)
+        latest = await self._latest(manifest, revisions)
         service, status = _read(manifest, latest, revisions), manifest.get("status") or {}
         variants = dict(service.variants)
         for name, variant in variants.items():
@@ -94,13 +94,13 @@ class KnativeRouter:
             await self._services.write(_wanted(owner, routing, Latest(), held=False), None)
             return
         wanted = _wanted(owner, routing, seen.manifest["latest"], held=True)
-        await self._services.write(wanted, replace(seen, manifest=seen.manifest["service"]))
+        await self._services.write(wanted, _as_read(seen))
 
     async def remove(self, owner: Owner, seen: Service | None) -> None:
         """Delete the InferenceService."""
-        await self._services.delete(replace(seen, manifest=seen.manifest["service"]) if seen else None)
+        await self._services.delete(_as_read(seen) if seen is not None else None)
 
-    async def _latest(self, manifest: Manifest) -> Latest:
+    async def _latest(self, manifest: Manifest, revisions: Sequence[Revision]) -> Latest:
         predictor = _predictor_status(manifest)
         created, replaces = (
             predictor.get("latestCreatedRevision"),
@@ -108,9 +108,12 @@ class KnativeRouter:
         )
         if not created:
             return Latest(replaces=replaces)
+        ready = created == predictor.get("latestReadyRevision")
+        if [created] == [revision.workload for revision in revisions]:
+            # At rest there is nobody else, and what was promoted is known by its workload.
+            return Latest(revisions[0].revision, ready, replaces)
         made = await self._cluster.get(Ref(KNATIVE_REVISION, manifest["metadata"]["namespace"], created))
         labels = (made or {}).get("metadata", {}).get("labels") or {}
-        ready = created == predictor.get("latestReadyRevision")
         return Latest(labels.get(REVISION_LABEL, ""), ready, replaces)
 
 
@@ -142,7 +145,7 @@ def _wanted(owner: Owner, routing: Routing, latest: Latest, *, held: bool) -> Ma
         return split(owner, arm if latest.may_have(arm.revision) else replace(arm, weight=0))
     if routing.rejected is not None and held:
         return reject(owner, routing.rejected)
-    return serve(owner, routing.stable) if latest.may_have(routing.stable) else reject(owner, routing.stable)
+    return _service(owner, routing.stable, percent=None if latest.may_have(routing.stable) else 0)
 
 
 def _service(owner: Owner, latest: Revision, percent: int | None = None) -> Manifest:
@@ -178,6 +181,10 @@ def _read(manifest: Manifest, latest: Latest, revisions: Sequence[Revision]) -> 
     if not others or latest.revision != others[0].revision:
         return service
     return replace(service, variants={first.revision: main, others[0].revision: newest}, shared=True)
+
+
+def _as_read(seen: Service) -> Service:
+    return replace(seen, manifest=seen.manifest["service"])
 
 
 def _predictor_status(manifest: Mapping[str, Any]) -> Mapping[str, Any]:

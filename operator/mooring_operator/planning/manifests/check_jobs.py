@@ -14,7 +14,7 @@ from mooring_operator.api.names import DEPLOYMENT_LABEL
 from mooring_operator.planning.checks import Question
 from mooring_operator.planning.manifests import check_pods
 from mooring_operator.planning.manifests.check_pods import LABELS
-from mooring_operator.planning.manifests.pods import escape_expansion
+from mooring_operator.planning.manifests.pods import TMP, escape_expansion, restricted_pod
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.objects.ownership import owner_reference
@@ -75,7 +75,7 @@ def facts(owner: Owner, question: Question) -> dict[str, str | int]:
 
 def _pod(owner: Owner, question: Question, pods: RunPods) -> dict[str, Any]:
     check, told = question.check, facts(owner, question)
-    pod = check_pods.restricted_pod(pods)
+    pod = restricted_pod(check_pods.CONTAINER, pods.scratch)
     if isinstance(check, Job):
         _run(pod, check, told)
     elif isinstance(check, Webhook):
@@ -89,7 +89,7 @@ def _run(pod: dict[str, Any], check: Job, told: dict[str, str | int]) -> None:
     variables = {f"MOORING_{_snake(name)}": str(value) for name, value in told.items()}
     container |= {
         "image": check.image,
-        "env": check_pods.variables({**variables, "HOME": check_pods.TMP}),
+        "env": check_pods.variables({**variables, "HOME": TMP}),
         "resources": {"requests": amounts, "limits": amounts},
     }
     for field in ("command", "args"):

@@ -1,4 +1,4 @@
-"""Restricted pods in a tenant's namespace, and the one that posts to an address its author named."""
+"""Pods of checks and notices in a tenant's namespace, and the one that posts to an address its author named."""
 
 import json
 from collections.abc import Sequence
@@ -10,13 +10,12 @@ from mooring_artifacts.webhooks import BODY, SECONDS, URL
 
 from mooring_operator.api.drift_notify import SecretKey
 from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
-from mooring_operator.planning.manifests.pods import RESTRICTED_CONTAINER, RESTRICTED_POD, escape_expansion
+from mooring_operator.planning.manifests.pods import TMP, escape_expansion
 from mooring_operator.planning.manifests.run_jobs import COMPONENT_LABEL, RunPods
 
 CONTAINER = "check"
 LABELS = {MANAGED_BY: MANAGED_BY_VALUE, COMPONENT_LABEL: CONTAINER}
 """Of the pods: neither a deployment's nor a revision's, by which Services find what answers requests."""
-TMP = "/tmp"  # noqa: S108 - of the container
 STARTS = timedelta(minutes=2)
 """How long a pod that asks a webhook may take to start, beside its time to ask."""
 RETRIES = 2
@@ -32,24 +31,6 @@ class Post:
     body: Any
     timeout: timedelta
     headers_secret: str | None = None
-
-
-def restricted_pod(pods: RunPods) -> dict[str, Any]:
-    """Give a pod of one container, without an image yet, that nothing of a spec widens."""
-    container = {
-        "name": CONTAINER,
-        "volumeMounts": [{"name": "tmp", "mountPath": TMP}],
-        "securityContext": RESTRICTED_CONTAINER,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": RESTRICTED_POD,
-        "containers": [container],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": pods.scratch}}],
-    }
 
 
 def ask(pod: dict[str, Any], post: Post, pods: RunPods) -> None:

@@ -11,6 +11,7 @@ from mooring_artifacts.webhooks import INSUFFICIENT, NO
 from mooring_operator.api.drift_notify import Receiver
 from mooring_operator.planning.manifests import check_pods
 from mooring_operator.planning.manifests.check_pods import LABELS
+from mooring_operator.planning.manifests.pods import restricted_pod
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.objects.ownership import owner_reference
@@ -30,7 +31,7 @@ def job_of(owner: Owner, notice_id: str, receiver: Receiver, body: Any, pods: Ru
     labels = {**LABELS, NOTICE_LABEL: notice_id}
     address = receiver.url_secret or receiver.url
     assert address is not None
-    pod = check_pods.restricted_pod(pods)
+    pod = restricted_pod(check_pods.CONTAINER, pods.scratch)
     check_pods.ask(pod, check_pods.Post(address, body, _TRIED, receiver.headers_secret), pods)
     return {
         "apiVersion": "batch/v1",

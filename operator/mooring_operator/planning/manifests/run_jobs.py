@@ -11,7 +11,7 @@ from typing import Any
 from mooring_operator.api.names import MANAGED_BY, MANAGED_BY_VALUE
 from mooring_operator.api.quantities import parse_quantity
 from mooring_operator.api.resources import Resources
-from mooring_operator.planning.manifests.pods import RESTRICTED_CONTAINER, RESTRICTED_POD, escape_expansion
+from mooring_operator.planning.manifests.pods import TMP, escape_expansion, restricted_pod
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.runs.job_states import OWNER_LABEL
 from mooring_operator.planning.runs.run import RunOwner, RunRequest
@@ -27,7 +27,6 @@ LABELS = {MANAGED_BY: MANAGED_BY_VALUE, COMPONENT_LABEL: "run"}
 
 # A kernel's limit on one environment variable (MAX_ARG_STRLEN), with its name and the escapes.
 LARGEST_PARAMETERS = 120 * 1024
-_TMP = "/tmp"  # noqa: S108 - of the container
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,9 @@ def job_of(run: RunRequest, pods: RunPods) -> Manifest:
 
 
 def _pod(run: RunRequest, pods: RunPods) -> dict[str, Any]:
-    container: dict[str, Any] = {
-        "name": "run",
+    pod = restricted_pod("run", pods.scratch)
+    [container] = pod["containers"]
+    container |= {
         "image": pods.image,
         # Isolated: neither the working directory nor the environment brings code in.
         "command": ["python", "-I", "-m", "mooring_pipelines", "run"],
@@ -92,26 +92,13 @@ def _pod(run: RunRequest, pods: RunPods) -> dict[str, Any]:
         "env": [
             {"name": "MOORING_RUN_ID", "value": escape_expansion(run.run_id)},
             {"name": "MOORING_RUN_PARAMETERS", "value": _parameters(run)},
-            {"name": "HOME", "value": _TMP},
+            {"name": "HOME", "value": TMP},
         ],
         "resources": _resources(run.resources, pods),
-        "volumeMounts": [{"name": "tmp", "mountPath": _TMP}],
-        "workingDir": _TMP,
-        "securityContext": RESTRICTED_CONTAINER,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "workingDir": TMP,
     }
     if run.credentials_secret is not None:
         container["envFrom"] = [{"secretRef": {"name": run.credentials_secret}}]
-    pod: dict[str, Any] = {
-        "restartPolicy": "Never",
-        # A run never speaks to the API server. Clouds that give identities to service accounts mount what they
-        # need by themselves.
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": RESTRICTED_POD,
-        "containers": [container],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": pods.scratch}}],
-    }
     if run.service_account is not None:
         pod["serviceAccountName"] = run.service_account
     return pod

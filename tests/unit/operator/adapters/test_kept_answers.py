@@ -8,7 +8,7 @@ from mooring_operator.adapters.kept_answers import LASTS_S, KeptAnswers
 from mooring_operator.adapters.recent import RecentObjects
 
 from tests.unit.operator.adapters.model_api_server import RUNTIME
-from tests.unit.operator.adapters.test_recent import History, asks, history_of
+from tests.unit.operator.adapters.test_recent import History, asks, is_found
 
 
 class Answers(RecentObjects):
@@ -71,14 +71,7 @@ class Lasting(Answers):
     "fault", [Unmoved, Late, Stubborn, Faithful, Lasting], ids=lambda fault: fault.__name__
 )
 def test_each_fault_would_be_found(fault):
-    def breaks(seed):
-        try:
-            History(fault).play(history_of(seed))
-        except AssertionError:
-            return True
-        return False
-
-    assert any(breaks(seed) for seed in range(1000))
+    assert is_found(fault)
 
 
 WATCHED = [("put", "runtime"), ("tell", 0), asks("recall", "runtime")]
