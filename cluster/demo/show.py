@@ -152,6 +152,7 @@ Look around, in another terminal:
     {kubectl} -n {NAMESPACE} get mdep,drift,{routed}
     {kubectl} -n {NAMESPACE} describe mdep {NAME}
     {kubectl} explain mdep.spec.rollout
+    mooring audit {own.parent}/audit
 
 Deploy something of your own; the operator of this demo looks after namespace {NAMESPACE} alone:
 

@@ -164,6 +164,7 @@ class Stage:
             "MOORING_KFP_UI_URL": self.outside(self.pipelines),
             "MOORING_FILE_ADDRESSES": "true",
             "MOORING_ARTIFACT_ROOT": f"file://{self.work}/artifacts",
+            "MOORING_AUDIT_ROOT": f"file://{self.work}/audit",
         }
         if self._gateway is not None:
             environment |= {

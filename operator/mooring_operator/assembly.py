@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mooring_operator.adapters.audit import Audit, AuditUnavailable, NoAudit, StoredAudit
 from mooring_operator.adapters.checks.jobs import CheckJobs
 from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Cluster
@@ -43,6 +44,7 @@ from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import COPY_PIPELINE, PIPELINE, CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.counters import Counters
+from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import EVALUATION_PIPELINE, DriftRuns
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
@@ -133,6 +135,7 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
         notifier=KubernetesEvents(cluster),
         rules=LimitedRules(limits, children=settings.rule_processes),
         cluster_policies=ClusterPolicies(cluster, enabled=settings.cluster_policies),
+        decisions=Decisions(cluster, _audit(settings, pools.audit)),
     )
     monitors = DriftMonitors(
         cluster=cluster,
@@ -141,11 +144,12 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
         notifier=shared.notifier,
         clock=_now,
         file_addresses=settings.file_addresses,
+        decisions=shared.decisions,
     )
     return Reconcilers(
         _deployments(settings, cluster, outages, shared),
         monitors,
-        Judged(cluster=cluster, rules=shared.rules, clock=_now),
+        Judged(cluster=cluster, rules=shared.rules, clock=_now, decisions=shared.decisions),
         shared.cluster_policies,
         FailureReports(cluster, shared.notifier, _now),
         Relief(cluster),
@@ -198,6 +202,7 @@ def _deployments(
         checks=checks,
         templates=Templates(cluster, of_the_cluster=settings.cluster_policies),
         aliases=aliases,
+        decisions=shared.decisions,
     )
 
 
@@ -211,6 +216,7 @@ class _Shared(NamedTuple):
     notifier: KubernetesEvents
     rules: Rules
     cluster_policies: ClusterPolicies
+    decisions: Decisions
 
 
 class _Pools(NamedTuple):
@@ -220,6 +226,7 @@ class _Pools(NamedTuple):
     models: Pool
     documents: Pool
     metrics: Pool
+    audit: Pool
 
 
 def _pools(settings: Settings) -> _Pools:
@@ -229,6 +236,7 @@ def _pools(settings: Settings) -> _Pools:
         pipelines=Pool("pipelines", PipelinesUnavailable, size=size, deadline=_LAUNCH_S, room=room),
         models=Pool("models", RegistryUnavailable, size=size, room=room),
         documents=Pool("documents", DocumentsUnavailable, size=size, room=room),
+        audit=Pool("audit trail", AuditUnavailable, size=size, room=room),
         # No worker waits for these.
         metrics=Pool(
             "metrics",
@@ -286,6 +294,10 @@ def _backend(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
             return KfpPipelines(kfp, compiled, pool=pool)
         case "None":
             return NoPipelines()
+
+
+def _audit(settings: Settings, pool: Pool) -> Audit:
+    return StoredAudit(settings.audit_root, pool) if settings.audit_root else NoAudit()
 
 
 def _gateway(settings: Settings) -> DefaultGateway:

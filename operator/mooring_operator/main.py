@@ -11,6 +11,7 @@ from lightkube import ConfigError, SingleConfig
 
 from mooring_operator import handlers
 from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.audit import AuditUnavailable
 from mooring_operator.adapters.cluster import Cluster, Conflict, Unavailable
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.kubernetes import KubernetesCluster
@@ -29,7 +30,14 @@ logger = logging.getLogger(__name__)
 
 Build = Callable[[Settings, Cluster, Outages], Reconcilers]
 
-EXPECTED = (Conflict, Unavailable, PipelinesUnavailable, RulesUnavailable, DocumentsUnavailable)
+EXPECTED = (
+    AuditUnavailable,
+    Conflict,
+    DocumentsUnavailable,
+    PipelinesUnavailable,
+    RulesUnavailable,
+    Unavailable,
+)
 """Exceptions that say what is wrong in one line, in the log and where it can be in status."""
 
 

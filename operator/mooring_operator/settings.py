@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     staging_root: str | None = Field(
         None, description="an address with {namespace} in it, such as s3://models/{namespace}/staged"
     )
+    audit_root: str | None = Field(
+        None, description="an address such as s3://audit/production; empty: nothing is recorded"
+    )
     metrics: Literal["Prometheus", "Pods", "None"] | None = Field(
         None,
         description="Prometheus, Pods or None: who is asked what revisions counted; Prometheus where there is "
@@ -181,7 +184,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name!r} is not the name of a namespace")
         return value
 
-    @field_validator("artifact_root")
+    @field_validator("artifact_root", "audit_root")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None:

@@ -633,6 +633,7 @@ STORIES: dict[str, Callable[[], Recorded]] = {
             reasons.PIPELINES_UNAVAILABLE,
             reasons.VERDICTS_UNAVAILABLE,
             reasons.RULES_UNAVAILABLE,
+            reasons.AUDIT_UNAVAILABLE,
             reasons.REGISTRY_UNAVAILABLE,
         )
     },

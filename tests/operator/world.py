@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring_operator.adapters.api_server import Connection, load_config
+from mooring_operator.adapters.audit import Audit, NoAudit
 from mooring_operator.adapters.checks.jobs import CheckJobs
 from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Cluster, ClusterError, Manifest, Ref
@@ -29,6 +30,7 @@ from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.cluster_policies import ClusterPolicies
 from mooring_operator.reconcile.counters import Counters
+from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import FailureReports
@@ -69,6 +71,7 @@ class Adapters:
     fresh_for: float = 1.0
     counters: Counters | None = None
     aliases: Aliases = field(default_factory=Aliases)
+    audit: Audit = field(default_factory=NoAudit)
 
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
@@ -79,6 +82,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     cluster_policies = ClusterPolicies(cluster, fresh_for=played.fresh_for)
     jobs = CheckJobs(cluster, RunPods())
     checks = Checks({"webhook": jobs, "job": jobs})
+    decisions = Decisions(cluster, played.audit)
     deployments = ModelDeployments(
         cluster=cluster,
         routers=routers,
@@ -100,6 +104,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         clock=played.clock,
         checks=checks,
         aliases=played.aliases,
+        decisions=decisions,
     )
     monitors = DriftMonitors(
         cluster=cluster,
@@ -107,8 +112,9 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         receivers=NoticeJobs(cluster, RunPods()),
         notifier=notifier,
         clock=played.clock,
+        decisions=decisions,
     )
-    judged = Judged(cluster=cluster, rules=played.rules, clock=played.clock)
+    judged = Judged(cluster=cluster, rules=played.rules, clock=played.clock, decisions=decisions)
     reports = FailureReports(cluster, notifier, played.clock)
     return Reconcilers(deployments, monitors, judged, cluster_policies, reports, Relief(cluster))
 
@@ -126,6 +132,7 @@ class World:
         self.rules = LimitedRules()
         self.counters: Callable[[], Counters] = Counters
         self.aliases: Callable[[], Aliases] = Aliases
+        self.audit: Callable[[], Audit] = NoAudit
         self.now = START
         self.phases: list[str] = []
         """Every phase that a pass ended with, without repetitions."""
@@ -151,6 +158,7 @@ class World:
             -1.0,
             self.counters(),
             self.aliases(),
+            self.audit(),
         )
         self.operator = controllers(KubernetesCluster(self._connection, recent=self.recent), adapters)
 

@@ -117,6 +117,11 @@ VERDICTS_UNAVAILABLE = "VerdictsUnavailable"
 
 See whether it is up, and whether the operator may read from it.
 """
+AUDIT_UNAVAILABLE = "AuditUnavailable"
+"""What was decided cannot be recorded, and waits for that; only going back to what served before does not.
+
+See whether the store of MOORING_AUDIT_ROOT is up, and whether the operator may create objects there.
+"""
 POLICIES_MET = "PoliciesMet"
 """The revision complies with every policy in spec.policies, and with those that bind its namespace.
 """

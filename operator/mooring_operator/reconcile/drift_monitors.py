@@ -16,17 +16,19 @@ from mooring_artifacts.data_versions.references import pin
 from mooring_artifacts.uris import SCHEMES, hide_queries
 from pydantic import ValidationError
 
+from mooring_operator.adapters.audit import AuditUnavailable
 from mooring_operator.adapters.checks import CheckNotStarted
 from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
-from mooring_operator.api import forms
+from mooring_operator.api import forms, reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
+from mooring_operator.planning import audit
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.evaluations import DriftObserved, Target
@@ -49,11 +51,12 @@ from mooring_operator.planning.rollout.capturing import collects, may_capture
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.planning.status import conditions, spec_errors
+from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import owner_of
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
-from mooring_operator.reconcile.wire import peek_status, status_of, write_status
+from mooring_operator.reconcile.wire import peek_status, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +76,10 @@ class DriftMonitors:
         clock: Callable[[], datetime],
         receivers: NoticeJobs,
         file_addresses: bool = False,
+        decisions: Decisions | None = None,
     ) -> None:
         self._cluster = cluster
+        self._decisions = decisions or Decisions(cluster)
         self._receivers = receivers
         self._runs = runs
         self._notifier = notifier
@@ -90,6 +95,7 @@ class DriftMonitors:
         Raises:
             ClusterError: the API server does not answer, or the object moved on; try again.
             PipelinesUnavailable, DocumentsUnavailable: a run that is waited for cannot be looked at; try again.
+            AuditUnavailable: what was decided cannot be recorded; try again.
         """
         resource = await self._cluster.get(Ref(DRIFT_MONITOR, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -112,7 +118,13 @@ class DriftMonitors:
             await self._carry_out(resource, unavailable(status, blind, message, self._clock()))
             raise
         decision = plan_drift(spec, status, observed, self._clock())
-        resource = await self._carry_out(resource, decision)
+        try:
+            resource = await self._carry_out(resource, decision)
+        except AuditUnavailable as error:
+            message = f"{error}; trying again"
+            told = unavailable(status, observed, message, self._clock(), reasons.AUDIT_UNAVAILABLE)
+            await self._decisions.write(resource, told.status)
+            raise
         try:
             await self._act_on_runs(owner, spec, decision)
         except _UNAVAILABLE as error:
@@ -135,7 +147,7 @@ class DriftMonitors:
         """Say what is wrong with the spec; there is nothing to come back for until it changes."""
         generation = resource["metadata"].get("generation", 0)
         invalid = invalid_monitor(status, message, generation, self._clock())
-        await write_status(self._cluster, resource, invalid)
+        await self._decisions.write(resource, invalid)
 
     async def _observe(
         self, owner: Owner, spec: DriftMonitorSpec, status: DriftMonitorStatus
@@ -185,10 +197,15 @@ class DriftMonitors:
         return found
 
     async def _carry_out(self, resource: Manifest, decision: DriftDecision) -> Manifest:
-        """Tell people and the ModelDeployment, then write the status."""
+        """Have it recorded, tell people and the ModelDeployment, then write the status."""
+        notices = [action for action in decision.actions if isinstance(action, Notify)]
+        entries = audit.of_notices(resource, notices, self._clock())
+        # A rollback that is asked for waits for no store.
+        waits = not any(isinstance(action, RequestRollback) for action in decision.actions)
+        await self._decisions.record(resource, entries, waits=waits)
         for action in decision.actions:
             await self._tell(resource, action)
-        return await write_status(self._cluster, resource, decision.status)
+        return await self._decisions.write(resource, decision.status)
 
     async def _tell(self, resource: Manifest, action: DriftAction) -> None:
         match action:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mooring_operator.adapters.cluster import Cluster, Kind, Ref
+from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.rules.engine import Rules
 from mooring_operator.api import reasons
 from mooring_operator.api.analysis_template import (
@@ -17,17 +17,18 @@ from mooring_operator.api.analysis_template import (
 )
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_policy import ModelPolicySpec, PolicyStatus
+from mooring_operator.planning import audit
 from mooring_operator.planning.analysis import template_status
 from mooring_operator.planning.policies import status as policy_status
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 from mooring_operator.planning.status import spec_errors
+from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.kinds import (
     ANALYSIS_TEMPLATE,
     CLUSTER_ANALYSIS_TEMPLATE,
     CLUSTER_MODEL_POLICY,
     MODEL_POLICY,
 )
-from mooring_operator.reconcile.wire import write_status
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,16 @@ _KINDS: Mapping[Kind, _Judging] = {
 class Judged:
     """The controller of policies and templates, of namespaces and of the cluster."""
 
-    def __init__(self, *, cluster: Cluster, rules: Rules, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        rules: Rules,
+        clock: Callable[[], datetime],
+        decisions: Decisions | None = None,
+    ) -> None:
         self._cluster = cluster
+        self._decisions = decisions or Decisions(cluster)
         self._rules = rules
         self._clock = clock
 
@@ -88,6 +97,7 @@ class Judged:
 
         Raises:
             RulesUnavailable: the expressions cannot be read now; try again.
+            AuditUnavailable: that they are new cannot be recorded now; try again.
         """
         resource = await self._cluster.get(Ref(kind, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -99,7 +109,7 @@ class Judged:
             spec = judging.spec.model_validate(resource["spec"])
         except ValidationError as error:
             invalid = judging.refuse(status, spec_errors.describe(error), generation, self._clock())
-            await write_status(self._cluster, resource, invalid)
+            await self._write(resource, status, invalid)
             return None
         question, read = judging.reading(spec), None
         if question is not None:
@@ -107,5 +117,9 @@ class Judged:
             if read is None:
                 return self._rules.wait(namespace, question)
         judged = judging.judge(spec, status, generation, self._clock(), read)
-        await write_status(self._cluster, resource, judged)
+        await self._write(resource, status, judged)
         return None
+
+    async def _write(self, resource: Manifest, before: PolicyStatus, judged: PolicyStatus) -> None:
+        entries = audit.of_rules(resource, before.observed_generation, judged, self._clock())
+        await self._decisions.write(resource, judged, entries)

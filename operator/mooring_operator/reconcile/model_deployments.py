@@ -13,6 +13,7 @@ from typing import Any
 from mooring_artifacts.uris import hide_queries
 from pydantic import ValidationError
 
+from mooring_operator.adapters.audit import AuditUnavailable
 from mooring_operator.adapters.checks import CheckNotStarted
 from mooring_operator.adapters.cluster import Cluster, ClusterError, InvalidName, Ref, Refused, Unavailable
 from mooring_operator.adapters.documents import DocumentsUnavailable
@@ -30,6 +31,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.planning import audit
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.manifests.workloads import Workload
 from mooring_operator.planning.objects.owner import Manifest, Owner
@@ -59,11 +61,12 @@ from mooring_operator.planning.status.wording import because, one_line
 from mooring_operator.reconcile.aliases import Aliases
 from mooring_operator.reconcile.checks import Checks
 from mooring_operator.reconcile.ci_runs import CIRuns
+from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.templates import Templates
-from mooring_operator.reconcile.wire import peek_status, status_of, write_status
+from mooring_operator.reconcile.wire import peek_status, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +90,10 @@ class ModelDeployments:
         checks: Checks | None = None,
         templates: Templates | None = None,
         aliases: Aliases | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
         self._cluster = cluster
+        self._decisions = decisions or Decisions(cluster)
         self._routers = routers
         self._pipelines = pipelines
         self._runs = runs
@@ -110,7 +115,7 @@ class ModelDeployments:
 
         Raises:
             ClusterError: the API server does not answer, or the object moved on; try again.
-            PipelinesUnavailable, DocumentsUnavailable, RulesUnavailable: noted in status; try again.
+            PipelinesUnavailable, DocumentsUnavailable, RulesUnavailable, AuditUnavailable: noted in status; try again.
         """
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name), recent=True)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -137,6 +142,9 @@ class ModelDeployments:
         except DocumentsUnavailable as error:
             await self._report(namespace, name, reasons.VERDICTS_UNAVAILABLE, f"{error}; trying again")
             raise
+        except AuditUnavailable as error:
+            await self._report(namespace, name, reasons.AUDIT_UNAVAILABLE, f"{error}; trying again")
+            raise
         except RulesUnavailable as error:
             await self._report(namespace, name, reasons.RULES_UNAVAILABLE, f"{error}; trying again")
             raise
@@ -157,14 +165,14 @@ class ModelDeployments:
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
     ) -> float | None:
         observed, decision = await self._decide(spec, status, observed)
-        resource = await write_status(self._cluster, resource, decision.status)
+        resource = await self._write(resource, status, decision)
         try:
             refused = await self._act(resource, spec, observed, decision)
         except (Refused, PipelinesRefused, LaunchUncertain, CheckNotStarted) as problem:
             # What was refused fails the candidate: no amount of repeating makes it welcome.
             seen = _with_problem(observed, problem)
             after = plan(spec, decision.status, seen, self._clock())
-            resource = await write_status(self._cluster, resource, after.status)
+            resource = await self._write(resource, decision.status, after)
             refused = await self._act(resource, spec, observed, after)
             decision = after
         except Unavailable as error:
@@ -180,6 +188,12 @@ class ModelDeployments:
             return decision.recheck_after
         # Our own write wakes nobody. What follows from the new status, if anything, is due soon.
         return min(decision.recheck_after or _SOON, _SOON)
+
+    async def _write(self, resource: Manifest, before: ModelDeploymentStatus, decision: Decision) -> Manifest:
+        """Have what was decided recorded, and then the status say it."""
+        entries = audit.of_deployment(resource, before, decision, self._clock())
+        waits = audit.may_wait(decision)
+        return await self._decisions.write(resource, decision.status, entries, waits=waits)
 
     async def _wait_for_writes(
         self,
@@ -302,7 +316,7 @@ class ModelDeployments:
 
     async def _tell(self, resource: Manifest, decision: Decision) -> None:
         """Write a decision's status and its notices, and do nothing else of it."""
-        resource = await write_status(self._cluster, resource, decision.status)
+        resource = await self._decisions.write(resource, decision.status)
         for action in decision.actions:
             if isinstance(action, Notify):
                 await self._notifier.notify(resource, action)

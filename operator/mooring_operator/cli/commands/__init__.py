@@ -6,6 +6,7 @@ Their heavy imports are inside the functions, so that ``mooring --help`` stays q
 from mooring_operator.cli.commands import (
     adopt,
     analyse,
+    audit,
     ci,
     data,
     drift,
@@ -18,4 +19,18 @@ from mooring_operator.cli.commands import (
     validate,
 )
 
-COMMANDS = (validate, rehearse, ci, data, schema, status, drift, analyse, list_all, requests, adopt, offline)
+COMMANDS = (
+    validate,
+    rehearse,
+    ci,
+    data,
+    schema,
+    status,
+    drift,
+    analyse,
+    list_all,
+    audit,
+    requests,
+    adopt,
+    offline,
+)

@@ -101,10 +101,14 @@ def notice(
 
 
 def unavailable(
-    status: DriftMonitorStatus, observed: DriftObserved, message: str, now: datetime
+    status: DriftMonitorStatus,
+    observed: DriftObserved,
+    message: str,
+    now: datetime,
+    reason: str = reasons.EVALUATION_UNAVAILABLE,
 ) -> DriftDecision:
-    """What runs the evaluation cannot be asked about it; the run is waited for all the same."""
-    return _settle(status, observed, now, "Failed", reasons.EVALUATION_UNAVAILABLE, message)
+    """What the evaluation needs does not answer; its run is waited for all the same."""
+    return _settle(status, observed, now, "Failed", reason, message)
 
 
 def invalid_monitor(
