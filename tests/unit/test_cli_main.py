@@ -18,7 +18,7 @@ COMMANDS = sorted(get_command(make_app()).commands)
 
 def test_every_command_of_the_documentation_is_there():
     assert COMMANDS == [
-        "abort", "adopt", "analyse", "approve", "ci", "crds", "data", "demo", "drift", "list", "pause", "pipelines",
+        "abort", "adopt", "analyse", "approve", "audit", "ci", "crds", "data", "demo", "drift", "list", "pause", "pipelines",
         "promote", "rehearse", "resume", "retry", "rollback", "schema", "status", "validate", "version",
     ]  # fmt: skip
 
@@ -43,7 +43,9 @@ def test_every_command_has_help(capsys, command, flag):
         assert "Examples:" in out
 
 
-@pytest.mark.parametrize("command", ["validate", "rehearse", "status", "drift", "list", "crds", "version"])
+@pytest.mark.parametrize(
+    "command", ["validate", "rehearse", "status", "drift", "list", "audit", "crds", "version"]
+)
 def test_what_shows_something_also_writes_json(capsys, command):
     assert "json" in invoke(capsys, command, "-h")[1]
 
