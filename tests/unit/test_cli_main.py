@@ -18,8 +18,8 @@ COMMANDS = sorted(get_command(make_app()).commands)
 
 def test_every_command_of_the_documentation_is_there():
     assert COMMANDS == [
-        "abort", "adopt", "analyse", "approve", "audit", "ci", "crds", "data", "demo", "drift", "list", "pause", "pipelines",
-        "promote", "rehearse", "resume", "retry", "rollback", "schema", "status", "validate", "version",
+        "abort", "adopt", "analyse", "approve", "audit", "ci", "crds", "data", "demo", "drift", "list", "pause",
+        "pipelines", "promote", "rehearse", "resume", "retry", "rollback", "schema", "status", "validate", "version",
     ]  # fmt: skip
 
 
