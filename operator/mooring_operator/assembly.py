@@ -12,8 +12,9 @@ from mooring_operator.adapters.checks.notices import NoticeJobs
 from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.documents import DocumentsUnavailable, StoredDocuments
 from mooring_operator.adapters.grants_file import GrantsFile
+from mooring_operator.adapters.metrics.measuring_jobs import MeasuringJobs
 from mooring_operator.adapters.metrics.pods import PodCounters
-from mooring_operator.adapters.metrics.port import MetricsUnavailableError
+from mooring_operator.adapters.metrics.port import MetricsUnavailableError, Provider
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.adapters.metrics.webhooks import Webhooks
 from mooring_operator.adapters.mlflow import MlflowAliases, MlflowRest
@@ -34,7 +35,9 @@ from mooring_operator.adapters.routers.relief import Relief
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.api.template_queries import ProviderName
 from mooring_operator.planning.analysis.counting import Counting
+from mooring_operator.planning.analysis.measuring_jobs import MEASURED_BY_PODS
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.planning.manifests.workloads import Images
 from mooring_operator.planning.runs.run import TENANT
@@ -249,6 +252,7 @@ def _pools(settings: Settings) -> _Pools:
 
 def _counters(settings: Settings, cluster: Cluster, pool: Pool, rules: Rules) -> Counters:
     every, lag = timedelta(seconds=settings.prometheus_interval), timedelta(seconds=settings.prometheus_lag)
+    providers = _providers(settings, cluster)
     match settings.counted_by:
         case "Prometheus":
             access = Access(
@@ -259,14 +263,21 @@ def _counters(settings: Settings, cluster: Cluster, pool: Pool, rules: Rules) ->
                 settings.prometheus_retries,
             )
             return Counters(
-                Prometheus(access), Counting(every, lag), pool=pool, rules=rules, webhooks=Webhooks()
+                Prometheus(access), Counting(every, lag), pool=pool, rules=rules, providers=providers
             )
         case "Pods":
             # What is read is what is counted until then: it has not to be waited for.
             counting = Counting(every, timedelta(), by_pods=True)
-            return Counters(PodCounters(cluster), counting, pool=pool, rules=rules, webhooks=Webhooks())
+            return Counters(PodCounters(cluster), counting, pool=pool, rules=rules, providers=providers)
         case "None":
-            return Counters(counting=Counting(every, lag))
+            return Counters(counting=Counting(every, lag), pool=pool, rules=rules, providers=providers)
+
+
+def _providers(settings: Settings, cluster: Cluster) -> dict[ProviderName, Provider]:
+    """Give who measures the queries of templates, beside what keeps the counters."""
+    pods = _run_pods(settings)
+    by_pods = {name: MeasuringJobs(cluster, pods, how) for name, how in MEASURED_BY_PODS.items()}
+    return {"webhook": Webhooks(), **by_pods}
 
 
 def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:

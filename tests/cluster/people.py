@@ -151,7 +151,7 @@ def wait_until_allowed(attempt):
 
 
 class Thing:
-    """One ModelDeployment or DriftMonitor that people try to write."""
+    """One ModelDeployment, DriftMonitor or AnalysisTemplate that people try to write."""
 
     def __init__(self, api, namespace, manifest):
         self.api = api

@@ -40,6 +40,12 @@ MONITOR = {
         "window": {"uri": "s3://d/b/"},
     },
 }
+TEMPLATE = {
+    "apiVersion": "mooring.dev/v1alpha1",
+    "kind": "AnalysisTemplate",
+    "metadata": {"name": "house"},
+    "spec": {"metrics": [{"metric": "errorRate"}]},
+}
 PROFILE = {
     f"{LISTED}.serviceAccounts": ["models", "readers-*"],
     f"{LISTED}.secrets": ["buckets", "queues", "storage-config/models"],
@@ -119,6 +125,20 @@ def step(**fields):
 
 def job(image="registry.example.com/team/smoke:1", **fields):
     return step(job={"image": image, **fields})
+
+
+def queries(image="registry.example.com/team/smoke:1", **fields):
+    return {"spec": {"queries": [{"name": "smoke", "job": {"image": image, **fields}}]}}
+
+
+def datadog(secret):
+    asked = {"query": "avg:a{*}", "credentialsSecret": secret}
+    return {"spec": {"queries": [{"name": "a", "datadog": asked, "successCondition": "result < 1.0"}]}}
+
+
+def cloud_watch(**fields):
+    asked = {"region": "eu-central-1", "queries": [{"id": "a", "expression": "b"}], **fields}
+    return {"spec": {"queries": [{"name": "a", "cloudWatch": asked, "successCondition": "result < 1.0"}]}}
 
 
 def webhook(url="https://gates.example.com/go", **fields):
@@ -367,6 +387,43 @@ FIELDS = [
         job(credentialsSecret="buckets"),
         job(credentialsSecret="payments"),
     ),
+    Field("spec.queries.job", "jobs", queries(), queries("registry.example.com/other/smoke:1"), TEMPLATE),
+    Field("spec.queries.job", "jobs", queries("k6:1", args=["run smoke.js"]), queries("k6:1"), TEMPLATE),
+    Field(
+        "spec.queries.job.serviceAccountName",
+        "serviceAccounts",
+        queries(serviceAccountName="models"),
+        queries(serviceAccountName="payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.queries.job.credentialsSecret",
+        "secrets",
+        queries(credentialsSecret="buckets"),
+        queries(credentialsSecret="payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.queries.datadog.credentialsSecret",
+        "secrets",
+        datadog("buckets"),
+        datadog("payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.queries.cloudWatch.credentialsSecret",
+        "secrets",
+        cloud_watch(credentialsSecret="buckets"),
+        cloud_watch(credentialsSecret="payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.queries.cloudWatch.serviceAccountName",
+        "serviceAccounts",
+        cloud_watch(serviceAccountName="models"),
+        cloud_watch(serviceAccountName="payments"),
+        TEMPLATE,
+    ),
     Field(
         "spec.rollout.steps.webhook.headersSecret",
         "secrets",
@@ -446,7 +503,7 @@ def api(control_plane):
             wait_until_allowed(lambda thing=thing: thing.create("frank", payments, dry=True))
         wait_until_allowed(lambda: things[1].create("alice", models, dry=True))
         yield api
-        for kind in (DEPLOYMENT, MONITOR):
+        for kind in (DEPLOYMENT, MONITOR, TEMPLATE):
             for namespace in (BARE, LISTED):
                 api.delete(Thing(api, namespace, kind).path)
     wait_until_allowed(lambda: things[0].create("alice", payments, dry=True))
@@ -619,7 +676,7 @@ def test_every_field_that_lends_something_to_pods_is_in_the_policy():
     }
     for resource in RESOURCES:
         definition = custom_resource_definition(resource)["spec"]
-        if definition["names"]["kind"] not in ("ModelDeployment", "DriftMonitor"):
+        if definition["names"]["kind"] not in ("ModelDeployment", "DriftMonitor", "AnalysisTemplate"):
             continue
         spec = definition["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
         found = {path for path in paths(spec, "spec") if lending.search(path.rpartition(".")[2])}
@@ -627,6 +684,8 @@ def test_every_field_that_lends_something_to_pods_is_in_the_policy():
         forgotten = {path for path in found if not any(f"{path}.".startswith(f"{one}.") for one in known)}
         # Their own keys and addresses are what counts.
         forgotten -= {"spec.serving.storage", "spec.serving.logger"}
+        # Of series in Prometheus.
+        forgotten -= {f"spec.rates.{part}.labels" for part in ("total", "good", "bad")}
         assert not forgotten
 
 

@@ -70,7 +70,7 @@ async def service(world: World):
     metrics = played.metrics(lambda: world.now)
     async with serving(made) as hooks:
         world.counters = lambda: Counters(
-            metrics, COUNTING, patience=60, again=-1, rules=world.rules, webhooks=hooks
+            metrics, COUNTING, patience=60, again=-1, rules=world.rules, providers={"webhook": hooks}
         )
         await world.start()
         yield made
@@ -181,8 +181,8 @@ async def test_a_webhook_that_fails_counts_against_nobody(world: World, service:
 
 async def test_a_template_says_what_its_queries_lack(world: World):
     for fields, said in (
-        ({"query": "up"}, "a query has query or webhook, and not both"),
-        ({"webhook": None}, "a query has query or webhook, and not both"),
+        ({"query": "up"}, "a query has one of query, webhook, job, datadog, cloudWatch"),
+        ({"webhook": None}, "a query has one of query, webhook, job, datadog, cloudWatch"),
         (
             {"webhook": {"url": "http://169.254.169.254/latest"}},
             "the address of a webhook: write https://HOST/PATH",

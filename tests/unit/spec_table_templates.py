@@ -22,14 +22,19 @@ def _queries(name: str, *queries: Any, says: str = "", **spec: Any) -> Case:
 
 
 _QUERY = {"name": "q", "query": "up", "successCondition": "result < 5.0"}
+_JOB = {"name": "smoke", "job": {"image": "registry.example.com/team/smoke:1"}}
 _RATE = {"name": "wrong", "total": {"counter": "labelled_total"},
          "good": {"counter": "labelled_total", "labels": {"correct": "true"}}}  # fmt: skip
+_DATADOG = {"name": "dd", "successCondition": "result < 0.05",
+            "datadog": {"credentialsSecret": "datadog", "query": "avg:a{version:{{candidate}}}"}}  # fmt: skip
+_WATCH = {"name": "cw", "successCondition": "result < 1.0", "cloudWatch": {"region": "eu-central-1", "queries": [
+    {"id": "m1", "metric": {"namespace": "AWS/X", "name": "Errors"}}]}}  # fmt: skip
 _ARGUMENT = {"name": "points", "value": "0.5", "description": "how much worse it may be"}
 _TOLD = {"metric": "errorRate", "fromArguments": {"points": "points"}}
 
 TEMPLATES = [
     *_template("a template of one metric", {}),
-    Case("no metrics", {"spec.metrics": ABSENT}, False, "metrics, rates or both", "AnalysisTemplate"),
+    Case("no metrics", {"spec.metrics": ABSENT}, False, "metrics, rates or queries", "AnalysisTemplate"),
     *_template("an empty list of metrics", {"spec.metrics": []}, False, "spec.metrics"),
     *_template("arguments", {"spec.arguments": [_ARGUMENT], "spec.metrics": [_TOLD]}),
     *_template("an argument that has to be said", {"spec.arguments": [{"name": "points"}]}),
@@ -78,7 +83,84 @@ TEMPLATES = [
         {**_RATE, "total": {"counter": "a", "labels": {"x": 'a"} or up{b="'}}}]}, False, "spec.rates[0].total.labels"),
     *_template("a rate that none is within", {"spec.rates": [{**_RATE, "ratio": 0, "points": 0}]}, False,
                "no revision could be within"),
-    Case("a query of a namespace", {"spec.queries": [_QUERY]}, False, "spec.queries", "AnalysisTemplate"),
+    Case("a query of a namespace", {"spec.queries": [_QUERY]}, False,
+         "query and webhook stand in ClusterAnalysisTemplates alone", "AnalysisTemplate"),
+    Case("a webhook of a namespace", {"spec.queries": [
+        _JOB, {"name": "q", "webhook": {"url": "https://h/n"}, "successCondition": "result < 5.0"}]}, False,
+        "query and webhook stand in ClusterAnalysisTemplates alone", "AnalysisTemplate"),
+    *_template("a job", {"spec.queries": [_JOB]}),
+    *_template("jobs alone", {"spec.metrics": ABSENT, "spec.queries": [_JOB, {**_JOB, "name": "other"}]}),
+    *_template("all of a job", {"spec.queries": [{**_JOB, "successCondition": "result.accuracy > 0.9",
+        "failureCondition": "result.accuracy < 0.5", "interval": "5m", "count": 3, "dryRun": True, "job": {
+            "image": "a/b@sha256:" + "0" * 64, "command": ["sh", "-c"], "args": ["exit $A"], "timeout": "90s",
+            "serviceAccountName": "models", "credentialsSecret": "keys", "cpu": "500m", "memory": "2Gi",
+            "backoffLimit": 1}}]}),
+    *_template("a job without an image", {"spec.queries": [{"name": "smoke", "job": {}}]}, False,
+               "spec.queries[0].job.image"),
+    *_template("a job of many words", {"spec.queries": [
+        {**_JOB, "job": {"image": "a", "args": ["a" * 1000, "b" * 100]}}]}, False, "at most 1024 characters together"),
+    *_template("a job in a pod of one's own", {"spec.queries": [
+        {**_JOB, "job": {"image": "a", "securityContext": {"privileged": True}}}]}, False,
+        "spec.queries[0].job.securityContext"),
+    *_template("a job and a webhook", {"spec.queries": [{**_JOB, "webhook": {"url": "https://h/n"}}]}, False,
+               "a query has one of query, webhook, job, datadog"),
+    *_template("a number of Datadog's", {"spec.queries": [_DATADOG]}),
+    *_template("all of Datadog", {"spec.queries": [{**_DATADOG, "datadog": {
+        "site": "datadoghq.eu", "credentialsSecret": "dd", "queries": {"a": "sum:a{*}", "b_2": "sum:b{*}"},
+        "formula": "a / b_2", "aggregator": "sum", "window": "1h", "timeout": "30s"}}]}),
+    *_template("Datadog without a condition", {"spec.queries": [{**_DATADOG, "successCondition": ""}]}, False,
+               "needs successCondition"),
+    *(row for name, patch, says in [
+        ("without a Secret", {"credentialsSecret": ABSENT}, "datadog.credentialsSecret"),
+        ("at a site of one's own", {"site": "metadata.internal"}, "datadog.site"),
+        ("without a query", {"query": ABSENT}, "datadog has query, or queries with a formula"),
+        ("with a formula of no queries", {"formula": "a"}, "datadog has query, or queries with a formula"),
+        ("with queries and no formula", {"query": ABSENT, "queries": {"a": "b"}},
+         "datadog has query, or queries with a formula"),
+        ("with a query and queries", {"queries": {"a": "b"}, "formula": "a"},
+         "datadog has query, or queries with a formula"),
+        ("with six queries", {"query": ABSENT, "formula": "a", "queries": {f"q{n}": "b" for n in range(6)}},
+         "datadog.queries"),
+        ("with a query of another name", {"query": ABSENT, "formula": "a", "queries": {"A-b": "c"}},
+         "is not a name for formulas"),
+        ("of a second", {"window": "1s"}, "a window is 1m to 24h"),
+        ("of a week", {"window": "168h"}, "a window is 1m to 24h"),
+        ("by a percentile", {"aggregator": "percentile"}, "datadog.aggregator"),
+    ] for row in _template(f"Datadog {name}", {"spec.queries": [{**_DATADOG, "datadog": {
+        field: value for field, value in {**_DATADOG["datadog"], **patch}.items() if value is not ABSENT}}]},
+        False, says)),
+    *_template("a number of CloudWatch's", {"spec.queries": [_WATCH]}),
+    *_template("all of CloudWatch", {"spec.queries": [{**_WATCH, "cloudWatch": {
+        "region": "us-gov-west-1", "credentialsSecret": "aws", "serviceAccountName": "metrics", "period": "10m",
+        "timeout": "30s", "queries": [
+            {"id": "m1", "metric": {"namespace": "AWS/X", "name": "Errors", "stat": "TM(5%:95%)",
+             "dimensions": {"Revision Of": "{{candidate}}", "Name": "{{ name }}"}}},
+            {"id": "share_2", "expression": "100 * m1 / 3"}]}}]}),
+    *(row for name, patch, says in [
+        ("without a region", {"region": ABSENT}, "cloudWatch.region"),
+        ("at an address of one's own", {"region": "a.example.com/x"}, "cloudWatch.region"),
+        ("without queries", {"queries": ABSENT}, "cloudWatch.queries"),
+        ("with no queries", {"queries": []}, "cloudWatch.queries"),
+        ("of neither metric nor expression", {"queries": [{"id": "a"}]}, "metric or expression, and not both"),
+        ("of both", {"queries": [{"id": "a", "expression": "b", "metric": {"namespace": "A", "name": "b"}}]},
+         "metric or expression, and not both"),
+        ("with an id twice", {"queries": [{"id": "a", "expression": "b"}, {"id": "a", "expression": "c"}]},
+         "cloudWatch.queries"),
+        ("with an id in capitals", {"queries": [{"id": "A", "expression": "b"}]}, "is not a name for formulas"),
+        ("by a statistic of two words", {"queries": [
+            {"id": "a", "metric": {"namespace": "A", "name": "b", "stat": "the best"}}]}, "a statistic of CloudWatch"),
+        ("with a dimension that begins with a colon", {"queries": [
+            {"id": "a", "metric": {"namespace": "A", "name": "b", "dimensions": {":a": "b"}}}]},
+         "is not the name of a dimension"),
+        ("of half a minute", {"period": "30s"}, "a period is whole minutes, 1m to 24h"),
+        ("of a minute and a half", {"period": "90s"}, "a period is whole minutes, 1m to 24h"),
+        ("of two days", {"period": "48h"}, "a period is whole minutes, 1m to 24h"),
+    ] for row in _template(f"CloudWatch {name}", {"spec.queries": [{**_WATCH, "cloudWatch": {
+        field: value for field, value in {**_WATCH["cloudWatch"], **patch}.items() if value is not ABSENT}}]},
+        False, says)),
+    *_template("a job twice", {"spec.queries": [_JOB, _JOB]}, False, "spec.queries"),
+    *_template("a job named like a rate", {"spec.queries": [{**_JOB, "name": "wrong"}], "spec.rates": [_RATE]},
+               False, "wrong is there twice"),
     _queries("a query", _QUERY),
     _queries("queries alone", _QUERY, metrics=ABSENT),
     Case("neither metrics nor queries", {"spec": {}}, False, "metrics, rates or queries", "ClusterAnalysisTemplate"),
@@ -88,9 +170,9 @@ TEMPLATES = [
     _queries("all of a query", {**_QUERY, "failureCondition": "result > 9.0", "interval": "30s", "initialDelay": "5m",
              "count": 10, "failureLimit": 2, "inconclusiveLimit": 1, "consecutiveErrorLimit": 0, "dryRun": True}),
     _queries("a query without a condition", {"name": "q", "query": "up"}, says="needs successCondition"),
-    _queries("a query and a webhook", {**_QUERY, "webhook": {"url": "https://h/n"}}, says="query or webhook, and not"),
+    _queries("a query and a webhook", {**_QUERY, "webhook": {"url": "https://h/n"}}, says="a query has one of"),
     _queries("a webhook", {"name": "q", "webhook": {"url": "http://n.m.svc/q"}, "successCondition": "result < 5.0"}),
-    _queries("neither", {"name": "q", "successCondition": "result < 1.0"}, says="query or webhook, and not both"),
+    _queries("neither", {"name": "q", "successCondition": "result < 1.0"}, says="a query has one of"),
     _queries(
         "a webhook at an address without TLS",
         {"name": "q", "webhook": {"url": "http://169.254.169.254/"}, "successCondition": "result < 1.0"},

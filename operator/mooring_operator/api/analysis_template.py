@@ -1,14 +1,14 @@
 """``AnalysisTemplate`` and ``ClusterAnalysisTemplate``: standards of judging that several deployments share."""
 
-from datetime import timedelta
-from typing import Annotated, ClassVar, get_args
+from typing import Annotated, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.analysis import MetricLimit, MetricName, Metrics
 from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyStatus
-from mooring_operator.api.types import Condition, Duration, Model
+from mooring_operator.api.template_queries import MOST_QUERIES, OF_THE_CLUSTER, Query
+from mooring_operator.api.types import Condition, Model
 
 
 class Argument(Model):
@@ -52,118 +52,6 @@ class TemplateMetric(MetricLimit):
     from_arguments: Annotated[
         FromArguments, Field(description="Bounds that arguments say in place of numbers here.")
     ] = FromArguments()
-
-
-class NumberWebhook(Model):
-    """An address that the operator asks for a number."""
-
-    url: Annotated[
-        str,
-        forms.HOOK.field,
-        Field(
-            description="The operator posts namespace, name, candidate, stable, query and arguments as JSON; the "
-            'answer is {"value": NUMBER}.'
-        ),
-    ]
-
-
-_NO_QUERY = "a query has query or webhook, and not both"
-_NO_CONDITION = "a query needs successCondition, failureCondition or both"
-_OFTEN = "an interval is 10s at least"
-MOST_QUERIES = 6
-
-
-class Query(Model):
-    """A number, of PromQL or a webhook, measured again and again, and what it has to be."""
-
-    name: Annotated[str, forms.QUERY.field, Field(description="Its name, unique in the template.")]
-    query: Annotated[
-        str | None,
-        Field(
-            description="PromQL that gives one number. In the values of labels' matchers stand {{namespace}}, "
-            "{{name}}, {{candidate}}, {{stable}} (revisions) and {{arguments.NAME}}, and nowhere else.",
-            min_length=1,
-            max_length=4096,
-        ),
-    ] = None
-    webhook: Annotated[
-        NumberWebhook | None, Field(description="An address that knows the number, in place of query.")
-    ] = None
-    success_condition: Annotated[
-        str,
-        Field(
-            description="CEL over result (the number) and arguments (texts) that is true where it is as it should be.",
-            max_length=1024,
-        ),
-    ] = ""
-    failure_condition: Annotated[
-        str,
-        Field(
-            description="CEL that is true where it is not. With both, what is neither tells nothing; with one, what it "
-            "is not is the other.",
-            max_length=1024,
-        ),
-    ] = ""
-    interval: Annotated[Duration, Field(description="Time between two measurements; 10s at least.")] = (
-        timedelta(minutes=1)
-    )
-    initial_delay: Annotated[
-        Duration | None, Field(description="How long after the first request of a revision it begins.")
-    ] = None
-    count: Annotated[
-        int,
-        Field(ge=1, le=1000, description="Measurements of a step that a PASS takes; it goes on after them."),
-    ] = 1
-    failure_limit: Annotated[
-        int, Field(ge=0, le=1000, description="How many may fail in a whole rollout; one more rolls back.")
-    ] = 0
-    inconclusive_limit: Annotated[
-        int,
-        Field(ge=0, le=1000, description="How many may tell nothing for a PASS; one more takes a person."),
-    ] = 0
-    consecutive_error_limit: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=1000,
-            description="How many in a row may come to no number; one more is said, and there is no PASS before the "
-            "next number.",
-        ),
-    ] = 4
-    dry_run: Annotated[bool, Field(description="Whether it is measured and told, and decides nothing.")] = (
-        False
-    )
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        """Those that there are: of success first."""
-        return tuple(filter(None, (self.success_condition, self.failure_condition)))
-
-    @model_validator(mode="after")
-    def _decides(self) -> "Query":
-        if (self.query is None) == (self.webhook is None):
-            raise ValueError(_NO_QUERY)
-        if not self.conditions:
-            raise ValueError(_NO_CONDITION)
-        if self.interval < timedelta(seconds=10):
-            raise ValueError(_OFTEN)
-        return self
-
-
-Query.model_config["json_schema_extra"] = {
-    "x-kubernetes-validations": [
-        {"rule": "has(self.query) != has(self.webhook)", "message": _NO_QUERY},
-        {
-            "rule": "has(self.successCondition) && self.successCondition != '' || "
-            "has(self.failureCondition) && self.failureCondition != ''",
-            "message": _NO_CONDITION,
-        },
-        {
-            "rule": "!has(self.interval) || duration(self.interval) >= duration('10s')",
-            "message": f"interval: {_OFTEN}",
-        },
-    ]
-}
 
 
 class Counted(Model):
@@ -256,7 +144,7 @@ CountedRate.model_config["json_schema_extra"] = {
     ]
 }
 
-_NOTHING = "a template has metrics, rates or both"
+_NOTHING = "a template has metrics, rates or queries"
 
 
 class AnalysisTemplateSpec(Model):
@@ -280,83 +168,75 @@ class AnalysisTemplateSpec(Model):
             json_schema_extra=RULES_BY_NAME,
         ),
     ] = []
-
-    nothing: ClassVar[str] = _NOTHING
-
-    @property
-    def judges(self) -> bool:
-        """Whether there is anything in it."""
-        return bool(self.metrics or self.rates)
-
-    @model_validator(mode="after")
-    def _says_each_once(self) -> "AnalysisTemplateSpec":
-        if not self.judges:
-            raise ValueError(self.nothing)
-        for field, names in (
-            ("arguments", [argument.name for argument in self.arguments]),
-            ("metrics", [str(metric.metric) for metric in self.metrics]),
-            ("rates", [rate.name for rate in self.rates]),
-        ):
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise ValueError(f"{field}: {twice} is there twice")
-        return self
-
-
-AnalysisTemplateSpec.model_config["json_schema_extra"] = {
-    "x-kubernetes-validations": [
-        {
-            "rule": "has(self.metrics) && self.metrics.size() > 0 || has(self.rates) && self.rates.size() > 0",
-            "message": f"spec: {_NOTHING}",
-        }
-    ]
-}
-_NOTHING_AT_ALL = "a template has metrics, rates or queries"
-
-
-class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
-    """What is judged, for deployments of any namespace that name it with clusterScope."""
-
-    nothing: ClassVar[str] = _NOTHING_AT_ALL
     queries: Annotated[
         list[Query],
         Field(
-            description="Numbers: of any series of the operator's Prometheus, also of other namespaces; of webhooks.",
+            description="What is measured in the deployment's namespace, and what it has to be.",
             min_length=1,
             max_length=MOST_QUERIES,
             json_schema_extra=RULES_BY_NAME,
         ),
     ] = []
 
-    @property
-    def judges(self) -> bool:
-        """Whether there is anything in it."""
-        return bool(self.metrics or self.rates or self.queries)
+    @model_validator(mode="after")
+    def _says_each_once(self) -> "AnalysisTemplateSpec":
+        if not (self.metrics or self.rates or self.queries):
+            raise ValueError(_NOTHING)
+        for field, names in (
+            ("arguments", [argument.name for argument in self.arguments]),
+            ("metrics", [str(metric.metric) for metric in self.metrics]),
+            ("rates", [rate.name for rate in self.rates]),
+            ("queries", [*(query.name for query in self.queries), *(rate.name for rate in self.rates)]),
+        ):
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{field}: {twice} is there twice")
+        return self
 
     @model_validator(mode="after")
-    def _asks_each_once(self) -> "ClusterAnalysisTemplateSpec":
-        names = [*(query.name for query in self.queries), *(rate.name for rate in self.rates)]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"queries: {twice} is there twice")
+    def _asks_where_it_may(self) -> "AnalysisTemplateSpec":
+        for index, query in enumerate(self.queries if type(self) is AnalysisTemplateSpec else []):
+            if query.provider in OF_THE_CLUSTER:
+                raise ValueError(f"queries[{index}]: {_OF_ADMINISTRATORS}")
         return self
 
 
-ClusterAnalysisTemplateSpec.model_config["json_schema_extra"] = {
+_OF_ADMINISTRATORS = f"{' and '.join(OF_THE_CLUSTER)} stand in ClusterAnalysisTemplates alone"
+_SOMETHING: dict[str, JsonValue] = {
+    "rule": " || ".join(
+        f"has(self.{field}) && self.{field}.size() > 0" for field in ("metrics", "rates", "queries")
+    ),
+    "message": f"spec: {_NOTHING}",
+}
+AnalysisTemplateSpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
+        _SOMETHING,
         {
-            "rule": " || ".join(
-                f"has(self.{field}) && self.{field}.size() > 0" for field in ("metrics", "rates", "queries")
-            ),
-            "message": f"spec: {_NOTHING_AT_ALL}",
-        }
+            "rule": "!has(self.queries) || self.queries.all(q, "
+            + " && ".join(f"!has(q.{provider})" for provider in OF_THE_CLUSTER)
+            + ")",
+            "message": f"spec.queries: {_OF_ADMINISTRATORS}",
+        },
     ]
 }
 
 
-def queries_in(spec: AnalysisTemplateSpec) -> list[Query]:
-    """Give the queries of a template; those of a namespace have none."""
-    return spec.queries if isinstance(spec, ClusterAnalysisTemplateSpec) else []
+class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
+    """What is judged, for deployments of any namespace that name it with clusterScope."""
+
+    queries: Annotated[
+        list[Query],
+        Field(
+            description="Numbers: of any series of the operator's Prometheus, also of other namespaces; of webhooks; "
+            "and what is measured in the deployment's namespace.",
+            min_length=1,
+            max_length=MOST_QUERIES,
+            json_schema_extra=RULES_BY_NAME,
+        ),
+    ] = []
+
+
+ClusterAnalysisTemplateSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": [_SOMETHING]}
 
 
 class TemplateStatus(PolicyStatus):

@@ -62,10 +62,8 @@ class Webhook(Check):
         return f"webhook {self.url.partition('?')[0][:128]}"
 
 
-class Job(Check):
-    """Run a container in this namespace: exit code 0 passes, 75 has found nothing out, another fails."""
-
-    kind = "job"
+class Container(Model):
+    """A container of an author's own, in a pod of its own in this namespace."""
 
     image: Annotated[str, forms.IMAGE.field, Field(description="Container's image.")]
     command: Annotated[
@@ -88,26 +86,37 @@ class Job(Check):
         int, Field(ge=0, le=5, description="How often it is tried again before it has failed.")
     ] = 0
 
+    @model_validator(mode="after")
+    def _fits(self) -> "Container":
+        length = sum(map(len, (*self.command, *self.args)))
+        if length > LARGEST_COMMAND:
+            raise ValueError(f"{TOO_LONG}, got {length}")
+        return self
+
+
+class Job(Container, Check):
+    """Run a container in this namespace: exit code 0 passes, 75 has found nothing out, another fails."""
+
+    kind = "job"
+
     @property
     def title(self) -> str:
         """Name the image: digests and long names are cut."""
         return f"job of {self.image.partition('@')[0][:128]}"
 
-    @model_validator(mode="after")
-    def _fits(self) -> "Job":
-        length = sum(map(len, (*self.command, *self.args)))
-        if length > LARGEST_COMMAND:
-            raise ValueError(f"{_TOO_LONG}, got {length}")
-        return self
 
-
-_TOO_LONG = f"command and args have at most {LARGEST_COMMAND} characters together"
+TOO_LONG = f"command and args have at most {LARGEST_COMMAND} characters together"
 _LENGTHS = " + ".join(
     f"(has(self.{name}) ? self.{name}.map(word, word.size()).sum() : 0)" for name in ("command", "args")
 )
-_RULES: list[JsonValue] = [
-    {"rule": f"{_LENGTHS} <= {LARGEST_COMMAND}", "message": f"a job of spec.rollout.steps: {_TOO_LONG}"}
-]
+
+
+def command_rule(message: str) -> dict[str, JsonValue]:
+    """Give the rule of a CRD for the length of a container's command."""
+    return {"rule": f"{_LENGTHS} <= {LARGEST_COMMAND}", "message": message}
+
+
+_RULES: list[JsonValue] = [command_rule(f"a job of spec.rollout.steps: {TOO_LONG}")]
 Job.model_config["json_schema_extra"] = {"x-kubernetes-validations": _RULES}
 
 

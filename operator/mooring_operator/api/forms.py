@@ -99,6 +99,18 @@ QUERY = Form(
     30,
     "the name of a query: at most 30 characters, a to z, 0 to 9 and -, starting with a letter",
 )
+QUERY_VARIABLE = Form(
+    "^[a-z][a-z0-9_]{0,29}$",
+    30,
+    "a name for formulas: at most 30 characters, a to z, 0 to 9 and _, starting with a letter",
+)
+REGION = Form("^[a-z]{2}(-[a-z]{1,12}){1,2}-[0-9]{1,2}$", 32, "a region of AWS, like eu-central-1")
+DIMENSION = Form("^[!-9;-~][ -~]*$", 255, "the name of a dimension: printable ASCII, no colon or blank first")
+STATISTIC = Form(
+    r"^[A-Za-z0-9:.%()]+$",
+    40,
+    "a statistic of CloudWatch: Sum, Average, Maximum, SampleCount, p99, TM(5%:95%)",
+)
 COUNTER = Form(
     "^[a-zA-Z_:][a-zA-Z0-9_:]*$",
     120,

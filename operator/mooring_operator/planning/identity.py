@@ -241,6 +241,14 @@ def notice_id_of(monitor_uid: str, receiver: str, told: str, at: datetime) -> st
     return str(uuid.uuid5(_RUNS, f"{monitor_uid}/notice/{receiver}/{told}/{format_time(at)}"))
 
 
+def measurement_id_of(
+    owner_uid: str, candidate: str, began: datetime, query: str, asks: str, settled: int
+) -> str:
+    """Give the measurement of a query that follows those until `settled` seconds after the analysis began."""
+    place = (owner_uid, "measurement", candidate, format_time(began), query, asks, settled)
+    return str(uuid.uuid5(_RUNS, "/".join(map(str, place))))
+
+
 def check_id_of(owner_uid: str, candidate: Candidate, check: Check, round_: int = 0) -> str:
     """Give the check that is asked for when this candidate comes to its step, in this round."""
     asks = fingerprint({check.kind: check.model_dump(mode="json", by_alias=True)}, length=64)

@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableError, Numbers
+from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableError, Provider
+from mooring_operator.adapters.metrics.promql import PromQL
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.adapters.rules.engine import Rules
+from mooring_operator.api.template_queries import ProviderName
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
-from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery, number_of, outcome_of
+from mooring_operator.planning.analysis.measuring import Measurement, Reading, UsedQuery, outcome_of
 from mooring_operator.planning.analysis.queries import AnswerUnusableError
 
 UNCONFIGURED = (
@@ -41,7 +43,7 @@ class Counters:
         *,
         pool: Pool | None = None,
         rules: Rules | None = None,
-        webhooks: Numbers | None = None,
+        providers: Mapping[ProviderName, Provider] | None = None,
         patience: float = _PATIENCE_S,
         again: float = _AGAIN_S,
         clock: Callable[[], float] = time.monotonic,
@@ -52,7 +54,8 @@ class Counters:
         """How they can be looked at."""
         self._pool = pool or Pool("metrics", MetricsUnavailableError)
         self._rules = rules
-        self._webhooks = webhooks
+        queries: dict[ProviderName, Provider] = {} if metrics is None else {"query": PromQL(metrics)}
+        self._providers = {**queries, **(providers or {})}
         self._patience = patience
         self._again = again
         self._clock = clock
@@ -60,13 +63,13 @@ class Counters:
 
     async def answer(self, key: tuple[str, str], request: Request | None) -> Answer | None:
         """Give the answer to what a deployment, by namespace and name, asks; None while there is none."""
-        if request is None or self._metrics is None:
+        if request is None:
             self.forget(key)
             return None
         asked = self._asked.get(key)
         if asked is None or asked.request != request or self._is_worn_out(asked):
             self.forget(key)
-            asked = _Asked(request, asyncio.create_task(self._ask(self._metrics, request)))
+            asked = _Asked(request, asyncio.create_task(self._ask(request)))
             self._asked[key] = asked
         if not asked.task.done():
             await asyncio.wait({asked.task}, timeout=self._patience)
@@ -89,14 +92,12 @@ class Counters:
         at = asked.answered_at
         return at is not None and bool(asked.task.result().unavailable) and self._clock() - at >= self._again
 
-    async def _ask(self, metrics: Metrics, request: Request) -> Answer:
+    async def _ask(self, request: Request) -> Answer:
         try:
-            counted = await self._pool.call(lambda: _count_all(metrics, request))
-            numbers = await self._pool.call(lambda: self._measure_all(metrics, request))
+            counted = await self._pool.call(lambda: _count_all(self._metrics, request))
+            readings = await self._pool.call(lambda: self._read_all(request))
             measured = {
-                query.name: [
-                    await self._judged(query, at, number, request) for at, number in numbers[query.name]
-                ]
+                query.name: [await self._judged(query, reading, request) for reading in readings[query.name]]
                 for query in request.queries
             }
         except (MetricsUnavailableError, RulesUnavailable) as error:
@@ -107,50 +108,36 @@ class Counters:
             return Answer(request, unavailable=problems[0])
         return Answer(request, counted, measured=measured)
 
-    async def _measure_all(
-        self, metrics: Metrics, request: Request
-    ) -> dict[str, list[tuple[datetime, float | str]]]:
-        return {query.name: await self._measure(metrics, request, query) for query in request.queries}
+    async def _read_all(self, request: Request) -> dict[str, list[Reading]]:
+        return {query.name: await self._read(request, query) for query in request.queries}
 
-    async def _measure(
-        self, metrics: Metrics, request: Request, query: UsedQuery
-    ) -> list[tuple[datetime, float | str]]:
-        """Give the number of each time that a query is measured at; or why there is none."""
-        times, about = (
-            request.times(query),
-            (request.namespace, request.name, request.candidate, request.stable),
-        )
-        if not times:
-            return []
-        if query.query.webhook is not None:
-            # It knows the present alone: what was not asked in time is not made up for.
-            if self._webhooks is None:
-                return [(times[-1], "webhooks are asked by the operator alone")]
-            return [(times[-1], await self._webhooks.number(query.query.webhook.url, query.posted(*about)))]
-        try:
-            found = await metrics.values(query.promql(*about), times[0], times[-1], query.query.interval)
-        except (AnswerUnusableError, ValueError) as error:
-            return [(at, str(error)) for at in times]
-        return [(at, number_of(found.get(at.timestamp(), ()))) for at in times]
+    async def _read(self, request: Request, query: UsedQuery) -> list[Reading]:
+        provider = self._providers.get(query.provider)
+        if provider is not None:
+            return await provider.read(request, query)
+        return [
+            Reading(at, problem=f"{query.provider} is measured by the operator alone")
+            for at in request.times(query)[-1:]
+        ]
 
-    async def _judged(
-        self, query: UsedQuery, at: datetime, number: float | str, request: Request
-    ) -> Measurement:
-        """Judge a number by the conditions of its query, which are evaluated where rules are."""
-        when = at.timestamp()
-        if isinstance(number, str):
-            return Measurement(when, "Error", number)
+    async def _judged(self, query: UsedQuery, reading: Reading, request: Request) -> Measurement:
+        """Judge what was read by the conditions of its query, which are evaluated where rules are."""
+        by_itself = reading.by_itself(query.query)
+        if by_itself is not None:
+            return by_itself
         if self._rules is None:
-            return Measurement(when, "Error", "conditions cannot be evaluated here")
-        question = query.question(number)
+            return reading.measured("Error", "conditions cannot be evaluated here")
+        question = query.question(reading.result)
         while True:
             answers = await self._rules.answer(request.namespace, [question])
             if question.key in answers:
-                return Measurement(when, *outcome_of(query.query, number, answers[question.key]))
+                return reading.measured(*outcome_of(query.query, reading.result, answers[question.key]))
             await asyncio.sleep(self._rules.wait(request.namespace, question))
 
 
-async def _count_all(metrics: Metrics, request: Request) -> dict[str, Counted]:
+async def _count_all(metrics: Metrics | None, request: Request) -> dict[str, Counted]:
+    if metrics is None:
+        return {name: Counted(problem=UNCONFIGURED) for name in request.metrics}
     return {name: await _count(metrics, request, name) for name in request.metrics}
 
 

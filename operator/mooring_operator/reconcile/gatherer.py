@@ -100,9 +100,7 @@ class Gatherer:
         standards: Standards,
     ) -> Observed:
         """Look up the model, what is served, the policies, and the run that is being waited for."""
-        counting = self._counters.counting.by(standards)
-        if not counting.problem:
-            counting = replace(counting, problem=analysis.who_counts(spec, status).problem)
+        counting = analysis.how_counted(self._counters.counting, standards, spec, status)
         owner = owner_of(resource)
         annotations = resource["metadata"].get("annotations") or {}
         commands = commands_of(annotations)
@@ -147,7 +145,7 @@ class Gatherer:
             abandoned=await self._abandoned(owner, status),
             longest_run=self._runs.longest,
             counting=counting,
-            counted=await self._counted(owner, spec, status, counting),
+            counted=await self._counted(owner, spec, status, counting, service),
             standards=standards,
             alias=await self._aliases.look(owner.namespace, owner.name, spec, status),
         )
@@ -155,10 +153,15 @@ class Gatherer:
         return await self._with_run(owner, spec, status, observed)
 
     async def _counted(
-        self, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, counting: Counting
+        self,
+        owner: Owner,
+        spec: ModelDeploymentSpec,
+        status: ModelDeploymentStatus,
+        counting: Counting,
+        service: Service | None,
     ) -> Answer | None:
         """Look at the counters, where that is due; nothing is waited for that does not come at once."""
-        request = analysis.due(spec, status, owner, counting, self._clock())
+        request = analysis.due(spec, status, owner, counting, self._clock(), service)
         return await self._counters.answer((owner.namespace, owner.name), request)
 
     def forget(self, namespace: str, name: str) -> None:

@@ -46,13 +46,23 @@ async def find(cluster: Cluster, owner: Owner, name: str) -> Manifest | None:
 
 async def last_words(cluster: Cluster, job: Manifest) -> str:
     """Give the last line of what the container of a Job's last pod said when it ended."""
+    return last_line(await said(cluster, job))
+
+
+async def said(cluster: Cluster, job: Manifest) -> str:
+    """Give what the container of a Job's last pod said when it ended."""
     metadata, last = job["metadata"], (datetime.min.isoformat(), "")
     pages = cluster.pages(POD, namespace=metadata["namespace"], labels={_OF_JOB: metadata["name"]})
     async for page in pages:
         for pod in page:
             if ownership.is_controlled_by(pod, metadata["uid"]):
                 last = max(last, _ended(pod))
-    lines = [line for line in last[1].splitlines() if line.strip()]
+    return last[1]
+
+
+def last_line(text: str) -> str:
+    """Give the last line that says something, without what addresses in it may hide."""
+    lines = [line for line in text.splitlines() if line.strip()]
     return hide_queries(lines[-1]) if lines else ""
 
 

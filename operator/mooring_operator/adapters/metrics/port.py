@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from mooring_operator.planning.analysis.bets import Look
+from mooring_operator.planning.analysis.counting import Request
 from mooring_operator.planning.analysis.looks import Counts, Histograms
+from mooring_operator.planning.analysis.measuring import Reading, UsedQuery
 from mooring_operator.planning.analysis.queries import Question
 
 
@@ -13,11 +15,17 @@ class MetricsUnavailableError(Exception):
     """It does not answer; try later."""
 
 
-class Numbers(Protocol):
-    """Gives the numbers of queries that are asked of an address."""
+class Provider(Protocol):
+    """Measures the queries of templates in one way: adding a way is a file, and a line where these are registered."""
 
-    async def number(self, url: str, question: Mapping[str, Any]) -> float | str:
-        """Give the number as it is now; or, in a sentence, why there is none."""
+    async def read(self, request: Request, query: UsedQuery) -> list[Reading]:
+        """Give what is found at each time of the request that the query is measured at.
+
+        A measurement that takes a while is begun, exactly once, and gives nothing until it has ended.
+
+        Raises:
+            MetricsUnavailableError: nobody answers; all that is asked is asked again.
+        """
         ...
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx2 as httpx
 
-from mooring_operator.planning.analysis.measuring import number_of
+from mooring_operator.planning.analysis.counting import Request
+from mooring_operator.planning.analysis.measuring import Reading, UsedQuery, number_of
 
 _LARGEST_BYTES = 64 * 2**10
 _SECONDS = 10.0
@@ -19,10 +20,18 @@ _NO_NUMBER = 'it answers with no JSON object that has a number `value`, as {"val
 
 
 class Webhooks:
-    """Implements `Numbers`."""
+    """Implements `Provider`."""
 
     def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._client = httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False, transport=transport)
+
+    async def read(self, request: Request, query: UsedQuery) -> list[Reading]:
+        """Ask once: it knows the present alone, and what was not asked in time is not made up for."""
+        times, hook = request.times(query), query.query.webhook
+        if not times or hook is None:
+            return []
+        question = query.posted(request.namespace, request.name, request.candidate, request.stable)
+        return [Reading.of(times[-1], await self.number(hook.url, question))]
 
     async def number(self, url: str, question: Mapping[str, Any]) -> float | str:
         """Post a question as JSON, and give the number of the answer; or why there is none."""

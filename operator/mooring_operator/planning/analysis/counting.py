@@ -11,6 +11,7 @@ from mooring_operator.planning.analysis.queries import Question
 from mooring_operator.planning.analysis.rates import UsedRate
 from mooring_operator.planning.analysis.sources import SOURCES, Source
 from mooring_operator.planning.analysis.templates import Standards
+from mooring_operator.planning.objects.owner import Owner
 
 MOST_LOOKS = 120
 """How many looks are asked for at once: the rest after them."""
@@ -53,7 +54,9 @@ class Request:
     """Asks what both revisions counted in a time; of `begins` also what they counted in the hour before.
 
     `services` are what the revisions have behind a gateway. `queries` are measured by the time since the analysis
-    `began`. `until` is of no matter for what is asked: what is under way is not asked anew because time goes on.
+    `began`; those that take a while have been up to `settled` seconds after that, for their `owner`, and are told the
+    `address` where the candidate alone answers. `until` is of no matter for what is asked: what is under way is not
+    asked anew because time goes on.
     """
 
     namespace: str
@@ -70,6 +73,9 @@ class Request:
     queries: tuple[UsedQuery, ...] = field(default=(), hash=False)
     began: datetime | None = None
     rates: tuple[UsedRate, ...] = field(default=(), hash=False)
+    settled: Mapping[str, int] = field(default_factory=dict, hash=False)
+    owner: Owner | None = field(default=None, compare=False)
+    address: str = field(default="", compare=False)
 
     def question(self, metric: str) -> Question:
         """Give what is asked for of a metric.

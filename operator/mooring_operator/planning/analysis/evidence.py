@@ -109,20 +109,22 @@ class Evidence:
                 else metric
                 for name, metric in seen.metrics.items()
             }
-            seen = replace(seen, metrics=taken, tallies=seen.measured(measured, at))
+            seen = replace(seen, metrics=taken, tallies=seen.measured(measured, at, since))
             if at <= since:
                 seen = seen.of_a_new_step()
             if seen.judge(risk).verdict == "FAIL":
                 break
         return seen
 
-    def measured(self, measured: Mapping[str, Sequence[Measurement]], at: float) -> dict[str, Tally]:
-        """Give the tallies with what was measured at one time."""
+    def measured(
+        self, measured: Mapping[str, Sequence[Measurement]], at: float, since: float = -inf
+    ) -> dict[str, Tally]:
+        """Give the tallies with what was measured at one time, in a step that began at `since`."""
         tallies = dict(self.tallies)
         for query in self.queries:
             for one in measured.get(query.name, ()):
                 if one.at == at:
-                    tallies[query.name] = tallies[query.name].after(one.outcome, one.said)
+                    tallies[query.name] = one.counted(tallies[query.name], since)
         return tallies
 
     def _begun(self, answer: Answer) -> "Evidence":
@@ -159,7 +161,11 @@ class Evidence:
         """
         alone = {name: _alone(metric) for name, metric in self.metrics.items()}
         return replace(
-            self, watched=True, metrics={name: metric for name, metric in alone.items() if metric is not None}
+            self,
+            watched=True,
+            metrics={name: metric for name, metric in alone.items() if metric is not None},
+            # What is watched begins now, and its measurements with it.
+            tallies={name: replace(tally, settled=0) for name, tally in self.tallies.items()},
         )
 
     # --- how a status keeps it ------------------------------------------------------------------

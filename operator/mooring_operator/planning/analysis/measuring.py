@@ -3,27 +3,31 @@
 import base64
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from math import isfinite
 from typing import Any
 
+from pydantic import JsonValue
+
 from mooring_operator.api.analysis import Analysis
-from mooring_operator.api.analysis_template import Query
+from mooring_operator.api.template_queries import IN_THE_NAMESPACE, ProviderName, Query
 from mooring_operator.planning.analysis.promql import filled
 from mooring_operator.planning.analysis.rates import JudgedLimit, UsedRate
 from mooring_operator.planning.analysis.thresholds import Allowance, Outcome, Tally
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
+from mooring_operator.planning.status.wording import one_line
 
 FACTS = ("result", "arguments")
 """What conditions see: the number that the query gives, and what the template was told."""
 
 
-_COUNTS = ("successes", "failures", "inconclusive", "errors", "consecutive_errors", "in_step")
-_PACKED = "<4s6I"
+_COUNTS = ("successes", "failures", "inconclusive", "errors", "consecutive_errors", "in_step", "settled")
+_PACKED = "<4s7I"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class UsedQuery:
     query: Query
     arguments: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
+    kind: str = "ClusterAnalysisTemplate"
 
     @property
     def name(self) -> str:
@@ -40,9 +45,14 @@ class UsedQuery:
         return self.query.name
 
     @property
+    def provider(self) -> ProviderName:
+        """Who measures."""
+        return self.query.provider
+
+    @property
     def where(self) -> str:
         """Where people find it."""
-        return f"ClusterAnalysisTemplate {self.template}, query {self.name}"
+        return f"{self.kind} {self.template}, query {self.name}"
 
     @property
     def allowance(self) -> Allowance:
@@ -52,11 +62,26 @@ class UsedQuery:
             query.failure_limit, query.inconclusive_limit, query.consecutive_error_limit, query.count
         )
 
+    @property
+    def in_namespace(self) -> bool:
+        """Whether it is measured in the deployment's namespace, by what takes a while."""
+        return self.provider in IN_THE_NAMESPACE
+
+    @property
+    def is_a_job(self) -> bool:
+        """Whether a Job measures it, and no run of a pipeline."""
+        return self.in_namespace
+
     @cached_property
+    def fingerprint(self) -> str:
+        """Stands for all that it is judged by."""
+        content = json.dumps([self.query.model_dump(mode="json"), dict(self.arguments)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
     def identity(self) -> bytes:
         """Stands for all that it is judged by: four bytes."""
-        content = json.dumps([self.query.model_dump(mode="json"), dict(self.arguments)], sort_keys=True)
-        return hashlib.sha256(content.encode()).digest()[:4]
+        return bytes.fromhex(self.fingerprint[:8])
 
     def promql(self, namespace: str, name: str, candidate: str, stable: str) -> str:
         """Give the query for a deployment and two of its revisions.
@@ -64,9 +89,12 @@ class UsedQuery:
         Raises:
             ValueError: something of it cannot stand in a query.
         """
+        return filled(self.query.query or "", self.values(namespace, name, candidate, stable))
+
+    def values(self, namespace: str, name: str, candidate: str, stable: str) -> dict[str, str]:
+        """Give what stands for places, by their names."""
         values = {"namespace": namespace, "name": name, "candidate": candidate, "stable": stable}
-        told = {f"arguments.{name}": value for name, value in self.arguments.items()}
-        return filled(self.query.query or "", {**values, **told})
+        return {**values, **{f"arguments.{name}": value for name, value in self.arguments.items()}}
 
     def posted(self, namespace: str, name: str, candidate: str, stable: str) -> dict[str, Any]:
         """Give what a webhook is asked about a deployment and two of its revisions."""
@@ -75,15 +103,18 @@ class UsedQuery:
 
     def times(self, began: datetime, since: datetime, until: datetime) -> list[datetime]:
         """Give when it is measured after `since` and up to `until`: each interval, in an analysis that `began` then."""
+        at, times = self.first_after(began, since), []
+        while at <= until:
+            times.append(at)
+            at += self.query.interval
+        return times
+
+    def first_after(self, began: datetime, since: datetime) -> datetime:
+        """Give when it is measured first after `since`, in an analysis that `began` then."""
         interval = self.query.interval
         first = began + (self.query.initial_delay or timedelta()) + interval
         skipped = max(-(-(since + timedelta(microseconds=1) - first) // interval), 0)
-        at = first + skipped * interval
-        times = []
-        while at <= until:
-            times.append(at)
-            at += interval
-        return times
+        return first + skipped * interval
 
     def packed(self, tally: Tally) -> str:
         """Write a tally, with what it is of."""
@@ -100,8 +131,8 @@ class UsedQuery:
             return Tally(self.allowance)
         return Tally(self.allowance, **dict(zip(_COUNTS, counts, strict=True)))
 
-    def question(self, result: float) -> RuleQuestion:
-        """Ask what its conditions say of a number."""
+    def question(self, result: JsonValue) -> RuleQuestion:
+        """Ask what its conditions say of a number, or of what else was found."""
         facts: dict[str, Any] = {"result": result, "arguments": dict(self.arguments)}
         return RuleQuestion(self.query.conditions, facts, FACTS)
 
@@ -130,11 +161,56 @@ def queries_of(analysis: Analysis) -> tuple[UsedQuery, ...]:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured at one time; `said` is the number, or why there is none."""
+    """What was measured at one time; `said` is the number, or why there is none.
+
+    begun: when it was, where that took a while. settled: as `Tally` has it, where it does.
+    """
 
     at: float
     outcome: Outcome
     said: str
+    begun: float | None = None
+    settled: int | None = None
+
+    def counted(self, tally: Tally, since: float) -> Tally:
+        """Give the tally with it; `since` is when the step began."""
+        old = self.begun is not None and self.begun <= since
+        counted = tally.after_an_old_one if old else tally.after
+        after = counted(self.outcome, self.said)
+        return after if self.settled is None else replace(after, settled=self.settled)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a provider found: a result, or why there is none, or that the measurement itself says no.
+
+    begun, settled: as `Measurement` has them.
+    """
+
+    at: datetime
+    result: JsonValue = None
+    problem: str = ""
+    failed: str = ""
+    begun: datetime | None = None
+    settled: int | None = None
+
+    @classmethod
+    def of(cls, at: datetime, number: float | str) -> "Reading":
+        """Give the reading that is a number, or why there is none."""
+        return cls(at, problem=number) if isinstance(number, str) else cls(at, number)
+
+    def measured(self, outcome: Outcome, said: str) -> Measurement:
+        """Give the measurement that it is, with what was made of it."""
+        begun = self.begun.timestamp() if self.begun is not None else None
+        return Measurement(self.at.timestamp(), outcome, said, begun, self.settled)
+
+    def by_itself(self, query: Query) -> Measurement | None:
+        """Give the measurement where no condition has to be asked."""
+        if self.problem:
+            return self.measured("Error", self.problem)
+        if self.failed:
+            return self.measured("Failure", self.failed)
+        return None if query.conditions else self.measured("Success", shown(self.result))
 
 
 def number_of(values: Sequence[float]) -> float | str:
@@ -150,21 +226,22 @@ def number_of(values: Sequence[float]) -> float | str:
     return values[0]
 
 
-def outcome_of(query: Query, result: float, answers: RuleAnswers) -> tuple[Outcome, str]:
-    """Give what the conditions say of a number, as Argo Rollouts has it; and the number, or what is wrong."""
+def outcome_of(query: Query, result: JsonValue, answers: RuleAnswers) -> tuple[Outcome, str]:
+    """Give what the conditions say of a result, as Argo Rollouts has it; and the result, or what is wrong."""
+    told = shown(result)
     wrong = [
         problem
         for index, problem in enumerate(answers.problems)
         if problem is not None and index not in answers.untrue
     ]
     if wrong:
-        return "Error", f"{result:g}, and a condition that tells nothing: {wrong[0]}"
+        return "Error", f"{told}, and a condition that tells nothing: {wrong[0]}"
     holds = iter([problem is None for problem in answers.problems])
     succeeds = next(holds) if query.success_condition else None
     fails = next(holds) if query.failure_condition else not succeeds
     if fails:
-        return "Failure", f"{result:g}"
-    return ("Inconclusive" if succeeds is False else "Success"), f"{result:g}"
+        return "Failure", told
+    return ("Inconclusive" if succeeds is False else "Success"), told
 
 
 def described(queries: Sequence[UsedQuery], tallies: Mapping[str, Tally], before: str) -> str:
@@ -174,11 +251,35 @@ def described(queries: Sequence[UsedQuery], tallies: Mapping[str, Tally], before
 
 
 def _described(query: UsedQuery, tally: Tally, known: Mapping[str, str]) -> str:
-    last = tally.last if not tally.consecutive_errors else "none"
+    last = _plain(tally.last) if not tally.consecutive_errors else "none"
     last = last or known.get(query.name, "").rpartition(", last ")[2].removesuffix(_DRY)
     failed = f"{tally.failures} of {tally.measured} failed"
     errors = f", {tally.errors} without a number" if tally.errors else ""
     return f"{failed}{errors}" + (f", last {last}" if last else "") + (_DRY if query.query.dry_run else "")
 
 
+def shown(result: JsonValue) -> str:
+    """Write a result as people read it: one short line."""
+    if isinstance(result, float):
+        return f"{result:g}"
+    if result is None:
+        return "done"
+    return one_line(json.dumps(_with_whole_numbers(result), ensure_ascii=False), _LONGEST_RESULT)
+
+
+def _with_whole_numbers(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def _plain(said: str) -> str:
+    """Give what was said without the marks by which this text is read again, and what its field does not take."""
+    return " ".join(_OTHERS.sub(" ", said).split())[:_LONGEST_LAST]
+
+
+_LONGEST_RESULT, _LONGEST_LAST = 100, 40
+_OTHERS = re.compile(r"[^-+A-Za-z0-9.() ]")
 _DRY = " (dry run)"

@@ -16,7 +16,7 @@ from mooring_operator.api import forms
 OF_THE_ROLLOUT = ("namespace", "name", "candidate", "stable")
 """Places for what a rollout is: of the deployment, and of both revisions."""
 
-_PLACE = re.compile(r"\{\{\s*([A-Za-z.]+[A-Za-z0-9]*)\s*\}\}")
+PLACE = re.compile(r"\{\{\s*([A-Za-z.]+[A-Za-z0-9]*)\s*\}\}")
 _QUOTES = "\"'`"
 _MATCHERS = ("=~", "!~", "!=", "=")
 _COMPARISONS = ("==", ">=", "<=")
@@ -35,7 +35,7 @@ def problems_of_query(query: str, arguments: Mapping[str, str | None]) -> Iterat
     """Yield what is wrong with the places of a query, whatever is put there."""
     texts = list(_texts(query))
     known = [*OF_THE_ROLLOUT, *(f"arguments.{name}" for name in arguments)]
-    for match in _PLACE.finditer(query):
+    for match in PLACE.finditer(query):
         if match[1] not in known:
             yield f"{match[0]} is none of {', '.join(known)}"
         elif not _matcher_at(texts, match.start(), match.end()):
@@ -43,7 +43,7 @@ def problems_of_query(query: str, arguments: Mapping[str, str | None]) -> Iterat
                 f"{match[0]} must stand in the value of a label's matcher, as in "
                 f'{match[1].rpartition(".")[2]}="{match[0]}"'
             )
-    rest = _PLACE.sub("", query)
+    rest = PLACE.sub("", query)
     if "{{" in rest or "}}" in rest.replace("}}}", "}"):
         yield "{{ and }} enclose a name, as in {{namespace}} or {{arguments.NAME}}"
 
@@ -62,7 +62,7 @@ def filled(query: str, values: Mapping[str, str]) -> str:
             raise ValueError(f"{match[0]} cannot be {value!r:.60}")
         return value.replace(".", "[.]") if matcher.endswith("~") else value
 
-    return _PLACE.sub(put, query)
+    return PLACE.sub(put, query)
 
 
 def _matcher_at(texts: list[_Text], start: int, end: int) -> str:

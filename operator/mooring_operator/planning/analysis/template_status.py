@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from mooring_operator.api import reasons
-from mooring_operator.api.analysis_template import AnalysisTemplateSpec, TemplateStatus, queries_in
+from mooring_operator.api.analysis_template import AnalysisTemplateSpec, TemplateStatus
 from mooring_operator.planning.analysis.measuring import FACTS
 from mooring_operator.planning.analysis.templates import dotted, expressions_of, problems_of
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
@@ -36,7 +36,7 @@ def judge_template(
         return refuse_template(before, "; ".join(problems[:_MOST_TOLD]) + more, generation, now)
     names: list[str] = [metric.metric for metric in template.metrics]
     names += [rate.name for rate in template.rates]
-    names += [query.name for query in queries_in(template)]
+    names += [query.name for query in template.queries]
     message = f"deployments can be judged by it: {', '.join(names)}"
     wanted = {"Ready": ("True", reasons.TEMPLATE_ACCEPTED, message)}
     return conditions.report(before, wanted, generation, now)

@@ -9,18 +9,16 @@ from pydantic import ValidationError
 
 from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analysis, MetricLimit, UsedTemplate
-from mooring_operator.api.analysis_template import (
-    MOST_QUERIES,
-    AnalysisTemplateSpec,
-    TemplateMetric,
-    queries_in,
-)
+from mooring_operator.api.analysis_template import AnalysisTemplateSpec, TemplateMetric
+from mooring_operator.api.template_queries import GIVE_JSON, MOST_QUERIES, Query
 from mooring_operator.planning.analysis.measuring import JudgedAnalysis, UsedQuery
+from mooring_operator.planning.analysis.places import problems_of_text
 from mooring_operator.planning.analysis.promql import problems_of_query
 from mooring_operator.planning.analysis.rates import MOST_JUDGED, UsedRate, problems_of_rate
 
 _FIELD = "spec.rollout.analysis"
 _LIST = re.compile(r"(?<![\w.])result\s*\[")
+_ONE_NUMBER = "result is one number: write result < 0.05, where Argo Rollouts has result[0] < 0.05"
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,10 @@ def resolve(
                     reasons.ANALYSIS_TEMPLATE_UNUSABLE,
                     f"{where}: with {_named(used)} there are more than {MOST_JUDGED} metrics and rates; leave some out",
                 )
-            for query in queries_in(template.spec):
+            for query in template.spec.queries:
                 _only_one(where, used, "query", query.name, sources)
                 _few_enough(where, used, queries)
-                queries.append(UsedQuery(query, values, used.name))
+                queries.append(UsedQuery(query, values, used.name, used.kind))
             names.append(f"{'cluster/' if used.cluster_scope else ''}{used.name}@{template.generation}")
     except TemplateProblem as problem:
         return analysis, Standards(reason=problem.reason, problem=str(problem))
@@ -117,24 +115,29 @@ def problems_of(spec: AnalysisTemplateSpec) -> Iterator[tuple[tuple[str | int, .
                 yield from ((path, why) for why in _unfit(metric, {argument: value} if value else {}))
     for index, rate in enumerate(spec.rates):
         yield from ((("rates", index, field), why) for field, why in problems_of_rate(rate, known))
-    for index, query in enumerate(queries_in(spec)):
+    for index, query in enumerate(spec.queries):
         yield from ((("queries", index, "query"), why) for why in problems_of_query(query.query or "", known))
-    for where, expression in expressions_of(spec):
-        if _LIST.search(expression):
-            yield where, "result is one number: write result < 0.05, where Argo Rollouts has result[0] < 0.05"
+        for below, text in query.texts.items():
+            place: tuple[str | int, ...] = ("queries", index, *below)
+            yield from ((place, why) for why in problems_of_text(text, known))
+        for field, expression in conditions_of(query):
+            if query.provider not in GIVE_JSON and _LIST.search(expression):
+                yield ("queries", index, field), _ONE_NUMBER
 
 
 def expressions_of(spec: AnalysisTemplateSpec) -> list[tuple[tuple[str | int, ...], str]]:
     """Give the conditions of a template's queries, with the fields that they stand in."""
     return [
         (("queries", index, field), expression)
-        for index, query in enumerate(queries_in(spec))
-        for field, expression in (
-            ("successCondition", query.success_condition),
-            ("failureCondition", query.failure_condition),
-        )
-        if expression
+        for index, query in enumerate(spec.queries)
+        for field, expression in conditions_of(query)
     ]
+
+
+def conditions_of(query: Query) -> list[tuple[str, str]]:
+    """Give the conditions of a query, with the fields that they stand in."""
+    both = (("successCondition", query.success_condition), ("failureCondition", query.failure_condition))
+    return [(field, expression) for field, expression in both if expression]
 
 
 def _only_one(where: str, used: UsedTemplate, what: str, name: str, sources: dict[str, str]) -> None:

@@ -34,6 +34,8 @@ class Tally:
     errors: int = 0
     consecutive_errors: int = 0
     in_step: int = 0
+    settled: int = 0
+    """Of what takes a while: up to when all has been measured, in seconds since the analysis began."""
     last: str = ""
 
     def after(self, outcome: Outcome, said: str = "") -> "Tally":
@@ -49,6 +51,11 @@ class Tally:
             case "Error":
                 errors = self.consecutive_errors + 1
                 return replace(tally, errors=self.errors + 1, consecutive_errors=errors, in_step=self.in_step)
+
+    def after_an_old_one(self, outcome: Outcome, said: str = "") -> "Tally":
+        """Count one that was begun before the step: it counts against a revision, and not towards a PASS."""
+        tally = self.after(outcome, said)
+        return replace(tally, in_step=self.in_step, inconclusive=self.inconclusive)
 
     def of_a_new_step(self) -> "Tally":
         """Go on with no measurement towards a PASS; what failed has failed."""

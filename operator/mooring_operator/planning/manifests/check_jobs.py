@@ -5,11 +5,12 @@ author may use there: the operator itself calls no address of a tenant's, and ru
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from mooring_artifacts.webhooks import INSUFFICIENT, NO
 
-from mooring_operator.api.checks import Check, Job, Webhook
+from mooring_operator.api.checks import Check, Container, Job, Webhook
 from mooring_operator.api.names import DEPLOYMENT_LABEL
 from mooring_operator.planning.checks import Question
 from mooring_operator.planning.manifests import check_pods
@@ -77,13 +78,14 @@ def _pod(owner: Owner, question: Question, pods: RunPods) -> dict[str, Any]:
     check, told = question.check, facts(owner, question)
     pod = restricted_pod(check_pods.CONTAINER, pods.scratch)
     if isinstance(check, Job):
-        _run(pod, check, told)
+        run(pod, check, told)
     elif isinstance(check, Webhook):
         check_pods.ask(pod, check_pods.Post(check.url, told, check.timeout, check.headers_secret), pods)
     return pod
 
 
-def _run(pod: dict[str, Any], check: Job, told: dict[str, str | int]) -> None:
+def run(pod: dict[str, Any], check: Container, told: Mapping[str, str | int]) -> None:
+    """Have a pod run a container of its author's, which is `told` facts by its environment."""
     [container] = pod["containers"]
     amounts = {"cpu": check.cpu, "memory": check.memory}
     variables = {f"MOORING_{_snake(name)}": str(value) for name, value in told.items()}

@@ -3,6 +3,7 @@
 What has been counted, and up to when, is one status: a look is taken once, whoever takes it.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -13,11 +14,20 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
-from mooring_operator.planning.analysis.measuring import described, limits_of, queries_of, rates_of
+from mooring_operator.planning.analysis.in_namespace import under_way
+from mooring_operator.planning.analysis.measuring import (
+    UsedQuery,
+    described,
+    limits_of,
+    queries_of,
+    rates_of,
+)
 from mooring_operator.planning.analysis.sources import Choice, choose_for_both, service_of
+from mooring_operator.planning.analysis.templates import Standards
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import STARTS_AGAIN, in_effect, who_serves
+from mooring_operator.planning.routes import Service
 from mooring_operator.planning.status import conditions
 from mooring_operator.planning.status.wording import one_line
 
@@ -30,8 +40,30 @@ _SOON = 1.0
 _LATER = 15.0
 
 
+def how_counted(
+    counting: Counting, standards: Standards, spec: ModelDeploymentSpec, status: ModelDeploymentStatus
+) -> Counting:
+    """Say how the revisions can be judged by these templates: an analysis that counts nothing takes no counters."""
+    by_templates = counting.by(standards)
+    if standards.problem:
+        return by_templates
+    analysis = spec.rollout.analysis
+    queries = queries_of(analysis) if analysis is not None else ()
+    if analysis is not None and queries and not limits_of(analysis):
+        if all(query.provider != "query" for query in queries):
+            return replace(counting, problem="", by_pods=False)
+    elif not counting.problem:
+        return replace(counting, problem=who_counts(spec, status).problem)
+    return counting
+
+
 def due(
-    spec: ModelDeploymentSpec, status: ModelDeploymentStatus, owner: Owner, counting: Counting, now: datetime
+    spec: ModelDeploymentSpec,
+    status: ModelDeploymentStatus,
+    owner: Owner,
+    counting: Counting,
+    now: datetime,
+    service: Service | None = None,
 ) -> Request | None:
     """Give what has to be asked now; None where nothing is watched, or no look is over yet."""
     found, analysis = status.analysis, spec.rollout.analysis
@@ -56,7 +88,15 @@ def due(
         began=found.since,
         source=who_counts(spec, status).source,
         services=_services(spec, status, owner, found),
+        settled={name: tally.settled for name, tally in evidence.tallies.items() if tally.settled},
+        owner=owner,
+        address=_address(service, found.candidate),
     )
+
+
+def _address(service: Service | None, revision: str) -> str:
+    variant = service.variants.get(revision) if service is not None else None
+    return variant.address if variant is not None else ""
 
 
 def who_counts(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> Choice:
@@ -150,6 +190,24 @@ def promoted(draft: DraftT) -> DraftT:
         return draft
     watched = {"promoted_at": draft.now, "since": draft.now, "evidence": evidence.to_text()}
     return draft.change(analysis=found.model_copy(update=watched))
+
+
+def left_behind(draft: Settled) -> list[tuple[str, UsedQuery]]:
+    """Give the measurements that go on, for all that is known, and that nobody waits for any more."""
+    old, new, analysis = draft.before.analysis, draft.status.analysis, draft.spec.rollout.analysis
+    if old is None or analysis is None:
+        return []
+    same = new is not None and (new.candidate, new.since) == (old.candidate, old.since)
+    if same and _goes_on(analysis, draft.status, draft.now):
+        return []
+    if not old.evidence and not _goes_on(analysis, draft.before, draft.now):
+        return []
+    # What was taken in this pass has ended.
+    seen = new if new is not None and same else old
+    evidence = _evidence(seen, analysis)
+    return under_way(
+        draft.observed.owner, seen.candidate, seen.since, draft.now, evidence.queries, evidence.tallies
+    )
 
 
 def refutes(draft: Draft, revision: Revision) -> bool:

@@ -109,9 +109,6 @@ def test_a_condition_names_a_key_on_its_line():
 FREE = {
     "AnalysisTemplate.spec.arguments[].description",
     "ClusterAnalysisTemplate.spec.arguments[].description",
-    "ClusterAnalysisTemplate.spec.queries[].failureCondition",
-    "ClusterAnalysisTemplate.spec.queries[].query",
-    "ClusterAnalysisTemplate.spec.queries[].successCondition",
     "ModelDeployment.spec.serving.annotations{}",
     "ModelDeployment.spec.serving.args[]",
     "ModelDeployment.spec.serving.autoscaling.metrics[].prometheus.query",
@@ -128,6 +125,24 @@ FREE = {
     "ModelPolicy.spec.rules[].message",
     "ClusterModelPolicy.spec.rules[].expression",
     "ClusterModelPolicy.spec.rules[].message",
+    *(
+        f"{kind}.spec.queries[].{text}"
+        for kind in ("AnalysisTemplate", "ClusterAnalysisTemplate")
+        for text in (
+            "query",
+            "successCondition",
+            "failureCondition",
+            "job.command[]",
+            "job.args[]",
+            "datadog.query",
+            "datadog.queries{}",
+            "datadog.formula",
+            "cloudWatch.queries[].expression",
+            "cloudWatch.queries[].metric.namespace",
+            "cloudWatch.queries[].metric.name",
+            "cloudWatch.queries[].metric.dimensions{}",
+        )
+    ),
 }
 """Texts that are nobody's name, address or key: nothing is looked up, written or run by them as they are."""
 
