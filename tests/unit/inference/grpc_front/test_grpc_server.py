@@ -108,6 +108,7 @@ async def world(model, *, start=True, credentials=None, **options):
         timeout=options.pop("request_timeout", None),
         allows_repository_changes=options.pop("allows_repository_changes", False),
         observers=options.pop("observers", ()),
+        batching=options.pop("batching", None),
     )
     server_options = {name: options.pop(name) for name in SERVER_OPTIONS if name in options}
     front = GrpcFront(server.service, asyncio.get_running_loop(), name="n", version="0", **options)
