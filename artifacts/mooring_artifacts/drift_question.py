@@ -8,6 +8,12 @@ Rows of requests that were kept are cut out by time, and some columns are none o
     {"uri": URI, "since": "2026-03-01T12:00:00Z", "until": "2026-03-01T13:00:00Z", "without": ["label"],
      "counted": false}
 
+How good predictions were is measured where labels are named, of other requests than those of the window, for labels
+come later:
+
+    "performance": {"requests": ROWS, "labels": {"uri": URI, "idColumn": "id", "labelColumn": "label"}, "minLabels": 100,
+     "rules": [{"metric": "accuracy", "margin": 0.05}], "figures": {"accuracy": 0.93}, "figureRows": 2000}
+
 A test without its parameters is not made. Numbers lose the difference between 100 and 100.0 on the way through
 Kubeflow Pipelines, so both are taken.
 """
@@ -15,17 +21,35 @@ Kubeflow Pipelines, so both are taken.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.gates import COMPARABLE, Metric
 
 LONGEST = timedelta(days=32)
 """Each hour is a folder that is listed."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _has_an_interval(metric: Metric) -> Metric:
+    if metric not in COMPARABLE:
+        raise ValueError(f"rules are for {', '.join(COMPARABLE)}")
+    return metric
+
+
+Comparable = Annotated[Metric, AfterValidator(_has_an_interval)]
 
 
 class _Part(BaseModel):
@@ -69,6 +93,56 @@ class PopulationStability(_Part):
     bins: Annotated[int, Field(ge=2, le=100)]
 
 
+class PerformanceRule(_Part):
+    """What a metric of the predictions must keep: no worse than the baseline's by more than a margin, or than a limit.
+
+    It is broken where even the good end of the interval breaks it.
+    """
+
+    metric: Comparable
+    margin: Annotated[Finite, Field(ge=0)] | None = None
+    limit: Finite | None = None
+
+
+class Labels(_Part):
+    """Where labels are: files of rows, with the id of a request and what was true for it.
+
+    Those that a runtime was sent are `kept`: in folders of hours, from `since` on, before `until`.
+    """
+
+    uri: str
+    id_column: str = "id"
+    label_column: str = "label"
+    row_column: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+    @property
+    def kept(self) -> Rows | None:
+        """Where they lie, of those that a runtime was sent; None of others."""
+        return Rows(uri=self.uri, since=self.since, until=self.until) if self.since is not None else None
+
+
+class PerformanceQuestion(_Part):
+    """Which requests are judged by which labels.
+
+    figures: metrics of the served revision before traffic; figure_rows: of how many rows, 0 where that is not known.
+    baseline: rows with predictions and labels to take these figures from instead.
+    output, classes, task: how predictions are read, as in `spec.ci.testData`.
+    """
+
+    requests: Rows
+    labels: Labels
+    min_labels: Annotated[int, Field(ge=1)]
+    rules: Annotated[list[PerformanceRule], Field(max_length=16)] = []
+    figures: Annotated[dict[str, Finite], Field(max_length=48)] = {}
+    figure_rows: Annotated[int, Field(ge=0)] = 0
+    baseline: Rows | None = None
+    output: str = ""
+    classes: Annotated[list[str], Field(max_length=10_000)] = []
+    task: Literal["", "Classification", "Regression"] = ""
+
+
 class DriftQuestion(_Part):
     """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes."""
 
@@ -79,6 +153,7 @@ class DriftQuestion(_Part):
     min_rows: Annotated[int, Field(ge=1)]
     ks: KolmogorovSmirnov | None = None
     psi: PopulationStability | None = None
+    performance: PerformanceQuestion | None = None
 
     @model_validator(mode="after")
     def _is_of_a_time(self) -> DriftQuestion:

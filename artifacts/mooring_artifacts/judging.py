@@ -19,7 +19,8 @@ from mooring_artifacts.gates import (
 
 _LONGEST_REASON = 900
 _MOST_NAMED = 5
-_BETTER_LOW = frozenset({"logLoss", "mae", "rmse", "mape"})
+BETTER_LOW = frozenset({"logLoss", "mae", "rmse", "mape"})
+"""Metrics of what goes wrong; of all others that are compared more is better."""
 
 
 class MeasuredSlice(Protocol):
@@ -174,7 +175,7 @@ def _behind(found: Findings, gate: TestGate, value: float) -> str | None:
     if difference is None:
         why = found.incomparable.get(gate.metric) or found.incomparable.get("") or "it was not measured"
         return f"{gate.metric} cannot be compared with the champion's: {why}"[:_LONGEST_REASON]
-    sign = 1.0 if gate.metric in _BETTER_LOW else -1.0
+    sign = 1.0 if gate.metric in BETTER_LOW else -1.0
     worse = sign * difference.value
     theirs = value - difference.value
     allowed = f"{gate.margin:.6g} is allowed"

@@ -35,6 +35,7 @@ MOST_CHANGES = 400
 MOST_SLICES = 80
 MOST_GROUPS = 20
 _MOST_METRICS = 48
+_MOST_RULES = 16
 _LONGEST_MESSAGE = 1000
 # Each key too many is an error of about a KiB; a few of them are enough to name the first.
 _MOST_UNKNOWN = 16
@@ -198,6 +199,60 @@ class SchemaChange(_Part):
     window: TypeName | None
 
 
+class RunError(_Part):
+    """Why a run failed: one CamelCase word, and one line for people."""
+
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
+    message: Annotated[str, Field(max_length=_LONGEST_MESSAGE)]
+
+
+class MeasuredMetric(_Part):
+    """A metric of the predictions that labels have come for.
+
+    `low` and `high` bound it with 95 %; `baseline` is what it was for the revision before traffic; None: not known.
+    """
+
+    metric: MetricName
+    value: Number
+    low: Number | None = None
+    high: Number | None = None
+    baseline: Number | None = None
+
+
+class BrokenRule(_Part):
+    """A rule of `spec.performance.rules` that does not hold."""
+
+    metric: MetricName
+    message: Annotated[str, Field(max_length=_LONGEST_MESSAGE)]
+
+
+class LabelCounts(_Part):
+    """What became of requests and labels, in rows.
+
+    answered: requests with a prediction. labelled: those of them that a label was found for. duplicates: labels beyond
+    the first of a request, of which the last counts. conflicting: requests whose labels differ. unknown: labels
+    of other requests, or of none. empty: labels without an id or a value. repeated: requests with an id that was there.
+    """
+
+    answered: Count = 0
+    labelled: Count = 0
+    duplicates: Count = 0
+    conflicting: Count = 0
+    unknown: Count = 0
+    empty: Count = 0
+    repeated: Count = 0
+
+
+class PerformanceFound(_Part):
+    """How good predictions were, by labels that came later; `problem` is why nothing was measured."""
+
+    counts: LabelCounts = LabelCounts()
+    metrics: Annotated[list[MeasuredMetric], Field(max_length=_MOST_METRICS)] = []
+    broken: Annotated[list[BrokenRule], Field(max_length=_MOST_RULES)] = []
+    problem: RunError | None = None
+    hint: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
+
+
 class DriftReport(_Document):
     """What a `drift-evaluation` run found: the document at its `report_uri`.
 
@@ -211,6 +266,7 @@ class DriftReport(_Document):
     features: Annotated[list[FeatureDrift], Field(max_length=MOST_FEATURES), FailFast()]
     schema_changes: Annotated[list[SchemaChange], Field(max_length=MOST_CHANGES), FailFast()] = []
     page: bool = False
+    performance: PerformanceFound | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -219,25 +275,26 @@ class DriftReport(_Document):
         return self
 
 
-class RunError(_Part):
-    """Why a run failed: one CamelCase word, and one line for people."""
-
-    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
-    message: Annotated[str, Field(max_length=_LONGEST_MESSAGE)]
-
-
 class RunFailure(_Document):
-    """Stands in the place of a verdict or a report when the run failed."""
+    """Stands in the place of a verdict or a report when the run failed.
+
+    `performance` is what an evaluation measured all the same.
+    """
 
     error: RunError
+    performance: PerformanceFound | None = None
 
 
 def describe_failure(run_id: str, reason: str, message: str) -> RunFailure:
     """The document for a failure; `message` is cut to one line of a length that it may have."""
+    return RunFailure(schema_version=SCHEMA_VERSION, run_id=run_id, error=describe_error(reason, message))
+
+
+def describe_error(reason: str, message: str) -> RunError:
+    """A reason with its message, which is cut to one line of a length that it may have."""
     line = " ".join(message.split())
     shown = line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 3] + "..."
-    error = RunError(reason=reason, message=shown)
-    return RunFailure(schema_version=SCHEMA_VERSION, run_id=run_id, error=error)
+    return RunError(reason=reason, message=shown)
 
 
 @dataclass(frozen=True)

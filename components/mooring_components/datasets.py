@@ -82,10 +82,15 @@ def _columns(table: pa.Table, label_column: str, source: str, digest: str) -> Te
     if nulls := table[label_column].null_count:
         raise InputError(f"{source}: label {label_column!r} holds {nulls} nulls; none are allowed")
     columns = {name: table[name].combine_chunks() for name in table.column_names if name != label_column}
-    return TestData(columns, _labels(table[label_column], label_column, source), source, digest)
+    return TestData(columns, labels_of(table[label_column], label_column, source), source, digest)
 
 
-def _labels(column: pa.ChunkedArray, name: str, source: str) -> npt.NDArray[np.generic]:
+def labels_of(column: pa.ChunkedArray, name: str, source: str) -> npt.NDArray[np.generic]:
+    """The values of a label column without nulls: float64, int64 or str objects.
+
+    Raises:
+        InputError: they are of another type, or not finite.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type

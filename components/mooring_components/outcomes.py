@@ -84,8 +84,11 @@ def _recoded(outcome: Classified, classes: Sequence[Label]) -> Classified:
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """What the model gives for all rows: labels of its own, scores (rows, columns), or both."""
+class Answers:
+    """What a model gives for all rows: labels of its own, scores (rows, columns) or (rows,), or both.
+
+    form: what they are called in messages.
+    """
 
     labels: Array | None
     scores: Floats | None
@@ -98,8 +101,20 @@ def observe(fed: FedModel, data: TestData, options: TestOptions) -> Classified |
     Raises:
         InputError: a row does not fit the model, or what it gives does not fit the labels.
     """
-    answers = _ask(fed, options, len(data))
-    labels = data.labels
+    return conclude(data.labels, _ask(fed, options, len(data)), options)
+
+
+def conclude(labels: Array, answers: Answers, options: TestOptions) -> Classified | Estimated:
+    """Set what a model gave for rows beside what is right.
+
+    Args:
+        labels: (rows,): float64, int64 or str objects.
+        answers: of the same rows.
+        options: how both are read.
+
+    Raises:
+        InputError: what it gave does not fit the labels.
+    """
     if _is_regression(labels, answers, options):
         return _estimated(labels, answers)
     if labels.dtype.kind == "f":
@@ -109,7 +124,7 @@ def observe(fed: FedModel, data: TestData, options: TestOptions) -> Classified |
     return _classified(labels, answers, options)
 
 
-def _ask(fed: FedModel, options: TestOptions, rows: int) -> _Answers:
+def _ask(fed: FedModel, options: TestOptions, rows: int) -> Answers:
     specs = fed.model.signature.outputs
     if options.output:
         specs = tuple(spec for spec in specs if spec.name == options.output)
@@ -120,6 +135,11 @@ def _ask(fed: FedModel, options: TestOptions, rows: int) -> _Answers:
             )
     wanted = _pick(specs)
     found = fed.predict(wanted)
+    return read_answers(found, rows)
+
+
+def read_answers(found: Sequence[Array], rows: int) -> Answers:
+    """Tell labels from scores among a model's outputs for `rows` rows, the most important one first."""
     label = scores = None
     for array in found:
         flat = array.reshape(rows) if array.size == rows else array
@@ -130,7 +150,7 @@ def _ask(fed: FedModel, options: TestOptions, rows: int) -> _Answers:
     if scores is not None and scores.ndim > 2:
         squeezed = scores.reshape([rows, *(size for size in scores.shape[1:] if size > 1)])
         scores = squeezed if squeezed.ndim == 2 else None
-    return _Answers(label, scores, f"{found[0].dtype} of shape {found[0].shape}")
+    return Answers(label, scores, f"{found[0].dtype} of shape {found[0].shape}")
 
 
 def _pick(specs: Sequence[TensorSpec]) -> list[TensorSpec]:
@@ -147,7 +167,7 @@ def _pick(specs: Sequence[TensorSpec]) -> list[TensorSpec]:
     return [first, *([found] if (found := next(other, None)) is not None else [])]
 
 
-def _is_regression(labels: Array, answers: _Answers, options: TestOptions) -> bool:
+def _is_regression(labels: Array, answers: Answers, options: TestOptions) -> bool:
     if options.task:
         return options.task == "Regression"
     if labels.dtype.kind != "f":
@@ -166,7 +186,7 @@ def _are_shares(scores: Floats) -> bool:
     return bool(((known >= 0) & (known <= 1)).all())
 
 
-def _estimated(labels: Array, answers: _Answers) -> Estimated:
+def _estimated(labels: Array, answers: Answers) -> Estimated:
     values = answers.scores if answers.scores is not None else answers.labels
     if labels.dtype == object or values is None or values.ndim != 1 or values.dtype.kind not in "fiub":
         raise InputError(
@@ -177,7 +197,7 @@ def _estimated(labels: Array, answers: _Answers) -> Estimated:
     return Estimated(labels.astype(np.float64), predicted, invalid, _invalid_hint(predicted[:, None]))
 
 
-def _classified(labels: Array, answers: _Answers, options: TestOptions) -> Classified:
+def _classified(labels: Array, answers: Answers, options: TestOptions) -> Classified:
     scores, given = answers.scores, None
     if answers.labels is not None:
         given = _comparable(answers.labels, labels, answers.form)

@@ -100,12 +100,17 @@ def _checked(table: pa.Table, place: str) -> pa.Table:
 
 def _by_values(table: pa.Table) -> pa.Table:
     for index, name in enumerate(table.column_names):
-        for kind, looks in _LOOKS:
-            # All of nothing is nothing: a column without values stays text.
-            if pc.all(pc.match_substring_regex(table[name], looks)).as_py():
-                table = table.set_column(index, name, table[name].cast(kind))
-                break
+        table = table.set_column(index, name, typed_by_values(table[name]))
     return table
+
+
+def typed_by_values(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give a column of text as integers, numbers or truth values, where all its values are."""
+    for kind, looks in _LOOKS:
+        # All of nothing is nothing: a column without values stays text.
+        if pc.all(pc.match_substring_regex(text, looks)).as_py():
+            return text.cast(kind)
+    return text
 
 
 def _together(tables: list[pa.Table], source: str) -> pa.Table:

@@ -57,6 +57,15 @@ class PartOfRows:
         values = self.rows.column(name)
         return values if self.kept is None else values.filter(self.kept)
 
+    def request(self, name: str) -> pa.ChunkedArray:
+        """What is known of the request of each row, such as its `id`.
+
+        Raises:
+            EvaluationError: the files say nothing of it.
+        """
+        values = _request_field(self.rows, name)
+        return values if self.kept is None else values.filter(self.kept)
+
 
 @dataclass(frozen=True)
 class FetchedPart:
@@ -187,20 +196,24 @@ def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
 
 def _belonging(rows: ParquetRows, asked: Rows) -> pa.ChunkedArray:
     """Say of each row whether its time is within; one without a time is not."""
-    times: list[pa.Array] = []
-    try:
-        for file in rows.files:
-            for batch in file.plain.iter_batches(columns=[f"{_REQUEST}.{_TIME}"], use_threads=False):
-                found = batch.column(batch.schema.get_field_index(_REQUEST)).field(_TIME)
-                times.append(found.cast(_MICROSECONDS, safe=False))
-    except (pa.ArrowException, KeyError, OSError, IndexError) as error:
-        raise EvaluationError(
-            rows.reason, f"{rows.source}: there is no {_REQUEST}.{_TIME} to cut by: {first_line(error)}"
-        ) from error
-    told = pa.chunked_array(times, type=_MICROSECONDS)
+    told = _request_field(rows, _TIME).cast(_MICROSECONDS, safe=False)
     since, until = (pa.scalar(moment, _MICROSECONDS) for moment in (asked.since, asked.until))
     within = pc.and_(pc.greater_equal(told, since), pc.less(told, until))
     return pc.fill_null(within, fill_value=False)
+
+
+def _request_field(rows: ParquetRows, name: str) -> pa.ChunkedArray:
+    """Give a field of column `request` in all rows."""
+    found: list[pa.Array] = []
+    try:
+        for file in rows.files:
+            for batch in file.plain.iter_batches(columns=[f"{_REQUEST}.{name}"], use_threads=False):
+                found.append(batch.column(batch.schema.get_field_index(_REQUEST)).field(name))
+        return pa.chunked_array(found, None if found else pa.null())
+    except (pa.ArrowException, KeyError, OSError, IndexError) as error:
+        raise EvaluationError(
+            rows.reason, f"{rows.source}: there is no {_REQUEST}.{name}: {first_line(error)}"
+        ) from error
 
 
 def when(asked: Rows) -> str:
