@@ -11,8 +11,9 @@ Rows of requests that were kept are cut out by time, and some columns are none o
 How good predictions were is measured where labels are named, of other requests than those of the window, for labels
 come later:
 
-    "performance": {"requests": ROWS, "labels": {"uri": URI, "idColumn": "id", "labelColumn": "label"}, "minLabels": 100,
-     "rules": [{"metric": "accuracy", "margin": 0.05}], "figures": {"accuracy": 0.93}, "figureRows": 2000}
+    "performance": {"requests": ROWS, "labels": {"uri": URI, "idColumn": "id", "labelColumn": "label"},
+     "minLabels": 100, "rules": [{"metric": "accuracy", "margin": 0.05}], "figures": {"accuracy": 0.93},
+     "figureRows": 2000}
 
 A test without its parameters is not made. Numbers lose the difference between 100 and 100.0 on the way through
 Kubeflow Pipelines, so both are taken.
@@ -24,7 +25,6 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -35,21 +35,12 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.gates import COMPARABLE, Metric
+from mooring_artifacts.gates import ComparableMetric
 
 LONGEST = timedelta(days=32)
 """Each hour is a folder that is listed."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def _has_an_interval(metric: Metric) -> Metric:
-    if metric not in COMPARABLE:
-        raise ValueError(f"rules are for {', '.join(COMPARABLE)}")
-    return metric
-
-
-Comparable = Annotated[Metric, AfterValidator(_has_an_interval)]
 
 
 class _Part(BaseModel):
@@ -99,7 +90,7 @@ class PerformanceRule(_Part):
     It is broken where even the good end of the interval breaks it.
     """
 
-    metric: Comparable
+    metric: ComparableMetric
     margin: Annotated[Finite, Field(ge=0)] | None = None
     limit: Finite | None = None
 

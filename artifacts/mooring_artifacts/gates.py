@@ -48,7 +48,7 @@ Metric = Literal[
 METRICS: tuple[Metric, ...] = get_args(Metric)
 """What a run measures."""
 
-COMPARABLE: tuple[Metric, ...] = (
+ComparableMetric = Literal[
     "accuracy",
     "balancedAccuracy",
     "precision",
@@ -60,7 +60,8 @@ COMPARABLE: tuple[Metric, ...] = (
     "rmse",
     "r2",
     "mape",
-)
+]
+COMPARABLE: tuple[ComparableMetric, ...] = get_args(ComparableMetric)
 """What is measured of two models on the same rows."""
 SLICED: tuple[Metric, ...] = ("accuracy", "mae")
 """What is measured of slices: accuracy of classes, mae of amounts."""

@@ -34,7 +34,7 @@ def evaluate_drift(
     metrics = write_answer(found, (Path(report.path), Path(page.path)), report_uri, page_uri)
     for name, value in metrics.items():
         drift.log_metric(name, value)
-    return metrics.get("driftedFeatures", 0)
+    return int(metrics.get("driftedFeatures", 0))
 
 
 @dsl.pipeline(name="drift-evaluation", description="Compare a window of traffic with a baseline.")

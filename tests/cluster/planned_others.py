@@ -18,6 +18,7 @@ from mooring_operator.api.analysis_template import (
     TemplateStatus,
 )
 from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
+from mooring_operator.api.drift_performance import PerformanceStatus
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.model_policy import PolicyStatus
 from mooring_operator.planning.analysis.template_status import judge_template, refuse_template
@@ -82,6 +83,7 @@ def monitors() -> Iterator[dict[str, Any]]:
         other = monitor_spec(**fields)
         yield _monitor(other, plan_drift(other, begun, observed, NOW).status)
     yield from _watching_what_is_captured()
+    yield from _judging_by_labels()
     yield _monitor(spec, invalid_monitor(begun, "spec.window: unknown field", 1, NOW))
 
 
@@ -98,6 +100,23 @@ def _watching_what_is_captured() -> Iterator[dict[str, Any]]:
     ):
         status = plan_drift(spec, DriftMonitorStatus(), replace(SEEN, target=target), when).status
         yield _monitor(spec, status)
+
+
+def _judging_by_labels() -> Iterator[dict[str, Any]]:
+    spec = monitor_spec(performance={"grace": "1h"})
+    kept = Kept(since=NOW - timedelta(days=2), store="s3://captured")
+    seen = replace(SEEN, target=Target("digits", "rev2", "rev1", kept))
+    begun = plan_drift(spec, DriftMonitorStatus(), seen, NOW).status
+    yield _monitor(spec, begun)
+    assert begun.run is not None
+    run = RunState(begun.run.run_id, "Succeeded")
+    for judged in (
+        PerformanceStatus(),
+        PerformanceStatus(broken=["accuracy is 0.7"]),
+        *(PerformanceStatus(reason=reason, message="that says nothing") for reason in reasons.OF_PERFORMANCE),
+    ):
+        found = replace(FOUND["quiet"], performance=judged)
+        yield _monitor(spec, plan_drift(spec, begun, replace(seen, run=run, result=found), NOW).status)
 
 
 def policies() -> Iterator[dict[str, Any]]:

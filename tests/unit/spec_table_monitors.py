@@ -83,6 +83,41 @@ DRIFT = [
     _drift("an action", {"spec.actions": ["Rollback"]}),
     _drift("an unknown action", {"spec.actions": ["Retrain"]}, False, "spec.actions[0]"),
     _drift("an action twice", {"spec.actions": ["Rollback", "Rollback"]}, False, "spec.actions[1]"),
+    _drift("labels that callers send", {"spec.performance": {}}),
+    _drift(
+        "labels of files",
+        {"spec.performance": {"labels": {"uri": "s3://l/d", "idColumn": "order id", "rowColumn": "line"}}},
+    ),
+    _drift("labels of nowhere", {"spec.performance": {"labels": {}}}, False, "spec.performance.labels.uri"),
+    _drift(
+        "a rule", {"spec.performance": {"rules": [{"metric": "mae", "margin": 0, "limit": 3}], "span": "24h"}}
+    ),
+    _drift(
+        "a rule without a bound",
+        {"spec.performance": {"rules": [{"metric": "mae"}]}},
+        False,
+        "needs margin, limit or both",
+    ),
+    _drift(
+        "a rule of nothing that is measured",
+        {"spec.performance": {"rules": [{"metric": "latencyP95Ms", "limit": 3}]}},
+        False,
+        "spec.performance.rules[0].metric",
+    ),
+    _drift(
+        "a margin below nothing",
+        {"spec.performance": {"rules": [{"metric": "f1", "margin": -0.1}]}},
+        False,
+        "spec.performance.rules[0].margin",
+    ),
+    _drift("labels of a month", {"spec.performance": {"grace": "720h", "span": "24h"}}),
+    _drift(
+        "labels of more than a month",
+        {"spec.performance": {"grace": "720h", "span": "25h"}},
+        False,
+        "span and grace together have 31 days (744h) at most",
+    ),
+    _drift("19 labels", {"spec.performance": {"minLabels": 19}}, False, "spec.performance.minLabels"),
     _drift("suspended", {"spec.suspend": True}),
     _drift("suspended in words", {"spec.suspend": "true"}, False, "spec.suspend"),
 ]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from mooring_artifacts.run_documents import DriftReport, FeatureDrift, RunFailure, SchemaChange
+from mooring_artifacts.run_documents import (
+    DriftReport,
+    FeatureDrift,
+    PerformanceFound,
+    RunFailure,
+    SchemaChange,
+)
+
+from mooring_components.performance.wording import describe_performance
 
 _SHOWN_FEATURES = 200
 
 
-def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, int]]:
+def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, float]]:
     """The document for a person's eyes, and numbers of it."""
     if isinstance(document, RunFailure):
-        return f"# Not compared\n\n{document.error.reason}: {document.error.message}\n", {}
+        text = f"# Not compared\n\n{document.error.reason}: {document.error.message}\n"
+        return text + "\n".join(_performance_lines(document.performance)), _figures(document.performance)
     count = len(document.drifted_features)
     lines = [
         f"# {_verdict(document, count)}",
@@ -26,12 +35,14 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
     if len(shown) < len(document.features):
         lines.append(f"\nand {len(document.features) - len(shown)} more")
     lines += _schema_lines(document.schema_changes)
-    metrics = {
+    lines += _performance_lines(document.performance)
+    metrics: dict[str, float] = {
         "driftedFeatures": count,
         "schemaChanges": len(document.schema_changes),
         "features": len(document.features),
         "windowRows": document.window_rows,
         "baselineRows": document.baseline_rows,
+        **_figures(document.performance),
     }
     return "\n".join(lines) + "\n", metrics
 
@@ -60,6 +71,26 @@ def _schema_lines(changes: list[SchemaChange]) -> list[str]:
     if len(changes) > _SHOWN_FEATURES:
         lines.append(f"\nand {len(changes) - _SHOWN_FEATURES} more")
     return lines
+
+
+def _performance_lines(found: PerformanceFound | None) -> list[str]:
+    if found is None:
+        return []
+    lines = ["", "## Performance", "", describe_performance(found)]
+    if found.metrics:
+        lines += ["", "| metric | value | from | to | baseline |", "| --- | ---: | ---: | ---: | ---: |"]
+    for each in found.metrics:
+        numbers = (each.value, each.low, each.high, each.baseline)
+        lines.append(f"| {each.metric} | {' | '.join('' if n is None else f'{n:.4g}' for n in numbers)} |")
+    return lines
+
+
+def _figures(found: PerformanceFound | None) -> dict[str, float]:
+    if found is None:
+        return {}
+    metrics = {each.metric: each.value for each in found.metrics}
+    counts = {"answered": found.counts.answered, "labelled": found.counts.labelled}
+    return {**counts, "brokenRules": len(found.broken), **metrics}
 
 
 def _cell(text: str) -> str:

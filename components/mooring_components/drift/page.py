@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from mooring_artifacts.run_documents import RunFailure
+from mooring_artifacts.run_documents import PerformanceFound, RunFailure
 
 from mooring_components.drift.columns import Table
 from mooring_components.drift.evaluation import Feature, Findings
 from mooring_components.drift.pictures import HEIGHT, WIDTH, Picture, draw
 from mooring_components.drift.summary import by_movement, drifted_features, summarize
 from mooring_components.pages import render
+from mooring_components.performance.wording import describe_counts, describe_performance
 
 _PACKAGE = "mooring_components.drift"
 _MOST_PICTURES = 24
 _MOST_ROWS = 1000
 _LEAST_MISSING = 0.001
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How good predictions were; `when` is the time of the requests, in words that follow a noun."""
+
+    found: PerformanceFound
+    when: str
 
 
 def render_page(
@@ -24,6 +34,7 @@ def render_page(
     findings: Findings,
     picture: Callable[[Feature], Picture | None],
     run_id: str = "",
+    performance: Judged | None = None,
 ) -> str:
     """The page.
 
@@ -33,6 +44,7 @@ def render_page(
         findings: everything that was found.
         picture: draws both distributions of a feature; called for those that are shown.
         run_id: of the run that compared; empty on a laptop.
+        performance: of the predictions, where labels were asked for.
     """
     drifted, features = drifted_features(findings), by_movement(findings.features)
     missing = sorted(
@@ -52,6 +64,9 @@ def render_page(
         compared=len(features),
         missing=missing,
         changes=findings.schema_changes,
+        performance=performance.found if performance else None,
+        judged=performance.when if performance else "",
+        labelled=describe_counts(performance.found.counts) if performance else "",
         width=WIDTH,
         height=HEIGHT,
     )
@@ -59,7 +74,8 @@ def render_page(
 
 def render_failure(failure: RunFailure) -> str:
     """The page of an evaluation that compared nothing: why."""
-    return render(_PACKAGE, "failure.html.j2", failure=failure)
+    judged = describe_performance(failure.performance) if failure.performance else ""
+    return render(_PACKAGE, "failure.html.j2", failure=failure, performance=judged)
 
 
 def draw_rows(tables: tuple[Table, Table], feature: Feature) -> Picture | None:

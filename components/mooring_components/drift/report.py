@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mooring_artifacts.drift_question import DriftQuestion, Rows, parse_question
+from mooring_artifacts.drift_question import DriftQuestion, PerformanceQuestion, Rows, parse_question
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import (
     MOST_CHANGES,
@@ -14,6 +14,7 @@ from mooring_artifacts.run_documents import (
     SCHEMA_VERSION,
     DriftReport,
     FeatureDrift,
+    PerformanceFound,
     RunFailure,
     SchemaChange,
     Test,
@@ -26,7 +27,7 @@ from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.counted import compare_counted
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
-from mooring_components.drift.page import draw_rows, render_failure, render_page
+from mooring_components.drift.page import Judged, draw_rows, render_failure, render_page
 from mooring_components.drift.pictures import Picture
 from mooring_components.memory import limited_memory, usable_memory
 
@@ -44,15 +45,21 @@ def answer(question: Any, run_id: str, memory: int | None = None) -> Answer:
 
     `question` is the document that `mooring_artifacts.drift_question` describes.
     """
+    memory = usable_memory() if memory is None else memory
+    performance = None
     try:
         asked = parse_question(question)
-        compared = _compare(asked, usable_memory() if memory is None else memory)
-        document = _check_cost(describe_findings(compared.findings, run_id, compared.rows, compared.digest))
+        # Of other requests, and before those of the window take their memory.
+        performance = _measure(asked.performance, memory) if asked.performance else None
+        compared = _compare(asked, memory)
+        found = describe_findings(compared.findings, run_id, compared.rows, compared.digest)
+        document = _check_cost(found.model_copy(update={"performance": performance}))
     except EvaluationError as error:
-        return _fail(describe_failure(run_id, error.reason, error.message))
+        failure = describe_failure(run_id, error.reason, error.message)
+        return _fail(failure.model_copy(update={"performance": performance}))
     except InputError as error:
         return _fail(describe_failure(run_id, "QuestionInvalid", str(error)))
-    return Answer(document, lambda: _show(asked, compared, run_id))
+    return Answer(document, lambda: _show(asked, compared, document))
 
 
 def make_report(question: Any, run_id: str, memory: int | None = None) -> DriftReport | RunFailure:
@@ -115,6 +122,13 @@ def detectors_of(question: DriftQuestion) -> Detectors:
     )
 
 
+def _measure(asked: PerformanceQuestion, memory: int) -> PerformanceFound:
+    # It knows all formats of models, and importing those takes longer than most comparisons.
+    from mooring_components.performance.measuring import measure_performance
+
+    return measure_performance(asked, memory)
+
+
 def _compare(question: DriftQuestion, memory: int) -> _Compared:
     if question.baseline.counted:
         counted = compare_counted(question, detectors_of(question))
@@ -143,16 +157,19 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
     return _Compared(found, rows, window.digest, lambda feature: draw_rows(tables, feature), left)
 
 
-def _show(asked: DriftQuestion, compared: _Compared, run_id: str) -> str:
+def _show(asked: DriftQuestion, compared: _Compared, document: DriftReport) -> str:
     """Make the page; without pictures where there is no memory for them."""
     names = _name(asked.baseline), _name(asked.window)
     parts = names, compared.rows, compared.findings
+    judged = None
+    if asked.performance is not None and document.performance is not None:
+        judged = Judged(document.performance, when(asked.performance.requests))
     try:
         with limited_memory(compared.memory):
-            return render_page(*parts, compared.draw, run_id)
+            return render_page(*parts, compared.draw, document.run_id, judged)
     except (MemoryError, EvaluationError) as error:
         print(f"the page is without pictures: {type(error).__name__}: {error}")
-        return render_page(*parts, lambda _: None, run_id)
+        return render_page(*parts, lambda _: None, document.run_id, judged)
 
 
 def _name(rows: Rows) -> str:

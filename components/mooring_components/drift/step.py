@@ -14,7 +14,7 @@ from mooring_components.drift.report import Answer
 
 def write_answer(
     answer: Answer, targets: tuple[Path, Path], report_uri: str, page_uri: str = ""
-) -> dict[str, int]:
+) -> dict[str, float]:
     """Write the document to an address in a store, or to a signed URL, and the page before it; give the metrics.
 
     The page is for people alone: where it cannot be written, the document says that there is none.

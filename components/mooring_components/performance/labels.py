@@ -89,9 +89,7 @@ def _tables(
 ) -> Iterator[tuple[pa.ChunkedArray, pa.ChunkedArray]]:
     """Yield names of requests and labels of them, a piece of a file at a time."""
     kept = asked.kept is not None
-    id_name, label_name, row_name = (
-        _KEPT if kept else (asked.id_column, asked.label_column, asked.row_column)
-    )
+    id_name, label_name, row_name = _KEPT if kept else (asked.id_column, asked.label_column, asked.row_column)
     wanted = list(dict.fromkeys([id_name, label_name, *([row_name] if row_name else [])]))
     for file in found.files:
         if file.size > memory:
@@ -141,7 +139,9 @@ def _one_type(pieces: list[pa.ChunkedArray], *, is_text: bool) -> pa.ChunkedArra
         return pa.chunked_array([], pa.string())
     kinds = {piece.type for piece in pieces}
     if len(kinds) > 1:
-        numbers = all(pa.types.is_integer(k) or pa.types.is_floating(k) or pa.types.is_boolean(k) for k in kinds)
+        numbers = all(
+            pa.types.is_integer(k) or pa.types.is_floating(k) or pa.types.is_boolean(k) for k in kinds
+        )
         wide = any(pa.types.is_floating(kind) for kind in kinds)
         kind = (pa.float64() if wide else pa.int64()) if numbers else pa.string()
         pieces = [piece.cast(kind) for piece in pieces]

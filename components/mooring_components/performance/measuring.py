@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-from mooring_artifacts.drift_question import PerformanceQuestion
+from mooring_artifacts.drift_question import PerformanceQuestion, PerformanceRule
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import COMPARABLE
 from mooring_artifacts.run_documents import (
@@ -30,6 +30,7 @@ from mooring_components.quality import Quality, measure
 _REQUESTS = "requests"
 _BASELINE = "spec.performance.baseline.uri"
 _OF_TESTS = "spec.ci.testData."
+_DEFAULT_RULES = (PerformanceRule(metric="accuracy", margin=0.05),)
 
 
 def measure_performance(asked: PerformanceQuestion, memory: int) -> PerformanceFound:
@@ -95,9 +96,7 @@ def _figures(asked: PerformanceQuestion, memory: int) -> tuple[dict[str, Figure]
             quality = _of_rows(rows, label, asked)
     except (EvaluationError, InputError) as error:
         return {}, f"no figures of the baseline: {error}"
-    return {
-        name: Figure(value, quality.intervals.get(name)) for name, value in quality.metrics.items()
-    }, ""
+    return {name: Figure(value, quality.intervals.get(name)) for name, value in quality.metrics.items()}, ""
 
 
 def _of_rows(rows: PartOfRows, label: str, asked: PerformanceQuestion) -> Quality:
@@ -119,10 +118,11 @@ def _conclude(
     figures: Mapping[str, Figure],
     trouble: str,
 ) -> PerformanceFound:
-    metrics = {
+    metrics: dict[str, MeasuredMetric] = {
         name: _metric(name, quality, figures.get(name)) for name in COMPARABLE if name in quality.metrics
     }
-    broken, unjudged = judge(asked.rules, metrics, counts.labelled, figures, quality.unmeasured)
+    rules = asked.rules or [rule for rule in _DEFAULT_RULES if rule.metric in metrics]
+    broken, unjudged = judge(rules, metrics, counts.labelled, figures, quality.unmeasured)
     hints = [quality.hint, trouble, *unjudged]
     return PerformanceFound(
         counts=counts,

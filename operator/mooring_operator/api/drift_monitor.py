@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice, Receiver
+from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
 from mooring_operator.api.drift_rows import Baseline, Sought, Window
 from mooring_operator.api.resources import Resources
 from mooring_operator.api.runs import AbandonedRun, RunStateName
@@ -109,6 +110,13 @@ class DriftMonitorSpec(Model):
             description="When set, evidence over all windows decides, and no window by itself: quiet traffic counts as "
             "drifted once in 10000 (low), 1000 (normal) or 100 (high) windows at most. Windows must not share rows. "
             "When left out, spec.driftedFeatures decides about each window."
+        ),
+    ] = None
+    performance: Annotated[
+        Performance | None,
+        Field(
+            description="When set, labels that come later say how good the predictions were: condition "
+            "PerformanceDropped."
         ),
     ] = None
     interval: Annotated[Duration, Field(description="Time between evaluations.")] = timedelta(minutes=1)
@@ -301,6 +309,9 @@ class EvaluationRun(StatusModel):
     generation: Annotated[int, Field(description="Generation of the spec that it evaluates.")]
     baseline: Annotated[Sought | None, Field(description="Its baseline, where the spec names none.")] = None
     window: Annotated[Sought | None, Field(description="Its window, where the spec names none.")] = None
+    performance: Annotated[
+        SoughtPerformance | None, Field(description="Requests that it judges by labels.")
+    ] = None
     revision: Annotated[str, Field(description="Revision that was stable when it began.")] = ""
     state: Annotated[RunStateName, Field(description="State of the run.")] = "Pending"
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
@@ -321,6 +332,9 @@ class DriftMonitorStatus(StatusModel):
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
     message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
+    performance: Annotated[
+        PerformanceStatus | None, Field(description="How good predictions are, with spec.performance.")
+    ] = None
     evidence: Annotated[
         Evidence | None, Field(description="What all windows say together, with spec.sensitivity.")
     ] = None
@@ -353,7 +367,7 @@ class DriftMonitorStatus(StatusModel):
         list[Condition],
         Field(
             description="Ready (monitoring works), Drifted, SchemaChanged, DataFresh (rows of what is captured come), "
-            "BaselineValid (it has enough rows), and Stalled when a person is needed.",
+            "BaselineValid (it has enough rows), PerformanceDropped, and Stalled when a person is needed.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

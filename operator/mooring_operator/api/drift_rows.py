@@ -17,6 +17,9 @@ _ONE_BASELINE = "needs one of uri, afterPromotion and profile"
 _LONG_BASELINE = "afterPromotion has 31 days (744h) at most"
 
 
+DEFAULT_GRACE = timedelta(minutes=2)
+
+
 class Captured(Model):
     """What the target keeps of its requests, by spec.serving.capture."""
 
@@ -26,7 +29,7 @@ class Captured(Model):
             description="How long after its end a window waits for rows: they are in a file a minute after the "
             "answer, and later where the store was away. What comes later still belongs to no window."
         ),
-    ] = timedelta(minutes=2)
+    ] = DEFAULT_GRACE
 
 
 class Window(Model):

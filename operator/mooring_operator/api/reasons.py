@@ -596,6 +596,27 @@ Name files in spec.baseline.uri, or keep requests for longer.
 WINDOWS_SKIPPED = "WindowsSkipped"
 """Nothing was evaluated for so long that some windows are left out: the last 24 are made up for.
 """
+AWAITING_LABELS = "AwaitingLabels"
+"""No request of the revision that serves was judged by labels yet: they may come for spec.performance.grace.
+"""
+INSUFFICIENT_LABELS = "InsufficientLabels"
+"""Fewer requests than spec.performance.minLabels have a label: that says nothing.
+
+Where labels are there and none fits, their ids are not those of the requests.
+"""
+LABELS_UNREADABLE = "LabelsUnreadable"
+"""Labels cannot be read, or they do not fit what the model says.
+
+The message says what is there.
+"""
+RULE_BROKEN = "RuleBroken"
+"""A metric of the requests with a label breaks a rule of spec.performance.rules, with the whole of its interval.
+
+mooring drift NAME shows them all.
+"""
+RULES_HOLD = "RulesHold"
+"""All that was measured by labels keeps spec.performance.rules.
+"""
 TYPE_UNSUPPORTED = "TypeUnsupported"
 """A column of spec.features holds neither numbers nor booleans nor strings nor times.
 
@@ -679,3 +700,6 @@ OF_EVALUATIONS = (
     TOO_LARGE,
 )
 """What the run of an evaluation may say of its input; any other word of its is EvaluationFailed."""
+
+OF_PERFORMANCE = (INSUFFICIENT_LABELS, LABELS_UNREADABLE, WINDOW_UNREADABLE, TOO_LARGE)
+"""What it may say of requests and labels; any other word of its is LabelsUnreadable."""

@@ -10,12 +10,15 @@ from rich.text import Text
 
 from mooring_operator.api import DriftMonitorStatus
 from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
+from mooring_operator.api.drift_notify import Receiver
+from mooring_operator.api.drift_performance import LabelCounts, PerformanceStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.failures import failure_lines
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age
+from mooring_operator.planning.drift.notices import by_fingerprint
 
 
 def parse_status(item: dict[str, Any]) -> DriftMonitorStatus:
@@ -56,6 +59,9 @@ class DriftView:
         yield Text.assemble(("Watches ", "dim"), f"ModelDeployment {self._item['spec']['target']['name']}")
         if status.evaluation is not None:
             yield from self._evaluation(status.evaluation)
+        if status.performance is not None:
+            yield from _performance(status.performance)
+        yield from self._receivers()
         rows = [
             [one.type, one.status, age(one.last_transition_time, self._now), one.reason]
             for one in status.conditions
@@ -63,6 +69,23 @@ class DriftView:
         if rows:
             yield heading("Conditions")
             yield plain_table(["CONDITION", "STATUS", "SINCE", "REASON"], rows)
+
+    def _receivers(self) -> Iterator[RenderableType]:
+        """Write who is told, and what became of it; addresses may be keys, and are cut."""
+        receivers = [Receiver.model_validate(each) for each in self._item["spec"].get("notify", [])]
+        known = {notice.receiver: notice for notice in self._status.notices}
+        rows = []
+        for key, receiver in by_fingerprint(receivers).items():
+            notice = known.get(key)
+            told = (
+                [notice.told, notice.state, age(notice.at, self._now), notice.message]
+                if notice
+                else ["-"] * 4
+            )
+            rows.append([receiver.title, *told])
+        if rows:
+            yield heading("Receivers")
+            yield plain_table(["RECEIVER", "TOLD", "STATE", "SINCE", "MESSAGE"], rows)
 
     def _evaluation(self, evaluation: Evaluation) -> Iterator[RenderableType]:
         yield heading("Last evaluation")
@@ -90,6 +113,42 @@ class DriftView:
                 ["COLUMN", "CHANGE", "BASELINE", "WINDOW"],
                 [[c.name, c.change, c.baseline or "-", c.window or "-"] for c in evaluation.schema_changes],
             )
+
+
+def _performance(found: PerformanceStatus) -> Iterator[RenderableType]:
+    """Write how good predictions are, by labels."""
+    yield heading("Performance")
+    counts = found.labels
+    if found.since is not None and found.until is not None:
+        yield Text(f"  requests from {format_time(found.since)} to {format_time(found.until)}")
+    yield Text(f"  {counts.labelled} of {counts.answered} have a label{_odd(counts)}")
+    for rule in found.broken:
+        yield Text(f"  {rule}", "red")
+    if found.message:
+        yield Text(f"  {found.message}", "yellow" if found.reason else "")
+    if found.metrics:
+        yield plain_table(
+            ["METRIC", "VALUE", "FROM", "TO", "BASELINE"],
+            [
+                [each.metric, *_numbers(each.value, each.low, each.high, each.baseline)]
+                for each in found.metrics
+            ],
+        )
+
+
+def _odd(counts: LabelCounts) -> str:
+    odd = {
+        "came again": counts.duplicates,
+        "differ": counts.conflicting,
+        "are of other requests": counts.unknown,
+        "without id or value": counts.empty,
+    }
+    said = ", ".join(f"{count} {words}" for words, count in odd.items() if count)
+    return f"; labels: {said}" if said else ""
+
+
+def _numbers(*values: float | None) -> list[str]:
+    return ["-" if value is None else f"{value:.4g}" for value in values]
 
 
 def _feature(feature: FeatureDrift) -> list[str | Text]:

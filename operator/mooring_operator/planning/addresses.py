@@ -34,7 +34,14 @@ def _of_schema(field: str, text: str | None) -> dict[str, str]:
 def rows_of(spec: DriftMonitorSpec) -> dict[str, str]:
     """Give the addresses that a DriftMonitor names, by field."""
     rows = {"spec.baseline.uri": spec.baseline, "spec.window.uri": spec.window}
-    return {field: part.uri for field, part in rows.items() if part is not None and part.uri is not None}
+    found = {field: part.uri for field, part in rows.items() if part is not None and part.uri is not None}
+    if spec.performance is None:
+        return found
+    judged = {
+        "spec.performance.labels.uri": spec.performance.labels,
+        "spec.performance.baseline.uri": spec.performance.baseline,
+    }
+    return found | {field: part.uri for field, part in judged.items() if part is not None}
 
 
 def refuse_files(addresses: Mapping[str, str], *, files: bool) -> str | None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from mooring_artifacts.data_versions.references import pin
+from mooring_artifacts.gates import COMPARABLE
 from mooring_artifacts.uris import SCHEMES, hide_queries
 from pydantic import ValidationError
 
@@ -44,7 +45,7 @@ from mooring_operator.planning.drift.plan import (
     plan_drift,
     unavailable,
 )
-from mooring_operator.planning.drift.sources import Kept
+from mooring_operator.planning.drift.sources import Kept, KnownTest
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.rollout import capturing
 from mooring_operator.planning.rollout.capturing import collects, may_capture
@@ -277,6 +278,20 @@ def kept_by(stable: Revision, spec: Mapping[str, Any]) -> Kept:
         store=capture.store if capture is not None and keeps else "",
         retention=capture.retention if capture is not None else None,
         tested_on=_tested_on(stable, spec),
+        tested=_tested(stable, spec),
+    )
+
+
+def _tested(stable: Revision, spec: Mapping[str, Any]) -> KnownTest:
+    """Give what the test of the revision measured, and how its rows were read."""
+    data = (spec.get("ci") or {}).get("testData") or {}
+    metrics = stable.tested.metrics if stable.tested is not None and stable.tested.verdict == "Passed" else {}
+    return KnownTest(
+        figures={name: metrics[name] for name in COMPARABLE if name in metrics},
+        rows=int(metrics.get("rows", 0)),
+        output=data.get("output") or "",
+        classes=data.get("classes") or (),
+        task=data.get("task") or "",
     )
 
 

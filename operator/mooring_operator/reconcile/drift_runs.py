@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from mooring_artifacts.run_documents import DriftReport, RunFailure, Test
+from mooring_artifacts.run_documents import DriftReport, PerformanceFound, RunFailure, Test
 from mooring_artifacts.run_documents import FeatureDrift as ReportedFeature
 from mooring_artifacts.run_documents import SchemaChange as ReportedChange
 
@@ -16,6 +16,15 @@ from mooring_operator.api.drift_monitor import (
     FeatureDrift,
     SchemaChange,
     TestResult,
+)
+from mooring_operator.api.drift_performance import (
+    MOST_METRICS,
+    MOST_RULES,
+    LabelCounts,
+    MetricFound,
+    Performance,
+    PerformanceStatus,
+    SoughtPerformance,
 )
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.types import format_time
@@ -95,8 +104,12 @@ class DriftRuns:
 def read_result(document: DriftReport | RunFailure, page: str = "") -> Findings | NoFindings:
     """Take what a run wrote down for what it found; `page` is where its page is, if it wrote one."""
     if isinstance(document, RunFailure):
-        return _failure(document)
-    return _findings(document, page if document.page else "")
+        found: Findings | NoFindings = _failure(document)
+    else:
+        found = _findings(document, page if document.page else "")
+    if document.performance is None:
+        return found
+    return replace(found, performance=_performance(document.performance))
 
 
 def ask(spec: DriftMonitorSpec, run: EvaluationRun | None = None) -> dict[str, JsonValue]:
@@ -116,7 +129,34 @@ def ask(spec: DriftMonitorSpec, run: EvaluationRun | None = None) -> dict[str, J
         question["ks"] = {"alpha": ks.alpha}
     if psi is not None:
         question["psi"] = {"threshold": psi.threshold, "bins": psi.bins}
+    if run is not None and run.performance is not None and spec.performance is not None:
+        question["performance"] = _ask_for_performance(spec.performance, run.performance)
     return question
+
+
+def _ask_for_performance(asked: Performance, sought: SoughtPerformance) -> dict[str, JsonValue]:
+    """Give how requests are judged by labels, as far as it is told."""
+    labels = asked.labels
+    if labels is None:
+        where = _rows(None, sought.labels)
+    else:
+        where = {"uri": labels.uri, "idColumn": labels.id_column, "labelColumn": labels.label_column}
+        where |= {} if labels.row_column is None else {"rowColumn": labels.row_column}
+    told: dict[str, JsonValue] = {
+        "rules": [rule.model_dump(by_alias=True, exclude_none=True) for rule in asked.rules],
+        "figures": dict(sought.figures),
+        "figureRows": sought.figure_rows,
+        "baseline": {"uri": asked.baseline.uri} if asked.baseline else None,
+        "output": sought.output,
+        "classes": list(sought.classes),
+        "task": sought.task,
+    }
+    return {
+        "requests": _rows(None, sought.requests),
+        "labels": where,
+        "minLabels": asked.min_labels,
+        **{name: value for name, value in told.items() if value},
+    }
 
 
 def _rows(uri: str | None, sought: Sought | None) -> dict[str, JsonValue]:
@@ -169,6 +209,20 @@ def _feature(found: ReportedFeature) -> FeatureDrift:
         reason=one_line(found.reason),
         hint=one_line(found.hint),
         e_value=None if found.e_value is None else round(found.e_value, 6),
+    )
+
+
+def _performance(found: PerformanceFound) -> PerformanceStatus:
+    problem = found.problem
+    reason = "" if problem is None else problem.reason
+    if reason and reason not in reasons.OF_PERFORMANCE:
+        reason = reasons.LABELS_UNREADABLE
+    return PerformanceStatus(
+        labels=LabelCounts.model_validate(found.counts.model_dump()),
+        metrics=[MetricFound.model_validate(each.model_dump()) for each in found.metrics[:MOST_METRICS]],
+        broken=[one_line(rule.message) for rule in found.broken[:MOST_RULES]],
+        reason=reason,
+        message=one_line(found.hint if problem is None else problem.message, 1000),
     )
 
 

@@ -16,6 +16,7 @@ from mooring_operator.api.drift_monitor import (
     FeatureDrift,
     SchemaChange,
 )
+from mooring_operator.api.drift_performance import PerformanceStatus, SoughtPerformance
 from mooring_operator.planning import identity
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.sources import Kept, Sources
@@ -41,6 +42,7 @@ class Findings:
     """What an evaluation found, the features that moved most first; `schema_changes` are none of the features.
 
     page: address of the page for people; empty where there is none.
+    performance: what labels have said, where that was asked.
     """
 
     baseline_rows: int
@@ -49,6 +51,7 @@ class Findings:
     features: tuple[FeatureDrift, ...]
     schema_changes: tuple[SchemaChange, ...] = ()
     page: str = ""
+    performance: PerformanceStatus | None = None
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -61,12 +64,14 @@ class NoFindings:
     """Why an evaluation found nothing out; `quiet` where that is no fault, as with too few rows.
 
     over: whether the run has ended, for all that is known.
+    performance: what labels have said all the same.
     """
 
     reason: str
     message: str
     quiet: bool = False
     over: bool = True
+    performance: PerformanceStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -116,9 +121,14 @@ def due(spec: DriftMonitorSpec, status: DriftMonitorStatus, generation: int, now
 
 
 def begin(
-    status: DriftMonitorStatus, observed: DriftObserved, target: Target, sources: Sources, now: datetime
+    status: DriftMonitorStatus,
+    observed: DriftObserved,
+    target: Target,
+    sources: Sources,
+    judged: SoughtPerformance | None,
+    now: datetime,
 ) -> EvaluationRun:
-    """Give the run of an evaluation that is due."""
+    """Give the run of an evaluation that is due; `judged` are the requests that labels have come for."""
     owner, window = observed.owner, sources.window
     if window is None or window.until is None:
         run_id = identity.evaluation_id_of(owner.uid, owner.generation, status.next_evaluation or now)
@@ -130,6 +140,7 @@ def begin(
         run_id=run_id,
         baseline=sources.baseline,
         window=window,
+        performance=judged,
         url=observed.run_pages and observed.run_pages + run_id,
         generation=owner.generation,
         revision=target.stable or "",

@@ -64,7 +64,7 @@ def follow(
     notices: list[Notice] = []
     actions: list[SendNotice | Notify] = []
     pauses: list[float] = []
-    for key, receiver in receivers_of(spec).items():
+    for key, receiver in by_fingerprint(spec.notify).items():
         notice = known.get(key)
         if notice is not None and notice.state == "Sending":
             notice, followed = _await(notice, receiver, status, seen, now)
@@ -78,11 +78,11 @@ def follow(
     return Noticed(notices, tuple(actions), min(pauses, default=None))
 
 
-def receivers_of(spec: DriftMonitorSpec) -> dict[str, Receiver]:
-    """Give the receivers by fingerprint; the same one twice is told once."""
+def by_fingerprint(receivers: Sequence[Receiver]) -> dict[str, Receiver]:
+    """Give receivers by what status calls them; the same one twice is told once."""
     return {
         identity.fingerprint(receiver.model_dump(mode="json", by_alias=True, exclude_none=True)): receiver
-        for receiver in spec.notify
+        for receiver in receivers
     }
 
 

@@ -22,6 +22,7 @@ from mooring_operator.planning.drift import (
     evidence,
     freshness,
     notices,
+    performance,
     schema_changes,
     sources,
 )
@@ -77,7 +78,8 @@ def plan_drift(
     decision, generation = _decide(spec, status, observed, now), observed.owner.generation
     fresh, told = freshness.freshen(spec, status, decision.status, observed.target, generation, now)
     fresh = baselines.judge_baseline(spec, status, fresh, generation, now)
-    decision = replace(decision, status=fresh, actions=(*decision.actions, *told))
+    fresh, judged = performance.judge_performance(spec, status, fresh, observed.target, generation, now)
+    decision = replace(decision, status=fresh, actions=(*decision.actions, *told, *judged))
     decision = notice(spec, decision, observed, now)
     unended = abandoned_runs.unended(decision.status.abandoned_runs)
     if not unended:
@@ -149,11 +151,13 @@ def _decide(
     match outcome:
         case Waiting():
             return _await(status, observed, outcome, now)
-        case NoFindings(reason, message, quiet, over):
+        case NoFindings(reason, message, quiet, over, judged):
+            status = performance.take(status, run, judged, now)
             phase: Literal["Watching", "Failed"] = "Watching" if quiet else "Failed"
             status, left = _pass(_next(_leave(status, now, over=over), spec, now), run, found=quiet)
             return _settle(status, observed, now, phase, reason, message + left, spec=spec)
         case Findings():
+            status = performance.take(status, run, outcome.performance, now)
             status, _ = _pass(_next(_leave(status, now, over=True), spec, now), run, found=True)
             return _judge(spec, status, observed, target, outcome, run, now)
 
@@ -177,7 +181,8 @@ def _begin(
     if sought.window is None and not evaluations.due(spec, status, generation, now):
         left = (status.next_evaluation - now).total_seconds() if status.next_evaluation else 0.0
         return DriftDecision(status, (), max(left, 0.1))
-    run = evaluations.begin(status, observed, target, sought, now)
+    judged = performance.requests_of(spec, target, sought.window, now)
+    run = evaluations.begin(status, observed, target, sought, judged, now)
     if sought.window is not None:
         # The first one, too, stays the next one until it was evaluated.
         status = status.model_copy(update={"captured_until": sought.window.since})

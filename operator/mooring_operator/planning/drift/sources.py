@@ -4,7 +4,8 @@ Each stretch of `spec.interval` since 1970 is a window, and evaluated once: stat
 of the revision that serves, and of the time that it serves throughout.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from mooring_artifacts.uris import below
@@ -23,6 +24,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class KnownTest:
+    """What is known of the test that a revision has passed, and of how its predictions are read.
+
+    figures: what was measured; rows: on how many, 0 where that is not known.
+    output, classes, task: as those of spec.ci.testData.
+    """
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    rows: int = 0
+    output: str = ""
+    classes: Sequence[str] = ()
+    task: str = ""
+
+
+@dataclass(frozen=True)
 class Kept:
     """What the revision that serves keeps of its requests.
 
@@ -30,6 +46,7 @@ class Kept:
     store: where it keeps them; empty where it does not.
     retention: after which time they are deleted; None for never.
     tested_on: the rows that the revision was tested on, as far as those of a spec tell it.
+    tested: what that test measured.
     capturing: status, reason and message of its condition on whether requests are kept; None where it has none.
     """
 
@@ -37,6 +54,7 @@ class Kept:
     store: str = ""
     retention: timedelta | None = None
     tested_on: Sought | None = None
+    tested: KnownTest = field(default_factory=KnownTest)
     capturing: tuple[str, str, str] | None = None
 
 
@@ -153,7 +171,7 @@ def _next(
 ) -> Sources | Later:
     """Give the window after the last one that was evaluated, once it has ended and late rows have come."""
     length = spec.interval
-    newest = _floor(now - grace, length) - length
+    newest = floor(now - grace, length) - length
     wanted = _ceil(max(newest if status.captured_until is None else status.captured_until, earliest), length)
     start = max(wanted, newest - (MOST_BEHIND - 1) * length)
     until = start + length
@@ -166,10 +184,11 @@ def _next(
     return Sources(baseline, Sought(uri=folder, since=start, until=until), (start - wanted) // length)
 
 
-def _floor(moment: datetime, length: timedelta) -> datetime:
+def floor(moment: datetime, length: timedelta) -> datetime:
+    """Give the last multiple of a length of time since 1970 that is not after a moment."""
     return _EPOCH + (moment - _EPOCH) // length * length
 
 
 def _ceil(moment: datetime, length: timedelta) -> datetime:
-    below_it = _floor(moment, length)
+    below_it = floor(moment, length)
     return below_it if below_it == moment else below_it + length

@@ -6,6 +6,7 @@ from mooring_artifacts.uris import redact
 
 from mooring_operator.api.ci import Fairness, Gate
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_performance import Performance
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.planning import addresses
 
@@ -35,7 +36,18 @@ def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
         **addresses.rows_of(spec),
         **_numbered("spec.features", spec.features),
         **_numbered("spec.categories", spec.categories),
+        **({} if spec.performance is None else _of_performance(spec.performance)),
     }
+
+
+def _of_performance(asked: Performance) -> dict[str, str]:
+    field, labels = "spec.performance", asked.labels
+    columns = {} if labels is None else {f"{field}.labels.idColumn": labels.id_column}
+    if labels is not None:
+        columns[f"{field}.labels.labelColumn"] = labels.label_column
+        columns |= {} if labels.row_column is None else {f"{field}.labels.rowColumn": labels.row_column}
+    output = {} if asked.output is None else {f"{field}.output": asked.output}
+    return columns | output | _numbered(f"{field}.classes", asked.classes)
 
 
 def _of_gates(gates: Sequence[Gate]) -> dict[str, str]:

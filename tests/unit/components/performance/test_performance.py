@@ -10,14 +10,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.drift_question import PerformanceQuestion
+from mooring_artifacts.run_documents import DriftReport, RunFailure, parse_drift_report
+from mooring_components.drift.markdown import render_markdown
+from mooring_components.drift.report import answer
 from mooring_components.performance.measuring import measure_performance
 from sklearn import metrics as oracle
 
-from tests.unit.inference.capture.capture_records import NOON, SECONDS, Clock, capturing, record, signature, spec
+from tests.unit.inference.capture.capture_records import (
+    NOON,
+    SECONDS,
+    Clock,
+    capturing,
+    record,
+    signature,
+    spec,
+)
 
 MEMORY = 1 << 30
 SINCE = datetime.fromtimestamp(NOON, UTC) - timedelta(hours=1)
-CLASSES = signature([spec("x", shape=(None, 1))], [spec("label", "INT64", (None,)), spec("p", shape=(None, 3))])
+CLASSES = signature(
+    [spec("x", shape=(None, 1))], [spec("label", "INT64", (None,)), spec("p", shape=(None, 3))]
+)
 AMOUNTS = signature([spec("x", shape=(None, 1))], [spec("y", shape=(None, 1))])
 
 
@@ -58,7 +71,11 @@ def classes_of(count, seed=0, right=0.8):
 def ask(folder, labels=None, **fields):
     since, until = SINCE, SINCE + timedelta(hours=2)
     if labels is None:
-        labels = {"uri": f"file://{folder}/labels/deployment=m", "since": since, "until": until + timedelta(days=1)}
+        labels = {
+            "uri": f"file://{folder}/labels/deployment=m",
+            "since": since,
+            "until": until + timedelta(days=1),
+        }
     question = {
         "requests": {"uri": f"file://{folder}/deployment=m/revision=v1", "since": since, "until": until},
         "labels": labels,
@@ -88,9 +105,7 @@ def test_labels_sent_to_the_runtime_are_joined_by_request_and_measured_as_in_ci(
     shares = scores / scores.sum(axis=1, keepdims=True, dtype=np.float64)
     assert metrics["accuracy"].value == pytest.approx(oracle.accuracy_score(truth[there], said[there]))
     assert metrics["f1"].value == pytest.approx(oracle.f1_score(truth[there], said[there], average="macro"))
-    assert metrics["logLoss"].value == pytest.approx(
-        oracle.log_loss(truth[there], shares[there]), rel=1e-6
-    )
+    assert metrics["logLoss"].value == pytest.approx(oracle.log_loss(truth[there], shares[there]), rel=1e-6)
     assert metrics["rocAuc"].value == pytest.approx(
         oracle.roc_auc_score(truth[there], shares[there], multi_class="ovr"), rel=1e-6
     )
@@ -214,7 +229,9 @@ def test_too_few_labels_say_nothing_and_ids_of_others_are_suspected(tmp_path):
     write_labels(tmp_path / "data", "csv", [{"id": f"other{place}", "label": 1} for place in range(50)])
     found = measure_performance(ask(tmp_path, {"uri": f"file://{tmp_path}/data"}), MEMORY)
     assert found.problem.reason == "InsufficientLabels"
-    assert found.problem.message.startswith("0 of 60 requests have a label; spec.performance.minLabels wants 20")
+    assert found.problem.message.startswith(
+        "0 of 60 requests have a label; spec.performance.minLabels wants 20"
+    )
     assert "50 labels are of other requests" in found.problem.message
     assert (found.counts.answered, found.counts.unknown) == (60, 50)
 
@@ -299,3 +316,41 @@ def test_a_rule_that_cannot_be_judged_says_why(tmp_path):
     gone = {"uri": f"file://{tmp_path}/gone.parquet"}
     found, _ = measured(ask(tmp_path, rules=rules, baseline=gone))
     assert "no figures of the baseline: spec.performance.baseline.uri" in found.hint
+
+
+def test_an_evaluation_writes_it_beside_what_drifted_and_in_place_of_it(tmp_path):
+    said, scores, truth = classes_of(300)
+    traffic = Traffic(tmp_path, CLASSES)
+    traffic.answer({"label": said, "p": scores})
+    traffic.label({f"r{place}": int(value) for place, value in enumerate(truth)})
+    traffic.close()
+    asked = ask(tmp_path, rules=[{"metric": "accuracy", "limit": 0.99}], minLabels=20.0)
+    performance = asked.model_dump(mode="json", by_alias=True, exclude_none=True)
+    rows = {"uri": f"file://{tmp_path}/deployment=m/revision=v1"}
+    question = {
+        "baseline": rows,
+        "window": rows,
+        "minRows": 100,
+        "ks": {"alpha": 0.01},
+        "performance": performance,
+    }
+    found = answer(question, "run-1")
+    document = parse_drift_report(found.document.to_json())
+    assert isinstance(document, DriftReport)
+    assert document.performance.counts.labelled == 300
+    assert [each.metric for each in document.performance.broken] == ["accuracy"]
+    page = found.page()
+    assert "300 of 300 requests have a label (100.0%)" in page
+    assert "it must be at least 0.99" in page
+    markdown, metrics = render_markdown(document)
+    assert "| accuracy |" in markdown
+    assert (metrics["brokenRules"], metrics["labelled"]) == (1, 300)
+    assert metrics["accuracy"] == pytest.approx((said == truth).mean())
+    # Too few rows to compare say nothing about labels of earlier ones.
+    found = answer({**question, "minRows": 1000}, "run-2")
+    document = parse_drift_report(found.document.to_json())
+    assert isinstance(document, RunFailure)
+    assert document.error.reason == "InsufficientData"
+    assert document.performance.counts.labelled == 300
+    assert "it must be at least 0.99" in found.page()
+    assert "it must be at least 0.99" in render_markdown(document)[0]

@@ -1,0 +1,28 @@
+"""Says how good predictions were, in a line."""
+
+from __future__ import annotations
+
+from mooring_artifacts.run_documents import LabelCounts, PerformanceFound
+
+_ODD = (
+    ("duplicates", "labels came again for a request, whose last one counts"),
+    ("conflicting", "requests have labels that differ"),
+    ("unknown", "labels are of other requests"),
+    ("empty", "labels have no id or no value"),
+    ("repeated", "requests have an id that was there before"),
+)
+
+
+def describe_counts(counts: LabelCounts) -> str:
+    """Say how many requests have a label, and what was odd about labels."""
+    share = f" ({counts.labelled / counts.answered:.1%})" if counts.answered else ""
+    odd = [f"{count} {words}" for name, words in _ODD if (count := getattr(counts, name))]
+    return "; ".join([f"{counts.labelled} of {counts.answered} requests have a label{share}", *odd])
+
+
+def describe_performance(found: PerformanceFound) -> str:
+    """Say what was found, or why nothing was."""
+    if found.problem is not None:
+        return found.problem.message
+    broken = [rule.message for rule in found.broken] or ["performance holds"]
+    return "; ".join([*broken, describe_counts(found.counts), *filter(None, [found.hint])])

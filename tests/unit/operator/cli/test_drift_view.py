@@ -1,0 +1,65 @@
+"""`mooring drift NAME` writes what a DriftMonitor has found, and who was told."""
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+from mooring_operator.api.drift_notify import Receiver
+from mooring_operator.cli.drift_view import DriftView
+from mooring_operator.planning.drift.notices import by_fingerprint
+from rich.console import Console
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SLACK = {"format": "Slack", "urlSecret": {"name": "slack", "key": "url"}}
+HOOK = {"url": "https://hooks.example.com/drift?token=secret"}
+
+
+def stamp(hours):
+    return f"{NOW - timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def written(status, **spec):
+    item = {
+        "metadata": {"namespace": "ml", "name": "traffic"},
+        "spec": {"target": {"name": "digits"}, **spec},
+    }
+    console = Console(file=StringIO(), width=160)
+    console.print(DriftView({**item, "status": status}, NOW))
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+
+
+def test_performance_is_a_table_with_what_is_odd_about_labels():
+    lines = written(
+        {
+            "phase": "Watching",
+            "performance": {
+                "since": stamp(26),
+                "until": stamp(25),
+                "labels": {"answered": 400, "labelled": 300, "duplicates": 2, "unknown": 7},
+                "metrics": [
+                    {"metric": "accuracy", "value": 0.8, "low": 0.75, "high": 0.84, "baseline": 0.93}
+                ],
+                "broken": ["accuracy is 0.8 and was 0.93"],
+                "message": "labels are written otherwise",
+            },
+        }
+    )
+    assert "requests from 2026-02-28T10:00:00Z to 2026-02-28T11:00:00Z" in lines
+    assert "300 of 400 have a label; labels: 2 came again, 7 are of other requests" in lines
+    assert "accuracy is 0.8 and was 0.93" in lines
+    assert "labels are written otherwise" in lines
+    assert "accuracy 0.8 0.75 0.84 0.93" in lines
+
+
+def test_receivers_are_shown_with_what_they_were_told_and_without_keys():
+    [key] = by_fingerprint([Receiver.model_validate(SLACK)])
+    notice = {"receiver": key, "told": "Drifted", "state": "Sent", "id": "1", "at": stamp(2)}
+    lines = written({"notices": [notice]}, notify=[SLACK, HOOK])
+    assert "Slack receiver of Secret slack Drifted Sent 2h" in lines
+    assert "Generic receiver https://hooks.example.com/drift - - - -" in lines
+    assert not [line for line in lines if "token" in line]
+
+
+def test_without_receivers_and_labels_there_is_nothing_about_them():
+    text = "\n".join(written({}))
+    assert "RECEIVER" not in text
+    assert "Performance" not in text
