@@ -119,6 +119,7 @@ class PerformanceQuestion(_Part):
 
     figures: metrics of the served revision before traffic; figure_rows: of how many rows, 0 where that is not known.
     baseline: rows with predictions and labels to take these figures from instead.
+    estimate: whether the accuracy of the window's requests is estimated, for which there are no labels yet.
     output, classes, task: how predictions are read, as in `spec.ci.testData`.
     """
 
@@ -129,6 +130,7 @@ class PerformanceQuestion(_Part):
     figures: Annotated[dict[str, Finite], Field(max_length=48)] = {}
     figure_rows: Annotated[int, Field(ge=0)] = 0
     baseline: Rows | None = None
+    estimate: bool = False
     output: str = ""
     classes: Annotated[list[str], Field(max_length=10_000)] = []
     task: Literal["", "Classification", "Regression"] = ""

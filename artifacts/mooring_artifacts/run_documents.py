@@ -243,6 +243,19 @@ class LabelCounts(_Part):
     repeated: Count = 0
 
 
+class PerformanceEstimate(_Part):
+    """How accurate predictions without labels probably are; `problem` is why there is no estimate.
+
+    rows: that were looked at. reference: labelled rows by which confidence was checked.
+    """
+
+    rows: Count = 0
+    reference: Count = 0
+    metric: MeasuredMetric | None = None
+    broken: Annotated[list[BrokenRule], Field(max_length=_MOST_RULES)] = []
+    problem: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
+
+
 class PerformanceFound(_Part):
     """How good predictions were, by labels that came later; `problem` is why nothing was measured."""
 
@@ -250,6 +263,7 @@ class PerformanceFound(_Part):
     metrics: Annotated[list[MeasuredMetric], Field(max_length=_MOST_METRICS)] = []
     broken: Annotated[list[BrokenRule], Field(max_length=_MOST_RULES)] = []
     problem: RunError | None = None
+    estimate: PerformanceEstimate | None = None
     hint: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
 
 

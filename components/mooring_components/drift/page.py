@@ -12,7 +12,7 @@ from mooring_components.drift.evaluation import Feature, Findings
 from mooring_components.drift.pictures import HEIGHT, WIDTH, Picture, draw
 from mooring_components.drift.summary import by_movement, drifted_features, summarize
 from mooring_components.pages import render
-from mooring_components.performance.wording import describe_counts, describe_performance
+from mooring_components.performance.wording import describe_counts, describe_estimate, describe_performance
 
 _PACKAGE = "mooring_components.drift"
 _MOST_PICTURES = 24
@@ -26,6 +26,10 @@ class Judged:
 
     found: PerformanceFound
     when: str
+
+    def estimated(self) -> str:
+        """Say what is estimated without labels."""
+        return describe_estimate(self.found.estimate) if self.found.estimate else ""
 
 
 def render_page(
@@ -66,6 +70,7 @@ def render_page(
         changes=findings.schema_changes,
         performance=performance.found if performance else None,
         judged=performance.when if performance else "",
+        estimated=performance.estimated() if performance else "",
         labelled=describe_counts(performance.found.counts) if performance else "",
         width=WIDTH,
         height=HEIGHT,

@@ -50,7 +50,7 @@ def answer(question: Any, run_id: str, memory: int | None = None) -> Answer:
     try:
         asked = parse_question(question)
         # Of other requests, and before those of the window take their memory.
-        performance = _measure(asked.performance, memory) if asked.performance else None
+        performance = _measure(asked.performance, asked.window, memory) if asked.performance else None
         compared = _compare(asked, memory)
         found = describe_findings(compared.findings, run_id, compared.rows, compared.digest)
         document = _check_cost(found.model_copy(update={"performance": performance}))
@@ -122,11 +122,11 @@ def detectors_of(question: DriftQuestion) -> Detectors:
     )
 
 
-def _measure(asked: PerformanceQuestion, memory: int) -> PerformanceFound:
+def _measure(asked: PerformanceQuestion, window: Rows, memory: int) -> PerformanceFound:
     # It knows all formats of models, and importing those takes longer than most comparisons.
     from mooring_components.performance.measuring import measure_performance
 
-    return measure_performance(asked, memory)
+    return measure_performance(asked, memory, window)
 
 
 def _compare(question: DriftQuestion, memory: int) -> _Compared:

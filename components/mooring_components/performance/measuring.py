@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
-from mooring_artifacts.drift_question import PerformanceQuestion, PerformanceRule
+from mooring_artifacts.drift_question import PerformanceQuestion, Rows
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import COMPARABLE
 from mooring_artifacts.run_documents import (
@@ -16,44 +17,67 @@ from mooring_artifacts.run_documents import (
 )
 
 from mooring_components.datasets import labels_of
-from mooring_components.drift.captured import PartOfRows, fetch_part
+from mooring_components.drift.captured import fetch_part
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.memory import limited_memory
 from mooring_components.options import TestOptions
-from mooring_components.outcomes import conclude
+from mooring_components.outcomes import Answers, Classified, Estimated, conclude
 from mooring_components.performance.joining import join
 from mooring_components.performance.labels import FIELD
-from mooring_components.performance.predictions import Places, Predictions, find_predictions
-from mooring_components.performance.rules import Figure, judge
+from mooring_components.performance.predictions import Predictions, find_predictions
+from mooring_components.performance.rules import Figure, judge, rules_of
+from mooring_components.performance.unlabelled import Reference, estimate_window, reference_of
 from mooring_components.quality import Quality, measure
 
 _REQUESTS = "requests"
 _BASELINE = "spec.performance.baseline.uri"
 _OF_TESTS = "spec.ci.testData."
-_DEFAULT_RULES = (PerformanceRule(metric="accuracy", margin=0.05),)
+_NO_REFERENCE = "there are no labelled rows that show whether confidence is right"
 
 
-def measure_performance(asked: PerformanceQuestion, memory: int) -> PerformanceFound:
+@dataclass(frozen=True)
+class _Before:
+    """What metrics were before, why that is not known, and the labelled rows of the baseline."""
+
+    figures: Mapping[str, Figure]
+    trouble: str = ""
+    reference: Reference | str = _NO_REFERENCE
+
+
+def measure_performance(
+    asked: PerformanceQuestion, memory: int, window: Rows | None = None
+) -> PerformanceFound:
     """Join, measure and judge; what is in the way is said in what is found.
 
     Args:
         asked: which requests, and which labels.
         memory: bytes that rows may take.
+        window: requests without labels, whose accuracy is estimated where that is asked for.
     """
+    before = _before(asked, memory)
     try:
-        return _measure(asked, memory)
+        found, reference = _measure(asked, before, memory)
     except EvaluationError as error:
-        return _without(error.reason, error.message)
+        found, reference = _without(error.reason, error.message), _NO_REFERENCE
     except InputError as error:
-        return _without("LabelsUnreadable", str(error))
+        found, reference = _without("LabelsUnreadable", str(error)), _NO_REFERENCE
     except MemoryError:
-        return _without("TooLarge", f"requests with their labels take more than {memory >> 20} MiB of memory")
+        message = f"requests with their labels take more than {memory >> 20} MiB of memory"
+        found, reference = _without("TooLarge", message), _NO_REFERENCE
+    if not asked.estimate or window is None:
+        return found
+    known = before.reference if asked.baseline is not None else reference
+    estimate = estimate_window(asked, window, known, before.figures, memory)
+    return found.model_copy(update={"estimate": estimate})
 
 
-def _measure(asked: PerformanceQuestion, memory: int) -> PerformanceFound:
+def _measure(
+    asked: PerformanceQuestion, before: _Before, memory: int
+) -> tuple[PerformanceFound, Reference | str]:
+    """Measure requests with a label; these show how far confidence can be trusted, too."""
     fetched = fetch_part(asked.requests, "WindowUnreadable", _REQUESTS, memory)
     if fetched.fetched is None:
-        return _without("InsufficientLabels", "no request was kept in this time")
+        return _without("InsufficientLabels", "no request was kept in this time"), _NO_REFERENCE
     left = memory - fetched.size
     with limited_memory(left):
         window = fetched.open(left)
@@ -61,10 +85,12 @@ def _measure(asked: PerformanceQuestion, memory: int) -> PerformanceFound:
         joined = join(window, predictions, asked.labels, left)
         counts = joined.counts
         if counts.labelled < asked.min_labels:
-            return _without("InsufficientLabels", _too_few(counts, asked.min_labels), counts)
-        quality = _quality(predictions, joined.places, joined.labels, asked, FIELD)
-    figures, trouble = _figures(asked, left)
-    return _conclude(asked, quality, counts, figures, trouble)
+            few = _without("InsufficientLabels", _too_few(counts, asked.min_labels), counts)
+            return few, _NO_REFERENCE
+        answers = predictions.at(joined.places)
+        outcome = _outcome(predictions, answers, joined.labels, asked, FIELD)
+        quality = measure(outcome)
+    return _conclude(asked, quality, counts, before), reference_of(answers, outcome)
 
 
 def _too_few(counts: LabelCounts, least: int) -> str:
@@ -74,61 +100,68 @@ def _too_few(counts: LabelCounts, least: int) -> str:
     return f"{said}; {counts.unknown} labels are of other requests: see whether ids are those of the requests"
 
 
-def _quality(
-    predictions: Predictions, places: Places, labels: pa.ChunkedArray, asked: PerformanceQuestion, source: str
-) -> Quality:
-    options = TestOptions(task=asked.task, classes=[*(asked.classes or predictions.classes)])
+def _outcome(
+    predictions: Predictions,
+    answers: Answers,
+    labels: pa.ChunkedArray,
+    asked: PerformanceQuestion,
+    source: str,
+) -> Classified | Estimated:
+    classes: Sequence[str] = asked.classes or predictions.classes
+    options = TestOptions(task=asked.task, classes=[*classes])
     try:
-        return measure(conclude(labels_of(labels, "of requests", source), predictions.at(places), options))
+        return conclude(labels_of(labels, "of requests", source), answers, options)
     except InputError as error:
         # The same fields say the same of a test's rows.
         raise InputError(str(error).replace(_OF_TESTS, "spec.performance.")) from error
 
 
-def _figures(asked: PerformanceQuestion, memory: int) -> tuple[dict[str, Figure], str]:
-    """Give what metrics were before, and why they are not known."""
+def _before(asked: PerformanceQuestion, memory: int) -> _Before:
+    """Look up what metrics were before: in the question, or in the rows of the baseline."""
     if asked.baseline is None:
-        return {name: Figure(value, rows=asked.figure_rows) for name, value in asked.figures.items()}, ""
-    label = asked.labels.label_column
+        return _Before({name: Figure(value, rows=asked.figure_rows) for name, value in asked.figures.items()})
     try:
         with limited_memory(memory):
-            rows = fetch_part(asked.baseline, "BaselineUnreadable", _BASELINE, memory).open(memory)
-            quality = _of_rows(rows, label, asked)
+            answers, outcome = _baseline(asked, asked.baseline, memory)
+            quality = measure(outcome)
     except (EvaluationError, InputError) as error:
-        return {}, f"no figures of the baseline: {error}"
-    return {name: Figure(value, quality.intervals.get(name)) for name, value in quality.metrics.items()}, ""
+        return _Before({}, f"no figures of the baseline: {error}", str(error))
+    except MemoryError:
+        return _Before({}, f"{_BASELINE} takes more than {memory >> 20} MiB of memory")
+    figures = {name: Figure(value, quality.intervals.get(name)) for name, value in quality.metrics.items()}
+    return _Before(figures, "", reference_of(answers, outcome))
 
 
-def _of_rows(rows: PartOfRows, label: str, asked: PerformanceQuestion) -> Quality:
-    """Measure rows that hold predictions and labels side by side."""
-    source = f"{_BASELINE} {rows.rows.source!r}"
-    if label not in rows.schema.names:
+def _baseline(
+    asked: PerformanceQuestion, baseline: Rows, memory: int
+) -> tuple[Answers, Classified | Estimated]:
+    """Read rows that hold predictions and labels side by side."""
+    rows, label = fetch_part(baseline, "BaselineUnreadable", _BASELINE, memory), asked.labels.label_column
+    table, source = rows.open(memory), f"{_BASELINE} {baseline.uri!r}"
+    if label not in table.schema.names:
         raise InputError(f"{source} has no column {label!r}, which holds labels")
-    predictions = find_predictions(rows, source, asked.output)
-    labels = rows.column(label)
+    predictions, labels = find_predictions(table, source, asked.output), table.column(label)
     there = predictions.given() & labels.is_valid().combine_chunks().to_numpy(zero_copy_only=False)
     places = there.nonzero()[0]
-    return _quality(predictions, places, labels.take(pa.array(places)), asked, source)
+    if not len(places):
+        raise InputError(f"{source} has no row with a prediction and a label")
+    answers = predictions.at(places)
+    return answers, _outcome(predictions, answers, labels.take(pa.array(places)), asked, source)
 
 
 def _conclude(
-    asked: PerformanceQuestion,
-    quality: Quality,
-    counts: LabelCounts,
-    figures: Mapping[str, Figure],
-    trouble: str,
+    asked: PerformanceQuestion, quality: Quality, counts: LabelCounts, before: _Before
 ) -> PerformanceFound:
     metrics: dict[str, MeasuredMetric] = {
-        name: _metric(name, quality, figures.get(name)) for name in COMPARABLE if name in quality.metrics
+        name: _metric(name, quality, before.figures.get(name))
+        for name in COMPARABLE
+        if name in quality.metrics
     }
-    rules = asked.rules or [rule for rule in _DEFAULT_RULES if rule.metric in metrics]
-    broken, unjudged = judge(rules, metrics, counts.labelled, figures, quality.unmeasured)
-    hints = [quality.hint, trouble, *unjudged]
+    rules = rules_of(asked, metrics)
+    broken, unjudged = judge(rules, metrics, counts.labelled, before.figures, quality.unmeasured)
+    hints = filter(None, [quality.hint, before.trouble, *unjudged])
     return PerformanceFound(
-        counts=counts,
-        metrics=list(metrics.values()),
-        broken=broken,
-        hint="; ".join(filter(None, hints))[:1000],
+        counts=counts, metrics=list(metrics.values()), broken=broken, hint="; ".join(hints)[:1000]
     )
 
 

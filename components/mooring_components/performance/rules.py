@@ -11,10 +11,10 @@ A rule whose limit is just kept is broken in one window of 40 by chance, and in 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mooring_artifacts.drift_question import PerformanceRule
+from mooring_artifacts.drift_question import PerformanceQuestion, PerformanceRule
 from mooring_artifacts.gates import Interval
 from mooring_artifacts.judging import BETTER_LOW
 from mooring_artifacts.run_documents import BrokenRule, MeasuredMetric
@@ -27,6 +27,14 @@ class Figure:
     value: float
     interval: Interval | None = None
     rows: int = 0
+
+
+DEFAULT_RULES = (PerformanceRule(metric="accuracy", margin=0.05),)
+
+
+def rules_of(asked: PerformanceQuestion, metrics: Collection[str]) -> Sequence[PerformanceRule]:
+    """Give the rules that are asked for; where there are none, those of what was measured."""
+    return asked.rules or [rule for rule in DEFAULT_RULES if rule.metric in metrics]
 
 
 def judge(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring_artifacts.run_documents import LabelCounts, PerformanceFound
+from mooring_artifacts.run_documents import LabelCounts, PerformanceEstimate, PerformanceFound
 
 _ODD = (
     ("duplicates", "labels came again for a request, whose last one counts"),
@@ -22,7 +22,21 @@ def describe_counts(counts: LabelCounts) -> str:
 
 def describe_performance(found: PerformanceFound) -> str:
     """Say what was found, or why nothing was."""
+    estimated = [] if found.estimate is None else [describe_estimate(found.estimate)]
     if found.problem is not None:
-        return found.problem.message
+        return "; ".join([found.problem.message, *estimated])
     broken = [rule.message for rule in found.broken] or ["performance holds"]
-    return "; ".join([*broken, describe_counts(found.counts), *filter(None, [found.hint])])
+    return "; ".join([*broken, describe_counts(found.counts), *filter(None, [found.hint]), *estimated])
+
+
+def describe_estimate(found: PerformanceEstimate) -> str:
+    """Say what is estimated without labels, or why nothing is."""
+    if found.metric is None:
+        return f"no estimate without labels: {found.problem}"
+    low, high = found.metric.low, found.metric.high
+    bounds = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
+    broken = "".join(f"; {rule.message}" for rule in found.broken)
+    return (
+        f"estimated without labels, of {found.rows} requests: {found.metric.metric} "
+        f"{found.metric.value:.4g}{bounds}{broken}"
+    )
