@@ -115,7 +115,7 @@ class Labels(_Part):
 
 
 class PerformanceQuestion(_Part):
-    """Which requests are judged by which labels.
+    """Which requests are judged by which labels; none where none is old enough.
 
     figures: metrics of the served revision before traffic; figure_rows: of how many rows, 0 where that is not known.
     baseline: rows with predictions and labels to take these figures from instead.
@@ -123,7 +123,7 @@ class PerformanceQuestion(_Part):
     output, classes, task: how predictions are read, as in `spec.ci.testData`.
     """
 
-    requests: Rows
+    requests: Rows | None = None
     labels: Labels
     min_labels: Annotated[int, Field(ge=1)]
     rules: Annotated[list[PerformanceRule], Field(max_length=16)] = []

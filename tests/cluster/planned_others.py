@@ -18,7 +18,7 @@ from mooring_operator.api.analysis_template import (
     TemplateStatus,
 )
 from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
-from mooring_operator.api.drift_performance import PerformanceStatus
+from mooring_operator.api.drift_performance import MetricFound, PerformanceEstimate, PerformanceStatus
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.model_policy import PolicyStatus
 from mooring_operator.planning.analysis.template_status import judge_template, refuse_template
@@ -103,16 +103,18 @@ def _watching_what_is_captured() -> Iterator[dict[str, Any]]:
 
 
 def _judging_by_labels() -> Iterator[dict[str, Any]]:
-    spec = monitor_spec(performance={"grace": "1h"})
+    spec = monitor_spec(performance={"grace": "1h", "estimate": True})
     kept = Kept(since=NOW - timedelta(days=2), store="s3://captured")
     seen = replace(SEEN, target=Target("digits", "rev2", "rev1", kept))
     begun = plan_drift(spec, DriftMonitorStatus(), seen, NOW).status
     yield _monitor(spec, begun)
     assert begun.run is not None
-    run = RunState(begun.run.run_id, "Succeeded")
+    run, accurate = RunState(begun.run.run_id, "Succeeded"), MetricFound(metric="accuracy", value=0.9)
     for judged in (
         PerformanceStatus(),
-        PerformanceStatus(broken=["accuracy is 0.7"]),
+        PerformanceStatus(broken=["accuracy is 0.7"], estimate=PerformanceEstimate(message="no scores")),
+        PerformanceStatus(estimate=PerformanceEstimate(metric=accurate)),
+        PerformanceStatus(estimate=PerformanceEstimate(metric=accurate, broken=["accuracy is 0.9"])),
         *(PerformanceStatus(reason=reason, message="that says nothing") for reason in reasons.OF_PERFORMANCE),
     ):
         found = replace(FOUND["quiet"], performance=judged)

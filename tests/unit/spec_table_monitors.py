@@ -117,6 +117,10 @@ DRIFT = [
         False,
         "span and grace together have 31 days (744h) at most",
     ),
+    _drift("an estimate", {"spec.performance": {"estimate": True}}),
+    _drift(
+        "an estimate in words", {"spec.performance": {"estimate": "yes"}}, False, "spec.performance.estimate"
+    ),
     _drift("19 labels", {"spec.performance": {"minLabels": 19}}, False, "spec.performance.minLabels"),
     _drift("suspended", {"spec.suspend": True}),
     _drift("suspended in words", {"spec.suspend": "true"}, False, "spec.suspend"),

@@ -163,7 +163,8 @@ def _show(asked: DriftQuestion, compared: _Compared, document: DriftReport) -> s
     parts = names, compared.rows, compared.findings
     judged = None
     if asked.performance is not None and document.performance is not None:
-        judged = Judged(document.performance, when(asked.performance.requests))
+        requests = asked.performance.requests
+        judged = Judged(document.performance, when(requests) if requests else "")
     try:
         with limited_memory(compared.memory):
             return render_page(*parts, compared.draw, document.run_id, judged)

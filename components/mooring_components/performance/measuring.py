@@ -75,6 +75,8 @@ def _measure(
     asked: PerformanceQuestion, before: _Before, memory: int
 ) -> tuple[PerformanceFound, Reference | str]:
     """Measure requests with a label; these show how far confidence can be trusted, too."""
+    if asked.requests is None:
+        return _without("AwaitingLabels", "labels had no time to come yet"), _NO_REFERENCE
     fetched = fetch_part(asked.requests, "WindowUnreadable", _REQUESTS, memory)
     if fetched.fetched is None:
         return _without("InsufficientLabels", "no request was kept in this time"), _NO_REFERENCE

@@ -367,7 +367,8 @@ class DriftMonitorStatus(StatusModel):
         list[Condition],
         Field(
             description="Ready (monitoring works), Drifted, SchemaChanged, DataFresh (rows of what is captured come), "
-            "BaselineValid (it has enough rows), PerformanceDropped, and Stalled when a person is needed.",
+            "BaselineValid (it has enough rows), PerformanceDropped, EstimatedDrop, "
+            "and Stalled when a person is needed.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

@@ -108,6 +108,13 @@ class Performance(Model):
             "revision that serves measured when left out."
         ),
     ] = None
+    estimate: Annotated[
+        bool,
+        Field(
+            description="Estimate the accuracy of the window itself, before labels come, from how sure the model is: "
+            "condition EstimatedDrop. Checked by the labelled rows of baseline, or of earlier requests."
+        ),
+    ] = False
     output: Annotated[
         str | None,
         forms.FEATURE.field,
@@ -150,7 +157,9 @@ Performance.model_config["json_schema_extra"] = _rules(
 class SoughtPerformance(StatusModel):
     """Requests that a run judges, and what it compares with."""
 
-    requests: Annotated[Sought, Field(description="The requests.")]
+    requests: Annotated[Sought | None, Field(description="The requests; none where none is old enough.")] = (
+        None
+    )
     labels: Annotated[Sought | None, Field(description="Labels that callers sent.")] = None
     figures: Annotated[
         dict[str, float],
@@ -186,6 +195,16 @@ class LabelCounts(StatusModel):
     repeated: Annotated[int, Field(description="Requests with an id that was there before.")] = 0
 
 
+class PerformanceEstimate(StatusModel):
+    """How accurate predictions without labels probably are."""
+
+    rows: Annotated[int, Field(description="Requests that were looked at.")] = 0
+    reference: Annotated[int, Field(description="Labelled rows by which confidence was checked.")] = 0
+    metric: Annotated[MetricFound | None, Field(description="The estimate.")] = None
+    broken: Annotated[list[Note], Field(description="Rules that it breaks.", max_length=MOST_RULES)] = []
+    message: Annotated[Note, Field(description="Why there is none.")] = ""
+
+
 class PerformanceStatus(StatusModel):
     """How good the predictions of the last requests that were judged are."""
 
@@ -200,6 +219,10 @@ class PerformanceStatus(StatusModel):
         list[MetricFound], Field(description="What was measured.", max_length=MOST_METRICS)
     ] = []
     broken: Annotated[list[Note], Field(description="Rules that are broken.", max_length=MOST_RULES)] = []
+    estimate: Annotated[
+        PerformanceEstimate | None,
+        Field(description="How accurate the requests of the last window probably are."),
+    ] = None
     reason: Annotated[
         str, Field(description="Why nothing was measured, in one word; empty where it was.")
     ] = ""

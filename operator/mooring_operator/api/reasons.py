@@ -617,6 +617,11 @@ mooring drift NAME shows them all.
 RULES_HOLD = "RulesHold"
 """All that was measured by labels keeps spec.performance.rules.
 """
+ESTIMATE_UNAVAILABLE = "EstimateUnavailable"
+"""How accurate predictions are cannot be estimated without labels.
+
+The message says why: confidence that is no probability, too few labelled rows, a model that gives amounts.
+"""
 TYPE_UNSUPPORTED = "TypeUnsupported"
 """A column of spec.features holds neither numbers nor booleans nor strings nor times.
 
@@ -701,5 +706,5 @@ OF_EVALUATIONS = (
 )
 """What the run of an evaluation may say of its input; any other word of its is EvaluationFailed."""
 
-OF_PERFORMANCE = (INSUFFICIENT_LABELS, LABELS_UNREADABLE, WINDOW_UNREADABLE, TOO_LARGE)
+OF_PERFORMANCE = (AWAITING_LABELS, INSUFFICIENT_LABELS, LABELS_UNREADABLE, WINDOW_UNREADABLE, TOO_LARGE)
 """What it may say of requests and labels; any other word of its is LabelsUnreadable."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from mooring_operator.api import DriftMonitorStatus
 from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
 from mooring_operator.api.drift_notify import Receiver
-from mooring_operator.api.drift_performance import LabelCounts, PerformanceStatus
+from mooring_operator.api.drift_performance import LabelCounts, PerformanceEstimate, PerformanceStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.failures import failure_lines
@@ -126,6 +126,7 @@ def _performance(found: PerformanceStatus) -> Iterator[RenderableType]:
         yield Text(f"  {rule}", "red")
     if found.message:
         yield Text(f"  {found.message}", "yellow" if found.reason else "")
+    yield from _estimate(found.estimate)
     if found.metrics:
         yield plain_table(
             ["METRIC", "VALUE", "FROM", "TO", "BASELINE"],
@@ -134,6 +135,20 @@ def _performance(found: PerformanceStatus) -> Iterator[RenderableType]:
                 for each in found.metrics
             ],
         )
+
+
+def _estimate(found: PerformanceEstimate | None) -> Iterator[RenderableType]:
+    """Write how accurate predictions without labels probably are."""
+    if found is None:
+        return
+    if found.metric is None:
+        yield Text(f"  no estimate without labels: {found.message}", "yellow")
+        return
+    value, low, high = _numbers(found.metric.value, found.metric.low, found.metric.high)
+    said = (
+        f"estimated without labels, of {found.rows} requests: {found.metric.metric} {value} ({low} to {high})"
+    )
+    yield Text(f"  {'; '.join([said, *found.broken])}", "red" if found.broken else "")
 
 
 def _odd(counts: LabelCounts) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from mooring_artifacts.run_documents import DriftReport, PerformanceFound, RunFailure, Test
 from mooring_artifacts.run_documents import FeatureDrift as ReportedFeature
+from mooring_artifacts.run_documents import PerformanceEstimate as Estimate
 from mooring_artifacts.run_documents import SchemaChange as ReportedChange
 
 from mooring_operator.adapters.documents import DocumentInvalid
@@ -23,6 +24,7 @@ from mooring_operator.api.drift_performance import (
     LabelCounts,
     MetricFound,
     Performance,
+    PerformanceEstimate,
     PerformanceStatus,
     SoughtPerformance,
 )
@@ -138,7 +140,7 @@ def _ask_for_performance(asked: Performance, sought: SoughtPerformance) -> dict[
     """Give how requests are judged by labels, as far as it is told."""
     labels = asked.labels
     if labels is None:
-        where = _rows(None, sought.labels)
+        where = _rows(None, sought.labels)  # of none where there are no requests
     else:
         where = {"uri": labels.uri, "idColumn": labels.id_column, "labelColumn": labels.label_column}
         where |= {} if labels.row_column is None else {"rowColumn": labels.row_column}
@@ -150,9 +152,11 @@ def _ask_for_performance(asked: Performance, sought: SoughtPerformance) -> dict[
         "output": sought.output,
         "classes": list(sought.classes),
         "task": sought.task,
+        "estimate": asked.estimate,
     }
+    requests = {} if sought.requests is None else {"requests": _rows(None, sought.requests)}
     return {
-        "requests": _rows(None, sought.requests),
+        **requests,
         "labels": where,
         "minLabels": asked.min_labels,
         **{name: value for name, value in told.items() if value},
@@ -221,8 +225,20 @@ def _performance(found: PerformanceFound) -> PerformanceStatus:
         labels=LabelCounts.model_validate(found.counts.model_dump()),
         metrics=[MetricFound.model_validate(each.model_dump()) for each in found.metrics[:MOST_METRICS]],
         broken=[one_line(rule.message) for rule in found.broken[:MOST_RULES]],
+        estimate=None if found.estimate is None else _estimate(found.estimate),
         reason=reason,
         message=one_line(found.hint if problem is None else problem.message, 1000),
+    )
+
+
+def _estimate(found: Estimate) -> PerformanceEstimate:
+    metric = found.metric
+    return PerformanceEstimate(
+        rows=found.rows,
+        reference=found.reference,
+        metric=None if metric is None else MetricFound.model_validate(metric.model_dump()),
+        broken=[one_line(rule.message) for rule in found.broken[:MOST_RULES]],
+        message=one_line(found.problem),
     )
 
 

@@ -4,22 +4,24 @@ Labels come later: at the end of each window the requests are judged that ended 
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from mooring_artifacts.uris import below
 
 from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus, EvaluationRun
-from mooring_operator.api.drift_performance import PerformanceStatus, SoughtPerformance
+from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
 from mooring_operator.api.drift_rows import DEFAULT_GRACE, Sought
-from mooring_operator.api.types import format_duration, format_time
+from mooring_operator.api.types import Condition, format_duration, format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift.evaluations import Target
-from mooring_operator.planning.drift.sources import floor
+from mooring_operator.planning.drift.sources import Kept, floor
 from mooring_operator.planning.status import conditions
 
 CONDITION = "PerformanceDropped"
+ESTIMATED = "EstimatedDrop"
 
-_QUIET = (reasons.AWAITING_LABELS, reasons.INSUFFICIENT_LABELS)
+_QUIET = (reasons.AWAITING_LABELS, reasons.AWAITING_WINDOW, reasons.INSUFFICIENT_LABELS)
 
 
 def requests_of(
@@ -34,8 +36,32 @@ def requests_of(
         now: the time.
     """
     asked, kept, revision = spec.performance, target.kept, target.stable
-    if asked is None or revision is None or not kept.store:
+    if asked is None or revision is None:
         return None
+    since, until = _time(spec, asked, kept, window, now)
+    known = SoughtPerformance(
+        figures=dict(kept.tested.figures),
+        figure_rows=kept.tested.rows,
+        output=asked.output or kept.tested.output,
+        classes=asked.classes or list(kept.tested.classes),
+        task=asked.task or kept.tested.task,
+    )
+    if not kept.store or since >= until:
+        # Rows of a baseline are enough for an estimate of the window itself.
+        return known if asked.estimate and asked.baseline is not None else None
+    labels = None
+    if asked.labels is None:
+        folder = below(kept.store, "labels", f"deployment={target.name}")
+        labels = Sought(uri=folder, since=since, until=until + asked.grace)
+    folder = below(kept.store, f"deployment={target.name}", f"revision={revision}")
+    requests = Sought(uri=folder, since=since, until=until)
+    return known.model_copy(update={"requests": requests, "labels": labels})
+
+
+def _time(
+    spec: DriftMonitorSpec, asked: Performance, kept: Kept, window: Sought | None, now: datetime
+) -> tuple[datetime, datetime]:
+    """Give from when to when requests are old enough, of the revision that serves."""
     if window is not None and window.until is not None:
         until = window.until - asked.grace
     else:
@@ -43,22 +69,7 @@ def requests_of(
     since = until - (asked.span or spec.interval)
     if kept.since is not None:
         since = max(since, kept.since)
-    if since >= until:
-        return None
-    labels = None
-    if asked.labels is None:
-        folder = below(kept.store, "labels", f"deployment={target.name}")
-        labels = Sought(uri=folder, since=since, until=until + asked.grace)
-    folder = below(kept.store, f"deployment={target.name}", f"revision={revision}")
-    return SoughtPerformance(
-        requests=Sought(uri=folder, since=since, until=until),
-        labels=labels,
-        figures=dict(kept.tested.figures),
-        figure_rows=kept.tested.rows,
-        output=asked.output or kept.tested.output,
-        classes=asked.classes or list(kept.tested.classes),
-        task=asked.task or kept.tested.task,
-    )
+    return since, until
 
 
 def take(
@@ -68,7 +79,9 @@ def take(
     if run.performance is None or found is None:
         return status
     requests = run.performance.requests
-    about = {"time": now, "revision": run.revision, "since": requests.since, "until": requests.until}
+    about: dict[str, Any] = {"time": now, "revision": run.revision}
+    if requests is not None:
+        about |= {"since": requests.since, "until": requests.until}
     known = found.model_copy(update=about)
     return status.model_copy(update={"performance": known})
 
@@ -81,35 +94,45 @@ def judge_performance(
     generation: int,
     now: datetime,
 ) -> tuple[DriftMonitorStatus, tuple[Notify, ...]]:
-    """Give the status with the condition, and an Event where performance has dropped or is up again.
+    """Give the status with both conditions, and an Event where performance has dropped or is up again.
 
-    `before` is the status that was read, whose condition it takes up.
+    `before` is the status that was read, whose conditions it takes up.
     """
-    known = conditions.find(before.conditions, CONDITION)
-    others = [condition for condition in status.conditions if condition.type != CONDITION]
-    if spec.performance is None:
+    known = [each for each in before.conditions if each.type in (CONDITION, ESTIMATED)]
+    others = [each for each in status.conditions if each.type not in (CONDITION, ESTIMATED)]
+    asked = spec.performance
+    if asked is None:
         return status.model_copy(update={"conditions": others, "performance": None}), ()
     if target is None or spec.suspend:
-        kept = [*others, *([known] if known else [])]
-        return status.model_copy(update={"conditions": kept}), ()
-    found = _judge(status.performance, target, spec.performance.grace)
-    [condition] = conditions.merge([known] if known else [], {CONDITION: found}, generation, now)
-    old, new = (
-        (known.status, known.reason) if known else ("Unknown", ""),
-        (condition.status, condition.reason),
+        return status.model_copy(update={"conditions": [*others, *known]}), ()
+    found = status.performance
+    if found is not None and found.revision != target.stable:
+        found = None
+    wanted = {CONDITION: _judge(found, target, asked.grace)}
+    if asked.estimate:
+        wanted[ESTIMATED] = _judge_estimate(found)
+    merged = conditions.merge(known, wanted, generation, now)
+    events = tuple(
+        event for each in merged if (event := _event(conditions.find(known, each.type), each)) is not None
     )
-    recovered = old[0] == "True" and new[0] == "False"
-    told = recovered or (new != old and new[0] != "False" and new[1] not in _QUIET)
-    event = Notify("Normal" if recovered else "Warning", condition.reason, condition.message)
-    events = (event,) if told else ()
-    return status.model_copy(update={"conditions": [*others, condition]}), events
+    return status.model_copy(update={"conditions": [*others, *merged]}), events
+
+
+def _event(known: Condition | None, found: Condition) -> Notify | None:
+    """Tell that performance has dropped, is up again, or cannot be told for a reason that does not pass."""
+    old, new = (known.status, known.reason) if known else ("Unknown", ""), (found.status, found.reason)
+    if old[0] == "True" and new[0] == "False":
+        return Notify("Normal", found.reason, found.message)
+    if new == old or new[0] == "False" or new[1] in _QUIET:
+        return None
+    return Notify("Warning", found.reason, found.message)
 
 
 def _judge(found: PerformanceStatus | None, target: Target, grace: timedelta) -> tuple[str, str, str]:
     if not target.kept.store:
         message = f"{target.name} keeps no requests: set spec.serving.capture there"
         return "Unknown", reasons.NOTHING_CAPTURED, message
-    if found is None or found.revision != target.stable:
+    if found is None or found.reason == reasons.AWAITING_LABELS:
         message = f"labels may come for {format_duration(grace)}: no request of this revision was judged yet"
         return "Unknown", reasons.AWAITING_LABELS, message
     if found.reason:
@@ -120,3 +143,16 @@ def _judge(found: PerformanceStatus | None, target: Target, grace: timedelta) ->
     if found.broken:
         return "True", reasons.RULE_BROKEN, f"{'; '.join(found.broken)}; {said}"
     return "False", reasons.RULES_HOLD, "; ".join(filter(None, [said, found.message]))
+
+
+def _judge_estimate(found: PerformanceStatus | None) -> tuple[str, str, str]:
+    estimate = found.estimate if found is not None else None
+    if estimate is None:
+        return "Unknown", reasons.AWAITING_WINDOW, "no window of this revision was looked at yet"
+    if estimate.metric is None:
+        return "Unknown", reasons.ESTIMATE_UNAVAILABLE, estimate.message
+    said = f"an estimate without labels, of {estimate.rows} requests: {estimate.metric.metric} "
+    said += f"{estimate.metric.value:.4g}"
+    if estimate.broken:
+        return "True", reasons.RULE_BROKEN, f"{said}; {'; '.join(estimate.broken)}"
+    return "False", reasons.RULES_HOLD, said

@@ -50,6 +50,15 @@ def test_performance_is_a_table_with_what_is_odd_about_labels():
     assert "accuracy 0.8 0.75 0.84 0.93" in lines
 
 
+def test_an_estimate_is_called_one_and_says_why_there_is_none():
+    metric = {"metric": "accuracy", "value": 0.8, "low": 0.75, "high": 0.84}
+    lines = written({"performance": {"estimate": {"rows": 900, "metric": metric, "broken": ["it was 0.93"]}}})
+    said = "estimated without labels, of 900 requests: accuracy 0.8 (0.75 to 0.84); it was 0.93"
+    assert said in lines
+    lines = written({"performance": {"estimate": {"message": "the model gives no score"}}})
+    assert "no estimate without labels: the model gives no score" in lines
+
+
 def test_receivers_are_shown_with_what_they_were_told_and_without_keys():
     [key] = by_fingerprint([Receiver.model_validate(SLACK)])
     notice = {"receiver": key, "told": "Drifted", "state": "Sent", "id": "1", "at": stamp(2)}

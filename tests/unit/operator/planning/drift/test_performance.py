@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.drift_question import parse_question
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_performance import LabelCounts, PerformanceStatus
+from mooring_operator.api.drift_monitor import EvaluationRun
+from mooring_operator.api.drift_performance import (
+    LabelCounts,
+    MetricFound,
+    PerformanceEstimate,
+    PerformanceStatus,
+)
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.planning.drift.evaluations import DriftObserved, NoFindings, Target
-from mooring_operator.planning.drift.performance import CONDITION, requests_of
+from mooring_operator.planning.drift.performance import CONDITION, ESTIMATED, requests_of
 from mooring_operator.planning.drift.plan import LaunchEvaluation, Notify, plan_drift
 from mooring_operator.planning.drift.sources import Kept, KnownTest
 from mooring_operator.reconcile.drift_runs import ask
@@ -111,11 +117,24 @@ def test_the_question_is_one_that_the_run_reads():
     assert (asked.labels.kept, asked.baseline.uri) == (None, "s3://b/labelled")
 
 
+def test_rows_of_a_baseline_are_enough_for_an_estimate_before_labels_had_their_time():
+    rows = {"uri": "s3://b/labelled"}
+    young = replace(TARGET, kept=replace(KEPT, since=NOW - HOUR))
+    for target in (young, replace(TARGET, kept=Kept())):
+        asked = spec({"estimate": True, "baseline": rows})
+        sought = requests_of(asked, target, window(NOW), NOW)
+        assert (sought.requests, sought.labels) == (None, None)
+        assert requests_of(spec({"estimate": True}), target, window(NOW), NOW) is None
+    run = EvaluationRun(run_id="0" * 36, generation=1, started_at=NOW, window=window(NOW), performance=sought)
+    question = parse_question(ask(asked, run)).performance
+    assert (question.requests, question.estimate, question.baseline.uri) == (None, True, "s3://b/labelled")
+
+
 class Judged(Monitor):
     """A monitor whose windows end one after the other, with what labels say of earlier requests."""
 
     def __init__(self, **fields):
-        super().__init__(kept=KEPT, performance={"grace": "6h"}, **fields)
+        super().__init__(kept=KEPT, performance={"grace": "6h", **fields})
 
     def see(self, performance, result=None):
         self.look()
@@ -128,8 +147,8 @@ class Judged(Monitor):
         self.look(replace(result or quiet(), performance=performance))
         self.now += timedelta(minutes=10)
 
-    def condition(self):
-        return next(each for each in self.status.conditions if each.type == CONDITION)
+    def condition(self, kind=CONDITION):
+        return next(each for each in self.status.conditions if each.type == kind)
 
     def told_of_labels(self):
         return [reason for reason in self.told if reason in ("RuleBroken", "RulesHold", "LabelsUnreadable")]
@@ -151,6 +170,30 @@ def test_a_drop_is_a_condition_and_told_once_as_is_its_end():
         ("Unknown", "LabelsUnreadable", []),
         ("False", "RulesHold", []),
     ]
+
+
+def test_an_estimate_is_a_condition_of_its_own_and_never_that_of_labels():
+    metric = MetricFound(metric="accuracy", value=0.8)
+    monitor, said = Judged(estimate=True), []
+    for estimate in (
+        PerformanceEstimate(rows=900, metric=metric),
+        PerformanceEstimate(rows=900, metric=metric, broken=["accuracy is 0.8 and was 0.93"]),
+        PerformanceEstimate(message="the model gives no score for each label"),
+    ):
+        monitor.see(HOLDS.model_copy(update={"estimate": estimate}))
+        one, other = monitor.condition(ESTIMATED), monitor.condition()
+        said.append((one.status, one.reason, other.status, "RuleBroken" in monitor.told))
+    assert said == [
+        ("False", "RulesHold", "False", False),
+        ("True", "RuleBroken", "False", True),
+        ("Unknown", "EstimateUnavailable", "False", False),
+    ]
+    assert "the model gives no score" in monitor.condition(ESTIMATED).message
+    monitor.see(FEW.model_copy(update={"estimate": PerformanceEstimate(rows=900, metric=metric)}))
+    assert "an estimate without labels, of 900 requests: accuracy 0.8" in monitor.condition(ESTIMATED).message
+    monitor.promote("rev3")
+    monitor.look()
+    assert monitor.condition(ESTIMATED).status == "Unknown"
 
 
 def test_status_has_what_was_measured_and_of_which_requests():
