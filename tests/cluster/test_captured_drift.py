@@ -4,6 +4,7 @@ The server has the environment that the operator writes for its container; the S
 """
 
 import asyncio
+import itertools
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -29,23 +30,27 @@ from tests.put import put
 from tests.unit.inference.inference_process import running, save_negation
 from tests.unit.operator.adapters.routers.inference_services.test_fields import expanded
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(400)
 ROWS = 20
 
 
 class Traffic:
-    """Rows of two features from callers that come all the time; `shift` moves the second."""
+    """Rows of two features from callers that come all the time and say what was true; `shift` moves the second."""
 
     def __init__(self, client) -> None:
         self.shift = 0.0
-        self._client, self._random = client, np.random.default_rng(0)
+        self._client, self._random, self._numbers = client, np.random.default_rng(0), itertools.count()
 
     async def flow(self) -> None:
         while True:
             rows = self._random.normal(loc=(0.0, self.shift), size=(ROWS, 2))
             x = {"name": "x", "datatype": "FP32", "shape": [ROWS, 2], "data": rows.ravel().tolist()}
-            answer = await self._client.post("/v2/models/digits/infer", json={"inputs": [x]})
+            request = f"r{next(self._numbers)}"
+            answer = await self._client.post("/v2/models/digits/infer", json={"id": request, "inputs": [x]})
             assert answer.status_code == 200
+            # The model's scores of two classes are its features, negated.
+            label = {"id": request, "value": (-rows).argmax(axis=1).tolist()}
+            assert (await self._client.post("/v2/models/digits/labels", json=label)).is_success
             await asyncio.sleep(0.02)  # the pace of the callers
 
 
@@ -99,12 +104,13 @@ async def test_what_a_server_keeps_is_watched_until_it_drifts_and_is_rolled_back
         interval="5s",
         window={"capture": {"grace": "3s"}},
         actions=["Rollback"],
+        performance={"grace": "5s", "minLabels": 20, "rules": [{"metric": "accuracy", "limit": 0.9}]},
         baseline={"uri": "s3://mooring/captured/baseline"},
     )
 
     async def evaluated(*reasons):
         """Let the monitor and its runs act until an evaluation ends as one of these."""
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(160):
             while True:
                 await monitors.reconcile(lab.namespace, "traffic")
                 await lab.pods.play()
@@ -122,6 +128,11 @@ async def test_what_a_server_keeps_is_watched_until_it_drifts_and_is_rolled_back
     moved = {each["name"] for each in drifted["evaluation"]["features"] if each["drifted"]}
     assert moved == {"x[1]", "prediction.y[1]"}
     assert drifted["evaluation"]["windowUntil"] > quiet["evaluation"]["windowUntil"]
+    performance = drifted["performance"]
+    assert performance["labels"]["labelled"] == performance["labels"]["answered"] >= ROWS
+    assert {each["metric"]: each["value"] for each in performance["metrics"]}["accuracy"] == 1.0
+    [held] = [each for each in drifted["conditions"] if each["type"] == "PerformanceDropped"]
+    assert (held["status"], held["reason"]) == ("False", "RulesHold")
     status = await lab.until_phase("RolledBack")
     assert status["failedRevision"] == revision.revision
     assert "capture" not in status["stable"].get("serving", {})

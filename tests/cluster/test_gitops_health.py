@@ -138,6 +138,10 @@ def test_a_monitor_that_works_is_healthy_whatever_it_finds(gitops):
     items = [item for item in monitors() if "status" in item]
     assert {item["status"]["phase"] for item in items} == {*words, "Suspended"}
     seen = {item["status"]["reason"] for item in items}
+    of_labels = ("PerformanceDropped", "EstimatedDrop")
+    seen |= {
+        conditions(item)[kind]["reason"] for item in items for kind in of_labels if kind in conditions(item)
+    }
     drift = {one.value for one in reasons_page.documented() if one.section == "Drift"}
     # Events, and the condition that says that all is well again.
     events = {"RollbackSkipped", "WindowsSkipped", "NotificationSent", "NotificationFailed", "DryRun"}

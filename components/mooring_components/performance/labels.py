@@ -24,6 +24,7 @@ FIELD = "spec.performance.labels.uri"
 Places = npt.NDArray[np.int64]
 
 _KEPT = ("id", "text", "row")
+_TIME = "time"
 _BATCH_ROWS = 1 << 18
 
 
@@ -91,11 +92,13 @@ def _tables(
     kept = asked.kept is not None
     id_name, label_name, row_name = _KEPT if kept else (asked.id_column, asked.label_column, asked.row_column)
     wanted = list(dict.fromkeys([id_name, label_name, *([row_name] if row_name else [])]))
+    wanted += [_TIME] if kept else []
     for file in found.files:
         if file.size > memory:
             raise exceeds(found.source, f"{file.size >> 20} MiB", memory)
         place = f"{found.source}: {file.path!r}"
-        for table in _pieces(found.fetch(file), file.path, place, wanted):
+        for piece in _pieces(found.fetch(file), file.path, place, wanted):
+            table = piece.filter(_within(piece[_TIME], asked)) if kept else piece
             ids = columns.decoded(table[id_name])
             if not (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or _is_long(ids.type)):
                 raise InputError(
@@ -105,6 +108,11 @@ def _tables(
             if rows is not None and not pa.types.is_integer(rows.type):
                 raise InputError(f"{place}: column {row_name!r} is of type {rows.type}; rows are integers")
             yield key_of(ids, rows), columns.decoded(table[label_name])
+
+
+def _within(times: pa.ChunkedArray, asked: Labels) -> pa.ChunkedArray:
+    since, until = (pa.scalar(moment, times.type) for moment in (asked.since, asked.until))
+    return pc.and_(pc.greater_equal(times, since), pc.less(times, until))
 
 
 def _is_long(kind: pa.DataType) -> bool:

@@ -215,10 +215,14 @@ def test_labels_that_came_after_the_grace_count_nowhere(tmp_path):
     traffic = Traffic(tmp_path, CLASSES)
     traffic.answer({"label": said, "p": scores})
     traffic.label({f"r{place}": int(truth[place]) for place in range(40)})
-    traffic.label({f"r{place}": int(truth[place]) for place in range(40, 60)}, later=timedelta(hours=30))
+    # In the same hour as the last that count, and long after.
+    traffic.label(
+        {f"r{place}": int(truth[place]) for place in range(40, 50)}, later=timedelta(hours=25, minutes=0.1)
+    )
+    traffic.label({f"r{place}": int(truth[place]) for place in range(50, 60)}, later=timedelta(hours=30))
     traffic.close()
     found, _ = measured(ask(tmp_path))
-    assert found.counts.labelled == 40
+    assert (found.counts.labelled, found.counts.unknown) == (40, 0)
 
 
 def test_too_few_labels_say_nothing_and_ids_of_others_are_suspected(tmp_path):
