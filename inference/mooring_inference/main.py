@@ -20,7 +20,7 @@ from mooring_inference.workers.supervisor import supervise
 
 # Other ways to run a model; imported only where they are asked for, since the server needs none of them.
 _SUBCOMMANDS = {
-    name: f"mooring_inference.{name}.command" for name in ("collect", "profile", "score", "stream")
+    name: f"mooring_inference.{name}.command" for name in ("collect", "erase", "profile", "score", "stream")
 }
 
 

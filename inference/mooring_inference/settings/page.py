@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mooring_inference.collect.table import GROUPS as COLLECT
+from mooring_inference.erase.table import GROUPS as ERASE
 from mooring_inference.flags.setting import Setting
 from mooring_inference.profile.table import GROUPS as PROFILE
 from mooring_inference.score.table import GROUPS as SCORE
@@ -22,9 +23,9 @@ _HEAD = """\
 <!-- Generated from the tables of settings in inference/mooring_inference by `make generate`. Do not edit. -->
 # Settings of the serving runtime
 
-The flags of `mooring-inference` and of its commands `score`, `stream`, `collect` and `profile`, as `--help` lists them;
-[the serving runtime](serving.md) says what they are for. Dashes may stand for underscores. A variable counts where its
-flag is not given; that of a key's file holds the key itself.
+The flags of `mooring-inference` and of its commands `score`, `stream`, `collect`, `profile` and `erase`, as `--help`
+lists them; [the serving runtime](serving.md) says what they are for. Dashes may stand for underscores. A variable
+counts where its flag is not given; that of a key's file holds the key itself.
 """
 _COMMANDS = (
     ("mooring-inference", SERVER),
@@ -32,6 +33,7 @@ _COMMANDS = (
     ("mooring-inference stream", STREAM),
     ("mooring-inference collect", COLLECT),
     ("mooring-inference profile", PROFILE),
+    ("mooring-inference erase", ERASE),
 )
 _COLUMNS = ("flag", "default", "variable", "what")
 

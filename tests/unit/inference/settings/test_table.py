@@ -11,6 +11,8 @@ import pytest
 import yaml
 from mooring_inference.capture import settings as capture_settings
 from mooring_inference.capture.settings import CaptureSettings, parse_capture
+from mooring_inference.erase.command import main as erase
+from mooring_inference.erase.table import GROUPS as ERASE
 from mooring_inference.flags.setting import Setting
 from mooring_inference.profile.command import main as profile
 from mooring_inference.profile.table import GROUPS as PROFILE
@@ -31,6 +33,7 @@ COMMANDS = {
     "mooring-inference score": (score, SCORE),
     "mooring-inference stream": (stream, STREAM),
     "mooring-inference profile": (profile, PROFILE),
+    "mooring-inference erase": (erase, ERASE),
 }
 
 

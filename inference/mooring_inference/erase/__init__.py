@@ -1,0 +1,1 @@
+"""Erasure: rows of a person are taken out of what was captured."""
