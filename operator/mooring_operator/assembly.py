@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,7 @@ from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import EVALUATION_PIPELINE, DriftRuns
 from mooring_operator.reconcile.failures import FailureReports, ReconcileFailed
 from mooring_operator.reconcile.gatherer import Gatherer
+from mooring_operator.reconcile.installs import Installs
 from mooring_operator.reconcile.judged import Judged
 from mooring_operator.reconcile.kinds import (
     ANALYSIS_TEMPLATE,
@@ -85,6 +87,7 @@ class Reconcilers:
         reports: FailureReports,
         relief: Relief,
         pools: Sequence[Pool] = (),
+        installs: Installs | None = None,
     ) -> None:
         self._deployments = deployments
         self._monitors = monitors
@@ -93,6 +96,12 @@ class Reconcilers:
         self._reports = reports
         self._relief = relief
         self.pools = pools
+        self._installs = installs
+
+    @property
+    def left(self) -> int:
+        """Number of objects that another operator of the cluster works on."""
+        return self._installs.left if self._installs is not None else 0
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one object a step further; see `ModelDeployments.reconcile`."""
@@ -128,6 +137,8 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
     """Give the controllers as `settings` wants them; `outages` are the API server's."""
     pools = _pools(settings)
     limits = Limits(seconds=settings.rule_seconds, memory=settings.rule_memory << 20)
+    notifier = KubernetesEvents(cluster)
+    installs = Installs(cluster, notifier, _lease(settings))
     shared = _Shared(
         pools=pools,
         pipelines=_pipelines(settings, cluster, pools.pipelines),
@@ -135,7 +146,8 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
             StoredDocuments(pools.documents), SignedUrls(pools.documents), settings.artifact_root or ""
         ),
         longest_run=timedelta(seconds=settings.run_longest),
-        notifier=KubernetesEvents(cluster),
+        notifier=notifier,
+        installs=installs,
         rules=LimitedRules(limits, children=settings.rule_processes),
         cluster_policies=ClusterPolicies(cluster, enabled=settings.cluster_policies),
         decisions=Decisions(cluster, _audit(settings, pools.audit)),
@@ -144,19 +156,21 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
         cluster=cluster,
         runs=DriftRuns(shared.pipelines, shared.answers, shared.longest_run),
         receivers=NoticeJobs(cluster, _run_pods(settings)),
-        notifier=shared.notifier,
+        notifier=notifier,
         clock=_now,
         file_addresses=settings.file_addresses,
         decisions=shared.decisions,
+        installs=installs,
     )
     return Reconcilers(
         _deployments(settings, cluster, outages, shared),
         monitors,
         Judged(cluster=cluster, rules=shared.rules, clock=_now, decisions=shared.decisions),
         shared.cluster_policies,
-        FailureReports(cluster, shared.notifier, _now),
-        Relief(cluster),
+        FailureReports(cluster, notifier, _now, installs),
+        Relief(cluster, partial(installs.leaves, MODEL_DEPLOYMENT.kind)),
         pools,
+        installs,
     )
 
 
@@ -206,6 +220,7 @@ def _deployments(
         templates=Templates(cluster, of_the_cluster=settings.cluster_policies),
         aliases=aliases,
         decisions=shared.decisions,
+        installs=shared.installs,
     )
 
 
@@ -217,6 +232,7 @@ class _Shared(NamedTuple):
     answers: Answers
     longest_run: timedelta
     notifier: KubernetesEvents
+    installs: Installs
     rules: Rules
     cluster_policies: ClusterPolicies
     decisions: Decisions
@@ -309,6 +325,10 @@ def _backend(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
 
 def _audit(settings: Settings, pool: Pool) -> Audit:
     return StoredAudit(settings.audit_root, pool) if settings.audit_root else NoAudit()
+
+
+def _lease(settings: Settings) -> str:
+    return f"{settings.lease_namespace}/{settings.lease_name}" if settings.leader_election else ""
 
 
 def _gateway(settings: Settings) -> DefaultGateway:

@@ -72,11 +72,17 @@ async def operate(settings: Settings, config: SingleConfig, build: Build) -> Non
     connection = Connection(config, count, may_write=lambda: engine.may_write)
     recent = RecentObjects(by_namespace=bool(settings.namespaces))
     cluster = KubernetesCluster(connection, recent=recent)
+    reconcilers = build(settings, cluster, outages)
+    telemetry.gauge(
+        "mooring_resources_of_others",
+        "Resources that another operator of the cluster works on.",
+        lambda: float(reconcilers.left),
+    )
     engine = Engine(
         settings,
         cluster=cluster,
         leases=KubernetesLeases(connection),
-        reconcilers=build(settings, cluster, outages),
+        reconcilers=reconcilers,
         telemetry=telemetry,
         expected=EXPECTED,
         recent=recent,

@@ -43,6 +43,7 @@ NOT_IN_STATUS = {
     "AliasMoved": "Events",
     "AliasNotMoved": "Events",
     "NotRegistered": "Events",
+    "OtherOperator": "Events",
     "Superseded": "history",
     "Adopted": "history",
     "InternalError": "below",

@@ -520,6 +520,27 @@ def run_a_test_as_a_job(api, namespace):
     until(lambda: len(api.items(jobs)) == 1, what="a test goes on that nobody waits for")
 
 
+def leave_to_another(api, model):
+    """An operator of another namespace works on a deployment, and renews its Lease."""
+    elsewhere = {"name": "mooring-operator", "namespace": "mooring-elsewhere"}
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": elsewhere}
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": elsewhere["namespace"]}})
+    held = {"holderIdentity": "theirs", "leaseDurationSeconds": 60}
+    events = f"/apis/events.k8s.io/v1/namespaces/{model.namespace}/events"
+
+    def told():
+        api.apply(
+            {**lease, "spec": {**held, "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}}
+        )
+        return [event["note"] for event in api.items(events) if event["reason"] == "OtherOperator"]
+
+    told()
+    api.merge(f"{model.path}/status", {"status": {"operator": "mooring-elsewhere/mooring-operator"}})
+    model.apply("v2")
+    [note] = until(told, what="nobody says that another operator works on it")
+    assert "its Lease is renewed" in note
+
+
 @pytest.fixture
 def store(s3_store):
     """A store for the operator's artifacts, which the operator finds by its environment."""
@@ -583,6 +604,7 @@ def test_operator_can_do_all_its_work_with_the_rights_that_it_is_given(
         until(lambda: "mooring.dev/approve" not in model.resource["metadata"].get("annotations", {}))
         hopeless.reaches("Failed")
         until(lambda: hopeless.service is None, what="the service of the failed revision is still there")
+        leave_to_another(api, hopeless)
         watched = f"/apis/mooring.dev/v1alpha1/namespaces/{namespace}/driftmonitors/probe"
         until(lambda: api.get(watched).get("status"), what="nothing is said of the monitor")
         run_a_test_as_a_job(api, namespace)

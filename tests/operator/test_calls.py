@@ -76,6 +76,7 @@ class Costs:
 @pytest.fixture
 async def watched(world):
     world.recent = RecentObjects()
+    world.install = "mooring-system/mooring-operator"
     await world.start()
     world.objects.create(CLUSTER_SERVING_RUNTIME, "", runtime("onnx-server"))
     return world

@@ -49,6 +49,16 @@ async def test_it_takes_two_reads_and_a_write(stage):
     assert await stage.played.weights_of() == {V1: 100}
 
 
+async def test_what_is_left_to_another_operator_is_not_even_read(stage):
+    await lose(stage, SECOND)
+    left = {("ns", "digits")}
+    await Relief(stage.cluster, lambda *name: name in left).relieve("ns", "digits")
+    assert stage.requests == []
+    left.clear()
+    await Relief(stage.cluster, lambda *name: name in left).relieve("ns", "digits")
+    assert await stage.played.weights_of() == {V1: 100}
+
+
 async def test_the_next_look_finds_it_as_it_would_have_made_it(stage):
     await lose(stage, SECOND)
     await relieve(stage)

@@ -1,8 +1,10 @@
 """One ModelDeployment, and the operator in this process: one pass at a time, at a time that the test sets."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import FailureReports
 from mooring_operator.reconcile.gatherer import Gatherer
+from mooring_operator.reconcile.installs import Installs
 from mooring_operator.reconcile.judged import Judged
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
@@ -72,6 +75,8 @@ class Adapters:
     counters: Counters | None = None
     aliases: Aliases = field(default_factory=Aliases)
     audit: Audit = field(default_factory=NoAudit)
+    install: str = ""
+    seconds: Callable[[], float] = time.monotonic
 
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
@@ -83,6 +88,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     jobs = CheckJobs(cluster, RunPods())
     checks = Checks({"webhook": jobs, "job": jobs})
     decisions = Decisions(cluster, played.audit)
+    installs = Installs(cluster, notifier, played.install, clock=played.seconds)
     deployments = ModelDeployments(
         cluster=cluster,
         routers=routers,
@@ -105,6 +111,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         checks=checks,
         aliases=played.aliases,
         decisions=decisions,
+        installs=installs,
     )
     monitors = DriftMonitors(
         cluster=cluster,
@@ -113,17 +120,21 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         notifier=notifier,
         clock=played.clock,
         decisions=decisions,
+        installs=installs,
     )
     judged = Judged(cluster=cluster, rules=played.rules, clock=played.clock, decisions=decisions)
-    reports = FailureReports(cluster, notifier, played.clock)
-    return Reconcilers(deployments, monitors, judged, cluster_policies, reports, Relief(cluster))
+    reports = FailureReports(cluster, notifier, played.clock, installs)
+    relief = Relief(cluster, partial(installs.leaves, MODEL_DEPLOYMENT.kind))
+    return Reconcilers(deployments, monitors, judged, cluster_policies, reports, relief, installs=installs)
 
 
 class World:
     """ModelDeployment ns/digits, DriftMonitor ns/traffic, and all that they need. `folder` holds runs and verdicts."""
 
-    def __init__(self, emulator: Emulator, folder: Path) -> None:
+    def __init__(self, emulator: Emulator, folder: Path, *, install: str = "", who: str = "operator") -> None:
         self.emulator, self.objects = emulator, emulator.objects
+        self.install = install
+        """The operator's Lease; nobody holds it but for the test."""
         self.folder = folder
         (folder / "runs").mkdir()
         self.runs, self.models = Runs(folder / "runs"), Models()
@@ -138,7 +149,7 @@ class World:
         """Every phase that a pass ended with, without repetitions."""
         self.recent: RecentObjects | None = None
         """What a watch tells the operator; every read is sent where there is none."""
-        self._kubeconfig = emulator.kubeconfig(folder / "kubeconfig")
+        self._kubeconfig = emulator.kubeconfig(folder / "kubeconfig", who)
         self._connection: Connection | None = None
 
     async def start(self, *, crash_after: int | None = None) -> None:
@@ -159,6 +170,8 @@ class World:
             self.counters(),
             self.aliases(),
             self.audit(),
+            self.install,
+            self._seconds,
         )
         self.operator = controllers(KubernetesCluster(self._connection, recent=self.recent), adapters)
 
@@ -166,6 +179,9 @@ class World:
         self.rules.close()
         if self._connection is not None:
             await self._connection.close()
+
+    def _seconds(self) -> float:
+        return self.now.timestamp()
 
     def _count(self, verb: str, resource: str, code: int) -> None:
         if self._writes_left is not None and verb not in ("get", "list"):

@@ -54,6 +54,7 @@ OBJECT_NAME = Form(
 LABEL = Form(
     f"^{_LABEL}$", 63, "a DNS label: a to z, 0 to 9 and -, with a letter or digit at both ends, 63 at most"
 )
+LEASE = Form(f"^{_LABEL}/{_LABEL}$", 127, "a Lease as NAMESPACE/NAME")
 API_VERSION = Form(
     rf"^({_SUBDOMAIN}/)?v[1-9][0-9]*((alpha|beta)[1-9][0-9]*)?$", 253, "an API version: v1, or GROUP/v1beta1"
 )

@@ -675,6 +675,12 @@ Put back the field that the message names, or start the version of the operator 
 gone: apply the spec of the revision that serves, which is stable again then, and the newer one after it.
 """
 
+OTHER_OPERATOR = "OtherOperator"
+"""Another operator of this cluster works on the object (status.operator), and its Lease is renewed; it is left alone.
+
+Remove one of the two operators, or give each namespaces of its own (MOORING_NAMESPACES).
+"""
+
 # --- Groups ---
 
 AWAIT_A_PERSON = (PAUSED_BY_STEP, PAUSED_BY_ANALYSIS, PAUSED_BY_CHECK, AWAITING_APPROVAL)

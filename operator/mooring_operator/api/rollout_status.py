@@ -281,6 +281,9 @@ class ModelDeploymentStatus(StatusModel):
     phase: Annotated[Phase, Field(description="Where the deployment stands, in one word.")] = "Pending"
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
     message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
+    operator: Annotated[
+        str, Field(description="Lease of the operator that works on it.", max_length=forms.LEASE.longest)
+    ] = ""
     url: Annotated[str, Field(description="Where the model answers.")] = ""
     router: Annotated[
         RouterStatus | None, Field(description="Who decides which requests a revision gets.")

@@ -56,6 +56,7 @@ from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import owner_of
+from mooring_operator.reconcile.installs import Installs
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.wire import peek_status, status_of
 
@@ -78,6 +79,7 @@ class DriftMonitors:
         receivers: NoticeJobs,
         file_addresses: bool = False,
         decisions: Decisions | None = None,
+        installs: Installs | None = None,
     ) -> None:
         self._cluster = cluster
         self._decisions = decisions or Decisions(cluster)
@@ -86,6 +88,7 @@ class DriftMonitors:
         self._notifier = notifier
         self._clock = clock
         self._file_addresses = file_addresses
+        self._installs = installs or Installs(cluster, notifier, "")
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Bring one DriftMonitor up to date.
@@ -100,8 +103,11 @@ class DriftMonitors:
         """
         resource = await self._cluster.get(Ref(DRIFT_MONITOR, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
+            self._installs.forget(DRIFT_MONITOR.kind, namespace, name)
             return None
-        status = await status_of(resource, DriftMonitorStatus, self._notifier)
+        if (pause := await self._installs.leave(resource)) is not None:
+            return pause
+        status = self._installs.sign(await status_of(resource, DriftMonitorStatus, self._notifier))
         owner = owner_of(resource)
         try:
             spec = DriftMonitorSpec.model_validate(resource["spec"])
@@ -139,6 +145,8 @@ class DriftMonitors:
 
     async def deleted(self, resource: Manifest) -> None:
         """Stop the runs that would go on without their DriftMonitor."""
+        if await self._installs.is_anothers(resource):
+            return
         status = peek_status(resource, DriftMonitorStatus)
         waited_for = [status.run.run_id] if status.run is not None else []
         for run_id in [*waited_for, *unended(status.abandoned_runs)]:

@@ -16,6 +16,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.status.conditions import RECONCILED
+from mooring_operator.reconcile.installs import Installs
 
 
 class ReconcileFailed(Exception):
@@ -59,19 +60,28 @@ class StatusUnreadable(ReconcileFailed):
 class FailureReports:
     """Says failures on the resources that they are about."""
 
-    def __init__(self, cluster: Cluster, notifier: Notifier, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        notifier: Notifier,
+        clock: Callable[[], datetime],
+        installs: Installs | None = None,
+    ) -> None:
         self._cluster = cluster
         self._notifier = notifier
         self._clock = clock
+        self._installs = installs or Installs(cluster, notifier, "")
 
     async def report(self, kind: Kind, namespace: str, name: str, failure: ReconcileFailed) -> None:
-        """Set the condition and record an Event; nothing where the resource says so already, or is gone.
+        """Set the condition and record an Event; nothing where the resource says so already, or is gone, or another's.
 
         Raises:
             ClusterError: it cannot be written.
         """
         resource = await self._cluster.get(Ref(kind, namespace, name))
         if resource is None or "deletionTimestamp" in resource["metadata"]:
+            return
+        if await self._installs.is_anothers(resource):
             return
         status = with_failure(resource, failure, self._clock())
         if status is None:

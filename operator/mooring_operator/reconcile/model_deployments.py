@@ -64,6 +64,7 @@ from mooring_operator.reconcile.ci_runs import CIRuns
 from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import Gatherer, owner_of
+from mooring_operator.reconcile.installs import Installs
 from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.templates import Templates
 from mooring_operator.reconcile.wire import peek_status, status_of
@@ -91,6 +92,7 @@ class ModelDeployments:
         templates: Templates | None = None,
         aliases: Aliases | None = None,
         decisions: Decisions | None = None,
+        installs: Installs | None = None,
     ) -> None:
         self._cluster = cluster
         self._decisions = decisions or Decisions(cluster)
@@ -104,6 +106,7 @@ class ModelDeployments:
         self._checks = checks or Checks({})
         self._templates = templates or Templates(cluster)
         self._aliases = aliases or Aliases()
+        self._installs = installs or Installs(cluster, notifier, "")
         self._unwritten: dict[tuple[str, str], str] = {}
         """Why what was decided about a deployment could not be written, for as long as it cannot."""
 
@@ -121,8 +124,11 @@ class ModelDeployments:
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._gatherer.forget(namespace, name)
             self._unwritten.pop((namespace, name), None)
+            self._installs.forget(MODEL_DEPLOYMENT.kind, namespace, name)
             return None
-        status = await status_of(resource, ModelDeploymentStatus, self._notifier)
+        if (pause := await self._installs.leave(resource)) is not None:
+            return pause
+        status = self._installs.sign(await status_of(resource, ModelDeploymentStatus, self._notifier))
         try:
             spec = ModelDeploymentSpec.model_validate(resource["spec"])
         except ValidationError as error:
@@ -151,6 +157,8 @@ class ModelDeployments:
 
     async def deleted(self, resource: Manifest) -> None:
         """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""
+        if await self._installs.is_anothers(resource):
+            return
         try:
             status = peek_status(resource, ModelDeploymentStatus)
         except StatusUnreadable:
@@ -308,9 +316,9 @@ class ModelDeployments:
     async def _report(self, namespace: str, name: str, reason: str, message: str) -> None:
         """Say in status which dependency is unavailable; the rollout stays where it is."""
         resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
-        if resource is None:
+        if resource is None or await self._installs.is_anothers(resource):
             return
-        status = peek_status(resource, ModelDeploymentStatus)
+        status = self._installs.sign(peek_status(resource, ModelDeploymentStatus))
         decision = trouble.dependency_unavailable(status, reason, message, owner_of(resource), self._clock())
         await self._tell(resource, decision)
 

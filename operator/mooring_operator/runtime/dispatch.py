@@ -26,6 +26,11 @@ class Reconcilers(Protocol):
         """The pools of the outside systems, to be watched."""
         ...
 
+    @property
+    def left(self) -> int:
+        """Number of objects that another operator of the cluster works on."""
+        ...
+
     async def reconcile(self, key: Key) -> float | None:
         """Bring one object a step further; give the seconds until the next, None: only on a change."""
         ...

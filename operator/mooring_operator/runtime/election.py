@@ -1,16 +1,12 @@
-"""Who leads: the decisions of leader election, without I/O.
-
-As in client-go, nobody's clock is compared with anybody else's: a holder has gone when its record
-has not changed for the lease's duration, by our own monotonic clock, since we first saw it so.
-"""
+"""Who leads: the decisions of leader election, without I/O."""
 
 import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
 
 from mooring_operator.adapters.cluster import Manifest
+from mooring_operator.planning.leases import DURATION, Sighting
 
 
 @dataclass(frozen=True)
@@ -21,7 +17,7 @@ class Terms:
     between is the time that it has for stopping.
     """
 
-    duration: float = 15.0
+    duration: float = DURATION
     renew_deadline: float = 10.0
     retry: float = 2.0
 
@@ -45,24 +41,18 @@ class Election:
     def __init__(self, identity: str, terms: Terms) -> None:
         self.identity = identity
         self.terms = terms
-        self._seen: dict[str, Any] | None = None
-        self._seen_at = 0.0
+        self._sighting = Sighting()
 
     def decide(self, lease: Manifest | None, now: float) -> Step:
         """Decide on a Lease just read; None: there is none."""
         if lease is None:
-            self._seen = None
+            self._sighting = Sighting()
             return Step.CREATE
         spec = lease.get("spec") or {}
-        if spec != self._seen:
-            self._seen, self._seen_at = spec, now
-        holder = spec.get("holderIdentity")
-        if holder == self.identity:
+        is_held = self._sighting.is_held(spec, now, duration=self.terms.duration)
+        if spec.get("holderIdentity") == self.identity:
             return Step.RENEW
-        if not holder:
-            return Step.TAKE
-        patience = spec.get("leaseDurationSeconds") or self.terms.duration
-        return Step.TAKE if now - self._seen_at >= patience else Step.WAIT
+        return Step.WAIT if is_held else Step.TAKE
 
     def lost(self, renewed_at: float, now: float) -> bool:
         """Whether a leader whose last renewal was sent at `renewed_at` must stop."""

@@ -6,7 +6,7 @@ for what has no pod that is ready.
 """
 
 import asyncio
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from mooring_operator.adapters.cluster import Cluster, Manifest, Ref
@@ -21,10 +21,16 @@ _OUR_LABELS = (*ownership.owned_labels(""), HOST_LABEL)
 
 
 class Relief:
-    """Relieves revisions behind a Gateway. Another router has no route of ours, and there is nothing to do."""
+    """Relieves revisions behind a Gateway. Another router has no route of ours, and there is nothing to do.
 
-    def __init__(self, cluster: Cluster) -> None:
+    is_left: whether the deployment of a namespace and a name is another operator's to work on.
+    """
+
+    def __init__(
+        self, cluster: Cluster, is_left: Callable[[str, str], bool] = lambda namespace, name: False
+    ) -> None:
         self._cluster = cluster
+        self._is_left = is_left
 
     async def relieve(self, namespace: str, name: str) -> None:
         """Have the deployment's route give nothing to revisions without a pod that is ready.
@@ -32,6 +38,8 @@ class Relief:
         Raises:
             Conflict: the route has been written meanwhile; look again.
         """
+        if self._is_left(namespace, name):
+            return
         route, slices = await asyncio.gather(
             self._cluster.get(Ref(HTTP_ROUTE, namespace, route_name(name))),
             self._cluster.list(ENDPOINT_SLICE, namespace=namespace, labels={DEPLOYMENT_LABEL: name}),
