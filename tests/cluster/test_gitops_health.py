@@ -44,6 +44,8 @@ NOT_IN_STATUS = {
     "AliasNotMoved": "Events",
     "NotRegistered": "Events",
     "OtherOperator": "Events",
+    "PromotionRequested": "Events",
+    "RetryRequested": "Events",
     "Superseded": "history",
     "Adopted": "history",
     "InternalError": "below",

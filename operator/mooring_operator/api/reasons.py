@@ -347,6 +347,9 @@ APPROVAL_REFUSED = "ApprovalRefused"
 Somebody else approves: mooring approve NAME. Where the message says that nobody is noted, set the annotations
 mooring.dev/requested-by and mooring.dev/approve-by.
 """
+PROMOTION_REQUESTED = "PromotionRequested"
+"""Somebody asked for the revision to take over without the steps that were left.
+"""
 PROMOTING = "Promoting"
 """A revision is taking over all traffic, or another one has yet to leave.
 """
@@ -396,6 +399,9 @@ Change the spec, or: mooring retry NAME.
 """
 ROLLING_BACK = "RollingBack"
 """The previous revision is coming back.
+"""
+RETRY_REQUESTED = "RetryRequested"
+"""Somebody asked for a revision that was rejected to be tried again.
 """
 ROLLBACK_REQUESTED = "RollbackRequested"
 """Somebody, or a DriftMonitor, asked to go back to the previous revision.

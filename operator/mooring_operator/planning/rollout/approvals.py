@@ -27,17 +27,15 @@ def approved(
     """
     candidate, before = draft.candidate, draft.before
     asked = draft.asked("approve", candidate.revision)
-    if before.reason == reasons.APPROVED and _same_step(before.candidate, candidate):
-        if asked is None:
-            return draft
-        message = before.message
-    elif asked is None:
-        return None
-    else:
-        message = (
-            f"revision {candidate.revision} was approved{by_whom(asked.by)} at {candidate.weight}% of traffic"
-            f"{because(asked.note)}"
-        )
+    noted = before.reason == reasons.APPROVED and _same_step(before.candidate, candidate)
+    if asked is None:
+        return draft if noted else None
+    message = (
+        f"revision {candidate.revision} was approved{by_whom(asked.by)} at {candidate.weight}% of traffic"
+        f"{because(asked.note)}"
+    )
+    if not (noted and before.message.startswith(message)):
+        draft = draft.request(Notify("Normal", reasons.APPROVED, message))
         if asked.by:
             others = [user for user in candidate.approved_by if user != asked.by]
             draft = draft.change_candidate(approved_by=[*others, asked.by][-MAX_APPROVERS:])
@@ -70,12 +68,12 @@ def _is_for_someone_else(stage: Stage) -> bool:
 
 def _without_own(draft: RolloutDraft, command: str) -> RolloutDraft:
     asked = draft.asked(command, draft.candidate.revision)
-    problem = _problem(draft, command, asked) if asked is not None else None
-    if problem is None:
+    if asked is None or (problem := _problem(draft, command, asked)) is None:
         return draft
     commands = {name: value for name, value in draft.observed.commands.items() if name != command}
     dropped = DropCommand(command, draft.observed.commands[command])
-    told = Notify("Warning", reasons.APPROVAL_REFUSED, f"{command} of {draft.candidate.revision}: {problem}")
+    message = f"{command} of {draft.candidate.revision}: {problem}"
+    told = Notify("Warning", reasons.APPROVAL_REFUSED, message)
     return draft.with_commands(commands).request(dropped, told)
 
 
@@ -84,7 +82,8 @@ def _problem(draft: RolloutDraft, command: str, asked: Asked) -> str | None:
     requester = draft.candidate.requested_by or one_line(draft.observed.requested_by)
     wanted = "a step of spec.rollout is for someone else than who asked for the revision to approve"
     if not requester:
-        return f"{wanted}, and nobody is noted as that (annotation {REQUESTED_BY})"
+        given = f"; this was given{by_whom(asked.by)}" if asked.by else ""
+        return f"{wanted}, and nobody is noted as that (annotation {REQUESTED_BY}){given}"
     if not asked.by:
         return f"{wanted}, and nobody is noted as who gives it (annotation {asker_annotation(command)})"
     return f"{wanted}; that was {requester}" if asked.by == requester else None

@@ -10,6 +10,7 @@ from mooring_operator.planning.rollout.actions import DropCommand, ForgetRuntime
 from mooring_operator.planning.rollout.commands import one_line
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft
 from mooring_operator.planning.rollout.staging import copied_as, is_from
+from mooring_operator.planning.status.wording import because, by_whom
 
 
 def take_up_the_candidate(draft: Draft) -> RolloutDraft:
@@ -47,13 +48,24 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         started_at=draft.now,
         step_started_at=draft.now,
     )
-    draft = draft.change(failed_revision=None, failed_attempt=0)
+    draft = _tell_of_a_retry(draft, attempt).change(failed_revision=None, failed_attempt=0)
     if candidate.returns and kept is not None and kept.tested is not None:
         draft = draft.change(ci=kept.tested)
     if runtime is not None and edited:
         message = f"{runtime.kind} {runtime.name} was edited: revision {draft.target} is rolled out with it"
         draft = draft.request(Notify("Normal", reasons.RUNTIME_CHANGED, message))
     return _without_older_commands(draft.with_candidate(named(draft, copied_as(draft, candidate))))
+
+
+def _tell_of_a_retry(draft: Draft, attempt: int) -> Draft:
+    asked = draft.asked("retry", draft.target)
+    if asked is None or draft.status.failed_revision != draft.target:
+        return draft
+    message = (
+        f"revision {draft.target} is tried again (attempt {attempt}): asked for{by_whom(asked.by)}"
+        f"{because(asked.note)}"
+    )
+    return draft.request(Notify("Normal", reasons.RETRY_REQUESTED, message))
 
 
 def tell_of_an_edit_that_waits(draft: Draft) -> tuple[Draft, str]:

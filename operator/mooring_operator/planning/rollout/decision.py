@@ -1,5 +1,6 @@
 """The decision: the next status, and the actions that follow from the way from one status to the next."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -229,27 +230,31 @@ def _freezes_notice(draft: Settled, written: ModelDeploymentStatus) -> tuple[Not
     )
 
 
-def _has_just_been_told(draft: Settled, reason: str) -> bool:
-    """Whether the router's condition told of this moments ago: where a rollout waits for the same, it is one cause."""
+def _has_just_been_told(draft: Settled, told: Iterable[Notify]) -> bool:
+    """Whether the cause of what status says is told now, or the router's condition told of it moments ago."""
     known = conditions.find(draft.before.conditions, ROUTER)
-    if known is None or known.reason != reason:
-        return False
-    return draft.elapsed(known.last_transition_time) < _SAME_CAUSE
+    causes = [(notice.reason, notice.message) for notice in told]
+    if (
+        known is not None
+        and known.status != "Unknown"
+        and draft.elapsed(known.last_transition_time) < _SAME_CAUSE
+    ):
+        causes.append((known.reason, known.message))
+    status = draft.status
+    return any(reason == status.reason or (why and why in status.message) for reason, why in causes)
 
 
 def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ...]:
-    asked = tuple(request for request in draft.requests if isinstance(request, Notify))
     told = (
+        *(request for request in draft.requests if isinstance(request, Notify)),
         *_router_notice(draft, written),
         *_freezes_notice(draft, written),
         *_capture_notice(draft, written),
     )
-    asked, status = (*asked, *told), draft.status
-    if status.reason in _ANSWERED_AT_ONCE:
-        return asked
-    if any(notice.reason == status.reason for notice in told) or _has_just_been_told(draft, status.reason):
-        return asked
+    status = draft.status
+    if status.reason in _ANSWERED_AT_ONCE or _has_just_been_told(draft, told):
+        return told
     if (status.phase, status.reason) == (draft.before.phase, draft.before.reason):
-        return asked
+        return told
     warning = draft.stalled or status.phase in ("RolledBack", "Failed")
-    return (*asked, Notify("Warning" if warning else "Normal", status.reason, status.message))
+    return (*told, Notify("Warning" if warning else "Normal", status.reason, status.message))

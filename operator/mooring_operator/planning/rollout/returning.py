@@ -22,7 +22,10 @@ def go_back_when_asked(draft: Draft) -> Draft:
     if asked is None:
         return draft
     if previous is None:
-        message = f"cannot roll back from {stable.revision}: no revision was promoted before it"
+        message = (
+            f"cannot roll back from {stable.revision}, as asked{by_whom(asked.by)}: no revision was promoted "
+            "before it"
+        )
         return draft.request(Notify("Warning", reasons.NOTHING_TO_ROLL_BACK_TO, message))
     draft = draft.supersede(f"revision {stable.revision} is being left", reason=reasons.ROLLBACK_REQUESTED)
     taken_up = DropCommand("rollback", draft.observed.commands["rollback"])

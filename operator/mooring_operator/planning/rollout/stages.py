@@ -6,6 +6,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analyse
 from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout import Approve, Pause
+from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout.approvals import approved, without_own_approval
 from mooring_operator.planning.rollout.checks import await_check
 from mooring_operator.planning.rollout.draft import RolloutDraft, Settled
@@ -126,6 +127,9 @@ def _hold_if_asked(draft: RolloutDraft) -> RolloutDraft | Settled:
         f"revision {candidate.revision} is held{by_whom(asked.by)} at {candidate.weight}% of traffic"
         f"{because(asked.note)}"
     )
+    before = draft.before
+    if before.reason != reasons.PAUSED_BY_COMMAND or not before.message.startswith(message):
+        draft = draft.request(Notify("Normal", reasons.PAUSED_BY_COMMAND, message))
     return draft.settle("Paused", reasons.PAUSED_BY_COMMAND, message, recheck_after=until_deadline(draft))
 
 

@@ -4,6 +4,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.checks import Check
 from mooring_operator.api.rollout_status import LARGEST_TESTED, CIStatus, Revision, stored_bytes
 from mooring_operator.planning import identity
+from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.approvals import (
     goes_back,
@@ -163,10 +164,18 @@ def _goes_forward(draft: RolloutDraft, stage: Stage) -> bool:
 def _skip_if_promoted_by_hand(draft: RolloutDraft) -> RolloutDraft | Settled:
     candidate = draft.candidate
     steps = len(course_of(draft.spec.rollout))
-    asked = draft.asked("promote", candidate.revision) is not None
+    asked = draft.asked("promote", candidate.revision)
     if candidate.step >= steps or not (asked or goes_back(draft)):
         return draft
-    return hold_forward(draft) or draft.change_candidate(step=steps, step_started_at=draft.now, check=None)
+    if (held := hold_forward(draft)) is not None:
+        return held
+    if asked is not None:
+        message = (
+            f"revision {candidate.revision} takes over without the steps that are left: asked for{by_whom(asked.by)}"
+            f"{because(asked.note)}"
+        )
+        draft = draft.request(Notify("Normal", reasons.PROMOTION_REQUESTED, message))
+    return draft.change_candidate(step=steps, step_started_at=draft.now, check=None)
 
 
 def _follow_edited_steps(draft: RolloutDraft) -> RolloutDraft:

@@ -144,6 +144,22 @@ def test_no_more_is_given_while_nobody_can_tell_what_is_in_effect(request, strat
     assert (doors.status.phase, doors.weights()) == ("Promoted", {"v2": 100})
 
 
+@pytest.mark.parametrize("lagging", [False, True], ids=["refused", "taken up late"])
+@pytest.mark.parametrize(("strategy", "rollout", "weights"), GOING_ON.values(), ids=GOING_ON)
+def test_one_cause_is_one_event_whatever_waits_for_it(request, strategy, rollout, weights, lagging):
+    doors = behind_a_door(strategy, **rollout)
+    doors.actions.clear()
+    doors.problem, doors.lagging = CLOSED, lagging
+    doors.commands[request.node.callspec.id.partition(" ")[0].rpartition("-")[2]] = (
+        doors.status.candidate.revision
+    )
+    passing(doors, 600)
+    notices = [a.reason for a in doors.actions if isinstance(a, Notify) and CLOSED in a.message]
+    # What is taken up in a moment, as a rule, was not said to be in the way.
+    assert [reason for reason in notices if reason != "SettingWeight"] == ["RouterNotReady"]
+    assert CLOSED in doors.status.message
+
+
 def told_of_the_way(doors):
     return [
         a.reason
