@@ -14,7 +14,7 @@ from mooring_operator.adapters.rules.child import Child
 from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus, reasons
 from mooring_operator.api.rollout_status import Retained
 from mooring_operator.cli.rehearsal_odds import End, odds
-from mooring_operator.cli.rehearsal_world import START, Script, World
+from mooring_operator.cli.rehearsal_world import LONG_AGO, START, Script, World
 from mooring_operator.cli.rollout_chart import Sample
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.identity import workload_name
@@ -166,16 +166,22 @@ class Rehearsal:
 
 def _visible(status: ModelDeploymentStatus) -> tuple[object, ...]:
     candidate = status.candidate
-    place = (candidate.revision, candidate.weight, candidate.step) if candidate else None
+    place = (
+        (candidate.revision, candidate.weight, candidate.step, candidate.settled)
+        if candidate is not None
+        else None
+    )
     # What the evidence says changes with every look; the line tells where it begins, and the next one where it ends.
     judged = status.reason in _JUDGED or "is watched until" in status.message
     return (status.phase, status.reason, "" if judged else status.message, place)
 
 
 def _without_glimpses(moments: Iterator[Moment]) -> tuple[Moment, ...]:
-    """Of several lines for one second, one reason and one weight, keep the last."""
+    """Of several lines for one second, one reason and one weight, keep the last; of equal ones, the first."""
     kept: list[Moment] = []
     for moment in moments:
+        if kept and _shown(kept[-1]) == _shown(moment):
+            continue
         if kept and _place(kept[-1]) == _place(moment):
             kept.pop()
         kept.append(moment)
@@ -184,6 +190,11 @@ def _without_glimpses(moments: Iterator[Moment]) -> tuple[Moment, ...]:
 
 def _place(moment: Moment) -> tuple[object, ...]:
     return (moment.at, moment.phase, moment.reason, moment.weight)
+
+
+def _shown(moment: Moment) -> tuple[object, ...]:
+    sample = moment.sample
+    return (moment.phase, moment.reason, moment.weight, moment.what, sample.shares, sample.frozen)
 
 
 def _without_registry(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
@@ -228,7 +239,7 @@ def after_a_promotion(spec: ModelDeploymentSpec, script: Script, name: str, rule
         pass
     world = World(spec, script, name=name)
     world.routing, world.before = before.world.routing, frozenset(before.world.started)
-    world.started = dict(before.world.started)
+    world.started = {revision: [LONG_AGO] * len(pods) for revision, pods in before.world.started.items()}
     status = before.status.model_copy(
         update={"history": [], "ci": None, "retained": _variants(spec, before.status)}
     )

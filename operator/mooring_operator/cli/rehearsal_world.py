@@ -36,7 +36,7 @@ from mooring_operator.planning.rollout.actions import (
     StopCheck,
 )
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
-from mooring_operator.planning.routes import RouterChoice, Service, UnderTest, Variant
+from mooring_operator.planning.routes import RouterChoice, Service, Traits, UnderTest, Variant
 from mooring_operator.planning.routing import Arm, Routing
 from mooring_operator.planning.runs.run import RunState
 
@@ -46,7 +46,9 @@ _MET = ModelPolicySpec(rules=[PolicyRule(name="assumed", expression="true")])
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
 """When a rehearsal begins, where nobody says when."""
-# What a test would find of a model that nobody has.
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""When pods were started that run when a rehearsal begins."""
+# What a test, or a look at its files, would find of a model that nobody has.
 _DIGEST = f"sha256:{'0' * 64}"
 
 _NO_REQUESTS = "the rehearsal has no requests; say how many a second with --requests"
@@ -106,8 +108,8 @@ class World:
     tested: dict[str, datetime] = field(default_factory=dict)
     """What runs for a test alone, since when."""
     routing: Routing | None = None
-    started: dict[str, datetime] = field(default_factory=dict)
-    """When the pods of each revision were started."""
+    started: dict[str, list[datetime]] = field(default_factory=dict)
+    """When the pods of each revision were started, the oldest first."""
     before: frozenset[str] = frozenset()
     """Revisions that ran before the rehearsal began."""
     commands: dict[str, str] = field(default_factory=dict)
@@ -147,7 +149,7 @@ class World:
     def _evidence(self, status: ModelDeploymentStatus) -> dict[tuple[str, str], str]:
         """Others have promoted the model that is to be promoted here."""
         tested = status.candidate.content_digest if status.candidate is not None else None
-        digest = self.spec.model.digest or tested
+        digest = self._model().digest or tested
         required = self.spec.rollout.requires
         return {(one.namespace or "default", one.name): digest for one in required} if digest else {}
 
@@ -168,10 +170,11 @@ class World:
             return None
         variants, gets = {}, self._weights(now)
         for arm in self.routing.arms:
-            revision, ready = arm.revision.revision, self._is_up(arm.revision.revision, now)
-            workload = arm.revision.workload or workload_name(revision)
-            pods = self._pods(arm, now) if self._by_pods else None
-            variants[revision] = Variant(ready, gets[revision], workload, pods=pods)
+            revision = arm.revision.revision
+            workload, pods = arm.revision.workload or workload_name(revision), self._ready(revision, now)
+            # Routers of one service for both revisions tell no numbers.
+            told = pods if self._traits.serves_each else None
+            variants[revision] = Variant(pods > 0, gets[revision], workload, pods=told)
         shared = any(arm.weight for arm in self.routing.arms[1:])
         return Service(f"http://{self.name}.example.com", variants, shared)
 
@@ -186,7 +189,9 @@ class World:
 
     def _model(self) -> Resolved:
         uri, digest = self.spec.model.uri, self.spec.model.digest
-        return Resolved(f"{uri}#before", None) if self.older else Resolved(uri, digest)
+        if self.older:
+            return Resolved(f"{uri}#before", None)
+        return Resolved(uri, digest or (_DIGEST if uri.startswith("file://") else None))
 
     def _run(self, now: datetime, status: ModelDeploymentStatus) -> RunState | None:
         begun = self.runs.get(status.ci.run_id) if status.ci is not None else None
@@ -258,35 +263,29 @@ class World:
             self.commands.pop(action.name, None)
 
     def _route(self, routing: Routing, now: datetime) -> None:
-        """What runs goes on, what is new has to start, and what is asked for no more ends."""
-        self.routing = routing
-        self.started = {
-            arm.revision.revision: self.started.get(arm.revision.revision, now) for arm in routing.arms
-        }
+        """What runs goes on, what is new has to start, and what is asked for no more ends, the newest first."""
+        self.routing, started = routing, {}
+        for arm in routing.arms:
+            running, wanted = self.started.get(arm.revision.revision, []), _pods(arm, routing.arms[0])
+            started[arm.revision.revision] = [*running[:wanted], *[now] * (wanted - len(running))]
+        self.started = started
 
-    def _is_up(self, revision: str, now: datetime) -> bool:
-        after = self.script.ready_after
-        if revision in self.before:
-            return True
-        return after is not None and now >= self.started[revision] + after
+    def _ready(self, revision: str, now: datetime) -> int:
+        """Give how many of its pods are ready."""
+        after, started = self.script.ready_after, self.started.get(revision, [])
+        return sum(begun == LONG_AGO or (after is not None and now >= begun + after) for begun in started)
 
     @property
-    def _by_pods(self) -> bool:
-        return ROUTERS[likely_router(self.spec)].traits.weighs_by_pods
-
-    def _pods(self, arm: Arm, now: datetime) -> int:
-        assert self.routing is not None
-        return _pods(arm, self.routing.arms[0]) if self._is_up(arm.revision.revision, now) else 0
+    def _traits(self) -> Traits:
+        return ROUTERS[likely_router(self.spec)].traits
 
     def _weights(self, now: datetime) -> dict[str, int]:
         """Give the percent that each revision gets: of what was asked, or where pods decide, of all that take part."""
         arms = self.routing.arms if self.routing is not None else ()
-        if not self._by_pods:
-            return {
-                arm.revision.revision: arm.weight if self._is_up(arm.revision.revision, now) else 0
-                for arm in arms
-            }
-        taking = {arm.revision.revision: self._pods(arm, now) if arm.weight else 0 for arm in arms}
+        ready = {arm.revision.revision: self._ready(arm.revision.revision, now) for arm in arms}
+        if not self._traits.weighs_by_pods:
+            return {arm.revision.revision: arm.weight if ready[arm.revision.revision] else 0 for arm in arms}
+        taking = {arm.revision.revision: ready[arm.revision.revision] if arm.weight else 0 for arm in arms}
         return {name: 100 * pods // max(sum(taking.values()), 1) for name, pods in taking.items()}
 
     def shares(self, now: datetime) -> dict[str, Share]:
@@ -298,7 +297,7 @@ class World:
         }
         gets = self._weights(now)
         for arm in self.routing.arms if self.routing is not None else ():
-            revision, pods = arm.revision.revision, self._pods(arm, now)
+            revision, pods = arm.revision.revision, self._ready(arm.revision.revision, now)
             if pods:
                 role = "stable" if revision in self.before else variants.get(revision, "new")
                 shares[role] = Share(gets[revision], pods)
@@ -328,9 +327,7 @@ class World:
         if (checks_take := self.script.checks_take) is not None:
             events += [begun + checks_take for begun in self.checks.values()]
         if after is not None:
-            events += [
-                begun + after for revision, begun in self.started.items() if revision not in self.before
-            ]
+            events += [begun + after for pods in self.started.values() for begun in pods]
             events += [begun + after for begun in self.tested.values()]
         if self.awaiting_since is not None and approve is not None:
             events.append(self.awaiting_since[1] + approve)
@@ -361,5 +358,6 @@ def _pods(arm: Arm, stable: Arm) -> int:
     return -(-stable.revision.serving_spec.min_replicas * arm.weight // 100)
 
 
-def _shares(routing: Routing | None) -> list[tuple[str, int]]:
-    return [(arm.revision.revision, arm.weight) for arm in routing.arms] if routing is not None else []
+def _shares(routing: Routing | None) -> list[tuple[str, int, int | None]]:
+    arms = routing.arms if routing is not None else ()
+    return [(arm.revision.revision, arm.weight, arm.pods) for arm in arms]
