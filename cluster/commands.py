@@ -130,8 +130,8 @@ def apiserver_command(
     ]
 
 
-def controller_manager_command(executable: Path, files: Files) -> Command:
-    """The controllers of Deployments, Jobs, garbage and so on; it serves nothing itself."""
+def controller_manager_command(executable: Path, files: Files, controllers: str = "*") -> Command:
+    """The controllers of Deployments, Jobs, garbage and so on, or those that are named; it serves nothing itself."""
     return [
         executable,
         f"--kubeconfig={files.kubeconfig}",
@@ -140,4 +140,5 @@ def controller_manager_command(executable: Path, files: Files) -> Command:
         "--secure-port=0",
         "--leader-elect=false",
         "--profiling=false",
+        f"--controllers={controllers}",
     ]

@@ -32,8 +32,10 @@ from cluster.commands import (
 from cluster.kubeconfig import remove_kubeconfig, write_kubeconfig
 from cluster.processes import Process, StartError, Watchdog, free_ports, start, wait_until_ready
 
-EXTRAS = ("controller-manager", "kserve")
-"""What a control plane can have besides etcd and the API server."""
+EXTRAS = ("controller-manager", "endpoint-slices", "kserve")
+"""What a control plane can have besides etcd and the API server: ``endpoint-slices`` is the one controller alone that
+says which pods are behind a Service."""
+_SLICES_ALONE = "endpointslice-controller"
 
 _ATTEMPTS = 4
 _TIMEOUT_S = 90.0
@@ -45,8 +47,8 @@ class ControlPlane:
     Use it in a ``with`` statement: at its end nothing is left, not even if this process is killed. Or call
     ``start`` and ``stop``; after ``detach`` it lives on without us.
 
-    ``extras`` are of EXTRAS; ``kserve`` brings ``controller-manager`` along. ``data_dir`` is a folder to
-    keep the data in, which a later start takes up again; a temporary one is removed by ``stop``.
+    ``extras`` are of EXTRAS; ``kserve`` brings ``controller-manager`` along, which has all controllers. ``data_dir``
+    is a folder to keep the data in, which a later start takes up again; a temporary one is removed by ``stop``.
     """
 
     def __init__(
@@ -127,6 +129,8 @@ class ControlPlane:
                 kserve.install(self.api, given)
             if "controller-manager" in self.extras:
                 self._start_controller_manager(programs["kube-controller-manager"])
+            elif "endpoint-slices" in self.extras:
+                self._start_slices(programs["kube-controller-manager"])
             if given is not None:
                 self._start_kserve(given, authority)
         except BaseException:
@@ -220,6 +224,11 @@ class ControlPlane:
         command = controller_manager_command(executable, self.files)
         self._launch("kube-controller-manager", lambda _: command, ready, ports=0)
 
+    def _start_slices(self, executable: Path) -> None:
+        command = controller_manager_command(executable, self.files, _SLICES_ALONE)
+        # It answers nobody, and whatever it comes late for it does then.
+        self._launch("kube-controller-manager", lambda _: command, lambda _: True, ports=0)
+
     def _start_kserve(self, given: kserve.Given, authority: Authority) -> None:
         certificates = self.files.folder / "kserve" / "k8s-webhook-server" / "serving-certs"
         authority.write_serving_pair(certificates / "tls.crt", certificates / "tls.key")
@@ -289,11 +298,13 @@ def complete(extras: Iterable[str]) -> tuple[str, ...]:
     if unknown := sorted(wanted.difference(EXTRAS)):
         raise ValueError(f"no such extras: {', '.join(unknown)}; there are {', '.join(EXTRAS)}")
     # KServe's Deployments come to nothing without their controller.
-    return EXTRAS if "kserve" in wanted else tuple(sorted(wanted))
+    if "kserve" in wanted:
+        wanted.add("controller-manager")
+    return tuple(sorted(wanted - ({"endpoint-slices"} if "controller-manager" in wanted else set())))
 
 
 def _programs(extras: Iterable[str]) -> list[str]:
-    more = ["kube-controller-manager"] if "controller-manager" in extras else []
+    more = ["kube-controller-manager"] if {"controller-manager", "endpoint-slices"} & set(extras) else []
     return ["etcd", "kube-apiserver", *more]
 
 

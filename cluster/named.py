@@ -114,7 +114,7 @@ def find_all() -> list[Running]:
 
 def _check_fits(found: Running, extras: tuple[str, ...], kubeconfig: Path | None) -> None:
     down_first = f"take it down first: python -m cluster down --name {found.name}"
-    if missing := sorted(set(extras).difference(found.extras)):
+    if missing := sorted(set(complete([*extras, *found.extras])).difference(found.extras)):
         raise ClusterError(f"cluster {found.name} runs without {', '.join(missing)}; {down_first}")
     if kubeconfig is not None and str(kubeconfig.absolute()) != found.kubeconfig:
         raise ClusterError(f"cluster {found.name} runs with kubeconfig {found.kubeconfig}; {down_first}")

@@ -17,6 +17,8 @@ _ROOT = Path(__file__).parents[2]
 _WRAPPER = Path(own_network.__file__)
 # To the API server, the gateway, the pipelines server, the serving agent and the operator.
 _DOORS = 5
+_SLICES = "kube-controller-manager"
+"""Says which pods are behind a Service."""
 
 
 def enter(arguments: Sequence[str]) -> str:
@@ -34,9 +36,10 @@ def enter(arguments: Sequence[str]) -> str:
     if tried.returncode != 0:
         return tried.stderr.strip()
     build(["etcd", "kube-apiserver"])
-    if find("contour") is None:
+    if find("contour") is None or find(_SLICES) is None:
         print("Contour, which drives Envoy, is built once, for minutes; GATEWAY=0 does without", flush=True)
     try:
+        build([_SLICES])
         envoy_gateway.prepare()
     except ProgramUnavailableError as error:
         return str(error).partition("\n")[0]

@@ -41,7 +41,9 @@ class Stage:
         self._doors = doors
         self._gateway: gateways.EnvoyGateway | None = None
         self._prometheus: Prometheus | None = None
-        self._plane = ControlPlane() if kubeconfig is None else None
+        # Where there are pods, requests find them by EndpointSlices.
+        extras = ["endpoint-slices"] if doors is not None else []
+        self._plane = ControlPlane(extras) if kubeconfig is None else None
         self._processes: list[Process] = []
         self._watchdog = Watchdog()
         # Not below /tmp/pytest-... or the checkout: what runs here reads and writes only this folder.

@@ -34,7 +34,7 @@ def main() -> None:
         "--pods",
         metavar="NETWORK",
         help="network whose addresses model servers listen on, such as 10.99.0.0/16: InferenceServices that others "
-        "route to get Deployments, Services, pods and EndpointSlices",
+        "route to get Deployments, Services and pods; it needs the controller of EndpointSlices",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of one model execution")
     options = parser.parse_args()

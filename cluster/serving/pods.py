@@ -18,7 +18,6 @@ Node = create_global_resource("", "v1", "Node", "nodes")
 Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 KubernetesService = create_namespaced_resource("", "v1", "Service", "services")
 Deployment = create_namespaced_resource("apps", "v1", "Deployment", "deployments")
-EndpointSlice = create_namespaced_resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 
 Object = dict[str, Any]
 
@@ -26,12 +25,12 @@ _KIND = "InferenceService"
 
 
 class Pods:
-    """Deployments, Services, pods and slices. Nobody else writes any: there are no controllers and no nodes here."""
+    """Deployments, Services and pods. Nobody else writes any: of all controllers, that of EndpointSlices alone runs."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._shown: dict[tuple[str, str], Object] = {}
-        """What was written last of pods, Deployments and slices, by kind and name."""
+        """What was written last of pods and Deployments, by kind and name."""
 
     async def ensure_node(self) -> None:
         """Have the node that pods are on."""
@@ -60,28 +59,20 @@ class Pods:
         return wanted
 
     async def show(self, service: Service, now: str) -> None:
-        """Say how the processes do: first to whom requests are sent, then in pods, then in the Deployment."""
+        """Say how the processes do: first in pods, those that are ready get requests, then in the Deployment."""
         present = await self._deployment(service)
         if service.pods is None or present is None:
             return
         running = service.fleet.replicas(present["metadata"]["name"])
-        await self._show_slice(service, running)
         await self._show_pods(service, running, now)
         await self._show_status(Deployment, present, workloads.deployment_status(present, running, now))
 
     async def remove(self, service: Service) -> None:
         """Delete all of an InferenceService's, what sends requests first; nobody collects it here."""
         name = workloads.deployment(service.obj, 0)["metadata"]["name"]
-        for kind in (EndpointSlice, KubernetesService, Deployment):
+        for kind in (KubernetesService, Deployment):
             await self._delete(kind, service.namespace, name)
         await self._show_pods(service, [], "")
-
-    async def _show_slice(self, service: Service, running: Sequence[ReplicaLike]) -> None:
-        wanted = workloads.endpoint_slice(service.obj, running)
-        key = (f"{service.namespace}/{wanted['metadata']['name']}", "slice")
-        if self._shown.get(key) != wanted:
-            await self._client.apply(EndpointSlice(**wanted), field_manager="kubernetes", force=True)
-            self._shown[key] = wanted
 
     async def _show_pods(self, service: Service, running: Sequence[ReplicaLike], now: str) -> None:
         wanted = {replica.name: replica for replica in running}

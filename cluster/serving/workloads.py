@@ -1,4 +1,4 @@
-"""What stands behind an InferenceService in Kubernetes: Deployment, Service, pods and slice, without I/O.
+"""What stands behind an InferenceService in Kubernetes: Deployment, Service and pods, without I/O.
 
 As KServe, Kubernetes' controllers and a kubelet write them. The pods are processes of this machine.
 """
@@ -81,30 +81,6 @@ def service(obj: Mapping[str, Any]) -> Object:
     port = {"name": _PORT, "port": 80, "targetPort": POD_PORT, "protocol": "TCP"}
     spec = {"selector": {"app": labels["app"]}, "ports": [port]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(obj), "spec": spec}
-
-
-def endpoint_slice(obj: Mapping[str, Any], running: Sequence[ReplicaLike]) -> Object:
-    """Where requests to the Service go: to pods that are ready."""
-    metadata = _metadata(obj)
-    metadata["labels"] = {**metadata["labels"], "kubernetes.io/service-name": metadata["name"]}
-    endpoints = [
-        {
-            "addresses": [replica.address],
-            "conditions": {"ready": True, "serving": True, "terminating": False},
-            "nodeName": NODE,
-            "targetRef": {"kind": "Pod", "name": replica.name, "namespace": metadata["namespace"]},
-        }
-        for replica in running
-        if replica.ready
-    ]
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": metadata,
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": [{"name": _PORT, "port": POD_PORT, "protocol": "TCP"}],
-    }
 
 
 def pod(obj: Mapping[str, Any], replica: ReplicaLike) -> Object:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import ControlPlane, ProgramUnavailableError, StartError, build, control_plane, kserve, named
+from cluster import ControlPlane, ProgramUnavailableError, StartError, build, kserve, named
 from cluster import __main__ as command_line
 from cluster.api import Api, ApiError
 from cluster.kubeconfig import write_kubeconfig
@@ -309,7 +309,10 @@ def test_kserve_needs_a_controller_that_is_given(own_cache, tmp_path, monkeypatc
 def test_extras_are_known_by_name():
     with pytest.raises(ValueError, match="no such extras: scheduler"):
         ControlPlane(["scheduler"])
-    assert ControlPlane(["kserve"]).extras == control_plane.EXTRAS
+    assert ControlPlane(["kserve"]).extras == ("controller-manager", "kserve")
+    assert ControlPlane(["endpoint-slices"]).extras == ("endpoint-slices",)
+    # It has that controller too.
+    assert ControlPlane(["controller-manager", "endpoint-slices"]).extras == ("controller-manager",)
 
 
 def test_a_kubeconfig_of_somebody_else_is_not_overwritten(tmp_path):

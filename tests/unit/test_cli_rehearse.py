@@ -62,6 +62,55 @@ def test_where_pods_decide_the_share_is_that_of_the_pods():
     assert (timeline.end, shares) == ("Promoted", {0, 20, 50, 100})
 
 
+def arms(**rollout):
+    """Weight and pods of the stable and of the new revision, of three pods, wherever they change."""
+    spec = ModelDeploymentSpec.model_validate(
+        {
+            "model": {"uri": "s3://m/1", "format": "onnx"},
+            "serving": {"minReplicas": 3},
+            "rollout": {"steps": [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}], **rollout},
+        }
+    )
+    timeline = rehearse(spec, Script(), name="iris", from_stable=True)
+    assert timeline.end == "Promoted"
+    shown = [
+        tuple((share.weight, share.pods) for share in moment.sample.shares.values())
+        for moment in timeline.moments
+    ]
+    return list(dict.fromkeys(shown))
+
+
+def test_with_a_surge_pods_come_as_others_go_and_none_carries_more_than_its_part():
+    assert arms(router="Gateway", maxSurge=1) == [
+        ((100, 3), (0, 0)),
+        ((67, 3), (33, 1)),
+        ((67, 2), (33, 1)),
+        ((50, 2), (50, 2)),
+        ((34, 2), (66, 2)),
+        ((34, 1), (66, 2)),
+        ((0, 1), (100, 3)),
+    ]
+
+
+def test_pods_that_a_later_step_adds_take_their_time_too():
+    assert arms(router="Gateway") == [
+        ((100, 3), (0, 0)),
+        ((50, 3), (50, 2)),
+        ((34, 3), (66, 2)),
+        ((0, 3), (100, 3)),
+    ]
+
+
+@pytest.mark.parametrize(("uri", "end"), [("file:///m/iris", "Promoted"), ("s3://m/iris", "Waiting")])
+def test_the_digest_of_a_file_is_known_as_it_is_to_the_operator(uri, end):
+    required = {"requires": [{"name": "elsewhere"}]}
+    spec = ModelDeploymentSpec.model_validate({"model": {"uri": uri, "format": "onnx"}, "rollout": required})
+    for from_stable in (False, True):
+        timeline = rehearse(spec, Script(), name="iris", from_stable=from_stable)
+        assert (timeline.end, "the revision has none" in timeline.because) == (end, end == "Waiting")
+        assert (timeline.moments[0].reason == "RequirementUnmet") == (end == "Waiting")
+
+
 def test_what_the_new_revision_gets_is_shown_and_not_what_is_asked_for(capsys, manifest):
     _, shown, _ = invoke(capsys, "rehearse", manifest, "--from-stable")
     asked = next(line for line in shown.splitlines() if "giving the new revision 10% of" in line)

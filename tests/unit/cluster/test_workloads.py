@@ -65,15 +65,6 @@ def test_only_what_others_route_to_and_is_to_run_has_a_workload(changes):
     assert not workloads.has_workload(service)
 
 
-def test_requests_are_sent_to_pods_that_are_ready():
-    made = workloads.endpoint_slice(inference_service(), [Replica("a"), Replica("b", ready=False)])
-    assert [one["targetRef"]["name"] for one in made["endpoints"]] == ["a"]
-    assert made["metadata"]["labels"]["kubernetes.io/service-name"] == "iris-r1-predictor"
-    service = workloads.service(inference_service())
-    assert made["metadata"]["name"] == service["metadata"]["name"]
-    assert service["spec"]["ports"][0]["name"] == made["ports"][0]["name"]
-
-
 def test_a_service_selects_the_pods_of_its_deployment():
     service, deployment = (make(inference_service()) for make in (workloads.service, _deployment))
     pod = workloads.pod(inference_service(), Replica())
