@@ -1,6 +1,7 @@
 """Two operators of one cluster, each with its own Lease, that watch one namespace."""
 
 import pytest
+from mooring_operator.reconcile.installs import AGAIN_S
 
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, until
 
@@ -75,7 +76,12 @@ def test_each_deployment_has_one_operator_and_another_when_that_is_gone(api, con
         # It lasts for 15 seconds; the test need not.
         api.merge(lease, {"spec": {"leaseDurationSeconds": 1}})
         for model in models:
-            until(lambda model=model: model.status["operator"] == alive, what=f"{model.name} is {dead}'s")
+            # The Lease has to be seen twice.
+            until(
+                lambda model=model: model.status["operator"] == alive,
+                what=f"{model.name} is {dead}'s",
+                timeout=2 * AGAIN_S + 30,
+            )
         assert {**models[0].status, "operator": dead} == waiting
         models[0].command("approve", waiting["candidate"]["revision"])
         models[0].reaches("Promoted", "v2")

@@ -21,7 +21,7 @@ from mooring_operator.planning.status.reading import Status
 
 logger = logging.getLogger(__name__)
 
-AGAIN_S = 30.0
+AGAIN_S = 15.0
 """Seconds until an object is looked at again that another install is known to work on."""
 SOON_S = 5.0
 """Seconds until that is known: longer than it takes to renew a Lease."""
