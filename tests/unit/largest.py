@@ -34,6 +34,7 @@ _SAMPLES: dict[str, str] = {
     forms.OBJECT_NAME.pattern: "a" * 253,
     forms.LABEL.pattern: "a" * 63,
     forms.DEPLOYMENT_NAME.pattern: "a" * 37,
+    forms.LEASE.pattern: "a" * 63 + "/" + "b" * 63,
     forms.LABEL_KEY.pattern: "a" * 253 + "/" + "b" * 63,
     forms.LABEL_VALUE.pattern: "a" * 63,
     forms.EXTENDED_RESOURCE.pattern: "a" * 200 + "/" + "b" * 52,

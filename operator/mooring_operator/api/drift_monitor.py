@@ -332,8 +332,8 @@ class DriftMonitorStatus(StatusModel):
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
     message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     operator: Annotated[
-        str, Field(description="Lease of the operator that works on it.", max_length=forms.LEASE.longest)
-    ] = ""
+        str | None, forms.LEASE.field, Field(description="Lease of the operator that works on it.")
+    ] = None
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
     performance: Annotated[
         PerformanceStatus | None, Field(description="How good predictions are, with spec.performance.")

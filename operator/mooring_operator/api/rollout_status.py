@@ -282,8 +282,8 @@ class ModelDeploymentStatus(StatusModel):
     reason: Annotated[str, Field(description="Why, in one CamelCase word for programs.")] = ""
     message: Annotated[Message, Field(description="Why, in a sentence, and what to do.")] = ""
     operator: Annotated[
-        str, Field(description="Lease of the operator that works on it.", max_length=forms.LEASE.longest)
-    ] = ""
+        str | None, forms.LEASE.field, Field(description="Lease of the operator that works on it.")
+    ] = None
     url: Annotated[str, Field(description="Where the model answers.")] = ""
     router: Annotated[
         RouterStatus | None, Field(description="Who decides which requests a revision gets.")

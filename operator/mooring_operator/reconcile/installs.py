@@ -75,7 +75,7 @@ class Installs:
 
     def sign(self, status: Status) -> Status:
         """Give `status` as that of an object that this install works on."""
-        return status.model_copy(update={"operator": self._me})
+        return status.model_copy(update={"operator": self._me or None})
 
     async def leave(self, resource: Manifest) -> float | None:
         """Leave an object alone that another install works on, and tell people so, once.

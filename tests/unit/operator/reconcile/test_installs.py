@@ -158,7 +158,7 @@ async def test_who_holds_no_lease_leaves_alone_what_others_have_and_claims_nothi
     for at in (0, 5):
         assert await alone.look(at=at) is not None
     assert "this operator, which holds no Lease," in alone.told.notices[0][1].message
-    assert alone.installs.sign(ModelDeploymentStatus(operator=OTHER)).operator == ""
+    assert alone.installs.sign(ModelDeploymentStatus(operator=OTHER)).operator is None
 
 
 @pytest.mark.parametrize("status", [ModelDeploymentStatus, DriftMonitorStatus])
