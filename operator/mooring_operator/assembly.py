@@ -65,12 +65,14 @@ from mooring_operator.reconcile.kinds import (
 )
 from mooring_operator.reconcile.model_deployments import ModelDeployments
 from mooring_operator.reconcile.templates import Templates
+from mooring_operator.reconcile.training_runs import REGISTERING_PIPELINE, TRAINING_PIPELINE, TrainingRuns
 from mooring_operator.runtime.workqueue import Key
 from mooring_operator.settings import Settings
 
 # A launch is several requests to KFP, each of which has 35 s.
 _LAUNCH_S = 45.0
 
+_PIPELINES = (PIPELINE, COPY_PIPELINE, EVALUATION_PIPELINE, TRAINING_PIPELINE, REGISTERING_PIPELINE)
 _JUDGED = (MODEL_POLICY, CLUSTER_MODEL_POLICY, ANALYSIS_TEMPLATE, CLUSTER_ANALYSIS_TEMPLATE)
 KINDS = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, DRIFT_MONITOR, *_JUDGED)}
 
@@ -155,6 +157,9 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
     monitors = DriftMonitors(
         cluster=cluster,
         runs=DriftRuns(shared.pipelines, shared.answers, shared.longest_run),
+        trainings=TrainingRuns(
+            shared.pipelines, shared.answers, shared.longest_run, settings.mlflow_tracking_uri or ""
+        ),
         receivers=NoticeJobs(cluster, _run_pods(settings)),
         notifier=notifier,
         clock=_now,
@@ -309,9 +314,7 @@ def _backend(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:
             return JobPipelines(cluster, _run_pods(settings), _now)
         case "KFP":
             folder = Path(str(files("mooring_pipelines") / "compiled"))
-            compiled = {
-                name: folder / f"{name}.yaml" for name in (PIPELINE, COPY_PIPELINE, EVALUATION_PIPELINE)
-            }
+            compiled = {name: folder / f"{name}.yaml" for name in _PIPELINES}
             kfp = KfpSettings(
                 host=settings.kfp_endpoint or "",
                 ui=settings.kfp_ui_url or "",

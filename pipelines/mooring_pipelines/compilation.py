@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 PACKAGED = Path(__file__).parent / "compiled"
-NAMES = ("model-ci", "drift-evaluation", "stage-model")
+NAMES = ("model-ci", "drift-evaluation", "stage-model", "retrain", "register-model", "batch-score")
 
 
 def compile_pipelines() -> dict[str, str]:
@@ -14,13 +14,15 @@ def compile_pipelines() -> dict[str, str]:
     # Importing the SDK takes seconds, and `--help` or the server's pages do not need it.
     from kfp import compiler
 
+    from mooring_pipelines.batch_scoring import batch_score
     from mooring_pipelines.drift_evaluation import drift_evaluation
     from mooring_pipelines.model_ci import model_ci
     from mooring_pipelines.model_staging import stage_model_pipeline
+    from mooring_pipelines.retraining import register_model, retrain
 
     result = {}
     with tempfile.TemporaryDirectory() as folder:
-        pipelines = (model_ci, drift_evaluation, stage_model_pipeline)
+        pipelines = (model_ci, drift_evaluation, stage_model_pipeline, retrain, register_model, batch_score)
         for name, pipeline in zip(NAMES, pipelines, strict=True):
             path = Path(folder) / f"{name}.yaml"
             compiler.Compiler().compile(pipeline, str(path))

@@ -143,6 +143,9 @@ class Execution:
         task_executor.execute_single_task = execute_and_record
         subprocess_task_handler.run_local_subprocess = self._run_command
         subprocess_task_handler.replace_python_executable = replace_python
+        # As the images of Python components count for nothing here, so do those of containers: a command is run.
+        handler = subprocess_task_handler.SubprocessTaskHandler
+        handler.validate_not_container_component = _take_every_command
         # The log is read in browsers and files, where colours are noise.
         logging_utils.color_text = lambda text, color: text
 
@@ -266,6 +269,10 @@ def replace_python(full_command: list[str], executable: str) -> list[str]:
         part.replace("python3 -m", f"{python} -m", 1) if "kfp.dsl.executor_main" in part else part
         for part in full_command
     ]
+
+
+def _take_every_command(handler: object, full_command: list[str]) -> None:
+    """Take the command of a container."""
 
 
 def signal_name(number: int) -> str:

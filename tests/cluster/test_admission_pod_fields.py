@@ -145,6 +145,10 @@ def webhook(url="https://gates.example.com/go", **fields):
     return step(webhook={"url": url, **fields})
 
 
+def retrain(image="registry.example.com/team/train:1", **fields):
+    return {"spec": {"retrain": {"image": image, "output": "s3://team-a/models", **fields}}}
+
+
 def notify(**fields):
     return {"spec": {"notify": [fields]}}
 
@@ -465,6 +469,34 @@ FIELDS = [
         MONITOR,
     ),
     Field(
+        "spec.retrain.image",
+        "jobs",
+        retrain(),
+        retrain("registry.example.com/other/train:1"),
+        MONITOR,
+    ),
+    Field(
+        "spec.retrain.image",
+        "jobs",
+        retrain("k6:1", args=["run", "smoke.js"]),
+        retrain("k6:1", command=["run", "smoke.js"]),
+        MONITOR,
+    ),
+    Field(
+        "spec.retrain.serviceAccountName",
+        "serviceAccounts",
+        retrain(serviceAccountName="models"),
+        retrain(serviceAccountName="payments"),
+        MONITOR,
+    ),
+    Field(
+        "spec.retrain.credentialsSecret",
+        "secrets",
+        retrain(credentialsSecret="buckets"),
+        retrain(credentialsSecret="payments"),
+        MONITOR,
+    ),
+    Field(
         "spec.notify.url",
         "webhooks",
         notify(url="https://gates.example.com/drift"),
@@ -684,6 +716,8 @@ def test_every_field_that_lends_something_to_pods_is_in_the_policy():
         forgotten = {path for path in found if not any(f"{path}.".startswith(f"{one}.") for one in known)}
         # Their own keys and addresses are what counts.
         forgotten -= {"spec.serving.storage", "spec.serving.logger"}
+        # Told with the image.
+        forgotten -= {"spec.retrain.args"}
         # Of series in Prometheus.
         forgotten -= {f"spec.rates.{part}.labels" for part in ("total", "good", "bad")}
         assert not forgotten

@@ -23,6 +23,7 @@ from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR
+from mooring_operator.reconcile.training_runs import TrainingRuns
 
 from tests.cluster.test_run_jobs import connection, controllers, requests  # noqa: F401
 from tests.cluster.test_run_processes import deploy, lab, ref_of  # noqa: F401
@@ -84,6 +85,7 @@ async def monitored(lab, **spec):  # noqa: F811
     return ref_of(monitor), DriftMonitors(
         cluster=lab.real,
         runs=DriftRuns(pipelines, answers, RunPods().longest),
+        trainings=TrainingRuns(pipelines, answers, RunPods().longest),
         receivers=NoticeJobs(lab.real, RunPods()),
         notifier=KubernetesEvents(lab.real),
         clock=lambda: datetime.now(UTC).replace(microsecond=0),

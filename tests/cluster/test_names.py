@@ -136,6 +136,7 @@ async def test_a_target_elsewhere_that_an_older_version_let_in_is_refused_by_the
     reconciler = DriftMonitors(
         cluster=cluster,
         runs=NobodyEvaluates(),
+        trainings=NobodyEvaluates(),
         receivers=NoticeJobs(cluster, RunPods()),
         notifier=KubernetesEvents(cluster),
         clock=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC),

@@ -10,7 +10,7 @@ import itertools
 import os
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -39,6 +39,7 @@ from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR
+from mooring_operator.reconcile.training_runs import TrainingRuns
 from onnx import TensorProto, helper
 
 from tests.cluster.job_pods import NOW, JobPods, environment_of
@@ -59,11 +60,14 @@ class Processes(JobPods):
             return
         self.ran.append(environment_of(pod)["MOORING_RUN_ID"])
         await self._report(pod, "Running", {"running": {"startedAt": NOW}}, ready=True)
-        code = await self._run(pod)
+        code, output = await self._run(pod)
         ended = {"exitCode": code, "reason": "Completed", "startedAt": NOW, "finishedAt": NOW}
+        if code:
+            # FallbackToLogsOnError.
+            ended |= {"reason": "Error", "message": output[-2048:]}
         await self._report(pod, "Failed" if code else "Succeeded", {"terminated": ended}, ready=False)
 
-    async def _run(self, pod) -> int:
+    async def _run(self, pod) -> tuple[int, str]:
         container = pod["spec"]["containers"][0]
         command = [expanded(part) for part in [*container["command"], *container["args"]]]
         assert command[0] == "python"
@@ -79,7 +83,7 @@ class Processes(JobPods):
             )
             output, _ = await process.communicate()
         print(output.decode())
-        return process.returncode
+        return process.returncode, output.decode()
 
     async def _secrets(self, container) -> dict[str, str]:
         found = {}
@@ -251,6 +255,7 @@ async def test_drift_is_evaluated_where_the_traffic_is(lab):
     monitors = DriftMonitors(
         cluster=lab.real,
         runs=DriftRuns(pipelines, answers, RunPods().longest),
+        trainings=TrainingRuns(pipelines, answers, RunPods().longest),
         receivers=NoticeJobs(lab.real, RunPods()),
         notifier=KubernetesEvents(lab.real),
         clock=lambda: datetime.now(UTC).replace(microsecond=0),
@@ -264,6 +269,125 @@ async def test_drift_is_evaluated_where_the_traffic_is(lab):
     assert [each["name"] for each in evaluation["features"] if each["drifted"]] == ["b"]
     assert (evaluation["baselineRows"], evaluation["windowRows"]) == (2000, 500)
     assert "run" not in monitor["status"]
+
+
+TRAIN = """
+import io, json, sys
+import numpy as np, obstore, onnx, pyarrow.parquet as pq
+from onnx import TensorProto, helper
+told = json.loads(sys.argv[-1])
+def store(uri):
+    bucket, _, path = uri.removeprefix("s3://").partition("/")
+    return obstore.store.from_url(f"s3://{bucket}/"), path
+def rows(part):
+    bucket, path = store(part["uri"])
+    return pq.read_table(io.BytesIO(obstore.get(bucket, path).bytes()))
+middle = float(np.median(np.concatenate([rows(part)["b"].to_numpy() for part in told["rows"].values()])))
+weights = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [0.0, 0.0, -1.0, 1.0])
+x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in "xy")
+graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [x], [y], [weights])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+model.doc_string = f"trained around {middle:.3f} for {told['deployment']}: {told['driftedFeatures']}"
+bucket, path = store(told["modelUri"])
+obstore.put(bucket, f"{path}/model.onnx", model.SerializeToString())
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """An MLflow server that tells where artifacts are."""
+    with running_mlflow(tmp_path_factory.mktemp("registry")) as url:
+        yield url
+
+
+async def test_drift_trains_a_model_that_is_registered_tested_and_promoted(lab, registry, tmp_path):
+    async with httpx.AsyncClient(base_url=f"{registry}/api/2.0/mlflow", timeout=60) as mlflow:
+        version = {"name": "iris", "source": "s3://mooring/tenant/m.onnx"}
+        for what, body in (
+            ("registered-models/create", {"name": "iris"}),
+            ("model-versions/create", version),
+            ("registered-models/alias", {"name": "iris", "alias": "challenger", "version": "1"}),
+        ):
+            (await mlflow.post(what, json=body)).raise_for_status()
+    lab.tracking_uri = registry
+    lab.registry = ModelSources(MlflowRest(registry), lambda: Grants((Grant(("*",), ("models:/iris",)),)))
+    lab.restart()
+    await lab.apply("unused", ci=ci({"metric": "accuracy", "min": 0.7}))
+    uri = "models:/iris@challenger"
+    await lab.real.change(await lab.deployment(), {"spec": {"model": {"uri": uri}}})
+    first = (await lab.until_phase("Promoted"))["stable"]
+    (tmp_path / "train.py").write_text(TRAIN)
+    retrain = {
+        "image": "registry.example.com/train:1",
+        "command": ["python"],
+        "args": [str(tmp_path / "train.py")],
+        "output": "s3://mooring/tenant/models",
+        "registerAs": "iris",
+        "credentialsSecret": "keys",
+    }
+    status = await watch(lab, retrain, registry, "Done", "Failed")
+    retraining = status["retraining"]
+    assert retraining["stage"] == "Done", retraining["message"]
+    assert retraining["modelUri"] == f"s3://mooring/tenant/models/{retraining['runId']}"
+    assert content_digest(retraining["modelUri"]) == retraining["digest"]
+    assert (retraining["registered"], retraining["message"]) == (
+        "iris/2",
+        "registered as iris version 2; ModelDeployment digits follows models:/iris@challenger: it is tested next",
+    )
+    path = f"tenant/models/{retraining['runId']}/model.onnx"
+    content = obstore.get(obstore.store.from_url("s3://mooring/"), path).bytes()
+    trained = onnx.load_from_string(bytes(content))
+    assert "for digits: ['b']" in trained.doc_string
+    lab.now += timedelta(minutes=2)
+    found = await lab.until(
+        lambda status: status["stable"]["revision"] != first["revision"] and status["phase"] == "Promoted"
+    )
+    assert (found["stable"]["registered"], found["stable"]["digest"]) == ("iris/2", retraining["digest"])
+    assert (await lab.deployment())["spec"]["model"]["uri"] == uri
+
+
+async def test_a_training_that_fails_is_told_by_its_last_words(lab, registry):
+    await deploy(lab)
+    await lab.until_phase("Promoted")
+    retrain = {
+        "image": "registry.example.com/train:1",
+        "command": ["python", "-c"],
+        "args": ["raise ValueError('no labels')"],
+        "output": "s3://mooring/tenant/models",
+    }
+    status = await watch(lab, retrain, registry, "Done", "Failed")
+    assert status["retraining"]["stage"] == "Failed"
+    assert "container run ended with exit code 1: ValueError: no labels" in status["retraining"]["message"]
+
+
+async def watch(lab, retrain, registry, *stages):
+    """Compare two files until what drift has trained is at one of these stages; give the monitor's status."""
+    rows = {name: {"uri": f"s3://mooring/tenant/{file}.parquet"} for name, file in WINDOWS.items()}
+    spec = {"target": {"name": "digits"}, **rows, "credentialsSecret": "keys", "retrain": retrain}
+    manifest = {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "DriftMonitor",
+        "metadata": {"name": "traffic", "namespace": lab.namespace},
+        "spec": spec,
+    }
+    monitor = await put(lab.real, manifest, DRIFT_MONITOR)
+    pipelines = JobPipelines(lab.real, RunPods(), lambda: datetime.now(UTC))
+    answers = Answers(StoredDocuments(), SignedUrls(), lab.artifact_root)
+    async with asyncio.timeout(150):
+        while (monitor.get("status", {}).get("retraining") or {}).get("stage") not in stages:
+            # A new process for each look: what goes on stands in status alone.
+            monitors = DriftMonitors(
+                cluster=lab.real,
+                runs=DriftRuns(pipelines, answers, RunPods().longest),
+                trainings=TrainingRuns(pipelines, answers, RunPods().longest, registry),
+                receivers=NoticeJobs(lab.real, RunPods()),
+                notifier=KubernetesEvents(lab.real),
+                clock=lambda: datetime.now(UTC).replace(microsecond=0),
+            )
+            await monitors.reconcile(lab.namespace, "traffic")
+            await lab.pods.play()
+            monitor = await lab.real.get(ref_of(monitor))
+    return monitor["status"]
 
 
 WINDOWS = {"baseline": "baseline", "window": "drifted"}

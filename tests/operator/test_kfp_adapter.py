@@ -17,12 +17,13 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_artifacts.storage import content_digest
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pipelines.kfp import KfpPipelines
 from mooring_operator.adapters.pipelines.kfp_client import KfpSettings
 from mooring_operator.cli import main
-from mooring_operator.planning.runs.run import OwnPipeline, RunOwner, RunRequest
+from mooring_operator.planning.runs.run import OwnPipeline, RunOwner, RunRequest, Trainer
 from onnx import TensorProto, helper
 
 from tests.operator.test_kfp_server import SECONDS, Server, refusal
@@ -329,3 +330,150 @@ def test_the_command_line_says_beforehand_whether_a_pipeline_can_test_models(own
     assert "parameter epochs is none that Mooring gives" in lines
     assert "parameter verdict_uri is given to no step" in lines
     assert main.run(["ci", "check", str(own / "write.py")]) == 2
+
+
+TRAIN = """
+import json, sys
+from pathlib import Path
+told = json.loads(sys.argv[-1])
+folder = Path(told["modelUri"].removeprefix("file://"))
+folder.mkdir(parents=True)
+(folder / "model.txt").write_text(f"{sys.argv[1:-1]} {told['rows']}")
+"""
+COMPILED = {name: MODEL_CI.parent / f"{name}.yaml" for name in ("retrain", "register-model")}
+
+
+def training(tmp_path, **fields):
+    run_id = str(uuid.uuid4())
+    told = {"modelUri": f"file://{tmp_path}/models/{run_id}", "rows": {"window": {"uri": "s3://a/b"}}}
+    run = RunRequest(run_id, "training", "retrain", {"training": told}, "team", OWNER, timedelta(minutes=5))
+    trainer = Trainer("registry.example.com/train:1", **fields)
+    return replace(run, trainer=trainer)
+
+
+async def test_a_container_of_the_users_trains_and_what_it_left_is_found(server, tmp_path):
+    pipelines = KfpPipelines(KfpSettings(host=server.host), COMPILED)
+    run = training(tmp_path, command=(sys.executable, "-c", TRAIN), args=("--epochs", "3"))
+    await pipelines.launch(run)
+    await pipelines.launch(run)
+    state = await finished(pipelines, run.run_id)
+    assert (state.phase, state.message) == ("Succeeded", "")
+    [left] = (tmp_path / "models" / run.run_id).iterdir()
+    assert left.read_text() == "['--epochs', '3'] {'window': {'uri': 's3://a/b'}}"
+    verdict_uri = f"file://{tmp_path}/verdict.json"
+    parameters = {
+        "model_uri": run.parameters["training"]["modelUri"],
+        "registration": {},
+        "verdict_uri": verdict_uri,
+        "run_id": str(uuid.uuid4()),
+    }
+    found = replace(
+        run, run_id=parameters["run_id"], pipeline="register-model", parameters=parameters, trainer=None
+    )
+    await pipelines.launch(found)
+    assert (await finished(pipelines, found.run_id)).phase == "Succeeded"
+    verdict = await StoredDocuments().verdict(verdict_uri)
+    assert (verdict.run_id, verdict.model_digest) == (found.run_id, content_digest(parameters["model_uri"]))
+
+
+async def test_each_container_is_a_version_of_the_pipeline_that_trains(server, tmp_path):
+    pipelines = KfpPipelines(KfpSettings(host=server.host), {"trains": COMPILED["retrain"]})
+    for command in (("one",), ("two",), ("one",)):
+        run = replace(training(tmp_path, command=command), pipeline="trains")
+        await pipelines.launch(run)
+        await pipelines.terminate("team", run.run_id)
+    pipeline = server.pipelines.pipeline_service_get_pipeline_by_name("trains")
+    page = server.pipelines.pipeline_service_list_pipeline_versions(pipeline.pipeline_id)
+    containers = [
+        version.pipeline_spec["deploymentSpec"]["executors"]["exec-train"]["container"]
+        for version in page.pipeline_versions
+    ]
+    assert sorted(container["command"] for container in containers) == [["one"], ["two"]]
+
+
+async def test_a_container_without_a_command_is_refused_and_makes_no_run(server, tmp_path):
+    pipelines = KfpPipelines(KfpSettings(host=server.host), COMPILED)
+    run = training(tmp_path)
+    with pytest.raises(PipelinesRefused, match=r"spec\.retrain\.command is missing"):
+        await pipelines.launch(run)
+    assert await pipelines.get("team", run.run_id) is None
+
+
+OWN_TRAINING = """
+from kfp import compiler, dsl
+
+@dsl.component(install_kfp_package=False)
+def fit(training: dict, model_uri: str):
+    from pathlib import Path
+    folder = Path(model_uri.removeprefix("file://"))
+    folder.mkdir(parents=True)
+    (folder / "model.txt").write_text(training["monitor"])
+
+@dsl.pipeline(name="own-training")
+def own_training(training: dict, model_uri: str, epochs: int = 3):
+    fit(training=training, model_uri=model_uri)
+
+compiler.Compiler().compile(own_training, "own.yaml")
+"""
+
+
+@pytest.fixture
+def own_training(tmp_path):
+    (tmp_path / "write.py").write_text(OWN_TRAINING)
+    subprocess.run([sys.executable, "write.py"], cwd=tmp_path, check=True, capture_output=True)
+
+
+async def test_a_pipeline_of_the_users_trains_a_model(server, own_training, tmp_path, capsys):
+    assert main.run(["ci", "check", str(tmp_path / "own.yaml"), "--trains"]) == 0
+    assert "it is given training, model_uri" in " ".join(capsys.readouterr().out.split())
+    assert main.run(["ci", "check", str(MODEL_CI), "--trains"]) == 1
+    made = server.pipelines.pipeline_service_create_pipeline(
+        kfp.V2beta1Pipeline(name="own-training", display_name="own-training")
+    )
+    server.uploads.upload_pipeline_version(str(tmp_path / "own.yaml"), name="v1", pipelineid=made.pipeline_id)
+    run = training(tmp_path)
+    model_uri = run.parameters["training"]["modelUri"]
+    parameters = {"training": {"monitor": "traffic"}, "model_uri": model_uri, "run_id": run.run_id}
+    own = OwnPipeline("own-training", purpose="Training")
+    pipelines = adapter(server.host)
+    await pipelines.launch(replace(run, parameters=parameters, own=own, trainer=None))
+    assert (await finished(pipelines, run.run_id)).phase == "Succeeded"
+    assert (tmp_path / "models" / run.run_id / "model.txt").read_text() == "traffic"
+
+
+async def test_people_score_rows_by_a_pipeline_that_the_command_line_prints(server, model, tmp_path, capsys):
+    image = "registry.example.com/mooring/components:1"
+    assert main.run(["pipelines", "show", "batch-score", "--image", image]) == 0
+    (tmp_path / "batch-score.yaml").write_text(capsys.readouterr().out)
+    assert f"image: {image}" in (tmp_path / "batch-score.yaml").read_text()
+    made = server.uploads.upload_pipeline(str(tmp_path / "batch-score.yaml"), name="batch-score")
+    version = server.pipelines.pipeline_service_list_pipeline_versions(made.pipeline_id).pipeline_versions[0]
+    parameters = {
+        "model_uri": f"file://{model}/m.onnx",
+        "data_uri": f"file://{model}/test.parquet",
+        "output_uri": f"file://{tmp_path}/scores",
+        "arguments": ["--columns=a,b"],
+    }
+    reference = kfp.V2beta1PipelineVersionReference(made.pipeline_id, version.pipeline_version_id)
+    run = server.runs.run_service_create_run(
+        kfp.V2beta1Run(
+            display_name="scores",
+            pipeline_version_reference=reference,
+            runtime_config=kfp.V2beta1RuntimeConfig(parameters=parameters),
+        )
+    )
+    state = await finished(adapter(server.host), run.run_id)
+    assert (state.phase, state.message) == ("Succeeded", "")
+    assert pq.read_table(tmp_path / "scores", ignore_prefixes=["_"]).num_rows == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nobodys", "--image", "a/b"], "pipeline 'nobodys' is not one of batch-score, drift-evaluation"),
+        (["model-ci", "--image", "a b"], "--image 'a b' is not the name of an image"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_printed_is_told(arguments, said, capsys):
+    assert main.run(["pipelines", "show", *arguments]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())

@@ -41,6 +41,7 @@ from mooring_operator.reconcile.installs import Installs
 from mooring_operator.reconcile.judged import Judged
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
 from mooring_operator.reconcile.model_deployments import ModelDeployments
+from mooring_operator.reconcile.training_runs import TrainingRuns
 from mooring_operator.runtime.workqueue import Key
 
 from tests.operator.emulator import Emulator
@@ -116,6 +117,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
     monitors = DriftMonitors(
         cluster=cluster,
         runs=DriftRuns(played.pipelines, answers, LONGEST),
+        trainings=TrainingRuns(played.pipelines, answers, LONGEST),
         receivers=NoticeJobs(cluster, RunPods()),
         notifier=notifier,
         clock=played.clock,

@@ -9,6 +9,7 @@ def _drift(name: str, patch: dict[str, Any], accepted: bool = True, says: str = 
     return Case(name, patch, accepted, says, "DriftMonitor")
 
 
+_RETRAIN = {"image": "registry.example.com/train:1", "output": "s3://models/iris"}
 DRIFT = [
     _drift("a monitor", {}),
     _drift("a monitor of nothing", {"spec.target": ABSENT}, False, "spec.target"),
@@ -122,6 +123,65 @@ DRIFT = [
         "an estimate in words", {"spec.performance": {"estimate": "yes"}}, False, "spec.performance.estimate"
     ),
     _drift("19 labels", {"spec.performance": {"minLabels": 19}}, False, "spec.performance.minLabels"),
+    _drift("a training by an image", {"spec.retrain": _RETRAIN}),
+    _drift(
+        "a training with all that it may have",
+        {
+            "spec.retrain": {
+                **_RETRAIN,
+                "command": ["python"],
+                "args": ["/train.py"],
+                "rows": ["Window"],
+                "history": "72h",
+                "registerAs": "iris",
+                "alias": "candidate",
+                "perDay": 3,
+                "cooldown": "2h",
+                "timeout": "3h",
+                "serviceAccountName": "trainer",
+                "credentialsSecret": "keys",
+                "resources": {"limits": {"memory": "8Gi"}},
+            }
+        },
+    ),
+    _drift(
+        "a training by a pipeline",
+        {"spec.retrain": {"output": "s3://m/iris", "pipeline": {"name": "my training", "version": "v2"}}},
+    ),
+    _drift(
+        "a training by nobody",
+        {"spec.retrain": {"output": "s3://m/iris"}},
+        False,
+        "spec.retrain needs image or pipeline, and not both",
+    ),
+    _drift(
+        "a training by two",
+        {"spec.retrain": {**_RETRAIN, "pipeline": {"name": "mine"}}},
+        False,
+        "spec.retrain needs image or pipeline, and not both",
+    ),
+    _drift("a training that leads nowhere", {"spec.retrain": {"image": "a"}}, False, "spec.retrain.output"),
+    _drift(
+        "a training in a variable",
+        {"spec.retrain": {**_RETRAIN, "output": "s3://$(KEY)/m"}},
+        False,
+        "spec.retrain.output",
+    ),
+    _drift("a training on nothing", {"spec.retrain": {**_RETRAIN, "rows": []}}, False, "spec.retrain.rows"),
+    _drift(
+        "a training on the same twice",
+        {"spec.retrain": {**_RETRAIN, "rows": ["Window", "Window"]}},
+        False,
+        "spec.retrain.rows[1]",
+    ),
+    _drift("25 a day", {"spec.retrain": {**_RETRAIN, "perDay": 25}}, False, "spec.retrain.perDay"),
+    _drift("none a day", {"spec.retrain": {**_RETRAIN, "perDay": 0}}, False, "spec.retrain.perDay"),
+    _drift(
+        "an alias of MLflow's own",
+        {"spec.retrain": {**_RETRAIN, "alias": "a/b"}},
+        False,
+        "spec.retrain.alias",
+    ),
     _drift("suspended", {"spec.suspend": True}),
     _drift("suspended in words", {"spec.suspend": "true"}, False, "spec.suspend"),
 ]

@@ -239,6 +239,32 @@ def test_the_window_and_the_report_of_an_evaluation_are_shown():
     assert "report: https://kfp.example/#/runs/details/1" in shown
 
 
+def test_a_monitor_shows_what_is_trained_and_what_came_out():
+    training = {
+        "alarm": "2026-03-01T11:00:00Z",
+        "asked": "0123456789",
+        "stage": "Training",
+        "runId": "6f2ac2e2-5da6-5ed6-b56c-e57975d7126e",
+        "state": "Running",
+        "startedAt": ago(minutes=5),
+        "stageAt": ago(minutes=5),
+        "url": "https://kfp.example/#/runs/details/2",
+    }
+
+    def shown(**changes):
+        status = {**DRIFT["status"], "retraining": {**training, **changes}}
+        return text_of(DriftView({**DRIFT, "status": status}, NOW), 120)
+
+    assert (
+        "  Training, begun 5m ago; run 6f2ac2e2-5da6-5ed6-b56c-e57975d7126e, running\n"
+        "  https://kfp.example/#/runs/details/2\n"
+    ) in shown()
+    done = shown(stage="Done", message="registered as iris version 2", heldUntil="2026-03-02T11:00:00Z")
+    assert "  Done, begun 5m ago\n  registered as iris version 2\n" in done
+    assert "drift has begun again; the next not before 2026-03-02T11:00:00Z" in done
+    assert "https://kfp" not in done
+
+
 def test_a_monitor_shows_what_changed_in_the_schema():
     changes = [
         {"name": "zip", "change": "TypeChanged", "baseline": "int64", "window": "string"},

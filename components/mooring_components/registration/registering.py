@@ -6,9 +6,10 @@ run is repeated. Two that register the same files at once agree on the lower ver
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mooring_components.registration.client import DENIED, Mlflow, RegistryRefused
 
@@ -29,12 +30,14 @@ class Entry:
         version: where the model is a version already; empty: one is found by its digest, or made.
         source: the address of the files.
         digest: of the files, "sha256:..."; empty where it is not known.
-        run_id: the run that tested it.
+        run_id: the run that tested or trained it.
         passed: whether it met every gate: only what did is registered anew, and becomes the challenger.
         metrics, params: what MLflow shows of the run.
-        dataset: name, digest and address of the test data.
+        datasets: name, digest and address of each; the digest may be missing.
         tags: of the version.
         card: Markdown.
+        alias: points to the version.
+        purpose: what the run and the datasets were for: a test, or a training.
     """
 
     name: str
@@ -45,10 +48,12 @@ class Entry:
     passed: bool
     metrics: Mapping[str, float]
     params: Mapping[str, str]
-    dataset: Mapping[str, str]
+    datasets: Sequence[Mapping[str, str]]
     card: str
     now_ms: int
     tags: Mapping[str, str] = field(default_factory=dict)
+    alias: str = ALIAS
+    purpose: Literal["test", "training"] = "test"
 
     @property
     def all_tags(self) -> dict[str, str]:
@@ -84,7 +89,7 @@ def register(mlflow: Mlflow, entry: Entry) -> tuple[str | None, str]:
         mlflow.post("model-versions/set-tag", name=entry.name, version=version, key=name, value=value)
     if not entry.passed:
         return version, "it did not pass"
-    return version, _point_alias(mlflow, entry.name, version)
+    return version, _point_alias(mlflow, entry.name, version, entry.alias)
 
 
 def _known(mlflow: Mlflow, entry: Entry) -> str | None:
@@ -136,7 +141,7 @@ def _log_run(mlflow: Mlflow, entry: Entry) -> str:
             "runs/create",
             experiment_id=experiment,
             start_time=entry.now_ms,
-            run_name=f"test {entry.run_id}",
+            run_name=f"{entry.purpose} {entry.run_id}",
             tags=[{"key": key, "value": value} for key, value in tags.items()],
         )
         info = made["run"]["info"]
@@ -150,23 +155,34 @@ def _log_run(mlflow: Mlflow, entry: Entry) -> str:
         ],
         params=[{"key": name, "value": value} for name, value in entry.params.items() if value],
     )
-    mlflow.post("runs/log-inputs", run_id=run, datasets=[_dataset(entry.dataset)])
+    datasets = [_dataset(dataset, entry.purpose) for dataset in entry.datasets]
+    if datasets:
+        mlflow.post("runs/log-inputs", run_id=run, datasets=datasets)
     mlflow.post("runs/update", run_id=run, status="FINISHED", end_time=entry.now_ms)
     return run
 
 
-def _dataset(dataset: Mapping[str, str]) -> dict[str, Any]:
+def _dataset(dataset: Mapping[str, str], purpose: str) -> dict[str, Any]:
     # Its digest is shorter than ours, which goes into a tag whole.
     digest = dataset["digest"]
+    tags = {"mlflow.data.context": purpose, **({DIGEST_TAG: digest} if digest else {})}
     return {
-        "tags": [{"key": "mlflow.data.context", "value": "test"}, {"key": DIGEST_TAG, "value": digest}],
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
         "dataset": {
             "name": dataset["name"],
-            "digest": digest.removeprefix("sha256:")[:_LONGEST_DATASET_DIGEST],
+            # MLflow wants one: of rows that nobody has read, their address stands for them.
+            "digest": (digest.removeprefix("sha256:") or _fingerprint(dataset["source"]))[
+                :_LONGEST_DATASET_DIGEST
+            ],
             "source_type": "uri",
             "source": dataset["source"],
         },
     }
+
+
+def _fingerprint(text: str) -> str:
+    """Give 64 hexadecimal digits that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _experiment(mlflow: Mlflow, name: str) -> str:
@@ -180,16 +196,16 @@ def _experiment(mlflow: Mlflow, name: str) -> str:
     return str(experiment["experiment_id"])
 
 
-def _point_alias(mlflow: Mlflow, name: str, version: str) -> str:
+def _point_alias(mlflow: Mlflow, name: str, version: str, alias: str) -> str:
     """Have the alias point to the version, unless that is at a later one."""
-    found = mlflow.find("registered-models/alias", name=name, alias=ALIAS)
+    found = mlflow.find("registered-models/alias", name=name, alias=alias)
     if found is not None:
         at = str(found["model_version"]["version"])
         if at == version:
             return ""
         if int(at) > int(version):
-            return f"alias {ALIAS} stays at version {at}, which is later"
-    mlflow.post("registered-models/alias", name=name, alias=ALIAS, version=version)
+            return f"alias {alias} stays at version {at}, which is later"
+    mlflow.post("registered-models/alias", name=name, alias=alias, version=version)
     return ""
 
 

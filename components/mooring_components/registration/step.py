@@ -99,6 +99,21 @@ def register_tested(
     clock: Callable[[], float] = time.monotonic,
 ) -> Registration:
     """Register, or say why not. A registry that does not answer is asked again for up to `seconds`."""
+    return register_patiently(
+        wanted, _entry(wanted, outcome), environment, seconds=seconds, sleep=sleep, clock=clock
+    )
+
+
+def register_patiently(
+    wanted: Wanted,
+    entry: Entry,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    seconds: float = SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Registration:
+    """Register an entry, or say why not. A registry that does not answer is asked again for up to `seconds`."""
     url = wanted.tracking_uri or environment.get(URL, "")
     if not url:
         return Registration(
@@ -106,7 +121,7 @@ def register_tested(
             problem="no registry is named: the operator's setting MOORING_MLFLOW_TRACKING_URI, or "
             f"{URL} of the run's Secret, does it",
         )
-    deadline, pause, entry = clock() + seconds, _FIRST_PAUSE_S, _entry(wanted, outcome)
+    deadline, pause = clock() + seconds, _FIRST_PAUSE_S
     with open_client(environment) as client:
         while True:
             try:
@@ -160,7 +175,7 @@ def _entry(wanted: Wanted, outcome: Outcome) -> Entry:
             "label_column": outcome.label,
             "framework": outcome.framework,
         },
-        dataset=describe_rows(outcome.test_data, data or ""),
+        datasets=[describe_rows(outcome.test_data, data or "")],
         card=render_card(wanted.name, verdict, outcome.gates, facts, outcome.hint),
         now_ms=int(time.time() * 1000),
         tags={name: value for name, value in tags.items() if value},

@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     args = parse(argv)
     previous = signal.signal(signal.SIGTERM, _end)
     try:
-        summary = _score(args, argv)
+        summary = score(args, argv)
     except UsageError as exc:
         return complain(PROG, exc, 2)
     except (ScoreError, ModelLoadError, OSError) as exc:
@@ -47,7 +47,13 @@ def main(argv: Sequence[str]) -> int:
     return 3 if summary.bad_rows and args.fail_on_bad_rows else 0
 
 
-def _score(args: argparse.Namespace, argv: Sequence[str]) -> Summary:
+def score(args: argparse.Namespace, argv: Sequence[str]) -> Summary:
+    """Score files of rows, as arguments say that were parsed from `argv`.
+
+    Raises:
+        UsageError: they do not fit together.
+        ScoreError, ModelLoadError, OSError: it cannot be done, or not to its end.
+    """
     digest = digest_of_model(args.model_dir)
     refuse_nesting(args.input, args.output)
     source, found = open_input(args.input)

@@ -10,6 +10,7 @@ from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice, Receiver
 from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
 from mooring_operator.api.drift_rows import Baseline, Sought, Window
 from mooring_operator.api.resources import Resources
+from mooring_operator.api.retraining import Retrain, Retraining
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.types import Condition, Duration, Message, Model, Note, StatusModel, Time
 
@@ -136,8 +137,12 @@ class DriftMonitorSpec(Model):
             max_length=MOST_RECEIVERS,
         ),
     ] = []
+    retrain: Annotated[
+        Retrain | None, Field(description="What is trained anew when drift begins; nothing when left out.")
+    ] = None
     dry_run: Annotated[
-        bool, Field(description="Say what actions and spec.notify would do, and do nothing of it.")
+        bool,
+        Field(description="Say what actions, spec.notify and spec.retrain would do, and do nothing of it."),
     ] = False
     suspend: Annotated[bool, Field(description="Stop evaluating; the status stays as it is.")] = False
     timeout: Annotated[
@@ -361,6 +366,9 @@ class DriftMonitorStatus(StatusModel):
         Field(
             description="Revision for which drift was last acted on; once for each. `dry-run REVISION`: it was not."
         ),
+    ] = None
+    retraining: Annotated[
+        Retraining | None, Field(description="The last training that spec.retrain asked for.")
     ] = None
     notices: Annotated[
         list[Notice],

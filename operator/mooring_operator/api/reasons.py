@@ -527,6 +527,19 @@ ROLLBACK_SKIPPED = "RollbackSkipped"
 
 Train a model on today's traffic.
 """
+RETRAINING_STARTED = "RetrainingStarted"
+"""Drift has begun, and what spec.retrain names trains a new model.
+"""
+RETRAINED = "Retrained"
+"""A new model is there, and registered where spec.retrain.registerAs says so.
+
+The message says whether the ModelDeployment tests it by itself, or which line to write there.
+"""
+RETRAINING_FAILED = "RetrainingFailed"
+"""A training ended without a model, or could not begin; this drift starts no other until spec.retrain is another.
+
+See the message, and the run (status.retraining.url, or the log of Job mooring-run-RUNID).
+"""
 NOTIFICATION_SENT = "NotificationSent"
 """A receiver of spec.notify was told that drift has begun or ended.
 """

@@ -12,6 +12,7 @@ from mooring_operator.api import DriftMonitorStatus
 from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
 from mooring_operator.api.drift_notify import Receiver
 from mooring_operator.api.drift_performance import LabelCounts, PerformanceEstimate, PerformanceStatus
+from mooring_operator.api.retraining import Retraining
 from mooring_operator.api.types import format_time
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.failures import failure_lines
@@ -19,6 +20,7 @@ from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import heading, plain_table
 from mooring_operator.cli.times import age
 from mooring_operator.planning.drift.notices import by_fingerprint
+from mooring_operator.planning.drift.retraining import describe_wait
 
 
 def parse_status(item: dict[str, Any]) -> DriftMonitorStatus:
@@ -62,6 +64,8 @@ class DriftView:
         if status.performance is not None:
             yield from _performance(status.performance)
         yield from self._receivers()
+        if status.retraining is not None:
+            yield from _retraining(status.retraining, self._now)
         rows = [
             [one.type, one.status, age(one.last_transition_time, self._now), one.reason]
             for one in status.conditions
@@ -164,6 +168,18 @@ def _odd(counts: LabelCounts) -> str:
 
 def _numbers(*values: float | None) -> list[str]:
     return ["-" if value is None else f"{value:.4g}" for value in values]
+
+
+def _retraining(training: Retraining, now: datetime) -> Iterator[RenderableType]:
+    yield heading("Training")
+    run = f"; run {training.current}, {training.state.lower()}" if training.current else ""
+    yield Text(f"  {training.stage}, begun {age(training.started_at, now)} ago{run}")
+    if training.url and training.current:
+        yield Text(f"  {training.url}")
+    if training.message:
+        yield Text(f"  {training.message}")
+    if waits := describe_wait(training):
+        yield Text(f"  drift has begun again; {waits}")
 
 
 def _feature(feature: FeatureDrift) -> list[str | Text]:

@@ -35,6 +35,8 @@ def rows_of(spec: DriftMonitorSpec) -> dict[str, str]:
     """Give the addresses that a DriftMonitor names, by field."""
     rows = {"spec.baseline.uri": spec.baseline, "spec.window.uri": spec.window}
     found = {field: part.uri for field, part in rows.items() if part is not None and part.uri is not None}
+    if spec.retrain is not None:
+        found["spec.retrain.output"] = spec.retrain.output
     if spec.performance is None:
         return found
     judged = {

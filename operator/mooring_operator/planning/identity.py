@@ -236,6 +236,16 @@ def captured_evaluation_id_of(
     return str(uuid.uuid5(_RUNS, "/".join(map(str, place))))
 
 
+def training_id_of(monitor_uid: str, generation: int, alarm: datetime) -> str:
+    """Give the run that trains, as this spec says, because of the drift that began then."""
+    return str(uuid.uuid5(_RUNS, f"{monitor_uid}/training/{generation}/{format_time(alarm)}"))
+
+
+def registration_id_of(training_id: str) -> str:
+    """Give the run that looks at what a training made, and registers it."""
+    return str(uuid.uuid5(_RUNS, f"{training_id}/registration"))
+
+
 def notice_id_of(monitor_uid: str, receiver: str, told: str, at: datetime) -> str:
     """Give the id of what a receiver is told at a time."""
     return str(uuid.uuid5(_RUNS, f"{monitor_uid}/notice/{receiver}/{told}/{format_time(at)}"))

@@ -17,7 +17,7 @@ _QUEUE = LONGEST_WAIT
 
 @dataclass(frozen=True)
 class Place:
-    """The document of one run: `purpose` is ci or drift."""
+    """The document of one run: `purpose` is ci, drift or training."""
 
     namespace: str
     name: str

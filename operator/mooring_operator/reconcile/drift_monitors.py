@@ -43,8 +43,10 @@ from mooring_operator.planning.drift.plan import (
     invalid_monitor,
     notice,
     plan_drift,
+    train,
     unavailable,
 )
+from mooring_operator.planning.drift.retraining import LaunchTraining, TrainingSeen
 from mooring_operator.planning.drift.sources import Kept, KnownTest
 from mooring_operator.planning.objects.owner import Manifest, Owner
 from mooring_operator.planning.rollout import capturing
@@ -58,6 +60,7 @@ from mooring_operator.reconcile.failures import StatusUnreadable
 from mooring_operator.reconcile.gatherer import owner_of
 from mooring_operator.reconcile.installs import Installs
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
+from mooring_operator.reconcile.training_runs import TrainingRuns
 from mooring_operator.reconcile.wire import peek_status, status_of
 
 logger = logging.getLogger(__name__)
@@ -74,6 +77,7 @@ class DriftMonitors:
         *,
         cluster: Cluster,
         runs: DriftRuns,
+        trainings: TrainingRuns,
         notifier: Notifier,
         clock: Callable[[], datetime],
         receivers: NoticeJobs,
@@ -85,6 +89,7 @@ class DriftMonitors:
         self._decisions = decisions or Decisions(cluster)
         self._receivers = receivers
         self._runs = runs
+        self._trainings = trainings
         self._notifier = notifier
         self._clock = clock
         self._file_addresses = file_addresses
@@ -124,7 +129,8 @@ class DriftMonitors:
             message = f"{error}; trying again"
             await self._carry_out(resource, unavailable(status, blind, message, self._clock()))
             raise
-        decision = plan_drift(spec, status, observed, self._clock())
+        seen = await self._trainings.look(owner, status)
+        decision = plan_drift(spec, status, observed, self._clock(), seen)
         try:
             resource = await self._carry_out(resource, decision)
         except AuditUnavailable as error:
@@ -140,6 +146,7 @@ class DriftMonitors:
             observed = replace(observed, run=None, result=None, launch_failed=failed, name_taken=taken)
             decision = plan_drift(spec, decision.status, observed, self._clock())
             resource = await self._carry_out(resource, decision)
+        resource, decision = await self._train(resource, owner, spec, observed, decision)
         await self._tell_receivers(resource, owner, spec, observed, decision)
         return decision.recheck_after
 
@@ -149,6 +156,8 @@ class DriftMonitors:
             return
         status = peek_status(resource, DriftMonitorStatus)
         waited_for = [status.run.run_id] if status.run is not None else []
+        if status.retraining is not None and status.retraining.current:
+            waited_for.append(status.retraining.current)
         for run_id in [*waited_for, *unended(status.abandoned_runs)]:
             await self._runs.terminate(owner_of(resource), run_id)
 
@@ -188,6 +197,7 @@ class DriftMonitors:
         except StatusUnreadable:
             # Its own status says so; until that is mended nobody knows which revision drifts.
             return Target(spec.target.name, None, None)
+        named = (resource["spec"].get("model") or {}).get("uri")
         return Target(
             spec.target.name,
             status.stable.revision if status.stable else None,
@@ -195,6 +205,7 @@ class DriftMonitors:
             replace(kept_by(status.stable, resource["spec"]), capturing=_capturing(status))
             if status.stable
             else Kept(),
+            model_uri=named if isinstance(named, str) else "",
         )
 
     async def _abandoned(self, owner: Owner, status: DriftMonitorStatus) -> dict[str, RunState | None]:
@@ -260,6 +271,25 @@ class DriftMonitors:
             await self._carry_out(
                 resource, notice(spec, DriftDecision(decision.status), observed, self._clock())
             )
+
+    async def _train(
+        self,
+        resource: Manifest,
+        owner: Owner,
+        spec: DriftMonitorSpec,
+        observed: DriftObserved,
+        decision: DriftDecision,
+    ) -> tuple[Manifest, DriftDecision]:
+        """Launch the run of a training that status says is; say in status where it never will be."""
+        for action in decision.actions:
+            if not isinstance(action, LaunchTraining):
+                continue
+            why = await self._trainings.launch(owner, spec, decision.status, action.training)
+            if why is not None:
+                failed, settled = TrainingSeen(launch_failed=why), replace(decision, actions=())
+                told = train(spec, settled, observed, failed, self._clock())
+                return await self._carry_out(resource, told), replace(told, actions=decision.actions)
+        return resource, decision
 
     async def _act_on_runs(self, owner: Owner, spec: DriftMonitorSpec, decision: DriftDecision) -> None:
         for action in decision.actions:

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import SCHEMA_VERSION, Registration, Slice, Verdict
+from mooring_artifacts.storage import content_digest
 from mooring_components.registration.card import LONGEST_CARD, render_card
 from mooring_components.registration.client import PASSWORD, TOKEN, URL, USER
 from mooring_components.registration.signatures import describe_signature
 from mooring_components.registration.step import Outcome, Wanted, describe_rows, parse_wanted, register_tested
+from mooring_components.registration.trained import register_trained
 from mooring_inference.backends.mlflow.signature import parse_signature
 from mooring_inference.tensors import DATATYPES, Signature, TensorSpec
 
@@ -230,3 +232,40 @@ def test_a_signature_is_one_that_mlflow_models_are_read_by():
         (spec.name, spec.datatype, shape) for spec in specs
     ]
     assert np.dtype(document["outputs"][0]["tensor-spec"]["dtype"])
+
+
+def trained(tmp_path, **registration):
+    (tmp_path / "model.onnx").write_bytes(b"m" * 2_000_000)
+    return register_trained(f"file://{tmp_path}", registration, "run-7", {})
+
+
+def test_what_a_training_left_is_known_by_its_digest_without_a_registry(tmp_path):
+    found = trained(tmp_path)
+    assert (found.model_digest, found.registration) == (content_digest(f"file://{tmp_path}"), None)
+    assert (found.metrics, found.run_id, found.passed) == ({"modelSizeMB": 2.0}, "run-7", True)
+
+
+def test_a_training_that_left_nothing_is_told(tmp_path):
+    with pytest.raises(InputError, match="the training left no file at 'file://"):
+        register_trained(f"file://{tmp_path}/none", {}, "run-7", {})
+
+
+def test_a_registry_nobody_names_is_told_and_loses_no_model(tmp_path):
+    found = trained(tmp_path, name="iris")
+    assert found.model_digest == content_digest(f"file://{tmp_path}")
+    assert found.registration.version is None
+    assert "no registry is named" in found.registration.problem
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"name": "a/b"}, "registration.name 'a/b' is not allowed"),
+        ({"name": "a", "alias": "a b"}, "registration.alias 'a b' is not allowed"),
+        ({"name": "a", "epochs": 3}, "registration.epochs 3 is not allowed"),
+        ({"name": "a", "rows": ["s3://a"] * 5}, "registration.rows"),
+    ],
+)
+def test_a_registration_of_another_form_is_told(tmp_path, wrong, told):
+    with pytest.raises(InputError, match=told):
+        trained(tmp_path, **wrong)

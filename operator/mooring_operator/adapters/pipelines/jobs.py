@@ -38,6 +38,10 @@ _FRESH_SECONDS = 2.0
 # What the API server says when time, or somebody else, may mend it: nothing is wrong with the run.
 # A namespace that is not found may be about to be made.
 _SURROUNDINGS = ("exceeded quota", "is being terminated", "failed calling webhook", " not found")
+_INSTEAD = {
+    "Test": "which run model-ci; remove spec.ci.pipeline",
+    "Training": "which train by an image; name one in spec.retrain.image",
+}
 
 
 @dataclass
@@ -74,9 +78,10 @@ class JobPipelines:
             PipelinesRefused: the API server does not take the Job, or its name is taken.
         """
         if run.own is not None:
+            instead = _INSTEAD[run.own.purpose]
             raise PipelinesRefused(
-                f"pipeline {run.own.name!r} needs Kubeflow Pipelines: here runs are Jobs, which run model-ci; remove "
-                "spec.ci.pipeline, or have the operator's MOORING_PIPELINES set to KFP"
+                f"pipeline {run.own.name!r} needs Kubeflow Pipelines: here runs are Jobs, {instead}, or have the "
+                "operator's MOORING_PIPELINES set to KFP"
             )
         try:
             job = run_jobs.job_of(run, self._pods)

@@ -25,6 +25,7 @@ from mooring_operator.adapters.pipelines.kfp_client import (
 from mooring_operator.adapters.pipelines.kfp_words import message_of
 from mooring_operator.adapters.pipelines.port import LaunchUncertain, PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.pools import Pool
+from mooring_operator.planning.manifests import containers
 from mooring_operator.planning.runs import pipeline_contract
 from mooring_operator.planning.runs.run import OwnPipeline, RunPhase, RunRequest, RunState
 from mooring_operator.planning.runs.texts import LARGEST_NARROW, first_wide
@@ -69,6 +70,8 @@ class KfpPipelines:
             PipelinesRefused: KFP does not take this run.
         """
         _check_parameters(run)
+        if run.trainer is not None and (fault := containers.fault_of(run.trainer)) is not None:
+            raise PipelinesRefused(fault)
         await self._pool.thread(self._launch, run)
 
     async def get(self, namespace: str, run_id: str) -> RunState | None:
@@ -113,15 +116,15 @@ class KfpPipelines:
         if run.own is not None:
             self._launch_own(run, run.own, namespace)
             return
-        remembered = self._catalog.known(run.pipeline, namespace)
-        place = self._catalog.look_up(run.pipeline, namespace)
+        remembered = self._catalog.known(run.pipeline, namespace, run.trainer)
+        place = self._catalog.look_up(run.pipeline, namespace, run.trainer)
         try:
             self._create(run, place)
         except (KfpRefused, KfpUnavailable) as error:
-            self._catalog.forget(run.pipeline, namespace)
+            self._catalog.forget(run.pipeline, namespace, run.trainer)
             if remembered is None or error.status not in _IDS_MAY_BE_STALE:
                 raise _judged(error) from error
-            current = self._catalog.look_up(run.pipeline, namespace)
+            current = self._catalog.look_up(run.pipeline, namespace, run.trainer)
             if current == remembered:
                 raise _judged(error) from error
             # KFP looks up what a run refers to before it makes anything: nothing has begun.
@@ -130,9 +133,11 @@ class KfpPipelines:
     def _launch_own(self, run: RunRequest, own: OwnPipeline, namespace: str) -> None:
         """Launch a pipeline of the user's, with those of the parameters that it takes."""
         place, spec = self._catalog.look_up_own(own, namespace)
-        if broken := pipeline_contract.violations(spec, own.needs):
+        contract = pipeline_contract.CONTRACTS[own.purpose]
+        if broken := pipeline_contract.violations(spec, contract, own.needs):
             raise PipelinesRefused(f"pipeline {own.name!r} does not fulfil the contract: {'; '.join(broken)}")
-        self._create_anew(replace(run, parameters=pipeline_contract.taken(spec, run.parameters)), place)
+        taken = pipeline_contract.taken(spec, run.parameters)
+        self._create_anew(replace(run, parameters=taken), place)
 
     def _create_anew(self, run: RunRequest, place: Place) -> None:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -20,10 +19,9 @@ import kfp_server_api
 
 from mooring_operator.adapters.pipelines.kfp_client import KfpClient, KfpUnavailable, identifier
 from mooring_operator.adapters.pipelines.port import PipelinesRefused
+from mooring_operator.planning.manifests.containers import with_image, with_trainer
 from mooring_operator.planning.manifests.run_jobs import RunPods
-from mooring_operator.planning.runs.run import OwnPipeline
-
-_IMAGE = re.compile(rf"^( *image: ){re.escape(RunPods.image)}$", re.MULTILINE)
+from mooring_operator.planning.runs.run import OwnPipeline, Trainer
 
 
 @dataclass(frozen=True)
@@ -48,30 +46,32 @@ class KfpCatalog:
         self._pipelines = pipelines
         self._experiment = experiment
         self._image = image
-        self._places: dict[tuple[str, str], Place] = {}
+        self._places: dict[tuple[str, str, Trainer | None], Place] = {}
         self._lock = threading.Lock()
 
-    def known(self, pipeline: str, namespace: str) -> Place | None:
+    def known(self, pipeline: str, namespace: str, trainer: Trainer | None = None) -> Place | None:
         """Give the ids that are remembered."""
-        return self._places.get((namespace, pipeline))
+        return self._places.get((namespace, pipeline, trainer))
 
-    def forget(self, pipeline: str, namespace: str) -> None:
+    def forget(self, pipeline: str, namespace: str, trainer: Trainer | None = None) -> None:
         """Look the ids up anew the next time."""
-        self._places.pop((namespace, pipeline), None)
+        self._places.pop((namespace, pipeline, trainer), None)
 
-    def look_up(self, pipeline: str, namespace: str) -> Place:
+    def look_up(self, pipeline: str, namespace: str, trainer: Trainer | None = None) -> Place:
         """Give the ids; what is missing is uploaded or made. An empty namespace is for single-user KFP.
+
+        Each `trainer` is a version of the pipeline: what a container runs, no parameter of a run says.
 
         Raises:
             PipelinesRefused: no such pipeline is shipped, or KFP does not take it.
             KfpUnavailable: KFP fails, or does not answer.
         """
         with self._lock:
-            if (known := self.known(pipeline, namespace)) is not None:
+            if (known := self.known(pipeline, namespace, trainer)) is not None:
                 return known
-            pipeline_id, version_id = self._version(pipeline, namespace)
+            pipeline_id, version_id = self._version(pipeline, namespace, trainer)
             place = Place(pipeline_id, version_id, self._experiment_id(namespace))
-            self._places[namespace, pipeline] = place
+            self._places[namespace, pipeline, trainer] = place
             return place
 
     def look_up_own(self, own: OwnPipeline, namespace: str) -> tuple[Place, Mapping[str, Any]]:
@@ -111,14 +111,14 @@ class KfpCatalog:
             )
         return version
 
-    def _version(self, pipeline: str, namespace: str) -> tuple[str, str]:
+    def _version(self, pipeline: str, namespace: str, trainer: Trainer | None) -> tuple[str, str]:
         """The version that holds the packaged YAML, which is uploaded if missing."""
         path = self._pipelines.get(pipeline)
         if path is None:
             names = ", ".join(sorted(self._pipelines))
             raise PipelinesRefused(f"pipeline {pipeline!r} is not one of {names}")
-        text = _IMAGE.sub(lambda found: found[1] + self._image, path.read_text())
-        content = text.encode()
+        text = with_image(path.read_text(), self._image)
+        content = (text if trainer is None else with_trainer(text, trainer)).encode()
         name = f"{pipeline}-{hashlib.sha256(content).hexdigest()[:16]}"
         pipeline_id = self._pipeline_id(pipeline, namespace)
         version = self._find_version(pipeline_id, name) or self._upload(pipeline_id, name, content)

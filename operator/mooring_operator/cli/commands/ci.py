@@ -48,6 +48,7 @@ _CHECK_HELP = paragraphs(
     """,
     "mooring ci check my-ci.yaml",
     "mooring ci check my-ci.yaml --deployment iris.yaml",
+    "mooring ci check my-training.yaml --trains",
 )
 
 
@@ -127,18 +128,24 @@ def check(
         str | None, typer.Option(metavar="FILE", help="A ModelDeployment whose gates it is to serve.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The ModelDeployment, where there are several.")] = None,
+    trains: Annotated[
+        bool, typer.Option("--trains", help="It trains for spec.retrain of a DriftMonitor.")
+    ] = False,
 ) -> None:
     """Compare one pipeline with the contract."""
     from mooring_operator.planning.runs import pipeline_contract
 
+    if trains and deployment is not None:
+        raise CliError("--deployment is for pipelines that test", hint="leave it out with --trains")
     spec = _pipeline(file)
     ci = _deployment(deployment, name)[1].ci if deployment is not None else None
-    broken = pipeline_contract.violations(spec, ci.needs if ci is not None else ())
+    contract = pipeline_contract.CONTRACTS["Training" if trains else "Test"]
+    broken = pipeline_contract.violations(spec, contract, ci.needs if ci is not None else ())
     for line in broken:
         output.say(f"{file}: {line}", style="red")
     if broken:
         raise typer.Exit(NO)
-    given = ", ".join(pipeline_contract.taken(spec, dict(pipeline_contract.PARAMETERS)))
+    given = ", ".join(pipeline_contract.taken(spec, dict(contract.parameters)))
     output.say(f"{file} fulfils the contract; it is given {given}", style="green")
 
 

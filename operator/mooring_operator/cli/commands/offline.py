@@ -1,4 +1,4 @@
-"""``mooring crds``, ``version``, ``pipelines serve`` and ``demo``: what needs no cluster, or brings its own."""
+"""``mooring crds``, ``version``, ``pipelines`` and ``demo``: what needs no cluster, or brings its own."""
 
 import importlib.util
 import sys
@@ -18,7 +18,7 @@ _CRDS_HELP = paragraphs(
 _VERSION_HELP = paragraphs(
     "Print the version, and the API version that it speaks.", "mooring version -o json"
 )
-_PIPELINES_HELP = "Run pipelines on this machine, for laptops and tests."
+_PIPELINES_HELP = "Run pipelines on this machine, for laptops and tests; print them for Kubeflow Pipelines."
 _SERVE_HELP = paragraphs(
     """
     Serve pipelines on this machine: it takes the runs that the operator launches and executes their steps.
@@ -28,6 +28,14 @@ _SERVE_HELP = paragraphs(
     """,
     "mooring pipelines serve",
     "mooring pipelines serve --port 8889 --data runs --concurrency 4",
+)
+_SHOW_HELP = paragraphs(
+    """
+    Print a compiled pipeline, whose steps run in an image of yours: to upload it, and start it in the KFP UI.
+
+    batch-score is meant for that; the others are uploaded by the operator, when it first needs them.
+    """,
+    "mooring pipelines show batch-score --image registry.example.com/mooring/components:0.1.0 > batch-score.yaml",
 )
 _DEMO_HELP = paragraphs(
     """
@@ -49,6 +57,7 @@ def register(app: typer.Typer) -> None:
     pipelines = typer.Typer(help=_PIPELINES_HELP, no_args_is_help=True, rich_markup_mode="rich")
     pipelines.callback()(lambda: None)
     pipelines.command("serve", help=_SERVE_HELP)(serve)
+    pipelines.command("show", help=_SHOW_HELP)(show)
     app.add_typer(pipelines, name="pipelines", rich_help_panel="Set up")
 
 
@@ -95,6 +104,25 @@ def serve(
             f"serving pipelines needs a package that is not installed: {error.name}",
             hint="install kube-mooring with its extras pipelines and components",
         ) from error
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="batch-score, model-ci, ...")],
+    image: Annotated[str, typer.Option(help="Image of Mooring's components that the steps run in.")],
+) -> None:
+    """Print one compiled pipeline."""
+    from importlib.resources import files
+
+    from mooring_operator.api import forms
+    from mooring_operator.planning.manifests.containers import with_image
+
+    folder = files("mooring_pipelines") / "compiled"
+    shipped = sorted(file.name.removesuffix(".yaml") for file in folder.iterdir())
+    if name not in shipped:
+        raise CliError(f"pipeline {name!r} is not one of {', '.join(shipped)}")
+    if not forms.IMAGE.fits(image):
+        raise CliError(f"--image {image!r} is not {forms.IMAGE.allowed}")
+    sys.stdout.write(with_image((folder / f"{name}.yaml").read_text(), image))
 
 
 def demo(context: typer.Context) -> None:

@@ -29,12 +29,13 @@ _AGAIN = "; trying again after spec.interval"
 
 @dataclass(frozen=True)
 class Target:
-    """The ModelDeployment that is watched."""
+    """The ModelDeployment that is watched; `model_uri` is what its spec names."""
 
     name: str
     stable: str | None
     previous: str | None
     kept: Kept = field(default_factory=Kept)
+    model_uri: str = ""
 
 
 @dataclass(frozen=True)

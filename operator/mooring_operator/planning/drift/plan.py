@@ -23,11 +23,13 @@ from mooring_operator.planning.drift import (
     freshness,
     notices,
     performance,
+    retraining,
     schema_changes,
     sources,
 )
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
 from mooring_operator.planning.drift.notices import SendNotice
+from mooring_operator.planning.drift.retraining import LaunchTraining, TrainingSeen
 from mooring_operator.planning.drift.sources import Later, Missing
 from mooring_operator.planning.runs import abandoned_runs, texts
 from mooring_operator.planning.status import conditions
@@ -53,7 +55,7 @@ class LaunchEvaluation:
     run: EvaluationRun
 
 
-DriftAction = RequestRollback | Notify | LaunchEvaluation | TerminateRun | SendNotice
+DriftAction = RequestRollback | Notify | LaunchEvaluation | LaunchTraining | TerminateRun | SendNotice
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ class DriftDecision:
 
 
 def plan_drift(
-    spec: DriftMonitorSpec, status: DriftMonitorStatus, observed: DriftObserved, now: datetime
+    spec: DriftMonitorSpec,
+    status: DriftMonitorStatus,
+    observed: DriftObserved,
+    now: datetime,
+    trained: TrainingSeen | None = None,
 ) -> DriftDecision:
     """Give the next status and the actions: an Event when drift begins or ends, a rollback once for a revision."""
     followed = abandoned_runs.follow(status.abandoned_runs, observed.abandoned, now)
@@ -81,6 +87,7 @@ def plan_drift(
     fresh, judged = performance.judge_performance(spec, status, fresh, observed.target, generation, now)
     decision = replace(decision, status=fresh, actions=(*decision.actions, *told, *judged))
     decision = notice(spec, decision, observed, now)
+    decision = train(spec, decision, observed, trained or TrainingSeen(), now)
     unended = abandoned_runs.unended(decision.status.abandoned_runs)
     if not unended:
         return decision
@@ -98,6 +105,28 @@ def notice(
     return DriftDecision(
         decision.status.model_copy(update={"notices": noticed.notices}),
         (*decision.actions, *noticed.actions),
+        min(pauses, default=None),
+    )
+
+
+def train(
+    spec: DriftMonitorSpec,
+    decision: DriftDecision,
+    observed: DriftObserved,
+    seen: TrainingSeen,
+    now: datetime,
+) -> DriftDecision:
+    """Begin what `spec.retrain` asks for, or go on with it."""
+    owner = observed.owner
+    monitor = retraining.Monitor(
+        owner.uid, owner.generation, observed.target, observed.longest_run, observed.run_pages
+    )
+    followed = retraining.follow(spec, decision.status, monitor, seen, now)
+    pauses = [pause for pause in (decision.recheck_after, followed.recheck_after) if pause is not None]
+    changes = {"retraining": followed.training, "abandoned_runs": followed.abandoned}
+    return DriftDecision(
+        decision.status.model_copy(update=changes),
+        (*decision.actions, *followed.actions),
         min(pauses, default=None),
     )
 

@@ -14,7 +14,7 @@ from mooring_operator.api.resources import Resources
 from mooring_operator.planning.manifests.pods import TMP, escape_expansion, restricted_pod
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.runs.job_states import OWNER_LABEL
-from mooring_operator.planning.runs.run import RunOwner, RunRequest
+from mooring_operator.planning.runs.run import TRAINING, RunOwner, RunRequest, Trainer
 
 NAME_PREFIX = "mooring-run-"
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -84,19 +84,25 @@ def job_of(run: RunRequest, pods: RunPods) -> Manifest:
 def _pod(run: RunRequest, pods: RunPods) -> dict[str, Any]:
     pod = restricted_pod("run", pods.scratch)
     [container] = pod["containers"]
-    container |= {
-        "image": pods.image,
-        # Isolated: neither the working directory nor the environment brings code in.
-        "command": ["python", "-I", "-m", "mooring_pipelines", "run"],
-        "args": [f"--pipeline={escape_expansion(run.pipeline)}"],
-        "env": [
-            {"name": "MOORING_RUN_ID", "value": escape_expansion(run.run_id)},
-            {"name": "MOORING_RUN_PARAMETERS", "value": _parameters(run)},
-            {"name": "HOME", "value": TMP},
-        ],
-        "resources": _resources(run.resources, pods),
-        "workingDir": TMP,
-    }
+    run_id = {"name": "MOORING_RUN_ID", "value": escape_expansion(run.run_id)}
+    home = {"name": "HOME", "value": TMP}
+    container["resources"] = _resources(run.resources, pods)
+    if run.trainer is not None:
+        container |= _training(run, run.trainer)
+        container["env"] = [run_id, home]
+    else:
+        container |= {
+            "image": pods.image,
+            # Isolated: neither the working directory nor the environment brings code in.
+            "command": ["python", "-I", "-m", "mooring_pipelines", "run"],
+            "args": [f"--pipeline={escape_expansion(run.pipeline)}"],
+            "env": [
+                run_id,
+                {"name": "MOORING_RUN_PARAMETERS", "value": _as_text(run, dict(run.parameters))},
+                home,
+            ],
+            "workingDir": TMP,
+        }
     if run.credentials_secret is not None:
         container["envFrom"] = [{"secretRef": {"name": run.credentials_secret}}]
     if run.service_account is not None:
@@ -104,8 +110,19 @@ def _pod(run: RunRequest, pods: RunPods) -> dict[str, Any]:
     return pod
 
 
-def _parameters(run: RunRequest) -> str:
-    text = escape_expansion(json.dumps(dict(run.parameters), separators=(",", ":"), allow_nan=False))
+def _training(run: RunRequest, trainer: Trainer) -> dict[str, Any]:
+    """Give the container of the user's, which gets by its last argument what the run is about."""
+    told = _as_text(run, run.parameters[TRAINING])
+    command = {"command": [escape_expansion(word) for word in trainer.command]} if trainer.command else {}
+    return {
+        "image": trainer.image,
+        **command,
+        "args": [*(escape_expansion(word) for word in trainer.args), told],
+    }
+
+
+def _as_text(run: RunRequest, value: Any) -> str:
+    text = escape_expansion(json.dumps(value, separators=(",", ":"), allow_nan=False))
     if len(text) > LARGEST_PARAMETERS:
         raise ValueError(
             f"the parameters of pipeline {run.pipeline} have {len(text)} bytes; a pod takes {LARGEST_PARAMETERS}: "

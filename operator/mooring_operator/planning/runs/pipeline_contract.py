@@ -1,16 +1,18 @@
-"""The contract of a pipeline that tests models in place of `model-ci`: parameters in, a verdict out.
+"""The contracts of users' own pipelines: one that tests models in place of `model-ci`, and one that trains them.
 
-Source: KFP's pipeline spec (IR YAML, schemaVersion 2.1.0).
+A test gets parameters and writes a verdict; a training gets parameters and leaves a model's files. Source: KFP's
+pipeline spec (IR YAML, schemaVersion 2.1.0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from mooring_operator.planning.runs.run import JsonValue
+from mooring_operator.planning.runs.run import TRAINING, JsonValue
 
-PARAMETERS: Mapping[str, str] = {
+_PARAMETERS: Mapping[str, str] = {
     "model_uri": "STRING",
     "model_digest": "STRING",
     "test_data_uri": "STRING",
@@ -29,10 +31,32 @@ PARAMETERS: Mapping[str, str] = {
     "verdict_uri": "STRING",
     "run_id": "STRING",
 }
-"""What Mooring gives to those who take it, with KFP's types."""
 
-REQUIRED = ("model_uri", "verdict_uri", "run_id")
-"""What a test cannot do without: what to test, where the verdict goes, and whose it is."""
+
+@dataclass(frozen=True)
+class Contract:
+    """What a pipeline gets and has to take.
+
+    parameters: what Mooring gives to those who take it, with KFP's types.
+    required: what it cannot do without.
+    unused: what is wrong where one of those reaches no step.
+    """
+
+    parameters: Mapping[str, str]
+    required: tuple[str, ...]
+    unused: str
+
+
+CONTRACTS: Mapping[Literal["Test", "Training"], Contract] = {
+    "Test": Contract(
+        _PARAMETERS, ("model_uri", "verdict_uri", "run_id"), "so that no verdict can be written by it"
+    ),
+    "Training": Contract(
+        {TRAINING: "STRUCT", "model_uri": "STRING", "run_id": "STRING", "credentials_secret": "STRING"},
+        ("model_uri",),
+        "so that no model can be written there",
+    ),
+}
 
 _WHY = {
     "champion_uri": ", which gates with notWorseThan need",
@@ -42,15 +66,15 @@ _WHY = {
 _LONGEST_NAME = 80
 
 
-def violations(spec: Mapping[str, Any], needs: Sequence[str] = ()) -> list[str]:
+def violations(spec: Mapping[str, Any], contract: Contract, needs: Sequence[str] = ()) -> list[str]:
     """Say what a compiled pipeline lacks, a line for each; nothing where it fulfils the contract.
 
-    needs: parameters that the test cannot do without, beside `REQUIRED`.
+    needs: parameters that this run cannot do without, beside those that every one has to take.
     """
     root = spec.get("root") if isinstance(spec, Mapping) else None
     if not isinstance(root, Mapping):
         return ["there is no root: it is no compiled pipeline of Kubeflow Pipelines"]
-    return [*_inputs(root, needs), *_uses(root)]
+    return [*_inputs(root, contract, needs), *_uses(root, contract)]
 
 
 def taken(spec: Mapping[str, Any], parameters: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -60,15 +84,16 @@ def taken(spec: Mapping[str, Any], parameters: Mapping[str, JsonValue]) -> dict[
     return {name: value for name, value in parameters.items() if name in declared}
 
 
-def _inputs(root: Mapping[str, Any], needs: Sequence[str]) -> Iterator[str]:
+def _inputs(root: Mapping[str, Any], contract: Contract, needs: Sequence[str]) -> Iterator[str]:
     inputs = _mapping(root.get("inputDefinitions"))
     declared = _mapping(inputs.get("parameters"))
-    for name in (*REQUIRED, *needs):
+    for name in (*contract.required, *needs):
         if name not in declared:
-            yield f"parameter {name} is missing{_WHY.get(name, '')}: declare it as a {PARAMETERS[name]}"
+            wanted = contract.parameters[name]
+            yield f"parameter {name} is missing{_WHY.get(name, '')}: declare it as a {wanted}"
     for name, definition in declared.items():
         shown, kind = str(name)[:_LONGEST_NAME], _mapping(definition).get("parameterType")
-        known = PARAMETERS.get(name)
+        known = contract.parameters.get(name)
         if known is None and not _is_optional(_mapping(definition)):
             yield f"parameter {shown} is none that Mooring gives: give it a default"
         elif known is not None and kind != known:
@@ -78,8 +103,8 @@ def _inputs(root: Mapping[str, Any], needs: Sequence[str]) -> Iterator[str]:
             yield f"input artifact {str(name)[:_LONGEST_NAME]} cannot be given: runs get parameters alone"
 
 
-def _uses(root: Mapping[str, Any]) -> Iterator[str]:
-    """Say which of the parameters that a test cannot do without reach no step."""
+def _uses(root: Mapping[str, Any], contract: Contract) -> Iterator[str]:
+    """Say which of the parameters that it cannot do without reach no step."""
     tasks = _mapping(_mapping(root.get("dag")).get("tasks"))
     if not tasks:
         yield "there are no steps in root.dag.tasks"
@@ -90,9 +115,9 @@ def _uses(root: Mapping[str, Any]) -> Iterator[str]:
         for argument in _mapping(_mapping(_mapping(task).get("inputs")).get("parameters")).values()
     }
     declared = _mapping(_mapping(root.get("inputDefinitions")).get("parameters"))
-    for name in REQUIRED:
+    for name in contract.required:
         if name in declared and name not in used:
-            yield f"parameter {name} is given to no step, so that no verdict can be written by it"
+            yield f"parameter {name} is given to no step, {contract.unused}"
 
 
 def _is_optional(definition: Mapping[str, Any]) -> bool:

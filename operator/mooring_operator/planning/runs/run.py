@@ -34,12 +34,27 @@ class RunOwner:
 class OwnPipeline:
     """A pipeline of the user's own, by its name where pipelines are kept; without a version, the newest.
 
-    needs: parameters that it has to take, beside those that every test has.
+    needs: parameters that it has to take, beside those that every one of its purpose has.
+    purpose: which contract it has to fulfil.
     """
 
     name: str
     version: str | None = None
     needs: tuple[str, ...] = ()
+    purpose: Literal["Test", "Training"] = "Test"
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A container of the user's that trains; it gets `TRAINING`, one of the parameters, as JSON behind `args`."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+
+
+TRAINING = "training"
+"""The parameter that says on which rows to train, and where the model goes."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ class RunRequest:
     name: what people read in a list of runs.
     pipeline: the name of a shipped pipeline.
     own: a pipeline of the user's that stands for the shipped one.
+    trainer: the container that pipeline `retrain` is about.
     timeout: how long the run may take once it has started.
     service_account, credentials_secret: the identity that it has in its namespace.
     resources: of its pod; the administrator's defaults when left out.
@@ -68,6 +84,7 @@ class RunRequest:
     resources: Resources | None = None
     kept: timedelta | None = None
     own: OwnPipeline | None = None
+    trainer: Trainer | None = None
 
 
 @dataclass(frozen=True)

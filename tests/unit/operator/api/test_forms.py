@@ -107,6 +107,8 @@ def test_a_condition_names_a_key_on_its_line():
 
 
 FREE = {
+    "DriftMonitor.spec.retrain.args[]",
+    "DriftMonitor.spec.retrain.command[]",
     "AnalysisTemplate.spec.arguments[].description",
     "ClusterAnalysisTemplate.spec.arguments[].description",
     "ModelDeployment.spec.serving.annotations{}",

@@ -28,6 +28,7 @@ from mooring_operator.reconcile.drift_monitors import DriftMonitors
 from mooring_operator.reconcile.drift_runs import DriftRuns
 from mooring_operator.reconcile.gatherer import Gatherer
 from mooring_operator.reconcile.model_deployments import ModelDeployments
+from mooring_operator.reconcile.training_runs import TrainingRuns
 from pydantic import BaseModel
 
 NAMESPACE, NAME = "team-a", "fraud"
@@ -201,6 +202,7 @@ class Recorded:
         return DriftMonitors(
             cluster=cluster,
             runs=DriftRuns(self, self._answers(), timedelta(hours=4)),
+            trainings=TrainingRuns(self, self._answers(), timedelta(hours=4)),
             receivers=NoticeJobs(cluster, RunPods()),
             notifier=KubernetesEvents(cluster),
             clock=_now,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mooring_operator.api.resources import Resources
 from mooring_operator.planning.manifests import run_jobs
 from mooring_operator.planning.manifests.run_jobs import RunPods
+from mooring_operator.planning.runs.run import Trainer
 
 from tests.unit.operator.planning.jobs import OWNER, RUN
 from tests.unit.operator.planning.manifests.test_pods import expanded
@@ -49,6 +50,42 @@ def test_a_job_runs_the_pipeline_once_as_nobody_in_particular():
     assert "envFrom" not in container(made)
     [reference] = made["metadata"]["ownerReferences"]
     assert (reference["uid"], reference["controller"]) == (OWNER.uid, True)
+
+
+TRAINING = {"modelUri": "s3://team/models/$(KEY)/1", "rows": {}}
+
+
+def training(**fields):
+    trainer = Trainer("registry.example.com/train:1", **fields)
+    run = replace(RUN, pipeline="retrain", trainer=trainer, parameters={"training": TRAINING})
+    return run_jobs.job_of(replace(run, credentials_secret="keys"), RunPods(memory="3Gi"))
+
+
+def test_a_training_runs_the_users_container_with_what_it_is_about_as_the_last_argument():
+    made = training(command=("python", "/train.py"), args=("--epochs=$EPOCHS", "3"))
+    own = container(made)
+    assert (own["image"], [expanded(word) for word in own["command"]]) == (
+        "registry.example.com/train:1",
+        ["python", "/train.py"],
+    )
+    *args, told = [expanded(word) for word in own["args"]]
+    assert (args, json.loads(told)) == (["--epochs=$EPOCHS", "3"], TRAINING)
+    assert variables(made) == {"MOORING_RUN_ID": RUN.run_id, "HOME": "/tmp"}
+    assert own["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    assert own["resources"]["limits"]["memory"] == "3Gi"
+
+
+def test_a_training_is_as_restricted_as_every_other_run():
+    ours, theirs = run_jobs.job_of(RUN, RunPods()), training()
+    pods = [made["spec"]["template"]["spec"] for made in (ours, theirs)]
+    for field in ("securityContext", "automountServiceAccountToken", "volumes", "restartPolicy"):
+        assert pods[0][field] == pods[1][field]
+    assert container(ours)["securityContext"] == container(theirs)["securityContext"]
+    assert (
+        ours["spec"]["template"]["metadata"]["labels"].keys()
+        == theirs["spec"]["template"]["metadata"]["labels"].keys()
+    )
+    assert "command" not in container(theirs)
 
 
 def test_a_job_has_the_identity_that_the_spec_names():

@@ -4,8 +4,10 @@ import copy
 
 import pytest
 import yaml
-from mooring_operator.planning.runs.pipeline_contract import PARAMETERS, taken, violations
+from mooring_operator.planning.runs.pipeline_contract import CONTRACTS, taken, violations
 from mooring_pipelines.compilation import PACKAGED
+
+TEST, TRAINING = CONTRACTS["Test"], CONTRACTS["Training"]
 
 
 def packaged(name):
@@ -27,13 +29,13 @@ def steps(root):
 
 
 def test_the_contract_is_what_our_own_pipeline_takes():
-    assert violations(MODEL_CI, ("champion_uri", "endpoint", "registration")) == []
+    assert violations(MODEL_CI, TEST, ("champion_uri", "endpoint", "registration")) == []
     own = MODEL_CI["root"]["inputDefinitions"]["parameters"]
-    assert {name: own[name]["parameterType"] for name in PARAMETERS} == dict(PARAMETERS)
+    assert {name: own[name]["parameterType"] for name in TEST.parameters} == dict(TEST.parameters)
 
 
 def test_a_pipeline_for_something_else_is_told_all_that_it_lacks():
-    assert violations(packaged("drift-evaluation")) == [
+    assert violations(packaged("drift-evaluation"), TEST) == [
         "parameter model_uri is missing: declare it as a STRING",
         "parameter verdict_uri is missing: declare it as a STRING",
         "parameter question is none that Mooring gives: give it a default",
@@ -58,7 +60,7 @@ def test_a_pipeline_for_something_else_is_told_all_that_it_lacks():
     ],
 )  # fmt: skip
 def test_each_violation_is_one_line(change, told):
-    assert violations(changed(change), ("champion_uri", "endpoint")) == [told]
+    assert violations(changed(change), TEST, ("champion_uri", "endpoint")) == [told]
 
 
 def test_what_has_a_default_or_is_optional_is_the_pipelines_own():
@@ -70,7 +72,7 @@ def test_what_has_a_default_or_is_optional_is_the_pipelines_own():
         inputs["parameters"].update(own)
         inputs["artifacts"] = {"rows": {"isOptional": True}}
 
-    assert violations(changed(change)) == []
+    assert violations(changed(change), TEST) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_what_has_a_default_or_is_optional_is_the_pipelines_own():
     ],
 )
 def test_what_is_no_pipeline_is_told_and_breaks_nothing(spec):
-    assert violations(spec)
+    assert violations(spec, TEST)
 
 
 def test_a_pipeline_is_given_what_it_takes_and_nothing_else():

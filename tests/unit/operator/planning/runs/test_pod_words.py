@@ -39,6 +39,10 @@ FAILED = '{"message": "run failed", "error": "fetch-model: no such file"}'
             "https://s/x?... is bad",
         ),
         ([ended("Traceback")], "container run ended with exit code 1: Traceback"),
+        (
+            [ended("Traceback:\n  line 1\nValueError: no rows at https://s/x?sig=1\n\n")],
+            "container run ended with exit code 1: ValueError: no rows at https://s/x?...",
+        ),
         ([ended("[" * 100_000)], "container run ended with exit code 1: [[["),
         ([ended("[1]")], "container run ended with exit code 1: [1]"),
         (
