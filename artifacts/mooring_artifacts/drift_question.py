@@ -137,7 +137,10 @@ class PerformanceQuestion(_Part):
 
 
 class DriftQuestion(_Part):
-    """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes."""
+    """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes.
+
+    operation: whether it is measured how the requests of the window were answered.
+    """
 
     baseline: Rows
     window: Rows
@@ -147,6 +150,7 @@ class DriftQuestion(_Part):
     ks: KolmogorovSmirnov | None = None
     psi: PopulationStability | None = None
     performance: PerformanceQuestion | None = None
+    operation: bool = False
 
     @model_validator(mode="after")
     def _is_of_a_time(self) -> DriftQuestion:

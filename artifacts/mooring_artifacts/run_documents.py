@@ -267,6 +267,21 @@ class PerformanceFound(_Part):
     hint: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
 
 
+class OperationFound(_Part):
+    """How the requests of a window were answered.
+
+    errors: those with a status of 400 or more. seconds: that the window takes. p50, p95, p99: quantiles of the seconds
+    that the others took; None where there is none.
+    """
+
+    requests: Count
+    errors: Count
+    seconds: Annotated[Number, Field(gt=0)]
+    p50: Number | None = None
+    p95: Number | None = None
+    p99: Number | None = None
+
+
 class DriftReport(_Document):
     """What a `drift-evaluation` run found: the document at its `report_uri`.
 
@@ -281,6 +296,7 @@ class DriftReport(_Document):
     schema_changes: Annotated[list[SchemaChange], Field(max_length=MOST_CHANGES), FailFast()] = []
     page: bool = False
     performance: PerformanceFound | None = None
+    operation: OperationFound | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

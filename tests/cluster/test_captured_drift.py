@@ -103,7 +103,7 @@ async def test_what_a_server_keeps_is_watched_until_it_drifts_and_is_rolled_back
     revision = Revision.model_validate(status["stable"])
     monitor, monitors = await monitored(
         lab,
-        interval="5s",
+        interval="10s",
         window={"capture": {"grace": "3s"}},
         actions=["Rollback"],
         performance={"grace": "5s", "minLabels": 20, "rules": [{"metric": "accuracy", "limit": 0.9}]},

@@ -118,6 +118,23 @@ DRIFT = [
         False,
         "span and grace together have 31 days (744h) at most",
     ),
+    _drift(
+        "rules of operation",
+        {"spec.operation": {"latencyRatio": 3, "trafficRatio": 10}, "spec.window": ABSENT},
+    ),
+    _drift("operation of files", {"spec.operation": {}}, False, "operation needs rows of what is captured"),
+    _drift(
+        "operation of counts",
+        {"spec.operation": {}, "spec.window": ABSENT, "spec.baseline": {"profile": {}}},
+        False,
+        "operation needs rows of what is captured",
+    ),
+    _drift(
+        "a ratio below one",
+        {"spec.operation": {"latencyRatio": 0.5}, "spec.window": ABSENT},
+        False,
+        "spec.operation.latencyRatio",
+    ),
     _drift("an estimate", {"spec.performance": {"estimate": True}}),
     _drift(
         "an estimate in words", {"spec.performance": {"estimate": "yes"}}, False, "spec.performance.estimate"

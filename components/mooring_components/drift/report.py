@@ -14,6 +14,7 @@ from mooring_artifacts.run_documents import (
     SCHEMA_VERSION,
     DriftReport,
     FeatureDrift,
+    OperationFound,
     PerformanceFound,
     RunFailure,
     SchemaChange,
@@ -22,11 +23,12 @@ from mooring_artifacts.run_documents import (
     parse_drift_report,
 )
 
-from mooring_components.drift.captured import fetch_part, when
+from mooring_components.drift.captured import PartOfRows, fetch_part, when
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.counted import compare_counted
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
+from mooring_components.drift.operating import measure_operation
 from mooring_components.drift.page import Judged, draw_rows, render_failure, render_page
 from mooring_components.drift.pictures import Picture
 from mooring_components.memory import limited_memory, usable_memory
@@ -53,7 +55,8 @@ def answer(question: Any, run_id: str, memory: int | None = None) -> Answer:
         performance = _measure(asked.performance, asked.window, memory) if asked.performance else None
         compared = _compare(asked, memory)
         found = describe_findings(compared.findings, run_id, compared.rows, compared.digest)
-        document = _check_cost(found.model_copy(update={"performance": performance}))
+        parts = {"performance": performance, "operation": compared.operation}
+        document = _check_cost(found.model_copy(update=parts))
     except EvaluationError as error:
         failure = describe_failure(run_id, error.reason, error.message)
         return _fail(failure.model_copy(update={"performance": performance}))
@@ -76,6 +79,7 @@ class _Compared:
     digest: str
     draw: Callable[[Feature], Picture | None]
     memory: int
+    operation: OperationFound | None = None
 
 
 def describe_findings(found: Findings, run_id: str, rows: tuple[int, int], digest: str) -> DriftReport:
@@ -147,6 +151,7 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
                 detectors_of(question),
                 frozenset(question.categories or ()),
             )
+            operation = _operation(question, window)
     except MemoryError as error:
         raise EvaluationError(
             "TooLarge",
@@ -154,7 +159,14 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
             f"more than the {memory >> 20} MiB of memory that there are",
         ) from error
     rows = baseline.num_rows, window.num_rows
-    return _Compared(found, rows, window.digest, lambda feature: draw_rows(tables, feature), left)
+    return _Compared(found, rows, window.digest, lambda feature: draw_rows(tables, feature), left, operation)
+
+
+def _operation(question: DriftQuestion, window: PartOfRows) -> OperationFound | None:
+    since, until = question.window.since, question.window.until
+    if not question.operation or since is None or until is None:
+        return None
+    return measure_operation(window, (until - since).total_seconds())
 
 
 def _show(asked: DriftQuestion, compared: _Compared, document: DriftReport) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice, Receiver
+from mooring_operator.api.drift_operation import Operation, OperationStatus
 from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
 from mooring_operator.api.drift_rows import Baseline, Sought, Window
 from mooring_operator.api.resources import Resources
@@ -18,6 +19,7 @@ _COUNTED_WINDOW = "baseline.profile needs a window of what is captured: leave wi
 _COUNTED_INTERVAL = (
     "baseline.profile needs an interval of whole minutes, like 10m: that is how requests are counted"
 )
+_READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
 
 class Target(Model):
@@ -120,6 +122,13 @@ class DriftMonitorSpec(Model):
             "PerformanceDropped."
         ),
     ] = None
+    operation: Annotated[
+        Operation | None,
+        Field(
+            description="When set, latency, errors and traffic of what the target keeps are judged: condition "
+            "OperationDegraded."
+        ),
+    ] = None
     interval: Annotated[Duration, Field(description="Time between evaluations.")] = timedelta(minutes=1)
     actions: Annotated[
         list[Literal["Rollback"]],
@@ -172,6 +181,14 @@ class DriftMonitorSpec(Model):
     ] = None
 
     @model_validator(mode="after")
+    def _reads_requests(self) -> "DriftMonitorSpec":
+        of_files = self.window is not None and self.window.uri is not None
+        counted = self.baseline is not None and self.baseline.profile is not None
+        if self.operation is not None and (of_files or counted):
+            raise ValueError(_READ_REQUESTS)
+        return self
+
+    @model_validator(mode="after")
     def _is_counted_by_the_minute(self) -> "DriftMonitorSpec":
         if self.baseline is None or self.baseline.profile is None:
             return self
@@ -188,6 +205,10 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
         {
             "rule": f"!({_PROFILED}) || !has(self.window) || has(self.window.capture)",
             "message": f"spec.{_COUNTED_WINDOW}",
+        },
+        {
+            "rule": f"!has(self.operation) || (!({_PROFILED}) && (!has(self.window) || has(self.window.capture)))",
+            "message": f"spec.{_READ_REQUESTS}",
         },
         {
             "rule": f"!({_PROFILED}) || duration(self.interval).getSeconds() % 60 == 0",
@@ -340,6 +361,9 @@ class DriftMonitorStatus(StatusModel):
         str | None, forms.LEASE.field, Field(description="Lease of the operator that works on it.")
     ] = None
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
+    operation: Annotated[
+        OperationStatus | None, Field(description="How requests were answered, with spec.operation.")
+    ] = None
     performance: Annotated[
         PerformanceStatus | None, Field(description="How good predictions are, with spec.performance.")
     ] = None
@@ -379,7 +403,7 @@ class DriftMonitorStatus(StatusModel):
         Field(
             description="Ready (monitoring works), Drifted, SchemaChanged, DataFresh (rows of what is captured come), "
             "BaselineValid (it has enough rows), PerformanceDropped, EstimatedDrop, "
-            "and Stalled when a person is needed.",
+            "OperationDegraded, and Stalled when a person is needed.",
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

@@ -629,12 +629,12 @@ LABELS_UNREADABLE = "LabelsUnreadable"
 The message says what is there.
 """
 RULE_BROKEN = "RuleBroken"
-"""A metric of the requests with a label breaks a rule of spec.performance.rules, with the whole of its interval.
+"""What was measured breaks a rule of spec.performance.rules, with the whole of its interval, or of spec.operation.
 
 mooring drift NAME shows them all.
 """
 RULES_HOLD = "RulesHold"
-"""All that was measured by labels keeps spec.performance.rules.
+"""All that was measured keeps spec.performance.rules, or spec.operation.
 """
 ESTIMATE_UNAVAILABLE = "EstimateUnavailable"
 """How accurate predictions are cannot be estimated without labels.

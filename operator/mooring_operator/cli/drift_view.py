@@ -11,6 +11,7 @@ from rich.text import Text
 from mooring_operator.api import DriftMonitorStatus
 from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
 from mooring_operator.api.drift_notify import Receiver
+from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import LabelCounts, PerformanceEstimate, PerformanceStatus
 from mooring_operator.api.retraining import Retraining
 from mooring_operator.api.types import format_time
@@ -63,6 +64,8 @@ class DriftView:
             yield from self._evaluation(status.evaluation)
         if status.performance is not None:
             yield from _performance(status.performance)
+        if status.operation is not None:
+            yield from _operation(status.operation)
         yield from self._receivers()
         if status.retraining is not None:
             yield from _retraining(status.retraining, self._now)
@@ -153,6 +156,24 @@ def _estimate(found: PerformanceEstimate | None) -> Iterator[RenderableType]:
         f"estimated without labels, of {found.rows} requests: {found.metric.metric} {value} ({low} to {high})"
     )
     yield Text(f"  {'; '.join([said, *found.broken])}", "red" if found.broken else "")
+
+
+def _operation(found: OperationStatus) -> Iterator[RenderableType]:
+    """Write how requests were answered."""
+    yield heading("Operation")
+    reference = found.reference
+    before = None if reference is None else f"{_milliseconds(reference.p95)}, {reference.per_second:.3g}/s"
+    yield Text(
+        f"  {found.errors} of {found.requests} requests failed; {found.per_second:.3g}/s; latency p50 "
+        f"{_milliseconds(found.p50)}, p95 {_milliseconds(found.p95)}, p99 {_milliseconds(found.p99)}"
+        + (f"; at first p95 {before}" if before else "")
+    )
+    for rule in found.broken:
+        yield Text(f"  {rule}", "red")
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:.3g} ms"
 
 
 def _odd(counts: LabelCounts) -> str:

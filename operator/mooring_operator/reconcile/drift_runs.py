@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from mooring_artifacts.run_documents import DriftReport, PerformanceFound, RunFailure, Test
+from mooring_artifacts.run_documents import DriftReport, OperationFound, PerformanceFound, RunFailure, Test
 from mooring_artifacts.run_documents import FeatureDrift as ReportedFeature
 from mooring_artifacts.run_documents import PerformanceEstimate as Estimate
 from mooring_artifacts.run_documents import SchemaChange as ReportedChange
@@ -18,6 +18,7 @@ from mooring_operator.api.drift_monitor import (
     SchemaChange,
     TestResult,
 )
+from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import (
     MOST_METRICS,
     MOST_RULES,
@@ -131,6 +132,8 @@ def ask(spec: DriftMonitorSpec, run: EvaluationRun | None = None) -> dict[str, J
         question["ks"] = {"alpha": ks.alpha}
     if psi is not None:
         question["psi"] = {"threshold": psi.threshold, "bins": psi.bins}
+    if spec.operation is not None:
+        question["operation"] = True
     if run is not None and run.performance is not None and spec.performance is not None:
         question["performance"] = _ask_for_performance(spec.performance, run.performance)
     return question
@@ -196,7 +199,8 @@ def _findings(found: DriftReport, page: str) -> Findings:
     features = sorted((_feature(feature) for feature in found.features), key=_by_movement)
     changes = tuple(_schema_change(change) for change in found.schema_changes)
     rows = found.baseline_rows, found.window_rows
-    return Findings(*rows, found.window_digest, tuple(features), changes, page)
+    operation = None if found.operation is None else _operation(found.operation)
+    return Findings(*rows, found.window_digest, tuple(features), changes, page, operation=operation)
 
 
 def _feature(found: ReportedFeature) -> FeatureDrift:
@@ -239,6 +243,20 @@ def _estimate(found: Estimate) -> PerformanceEstimate:
         metric=None if metric is None else MetricFound.model_validate(metric.model_dump()),
         broken=[one_line(rule.message) for rule in found.broken[:MOST_RULES]],
         message=one_line(found.problem),
+    )
+
+
+def _operation(found: OperationFound) -> OperationStatus:
+    def rounded(seconds: float | None) -> float | None:
+        return None if seconds is None else round(seconds, 6)
+
+    return OperationStatus(
+        requests=found.requests,
+        errors=found.errors,
+        per_second=round(found.requests / found.seconds, 3),
+        p50=rounded(found.p50),
+        p95=rounded(found.p95),
+        p99=rounded(found.p99),
     )
 
 

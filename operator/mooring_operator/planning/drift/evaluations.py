@@ -16,6 +16,7 @@ from mooring_operator.api.drift_monitor import (
     FeatureDrift,
     SchemaChange,
 )
+from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import PerformanceStatus, SoughtPerformance
 from mooring_operator.planning import identity
 from mooring_operator.planning.checks import CheckState
@@ -44,6 +45,7 @@ class Findings:
 
     page: address of the page for people; empty where there is none.
     performance: what labels have said, where that was asked.
+    operation: how requests were answered, likewise.
     """
 
     baseline_rows: int
@@ -53,6 +55,7 @@ class Findings:
     schema_changes: tuple[SchemaChange, ...] = ()
     page: str = ""
     performance: PerformanceStatus | None = None
+    operation: OperationStatus | None = None
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:

@@ -22,6 +22,7 @@ from mooring_operator.planning.drift import (
     evidence,
     freshness,
     notices,
+    operation,
     performance,
     retraining,
     schema_changes,
@@ -85,7 +86,8 @@ def plan_drift(
     fresh, told = freshness.freshen(spec, status, decision.status, observed.target, generation, now)
     fresh = baselines.judge_baseline(spec, status, fresh, generation, now)
     fresh, judged = performance.judge_performance(spec, status, fresh, observed.target, generation, now)
-    decision = replace(decision, status=fresh, actions=(*decision.actions, *told, *judged))
+    fresh, answered = operation.judge_operation(spec, status, fresh, observed.target, generation, now)
+    decision = replace(decision, status=fresh, actions=(*decision.actions, *told, *judged, *answered))
     decision = notice(spec, decision, observed, now)
     decision = train(spec, decision, observed, trained or TrainingSeen(), now)
     unended = abandoned_runs.unended(decision.status.abandoned_runs)
@@ -187,6 +189,7 @@ def _decide(
             return _settle(status, observed, now, phase, reason, message + left, spec=spec)
         case Findings():
             status = performance.take(status, run, outcome.performance, now)
+            status = operation.take(spec, status, run, outcome.operation)
             status, _ = _pass(_next(_leave(status, now, over=True), spec, now), run, found=True)
             return _judge(spec, status, observed, target, outcome, run, now)
 

@@ -59,6 +59,17 @@ def test_an_estimate_is_called_one_and_says_why_there_is_none():
     assert "no estimate without labels: the model gives no score" in lines
 
 
+def test_operation_is_a_line_with_what_it_is_compared_with():
+    numbers = {"requests": 400, "errors": 60, "perSecond": 6.7, "p50": 0.01, "p95": 0.045, "p99": 0.1}
+    reference = {"until": stamp(30), "p95": 0.02, "perSecond": 7.1}
+    lines = written(
+        {"operation": {**numbers, "reference": reference, "broken": ["60 of 400 requests failed"]}}
+    )
+    said = "60 of 400 requests failed; 6.7/s; latency p50 10 ms, p95 45 ms, p99 100 ms; at first p95 20 ms, 7.1/s"
+    assert said in lines
+    assert "60 of 400 requests failed" in lines
+
+
 def test_receivers_are_shown_with_what_they_were_told_and_without_keys():
     [key] = by_fingerprint([Receiver.model_validate(SLACK)])
     notice = {"receiver": key, "told": "Drifted", "state": "Sent", "id": "1", "at": stamp(2)}
