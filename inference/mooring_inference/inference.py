@@ -144,12 +144,26 @@ class Inference(Answered):
             )
         else:
             self.model.series.answered(self.protocol, status, self.seconds)
+        if outputs is not None:
+            self._count_prediction(outputs)
         for observer in self._observers:
             try:
                 observer.answered(self)
             except Exception:
                 # An observer must not cost a request its answer.
                 log.exception("an observer failed")
+
+    def _count_prediction(self, outputs: Outputs) -> None:
+        """Count the model's first output, where the caller wanted it."""
+        first = self.model.signature.outputs[0].name
+        for spec, array in outputs:
+            if spec.name == first:
+                try:
+                    self.model.series.predicted(array)
+                except Exception:
+                    # Nor must what counts cost a request its answer.
+                    log.exception("a prediction could not be counted")
+                return
 
     def abandon(self) -> None:
         """Note that the caller has gone: what has not begun is not run."""

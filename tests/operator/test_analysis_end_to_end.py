@@ -31,10 +31,10 @@ JUDGED = {
 KNOWN, UNKNOWN = 1, 7
 
 
-def save_lookup(folder: Path, rows: int) -> Path:
+def save_lookup(folder: Path, values: list[float]) -> Path:
     """y = table[x]: what is beyond its rows cannot be answered."""
     folder.mkdir()
-    table = helper.make_tensor("table", TensorProto.FLOAT, [rows], [0.5] * rows)
+    table = helper.make_tensor("table", TensorProto.FLOAT, [len(values)], values)
     graph = helper.make_graph(
         [helper.make_node("Gather", ["table", "x"], ["y"])],
         "g",
@@ -49,10 +49,11 @@ def save_lookup(folder: Path, rows: int) -> Path:
 
 @dataclass
 class Users:
-    """They ask without end: one in ten for what is beyond a small table; who answers follows the candidate's weight."""
+    """They ask without end, each row as often as another; who answers follows the candidate's weight."""
 
     world: World
     servers: dict[str, Running]
+    rows: tuple[int, ...] = (UNKNOWN, *[KNOWN] * 9)
     wrong: dict[str, int] = field(default_factory=dict)
     dice: Random = field(default_factory=lambda: Random(1))
 
@@ -62,7 +63,7 @@ class Users:
             candidate, stable = status.get("candidate"), status.get("stable")
             weight = candidate.get("weight", 0) if candidate else 0
             arm = candidate if self.dice.random() * 100 < weight else stable
-            row = UNKNOWN if self.dice.random() < 0.1 else KNOWN
+            row = self.dice.choice(self.rows)
             body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [row]}]}
             server = self.servers[arm["storageUri"] if arm else "s3://m/v1"]
             answer = await server.client.post("/v2/models/digits/infer", json=body)
@@ -90,9 +91,9 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-async def revision_of(world: World, model: str) -> str:
+async def revision_of(world: World, model: str, how: dict[str, Any]) -> str:
     """Have a model asked for, and give the revision that it is."""
-    world.deploy(model, **JUDGED)
+    world.deploy(model, **how)
     while (
         world.status.get("candidate", world.status.get("stable", {})).get("storageUri") != f"s3://m/{model}"
     ):
@@ -100,28 +101,29 @@ async def revision_of(world: World, model: str) -> str:
     return world.status.get("candidate", world.status.get("stable"))["revision"]
 
 
-@pytest.mark.parametrize(("rows", "phase"), [(5, "RolledBack"), (10, "Promoted")])
-async def test_real_counters_decide(world: World, tmp_path: Path, rows: int, phase: str):
+async def play(
+    world: World, folder: Path, how: dict[str, Any], tables: dict[str, list[float]], **users: Any
+) -> Users:
+    """Roll out v2 on top of v1, each a lookup of its table, until the rollout has ended."""
     world.now = now()
-    await world.promote("v1", **JUDGED)
-    stable, candidate = world.status["stable"]["revision"], await revision_of(world, "v2")
+    await world.promote("v1", **how)
+    revisions = {"v1": world.status["stable"]["revision"], "v2": await revision_of(world, "v2", how)}
     async with AsyncExitStack() as stack:
-        servers: dict[str, Any] = {}
-        for model, size in (("v1", 10), ("v2", rows)):
-            folder = save_lookup(tmp_path / model, size)
-            server = running(folder, "--model_name=digits")
-            servers[f"s3://m/{model}"] = await stack.enter_async_context(server)
-        ports = {stable: servers["s3://m/v1"].port, candidate: servers["s3://m/v2"].port}
-        address = await stack.enter_async_context(scraped(tmp_path, ports))
+        servers: dict[str, Running] = {}
+        for model, values in tables.items():
+            server = running(save_lookup(folder / model, values), "--model_name=digits")
+            servers[model] = await stack.enter_async_context(server)
+        ports = {revisions[model]: server.port for model, server in servers.items()}
+        address = await stack.enter_async_context(scraped(folder, ports))
         metrics = Prometheus(Access(address))
         stack.push_async_callback(metrics.close)
         world.counters = lambda: Counters(metrics, COUNTING, patience=5, again=1)
         await world.start()
-        users = Users(world, servers)
-        asking = [asyncio.create_task(users.ask()) for _ in range(2)]
+        asked = Users(world, {f"s3://m/{model}": server for model, server in servers.items()}, **users)
+        asking = [asyncio.create_task(asked.ask()) for _ in range(2)]
         try:
             async with asyncio.timeout(DEADLINE):
-                while world.phase != phase:
+                while world.phase not in ("RolledBack", "Promoted") or "candidate" in world.status:
                     world.now = now()
                     pause = await world.step()
                     assert not any(task.done() for task in asking)
@@ -129,11 +131,40 @@ async def test_real_counters_decide(world: World, tmp_path: Path, rows: int, pha
         finally:
             for task in asking:
                 task.cancel()
+    return asked
+
+
+@pytest.mark.parametrize(("rows", "phase"), [(5, "RolledBack"), (10, "Promoted")])
+async def test_real_counters_decide(world: World, tmp_path: Path, rows: int, phase: str):
+    users = await play(world, tmp_path, JUDGED, {"v1": [0.5] * 10, "v2": [0.5] * rows})
     found = world.status["analysis"]
+    assert world.phase == phase
     assert found["verdict"] == ("FAIL" if phase == "RolledBack" else "PASS")
     assert "problem" not in found
     wrong = int(found["message"].split(" (")[1].split(" of ")[0])
     # Never more than there were; those of the last seconds have not been counted yet.
-    assert wrong <= users.wrong.get(candidate, 0)
+    assert wrong <= users.wrong.get(found["candidate"], 0)
     assert (wrong > 0) == (rows < UNKNOWN)
-    assert users.wrong.get(stable, 0) == 0
+    assert users.wrong.get(found["stable"], 0) == 0
+
+
+SCORES = [0.1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"), [(SCORES, "PASS"), ([0.9, 0.9, 0.9, *SCORES[3:]], "FAIL")], ids=["alike", "other"]
+)
+async def test_real_predictions_decide(world: World, tmp_path: Path, scores: list[float], verdict: str):
+    """The candidate answers every request, as fast as ever, and three in ten of them otherwise."""
+    how = {
+        "rollout": {
+            **JUDGED["rollout"],
+            "analysis": {"metrics": [{"metric": "predictionDrift", "points": 15}]},
+        }
+    }
+    users = await play(world, tmp_path, how, {"v1": SCORES, "v2": scores}, rows=tuple(range(10)))
+    found = world.status["analysis"]
+    assert (found["verdict"], users.wrong) == (verdict, {})
+    assert world.phase == ("RolledBack" if verdict == "FAIL" else "Promoted")
+    assert found["message"].startswith("predictionDrift: values <=0."), found["message"]
+    assert "limit stable ± 15 points" in found["message"]

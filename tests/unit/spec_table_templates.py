@@ -50,6 +50,8 @@ TEMPLATES = [
                "spec.metrics[0].fromArguments.charm"),
     *_template("a bound of another metric", {"spec.metrics": [{"metric": "latency", "ratio": 2}]}, False,
                "ratio and points are of rates"),
+    *_template("predictions by a ratio", {"spec.metrics": [{"metric": "predictionDrift", "ratio": 2}]}, False,
+               "predictionDrift: points above 0, no ratio"),
     *_template("a long name", {"metadata.name": "a" * 64}, False, "metadata.name"),
     *_template("a name with a dot", {"metadata.name": "a.b"}, False, "without a dot"),
     *_template("a rate alone", {"spec.metrics": ABSENT, "spec.rates": [_RATE]}),

@@ -27,6 +27,8 @@ from mooring_inference.observability.native_histograms import (
     native_key,
     prefers_protobuf,
 )
+from mooring_inference.observability.predictions import Predictions
+from mooring_inference.tensors import Array
 
 # Upper bounds in seconds.
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -91,6 +93,7 @@ class ModelSeries:
         self.natives: dict[str, NativeHistogram] = {}
         self.stages = {"queue": Histogram(LATENCY_BUCKETS), "compute": Histogram(LATENCY_BUCKETS)}
         self.batch_rows = Histogram(ROWS_BUCKETS)
+        self.predictions = Predictions()
         self.in_flight = 0
         self.queued_rows: Callable[[], int] = int
         self.load_seconds: float | None = None
@@ -118,6 +121,11 @@ class ModelSeries:
                 self.stages["queue"].observe(queue)
                 self.stages["compute"].observe(compute)
 
+    def predicted(self, output: Array) -> None:
+        """Count a prediction, of the model's first output."""
+        with self._lock:
+            self.predictions.count(output)
+
     def batch(self, runs: Sequence[int]) -> None:
         """Count runs of the model by their rows."""
         with self._lock:
@@ -133,6 +141,7 @@ class ModelSeries:
                 "natives": {protocol: native.to_json() for protocol, native in self.natives.items()},
                 "stages": {stage: histogram.state() for stage, histogram in self.stages.items()},
                 "batch_rows": self.batch_rows.state(),
+                "predictions": dict(self.predictions.cells),
                 "in_flight": self.in_flight,
                 "queued_rows": self.queued_rows(),
                 "load_seconds": self.load_seconds,
@@ -149,6 +158,7 @@ class ModelSeries:
         for stage, histogram in state["stages"].items():
             self.stages[stage].add(histogram)
         self.batch_rows.add(state["batch_rows"])
+        self.predictions.add(state["predictions"])
 
     def add(self, state: Mapping[str, Any]) -> None:
         """Add all of another's state."""
@@ -232,6 +242,11 @@ class ServingMetrics(Collector):
         batches = HistogramMetricFamily(
             "mooring_inference_batch_rows", "Rows of the batches that the model ran.", labels=labels
         )
+        predictions = CounterMetricFamily(
+            "mooring_inference_predictions",
+            "Answers by the prediction of one of their rows: its class, or the upper bound of its value.",
+            labels=(*labels, "prediction"),
+        )
         gauges = {
             "in_flight": _gauge("mooring_inference_requests_in_flight", "Inference requests being answered."),
             "queue": _gauge("mooring_inference_queue_rows", "Rows that wait for the model."),
@@ -245,11 +260,13 @@ class ServingMetrics(Collector):
             for stage, histogram in series.stages.items():
                 histogram.add_to(stages, (*key, stage))
             series.batch_rows.add_to(batches, key)
+            for cell, count in tuple(series.predictions.cells.items()):
+                predictions.add_metric((*key, cell), count)
             gauges["in_flight"].add_metric(key, series.in_flight)
             gauges["queue"].add_metric(key, series.queued_rows())
             if series.load_seconds is not None:
                 gauges["load"].add_metric(key, series.load_seconds)
-        yield from (requests, duration, stages, batches, *gauges.values())
+        yield from (requests, duration, stages, batches, predictions, *gauges.values())
         if (captured := self._capture_state()) is not None:
             yield from collect_capture(captured)
 

@@ -9,17 +9,20 @@ from pydantic import Field, JsonValue, model_validator
 from mooring_operator.api import forms
 from mooring_operator.api.types import Duration, Model, Note, StatusModel, Time
 
-MetricName = Literal["errorRate", "rejectedRate", "latency"]
+MetricName = Literal["errorRate", "rejectedRate", "latency", "predictionDrift"]
 SourceName = Literal["Auto", "Mooring", "Triton", "MLServer", "VLLM", "KServe", "Contour", "Istio"]
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
 
 _RATIO, _POINTS, _QUANTILE, _SLOWER = 1.2, 0.2, 99.0, 20.0
+_DRIFT_POINTS = 5.0
 
 
 class MetricLimit(Model):
     """What the new revision may be, measured against the stable one; what is left out has a default."""
 
-    metric: Annotated[MetricName, Field(description="Answers 5xx, answers 4xx, or how long requests take.")]
+    metric: Annotated[
+        MetricName, Field(description="Answers 5xx or 4xx, how long requests take, or predictions.")
+    ]
     ratio: Annotated[
         float | None, Field(ge=0, le=1000, description="Of rates: times stable's that are allowed; 1.2.")
     ] = None
@@ -36,6 +39,8 @@ class MetricLimit(Model):
     @property
     def rate_limit(self) -> tuple[float, float]:
         """Times the stable revision's rate, and the share beyond that."""
+        if self.metric == "predictionDrift":
+            return 1.0, (_DRIFT_POINTS if self.points is None else self.points) / 100
         points = _POINTS if self.points is None else self.points
         return (_RATIO if self.ratio is None else self.ratio, points / 100)
 
@@ -50,12 +55,15 @@ class MetricLimit(Model):
         of_latency = self.quantile is not None or self.slower is not None
         if of_rates if self.metric == "latency" else of_latency:
             raise ValueError(_KINDS)
+        if self.metric == "predictionDrift" and (self.ratio is not None or self.points == 0):
+            raise ValueError(_OF_DRIFT)
         if self.ratio == 0 and self.points == 0:
             raise ValueError(_NOBODY)
         return self
 
 
 _KINDS = "ratio and points are of rates, quantile and slower of latency"
+_OF_DRIFT = "predictionDrift: points above 0, no ratio"
 _NOBODY = "ratio and points are both 0: no revision could be within that limit"
 
 MetricLimit.model_config["json_schema_extra"] = {
@@ -64,6 +72,10 @@ MetricLimit.model_config["json_schema_extra"] = {
             "rule": "self.metric == 'latency' ? !has(self.ratio) && !has(self.points) "
             ": !has(self.quantile) && !has(self.slower)",
             "message": _KINDS,
+        },
+        {
+            "rule": "self.metric != 'predictionDrift' || !has(self.ratio) && (!has(self.points) || self.points > 0.0)",
+            "message": _OF_DRIFT,
         },
         {
             "rule": "!has(self.ratio) || !has(self.points) || self.ratio > 0.0 || self.points > 0.0",
@@ -203,7 +215,7 @@ RULES: tuple[JsonValue, ...] = (
 
 GENERATIONS = "^[-a-z0-9@/ ]*$"
 EVIDENCE = "^[-A-Za-z0-9+/=. :]*$"
-LONGEST_EVIDENCE = 2400
+LONGEST_EVIDENCE = 3000
 MEASURED = "^[-+A-Za-z0-9,.;:() ]*$"
 
 

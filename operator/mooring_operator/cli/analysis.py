@@ -123,7 +123,7 @@ def ask(
     metrics: dict[str, Rate | Latency] = {str(name): rate for name, rate in RATES.items()}
     metrics["latency"] = LATENCY
     if metric not in metrics:
-        raise CliError(f"--metric {metric}: known are {', '.join(metrics)}")
+        raise CliError(f"--metric {metric}: known are {', '.join(metrics)}, predictionDrift")
     if not 0 < quantile < 100:
         raise CliError(f"--quantile {quantile:g}: want percent, above 0 and below 100")
     if not 0 < slower <= 1000:

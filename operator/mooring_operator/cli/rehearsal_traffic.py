@@ -14,6 +14,8 @@ _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Those of the runtime, in seconds."""
 _MEDIAN_S, _SPREAD = 0.03, 0.6
 """Latencies of the stable revision: a log-normal law."""
+_CLASSES = (0.3, 0.25, 0.2, 0.15, 0.1)
+"""How often the stable revision predicts each class."""
 _HISTORY = timedelta(hours=1)
 
 Count = Callable[[float, float], float]
@@ -22,12 +24,16 @@ Count = Callable[[float, float], float]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests a second to both revisions together; shares of each one's that go wrong; times the stable's latency."""
+    """Requests a second to both revisions together; shares of each one's that go wrong; times the stable's latency.
+
+    moved: share of the answers that the new revision predicts the most frequent class in, beyond stable's share.
+    """
 
     per_second: float = 0.0
     errors: float = 0.01
     stable_errors: float = 0.01
     slower: float = 1.0
+    moved: float = 0.0
 
     def answer(self, request: Request, share: float, count: Count) -> Answer:
         """Give what both revisions counted while the new one had this share of the requests."""
@@ -57,6 +63,13 @@ class Traffic:
                     arm: {at: _histogram(of, factors[arm], count) for at in times} for arm, of in arms.items()
                 }
             )
+        if name == "predictionDrift":
+            moved = {request.candidate: self.moved, request.stable: 0.0}
+            return Counted(
+                predicted={
+                    arm: {at: _predicted(of, moved[arm], count) for at in times} for arm, of in arms.items()
+                }
+            )
         wrong = {request.candidate: self.errors, request.stable: self.stable_errors}
         if name != "errorRate":
             wrong = dict.fromkeys(arms, self.stable_errors)
@@ -83,6 +96,19 @@ def drawn(dice: random.Random) -> Count:
         return float(min(number, of))
 
     return count
+
+
+def _predicted(of: float, moved: float, count: Count) -> dict[str, float]:
+    """Draw how many of so many answers are of each class: what the first has more, all others have less."""
+    first, left, before = min(max(_CLASSES[0] + moved, 0.0), 1.0), of, 1.0
+    rest = (1 - first) / (1 - _CLASSES[0])
+    found = {}
+    for index, share in enumerate((first, *(share * rest for share in _CLASSES[1:]))):
+        last = index == len(_CLASSES) - 1
+        found[str(index)] = left if last else count(left, min(share / before, 1.0) if before > 0 else 0.0)
+        left -= found[str(index)]
+        before -= share
+    return found
 
 
 def _histogram(of: float, factor: float, count: Count) -> Histogram:

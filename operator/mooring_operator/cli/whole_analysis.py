@@ -16,6 +16,7 @@ from mooring_operator.planning.analysis.counting import Answer, Counting, Reques
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit
 from mooring_operator.planning.analysis.measuring import UsedQuery, limits_of, queries_of, rates_of
+from mooring_operator.planning.analysis.prediction_drift import PredictionDrift, describe_set
 from mooring_operator.planning.analysis.sources import choose_for_both, service_of
 from mooring_operator.planning.analysis.templates import Found, resolve
 from mooring_operator.planning.analysis.thresholds import Tally
@@ -89,6 +90,11 @@ class Whole:
             "metric": name,
             "candidate": {"events": seen.candidate, "requests": seen.candidate_of},
             "stable": {"events": seen.stable, "requests": seen.stable_of},
+            **(
+                {"moved": describe_set(seen.sets[seen.moved.index])}
+                if isinstance(seen, PredictionDrift)
+                else {}
+            ),
             "limit": {"ratio": seen.limit.ratio, "points": seen.limit.points * 100},
             "looks": seen.looks,
             "evidenceForFail": seen.worse.value,
@@ -215,8 +221,9 @@ def _row(found: Whole, name: Any) -> list[str]:
     if metric is None:
         return [str(name), "-", "-", "-", "-", "-", why or "nothing has been counted"]
     seen, errors = metric.comparison, Errors(false_rollback=found.risk)
+    what = f" ({describe_set(seen.sets[seen.moved.index])})" if isinstance(seen, PredictionDrift) else ""
     return [
-        str(name),
+        f"{name}{what}",
         _share(seen.candidate, seen.candidate_of),
         _share(seen.stable, seen.stable_of),
         describe_limit(seen),

@@ -151,6 +151,12 @@ async def _count(metrics: Metrics, request: Request, name: str) -> Counted:
                 before = await metrics.histograms(question, since - _HISTORY, since)
                 counted = replace(counted, before=Counted(histograms=before))
             return counted
+        if name == "predictionDrift":
+            counted = Counted(predicted=await metrics.predictions(question, since, until))
+            if name in request.begins:
+                predicted = await metrics.predictions(question, since - _HISTORY, since)
+                counted = replace(counted, before=Counted(predicted=predicted))
+            return counted
         events, requests = await metrics.counts(question, since, until)
         counted = Counted(requests, events)
         if name in request.begins:

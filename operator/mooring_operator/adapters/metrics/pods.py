@@ -21,7 +21,14 @@ from mooring_operator.planning.analysis.counting import MOST_LOOKS
 from mooring_operator.planning.analysis.latency import Histogram
 from mooring_operator.planning.analysis.looks import Counts
 from mooring_operator.planning.analysis.pod_counters import Growth, Process, Reading
-from mooring_operator.planning.analysis.queries import AnswerUnusableError, Latency, Pods, Question, Rate
+from mooring_operator.planning.analysis.queries import (
+    AnswerUnusableError,
+    Latency,
+    Pods,
+    Predictions,
+    Question,
+    Rate,
+)
 
 MOST_PODS = 50
 """Of a revision; each is a request to the API server at each look."""
@@ -88,6 +95,19 @@ class PodCounters:
                 histogram = pod_counters.histogram_of(counted, question.metric, pods.model)
                 if histogram is not None:
                     found.setdefault(revision, {})[at.timestamp()] = histogram
+        return found
+
+    async def predictions(
+        self, question: Question, since: datetime, until: datetime
+    ) -> dict[str, dict[float, dict[str, float]]]:
+        """Give what was predicted between the readings of a time, as `counts` does."""
+        found: dict[str, dict[float, dict[str, float]]] = {}
+        pods = _pods_of(question)
+        for at, grown in await self._looks(question, since, until):
+            for revision, counted in grown.counted.items():
+                if isinstance(question.metric, Predictions):
+                    cells = pod_counters.predictions_of(counted, question.metric, pods.model)
+                    found.setdefault(revision, {})[at.timestamp()] = cells
         return found
 
     async def values(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.counting import Request
-from mooring_operator.planning.analysis.looks import Counts, Histograms
+from mooring_operator.planning.analysis.looks import Counts, Histograms, Predicted
 from mooring_operator.planning.analysis.measuring import Reading, UsedQuery
 from mooring_operator.planning.analysis.queries import Question
 
@@ -63,6 +63,14 @@ class Metrics(Protocol):
 
     async def histograms(self, question: Question, since: datetime, until: datetime) -> Histograms:
         """Give how long requests took, by revision and look.
+
+        Raises:
+            AnswerUnusableError, MetricsUnavailableError: as above.
+        """
+        ...
+
+    async def predictions(self, question: Question, since: datetime, until: datetime) -> Predicted:
+        """Give how often each prediction was made, by revision and look.
 
         Raises:
             AnswerUnusableError, MetricsUnavailableError: as above.

@@ -21,7 +21,13 @@ from mooring_operator.planning.analysis import looks, queries
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.latency import Histogram
 from mooring_operator.planning.analysis.looks import Counts
-from mooring_operator.planning.analysis.queries import AnswerUnusableError, Latency, Question, Rate
+from mooring_operator.planning.analysis.queries import (
+    AnswerUnusableError,
+    Latency,
+    Predictions,
+    Question,
+    Rate,
+)
 
 _LARGEST_BYTES = 8 * 2**20
 _CLOCKS_S = 30.0
@@ -97,6 +103,16 @@ class Prometheus:
         answer = await self._range(question, question.counts, since, until)
         unit = question.metric.unit if isinstance(question.metric, Latency) else 1.0
         return _by_revision(question, queries.read_buckets(answer, question.metric.arm, unit))
+
+    async def predictions(
+        self, question: Question, since: datetime, until: datetime
+    ) -> dict[str, dict[float, dict[str, float]]]:
+        """Ask for all looks of the time at once."""
+        if until - since < timedelta(seconds=question.every_s):
+            return {}
+        label = question.metric.label if isinstance(question.metric, Predictions) else ""
+        answer = await self._range(question, question.counts, since, until)
+        return _by_revision(question, queries.read_predictions(answer, question.metric.arm, label))
 
     async def values(
         self, query: str, first: datetime, last: datetime, every: timedelta

@@ -55,7 +55,8 @@ def analyse(
     metric: Annotated[
         str | None,
         typer.Option(
-            help="Compare one metric alone: errorRate, rejectedRate or latency.", show_default=False
+            help="Compare one metric alone: errorRate, rejectedRate, latency or predictionDrift.",
+            show_default=False,
         ),
     ] = None,
     window: Annotated[str, typer.Option(metavar="TIME", help="How far back to look.")] = "30m",
@@ -64,7 +65,8 @@ def analyse(
         float | None, typer.Option(help="Times the stable revision's rate that are allowed; 1.2.")
     ] = None,
     points: Annotated[
-        float | None, typer.Option(help="Percentage points more that are allowed; 0.2.")
+        float | None,
+        typer.Option(help="Percentage points more that are allowed; 0.2, and 5 of predictionDrift."),
     ] = None,
     false_rollback: Annotated[
         float | None, typer.Option(metavar="PERCENT", help="How often a good candidate may be called bad; 1.")
@@ -97,6 +99,10 @@ def analyse(
             _judge_whole(subject, prometheus, window, every, token_file, form)
     if candidate is None or stable is None:
         candidate, stable, namespace = _revisions(name, candidate, stable, namespace, context)
+    if metric == "predictionDrift":
+        _refuse({"--ratio": ratio, "--quantile": quantile, "--slower": slower, "--selector": selector})
+        subject = _of_predictions(name, namespace, candidate, stable, points, false_rollback)
+        _judge_whole(subject, prometheus, window, every, token_file, form)
     asked: Asked = analysis.ask(
         metric=metric or "errorRate",
         revisions=(candidate, stable),
@@ -136,6 +142,44 @@ def _judge_whole(
     else:
         output.dump(found.document(), form)
     raise typer.Exit({"PASS": OK, "FAIL": NO}.get(found.verdict, UNUSABLE))
+
+
+def _refuse(given: dict[str, float | str | None]) -> None:
+    """Raise CliError for an option that says nothing about predictions."""
+    option = next((name for name, value in given.items() if value is not None), None)
+    if option is not None:
+        raise CliError(
+            f"{option} is not of --metric predictionDrift, which takes --points and --false-rollback"
+        )
+
+
+def _of_predictions(
+    name: str,
+    namespace: str | None,
+    candidate: str,
+    stable: str,
+    points: float | None,
+    false_rollback: float | None,
+) -> "Subject":
+    """Give two revisions whose predictions are compared, and nothing else of them."""
+    from pydantic import ValidationError
+
+    from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+    from mooring_operator.cli.whole_analysis import Subject
+    from mooring_operator.planning.status import spec_errors
+
+    limit = {"metric": "predictionDrift"} | ({} if points is None else {"points": points})
+    analysis = {
+        "metrics": [limit],
+        "falseRollback": f"{1.0 if false_rollback is None else false_rollback:g}%",
+    }
+    try:
+        spec = ModelDeploymentSpec.model_validate(
+            {"model": {"uri": "s3://models/any", "format": "onnx"}, "rollout": {"analysis": analysis}}
+        )
+    except ValidationError as error:
+        raise CliError(f"--points, --false-rollback: {spec_errors.describe(error)}") from None
+    return Subject(name, namespace or "default", spec, ModelDeploymentStatus(), candidate, stable, {})
 
 
 def _subject(

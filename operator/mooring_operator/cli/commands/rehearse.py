@@ -106,6 +106,12 @@ def rehearse(
     slower: Annotated[
         float, typer.Option(metavar="PERCENT", min=-90, max=10_000, help="How much slower the new one is.")
     ] = 0.0,
+    drift: Annotated[
+        float,
+        typer.Option(
+            metavar="POINTS", min=-30, max=70, help="How much more often the new one predicts a class of 30%."
+        ),
+    ] = 0.0,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the CI run measures; repeatable.")
     ] = None,
@@ -133,7 +139,7 @@ def rehearse(
         _script(ci, ci_takes, candidate, approve_after, metric or [], objects),
         checks=_FINDS[checks],
         checks_take=_time("--checks-take", checks_take),
-        traffic=_traffic(requests, errors, stable_errors, slower),
+        traffic=_traffic(requests, errors, stable_errors, slower, drift),
         start=_start(at),
     )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
@@ -188,10 +194,10 @@ def _start(text: str | None) -> datetime:
     raise typer.BadParameter(f"{text!r} is not {forms.INSTANT.allowed}", param_hint="--at")
 
 
-def _traffic(requests: float, errors: float, stable_errors: float, slower: float) -> "Traffic":
+def _traffic(requests: float, errors: float, stable_errors: float, slower: float, drift: float) -> "Traffic":
     from mooring_operator.cli.rehearsal_traffic import Traffic
 
-    return Traffic(requests, errors / 100, stable_errors / 100, 1 + slower / 100)
+    return Traffic(requests, errors / 100, stable_errors / 100, 1 + slower / 100, drift / 100)
 
 
 def _specs(objects: list[Any], kind: str, model: type[SpecT]) -> dict[str, SpecT]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
-from mooring_operator.planning.analysis.looks import Counts, Histograms
+from mooring_operator.planning.analysis.looks import Counts, Histograms, Predicted
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
 from mooring_operator.planning.analysis.queries import Question
 from mooring_operator.planning.analysis.rates import UsedRate
@@ -97,7 +97,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted of one metric: rates have events and requests, latency has histograms.
+    """What was counted of one metric: rates have events and requests, latency histograms, drift has predictions.
 
     before: the same, of the hour before; None where it was not asked for.
     problem: why nothing can be judged; a person has to change something.
@@ -106,13 +106,16 @@ class Counted:
     requests: Counts = field(default_factory=dict)
     events: Counts = field(default_factory=dict)
     histograms: Histograms = field(default_factory=dict)
+    predicted: Predicted = field(default_factory=dict)
     before: "Counted | None" = None
     problem: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no series at all."""
-        return not any(map(len, (*self.requests.values(), *self.histograms.values())))
+        return not any(
+            map(len, (*self.requests.values(), *self.histograms.values(), *self.predicted.values()))
+        )
 
 
 @dataclass(frozen=True)

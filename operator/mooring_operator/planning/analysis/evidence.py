@@ -16,8 +16,9 @@ from mooring_operator.planning.analysis.comparison import Comparison
 from mooring_operator.planning.analysis.counting import Answer, Counted
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, judge
 from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
-from mooring_operator.planning.analysis.looks import pair, pair_slow, together
+from mooring_operator.planning.analysis.looks import pair, pair_predictions, pair_slow, together
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
+from mooring_operator.planning.analysis.prediction_drift import LEAST, CellLook, PredictionDrift
 from mooring_operator.planning.analysis.rates import JudgedLimit, key_of
 from mooring_operator.planning.analysis.thresholds import Tally
 
@@ -42,8 +43,17 @@ class Metric:
     """
 
     asked: tuple[float, float]
-    comparison: Comparison
+    comparison: Comparison | PredictionDrift
     bounds: Exceedance | None = None
+
+    def after(self, look: Look | CellLook) -> "Metric":
+        """Take one more look, of the kind that `_looks` gives."""
+        match self.comparison, look:
+            case Comparison() as rates, Look():
+                return replace(self, comparison=rates.after(look))
+            case PredictionDrift() as drift, CellLook():
+                return replace(self, comparison=drift.after(look))
+        raise TypeError(f"a {type(look).__name__} is no look at a {type(self.comparison).__name__}")
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Evidence:
         """Give the verdict on all metrics together; one that has not begun is a capital of 1."""
         fresh = Comparison(Limit(), ok=inf if self.watched else 1.0)
         known = {name: metric.comparison for name, metric in self.metrics.items()}
-        comparisons: dict[str, Comparison] = {
+        comparisons: dict[str, Comparison | PredictionDrift] = {
             limit.metric: known.get(limit.metric, fresh) for limit in self.limits
         }
         slow: dict[str, Exceedance] = {
@@ -94,7 +104,7 @@ class Evidence:
         """
         seen = self._begun(answer)
         since = step.timestamp() if step is not None else -inf
-        looks = {}
+        looks: dict[str, Mapping[float, Look | CellLook]] = {}
         for name, metric in seen.metrics.items():
             try:
                 looks[name] = _looks(answer.metrics.get(name, Counted()), metric, answer)
@@ -104,9 +114,7 @@ class Evidence:
         times = {at for by_time in looks.values() for at in by_time}
         for at in sorted(times | {one.at for several in measured.values() for one in several}):
             taken = {
-                name: replace(metric, comparison=metric.comparison.after(looks[name][at]))
-                if at in looks.get(name, {})
-                else metric
+                name: metric.after(looks[name][at]) if at in looks.get(name, {}) else metric
                 for name, metric in seen.metrics.items()
             }
             seen = replace(seen, metrics=taken, tallies=seen.measured(measured, at, since))
@@ -185,7 +193,8 @@ class Evidence:
         kept = dict(part.split(":", 1) for part in text.split() if ":" in part)
         metrics: dict[str, Metric] = {}
         for limit in limits:
-            metric = _unpacked(kept.get(key_of(limit), ""))
+            unpack = _unpacked_drift if _of_predictions(limit) else _unpacked
+            metric = unpack(kept.get(key_of(limit), ""))
             if metric is not None and (watched or _fits(metric, limit)):
                 metrics[limit.metric] = metric
         tallies = {query.name: query.unpacked(kept.get(f"{_QUERY}{query.name}", "")) for query in queries}
@@ -194,6 +203,8 @@ class Evidence:
 
 def _begin(limit: JudgedLimit, before: Counted, answer: Answer) -> Metric:
     request = answer.request
+    if _of_predictions(limit):
+        return _begin_predictions(limit, before.predicted.get(request.stable, {}))
     if not _of_latency(limit):
         looks = pair(before.events, before.requests, request.candidate, request.stable)
         return Metric(limit.rate_limit, Comparison(Limit(*limit.rate_limit), bursts=Bursts(_scale(looks))))
@@ -211,26 +222,41 @@ def _begin(limit: JudgedLimit, before: Counted, answer: Answer) -> Metric:
     return Metric(limit.latency_limit, comparison, bounds)
 
 
+def _begin_predictions(limit: JudgedLimit, before: Mapping[float, Mapping[str, float]]) -> Metric:
+    total = sum(count for cells in before.values() for count in cells.values())
+    if total < LEAST:
+        told = (
+            f"{total:g} predictions of the stable revision were counted in the hour before; it takes {LEAST}"
+        )
+        raise TooFewError(told if total else f"{told}. Does the runtime of the stable revision count them?")
+    return Metric(limit.rate_limit, PredictionDrift.begin(Limit(*limit.rate_limit), before))
+
+
 def _scale(looks: Mapping[float, Look]) -> float | None:
     known = [look for look in looks.values() if look.stable_of > 0]
     return scale_of([look.stable for look in known], [look.stable_of for look in known]) if known else None
 
 
-def _looks(counted: Counted, metric: Metric, answer: Answer) -> dict[float, Look]:
+def _looks(counted: Counted, metric: Metric, answer: Answer) -> Mapping[float, Look | CellLook]:
     arms = (answer.request.candidate, answer.request.stable)
+    if isinstance(metric.comparison, PredictionDrift):
+        return pair_predictions(counted.predicted, metric.comparison.sets, *arms)
     if metric.bounds is None:
         return pair(counted.events, counted.requests, *arms)
     return pair_slow(counted.histograms, metric.bounds, *arms)
 
 
 def _unproven(metric: Metric) -> Metric:
+    if isinstance(metric.comparison, PredictionDrift):
+        return replace(metric, comparison=metric.comparison.fresh())
     comparison = replace(metric.comparison, better=Capital.begin(bets.BETTER), ok=1.0)
     return replace(metric, comparison=comparison)
 
 
 def _alone(metric: Metric) -> Metric | None:
     seen = metric.comparison
-    if not seen.stable_of:
+    if isinstance(seen, PredictionDrift) or not seen.stable_of:
+        # Nothing answers the same traffic beside it.
         return None
     highest = (seen.stable + _CAUTION * sqrt(seen.stable + 1) + _CAUTION) / seen.stable_of
     share = seen.limit.ratio * highest + seen.limit.points
@@ -243,9 +269,10 @@ def _alone(metric: Metric) -> Metric | None:
 # --- numbers ------------------------------------------------------------------------------------
 
 
-def _numbers(metric: Metric) -> Iterator[float]:
-    comparison, bounds = metric.comparison, metric.bounds
-    yield from metric.asked
+def _numbers(
+    comparison: Comparison, asked: tuple[float, float], bounds: Exceedance | None
+) -> Iterator[float]:
+    yield from asked
     yield comparison.limit.ratio
     yield comparison.limit.points
     yield nan if comparison.bursts.history is None else comparison.bursts.history
@@ -253,11 +280,28 @@ def _numbers(metric: Metric) -> Iterator[float]:
     yield from comparison.to_numbers()
 
 
-_COUNT = len(list(_numbers(Metric((1.0, 0.0), Comparison(Limit())))))
+_COUNT = len(list(_numbers(Comparison(Limit()), (1.0, 0.0), None)))
 
 
 def _packed(metric: Metric) -> str:
-    return base64.b64encode(struct.pack(f"<{_COUNT}d", *_numbers(metric))).decode()
+    seen = metric.comparison
+    if isinstance(seen, PredictionDrift):
+        names, numbers = "\n".join(seen.sets).encode(), seen.to_numbers()
+        content = struct.pack(f"<H{len(names)}s{len(numbers)}d", len(names), names, *numbers)
+    else:
+        content = struct.pack(f"<{_COUNT}d", *_numbers(seen, metric.asked, metric.bounds))
+    return base64.b64encode(content).decode()
+
+
+def _unpacked_drift(text: str) -> Metric | None:
+    try:
+        content = base64.b64decode(text, validate=True)
+        (length,) = struct.unpack_from("<H", content)
+        numbers = struct.unpack(f"<{(len(content) - 2 - length) // 8}d", content[2 + length :])
+        seen = PredictionDrift.of_numbers(tuple(content[2 : 2 + length].decode().split("\n")), numbers)
+    except (ValueError, struct.error):
+        return None
+    return Metric((seen.limit.ratio, seen.limit.points), seen)
 
 
 def _unpacked(text: str) -> Metric | None:
@@ -278,6 +322,10 @@ def _fits(metric: Metric, limit: JudgedLimit) -> bool:
     if _of_latency(limit):
         return metric.asked == limit.latency_limit and metric.bounds is not None
     return metric.asked == limit.rate_limit and metric.bounds is None
+
+
+def _of_predictions(limit: JudgedLimit) -> bool:
+    return isinstance(limit, MetricLimit) and limit.metric == "predictionDrift"
 
 
 def _of_latency(limit: JudgedLimit) -> TypeGuard[MetricLimit]:

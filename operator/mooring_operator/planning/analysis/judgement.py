@@ -9,6 +9,7 @@ from typing import Literal
 
 from mooring_operator.planning.analysis.comparison import Comparison
 from mooring_operator.planning.analysis.latency import Exceedance
+from mooring_operator.planning.analysis.prediction_drift import Move, PredictionDrift, describe_set
 from mooring_operator.planning.analysis.thresholds import Tally
 
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
@@ -36,7 +37,7 @@ class Judgement:
 
 
 def judge(
-    comparisons: Mapping[str, Comparison],
+    comparisons: Mapping[str, "Comparison | PredictionDrift"],
     tallies: Mapping[str, Tally],
     errors: Errors,
     slow: Mapping[str, Exceedance] | None = None,
@@ -54,16 +55,15 @@ def judge(
         evidence = sum(c.worse.value for c in comparisons.values()) / len(comparisons)
         worst = max(comparisons, key=lambda name: comparisons[name].worse.value)
         if evidence >= 1 / errors.false_rollback:
-            beyond = describe_excess(comparisons[worst])
-            said = describe(
-                comparisons[worst], evidence, 1 / errors.false_rollback, excess=beyond, slow=bounds.get(worst)
+            said = _describe_failure(
+                comparisons[worst], evidence, 1 / errors.false_rollback, bounds.get(worst)
             )
             return Judgement("FAIL", worst, f"{worst}: {said}")
     wanted = 1 / errors.false_promotion
     undecided = [name for name, c in comparisons.items() if c.ok < wanted]
     if undecided:
         furthest = min(undecided, key=lambda name: comparisons[name].ok)
-        said = describe(comparisons[furthest], comparisons[furthest].ok, wanted, slow=bounds.get(furthest))
+        said = _describe_ok(comparisons[furthest], wanted, bounds.get(furthest))
         return Judgement("INSUFFICIENT", furthest, f"{furthest}: {said}")
     open_tally = next((name for name, tally in tallies.items() if not tally.has_passed), None)
     if open_tally is not None:
@@ -72,11 +72,37 @@ def judge(
         return Judgement("INSUFFICIENT", "", "nothing was measured")
     name = min(comparisons, key=lambda n: comparisons[n].ok) if comparisons else next(iter(tallies))
     said = (
-        describe(comparisons[name], comparisons[name].ok, wanted, slow=bounds.get(name))
+        _describe_ok(comparisons[name], wanted, bounds.get(name))
         if comparisons
         else describe_tally(tallies[name])
     )
     return Judgement("PASS", name, f"{name}: {said}")
+
+
+def _describe_failure(
+    seen: "Comparison | PredictionDrift", evidence: float, wanted: float, slow: Exceedance | None
+) -> str:
+    if isinstance(seen, PredictionDrift):
+        return describe_move(seen, seen.moved, evidence, wanted)
+    return describe(seen, evidence, wanted, excess=describe_excess(seen), slow=slow)
+
+
+def _describe_ok(seen: "Comparison | PredictionDrift", wanted: float, slow: Exceedance | None) -> str:
+    if isinstance(seen, PredictionDrift):
+        return describe_move(seen, seen.doubted, seen.ok, wanted)
+    return describe(seen, seen.ok, wanted, slow=slow)
+
+
+def describe_move(seen: PredictionDrift, move: Move, evidence: float, wanted: float) -> str:
+    """Say how often both revisions predicted what is in a set."""
+    beyond = seen.excess(move) * 100
+    return (
+        f"{describe_set(seen.sets[move.index])}: "
+        f"candidate {_share(seen.candidates[move.index], seen.candidate_of)}, "
+        f"stable {_share(seen.stables[move.index], seen.stable_of)}, limit {describe_limit(seen)}"
+        + (f", exceeded by {beyond:.3g} points" if beyond > 0 else "")
+        + f"; evidence {evidence:.3g} of {wanted:g} after {seen.looks} looks"
+    )
 
 
 def describe(
@@ -107,8 +133,10 @@ def describe_excess(comparison: Comparison) -> str:
     return f", exceeded by {excess:.3g} points" if excess > 0 else ""
 
 
-def describe_limit(comparison: Comparison) -> str:
+def describe_limit(comparison: "Comparison | PredictionDrift") -> str:
     """Say a limit in the user's terms."""
+    if isinstance(comparison, PredictionDrift):
+        return f"stable ± {comparison.limit.points * 100:g} points"
     ratio, points = comparison.limit.ratio, comparison.limit.points * 100
     if ratio == 0:
         return f"{points:.4g}%"

@@ -1,15 +1,19 @@
 """Looks out of what was counted: both revisions at the same times, oldest first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.latency import Exceedance, Histogram
+from mooring_operator.planning.analysis.prediction_drift import CellLook
 
 Counts = Mapping[str, Mapping[float, float]]
 """By revision and time."""
 
 Histograms = Mapping[str, Mapping[float, Histogram]]
 """By revision and time."""
+
+Predicted = Mapping[str, Mapping[float, Mapping[str, float]]]
+"""How often each prediction was made, by revision and time."""
 
 _NOTHING = Histogram((), (), 0.0)
 
@@ -45,6 +49,15 @@ def pair_slow(histograms: Histograms, decided: Exceedance, candidate: str, stabl
         )
         for at in times
     }
+
+
+def pair_predictions(
+    predicted: Predicted, sets: Sequence[str], candidate: str, stable: str
+) -> dict[float, CellLook]:
+    """Give a look at sets of predictions for each time at which something was counted."""
+    times = sorted({at for by_time in predicted.values() for at in by_time})
+    both = (predicted.get(candidate, {}), predicted.get(stable, {}))
+    return {at: CellLook.of(sets, *(by_time.get(at, {}) for by_time in both)) for at in times}
 
 
 def rest(part: Counts, counts: Counts) -> dict[str, dict[float, float]]:

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from math import inf
 
 from mooring_operator.planning.analysis.latency import Histogram
-from mooring_operator.planning.analysis.queries import AnswerUnusableError, Latency, Rate
+from mooring_operator.planning.analysis.queries import (
+    PREDICTIONS,
+    AnswerUnusableError,
+    Latency,
+    Predictions,
+    Rate,
+)
 from mooring_operator.planning.analysis.sources import SOURCES, Source
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -87,6 +93,15 @@ def histogram_of(counted: Mapping[Series, float], latency: Latency, model: str) 
         raise AnswerUnusableError(str(error)) from None
 
 
+def predictions_of(counted: Mapping[Series, float], metric: Predictions, model: str) -> dict[str, float]:
+    """Give how often a revision made each prediction."""
+    found: Counter[str] = Counter()
+    for (name, labels), value in counted.items():
+        if name == metric.counter and value and _is_of((name, labels), model):
+            found[dict(labels).get(metric.label, "")] += value  # type: ignore[assignment]
+    return dict(found)
+
+
 def _total(counted: Mapping[Series, float], counter: str, matchers: str) -> float:
     wanted = [(label, how, value) for label, how, value in _MATCHER.findall(matchers)]
     return sum(
@@ -114,7 +129,7 @@ def _bound(text: str) -> float:
 # --- what there is to read ----------------------------------------------------------------------
 
 
-def _metrics(sources: Mapping[str, Source]) -> Iterator[Rate | Latency]:
+def _metrics(sources: Mapping[str, Source]) -> Iterator[Rate | Latency | Predictions]:
     """Yield what the runtimes count themselves; a gateway is none of a revision's pods."""
     for source in sources.values():
         if source.of != "Services":
@@ -132,7 +147,7 @@ COUNTERS = frozenset(
 """The names of all counters of runtimes that a question may be about."""
 
 LABELS = frozenset(
-    {"le", "model"}
+    {"le", "model", PREDICTIONS.label}
     | {
         label
         for metric in _KNOWN

@@ -62,6 +62,19 @@ LATENCY = Latency("mooring_inference_request_duration_seconds_bucket")
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """Counts of answers by what was predicted, which `label` says."""
+
+    counter: str
+    label: str = "prediction"
+    arm: str = "revision"
+
+
+PREDICTIONS = Predictions("mooring_inference_predictions_total")
+"""What our runtime predicts, a row of each request."""
+
+
+@dataclass(frozen=True)
 class Pods:
     """Whose pods show a counter themselves, at /metrics of `port`.
 
@@ -82,7 +95,7 @@ class Question:
     pods: which pods show it, where pods do.
     """
 
-    metric: Rate | Latency
+    metric: Rate | Latency | Predictions
     revisions: tuple[str, ...]
     matchers: tuple[str, ...] = ()
     every_s: int = 10
@@ -109,13 +122,19 @@ class Question:
     def events(self) -> str:
         """PromQL of the events of each look, by revision."""
         metric = self.metric
-        if isinstance(metric, Latency):
+        if not isinstance(metric, Rate):
             return self.counts
         return self._counts(metric.failures or metric.part or metric.counter, metric.events)
 
     def _counts(self, counter: str, more: str) -> str:
         arm = self.metric.arm
-        labels = arm if isinstance(self.metric, Rate) else f"{arm}, le"
+        match self.metric:
+            case Rate():
+                labels = arm
+            case Latency():
+                labels = f"{arm}, le"
+            case Predictions(label=label):
+                labels = f"{arm}, {label}"
         return f"sum by ({labels}) {self._growth(counter, more)}"
 
     def _growth(self, counter: str, more: str) -> str:
@@ -144,6 +163,20 @@ def read_counts(answer: Any, arm: str) -> dict[str, dict[float, float]]:
         if name in found:
             raise AnswerUnusableError(f"there are several series for {arm} {name}: sum them up by {arm}")
         found[name] = values
+    return found
+
+
+def read_predictions(answer: Any, arm: str, label: str) -> dict[str, dict[float, dict[str, float]]]:
+    """Give how often each prediction was made in a range query, by arm and time.
+
+    Raises:
+        AnswerUnusableError: as `read_counts`.
+    """
+    found: dict[str, dict[float, dict[str, float]]] = {}
+    for labels, values in _series(answer):
+        by_time, cell = found.setdefault(_label(labels, arm), {}), _label(labels, label)
+        for at, count in values.items():
+            by_time.setdefault(at, {})[cell] = count
     return found
 
 

@@ -17,10 +17,12 @@ from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.queries import (
     LATENCY,
+    PREDICTIONS,
     RATES,
     AnswerUnusableError,
     Latency,
     Pods,
+    Predictions,
     Question,
     Rate,
     quoted,
@@ -37,7 +39,7 @@ class Source:
     """
 
     name: SourceName
-    counts: Mapping[str, Rate | Latency]
+    counts: Mapping[str, Rate | Latency | Predictions]
     lacks: str
     of: Literal["Model", "Pods", "Services"] = "Pods"
     matchers: str = ""
@@ -51,6 +53,8 @@ class Source:
         Raises:
             AnswerUnusableError: it does not count that.
         """
+        if metric == "predictionDrift" and self.name != "Mooring":
+            return self._predictions(namespace, name, revisions, every_s)
         if metric not in self.counts:
             raise AnswerUnusableError(f"{self.name} does not count it: {self.lacks}")
         values = tuple(self._value(namespace, one, service) for one, service in revisions.items())
@@ -62,6 +66,15 @@ class Source:
             values=values,
             pods=self._pods(namespace, name),
         )
+
+    def _predictions(self, namespace: str, name: str, revisions: Mapping[str, str], every_s: int) -> Question:
+        """Ask the runtime for what it predicts, whoever counts all else; a gateway reads no answers."""
+        if self.of != "Services":
+            raise AnswerUnusableError(
+                f"{self.name} does not count what is predicted: the Mooring runtime does; count predictions yourself, "
+                "and compare them by the rates of a template"
+            )
+        return SOURCES["Mooring"].question("predictionDrift", namespace, name, revisions, every_s)
 
     def _pods(self, namespace: str, name: str) -> Pods | None:
         if self.of == "Services":
@@ -91,7 +104,7 @@ _GATEWAY = "a gateway does: write source: Contour or Istio"
 SOURCES: Mapping[SourceName, Source] = {
     source.name: source
     for source in (
-        Source("Mooring", {**RATES, "latency": LATENCY}, "", of="Model"),
+        Source("Mooring", {**RATES, "latency": LATENCY, "predictionDrift": PREDICTIONS}, "", of="Model"),
         Source(
             "Triton",
             {"errorRate": Rate("nv_inference_request_success", "", failures="nv_inference_request_failure")},

@@ -316,6 +316,13 @@ def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus, counting
                 f"{empty[0]}: Prometheus has no {asked.counter} in namespace {request.namespace} with {asked.arm} "
                 f"{request.candidate} or {request.stable}; is it counted, and scraped?"
             )
+        if empty[0] == "predictionDrift":
+            counter = request.question(empty[0]).metric.counter
+            return (
+                f"{empty[0]}: Prometheus has no {counter} of model {request.name} with "
+                f"revision {request.candidate} or {request.stable}; is the runtime one that counts predictions, and "
+                "scraped?"
+            )
         if request.source.name != "Mooring":
             return (
                 f"{empty[0]}: Prometheus has no {request.question(empty[0]).metric.counter} of "

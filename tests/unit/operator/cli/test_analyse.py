@@ -26,6 +26,9 @@ class Server(ThreadingHTTPServer):
     asked: tuple[dict[str, str], ...] = ()
     tokens: tuple[str, ...] = ()
 
+    ones = (0.3, 0.3)
+    """How often each revision predicts class 1; nothing is where predictions are not counted."""
+
     memory: tuple[str, ...] = ("3",)
     """What a query of a template gives: a value for each series."""
 
@@ -43,6 +46,8 @@ class Server(ThreadingHTTPServer):
         times = range(int(float(form["start"])), int(float(form["end"])), step)
         if "_bucket" in form["query"]:
             return matrix(self.buckets(times))
+        if "predictions" in form["query"]:
+            return matrix(self.predictions(times))
         result = []
         for revision, rate, requests in zip((CANDIDATE, STABLE), self.rates, self.requests, strict=True):
             failed = [[at, str(sum(rng.random() < rate for _ in range(requests)))] for at in times]
@@ -51,6 +56,16 @@ class Server(ThreadingHTTPServer):
                 values = failed if "5.." in form["query"] else whole
                 result.append({"metric": {"revision": revision}, "values": values})
         return matrix(result)
+
+    def predictions(self, times: range) -> list[dict[str, Any]]:
+        return [
+            {
+                "metric": {"revision": revision, "prediction": cell},
+                "values": [[at, str(round(of * share))] for at in times],
+            }
+            for revision, ones, of in zip((CANDIDATE, STABLE), self.ones, self.requests, strict=False)
+            for cell, share in (("0", 1 - ones), ("1", ones))
+        ]
 
     def buckets(self, times: range) -> list[dict[str, Any]]:
         return [
@@ -314,3 +329,44 @@ def test_a_rate_of_a_template_is_judged_as_metrics_are(
     assert judged["wrong"]["limit"] == {"ratio": 1, "points": 1}
     assert judged["wrong"]["candidate"]["requests"] % 200 == 0
     assert judged["wrong"]["evidenceForFail"] > 50
+
+
+@pytest.mark.parametrize(("ones", "code", "verdict"), [((0.3, 0.3), 0, "PASS"), ((0.5, 0.3), 1, "FAIL")])
+def test_predictions_of_two_revisions_are_compared(
+    server: Server, capsys: pytest.CaptureFixture[str], ones: tuple[float, float], code: int, verdict: str
+) -> None:
+    server.ones, server.requests = ones, (100, 400)
+    assert analyse(server, "--metric", "predictionDrift", "--points", "10", "-o", "json") == code
+    (found,) = json.loads(capsys.readouterr().out)["metrics"]
+    assert found["limit"] == {"ratio": 1.0, "points": 10.0}
+    assert found["moved"] in ("class 0", "class 1")
+    assert analyse(server, "--metric", "predictionDrift", "--points", "10", "--namespace", "ml") == code
+    out = capsys.readouterr().out
+    assert out.startswith(f"{verdict}  predictionDrift: class ")
+    assert "predictionDrift (class" in out
+    assert "stable ± 10 points" in out
+    asked = [form["query"] for form in server.asked if "predictions" in form["query"]]
+    assert 'namespace="ml",model="iris"' in asked[-1]
+
+
+def test_predictions_that_nobody_counts_are_said(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.ones = ()
+    assert analyse(server, "--metric", "predictionDrift") == 2
+    assert "Does the runtime of the stable revision count them?" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--ratio", "1"), "--ratio is not of --metric predictionDrift"),
+        (("--selector", 'a="b"'), "--selector is not of --metric predictionDrift"),
+        (("--points", "0"), "predictionDrift: points above 0, no ratio"),
+        (("--points", "100"), "points"),
+        (("--false-rollback", "60"), "falseRollback"),
+    ],
+)
+def test_what_says_nothing_about_predictions_is_refused(
+    server: Server, capsys: pytest.CaptureFixture[str], more: tuple[str, str], says: str
+) -> None:
+    assert analyse(server, "--metric", "predictionDrift", *more) == 2
+    assert says in " ".join(capsys.readouterr().err.split())

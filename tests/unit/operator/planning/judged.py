@@ -21,10 +21,12 @@ COUNTING = Counting(timedelta(seconds=10), timedelta(seconds=5))
 
 @dataclass
 class Answering(World):
-    """`bad` and `slow` are shares of each model's requests; `per_second` requests come to all of them together."""
+    """`bad`, `slow` and `ones` are shares of each model's requests; `per_second` come to all of them together."""
 
     bad: dict[str, float] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
+    ones: dict[str, float] = field(default_factory=dict)
+    """Predictions of class 1; a model that is not named here has three in ten, and with -1 it counts none."""
     per_second: float = 100.0
     seed: int | None = None
     """Counts are what they are expected to be; with a seed they vary as requests do."""
@@ -88,6 +90,13 @@ class Answering(World):
             return Counted(
                 histograms={arm: {at: self._histogram(arm, asked[arm], at) for at in times} for arm in arms}
             )
+        if name == "predictionDrift":
+            return Counted(
+                predicted={
+                    arm: {at: cells for at in times if (cells := self._predicted(arm, at, asked[arm]))}
+                    for arm in arms
+                }
+            )
         wrong = {arm: self.bad.get(self.name_of(arm), 0.01) for arm in arms}
         return Counted(
             {arm: {at: float(round(asked[arm])) for at in times} for arm in arms},
@@ -105,6 +114,13 @@ class Answering(World):
         kept = (status.stable, status.candidate, status.previous, *status.retained)
         known = next((r for r in kept if r is not None and r.revision == revision), None)
         return known.storage_uri.removeprefix("s3://m/") if known is not None else ""
+
+    def _predicted(self, arm: str, at: float, of: float) -> dict[str, float]:
+        share = self.ones.get(self.name_of(arm), 0.3)
+        if share < 0:
+            return {}
+        ones = self._drawn(arm, at, of, share)
+        return {"0": float(round(of)) - ones, "1": ones}
 
     def _drawn(self, arm: str, at: float, of: float, share: float) -> float:
         if self.seed is None:

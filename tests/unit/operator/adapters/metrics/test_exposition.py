@@ -1,12 +1,18 @@
 """What is read of the text that a pod shows: the real runtime's, and a hostile one."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_inference.observability.metrics import ServingMetrics
 from mooring_operator.adapters.metrics.exposition import UnreadableError, read_counters
-from mooring_operator.planning.analysis.pod_counters import COUNTERS, histogram_of, rate_of
-from mooring_operator.planning.analysis.queries import LATENCY, RATES
+from mooring_operator.planning.analysis.pod_counters import (
+    COUNTERS,
+    histogram_of,
+    predictions_of,
+    rate_of,
+)
+from mooring_operator.planning.analysis.queries import LATENCY, PREDICTIONS, RATES
 
 REQUESTS = "mooring_inference_requests_total"
 
@@ -33,8 +39,12 @@ def test_the_runtime_is_read_as_it_shows_itself():
         series.answered("v2-rest", code, seconds)
     series.began()
     series.answered("v2-grpc", 200, 0.02)
+    for output in ([1], [2], [2]):
+        series.predicted(np.array(output))
+    metrics.of("other", "c0ffee0001").predicted(np.array([3]))
     text, _ = metrics.exposition("text/plain;version=0.0.4")
     found = read_counters(text)
+    assert predictions_of(found, PREDICTIONS, "iris") == {"1": 1.0, "2": 2.0}
     assert rate_of(found, RATES["errorRate"], "iris") == (2.0, 8.0)
     histogram = histogram_of(found, LATENCY, "iris")
     assert histogram.total == 8.0

@@ -2,6 +2,7 @@
 
 import pytest
 from mooring_operator.api.rollout_status import Revision
+from mooring_operator.planning.analysis.queries import PREDICTIONS, AnswerUnusableError
 from mooring_operator.planning.analysis.sources import SOURCES, choose, choose_for_both, service_of
 
 REVISION = "c0ffee0001"
@@ -68,3 +69,22 @@ def test_every_source_asks_about_its_own_namespace():
         for metric in source.counts:
             asked = source.question(metric, "ml", "iris", {REVISION: "iris-r1-predictor"}, 10)
             assert all("ml" in part for part in (asked.counts, asked.events))
+
+
+@pytest.mark.parametrize("name", ["Mooring", "Contour", "Istio"])
+def test_the_runtime_counts_what_is_predicted_whoever_counts_requests(name):
+    revisions = {"c0ffee0001": "a-service", "beef000002": "another"}
+    question = SOURCES[name].question("predictionDrift", "team", "iris", revisions, 10)
+    assert question.metric == PREDICTIONS
+    assert question.values == tuple(revisions)
+    assert question.counts.startswith("sum by (revision, prediction) ((mooring_inference_predictions_total{")
+    assert 'namespace="team",model="iris"' in question.counts
+    assert (question.pods.port, question.pods.model) == (8080, "iris")
+
+
+@pytest.mark.parametrize("name", ["Triton", "MLServer", "VLLM", "KServe"])
+def test_other_runtimes_count_no_predictions(name):
+    with pytest.raises(
+        AnswerUnusableError, match=f"{name} does not count what is predicted.*rates of a template"
+    ):
+        SOURCES[name].question("predictionDrift", "team", "iris", {"a": "", "b": ""}, 10)

@@ -342,3 +342,51 @@ def test_too_few_requests_for_a_quantile_are_too_little_evidence(then, phase):
         seen |= {c.message for c in made.status.conditions if c.type == "Analysed"}
     assert made.status.phase == phase
     assert any("requests in the hour before; a p99 takes 500" in message for message in seen)
+
+
+DRIFT = rollout(
+    FIRST,
+    {"analyse": {"duration": "30m"}},
+    LAST,
+    analysis={"metrics": [{"metric": "errorRate"}, {"metric": "predictionDrift"}], "afterPromotion": "10m"},
+)
+
+
+def test_a_candidate_that_answers_otherwise_is_rolled_back_though_nothing_fails():
+    made = begun(how=DRIFT, ones={"v2": 0.45})
+    decision = made.go_on()
+    assert (decision.phase, decision.reason) == ("RolledBack", "AnalysisFailed")
+    for part in (
+        "predictionDrift: class ",
+        "stable 30.00% (",
+        "limit stable ± 5 points, exceeded by 10 points",
+    ):
+        assert part in decision.message.replace("stable 70.00% (", "stable 30.00% (")
+
+
+def test_one_that_answers_alike_is_promoted_and_watched_by_what_there_is():
+    made = begun(how=DRIFT)
+    assert made.go_on().phase == "Promoted"
+    assert made.status.analysis.verdict == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("ones", "says"),
+    [
+        ({"v1": -1.0}, "Does the runtime of the stable revision count them?"),
+        ({"v1": -1.0, "v2": -1.0}, "Prometheus has no mooring_inference_predictions_total of model"),
+        ({"v2": -1.0}, "candidate no requests"),
+    ],
+    ids=["the stable one", "both", "the candidate"],
+)
+def test_a_runtime_that_counts_no_predictions_is_said_and_traffic_stays(ones, says):
+    made = begun(how=DRIFT, ones=ones)
+    decision = made.go_on()
+    assert (decision.phase, decision.reason, made.status.candidate.weight) == (
+        "Paused",
+        "PausedByAnalysis",
+        20,
+    )
+    assert says in condition(made).message
+    # Nothing else is judged any later by that.
+    assert begun(how=DRIFT, ones=ones, bad={"v2": 0.1}).go_on().reason == "AnalysisFailed"
