@@ -13,6 +13,7 @@ from mooring_operator.cli.rehearsal_traffic import Traffic, drawn
 from mooring_operator.cli.rehearsal_world import START
 from mooring_operator.planning.analysis.counting import Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
+from mooring_operator.planning.analysis.measuring import limits_of
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial, course_of
 
 _MOST_LOOKS = 5_000
@@ -57,7 +58,7 @@ def odds(
     rollout: RolloutSpec, traffic: Traffic, *, approve_after: timedelta | None, of: int = 200
 ) -> Sequence[End]:
     """Play `of` rollouts from the first request of the new revision on; the most frequent end comes first."""
-    if rollout.analysis is None or not traffic.per_second:
+    if rollout.analysis is None or not traffic.is_any:
         return ()
     found: dict[str, list[timedelta]] = defaultdict(list)
     for seed in range(of):
@@ -82,7 +83,7 @@ class _Played:
     verdict: str = "INSUFFICIENT"
 
     def __post_init__(self) -> None:
-        self.evidence = Evidence(tuple(self.analysis.metrics))
+        self.evidence = Evidence(limits_of(self.analysis))
         self.count = drawn(self.dice)
 
     def play(self) -> str:
@@ -160,7 +161,7 @@ class _Played:
             "rehearsal",
             "new",
             "stable",
-            tuple(limit.metric for limit in self.analysis.metrics),
+            tuple(limit.metric for limit in limits_of(self.analysis)),
             self.evidence.missing,
             since,
             self.counting.every,

@@ -1,8 +1,8 @@
 """The requests of a rehearsal: how many there are, how many go wrong, and how long they take."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import exp, log, sqrt
 from statistics import NormalDist
@@ -23,10 +23,20 @@ Count = Callable[[float, float], float]
 
 
 @dataclass(frozen=True)
+class StatedRate:
+    """Shares that are bad of what a template's rate counts, and how many it counts a second; None: each request."""
+
+    bad: float
+    stable_bad: float
+    per_second: float | None = None
+
+
+@dataclass(frozen=True)
 class Traffic:
     """Requests a second to both revisions together; shares of each one's that go wrong; times the stable's latency.
 
     moved: share of the answers that the new revision predicts the most frequent class in, beyond stable's share.
+    rates: what rates of templates give, by name.
     """
 
     per_second: float = 0.0
@@ -34,6 +44,12 @@ class Traffic:
     stable_errors: float = 0.01
     slower: float = 1.0
     moved: float = 0.0
+    rates: Mapping[str, StatedRate] = field(default_factory=dict)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is counted."""
+        return self.per_second > 0 or any(rate.per_second for rate in self.rates.values())
 
     def answer(self, request: Request, share: float, count: Count) -> Answer:
         """Give what both revisions counted while the new one had this share of the requests."""
@@ -53,7 +69,9 @@ class Traffic:
             (since + request.every * n).timestamp()
             for n in range(1, int((until - since) / request.every) + 1)
         ]
-        asked = self.per_second * request.every.total_seconds()
+        stated = self.rates.get(name, StatedRate(self.errors, self.stable_errors))
+        per_second = self.per_second if stated.per_second is None else stated.per_second
+        asked = per_second * request.every.total_seconds()
         arms = {request.candidate: asked * share, request.stable: asked * (1 - share)}
         arms = {arm: of for arm, of in arms.items() if of > 0}
         if name == "latency":
@@ -70,8 +88,8 @@ class Traffic:
                     arm: {at: _predicted(of, moved[arm], count) for at in times} for arm, of in arms.items()
                 }
             )
-        wrong = {request.candidate: self.errors, request.stable: self.stable_errors}
-        if name != "errorRate":
+        wrong = {request.candidate: stated.bad, request.stable: stated.stable_bad}
+        if name not in ("errorRate", *self.rates):
             wrong = dict.fromkeys(arms, self.stable_errors)
         events = {arm: {at: count(of, wrong[arm]) for at in times} for arm, of in arms.items()}
         requests = {arm: {at: max(of, events[arm][at]) for at in times} for arm, of in arms.items()}

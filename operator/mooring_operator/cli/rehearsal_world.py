@@ -159,7 +159,7 @@ class World:
         request = analysis.due(self.spec, status, owner, _COUNTING, now)
         if request is None:
             return None
-        if not self.script.traffic.per_second:
+        if not self.script.traffic.is_any:
             return Answer(request, unavailable=_NO_REQUESTS)
         candidate = status.candidate
         share = 1.0 if candidate is None else (candidate.weight or candidate.mirror) / 100

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from math import isnan, nan
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
@@ -12,11 +13,13 @@ from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
     from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.rehearsal import Timeline
-    from mooring_operator.cli.rehearsal_traffic import Traffic
+    from mooring_operator.cli.rehearsal_traffic import StatedRate, Traffic
     from mooring_operator.cli.rehearsal_world import Script
 
 SpecT = TypeVar("SpecT", bound="BaseModel")
@@ -47,6 +50,7 @@ _HELP = paragraphs(
     "mooring rehearse iris.yaml policies.yaml --metric accuracy=0.87",
     "mooring rehearse iris.yaml --at 2026-12-18T17:00:00+01:00     (into a freeze)",
     "mooring rehearse iris.yaml --from-stable --requests 50 --errors 2",
+    "mooring rehearse iris.yaml accuracy.yaml --from-stable --requests 50 --rate wrong-answers=20,10,5",
 )
 
 
@@ -112,6 +116,14 @@ def rehearse(
             metavar="POINTS", min=-30, max=70, help="How much more often the new one predicts a class of 30%."
         ),
     ] = 0.0,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PERCENT,PERCENT[,N]",
+            help="What a rate of a template gives: bad ones of the new revision's and of the stable one's, and how "
+            "many are counted a second, --requests where it is left out; repeatable.",
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the CI run measures; repeatable.")
     ] = None,
@@ -139,7 +151,7 @@ def rehearse(
         _script(ci, ci_takes, candidate, approve_after, metric or [], objects),
         checks=_FINDS[checks],
         checks_take=_time("--checks-take", checks_take),
-        traffic=_traffic(requests, errors, stable_errors, slower, drift),
+        traffic=replace(_traffic(requests, errors, stable_errors, slower, drift), rates=_rates(rate or [])),
         start=_start(at),
     )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
@@ -200,6 +212,30 @@ def _traffic(requests: float, errors: float, stable_errors: float, slower: float
     return Traffic(requests, errors / 100, stable_errors / 100, 1 + slower / 100, drift / 100)
 
 
+def _rates(texts: list[str]) -> "dict[str, StatedRate]":
+    """Read ``NAME=BAD,STABLE_BAD[,PER_SECOND]``; both shares are in percent."""
+    from mooring_operator.cli.rehearsal_traffic import StatedRate
+
+    found = {}
+    for text in texts:
+        name, _, numbers = text.partition("=")
+        try:
+            bad, stable_bad, per_second = ([float(number) for number in numbers.split(",")] + [nan])[:3]
+            fits = numbers.count(",") <= 2 and not (per_second <= 0 or per_second > 1e6)
+        except ValueError:
+            bad, stable_bad, per_second, fits = nan, nan, nan, False
+        if not (fits and 0 <= bad <= 100 and 0 <= stable_bad <= 100):
+            raise typer.BadParameter(
+                f"{text!r}: write NAME=PERCENT,PERCENT or NAME=PERCENT,PERCENT,N: bad ones of the new revision's and "
+                "of the stable one's, each 0 to 100, and how many are counted a second",
+                param_hint="--rate",
+            )
+        if name in found:
+            raise typer.BadParameter(f"{name} is there twice", param_hint="--rate")
+        found[name] = StatedRate(bad / 100, stable_bad / 100, None if isnan(per_second) else per_second)
+    return found
+
+
 def _specs(objects: list[Any], kind: str, model: type[SpecT]) -> dict[str, SpecT]:
     found = [value for value in objects if value.get("kind") == kind]
     return {value["metadata"]["name"]: model.model_validate(value["spec"]) for value in found}
@@ -238,7 +274,8 @@ def _play(deployment: dict[str, Any], script: "Script", from_stable: bool, objec
     from mooring_operator.cli.rehearsal import rehearse as play
 
     try:
-        spec = _with_templates(ModelDeploymentSpec.model_validate(deployment["spec"]), deployment, objects)
+        given = ModelDeploymentSpec.model_validate(deployment["spec"])
+        spec = _with_templates(given, deployment, objects, script.traffic.rates, from_stable)
         return play(spec, script, name=_name_of(deployment), from_stable=from_stable)
     except OverflowError:
         raise CliError("a duration is too long to rehearse: it goes beyond the year 9999") from None
@@ -247,14 +284,23 @@ def _play(deployment: dict[str, Any], script: "Script", from_stable: bool, objec
 
 
 def _with_templates(
-    spec: "ModelDeploymentSpec", deployment: dict[str, Any], objects: list[Any]
+    spec: "ModelDeploymentSpec",
+    deployment: dict[str, Any],
+    objects: list[Any],
+    stated: "Mapping[str, StatedRate]",
+    from_stable: bool,
 ) -> "ModelDeploymentSpec":
-    """Give the spec with the metrics of the templates that it names, which are among the files."""
+    """Give the spec with the metrics, and the rates that are stated, of the templates that it names."""
     from mooring_operator.cli.validation.templates import templates_in
+    from mooring_operator.planning.analysis.measuring import rates_of
     from mooring_operator.planning.analysis.templates import resolve
 
     analysis = spec.rollout.analysis
     if analysis is None or not analysis.templates:
+        if stated:
+            raise CliError(
+                f"--rate {next(iter(stated))}: {_name_of(deployment)} names no template with rates"
+            )
         return spec
     namespace = str(deployment["metadata"].get("namespace", "default"))
     resolved, standards = resolve(analysis, templates_in(objects), namespace)
@@ -262,10 +308,22 @@ def _with_templates(
         raise CliError(
             standards.problem, hint="give the file with the template too: mooring rehearse FILE FILE"
         )
-    if not resolved.metrics:
-        raise CliError("the templates have queries and rates alone: nothing of them can be rehearsed")
-    # What queries and rates would give, nobody has stated.
-    compared = resolved.model_copy(update={"queries": (), "rates": ()})
+    known = [rate.metric for rate in rates_of(resolved)]
+    unknown = next((name for name in stated if name not in known), None)
+    if unknown is not None:
+        raise CliError(f"--rate {unknown}: the templates have {', '.join(known) or 'no rates'}")
+    rates = tuple(rate for rate in rates_of(resolved) if rate.metric in stated)
+    left_out = [name for name in known if name not in stated]
+    if not resolved.metrics and not rates:
+        raise CliError(
+            "nothing of the templates can be rehearsed: what queries give is not known, nor what rates do",
+            hint=f"state it: --rate {left_out[0]}=5,2" if left_out else "",
+        )
+    if left_out and from_stable:
+        told = f"not played, for nobody has stated what they give: {', '.join(left_out)} (--rate)"
+        output.say(told, style="yellow", stderr=True)
+    # What queries would give, nobody can state.
+    compared = resolved.model_copy(update={"queries": (), "rates": rates})
     return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"analysis": compared})})
 
 

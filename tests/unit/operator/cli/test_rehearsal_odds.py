@@ -34,6 +34,12 @@ def test_a_slow_one_is_rolled_back():
     assert ends(Traffic(100, slower=2.0), of=10, analysis=both) == {ROLLED_BACK: 1.0}
 
 
+@pytest.mark.parametrize(("moved", "end"), [(0.0, PROMOTED), (0.12, ROLLED_BACK), (-0.12, ROLLED_BACK)])
+def test_one_that_predicts_otherwise_is_rolled_back(moved, end):
+    analysis = {"metrics": [{"metric": "predictionDrift"}]}
+    assert ends(Traffic(100, moved=moved), of=10, analysis=analysis) == {end: 1.0}
+
+
 @pytest.mark.parametrize(("then", "end"), [("Pause", PAUSED), ("Pass", PROMOTED), ("Fail", TOO_LITTLE)])
 def test_too_few_requests_go_by_the_step(then, end):
     step = {"analyse": {"duration": "5m", "onInsufficient": then}}
@@ -95,3 +101,78 @@ def test_the_command_shows_both(tmp_path: Path, capsys):
     assert timeline["odds"][0]["afterSeconds"]["p50"] < 600
     # Looks are no lines of their own.
     assert len(timeline["moments"]) < 8
+
+
+def with_a_rate(folder: Path, *, errors: bool = False) -> list[str]:
+    """The manifest of a rollout that is judged by a template's rate, and errors as well, and the template."""
+    path = analysed(folder)
+    document = yaml.safe_load(path.read_text())
+    metrics = {"metrics": [{"metric": "errorRate"}]} if errors else {}
+    document["spec"]["rollout"]["analysis"] = {"templates": [{"name": "accuracy"}], **metrics}
+    path.write_text(yaml.safe_dump(document))
+    return ["rehearse", str(path), "docs/samples/templates/accuracy.yaml", "--from-stable"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "end", "phase"),
+    [
+        ("20,10", ROLLED_BACK, "RolledBack"),
+        ("10,10", PROMOTED, "Promoted"),
+        ("20,10,0.1", PAUSED, "RolledBack"),
+    ],
+    ids=["worse", "alike", "few labels"],
+)
+def test_rates_of_templates_are_played_as_stated(tmp_path: Path, capsys, stated, end, phase):
+    how = ("--requests", "100", "--rate", f"wrong-answers={stated}", "--approve-after", "never")
+    code, out = invoke(capsys, *with_a_rate(tmp_path), *how, "-o", "json")[:2]
+    assert code == 0
+    timeline = json.loads(out)[0]["timelines"][0]
+    assert (timeline["end"], timeline["odds"][0]["end"]) == (phase, end)
+    assert timeline["odds"][0]["probability"] > 0.9
+    said = " ".join(moment["message"] for moment in timeline["moments"])
+    assert ("wrong-answers: candidate 20.00% (" in said) == (stated != "10,10")
+    # One label in ten seconds: hours later, still in its pause.
+    assert (timeline["moments"][-1]["atSeconds"] > 3 * 3600) == (end == PAUSED)
+
+
+def test_labels_may_be_all_that_is_counted(tmp_path: Path, capsys):
+    how = ("--rate", "wrong-answers=40,10,50", "-o", "json")
+    code, out = invoke(capsys, *with_a_rate(tmp_path), *how)[:2]
+    assert (code, json.loads(out)[0]["timelines"][0]["end"]) == (0, "RolledBack")
+
+
+def test_a_rate_that_nobody_states_is_left_out_and_said(tmp_path: Path, capsys):
+    code, _, err = invoke(capsys, *with_a_rate(tmp_path, errors=True), "--requests", "100")
+    assert code == 0
+    assert err == "not played, for nobody has stated what they give: wrong-answers (--rate)\n"
+    code, _, err = invoke(capsys, *with_a_rate(tmp_path), "--requests", "100")
+    assert code == 2
+    assert "nothing of the templates can be rehearsed" in err
+    assert "--rate wrong-answers=5,2" in err
+
+
+@pytest.mark.parametrize(
+    ("rates", "says"),
+    [
+        (["wrong-answers"], "write NAME=PERCENT,PERCENT"),
+        (["wrong-answers=5"], "write NAME=PERCENT,PERCENT"),
+        (["wrong-answers=5,x"], "write NAME=PERCENT,PERCENT"),
+        (["wrong-answers=5,101"], "each 0 to 100"),
+        (["wrong-answers=nan,1"], "each 0 to 100"),
+        (["wrong-answers=5,1,0"], "how many are counted"),
+        (["wrong-answers=5,1,2,3"], "write NAME=PERCENT,PERCENT"),
+        (["wrong-answers=5,1", "wrong-answers=6,1"], "wrong-answers is there twice"),
+        (["charm=5,1"], "--rate charm: the templates have wrong-answers"),
+    ],
+)
+def test_a_rate_that_cannot_be_played_is_named(tmp_path: Path, capsys, rates, says):
+    how = [word for rate in rates for word in ("--rate", rate)]
+    code, _, err = invoke(capsys, *with_a_rate(tmp_path), *how)
+    assert code == 2
+    assert says in " ".join(err.replace("\u2502", " ").split())
+
+
+def test_a_rate_of_no_template_is_refused(tmp_path: Path, capsys):
+    code, _, err = invoke(capsys, "rehearse", str(analysed(tmp_path)), "--rate", "wrong-answers=5,1")
+    assert code == 2
+    assert "--rate wrong-answers: iris names no template with rates" in err

@@ -113,7 +113,7 @@ def test_a_rehearsal_goes_by_the_template_beside_it(capsys, tmp_path):
     used["spec"]["rollout"]["analysis"]["templates"] = [{"name": "platform", "clusterScope": True}]
     files[0].write_text(yaml.safe_dump(used))
     code, _, err = invoke(capsys, "rehearse", *map(str, files), *how)
-    assert (code, "queries and rates alone" in err) == (2, True)
+    assert (code, "nothing of the templates can be rehearsed" in err) == (2, True)
     used["spec"]["rollout"]["analysis"]["templates"] = [{"name": "house"}]
     files[0].write_text(yaml.safe_dump(used))
     code, _, err = invoke(capsys, "rehearse", str(files[0]), *how)
