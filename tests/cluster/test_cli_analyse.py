@@ -65,6 +65,34 @@ def test_a_template_that_is_not_there_is_named(judged, server, api, capsys):
     assert "ClusterAnalysisTemplate slo does not exist" in capsys.readouterr().err
 
 
+def test_without_a_prometheus_it_is_said_what_the_operator_has_found(judged, api, capsys):
+    assert run(["analyse", "iris"]) == 2
+    assert "iris: no revision is judged" in capsys.readouterr().err
+    found = {
+        "candidate": "bbbbbbbbbb",
+        "stable": "aaaaaaaaaa",
+        "verdict": "INSUFFICIENT",
+        "message": "errorRate: candidate no requests",
+        "since": "2026-11-01T10:00:00Z",
+        "until": "2026-11-01T10:05:00Z",
+        "templates": "house@1 cluster/slo@1",
+        "measured": "memory: 0 of 3 failed, last 4.25",
+        "evidence": "query.memory:AAAA",
+    }
+    written = api.patch(
+        f"{GROUP}/modeldeployments/{judged}/status",
+        content=json.dumps({"status": {"analysis": found}}),
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    assert written.status_code == 200, written.text
+    assert run(["analyse", "iris"]) == 2
+    out = capsys.readouterr().out
+    assert out.startswith("INSUFFICIENT  errorRate: candidate no requests")
+    assert "memory" in out
+    assert "4.25" in out
+    assert "10:00:00 to 10:05:00 UTC; candidate bbbbbbbbbb, stable aaaaaaaaaa" in out
+
+
 def test_kubectl_shows_templates_by_their_short_names(judged, api):
     found = api.get(
         f"{GROUP}/analysistemplates", headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}

@@ -52,10 +52,22 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """Which revisions, who counts what they answer, and from when to when; `told` says what else there is to know."""
+
+    candidate: str
+    stable: str
+    source: str
+    since: datetime
+    until: datetime
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Whole:
     """What was found of all metrics and queries together."""
 
-    request: Request
+    compared: Compared
     evidence: Evidence
     judgement: Judgement
     risk: float
@@ -73,9 +85,10 @@ class Whole:
             "decidedBy": self.judgement.metric,
             "message": self.judgement.message,
             "templates": self.templates.split(),
-            "source": self.request.source.name,
-            "candidate": self.request.candidate,
-            "stable": self.request.stable,
+            "source": self.compared.source,
+            "candidate": self.compared.candidate,
+            "stable": self.compared.stable,
+            "told": list(self.compared.told),
             "metrics": [self._metric(limit.metric) for limit in self.evidence.limits],
             "queries": [_query(query, self.evidence.tallies[query.name]) for query in self.evidence.queries],
         }
@@ -143,7 +156,26 @@ def judge_whole(
         raise CliError(answer.unavailable)
     evidence = Evidence.from_text("", limits_of(analysis), queries_of(analysis), watched=False)
     evidence = evidence.after(answer, analysis.risk)
-    return Whole(request, evidence, evidence.judge(analysis.risk), analysis.risk, standards.templates)
+    compared = Compared(
+        request.candidate,
+        request.stable,
+        request.source.name,
+        request.since,
+        request.until,
+        _not_asked(request),
+    )
+    return Whole(compared, evidence, evidence.judge(analysis.risk), analysis.risk, standards.templates)
+
+
+def _not_asked(request: Request) -> tuple[str, ...]:
+    """Say which queries only the operator asks: an address in the cluster is none of here."""
+    webhooks = [query.name for query in request.queries if query.query.webhook is not None]
+    if not webhooks:
+        return ()
+    return (
+        f"not asked from here, for they are webhooks: {', '.join(webhooks)}; without --prometheus it is said what the "
+        "operator was answered",
+    )
 
 
 def _request(subject: Subject, analysis: Analysis, window: timedelta, every: int, until: datetime) -> Request:
@@ -204,10 +236,11 @@ def view(found: Whole) -> "Group":
             plain_table(("QUERY", "VERDICT", "MEASURED", "WANTED", "FAILED", "LAST"), queries, indent=0),
             Text(),
         ]
-    request = found.request
-    times = f"{request.since:%H:%M:%S} to {request.until:%H:%M:%S} UTC"
+    seen = found.compared
+    times = f"{seen.since:%H:%M:%S} to {seen.until:%H:%M:%S} UTC"
     lines = [
-        f"counted by {request.source.name}, {times}; candidate {request.candidate}, stable {request.stable}"
+        f"counted by {seen.source}, {times}; candidate {seen.candidate}, stable {seen.stable}",
+        *seen.told,
     ]
     if found.templates:
         # What stands in a file has no generation.

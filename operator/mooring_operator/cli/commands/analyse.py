@@ -16,7 +16,7 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 if TYPE_CHECKING:
     from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.analysis import Asked
-    from mooring_operator.cli.whole_analysis import Subject
+    from mooring_operator.cli.whole_analysis import Subject, Whole
     from mooring_operator.planning.analysis.templates import Found
 
 _HELP = paragraphs(
@@ -29,11 +29,15 @@ _HELP = paragraphs(
 
     A FILE with a ModelDeployment, or a NAME whose deployment has spec.rollout.analysis, is judged by all of that: its
     metrics, and the metrics and queries of the templates that it names, which stand in the file too or are looked up.
+    Without --prometheus it is said what the operator has found so far of NAME: by whomever it counts, with the pods'
+    own counters and the numbers of webhooks, which nobody else has.
+
     Options below about one metric compare that alone. The limit of a rate is RATIO times the stable revision's, and
     POINTS percent more; that of latency is a quantile that is no more than so much slower.
 
     Exit codes: 0 PASS; 1 FAIL; 2 INSUFFICIENT, or Prometheus could not be read.
     """,
+    "mooring analyse iris                                          (what the operator has found)",
     "mooring analyse iris --prometheus http://localhost:9090",
     "mooring analyse iris.yaml --prometheus http://localhost:9090 --candidate 1ac6bb2394 --stable 77f00acbd1",
     "mooring analyse iris --prometheus http://localhost:9090 --ratio 1 --points 0.5 --window 15m",
@@ -51,7 +55,10 @@ def analyse(
     name: Annotated[
         str, typer.Argument(metavar="NAME|FILE", help="A ModelDeployment by name, or the file that it is in.")
     ],
-    prometheus: Annotated[str, typer.Option(metavar="URL", help="Address of Prometheus.")],
+    prometheus: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of Prometheus; none for what the operator has found."),
+    ] = None,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -93,6 +100,23 @@ def analyse(
     """Judge one canary once."""
     from mooring_operator.cli import analysis
 
+    if prometheus is None:
+        _refuse_without_prometheus(
+            name,
+            {
+                "--metric": metric,
+                "--ratio": ratio,
+                "--points": points,
+                "--false-rollback": false_rollback,
+                "--quantile": quantile,
+                "--slower": slower,
+                "--candidate": candidate,
+                "--stable": stable,
+                "--selector": selector,
+                "--token-file": token_file,
+            },
+        )
+        _explain(name, namespace, context, form)
     if all(given is None for given in (metric, ratio, points, false_rollback, quantile, slower, selector)):
         subject = _subject(name, candidate, stable, namespace, context)
         if subject is not None:
@@ -129,19 +153,51 @@ def _judge_whole(
     from mooring_operator.cli import analysis, whole_analysis
 
     back = analysis.time_back(window, every)
-    found = whole_analysis.judge_whole(
-        subject,
-        address=analysis.checked_address(prometheus),
-        token=_token(token_file),
-        window=back,
-        every=every,
-        until=datetime.now(UTC).replace(microsecond=0),
+    _show(
+        whole_analysis.judge_whole(
+            subject,
+            address=analysis.checked_address(prometheus),
+            token=_token(token_file),
+            window=back,
+            every=every,
+            until=datetime.now(UTC).replace(microsecond=0),
+        ),
+        form,
     )
+
+
+def _show(found: "Whole", form: output.Format) -> NoReturn:
+    from mooring_operator.cli import whole_analysis
+
     if form is output.Format.TEXT:
         output.console().print(whole_analysis.view(found))
     else:
         output.dump(found.document(), form)
     raise typer.Exit({"PASS": OK, "FAIL": NO}.get(found.verdict, UNUSABLE))
+
+
+def _refuse_without_prometheus(name: str, given: dict[str, Any]) -> None:
+    """Raise CliError for what asks for more than the operator has found."""
+    option = next((option for option, value in given.items() if value is not None), None)
+    if option is not None:
+        raise CliError(f"{option} needs --prometheus: without it, it is said what the operator has found")
+    if name == "-" or name.endswith(_SUFFIXES):
+        raise CliError(f"{name}: a file is judged with --prometheus; without it, name a ModelDeployment")
+
+
+def _explain(name: str, namespace: str | None, context: str | None, form: output.Format) -> NoReturn:
+    """Show what the status of a deployment says of its analysis."""
+    from mooring_operator.api import ModelDeploymentSpec, ModelDeploymentStatus
+    from mooring_operator.cli.explained_analysis import explain
+    from mooring_operator.cli.whole_analysis import Subject
+    from mooring_operator.planning.status.reading import read_status
+
+    item = connect(context, namespace).get("ModelDeployment", name)
+    spec = ModelDeploymentSpec.model_validate(item["spec"])
+    status = read_status(ModelDeploymentStatus, item.get("status")).status
+    namespace = str(item["metadata"]["namespace"])
+    templates = _templates(spec, [], False, context, namespace)
+    _show(explain(Subject(name, namespace, spec, status, "", "", templates)), form)
 
 
 def _refuse(given: dict[str, float | str | None]) -> None:

@@ -244,6 +244,16 @@ def outcome_of(query: Query, result: JsonValue, answers: RuleAnswers) -> tuple[O
     return ("Inconclusive" if succeeds is False else "Success"), told
 
 
+def last_of(measured: str, name: str) -> str:
+    """Give the last number of a query in what `described` gave; nothing where there is none."""
+    known = dict(part.split(": ", 1) for part in measured.split("; ") if ": " in part)
+    return (
+        known.get(name, "").rpartition(", last ")[2].removesuffix(_DRY)
+        if ", last " in known.get(name, "")
+        else ""
+    )
+
+
 def described(queries: Sequence[UsedQuery], tallies: Mapping[str, Tally], before: str) -> str:
     """Say how each query does; of one that has not been measured anew, what was said `before` of its last number."""
     known = dict(part.split(": ", 1) for part in before.split("; ") if ": " in part)
