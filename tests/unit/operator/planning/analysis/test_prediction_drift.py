@@ -91,6 +91,33 @@ def test_many_rollouts_of_the_same_model_are_left_alone():
     assert not [seed for seed in range(60) if judged(played(SHARES, looks=60, seed=seed)).verdict == "FAIL"]
 
 
+def test_a_pass_takes_every_share_and_stays_when_found():
+    moved = played({**SHARES, "2": 0.13, "3": 0.17}, looks=15)
+    assert max(moved.best) > 4 > 3 > min(moved.best)
+    assert judged(moved).verdict == "INSUFFICIENT"
+    passed = played(SHARES)
+    assert judged(passed).verdict == "PASS"
+    less = passed.after(CellLook.of(passed.sets, {"0": 10.0, "1": 90.0}, {"0": 160.0, "1": 140.0}))
+    assert min(less.better) < min(passed.better)
+    assert less.ok >= passed.ok
+
+
+def test_bursts_of_the_stable_revision_slow_the_evidence_down():
+    """Both were as steady before; the one that bursts now is found out by what it shows."""
+    steady, bursty = begun(), begun()
+    for look in range(20):
+        some = {"0": 90.0, "1": 120.0} if look % 2 else {"0": 150.0, "1": 60.0}
+        rest = {"2": 60.0, "3": 30.0}
+        steady = steady.after(CellLook.of(steady.sets, {}, {"0": 120.0, "1": 90.0, **rest}))
+        bursty = bursty.after(CellLook.of(bursty.sets, {}, {**some, **rest}))
+    assert bursty.bursts.theta > 5 * steady.bursts.theta
+    other = {"0": 50.0, "1": 20.0, "2": 20.0, "3": 10.0}
+    told = [
+        one.after(CellLook.of(one.sets, other, {"0": 120.0, "1": 90.0, **rest})) for one in (steady, bursty)
+    ]
+    assert max(told[0].worse.bets) > max(told[1].worse.bets)
+
+
 def test_a_revision_without_traffic_is_no_evidence():
     drift = begun()
     seen = drift.after(CellLook.of(drift.sets, {}, {"0": 100.0}))
