@@ -102,9 +102,17 @@ async def revision_of(world: World, model: str, how: dict[str, Any]) -> str:
 
 
 async def play(
-    world: World, folder: Path, how: dict[str, Any], tables: dict[str, list[float]], **users: Any
+    world: World,
+    folder: Path,
+    how: dict[str, Any],
+    tables: dict[str, list[float]],
+    history: timedelta = timedelta(),
+    **users: Any,
 ) -> Users:
-    """Roll out v2 on top of v1, each a lookup of its table, until the rollout has ended."""
+    """Roll out v2 on top of v1, each a lookup of its table, until the rollout has ended.
+
+    history: how long v1 answers alone before, for whoever learns from that how bursty it is.
+    """
     world.now = now()
     await world.promote("v1", **how)
     revisions = {"v1": world.status["stable"]["revision"], "v2": await revision_of(world, "v2", how)}
@@ -121,8 +129,11 @@ async def play(
         await world.start()
         asked = Users(world, {f"s3://m/{model}": server for model, server in servers.items()}, **users)
         asking = [asyncio.create_task(asked.ask()) for _ in range(2)]
+        begins = now() + history
         try:
             async with asyncio.timeout(DEADLINE):
+                while now() < begins:
+                    await asyncio.sleep(0.5)
                 while world.phase not in ("RolledBack", "Promoted") or "candidate" in world.status:
                     world.now = now()
                     pause = await world.step()
@@ -148,6 +159,7 @@ async def test_real_counters_decide(world: World, tmp_path: Path, rows: int, pha
     assert users.wrong.get(found["stable"], 0) == 0
 
 
+HISTORY = timedelta(seconds=40)
 SCORES = [0.1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
@@ -162,7 +174,7 @@ async def test_real_predictions_decide(world: World, tmp_path: Path, scores: lis
             "analysis": {"metrics": [{"metric": "predictionDrift", "points": 15}]},
         }
     }
-    users = await play(world, tmp_path, how, {"v1": SCORES, "v2": scores}, rows=tuple(range(10)))
+    users = await play(world, tmp_path, how, {"v1": SCORES, "v2": scores}, HISTORY, rows=tuple(range(10)))
     found = world.status["analysis"]
     assert (found["verdict"], users.wrong) == (verdict, {})
     assert world.phase == ("RolledBack" if verdict == "FAIL" else "Promoted")

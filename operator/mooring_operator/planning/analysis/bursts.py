@@ -108,15 +108,18 @@ class Bursts:
         return cls(history, looks, sums)
 
 
-def scale_of(events: Sequence[float], requests: Sequence[float]) -> float:
+def scale_of(events: Sequence[float], requests: Sequence[float], *, least_blocks: int = 1) -> float:
     """Give theta of a history of looks, of the stable revision alone: the cautious end of what it may be.
 
     The upper 95% point of the profile likelihood of a negative binomial law, or of a beta-binomial one where events are
     not rare, from looks and from blocks of looks; the largest of them. A history of an hour takes some milliseconds.
+    Blocks of which there are fewer than `least_blocks` are left out.
     """
     worst = 0.0
     for size in _BLOCKS:
         starts = range(0, len(events) - size + 1, size)
+        if len(starts) < least_blocks:
+            continue
         x = [sum(events[start : start + size]) for start in starts]
         n = [sum(requests[start : start + size]) for start in starts]
         p = sum(x) / max(sum(n), 1)

@@ -38,6 +38,8 @@ _CELL = re.compile(r"-?\d{1,2}|other|nan|text \d{1,2}|(<=|>)-?[0-9.]{1,10}")
 _SPOKEN = {REST: "all other classes", "other": "classes beyond 19", "nan": "values that are no numbers"}
 _ALIKE = 0.99
 """Share of one cell of values from which on bounds tell nothing."""
+_LEAST_BLOCKS = 10
+"""Looks, and blocks of looks, that say how bursty answers are: of many sets, few would say that one bursts."""
 _PRIOR = 500.0
 """Answers that estimates begin with, in which nothing has moved."""
 _CLOSEST, _FURTHEST = 0.98, 0.02
@@ -103,7 +105,12 @@ class PredictionDrift:
         sets = _choose(_added(history.values()))
         counted = [CellLook.of(sets, {}, cells) for _, cells in sorted(history.items()) if cells]
         of = [look.stable_of for look in counted]
-        theta = max(scale_of([look.stable[index] for look in counted], of) for index in range(len(sets)))
+        if len(of) < _LEAST_BLOCKS:
+            return cls(limit, sets).fresh()
+        theta = max(
+            scale_of([look.stable[index] for look in counted], of, least_blocks=_LEAST_BLOCKS)
+            for index in range(len(sets))
+        )
         return cls(limit, sets, Bursts(theta)).fresh()
 
     def fresh(self) -> "PredictionDrift":
