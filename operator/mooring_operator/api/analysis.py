@@ -215,7 +215,7 @@ RULES: tuple[JsonValue, ...] = (
 
 GENERATIONS = "^[-a-z0-9@/ ]*$"
 EVIDENCE = "^[-A-Za-z0-9+/=. :]*$"
-LONGEST_EVIDENCE = 3000
+LONGEST_EVIDENCE = 2500
 MEASURED = "^[-+A-Za-z0-9,.;:() ]*$"
 
 

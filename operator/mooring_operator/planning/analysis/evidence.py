@@ -18,7 +18,7 @@ from mooring_operator.planning.analysis.judgement import Errors, Judgement, judg
 from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
 from mooring_operator.planning.analysis.looks import pair, pair_predictions, pair_slow, together
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
-from mooring_operator.planning.analysis.prediction_drift import LEAST, CellLook, PredictionDrift
+from mooring_operator.planning.analysis.prediction_drift import LEAST, SHORT, CellLook, PredictionDrift
 from mooring_operator.planning.analysis.rates import JudgedLimit, key_of
 from mooring_operator.planning.analysis.thresholds import Tally
 
@@ -286,8 +286,8 @@ _COUNT = len(list(_numbers(Comparison(Limit()), (1.0, 0.0), None)))
 def _packed(metric: Metric) -> str:
     seen = metric.comparison
     if isinstance(seen, PredictionDrift):
-        names, numbers = "\n".join(seen.sets).encode(), seen.to_numbers()
-        content = struct.pack(f"<H{len(names)}s{len(numbers)}d", len(names), names, *numbers)
+        names, numbers, short = "\n".join(seen.sets).encode(), seen.to_numbers(), SHORT * len(seen.sets)
+        content = struct.pack(f"<H{len(names)}s{len(numbers) - short}d{short}f", len(names), names, *numbers)
     else:
         content = struct.pack(f"<{_COUNT}d", *_numbers(seen, metric.asked, metric.bounds))
     return base64.b64encode(content).decode()
@@ -297,8 +297,11 @@ def _unpacked_drift(text: str) -> Metric | None:
     try:
         content = base64.b64decode(text, validate=True)
         (length,) = struct.unpack_from("<H", content)
-        numbers = struct.unpack(f"<{(len(content) - 2 - length) // 8}d", content[2 + length :])
-        seen = PredictionDrift.of_numbers(tuple(content[2 : 2 + length].decode().split("\n")), numbers)
+        sets = tuple(content[2 : 2 + length].decode().split("\n"))
+        short = SHORT * len(sets)
+        long = (len(content) - 2 - length - 4 * short) // 8
+        numbers = struct.unpack(f"<{long}d{short}f", content[2 + length :])
+        seen = PredictionDrift.of_numbers(sets, numbers)
     except (ValueError, struct.error):
         return None
     return Metric((seen.limit.ratio, seen.limit.points), seen)

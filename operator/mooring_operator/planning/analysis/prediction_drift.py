@@ -15,6 +15,7 @@ numbers that the bets resolve.
 """
 
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -28,7 +29,11 @@ from mooring_operator.planning.analysis.latency import NoResolutionError
 Cells = Mapping[str, float]
 """Counts of predictions, by cell."""
 
-MOST_SETS = 10
+MOST_SETS = 8
+_PARTS = 8
+"""Into which bounds cut values."""
+SHORT = 6
+"""Numbers of each set, which are kept with seven digits; they come last of all that is kept."""
 REST = ""
 """The set of all cells that have none of their own."""
 LEAST = 200
@@ -141,7 +146,9 @@ class PredictionDrift:
         theta = self.bursts.theta
         worse = self.worse.after(self._bet(self.moved, theta).payoffs(look, self.limit, worse=True))
         better = tuple(
-            capital + log(max(self._bet(move, theta).payoffs(look, self.limit, worse=False)[0], 1e-300))
+            _short(
+                capital + log(max(self._bet(move, theta).payoffs(look, self.limit, worse=False)[0], 1e-300))
+            )
             for move, capital in zip(_moves(len(self.sets)), self.better, strict=True)
         )
         return replace(
@@ -330,7 +337,7 @@ def describe_set(name: str) -> str:
 
 
 def _choose(cells: Cells) -> tuple[str, ...]:
-    """Choose what is compared: bounds near the deciles of values, or the most frequent classes; the most even first."""
+    """Choose what is compared: bounds near the eighths of values, or the most frequent classes; the most even first."""
     total = sum(cells.values())
     named = {cell: count for cell, count in cells.items() if _CELL.fullmatch(cell)}
     bounds = sorted((bound, cell) for cell in named if (bound := _bound(cell)) is not None)
@@ -345,7 +352,7 @@ def _choose(cells: Cells) -> tuple[str, ...]:
                 "nothing; count predictions yourself, and compare them by the rates of a template"
             )
         shares = {cell: count_in(cell, (), cells) / total for _, cell in bounds}
-        near = [min(shares, key=lambda cell: abs(shares[cell] - tenth / 10)) for tenth in range(1, 10)]
+        near = [min(shares, key=lambda cell: abs(shares[cell] - part / _PARTS)) for part in range(1, _PARTS)]
         sets = tuple(dict.fromkeys(near))
     return tuple(sorted(sets, key=lambda name: abs(count_in(name, sets, cells) / total - 0.5)))
 
@@ -376,7 +383,12 @@ def _moves(sets: int) -> Iterator[Move]:
 
 
 def _sums(known: tuple[float, ...], more: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(a + b for a, b in zip(known, more, strict=True))
+    return tuple(_short(a + b) for a, b in zip(known, more, strict=True))
+
+
+def _short(number: float) -> float:
+    """Round to what is kept: whoever goes on after a restart has the same numbers."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
 def _odds(share: float) -> float:

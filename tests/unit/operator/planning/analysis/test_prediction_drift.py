@@ -73,7 +73,7 @@ def test_the_same_answers_pass():
         (
             {"nan": 0.2, **{cell: share * 0.8 for cell, share in VALUES.items()}},
             VALUES,
-            "values <=0.9: candidate 8",
+            "values <=0.[135]: candidate",
         ),
     ],
     ids=["a class is more frequent", "a class is gone", "a class is new", "values grow", "numbers are none"],
@@ -169,13 +169,13 @@ def binomial(x, n, p):
 def test_the_most_frequent_classes_and_the_rest_are_compared():
     cells = {str(number): 1.0 + number for number in range(20)}
     drift = PredictionDrift.begin(LIMIT, {1.0: cells, 2.0: cells})
-    assert set(drift.sets) == {"", *(str(number) for number in range(11, 20))}
+    assert set(drift.sets) == {"", *(str(number) for number in range(13, 20))}
     assert len(drift.sets) == MOST_SETS
 
 
-def test_values_are_compared_at_bounds_near_the_deciles():
+def test_values_are_compared_at_bounds_near_the_eighths():
     drift = begun(VALUES)
-    assert set(drift.sets) == {"<=0.1", "<=0.3", "<=0.5", "<=0.9"}
+    assert set(drift.sets) == {"<=0.1", "<=0.3", "<=0.5"}
 
 
 def test_values_in_one_range_tell_nothing():
@@ -206,7 +206,7 @@ def test_whatever_pods_show_is_counted_and_no_name_of_theirs_is_kept(cells):
     text = Evidence((DRIFT,), {"predictionDrift": Metric((1.0, 0.05), seen)}).to_text()
     kept = Evidence.from_text(text, [DRIFT], watched=False).metrics["predictionDrift"].comparison
     assert kept == seen
-    assert len(text) < 1250
+    assert len(text) < 800
     assert len(judged(seen).message) < 250
 
 
@@ -265,8 +265,8 @@ def test_the_most_sets_fit_into_a_status():
         .after(answer([(cells, cells)], before={1.0: cells, 2.0: cells}), 0.01)
         .to_text()
     )
-    # Two rates of templates beside it take up to 1300 characters, six queries up to 450.
-    assert len(text) < LONGEST_EVIDENCE - 1750
+    # Two rates of templates beside it take up to 1270 characters, six queries up to 450.
+    assert len(text) < LONGEST_EVIDENCE - 1740
 
 
 @pytest.mark.parametrize(
