@@ -147,7 +147,7 @@ class DriftMonitorSpec(Model):
         ),
     ] = []
     retrain: Annotated[
-        Retrain | None, Field(description="What is trained anew when drift begins; nothing when left out.")
+        Retrain | None, Field(description="What is trained anew when drift begins, or performance drops.")
     ] = None
     dry_run: Annotated[
         bool,

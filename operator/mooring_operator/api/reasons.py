@@ -528,7 +528,7 @@ ROLLBACK_SKIPPED = "RollbackSkipped"
 Train a model on today's traffic.
 """
 RETRAINING_STARTED = "RetrainingStarted"
-"""Drift has begun, and what spec.retrain names trains a new model.
+"""Drift has begun, or performance has dropped, and what spec.retrain names trains a new model.
 """
 RETRAINED = "Retrained"
 """A new model is there, and registered where spec.retrain.registerAs says so.

@@ -1,4 +1,4 @@
-"""What a DriftMonitor has trained when drift begins, and what its status says of that."""
+"""What a DriftMonitor has trained when drift begins or performance drops, and what its status says of that."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -21,7 +21,10 @@ _Word = Annotated[str, Field(max_length=1024)]
 
 
 class Retrain(Model):
-    """A training, once for each time that drift begins; what it makes is registered, or offered by its address."""
+    """A training, once for each time that drift begins or performance drops.
+
+    What it makes is registered, or offered by its address.
+    """
 
     image: Annotated[
         str | None,
@@ -125,7 +128,7 @@ Retrain.model_config["json_schema_extra"] = {"x-kubernetes-validations": _RULES}
 class Retraining(StatusModel):
     """The last training: where it stands, and what came out."""
 
-    alarm: Annotated[Time, Field(description="When the drift began that it is for; once for each.")]
+    alarm: Annotated[Time, Field(description="When what it is for began; once for each.")]
     asked: Annotated[
         str,
         Field(
@@ -143,6 +146,7 @@ class Retraining(StatusModel):
     state: Annotated[RunStateName, Field(description="State of the run of this stage.")] = "Pending"
     baseline: Annotated[Sought | None, Field(description="Rows of the baseline.")] = None
     window: Annotated[Sought | None, Field(description="Rows of the window.")] = None
+    labels: Annotated[Sought | None, Field(description="Labels of these.")] = None
     model_uri: Annotated[
         str, Field(description="Where the model is, or is going to be.", max_length=2048)
     ] = ""

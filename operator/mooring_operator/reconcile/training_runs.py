@@ -158,7 +158,8 @@ class TrainingRuns:
             "name": asked.register_as,
             "alias": asked.alias,
             "trackingUri": self._tracking_uri,
-            "reason": f"DriftMonitor {owner.namespace}/{owner.name} saw drift from {format_time(training.alarm)} on",
+            "reason": f"DriftMonitor {owner.namespace}/{owner.name} saw drift, or worse performance, "
+            f"from {format_time(training.alarm)} on",
             "rows": list(dict.fromkeys(rows)),
         }
 
@@ -178,7 +179,11 @@ def document_of(
     """Give what a training is told: on which rows, and where the model goes."""
     rows: dict[str, JsonValue] = {
         name: _rows(part)
-        for name, part in (("baseline", training.baseline), ("window", training.window))
+        for name, part in (
+            ("baseline", training.baseline),
+            ("window", training.window),
+            ("labels", training.labels),
+        )
         if part is not None
     }
     return {
@@ -194,8 +199,9 @@ def document_of(
 
 def _rows(part: Sought) -> dict[str, JsonValue]:
     rows: dict[str, JsonValue] = {"uri": part.uri}
-    if part.since is not None and part.until is not None:
-        rows |= {"since": format_time(part.since), "until": format_time(part.until)}
+    for name, moment in (("since", part.since), ("until", part.until)):
+        if moment is not None:
+            rows[name] = format_time(moment)
     return rows
 
 

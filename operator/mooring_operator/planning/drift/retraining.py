@@ -1,8 +1,9 @@
-"""Decides about training anew: once for each time that drift begins, and not more often than spec.retrain allows.
+"""Decides about training anew: once for each time that drift begins, or performance drops, and not more often than
+spec.retrain allows.
 
-Like what receivers are told it follows condition Drifted. What goes on stands in status before it is launched, by
-ids that follow from the alarm: each run is made once, also after a crash. What comes out is a version in a registry,
-or an address; the ModelDeployment's own test decides about it as about any other model.
+Like what receivers are told it follows conditions: Drifted and PerformanceDropped. What goes on stands in status before
+it is launched, by ids that follow from the alarm: each run is made once, also after a crash. What comes out is a
+version in a registry, or an address; the ModelDeployment's own test decides about it as about any other model.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.retraining import Retrain, Retraining
 from mooring_operator.api.runs import AbandonedRun
-from mooring_operator.api.types import Condition, format_time
+from mooring_operator.api.types import format_time
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.drift import training_rows
+from mooring_operator.planning.drift import performance, training_rows
 from mooring_operator.planning.drift.evaluations import Target
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
@@ -158,6 +159,7 @@ def _begin(
         waits = known.model_copy(update={"held_until": held, "starts": starts})
         return _Begun(waits, (), (held - now).total_seconds())
     baseline, window = training_rows.rows_of(asked, spec, status.evaluation, target.name, target.kept)
+    labels = training_rows.labels_of(spec, window, target.name, target.kept)
     run_id = identity.training_id_of(monitor.uid, monitor.generation, alarm)
     training = Retraining(
         alarm=alarm,
@@ -167,6 +169,7 @@ def _begin(
         url=monitor.page(run_id),
         baseline=baseline,
         window=window,
+        labels=labels,
         model_uri=below(asked.output, run_id),
         started_at=now,
         stage_at=now,
@@ -187,16 +190,18 @@ def _begin(
 
 
 def _alarm(spec: DriftMonitorSpec, status: DriftMonitorStatus) -> datetime | None:
-    """Give since when the traffic drifts; None where it does not, or nobody looks."""
-    found: Condition | None = conditions.find(status.conditions, "Drifted")
-    if spec.suspend or found is None or found.status != "True":
-        return None
-    return found.last_transition_time
+    """Give when the last of drift and worse performance began that goes on; None for none, or where nobody looks."""
+    known = (conditions.find(status.conditions, kind) for kind in ("Drifted", performance.CONDITION))
+    began = [each.last_transition_time for each in known if each is not None and each.status == "True"]
+    return None if spec.suspend else max(began, default=None)
 
 
 def _is_answered(asked: Retrain, spec: DriftMonitorSpec, known: Retraining | None, alarm: datetime) -> bool:
-    if known is None or known.alarm != alarm:
+    if known is None or alarm > known.alarm:
         return False
+    if alarm < known.alarm:
+        # What began first goes on, and what a training was for is over.
+        return True
     if known.stage == "Rehearsed":
         return spec.dry_run
     return known.stage != "Failed" or known.asked == _fingerprint(asked)

@@ -34,6 +34,20 @@ def rows_of(
     return baseline, _window(asked, spec, evaluation, folder, kept) if "Window" in asked.rows else None
 
 
+def labels_of(spec: DriftMonitorSpec, window: Sought | None, deployment: str, kept: Kept) -> Sought | None:
+    """Give where labels of the window's rows are; None where nobody sends them.
+
+    They come later than their rows: there is no end to their time.
+    """
+    if spec.performance is None or window is None:
+        return None
+    if spec.performance.labels is not None:
+        return Sought(uri=spec.performance.labels.uri)
+    if not kept.store or window.since is None:
+        return None
+    return Sought(uri=below(kept.store, "labels", f"deployment={deployment}"), since=window.since)
+
+
 def _baseline(spec: DriftMonitorSpec, folder: str, kept: Kept) -> Sought | None:
     named = spec.baseline
     if named is not None and named.uri is not None:

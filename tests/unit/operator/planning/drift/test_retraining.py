@@ -43,19 +43,20 @@ class Training:
         self.now, self.generation, self.runs = NOON, 1, {}
         self.launched, self.events, self.result, self.refused = [], [], None, None
 
-    def say(self, *, drifted, revision="r1"):
-        known = next(iter(self.status.conditions), None)
+    def say(self, *, drifted, revision="r1", of="Drifted"):
+        others = [each for each in self.status.conditions if each.type != of]
+        known = next((each for each in self.status.conditions if each.type == of), None)
         status = "True" if drifted else "False"
         since = known.last_transition_time if known and known.status == status else self.now
         condition = Condition(
-            type="Drifted",
+            type=of,
             status=status,
             reason="R",
             message="m",
             last_transition_time=since,
             observed_generation=1,
         )
-        changes = {"conditions": [condition], "evaluation": evaluation(revision)}
+        changes = {"conditions": [*others, condition], "evaluation": evaluation(revision)}
         self.status = self.status.model_copy(update=changes)
         return self
 
@@ -324,6 +325,28 @@ def test_a_training_nobody_asks_for_any_more_is_stopped():
     training.spec = training.spec.model_copy(update={"retrain": None})
     training.look()
     assert (training.training, unended(training.status.abandoned_runs)) == (None, [run_id])
+
+
+def test_performance_that_drops_trains_too_and_each_once():
+    training = Training({"cooldown": "1m", "perDay": 5}).say(drifted=True, of="PerformanceDropped").look()
+    training.finish().look(HOUR)
+    assert len(training.launched) == 2
+    training.say(drifted=True).look().finish().look(HOUR)
+    assert len(training.launched) == 4
+    # What began first goes on, and the other is over.
+    training.say(drifted=False).look().look(HOUR)
+    assert len(training.launched) == 4
+
+
+def test_a_training_is_told_where_the_windows_labels_are():
+    def labels(performance, **fields):
+        training = Training(performance=performance, **fields).say(drifted=True).look()
+        return training.training.labels
+
+    assert labels({}) == Sought(uri="s3://team/kept/labels/deployment=digits", since=NOON - 2 * HOUR)
+    assert labels({"labels": {"uri": "s3://team/labels"}}) == Sought(uri="s3://team/labels")
+    assert labels(None) is None
+    assert labels({}, kept=Kept(), window={"uri": "s3://d/today"}) is None
 
 
 def rows(asked=None, **fields):
