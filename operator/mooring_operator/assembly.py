@@ -64,6 +64,7 @@ from mooring_operator.reconcile.kinds import (
     MODEL_POLICY,
 )
 from mooring_operator.reconcile.model_deployments import ModelDeployments
+from mooring_operator.reconcile.pipeline_queries import PipelineQueries
 from mooring_operator.reconcile.templates import Templates
 from mooring_operator.reconcile.training_runs import REGISTERING_PIPELINE, TRAINING_PIPELINE, TrainingRuns
 from mooring_operator.runtime.workqueue import Key
@@ -207,7 +208,7 @@ def _deployments(
         images=Images(settings.inference_image, settings.storage_initializer_image),
         runtimes=settings.default_runtimes,
         cluster_policies=shared.cluster_policies,
-        counters=_counters(settings, cluster, shared.pools.metrics, shared.rules),
+        counters=_counters(settings, cluster, shared),
         clock=_now,
         checks=checks,
         aliases=aliases,
@@ -271,9 +272,9 @@ def _pools(settings: Settings) -> _Pools:
     )
 
 
-def _counters(settings: Settings, cluster: Cluster, pool: Pool, rules: Rules) -> Counters:
+def _counters(settings: Settings, cluster: Cluster, shared: "_Shared") -> Counters:
     every, lag = timedelta(seconds=settings.prometheus_interval), timedelta(seconds=settings.prometheus_lag)
-    providers = _providers(settings, cluster)
+    providers, pool, rules = _providers(settings, cluster, shared), shared.pools.metrics, shared.rules
     match settings.counted_by:
         case "Prometheus":
             access = Access(
@@ -294,11 +295,12 @@ def _counters(settings: Settings, cluster: Cluster, pool: Pool, rules: Rules) ->
             return Counters(counting=Counting(every, lag), pool=pool, rules=rules, providers=providers)
 
 
-def _providers(settings: Settings, cluster: Cluster) -> dict[ProviderName, Provider]:
+def _providers(settings: Settings, cluster: Cluster, shared: "_Shared") -> dict[ProviderName, Provider]:
     """Give who measures the queries of templates, beside what keeps the counters."""
     pods = _run_pods(settings)
     by_pods = {name: MeasuringJobs(cluster, pods, how) for name, how in MEASURED_BY_PODS.items()}
-    return {"webhook": Webhooks(), **by_pods}
+    by_runs = PipelineQueries(shared.pipelines, shared.answers, shared.longest_run)
+    return {"webhook": Webhooks(), "pipeline": by_runs, **by_pods}
 
 
 def _pipelines(settings: Settings, cluster: Cluster, pool: Pool) -> Pipelines:

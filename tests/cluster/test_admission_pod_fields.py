@@ -141,6 +141,10 @@ def cloud_watch(**fields):
     return {"spec": {"queries": [{"name": "a", "cloudWatch": asked, "successCondition": "result < 1.0"}]}}
 
 
+def pipeline(**fields):
+    return {"spec": {"queries": [{"name": "a", "pipeline": {"name": "golden", **fields}}]}}
+
+
 def webhook(url="https://gates.example.com/go", **fields):
     return step(webhook={"url": url, **fields})
 
@@ -426,6 +430,20 @@ FIELDS = [
         "serviceAccounts",
         cloud_watch(serviceAccountName="models"),
         cloud_watch(serviceAccountName="payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.queries.pipeline.credentialsSecret",
+        "secrets",
+        pipeline(credentialsSecret="buckets"),
+        pipeline(credentialsSecret="payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.queries.pipeline.serviceAccountName",
+        "serviceAccounts",
+        pipeline(serviceAccountName="models"),
+        pipeline(serviceAccountName="payments"),
         TEMPLATE,
     ),
     Field(

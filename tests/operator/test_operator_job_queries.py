@@ -210,8 +210,8 @@ async def test_what_is_aborted_leaves_no_job(world: World, jobs: Measured):
 
 async def test_what_a_template_lacks_is_said(world: World, jobs: Measured):
     for fields, said in (
-        ({"query": "up"}, "a query has one of query, webhook, job, datadog, cloudWatch"),
-        ({"job": None}, "a query has one of query, webhook, job, datadog, cloudWatch"),
+        ({"query": "up"}, "a query has one of query, webhook, job, datadog, cloudWatch, pipeline"),
+        ({"job": None}, "a query has one of query, webhook, job, datadog, cloudWatch, pipeline"),
         ({"job": None, "query": "up", "successCondition": "result < 5.0"},
          "query and webhook stand in ClusterAnalysisTemplates alone"),
         ({"job": {"image": "smoke:1", "args": ["a" * 1000, "b" * 100]}}, "at most 1024 characters together"),

@@ -181,8 +181,8 @@ async def test_a_webhook_that_fails_counts_against_nobody(world: World, service:
 
 async def test_a_template_says_what_its_queries_lack(world: World):
     for fields, said in (
-        ({"query": "up"}, "a query has one of query, webhook, job, datadog, cloudWatch"),
-        ({"webhook": None}, "a query has one of query, webhook, job, datadog, cloudWatch"),
+        ({"query": "up"}, "a query has one of query, webhook, job, datadog, cloudWatch, pipeline"),
+        ({"webhook": None}, "a query has one of query, webhook, job, datadog, cloudWatch, pipeline"),
         (
             {"webhook": {"url": "http://169.254.169.254/latest"}},
             "the address of a webhook: write https://HOST/PATH",

@@ -131,6 +131,14 @@ TEMPLATES = [
     ] for row in _template(f"Datadog {name}", {"spec.queries": [{**_DATADOG, "datadog": {
         field: value for field, value in {**_DATADOG["datadog"], **patch}.items() if value is not ABSENT}}]},
         False, says)),
+    *_template("a pipeline", {"spec.queries": [{"name": "p", "pipeline": {"name": "golden"}}]}),
+    *_template("all of a pipeline", {"spec.queries": [{"name": "p", "successCondition": "result.metrics.accuracy > 0.9",
+        "pipeline": {"name": "golden answers", "version": "v3", "serviceAccountName": "runs",
+                     "credentialsSecret": "keys", "timeout": "1h"}}]}),
+    *_template("a pipeline without a name", {"spec.queries": [{"name": "p", "pipeline": {"version": "v3"}}]}, False,
+               "pipeline.name"),
+    *_template("a pipeline by its path", {"spec.queries": [{"name": "p", "pipeline": {"name": "../x"}}]}, False,
+               "pipeline.name"),
     *_template("a number of CloudWatch's", {"spec.queries": [_WATCH]}),
     *_template("all of CloudWatch", {"spec.queries": [{**_WATCH, "cloudWatch": {
         "region": "us-gov-west-1", "credentialsSecret": "aws", "serviceAccountName": "metrics", "period": "10m",

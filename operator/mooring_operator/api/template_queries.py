@@ -13,15 +13,16 @@ from mooring_operator.api import forms
 from mooring_operator.api.checks import TOO_LONG, Container, command_rule
 from mooring_operator.api.cloud_watch import CloudWatch
 from mooring_operator.api.datadog import Datadog
+from mooring_operator.api.measuring_pipeline import MeasuringPipeline
 from mooring_operator.api.types import Duration, Model
 
-ProviderName = Literal["query", "webhook", "job", "datadog", "cloudWatch"]
+ProviderName = Literal["query", "webhook", "job", "datadog", "cloudWatch", "pipeline"]
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 OF_THE_CLUSTER: tuple[ProviderName, ...] = ("query", "webhook")
 """The operator itself asks for these: what it may read, and where it calls, is for administrators to say."""
 IN_THE_NAMESPACE: tuple[ProviderName, ...] = tuple(name for name in PROVIDERS if name not in OF_THE_CLUSTER)
 """These run in the deployment's namespace, and one measurement takes a while."""
-GIVE_JSON: tuple[ProviderName, ...] = ("job",)
+GIVE_JSON: tuple[ProviderName, ...] = ("job", "pipeline")
 """Their result is any JSON, and they succeed or fail by themselves where no condition is said."""
 
 
@@ -87,10 +88,16 @@ class Query(Model):
         CloudWatch | None,
         Field(description="A number of CloudWatch's, which a pod of the deployment's namespace asks for."),
     ] = None
+    pipeline: Annotated[
+        MeasuringPipeline | None,
+        Field(
+            description="A run of Kubeflow Pipelines: the result has passed, metrics and violations of its verdict."
+        ),
+    ] = None
     success_condition: Annotated[
         str,
         Field(
-            description="CEL over result (the number, or a Job's JSON) and arguments (texts) that is true where it is "
+            description="CEL over result (the number, or JSON) and arguments (texts) that is true where it is "
             "as it should be.",
             max_length=1024,
         ),

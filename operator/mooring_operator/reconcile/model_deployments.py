@@ -53,6 +53,7 @@ from mooring_operator.planning.rollout.actions import (
     StopCheck,
 )
 from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.measurements import runs_of_the_deleted
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Observed
 from mooring_operator.planning.runs.abandoned_runs import unended
@@ -166,8 +167,19 @@ class ModelDeployments:
             others = {name: value for name, value in resource["status"].items() if name != "stable"}
             status = peek_status({"status": others}, ModelDeploymentStatus)
         waited_for = [status.ci.run_id] if status.ci is not None and status.ci.verdict is None else []
-        for run_id in [*waited_for, *unended(status.abandoned_runs)]:
+        measuring = await self._measuring(resource, status)
+        for run_id in [*waited_for, *measuring, *unended(status.abandoned_runs)]:
             await self._pipelines.terminate(resource["metadata"]["namespace"], run_id)
+
+    async def _measuring(self, resource: Manifest, status: ModelDeploymentStatus) -> list[str]:
+        """Give the runs that measure for a deployment that is gone, by its templates as they are now."""
+        try:
+            spec = ModelDeploymentSpec.model_validate(resource["spec"])
+            spec, _ = await self._templates.apply(resource["metadata"]["namespace"], spec)
+        except (ValidationError, ClusterError):
+            # They end by their time-out.
+            return []
+        return runs_of_the_deleted(owner_of(resource), spec, status, self._clock())
 
     async def _proceed(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed

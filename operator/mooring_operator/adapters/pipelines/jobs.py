@@ -40,6 +40,7 @@ _FRESH_SECONDS = 2.0
 _SURROUNDINGS = ("exceeded quota", "is being terminated", "failed calling webhook", " not found")
 _INSTEAD = {
     "Test": "which run model-ci; remove spec.ci.pipeline",
+    "Measurement": "which run no pipeline of yours; measure by a job",
     "Training": "which train by an image; name one in spec.retrain.image",
 }
 

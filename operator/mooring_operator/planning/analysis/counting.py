@@ -55,8 +55,8 @@ class Request:
 
     `services` are what the revisions have behind a gateway. `queries` are measured by the time since the analysis
     `began`; those that take a while have been up to `settled` seconds after that, for their `owner`, and are told the
-    `address` where the candidate alone answers. `until` is of no matter for what is asked: what is under way is not
-    asked anew because time goes on.
+    `address` where the candidate alone answers, and the address and digest of its `model`. `until` is of no matter for
+    what is asked: what is under way is not asked anew because time goes on.
     """
 
     namespace: str
@@ -76,6 +76,7 @@ class Request:
     settled: Mapping[str, int] = field(default_factory=dict, hash=False)
     owner: Owner | None = field(default=None, compare=False)
     address: str = field(default="", compare=False)
+    model: tuple[str, str] = field(default=("", ""), compare=False)
 
     def question(self, metric: str) -> Question:
         """Give what is asked for of a metric.

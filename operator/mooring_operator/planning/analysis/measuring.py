@@ -70,7 +70,7 @@ class UsedQuery:
     @property
     def is_a_job(self) -> bool:
         """Whether a Job measures it, and no run of a pipeline."""
-        return self.in_namespace
+        return self.in_namespace and self.provider != "pipeline"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -14,9 +14,7 @@ from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
-from mooring_operator.planning.analysis.in_namespace import under_way
 from mooring_operator.planning.analysis.measuring import (
-    UsedQuery,
     described,
     limits_of,
     queries_of,
@@ -67,12 +65,12 @@ def due(
 ) -> Request | None:
     """Give what has to be asked now; None where nothing is watched, or no look is over yet."""
     found, analysis = status.analysis, spec.rollout.analysis
-    if found is None or analysis is None or counting.problem or not _goes_on(analysis, status, now):
+    if found is None or analysis is None or counting.problem or not goes_on(analysis, status, now):
         return None
     until = counting.until(found.until, now)
     if until <= found.until:
         return None
-    evidence = _evidence(found, analysis)
+    evidence = evidence_of(found, analysis)
     return Request(
         namespace=owner.namespace,
         name=owner.name,
@@ -91,7 +89,13 @@ def due(
         settled={name: tally.settled for name, tally in evidence.tallies.items() if tally.settled},
         owner=owner,
         address=_address(service, found.candidate),
+        model=_model(status, found.candidate),
     )
+
+
+def _model(status: ModelDeploymentStatus, name: str) -> tuple[str, str]:
+    revision = _revision(status, name)
+    return (revision.storage_uri, revision.content_digest or "") if revision is not None else ("", "")
 
 
 def _address(service: Service | None, revision: str) -> str:
@@ -128,7 +132,7 @@ def look_again(draft: Draft) -> float | None:
     """Seconds until the next look can be asked for; None where nothing is watched."""
     status, analysis, counting = draft.status, draft.spec.rollout.analysis, draft.observed.counting
     found = status.analysis
-    if found is None or analysis is None or not _goes_on(analysis, status, draft.now):
+    if found is None or analysis is None or not goes_on(analysis, status, draft.now):
         return None
     answer = draft.observed.counted
     if counting.problem or (answer is not None and answer.unavailable):
@@ -164,7 +168,7 @@ def watch_the_promoted(draft: Draft) -> tuple[Draft, str]:
     found, analysis = draft.status.analysis, draft.spec.rollout.analysis
     if found is None or found.promoted_at is None or draft.candidate is not None:
         return draft, ""
-    if analysis is None or not _goes_on(analysis, draft.status, draft.now):
+    if analysis is None or not goes_on(analysis, draft.status, draft.now):
         return draft, ""
     found = _taken(draft, found, analysis)
     return _noted(draft.change(analysis=found), found), found.message if found.verdict == "FAIL" else ""
@@ -175,7 +179,7 @@ def without_what_has_ended(draft: Settled) -> Settled:
     found, analysis = draft.status.analysis, draft.spec.rollout.analysis
     if found is None or not (found.evidence or found.promoted_at):
         return draft
-    if analysis is not None and _goes_on(analysis, draft.status, draft.now):
+    if analysis is not None and goes_on(analysis, draft.status, draft.now):
         return draft
     return draft.change(analysis=found.model_copy(update={"evidence": "", "promoted_at": None}))
 
@@ -185,29 +189,11 @@ def promoted(draft: DraftT) -> DraftT:
     found, analysis = draft.status.analysis, draft.spec.rollout.analysis
     if found is None or analysis is None:
         return draft
-    evidence = _evidence(found, analysis).alone()
+    evidence = evidence_of(found, analysis).alone()
     if analysis.after_promotion is None or not (evidence.metrics or evidence.queries):
         return draft
     watched = {"promoted_at": draft.now, "since": draft.now, "evidence": evidence.to_text()}
     return draft.change(analysis=found.model_copy(update=watched))
-
-
-def left_behind(draft: Settled) -> list[tuple[str, UsedQuery]]:
-    """Give the measurements that go on, for all that is known, and that nobody waits for any more."""
-    old, new, analysis = draft.before.analysis, draft.status.analysis, draft.spec.rollout.analysis
-    if old is None or analysis is None:
-        return []
-    same = new is not None and (new.candidate, new.since) == (old.candidate, old.since)
-    if same and _goes_on(analysis, draft.status, draft.now):
-        return []
-    if not old.evidence and not _goes_on(analysis, draft.before, draft.now):
-        return []
-    # What was taken in this pass has ended.
-    seen = new if new is not None and same else old
-    evidence = _evidence(seen, analysis)
-    return under_way(
-        draft.observed.owner, seen.candidate, seen.since, draft.now, evidence.queries, evidence.tallies
-    )
 
 
 def refutes(draft: Draft, revision: Revision) -> bool:
@@ -234,7 +220,7 @@ def verdict_of_step(draft: RolloutDraft) -> tuple[RolloutDraft, VerdictName]:
     begun = {
         "step": step,
         "verdict": "INSUFFICIENT",
-        "evidence": _evidence(found, analysis).of_a_new_step().to_text(),
+        "evidence": evidence_of(found, analysis).of_a_new_step().to_text(),
     }
     return draft.change(analysis=found.model_copy(update=begun)), "INSUFFICIENT"
 
@@ -270,7 +256,7 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
     if tuple(limit.metric for limit in limits_of(analysis)) != answer.request.metrics:
         return found
     step = draft.candidate.step_started_at if draft.candidate is not None else None
-    evidence = _evidence(found, analysis).after(answer, analysis.risk, step)
+    evidence = evidence_of(found, analysis).after(answer, analysis.risk, step)
     judgement = evidence.judge(analysis.risk)
     return AnalysisStatus.model_validate(
         {
@@ -361,7 +347,8 @@ def _warned(draft: DraftT, problem: str) -> DraftT:
     return draft.set_condition(CONDITION, "Unknown", reason, problem)
 
 
-def _evidence(found: AnalysisStatus, analysis: Analysis) -> Evidence:
+def evidence_of(found: AnalysisStatus, analysis: Analysis) -> Evidence:
+    """Give what a status keeps of the evidence."""
     watched = found.promoted_at is not None
     return Evidence.from_text(found.evidence, limits_of(analysis), queries_of(analysis), watched=watched)
 
@@ -376,7 +363,8 @@ def _is_of(found: AnalysisStatus, draft: RolloutDraft) -> bool:
     )
 
 
-def _goes_on(analysis: Analysis, status: ModelDeploymentStatus, now: datetime) -> bool:
+def goes_on(analysis: Analysis, status: ModelDeploymentStatus, now: datetime) -> bool:
+    """Whether a revision is judged, on its way or after it was promoted."""
     found, candidate, stable = status.analysis, status.candidate, status.stable
     if found is None or stable is None:
         return False

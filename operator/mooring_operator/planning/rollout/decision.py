@@ -15,6 +15,7 @@ from mooring_operator.planning.rollout import (
     checks,
     commands,
     holds,
+    measurements,
     retained,
     serving,
     under_test,
@@ -109,7 +110,7 @@ def _abandon_superseded(draft: Settled) -> Settled:
     check = checks.left_behind(draft)
     if check is not None and all(run.run_id != check for run in runs):
         runs = abandoned_runs.abandon(runs, check, draft.now, check=True)
-    for measurement_id, query in analysis.left_behind(draft):
+    for measurement_id, query in measurements.left_behind(draft):
         if all(run.run_id != measurement_id for run in runs):
             runs = abandoned_runs.abandon(runs, measurement_id, draft.now, check=query.is_a_job)
     return draft.change(abandoned_runs=runs)

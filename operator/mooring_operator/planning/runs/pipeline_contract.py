@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from mooring_operator.planning.runs.run import TRAINING, JsonValue
+from mooring_operator.planning.runs.run import TRAINING, JsonValue, Purpose
 
 _PARAMETERS: Mapping[str, str] = {
     "model_uri": "STRING",
@@ -47,10 +47,12 @@ class Contract:
     unused: str
 
 
-CONTRACTS: Mapping[Literal["Test", "Training"], Contract] = {
-    "Test": Contract(
-        _PARAMETERS, ("model_uri", "verdict_uri", "run_id"), "so that no verdict can be written by it"
-    ),
+_VERDICT = Contract(
+    _PARAMETERS, ("model_uri", "verdict_uri", "run_id"), "so that no verdict can be written by it"
+)
+CONTRACTS: Mapping[Purpose, Contract] = {
+    "Test": _VERDICT,
+    "Measurement": _VERDICT,
     "Training": Contract(
         {TRAINING: "STRUCT", "model_uri": "STRING", "run_id": "STRING", "credentials_secret": "STRING"},
         ("model_uri",),

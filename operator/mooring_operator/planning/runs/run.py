@@ -17,6 +17,8 @@ TENANT = "{namespace}"
 """In the name of the namespaces for runs it stands for the resource's own namespace."""
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+Purpose: TypeAlias = Literal["Test", "Measurement", "Training"]
+"""What a pipeline of the user's own is for."""
 RunPhase: TypeAlias = Literal["Pending", "Running", "Succeeded", "Failed", "Canceled"]
 
 
@@ -41,7 +43,7 @@ class OwnPipeline:
     name: str
     version: str | None = None
     needs: tuple[str, ...] = ()
-    purpose: Literal["Test", "Training"] = "Test"
+    purpose: Purpose = "Test"
 
 
 @dataclass(frozen=True)
