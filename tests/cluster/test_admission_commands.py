@@ -109,10 +109,10 @@ def tries():
                 # Who applies takes away only what they applied.
                 ways = tuple(way for way in ways if way != "apply")
             yield f"{command}-{row}", Try(who, patch, refused, before, ways)
-        if command != "rollback":
-            refused = f"{OPERATOR} may not {command}"
-            yield f"{command}-by-operator", Try(OPERATOR, given(command, OPERATOR), refused)
-    yield "rollback-by-operator", Try(OPERATOR, given("rollback", OPERATOR))
+        # Monitors of drift ask for these.
+        may = command in ("rollback", "pause", "abort")
+        refused = "" if may else f"{OPERATOR} may not {command}"
+        yield f"{command}-by-operator", Try(OPERATOR, given(command, OPERATOR), refused)
     yield "rollback-by-operator-for-alice", Try(OPERATOR, given("rollback", "alice"), "must say who asks")
     yield from edits()
     for who, refused in {"dora": "", "alice": "may not approve"}.items():

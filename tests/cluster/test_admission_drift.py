@@ -64,6 +64,12 @@ TRIES = {
     "made-by-editor": Try("alice", ACTS, refused=True),
     "made-by-argo": Try(ARGO, ACTS, refused=True),
     "made-by-lead": Try("dora", ACTS),
+    "pause-by-editor": Try("alice", {"actions": ["Pause"]}, refused=True),
+    "pause-by-lead": Try("dora", {"actions": ["Pause"]}),
+    "abort-by-editor": Try("alice", {"actions": ["Abort"]}, refused=True),
+    "abort-by-lead": Try("dora", {"actions": ["Abort"]}),
+    # Who may roll back this one may do no more with it.
+    "pause-of-own-by-gerd": Try("gerd", {"actions": ["Pause"], "target": {"name": "rose"}}, refused=True),
     "made-without-by-editor": Try("alice", {}),
     "added-by-editor": Try("alice", ACTS, {}, refused=True),
     "added-by-lead": Try("dora", ACTS, {}),
@@ -94,7 +100,11 @@ def test_who_may_have_it_roll_back(monitor, one):
         monitor.start_from(spec=one.before)
         said = outcome(lambda: monitor.change(one.who, {"spec": one.spec}))
     target = one.spec.get("target", {"name": "iris"})["name"]
-    says = f"spec.actions: Rollback: {one.who} may not roll back ModelDeployment {target} in namespace {NAMESPACE}"
+    [action] = {**(one.before or {}), **one.spec}.get("actions") or ["Rollback"]
+    verb = {"Rollback": "roll back", "Pause": "pause a rollout of", "Abort": "abort a rollout of"}[action]
+    says = (
+        f"spec.actions: {action}: {one.who} may not {verb} ModelDeployment {target} in namespace {NAMESPACE}"
+    )
     assert says in said if one.refused else said == ""
 
 

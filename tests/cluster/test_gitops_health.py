@@ -147,7 +147,14 @@ def test_a_monitor_that_works_is_healthy_whatever_it_finds(gitops):
     }
     drift = {one.value for one in reasons_page.documented() if one.section == "Drift"}
     # Events, and the condition that says that all is well again.
-    events = {"RollbackSkipped", "WindowsSkipped", "NotificationSent", "NotificationFailed", "DryRun"}
+    events = {
+        "RollbackSkipped",
+        "StopRequested",
+        "WindowsSkipped",
+        "NotificationSent",
+        "NotificationFailed",
+        "DryRun",
+    }
     events |= {"RetrainingStarted", "Retrained", "RetrainingFailed"}
     assert drift - seen == events | {"SchemaUnchanged", "BaselineSufficient", "BaselineSmall"}
     for item, (argo, _, flux) in zip(items, health(items), strict=True):

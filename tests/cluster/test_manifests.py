@@ -469,8 +469,8 @@ def reviewed(api, attributes):
 UNSEEN = {
     # The admission plugin OwnerReferencesPermissionEnforcement asks for it, where a cluster has that.
     Right("mooring.dev", "modeldeployments/finalizers", "update"),
-    # The policy of commands asks for it when a DriftMonitor rolls back.
-    Right("mooring.dev", "modeldeployments", "rollback"),
+    # The policy of commands asks for them when a DriftMonitor acts.
+    *(Right("mooring.dev", "modeldeployments", verb) for verb in ("rollback", "pause", "abort")),
 }
 """Rights that no request shows to be needed, each with its reason."""
 
@@ -723,7 +723,8 @@ async def roll_out(traffic, played, others, name):
     await traffic.remove(owner, await traffic.observe(owner, [second]))
 
 
-async def test_operator_may_ask_for_a_rollback_and_take_commands_away_and_no_more(api, account):
+@pytest.mark.parametrize("given", ["rollback", "pause", "abort"])
+async def test_operator_may_ask_for_what_monitors_do_and_take_commands_away_and_no_more(api, account, given):
     """With the rights of the manifests and under their policies, by the calls that it makes."""
     api.delete(Model(api, "mooring-rights", "iris").path)
     iris = Model(api, "mooring-rights", "iris")
@@ -733,11 +734,11 @@ async def test_operator_may_ask_for_a_rollback_and_take_commands_away_and_no_mor
     cluster = KubernetesCluster(connection)
     try:
         assert await cluster.user() == OPERATOR
-        asked = {"mooring.dev/rollback": "r drifted", "mooring.dev/rollback-by": OPERATOR}
+        asked = {f"mooring.dev/{given}": "r drifted", f"mooring.dev/{given}-by": OPERATOR}
         ref = Ref(MODEL_DEPLOYMENT, "mooring-rights", "iris")
         await cluster.set_annotations(await cluster.get(ref), asked)
         resource = await cluster.get(ref)
-        for command in ("approve", "rollback"):
+        for command in ("approve", given):
             value = resource["metadata"]["annotations"][f"mooring.dev/{command}"]
             along = [f"mooring.dev/{command}-by"]
             await cluster.remove_annotation(resource, f"mooring.dev/{command}", value, along=along)

@@ -83,6 +83,8 @@ DRIFT = [
     _drift("19 rows", {"spec.minRows": 19}, False, "spec.minRows"),
     _drift("an action", {"spec.actions": ["Rollback"]}),
     _drift("an unknown action", {"spec.actions": ["Retrain"]}, False, "spec.actions[0]"),
+    _drift("a pause with a cool-down", {"spec.actions": ["Rollback", "Pause"], "spec.actionCooldown": "2h"}),
+    _drift("a pause and an abort", {"spec.actions": ["Pause", "Abort"]}, False, "name one of them"),
     _drift("an action twice", {"spec.actions": ["Rollback", "Rollback"]}, False, "spec.actions[1]"),
     _drift("labels that callers send", {"spec.performance": {}}),
     _drift(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.drift_actions import MOST_ACTIONS, Action, ActionTaken
 from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice, Receiver
 from mooring_operator.api.drift_operation import Operation, OperationStatus
 from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
@@ -19,6 +20,7 @@ _COUNTED_WINDOW = "baseline.profile needs a window of what is captured: leave wi
 _COUNTED_INTERVAL = (
     "baseline.profile needs an interval of whole minutes, like 10m: that is how requests are counted"
 )
+_ONE_STOP = "actions has Pause and Abort: name one of them"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
 
@@ -131,14 +133,19 @@ class DriftMonitorSpec(Model):
     ] = None
     interval: Annotated[Duration, Field(description="Time between evaluations.")] = timedelta(minutes=1)
     actions: Annotated[
-        list[Literal["Rollback"]],
+        list[Action],
         Field(
             description="What happens when drift begins, besides an Event and the condition Drifted. Rollback: the "
-            "ModelDeployment goes back to the revision that was stable before.",
-            max_length=4,
+            "ModelDeployment goes back to the revision that was stable before. Pause, Abort: the rollout that is under "
+            "way then waits, or is rolled back.",
+            max_length=MOST_ACTIONS,
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ] = []
+    action_cooldown: Annotated[
+        Duration,
+        Field(description="How long after a pause, or an abort, was asked for none is asked for again."),
+    ] = timedelta(hours=1)
     notify: Annotated[
         list[Receiver],
         Field(
@@ -181,6 +188,12 @@ class DriftMonitorSpec(Model):
     ] = None
 
     @model_validator(mode="after")
+    def _stops_in_one_way(self) -> "DriftMonitorSpec":
+        if "Pause" in self.actions and "Abort" in self.actions:
+            raise ValueError(_ONE_STOP)
+        return self
+
+    @model_validator(mode="after")
     def _reads_requests(self) -> "DriftMonitorSpec":
         of_files = self.window is not None and self.window.uri is not None
         counted = self.baseline is not None and self.baseline.profile is not None
@@ -205,6 +218,10 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
         {
             "rule": f"!({_PROFILED}) || !has(self.window) || has(self.window.capture)",
             "message": f"spec.{_COUNTED_WINDOW}",
+        },
+        {
+            "rule": "!has(self.actions) || !('Pause' in self.actions && 'Abort' in self.actions)",
+            "message": f"spec.{_ONE_STOP}",
         },
         {
             "rule": f"!has(self.operation) || (!({_PROFILED}) && (!has(self.window) || has(self.window.capture)))",
@@ -394,6 +411,13 @@ class DriftMonitorStatus(StatusModel):
     retraining: Annotated[
         Retraining | None, Field(description="The last training that spec.retrain asked for.")
     ] = None
+    actions: Annotated[
+        list[ActionTaken],
+        Field(
+            description="What each of spec.actions came to last, and why.",
+            max_length=MOST_ACTIONS,
+        ),
+    ] = []
     notices: Annotated[
         list[Notice],
         Field(description="What the receivers of spec.notify were told last.", max_length=MOST_RECEIVERS),

@@ -540,6 +540,11 @@ RETRAINING_FAILED = "RetrainingFailed"
 
 See the message, and the run (status.retraining.url, or the log of Job mooring-run-RUNID).
 """
+STOP_REQUESTED = "StopRequested"
+"""The traffic drifted, and the rollout that was under way was asked to pause or to end, by spec.actions.
+
+mooring resume NAME lets one go on that was paused.
+"""
 NOTIFICATION_SENT = "NotificationSent"
 """A receiver of spec.notify was told that drift has begun or ended.
 """

@@ -12,8 +12,9 @@ from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorSta
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import plain_table
 from mooring_operator.planning.drift import evidence
+from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
-from mooring_operator.planning.drift.plan import RequestRollback, plan_drift
+from mooring_operator.planning.drift.plan import plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
 

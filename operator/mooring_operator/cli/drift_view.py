@@ -66,6 +66,15 @@ class DriftView:
             yield from _performance(status.performance)
         if status.operation is not None:
             yield from _operation(status.operation)
+        if status.actions:
+            yield heading("Actions")
+            yield plain_table(
+                ["ACTION", "STATE", "SINCE", "REVISION", "WHY"],
+                [
+                    [one.action, one.state, age(one.at, self._now), one.revision or "-", one.message]
+                    for one in status.actions
+                ],
+            )
         yield from self._receivers()
         if status.retraining is not None:
             yield from _retraining(status.retraining, self._now)

@@ -27,11 +27,12 @@ from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnava
 from mooring_operator.api import forms, reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_rows import Sought
-from mooring_operator.api.names import COMMAND_PREFIX, asker_annotation
+from mooring_operator.api.names import COMMAND_PREFIX, Command, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning import audit
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.checks import CheckState
+from mooring_operator.planning.drift.acting import RequestRollback, RequestStop
 from mooring_operator.planning.drift.evaluations import DriftObserved, Target
 from mooring_operator.planning.drift.notice_texts import body_of
 from mooring_operator.planning.drift.notices import SendNotice, under_way
@@ -39,7 +40,6 @@ from mooring_operator.planning.drift.plan import (
     DriftAction,
     DriftDecision,
     LaunchEvaluation,
-    RequestRollback,
     invalid_monitor,
     notice,
     plan_drift,
@@ -206,6 +206,7 @@ class DriftMonitors:
             if status.stable
             else Kept(),
             model_uri=named if isinstance(named, str) else "",
+            candidate=status.candidate.revision if status.candidate else None,
         )
 
     async def _abandoned(self, owner: Owner, status: DriftMonitorStatus) -> dict[str, RunState | None]:
@@ -220,8 +221,8 @@ class DriftMonitors:
         """Have it recorded, tell people and the ModelDeployment, then write the status."""
         notices = [action for action in decision.actions if isinstance(action, Notify)]
         entries = audit.of_notices(resource, notices, self._clock())
-        # A rollback that is asked for waits for no store.
-        waits = not any(isinstance(action, RequestRollback) for action in decision.actions)
+        # What a ModelDeployment is asked for waits for no store.
+        waits = not any(isinstance(action, RequestRollback | RequestStop) for action in decision.actions)
         await self._decisions.record(resource, entries, waits=waits)
         for action in decision.actions:
             await self._tell(resource, action)
@@ -230,16 +231,22 @@ class DriftMonitors:
     async def _tell(self, resource: Manifest, action: DriftAction) -> None:
         match action:
             case RequestRollback(name, revision, note):
-                namespace, monitor = resource["metadata"]["namespace"], resource["metadata"]["name"]
-                ref = Ref(MODEL_DEPLOYMENT, namespace, name)
-                asked = {COMMAND_PREFIX + "rollback": f"{revision} DriftMonitor {monitor}: {note}"}
-                # The policies want to know who asks. Where there are none, it need not be known.
-                if user := await self._cluster.user():
-                    asked[asker_annotation("rollback")] = user
-                if (deployment := await self._cluster.get(ref)) is not None:
-                    await self._cluster.set_annotations(deployment, asked)
+                await self._command(resource, name, "rollback", f"{revision} DriftMonitor", note)
+            case RequestStop(name, command, revision, note):
+                await self._command(resource, name, command, f"{revision} DriftMonitor", note)
             case Notify():
                 await self._notifier.notify(resource, action)
+
+    async def _command(self, resource: Manifest, name: str, command: Command, whom: str, note: str) -> None:
+        """Give a ModelDeployment a command, by the annotation that people give it by."""
+        namespace, monitor = resource["metadata"]["namespace"], resource["metadata"]["name"]
+        asked = {COMMAND_PREFIX + command: f"{whom} {monitor}: {note}"}
+        # The policies want to know who asks. Where there are none, it need not be known.
+        if user := await self._cluster.user():
+            asked[asker_annotation(command)] = user
+        deployment = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, name))
+        if deployment is not None:
+            await self._cluster.set_annotations(deployment, asked)
 
     async def _tell_receivers(
         self,

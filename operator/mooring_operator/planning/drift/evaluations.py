@@ -30,13 +30,18 @@ _AGAIN = "; trying again after spec.interval"
 
 @dataclass(frozen=True)
 class Target:
-    """The ModelDeployment that is watched; `model_uri` is what its spec names."""
+    """The ModelDeployment that is watched.
+
+    stable, previous, candidate: revisions: the one that serves, the one before it, and the one on its way.
+    model_uri: what its spec names.
+    """
 
     name: str
     stable: str | None
     previous: str | None
     kept: Kept = field(default_factory=Kept)
     model_uri: str = ""
+    candidate: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mooring_operator.api.types import format_time
 from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.drift import (
+    acting,
     baselines,
     evaluations,
     evidence,
@@ -28,6 +29,7 @@ from mooring_operator.planning.drift import (
     schema_changes,
     sources,
 )
+from mooring_operator.planning.drift.acting import RequestRollback, RequestStop
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
 from mooring_operator.planning.drift.notices import SendNotice
 from mooring_operator.planning.drift.retraining import LaunchTraining, TrainingSeen
@@ -41,30 +43,23 @@ _SAID = frozenset({*reasons.OF_EVALUATIONS, *reasons.FROM_EVALUATIONS, reasons.A
 
 
 @dataclass(frozen=True)
-class RequestRollback:
-    """Ask a ModelDeployment to leave a revision."""
-
-    name: str
-    revision: str
-    note: str
-
-
-@dataclass(frozen=True)
 class LaunchEvaluation:
     """Have a window compared with the baseline; launching a run twice makes one run."""
 
     run: EvaluationRun
 
 
-DriftAction = RequestRollback | Notify | LaunchEvaluation | LaunchTraining | TerminateRun | SendNotice
+DriftAction = (
+    RequestRollback | RequestStop | Notify | LaunchEvaluation | LaunchTraining | TerminateRun | SendNotice
+)
 
 
 @dataclass(frozen=True)
 class DriftDecision:
     """The next status, and what to do. `recheck_after` is in seconds; None waits for a change.
 
-    A rollback is asked for before the status is written, which says that it was; runs are launched and
-    stopped, and receivers told, after it, which says which.
+    A ModelDeployment is asked for something before the status is written, which says that it was; runs are launched
+    and stopped, and receivers told, after it, which says which.
     """
 
     status: DriftMonitorStatus
@@ -321,33 +316,10 @@ def _judge(
     if run.revision != (target.stable or ""):
         # Another revision has taken over since: what its predecessor's traffic was like is not its fault.
         return decision
-    return _act(spec, decision, target, message)
-
-
-def _act(spec: DriftMonitorSpec, decision: DriftDecision, target: Target, message: str) -> DriftDecision:
-    """Roll back once for a revision: what drifts after that is for people to look at."""
-    revision = target.stable
-    mark = f"dry-run {revision}" if spec.dry_run else revision
-    if "Rollback" not in spec.actions or revision is None or decision.status.acted_on == mark:
-        return decision
-    acted = decision.status.model_copy(update={"acted_on": mark})
-    if target.previous is None:
-        why = f"revision {revision} cannot be rolled back: no revision was promoted before it"
-        return replace(
-            decision,
-            status=acted,
-            actions=(*decision.actions, Notify("Warning", reasons.ROLLBACK_SKIPPED, why)),
-        )
-    if spec.dry_run:
-        would = f"{target.name} would be asked to leave revision {revision}"
-        return replace(
-            decision, status=acted, actions=(*decision.actions, Notify("Normal", reasons.DRY_RUN, would))
-        )
-    request = RequestRollback(target.name, revision, f"{reasons.DRIFT_DETECTED}: {message}")
-    told = Notify(
-        "Warning", reasons.ROLLBACK_REQUESTED, f"asked {target.name} to leave revision {revision}: {message}"
-    )
-    return replace(decision, status=acted, actions=(*decision.actions, request, told))
+    known = conditions.find(status.conditions, "Drifted")
+    begins = known is None or known.status != "True"
+    acted, asked = acting.act(spec, decision.status, target, message, now, begins=begins)
+    return replace(decision, status=acted, actions=(*decision.actions, *asked))
 
 
 def _next(status: DriftMonitorStatus, spec: DriftMonitorSpec, now: datetime) -> DriftMonitorStatus:

@@ -11,9 +11,10 @@ from mooring_components.drift.evaluation import largest_rejected
 from mooring_components.drift.evidence import calibrate
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_monitor import FeatureDrift
+from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, Target
 from mooring_operator.planning.drift.evidence import LIMITS, MOST_FEATURES, weigh
-from mooring_operator.planning.drift.plan import Notify, RequestRollback, plan_drift
+from mooring_operator.planning.drift.plan import Notify, plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_monitor import FeatureDrift
 from mooring_operator.planning.actions import Notify, TerminateRun
+from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, due
-from mooring_operator.planning.drift.plan import LaunchEvaluation, RequestRollback, plan_drift
+from mooring_operator.planning.drift.plan import LaunchEvaluation, plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
 

@@ -7,8 +7,9 @@ import pytest
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
-from mooring_operator.planning.drift.plan import RequestRollback, plan_drift
+from mooring_operator.planning.drift.plan import plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
 

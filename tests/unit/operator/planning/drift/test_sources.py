@@ -11,8 +11,9 @@ from mooring_artifacts.drift_question import parse_question
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_monitor import FeatureDrift
 from mooring_operator.api.drift_rows import Sought
+from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
-from mooring_operator.planning.drift.plan import LaunchEvaluation, Notify, RequestRollback, plan_drift
+from mooring_operator.planning.drift.plan import LaunchEvaluation, Notify, plan_drift
 from mooring_operator.planning.drift.sources import MOST_BEHIND, MOST_FAILURES, Kept
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
