@@ -128,6 +128,29 @@ async def test_without_the_action_drift_is_only_told(watched: World):
     assert watched.events("traffic") == ["DriftDetected"]
 
 
+@pytest.mark.parametrize(
+    ("action", "command", "phase"), [("Pause", "pause", "Paused"), ("Abort", "abort", "RolledBack")]
+)
+async def test_the_rollout_under_way_is_stopped_as_drift_begins(watched: World, action, command, phase):
+    watched.monitor(interval="1m", actions=[action])
+    await watched.check_drift()
+    watched.deploy("v3", rollout={"steps": [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}]})
+    await watched.settle_in("AwaitingApproval")
+    candidate = watched.status["candidate"]["revision"]
+    watched.now += timedelta(minutes=1)
+    watched.evaluations.drifted = True
+    await watched.check_drift()
+    asked = f"{candidate} DriftMonitor {MONITOR.name}: DriftDetected: "
+    assert watched.annotations[f"mooring.dev/{command}"].startswith(asked)
+    [taken] = watched.drift["actions"]
+    assert (taken["action"], taken["state"], taken["revision"]) == (action, "Asked", candidate)
+    status = await watched.settle()
+    assert (status["phase"], status["stable"]["modelUri"]) == (phase, "s3://m/v2")
+    watched.now += timedelta(minutes=1)
+    await watched.check_drift()
+    assert watched.events("traffic").count("StopRequested") == 1
+
+
 def jobs(world: World):
     return [job for job in world.objects.list(JOB) if job["metadata"]["name"].startswith("mooring-notice-")]
 
