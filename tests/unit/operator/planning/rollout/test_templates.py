@@ -65,6 +65,37 @@ def test_a_candidate_that_answers_wrongly_is_rolled_back_by_labels():
     assert "limit stable + 2 points" in decision.message
 
 
+def test_pairs_that_disagree_are_a_rate_of_the_candidate_alone():
+    """Whoever joins mirrored requests counts pairs: of the stable revision there are none."""
+    rate = {
+        "name": "disagreement",
+        "total": {"counter": "pairs_total"},
+        "bad": {"counter": "pairs_total", "labels": {"agrees": "false"}},
+        "ratio": 0,
+        "points": 2,
+    }
+    for share, phase in ((0.05, "RolledBack"), (0.01, "Promoted")):
+        made = begun(templates={"house": {"rates": [rate]}}, bad={"v2": share})
+        whole = made.count
+
+        def of_the_candidate(request, whole=whole):
+            answer = whole(request)
+            counted = answer.metrics["disagreement"]
+            alone = [
+                {arm: known for arm, known in several.items() if arm == request.candidate}
+                for several in (counted.requests, counted.events)
+            ]
+            return replace(
+                answer, metrics={"disagreement": replace(counted, requests=alone[0], events=alone[1])}
+            )
+
+        made.count = of_the_candidate
+        decision = made.go_on()
+        assert decision.phase == phase
+        assert made.status.analysis.verdict == ("FAIL" if phase == "RolledBack" else "PASS")
+        assert "limit 2%" in made.status.analysis.message
+
+
 def test_labels_that_nobody_counts_stop_a_rollout_and_fail_nobody():
     rate = {"name": "wrong", "total": {"counter": "labelled_total"}, "good": {"counter": "right_total"}}
     made = begun(templates={"house": {"rates": [rate]}})
