@@ -168,13 +168,13 @@ def judge_whole(
 
 
 def _not_asked(request: Request) -> tuple[str, ...]:
-    """Say which queries only the operator asks: an address in the cluster is none of here."""
-    webhooks = [query.name for query in request.queries if query.query.webhook is not None]
-    if not webhooks:
+    """Say which queries only the operator asks: what is not in Prometheus is asked from the cluster."""
+    others = [f"{query.name} ({query.provider})" for query in request.queries if query.provider != "query"]
+    if not others:
         return ()
     return (
-        f"not asked from here, for they are webhooks: {', '.join(webhooks)}; without --prometheus it is said what the "
-        "operator was answered",
+        f"not asked from here, for Prometheus does not have it: {', '.join(others)}; without --prometheus it is "
+        "said what the operator was answered",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import yaml
 from mooring_operator.cli.main import run
 
 CANDIDATE, STABLE = "c0ffee0001", "beef000002"
@@ -285,6 +286,26 @@ def test_the_number_that_decided_is_said(
     server.memory, server.rates = ("3",), (0.4, 0.01)
     assert analyse_file(server, whole) == 1
     assert capsys.readouterr().out.startswith("FAIL  errorRate: candidate ")
+
+
+def test_what_only_the_operator_asks_is_named(
+    server: Server, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = list(yaml.safe_load_all(whole.read_text()))
+    template = next(one for one in documents if one["kind"] == "ClusterAnalysisTemplate")
+    hook = {
+        "name": "labels",
+        "webhook": {"url": "http://labels.ml.svc/x"},
+        "successCondition": "result > 0.9",
+    }
+    template["spec"]["queries"].append(hook)
+    whole.write_text(yaml.safe_dump_all(documents))
+    assert analyse_file(server, whole) == 2
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "not asked from here, for Prometheus does not have it: labels (webhook); without --prometheus" in out
+    )
+    assert "memory (query)" not in out
 
 
 def test_what_is_no_number_is_insufficient_and_said(
