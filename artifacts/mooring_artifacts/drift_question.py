@@ -136,10 +136,20 @@ class PerformanceQuestion(_Part):
     task: Literal["", "Classification", "Regression"] = ""
 
 
+class PastWindow(_Part):
+    """What came of an earlier window; `evidence` is what had gathered by then, where windows are weighed."""
+
+    time: AwareDatetime
+    tested: Annotated[int, Field(ge=0)]
+    drifted: Annotated[int, Field(ge=0)]
+    evidence: Annotated[Finite, Field(ge=0)] | None = None
+
+
 class DriftQuestion(_Part):
     """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes.
 
     operation: whether it is measured how the requests of the window were answered.
+    past, limit: earlier windows, the oldest first, and the evidence that alarms: for the page alone.
     """
 
     baseline: Rows
@@ -151,6 +161,8 @@ class DriftQuestion(_Part):
     psi: PopulationStability | None = None
     performance: PerformanceQuestion | None = None
     operation: bool = False
+    past: Annotated[list[PastWindow], Field(max_length=100)] = []
+    limit: Annotated[Finite, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _is_of_a_time(self) -> DriftQuestion:

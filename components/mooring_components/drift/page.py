@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from mooring_artifacts.run_documents import PerformanceFound, RunFailure
 
+from mooring_components.drift import timeline
 from mooring_components.drift.columns import Table
 from mooring_components.drift.evaluation import Feature, Findings
 from mooring_components.drift.pictures import HEIGHT, WIDTH, Picture, draw
 from mooring_components.drift.summary import by_movement, drifted_features, summarize
+from mooring_components.drift.timeline import Timeline
 from mooring_components.pages import render
 from mooring_components.performance.wording import describe_counts, describe_estimate, describe_performance
 
@@ -39,6 +41,7 @@ def render_page(
     picture: Callable[[Feature], Picture | None],
     run_id: str = "",
     performance: Judged | None = None,
+    past: Timeline | None = None,
 ) -> str:
     """The page.
 
@@ -49,6 +52,7 @@ def render_page(
         picture: draws both distributions of a feature; called for those that are shown.
         run_id: of the run that compared; empty on a laptop.
         performance: of the predictions, where labels were asked for.
+        past: the windows before this one.
     """
     drifted, features = drifted_features(findings), by_movement(findings.features)
     missing = sorted(
@@ -68,6 +72,8 @@ def render_page(
         compared=len(features),
         missing=missing,
         changes=findings.schema_changes,
+        past=past,
+        past_size=(timeline.WIDTH, timeline.HEIGHT),
         performance=performance.found if performance else None,
         judged=performance.when if performance else "",
         estimated=performance.estimated() if performance else "",

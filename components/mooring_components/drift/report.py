@@ -31,6 +31,7 @@ from mooring_components.drift.evaluation import Feature, Findings, evaluate
 from mooring_components.drift.operating import measure_operation
 from mooring_components.drift.page import Judged, draw_rows, render_failure, render_page
 from mooring_components.drift.pictures import Picture
+from mooring_components.drift.timeline import draw_timeline
 from mooring_components.memory import limited_memory, usable_memory
 
 
@@ -173,16 +174,16 @@ def _show(asked: DriftQuestion, compared: _Compared, document: DriftReport) -> s
     """Make the page; without pictures where there is no memory for them."""
     names = _name(asked.baseline), _name(asked.window)
     parts = names, compared.rows, compared.findings
-    judged = None
+    judged, past = None, draw_timeline(asked.past, asked.limit)
     if asked.performance is not None and document.performance is not None:
         requests = asked.performance.requests
         judged = Judged(document.performance, when(requests) if requests else "")
     try:
         with limited_memory(compared.memory):
-            return render_page(*parts, compared.draw, document.run_id, judged)
+            return render_page(*parts, compared.draw, document.run_id, judged, past)
     except (MemoryError, EvaluationError) as error:
         print(f"the page is without pictures: {type(error).__name__}: {error}")
-        return render_page(*parts, lambda _: None, document.run_id, judged)
+        return render_page(*parts, lambda _: None, document.run_id, judged, past)
 
 
 def _name(rows: Rows) -> str:

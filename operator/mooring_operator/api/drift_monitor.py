@@ -20,6 +20,7 @@ _COUNTED_WINDOW = "baseline.profile needs a window of what is captured: leave wi
 _COUNTED_INTERVAL = (
     "baseline.profile needs an interval of whole minutes, like 10m: that is how requests are counted"
 )
+MOST_PAST = 48
 _ONE_STOP = "actions has Pause and Abort: name one of them"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
@@ -312,6 +313,15 @@ class Evaluation(StatusModel):
     ] = []
 
 
+class PastWindow(StatusModel):
+    """What came of a window."""
+
+    time: Annotated[Time, Field(description="Its end, or when it was evaluated.")]
+    tested: Annotated[int, Field(description="Features compared.")] = 0
+    drifted: Annotated[int, Field(description="Features that drifted.")] = 0
+    evidence: Annotated[float | None, Field(description="Evidence by then, with spec.sensitivity.")] = None
+
+
 class FeatureEvidence(StatusModel):
     """What all windows say about one feature."""
 
@@ -378,6 +388,10 @@ class DriftMonitorStatus(StatusModel):
         str | None, forms.LEASE.field, Field(description="Lease of the operator that works on it.")
     ] = None
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
+    past: Annotated[
+        list[PastWindow],
+        Field(description="The last windows, the oldest first, for the report.", max_length=MOST_PAST),
+    ] = []
     operation: Annotated[
         OperationStatus | None, Field(description="How requests were answered, with spec.operation.")
     ] = None

@@ -304,7 +304,7 @@ class DriftMonitors:
                 case TerminateRun(run_id):
                     await self._terminate(owner, run_id)
                 case LaunchEvaluation(run):
-                    await self._runs.launch(owner, spec, run)
+                    await self._runs.launch(owner, spec, run, decision.status.past)
 
     async def _terminate(self, owner: Owner, run_id: str) -> None:
         try:

@@ -1,5 +1,6 @@
 """Asks for evaluations of drift and reads what they found."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from mooring_operator.api.drift_monitor import (
     DriftMonitorSpec,
     EvaluationRun,
     FeatureDrift,
+    PastWindow,
     SchemaChange,
     TestResult,
 )
@@ -32,6 +34,7 @@ from mooring_operator.api.drift_performance import (
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift.evaluations import Findings, NoFindings
+from mooring_operator.planning.drift.evidence import LIMITS
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import JsonValue, RunOwner, RunRequest, RunState
 from mooring_operator.planning.status.wording import one_line
@@ -61,8 +64,13 @@ class DriftRuns:
         """Address of the runs' pages in the KFP UI, to which a run's id is appended."""
         return self._pipelines.url("", "")
 
-    async def launch(self, owner: Owner, spec: DriftMonitorSpec, run: EvaluationRun) -> None:
-        """Have the window compared with the baseline; a run that exists already is left alone."""
+    async def launch(
+        self, owner: Owner, spec: DriftMonitorSpec, run: EvaluationRun, past: Sequence[PastWindow] = ()
+    ) -> None:
+        """Have the window compared with the baseline; a run that exists already is left alone.
+
+        `past` are the windows before it, which its page shows.
+        """
         timeout = min(spec.timeout, self.longest)
         await self._pipelines.launch(
             RunRequest(
@@ -77,7 +85,7 @@ class DriftRuns:
                 credentials_secret=spec.credentials_secret,
                 resources=spec.resources,
                 parameters={
-                    "question": ask(spec, run),
+                    "question": ask(spec, run, past),
                     "report_uri": await self._answers.address(_place(owner, run.run_id), timeout),
                     "page_uri": await self._answers.address(_page(owner, run.run_id), timeout),
                     "run_id": run.run_id,
@@ -115,7 +123,9 @@ def read_result(document: DriftReport | RunFailure, page: str = "") -> Findings 
     return replace(found, performance=_performance(document.performance))
 
 
-def ask(spec: DriftMonitorSpec, run: EvaluationRun | None = None) -> dict[str, JsonValue]:
+def ask(
+    spec: DriftMonitorSpec, run: EvaluationRun | None = None, past: Sequence[PastWindow] = ()
+) -> dict[str, JsonValue]:
     """Give the question of a monitor's evaluations (`mooring_artifacts.drift_question`), or of one run of them."""
     # What is not asked is left out: parameters of pipelines know no null.
     ks, psi = spec.detectors.ks, spec.detectors.psi
@@ -134,6 +144,10 @@ def ask(spec: DriftMonitorSpec, run: EvaluationRun | None = None) -> dict[str, J
         question["psi"] = {"threshold": psi.threshold, "bins": psi.bins}
     if spec.operation is not None:
         question["operation"] = True
+    if past:
+        question["past"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in past]
+    if past and spec.sensitivity is not None:
+        question["limit"] = LIMITS[spec.sensitivity]
     if run is not None and run.performance is not None and spec.performance is not None:
         question["performance"] = _ask_for_performance(spec.performance, run.performance)
     return question

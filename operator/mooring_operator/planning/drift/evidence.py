@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mooring_operator.api.drift_monitor import (
+    MOST_PAST,
     DriftMonitorSpec,
     DriftMonitorStatus,
+    Evaluation,
     Evidence,
     FeatureDrift,
     FeatureEvidence,
+    PastWindow,
 )
 
 LIMITS = {"low": 10_000.0, "normal": 1000.0, "high": 100.0}
@@ -63,6 +66,19 @@ def weigh(
         revision=revision,
         features=[FeatureEvidence(name=name, value=round(value, 3)) for name, value in kept if value > 0],
     )
+
+
+def remember(
+    past: Sequence[PastWindow], evaluation: Evaluation, weighed: Evidence | None
+) -> list[PastWindow]:
+    """Add a window to the last ones, the oldest first; what was evaluated again stands there once."""
+    last = PastWindow(
+        time=evaluation.window_until or evaluation.time,
+        tested=evaluation.features_tested,
+        drifted=evaluation.features_drifted,
+        evidence=None if weighed is None else weighed.value,
+    )
+    return [*(one for one in past if one.time < last.time), last][-MOST_PAST:]
 
 
 def describe(evidence: Evidence) -> str:

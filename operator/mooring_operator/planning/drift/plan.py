@@ -290,7 +290,8 @@ def _judge(
         now,
         run.revision if run.window else "",
     )
-    status = status.model_copy(update={"evaluation": evaluation, "evidence": weighed})
+    past = evidence.remember(status.past, evaluation, weighed)
+    status = status.model_copy(update={"evaluation": evaluation, "evidence": weighed, "past": past})
     changes = findings.schema_changes
     schema = f"; the schema changed: {schema_changes.describe(changes)}" if changes else ""
     if not findings.features:

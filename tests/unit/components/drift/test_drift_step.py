@@ -42,6 +42,19 @@ def test_the_page_lies_beside_the_document_which_says_so(tmp_path, question):
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_the_page_shows_the_windows_before_this_one(tmp_path, question):
+    past = [
+        {"time": f"2026-03-01T{hour:02}:00:00Z", "tested": 2, "drifted": 1, "evidence": 9.5}
+        for hour in range(3)
+    ]
+    _, _, page = write(answer({**question, "past": past, "limit": 1000}, "run-1"), tmp_path)
+    assert "Windows before this one" in page
+    assert page.count("<svg") == 2
+    assert "2026-03-01 02:00: 1 of 2 features drifted, evidence 9.5" in page
+    _, _, page = write(answer({**question, "past": past[:1]}, "run-1"), tmp_path)
+    assert "Windows before this one" not in page
+
+
 @pytest.mark.parametrize("uri", ["", "ftp://x/y", "file:///dev/null/report.html"])
 def test_a_page_that_cannot_be_written_keeps_no_answer_from_the_operator(tmp_path, question, uri):
     _, document, page = write(answer(question, "run-1"), tmp_path, uri)

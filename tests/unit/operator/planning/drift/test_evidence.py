@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mooring_artifacts.drift_question import parse_question
 from mooring_components.drift.evaluation import largest_rejected
 from mooring_components.drift.evidence import calibrate
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import FeatureDrift
+from mooring_operator.api.drift_monitor import MOST_PAST, FeatureDrift
 from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, Target
 from mooring_operator.planning.drift.evidence import LIMITS, MOST_FEATURES, weigh
 from mooring_operator.planning.drift.plan import Notify, plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
+from mooring_operator.reconcile.drift_runs import ask
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNER = Owner("team", "traffic", "9a1f2f6e-0000-4000-8000-000000000000", 1)
@@ -58,6 +60,20 @@ class Monitor:
         decision = plan_drift(self.spec, self.status, replace(seen, run=run, result=found), self.now)
         self.status = decision.status
         return decision
+
+
+def test_the_last_windows_are_remembered_for_the_report_each_once():
+    monitor = Monitor()
+    for number in range(MOST_PAST + 5):
+        monitor.see(window(number, 2.0, 0.5, drifted=number % 2 == 0))
+    past = monitor.status.past
+    assert len(past) == MOST_PAST
+    assert [one.time for one in past] == sorted({one.time for one in past})
+    assert [(one.tested, one.drifted) for one in past[-2:]] == [(2, 0), (2, 2)]
+    assert past[-1].evidence == monitor.status.evidence.value
+    asked = parse_question(ask(monitor.spec, None, past))
+    assert [one.evidence for one in asked.past] == [one.evidence for one in past]
+    assert asked.limit == 1000.0
 
 
 def test_small_evidence_of_many_windows_becomes_an_alarm():
