@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_rows import Baseline, Window
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import plain_table
 from mooring_operator.planning.drift import evidence
@@ -18,6 +19,7 @@ from mooring_operator.planning.drift.plan import plan_drift
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
 
+_BASELINE, _WINDOW = Baseline(uri="file:///baseline"), Window(uri="file:///window")
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_NAMED = 3
 
@@ -81,7 +83,9 @@ def replay(
     """
     owner, target = Owner("", "replay", "replay", 1), Target(spec.target.name, "current", "previous")
     status, now = DriftMonitorStatus(), _BEGIN
-    spec = spec.model_copy(update={"suspend": False})
+    # Which rows are compared is settled, whatever the monitor watches, and nothing is trained.
+    changes = {"suspend": False, "baseline": _BASELINE, "window": _WINDOW, "retrain": None}
+    spec = spec.model_copy(update=changes)
     for name, rows, found in windows:
         before = status.phase
         launched = plan_drift(spec, status, _observe(owner, target), now)

@@ -20,11 +20,12 @@ def traffic(seed, count, shift=0.0):
 
 def monitor(**spec):
     rows = {"uri": "s3://elsewhere/rows"}
+    written = {"target": {"name": "iris"}, "baseline": rows, "window": rows, **spec}
     return {
         "apiVersion": "mooring.dev/v1alpha1",
         "kind": "DriftMonitor",
         "metadata": {"name": "watch"},
-        "spec": {"target": {"name": "iris"}, "baseline": rows, "window": rows, **spec},
+        "spec": {key: value for key, value in written.items() if value is not None},
     }
 
 
@@ -210,3 +211,20 @@ def test_a_folder_without_dates_is_told(replay, kept):
     code, _, err = replay({}, "--captured", kept.removesuffix(KEPT), *span)
     assert code == 2
     assert "no request was kept from 2026-10-01T00:00:00Z to 2026-10-03T00:00:00Z" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"window": None, "baseline": None},
+        {"window": None, "baseline": {"profile": {}}},
+        {"window": {"capture": {}}, "baseline": {"afterPromotion": "24h"}},
+        {"retrain": {"image": "train:1", "output": "s3://models/iris"}},
+    ],
+    ids=["captured", "counted", "first hours", "trains"],
+)
+def test_whatever_a_monitor_watches_it_can_be_replayed(replay, tmp_path, spec):
+    pq.write_table(hours([0, 3, 0]), tmp_path / "day.parquet")
+    code, out, err = replay(spec, "--window", str(tmp_path / "day.parquet"), "--by", "time", "--every", "1h")
+    assert (code, err) == (1, "")
+    assert out.splitlines()[-1].startswith("1 alarm in 3 windows, after 2026-10-01 19:00:00")
