@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from mooring_artifacts.drift_question import PastWindow
 
-WIDTH = 720.0
-HEIGHT = 120.0
+WIDTH = 480.0
+HEIGHT = 100.0
 _BEYOND = 10.0
 """Evidence is kept up to ten times its limit."""
 

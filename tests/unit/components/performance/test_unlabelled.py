@@ -125,5 +125,12 @@ def test_the_page_says_that_it_is_an_estimate(tmp_path):
         "performance": performance,
     }
     page = answer(question, "run-1").page()
+    assert "0 of 1500 requests have a label" in page
     assert "estimated without labels, of 1500 requests: accuracy 0." in page
     assert "worse by at least" in page
+    young = {**performance, "labels": {"uri": ""}}
+    del young["requests"]
+    page = answer({**question, "performance": young}, "run-1").page()
+    assert "estimated without labels, of 1500 requests" in page
+    assert "labels had no time to come yet" in page
+    assert "requests have a label" not in page
