@@ -149,12 +149,6 @@ class ModelDeployments:
         except DocumentsUnavailable as error:
             await self._report(namespace, name, reasons.VERDICTS_UNAVAILABLE, f"{error}; trying again")
             raise
-        except AuditUnavailable as error:
-            await self._report(namespace, name, reasons.AUDIT_UNAVAILABLE, f"{error}; trying again")
-            raise
-        except RulesUnavailable as error:
-            await self._report(namespace, name, reasons.RULES_UNAVAILABLE, f"{error}; trying again")
-            raise
 
     async def deleted(self, resource: Manifest) -> None:
         """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""
@@ -184,8 +178,15 @@ class ModelDeployments:
     async def _proceed(
         self, resource: Manifest, spec: ModelDeploymentSpec, status: ModelDeploymentStatus, observed: Observed
     ) -> float | None:
-        observed, decision = await self._decide(spec, status, observed)
-        resource = await self._write(resource, status, decision)
+        try:
+            observed, decision = await self._decide(spec, status, observed)
+            resource = await self._write(resource, status, decision)
+        except AuditUnavailable as error:
+            await self._stay(resource, spec, status, observed, reasons.AUDIT_UNAVAILABLE, error)
+            raise
+        except RulesUnavailable as error:
+            await self._stay(resource, spec, status, observed, reasons.RULES_UNAVAILABLE, error)
+            raise
         try:
             refused = await self._act(resource, spec, observed, decision)
         except (Refused, PipelinesRefused, LaunchUncertain, CheckNotStarted) as problem:
@@ -208,6 +209,20 @@ class ModelDeployments:
             return decision.recheck_after
         # Our own write wakes nobody. What follows from the new status, if anything, is due soon.
         return min(decision.recheck_after or _SOON, _SOON)
+
+    async def _stay(
+        self,
+        resource: Manifest,
+        spec: ModelDeploymentSpec,
+        status: ModelDeploymentStatus,
+        observed: Observed,
+        reason: str,
+        error: Exception,
+    ) -> None:
+        """Say that nothing can be decided now; pods that are lost meanwhile take their share back all the same."""
+        stays = trouble.undecided(spec, status, observed, reason, f"{error}; trying again", self._clock())
+        resource = await self._decisions.write(resource, stays.status)
+        await self._act(resource, spec, observed, stays)
 
     async def _write(self, resource: Manifest, before: ModelDeploymentStatus, decision: Decision) -> Manifest:
         """Have what was decided recorded, and then the status say it."""
@@ -250,8 +265,9 @@ class ModelDeployments:
     async def _act(
         self, resource: Manifest, spec: ModelDeploymentSpec, seen: Observed, decision: Decision
     ) -> dict[Workload, str]:
-        """Why workloads were refused."""
+        """Why workloads were refused. A run that cannot be launched now keeps nothing else from being done."""
         refused: dict[Workload, str] = {}
+        late: PipelinesUnavailable | None = None
         for action in decision.actions:
             if isinstance(action, ApplyWorkload):
                 try:
@@ -259,7 +275,12 @@ class ModelDeployments:
                 except Refused as refusal:
                     refused[action.workload] = str(refusal)
             else:
-                await self._do(resource, spec, seen, action)
+                try:
+                    await self._do(resource, spec, seen, action)
+                except PipelinesUnavailable as error:
+                    late = error
+        if late is not None:
+            raise late
         return refused
 
     async def _apply(self, wanted: Manifest, seen: Mapping[str, Any] | None) -> None:

@@ -257,5 +257,7 @@ def _notices(draft: Settled, written: ModelDeploymentStatus) -> tuple[Action, ..
         return told
     if (status.phase, status.reason) == (draft.before.phase, draft.before.reason):
         return told
+    if status.reason == draft.before.reason == reasons.RECREATING:
+        return told
     warning = draft.stalled or status.phase in ("RolledBack", "Failed")
     return (*told, Notify("Warning" if warning else "Normal", status.reason, status.message))

@@ -1,12 +1,20 @@
-"""What status says when a decision could not be made or carried out."""
+"""What status says when a decision could not be made or carried out, and what is done all the same."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from mooring_operator.api import reasons
+from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.rollout import serving
+from mooring_operator.planning.rollout.actions import Route
 from mooring_operator.planning.rollout.decision import Decision
+from mooring_operator.planning.rollout.draft import Draft
+from mooring_operator.planning.rollout.plan import note_what_the_candidate_has
+from mooring_operator.planning.rollout.situation import Observed
+from mooring_operator.planning.rollout.traffic import routing_of
 from mooring_operator.planning.status import conditions
 from mooring_operator.planning.status.wording import keeps_serving
 
@@ -21,6 +29,25 @@ def dependency_unavailable(
 ) -> Decision:
     """Something that the rollout needs does not answer; it waits where it is."""
     return _noted(status, status.phase, reason, message, owner, now)
+
+
+def undecided(
+    spec: ModelDeploymentSpec,
+    status: ModelDeploymentStatus,
+    observed: Observed,
+    reason: str,
+    message: str,
+    now: datetime,
+) -> Decision:
+    """Nothing is decided, for something that this needs does not answer: traffic still goes where there are pods."""
+    draft = note_what_the_candidate_has(Draft.begin(spec, status, observed, now))
+    noted = dependency_unavailable(draft.status, reason, message, observed.owner, now)
+    candidate = draft.candidate
+    if candidate is None or not candidate.runs or draft.stable is None or observed.service is None:
+        return noted
+    if observed.name_taken is not None or serving.is_unknown(draft) or (routing := routing_of(draft)) is None:
+        return noted
+    return replace(noted, actions=(Route(routing), *noted.actions))
 
 
 def _noted(

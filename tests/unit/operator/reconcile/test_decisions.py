@@ -1,5 +1,7 @@
 """Decisions are recorded before they take effect, each once; going back waits for no store."""
 
+import asyncio
+
 import pytest
 from mooring_operator.adapters.audit import AuditUnavailable
 from mooring_operator.adapters.cluster import Conflict
@@ -16,11 +18,18 @@ class Played:
 
     def __init__(self):
         self.log, self.away, self.conflicts = [], False, 0
+        self.stalls, self.recorded = False, asyncio.Condition()
 
     async def append(self, namespace, entries):
-        if self.away:
-            raise AuditUnavailable("the store is away")
-        self.log += [int(one.id, 16) for one in entries]
+        await asyncio.sleep(0)
+        if self.stalls:
+            await asyncio.Event().wait()
+        for one in entries:
+            if self.away is True or self.away == int(one.id, 16):
+                raise AuditUnavailable("the store is away")
+            async with self.recorded:
+                self.log.append(int(one.id, 16))
+                self.recorded.notify_all()
 
     async def write_status(self, resource, status):
         if self.conflicts:
@@ -37,11 +46,16 @@ def played():
 
 @pytest.fixture
 def decisions(played):
-    return Decisions(played, played)
+    return Decisions(played, played, again=0.001)
 
 
-def resource(version="1"):
-    return {"metadata": {"namespace": "ns", "name": "digits", "uid": "u", "resourceVersion": version}}
+def resource(version="1", uid="u"):
+    return {"metadata": {"namespace": "ns", "name": "digits", "uid": uid, "resourceVersion": version}}
+
+
+async def is_recorded(played, *ids):
+    async with asyncio.timeout(10), played.recorded:
+        await played.recorded.wait_for(lambda: set(ids) <= set(played.log))
 
 
 async def test_it_is_recorded_before_it_takes_effect(played, decisions):
@@ -81,3 +95,45 @@ async def test_what_is_decided_again_after_a_conflict_is_one_decision(played, de
     # The same once more, later, is another one.
     await decisions.write(resource("3"), STATUS, [entry(3)])
     assert played.log == [1, "status", 3, "status"]
+
+
+async def test_what_many_decide_at_once_while_the_store_is_away_is_all_recorded(played, decisions):
+    played.away = True
+    back = [decisions.write(resource(uid=str(n)), STATUS, [entry(n)], waits=False) for n in range(1, 9)]
+    await asyncio.gather(*back)
+    assert played.log == ["status"] * 8
+    played.away = False
+    await is_recorded(played, *range(1, 9))
+    assert [one for one in played.log if one != "status"] == list(range(1, 9))
+
+
+async def test_going_back_is_recorded_though_nothing_more_is_decided(played, decisions):
+    played.away = True
+    await decisions.write(resource(), STATUS, [entry(1)], waits=False)
+    played.away = False
+    await is_recorded(played, 1)
+
+
+async def test_going_back_waits_a_moment_for_a_store_that_stalls(played, decisions):
+    played.stalls = True
+    async with asyncio.timeout(10):
+        await decisions.write(resource(), STATUS, [entry(1)], waits=False)
+    assert played.log == ["status"]
+
+
+async def test_what_is_not_recorded_in_time_is_in_the_log(played, decisions, caplog):
+    played.away = True
+    await decisions.write(resource(), STATUS, [entry(1)], waits=False)
+    told = caplog.text
+    assert entry(1).action in told and entry(1).actor in told and entry(1).message in told
+
+
+async def test_a_store_that_goes_away_between_two_records_has_each_once(played, decisions):
+    played.away = 2
+    with pytest.raises(AuditUnavailable):
+        await decisions.write(resource(), STATUS, [entry(1), entry(2, message="and more")])
+    # That the store is away is said, which is another version of the object: what is decided again has other ids.
+    await decisions.write(resource(), STATUS)
+    played.away = False
+    await decisions.write(resource("2"), STATUS, [entry(3), entry(4, message="and more")])
+    assert played.log == [1, "status", 4, "status"]
