@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from datetime import timedelta
 
 import pytest
 from mooring_artifacts.audit.records import check_chain, parse_record
@@ -48,6 +49,52 @@ async def test_a_rollout_is_recorded_with_who_let_it_go_on_and_what_it_rests_on(
     assert promoted == (promoted[0], promoted[1], world.status["stable"]["revision"], "s3://m/v2", "Passed")
     ran = [run for (run,) in recorded(root, "run_id") if run]
     assert set(ran) == set(world.runs.ids)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("abort", "Aborted"), ("promote", "PromotionRequested"), ("pause", "PausedByCommand")],
+)
+async def test_whoever_gives_a_command_is_recorded_with_it(world: World, root, command, told):
+    await world.promote("v1")
+    world.deploy("v2", **ROLLOUT)
+    await world.settle_in("Canary")
+    world.command(command, world.status["candidate"]["revision"])
+    world.now += timedelta(minutes=1)
+    for _ in range(3):
+        await world.step()
+    # What follows from it is the operator's own doing.
+    assert {action for action, actor in recorded(root, "action", "actor") if actor == "alice"} == {told}
+
+
+async def test_whoever_has_a_revision_tried_again_or_left_is_recorded(world: World, root):
+    await world.promote("v1")
+    world.deploy("v2", **ROLLOUT)
+    await world.settle_in("Canary")
+    world.command("abort", world.status["candidate"]["revision"], by="bob")
+    await world.settle()
+    world.command("retry", world.status["failedRevision"])
+    await world.settle()
+    world.command("rollback", world.status["stable"]["revision"], by="carol")
+    await world.settle()
+    named = [each for each in recorded(root, "action", "actor") if each[1] != "mooring"]
+    assert named == [
+        ("Aborted", "bob"),
+        ("RetryRequested", "alice"),
+        ("RollingBack", "carol"),
+        ("RollbackRequested", "carol"),
+    ]
+
+
+async def test_a_command_that_fits_nothing_is_not_taken_for_who_decided(world: World, root):
+    await world.promote("v1")
+    world.deploy("v2", **ROLLOUT)
+    await world.settle_in("Canary")
+    world.command("approve", "0000000000")
+    world.kserve.startable = lambda address: address != "s3://m/v2"
+    await world.settle()
+    assert world.phase == "RolledBack"
+    assert {actor for (actor,) in recorded(root, "actor")} == {"mooring"}
 
 
 @pytest.mark.parametrize("outcome", ["promoted", "tests fail"])

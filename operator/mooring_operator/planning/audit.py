@@ -8,16 +8,28 @@ from typing import Any
 
 from mooring_artifacts.audit.records import Entry, Subject
 
+from mooring_operator.api import reasons
 from mooring_operator.api.model_policy import PolicyStatus
 from mooring_operator.api.names import FIELD_MANAGER, askers_of
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.objects.owner import Manifest
-from mooring_operator.planning.rollout.actions import DropCommand
 from mooring_operator.planning.rollout.decision import Decision
 
 RULES_SET = "RulesSet"
 """A policy or a template is new, or was changed."""
+
+_COMMANDS = {
+    reasons.ABORTED: ("abort", "promote"),
+    reasons.APPROVAL_REFUSED: ("approve",),
+    reasons.APPROVED: ("approve",),
+    reasons.NOTHING_TO_ROLL_BACK_TO: ("rollback",),
+    reasons.PAUSED_BY_COMMAND: ("pause",),
+    reasons.PROMOTION_REQUESTED: ("promote",),
+    reasons.RETRY_REQUESTED: ("retry",),
+    reasons.ROLLING_BACK: ("rollback", "promote"),
+}
+"""Reasons of what is done because somebody asked, and the commands that ask for it."""
 
 Evidence = Mapping[str, str]
 """Fields of an entry: revision, model, model_digest, run_id, verdict."""
@@ -27,11 +39,15 @@ def of_deployment(
     resource: Manifest, before: ModelDeploymentStatus, decision: Decision, now: datetime
 ) -> tuple[Entry, ...]:
     """Give what a decision about a ModelDeployment, as it is stored, has to be recorded as."""
-    askers = askers_of(resource["metadata"].get("annotations") or {})
-    done = [action.name for action in decision.actions if isinstance(action, DropCommand)]
-    actor = next((askers[name] for name in done if name in askers), FIELD_MANAGER)
-    notices = [action for action in decision.actions if isinstance(action, Notify)]
-    return of_notices(resource, notices, now, actor=actor, evidence=_evidence(before, decision.status))
+    evidence = _evidence(before, decision.status)
+    return tuple(
+        entry
+        for notice in decision.actions
+        if isinstance(notice, Notify)
+        for entry in of_notices(
+            resource, [notice], now, actor=_actor(resource, before, notice), evidence=evidence
+        )
+    )
 
 
 def may_wait(decision: Decision) -> bool:
@@ -74,6 +90,16 @@ def of_rules(resource: Manifest, seen: int, judged: PolicyStatus, now: datetime)
     ready = next((known.message for known in judged.conditions if known.type == "Ready"), "")
     notice = Notify("Normal", RULES_SET, f"{ready}; its spec is sha256:{said}".removeprefix("; "))
     return of_notices(resource, [notice], now)
+
+
+def _actor(resource: Manifest, before: ModelDeploymentStatus, notice: Notify) -> str:
+    """Give the user who asked for what a notice tells; the operator's own name where nobody did, or nobody is named."""
+    candidate = before.candidate
+    if notice.reason == reasons.ROLLBACK_REQUESTED and candidate is not None and candidate.restores:
+        return candidate.requested_by or FIELD_MANAGER
+    askers = askers_of(resource["metadata"].get("annotations") or {})
+    commands = _COMMANDS.get(notice.reason, ())
+    return next((askers[name] for name in commands if name in askers), FIELD_MANAGER)
 
 
 def _evidence(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Evidence:
