@@ -156,9 +156,9 @@ TEMPLATES = [
          "metric or expression, and not both"),
         ("with an id twice", {"queries": [{"id": "a", "expression": "b"}, {"id": "a", "expression": "c"}]},
          "cloudWatch.queries"),
-        ("with an id in capitals", {"queries": [{"id": "A", "expression": "b"}]}, "is not a name for formulas"),
+        ("with an id in capitals", {"queries": [{"id": "A", "expression": "b"}]}, "cloudWatch.queries[0].id"),
         ("by a statistic of two words", {"queries": [
-            {"id": "a", "metric": {"namespace": "A", "name": "b", "stat": "the best"}}]}, "a statistic of CloudWatch"),
+            {"id": "a", "metric": {"namespace": "A", "name": "b", "stat": "the best"}}]}, "queries[0].metric.stat"),
         ("with a dimension that begins with a colon", {"queries": [
             {"id": "a", "metric": {"namespace": "A", "name": "b", "dimensions": {":a": "b"}}}]},
          "is not the name of a dimension"),
@@ -170,7 +170,7 @@ TEMPLATES = [
         False, says)),
     *_template("a job twice", {"spec.queries": [_JOB, _JOB]}, False, "spec.queries"),
     *_template("a job named like a rate", {"spec.queries": [{**_JOB, "name": "wrong"}], "spec.rates": [_RATE]},
-               False, "wrong is there twice"),
+               False, "is there twice"),
     _queries("a query", _QUERY),
     _queries("queries alone", _QUERY, metrics=ABSENT),
     Case("neither metrics nor queries", {"spec": {}}, False, "metrics, rates or queries", "ClusterAnalysisTemplate"),

@@ -208,9 +208,14 @@ _SOMETHING: dict[str, JsonValue] = {
     ),
     "message": f"spec: {_NOTHING}",
 }
+_EACH_ONCE: dict[str, JsonValue] = {
+    "rule": "!has(self.rates) || !has(self.queries) || self.queries.all(q, !self.rates.exists(r, r.name == q.name))",
+    "message": "spec.queries: a name of spec.rates is there twice",
+}
 AnalysisTemplateSpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         _SOMETHING,
+        _EACH_ONCE,
         {
             "rule": "!has(self.queries) || self.queries.all(q, "
             + " && ".join(f"!has(q.{provider})" for provider in OF_THE_CLUSTER)
@@ -236,7 +241,9 @@ class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
     ] = []
 
 
-ClusterAnalysisTemplateSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": [_SOMETHING]}
+ClusterAnalysisTemplateSpec.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [_SOMETHING, _EACH_ONCE]
+}
 
 
 class TemplateStatus(PolicyStatus):
