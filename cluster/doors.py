@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 
 _CHUNK = 1 << 16
 
@@ -23,7 +23,8 @@ class Doors:
         self._ports: dict[int, int] = {}
         self._loop = asyncio.new_event_loop()
         # A thread: those who come in are not to wait for what the main one does.
-        threading.Thread(target=self._loop.run_forever, name="doors", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="doors", daemon=True)
+        self._thread.start()
 
     @staticmethod
     def prepare(count: int) -> list[int]:
@@ -50,10 +51,18 @@ class Doors:
         self._ports[port] = listener.getsockname()[1]
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await _hand_on(reader, writer, port)
+            # Only `close` cancels it; the server would report that as a fault.
+            with suppress(asyncio.CancelledError):
+                await _hand_on(reader, writer, port)
 
         asyncio.run_coroutine_threadsafe(asyncio.start_server(accept, sock=listener), self._loop).result()
         return self._ports[port]
+
+    def close(self) -> None:
+        """Hand nothing on any more; connections that are open end."""
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
 
     def outside(self, text: str) -> str:
         """Give a text with the addresses of open doors as they are outside."""
@@ -63,14 +72,20 @@ class Doors:
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    try:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        writer.close()
-        return
-    await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-    for each in (writer, inner_writer):
-        each.close()
+    with closing(writer):
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        with closing(inner_writer):
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -39,6 +39,9 @@ def show(options: argparse.Namespace, console: Console) -> int:
         if type(error).__name__ != "ConfigError":
             raise
         console.print(f"[red]The demo cannot run:[/red] {error}")
+    finally:
+        if doors is not None:
+            doors.close()
     return 2
 
 

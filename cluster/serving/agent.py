@@ -84,7 +84,8 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._again("watch", self._watch))
                 if self._pods is not None:
-                    tasks.create_task(self._again("watch of Deployments", self._watch_pods))
+                    tasks.create_task(self._again("watch of Deployments", self._watch_deployments))
+                    tasks.create_task(self._again("watch of pods", self._watch_pods))
                 for kind in PLURALS:
                     tasks.create_task(
                         self._again(f"watch of {PLURALS[kind]}", partial(self._watch_runtimes, kind))
@@ -115,10 +116,15 @@ class Agent:
             else:
                 self._observe(obj)
 
-    async def _watch_pods(self) -> None:
+    async def _watch_deployments(self) -> None:
         assert self._pods is not None
         await self._pods.ensure_node()
         async for key in self._pods.changed():
+            self._enqueue(key)
+
+    async def _watch_pods(self) -> None:
+        assert self._pods is not None
+        async for key in self._pods.deleted():
             self._enqueue(key)
 
     async def _watch_runtimes(self, kind: str) -> None:
@@ -190,6 +196,7 @@ class Agent:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self._pods is not None:
             service.pods = await self._pods.asked(service)
+            service.fleet.end(await self._pods.leaving(service))
         service.runtimes = await self._api.runtimes(service.namespace)
         status = service.reconcile(now)
         if self._pods is not None:

@@ -66,6 +66,14 @@ class Fleet:
             rollout = self._rollouts.pop(name)
             self._end([*rollout.current, *rollout.outdated])
 
+    def end(self, names: Collection[str]) -> None:
+        """End the replicas of these names, whatever is wanted; what is then missing starts with the next `apply`."""
+        for rollout in self._rollouts.values():
+            for replicas in (rollout.current, rollout.outdated):
+                gone = [replica for replica in replicas if replica.name in names]
+                replicas[:] = [replica for replica in replicas if replica.name not in names]
+                self._end(gone)
+
     def endpoints(self, name: str) -> list[ReplicaLike]:
         """Ready replicas of a deployment; those before its last change while none after it is ready."""
         rollout = self._rollouts.get(name)

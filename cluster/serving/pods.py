@@ -39,9 +39,23 @@ class Pods:
     async def changed(self) -> AsyncIterator[tuple[str, str]]:
         """Watch Deployments: yield namespace and name of the InferenceService of each that changes."""
         async for _, found in self._client.watch(Deployment, namespace="*"):
-            for owner in found["metadata"].get("ownerReferences") or []:
-                if owner["kind"] == _KIND:
-                    yield found["metadata"]["namespace"], owner["name"]
+            for key in _owners(found):
+                yield key
+
+    async def deleted(self) -> AsyncIterator[tuple[str, str]]:
+        """Watch pods: yield namespace and name of the InferenceService of each that somebody deletes."""
+        async for _, found in self._client.watch(Pod, namespace="*"):
+            if found["metadata"].get("deletionTimestamp"):
+                for key in _owners(found):
+                    yield key
+
+    async def leaving(self, service: Service) -> set[str]:
+        """Name the pods that somebody has deleted: their processes are to end, and others to start."""
+        return {
+            name
+            for name, pod in (await self._present(service)).items()
+            if pod["metadata"].get("deletionTimestamp")
+        }
 
     async def asked(self, service: Service) -> int | None:
         """Have an InferenceService's Deployment and Service; give how many pods the Deployment asks for."""
@@ -76,9 +90,7 @@ class Pods:
 
     async def _show_pods(self, service: Service, running: Sequence[ReplicaLike], now: str) -> None:
         wanted = {replica.name: replica for replica in running}
-        app = workloads.deployment(service.obj, 0)["spec"]["selector"]["matchLabels"]
-        found = self._client.list(Pod, namespace=service.namespace, labels=app)
-        present = {pod["metadata"]["name"]: pod async for pod in found}
+        present = await self._present(service)
         for name in present.keys() - wanted.keys():
             await self._delete(Pod, service.namespace, name)
         for name, replica in wanted.items():
@@ -86,6 +98,11 @@ class Pods:
             if name not in present:
                 await self._create(Pod, pod)
             await self._show_status(Pod, pod, workloads.pod_status(replica, now))
+
+    async def _present(self, service: Service) -> dict[str, Any]:
+        app = workloads.deployment(service.obj, 0)["spec"]["selector"]["matchLabels"]
+        found = self._client.list(Pod, namespace=service.namespace, labels=app)
+        return {pod["metadata"]["name"]: pod async for pod in found}
 
     async def _show_status(self, kind: Any, present: Mapping[str, Any], status: Object) -> None:
         metadata = present["metadata"]
@@ -127,6 +144,15 @@ class Pods:
         except ApiError as error:
             if error.status.code != 404:
                 raise
+
+
+def _owners(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    metadata = found["metadata"]
+    return [
+        (metadata["namespace"], owner["name"])
+        for owner in metadata.get("ownerReferences") or []
+        if owner["kind"] == _KIND
+    ]
 
 
 def _without_times(value: Any) -> Any:

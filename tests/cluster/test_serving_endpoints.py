@@ -141,3 +141,18 @@ def test_a_canary_is_walked_to_its_promotion_by_the_pods_behind_the_service(stag
         labels = found["metadata"]["labels"]
         assert labels["endpointslice.kubernetes.io/managed-by"] == "endpointslice-controller.k8s.io"
         assert labels["mooring.dev/model-deployment"] == NAME
+
+    # A pod that somebody deletes ends, and another takes its place.
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+    def present():
+        found = [pod["metadata"] for pod in stage.api.items(pods)]
+        return {pod["name"] for pod in found if pod["labels"]["mooring.dev/revision"] == new}
+
+    named = present()
+    gone = min(named)
+    stage.api.delete(f"{pods}/{gone}")
+    until(present, lambda names: gone not in names and len(names) == 2, what="the pod has not been replaced")
+    until(
+        stage.asked, lambda asked: asked == {new: 2}, what="the pod that is gone is not replaced for requests"
+    )

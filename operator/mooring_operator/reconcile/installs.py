@@ -135,10 +135,15 @@ class Installs:
     def _text(self, name: str) -> str:
         us = f"operator {self._me}" if self._me else "this operator, which holds no Lease,"
         problem = self._others[name].problem
-        seen = f"it cannot be seen whether that is at work: {problem}" if problem else "its Lease is renewed"
+        leaves = f"{us} leaves this alone, for operator {name} works on it (status.operator), and"
+        if problem:
+            return (
+                f"{leaves} it cannot be seen whether that is at work: {problem}. Let this operator get that Lease "
+                "(its ClusterRole names those it may), or, if that operator is gone, take status.operator away"
+            )
         return (
-            f"{us} leaves this alone, for operator {name} works on it (status.operator), and {seen}. Remove one of "
-            "the two, or give each namespaces of its own (MOORING_NAMESPACES)"
+            f"{leaves} its Lease is renewed. Remove one of the two, or give each namespaces of its own "
+            "(MOORING_NAMESPACES)"
         )
 
 

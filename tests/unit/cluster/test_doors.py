@@ -1,5 +1,6 @@
 """Ports whose connections are handed on to others."""
 
+import gc
 import socket
 import threading
 
@@ -53,3 +54,15 @@ def test_texts_name_the_ports_outside_and_no_other():
 def test_a_door_is_opened_once():
     doors = Doors.inherited(Doors.prepare(1))
     assert doors.open(8000) == doors.open(8000)
+
+
+def test_connections_end_with_the_doors_and_nothing_is_left_to_complain_of(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as quiet:
+        doors = Doors.inherited(Doors.prepare(1))
+        opened = doors.open(quiet.getsockname()[1])
+        with socket.create_connection(("127.0.0.1", opened), timeout=10) as client, quiet.accept()[0]:
+            doors.close()
+            assert client.recv(1) == b""
+    del doors
+    gc.collect()
+    assert caplog.text == ""

@@ -127,6 +127,9 @@ async def test_a_lease_that_may_not_be_read_is_taken_for_held_and_that_is_said(s
     assert await seen.look(at=0) == AGAIN_S
     [(_, notice)] = seen.told.notices
     assert "cannot be seen whether that is at work: leases is forbidden" in notice.message
+    # To remove one of the two would help nobody who cannot see it.
+    assert "take status.operator away" in notice.message
+    assert "Remove one" not in notice.message
     seen.cluster.error = None
     assert await seen.look(at=5) == SOON_S
     assert await seen.look(at=30, renewed=False) is None
