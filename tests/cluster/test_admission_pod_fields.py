@@ -486,6 +486,16 @@ FIELDS = [
         {"spec": {"window": {"uri": "pvc://payments/a"}}},
         MONITOR,
     ),
+    *(
+        Field(
+            f"spec.performance.{rows}.uri",
+            "claims",
+            {"spec": {"performance": {rows: {"uri": "pvc://models/a"}}}},
+            {"spec": {"performance": {rows: {"uri": "pvc://payments/a"}}}},
+            MONITOR,
+        )
+        for rows in ("labels", "baseline")
+    ),
     Field(
         "spec.retrain.image",
         "jobs",
@@ -736,6 +746,8 @@ def test_every_field_that_lends_something_to_pods_is_in_the_policy():
         forgotten -= {"spec.serving.storage", "spec.serving.logger"}
         # Told with the image.
         forgotten -= {"spec.retrain.args"}
+        # Of what was true: its address counts.
+        forgotten -= {"spec.performance.labels"}
         # Of series in Prometheus.
         forgotten -= {f"spec.rates.{part}.labels" for part in ("total", "good", "bad")}
         assert not forgotten
