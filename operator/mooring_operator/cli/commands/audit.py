@@ -11,7 +11,7 @@ import typer
 from mooring_operator.cli import output
 from mooring_operator.cli.addresses import as_address
 from mooring_operator.cli.commands.options import Output
-from mooring_operator.cli.errors import NO, CliError
+from mooring_operator.cli.errors import NO, CliError, needing
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
@@ -188,14 +188,10 @@ def _heads(texts: list[str]) -> "dict[str, Head]":
 
 @contextmanager
 def _told() -> Iterator[None]:
-    try:
+    with needing("extra components", "reading the trail"):
         from mooring_artifacts.errors import InputError
 
-        yield
-    except ModuleNotFoundError as error:
-        raise CliError(
-            f"reading the trail needs a package that is not installed: {error.name}",
-            hint="install kube-mooring with its extra components",
-        ) from error
-    except InputError as error:
-        raise CliError(str(error)) from error
+        try:
+            yield
+        except InputError as error:
+            raise CliError(str(error)) from error

@@ -11,7 +11,7 @@ import typer
 from mooring_operator.cli import output
 from mooring_operator.cli.addresses import as_address
 from mooring_operator.cli.commands.options import Output
-from mooring_operator.cli.errors import NO, CliError
+from mooring_operator.cli.errors import NO, CliError, needing
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
@@ -194,17 +194,13 @@ def _find(text: str) -> "tuple[Dataset, Record, Manifest]":
 
 @contextmanager
 def _told() -> Iterator[None]:
-    try:
+    with needing("extra components", "reading datasets"):
         from mooring_artifacts.errors import InputError, StoreUnavailable
 
-        yield
-    except ModuleNotFoundError as error:
-        raise CliError(
-            f"reading datasets needs a package that is not installed: {error.name}",
-            hint="install kube-mooring with its extra components",
-        ) from error
-    except (InputError, StoreUnavailable) as error:
-        raise CliError(str(error)) from error
+        try:
+            yield
+        except (InputError, StoreUnavailable) as error:
+            raise CliError(str(error)) from error
 
 
 def _say_pushed(done: "Push") -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mooring_operator.cli import output
-from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.errors import CliError, needing
 
 
 def load_components(name: str) -> Any:
@@ -16,13 +16,8 @@ def load_components(name: str) -> Any:
     Raises:
         CliError: a package is not installed.
     """
-    try:
+    with needing("extras cli and components", "comparing files"):
         return importlib.import_module(f"mooring_components.drift.{name}")
-    except ModuleNotFoundError as error:
-        raise CliError(
-            f"comparing files needs a package that is not installed: {error.name}",
-            hint="install kube-mooring with its extras cli and components",
-        ) from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 
 from mooring_operator.cli import output
 from mooring_operator.cli.commands.options import Output
-from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.errors import CliError, needing
 from mooring_operator.cli.help import paragraphs
 
 _CRDS_HELP = paragraphs(
@@ -96,14 +96,9 @@ def serve(
     keep: Annotated[int, typer.Option(min=1, help="Finished runs that are kept.")] = 200,
 ) -> None:
     """Serve pipelines until interrupted."""
-    try:
+    with needing("extras pipelines and components", "serving pipelines"):
         server = importlib.import_module("mooring_pipelines.server")
         server.serve(host, port, data, concurrency=concurrency, keep=keep)
-    except ModuleNotFoundError as error:
-        raise CliError(
-            f"serving pipelines needs a package that is not installed: {error.name}",
-            hint="install kube-mooring with its extras pipelines and components",
-        ) from error
 
 
 def show(

@@ -10,7 +10,7 @@ import typer
 from mooring_operator.cli import output
 from mooring_operator.cli.addresses import as_address
 from mooring_operator.cli.commands.options import Output
-from mooring_operator.cli.errors import CliError
+from mooring_operator.cli.errors import CliError, needing
 from mooring_operator.cli.help import paragraphs
 
 _HELP = "What the rows of test data must be."
@@ -46,14 +46,9 @@ def infer(
 
     from mooring_operator.api import forms
 
-    try:
+    with needing("extra components", "reading rows"):
         from mooring_components.validation.inference import infer_schema
         from mooring_components.validation.step import copy_rows
-    except ModuleNotFoundError as error:
-        raise CliError(
-            f"reading rows needs a package that is not installed: {error.name}",
-            hint="install kube-mooring with its extra components",
-        ) from error
     address = rows if is_address(rows) else as_address(rows)
     try:
         with tempfile.TemporaryDirectory() as place:

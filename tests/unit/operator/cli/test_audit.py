@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -115,3 +116,11 @@ def test_bad_input_is_one_line(here, capsys, arguments, why):
 
 def test_a_trail_that_is_empty_is_no_error(tmp_path, capsys):
     assert invoke(capsys, "audit", str(tmp_path)) == (0, "nothing is recorded that fits\n", "")
+
+
+def test_a_package_that_is_missing_is_named_with_what_has_it(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mooring_artifacts.audit.trail", None)
+    code, out, err = invoke(capsys, "audit", "audit")
+    assert (code, out) == (2, "")
+    assert "reading the trail needs a package that is not installed: mooring_artifacts.audit.trail" in err
+    assert "install kube-mooring with its extra components" in err
