@@ -152,6 +152,8 @@ STRATEGIES = [
     Case("an A/B test that promotes at some time", _ab(then="Promote", until="2027-01-01T00:00:00Z")),
     Case("an A/B test until some time", _ab(until="soon"), False, "spec.rollout.abTest.until"),
     Case("a match of both kinds", _ab(matches=[{**_BETA, "cookie": "a"}]), False, "exactly one of header, cookie"),
+    Case("a match of the host", _ab(matches=[{"header": "Host", "value": "a.example.com"}]), False, "not of the host"),
+    Case("a cookie that is called host", _ab(matches=[{"cookie": "host", "value": "a"}])),
     Case("a match of no kind", _ab(matches=[{"value": "1"}]), False, "exactly one of header, cookie"),
     Case("the same header twice", _ab(matches=[_BETA, {"header": "x-beta", "value": "1", "to": "Stable"}]), False,
          "spec.rollout.abTest"),

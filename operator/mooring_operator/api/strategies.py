@@ -48,6 +48,8 @@ class Match(Model):
     def _one_kind(self) -> "Match":
         if (self.header is None) == (self.cookie is None):
             raise ValueError(_ONE_KIND)
+        if (self.header or "").lower() == "host":
+            raise ValueError(_NOT_HOST)
         return self
 
 
@@ -62,6 +64,7 @@ class ABVariant(Model):
 _MOST_MATCHES = 8
 _MOST_VARIANTS = 3
 _ONE_KIND = "a match of spec.rollout.abTest has exactly one of header, cookie"
+_NOT_HOST = "a match of spec.rollout.abTest is not of the host, by which requests come here at all"
 _NEEDS_ONE = "spec.rollout.abTest: needs a weight above 0 or a match that goes to New"
 _OWN_COOKIE = "spec.rollout.abTest: sticky is the cookie of a match too; give it a name of its own"
 # An HTTPRoute has 16 rules, each path has its own, and callers are kept by one for each of three revisions, and more
@@ -82,7 +85,10 @@ _ONE_END = "spec.rollout.abTest: has at most one of duration, until"
 _NO_END = "spec.rollout.abTest: then Promote needs an end: a duration, or until"
 
 Match.model_config["json_schema_extra"] = {
-    "x-kubernetes-validations": [{"rule": "has(self.header) != has(self.cookie)", "message": _ONE_KIND}]
+    "x-kubernetes-validations": [
+        {"rule": "has(self.header) != has(self.cookie)", "message": _ONE_KIND},
+        {"rule": "!has(self.header) || self.header.lowerAscii() != 'host'", "message": _NOT_HOST},
+    ]
 }
 
 
