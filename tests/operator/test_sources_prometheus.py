@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2 as httpx
 import pytest
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
+from mooring_operator.api.analysis import LATENCIES
 from mooring_operator.planning.analysis.looks import together
 from mooring_operator.planning.analysis.queries import AnswerUnusableError
 from mooring_operator.planning.analysis.sources import SOURCES
@@ -81,6 +82,11 @@ def _vllm(good, bad):
         f'vllm:e2e_request_latency_seconds_bucket{{{of},le="+Inf"}} {good + bad}.0\n'
         f"vllm:e2e_request_latency_seconds_count{{{of}}} {good + bad}.0\n"
         f"vllm:e2e_request_latency_seconds_sum{{{of}}} 1.5\n"
+        + "".join(
+            f'{name}_bucket{{{of},le="{le}"}} {count}.0\n'
+            for name in ("vllm:time_to_first_token_seconds", "vllm:request_time_per_output_token_seconds")
+            for le, count in (("0.3", good), ("2.5", good + bad), ("+Inf", good + bad))
+        )
     )
 
 
@@ -175,7 +181,7 @@ async def test_what_each_counts_is_counted(tmp_path, name):
         metrics = Prometheus(Access(server.url))
         for metric, counted in source.counts.items():
             question = source.question(metric, "ml", "iris", SERVICES, 4)
-            if metric == "latency":
+            if metric in LATENCIES:
                 found = await metrics.histograms(question, since, end)
                 found = {revision: together(known) for revision, known in found.items()}
                 assert {r: (h.total, h.above[h.bounds.index(0.3)]) for r, h in found.items()} == {

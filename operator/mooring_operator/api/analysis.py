@@ -9,7 +9,9 @@ from pydantic import Field, JsonValue, model_validator
 from mooring_operator.api import forms
 from mooring_operator.api.types import Duration, Model, Note, StatusModel, Time
 
-MetricName = Literal["errorRate", "rejectedRate", "latency", "predictionDrift"]
+MetricName = Literal["errorRate", "rejectedRate", "latency", "firstToken", "tokenTime", "predictionDrift"]
+LATENCIES = ("latency", "firstToken", "tokenTime")
+"""How long requests take: whole answers, the first token of one, and each token, as a request has them on average."""
 SourceName = Literal["Auto", "Mooring", "Triton", "MLServer", "VLLM", "KServe", "Contour", "Istio"]
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
 
@@ -21,7 +23,7 @@ class MetricLimit(Model):
     """What the new revision may be, measured against the stable one; what is left out has a default."""
 
     metric: Annotated[
-        MetricName, Field(description="Answers 5xx or 4xx, how long requests take, or predictions.")
+        MetricName, Field(description="Answers 5xx or 4xx, how long requests or tokens take, or predictions.")
     ]
     ratio: Annotated[
         float | None, Field(ge=0, le=1000, description="Of rates: times stable's that are allowed; 1.2.")
@@ -53,7 +55,7 @@ class MetricLimit(Model):
     def _makes_sense(self) -> "MetricLimit":
         of_rates = self.ratio is not None or self.points is not None
         of_latency = self.quantile is not None or self.slower is not None
-        if of_rates if self.metric == "latency" else of_latency:
+        if of_rates if self.metric in LATENCIES else of_latency:
             raise ValueError(_KINDS)
         if self.metric == "predictionDrift" and (self.ratio is not None or self.points == 0):
             raise ValueError(_OF_DRIFT)
@@ -69,7 +71,7 @@ _NOBODY = "ratio and points are both 0: no revision could be within that limit"
 MetricLimit.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
-            "rule": "self.metric == 'latency' ? !has(self.ratio) && !has(self.points) "
+            "rule": f"self.metric in {list(LATENCIES)} ? !has(self.ratio) && !has(self.points) "
             ": !has(self.quantile) && !has(self.slower)",
             "message": _KINDS,
         },

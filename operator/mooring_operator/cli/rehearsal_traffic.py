@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from math import exp, log, sqrt
 from statistics import NormalDist
 
+from mooring_operator.api.analysis import LATENCIES
 from mooring_operator.planning.analysis.counting import Answer, Counted, Request
 from mooring_operator.planning.analysis.latency import Histogram
 
@@ -74,7 +75,7 @@ class Traffic:
         asked = per_second * request.every.total_seconds()
         arms = {request.candidate: asked * share, request.stable: asked * (1 - share)}
         arms = {arm: of for arm, of in arms.items() if of > 0}
-        if name == "latency":
+        if name in LATENCIES:
             factors = {request.candidate: self.slower, request.stable: 1.0}
             return Counted(
                 histograms={

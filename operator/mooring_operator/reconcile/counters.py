@@ -11,6 +11,7 @@ from mooring_operator.adapters.metrics.promql import PromQL
 from mooring_operator.adapters.pools import Pool
 from mooring_operator.adapters.rules.child import RulesUnavailable
 from mooring_operator.adapters.rules.engine import Rules
+from mooring_operator.api.analysis import LATENCIES
 from mooring_operator.api.template_queries import ProviderName
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
 from mooring_operator.planning.analysis.measuring import Measurement, Reading, UsedQuery, outcome_of
@@ -145,7 +146,7 @@ async def _count(metrics: Metrics, request: Request, name: str) -> Counted:
     since, until = request.since, request.until
     try:
         question = request.question(name)
-        if name == "latency":
+        if name in LATENCIES:
             counted = Counted(histograms=await metrics.histograms(question, since, until))
             if name in request.begins:
                 before = await metrics.histograms(question, since - _HISTORY, since)

@@ -8,7 +8,7 @@ from datetime import datetime
 from math import inf, isfinite, nan, sqrt
 from typing import TypeGuard
 
-from mooring_operator.api.analysis import MetricLimit
+from mooring_operator.api.analysis import LATENCIES, MetricLimit
 from mooring_operator.planning.analysis import bets
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
 from mooring_operator.planning.analysis.bursts import Bursts, scale_of
@@ -332,4 +332,4 @@ def _of_predictions(limit: JudgedLimit) -> bool:
 
 
 def _of_latency(limit: JudgedLimit) -> TypeGuard[MetricLimit]:
-    return isinstance(limit, MetricLimit) and limit.metric == "latency"
+    return isinstance(limit, MetricLimit) and limit.metric in LATENCIES

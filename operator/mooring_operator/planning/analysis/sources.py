@@ -55,6 +55,10 @@ class Source:
         """
         if metric == "predictionDrift" and self.name != "Mooring":
             return self._predictions(namespace, name, revisions, every_s)
+        if metric in _OF_TOKENS and metric not in self.counts:
+            raise AnswerUnusableError(
+                f"{self.name} does not count it: vLLM knows its tokens; write source: VLLM where that serves"
+            )
         if metric not in self.counts:
             raise AnswerUnusableError(f"{self.name} does not count it: {self.lacks}")
         values = tuple(self._value(namespace, one, service) for one, service in revisions.items())
@@ -98,6 +102,7 @@ class Source:
                 return (self.matchers, of_namespace) if self.name == "Istio" else ()
 
 
+_OF_TOKENS = ("firstToken", "tokenTime")
 _NO_HISTOGRAM = "it has no histogram of how long requests take; a gateway has: write source: Contour or Istio"
 _GATEWAY = "a gateway does: write source: Contour or Istio"
 
@@ -127,6 +132,10 @@ SOURCES: Mapping[SourceName, Source] = {
                 "errorRate": Rate("http_requests_total", 'status="5xx"'),
                 "rejectedRate": Rate("http_requests_total", 'status="4xx"'),
                 "latency": Latency("vllm:e2e_request_latency_seconds_bucket"),
+                "firstToken": Latency("vllm:time_to_first_token_seconds_bucket"),
+                # A mean of each request. vllm:inter_token_latency_seconds has thousands of a single request, which
+                # are no evidence of their own.
+                "tokenTime": Latency("vllm:request_time_per_output_token_seconds_bucket"),
             },
             "",
         ),

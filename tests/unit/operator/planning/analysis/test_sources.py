@@ -88,3 +88,10 @@ def test_other_runtimes_count_no_predictions(name):
         AnswerUnusableError, match=f"{name} does not count what is predicted.*rates of a template"
     ):
         SOURCES[name].question("predictionDrift", "team", "iris", {"a": "", "b": ""}, 10)
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name != "VLLM"])
+@pytest.mark.parametrize("metric", ["firstToken", "tokenTime"])
+def test_others_than_vllm_count_no_tokens(name, metric):
+    with pytest.raises(AnswerUnusableError, match=f"{name} does not count it: vLLM knows its tokens"):
+        SOURCES[name].question(metric, "team", "llm", {"a": "", "b": ""}, 10)
