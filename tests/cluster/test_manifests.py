@@ -228,8 +228,8 @@ def test_every_overlay_is_tested():
 def test_scrapers_find_the_ports_that_they_name():
     operator = next(o for o in rendered("kubeflow") if o["kind"] == "Deployment")["spec"]["template"]
     runtime = next(o for o in rendered("kubeflow") if o["kind"] == "ClusterServingRuntime")["spec"]
-    found = rendered_folder("components/monitoring")
-    assert [one["kind"] for one in found] == ["PodMonitor"] * 3
+    found = [one for one in rendered_folder("components/monitoring") if one["kind"] == "PodMonitor"]
+    assert len(found) == 3
     elsewhere = revision_of_files(capture={"store": "s3://captured"})
     service = {"apiVersion": "v1", "kind": "InferenceService", "metadata": {"name": "digits", "uid": "u"}}
     collects = collector(Owner("ml", "digits", "u", 1), elsewhere, service, "i", pods=1)[0]["spec"][

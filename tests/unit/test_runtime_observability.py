@@ -37,10 +37,10 @@ def test_reconciles_are_counted_by_result():
 
 def test_resources_move_between_phases_and_leave():
     telemetry = Telemetry()
-    telemetry.saw("X", "ns", "a", "Testing")
-    telemetry.saw("X", "ns", "b", "Testing")
+    telemetry.saw("X", "ns", "a", {"phase": "Testing"})
+    telemetry.saw("X", "ns", "b", {"phase": "Testing"})
     assert value(telemetry, "mooring_resources", kind="X", phase="Testing") == 2
-    telemetry.saw("X", "ns", "a", "Promoted")
+    telemetry.saw("X", "ns", "a", {"phase": "Promoted"})
     telemetry.saw("X", "ns", "b", None)
     assert value(telemetry, "mooring_resources", kind="X", phase="Testing") == 0
     assert value(telemetry, "mooring_resources", kind="X", phase="Promoted") == 1

@@ -191,10 +191,7 @@ class Intake:
             self._look_at(self._ties.forget(key))
 
     def _count(self, key: Key, resource: Manifest) -> None:
-        status = resource.get("status")
-        phase = status.get("phase") if isinstance(status, Mapping) else None
-        shown = phase if isinstance(phase, str) and phase else "Pending"
-        self._telemetry.saw(key.kind, key.namespace, key.name, shown)
+        self._telemetry.saw(key.kind, key.namespace, key.name, part(resource, "status"))
 
 
 def _needs(resource: Manifest) -> Needs:

@@ -4,6 +4,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from mooring_operator.adapters.cluster import Conflict
 from mooring_operator.adapters.pools import Pool
+from mooring_operator.runtime.status_metrics import StatusMetrics
 from mooring_operator.runtime.workqueue import WorkQueue
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -62,6 +64,8 @@ class Telemetry:
             buckets=_LAG_BUCKETS,
             registry=self.registry,
         )
+        self._statuses = StatusMetrics()
+        self.registry.register(self._statuses)
         self._phases: dict[tuple[str, str, str], str] = {}
         self._shown: set[tuple[str, str]] = set()
 
@@ -107,16 +111,19 @@ class Telemetry:
             self._reconciles.labels(kind, result).inc()
             self._duration.labels(kind).observe(time.perf_counter() - start)
 
-    def saw(self, kind: str, namespace: str, name: str, phase: str | None) -> None:
-        """Note the phase that a resource is in; None: it is gone."""
-        if phase is None:
+    def saw(self, kind: str, namespace: str, name: str, status: Mapping[str, Any] | None) -> None:
+        """Note the status of a resource; None: it is gone."""
+        self._statuses.saw(kind, namespace, name, status)
+        if status is None:
             self._phases.pop((kind, namespace, name), None)
-        else:
-            self._phases[kind, namespace, name] = phase
+            return
+        phase = status.get("phase")
+        self._phases[kind, namespace, name] = phase if isinstance(phase, str) and phase else "Pending"
 
     def saw_all(self, kind: str, present: Iterable[tuple[str, str]]) -> None:
         """Forget the resources of `kind` that are not among `present`, which are (namespace, name)."""
         keep = set(present)
+        self._statuses.keep(kind, keep)
         for entry in [key for key in self._phases if key[0] == kind and key[1:] not in keep]:
             del self._phases[entry]
 
