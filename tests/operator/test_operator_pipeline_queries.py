@@ -16,6 +16,9 @@ from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.counters import Counters
 from mooring_operator.reconcile.pipeline_queries import PipelineQueries
+from mooring_operator.runtime.dispatch import Dispatch
+from mooring_operator.runtime.telemetry import Telemetry
+from mooring_operator.runtime.workqueue import Key
 
 from tests.operator.surroundings import write_document
 from tests.operator.test_kfp_adapter import adapter, own, server  # noqa: F401 - fixtures
@@ -162,7 +165,10 @@ async def test_the_run_of_a_deployment_that_is_deleted_is_terminated(world: Worl
     world.ci.held = True
     await begin(world)
     await go_on(world, until=lambda: bool(runs.ids))
-    await world.operator.deleted("ModelDeployment", world.objects.delete(DIGITS))
+    # What is remembered of an object that is gone is not all of it.
+    dispatch, key = Dispatch(world.operator, Telemetry()), Key("ModelDeployment", "ns", "digits")
+    dispatch.note_deleted(key, world.objects.delete(DIGITS))
+    await dispatch(key)
     assert [runs.read(run_id)["phase"] for run_id in runs.ids] == ["Canceled"]
 
 

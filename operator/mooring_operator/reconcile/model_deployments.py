@@ -167,6 +167,9 @@ class ModelDeployments:
 
     async def _measuring(self, resource: Manifest, status: ModelDeploymentStatus) -> list[str]:
         """Give the runs that measure for a deployment that is gone, by its templates as they are now."""
+        if "spec" not in resource:
+            # It was not being judged.
+            return []
         try:
             spec = ModelDeploymentSpec.model_validate(resource["spec"])
             spec, _ = await self._templates.apply(resource["metadata"]["namespace"], spec)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from mooring_operator.adapters.cluster import ClusterError, Conflict, Manifest, Unavailable
 from mooring_operator.adapters.pools import Pool
+from mooring_operator.planning.objects.owner import part
 from mooring_operator.reconcile.failures import DeadlineExceeded, InternalError, ReconcileFailed
 from mooring_operator.runtime.telemetry import Telemetry
 from mooring_operator.runtime.workqueue import Key
@@ -126,7 +127,11 @@ class Dispatch:
 
 
 def _essence(body: Manifest) -> Manifest:
-    """Give what cleaning up needs of an object: who it was, and its status."""
+    """Give what cleaning up needs of an object: who it was, its status, and by what it was being judged."""
     kept: Manifest = {name: body[name] for name in ("apiVersion", "kind", "status") if name in body}
     kept["metadata"] = {name: body["metadata"][name] for name in ("namespace", "name", "uid")}
+    spec = part(body, "spec")
+    if part(body, "status").get("analysis") and (analysis := part(spec, "rollout").get("analysis")):
+        # Not all of a spec: there may be many, and they may be large.
+        kept["spec"] = {"model": spec.get("model"), "rollout": {"analysis": analysis}}
     return kept
