@@ -192,6 +192,17 @@ async def test_what_a_monitor_found_is_recorded(world: World, root):
     assert (world.drift["reason"],) in recorded(root, "action")
 
 
+async def test_what_a_monitor_finds_once_more_is_recorded_once_more(world: World, root):
+    await world.promote("v1")
+    for suspend in (True, False, True):
+        world.monitor(suspend=suspend)
+        await world.look_at_drift()
+        world.now += timedelta(hours=2)
+        await world.check_drift()
+    assert [action for (action,) in recorded(root, "action")].count("Suspended") == 2
+    assert [reason for reason in world.events("traffic") if reason == "Suspended"] == ["Suspended"] * 2
+
+
 async def test_a_policy_is_recorded_when_it_is_set_and_when_it_is_changed(world: World, root):
     policy = Ref(MODEL_POLICY, "ns", "strict")
     for least in (0.9, 0.9, 0.95):

@@ -56,10 +56,19 @@ class Decisions:
             AuditUnavailable: it is not recorded, and not written.
             Conflict: somebody has written the object since it was read.
         """
+        if not entries:
+            return await write_status(self._cluster, resource, status)
         await self.record(resource, entries, waits=waits)
+        return await self.write_recorded(resource, status)
+
+    async def write_recorded(self, resource: Manifest, status: BaseModel) -> Manifest:
+        """Have `resource` carry a decision that `record` has taken: the same once more, later, is another one.
+
+        Raises:
+            Conflict: somebody has written the object since it was read.
+        """
         written = await write_status(self._cluster, resource, status)
-        if entries:
-            self._recorded.pop(resource["metadata"]["uid"], None)
+        self._recorded.pop(resource["metadata"]["uid"], None)
         return written
 
     async def record(self, resource: Manifest, entries: Sequence[Entry], *, waits: bool = True) -> None:

@@ -226,7 +226,7 @@ class DriftMonitors:
         await self._decisions.record(resource, entries, waits=waits)
         for action in decision.actions:
             await self._tell(resource, action)
-        return await self._decisions.write(resource, decision.status)
+        return await self._decisions.write_recorded(resource, decision.status)
 
     async def _tell(self, resource: Manifest, action: DriftAction) -> None:
         match action:

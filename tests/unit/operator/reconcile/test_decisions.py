@@ -136,3 +136,20 @@ async def test_a_store_that_goes_away_between_two_records_has_each_once(played, 
     played.away = False
     await decisions.write(resource("2"), STATUS, [entry(3), entry(4, message="and more")])
     assert played.log == [1, "status", 4, "status"]
+
+
+async def test_what_is_recorded_first_and_written_later_is_recorded_again_when_it_is_decided_again(
+    played, decisions
+):
+    """As of a DriftMonitor, that tells people in between: the same sentence, a week later, is another decision."""
+    for number in (1, 2):
+        await decisions.record(resource(str(number)), [entry(number)])
+        await decisions.write_recorded(resource(str(number)), STATUS)
+    assert played.log == [1, "status", 2, "status"]
+
+
+async def test_a_status_that_says_why_nothing_is_decided_forgets_nothing_that_was_recorded(played, decisions):
+    await decisions.record(resource(), [entry(1)])
+    await decisions.write(resource(), STATUS)
+    await decisions.record(resource("2"), [entry(2)])
+    assert played.log == [1, "status"]
