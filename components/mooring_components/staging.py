@@ -17,7 +17,7 @@ from mooring_artifacts.storage import Location, StoredFile, list_files, open_sto
 from mooring_artifacts.uris import Address, below, parse
 
 from mooring_components.registration.artifacts import MlflowArtifacts
-from mooring_components.registration.client import URL, open_client
+from mooring_components.registration.client import named_server, open_client
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ def stage_model(
         StoreUnavailable: the server or the store does not answer.
     """
     parse(staging_uri, "staging_uri")
-    server = tracking_uri or environment.get(URL, "")
-    if not server:
-        raise InputError(f"no MLflow is named: tracking_uri, or {URL} of the run's Secret, does it")
+    server = named_server(tracking_uri, environment)
     with open_client(environment) as client:
         MlflowArtifacts(client, server).download(uri, folder)
     location = Location(Address("file", "", folder.resolve().as_posix().strip("/")), None)

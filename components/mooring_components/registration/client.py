@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
+from mooring_artifacts.errors import InputError
 from mooring_artifacts.text import shortened, visible
 
 URL = "MLFLOW_TRACKING_URI"
@@ -54,6 +55,17 @@ def open_client(environment: Mapping[str, str]) -> httpx.Client:
         follow_redirects=False,
         trust_env=False,
     )
+
+
+def named_server(tracking_uri: str, environment: Mapping[str, str]) -> str:
+    """The address of the server that a run is told of: by its parameter, else by its Secret.
+
+    Raises:
+        InputError: neither names one.
+    """
+    if server := tracking_uri or environment.get(URL, ""):
+        return server
+    raise InputError(f"no MLflow is named: tracking_uri, or {URL} of the run's Secret, does it")
 
 
 def check_url(url: str) -> str:

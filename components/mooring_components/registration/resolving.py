@@ -17,10 +17,10 @@ from mooring_artifacts.uris import redact
 from mooring_components.fetching import FetchedModel, fetch_model
 from mooring_components.registration.artifacts import MlflowArtifacts
 from mooring_components.registration.client import (
-    URL,
     Mlflow,
     RegistryRefused,
     RegistryUnavailable,
+    named_server,
     open_client,
 )
 
@@ -42,9 +42,7 @@ def fetch_named(
     """
     if not uri.startswith("models:"):
         return fetch_model(uri, folder, expected_digest)
-    server = tracking_uri or environment.get(URL, "")
-    if not server:
-        raise InputError(f"no MLflow is named: tracking_uri, or {URL} of the run's Secret, does it")
+    server = named_server(tracking_uri, environment)
     with open_client(environment) as client:
         source = _source(uri, Mlflow(client, server))
         if not is_proxied(source):

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from mooring_artifacts.data_versions.references import is_reference, parse_reference, pin
 from mooring_artifacts.errors import InputError, first_line
@@ -51,6 +51,20 @@ class Wanted(BaseModel):
     version: Annotated[str, Field(pattern=r"^([0-9]{1,18})?$")] = ""
     tracking_uri: Annotated[str, Field(max_length=2048)] = ""
 
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """Read the parameter.
+
+        Raises:
+            InputError: it has another form; the message names the first field that is wrong.
+        """
+        try:
+            return cls.model_validate(dict(document))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join([FIELD, *map(str, first["loc"])])
+            raise InputError(f"{where} {first['input']!r:.200} is not allowed: {first['msg']}") from error
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -76,17 +90,8 @@ class Outcome:
 
 
 def parse_wanted(document: Mapping[str, Any]) -> Wanted:
-    """The parameter.
-
-    Raises:
-        InputError: it has another form; the message names the first field that is wrong.
-    """
-    try:
-        return Wanted.model_validate(dict(document))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join([FIELD, *map(str, first["loc"])])
-        raise InputError(f"{where} {first['input']!r:.200} is not allowed: {first['msg']}") from error
+    """The parameter; raises InputError as `Wanted.parse` does."""
+    return Wanted.parse(document)
 
 
 def register_tested(

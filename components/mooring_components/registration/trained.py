@@ -15,11 +15,11 @@ from mooring_artifacts.digests import manifest_digest
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import SCHEMA_VERSION, Verdict
 from mooring_artifacts.storage import list_files, locate, read_entry
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mooring_components.registration.card import LONGEST_CARD
 from mooring_components.registration.registering import ALIAS, Entry
-from mooring_components.registration.step import FIELD, Wanted, describe_rows, register_patiently
+from mooring_components.registration.step import Wanted, describe_rows, register_patiently
 
 _MOST_DATASETS = 4
 _LONGEST_WORDS = 1000
@@ -52,7 +52,7 @@ def register_trained(
         InputError: there are no files, or `registration` has another form.
         StoreUnavailable: the store does not answer.
     """
-    wanted = _parse(registration) if registration.get("name") else None
+    wanted = WantedOfTraining.parse(registration) if registration.get("name") else None
     location = locate(model_uri, "model_uri")
     entries = [read_entry(location, file) for file in list_files(location, "model_uri", may_be_none=True)]
     if not entries:
@@ -71,15 +71,6 @@ def register_trained(
         violations=[],
         registration=found,
     )
-
-
-def _parse(document: Mapping[str, Any]) -> WantedOfTraining:
-    try:
-        return WantedOfTraining.model_validate(dict(document))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join([FIELD, *map(str, first["loc"])])
-        raise InputError(f"{where} {first['input']!r:.200} is not allowed: {first['msg']}") from error
 
 
 def _entry(wanted: WantedOfTraining, model_uri: str, digest: str, run_id: str) -> Entry:

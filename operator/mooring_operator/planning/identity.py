@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from mooring_operator.api.checks import Check
 from mooring_operator.api.ci import CISpec
 from mooring_operator.api.model_deployment import ModelSpec
@@ -31,6 +33,11 @@ def fingerprint(value: Any, length: int = 10) -> str:
     """Give `length` hexadecimal digits that stand for a JSON value, whatever the order of its keys."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:length]
+
+
+def fingerprint_of(part: BaseModel) -> str:
+    """Give the fingerprint of a part of a spec, by all that it says."""
+    return fingerprint(part.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def serving_snapshot(serving: ServingSpec) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mooring_operator.adapters.metrics.port import Metrics, MetricsUnavailableError, Provider
 from mooring_operator.adapters.metrics.promql import PromQL
@@ -15,7 +15,7 @@ from mooring_operator.api.analysis import LATENCIES
 from mooring_operator.api.template_queries import ProviderName
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
 from mooring_operator.planning.analysis.measuring import Measurement, Reading, UsedQuery, outcome_of
-from mooring_operator.planning.analysis.queries import AnswerUnusableError
+from mooring_operator.planning.analysis.queries import AnswerUnusableError, Question
 
 UNCONFIGURED = (
     "spec.rollout.analysis: the operator may ask nobody what revisions counted; an administrator sets "
@@ -146,23 +146,21 @@ async def _count(metrics: Metrics, request: Request, name: str) -> Counted:
     since, until = request.since, request.until
     try:
         question = request.question(name)
-        if name in LATENCIES:
-            counted = Counted(histograms=await metrics.histograms(question, since, until))
-            if name in request.begins:
-                before = await metrics.histograms(question, since - _HISTORY, since)
-                counted = replace(counted, before=Counted(histograms=before))
-            return counted
-        if name == "predictionDrift":
-            counted = Counted(predicted=await metrics.predictions(question, since, until))
-            if name in request.begins:
-                predicted = await metrics.predictions(question, since - _HISTORY, since)
-                counted = replace(counted, before=Counted(predicted=predicted))
-            return counted
-        events, requests = await metrics.counts(question, since, until)
-        counted = Counted(requests, events)
+        counted = await _count_between(metrics, question, name, since, until)
         if name in request.begins:
-            events, requests = await metrics.counts(question, since - _HISTORY, since)
-            counted = replace(counted, before=Counted(requests, events))
+            before = await _count_between(metrics, question, name, since - _HISTORY, since)
+            counted = replace(counted, before=before)
         return counted
     except (AnswerUnusableError, ValueError) as error:
         return Counted(problem=str(error))
+
+
+async def _count_between(
+    metrics: Metrics, question: Question, name: str, since: datetime, until: datetime
+) -> Counted:
+    if name in LATENCIES:
+        return Counted(histograms=await metrics.histograms(question, since, until))
+    if name == "predictionDrift":
+        return Counted(predicted=await metrics.predictions(question, since, until))
+    events, requests = await metrics.counts(question, since, until)
+    return Counted(requests, events)

@@ -231,16 +231,18 @@ class DriftMonitors:
     async def _tell(self, resource: Manifest, action: DriftAction) -> None:
         match action:
             case RequestRollback(name, revision, note):
-                await self._command(resource, name, "rollback", f"{revision} DriftMonitor", note)
+                await self._command(resource, name, "rollback", revision, note)
             case RequestStop(name, command, revision, note):
-                await self._command(resource, name, command, f"{revision} DriftMonitor", note)
+                await self._command(resource, name, command, revision, note)
             case Notify():
                 await self._notifier.notify(resource, action)
 
-    async def _command(self, resource: Manifest, name: str, command: Command, whom: str, note: str) -> None:
-        """Give a ModelDeployment a command, by the annotation that people give it by."""
+    async def _command(
+        self, resource: Manifest, name: str, command: Command, revision: str, note: str
+    ) -> None:
+        """Give a ModelDeployment a command about a revision, by the annotation that people give it by."""
         namespace, monitor = resource["metadata"]["namespace"], resource["metadata"]["name"]
-        asked = {COMMAND_PREFIX + command: f"{whom} {monitor}: {note}"}
+        asked = {COMMAND_PREFIX + command: f"{revision} DriftMonitor {monitor}: {note}"}
         # The policies want to know who asks. Where there are none, it need not be known.
         if user := await self._cluster.user():
             asked[asker_annotation(command)] = user

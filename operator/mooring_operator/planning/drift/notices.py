@@ -80,10 +80,7 @@ def follow(
 
 def by_fingerprint(receivers: Sequence[Receiver]) -> dict[str, Receiver]:
     """Give receivers by what status calls them; the same one twice is told once."""
-    return {
-        identity.fingerprint(receiver.model_dump(mode="json", by_alias=True, exclude_none=True)): receiver
-        for receiver in receivers
-    }
+    return {identity.fingerprint_of(receiver): receiver for receiver in receivers}
 
 
 def under_way(notices: Sequence[Notice]) -> list[str]:

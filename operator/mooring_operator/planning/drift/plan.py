@@ -265,22 +265,7 @@ def _judge(
     run: EvaluationRun,
     now: datetime,
 ) -> DriftDecision:
-    drifted = findings.drifted
-    evaluation = Evaluation(
-        time=now,
-        revision=run.revision,
-        baseline_rows=findings.baseline_rows,
-        window_rows=findings.window_rows,
-        window_digest=findings.window_digest,
-        report_url=run.url or findings.page,
-        window_since=run.window.since if run.window else None,
-        window_until=run.window.until if run.window else None,
-        features_tested=len(findings.features),
-        features_drifted=len(drifted),
-        features=list(findings.features[:_SHOWN_FEATURES]),
-        schema_changed=len(findings.schema_changes),
-        schema_changes=list(findings.schema_changes[:_SHOWN_FEATURES]),
-    )
+    drifted, evaluation = findings.drifted, _evaluation(findings, run, now)
     weighed = evidence.weigh(
         spec,
         status,
@@ -321,6 +306,24 @@ def _judge(
     begins = known is None or known.status != "True"
     acted, asked = acting.act(spec, decision.status, target, message, now, begins=begins)
     return replace(decision, status=acted, actions=(*decision.actions, *asked))
+
+
+def _evaluation(findings: Findings, run: EvaluationRun, now: datetime) -> Evaluation:
+    return Evaluation(
+        time=now,
+        revision=run.revision,
+        baseline_rows=findings.baseline_rows,
+        window_rows=findings.window_rows,
+        window_digest=findings.window_digest,
+        report_url=run.url or findings.page,
+        window_since=run.window.since if run.window else None,
+        window_until=run.window.until if run.window else None,
+        features_tested=len(findings.features),
+        features_drifted=len(findings.drifted),
+        features=list(findings.features[:_SHOWN_FEATURES]),
+        schema_changed=len(findings.schema_changes),
+        schema_changes=list(findings.schema_changes[:_SHOWN_FEATURES]),
+    )
 
 
 def _next(status: DriftMonitorStatus, spec: DriftMonitorSpec, now: datetime) -> DriftMonitorStatus:

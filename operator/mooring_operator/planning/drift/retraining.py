@@ -163,7 +163,7 @@ def _begin(
     run_id = identity.training_id_of(monitor.uid, monitor.generation, alarm)
     training = Retraining(
         alarm=alarm,
-        asked=_fingerprint(asked),
+        asked=identity.fingerprint_of(asked),
         stage="Training",
         run_id=run_id,
         url=monitor.page(run_id),
@@ -204,7 +204,7 @@ def _is_answered(asked: Retrain, spec: DriftMonitorSpec, known: Retraining | Non
         return True
     if known.stage == "Rehearsed":
         return spec.dry_run
-    return known.stage != "Failed" or known.asked == _fingerprint(asked)
+    return known.stage != "Failed" or known.asked == identity.fingerprint_of(asked)
 
 
 def _held_until(asked: Retrain, starts: list[datetime]) -> datetime | None:
@@ -319,10 +319,6 @@ def _failed(known: Retraining, why: str, *, abandon: bool = False) -> _Step:
     message = one_line(why, _LONGEST)
     told = Notify("Warning", reasons.RETRAINING_FAILED, message)
     return _Step(known.model_copy(update={"stage": "Failed", "message": message}), (told,), abandon=abandon)
-
-
-def _fingerprint(asked: Retrain) -> str:
-    return identity.fingerprint(asked.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def describe_wait(training: Retraining) -> str:
