@@ -21,6 +21,7 @@ from mooring_artifacts.data_versions.documents import (
 )
 from mooring_artifacts.data_versions.references import Dataset, Reference, is_reference
 from mooring_artifacts.data_versions.store import DataStore, Pushed
+from mooring_artifacts.data_versions.under_way import pushing
 from mooring_artifacts.errors import InputError, first_line
 from mooring_artifacts.storage import list_files, locate
 
@@ -63,11 +64,13 @@ def push(
     with TemporaryDirectory() as place:
         files, left_out = _plain_files(uri, Path(place))
         manifest = describe(files, tell)
-        known, uploaded = store.has(manifest), 0
-        for file in manifest.files:
-            tell(f"storing {file.path}")
-            uploaded += file.size if store.put_file(file, files[file.path]) else 0
-        pushed = store.append(dataset.name, manifest, now, description)
+        with pushing(store.objects, manifest, tell) as note:
+            known, uploaded = store.has(manifest), 0
+            for file in manifest.files:
+                tell(f"storing {file.path}")
+                uploaded += file.size if store.put_file(file, files[file.path]) else 0
+                note.renew()
+            pushed = store.append(dataset.name, manifest, now, description)
     elsewhere = store.same_elsewhere(manifest, dataset.name) if known else []
     return Push(dataset, pushed, manifest, left_out, uploaded, elsewhere)
 

@@ -10,6 +10,7 @@ from mooring_artifacts.data_versions.store import DataStore
 from mooring_artifacts.storage import write
 
 from tests.unit.cli_world import invoke
+from tests.unit.components.test_data_pruning import pushers_and_pruners, writers_and_readers
 from tests.unit.components.test_data_versions import WRITER
 
 
@@ -58,6 +59,14 @@ def test_two_processes_at_once_lose_nothing(bucket, tmp_path):
     records = DataStore(dataset.store).records(dataset.name)
     assert [record.number for record in records] == list(range(1, 91))
     assert len({record.version for record in records}) == 90
+
+
+def test_what_is_pushed_while_others_prune_is_whole(bucket, tmp_path):
+    pushers_and_pruners(tmp_path, f"{bucket}/pruned")
+
+
+def test_the_newest_is_read_while_two_push_and_one_prunes(bucket, tmp_path):
+    writers_and_readers(tmp_path, f"{bucket}/read", turns=45)
 
 
 def test_a_store_without_conditional_writes_is_refused(bucket, tmp_path, capsys, monkeypatch):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
 
 from mooring_artifacts.digests import DIGEST_PATTERN, ManifestEntry, manifest_digest
 from mooring_artifacts.errors import InputError
@@ -101,6 +102,13 @@ class Record(_Document):
     size: _Count
 
 
+class PrunedRecord(_Document):
+    """What is left in a record's place: its number, which is never given again, and when it was pruned."""
+
+    number: Annotated[int, Field(ge=1)]
+    pruned_at: datetime
+
+
 def make_record(manifest: Manifest, number: int, now: datetime, description: str = "") -> Record:
     """The record of `manifest` as a dataset's version `number`."""
     return Record(
@@ -158,16 +166,25 @@ def parse_manifest(content: bytes, version: str, source: str) -> Manifest:
     return manifest
 
 
-def parse_record(content: bytes, number: int, source: str) -> Record:
-    """The record of a dataset's version `number`.
+def parse_record(content: bytes, number: int, source: str) -> Record | None:
+    """The record of a dataset's version `number`; None where that was pruned.
 
     Raises:
         InputError: it is none, or that of another number.
     """
-    record = _parse(content, Record, source)
+    kind: type[Record | PrunedRecord] = PrunedRecord if _is_pruned(content) else Record
+    record = _parse(content, kind, source)
     if record.number != number:
         raise InputError(f"{source} is damaged: it is the record of number {record.number}")
-    return record
+    return record if isinstance(record, Record) else None
+
+
+def _is_pruned(content: bytes) -> bool:
+    try:
+        document = from_json(content)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and "prunedAt" in document
 
 
 def _parse(content: bytes, kind: type[_Found], source: str) -> _Found:

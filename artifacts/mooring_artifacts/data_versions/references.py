@@ -12,6 +12,7 @@ LATEST = "latest"
 FORM = f"STORE/NAME@{LATEST}, STORE/NAME@NUMBER or STORE/NAME@sha256:HEX"
 
 _SELECTOR = r"latest|[1-9][0-9]{0,5}|sha256:[0-9a-f]{8,64}"
+_SELECTOR_FORM = re.compile(_SELECTOR)
 _REFERENCE = re.compile(rf"(?P<dataset>.+/[^/@%]+)@(?P<selector>{_SELECTOR})")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _NAME_FORM = "lower-case letters, digits, dots, dashes and underscores, up to 63, the ends letters or digits"
@@ -69,6 +70,18 @@ def parse_dataset(uri: str, field: str = "uri") -> Dataset:
             f"{field} {redact(uri)}: {name!r:.80} cannot be a dataset's name: write {_NAME_FORM}"
         )
     return Dataset(Address(address.scheme, address.bucket, folder), name)
+
+
+def check_selector(text: str, field: str) -> str:
+    """A version of a dataset without the dataset: `latest`, a number or a digest, with or without `@` before it.
+
+    Raises:
+        InputError: it is none.
+    """
+    selector = text.removeprefix("@")
+    if not _SELECTOR_FORM.fullmatch(selector):
+        raise InputError(f"{field} {text!r:.80} is no version: write {LATEST}, NUMBER or sha256:HEX")
+    return selector
 
 
 def is_latest(uri: str) -> bool:

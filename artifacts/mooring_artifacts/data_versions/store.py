@@ -2,28 +2,26 @@
 
 Files go to where their content says, manifests likewise, and a version counts from when its record is there. A record
 is created under the next number, or not at all where another writer was faster; then the number behind that is tried.
-Conditional writes are S3's `If-None-Match`, Google's and Azure's likes of it, and a hard link in a folder.
+A version that was pruned leaves a note in its record's place, so that its number is never given again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, TypeVar
-
-import obstore
-import obstore.exceptions
+from typing import IO
 
 from mooring_artifacts.data_versions.documents import (
     LARGEST_MANIFEST,
     LARGEST_RECORD,
     DataFile,
     Manifest,
+    PrunedRecord,
     Record,
     find_same,
     make_record,
@@ -31,19 +29,16 @@ from mooring_artifacts.data_versions.documents import (
     parse_record,
     select,
 )
+from mooring_artifacts.data_versions.objects import Objects
 from mooring_artifacts.data_versions.references import LATEST, Dataset, Reference
-from mooring_artifacts.errors import InputError, StoreUnavailable, store_failure
-from mooring_artifacts.storage import Location, StoredFile, open_store
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.storage import Location, StoredFile
 from mooring_artifacts.uris import Address
 
 MOST_RECORDS = 100_000
 _AT_ONCE = 16
 _CHUNK_BYTES = 1 << 20
 _SMALL_BYTES = 5 << 20
-# A store that is not there is said within seconds, not minutes.
-_RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=20)}
-_Answer = TypeVar("_Answer")
-_FAILURES = (obstore.exceptions.BaseError, OSError)
 
 
 @dataclass(frozen=True)
@@ -59,10 +54,10 @@ class DataStore:
     """The store at an address."""
 
     address: Address
-    _store: Any = field(init=False, repr=False)
+    objects: Objects = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._store = open_store(self.address, "STORE", _RETRIES)
+        self.objects = Objects(self.address)
 
     def names(self) -> list[str]:
         """The names of its datasets, in order.
@@ -70,9 +65,7 @@ class DataStore:
         Raises:
             StoreUnavailable: it does not answer, or refuses.
         """
-        prefix = self._key("names")
-        found = self._ask(lambda: obstore.list_with_delimiter(self._store, prefix=prefix))
-        return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
+        return self.objects.folders("names")
 
     def records(self, name: str, known: Sequence[Record] = ()) -> list[Record]:
         """The versions of a dataset, by number; none where it has none. `known` are not read again.
@@ -81,8 +74,7 @@ class DataStore:
             InputError: a record is damaged, or there are too many.
             StoreUnavailable: the store does not answer, or refuses.
         """
-        numbers = self._ask(lambda: self._numbers(name))
-        return self._read_records(name, numbers, {record.number: record for record in known})
+        return self._read_records(name, self._numbers(name), {record.number: record for record in known})
 
     def find(self, reference: Reference, label: str = "uri") -> Record:
         """The version that a reference names; `label` is what an error calls it.
@@ -92,15 +84,25 @@ class DataStore:
             StoreUnavailable: the store does not answer, or refuses.
         """
         name, selector = reference.dataset.name, reference.selector
-        numbers = self._ask(lambda: self._numbers(name))
-        if selector == LATEST:
-            wanted = numbers[-1:]
-        else:
-            # A digest may be any one's; a number tells which record to read.
-            wanted = numbers if selector.startswith("sha256:") else [n for n in numbers if n == int(selector)]
-        found = select(selector, self._read_records(name, wanted))
+        before: list[int] = []
+        while True:
+            numbers = self._numbers(name)
+            if selector == LATEST:
+                wanted = numbers[-1:]
+            else:
+                # A digest may be any one's; a number tells which record to read.
+                wanted = (
+                    numbers if selector.startswith("sha256:") else [n for n in numbers if n == int(selector)]
+                )
+            found = select(selector, self._read_records(name, wanted))
+            # The newest is never pruned: where it was, there is a newer one by now.
+            if found is not None or selector != LATEST or numbers == before:
+                break
+            before = numbers
         if found is None:
             what = f"it has {len(numbers)}, the latest is {numbers[-1]}" if numbers else "it has none"
+            if wanted and not selector.startswith("sha256:"):
+                what = f"{wanted[0]} was pruned, the latest is {numbers[-1]}"
             raise InputError(f"{label} {str(reference)!r}: there is no such version of {name!r}: {what}")
         return found
 
@@ -112,21 +114,21 @@ class DataStore:
             StoreUnavailable: the store does not answer, or refuses.
         """
         key = self._manifest_key(version)
-        content = self._read(key, LARGEST_MANIFEST)
+        content = self.objects.read(key, LARGEST_MANIFEST)
         if content is None:
-            raise InputError(f"{self._named(key)} is missing: the store of {version} is damaged")
-        return parse_manifest(content, version, self._named(key))
+            raise InputError(f"{self.objects.named(key)} is missing: the store of {version} is damaged")
+        return parse_manifest(content, version, self.objects.named(key))
 
     def files(self, manifest: Manifest) -> tuple[Location, list[StoredFile]]:
         """Where the files of a version lie, under the paths that they have in it."""
-        place = Location(self.address, self._store)
+        place = Location(self.address, self.objects.store)
         return place, [
             StoredFile(self._blob_key(file.sha256), file.path, file.size) for file in manifest.files
         ]
 
     def has(self, manifest: Manifest) -> bool:
         """Whether the content of a version was pushed here before, under whatever name."""
-        return self._size(self._manifest_key(manifest.version)) is not None
+        return self.objects.size(self._manifest_key(manifest.version)) is not None
 
     def put_file(self, file: DataFile, path: Path) -> bool:
         """Store the content of a file, unless it is there; whether it was not.
@@ -136,14 +138,14 @@ class DataStore:
             StoreUnavailable: the store does not answer, or refuses.
         """
         key = self._blob_key(file.sha256)
-        if self._size(key) == file.size:
+        if self.objects.size(key) == file.size:
             return False
         try:
             with path.open("rb") as content:
                 body = checked(content, file)
                 # In one request where it is small, else in parts; a part that is refused ends all of them.
                 whole = b"".join(body) if file.size <= _SMALL_BYTES else None
-                self._ask(lambda: obstore.put(self._store, key, body if whole is None else whole))
+                self.objects.write(key, body if whole is None else whole)
         except OSError as error:
             raise InputError(f"{file.path!r:.200} cannot be read: {error.strerror}") from None
         return True
@@ -155,16 +157,22 @@ class DataStore:
             InputError: the store cannot create what is not there, a record is damaged, or there are too many.
             StoreUnavailable: the store does not answer, or refuses.
         """
-        records = self.records(name)
+        known: list[Record] = []
         while True:
-            if (same := find_same(manifest, records)) is not None:
+            numbers = self._numbers(name)
+            known = self._read_records(name, numbers, {record.number: record for record in known})
+            if (same := find_same(manifest, known)) is not None:
                 return Pushed(same, new=False)
-            self._create(self._manifest_key(manifest.version), manifest.to_json())
-            number = records[-1].number + 1 if records else 1
-            record = make_record(manifest, number, now, description)
-            if self._create(self._record_key(name, number), record.to_json()):
+            self.objects.create(self._manifest_key(manifest.version), manifest.to_json(), LARGEST_MANIFEST)
+            record = make_record(manifest, numbers[-1] + 1 if numbers else 1, now, description)
+            key = self._record_key(name, record.number)
+            if self.objects.create(key, record.to_json(), LARGEST_MANIFEST):
                 return Pushed(record, new=True)
-            records = self.records(name, records)
+
+    def forget(self, name: str, record: Record, now: datetime) -> None:
+        """Note in the record's place that its version was pruned; nothing but that is written."""
+        note = PrunedRecord(number=record.number, pruned_at=now)
+        self.objects.write(self._record_key(name, record.number), note.to_json())
 
     def same_elsewhere(self, manifest: Manifest, name: str) -> list[Reference]:
         """Other datasets that have this very version, each by its number there."""
@@ -179,12 +187,11 @@ class DataStore:
         return found
 
     def _numbers(self, name: str) -> list[int]:
-        prefix, numbers = self._key("names", name), []
-        for batch in obstore.list(self._store, prefix=prefix):
-            for meta in batch:
-                stem, dot, suffix = meta["path"].removeprefix(f"{prefix}/").partition(".")
-                if dot and suffix == "json" and stem.isascii() and stem.isdigit() and int(stem):
-                    numbers.append(int(stem))
+        numbers = []
+        for found in self.objects.listed("names", name):
+            stem, dot, suffix = found.name.partition(".")
+            if dot and suffix == "json" and stem.isascii() and stem.isdigit() and int(stem):
+                numbers.append(int(stem))
             if len(numbers) > MOST_RECORDS:
                 raise InputError(f"{name!r} has more than {MOST_RECORDS} versions, which is the limit")
         return sorted(numbers)
@@ -193,73 +200,24 @@ class DataStore:
         self, name: str, numbers: Sequence[int], known: Mapping[int, Record] = MappingProxyType({})
     ) -> list[Record]:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            return list(threads.map(lambda number: known.get(number) or self._record(name, number), numbers))
+            read = threads.map(lambda number: known.get(number) or self._record(name, number), numbers)
+            return [record for record in read if record is not None]
 
-    def _record(self, name: str, number: int) -> Record:
+    def _record(self, name: str, number: int) -> Record | None:
         key = self._record_key(name, number)
-        content = self._read(key, LARGEST_RECORD)
+        content = self.objects.read(key, LARGEST_RECORD)
         if content is None:
-            raise InputError(f"{self._named(key)} was deleted while it was read")
-        return parse_record(content, number, self._named(key))
-
-    def _create(self, key: str, content: bytes) -> bool:
-        """Write what is not there yet; whether it is ours that is there now."""
-        try:
-            obstore.put(self._store, key, content, mode="create")
-        except NotImplementedError as error:
-            raise InputError(
-                f"{self.address} cannot create a file only where there is none, which keeps two writers apart: "
-                f"{store_failure(error)}"
-            ) from error
-        except _FAILURES as error:
-            # The loser of a race may see its connection closed, and the winner its answer lost.
-            found = self._read(key, LARGEST_MANIFEST)
-            if found is None:
-                raise StoreUnavailable(f"{self._named(key)}: {store_failure(error)}") from error
-            return found == content
-        return True
-
-    def _read(self, key: str, most: int) -> bytes | None:
-        def read() -> bytes:
-            found = obstore.get(self._store, key)
-            if (size := found.meta["size"]) > most:
-                raise InputError(f"{self._named(key)} has {size} bytes; {most} are allowed")
-            return bytes(found.bytes())
-
-        try:
-            return self._ask(read)
-        except FileNotFoundError:
-            return None
-
-    def _size(self, key: str) -> int | None:
-        try:
-            size: int = self._ask(lambda: obstore.head(self._store, key))["size"]
-        except FileNotFoundError:
-            return None
-        return size
-
-    def _ask(self, request: Callable[[], _Answer]) -> _Answer:
-        try:
-            return request()
-        except FileNotFoundError:
-            raise
-        except _FAILURES as error:
-            raise StoreUnavailable(f"{self.address}: {store_failure(error)}") from error
-
-    def _key(self, *segments: str) -> str:
-        return "/".join([*([self.address.key] if self.address.key else []), *segments])
+            raise InputError(f"{self.objects.named(key)} was deleted while it was read")
+        return parse_record(content, number, self.objects.named(key))
 
     def _blob_key(self, sha256: str) -> str:
-        return self._key("blobs", "sha256", sha256)
+        return self.objects.key("blobs", "sha256", sha256)
 
     def _manifest_key(self, version: str) -> str:
-        return self._key("manifests", f"{version.removeprefix('sha256:')}.json")
+        return self.objects.key("manifests", f"{version.removeprefix('sha256:')}.json")
 
     def _record_key(self, name: str, number: int) -> str:
-        return self._key("names", name, f"{number:06}.json")
-
-    def _named(self, key: str) -> str:
-        return repr(str(Address(self.address.scheme, self.address.bucket, key)))
+        return self.objects.key("names", name, f"{number:06}.json")
 
 
 def checked(content: IO[bytes], file: DataFile) -> Iterator[bytes]:

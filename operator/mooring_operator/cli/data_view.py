@@ -39,6 +39,15 @@ def versions_table(records: Iterable["Record"], now: datetime) -> RenderableType
     )
 
 
+def pruned_table(versions: Iterable[tuple["Dataset", "Record"]], now: datetime) -> RenderableType:
+    """Give a line for each version that goes."""
+    return plain_table(
+        ("NAME", "NUMBER", "VERSION", "ROWS", "COLUMNS", "SIZE", "PUSHED", "DESCRIPTION"),
+        ([dataset.name, str(record.number), *_cells(record, now)] for dataset, record in versions),
+        indent=0,
+    )
+
+
 @dataclass(frozen=True)
 class VersionView:
     """One version, with its columns and files."""

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +17,7 @@ from mooring_operator.cli.help import paragraphs
 if TYPE_CHECKING:
     from mooring_artifacts.data_versions.documents import Manifest, Record
     from mooring_artifacts.data_versions.references import Dataset
+    from mooring_artifacts.data_versions.store import DataStore
     from mooring_components.data_versions import Push
 
 _HELP = "Versions of datasets, in a folder or a bucket: each is the digest of its files."
@@ -48,6 +49,16 @@ _DIFF_HELP = paragraphs(
     """,
     "mooring data diff s3://data/versions/iris@3 @latest",
 )
+_PRUNE_HELP = paragraphs(
+    """
+    Delete versions that are neither among the newest nor were the newest lately, and files that no version has.
+
+    What a push under way is about to name stays, and a push that begins meanwhile waits. The newest version of a
+    dataset is never deleted, and a number is never given again.
+    """,
+    "mooring data prune s3://data/versions --dry-run",
+    "mooring data prune s3://data/versions/iris --keep-last 20 --keep-days 90 --keep 3",
+)
 _LATEST_HELP = paragraphs(
     "Print the newest version of a dataset as an address that stays that version's.",
     "mooring data latest s3://data/versions/iris",
@@ -66,6 +77,7 @@ def register(app: typer.Typer) -> None:
     data.command("show", help=_SHOW_HELP)(show)
     data.command("diff", help=_DIFF_HELP)(diff)
     data.command("latest", help=_LATEST_HELP)(latest)
+    data.command("prune", help=_PRUNE_HELP)(prune)
     app.add_typer(data, name="data", rich_help_panel="Before a cluster")
 
 
@@ -118,9 +130,7 @@ def list_versions(
             found = [_as_record(dataset, record) for record in records]
             table = data_view.versions_table(records, now)
     if not found:
-        raise CliError(
-            f"{place} holds no datasets, and is none", hint="mooring data push ROWS STORE/NAME makes one"
-        )
+        raise _no_datasets(place)
     if form is not output.Format.TEXT:
         output.dump(found, form)
     else:
@@ -180,6 +190,71 @@ def latest(dataset: _Dataset, form: Output = output.Format.TEXT) -> None:
         output.dump(_as_record(found, record), form)
     else:
         sys.stdout.write(f"{found}@{record.number}\n")
+
+
+def prune(
+    place: Annotated[str, typer.Argument(metavar="STORE[/NAME]", help="Path or address.")],
+    keep_last: Annotated[
+        int, typer.Option(metavar="N", min=1, help="The newest so many of each dataset.")
+    ] = 10,
+    keep_days: Annotated[
+        int, typer.Option(metavar="DAYS", min=1, max=36500, help="What was the newest within so many days.")
+    ] = 30,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="VERSION", help="A number or digest of STORE/NAME; repeat.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, no more.")] = False,
+    form: Output = output.Format.TEXT,
+) -> None:
+    """Prune a store where datasets are in it, else the dataset of that name."""
+    from mooring_operator.cli import data_view
+
+    with _told():
+        from mooring_artifacts.data_versions.pruning import Rule
+        from mooring_artifacts.data_versions.pruning import prune as prune_store
+        from mooring_artifacts.data_versions.references import check_selector
+
+        store, names, single = _datasets(place)
+        selectors = [check_selector(each, "--keep") for each in keep or []]
+        if selectors and not single:
+            raise CliError("--keep needs one dataset: STORE/NAME")
+        rule, now = Rule(keep_last, timedelta(days=keep_days), selectors), _now()
+        with output.console(stderr=True).status("looking"):
+            found = prune_store(store, names, rule, now, dry_run=dry_run)
+    if form is not output.Format.TEXT:
+        versions = [_as_record(dataset, record) for dataset, record in found.versions]
+        output.dump(
+            {"dryRun": dry_run, "versions": versions, "files": found.files, "bytes": found.size}, form
+        )
+        return
+    if found.versions:
+        output.console().print(data_view.pruned_table(found.versions, now))
+    counts = ((len(found.versions), "version"), (found.files, "file"))
+    words = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts]
+    output.say(f"{'would be ' * dry_run}deleted: {', '.join([*words, data_view.size(found.size)])}")
+
+
+def _datasets(place: str) -> "tuple[DataStore, list[str], bool]":
+    """The store and its datasets, or that and the one of this name; whether it is the name of one."""
+    from mooring_artifacts.data_versions.references import parse_dataset
+    from mooring_artifacts.data_versions.store import DataStore
+    from mooring_artifacts.uris import parse
+
+    address = parse(as_address(place), "STORE", whole_bucket=True)
+    store = DataStore(address)
+    if names := store.names():
+        return store, names, False
+    dataset = parse_dataset(str(address), "STORE/NAME")
+    store = DataStore(dataset.store)
+    if dataset.name not in store.names():
+        raise _no_datasets(place)
+    return store, [dataset.name], True
+
+
+def _no_datasets(place: str) -> CliError:
+    return CliError(
+        f"{place} holds no datasets, and is none", hint="mooring data push ROWS STORE/NAME makes one"
+    )
 
 
 def _find(text: str) -> "tuple[Dataset, Record, Manifest]":

@@ -1,10 +1,12 @@
 """``mooring data``: versions are pushed, listed, shown and compared; what cannot be had is one line."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 import yaml
+from mooring_operator.cli.commands import data
 
 from tests.unit.cli_world import invoke
 
@@ -104,6 +106,28 @@ def test_a_version_is_pushed_to_another_store(pushed, capsys):
     assert as_json(capsys, "show", "other/iris@latest")["files"] == first["files"]
 
 
+def test_old_versions_are_pruned_once_they_were_shown(pushed, capsys, monkeypatch):
+    for content in ("a,label\n4,x\n", "a,label\n5,x\n"):
+        (pushed / "rows.csv").write_text(content)
+        invoke(capsys, "data", "push", "rows.csv", "store/iris")
+    strict = ("store/iris", "--keep-last", "1", "--keep", "@2")
+    # What was the newest this month stays.
+    assert as_json(capsys, "prune", *strict) == {"dryRun": False, "versions": [], "files": 0, "bytes": 0}
+    monkeypatch.setattr(data, "_now", lambda: datetime.now(UTC) + timedelta(days=31))
+    code, out, _ = invoke(capsys, "data", "prune", *strict, "--dry-run")
+    assert (code, [line.split()[:2] for line in out.splitlines()[1:-1]]) == (
+        0,
+        [["iris", "1"], ["iris", "3"]],
+    )
+    assert out.splitlines()[-1] == "would be deleted: 2 versions, 2 files, 28 B"
+    found = as_json(capsys, "prune", *strict)
+    assert ([each["number"] for each in found["versions"]], found["files"]) == ([1, 3], 2)
+    assert [each["number"] for each in as_json(capsys, "list", "store/iris")] == [4, 2]
+    assert "3 was pruned, the latest is 4" in invoke(capsys, "data", "show", "store/iris@3")[2]
+    code, out, _ = invoke(capsys, "data", "prune", "store", "--keep-last", "1")
+    assert (code, out.splitlines()[-1]) == (0, "deleted: 1 version, 1 file, 20 B")
+
+
 def test_text_of_others_moves_no_cursor(here, capsys):
     (here / "rows.csv").write_text("a\x1b[31m,b\n1,2\n")
     assert invoke(capsys, "data", "push", "rows.csv", "store/iris")[0] == 0
@@ -123,6 +147,14 @@ def test_text_of_others_moves_no_cursor(here, capsys):
         (("latest", "store/none"), "there is no such version of 'none'"),
         (("list", "nowhere"), "nowhere holds no datasets, and is none"),
         (("list", ""), "STORE ''"),
+        (("prune", "nowhere"), "nowhere holds no datasets, and is none"),
+        (("prune", "store/none"), "store/none holds no datasets, and is none"),
+        (("prune", "store", "--keep", "2"), "--keep needs one dataset: STORE/NAME"),
+        (
+            ("prune", "store/iris", "--keep", "x"),
+            "--keep 'x' is no version: write latest, NUMBER or sha256:HEX",
+        ),
+        (("prune", "store/iris", "--keep", "7"), "there is no version 7 to keep"),
         (("push", "nothing.csv", "store/x"), "nothing.csv' does not exist"),
         (("push", "", "store/x"), "ROWS '' is not allowed"),
         (("push", "empty", "store/x"), "empty' does not exist"),
