@@ -312,8 +312,12 @@ async def test_drift_trains_a_model_that_is_registered_tested_and_promoted(lab, 
             (await mlflow.post(what, json=body)).raise_for_status()
     lab.tracking_uri = registry
     grants = Grants((Grant(("*",), ("models:/iris",)),))
+
+    def played() -> float:
+        return lab.now.timestamp()
+
     # What an alias led to is kept for pollInterval, by the played time as well.
-    lab.registry = ModelSources(MlflowRest(registry), lambda: grants, clock=lambda: lab.now.timestamp())
+    lab.registry = ModelSources(MlflowRest(registry), lambda: grants, clock=played)
     lab.restart()
     await lab.apply("unused", ci=ci({"metric": "accuracy", "min": 0.7}))
     uri = "models:/iris@challenger"
