@@ -47,7 +47,7 @@ class ProcessTree:
 
     def cpu_seconds(self) -> float:
         """CPU time of all processes of the tree so far, of those that ended too."""
-        return sum(_cpu_of(pid) for pid in self.pids())
+        return sum(cpu_seconds_of(pid) for pid in self.pids())
 
     def memory_mb(self) -> float:
         """RSS of the largest process and what the others hold for themselves alone.
@@ -88,7 +88,8 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _cpu_of(pid: int) -> float:
+def cpu_seconds_of(pid: int) -> float:
+    """CPU time of a process and of those of its children that ended; 0 where there is none."""
     try:
         # After the command's name, which may hold anything: state is field 3, cutime and cstime are 16, 17.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from contextlib import asynccontextmanager
 from time import perf_counter
@@ -18,12 +19,16 @@ from mooring_inference.grpc_front.schema import message
 from mooring_inference.grpc_front.server import GrpcServer
 from mooring_inference.guards import parse_guards
 from mooring_inference.inference import Inference
+from mooring_inference.models.batching.call import Call
+from mooring_inference.rest.http_server.exchange import Exchange
+from mooring_inference.rest.inference import InferenceExchange
 
 from tests.unit.inference.grpc_front.test_grpc_front import unary
 from tests.unit.inference.inference_process import save_negation
 from tests.unit.inference.model_server import serving
 
 DOORS = ("v1", "v2", "grpc")
+PARTS_OF_A_REQUEST = (Call, Exchange, Inference, InferenceExchange)
 CLIPS = {"inputs": {"x": {"all": {"max": 10, "range": "clip"}}}}
 REJECTS = {"inputs": {"x": {"all": {"max": 10, "range": "reject"}}}}
 
@@ -106,6 +111,25 @@ async def test_observers_see_what_the_model_got_and_gave(backend, door):
         assert inference.call.batch_rows == 2
         assert inference.seconds > 0
         assert server.repository.find("m").series.in_flight == 0
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_an_answered_request_is_freed_without_the_garbage_collector(backend, door):
+    async with doors(backend) as (ask, _):
+        assert await ask(door, [[1, 2]]) == 200
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            assert await ask(door, [[1, 2]]) == 200
+            # The collector keeps what only it would have freed.
+            gc.collect()
+            left = [type(kept).__name__ for kept in gc.garbage if isinstance(kept, PARTS_OF_A_REQUEST)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert left == []
 
 
 @pytest.mark.parametrize(("door", "status"), [("v1", 400), ("v2", 400), ("grpc", "INVALID_ARGUMENT")])

@@ -68,11 +68,14 @@ class Call:
         """Notify the caller; the second time, and after it was abandoned, nothing happens."""
         if not self.is_settled:
             self.is_settled = True
-            self._done(self)
+            # Whoever is told has the call in turn: a circle, which only a collection of garbage would free.
+            done, self._done = self._done, _nobody
+            done(self)
 
     def abandon(self) -> None:
         """Note that the caller has gone: it is not told, and what has not begun is not run."""
         self.is_settled = True
+        self._done = _nobody
 
     def expire(self, now: float) -> bool:
         """Give it an error where its deadline has passed; whether that is so."""
@@ -96,6 +99,10 @@ class Call:
     def compute_seconds(self) -> float:
         """How long the batch took that it was part of."""
         return max(0.0, self.finished - self.started)
+
+
+def _nobody(_: Call) -> None:
+    """Take the place of a caller that needs no telling any more."""
 
 
 def deadline_after(seconds: float | None) -> float | None:
