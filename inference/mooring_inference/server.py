@@ -45,6 +45,7 @@ from mooring_inference.settings import Settings
 from mooring_inference.workers.changes import WorkerChanges
 from mooring_inference.workers.place import WorkerPlace
 from mooring_inference.workers.sockets import open_sockets
+from mooring_inference.workers.turns import ConnectionTurns
 
 if TYPE_CHECKING:
     from mooring_inference.grpc_front.server import GrpcServer
@@ -104,6 +105,7 @@ class ModelServer:
                 max_body_bytes=settings.max_request_bytes, max_connections=settings.max_connections
             ),
             budget=self._budget,
+            turns=ConnectionTurns(self._place.folder, self._place.index) if self._place else None,
         )
         self.probes = HttpServer(ProbeFront(front), limits=PROBE_LIMITS)
 

@@ -19,6 +19,7 @@ from mooring_inference.rest.http_server.listener import listen
 from mooring_inference.settings import Settings
 from mooring_inference.workers.place import WorkerPlace
 from mooring_inference.workers.sockets import listen_for_probes
+from mooring_inference.workers.turns import ConnectionTurns
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ async def supervise(settings: Settings, argv: Sequence[str]) -> int:
         _pipe() as (parent, _),
         tempfile.TemporaryDirectory(prefix="mooring-", dir=_shared_memory()) as folder,
     ):
+        ConnectionTurns.prepare(Path(folder), settings.workers)
         places = [
             WorkerPlace(index, listener.fileno(), parent, probes.fileno() if probes else -1, Path(folder))
             for index in range(settings.workers)
@@ -65,6 +67,7 @@ class _Worker:
     def __init__(self, place: WorkerPlace, argv: Sequence[str]) -> None:
         self._place = place
         self._argv = argv
+        self._turns = ConnectionTurns(place.folder, place.index)
 
     async def keep_running(self, stopping: asyncio.Event) -> int:
         """Run the worker again when it ends; return its last exit code."""
@@ -74,6 +77,7 @@ class _Worker:
             started = monotonic()
             process = await self._start()
             code = await self._wait(process, stopping)
+            self._turns.withdraw()
             has_served |= self._place.withdraw_ready()
             if stopping.is_set() or not has_served:
                 return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 
 import httpx
 import psutil
@@ -59,6 +60,27 @@ async def test_workers_share_a_port_and_one_set_of_metrics(model_dir):
         assert text.count("\nprocess_cpu_seconds_total") == 1
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+async def test_callers_that_connect_at_once_are_shared_out(model_dir):
+    async with running(model_dir, "--workers=2", "--drain_seconds=0", ready=2) as server, AsyncExitStack() as stack:
+        readers = []
+        for _ in range(64):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            stack.callback(writer.close)
+            writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n")
+            readers.append(reader)
+        async with asyncio.timeout(30):
+            assert {await reader.readline() for reader in readers} == {b"HTTP/1.1 200 OK\r\n"}
+        counts = [
+            sum(one.status == "ESTABLISHED" for one in worker.net_connections("tcp"))
+            for worker in workers(server.process)
+        ]
+        # Beside them there is the client that has waited for the server.
+        assert 64 <= sum(counts) <= 65
+        assert max(counts) - min(counts) <= 8
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.process.wait() == 0
 
 
 async def test_a_killed_worker_is_replaced_and_the_others_go_on(model_dir):

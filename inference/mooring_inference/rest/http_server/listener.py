@@ -15,6 +15,7 @@ from mooring_inference.rest.http_server.connection import FIRST_REQUEST_SECONDS,
 from mooring_inference.rest.http_server.connection_table import ConnectionTable
 from mooring_inference.rest.http_server.exchange import Handler, Header
 from mooring_inference.rest.http_server.limits import HttpLimits
+from mooring_inference.rest.http_server.turns import Turns, TurnTaker
 from mooring_inference.running_clock import RunningClock
 
 _SWEEP_SECONDS = 1.0
@@ -40,6 +41,7 @@ class HttpServer:
         headers: tuple[Header, ...] = (),
         budget: MemoryBudget | None = None,
         on_refusal: Callable[[RequestError], None] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """Make one that does not listen yet.
 
@@ -49,6 +51,7 @@ class HttpServer:
             headers: come with every response.
             budget: what all requests may hold; None for one of its own.
             on_refusal: is told of requests that are refused before the handler could see them.
+            turns: where other processes listen on the same socket; None where none does.
         """
         self.handler = handler
         self.limits = limits
@@ -58,24 +61,36 @@ class HttpServer:
         self.is_draining = False
         self.late_calls = 0
         self._on_refusal = on_refusal
+        self._turns = turns
         # Connections that were taken and are not made yet, as with TLS. Nobody tells of a handshake that has failed.
         self._joining: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._socket: socket.socket | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: asyncio.Server | TurnTaker | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._clock = RunningClock(2 * _SWEEP_SECONDS)
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections."""
-        loop = asyncio.get_running_loop()
         self._socket = listener
-        self._listener = await loop.create_server(
-            self._join,
-            sock=listener,
-            backlog=_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=None if tls is None else self.limits.head_seconds,
-        )
+        handshake_seconds = self.limits.head_seconds
+        if (turns := self._turns) is not None:
+            self._note_connections()
+            self._listener = TurnTaker(
+                listener,
+                self._join,
+                lambda: turns.is_mine(self._count()),
+                backlog=_BACKLOG,
+                tls=tls,
+                handshake_seconds=handshake_seconds,
+            )
+        else:
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._join,
+                sock=listener,
+                backlog=_BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else handshake_seconds,
+            )
         self._sweep()
 
     async def stop(self, grace_seconds: float) -> None:
@@ -101,11 +116,14 @@ class HttpServer:
     def admit(self, connection: Connection) -> bool:
         """Take a new connection; whether there was room for it."""
         self._joining.discard(connection)
-        return self.connections.add(connection)
+        is_admitted = self.connections.add(connection)
+        self._note_connections()
+        return is_admitted
 
     def forget(self, connection: Connection) -> None:
         """Note that the connection is gone."""
         self.connections.remove(connection)
+        self._note_connections()
 
     def note_refusal(self, error: RequestError) -> None:
         """Note that a request was refused before the handler could see it."""
@@ -127,11 +145,22 @@ class HttpServer:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
         self._listener.close()
+        if self._turns is not None:
+            self._turns.withdraw()
+            self._turns = None
 
     def _join(self) -> Connection:
         connection = Connection(self)
         self._joining.add(connection)
+        self._note_connections()
         return connection
+
+    def _count(self) -> int:
+        return len(self.connections) + len(self._joining)
+
+    def _note_connections(self) -> None:
+        if self._turns is not None:
+            self._turns.note(self._count())
 
     def _sweep(self) -> None:
         stood_still = self._clock.tick()
