@@ -1,7 +1,7 @@
 """How many messages a second one consumer answers, by system and delivery.
 
-``python -m tests.benchmarks.stream_rate --rounds 3`` starts real servers. In each round each kind gets messages, and then
-a consumer, which is watched by its metrics from its first answers to its last: a start is not counted.
+``python -m tests.benchmarks.stream_rate --rounds 3`` starts real servers. In each round each kind gets messages, and
+then a consumer, which is watched by its metrics from its first answers to its last: a start is not counted.
 """
 
 from __future__ import annotations
@@ -119,16 +119,23 @@ async def _run(args: argparse.Namespace) -> dict[Kind, list[Found]]:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--systems", type=lambda text: text.split(","), default=["kafka"], help="of redis,nats,kafka")
+    parser.add_argument(
+        "--systems", type=lambda text: text.split(","), default=["kafka"], help="of redis,nats,kafka"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--messages", type=int, default=20_000, help="of one measurement")
     parser.add_argument(
-        "--batches", type=lambda text: [int(one) for one in text.split(",")], default=[64, 512], help="--batch_size"
+        "--batches",
+        type=lambda text: [int(one) for one in text.split(",")],
+        default=[64, 512],
+        help="--batch_size",
     )
     print("| system | delivery | batch size | messages a second | CPU us a message |\n|---|---|---|---|---|")
     for kind, runs in asyncio.run(_run(parser.parse_args())).items():
         rate, cpu = (statistics.median(getattr(run, part) for run in runs) for part in ("rate", "cpu"))
-        print(f"| {kind.system} | {kind.delivery.replace('_', ' ')} | {kind.batch} | {rate:,.0f} | {cpu:.0f} |")
+        print(
+            f"| {kind.system} | {kind.delivery.replace('_', ' ')} | {kind.batch} | {rate:,.0f} | {cpu:.0f} |"
+        )
 
 
 if __name__ == "__main__":

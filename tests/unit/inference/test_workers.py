@@ -63,7 +63,10 @@ async def test_workers_share_a_port_and_one_set_of_metrics(model_dir):
 
 
 async def test_callers_that_connect_at_once_are_shared_out(model_dir):
-    async with running(model_dir, "--workers=2", "--drain_seconds=0", ready=2) as server, AsyncExitStack() as stack:
+    async with (
+        running(model_dir, "--workers=2", "--drain_seconds=0", ready=2) as server,
+        AsyncExitStack() as stack,
+    ):
         readers = []
         for _ in range(64):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

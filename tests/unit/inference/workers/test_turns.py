@@ -45,9 +45,7 @@ def test_numbers_stay_alike_while_connections_come_and_go(turns):
             counts[leaving] = max(0, counts[leaving] - 1)
             turns[leaving].note(counts[leaving])
         # Whoever is woken first takes it, unless it is another's turn.
-        taking = next(
-            index for index in chance.sample(range(3), 3) if turns[index].is_mine(counts[index])
-        )
+        taking = next(index for index in chance.sample(range(3), 3) if turns[index].is_mine(counts[index]))
         counts[taking] += 1
         turns[taking].note(counts[taking])
     assert sum(counts) > 500
