@@ -244,15 +244,18 @@ class LabelCounts(_Part):
 
 
 class PerformanceEstimate(_Part):
-    """How accurate predictions without labels probably are; `problem` is why there is no estimate.
+    """How good predictions without labels probably are; `problem` is why there is no estimate.
 
-    rows: that were looked at. reference: labelled rows by which confidence was checked.
+    rows: that have a prediction. reference: labelled rows that were learned from. others: beside the first metric.
+    hint: what to know of them.
     """
 
     rows: Count = 0
     reference: Count = 0
     metric: MeasuredMetric | None = None
+    others: Annotated[list[MeasuredMetric], Field(max_length=_MOST_METRICS)] = []
     broken: Annotated[list[BrokenRule], Field(max_length=_MOST_RULES)] = []
+    hint: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
     problem: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
 
 

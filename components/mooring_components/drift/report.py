@@ -53,7 +53,7 @@ def answer(question: Any, run_id: str, memory: int | None = None) -> Answer:
     try:
         asked = parse_question(question)
         # Of other requests, and before those of the window take their memory.
-        performance = _measure(asked.performance, asked.window, memory) if asked.performance else None
+        performance = _measure(asked.performance, asked, memory) if asked.performance else None
         compared = _compare(asked, memory)
         found = describe_findings(compared.findings, run_id, compared.rows, compared.digest)
         parts = {"performance": performance, "operation": compared.operation}
@@ -127,11 +127,11 @@ def detectors_of(question: DriftQuestion) -> Detectors:
     )
 
 
-def _measure(asked: PerformanceQuestion, window: Rows, memory: int) -> PerformanceFound:
+def _measure(asked: PerformanceQuestion, whole: DriftQuestion, memory: int) -> PerformanceFound:
     # It knows all formats of models, and importing those takes longer than most comparisons.
     from mooring_components.performance.measuring import measure_performance
 
-    return measure_performance(asked, memory, window)
+    return measure_performance(asked, memory, whole.window, whole.features, whole.categories or ())
 
 
 def _compare(question: DriftQuestion, memory: int) -> _Compared:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,22 +17,23 @@ from mooring_artifacts.run_documents import (
 )
 
 from mooring_components.datasets import labels_of
-from mooring_components.drift.captured import fetch_part
+from mooring_components.drift.captured import PartOfRows, fetch_part
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.memory import limited_memory
 from mooring_components.options import TestOptions
 from mooring_components.outcomes import Answers, Classified, Estimated, conclude
 from mooring_components.performance.joining import join
 from mooring_components.performance.labels import FIELD
-from mooring_components.performance.predictions import Predictions, find_predictions
+from mooring_components.performance.predictions import Places, Predictions, find_predictions
 from mooring_components.performance.rules import Figure, judge, rules_of
 from mooring_components.performance.unlabelled import Reference, estimate_window, reference_of
+from mooring_components.performance.unlabelled_amounts import LookedAt
 from mooring_components.quality import Quality, measure
 
 _REQUESTS = "requests"
 _BASELINE = "spec.performance.baseline.uri"
 _OF_TESTS = "spec.ci.testData."
-_NO_REFERENCE = "there are no labelled rows that show whether confidence is right"
+_NO_REFERENCE = "there are no labelled rows to learn from"
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,25 @@ class _Before:
 
 
 def measure_performance(
-    asked: PerformanceQuestion, memory: int, window: Rows | None = None
+    asked: PerformanceQuestion,
+    memory: int,
+    window: Rows | None = None,
+    features: Collection[str] | None = None,
+    categories: Collection[str] = (),
 ) -> PerformanceFound:
     """Join, measure and judge; what is in the way is said in what is found.
 
     Args:
         asked: which requests, and which labels.
         memory: bytes that rows may take.
-        window: requests without labels, whose accuracy is estimated where that is asked for.
+        window: requests without labels, whose performance is estimated where that is asked for.
+        features: columns that an estimate may look at; all where it is None.
+        categories: those of them whose numbers are codes.
     """
-    before = _before(asked, memory)
+    looked_at = LookedAt(features, categories, (asked.labels.label_column,))
+    before = _before(asked, looked_at, memory)
     try:
-        found, reference = _measure(asked, before, memory)
+        found, reference = _measure(asked, before, looked_at, memory)
     except EvaluationError as error:
         found, reference = _without(error.reason, error.message), _NO_REFERENCE
     except InputError as error:
@@ -72,9 +80,9 @@ def measure_performance(
 
 
 def _measure(
-    asked: PerformanceQuestion, before: _Before, memory: int
+    asked: PerformanceQuestion, before: _Before, looked_at: LookedAt, memory: int
 ) -> tuple[PerformanceFound, Reference | str]:
-    """Measure requests with a label; these show how far confidence can be trusted, too."""
+    """Measure requests with a label; of these an estimate can learn, too."""
     if asked.requests is None:
         return _without("AwaitingLabels", "labels had no time to come yet"), _NO_REFERENCE
     fetched = fetch_part(asked.requests, "WindowUnreadable", _REQUESTS, memory)
@@ -92,7 +100,21 @@ def _measure(
         answers = predictions.at(joined.places)
         outcome = _outcome(predictions, answers, joined.labels, asked, FIELD)
         quality = measure(outcome)
-    return _conclude(asked, quality, counts, before), reference_of(answers, outcome)
+        reference = _learn_from(asked, answers, outcome, window, joined.places, looked_at)
+    return _conclude(asked, quality, counts, before), reference
+
+
+def _learn_from(
+    asked: PerformanceQuestion,
+    answers: Answers,
+    outcome: Classified | Estimated,
+    rows: PartOfRows,
+    places: Places,
+    looked_at: LookedAt,
+) -> Reference | str:
+    if not asked.estimate:
+        return _NO_REFERENCE
+    return reference_of(answers, outcome, rows, places, looked_at)
 
 
 def _too_few(counts: LabelCounts, least: int) -> str:
@@ -118,25 +140,26 @@ def _outcome(
         raise InputError(str(error).replace(_OF_TESTS, "spec.performance.")) from error
 
 
-def _before(asked: PerformanceQuestion, memory: int) -> _Before:
+def _before(asked: PerformanceQuestion, looked_at: LookedAt, memory: int) -> _Before:
     """Look up what metrics were before: in the question, or in the rows of the baseline."""
     if asked.baseline is None:
         return _Before({name: Figure(value, rows=asked.figure_rows) for name, value in asked.figures.items()})
     try:
         with limited_memory(memory):
-            answers, outcome = _baseline(asked, asked.baseline, memory)
+            answers, outcome, rows, places = _baseline(asked, asked.baseline, memory)
             quality = measure(outcome)
+            reference = _learn_from(asked, answers, outcome, rows, places, looked_at)
     except (EvaluationError, InputError) as error:
         return _Before({}, f"no figures of the baseline: {error}", str(error))
     except MemoryError:
         return _Before({}, f"{_BASELINE} takes more than {memory >> 20} MiB of memory")
     figures = {name: Figure(value, quality.intervals.get(name)) for name, value in quality.metrics.items()}
-    return _Before(figures, "", reference_of(answers, outcome))
+    return _Before(figures, "", reference)
 
 
 def _baseline(
     asked: PerformanceQuestion, baseline: Rows, memory: int
-) -> tuple[Answers, Classified | Estimated]:
+) -> tuple[Answers, Classified | Estimated, PartOfRows, Places]:
     """Read rows that hold predictions and labels side by side."""
     rows, label = fetch_part(baseline, "BaselineUnreadable", _BASELINE, memory), asked.labels.label_column
     table, source = rows.open(memory), f"{_BASELINE} {baseline.uri!r}"
@@ -148,7 +171,8 @@ def _baseline(
     if not len(places):
         raise InputError(f"{source} has no row with a prediction and a label")
     answers = predictions.at(places)
-    return answers, _outcome(predictions, answers, labels.take(pa.array(places)), asked, source)
+    outcome = _outcome(predictions, answers, labels.take(pa.array(places)), asked, source)
+    return answers, outcome, table, places
 
 
 def _conclude(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring_artifacts.run_documents import LabelCounts, PerformanceEstimate, PerformanceFound
+from mooring_artifacts.run_documents import LabelCounts, MeasuredMetric, PerformanceEstimate, PerformanceFound
 
 _ODD = (
     ("duplicates", "labels came again for a request, whose last one counts"),
@@ -33,10 +33,12 @@ def describe_estimate(found: PerformanceEstimate) -> str:
     """Say what is estimated without labels, or why nothing is."""
     if found.metric is None:
         return f"no estimate without labels: {found.problem}"
-    low, high = found.metric.low, found.metric.high
+    metrics = ", ".join(map(_describe_metric, [found.metric, *found.others]))
+    notes = [rule.message for rule in found.broken] + ([found.hint] if found.hint else [])
+    return "; ".join([f"estimated without labels, of {found.rows} requests: {metrics}", *notes])
+
+
+def _describe_metric(found: MeasuredMetric) -> str:
+    low, high = found.low, found.high
     bounds = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
-    broken = "".join(f"; {rule.message}" for rule in found.broken)
-    return (
-        f"estimated without labels, of {found.rows} requests: {found.metric.metric} "
-        f"{found.metric.value:.4g}{bounds}{broken}"
-    )
+    return f"{found.metric} {found.value:.4g}{bounds}"

@@ -111,8 +111,9 @@ class Performance(Model):
     estimate: Annotated[
         bool,
         Field(
-            description="Estimate the accuracy of the window itself, before labels come, from how sure the model is: "
-            "condition EstimatedDrop. Checked by the labelled rows of baseline, or of earlier requests."
+            description="Estimate the accuracy of the window itself, before labels come, from how sure the model is, "
+            "or of amounts MAE and RMSE, from the loss of rows like these: condition EstimatedDrop. Learned from the "
+            "labelled rows of baseline, or of earlier requests."
         ),
     ] = False
     output: Annotated[
@@ -196,13 +197,16 @@ class LabelCounts(StatusModel):
 
 
 class PerformanceEstimate(StatusModel):
-    """How accurate predictions without labels probably are."""
+    """How good predictions without labels probably are."""
 
-    rows: Annotated[int, Field(description="Requests that were looked at.")] = 0
-    reference: Annotated[int, Field(description="Labelled rows by which confidence was checked.")] = 0
+    rows: Annotated[int, Field(description="Requests with a prediction.")] = 0
+    reference: Annotated[int, Field(description="Labelled rows that it was learned from.")] = 0
     metric: Annotated[MetricFound | None, Field(description="The estimate.")] = None
+    others: Annotated[
+        list[MetricFound], Field(description="Estimates of other metrics.", max_length=MOST_METRICS)
+    ] = []
     broken: Annotated[list[Note], Field(description="Rules that it breaks.", max_length=MOST_RULES)] = []
-    message: Annotated[Note, Field(description="Why there is none.")] = ""
+    message: Annotated[Note, Field(description="Why there is none, or what to know of it.")] = ""
 
 
 class PerformanceStatus(StatusModel):
@@ -221,7 +225,7 @@ class PerformanceStatus(StatusModel):
     broken: Annotated[list[Note], Field(description="Rules that are broken.", max_length=MOST_RULES)] = []
     estimate: Annotated[
         PerformanceEstimate | None,
-        Field(description="How accurate the requests of the last window probably are."),
+        Field(description="How good the predictions of the last window probably are."),
     ] = None
     reason: Annotated[
         str, Field(description="Why nothing was measured, in one word; empty where it was.")

@@ -642,9 +642,9 @@ RULES_HOLD = "RulesHold"
 """All that was measured keeps spec.performance.rules, or spec.operation.
 """
 ESTIMATE_UNAVAILABLE = "EstimateUnavailable"
-"""How accurate predictions are cannot be estimated without labels.
+"""How good predictions are cannot be estimated without labels.
 
-The message says why: confidence that is no probability, too few labelled rows, a model that gives amounts.
+The message says why: confidence that is no probability, too few labelled rows, or a window that is like none of them.
 """
 TYPE_UNSUPPORTED = "TypeUnsupported"
 """A column of spec.features holds neither numbers nor booleans nor strings nor times.

@@ -154,17 +154,19 @@ def _performance(found: PerformanceStatus) -> Iterator[RenderableType]:
 
 
 def _estimate(found: PerformanceEstimate | None) -> Iterator[RenderableType]:
-    """Write how accurate predictions without labels probably are."""
+    """Write how good predictions without labels probably are."""
     if found is None:
         return
     if found.metric is None:
         yield Text(f"  no estimate without labels: {found.message}", "yellow")
         return
-    value, low, high = _numbers(found.metric.value, found.metric.low, found.metric.high)
-    said = (
-        f"estimated without labels, of {found.rows} requests: {found.metric.metric} {value} ({low} to {high})"
+    metrics = ", ".join(
+        "{} {} ({} to {})".format(each.metric, *_numbers(each.value, each.low, each.high))
+        for each in (found.metric, *found.others)
     )
-    yield Text(f"  {'; '.join([said, *found.broken])}", "red" if found.broken else "")
+    said = f"estimated without labels, of {found.rows} requests: {metrics}"
+    notes = [*found.broken, *([found.message] if found.message else [])]
+    yield Text(f"  {'; '.join([said, *notes])}", "red" if found.broken else "")
 
 
 def _operation(found: OperationStatus) -> Iterator[RenderableType]:

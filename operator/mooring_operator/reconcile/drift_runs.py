@@ -255,8 +255,9 @@ def _estimate(found: Estimate) -> PerformanceEstimate:
         rows=found.rows,
         reference=found.reference,
         metric=None if metric is None else MetricFound.model_validate(metric.model_dump()),
+        others=[MetricFound.model_validate(each.model_dump()) for each in found.others[:MOST_METRICS]],
         broken=[one_line(rule.message) for rule in found.broken[:MOST_RULES]],
-        message=one_line(found.problem),
+        message=one_line(found.problem or found.hint),
     )
 
 

@@ -151,8 +151,9 @@ def _judge_estimate(found: PerformanceStatus | None) -> tuple[str, str, str]:
         return "Unknown", reasons.AWAITING_WINDOW, "no window of this revision was looked at yet"
     if estimate.metric is None:
         return "Unknown", reasons.ESTIMATE_UNAVAILABLE, estimate.message
-    said = f"an estimate without labels, of {estimate.rows} requests: {estimate.metric.metric} "
-    said += f"{estimate.metric.value:.4g}"
+    metrics = ", ".join(f"{each.metric} {each.value:.4g}" for each in (estimate.metric, *estimate.others))
+    said = f"an estimate without labels, of {estimate.rows} requests: {metrics}"
+    notes = [*estimate.broken, *([estimate.message] if estimate.message else [])]
     if estimate.broken:
-        return "True", reasons.RULE_BROKEN, f"{said}; {'; '.join(estimate.broken)}"
-    return "False", reasons.RULES_HOLD, said
+        return "True", reasons.RULE_BROKEN, "; ".join([said, *notes])
+    return "False", reasons.RULES_HOLD, "; ".join([said, *notes])

@@ -88,7 +88,7 @@ def test_labels_of_earlier_requests_are_the_reference_where_no_rows_are_named(tm
     [
         (np.full((3000, 1), 0.95, np.float32), np.arange(3000) % 2, "confidence is no chance of being right"),
         (*binary(900, 0), "900 labelled rows cannot show"),
-        (np.full((3000, 1), 7.5, np.float32), np.full(3000, 7.25), "the model gives amounts"),
+        (np.full((3000, 1), 7.5, np.float32), np.full(3000, 7.5), "there is no loss to learn from"),
     ],
 )
 def test_where_the_assumption_does_not_hold_there_is_no_estimate(tmp_path, scores, truth, problem):
@@ -104,7 +104,10 @@ def test_without_labelled_rows_and_without_a_readable_baseline_it_says_so(tmp_pa
     traffic = Traffic(tmp_path, BINARY)
     traffic.answer({"p": scores})
     traffic.close()
-    for fields, problem in (({}, "there are no labelled rows"), ({"baseline": gone}, "does not exist")):
+    for fields, problem in (
+        ({}, "there are no labelled rows to learn from"),
+        ({"baseline": gone}, "does not exist"),
+    ):
         asked = ask(tmp_path, estimate=True, **fields)
         assert problem in measure_performance(asked, MEMORY, asked.requests).estimate.problem
 

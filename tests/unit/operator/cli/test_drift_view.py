@@ -55,6 +55,14 @@ def test_an_estimate_is_called_one_and_says_why_there_is_none():
     lines = written({"performance": {"estimate": {"rows": 900, "metric": metric, "broken": ["it was 0.93"]}}})
     said = "estimated without labels, of 900 requests: accuracy 0.8 (0.75 to 0.84); it was 0.93"
     assert said in lines
+    found = {
+        "rows": 900,
+        "metric": metric,
+        "others": [{"metric": "rmse", "value": 2.25}],
+        "message": "3.0% differ",
+    }
+    said = "estimated without labels, of 900 requests: accuracy 0.8 (0.75 to 0.84), rmse 2.25 (- to -); 3.0% differ"
+    assert said in written({"performance": {"estimate": found}})
     lines = written({"performance": {"estimate": {"message": "the model gives no score"}}})
     assert "no estimate without labels: the model gives no score" in lines
 

@@ -62,3 +62,23 @@ async def test_a_page_counts_where_the_document_says_so(runs, tmp_path, told, fi
     (folder / "report.json").write_text(json.dumps({**REPORT, **told}))
     found = await runs.result(OWNER, RUN)
     assert found.page == (f"file://{folder}/{file}" if file else "")
+
+
+async def test_estimates_of_amounts_come_with_what_to_know_of_them(runs, tmp_path):
+    folder = tmp_path / "team" / "traffic" / "drift" / RUN
+    folder.mkdir(parents=True)
+    estimate = {
+        "rows": 900,
+        "reference": 5000,
+        "metric": {"metric": "mae", "value": 1.5},
+        "others": [{"metric": "rmse", "value": 2.25}],
+        "hint": "3.0% of the rows are like no labelled row",
+    }
+    performance = {"problem": {"reason": "AwaitingLabels", "message": "later"}, "estimate": estimate}
+    (folder / "report.json").write_text(json.dumps({**REPORT, "performance": performance}))
+    found = (await runs.result(OWNER, RUN)).performance.estimate
+    assert [(each.metric, each.value) for each in (found.metric, *found.others)] == [
+        ("mae", 1.5),
+        ("rmse", 2.25),
+    ]
+    assert found.message == "3.0% of the rows are like no labelled row"

@@ -196,6 +196,18 @@ def test_an_estimate_is_a_condition_of_its_own_and_never_that_of_labels():
     assert monitor.condition(ESTIMATED).status == "Unknown"
 
 
+def test_estimates_of_amounts_are_named_with_what_to_know_of_them():
+    mae, rmse = MetricFound(metric="mae", value=1.5), MetricFound(metric="rmse", value=2.25)
+    estimate = PerformanceEstimate(
+        rows=900, metric=mae, others=[rmse], message="3.0% of the rows are like none"
+    )
+    monitor = Judged(estimate=True)
+    monitor.see(HOLDS.model_copy(update={"estimate": estimate}))
+    found = monitor.condition(ESTIMATED)
+    assert found.status == "False"
+    assert found.message.endswith("900 requests: mae 1.5, rmse 2.25; 3.0% of the rows are like none")
+
+
 def test_status_has_what_was_measured_and_of_which_requests():
     monitor = Judged()
     monitor.see(BROKEN)
