@@ -18,11 +18,11 @@ from mooring_components.performance.losses import MOST_OUTSIDE, check, estimate_
 from mooring_components.performance.predictions import Places
 from mooring_components.performance.terms import PREDICTION, Column, Floats
 
-MOST_LEARNED = 40_000
+MOST_LEARNED = 60_000
 """Labelled rows that are learned from, of even distances where there are more."""
 _MOST_CELLS = 8_000_000
 MOST_ESTIMATED = 50_000
-"""Rows without labels that are looked at."""
+"""Rows without labels that are looked at, of even distances as well."""
 
 
 @dataclass(frozen=True)
