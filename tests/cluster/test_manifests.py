@@ -237,8 +237,8 @@ def test_scrapers_find_the_ports_that_they_name():
     ]
     named = set()
     for monitor in (one["spec"] for one in found):
-        (endpoint,) = monitor["podMetricsEndpoints"]
-        assert endpoint["path"] == "/metrics"
+        endpoint, *in_front = monitor["podMetricsEndpoints"]
+        assert {one["path"] for one in monitor["podMetricsEndpoints"]} == {"/metrics"}
         if "matchLabels" in monitor["selector"]:
             wanted = monitor["selector"]["matchLabels"].items()
             (pods,) = [pods for pods in (operator, collects) if wanted <= pods["metadata"]["labels"].items()]
@@ -247,6 +247,8 @@ def test_scrapers_find_the_ports_that_they_name():
         else:
             kept = next(rule["regex"] for rule in endpoint["relabelings"] if rule.get("action") == "keep")
             assert kept == runtime["containers"][0]["name"]
+            # Of Knative's queue-proxy: v1.UserQueueMetricsPortName.
+            assert [one["port"] for one in in_front] == ["http-usermetric"]
     assert named == {"http", "metrics"}
 
 

@@ -120,12 +120,26 @@ def _istio(revision):
     return text
 
 
+def _knative(good, bad):
+    # As Knative Serving 1.21's queue-proxy writes them; its probes are not among them.
+    scope = 'otel_scope_name="knative.dev/serving/pkg/queue",otel_scope_schema_url="",otel_scope_version=""'
+    name = "kn_serving_invocation_duration_seconds"
+    lines = [f"# HELP {name} The duration of task execution", f"# TYPE {name} histogram"]
+    for code, fast, slow in (("200", good, 0), ("503", 0, bad)):
+        of = f'http_response_status_code="{code}",{scope}'
+        for le, count in (("0.3", fast), ("2.5", fast + slow), ("+Inf", fast + slow)):
+            lines.append(f'{name}_bucket{{{of},le="{le}"}} {count}')
+        lines += [f"{name}_sum{{{of}}} 1.5", f"{name}_count{{{of}}} {fast + slow}"]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
     "Triton": lambda revision: _triton,
     "Triton of old": lambda revision: _old_triton,
     "MLServer": lambda revision: _mlserver,
     "VLLM": lambda revision: _vllm,
     "KServe": lambda revision: _kserve,
+    "Knative": lambda revision: _knative,
     "Istio": _istio,
 }
 

@@ -12,7 +12,7 @@ from mooring_operator.api.types import Duration, Model, Note, StatusModel, Time
 MetricName = Literal["errorRate", "rejectedRate", "latency", "firstToken", "tokenTime", "predictionDrift"]
 LATENCIES = ("latency", "firstToken", "tokenTime")
 """How long requests take: whole answers, the first token of one, and each token, as a request has them on average."""
-SourceName = Literal["Auto", "Mooring", "Triton", "MLServer", "VLLM", "KServe", "Contour", "Istio"]
+SourceName = Literal["Auto", "Mooring", "Triton", "MLServer", "VLLM", "KServe", "Contour", "Istio", "Knative"]
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
 
 _RATIO, _POINTS, _QUANTILE, _SLOWER = 1.2, 0.2, 99.0, 20.0
@@ -148,7 +148,9 @@ class Analysis(Model):
     ] = []
     source: Annotated[
         SourceName,
-        Field(description="Who counts: Auto is the runtime that serves; Contour and Istio count for any."),
+        Field(
+            description="Who counts: Auto is the runtime that serves; Contour, Istio and Knative count for any."
+        ),
     ] = "Auto"
     false_rollback: Annotated[
         str,

@@ -3,7 +3,8 @@
 A row says what Prometheus has of it, by its own documentation and source: our docs/serving-reference.md; Triton's
 docs/user_guide/metrics.md; MLServer's handlers/dataplane.py; vLLM's metrics, and prometheus-fastapi-instrumentator, by
 which it counts HTTP; KServe's python/kserve/kserve/metrics.py; Envoy's cluster statistics, under the names that Contour
-gives clusters (NAMESPACE_SERVICE_PORT); Istio's standard metrics.
+gives clusters (NAMESPACE_SERVICE_PORT); Istio's standard metrics; the page of Knative's queue-proxy, as it runs since
+Knative Serving 1.19 with request-metrics-protocol: prometheus.
 """
 
 import re
@@ -35,7 +36,7 @@ class Source:
 
     counts: what it has, by the metric that specs name. lacks: why it has not the others, and what to do.
     of: whether its series are of pods, or of the Service that a revision has behind a gateway.
-    port: where a pod shows them.
+    port: where a pod shows them. in_front: whether it counts for any runtime, in front of it.
     """
 
     name: SourceName
@@ -44,6 +45,7 @@ class Source:
     of: Literal["Model", "Pods", "Services"] = "Pods"
     matchers: str = ""
     port: int = 8080
+    in_front: bool = False
 
     def question(
         self, metric: str, namespace: str, name: str, revisions: Mapping[str, str], every_s: int
@@ -72,8 +74,8 @@ class Source:
         )
 
     def _predictions(self, namespace: str, name: str, revisions: Mapping[str, str], every_s: int) -> Question:
-        """Ask the runtime for what it predicts, whoever counts all else; a gateway reads no answers."""
-        if self.of != "Services":
+        """Ask the runtime for what it predicts, whoever counts all else; who is in front reads no answers."""
+        if not self.in_front:
             raise AnswerUnusableError(
                 f"{self.name} does not count what is predicted: the Mooring runtime does; count predictions yourself, "
                 "and compare them by the rates of a template"
@@ -103,8 +105,10 @@ class Source:
 
 
 _OF_TOKENS = ("firstToken", "tokenTime")
-_NO_HISTOGRAM = "it has no histogram of how long requests take; a gateway has: write source: Contour or Istio"
-_GATEWAY = "a gateway does: write source: Contour or Istio"
+_IN_FRONT = "write source: Contour or Istio, or Knative in its mode"
+_NO_HISTOGRAM = f"it has no histogram of how long requests take; a gateway has: {_IN_FRONT}"
+_INVOCATIONS = "kn_serving_invocation_duration_seconds"
+_GATEWAY = f"a gateway does: {_IN_FRONT}"
 
 SOURCES: Mapping[SourceName, Source] = {
     source.name: source
@@ -157,6 +161,7 @@ SOURCES: Mapping[SourceName, Source] = {
             },
             "",
             of="Services",
+            in_front=True,
         ),
         Source(
             "Istio",
@@ -171,7 +176,19 @@ SOURCES: Mapping[SourceName, Source] = {
             },
             "",
             of="Services",
+            in_front=True,
             matchers='reporter="destination"',
+        ),
+        Source(
+            "Knative",
+            {
+                "errorRate": Rate(f"{_INVOCATIONS}_count", 'http_response_status_code=~"5.."'),
+                "rejectedRate": Rate(f"{_INVOCATIONS}_count", 'http_response_status_code=~"4.."'),
+                "latency": Latency(f"{_INVOCATIONS}_bucket"),
+            },
+            "",
+            port=9091,
+            in_front=True,
         ),
     )
 }
@@ -229,7 +246,7 @@ def choose_for_both(asked: SourceName, revisions: Sequence[Revision | None], run
     if first.source.name != second.source.name:
         return Choice(
             problem=f"spec.rollout.analysis.source: the new revision runs on {first.source.name}, the stable one on "
-            f"{second.source.name}, which count differently; write source: Contour or Istio"
+            f"{second.source.name}, which count differently; {_IN_FRONT}"
         )
     return first
 

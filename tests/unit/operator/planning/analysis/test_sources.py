@@ -71,7 +71,7 @@ def test_every_source_asks_about_its_own_namespace():
             assert all("ml" in part for part in (asked.counts, asked.events))
 
 
-@pytest.mark.parametrize("name", ["Mooring", "Contour", "Istio"])
+@pytest.mark.parametrize("name", ["Mooring", "Contour", "Istio", "Knative"])
 def test_the_runtime_counts_what_is_predicted_whoever_counts_requests(name):
     revisions = {"c0ffee0001": "a-service", "beef000002": "another"}
     question = SOURCES[name].question("predictionDrift", "team", "iris", revisions, 10)
