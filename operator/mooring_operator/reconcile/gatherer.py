@@ -10,6 +10,7 @@ from mooring_artifacts.staging import is_proxied
 from pydantic import ValidationError
 
 from mooring_operator.adapters.cluster import Cluster, Forbidden, Ref
+from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, Registry, RegistryUnavailable
 from mooring_operator.adapters.routers import Routers, ServiceNameTaken, Traffic
@@ -33,6 +34,7 @@ from mooring_operator.planning.rollout.situation import (
     Observed,
     Resolved,
     Unresolved,
+    Unseen,
     revision_named,
     runtime_sought,
 )
@@ -307,13 +309,18 @@ class Gatherer:
         ci = status.ci
         if spec.ci is None or status.candidate is None or ci is None or ci.verdict is not None:
             return observed
-        run = await self._runs.get(owner, ci.run_id)
-        if run is None or run.phase in ("Pending", "Running"):
-            return replace(observed, run=run)
-        if is_proxied(status.candidate.storage_uri):
-            verdict = await self._runs.copied(owner, ci.run_id)
-        else:
-            verdict = await self._runs.verdict(owner, spec.ci, ci.run_id, status.stable)
+        try:
+            run = await self._runs.get(owner, ci.run_id)
+            if run is None or run.phase in ("Pending", "Running"):
+                return replace(observed, run=run)
+            if is_proxied(status.candidate.storage_uri):
+                verdict = await self._runs.copied(owner, ci.run_id)
+            else:
+                verdict = await self._runs.verdict(owner, spec.ci, ci.run_id, status.stable)
+        except (PipelinesUnavailable, PipelinesRefused) as error:
+            return replace(observed, run_unseen=Unseen(ci.run_id, reasons.PIPELINES_UNAVAILABLE, str(error)))
+        except DocumentsUnavailable as error:
+            return replace(observed, run_unseen=Unseen(ci.run_id, reasons.VERDICTS_UNAVAILABLE, str(error)))
         if isinstance(verdict, str):
             return replace(observed, run=run, verdict_error=verdict)
         return replace(observed, run=run, verdict=verdict)

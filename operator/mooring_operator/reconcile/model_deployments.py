@@ -73,6 +73,10 @@ from mooring_operator.reconcile.wire import peek_status, status_of
 logger = logging.getLogger(__name__)
 
 _SOON = 1.0
+_AWAY: Mapping[str, Callable[[str], Exception]] = {
+    reasons.PIPELINES_UNAVAILABLE: PipelinesUnavailable,
+    reasons.VERDICTS_UNAVAILABLE: DocumentsUnavailable,
+}
 
 
 class ModelDeployments:
@@ -139,7 +143,7 @@ class ModelDeployments:
             spec, standards = await self._templates.apply(namespace, spec)
             observed = await self._gatherer.observe(resource, spec, status, standards)
             observed = replace(observed, unwritten=self._unwritten.get((namespace, name), ""))
-            return await self._proceed(resource, spec, status, observed)
+            pause = await self._proceed(resource, spec, status, observed)
         except InvalidName as error:
             await self._refuse(resource, status, str(error))
             return None
@@ -149,6 +153,10 @@ class ModelDeployments:
         except DocumentsUnavailable as error:
             await self._report(namespace, name, reasons.VERDICTS_UNAVAILABLE, f"{error}; trying again")
             raise
+        if (unseen := observed.run_unseen) is not None:
+            # It is in status; the next look comes at the pace of what is away.
+            raise _AWAY[unseen.reason](unseen.message)
+        return pause
 
     async def deleted(self, resource: Manifest) -> None:
         """Stop what would go on without its ModelDeployment; the rest has an ownerReference."""

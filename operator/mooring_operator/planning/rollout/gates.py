@@ -17,7 +17,7 @@ from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import REFUSED_WAY_OUT
 from mooring_operator.planning.rollout.runtimes import NoRuntime
-from mooring_operator.planning.rollout.situation import Verdict
+from mooring_operator.planning.rollout.situation import Unseen, Verdict
 from mooring_operator.planning.rollout.under_test import (
     address_for,
     bring_up,
@@ -117,7 +117,9 @@ def ask(draft: RolloutDraft, ci: CISpec, question: Question) -> RolloutDraft | S
         refused = known.model_copy(update={"state": "Failed"})
         reason = reasons.NAME_TAKEN if draft.observed.run_name_taken else reasons.CI_RUN_FAILED
         return reject_run(draft, refused, reason, message)
-    run = draft.observed.run
+    unseen, run = draft.observed.run_unseen, draft.observed.run
+    if unseen is not None and unseen.run_id == run_id:
+        return _look_again(draft, unseen)
     if run is None or run.run_id != run_id:
         return question.launch(draft, known)
     return _judge_run(draft, ci, question, known, run)
@@ -144,7 +146,19 @@ def _is_lost(draft: RolloutDraft, known: CIStatus) -> bool:
     """Whether the run that this candidate waits for was there and is there no more."""
     before = draft.before.candidate
     asked_about = before is not None and before.revision == draft.candidate.revision == known.revision
-    return asked_about and known.verdict is None and known.seen_at is not None and draft.observed.run is None
+    gone = draft.observed.run is None and draft.observed.run_unseen is None
+    return asked_about and known.verdict is None and known.seen_at is not None and gone
+
+
+def _look_again(draft: RolloutDraft, unseen: Unseen) -> Settled:
+    """Wait for whoever knows of the run; a person, an edit and pods that are lost have their say meanwhile."""
+    message = f"{unseen.message}; trying again" + keeps_serving(
+        draft.stable, otherwise="nothing is served yet"
+    )
+    if draft.before.reason != unseen.reason:
+        draft = draft.request(Notify("Warning", unseen.reason, message))
+    draft = draft.set_condition("Tested", "Unknown", unseen.reason, message)
+    return draft.settle("Testing", unseen.reason, message)
 
 
 def _launch(draft: RolloutDraft, status: CIStatus) -> Settled:

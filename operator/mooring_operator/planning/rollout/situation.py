@@ -69,6 +69,15 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """Why nothing is known of a run now, with the reason that status gives: what would tell is away, or refuses to."""
+
+    run_id: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class AliasSeen:
     """Where spec.model.promoteAlias points: to NAME/VERSION, or nowhere; or what is in the way.
 
@@ -100,6 +109,8 @@ class Observed:
     """What is to become the first revision as it runs; None where nothing is, or there is a stable one."""
     run: RunState | None = None
     """The candidate's CI run as the backend has it."""
+    run_unseen: Unseen | None = None
+    """Why it is not known how that is, or what it left."""
     verdict: Verdict | None = None
     verdict_error: str | None = None
     """Why the run left no verdict, in its own words or the reader's."""
