@@ -43,7 +43,7 @@ test-release: $(READY) ## What is documented and released, as people get it
 	@$(PYTEST) -n 2 --dist loadfile tests/release
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
-	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py
+	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py tests/unit/components/test_converting.py
 
 search: $(READY) ## HISTORIES=10000 SEED=1: look at random for histories that break a property of the planner
 	@MOORING_HISTORIES="$(HISTORIES)" nice $(PYTEST) -n 2 --timeout 0 --hypothesis-profile search $(if $(SEED),--hypothesis-seed "$(SEED)") --hypothesis-show-statistics tests/unit/operator/planning -k properties
@@ -80,7 +80,7 @@ requirements: $(BOOTSTRAP)/bin/uv ## Pin the dependencies anew
 	@compile() { $(BOOTSTRAP)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 --no-emit-package kube-mooring "$$@"; }; \
 	compile --extra dev -o requirements/dev.txt pyproject.toml; \
 	printf 'hatchling>=1.27\nsetuptools\nwheel\n' | compile -c requirements/dev.txt -o requirements/build.txt -; \
-	compile --extra dev --extra torch -c requirements/dev.txt -o requirements/torch.txt pyproject.toml; \
+	compile --extra dev --extra convert -c requirements/dev.txt -o requirements/torch.txt pyproject.toml; \
 	for extra in operator cli pipelines components inference inference-cuda; do \
 		compile --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml; \
 	done

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mooring_operator.cli import output
+from mooring_operator.cli.commands import convert
 from mooring_operator.cli.commands.options import Output
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
 from mooring_operator.cli.help import paragraphs
@@ -58,6 +59,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(lambda: None)
     group.command("run", help=_RUN_HELP)(run)
     group.command("check", help=_CHECK_HELP)(check)
+    group.command("convert", help=convert.HELP)(convert.convert)
     app.add_typer(group, name="ci", rich_help_panel="Before a cluster")
 
 
