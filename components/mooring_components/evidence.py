@@ -15,7 +15,7 @@ MOST_LABELS = 12
 _MOST_CURVES = 6
 _MOST_POINTS = 60
 _CELLS = 24
-_LONGEST_NAME = 60
+LONGEST_NAME = 60
 
 
 class _Part(BaseModel):
@@ -58,6 +58,24 @@ class Grid(_Part):
     counts: list[list[int]]
 
 
+class Feature(_Part):
+    """A feature: the mean size of its attributions, in the output's unit, and its share of all features'."""
+
+    name: str
+    size: float
+    share: float
+
+
+class Importances(_Part):
+    """The features that move the model most, by some rows; `problem` is why there are none."""
+
+    rows: int
+    output: str = ""
+    features: list[Feature] = []
+    left_out: int = 0
+    problem: str = ""
+
+
 class Evidence(_Part):
     """All of it; what a test has none of is empty."""
 
@@ -68,6 +86,7 @@ class Evidence(_Part):
     slices: list[Slice] = []
     groups: list[Group] = []
     stability: list[Stability] = []
+    importances: Importances | None = None
 
 
 def gather(outcome: Classified | Estimated) -> Evidence:
@@ -121,7 +140,7 @@ def _curves(outcome: Classified) -> list[Curve]:
 
 
 def _name(label: Label) -> str:
-    return str(label)[:_LONGEST_NAME]
+    return str(label)[:LONGEST_NAME]
 
 
 def _curve(label: str, ranking: Ranking) -> Curve:

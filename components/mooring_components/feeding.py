@@ -73,7 +73,15 @@ class FedModel:
         Raises:
             InputError: a row does not fit.
         """
-        return [self._request(row) for row in range(min(most, self.rows))]
+        return self.requests(range(min(most, self.rows)))
+
+    def requests(self, rows: Sequence[int]) -> list[dict[str, Array]]:
+        """The inputs of requests of one of these rows each.
+
+        Raises:
+            InputError: a row does not fit.
+        """
+        return [self._request(row) for row in rows]
 
     def answer(self, request: Mapping[str, Array]) -> list[Array]:
         """Give all outputs for one request.

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 FIELD = "test_options"
+# As many as the runtime's `:explain` takes at once.
+MOST_EXPLAINED = 64
 
 
 class Fairness(BaseModel):
@@ -31,6 +33,7 @@ class TestOptions(BaseModel):
     slices: columns by whose values quality is measured too.
     fairness: groups to compare; None: none.
     noise: levels of noise under which predictions are compared.
+    explain: rows by which features are ranked; 0: none.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -45,6 +48,7 @@ class TestOptions(BaseModel):
     slices: Annotated[list[str], Field(max_length=4)] = []
     fairness: Fairness | None = None
     noise: Annotated[list[Annotated[float, Field(gt=0, le=10)]], Field(max_length=4)] = []
+    explain: Annotated[int, Field(ge=0, le=MOST_EXPLAINED)] = 0
 
     @property
     def beside(self) -> list[str]:
@@ -61,7 +65,8 @@ def parse_options(document: Mapping[str, Any]) -> TestOptions:
     try:
         # Between steps Kubeflow Pipelines makes floats of all numbers.
         classes = [_whole(value) for value in document.get("classes", [])]
-        return TestOptions.model_validate({**document, "classes": classes})
+        explain = _whole(document.get("explain", 0))
+        return TestOptions.model_validate({**document, "classes": classes, "explain": explain})
     except (ValidationError, TypeError) as error:
         if isinstance(error, TypeError):
             raise InputError(f"{FIELD}.classes is not a list") from error

@@ -17,6 +17,7 @@ from mooring_components.datasets import TestData
 from mooring_components.evidence import Evidence, count_confusion, gather
 from mooring_components.fairness import ODDS, PARITY, measure_fairness
 from mooring_components.feeding import FedModel, feed_model
+from mooring_components.importances import measure_importances
 from mooring_components.intervals import Estimate
 from mooring_components.models import Model
 from mooring_components.options import TestOptions
@@ -108,6 +109,9 @@ def evaluate(
     found = _with_slices(found, measure_slices(outcome, data, options.slices), outcome, options)
     found = _with_fairness(found, outcome, data, options)
     found = _with_stability(found, fed, outcome, data, options)
+    if options.explain:
+        importances = measure_importances(fed, options.explain)
+        found = replace(found, evidence=found.evidence.model_copy(update={"importances": importances}))
     if champion is None:
         return found
     try:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from mooring_artifacts.gates import Interval
 
-from mooring_components.evidence import Bin, Confusion, Curve, Grid
+from mooring_components.evidence import Bin, Confusion, Curve, Grid, Importances
 
 SIDE = 240
 WIDTH, HEIGHT = 360, 140
 STRIP = 150
+BAR = 22
 _BINS = 30
 _TAIL = 0.99
 _ROOM = 0.08
@@ -151,6 +152,23 @@ def draw_amounts(grid: Grid) -> list[Rect]:
             f"estimated {grid.low + (said + 0.5) * step:.4g}",
         )
         for actual, said in np.argwhere(counts)
+    ]
+
+
+def draw_importances(found: Importances) -> list[Rect]:
+    """A bar for each feature, one below the other; the longest is the whole width."""
+    most = max((feature.size for feature in found.features), default=1.0)
+    return [
+        Rect(
+            0,
+            place * BAR,
+            round(WIDTH * feature.size / most, 2),
+            BAR - 4,
+            1.0,
+            feature.name,
+            f"{feature.name}: {feature.size:.4g}, {feature.share:.1%} of all",
+        )
+        for place, feature in enumerate(found.features)
     ]
 
 

@@ -66,9 +66,10 @@ def ask(
     champion: str | None,
     slices: Sequence[str] = (),
     endpoint: str | None = None,
+    explain: int = 0,
 ) -> Asked:
     """Say what is tested on what, at `endpoint` where the model is served; addresses and slices that are given stand
-    for those of the spec.
+    for those of the spec. `explain` is by how many rows features are ranked.
 
     Raises:
         CliError: the spec has no test, or an address is none of a file or a store.
@@ -94,6 +95,8 @@ def ask(
         raise CliError(f"--slice names {len(slices)} columns; {MOST_SLICES} are allowed")
     if slices:
         parameters["test_options"] = {**parameters["test_options"], "slices": list(slices)}
+    if explain:
+        parameters["test_options"] = {**parameters["test_options"], "explain": explain}
     if endpoint is None:
         # Of what is served elsewhere the files are only looked at where that can be done.
         _check(parameters["model_uri"], "spec.model.uri", "--model")

@@ -8,7 +8,7 @@ import pytest
 from mooring_artifacts.gates import Difference, Interval, parse_gates
 from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import describe_failure
-from mooring_components.evidence import MOST_LABELS, Evidence, gather
+from mooring_components.evidence import MOST_LABELS, Evidence, Feature, Importances, gather
 from mooring_components.outcomes import NONE, Classified, Estimated
 from mooring_components.quality import measure
 from mooring_components.report import pictures
@@ -29,14 +29,13 @@ def classified(rows=400, classes=("no", "yes"), seed=0):
     return Classified(list(classes), actual, scores.argmax(axis=1), scores, range(len(classes)))
 
 
-def page_of(outcome, gates=(), milliseconds=(1.0, 2.0, 5.0), **changes):
+def page_of(outcome, gates=(), milliseconds=(1.0, 2.0, 5.0), importances=None, **changes):
     quality = measure(outcome)
+    evidence = quality.evidence.model_copy(update={"importances": importances})
     found = quality.findings({"latencyP95Ms": 2.0})
     found = Findings(**{**vars(found), **changes})
     verdict = make_verdict("run-1", Subject("s3://m/<b>x</b>", DIGEST, DIGEST), found, list(gates))
-    return render_page(
-        Tested(verdict, parse_gates(list(gates)), found, quality.hint, quality.evidence, milliseconds)
-    )
+    return render_page(Tested(verdict, parse_gates(list(gates)), found, quality.hint, evidence, milliseconds))
 
 
 def test_a_roc_curve_is_scikit_learns():
@@ -211,3 +210,16 @@ def test_the_report_is_written_where_a_run_asks_for_it(tmp_path):
     )
     assert (tmp_path / "page.html").read_text() == (tmp_path / "page").read_text()
     assert (tmp_path / "report.md").read_text().startswith("# Passed\n")
+
+
+def test_features_that_move_the_model_are_bars_with_their_names():
+    features = [Feature(name="<b>income", size=3.0, share=0.75), Feature(name="age", size=1.0, share=0.25)]
+    found = Importances(rows=8, output="score", features=features, left_out=5)
+    long, short = pictures.draw_importances(found)
+    assert (long.width, short.width) == (pictures.WIDTH, pictures.WIDTH / 3)
+    page = page_of(classified(), importances=found)
+    assert "&lt;b&gt;income: 3, 75.0% of all" in page
+    assert "over 8 rows. 5 more features are left out." in page
+    page = page_of(classified(), importances=Importances(rows=8, problem="no batch <axis>"))
+    assert "Not found: no batch &lt;axis&gt;" in page
+    assert "What moves the model most" not in page_of(classified())

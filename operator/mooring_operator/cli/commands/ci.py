@@ -91,6 +91,10 @@ def run(
             help="Also measure by this column's values. May be repeated, up to 4 times.",
         ),
     ] = None,
+    explain: Annotated[
+        int,
+        typer.Option(metavar="ROWS", min=0, max=64, help="Rank features by so many rows, in the report."),
+    ] = 0,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with pictures here.")
     ] = None,
@@ -105,7 +109,7 @@ def run(
     from mooring_operator.cli.ci_view import FailureView, VerdictView
 
     called, spec = _deployment(file, name)
-    asked = ci_run.ask(spec, model, test_data, champion, slices or (), endpoint)
+    asked = ci_run.ask(spec, model, test_data, champion, slices or (), endpoint, explain)
     with TemporaryDirectory(prefix="mooring-ci-") as folder, _Progress() as tell:
         document = ci_run.test(asked, Path(folder), report, tell, sys.stderr.write if verbose else None)
     if form is not output.Format.TEXT:

@@ -70,7 +70,7 @@ def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
     page = folder / "out.html"
     arguments = ["ci", "run", manifest(folder), "--model", str(folder / "model"), "--report", str(page)]
     # A number by which rows are parted, and which the model does not take.
-    code = run([*arguments, "--slice", "clinic"])
+    code = run([*arguments, "--slice", "clinic", "--explain", "4"])
     out, err = capsys.readouterr()
     assert code == 0, err
     assert out.startswith("cancer: passed\n")
@@ -81,6 +81,7 @@ def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
     assert f"report: {page}" in err
     assert "<h1>Passed: 2 gates hold</h1>" in page.read_text()
     assert "<td>clinic</td><td>2</td>" in page.read_text()
+    assert "the mean size over 4 rows" in page.read_text()
 
 
 async def test_what_answers_at_an_address_is_tested_there(folder, capsys):
