@@ -136,6 +136,10 @@ def datadog(secret):
     return {"spec": {"queries": [{"name": "a", "datadog": asked, "successCondition": "result < 1.0"}]}}
 
 
+def agreement(**fields):
+    return {"spec": {"agreements": [{"name": "a", **fields}]}}
+
+
 def cloud_watch(**fields):
     asked = {"region": "eu-central-1", "queries": [{"id": "a", "expression": "b"}], **fields}
     return {"spec": {"queries": [{"name": "a", "cloudWatch": asked, "successCondition": "result < 1.0"}]}}
@@ -430,6 +434,20 @@ FIELDS = [
         "serviceAccounts",
         cloud_watch(serviceAccountName="models"),
         cloud_watch(serviceAccountName="payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.agreements.credentialsSecret",
+        "secrets",
+        agreement(credentialsSecret="buckets"),
+        agreement(credentialsSecret="payments"),
+        TEMPLATE,
+    ),
+    Field(
+        "spec.agreements.serviceAccountName",
+        "serviceAccounts",
+        agreement(serviceAccountName="models"),
+        agreement(serviceAccountName="payments"),
         TEMPLATE,
     ),
     Field(

@@ -168,6 +168,25 @@ TEMPLATES = [
     ] for row in _template(f"CloudWatch {name}", {"spec.queries": [{**_WATCH, "cloudWatch": {
         field: value for field, value in {**_WATCH["cloudWatch"], **patch}.items() if value is not ABSENT}}]},
         False, says)),
+    *_template("an agreement alone", {"spec.metrics": ABSENT, "spec.agreements": [{"name": "differ"}]}),
+    *_template("all of an agreement", {"spec.agreements": [{
+        "name": "differ", "points": 0.5, "output": "scores", "tolerance": 0.0, "interval": "30s", "delay": "90s",
+        "timeout": "10m", "serviceAccountName": "models", "credentialsSecret": "buckets"}]}),
+    *(row for name, patch, says in [
+        ("without points", {"points": 0}, "spec.agreements[0].points"),
+        ("of all pairs", {"points": 100}, "spec.agreements[0].points"),
+        ("of less than nothing", {"tolerance": -0.1}, "spec.agreements[0].tolerance"),
+        ("about two outputs", {"output": "a,b"}, "spec.agreements[0].output"),
+        ("every ten seconds", {"interval": "10s"}, "an interval is 30s at least"),
+        ("named like a metric", {"name": "latency"}, "an agreement is not called"),
+        ("at a store of one's own", {"uri": "s3://a/b"}, "spec.agreements[0].uri"),
+    ] for row in _template(f"an agreement {name}", {"spec.agreements": [{"name": "differ", **patch}]}, False, says)),
+    *_template("three agreements", {"spec.agreements": [{"name": name} for name in "abc"]}, False, "spec.agreements"),
+    *_template("an agreement twice", {"spec.agreements": [{"name": "a"}, {"name": "a"}]}, False, "spec.agreements"),
+    *_template("an agreement named like a rate", {"spec.agreements": [{"name": "wrong"}], "spec.rates": [_RATE]},
+               False, "is there twice"),
+    *_template("a job named like an agreement", {
+        "spec.agreements": [{"name": "smoke"}], "spec.queries": [_JOB]}, False, "is there twice"),
     *_template("a job twice", {"spec.queries": [_JOB, _JOB]}, False, "spec.queries"),
     *_template("a job named like a rate", {"spec.queries": [{**_JOB, "name": "wrong"}], "spec.rates": [_RATE]},
                False, "is there twice"),

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +14,7 @@ from mooring_artifacts.webhooks import INSUFFICIENT
 
 from mooring_components.measuring import cloud_watch, datadog
 from mooring_components.measuring.asking import Line, NoNumberError
-
-_SAYS = Path("/dev/termination-log")
+from mooring_components.measuring.telling import SAYS, tell
 
 
 class Service(NamedTuple):
@@ -34,7 +32,7 @@ SERVICES: Mapping[str, Service] = {
 
 
 def run(
-    environment: Mapping[str, str], keys: Path, says: Path = _SAYS, client: httpx.Client | None = None
+    environment: Mapping[str, str], keys: Path, says: Path = SAYS, client: httpx.Client | None = None
 ) -> int:
     """Ask as the environment says, tell the number or why there is none, and give the exit code."""
     question = json.loads(environment[QUESTION])
@@ -42,14 +40,10 @@ def run(
     try:
         with client or service.client_of(question) as opened:
             line = Line(opened, service.name, time.monotonic() + float(environment[SECONDS]))
-            said, code = json.dumps({"value": service.ask(question, keys, line)}), 0
+            said = json.dumps({"value": service.ask(question, keys, line)})
     except NoNumberError as error:
-        said, code = str(error), INSUFFICIENT
-    print(said, flush=True)
-    with suppress(OSError):
-        # The kubelet's: what stands here when the container ends is told with the pod.
-        says.write_text(said)
-    return code
+        return tell(str(error), INSUFFICIENT, says)
+    return tell(said, 0, says)
 
 
 def main() -> None:

@@ -86,12 +86,6 @@ class Line:
         )
 
 
-def printable(text: object) -> str:
-    """Give what a service wrote as it may stand in a message: one line, not too long."""
-    line = " ".join(str(text).split())
-    return "".join(character if character.isprintable() else "?" for character in line)[:_LONGEST_REASON]
-
-
 def _asked_pause(headers: httpx.Headers) -> float | None:
     """Give the seconds that a service asks to wait; Datadog says them in a header of its own."""
     for name in ("Retry-After", "X-RateLimit-Reset"):

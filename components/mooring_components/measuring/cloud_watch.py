@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 
-from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError, printable
+from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError
 from mooring_components.measuring.keys import read_key, read_keys
+from mooring_components.measuring.telling import printable
 
 if TYPE_CHECKING:
     from awscrt.auth import AwsCredentialsProvider

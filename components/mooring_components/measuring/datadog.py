@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx2 as httpx
 
-from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError, printable
+from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError
 from mooring_components.measuring.keys import read_keys
+from mooring_components.measuring.telling import printable
 
 _PATH = "/api/v2/query/scalar"
 

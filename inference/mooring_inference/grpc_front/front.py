@@ -21,7 +21,7 @@ from mooring_inference.grpc_front.refusals import refuse
 from mooring_inference.grpc_front.schema import METHODS, SERVICE, message
 from mooring_inference.grpc_front.side_services import on_threads
 from mooring_inference.inference import Inference, InferenceService, Outputs
-from mooring_inference.protocols.v2 import check_id
+from mooring_inference.protocols.v2 import LONGEST_ID, check_id
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class GrpcFront:
             request.model_version or None,
             protocol="grpc",
             started=perf_counter(),
-            request_id=request.id,
+            request_id=request.id or _header_id(context),
             headers=_headers(context) if self._service.observers else {},
         )
         status, outputs = 500, None
@@ -272,6 +272,12 @@ def _headers(context: grpc.ServicerContext) -> dict[bytes, bytes]:
         key.encode(): value.encode() if isinstance(value, str) else value
         for key, value in context.invocation_metadata()
     }
+
+
+def _header_id(context: grpc.ServicerContext) -> str | None:
+    """Give the id that a gateway made up, or a caller put into the metadata; it names copies of a request alike."""
+    told = next((value for key, value in context.invocation_metadata() if key == "x-request-id"), None)
+    return told if isinstance(told, str) and len(told) <= LONGEST_ID else None
 
 
 def _snake(name: str) -> str:

@@ -21,7 +21,9 @@ class HeaderMeaning(NamedTuple):
 
 HEADERS = (
     HeaderMeaning(
-        "x-request-id", "request, answer", "the id of a request whose body has none; at most 256 characters"
+        "x-request-id",
+        "request, answer",
+        "the id of a request whose body has none, also as gRPC metadata; at most 256 characters",
     ),
     HeaderMeaning(
         "inference-header-content-length", "request, answer", "bytes of JSON before binary tensors"

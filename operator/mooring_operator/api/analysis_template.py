@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.agreements import MOST_AGREEMENTS, Agreement
 from mooring_operator.api.analysis import MetricLimit, MetricName, Metrics
 from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyStatus
 from mooring_operator.api.template_queries import MOST_QUERIES, OF_THE_CLUSTER, Query
@@ -144,7 +145,7 @@ CountedRate.model_config["json_schema_extra"] = {
     ]
 }
 
-_NOTHING = "a template has metrics, rates or queries"
+_NOTHING = "a template has metrics, rates, agreements or queries"
 
 
 class AnalysisTemplateSpec(Model):
@@ -168,6 +169,16 @@ class AnalysisTemplateSpec(Model):
             json_schema_extra=RULES_BY_NAME,
         ),
     ] = []
+    agreements: Annotated[
+        list[Agreement],
+        Field(
+            description="On how many requests and their copies the new revision answers otherwise, as a Shadow gets "
+            "them.",
+            min_length=1,
+            max_length=MOST_AGREEMENTS,
+            json_schema_extra=RULES_BY_NAME,
+        ),
+    ] = []
     queries: Annotated[
         list[Query],
         Field(
@@ -180,13 +191,15 @@ class AnalysisTemplateSpec(Model):
 
     @model_validator(mode="after")
     def _says_each_once(self) -> "AnalysisTemplateSpec":
-        if not (self.metrics or self.rates or self.queries):
+        if not (self.metrics or self.rates or self.agreements or self.queries):
             raise ValueError(_NOTHING)
+        compared = [*(rate.name for rate in self.rates), *(each.name for each in self.agreements)]
         for field, names in (
             ("arguments", [argument.name for argument in self.arguments]),
             ("metrics", [str(metric.metric) for metric in self.metrics]),
             ("rates", [rate.name for rate in self.rates]),
-            ("queries", [*(query.name for query in self.queries), *(rate.name for rate in self.rates)]),
+            ("agreements", compared),
+            ("queries", [*(query.name for query in self.queries), *compared]),
         ):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
@@ -204,18 +217,23 @@ class AnalysisTemplateSpec(Model):
 _OF_ADMINISTRATORS = f"{' and '.join(OF_THE_CLUSTER)} stand in ClusterAnalysisTemplates alone"
 _SOMETHING: dict[str, JsonValue] = {
     "rule": " || ".join(
-        f"has(self.{field}) && self.{field}.size() > 0" for field in ("metrics", "rates", "queries")
+        f"has(self.{field}) && self.{field}.size() > 0"
+        for field in ("metrics", "rates", "agreements", "queries")
     ),
     "message": f"spec: {_NOTHING}",
 }
-_EACH_ONCE: dict[str, JsonValue] = {
-    "rule": "!has(self.rates) || !has(self.queries) || self.queries.all(q, !self.rates.exists(r, r.name == q.name))",
-    "message": "spec.queries: a name of spec.rates is there twice",
-}
+_EACH_ONCE: list[JsonValue] = [
+    {
+        "rule": f"!has(self.{one}) || !has(self.{other}) || "
+        f"self.{other}.all(q, !self.{one}.exists(r, r.name == q.name))",
+        "message": f"spec.{other}: a name of spec.{one} is there twice",
+    }
+    for one, other in (("rates", "queries"), ("rates", "agreements"), ("agreements", "queries"))
+]
 AnalysisTemplateSpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         _SOMETHING,
-        _EACH_ONCE,
+        *_EACH_ONCE,
         {
             "rule": "!has(self.queries) || self.queries.all(q, "
             + " && ".join(f"!has(q.{provider})" for provider in OF_THE_CLUSTER)
@@ -242,7 +260,7 @@ class ClusterAnalysisTemplateSpec(AnalysisTemplateSpec):
 
 
 ClusterAnalysisTemplateSpec.model_config["json_schema_extra"] = {
-    "x-kubernetes-validations": [_SOMETHING, _EACH_ONCE]
+    "x-kubernetes-validations": [_SOMETHING, *_EACH_ONCE]
 }
 
 

@@ -16,11 +16,14 @@ from mooring_operator.api.datadog import Datadog
 from mooring_operator.api.measuring_pipeline import MeasuringPipeline
 from mooring_operator.api.types import Duration, Model
 
-ProviderName = Literal["query", "webhook", "job", "datadog", "cloudWatch", "pipeline"]
-PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
+ProviderName = Literal["query", "webhook", "job", "datadog", "cloudWatch", "pipeline", "agreement"]
+PROVIDERS: tuple[ProviderName, ...] = tuple(name for name in get_args(ProviderName) if name != "agreement")
+"""Those that a query names; what measures agreements stands in a field of its own."""
 OF_THE_CLUSTER: tuple[ProviderName, ...] = ("query", "webhook")
 """The operator itself asks for these: what it may read, and where it calls, is for administrators to say."""
-IN_THE_NAMESPACE: tuple[ProviderName, ...] = tuple(name for name in PROVIDERS if name not in OF_THE_CLUSTER)
+IN_THE_NAMESPACE: tuple[ProviderName, ...] = tuple(
+    name for name in get_args(ProviderName) if name not in OF_THE_CLUSTER
+)
 """These run in the deployment's namespace, and one measurement takes a while."""
 GIVE_JSON: tuple[ProviderName, ...] = ("job", "pipeline")
 """Their result is any JSON, and they succeed or fail by themselves where no condition is said."""

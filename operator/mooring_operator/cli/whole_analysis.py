@@ -15,7 +15,13 @@ from mooring_operator.cli.errors import CliError
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit
-from mooring_operator.planning.analysis.measuring import UsedQuery, limits_of, queries_of, rates_of
+from mooring_operator.planning.analysis.measuring import (
+    UsedQuery,
+    counted_of,
+    limits_of,
+    queries_of,
+    rates_of,
+)
 from mooring_operator.planning.analysis.prediction_drift import PredictionDrift, describe_set
 from mooring_operator.planning.analysis.sources import choose_for_both, service_of
 from mooring_operator.planning.analysis.templates import Found, resolve
@@ -90,7 +96,9 @@ class Whole:
             "stable": self.compared.stable,
             "told": list(self.compared.told),
             "metrics": [self._metric(limit.metric) for limit in self.evidence.limits],
-            "queries": [_query(query, self.evidence.tallies[query.name]) for query in self.evidence.queries],
+            "queries": [
+                _query(query, self.evidence.tallies[query.name]) for query in _decided(self.evidence)
+            ],
         }
 
     def _metric(self, name: Any) -> dict[str, Any]:
@@ -114,6 +122,11 @@ class Whole:
             "evidenceForPass": seen.ok,
             **({"problem": why} if why else {}),
         }
+
+
+def _decided(evidence: Evidence) -> list[UsedQuery]:
+    """Give the queries that are judged by thresholds: agreements stand among the metrics."""
+    return [query for query in evidence.queries if not query.is_agreement]
 
 
 def _query(query: UsedQuery, tally: Tally) -> dict[str, Any]:
@@ -185,7 +198,7 @@ def _request(subject: Subject, analysis: Analysis, window: timedelta, every: int
         raise CliError(choice.problem)
     transformed = subject.spec.serving.transformer is not None
     services = [service_of(subject.name, revision, transformed=transformed) for revision in both]
-    metrics = tuple(limit.metric for limit in limits_of(analysis))
+    metrics = tuple(limit.metric for limit in counted_of(analysis))
     looks = window // timedelta(seconds=every)
     since = until - looks * timedelta(seconds=every)
     return Request(
@@ -230,8 +243,8 @@ def view(found: Whole) -> "Group":
         rows = [_row(found, limit.metric) for limit in found.evidence.limits]
         columns = ("METRIC", "CANDIDATE", "STABLE", "LIMIT", "FOR FAIL", "FOR PASS", "")
         parts += [plain_table(columns, rows, indent=0), Text()]
-    if found.evidence.queries:
-        queries = [_query_row(query, found.evidence.tallies[query.name]) for query in found.evidence.queries]
+    if decided := _decided(found.evidence):
+        queries = [_query_row(query, found.evidence.tallies[query.name]) for query in decided]
         parts += [
             plain_table(("QUERY", "VERDICT", "MEASURED", "WANTED", "FAILED", "LAST"), queries, indent=0),
             Text(),

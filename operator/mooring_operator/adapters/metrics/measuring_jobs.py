@@ -39,7 +39,7 @@ class MeasuringJobs:
         except Forbidden as error:
             return [asked.found(None, problem=one_line(str(error)))]
         except ValueError as error:
-            # What stands for a place is none of the values that it may be.
+            # What stands for a place is none of the values that it may be, or there is nothing to compare.
             return [asked.found(None, problem=one_line(str(error)))]
         except ClusterError as error:
             # Others are judged meanwhile; it is looked at again with the next look.
@@ -65,10 +65,9 @@ class MeasuringJobs:
             return [asked.found(begun, failed=state.message)]
         if state.outcome != "Pass":
             return [asked.found(begun, problem=state.message or "it has found nothing out")]
-        if not asked.query.query.conditions and not said.strip():
+        if self._how.answers and not asked.query.query.conditions and not said.strip():
             return [asked.found(begun)]
-        result = self._how.read(said)
-        return [asked.found(begun, result.value, problem=result.problem)]
+        return [self._how.found(asked, begun, self._how.read(said))]
 
 
 def _made(job: Manifest) -> datetime | None:

@@ -292,7 +292,7 @@ def _with_templates(
 ) -> "ModelDeploymentSpec":
     """Give the spec with the metrics, and the rates that are stated, of the templates that it names."""
     from mooring_operator.cli.validation.templates import templates_in
-    from mooring_operator.planning.analysis.measuring import rates_of
+    from mooring_operator.planning.analysis.measuring import limits_of, rates_of
     from mooring_operator.planning.analysis.templates import resolve
 
     analysis = spec.rollout.analysis
@@ -322,8 +322,13 @@ def _with_templates(
     if left_out and from_stable:
         told = f"not played, for nobody has stated what they give: {', '.join(left_out)} (--rate)"
         output.say(told, style="yellow", stderr=True)
+    counted = {*known, *(metric.metric for metric in resolved.metrics)}
+    agreements = [limit.metric for limit in limits_of(resolved) if limit.metric not in counted]
+    if agreements and from_stable:
+        told = f"not played, for how both revisions answer one request is not known: {', '.join(agreements)}"
+        output.say(told, style="yellow", stderr=True)
     # What queries would give, nobody can state.
-    compared = resolved.model_copy(update={"queries": (), "rates": rates})
+    compared = resolved.model_copy(update={"queries": (), "rates": rates, "agreements": ()})
     return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"analysis": compared})})
 
 

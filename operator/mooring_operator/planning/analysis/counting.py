@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
+from mooring_operator.planning.analysis.agreements import Copies
 from mooring_operator.planning.analysis.looks import Counts, Histograms, Predicted
 from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
 from mooring_operator.planning.analysis.queries import Question
@@ -55,8 +56,9 @@ class Request:
 
     `services` are what the revisions have behind a gateway. `queries` are measured by the time since the analysis
     `began`; those that take a while have been up to `settled` seconds after that, for their `owner`, and are told the
-    `address` where the candidate alone answers, and the address and digest of its `model`. `until` is of no matter for
-    what is asked: what is under way is not asked anew because time goes on.
+    `address` where the candidate alone answers, and the address and digest of its `model`. Pairs of `copies` have been
+    counted up to `joined` seconds. `until` is of no matter for what is asked: what is under way is not asked anew
+    because time goes on.
     """
 
     namespace: str
@@ -74,6 +76,8 @@ class Request:
     began: datetime | None = None
     rates: tuple[UsedRate, ...] = field(default=(), hash=False)
     settled: Mapping[str, int] = field(default_factory=dict, hash=False)
+    joined: Mapping[str, int] = field(default_factory=dict, hash=False)
+    copies: Copies = field(default=Copies(), compare=False)
     owner: Owner | None = field(default=None, compare=False)
     address: str = field(default="", compare=False)
     model: tuple[str, str] = field(default=("", ""), compare=False)

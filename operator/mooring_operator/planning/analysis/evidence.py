@@ -10,6 +10,7 @@ from typing import TypeGuard
 
 from mooring_operator.api.analysis import LATENCIES, MetricLimit
 from mooring_operator.planning.analysis import bets
+from mooring_operator.planning.analysis.agreements import UsedAgreement
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
 from mooring_operator.planning.analysis.bursts import Bursts, scale_of
 from mooring_operator.planning.analysis.comparison import Comparison
@@ -88,7 +89,7 @@ class Evidence:
         slow: dict[str, Exceedance] = {
             name: metric.bounds for name, metric in self.metrics.items() if metric.bounds is not None
         }
-        decide = [query.name for query in self.queries if not query.query.dry_run]
+        decide = [query.name for query in self.queries if self._decides(query)]
         tallies = {name: self.tallies[name] for name in decide}
         judgement = judge(comparisons, tallies, Errors(false_rollback=risk), slow)
         missing = next((name for name in self.missing if name == judgement.metric), None)
@@ -96,6 +97,12 @@ class Evidence:
             return judgement
         why = {**self.waits, **self.problems}.get(missing, "nothing has been counted yet")
         return replace(judgement, message=f"{missing}: {why}")
+
+    def _decides(self, query: UsedQuery) -> bool:
+        """Whether a tally decides; of an agreement the bet does, while there are counts."""
+        if query.is_agreement:
+            return self.tallies[query.name].has_no_number
+        return not query.query.dry_run
 
     def after(self, answer: Answer, risk: float, step: datetime | None = None) -> "Evidence":
         """Take the looks of an answer, one after the other for all metrics, up to the one that decides on FAIL.
@@ -111,6 +118,7 @@ class Evidence:
             except NoResolutionError as error:
                 seen = replace(seen, problems={**seen.problems, name: str(error)})
         measured = dict(answer.measured)
+        looks |= {name: _looks_at_pairs(measured.get(name, ())) for name in seen.agreements}
         times = {at for by_time in looks.values() for at in by_time}
         for at in sorted(times | {one.at for several in measured.values() for one in several}):
             taken = {
@@ -143,6 +151,10 @@ class Evidence:
         }
         waits: dict[str, str] = {}
         for limit in self.limits:
+            if isinstance(limit, UsedAgreement):
+                if limit.metric not in metrics and not self.watched:
+                    metrics[limit.metric] = Metric(limit.rate_limit, Comparison(Limit(*limit.rate_limit)))
+                continue
             counted = answer.metrics.get(limit.metric)
             if limit.metric in metrics or self.watched or counted is None or counted.before is None:
                 continue
@@ -154,11 +166,22 @@ class Evidence:
                 problems[limit.metric] = str(error)
         return replace(self, metrics=metrics, problems=problems, waits=waits)
 
+    @property
+    def agreements(self) -> tuple[str, ...]:
+        """Names of those that are judged by copies of requests."""
+        return tuple(limit.metric for limit in self.limits if isinstance(limit, UsedAgreement))
+
     def of_a_new_step(self) -> "Evidence":
-        """Go on with no evidence for PASS: what was found before the step is none of it."""
+        """Go on with no evidence for PASS: what was found before the step is none of it.
+
+        But for agreements: copies are sent before the steps, and what was answered to them is of no weight.
+        """
+        kept = self.agreements
         return replace(
             self,
-            metrics={name: _unproven(metric) for name, metric in self.metrics.items()},
+            metrics={
+                name: metric if name in kept else _unproven(metric) for name, metric in self.metrics.items()
+            },
             tallies={name: tally.of_a_new_step() for name, tally in self.tallies.items()},
         )
 
@@ -168,12 +191,14 @@ class Evidence:
         The capital stays, for the error rate is the whole rollout's.
         """
         alone = {name: _alone(metric) for name, metric in self.metrics.items()}
+        queries = tuple(query for query in self.queries if not query.is_agreement)
         return replace(
             self,
             watched=True,
             metrics={name: metric for name, metric in alone.items() if metric is not None},
+            queries=queries,
             # What is watched begins now, and its measurements with it.
-            tallies={name: replace(tally, settled=0) for name, tally in self.tallies.items()},
+            tallies={query.name: replace(self.tallies[query.name], settled=0) for query in queries},
         )
 
     # --- how a status keeps it ------------------------------------------------------------------
@@ -197,8 +222,10 @@ class Evidence:
             metric = unpack(kept.get(key_of(limit), ""))
             if metric is not None and (watched or _fits(metric, limit)):
                 metrics[limit.metric] = metric
-        tallies = {query.name: query.unpacked(kept.get(f"{_QUERY}{query.name}", "")) for query in queries}
-        return cls(tuple(limits), metrics, watched=watched, queries=tuple(queries), tallies=tallies)
+        # Nobody gets copies when the candidate is alone.
+        measured = tuple(query for query in queries if not (watched and query.is_agreement))
+        tallies = {query.name: query.unpacked(kept.get(f"{_QUERY}{query.name}", "")) for query in measured}
+        return cls(tuple(limits), metrics, watched=watched, queries=measured, tallies=tallies)
 
 
 def _begin(limit: JudgedLimit, before: Counted, answer: Answer) -> Metric:
@@ -244,6 +271,11 @@ def _looks(counted: Counted, metric: Metric, answer: Answer) -> Mapping[float, L
     if metric.bounds is None:
         return pair(counted.events, counted.requests, *arms)
     return pair_slow(counted.histograms, metric.bounds, *arms)
+
+
+def _looks_at_pairs(measured: Sequence[Measurement]) -> Mapping[float, Look | CellLook]:
+    counted = [(one.at, one.pairs) for one in measured if one.pairs is not None and one.pairs.pairs]
+    return {at: Look(pairs.disagreements, pairs.pairs, 0, 0) for at, pairs in counted}
 
 
 def _unproven(metric: Metric) -> Metric:

@@ -12,6 +12,7 @@ from math import ceil
 from pydantic import JsonValue
 
 from mooring_operator.planning import identity
+from mooring_operator.planning.analysis.agreements import AgreementQuery, PairCounts, stretch
 from mooring_operator.planning.analysis.counting import Request
 from mooring_operator.planning.analysis.measuring import Reading, UsedQuery
 from mooring_operator.planning.analysis.thresholds import Tally
@@ -59,7 +60,13 @@ class Due:
         return self.query.values(request.namespace, request.name, request.candidate, request.stable)
 
     def found(
-        self, begun: datetime | None, result: JsonValue = None, *, problem: str = "", failed: str = ""
+        self,
+        begun: datetime | None,
+        result: JsonValue = None,
+        *,
+        problem: str = "",
+        failed: str = "",
+        pairs: PairCounts | None = None,
     ) -> Reading:
         """Give the reading that ends it, in this look."""
         until, began = self.request.until, self.request.began or self.request.since
@@ -70,7 +77,17 @@ class Due:
             failed,
             begun=max(begun, self.at) if begun is not None else self.at,
             settled=ceil((until - began).total_seconds()),
+            pairs=pairs,
         )
+
+    @property
+    def stretch(self) -> tuple[datetime, datetime] | None:
+        """From when to when pairs of an agreement are counted; None where all have been, and of what is none."""
+        query, request = self.query.query, self.request
+        if not isinstance(query, AgreementQuery):
+            return None
+        began = request.began or request.since
+        return stretch(query.agreement, request.copies, began, request.joined, request.until)
 
     def is_late(self, begun: datetime | None, allowed: timedelta) -> bool:
         """Whether it should have ended long ago."""
@@ -84,7 +101,8 @@ def due(request: Request, query: UsedQuery) -> Due | None:
     at = _after(query, began, settled)
     if owner is None or at > request.until:
         return None
-    return Due(owner, query, request, _id(owner, request.candidate, began, query, settled), at)
+    found = Due(owner, query, request, _id(owner, request.candidate, began, query, settled), at)
+    return None if query.is_agreement and found.stretch is None else found
 
 
 def under_way(

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from mooring_operator.api.analysis import Analysis
 from mooring_operator.api.template_queries import IN_THE_NAMESPACE, ProviderName, Query
+from mooring_operator.planning.analysis.agreements import PairCounts, UsedAgreement
 from mooring_operator.planning.analysis.promql import filled
 from mooring_operator.planning.analysis.rates import JudgedLimit, UsedRate
 from mooring_operator.planning.analysis.thresholds import Allowance, Outcome, Tally
@@ -26,8 +27,17 @@ FACTS = ("result", "arguments")
 """What conditions see: the number that the query gives, and what the template was told."""
 
 
-_COUNTS = ("successes", "failures", "inconclusive", "errors", "consecutive_errors", "in_step", "settled")
-_PACKED = "<4s7I"
+_COUNTS = (
+    "successes",
+    "failures",
+    "inconclusive",
+    "errors",
+    "consecutive_errors",
+    "in_step",
+    "settled",
+    "joined",
+)
+_PACKED = f"<4s{len(_COUNTS)}I"
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,12 @@ class UsedQuery:
     @property
     def where(self) -> str:
         """Where people find it."""
-        return f"{self.kind} {self.template}, query {self.name}"
+        return f"{self.kind} {self.template}, {'agreement' if self.is_agreement else 'query'} {self.name}"
+
+    @property
+    def is_agreement(self) -> bool:
+        """Whether what it counts is evidence, and no threshold decides about it."""
+        return self.provider == "agreement"
 
     @property
     def allowance(self) -> Allowance:
@@ -138,14 +153,24 @@ class UsedQuery:
 
 
 class JudgedAnalysis(Analysis):
-    """An analysis with the queries and rates of the templates that it names."""
+    """An analysis with the queries, rates and agreements of the templates that it names.
+
+    Each agreement is among the queries too: it is measured as they are.
+    """
 
     queries: tuple[UsedQuery, ...] = ()
     rates: tuple[UsedRate, ...] = ()
+    agreements: tuple[UsedAgreement, ...] = ()
 
 
 def limits_of(analysis: Analysis) -> tuple[JudgedLimit, ...]:
-    """Give all that evidence is gathered about: metrics, and the rates of the templates that it names."""
+    """Give all that evidence is gathered about: metrics, and rates and agreements of the templates that it names."""
+    agreements = analysis.agreements if isinstance(analysis, JudgedAnalysis) else ()
+    return (*counted_of(analysis), *agreements)
+
+
+def counted_of(analysis: Analysis) -> tuple[JudgedLimit, ...]:
+    """Give what of it takes counters."""
     return (*analysis.metrics, *rates_of(analysis))
 
 
@@ -164,6 +189,7 @@ class Measurement:
     """What was measured at one time; `said` is the number, or why there is none.
 
     begun: when it was, where that took a while. settled: as `Tally` has it, where it does.
+    pairs: what was counted, of an agreement.
     """
 
     at: float
@@ -171,12 +197,15 @@ class Measurement:
     said: str
     begun: float | None = None
     settled: int | None = None
+    pairs: PairCounts | None = None
 
     def counted(self, tally: Tally, since: float) -> Tally:
         """Give the tally with it; `since` is when the step began."""
         old = self.begun is not None and self.begun <= since
         counted = tally.after_an_old_one if old else tally.after
         after = counted(self.outcome, self.said)
+        if self.pairs is not None:
+            after = replace(after, joined=self.pairs.joined)
         return after if self.settled is None else replace(after, settled=self.settled)
 
 
@@ -184,7 +213,7 @@ class Measurement:
 class Reading:
     """What a provider found: a result, or why there is none, or that the measurement itself says no.
 
-    begun, settled: as `Measurement` has them.
+    begun, settled, pairs: as `Measurement` has them.
     """
 
     at: datetime
@@ -193,6 +222,7 @@ class Reading:
     failed: str = ""
     begun: datetime | None = None
     settled: int | None = None
+    pairs: PairCounts | None = None
 
     @classmethod
     def of(cls, at: datetime, number: float | str) -> "Reading":
@@ -202,7 +232,7 @@ class Reading:
     def measured(self, outcome: Outcome, said: str) -> Measurement:
         """Give the measurement that it is, with what was made of it."""
         begun = self.begun.timestamp() if self.begun is not None else None
-        return Measurement(self.at.timestamp(), outcome, said, begun, self.settled)
+        return Measurement(self.at.timestamp(), outcome, said, begun, self.settled, self.pairs)
 
     def by_itself(self, query: Query) -> Measurement | None:
         """Give the measurement where no condition has to be asked."""
@@ -263,7 +293,9 @@ def described(queries: Sequence[UsedQuery], tallies: Mapping[str, Tally], before
 def _described(query: UsedQuery, tally: Tally, known: Mapping[str, str]) -> str:
     last = _plain(tally.last) if not tally.consecutive_errors else "none"
     last = last or known.get(query.name, "").rpartition(", last ")[2].removesuffix(_DRY)
-    failed = f"{tally.failures} of {tally.measured} failed"
+    failed = (
+        f"{tally.measured} looks" if query.is_agreement else f"{tally.failures} of {tally.measured} failed"
+    )
     errors = f", {tally.errors} without a number" if tally.errors else ""
     return f"{failed}{errors}" + (f", last {last}" if last else "") + (_DRY if query.query.dry_run else "")
 

@@ -5,15 +5,16 @@ Secret, and runs nothing of its author's.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from mooring_artifacts.webhooks import INSUFFICIENT
 
 from mooring_operator.api.names import DEPLOYMENT_LABEL
 from mooring_operator.api.template_queries import MeasuringJob, ProviderName
-from mooring_operator.planning.analysis import measuring_services
+from mooring_operator.planning.analysis import measuring_agreements, measuring_services
 from mooring_operator.planning.analysis.in_namespace import Due
+from mooring_operator.planning.analysis.measuring import Reading
 from mooring_operator.planning.analysis.measuring_services import Asked
 from mooring_operator.planning.analysis.results import Result, read_number, read_result
 from mooring_operator.planning.manifests import check_jobs, check_pods
@@ -31,6 +32,7 @@ class Measuring(NamedTuple):
 
     fill: says what the pod's container runs. allowed: how long that may take. retries: of its pod.
     read: reads what the container wrote. answers: whether the container may say no by its exit code.
+    found: makes a reading of that.
     """
 
     fill: Callable[[dict[str, Any], Due, RunPods], None]
@@ -38,6 +40,9 @@ class Measuring(NamedTuple):
     retries: Callable[[Due], int]
     read: Callable[[str], Result]
     answers: bool
+    found: Callable[[Due, datetime | None, Result], Reading] = lambda due, begun, result: due.found(
+        begun, result.value, problem=result.problem
+    )
 
 
 def job_of(due: Due, how: Measuring, pods: RunPods) -> Manifest:
@@ -91,4 +96,12 @@ MEASURED_BY_PODS: Mapping[ProviderName, Measuring] = {
     ),
     "datadog": _service(measuring_services.datadog),
     "cloudWatch": _service(measuring_services.cloud_watch),
+    "agreement": Measuring(
+        fill=measuring_agreements.compare,
+        allowed=lambda due: measuring_agreements.agreement_of(due).timeout + check_pods.STARTS,
+        retries=lambda due: check_pods.RETRIES,
+        read=read_result,
+        answers=False,
+        found=measuring_agreements.counted,
+    ),
 }

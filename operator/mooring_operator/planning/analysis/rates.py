@@ -8,11 +8,12 @@ from functools import cached_property
 
 from mooring_operator.api.analysis import MetricLimit
 from mooring_operator.api.analysis_template import Counted, CountedRate
+from mooring_operator.planning.analysis.agreements import UsedAgreement
 from mooring_operator.planning.analysis.promql import filled, problems_of_query
 from mooring_operator.planning.analysis.queries import Question, Rate, quoted
 
 MOST_JUDGED = 3
-"""Metrics and rates that one rollout is judged by: they share one rate of false rollbacks, and one status."""
+"""Metrics, rates and agreements of one rollout: they share one rate of false rollbacks, and one status."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ def problems_of_rate(rate: CountedRate, arguments: Mapping[str, str | None]) -> 
         yield from ((f"{name}.labels", why) for why in problems_of_query(_matchers(counted), arguments))
 
 
-JudgedLimit = MetricLimit | UsedRate
-"""What evidence is gathered about: a metric of ours, or a rate of a template."""
+JudgedLimit = MetricLimit | UsedRate | UsedAgreement
+"""What evidence is gathered about: a metric of ours, or a rate or an agreement of a template."""
 
 
 def key_of(limit: JudgedLimit) -> str:
     """What the evidence about it is kept by."""
-    return limit.key if isinstance(limit, UsedRate) else limit.metric
+    return limit.metric if isinstance(limit, MetricLimit) else limit.key

@@ -36,6 +36,7 @@ def judge_template(
         return refuse_template(before, "; ".join(problems[:_MOST_TOLD]) + more, generation, now)
     names: list[str] = [metric.metric for metric in template.metrics]
     names += [rate.name for rate in template.rates]
+    names += [agreement.name for agreement in template.agreements]
     names += [query.name for query in template.queries]
     message = f"deployments can be judged by it: {', '.join(names)}"
     wanted = {"Ready": ("True", reasons.TEMPLATE_ACCEPTED, message)}

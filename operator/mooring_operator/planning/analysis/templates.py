@@ -11,6 +11,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analysis, MetricLimit, UsedTemplate
 from mooring_operator.api.analysis_template import AnalysisTemplateSpec, TemplateMetric
 from mooring_operator.api.template_queries import GIVE_JSON, MOST_QUERIES, Query
+from mooring_operator.planning.analysis.agreements import AgreementQuery, UsedAgreement
 from mooring_operator.planning.analysis.measuring import JudgedAnalysis, UsedQuery
 from mooring_operator.planning.analysis.places import problems_of_text
 from mooring_operator.planning.analysis.promql import problems_of_query
@@ -63,6 +64,7 @@ def resolve(
     sources: dict[str, str] = {metric.metric: f"{_FIELD}.metrics" for metric in metrics}
     queries: list[UsedQuery] = []
     rates: list[UsedRate] = []
+    agreements: list[UsedAgreement] = []
     names = []
     try:
         for index, used in enumerate(analysis.templates):
@@ -81,10 +83,17 @@ def resolve(
             for rate in template.spec.rates:
                 _only_one(where, used, "rate", rate.name, sources)
                 rates.append(UsedRate(rate, values, used.name))
-            if len(metrics) + len(rates) > MOST_JUDGED:
+            for agreement in template.spec.agreements:
+                _only_one(where, used, "agreement", agreement.name, sources)
+                _only_one(where, used, "query", agreement.name, sources)
+                _few_enough(where, used, queries)
+                agreements.append(UsedAgreement(agreement))
+                queries.append(UsedQuery(AgreementQuery.of(agreement), {}, used.name, used.kind))
+            if len(metrics) + len(rates) + len(agreements) > MOST_JUDGED:
                 raise TemplateProblem(
                     reasons.ANALYSIS_TEMPLATE_UNUSABLE,
-                    f"{where}: with {_named(used)} there are more than {MOST_JUDGED} metrics and rates; leave some out",
+                    f"{where}: with {_named(used)} there are more than {MOST_JUDGED} metrics, rates and agreements; "
+                    "leave some out",
                 )
             for query in template.spec.queries:
                 _only_one(where, used, "query", query.name, sources)
@@ -95,7 +104,13 @@ def resolve(
         return analysis, Standards(reason=problem.reason, problem=str(problem))
     own = {name: getattr(analysis, name) for name in Analysis.model_fields}
     judged = JudgedAnalysis.model_construct(
-        **{**own, "metrics": metrics, "queries": tuple(queries), "rates": tuple(rates)}
+        **{
+            **own,
+            "metrics": metrics,
+            "queries": tuple(queries),
+            "rates": tuple(rates),
+            "agreements": tuple(agreements),
+        }
     )
     return judged, Standards(templates=" ".join(names))
 
@@ -155,7 +170,8 @@ def _few_enough(where: str, used: UsedTemplate, queries: list[UsedQuery]) -> Non
     if len(queries) == MOST_QUERIES:
         raise TemplateProblem(
             reasons.ANALYSIS_TEMPLATE_UNUSABLE,
-            f"{where}: with {_named(used)} there are more than {MOST_QUERIES} queries; name fewer templates",
+            f"{where}: with {_named(used)} there are more than {MOST_QUERIES} queries and agreements; name fewer "
+            "templates",
         )
 
 

@@ -36,6 +36,8 @@ class Tally:
     in_step: int = 0
     settled: int = 0
     """Of what takes a while: up to when all has been measured, in seconds since the analysis began."""
+    joined: int = 0
+    """Of agreements: up to when all pairs have been counted, in seconds since the analysis began."""
     last: str = ""
 
     def after(self, outcome: Outcome, said: str = "") -> "Tally":

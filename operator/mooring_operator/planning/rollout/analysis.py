@@ -15,6 +15,7 @@ from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.measuring import (
+    counted_of,
     described,
     limits_of,
     queries_of,
@@ -23,6 +24,7 @@ from mooring_operator.planning.analysis.measuring import (
 from mooring_operator.planning.analysis.sources import Choice, choose_for_both, service_of
 from mooring_operator.planning.analysis.templates import Standards
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.rollout.copies import copies_of
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import STARTS_AGAIN, in_effect, who_serves
 from mooring_operator.planning.routes import Service
@@ -47,7 +49,7 @@ def how_counted(
         return by_templates
     analysis = spec.rollout.analysis
     queries = queries_of(analysis) if analysis is not None else ()
-    if analysis is not None and queries and not limits_of(analysis):
+    if analysis is not None and queries and not counted_of(analysis):
         if all(query.provider != "query" for query in queries):
             return replace(counting, problem="", by_pods=False)
     elif not counting.problem:
@@ -71,22 +73,25 @@ def due(
     if until <= found.until:
         return None
     evidence = evidence_of(found, analysis)
+    metrics = tuple(limit.metric for limit in counted_of(analysis))
     return Request(
         namespace=owner.namespace,
         name=owner.name,
         candidate=found.candidate,
         stable=found.stable,
-        metrics=tuple(limit.metric for limit in limits_of(analysis)),
-        begins=evidence.missing,
+        metrics=metrics,
+        begins=tuple(name for name in evidence.missing if name in metrics),
         since=found.until,
         every=counting.every,
         until=until,
-        queries=queries_of(analysis),
+        queries=evidence.queries,
         rates=rates_of(analysis),
         began=found.since,
         source=who_counts(spec, status).source,
         services=_services(spec, status, owner, found),
         settled={name: tally.settled for name, tally in evidence.tallies.items() if tally.settled},
+        joined={name: tally.joined for name, tally in evidence.tallies.items() if tally.joined},
+        copies=copies_of(spec, status, owner.name, found),
         owner=owner,
         address=_address(service, found.candidate),
         model=_model(status, found.candidate),
@@ -253,7 +258,7 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
         return found
     if answer.unavailable:
         return found.model_copy(update={"problem": one_line(answer.unavailable)})
-    if tuple(limit.metric for limit in limits_of(analysis)) != answer.request.metrics:
+    if tuple(limit.metric for limit in counted_of(analysis)) != answer.request.metrics:
         return found
     step = draft.candidate.step_started_at if draft.candidate is not None else None
     evidence = evidence_of(found, analysis).after(answer, analysis.risk, step)

@@ -150,7 +150,7 @@ def test_metrics_and_rates_share_one_error_rate_among_three_at_most():
     assert [limit.metric for limit in limits_of(analysis)] == ["errorRate", "r0", "r1"]
     assert not standards.problem
     _, standards = judged_by({"name": "house"}, {"name": "more"}, found=found)
-    assert "more than 3 metrics and rates; leave some out" in standards.problem
+    assert "more than 3 metrics, rates and agreements; leave some out" in standards.problem
     _, standards = judged_by(
         {"name": "house"}, {"name": "again"}, found={**found, "again": with_rates(rates[1], by="x")}
     )

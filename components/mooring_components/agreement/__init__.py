@@ -1,0 +1,1 @@
+"""Compares what two revisions answered to the same requests: what the pods of template field `agreements` run."""
