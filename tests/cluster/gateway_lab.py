@@ -222,10 +222,10 @@ def routing(**weights):
 
 
 @contextmanager
-def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True):
+def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True, **flags):
     """The lab, in a network namespace of its own; raises ProgramUnavailableError where it cannot be had.
 
-    exposed: whether every server has a Service from the beginning.
+    exposed: whether every server has a Service from the beginning. flags: of the servers, beside those of all.
     """
     addresses = {name: f"10.99.1.{number}" for number, name in enumerate(revisions, start=1)}
     with ExitStack() as stack:
@@ -239,7 +239,7 @@ def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True):
         stack.callback(watchdog.dismiss)
         started = {}
         for name, address in addresses.items():
-            started[name] = serve(name, address, model, folder, watchdog)
+            started[name] = serve(name, address, model, folder, watchdog, **flags)
             stack.callback(started[name].stop)
         for name, address in addresses.items():
             wait_until_ready(started[name], lambda at=address: _is_ready(at), timeout=60)
@@ -249,11 +249,11 @@ def gateway_lab(folder, revisions=("r1", "r2", "r3"), *, exposed=True):
         yield lab
 
 
-def serve(name, address, model, folder, watchdog, *, drain=0):
+def serve(name, address, model, folder, watchdog, *, drain=0, **more):
     """Start a model server for a revision, which drains for so many seconds when it is to end."""
     flags = {
         "model_name": "digits", "model_dir": model, "host": address, "http_port": 8080, "grpc_port": 8081,
-        "threads": 1, "drain_seconds": drain,
+        "threads": 1, "drain_seconds": drain, **more,
     }  # fmt: skip
     command = [
         sys.executable,

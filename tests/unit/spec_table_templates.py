@@ -34,7 +34,7 @@ _TOLD = {"metric": "errorRate", "fromArguments": {"points": "points"}}
 
 TEMPLATES = [
     *_template("a template of one metric", {}),
-    Case("no metrics", {"spec.metrics": ABSENT}, False, "metrics, rates or queries", "AnalysisTemplate"),
+    Case("no metrics", {"spec.metrics": ABSENT}, False, "metrics, rates, agreements or queries", "AnalysisTemplate"),
     *_template("an empty list of metrics", {"spec.metrics": []}, False, "spec.metrics"),
     *_template("arguments", {"spec.arguments": [_ARGUMENT], "spec.metrics": [_TOLD]}),
     *_template("an argument that has to be said", {"spec.arguments": [{"name": "points"}]}),
@@ -192,7 +192,7 @@ TEMPLATES = [
                False, "is there twice"),
     _queries("a query", _QUERY),
     _queries("queries alone", _QUERY, metrics=ABSENT),
-    Case("neither metrics nor queries", {"spec": {}}, False, "metrics, rates or queries", "ClusterAnalysisTemplate"),
+    Case("neither metrics nor queries", {"spec": {}}, False, "metrics, rates, agreements or queries", "ClusterAnalysisTemplate"),
     _queries("an empty list of queries", says="spec.queries"),
     _queries("a query twice", _QUERY, _QUERY, says="spec.queries"),
     _queries("seven queries", *({**_QUERY, "name": f"q{n}"} for n in range(7)), says="spec.queries"),
