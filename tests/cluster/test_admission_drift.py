@@ -23,6 +23,7 @@ BARE = {
     "spec": {"target": {"name": "iris"}, "baseline": {"uri": "s3://d/a"}, "window": {"uri": "s3://d/b/"}},
 }
 ACTS = {"actions": ["Rollback"]}
+OPERATION = {"operation": {"actions": ["Abort"]}, "window": None}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,12 @@ TRIES = {
     "pause-by-lead": Try("dora", {"actions": ["Pause"]}),
     "abort-by-editor": Try("alice", {"actions": ["Abort"]}, refused=True),
     "abort-by-lead": Try("dora", {"actions": ["Abort"]}),
+    # Whatever asks for it.
+    "of-performance-by-editor": Try("alice", {"performance": ACTS}, refused=True),
+    "of-performance-by-lead": Try("dora", {"performance": ACTS}),
+    "of-operation-by-editor": Try("alice", OPERATION, refused=True),
+    "of-operation-by-lead": Try("dora", OPERATION),
+    "performance-alone-by-editor": Try("alice", {"performance": {}}),
     # Who may roll back this one may do no more with it.
     "pause-of-own-by-gerd": Try("gerd", {"actions": ["Pause"], "target": {"name": "rose"}}, refused=True),
     "made-without-by-editor": Try("alice", {}),
@@ -100,11 +107,11 @@ def test_who_may_have_it_roll_back(monitor, one):
         monitor.start_from(spec=one.before)
         said = outcome(lambda: monitor.change(one.who, {"spec": one.spec}))
     target = one.spec.get("target", {"name": "iris"})["name"]
-    [action] = {**(one.before or {}), **one.spec}.get("actions") or ["Rollback"]
+    whole = {**(one.before or {}), **one.spec}
+    parts = [whole, whole.get("performance", {}), whole.get("operation", {})]
+    [action] = next((part["actions"] for part in parts if part.get("actions")), ["Rollback"])
     verb = {"Rollback": "roll back", "Pause": "pause a rollout of", "Abort": "abort a rollout of"}[action]
-    says = (
-        f"spec.actions: {action}: {one.who} may not {verb} ModelDeployment {target} in namespace {NAMESPACE}"
-    )
+    says = f"actions: {action}: {one.who} may not {verb} ModelDeployment {target} in namespace {NAMESPACE}"
     assert says in said if one.refused else said == ""
 
 

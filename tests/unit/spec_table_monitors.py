@@ -9,6 +9,7 @@ def _drift(name: str, patch: dict[str, Any], accepted: bool = True, says: str = 
     return Case(name, patch, accepted, says, "DriftMonitor")
 
 
+_HOOK = {"url": "https://hooks.example.com/a"}
 _RETRAIN = {"image": "registry.example.com/train:1", "output": "s3://models/iris"}
 DRIFT = [
     _drift("a monitor", {}),
@@ -86,6 +87,43 @@ DRIFT = [
     _drift("a pause with a cool-down", {"spec.actions": ["Rollback", "Pause"], "spec.actionCooldown": "2h"}),
     _drift("a pause and an abort", {"spec.actions": ["Pause", "Abort"]}, False, "name one of them"),
     _drift("an action twice", {"spec.actions": ["Rollback", "Rollback"]}, False, "spec.actions[1]"),
+    _drift("actions on performance", {"spec.performance": {"actions": ["Rollback", "Pause"]}}),
+    _drift(
+        "a pause and an abort on performance",
+        {"spec.performance": {"actions": ["Pause", "Abort"]}},
+        False,
+        "name one of them",
+    ),
+    _drift(
+        "an unknown action on performance",
+        {"spec.performance": {"actions": ["Retrain"]}},
+        False,
+        "spec.performance.actions[0]",
+    ),
+    _drift("an action on operation", {"spec.operation": {"actions": ["Abort"]}, "spec.window": ABSENT}),
+    _drift(
+        "a pause and an abort on operation",
+        {"spec.operation": {"actions": ["Pause", "Abort"]}, "spec.window": ABSENT},
+        False,
+        "name one of them",
+    ),
+    _drift(
+        "an action on operation twice",
+        {"spec.operation": {"actions": ["Abort", "Abort"]}, "spec.window": ABSENT},
+        False,
+        "spec.operation.actions[1]",
+    ),
+    _drift("a receiver of all", {"spec.notify": [{**_HOOK, "on": ["Drift", "Performance", "Operation"]}]}),
+    _drift("a receiver of nothing", {"spec.notify": [{**_HOOK, "on": []}]}, False, "spec.notify[0].on"),
+    _drift("a receiver of rain", {"spec.notify": [{**_HOOK, "on": ["Rain"]}]}, False, "spec.notify[0].on[0]"),
+    _drift(
+        "a receiver of drift twice",
+        {"spec.notify": [{**_HOOK, "on": ["Drift", "Drift"]}]},
+        False,
+        "spec.notify[0].on[1]",
+    ),
+    _drift("a training on operation", {"spec.retrain": {**_RETRAIN, "on": ["Operation"]}}),
+    _drift("a training on nothing", {"spec.retrain": {**_RETRAIN, "on": []}}, False, "spec.retrain.on"),
     _drift("labels that callers send", {"spec.performance": {}}),
     _drift(
         "labels of files",

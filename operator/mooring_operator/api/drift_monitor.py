@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
-from mooring_operator.api.drift_actions import MOST_ACTIONS, Action, ActionTaken
+from mooring_operator.api.drift_actions import (
+    A_SET,
+    MOST_ACTIONS,
+    MOST_CAUSES,
+    Actions,
+    ActionTaken,
+    one_stop,
+)
 from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice, Receiver
 from mooring_operator.api.drift_operation import Operation, OperationStatus
 from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
@@ -21,7 +28,6 @@ _COUNTED_INTERVAL = (
     "baseline.profile needs an interval of whole minutes, like 10m: that is how requests are counted"
 )
 MOST_PAST = 48
-_ONE_STOP = "actions has Pause and Abort: name one of them"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
 
@@ -134,13 +140,12 @@ class DriftMonitorSpec(Model):
     ] = None
     interval: Annotated[Duration, Field(description="Time between evaluations.")] = timedelta(minutes=1)
     actions: Annotated[
-        list[Action],
+        Actions,
         Field(
             description="What happens when drift begins, besides an Event and the condition Drifted. Rollback: the "
             "ModelDeployment goes back to the revision that was stable before. Pause, Abort: the rollout that is under "
             "way then waits, or is rolled back.",
-            max_length=MOST_ACTIONS,
-            json_schema_extra={"x-kubernetes-list-type": "set"},
+            json_schema_extra=A_SET,
         ),
     ] = []
     action_cooldown: Annotated[
@@ -150,7 +155,7 @@ class DriftMonitorSpec(Model):
     notify: Annotated[
         list[Receiver],
         Field(
-            description="Who is told when drift begins, and when it ends, besides the Event.",
+            description="Who is told when drift, or what notify.on names, begins and ends, besides the Event.",
             max_length=MOST_RECEIVERS,
         ),
     ] = []
@@ -189,12 +194,6 @@ class DriftMonitorSpec(Model):
     ] = None
 
     @model_validator(mode="after")
-    def _stops_in_one_way(self) -> "DriftMonitorSpec":
-        if "Pause" in self.actions and "Abort" in self.actions:
-            raise ValueError(_ONE_STOP)
-        return self
-
-    @model_validator(mode="after")
     def _reads_requests(self) -> "DriftMonitorSpec":
         of_files = self.window is not None and self.window.uri is not None
         counted = self.baseline is not None and self.baseline.profile is not None
@@ -220,10 +219,7 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
             "rule": f"!({_PROFILED}) || !has(self.window) || has(self.window.capture)",
             "message": f"spec.{_COUNTED_WINDOW}",
         },
-        {
-            "rule": "!has(self.actions) || !('Pause' in self.actions && 'Abort' in self.actions)",
-            "message": f"spec.{_ONE_STOP}",
-        },
+        one_stop("spec"),
         {
             "rule": f"!has(self.operation) || (!({_PROFILED}) && (!has(self.window) || has(self.window.capture)))",
             "message": f"spec.{_READ_REQUESTS}",
@@ -419,7 +415,7 @@ class DriftMonitorStatus(StatusModel):
     acted_on: Annotated[
         str | None,
         Field(
-            description="Revision for which drift was last acted on; once for each. `dry-run REVISION`: it was not."
+            description="Revision for which a rollback was last asked; once for each. `dry-run REVISION`: it was not."
         ),
     ] = None
     retraining: Annotated[
@@ -428,13 +424,16 @@ class DriftMonitorStatus(StatusModel):
     actions: Annotated[
         list[ActionTaken],
         Field(
-            description="What each of spec.actions came to last, and why.",
+            description="What each action came to last, and why.",
             max_length=MOST_ACTIONS,
         ),
     ] = []
     notices: Annotated[
         list[Notice],
-        Field(description="What the receivers of spec.notify were told last.", max_length=MOST_RECEIVERS),
+        Field(
+            description="What the receivers of spec.notify were told last.",
+            max_length=MOST_RECEIVERS * MOST_CAUSES,
+        ),
     ] = []
     conditions: Annotated[
         list[Condition],

@@ -1,4 +1,4 @@
-"""Whom a DriftMonitor tells that drift has begun or ended, and what became of it."""
+"""Whom a DriftMonitor tells that something has begun or ended, and what became of it."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.drift_actions import A_SET, Cause, Causes
 from mooring_operator.api.types import Duration, Model, Note, StatusModel, Time
 
 MOST_RECEIVERS = 5
-Told = Literal["Drifted", "Calm"]
+Told = Literal[
+    "Drifted", "Calm", "PerformanceDropped", "PerformanceHolds", "OperationDegraded", "OperationHolds"
+]
 
 _ONE_ADDRESS = "a receiver of spec.notify needs url or urlSecret, and not both"
 
@@ -43,9 +46,22 @@ class Receiver(Model):
     cooldown: Annotated[
         Duration,
         Field(
-            description="How long nothing new is told after the last time that drift was; what still drifts then is."
+            description="How long no other beginning is told after the last one that was; what lasts until then is."
         ),
     ] = timedelta(hours=1)
+    on: Annotated[
+        Causes | None,
+        Field(
+            description="What it is told of: Drift, Performance (PerformanceDropped), Operation (OperationDegraded); "
+            "Drift alone when left out.",
+            json_schema_extra=A_SET,
+        ),
+    ] = None
+
+    @property
+    def causes(self) -> list[Cause]:
+        """What it is told of."""
+        return ["Drift"] if self.on is None else self.on
 
     @property
     def title(self) -> str:
@@ -66,10 +82,11 @@ Receiver.model_config["json_schema_extra"] = {"x-kubernetes-validations": _RULES
 
 
 class Notice(StatusModel):
-    """The last thing that one receiver was told."""
+    """The last thing that one receiver was told of one cause."""
 
     receiver: Annotated[str, Field(description="Which one of spec.notify, by a fingerprint.", max_length=16)]
-    told: Annotated[Told, Field(description="What it was told last; Calm at first.")] = "Calm"
+    cause: Annotated[Cause, Field(description="What it is told of.")] = "Drift"
+    told: Annotated[Told, Field(description="What it was told last; at first that all is well.")] = "Calm"
     state: Annotated[
         Literal["Sending", "Sent", "Failed", "Rehearsed", "CoolingDown"],
         Field(description="What became of it."),
@@ -79,4 +96,4 @@ class Notice(StatusModel):
     ] = ""
     message: Annotated[Note, Field(description="Why, in a sentence.")] = ""
     at: Annotated[Time, Field(description="When that began.")]
-    drifted_at: Annotated[Time | None, Field(description="When it was last told of drift.")] = None
+    drifted_at: Annotated[Time | None, Field(description="When it was last told that it began.")] = None

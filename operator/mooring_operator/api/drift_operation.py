@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from mooring_operator.api.drift_actions import A_SET, Actions, one_stop
 from mooring_operator.api.types import Model, Note, StatusModel, Time
 
 
@@ -31,6 +32,16 @@ class Operation(Model):
             "number when left out.",
         ),
     ] = None
+    actions: Annotated[
+        Actions,
+        Field(
+            description="What happens when OperationDegraded becomes True, as in spec.actions.",
+            json_schema_extra=A_SET,
+        ),
+    ] = []
+
+
+Operation.model_config["json_schema_extra"] = {"x-kubernetes-validations": [one_stop("spec.operation")]}
 
 
 class OperationReference(StatusModel):

@@ -7,6 +7,7 @@ from mooring_artifacts import gates
 from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
+from mooring_operator.api.drift_actions import A_SET, Actions, one_stop
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.types import Duration, Message, Model, Note, StatusModel, Time
 
@@ -116,6 +117,14 @@ class Performance(Model):
             "labelled rows of baseline, or of earlier requests."
         ),
     ] = False
+    actions: Annotated[
+        Actions,
+        Field(
+            description="What happens when PerformanceDropped becomes True, as in spec.actions; an estimate asks for "
+            "nothing.",
+            json_schema_extra=A_SET,
+        ),
+    ] = []
     output: Annotated[
         str | None,
         forms.FEATURE.field,
@@ -149,10 +158,16 @@ def _rules(rule: str, message: str) -> dict[str, JsonValue]:
 PerformanceRule.model_config["json_schema_extra"] = _rules(
     "has(self.margin) || has(self.limit)", f"a rule of spec.performance.rules {_NO_BOUND}"
 )
-Performance.model_config["json_schema_extra"] = _rules(
-    "duration(self.grace) + (has(self.span) ? duration(self.span) : duration('0s')) <= duration('744h')",
-    f"spec.performance: {_LONG}",
-)
+Performance.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "duration(self.grace) + (has(self.span) ? duration(self.span) : duration('0s')) "
+            "<= duration('744h')",
+            "message": f"spec.performance: {_LONG}",
+        },
+        one_stop("spec.performance"),
+    ]
+}
 
 
 class SoughtPerformance(StatusModel):

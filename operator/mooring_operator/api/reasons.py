@@ -523,12 +523,12 @@ DRIFT_DETECTED = "DriftDetected"
 mooring drift NAME shows them.
 """
 ROLLBACK_SKIPPED = "RollbackSkipped"
-"""The traffic drifted, and no revision was promoted before the one that serves it.
+"""Drift, performance or operation asked for a rollback, and no revision was promoted before the one that serves.
 
 Train a model on today's traffic.
 """
 RETRAINING_STARTED = "RetrainingStarted"
-"""Drift has begun, or performance has dropped, and what spec.retrain names trains a new model.
+"""What spec.retrain.on names has begun, and what spec.retrain names trains a new model.
 """
 RETRAINED = "Retrained"
 """A new model is there, and registered where spec.retrain.registerAs says so.
@@ -541,7 +541,7 @@ RETRAINING_FAILED = "RetrainingFailed"
 See the message, and the run (status.retraining.url, or the log of Job mooring-run-RUNID).
 """
 STOP_REQUESTED = "StopRequested"
-"""The traffic drifted, and the rollout that was under way was asked to pause or to end, by spec.actions.
+"""Drift began, performance dropped or operation degraded, and the rollout under way was asked to pause or to end.
 
 mooring resume NAME lets one go on that was paused.
 """

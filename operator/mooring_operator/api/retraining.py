@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.ci import CIPipeline
+from mooring_operator.api.drift_actions import A_SET, Cause, Causes
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.resources import Resources
 from mooring_operator.api.runs import RunStateName
@@ -87,6 +88,13 @@ class Retrain(Model):
         Duration,
         Field(description="How long it may take; at most as long as the administrator lets any run."),
     ] = timedelta(hours=1)
+    on: Annotated[
+        Causes | None,
+        Field(
+            description="What it begins on: Drift, Performance, Operation; the first two when left out.",
+            json_schema_extra=A_SET,
+        ),
+    ] = None
     service_account_name: Annotated[
         str | None,
         forms.OBJECT_NAME.field,
@@ -104,6 +112,11 @@ class Retrain(Model):
         Resources | None,
         Field(description="CPU and memory of the training; the administrator's defaults when left out."),
     ] = None
+
+    @property
+    def causes(self) -> list[Cause]:
+        """What it begins on."""
+        return ["Drift", "Performance"] if self.on is None else self.on
 
     @model_validator(mode="after")
     def _has_one_trainer(self) -> "Retrain":

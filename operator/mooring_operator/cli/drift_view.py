@@ -69,9 +69,16 @@ class DriftView:
         if status.actions:
             yield heading("Actions")
             yield plain_table(
-                ["ACTION", "STATE", "SINCE", "REVISION", "WHY"],
+                ["ACTION", "ON", "STATE", "SINCE", "REVISION", "WHY"],
                 [
-                    [one.action, one.state, age(one.at, self._now), one.revision or "-", one.message]
+                    [
+                        one.action,
+                        one.cause,
+                        one.state,
+                        age(one.at, self._now),
+                        one.revision or "-",
+                        one.message,
+                    ]
                     for one in status.actions
                 ],
             )
@@ -89,19 +96,20 @@ class DriftView:
     def _receivers(self) -> Iterator[RenderableType]:
         """Write who is told, and what became of it; addresses may be keys, and are cut."""
         receivers = [Receiver.model_validate(each) for each in self._item["spec"].get("notify", [])]
-        known = {notice.receiver: notice for notice in self._status.notices}
+        known = {(notice.receiver, notice.cause): notice for notice in self._status.notices}
         rows = []
-        for key, receiver in by_fingerprint(receivers).items():
-            notice = known.get(key)
+        wanted = by_fingerprint(receivers).items()
+        for key, receiver, cause in ((key, each, cause) for key, each in wanted for cause in each.causes):
+            notice = known.get((key, cause))
             told = (
                 [notice.told, notice.state, age(notice.at, self._now), notice.message]
                 if notice
                 else ["-"] * 4
             )
-            rows.append([receiver.title, *told])
+            rows.append([receiver.title, cause, *told])
         if rows:
             yield heading("Receivers")
-            yield plain_table(["RECEIVER", "TOLD", "STATE", "SINCE", "MESSAGE"], rows)
+            yield plain_table(["RECEIVER", "OF", "TOLD", "STATE", "SINCE", "MESSAGE"], rows)
 
     def _evaluation(self, evaluation: Evaluation) -> Iterator[RenderableType]:
         yield heading("Last evaluation")

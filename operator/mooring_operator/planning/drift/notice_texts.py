@@ -1,19 +1,34 @@
-"""What receivers are posted when drift begins or ends.
+"""What receivers are posted when drift, or another cause, begins or ends.
 
 Sources: Slack, "Sending messages using incoming webhooks" and "Formatting text for app surfaces"; Alertmanager 0.28,
 API v2, postableAlerts.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from mooring_operator.api.drift_actions import Cause
 from mooring_operator.api.drift_monitor import DriftMonitorStatus
 from mooring_operator.api.types import format_time
-from mooring_operator.planning.drift.notices import SendNotice
+from mooring_operator.planning.drift import causes
+from mooring_operator.planning.drift.notices import WORDS, SendNotice
 from mooring_operator.planning.objects.owner import Owner
 
 ALERT_LASTS = timedelta(days=7)
 """An alert is posted once: without an end of its own Alertmanager would take it for over after minutes."""
+
+
+_SAID: Mapping[Cause, tuple[str, str, str]] = {
+    "Drift": ("Traffic", "drifts", "is calm again"),
+    "Performance": ("Performance", "has dropped", "holds again"),
+    "Operation": ("Operation", "has degraded", "holds again"),
+}
+_ALERTS: Mapping[Cause, str] = {
+    "Drift": "MooringDrift",
+    "Performance": "MooringPerformanceDropped",
+    "Operation": "MooringOperationDegraded",
+}
 
 
 def body_of(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> Any:
@@ -27,9 +42,21 @@ def body_of(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: S
             return _generic(owner, deployment, status, notice)
 
 
+def _is_over(notice: SendNotice) -> bool:
+    return notice.told == WORDS[notice.cause][1]
+
+
+def _message(status: DriftMonitorStatus, notice: SendNotice) -> str:
+    """Give what was found of the cause; of drift what status says first."""
+    condition = None if notice.cause == "Drift" else causes.condition_of(status, notice.cause)
+    return status.message if condition is None else condition.message
+
+
 def _generic(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> dict[str, Any]:
     evaluation = status.evaluation
     features = [each.name for each in evaluation.features if each.drifted] if evaluation else []
+    if notice.cause != "Drift":
+        features = []
     return {
         "event": notice.told,
         "id": notice.notice_id,
@@ -39,15 +66,17 @@ def _generic(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: 
         "monitor": owner.name,
         "deployment": deployment,
         "revision": evaluation.revision if evaluation else "",
-        "message": status.message,
+        "message": _message(status, notice),
         "features": features,
         "reportUrl": evaluation.report_url if evaluation else "",
     }
 
 
 def _slack(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> str:
-    what = "drifts" if notice.told == "Drifted" else "is calm again"
-    text = f"Traffic of {owner.namespace}/{deployment} {what} (DriftMonitor {owner.name}): {status.message}"
+    of, begins, ends = _SAID[notice.cause]
+    what = ends if _is_over(notice) else begins
+    message = _message(status, notice)
+    text = f"{of} of {owner.namespace}/{deployment} {what} (DriftMonitor {owner.name}): {message}"
     if status.evaluation is not None and status.evaluation.report_url:
         text += f"\n{status.evaluation.report_url}"
     # Of a message no more is markup than what these three begin.
@@ -55,14 +84,14 @@ def _slack(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: Se
 
 
 def _alert(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> dict[str, Any]:
-    over = notice.told == "Calm"
-    annotations = {"summary": f"Traffic of {deployment} drifts", "description": status.message}
+    over, (of, begins, _) = _is_over(notice), _SAID[notice.cause]
+    annotations = {"summary": f"{of} of {deployment} {begins}", "description": _message(status, notice)}
     if status.evaluation is not None and status.evaluation.report_url:
         annotations["report"] = status.evaluation.report_url
     return {
         # The same when it ends, or it is another alert.
         "labels": {
-            "alertname": "MooringDrift",
+            "alertname": _ALERTS[notice.cause],
             "severity": "warning",
             "namespace": owner.namespace,
             "driftmonitor": owner.name,

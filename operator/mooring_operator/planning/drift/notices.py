@@ -1,23 +1,30 @@
-"""Decides who is told that drift has begun or ended: once for each change, and not more often than they want.
+"""Decides who is told that drift or another cause began or ended: once for each change, not more often than wanted.
 
-A receiver is told where what it was told last is not what condition Drifted says. So whoever joins later is told of
+A receiver is told where what it was told last is not what the condition says. So whoever joins later is told of
 drift that lasts, and drift that outlasts a cool-down is told at its end. What is under way stands in status, by an id
 that names its Job: told once, also after a crash.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
+from mooring_operator.api.drift_actions import Cause
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_notify import Notice, Receiver, Told
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.checks import CheckState
-from mooring_operator.planning.status import conditions
+from mooring_operator.planning.drift import causes
 
+WORDS: Mapping[Cause, tuple[Told, Told]] = {
+    "Drift": ("Drifted", "Calm"),
+    "Performance": ("PerformanceDropped", "PerformanceHolds"),
+    "Operation": ("OperationDegraded", "OperationHolds"),
+}
+"""What is told when a cause begins, and when it ends."""
 LOOK_AGAIN = 3.0
 """Seconds between looks at a receiver that is being told."""
 _STARTS = timedelta(minutes=1)
@@ -33,6 +40,17 @@ class SendNotice:
     told: Told
     since: datetime
     at: datetime
+    cause: Cause = "Drift"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A receiver and what it is told of, by the monitor of a uid."""
+
+    key: str
+    receiver: Receiver
+    cause: Cause
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -60,22 +78,29 @@ def follow(
         seen: what was found out about those that are being told, by id; None where there is no Job.
         now: the time.
     """
-    known = {notice.receiver: notice for notice in status.notices}
+    known = {(notice.receiver, notice.cause): notice for notice in status.notices}
     notices: list[Notice] = []
     actions: list[SendNotice | Notify] = []
     pauses: list[float] = []
-    for key, receiver in by_fingerprint(spec.notify).items():
-        notice = known.get(key)
+    for key, receiver, cause in _wanted(spec):
+        notice = known.get((key, cause))
         if notice is not None and notice.state == "Sending":
             notice, followed = _await(notice, receiver, status, seen, now)
             actions += followed
         if notice is None or notice.state != "Sending":
-            notice, followed = _tell(spec, key, receiver, notice, status, uid, now)
+            asked = _Asked(key, receiver, cause, uid)
+            notice, followed = _tell(spec, asked, notice, status, now)
             actions += followed
         if notice is not None:
             notices.append(notice)
             pauses += _pause(notice, receiver, now)
     return Noticed(notices, tuple(actions), min(pauses, default=None))
+
+
+def _wanted(spec: DriftMonitorSpec) -> Iterator[tuple[str, Receiver, Cause]]:
+    for key, receiver in by_fingerprint(spec.notify).items():
+        for cause in receiver.causes:
+            yield key, receiver, cause
 
 
 def by_fingerprint(receivers: Sequence[Receiver]) -> dict[str, Receiver]:
@@ -119,20 +144,19 @@ def _await(
 
 def _tell(
     spec: DriftMonitorSpec,
-    key: str,
-    receiver: Receiver,
+    asked: _Asked,
     notice: Notice | None,
     status: DriftMonitorStatus,
-    uid: str,
     now: datetime,
 ) -> tuple[Notice | None, list[SendNotice | Notify]]:
     """Begin to tell a receiver what it has not been told."""
-    condition = conditions.find(status.conditions, "Drifted")
-    if condition is None or spec.suspend:
+    receiver, condition = asked.receiver, causes.condition_of(status, asked.cause)
+    if condition is None or condition.status == "Unknown" or spec.suspend:
         return notice, []
-    wanted: Told = "Drifted" if condition.status == "True" else "Calm"
+    bad, good = WORDS[asked.cause]
+    wanted = bad if condition.status == "True" else good
     rehearsed = notice is not None and notice.state == "Rehearsed" and not spec.dry_run
-    told = "Calm" if notice is None or rehearsed else notice.told
+    told = good if notice is None or rehearsed else notice.told
     if wanted == told:
         # A cool-down is over with the drift that it held back.
         cooled = notice is not None and notice.state == "CoolingDown"
@@ -140,18 +164,21 @@ def _tell(
             notice.model_copy(update={"state": "Sent", "message": ""}) if notice and cooled else notice
         ), []
     last = notice.drifted_at if notice is not None and not rehearsed else None
-    if wanted == "Drifted" and last is not None and now < last + receiver.cooldown:
+    if wanted == bad and last is not None and now < last + receiver.cooldown:
         assert notice is not None
-        message = f"drift again; told after {format_time(last + receiver.cooldown)} if it lasts"
+        message = (
+            f"{asked.cause.lower()} again; told after {format_time(last + receiver.cooldown)} if it lasts"
+        )
         return notice.model_copy(update={"state": "CoolingDown", "message": message}), []
     begun = Notice(
-        receiver=key,
+        receiver=asked.key,
+        cause=asked.cause,
         told=wanted,
         state="Rehearsed" if spec.dry_run else "Sending",
-        id="" if spec.dry_run else identity.notice_id_of(uid, key, wanted, now),
+        id="" if spec.dry_run else identity.notice_id_of(asked.uid, asked.key, wanted, now),
         message="spec.dryRun is true" if spec.dry_run else "",
         at=now,
-        drifted_at=now if wanted == "Drifted" else last,
+        drifted_at=now if wanted == bad else last,
     )
     if spec.dry_run:
         return begun, [Notify("Normal", reasons.DRY_RUN, f"{receiver.title} would be told: {wanted}")]
@@ -159,10 +186,10 @@ def _tell(
 
 
 def _send(notice: Notice, receiver: Receiver, status: DriftMonitorStatus) -> SendNotice:
-    condition = conditions.find(status.conditions, "Drifted")
+    condition = causes.condition_of(status, notice.cause)
     drifts = condition is not None and condition.status == "True"
     since = condition.last_transition_time if condition is not None and drifts else notice.drifted_at
-    return SendNotice(notice.id, receiver, notice.told, since or notice.at, notice.at)
+    return SendNotice(notice.id, receiver, notice.told, since or notice.at, notice.at, notice.cause)
 
 
 def _pause(notice: Notice, receiver: Receiver, now: datetime) -> list[float]:

@@ -74,7 +74,7 @@ def plan_drift(
     now: datetime,
     trained: TrainingSeen | None = None,
 ) -> DriftDecision:
-    """Give the next status and the actions: an Event when drift begins or ends, a rollback once for a revision."""
+    """Give the next status and the actions: Events when something begins or ends, a rollback once for a revision."""
     followed = abandoned_runs.follow(status.abandoned_runs, observed.abandoned, now)
     status = status.model_copy(update={"abandoned_runs": followed})
     decision, generation = _decide(spec, status, observed, now), observed.owner.generation
@@ -82,7 +82,8 @@ def plan_drift(
     fresh = baselines.judge_baseline(spec, status, fresh, generation, now)
     fresh, judged = performance.judge_performance(spec, status, fresh, observed.target, generation, now)
     fresh, answered = operation.judge_operation(spec, status, fresh, observed.target, generation, now)
-    decision = replace(decision, status=fresh, actions=(*decision.actions, *told, *judged, *answered))
+    fresh, asked = acting.act_on_conditions(spec, status, fresh, observed.target, now)
+    decision = replace(decision, status=fresh, actions=(*decision.actions, *told, *judged, *answered, *asked))
     decision = notice(spec, decision, observed, now)
     decision = train(spec, decision, observed, trained or TrainingSeen(), now)
     unended = abandoned_runs.unended(decision.status.abandoned_runs)
@@ -304,7 +305,8 @@ def _judge(
         return decision
     known = conditions.find(status.conditions, "Drifted")
     begins = known is None or known.status != "True"
-    acted, asked = acting.act(spec, decision.status, target, message, now, begins=begins)
+    occasion = acting.Occasion("Drift", target, message, now, begins)
+    acted, asked = acting.act(spec, decision.status, occasion)
     return replace(decision, status=acted, actions=(*decision.actions, *asked))
 
 

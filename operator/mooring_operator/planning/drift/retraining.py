@@ -1,7 +1,7 @@
-"""Decides about training anew: once for each time that drift begins, or performance drops, and not more often than
+"""Decides about training anew: once for each time that what spec.retrain.on names begins, and not more often than
 spec.retrain allows.
 
-Like what receivers are told it follows conditions: Drifted and PerformanceDropped. What goes on stands in status before
+Like what receivers are told it follows conditions. What goes on stands in status before
 it is launched, by ids that follow from the alarm: each run is made once, also after a crash. What comes out is a
 version in a registry, or an address; the ModelDeployment's own test decides about it as about any other model.
 """
@@ -20,11 +20,10 @@ from mooring_operator.api.runs import AbandonedRun
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.drift import performance, training_rows
+from mooring_operator.planning.drift import causes, training_rows
 from mooring_operator.planning.drift.evaluations import Target
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
-from mooring_operator.planning.status import conditions
 from mooring_operator.planning.status.wording import because, one_line
 
 LOOK_AGAIN = 15.0
@@ -190,10 +189,10 @@ def _begin(
 
 
 def _alarm(spec: DriftMonitorSpec, status: DriftMonitorStatus) -> datetime | None:
-    """Give when the last of drift and worse performance began that goes on; None for none, or where nobody looks."""
-    known = (conditions.find(status.conditions, kind) for kind in ("Drifted", performance.CONDITION))
-    began = [each.last_transition_time for each in known if each is not None and each.status == "True"]
-    return None if spec.suspend else max(began, default=None)
+    """Give when the last of what it begins on began that goes on; None for none, or where nobody looks."""
+    if spec.suspend or spec.retrain is None:
+        return None
+    return causes.began(status, spec.retrain.causes)
 
 
 def _is_answered(asked: Retrain, spec: DriftMonitorSpec, known: Retraining | None, alarm: datetime) -> bool:

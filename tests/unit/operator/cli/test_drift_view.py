@@ -80,15 +80,15 @@ def test_operation_is_a_line_with_what_it_is_compared_with():
 
 def test_what_was_done_is_shown_with_why():
     taken = {"action": "Pause", "state": "Asked", "revision": "rev3", "at": stamp(1), "message": "2 features"}
-    assert "Pause Asked 60m rev3 2 features" in written({"actions": [taken]})
+    assert "Pause Drift Asked 60m rev3 2 features" in written({"actions": [taken]})
 
 
 def test_receivers_are_shown_with_what_they_were_told_and_without_keys():
     [key] = by_fingerprint([Receiver.model_validate(SLACK)])
     notice = {"receiver": key, "told": "Drifted", "state": "Sent", "id": "1", "at": stamp(2)}
     lines = written({"notices": [notice]}, notify=[SLACK, HOOK])
-    assert "Slack receiver of Secret slack Drifted Sent 2h" in lines
-    assert "Generic receiver https://hooks.example.com/drift - - - -" in lines
+    assert "Slack receiver of Secret slack Drift Drifted Sent 2h" in lines
+    assert "Generic receiver https://hooks.example.com/drift Drift - - - -" in lines
     assert not [line for line in lines if "token" in line]
 
 

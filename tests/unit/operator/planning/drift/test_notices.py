@@ -33,19 +33,20 @@ class Told:
         self.status, self.now, self.jobs = DriftMonitorStatus(), NOON, {}
         self.sent, self.events = [], []
 
-    def say(self, *, drifted):
-        known = next(iter(self.status.conditions), None)
-        status = "True" if drifted else "False"
+    def say(self, *, drifted, of="Drifted"):
+        others = [each for each in self.status.conditions if each.type != of]
+        known = next((each for each in self.status.conditions if each.type == of), None)
+        status = "Unknown" if drifted is None else "True" if drifted else "False"
         since = known.last_transition_time if known and known.status == status else self.now
         condition = Condition(
-            type="Drifted",
+            type=of,
             status=status,
             reason="R",
             message="m",
             last_transition_time=since,
             observed_generation=1,
         )
-        self.status = self.status.model_copy(update={"conditions": [condition]})
+        self.status = self.status.model_copy(update={"conditions": [*others, condition]})
         return self
 
     def look(self, after=MINUTE):
@@ -153,6 +154,42 @@ def test_a_suspended_monitor_tells_nobody_and_hears_what_was_sent():
     assert len(told.sent) == 2
 
 
+DROP, SLOW = {"of": "PerformanceDropped"}, {"of": "OperationDegraded"}
+
+
+def test_a_receiver_is_told_of_what_it_names_each_by_itself():
+    told = Told({**HOOK, "on": ["Performance", "Operation"]}, SLACK)
+    told.say(drifted=True, **DROP).look().end()
+    assert told.words == [("Generic", "PerformanceDropped")]
+    told.say(drifted=True).look().end().say(drifted=True, **SLOW).look().end()
+    assert told.words[1:] == [("Slack", "Drifted"), ("Generic", "OperationDegraded")]
+    told.say(drifted=False, **DROP).look().end().say(drifted=False, **SLOW).look().end().look()
+    assert told.words[3:] == [("Generic", "PerformanceHolds"), ("Generic", "OperationHolds")]
+    assert len({each.notice_id for each in told.sent}) == 5
+    assert [(each.cause, each.state) for each in told.status.notices] == [
+        ("Performance", "Sent"),
+        ("Operation", "Sent"),
+        ("Drift", "Sent"),
+    ]
+
+
+def test_what_cannot_be_told_any_more_is_no_end():
+    told = Told({**HOOK, "on": ["Performance"]}).say(drifted=None, **DROP).look()
+    assert told.words == []
+    told.say(drifted=True, **DROP).look().end().say(drifted=None, **DROP).look().look()
+    assert told.words == [("Generic", "PerformanceDropped")]
+    told.say(drifted=False, **DROP).look().end()
+    assert told.words[1:] == [("Generic", "PerformanceHolds")]
+
+
+def test_a_cool_down_is_of_each_cause():
+    told = Told({**HOOK, "on": ["Drift", "Performance"]}).say(drifted=True).look().end()
+    told.say(drifted=True, **DROP).look().end().say(drifted=False, **DROP).look().end()
+    told.say(drifted=True, **DROP).look()
+    assert [each.state for each in told.status.notices] == ["Sent", "CoolingDown"]
+    assert told.status.notices[1].message.startswith("performance again; told after")
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 90)), max_size=30))
 def test_words_alternate_and_drift_is_told_at_most_once_in_a_cool_down(history):
     told = Told({**HOOK, "cooldown": "1h"})
@@ -204,6 +241,44 @@ def test_a_message_for_slack_has_no_markup_of_ours_or_of_a_columns_name():
         "1 of 2 features drifted over 500 rows: &lt;age&gt; &amp; co\ns3://b/r.html"
     }
     assert "is calm again" in body(SLACK, "Calm")["text"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "of", "words", "alert", "says"),
+    [
+        (
+            "Performance",
+            "PerformanceDropped",
+            ("PerformanceDropped", "PerformanceHolds"),
+            "MooringPerformanceDropped",
+            "Performance of team/digits has dropped (DriftMonitor traffic): m",
+        ),
+        (
+            "Operation",
+            "OperationDegraded",
+            ("OperationDegraded", "OperationHolds"),
+            "MooringOperationDegraded",
+            "Operation of team/digits has degraded (DriftMonitor traffic): m",
+        ),
+    ],
+)
+def test_of_another_cause_its_own_words_are_posted(cause, of, words, alert, says):
+    told = (
+        Told(*({**each, "on": [cause]} for each in (HOOK, SLACK, ALERTS)))
+        .say(drifted=True, of=of)
+        .look()
+        .end()
+    )
+    begun = [body_of(OWNER, "digits", told.status, each) for each in told.sent]
+    assert (begun[0]["event"], begun[0]["message"], begun[0]["features"]) == (words[0], "m", [])
+    assert begun[1]["text"] == says
+    told.say(drifted=False, of=of).look().end()
+    ended = [body_of(OWNER, "digits", told.status, each) for each in told.sent[3:]]
+    assert ended[0]["event"] == words[1]
+    assert "holds again" in ended[1]["text"]
+    assert begun[2][0]["labels"] == ended[2][0]["labels"]
+    assert begun[2][0]["labels"]["alertname"] == alert
+    assert ended[2][0]["endsAt"] < begun[2][0]["endsAt"]
 
 
 def test_an_alert_ends_as_the_one_that_began():

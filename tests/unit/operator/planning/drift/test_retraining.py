@@ -338,6 +338,16 @@ def test_performance_that_drops_trains_too_and_each_once():
     assert len(training.launched) == 4
 
 
+def test_it_begins_on_what_it_names_and_on_nothing_else():
+    training = (
+        Training({"on": ["Operation"]}).say(drifted=True).say(drifted=True, of="PerformanceDropped").look()
+    )
+    assert training.launched == []
+    training.say(drifted=True, of="OperationDegraded").look().finish()
+    assert len(training.launched) == 2
+    assert Training({"on": ["Drift"]}).say(drifted=True, of="PerformanceDropped").look().launched == []
+
+
 def test_a_training_is_told_where_the_windows_labels_are():
     def labels(performance, **fields):
         training = Training(performance=performance, **fields).say(drifted=True).look()
