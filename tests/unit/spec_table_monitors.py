@@ -123,7 +123,7 @@ DRIFT = [
         "spec.notify[0].on[1]",
     ),
     _drift("a training on operation", {"spec.retrain": {**_RETRAIN, "on": ["Operation"]}}),
-    _drift("a training on nothing", {"spec.retrain": {**_RETRAIN, "on": []}}, False, "spec.retrain.on"),
+    _drift("a training for no cause", {"spec.retrain": {**_RETRAIN, "on": []}}, False, "spec.retrain.on"),
     _drift("labels that callers send", {"spec.performance": {}}),
     _drift(
         "labels of files",
