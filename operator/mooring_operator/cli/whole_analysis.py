@@ -271,7 +271,7 @@ def _row(found: Whole, name: Any) -> list[str]:
     return [
         f"{name}{what}",
         _share(seen.candidate, seen.candidate_of),
-        _share(seen.stable, seen.stable_of),
+        "-" if name in found.evidence.agreements else _share(seen.stable, seen.stable_of),
         describe_limit(seen),
         f"{seen.worse.value:.3g} of {1 / errors.false_rollback:g}",
         f"{seen.ok:.3g} of {1 / errors.false_promotion:g}",

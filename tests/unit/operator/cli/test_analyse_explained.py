@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from mooring_operator.api.analysis_template import ClusterAnalysisTemplateSpec
+from mooring_operator.api.analysis_template import AnalysisTemplateSpec, ClusterAnalysisTemplateSpec
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.explained_analysis import explain
 from mooring_operator.cli.main import run
 from mooring_operator.cli.whole_analysis import Subject, view
-from mooring_operator.planning.analysis.measuring import Measurement
+from mooring_operator.planning.analysis.agreements import PairCounts
+from mooring_operator.planning.analysis.counting import Answer, Request
+from mooring_operator.planning.analysis.evidence import Evidence
+from mooring_operator.planning.analysis.measuring import Measurement, described, limits_of, queries_of
 from mooring_operator.planning.analysis.templates import Found, resolve
 from rich.console import Console
 
@@ -149,3 +152,28 @@ def test_where_nothing_is_judged_it_says_so():
 def test_what_only_a_prometheus_tells_is_refused_without(capsys, more, says):
     assert run(["analyse", *more]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_an_agreement_stands_among_the_metrics_with_its_pairs():
+    made = begun(steps=3)
+    house = AnalysisTemplateSpec.model_validate({"agreements": [{"name": "differ", "points": 2}]})
+    how = rollout(FIRST, LAST, analysis={"templates": [{"name": "house"}]})
+    templates = {("AnalysisTemplate", "house"): Found(house, 3)}
+    analysis, _ = resolve(spec_of("v2", rollout=how).rollout.analysis, templates, "ns")
+    evidence = Evidence.from_text("", limits_of(analysis), queries_of(analysis), watched=False)
+    pairs = PairCounts(200, 3, 180)
+    one = Measurement(1.0, "Success", "3 of 200 differ", settled=300, pairs=pairs)
+    at = made.status.analysis.since
+    request = Request("ns", "iris", "a", "b", (), (), at, timedelta(seconds=10), at)
+    evidence = evidence.after(Answer(request, measured={"differ": [one]}), analysis.risk)
+    changed = {"evidence": evidence.to_text(), "measured": described(evidence.queries, evidence.tallies, "")}
+    found = made.status.analysis.model_copy(update=changed)
+    made.status = made.status.model_copy(update={"analysis": found})
+    whole, shown = told(made, how, templates)
+    [row] = [line for line in shown.splitlines() if line.startswith("differ ")]
+    assert "1.50% (3 of 200)" in row
+    assert " -  " in row
+    assert "2%" in row
+    assert whole.document()["queries"] == []
+    assert "QUERY" not in shown
+    assert found.measured == "differ: 1 looks, last 3 of 200 differ"

@@ -141,6 +141,18 @@ def test_labels_may_be_all_that_is_counted(tmp_path: Path, capsys):
     assert (code, json.loads(out)[0]["timelines"][0]["end"]) == (0, "RolledBack")
 
 
+def test_an_agreement_is_left_out_and_said(tmp_path: Path, capsys):
+    path = analysed(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    analysis = {"templates": [{"name": "agreement"}], "metrics": [{"metric": "errorRate"}]}
+    document["spec"]["rollout"]["analysis"] = analysis
+    path.write_text(yaml.safe_dump(document))
+    files = ("rehearse", str(path), "docs/samples/templates/agreement.yaml", "--from-stable")
+    code, _, err = invoke(capsys, *files, "--requests", "100")
+    assert code == 0
+    assert err == "not played, for how both revisions answer one request is not known: disagreement\n"
+
+
 def test_a_rate_that_nobody_states_is_left_out_and_said(tmp_path: Path, capsys):
     code, _, err = invoke(capsys, *with_a_rate(tmp_path, errors=True), "--requests", "100")
     assert code == 0
