@@ -45,7 +45,8 @@ async def end_consumers(bench, model, tries: int, seed: int, number: signal.Sign
     with ExitStack() as stack:
         consumers = [stack.enter_context(consuming(bench.urls, model, *flags)) for _ in range(2)]
         for consumer in consumers:
-            await consumer.port()
+            # It is the first one's connecting that makes the group.
+            await until(lambda consumer=consumer: _is_consuming(consumer))
         for one in range(tries):
             await bench.put(rows(_EACH, one * _EACH))
             await asyncio.sleep(chance.random() * _WORK_SECONDS)
@@ -70,6 +71,11 @@ async def end_consumers(bench, model, tries: int, seed: int, number: signal.Sign
         "unfinished": await bench.unfinished(group),
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+async def _is_consuming(consumer) -> bool:
+    assert consumer.process.poll() is None, "it ended"
+    return any(line["message"] == "consuming" for line in consumer.lines())
 
 
 async def _run(args: argparse.Namespace) -> dict[str, float]:
@@ -110,7 +116,9 @@ def main() -> None:
     parser.add_argument("--delivery", choices=("exactly_once", "at_least_once"), default="exactly_once")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    told = {name: getattr(args, name) for name in ("system", "signal", "delivery")}
+    told = {"system": args.system, "signal": args.signal}
+    if args.system == "kafka":
+        told["delivery"] = args.delivery
     print(json.dumps(told | asyncio.run(_run(args))))
 
 

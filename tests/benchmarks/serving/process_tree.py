@@ -17,7 +17,13 @@ class ProcessTree:
     """A program and all its descendants, in a session of their own, tied to one core."""
 
     def __init__(
-        self, command: Sequence[str], *, core: int, log: Path, folder: Path, environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        *,
+        core: int | str,
+        log: Path,
+        folder: Path,
+        environment: Mapping[str, str],
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log

@@ -155,9 +155,9 @@ class Running:
 
 
 def start(
-    server: Server, *, model: Path, programs: Path, folder: Path, core: int, with_grpc: bool
+    server: Server, *, model: Path, programs: Path, folder: Path, core: int | str, with_grpc: bool
 ) -> Running:
-    """Start it and return at once."""
+    """Start it, on a core or on a list of them as taskset takes it, and return at once."""
     folder.mkdir(parents=True, exist_ok=True)
     http_port, grpc_port = free_ports(2)
     place = Place(model, folder, http_port, grpc_port, programs, with_grpc)
