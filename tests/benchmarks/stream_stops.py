@@ -57,6 +57,7 @@ async def end_consumers(bench, model, tries: int, seed: int, number: signal.Sign
             consumers.append(stack.enter_context(consuming(bench.urls, model, *flags)))
             await until(all_answered, 120)
         for consumer in consumers:
+            await until(lambda consumer=consumer: _is_consuming(consumer))
             assert await asyncio.to_thread(consumer.stop) == 0
     count = tries * _EACH
     answers = await bench.take("out")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterable
+from socketserver import ThreadingMixIn
 from typing import cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -13,6 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make
 
 # The loop comes round at least once in this many seconds unless it hangs.
 STALLED_SECONDS = 120.0
+# A caller has so long for its request, and to read the answer.
+_CALLER_SECONDS = 5.0
 
 
 class StreamMetrics:
@@ -78,8 +82,22 @@ class StreamMetrics:
 
 
 class _Quiet(WSGIRequestHandler):
+    timeout = _CALLER_SECONDS
+
+    def handle(self) -> None:
+        # What a caller leaves unsaid is no matter of ours.
+        with contextlib.suppress(OSError):
+            super().handle()
+
     def log_message(self, format: str, *args: object) -> None:
         return
+
+
+class _ThreadingServer(ThreadingMixIn, WSGIServer):
+    """Each caller has a thread: one that says nothing keeps nobody from an answer, and the process not from its end."""
+
+    daemon_threads = True
+    block_on_close = False
 
 
 class MetricsServer:
@@ -101,7 +119,7 @@ class MetricsServer:
             )
             return [(problem or "ok").encode()]
 
-        self._server = make_server(host, port, app, server_class=WSGIServer, handler_class=_Quiet)
+        self._server = make_server(host, port, app, server_class=_ThreadingServer, handler_class=_Quiet)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
