@@ -10,6 +10,7 @@ from typing import Any
 from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import Registration, Verdict
 
+from mooring_components.energy import METRIC, NO_METER
 from mooring_components.evidence import Evidence
 from mooring_components.quality import Quality
 from mooring_components.verdicts import Subject, make_verdict
@@ -53,7 +54,9 @@ def conclude(
     measured = Quality.from_json(quality)
     seen = Evidence.model_validate_json(evidence.read_bytes())
     size = {name: value for name, value in model_facts.items() if name == "modelSizeMB"}
-    found = replace(measured, evidence=seen).findings({**size, **latency})
+    energy = {} if METRIC in latency else {METRIC: NO_METER}
+    measured = replace(measured, evidence=seen, unmeasured={**measured.unmeasured, **energy})
+    found = measured.findings({**size, **latency})
     subject = Subject(
         model_uri, model_facts["digest"] or None, quality["testDataDigest"], champion_digest or None
     )

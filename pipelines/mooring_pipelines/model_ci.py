@@ -114,6 +114,7 @@ def measure_latency(
     from mooring_artifacts.data_versions.references import pin
     from mooring_components.datasets import load_test_data
     from mooring_components.endpoints import is_generative, open_endpoint
+    from mooring_components.energy import NO_METER, measure_energy
     from mooring_components.feeding import feed_model
     from mooring_components.generative import time_answers
     from mooring_components.latency import summarize_latency, time_requests
@@ -134,7 +135,12 @@ def measure_latency(
             opened = open_endpoint(endpoint, data, options)
         else:
             opened = open_model(Path(model.path), allow=allow, threads=1)
-        taken = time_requests(feed_model(opened, data, options.inputs, options.beside))
+        fed = feed_model(opened, data, options.inputs, options.beside)
+        taken = time_requests(fed)
+        if not endpoint:
+            beside = measure_energy(fed)
+            if not beside:
+                print(f"energy: {NO_METER}")
     Path(timings.path).write_text(json.dumps(taken))
     metrics = {**summarize_latency(taken), **beside}
     for name, value in metrics.items():

@@ -82,6 +82,8 @@ def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
     assert "<h1>Passed: 2 gates hold</h1>" in page.read_text()
     assert "<td>clinic</td><td>2</td>" in page.read_text()
     assert "the mean size over 4 rows" in page.read_text()
+    # With its value, or that there is no meter.
+    assert "<td>joulesPer1000Predictions</td>" in page.read_text()
 
 
 async def test_what_answers_at_an_address_is_tested_there(folder, capsys):
