@@ -73,6 +73,8 @@ class StreamLoop:
         self._limits = limits
         self._metrics = metrics
         self._held: dict[str, Delivery] = {}
+        # A call that ends in the moment in which it is cancelled goes on: asyncio.wait_for of Python 3.11 does that.
+        self._is_over = False
         self._insistence = Insistence(
             metrics,
             grace=limits.grace,
@@ -105,6 +107,7 @@ class StreamLoop:
                 "stopped with messages that others will get", extra={"fields": {"count": len(self._held)}}
             )
         finally:
+            self._is_over = True
             for task in aside:
                 task.cancel()
             await asyncio.gather(*aside, return_exceptions=True)
@@ -203,14 +206,14 @@ class StreamLoop:
         self._metrics.held.set(len(self._held))
 
     async def _keep_held(self) -> None:
-        while True:
+        while not self._is_over:
             await asyncio.sleep(self._limits.keep)
             if self._held:
                 with contextlib.suppress(Unavailable):
                     await self._source.keep(list(self._held.values()))
 
     async def _watch_backlog(self) -> None:
-        while True:
+        while not self._is_over:
             await asyncio.sleep(_BACKLOG_SECONDS)
             try:
                 waiting = await self._source.backlog()

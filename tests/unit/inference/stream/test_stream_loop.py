@@ -391,3 +391,34 @@ async def test_what_an_exchange_refuses_is_a_dead_letter_and_a_refused_letter_is
     await run_until(make_loop(exchange, None, None), lambda: len(exchange.acked) == 3)
     assert exchange.written.keys() == {(False, "m0"), (True, "m1")}
     assert exchange.written[True, "m1"][0]["reason"] == "too large"
+
+
+class AnsweredAtTheEnd(MemorySource):
+    """Its last read ends the loop in the moment in which the system says how much waits."""
+
+    def __init__(self):
+        super().__init__([])
+        self.asked = None
+        self.stop = lambda: None
+
+    async def backlog(self):
+        self.asked = asyncio.get_running_loop().create_future()
+        return await asyncio.wait_for(self.asked, 60)
+
+    async def read(self, limit, wait, linger):
+        if self.asked is None:
+            return await super().read(limit, wait, linger)
+        self.stop()
+        self.asked.set_result(0)
+        return []
+
+
+async def test_a_call_that_is_answered_as_the_loop_ends_does_not_keep_it(monkeypatch):
+    monkeypatch.setattr("mooring_inference.stream.loop._BACKLOG_SECONDS", 0)
+    source = AnsweredAtTheEnd()
+    codec = Codec(SIGNATURE, "m", "1")
+    loop = StreamLoop(source, MemorySink(), None, Answerer(Sums(), codec), FAST, StreamMetrics())
+    source.stop = loop.stop
+    async with asyncio.timeout(20):
+        assert await loop.run() == 0
+    assert source.closed_with == []
