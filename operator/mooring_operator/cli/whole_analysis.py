@@ -110,7 +110,11 @@ class Whole:
         return {
             "metric": name,
             "candidate": {"events": seen.candidate, "requests": seen.candidate_of},
-            "stable": {"events": seen.stable, "requests": seen.stable_of},
+            **(
+                {}
+                if name in self.evidence.agreements
+                else {"stable": {"events": seen.stable, "requests": seen.stable_of}}
+            ),
             **(
                 {"moved": describe_set(seen.sets[seen.moved.index])}
                 if isinstance(seen, PredictionDrift)

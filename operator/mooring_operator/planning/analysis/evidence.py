@@ -190,7 +190,8 @@ class Evidence:
 
         The capital stays, for the error rate is the whole rollout's.
         """
-        alone = {name: _alone(metric) for name, metric in self.metrics.items()}
+        kept = {name: metric for name, metric in self.metrics.items() if name not in self.agreements}
+        alone = {name: _alone(metric) for name, metric in kept.items()}
         queries = tuple(query for query in self.queries if not query.is_agreement)
         return replace(
             self,
@@ -274,8 +275,12 @@ def _looks(counted: Counted, metric: Metric, answer: Answer) -> Mapping[float, L
 
 
 def _looks_at_pairs(measured: Sequence[Measurement]) -> Mapping[float, Look | CellLook]:
+    """Give a look for each measurement that counted pairs.
+
+    They stand for stable's too: a threshold does not look at it, and how bursty pairs are is learnt from them.
+    """
     counted = [(one.at, one.pairs) for one in measured if one.pairs is not None and one.pairs.pairs]
-    return {at: Look(pairs.disagreements, pairs.pairs, 0, 0) for at, pairs in counted}
+    return {at: Look(*2 * (pairs.disagreements, pairs.pairs)) for at, pairs in counted}
 
 
 def _unproven(metric: Metric) -> Metric:

@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.measuring import QUESTION
 from mooring_operator.api.agreements import Agreement
-from mooring_operator.planning.analysis.agreements import AgreementQuery, Copies, stretch
+from mooring_operator.planning.analysis.agreements import (
+    AgreementQuery,
+    Copies,
+    PairCounts,
+    UsedAgreement,
+    stretch,
+)
+from mooring_operator.planning.analysis.counting import Answer
+from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.in_namespace import due
-from mooring_operator.planning.analysis.measuring import UsedQuery
+from mooring_operator.planning.analysis.measuring import Measurement, UsedQuery
 from mooring_operator.planning.analysis.measuring_jobs import MEASURED_BY_PODS, job_of
 from mooring_operator.planning.analysis.results import read_result
 from mooring_operator.planning.manifests.run_jobs import RunPods
@@ -156,3 +164,44 @@ def test_an_edit_begins_what_was_counted_anew_with_what_it_is_judged_by():
     tally = replace(one.unpacked(""), joined=300)
     assert one.unpacked(one.packed(tally)).joined == 300
     assert other.unpacked(one.packed(tally)).joined == 0
+
+
+def evidence_of(shares, looks=15, pairs=600):
+    """The verdict after looks at pairs of which a share differs, by a limit of 2%."""
+    limit = UsedAgreement(Agreement(name="smoke", points=2))
+    evidence = Evidence.from_text("", [limit], [measured(points=2)], watched=False)
+    request = asked(60)
+    for number in range(1, looks + 1):
+        counts = PairCounts(pairs, round(pairs * shares), number)
+        one = Measurement(float(number), "Success", "", settled=number, pairs=counts)
+        evidence = evidence.after(Answer(request, measured={"smoke": [one]}), 0.01)
+        if (verdict := evidence.judge(0.01).verdict) != "INSUFFICIENT":
+            return verdict, number
+    return "INSUFFICIENT", looks
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict", "at_most"),
+    [
+        (0.005, "PASS", 8),
+        (0.01, "PASS", 15),
+        (0.02, "INSUFFICIENT", 15),
+        (0.04, "FAIL", 10),
+        (0.5, "FAIL", 4),
+    ],
+)
+def test_pairs_decide_within_some_looks(share, verdict, at_most):
+    found, after = evidence_of(share)
+    assert (found, after <= at_most) == (verdict, True)
+
+
+def test_when_the_candidate_is_alone_nothing_is_compared():
+    limit = UsedAgreement(Agreement(name="smoke"))
+    evidence = Evidence.from_text("", [limit], [measured()], watched=False)
+    one = Measurement(1.0, "Success", "", settled=1, pairs=PairCounts(500, 3, 60))
+    seen = evidence.after(Answer(asked(60), measured={"smoke": [one]}), 0.01)
+    assert seen.metrics["smoke"].comparison.candidate == 3
+    kept = Evidence.from_text(seen.to_text(), [limit], [measured()], watched=False)
+    assert (kept.metrics["smoke"].comparison.candidate_of, kept.tallies["smoke"].joined) == (500, 60)
+    alone = seen.alone()
+    assert (alone.metrics, alone.queries, alone.tallies) == ({}, (), {})
