@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
+from mooring_artifacts.demands import MOST_DOCUMENTS
 from mooring_artifacts.digests import DIGEST_PATTERN
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import Difference, Interval, MetricName, Number, Violation
@@ -129,6 +130,44 @@ class Registration(_Part):
         return f"registered as {self.name} version {self.version}{self.problem and f'; {self.problem}'}"
 
 
+KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SignatureFound(_Part):
+    """Whether the model's files are those that somebody signed whom a policy names; if not, why in a line.
+
+    key: id of the public key that the signature is by.
+    """
+
+    verified: bool
+    signer: Annotated[str, Field(max_length=63)] = ""
+    key: KeyId | None = None
+    problem: Annotated[str, Field(max_length=300)] = ""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.verified != (self.key is not None and not self.problem):
+            raise ValueError("a signature that is verified has a key, and one that is not a problem")
+        return self
+
+    def in_words(self) -> str:
+        """What was found, in a line."""
+        return f"signed by {self.signer}" if self.verified else f"no valid signature: {self.problem}"
+
+
+class DocumentFound(_Part):
+    """A document that a policy demands: the digest of its bytes, or why there is none."""
+
+    name: Annotated[str, Field(max_length=63)]
+    address: Annotated[str, Field(max_length=LONGEST)]
+    digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
+    problem: Annotated[str, Field(max_length=300)] = ""
+
+    def in_words(self) -> str:
+        """What was found, in a line."""
+        return self.digest or self.problem or "nothing is known of it"
+
+
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`.
 
@@ -137,7 +176,8 @@ class Verdict(_Document):
 
     `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows. `slices` are
     parts of the rows, the worst first, and behind them those of too few rows to judge. `registration` is there where it
-    was asked for; a model that passed has passed whatever it says.
+    was asked for; a model that passed has passed whatever it says. So are `signature` and `documents`, which policies
+    judge and gates do not.
     """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
@@ -153,6 +193,15 @@ class Verdict(_Document):
     groups: Annotated[list[Group], Field(max_length=MOST_GROUPS), FailFast()] = []
     stability: Annotated[list[Stability], Field(max_length=4)] = []
     registration: Registration | None = None
+    signature: SignatureFound | None = None
+    documents: Annotated[list[DocumentFound], Field(max_length=MOST_DOCUMENTS), FailFast()] = []
+
+    @property
+    def looked_up(self) -> list[tuple[str, bool, str]]:
+        """What policies had looked up: a name, whether it is as it should be, and what was found in words."""
+        signature = self.signature
+        signed = [] if signature is None else [("signature", signature.verified, signature.in_words())]
+        return signed + [(one.name, one.digest is not None, one.in_words()) for one in self.documents]
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -12,6 +12,7 @@ from mooring_artifacts.run_documents import Registration, Verdict
 
 from mooring_components.energy import METRIC, NO_METER
 from mooring_components.evidence import Evidence
+from mooring_components.inspection import inspected
 from mooring_components.quality import Quality
 from mooring_components.verdicts import Subject, make_verdict
 
@@ -40,7 +41,8 @@ def conclude(
 
     Args:
         run_id: the run.
-        model_uri, model_facts: the model's address, and its digest and size; both may be unknown.
+        model_uri, model_facts: the model's address, and its digest and size, which may be unknown, and what was
+            looked up because policies demand it.
         quality: what `Quality.to_json` gave, with the digest of the test data.
         latency: metrics in milliseconds.
         gates: in their JSON form.
@@ -63,6 +65,7 @@ def conclude(
     verdict = make_verdict(
         run_id, subject, found, gates, measured.hint, seen.slices, seen.groups, seen.stability
     )
+    verdict = verdict.model_copy(update=inspected(model_facts))
     if registration:
         told = Registration.model_validate(dict(registration))
         verdict = verdict.model_copy(update={"registration": told})

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mooring_artifacts.digests import check_digest, manifest_digest
+from mooring_artifacts.digests import ManifestEntry, check_digest, manifest_digest
 from mooring_artifacts.storage import list_files, locate, read_entry
 from mooring_artifacts.uris import SCHEMES
 
 
 @dataclass(frozen=True)
 class FetchedModel:
-    """A copy of a model in a local folder, its digest and the size of all its files in bytes."""
+    """A copy of a model in a local folder, its digest and the size of all its files in bytes.
+
+    is_file: whether it is one file at its address, and no folder of one.
+    """
 
     folder: Path
     digest: str
     size_bytes: int
+    entries: Sequence[ManifestEntry] = ()
+    is_file: bool = False
 
     @property
     def facts(self) -> dict[str, str | float]:
@@ -24,17 +30,20 @@ class FetchedModel:
         return {"digest": self.digest, "modelSizeMB": self.size_bytes / 1e6}
 
 
-def facts_of_served(uri: str, folder: Path, expected_digest: str = "") -> dict[str, str | float]:
-    """What can be told of the files of a model that something else serves: all of it where a run can read them.
+def fetch_served(uri: str, folder: Path, expected_digest: str = "") -> FetchedModel | None:
+    """The files of a model that something else serves; None where no run can read them.
 
-    Of addresses that are for what serves alone, such as ``hf://`` and ``pvc://``, it is the digest that is expected.
+    Addresses such as ``hf://`` and ``pvc://`` are for what serves alone.
 
     Raises:
         InputError: as `fetch_model`.
     """
-    if uri.partition("://")[0] not in SCHEMES:
-        return {"digest": expected_digest}
-    return fetch_model(uri, folder, expected_digest).facts
+    return fetch_model(uri, folder, expected_digest) if uri.partition("://")[0] in SCHEMES else None
+
+
+def facts_of_served(fetched: FetchedModel | None, expected_digest: str = "") -> dict[str, str | float]:
+    """What later steps are told of it: of files that no run can read, the digest that is expected."""
+    return {"digest": expected_digest} if fetched is None else fetched.facts
 
 
 def fetch_model(uri: str, folder: Path, expected_digest: str = "") -> FetchedModel:
@@ -46,8 +55,8 @@ def fetch_model(uri: str, folder: Path, expected_digest: str = "") -> FetchedMod
         InputError: nothing there, or another digest.
     """
     location = locate(uri, "model_uri")
-    entries = []
-    for file in list_files(location, "model_uri"):
+    entries, files = [], list_files(location, "model_uri")
+    for file in files:
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as out:
@@ -55,4 +64,5 @@ def fetch_model(uri: str, folder: Path, expected_digest: str = "") -> FetchedMod
     digest = manifest_digest(entries)
     if expected_digest:
         check_digest(digest, expected_digest, uri)
-    return FetchedModel(folder, digest, sum(entry.size for entry in entries))
+    is_file = len(files) == 1 and files[0].key == location.address.path.as_posix().strip("/")
+    return FetchedModel(folder, digest, sum(entry.size for entry in entries), entries, is_file)

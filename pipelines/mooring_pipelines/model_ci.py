@@ -22,32 +22,40 @@ def fetch_model(
     model_digest: str,
     allow: list[Any],
     endpoint: str,
+    demands: dict[str, Any],
     run_id: str,
     verdict_uri: str,
     model: dsl.Output[dsl.Model],
 ) -> dict[str, Any]:
-    """Copy the model, check its digest and that the serving runtime loads it, unless something else serves it."""
+    """Copy the model, check its digest, look up what policies demand, and load it unless something else serves it."""
     from pathlib import Path
 
+    from mooring_artifacts.demands import parse_demands
     from mooring_components.endpoints import check_address
-    from mooring_components.fetching import facts_of_served, fetch_model
+    from mooring_components.fetching import facts_of_served, fetch_model, fetch_served
+    from mooring_components.inspection import inspect_model
     from mooring_components.models import open_model
     from mooring_components.registration.signatures import describe_signature
     from mooring_components.steps import Place, tell_errors_in_one_line
 
     tell_errors_in_one_line(Place("fetch-model", run_id, verdict_uri))
+    wanted = parse_demands(demands)
     if endpoint:
         check_address(endpoint)
         # The next steps need a folder, whatever is in it.
         Path(model.path).mkdir(parents=True, exist_ok=True)
-        facts, framework = facts_of_served(model_uri, Path(model.path), model_digest), "endpoint"
+        served = fetch_served(model_uri, Path(model.path), model_digest)
+        inspected = inspect_model(model_uri, served, wanted)
+        facts, framework = facts_of_served(served, model_digest), "endpoint"
     else:
         fetched = fetch_model(model_uri, Path(model.path), model_digest)
+        # Before anything of it is loaded.
+        inspected = inspect_model(model_uri, fetched, wanted)
         facts, opened = fetched.facts, open_model(fetched.folder, model_uri, allow=allow)
         framework = opened.backend.platform
         model.metadata["signature"] = describe_signature(opened.signature)
     model.metadata.update(uri=model_uri, digest=facts["digest"], framework=framework)
-    return facts
+    return {**facts, **inspected}
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
@@ -255,6 +263,7 @@ def model_ci(
     endpoint: str = "",
     registers: bool = False,
     registration: dict[str, Any] = {},  # noqa: B006
+    demands: dict[str, Any] = {},  # noqa: B006
     credentials_secret: str = NO_SECRET,
 ) -> None:
     """Check the data; fetch, evaluate, time and judge one model, or what answers at `endpoint`."""
@@ -273,6 +282,7 @@ def model_ci(
         model_digest=model_digest,
         allow=allow,
         endpoint=endpoint,
+        demands=demands,
         run_id=run_id,
         verdict_uri=verdict_uri,
     ).after(checked)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mooring_artifacts.demands import MOST_DOCUMENTS
 from mooring_operator.api import forms
 from mooring_operator.api.affinity import MOST_ENTRIES
 from mooring_operator.api.analysis import EVIDENCE, GENERATIONS, LONGEST_EVIDENCE, MEASURED
@@ -66,6 +67,10 @@ _SAMPLES: dict[str, str] = {
     forms.REVISION.pattern: "0" * 10,
     forms.HEADER_VALUE.pattern: "a" * 128,
     forms.DIGEST.pattern: "sha256:" + "0" * 64,
+    forms.PUBLIC_KEY.pattern: "-----BEGIN PUBLIC KEY-----\n"
+    + ("A" * 76 + "\n") * 8
+    + "-----END PUBLIC KEY-----\n",
+    forms.DOCUMENT.pattern: "s3://a/" + "b" * 505,
     forms.ADDRESS.pattern: "s3://" + _WIDE * 1019,
     forms.FILES.pattern: "s3://" + _WIDE * 1019,
     forms.SOURCE.pattern: "s3://" + _WIDE * 1019,
@@ -296,6 +301,13 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "runId": "0" * 36,
         "id": "0" * 36,
         "stepsHash": "0" * 10,
+        "facts": {
+            "signature": {"verified": False, "signer": "", "key": "", "problem": WIDEST * 120},
+            "documents": [
+                {"name": "a" * 63, "address": "s3://a/" + "b" * 505, "digest": "", "problem": WIDEST * 120}
+            ]
+            * MOST_DOCUMENTS,
+        },
         "serving": spec["serving"],
         "tested": {
             "runId": "0" * 36,

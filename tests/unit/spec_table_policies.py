@@ -18,6 +18,25 @@ def _expression(**fields: Any) -> dict[str, Any]:
 
 
 _RULE = {"name": "small", "expression": "metrics.modelSizeMB < 100.0"}
+_PEM = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEHBmCKkfhKQ/5vWsuVOI4S6NKcyg1
+pIm8TPvWJSjapeqr+LtvSQwk4m8BImz5K52rHaAIA67tqI4XduXhMwsUZA==
+-----END PUBLIC KEY-----
+"""
+_PRIVATE = _PEM.replace("PUBLIC", "PRIVATE")
+_NOWHERE = (
+    "",
+    "../card.md",
+    "/etc/passwd",
+    "a//b",
+    "file:///etc/passwd",
+    "http://host/a",
+    "s3://b",
+    "a?b",
+    "-x",
+)
+_CARD = {"name": "card", "address": "README.md"}
+_SIGNER = {"name": "release", "publicKey": _PEM}
 _GATE = {"metric": "accuracy", "min": 0.9}
 
 CLUSTER_POLICY = [
@@ -62,5 +81,28 @@ CLUSTER_POLICY = [
     _bound("rules", {"spec.rules": [_RULE, {**_RULE, "name": "tiny"}]}),
     _bound("no rules", {"spec.rules": []}),
     _bound("two rules of one name", {"spec.rules": [_RULE, _RULE]}, False, "spec.rules[1]"),
+    _bound("a signer", {"spec.signedBy": [_SIGNER]}),
+    _bound("a signer without a key", {"spec.signedBy": [{"name": "release"}]}, False, "spec.signedBy[0].publicKey"),
+    _bound("a signer of a private key", {"spec.signedBy": [{**_SIGNER, "publicKey": _PRIVATE}]}, False,
+           "spec.signedBy[0].publicKey"),
+    _bound("a signer twice", {"spec.signedBy": [_SIGNER, _SIGNER]}, False, "spec.signedBy[1]"),
+    _bound("a nameless signer", {"spec.signedBy": [{**_SIGNER, "name": ""}]}, False, "spec.signedBy[0].name"),
+    _bound("nine signers", {"spec.signedBy": [{**_SIGNER, "name": f"s{n}"} for n in range(9)]}, False, "spec.signedBy"),
+    _bound("documents", {"spec.requiredDocuments": [
+        _CARD, {"name": "review", "address": "s3://reviews/digits/review.pdf"}]}),
+    *(_bound(f"a document at {address!r}", {"spec.requiredDocuments": [{**_CARD, "address": address}]}, False,
+             "spec.requiredDocuments[0].address") for address in _NOWHERE),
+    _bound("a document without an address", {"spec.requiredDocuments": [{"name": "card"}]}, False,
+           "spec.requiredDocuments[0].address"),
+    _bound("a document twice", {"spec.requiredDocuments": [_CARD, _CARD]}, False,
+           "spec.requiredDocuments[1]"),
+    _bound("seventeen documents", {"spec.requiredDocuments": [{**_CARD, "name": f"d{n}"} for n in range(17)]}, False,
+           "spec.requiredDocuments"),
+    _bound("a nameless document", {"spec.requiredDocuments": [{"name": "", "address": "a"}]}, False,
+           "spec.requiredDocuments[0].name"),
+    Case("a signer alone", {"spec": {"signedBy": [_SIGNER]}}, kind="ModelPolicy"),
+    Case("documents alone", {"spec": {"requiredDocuments": [_CARD]}}, kind="ModelPolicy"),
+    Case("a policy of empty lists", {"spec": {"signedBy": [], "requiredDocuments": []}}, False,
+         "a policy has rules, requiredTemplates, signedBy or requiredDocuments", "ModelPolicy"),
     _bound("a score", {"spec.minimumScore": 0.5}, False, "spec.minimumScore"),
 ]  # fmt: skip

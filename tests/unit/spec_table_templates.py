@@ -234,7 +234,8 @@ TEMPLATES = [
     Case("templates demanded", {"spec.requiredTemplates": [{"name": "platform", "clusterScope": True}]},
          kind="ClusterModelPolicy"),
     Case("templates alone", {"spec": {"requiredTemplates": [{"name": "house"}]}}, kind="ModelPolicy"),
-    Case("neither rules nor templates", {"spec": {}}, False, "rules, requiredTemplates or both", "ModelPolicy"),
+    Case("neither rules nor templates", {"spec": {}}, False,
+         "a policy has rules, requiredTemplates, signedBy or requiredDocuments", "ModelPolicy"),
     Case("a template demanded twice", {"spec.requiredTemplates": [{"name": "a"}, {"name": "a"}]}, False,
          "spec.requiredTemplates", "ModelPolicy"),
 ]  # fmt: skip

@@ -114,6 +114,7 @@ def test_the_parameters_are_the_public_ones():
         "endpoint",
         "registers",
         "registration",
+        "demands",
         "credentials_secret",
     }
     assert set(inputs) - optional == {

@@ -49,7 +49,7 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
             f"| {slice_in_words(each)} |"
             for each in verdict.slices
         ]
-    lines += [*_groups(verdict), *_stability(verdict)]
+    lines += [*_groups(verdict), *_stability(verdict), *_looked_up(verdict)]
     return "\n".join(lines) + "\n"
 
 
@@ -80,6 +80,16 @@ def _stability(verdict: Verdict) -> list[str]:
             for each in verdict.stability
         ),
     ]
+
+
+def _looked_up(verdict: Verdict) -> list[str]:
+    if not verdict.looked_up:
+        return []
+    rows = [
+        f"| {_cell(name)} | {'yes' if holds else 'no'} | {_cell(found)} |"
+        for name, holds, found in verdict.looked_up
+    ]
+    return ["", "| asked by policies | there | found |", "| --- | --- | --- |", *rows]
 
 
 def _rate(value: float | None) -> str:

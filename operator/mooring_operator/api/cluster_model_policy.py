@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.ci import gate_rules
+from mooring_operator.api.demands import DemandsOnFiles
 from mooring_operator.api.freezes import Freezes
 from mooring_operator.api.model_policy import RULES_BY_NAME, PolicyRule, RequiredTemplates
 from mooring_operator.api.types import Model
@@ -87,7 +88,7 @@ class RequiredGate(gates.Gate):
     )
 
 
-class ClusterModelPolicySpec(Model):
+class ClusterModelPolicySpec(DemandsOnFiles):
     """What every new revision in the selected namespaces must satisfy, whether its deployment names it or not."""
 
     namespace_selector: Annotated[

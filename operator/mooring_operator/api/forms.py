@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 from mooring_artifacts.digests import DIGEST_PATTERN
 from mooring_artifacts.gates import LONGEST_SLICE_NAME, SLICE_PATTERN
+from mooring_artifacts.public_keys import LONGEST_PEM, PEM_PATTERN
 from mooring_artifacts.text import UNSEEN, python_pattern
 from pydantic import Field
 from pydantic.fields import FieldInfo
@@ -264,6 +265,15 @@ ADDRESS = Form(
     rf"^[a-z][a-z0-9+.-]*:/{{1,3}}[^ ${UNSEEN}]+$",
     1024,
     "a valid address: write SCHEME://..., like s3://bucket/model, or models:/NAME@ALIAS, without blanks and $",
+)
+PUBLIC_KEY = Form(
+    PEM_PATTERN, LONGEST_PEM, "a public key in PEM, of a curve: from -----BEGIN PUBLIC KEY----- to its end"
+)
+DOCUMENT = Form(
+    r"^((s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+    512,
+    "a path in the model's folder, like docs/card.md, or a file's address: s3://, gs:// or az://; of letters, digits, "
+    "., _ and -, and no part begins with . or -",
 )
 REGISTERED_MODEL = Form(
     # Source: MLflow, mlflow.utils.validation: a name has neither / nor :, a version is a number.

@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.analysis import MOST_TEMPLATES, NamedTemplate, NamedTemplates
+from mooring_operator.api.demands import DemandsOnFiles
 from mooring_operator.api.types import Condition, Model, StatusModel
 
-FACTS = ("metrics", "model", "deployment", "serving")
+FACTS = ("metrics", "model", "deployment", "serving", "signature", "documents")
 """What an expression sees."""
 RULES_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
@@ -25,9 +26,10 @@ class PolicyRule(Model):
         str,
         Field(
             description="CEL that must be true. It sees metrics (of the CI run, by name), model {uri, storageUri, "
-            "digest, format}, deployment {name, namespace, labels} and serving (spec.serving). Numbers are "
-            "doubles. An error, a missing fact included, counts as false, and so does what costs too much: all "
-            "rules of a policy have a second of CPU time.",
+            "digest, format}, deployment {name, namespace, labels}, serving (spec.serving), signature {verified, "
+            "signer, key, problem} and documents {NAME: {digest}}. Numbers are doubles. An error, a missing fact "
+            "included, counts as false, and so does what costs too much: all rules of a policy have a second of CPU "
+            "time.",
             min_length=1,
             max_length=4096,
         ),
@@ -47,7 +49,7 @@ RequiredTemplates = Annotated[
 ]
 
 
-class ModelPolicySpec(Model):
+class ModelPolicySpec(DemandsOnFiles):
     """What a revision must satisfy before any of it is served."""
 
     rules: Annotated[
@@ -65,24 +67,26 @@ class ModelPolicySpec(Model):
         Field(
             gt=0,
             le=1,
-            description="Share of the rules that must be met. 1 (default) means every rule: with less, a model "
-            "passes that breaks a rule.",
+            description="Share of the rules that must be met; signedBy and requiredDocuments count as one each. 1 "
+            "(default) means every rule: with less, a model passes that breaks a rule.",
         ),
     ] = 1.0
 
     @model_validator(mode="after")
     def _demands_something(self) -> "ModelPolicySpec":
-        if not self.rules and not self.required_templates:
+        if not self.rules and not self.required_templates and not self.looks_at_files:
             raise ValueError(_NOTHING)
         return self
 
 
-_NOTHING = "a policy has rules, requiredTemplates or both"
+_NOTHING = "a policy has rules, requiredTemplates, signedBy or requiredDocuments"
 ModelPolicySpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
         {
             "rule": "has(self.rules) && self.rules.size() > 0 || "
-            "has(self.requiredTemplates) && self.requiredTemplates.size() > 0",
+            "has(self.requiredTemplates) && self.requiredTemplates.size() > 0 || "
+            "has(self.signedBy) && self.signedBy.size() > 0 || "
+            "has(self.requiredDocuments) && self.requiredDocuments.size() > 0",
             "message": f"spec: {_NOTHING}",
         }
     ]

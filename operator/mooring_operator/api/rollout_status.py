@@ -75,6 +75,7 @@ class CIStatus(StatusModel):
     ] = ""
     metrics: Annotated[dict[str, float], Field(description="What the run measured.", max_length=48)] = {}
     test_data_digest: Annotated[str, Field(description="Rows that it read.")] = ""
+    facts: Annotated[OpenObject, Field(description="What policies had it look up.")] = {}
     started_at: Annotated[Time, Field(description="When the run was asked for.")]
     seen_at: Annotated[Time | None, Field(description="When the run was first seen where it runs.")] = None
     ended_at: Annotated[Time | None, Field(description="When the run was first seen to have ended.")] = None
@@ -120,9 +121,12 @@ class Revision(StatusModel):
         Field(description="Its version in the registry, as NAME/VERSION."),
     ] = None
     since: Annotated[Time | None, Field(description="When it was promoted.")] = None
-    tested: Annotated[CIStatus | None, Field(description="The test that it passed, once it is promoted.")] = (
-        None
-    )
+    tested: Annotated[
+        CIStatus | None,
+        # As of the runtime: status.ci has its schema.
+        WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+        Field(description="The test that it passed, once it is promoted."),
+    ] = None
 
     @property
     def serving_spec(self) -> ServingSpec:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 from mooring_artifacts.gates import TestGate, difference_in_words, interval_in_words, wanted
 from mooring_artifacts.judging import Findings, judge, slice_in_words
@@ -54,6 +55,9 @@ class VerdictView:
         if verdict.stability:
             yield heading("Called the same with noise")
             yield plain_table(("NOISE", "SHARE", "95 %"), map(_level, verdict.stability))
+        if verdict.looked_up:
+            yield heading("What policies ask of the files")
+            yield plain_table(("FACT", "THERE", "FOUND"), starmap(_fact, verdict.looked_up))
 
     def _gate(self, gate: TestGate) -> list[str | Text]:
         verdict = self.verdict
@@ -117,6 +121,11 @@ def _group(each: Group) -> list[str | Text]:
 
 def _level(each: Stability) -> list[str | Text]:
     return [f"{each.noise:g}", f"{each.share:.4g}", interval_in_words(each.interval)]
+
+
+def _fact(name: str, holds: bool, found: str) -> list[str | Text]:
+    there = Text("yes", style="green") if holds else Text("no", style="red")
+    return [visible(name), there, visible(found)]
 
 
 def _number(value: float | None) -> str:

@@ -14,6 +14,7 @@ from mooring_operator.api import (
     reasons,
 )
 from mooring_operator.api.checks import Outcome
+from mooring_operator.api.demands import DemandsOnFiles
 from mooring_operator.api.model_policy import PolicyRule
 from mooring_operator.cli.rehearsal_traffic import Traffic, expected
 from mooring_operator.cli.rollout_chart import Share
@@ -22,6 +23,7 @@ from mooring_operator.planning.analysis.counting import Answer, Counting
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.identity import workload_name
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.policies.evidence import as_if_met
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.actions import (
@@ -222,7 +224,12 @@ class World:
         passed = self.script.ci == "pass"
         violations = () if passed else ("the rehearsal was asked for a run that fails",)
         digest = _DIGEST if self.spec.rollout.requires and self.spec.model.digest is None else None
-        return Verdict(run.run_id, digest, passed, {**passing, **self.script.metrics}, violations)
+        metrics, facts = {**passing, **self.script.metrics}, as_if_met(self._policies())
+        return Verdict(run.run_id, digest, passed, metrics, violations, facts=facts)
+
+    def _policies(self) -> list[DemandsOnFiles]:
+        named = [self.script.policies.get(name, _MET) for name in self.spec.policies]
+        return [*self.script.cluster_policies.values(), *named]
 
     # --- what the planner does ------------------------------------------------------------------
 

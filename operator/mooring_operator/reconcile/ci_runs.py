@@ -15,6 +15,7 @@ from mooring_operator.api.ci import CISpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.policies.evidence import facts_in
 from mooring_operator.planning.rollout.situation import Verdict
 from mooring_operator.planning.runs.model_ci import ci_parameters, registration_parameters
 from mooring_operator.planning.runs.run import TENANT, JsonValue, OwnPipeline, RunOwner, RunRequest, RunState
@@ -64,9 +65,10 @@ class CIRuns:
         candidate: Candidate,
         champion: Revision | None = None,
         endpoint: str = "",
+        demands: Mapping[str, JsonValue] | None = None,
     ) -> None:
-        """Have `candidate` tested, at `endpoint` where it is served, beside `champion` where that serves; a run that
-        exists already is left alone.
+        """Have `candidate` tested, at `endpoint` where it is served, beside `champion` where that serves, and have it
+        look up what policies demand; a run that exists already is left alone.
         """
         assert spec.ci is not None
         ci = spec.ci
@@ -75,8 +77,10 @@ class CIRuns:
             **_compared(ci, champion),
             **registration_parameters(ci.register_as, candidate.registered, self._tracking_uri),
             **({"endpoint": endpoint} if endpoint else {}),
+            **({"demands": dict(demands)} if demands else {}),
         }
-        await self._launch(owner, spec, ci, run_id, candidate, PIPELINE, parameters, _own(ci))
+        own = _own(ci, ("demands",) if demands else ())
+        await self._launch(owner, spec, ci, run_id, candidate, PIPELINE, parameters, own)
 
     async def copy(
         self, owner: Owner, spec: ModelDeploymentSpec, run_id: str, candidate: Candidate, place: str
@@ -158,6 +162,7 @@ class CIRuns:
             violations=tuple(dict.fromkeys(one_line(violation.message) for violation in broken)),
             registered=_registered(found, ci),
             registration=_registration(found, ci),
+            facts=facts_in(found),
         )
 
     async def _read(self, owner: Owner, run_id: str) -> Document | str | None:
@@ -200,8 +205,10 @@ def _registration(found: Document, ci: CISpec) -> str:
     return one_line(told.in_words(), 600)
 
 
-def _own(ci: CISpec) -> OwnPipeline | None:
-    return None if ci.pipeline is None else OwnPipeline(ci.pipeline.name, ci.pipeline.version, ci.needs)
+def _own(ci: CISpec, needs: tuple[str, ...] = ()) -> OwnPipeline | None:
+    if ci.pipeline is None:
+        return None
+    return OwnPipeline(ci.pipeline.name, ci.pipeline.version, (*ci.needs, *needs))
 
 
 def _compared(ci: CISpec, champion: Revision | None) -> dict[str, JsonValue]:

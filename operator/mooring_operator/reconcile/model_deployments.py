@@ -308,8 +308,8 @@ class ModelDeployments:
         match action:
             case LaunchRun(run_id, candidate, copy_to=place) if place:
                 await self._runs.copy(owner, spec, run_id, candidate, place)
-            case LaunchRun(run_id, candidate, champion, endpoint):
-                await self._runs.launch(owner, spec, run_id, candidate, champion, endpoint)
+            case LaunchRun(run_id, candidate, champion, endpoint, demands):
+                await self._runs.launch(owner, spec, run_id, candidate, champion, endpoint, demands)
             case RunForTest(name, revision):
                 await self._routers.under_test.run(owner, name, revision)
             case StopAfterTest(name):

@@ -14,7 +14,7 @@ from mooring_artifacts.errors import InputError
 from mooring_components.datasets import load_test_data
 from mooring_components.endpoints import TOKEN, check_address, open_endpoint
 from mooring_components.feeding import feed_model
-from mooring_components.fetching import facts_of_served
+from mooring_components.fetching import facts_of_served, fetch_served
 from mooring_components.latency import time_requests
 from mooring_components.models import open_model
 from mooring_components.options import TestOptions
@@ -210,17 +210,19 @@ def test_predictions_that_are_objects_are_outputs_by_name_and_the_token_is_sent(
 
 @pytest.mark.parametrize("uri", ["hf://org/model:main", "pvc://models/m", "oci://registry/m", "models:/m/1"])
 def test_files_that_a_run_cannot_read_are_known_by_the_digest_that_is_expected(uri, tmp_path):
-    assert facts_of_served(uri, tmp_path, "sha256:" + "1" * 64) == {"digest": "sha256:" + "1" * 64}
-    assert facts_of_served(uri, tmp_path) == {"digest": ""}
+    assert facts_of_served(fetch_served(uri, tmp_path), "sha256:" + "1" * 64) == {
+        "digest": "sha256:" + "1" * 64
+    }
+    assert facts_of_served(fetch_served(uri, tmp_path)) == {"digest": ""}
 
 
 def test_files_that_a_run_can_read_are_looked_at(tmp_path):
     (tmp_path / "model.joblib").write_bytes(b"x" * 1000)
     (tmp_path / "copy").mkdir()
-    facts = facts_of_served((tmp_path / "model.joblib").as_uri(), tmp_path / "copy")
+    facts = facts_of_served(fetch_served((tmp_path / "model.joblib").as_uri(), tmp_path / "copy"))
     assert facts["modelSizeMB"] == 0.001
     with pytest.raises(InputError, match="does not match"):
-        facts_of_served((tmp_path / "model.joblib").as_uri(), tmp_path / "copy", "sha256:" + "1" * 64)
+        fetch_served((tmp_path / "model.joblib").as_uri(), tmp_path / "copy", "sha256:" + "1" * 64)
 
 
 def test_nobody_there_is_said(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mooring_operator.cli import output
-from mooring_operator.cli.commands import convert
+from mooring_operator.cli.commands import convert, signing
 from mooring_operator.cli.commands.options import Output
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
 from mooring_operator.cli.help import paragraphs
@@ -27,7 +27,8 @@ _RUN_HELP = paragraphs(
     Test the model of a ModelDeployment here, without a cluster: the pipeline that the operator launches.
 
     Addresses are those of the manifest, or those given: s3://, gs://, az://, file:// or a path. Stores are asked
-    with this shell's credentials. What spec.policies demand is judged by the operator alone.
+    with this shell's credentials. Policies are judged by the operator alone; what those in FILE demand of
+    signatures and documents is looked up and shown.
 
     Exit codes: 0 passed; 1 a gate does not hold, or the rows are not what their schema says; 2 no verdict.
     """,
@@ -60,6 +61,8 @@ def register(app: typer.Typer) -> None:
     group.command("run", help=_RUN_HELP)(run)
     group.command("check", help=_CHECK_HELP)(check)
     group.command("convert", help=convert.HELP)(convert.convert)
+    group.command("sign", help=signing.SIGN_HELP)(signing.sign)
+    group.command("verify", help=signing.VERIFY_HELP)(signing.verify)
     app.add_typer(group, name="ci", rich_help_panel="Before a cluster")
 
 
@@ -110,6 +113,8 @@ def run(
 
     called, spec = _deployment(file, name)
     asked = ci_run.ask(spec, model, test_data, champion, slices or (), endpoint, explain)
+    if demands := _demands(file, spec):
+        asked.parameters["demands"] = demands
     with TemporaryDirectory(prefix="mooring-ci-") as folder, _Progress() as tell:
         document = ci_run.test(asked, Path(folder), report, tell, sys.stderr.write if verbose else None)
     if form is not output.Format.TEXT:
@@ -201,6 +206,27 @@ def _deployment(file: str, name: str | None) -> tuple[str, "ModelDeploymentSpec"
             hint="name one by --name" if found else "",
         )
     return str(found[0]["metadata"]["name"]), ModelDeploymentSpec.model_validate(found[0]["spec"])
+
+
+def _demands(file: str, spec: "ModelDeploymentSpec") -> dict[str, object]:
+    """Give what policies beside the deployment have looked up: those that it names, and all of the cluster's."""
+    from mooring_operator.api import ModelPolicySpec
+    from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
+    from mooring_operator.cli.commands.validate import valid_objects
+    from mooring_operator.planning.policies.evidence import demands_of
+
+    objects = valid_objects([file], to="test") if file != "-" else []
+    cluster = [
+        ClusterModelPolicySpec.model_validate(one["spec"])
+        for one in objects
+        if one.get("kind") == "ClusterModelPolicy"
+    ]
+    named = [
+        ModelPolicySpec.model_validate(one["spec"])
+        for one in objects
+        if one.get("kind") == "ModelPolicy" and one["metadata"]["name"] in spec.policies
+    ]
+    return demands_of([*cluster, *named])
 
 
 class _Progress:

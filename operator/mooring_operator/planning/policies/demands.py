@@ -6,6 +6,7 @@ from mooring_operator.api.analysis import NamedTemplate
 from mooring_operator.api.ci import Gate
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec, RequiredGate
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
+from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.policies.sources import covers
 
@@ -14,16 +15,25 @@ def unmet_demands(
     policy: ClusterModelPolicySpec, spec: ModelDeploymentSpec, revision: Revision
 ) -> Iterator[str]:
     """Yield what `revision` of the deployment does not meet: the field, what it holds and what is allowed."""
-    if spec.ci is None and (policy.require_ci or policy.required_gates):
+    if spec.ci is None and (policy.require_ci or policy.required_gates) and not policy.looks_at_files:
         yield "spec.ci is missing: models have to be tested"
     if policy.allowed_formats and revision.format not in policy.allowed_formats:
         yield f"spec.model.format {revision.format!r} is not one of {', '.join(policy.allowed_formats)}"
     if policy.allowed_sources and not _is_allowed(policy.allowed_sources, revision):
         yield f"spec.model.uri {revision.model_uri!r} does not lie in {', '.join(policy.allowed_sources)}"
-    yield from missing_templates(policy.required_templates, spec)
+    yield from unmet_by_spec(policy, spec)
     if spec.ci is not None:
         for gate in policy.required_gates:
             yield from _missing_bounds(gate, spec.ci.gates)
+
+
+def unmet_by_spec(
+    policy: ModelPolicySpec | ClusterModelPolicySpec, spec: ModelDeploymentSpec
+) -> Iterator[str]:
+    """Yield what a deployment does not meet of what policies of a namespace and of the cluster demand alike."""
+    if spec.ci is None and policy.looks_at_files:
+        yield "spec.ci is missing: a run verifies signatures and reads documents"
+    yield from missing_templates(policy.required_templates, spec)
 
 
 def missing_templates(required: Sequence[NamedTemplate], spec: ModelDeploymentSpec) -> Iterator[str]:

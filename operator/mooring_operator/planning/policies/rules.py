@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from mooring_operator.api.model_policy import FACTS, PolicyRule
+from mooring_operator.planning.policies.evidence import ReadyMade
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,25 @@ def question_of(rules: Sequence[PolicyRule], facts: Mapping[str, Any]) -> RuleQu
     return RuleQuestion(tuple(rule.expression for rule in rules), _with_doubles(facts))
 
 
-def judge(rules: Sequence[PolicyRule], minimum_score: float, answers: RuleAnswers) -> PolicyResult:
-    """Give how a revision does; a rule that errs, for a missing fact or a typing mistake, is not met."""
-    failures = []
+def judge(
+    rules: Sequence[PolicyRule],
+    minimum_score: float,
+    answers: RuleAnswers,
+    ready_made: Sequence[ReadyMade] = (),
+) -> PolicyResult:
+    """Give how a revision does; a rule that errs, for a missing fact or a typing mistake, is not met.
+
+    Ready-made rules count as one each.
+    """
+    failures = [str(found) for found in ready_made if found.reason]
     for index, (rule, problem) in enumerate(zip(rules, answers.problems, strict=True)):
         if problem is not None:
             said = problem if index in answers.expensive else rule.message or problem
             failures.append(f"{rule.name}: {said}")
-    met = len(rules) - len(failures)
+    total = len(rules) + len(ready_made)
+    met = total - len(failures)
     expensive = tuple(rules[index].name for index in sorted(answers.expensive))
-    return PolicyResult(met, len(rules), tuple(failures), met / len(rules) >= minimum_score, expensive)
+    return PolicyResult(met, total, tuple(failures), met / total >= minimum_score, expensive)
 
 
 def _with_doubles(value: Any) -> Any:

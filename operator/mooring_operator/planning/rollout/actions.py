@@ -1,6 +1,7 @@
 """What a decision about a ModelDeployment asks for: every action may be repeated without harm."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mooring_operator.api.rollout_status import Candidate, Revision
 from mooring_operator.planning.actions import Notify, TerminateRun
@@ -8,6 +9,7 @@ from mooring_operator.planning.checks import Question
 from mooring_operator.planning.manifests.workloads import Workload
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.routing import Routing
+from mooring_operator.planning.runs.run import JsonValue
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class LaunchRun:
     champion: Revision | None = None
     endpoint: str = ""
     """Where the candidate answers; empty: its files are tested."""
+    demands: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What policies have it look up; empty: nothing."""
     copy_to: str = ""
     """Below which address its files are copied; empty: it is tested."""
 

@@ -4,16 +4,18 @@ ModelPolicies are those that the deployment names; ClusterModelPolicies bind its
 What is promoted keeps its traffic: a policy that it does not comply with any more is told, and holds what comes next.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from mooring_operator.api import reasons
-from mooring_operator.api.model_policy import PolicyRule
-from mooring_operator.api.rollout_status import Phase, Revision
+from mooring_operator.api.model_policy import ModelPolicySpec
+from mooring_operator.api.rollout_status import CIStatus, Phase, Revision
 from mooring_operator.planning.actions import Notify
-from mooring_operator.planning.policies.demands import missing_templates, unmet_demands
-from mooring_operator.planning.policies.rules import PolicyResult, judge, question_of
+from mooring_operator.planning.policies.demands import unmet_by_spec, unmet_demands
+from mooring_operator.planning.policies.evidence import judge_files, rule_facts
+from mooring_operator.planning.policies.rules import PolicyResult, RuleAnswers, judge, question_of
+from mooring_operator.planning.policies.status import Policy
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.status.wording import keeps_serving
 
@@ -56,13 +58,12 @@ def enforce_policies(draft: RolloutDraft) -> RolloutDraft | Settled:
         return draft.set_condition(_CONDITION, "Unknown", reasons.POLICY_NOT_FOUND, missing).settle(
             "Pending", reasons.POLICY_NOT_FOUND, missing, recheck_after=60.0
         )
-    policies = _rules(draft)
+    policies = _judging(draft)
     if not policies and not draft.observed.cluster_policies and not draft.spec.policies:
         return draft
     if len(draft.observed.owner.labels) > _MOST_LABELS:
         return _with_too_many_labels(draft)
-    metrics = draft.status.ci.metrics if draft.status.ci else {}
-    draft, results = _evaluate(draft, policies, facts_of(draft, draft.candidate, metrics))
+    draft, results = _evaluate(draft, policies, draft.candidate, draft.status.ci)
     if len(results) < len(policies):
         return _await_answers(draft)
     failed = _failed(results)
@@ -81,13 +82,15 @@ def report_compliance(draft: Draft, stable: Revision) -> Draft:
         return draft.set_condition(_CONDITION, "Unknown", reasons.POLICY_NOT_FOUND, missing)
     if unmet := _unmet(draft, stable):
         return _report(draft, *unmet)
-    policies = _rules(draft)
+    policies = _judging(draft)
     if not policies and not draft.observed.cluster_policies and not draft.spec.policies:
         return _without_condition(draft)
-    metrics = _metrics_of(draft, stable)
-    if metrics is None or len(draft.observed.owner.labels) > _MOST_LABELS:
+    ci = draft.status.ci if draft.spec.ci is not None else None
+    # Of the stable revision nothing is known where the last run was another's.
+    unknown = draft.spec.ci is not None and (ci is None or ci.revision != stable.revision)
+    if unknown or len(draft.observed.owner.labels) > _MOST_LABELS:
         return draft
-    draft, results = _evaluate(draft, policies, facts_of(draft, stable, metrics))
+    draft, results = _evaluate(draft, policies, stable, ci)
     if len(results) < len(policies):
         return draft
     if failed := _failed(results):
@@ -95,11 +98,18 @@ def report_compliance(draft: Draft, stable: Revision) -> Draft:
     return draft.set_condition(_CONDITION, "True", reasons.POLICIES_MET, "every policy is met")
 
 
-def facts_of(draft: Draft, revision: Revision, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """Give what rules see of a revision."""
+def binding_policies(draft: Draft) -> Iterator[Policy]:
+    """Yield the policies that the deployment has to comply with, as far as they can be read."""
+    named = (draft.observed.policies.get(name) for name in draft.spec.policies)
+    yield from (policy for policy in draft.observed.cluster_policies.values() if policy is not None)
+    yield from (policy for policy in named if policy is not None)
+
+
+def facts_of(draft: Draft, revision: Revision, ci: CIStatus | None) -> dict[str, Any]:
+    """Give what rules see of a revision and of its test."""
     owner = draft.observed.owner
     return {
-        "metrics": dict(metrics),
+        "metrics": dict(ci.metrics) if ci is not None else {},
         "model": {
             "uri": revision.model_uri,
             "storageUri": revision.storage_uri,
@@ -108,6 +118,7 @@ def facts_of(draft: Draft, revision: Revision, metrics: Mapping[str, float]) -> 
         },
         "deployment": {"name": owner.name, "namespace": owner.namespace, "labels": dict(owner.labels)},
         "serving": revision.serving,
+        **rule_facts(ci.facts if ci is not None else {}),
     }
 
 
@@ -132,13 +143,16 @@ def _missing(draft: Draft) -> str:
     return ""
 
 
-def _rules(draft: Draft) -> dict[str, tuple[Sequence[PolicyRule], float]]:
-    """Give the rules of every policy that has some, and the share of them that must be met."""
+def _judging(draft: Draft) -> dict[str, Policy]:
+    """Give every policy that has rules, of its own or ready-made."""
     binding = draft.observed.cluster_policies.items()
-    cluster = {f"{_CLUSTER}{name}": (policy.rules, 1.0) for name, policy in binding if policy is not None}
-    named = {name: draft.observed.policies.get(name) for name in draft.spec.policies}
-    own = {name: (policy.rules, policy.minimum_score) for name, policy in named.items() if policy is not None}
-    return {name: asked for name, asked in {**cluster, **own}.items() if asked[0]}
+    policies: dict[str, Policy | None] = {f"{_CLUSTER}{name}": policy for name, policy in binding}
+    policies |= {name: draft.observed.policies.get(name) for name in draft.spec.policies}
+    return {
+        name: policy
+        for name, policy in policies.items()
+        if policy is not None and (policy.rules or policy.looks_at_files)
+    }
 
 
 def _wanted(draft: Draft) -> Revision:
@@ -168,7 +182,7 @@ def _unmet(draft: Draft, revision: Revision) -> tuple[str, str] | None:
         named = {name: draft.observed.policies.get(name) for name in draft.spec.policies}
         found += _forbidden(
             {
-                f"ModelPolicy {name}": missing_templates(policy.required_templates, draft.spec)
+                f"ModelPolicy {name}": unmet_by_spec(policy, draft.spec)
                 for name, policy in named.items()
                 if policy is not None
             },
@@ -183,26 +197,20 @@ def _forbidden(demands: Mapping[str, Iterator[str]], revision: Revision) -> Iter
             yield f"{policy} forbids revision {revision.revision}: {told}"
 
 
-def _metrics_of(draft: Draft, stable: Revision) -> Mapping[str, float] | None:
-    """Give what the stable revision's run measured; None where the last run was another's."""
-    ci = draft.status.ci
-    if draft.spec.ci is None:
-        return {}
-    return ci.metrics if ci is not None and ci.revision == stable.revision else None
-
-
 def _evaluate(
-    draft: DraftT, policies: Mapping[str, tuple[Sequence[PolicyRule], float]], facts: Mapping[str, Any]
+    draft: DraftT, policies: Mapping[str, Policy], revision: Revision, ci: CIStatus | None
 ) -> tuple[DraftT, dict[str, PolicyResult]]:
     """Give the results that are known, and a draft that asks for the others."""
-    results = {}
-    for name, (rules, minimum_score) in policies.items():
-        question = question_of(rules, facts)
-        answers = draft.observed.answers.get(question.key)
+    results, facts = {}, facts_of(draft, revision, ci)
+    for name, policy in policies.items():
+        question = question_of(policy.rules, facts)
+        answers = draft.observed.answers.get(question.key) if policy.rules else RuleAnswers(())
         if answers is None:
             draft = draft.ask(question)
         else:
-            results[name] = judge(rules, minimum_score, answers)
+            score = policy.minimum_score if isinstance(policy, ModelPolicySpec) else 1.0
+            ready_made = judge_files(policy, ci.facts if ci is not None else {})
+            results[name] = judge(policy.rules, score, answers, ready_made)
     return draft, results
 
 

@@ -13,7 +13,9 @@ from mooring_operator.api.rollout_status import CIStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.policies.evidence import demands_of
 from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun
+from mooring_operator.planning.rollout.compliance import binding_policies
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import REFUSED_WAY_OUT
 from mooring_operator.planning.rollout.runtimes import NoRuntime
@@ -131,6 +133,8 @@ def _run_id(draft: RolloutDraft, asked_at: datetime, ci: CISpec) -> str:
     if ci.compares and (champion := draft.status.stable) is not None:
         # Beside another model it is another question.
         content = f"{content} beside {champion.digest or champion.storage_uri}"
+    if demands := demands_of(binding_policies(draft)):
+        content = f"{content} demanding {identity.fingerprint(demands)}"
     if is_tested_as_served(draft):
         content = f"{content} served as {draft.candidate.revision}"
     if ci.test_data.digest is None and is_latest(ci.test_data.uri):
@@ -171,7 +175,8 @@ def _launch(draft: RolloutDraft, status: CIStatus) -> Settled:
         if waits_for:
             return wait(draft, f"testing {name}: {waits_for}", _SOON)
         endpoint = address_for(draft)
-    run = LaunchRun(status.run_id, draft.candidate, draft.status.stable, endpoint)
+    demands = demands_of(binding_policies(draft))
+    run = LaunchRun(status.run_id, draft.candidate, draft.status.stable, endpoint, demands)
     return launch(draft, status, run, f"testing {name}")
 
 
@@ -254,7 +259,11 @@ def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> R
             "the model's files changed under its address"
         )
         return reject_run(draft, status, reasons.VERDICT_MISMATCH, message)
-    measured = {"metrics": _readable(verdict.metrics), "test_data_digest": verdict.test_data_digest}
+    measured = {
+        "metrics": _readable(verdict.metrics),
+        "test_data_digest": verdict.test_data_digest,
+        "facts": dict(verdict.facts),
+    }
     status = status.model_copy(update=measured)
     if not verdict.passed:
         message = f"{name}: {'; '.join(verdict.violations) or 'the gates are not met'}"

@@ -66,6 +66,8 @@ class Verdict:
     registration: str = ""
     """What became of registering it, in a line; empty where that was not asked for."""
     test_data_digest: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What policies had it look up, as a status keeps it."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _PARAMETERS: Mapping[str, str] = {
     "gates": "LIST",
     "registers": "BOOLEAN",
     "registration": "STRUCT",
+    "demands": "STRUCT",
     "credentials_secret": "STRING",
     "verdict_uri": "STRING",
     "run_id": "STRING",
@@ -64,6 +65,7 @@ _WHY = {
     "champion_uri": ", which gates with notWorseThan need",
     "endpoint": ", which spec.ci.target Endpoint needs",
     "registration": ", which spec.ci.registerAs needs",
+    "demands": ", which signedBy and requiredDocuments of policies need",
 }
 _LONGEST_NAME = 80
 

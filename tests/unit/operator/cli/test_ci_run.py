@@ -2,16 +2,22 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from mooring_artifacts.run_documents import Verdict, parse_verdict
+from mooring_components.signatures.bundles import public_pem
 from mooring_operator.api import ModelDeploymentSpec
 from mooring_operator.cli import ci_run
 from mooring_operator.cli.errors import CliError
@@ -105,6 +111,73 @@ async def test_what_answers_at_an_address_is_tested_there(folder, capsys):
     assert "/v2/models/other answers 404: " in capsys.readouterr().out
     assert run([*arguments, "localhost:8080"]) == 2
     assert "endpoint 'localhost:8080' is not allowed: write http" in capsys.readouterr().out
+
+
+GOVERNED = """
+---
+apiVersion: mooring.dev/v1alpha1
+kind: ModelPolicy
+metadata: {name: house}
+spec:
+  signedBy:
+  - name: release
+    publicKey: |
+%s
+  requiredDocuments:
+  - {name: card, address: README.md}
+  - {name: review, address: docs/review.md}
+"""
+
+
+def test_what_policies_beside_it_demand_is_looked_up_and_shown(folder, tmp_path, capsys):
+    shutil.copytree(folder / "model", tmp_path / "model")
+    (tmp_path / "model" / "README.md").write_text("# Cancer")
+    key, public = tmp_path / "key.pem", tmp_path / "key.pub"
+    private = ec.generate_private_key(ec.SECP256R1())
+    key.write_text(private_pem(private))
+    public.write_text(public_pem(private))
+    model = str(tmp_path / "model")
+    assert run(["ci", "verify", model, "--key", str(public)]) == 1
+    assert capsys.readouterr().out == "no valid signature: there is none at model.sig\n"
+    assert run(["ci", "sign", model, "--key", str(key)]) == 0
+    assert run(["ci", "verify", model, "--key", str(public)]) == 0
+    assert capsys.readouterr().out.endswith("model.sig\nsigned by key.pub\n")
+    governed, page = tmp_path / "governed.yaml", tmp_path / "page.html"
+    text = Path(manifest(folder)).read_text().replace("spec:", "spec:\n  policies: [house]", 1)
+    governed.write_text(text + GOVERNED % textwrap.indent(public.read_text(), " " * 6))
+    arguments = ["ci", "run", str(governed), "--model", model, "--slice", "clinic"]
+    assert run([*arguments, "--report", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert "  signature  yes    signed by release" in out
+    assert "  card       yes    sha256:" in out
+    assert "  review     no     there is no docs/review.md in the model's folder" in out
+    assert "<td>signed by release</td>" in page.read_text().replace(' class="wanted"', "")
+    (tmp_path / "model" / "README.md").write_text("# Another")
+    assert run([*arguments, "-o", "json"]) == 0
+    verdict = parse_verdict(capsys.readouterr().out.encode())
+    assert verdict.signature.problem == "signed by release, but 'README.md' changed since"
+    assert [(one.name, one.digest is not None) for one in verdict.documents] == [
+        ("card", True),
+        ("review", False),
+    ]
+
+
+def private_pem(key):
+    form, how = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, how).decode()
+
+
+def test_what_is_no_key_is_told(tmp_path, capsys):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a").write_text("a")
+    (tmp_path / "key").write_text("key")
+    for command in ("sign", "verify"):
+        assert run(["ci", command, str(tmp_path / "m"), "--key", str(tmp_path / "key")]) == 2
+        assert run(["ci", command, str(tmp_path / "m"), "--key", str(tmp_path / "none")]) == 2
+    told = capsys.readouterr().err
+    assert "is no private key in PEM" in told
+    assert "is no public key in PEM" in told
+    assert told.count("No such file or directory") == 2
 
 
 WRITER = """

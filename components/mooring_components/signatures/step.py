@@ -1,0 +1,112 @@
+"""Sign a model where it lies, and say of the files of one whether they are those that were signed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from mooring_artifacts.demands import Signer
+from mooring_artifacts.digests import ManifestEntry
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.public_keys import key_id
+from mooring_artifacts.run_documents import SignatureFound
+from mooring_artifacts.storage import Location, StoredFile, list_files, locate, read_entry, stream, write
+from mooring_artifacts.text import visible
+
+from mooring_components.signatures import bundles
+from mooring_components.signatures.bundles import SignatureInvalid
+
+NAME = "model.sig"
+"""The file in a model's folder; beside a model that is one file it is that file's name with `.sig`."""
+# What OpenSSF Model Signing calls a model that is one file.
+_ONLY = "."
+_LONGEST_PROBLEM = 300
+
+
+def sign_model(uri: str, private_key: bytes, password: bytes | None = None) -> str:
+    """Sign the files at `uri` as they are, and give the address of the signature.
+
+    Raises:
+        InputError: there is no model, the key is none, or the signature cannot be written.
+    """
+    key = bundles.read_private_key(private_key, password, "the key")
+    location, files = _find(uri)
+    entries = [read_entry(location, file) for file in files if file.path != NAME]
+    if not entries:
+        raise InputError(f"{uri!r:.200} holds no file beside a signature")
+    single = _is_file(location, files)
+    content = bundles.sign(
+        location.address.name,
+        _named(entries, is_file=single),
+        key,
+        () if single else (NAME, *bundles.UNSIGNED),
+    )
+    target = _beside(uri, is_file=single)
+    write(target, content, "signature")
+    return target
+
+
+def verify_at(uri: str, signers: Sequence[Signer]) -> SignatureFound:
+    """Whether the model at `uri` is signed by one of `signers`.
+
+    Raises:
+        InputError: there is no model.
+    """
+    location, files = _find(uri)
+    entries = [read_entry(location, file) for file in files]
+    return verify_files(uri, entries, signers, is_file=_is_file(location, files))
+
+
+def verify_files(
+    uri: str, entries: Iterable[ManifestEntry], signers: Sequence[Signer], *, is_file: bool
+) -> SignatureFound:
+    """Whether `entries`, all files of the model at `uri`, are those that one of `signers` signed.
+
+    The signature is read beside the model; what is wrong with it is what is found, and no error.
+    """
+    try:
+        keys = {signer.name: _key(signer) for signer in signers}
+        content = _read(_beside(uri, is_file=is_file))
+        name, statement = bundles.verify(content, keys)
+        unsigned = statement.unsigned if is_file else (*statement.unsigned, NAME)
+        if problem := bundles.compare(
+            bundles.Statement(statement.files, unsigned), _named(entries, is_file=is_file)
+        ):
+            raise SignatureInvalid(f"signed by {name}, but {problem}")
+    except (SignatureInvalid, InputError) as error:
+        problem = visible(" ".join(str(error).split()))[:_LONGEST_PROBLEM]
+        return SignatureFound(verified=False, problem=problem)
+    pem = next(signer.key for signer in signers if signer.name == name)
+    return SignatureFound(verified=True, signer=name, key=key_id(pem))
+
+
+def _key(signer: Signer) -> EllipticCurvePublicKey:
+    return bundles.read_public_key(signer.key.encode(), f"the key of {signer.name}")
+
+
+def _find(uri: str) -> tuple[Location, list[StoredFile]]:
+    location = locate(uri, "model")
+    return location, list_files(location, "model")
+
+
+def _is_file(location: Location, files: Sequence[StoredFile]) -> bool:
+    return len(files) == 1 and files[0].key == location.address.path.as_posix().strip("/")
+
+
+def _named(entries: Iterable[ManifestEntry], *, is_file: bool) -> list[ManifestEntry]:
+    return [ManifestEntry(_ONLY, one.size, one.sha256) if is_file else one for one in entries]
+
+
+def _beside(uri: str, *, is_file: bool) -> str:
+    root = uri.rstrip("/")
+    return f"{root}.sig" if is_file else f"{root}/{NAME}"
+
+
+def _read(uri: str) -> bytes:
+    location = locate(uri, "signature")
+    files = list_files(location, "signature", may_be_none=True)
+    if not _is_file(location, files):
+        raise SignatureInvalid(f"there is none at {location.address.name}")
+    if files[0].size > bundles.LARGEST:
+        raise SignatureInvalid(f"it has {files[0].size} bytes; {bundles.LARGEST} are allowed")
+    return b"".join(stream(location, files[0]))

@@ -1,0 +1,142 @@
+"""Ready-made rules of policies, about what a run looked up: each with a score and a reason."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mooring_artifacts.demands import MOST_DOCUMENTS, MOST_SIGNERS
+from mooring_artifacts.public_keys import key_id
+from mooring_artifacts.run_documents import Verdict
+
+from mooring_operator.api.demands import DemandsOnFiles, RequiredDocument, Signer
+from mooring_operator.planning.status.wording import one_line
+
+_LONGEST_PROBLEM = 120
+_NOT_ASKED = "the run that tested it was not asked for it"
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ReadyMade:
+    """How a model does by a ready-made rule: the share of what it demands that is there, and what is not.
+
+    It is met where nothing is missing.
+    """
+
+    name: str
+    score: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+def demands_of(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
+    """Give what a run has to look up for all of the policies: its parameter `demands`; empty where that is nothing.
+
+    What goes beyond the limits of a run is not looked up, and so not met.
+    """
+    asked = [*policies]
+    keys: dict[str, Any] = {}
+    documents: dict[tuple[str, str], Any] = {}
+    for policy in asked:
+        for signer in policy.signed_by:
+            keys.setdefault(key_id(signer.public_key), {"name": signer.name, "key": signer.public_key})
+        for one in policy.required_documents:
+            documents[one.name, one.address] = {"name": one.name, "address": one.address}
+    # Policies come in any order, and the same demands are the same question.
+    signers: list[Any] = [keys[known] for known in sorted(keys)][:MOST_SIGNERS]
+    wanted: list[Any] = [documents[known] for known in sorted(documents)][:MOST_DOCUMENTS]
+    found: dict[str, Any] = {}
+    if signers:
+        found["signers"] = signers
+    if wanted:
+        found["documents"] = wanted
+    return found
+
+
+def facts_in(verdict: Verdict) -> dict[str, Any]:
+    """Give what rules see of a verdict beside its metrics, as a status keeps it; empty where nothing was asked for."""
+    found: dict[str, Any] = {}
+    if (signature := verdict.signature) is not None:
+        found["signature"] = {
+            "verified": signature.verified,
+            "signer": signature.signer,
+            "key": signature.key or "",
+            "problem": one_line(signature.problem, _LONGEST_PROBLEM),
+        }
+    if verdict.documents:
+        found["documents"] = [
+            {
+                "name": one.name,
+                "address": one.address,
+                "digest": one.digest or "",
+                "problem": one_line(one.problem, _LONGEST_PROBLEM),
+            }
+            for one in verdict.documents
+        ]
+    return found
+
+
+def rule_facts(facts: Facts) -> dict[str, Any]:
+    """Give those facts as rules see them: documents by their names, those alone that are there."""
+    documents = {one["name"]: one for one in facts.get("documents", ()) if one.get("digest")}
+    return {"signature": dict(facts.get("signature", {})), "documents": documents}
+
+
+def judge_files(policy: DemandsOnFiles, facts: Facts) -> list[ReadyMade]:
+    """Give how a model does by the demands of a policy; what no run looked up is not there."""
+    found = []
+    if policy.signed_by:
+        reason = _unsigned(policy.signed_by, facts.get("signature"))
+        found.append(ReadyMade("signature", 0.0 if reason else 1.0, reason))
+    if policy.required_documents:
+        missing = [*_missing(policy.required_documents, facts.get("documents", ()))]
+        count = len(policy.required_documents)
+        there = count - len(missing)
+        reason = f"{there} of {count} are there; {'; '.join(missing)}" if missing else ""
+        found.append(ReadyMade("documentation", there / count, reason))
+    return found
+
+
+def as_if_met(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
+    """Give the facts of a model that has all that is demanded, signed by whom most of the policies name."""
+    asked = [*policies]
+    keys = [[key_id(signer.public_key) for signer in policy.signed_by] for policy in asked]
+    every = [key for known in keys for key in known]
+    facts: dict[str, Any] = {}
+    if every:
+        facts["signature"] = {
+            "verified": True,
+            "key": max(every, key=every.count),
+            "signer": "",
+            "problem": "",
+        }
+    documents = [one for policy in asked for one in policy.required_documents]
+    if documents:
+        facts["documents"] = [
+            {"name": one.name, "address": one.address, "digest": f"sha256:{'0' * 64}", "problem": ""}
+            for one in documents
+        ]
+    return facts
+
+
+def _unsigned(signers: Sequence[Signer], signature: Mapping[str, Any] | None) -> str:
+    if not signature:
+        return _NOT_ASKED
+    if not signature.get("verified"):
+        return str(signature.get("problem") or "there is none")
+    if signature.get("key") not in {key_id(signer.public_key) for signer in signers}:
+        names = ", ".join(signer.name for signer in signers)
+        return f"signed by {signature.get('signer')}, which is none of {names}"
+    return ""
+
+
+def _missing(wanted: Sequence[RequiredDocument], found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    known = {(one.get("name"), one.get("address")): one for one in found}
+    for one in wanted:
+        seen = known.get((one.name, one.address))
+        if seen is None:
+            yield f"{one.name}: {_NOT_ASKED}"
+        elif not seen.get("digest"):
+            yield f"{one.name}: {seen.get('problem') or 'it is not there'}"
