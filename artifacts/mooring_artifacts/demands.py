@@ -13,7 +13,7 @@ from mooring_artifacts.uris import LONGEST
 
 FIELD = "demands"
 MOST_SIGNERS = 32
-MOST_DOCUMENTS = 16
+MOST_DOCUMENTS = 12
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 
 

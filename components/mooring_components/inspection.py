@@ -73,15 +73,17 @@ def _document(wanted: Wanted, entries: Sequence[ManifestEntry]) -> DocumentFound
 def _beside(wanted: Wanted, entries: Sequence[ManifestEntry]) -> ManifestEntry:
     found = next((entry for entry in entries if entry.path == wanted.address), None)
     if found is None:
-        raise InputError(f"there is no {wanted.address} in the model's folder")
+        raise InputError(f"not in the model's folder: {wanted.address}")
     return found
 
 
 def _stored(wanted: Wanted) -> ManifestEntry:
     location = locate(wanted.address, "document")
-    files = list_files(location, "document", most=1)
+    files = list_files(location, "document", most=1, may_be_none=True)
+    if not files:
+        raise InputError(f"not there: {wanted.address}")
     if files[0].key != location.address.path.as_posix().strip("/"):
-        raise InputError(f"{wanted.address} is a folder; a document is a file")
+        raise InputError(f"a folder, where a document is a file: {wanted.address}")
     if files[0].size > LARGEST_DOCUMENT:
         raise InputError(f"it has {files[0].size} bytes; {LARGEST_DOCUMENT} are allowed")
     return read_entry(location, files[0])

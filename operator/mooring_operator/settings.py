@@ -68,7 +68,13 @@ class Settings(BaseSettings):
     )
     kfp_multi_user: bool = Field(False, description="true or false")
     kfp_endpoint: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
-    kfp_ui_url: str | None = Field(None, pattern=_HTTP_URL, description="an http:// or https:// address")
+    # It stands in every status beside what else an object may hold.
+    kfp_ui_url: str | None = Field(
+        None,
+        pattern=_HTTP_URL,
+        max_length=512,
+        description="an http:// or https:// address of 512 characters at most",
+    )
     artifact_root: str | None = Field(None, description="a URI such as s3://bucket/mooring")
     components_image: str = Field(
         RunPods.image, pattern=r"^\S+$", description="the image that runs pipelines and their steps"

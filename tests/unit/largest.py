@@ -303,10 +303,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "stepsHash": "0" * 10,
         "facts": {
             "signature": {"verified": False, "signer": "", "key": "", "problem": WIDEST * 120},
-            "documents": [
-                {"name": "a" * 63, "address": "s3://a/" + "b" * 505, "digest": "", "problem": WIDEST * 120}
-            ]
-            * MOST_DOCUMENTS,
+            "documents": [{"name": "a" * 63, "at": "0" * 10, "problem": WIDEST * 60}] * MOST_DOCUMENTS,
         },
         "serving": spec["serving"],
         "tested": {
@@ -327,7 +324,12 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
     status = largest(
         schema["status"],
         "status",
-        {**_everywhere(schema["status"], "status", ours), "status.router.name": "Endpoints"},
+        {
+            **_everywhere(schema["status"], "status", ours),
+            "status.router.name": "Endpoints",
+            # The setting with its 512 characters, and the path of a run.
+            "status.ci.url": "http://" + _WIDE * 505 + "/#/runs/details/" + "0" * 36,
+        },
     )
     # Only routers that retain none hold a rejected revision, and the largest leave room for one.
     del status["rejected"]

@@ -96,7 +96,7 @@ CLUSTER_POLICY = [
            "spec.requiredDocuments[0].address"),
     _bound("a document twice", {"spec.requiredDocuments": [_CARD, _CARD]}, False,
            "spec.requiredDocuments[1]"),
-    _bound("seventeen documents", {"spec.requiredDocuments": [{**_CARD, "name": f"d{n}"} for n in range(17)]}, False,
+    _bound("thirteen documents", {"spec.requiredDocuments": [{**_CARD, "name": f"d{n}"} for n in range(13)]}, False,
            "spec.requiredDocuments"),
     _bound("a nameless document", {"spec.requiredDocuments": [{"name": "", "address": "a"}]}, False,
            "spec.requiredDocuments[0].name"),

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+from mooring_artifacts.demands import MOST_DOCUMENTS
 from mooring_artifacts.public_keys import key_id
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -9,7 +10,6 @@ from mooring_operator.api import forms
 from mooring_operator.api.types import Model
 
 MOST_SIGNERS = 8
-MOST_DOCUMENTS = 16
 _BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 

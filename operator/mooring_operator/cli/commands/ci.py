@@ -215,7 +215,8 @@ def _demands(file: str, spec: "ModelDeploymentSpec") -> dict[str, object]:
     from mooring_operator.cli.commands.validate import valid_objects
     from mooring_operator.planning.policies.evidence import demands_of
 
-    objects = valid_objects([file], to="test") if file != "-" else []
+    # What comes from stdin has been read already.
+    objects = [*valid_objects([file], to="test")] if file != "-" else []
     cluster = [
         ClusterModelPolicySpec.model_validate(one["spec"])
         for one in objects

@@ -6,12 +6,13 @@ from typing import Any
 
 from mooring_artifacts.demands import MOST_DOCUMENTS, MOST_SIGNERS
 from mooring_artifacts.public_keys import key_id
-from mooring_artifacts.run_documents import Verdict
+from mooring_artifacts.run_documents import DocumentFound, Verdict
 
 from mooring_operator.api.demands import DemandsOnFiles, RequiredDocument, Signer
+from mooring_operator.planning.identity import fingerprint
 from mooring_operator.planning.status.wording import one_line
 
-_LONGEST_PROBLEM = 120
+_LONGEST_PROBLEM = 60
 _NOT_ASKED = "the run that tested it was not asked for it"
 Facts = Mapping[str, Any]
 
@@ -63,17 +64,11 @@ def facts_in(verdict: Verdict) -> dict[str, Any]:
             "verified": signature.verified,
             "signer": signature.signer,
             "key": signature.key or "",
-            "problem": one_line(signature.problem, _LONGEST_PROBLEM),
+            "problem": one_line(signature.problem, 2 * _LONGEST_PROBLEM),
         }
     if verdict.documents:
         found["documents"] = [
-            {
-                "name": one.name,
-                "address": one.address,
-                "digest": one.digest or "",
-                "problem": one_line(one.problem, _LONGEST_PROBLEM),
-            }
-            for one in verdict.documents
+            {"name": one.name, "at": fingerprint(one.address), **_found(one)} for one in verdict.documents
         ]
     return found
 
@@ -115,10 +110,17 @@ def as_if_met(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
     documents = [one for policy in asked for one in policy.required_documents]
     if documents:
         facts["documents"] = [
-            {"name": one.name, "address": one.address, "digest": f"sha256:{'0' * 64}", "problem": ""}
+            {"name": one.name, "at": fingerprint(one.address), "digest": f"sha256:{'0' * 64}"}
             for one in documents
         ]
     return facts
+
+
+def _found(one: DocumentFound) -> dict[str, str]:
+    # A status has little room.
+    if one.digest is not None:
+        return {"digest": one.digest}
+    return {"problem": one_line(one.problem, _LONGEST_PROBLEM)}
 
 
 def _unsigned(signers: Sequence[Signer], signature: Mapping[str, Any] | None) -> str:
@@ -133,9 +135,9 @@ def _unsigned(signers: Sequence[Signer], signature: Mapping[str, Any] | None) ->
 
 
 def _missing(wanted: Sequence[RequiredDocument], found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    known = {(one.get("name"), one.get("address")): one for one in found}
+    known = {(one.get("name"), one.get("at")): one for one in found}
     for one in wanted:
-        seen = known.get((one.name, one.address))
+        seen = known.get((one.name, fingerprint(one.address)))
         if seen is None:
             yield f"{one.name}: {_NOT_ASKED}"
         elif not seen.get("digest"):

@@ -150,7 +150,7 @@ def test_what_policies_beside_it_demand_is_looked_up_and_shown(folder, tmp_path,
     out = capsys.readouterr().out
     assert "  signature  yes    signed by release" in out
     assert "  card       yes    sha256:" in out
-    assert "  review     no     there is no docs/review.md in the model's folder" in out
+    assert "  review     no     not in the model's folder: docs/review.md" in out
     assert "<td>signed by release</td>" in page.read_text().replace(' class="wanted"', "")
     (tmp_path / "model" / "README.md").write_text("# Another")
     assert run([*arguments, "-o", "json"]) == 0

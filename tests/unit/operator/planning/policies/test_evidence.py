@@ -53,7 +53,7 @@ def test_what_policies_demand_together_is_one_question_whatever_their_order():
 
 
 def test_a_run_is_not_asked_for_more_than_it_takes():
-    many = [policy(requiredDocuments=[{**CARD, "address": f"{n}-{m}.md", "name": f"d{m}"} for m in range(16)])
+    many = [policy(requiredDocuments=[{**CARD, "address": f"{n}-{m}.md", "name": f"d{m}"} for m in range(12)])
             for n in range(3)]  # fmt: skip
     parse_demands(demands_of(many))
     facts = facts_in(verdict(documents=[{**CARD, "digest": DIGEST}]))
