@@ -166,6 +166,7 @@ async def test_metrics_take_a_tenth_of_the_time_however_many_ask(monkeypatch):
         ("KUBECONFIG", "/does/not/exist", "the path of a readable file"),
         ("ARTIFACT_ROOT", "bucket", "a URI such as s3://bucket/mooring"),
         ("KFP_ENDPOINT", "kfp:8888", "an http:// or https:// address"),
+        ("KFP_UI_URL", "http://" + "a" * 506, "an http:// or https:// address of 512 characters at most"),
         *(
             (
                 "DEFAULT_RUNTIMES",

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from mooring_artifacts.demands import parse_demands
 from mooring_artifacts.gates import Violation
 from mooring_artifacts.run_documents import Verdict as Document
 from mooring_components.options import Fairness, parse_options
@@ -35,7 +36,7 @@ DATA = {
 }
 
 
-def given(gates, champion, data=DATA, **ci):
+def given(gates, champion, data=DATA, demands=None, **ci):
     """The parameters of the run that is asked for."""
     asked = []
 
@@ -55,7 +56,7 @@ def given(gates, champion, data=DATA, **ci):
         SimpleNamespace(launch=launch), SimpleNamespace(address=address), timedelta(hours=1), "http://mlflow"
     )
     owner = Owner("default", "digits", "uid", 1)
-    asyncio.run(runs.launch(owner, spec, "run", CANDIDATE, champion))
+    asyncio.run(runs.launch(owner, spec, "run", CANDIDATE, champion, demands=demands))
     (request,) = asked
     return request.parameters
 
@@ -71,6 +72,15 @@ def test_the_pipeline_takes_what_it_is_given(gates, data):
     check_parameters(next(document for document in documents if "pipelineInfo" in document), parameters)
     assert parameters["gates"] == gates
     parse_options(parameters["test_options"])
+
+
+def test_what_policies_demand_is_a_parameter_that_the_pipeline_takes():
+    demands = {"documents": [{"name": "card", "address": "README.md"}]}
+    parameters = given([], None, demands=demands)
+    documents = yaml.safe_load_all((PACKAGED / "model-ci.yaml").read_text())
+    check_parameters(next(document for document in documents if "pipelineInfo" in document), parameters)
+    assert parse_demands(parameters["demands"]).documents[0].address == "README.md"
+    assert "demands" not in given([], None)
 
 
 def test_fields_of_the_spec_are_options_of_the_test():
@@ -196,4 +206,6 @@ async def test_what_a_pipeline_of_the_users_measured_is_judged_by_the_gates_of_t
 def test_a_pipeline_of_the_users_is_named_in_the_request():
     spec = {"testData": DATA, "gates": [BESIDE], "pipeline": {"name": "my ci", "version": "v3"}}
     assert _own(CISpec.model_validate(spec)) == OwnPipeline("my ci", "v3", ("champion_uri",))
+    asked = _own(CISpec.model_validate(spec), ("demands",))
+    assert asked == OwnPipeline("my ci", "v3", ("champion_uri", "demands"))
     assert _own(CISpec.model_validate({"testData": DATA})) is None

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 from mooring_operator.adapters.rules.child import Child, Limits
 from mooring_operator.api import ModelPolicySpec
+from mooring_operator.planning.identity import fingerprint
 from mooring_operator.planning.policies.rules import RuleAnswers, judge, question_of
+from mooring_operator.planning.rollout.actions import LaunchRun
 from mooring_operator.planning.rollout.plan import plan
 
 from tests.unit.operator.hostile_rules import ENDLESS, FACTS, HOSTILE
@@ -121,6 +123,81 @@ def test_a_revision_whose_rules_cost_too_much_is_not_served(governed, expression
     assert "safe meets 1 of 2 rules (rule-1: " in world.status.message
     assert world.weights_seen == []
     assert condition(world) == ("False", "PolicyTooExpensive")
+
+
+class Inspected(Governed):
+    """A world whose runs look up the documents that policies demand, and find those that are there."""
+
+    there = ()
+
+    def observe(self):
+        observed = super().observe()
+        if observed.verdict is None:
+            return observed
+        asked = next(action.demands for action in reversed(self.actions) if isinstance(action, LaunchRun))
+        documents = [
+            {"name": one["name"], "at": fingerprint(one["address"]), **self._found(one)}
+            for one in asked.get("documents", ())
+        ]
+        return replace(observed, verdict=replace(observed.verdict, facts={"documents": documents}))
+
+    def _found(self, one):
+        return {"digest": "sha256:1"} if one["name"] in self.there else {"problem": "it is empty"}
+
+
+def demanding(*names):
+    documents = [{"name": name, "address": f"{name}.md"} for name in names]
+    return ModelPolicySpec.model_validate({"requiredDocuments": documents})
+
+
+@pytest.fixture
+def inspected(child):
+    world = Inspected(spec_of("v1"), rules=child)
+    world.settle()
+    world.policies = {"safe": demanding("card", "review")}
+    return world
+
+
+def test_a_revision_without_its_documents_is_not_served(inspected):
+    inspected.there = ("card",)
+    inspected.apply(spec_of("v2", ci=CI, policies=["safe"]))
+    inspected.settle()
+    assert (inspected.status.phase, inspected.status.reason) == ("Failed", "PolicyViolated")
+    told = "safe meets 0 of 1 rules (documentation: 1 of 2 are there; review: it is empty)"
+    assert told in inspected.status.message
+    assert inspected.weights_seen == []
+
+
+def test_a_revision_with_its_documents_is_served_and_another_demand_is_told_of_it(inspected):
+    inspected.there = ("card", "review")
+    inspected.apply(spec_of("v2", ci=CI, policies=["safe"]))
+    assert inspected.settle().phase == "Promoted"
+    assert len(inspected.launched) == 1
+    inspected.policies = {"safe": demanding("card", "data")}
+    inspected.settle()
+    status, reason = condition(inspected)
+    assert (status, reason) == ("False", "PolicyViolated")
+    # What is promoted is not tested again.
+    assert len(inspected.launched) == 1
+    assert inspected.status.stable.model_uri == "s3://m/v2"
+
+
+def test_another_demand_is_another_question_to_a_candidate(inspected):
+    inspected.there = ("card", "review", "data")
+    inspected.apply(spec_of("v2", ci=CI, policies=["safe"]))
+    while not inspected.launched:
+        inspected.step()
+    inspected.policies = {"safe": demanding("card", "data")}
+    assert inspected.settle().phase == "Promoted"
+    assert len(set(inspected.launched)) == 2
+
+
+def test_what_has_to_be_looked_up_needs_a_run(inspected):
+    inspected.apply(spec_of("v2", policies=["safe"]))
+    inspected.settle()
+    assert inspected.status.reason == "PolicyViolated"
+    assert "spec.ci is missing: a run verifies signatures and reads documents" in inspected.status.message
+    assert inspected.launched == []
 
 
 def test_a_revision_that_meets_every_rule_goes_on(governed):
