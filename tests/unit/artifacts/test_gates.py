@@ -127,6 +127,8 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
         "groups": [],
         "stability": [],
         "registration": None,
+        "signature": None,
+        "documents": [],
     }
 
 
