@@ -83,21 +83,36 @@ def finding_models(kubeconfig: Path, interval_s: int) -> dict[str, Any]:
     """Give what Prometheus' operator makes of the PodMonitor of models, with another interval."""
     documents = yaml.safe_load_all(_MONITORS.read_text())
     monitor = next(found for found in documents if found["metadata"]["name"] == _MODELS)
-    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
     selected = [_selected(rule) for rule in monitor["spec"]["selector"]["matchExpressions"]]
     named = [
         {"source_labels": [f"__meta_kubernetes_{source}"], "target_label": target}
         for source, target in (("namespace", "namespace"), ("pod_name", "pod"))
     ]
-    job = {
-        "job_name": _MODELS,
-        "metrics_path": endpoint["path"],
-        "scrape_interval": f"{interval_s}s",
-        "scrape_timeout": f"{interval_s}s",
-        "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": str(kubeconfig)}],
-        "relabel_configs": [*selected, *named, *map(_relabeling, endpoint["relabelings"])],
-    }
-    return {"scrape_configs": [job]}
+    jobs = [
+        {
+            "job_name": f"{_MODELS}/{number}",
+            "metrics_path": endpoint["path"],
+            "scrape_interval": f"{interval_s}s",
+            "scrape_timeout": f"{interval_s}s",
+            "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": str(kubeconfig)}],
+            "relabel_configs": [
+                *selected,
+                *_of_port(endpoint),
+                *named,
+                *map(_relabeling, endpoint["relabelings"]),
+            ],
+        }
+        for number, endpoint in enumerate(monitor["spec"]["podMetricsEndpoints"])
+    ]
+    return {"scrape_configs": jobs}
+
+
+def _of_port(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the rule that keeps the port which an endpoint names; none where it names none."""
+    if "port" not in endpoint:
+        return []
+    source = "__meta_kubernetes_pod_container_port_name"
+    return [{"source_labels": [source], "regex": endpoint["port"], "action": "keep"}]
 
 
 def _selected(rule: Mapping[str, Any]) -> dict[str, Any]:

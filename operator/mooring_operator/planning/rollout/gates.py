@@ -161,7 +161,6 @@ def _look_again(draft: RolloutDraft, unseen: Unseen) -> Settled:
     )
     if draft.before.reason != unseen.reason:
         draft = draft.request(Notify("Warning", unseen.reason, message))
-    draft = draft.set_condition("Tested", "Unknown", unseen.reason, message)
     return draft.settle("Testing", unseen.reason, message)
 
 

@@ -68,7 +68,7 @@ def test_two_numbers_that_matter_together_are_seen():
     random = np.random.default_rng(4)
 
     def product(count, shift):
-        x = [*random.normal(size=(count, 3)), shift, shift, 0]
+        x = np.add(random.normal(size=(count, 3)), (shift, shift, 0))
         rows = {PREDICTION: x[:, 2], "a": x[:, 0], "b": x[:, 1]}
         return rows, np.abs(np.exp(0.3 * x[:, 0] * x[:, 1]) * random.normal(size=count))
 

@@ -180,4 +180,4 @@ def test_buckets_of_no_histogram_are_refused(counts):
 def test_what_is_read_is_what_runtimes_count_and_no_gateway():
     assert {REQUESTS, LATENCY.counter, "nv_inference_request_failure", "http_requests_total"} <= COUNTERS
     assert not [name for name in COUNTERS if name.startswith(("envoy", "istio"))]
-    assert sorted(LABELS) == ["code", "le", "model", "prediction", "status"]
+    assert sorted(LABELS) == ["code", "http_response_status_code", "le", "model", "prediction", "status"]
