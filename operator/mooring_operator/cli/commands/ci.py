@@ -1,10 +1,11 @@
 """``mooring ci``: the test of a ModelDeployment on this machine, and pipelines that stand for ours."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -111,9 +112,10 @@ def run(
     from mooring_operator.cli import ci_run
     from mooring_operator.cli.ci_view import FailureView, VerdictView
 
-    called, spec = _deployment(file, name)
+    objects = _read(file)
+    called, spec = _deployment(objects, file, name)
     asked = ci_run.ask(spec, model, test_data, champion, slices or (), endpoint, explain)
-    if demands := _demands(file, spec):
+    if demands := _demands(objects, spec):
         asked.parameters["demands"] = demands
     with TemporaryDirectory(prefix="mooring-ci-") as folder, _Progress() as tell:
         document = ci_run.test(asked, Path(folder), report, tell, sys.stderr.write if verbose else None)
@@ -149,7 +151,7 @@ def check(
     if trains and deployment is not None:
         raise CliError("--deployment is for pipelines that test", hint="leave it out with --trains")
     spec = _pipeline(file)
-    ci = _deployment(deployment, name)[1].ci if deployment is not None else None
+    ci = _deployment(_read(deployment), deployment, name)[1].ci if deployment is not None else None
     contract = pipeline_contract.CONTRACTS["Training" if trains else "Test"]
     broken = pipeline_contract.violations(spec, contract, ci.needs if ci is not None else ())
     for line in broken:
@@ -189,11 +191,18 @@ def _exit_code(found: bool | str) -> int:
     return NO if found == "DataInvalid" else UNUSABLE
 
 
-def _deployment(file: str, name: str | None) -> tuple[str, "ModelDeploymentSpec"]:
-    from mooring_operator.api import ModelDeploymentSpec
+def _read(file: str) -> list[dict[str, Any]]:
     from mooring_operator.cli.commands.validate import valid_objects
 
-    found = [one for one in valid_objects([file], to="test") if one.get("kind") == "ModelDeployment"]
+    return [*valid_objects([file], to="test")]
+
+
+def _deployment(
+    objects: Sequence[dict[str, Any]], file: str, name: str | None
+) -> tuple[str, "ModelDeploymentSpec"]:
+    from mooring_operator.api import ModelDeploymentSpec
+
+    found = [one for one in objects if one.get("kind") == "ModelDeployment"]
     if name is not None:
         found = [one for one in found if one["metadata"]["name"] == name]
     if len(found) != 1:
@@ -208,15 +217,12 @@ def _deployment(file: str, name: str | None) -> tuple[str, "ModelDeploymentSpec"
     return str(found[0]["metadata"]["name"]), ModelDeploymentSpec.model_validate(found[0]["spec"])
 
 
-def _demands(file: str, spec: "ModelDeploymentSpec") -> dict[str, object]:
+def _demands(objects: Sequence[dict[str, Any]], spec: "ModelDeploymentSpec") -> dict[str, object]:
     """Give what policies beside the deployment have looked up: those that it names, and all of the cluster's."""
     from mooring_operator.api import ModelPolicySpec
     from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
-    from mooring_operator.cli.commands.validate import valid_objects
     from mooring_operator.planning.policies.evidence import demands_of
 
-    # What comes from stdin has been read already.
-    objects = [*valid_objects([file], to="test")] if file != "-" else []
     cluster = [
         ClusterModelPolicySpec.model_validate(one["spec"])
         for one in objects

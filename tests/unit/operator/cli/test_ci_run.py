@@ -1,5 +1,6 @@
 """`mooring ci run`: the pipeline itself runs, in a process of its own; no cluster, nothing played."""
 
+import io
 import json
 import os
 import shutil
@@ -129,7 +130,7 @@ spec:
 """
 
 
-def test_what_policies_beside_it_demand_is_looked_up_and_shown(folder, tmp_path, capsys):
+def test_what_policies_beside_it_demand_is_looked_up_and_shown(folder, tmp_path, capsys, monkeypatch):
     shutil.copytree(folder / "model", tmp_path / "model")
     (tmp_path / "model" / "README.md").write_text("# Cancer")
     key, public = tmp_path / "key.pem", tmp_path / "key.pub"
@@ -160,6 +161,11 @@ def test_what_policies_beside_it_demand_is_looked_up_and_shown(folder, tmp_path,
         ("card", True),
         ("review", False),
     ]
+    # From stdin as from a file.
+    monkeypatch.setattr(sys, "stdin", io.StringIO(governed.read_text()))
+    assert run(["ci", "run", "-", *arguments[3:], "-o", "json"]) == 0
+    again = parse_verdict(capsys.readouterr().out.encode())
+    assert (again.signature, again.documents) == (verdict.signature, verdict.documents)
 
 
 def private_pem(key):
