@@ -130,6 +130,8 @@ class Registration(_Part):
         return f"registered as {self.name} version {self.version}{self.problem and f'; {self.problem}'}"
 
 
+LONGEST_PROBLEM = 300
+"""Of what is told about a signature or a document."""
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -142,7 +144,7 @@ class SignatureFound(_Part):
     verified: bool
     signer: Annotated[str, Field(max_length=63)] = ""
     key: KeyId | None = None
-    problem: Annotated[str, Field(max_length=300)] = ""
+    problem: Annotated[str, Field(max_length=LONGEST_PROBLEM)] = ""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -161,7 +163,7 @@ class DocumentFound(_Part):
     name: Annotated[str, Field(max_length=63)]
     address: Annotated[str, Field(max_length=LONGEST)]
     digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
-    problem: Annotated[str, Field(max_length=300)] = ""
+    problem: Annotated[str, Field(max_length=LONGEST_PROBLEM)] = ""
 
     def in_words(self) -> str:
         """What was found, in a line."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,10 @@ class Location:
 
     def __str__(self) -> str:
         return str(self.address)
+
+    def is_file(self, files: Sequence[StoredFile]) -> bool:
+        """Whether `files`, which were listed here, are one file at this very address, and no folder of one."""
+        return len(files) == 1 and files[0].key == self.address.key
 
 
 @dataclass(frozen=True)

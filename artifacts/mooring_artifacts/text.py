@@ -32,6 +32,11 @@ def _escaped(character: str) -> str:
     return _SHORT.get(character) or f"\\u{ord(character):04x}"
 
 
+def in_a_line(text: object, longest: int) -> str:
+    """`text` on one line of at most `longest` characters, with what is unseen escaped."""
+    return visible(" ".join(str(text).split()))[:longest]
+
+
 def shortened(text: str, longest: int) -> str:
     """`text`, cut with an ellipsis where it is longer."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."

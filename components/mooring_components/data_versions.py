@@ -114,7 +114,7 @@ def _plain_files(uri: str, place: Path) -> tuple[dict[str, Path], list[str]]:
     else:
         location = locate(uri, "ROWS")
         listed = list_files(location, "ROWS")
-        single = len(listed) == 1 and listed[0].key == location.address.key
+        single = location.is_file(listed)
         left_out = [] if single else [file.path for file in listed if kind_of_file(file.path) is None]
         found = FoundFiles(
             f"ROWS {uri!r}", location, [file for file in listed if file.path not in set(left_out)]

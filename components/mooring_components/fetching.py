@@ -64,5 +64,5 @@ def fetch_model(uri: str, folder: Path, expected_digest: str = "") -> FetchedMod
     digest = manifest_digest(entries)
     if expected_digest:
         check_digest(digest, expected_digest, uri)
-    is_file = len(files) == 1 and files[0].key == location.address.path.as_posix().strip("/")
-    return FetchedModel(folder, digest, sum(entry.size for entry in entries), entries, is_file)
+    size = sum(entry.size for entry in entries)
+    return FetchedModel(folder, digest, size, entries, location.is_file(files))

@@ -8,15 +8,14 @@ from typing import Any
 from mooring_artifacts.demands import Demands, Wanted
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.run_documents import DocumentFound, SignatureFound
+from mooring_artifacts.run_documents import LONGEST_PROBLEM, DocumentFound, SignatureFound
 from mooring_artifacts.storage import list_files, locate, read_entry
-from mooring_artifacts.text import visible
+from mooring_artifacts.text import in_a_line
 
 from mooring_components.fetching import FetchedModel
 from mooring_components.signatures.step import verify_files
 
 LARGEST_DOCUMENT = 64 << 20
-_LONGEST_PROBLEM = 300
 
 
 def inspect_model(uri: str, fetched: FetchedModel | None, demands: Demands) -> dict[str, Any]:
@@ -65,8 +64,9 @@ def _document(wanted: Wanted, entries: Sequence[ManifestEntry]) -> DocumentFound
         if not entry.size:
             raise InputError("it is empty")
     except InputError as error:
-        problem = visible(" ".join(str(error).split()))[:_LONGEST_PROBLEM]
-        return DocumentFound(name=wanted.name, address=wanted.address, problem=problem)
+        return DocumentFound(
+            name=wanted.name, address=wanted.address, problem=in_a_line(error, LONGEST_PROBLEM)
+        )
     return DocumentFound(name=wanted.name, address=wanted.address, digest=f"sha256:{entry.sha256}")
 
 
@@ -82,7 +82,7 @@ def _stored(wanted: Wanted) -> ManifestEntry:
     files = list_files(location, "document", most=1, may_be_none=True)
     if not files:
         raise InputError(f"not there: {wanted.address}")
-    if files[0].key != location.address.path.as_posix().strip("/"):
+    if not location.is_file(files):
         raise InputError(f"a folder, where a document is a file: {wanted.address}")
     if files[0].size > LARGEST_DOCUMENT:
         raise InputError(f"it has {files[0].size} bytes; {LARGEST_DOCUMENT} are allowed")

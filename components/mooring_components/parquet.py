@@ -89,7 +89,7 @@ def find_files(uri: str, field: str, kinds: Collection[str] = ("parquet",)) -> F
         if "@" not in location.address.name:
             raise
         raise InputError(f"{error}; a version of a dataset is written {FORM}") from error
-    if len(found.files) == 1 and found.files[0].key == location.address.key:
+    if location.is_file(found.files):
         return found
     return _chosen(found, kinds, "folder")
 

@@ -8,12 +8,10 @@ import pytest
 from mooring_artifacts.measuring import QUESTION
 from mooring_operator.adapters.checks.owned_jobs import JOB
 from mooring_operator.adapters.cluster import Ref
-from mooring_operator.reconcile.counters import Counters
 from mooring_operator.reconcile.kinds import ANALYSIS_TEMPLATE
 
 from tests.operator.test_gateway_bad_input import Played, played  # noqa: F401
-from tests.operator.test_operator_analysis import COUNTING
-from tests.operator.test_operator_job_queries import Measured, by_jobs
+from tests.operator.test_operator_job_queries import Measured, measuring
 from tests.operator.world import DIGITS, Crash, World
 from tests.unit.operator.planning.manifests.test_pods import expanded
 
@@ -101,18 +99,7 @@ class Judged:
 
 @pytest.fixture
 async def judged(world: World, played: Played) -> Judged:  # noqa: F811
-    pods, play = Pods(world), world.kserve.play
-
-    def play_both():
-        play()
-        pods.play()
-
-    world.kserve.play = play_both
-    world.counters = lambda: Counters(
-        counting=COUNTING, patience=60, again=-1, rules=world.rules, providers=by_jobs(world)
-    )
-    await world.start()
-    found = Judged(played, pods)
+    found = Judged(played, await measuring(world, Pods(world)))
     found.demand()
     return found
 

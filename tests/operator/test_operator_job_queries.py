@@ -41,7 +41,12 @@ class Measured(Jobs):
 
 @pytest.fixture
 async def jobs(world: World) -> Measured:
-    played, play = Measured(world), world.kserve.play
+    return await measuring(world, Measured(world))
+
+
+async def measuring(world: World, played: Measured) -> Measured:
+    """Start an operator that measures by Jobs, whose controller is played beside KServe."""
+    play = world.kserve.play
 
     def play_both():
         play()

@@ -130,8 +130,8 @@ class Objects:
         when: datetime = self.ask(lambda: obstore.head(self.store, key))["last_modified"]
         return when
 
-    def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; one that is gone already is none."""
+    def delete(self, keys: Iterable[str], between: Callable[[], None] = lambda: None) -> None:
+        """Delete objects; one that is gone already is none. `between` is called behind every thousand."""
         wanted = list(keys)
         for first in range(0, len(wanted), _DELETED_AT_ONCE):
             some = wanted[first : first + _DELETED_AT_ONCE]
@@ -139,6 +139,7 @@ class Objects:
                 self.ask(lambda some=some: obstore.delete(self.store, some))  # type: ignore[misc]
             except FileNotFoundError:
                 self._delete_each(some)
+            between()
 
     def _delete_each(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -15,7 +15,6 @@ from mooring_artifacts.data_versions.store import DataStore
 from mooring_artifacts.data_versions.under_way import pruning, pushes_under_way
 from mooring_artifacts.errors import InputError
 
-_AT_ONCE = 1000
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MANIFEST = re.compile(r"([0-9a-f]{64})\.json")
 
@@ -85,9 +84,7 @@ def prune(
             store.forget(dataset.name, record, now)
             note.renew()
         for keys in (plan.manifests, plan.blobs):
-            for first in range(0, len(keys), _AT_ONCE):
-                store.objects.delete(keys[first : first + _AT_ONCE])
-                note.renew()
+            store.objects.delete(keys, note.renew)
         return plan.result
 
 

@@ -9,9 +9,9 @@ from mooring_artifacts.demands import Signer
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.public_keys import key_id
-from mooring_artifacts.run_documents import SignatureFound
+from mooring_artifacts.run_documents import LONGEST_PROBLEM, SignatureFound
 from mooring_artifacts.storage import Location, StoredFile, list_files, locate, read_entry, stream, write
-from mooring_artifacts.text import visible
+from mooring_artifacts.text import in_a_line
 
 from mooring_components.signatures import bundles
 from mooring_components.signatures.bundles import SignatureInvalid
@@ -20,7 +20,6 @@ NAME = "model.sig"
 """The file in a model's folder; beside a model that is one file it is that file's name with `.sig`."""
 # What OpenSSF Model Signing calls a model that is one file.
 _ONLY = "."
-_LONGEST_PROBLEM = 300
 
 
 def sign_model(uri: str, private_key: bytes, password: bytes | None = None) -> str:
@@ -34,7 +33,7 @@ def sign_model(uri: str, private_key: bytes, password: bytes | None = None) -> s
     entries = [read_entry(location, file) for file in files if file.path != NAME]
     if not entries:
         raise InputError(f"{uri!r:.200} holds no file beside a signature")
-    single = _is_file(location, files)
+    single = location.is_file(files)
     content = bundles.sign(
         location.address.name,
         _named(entries, is_file=single),
@@ -54,7 +53,7 @@ def verify_at(uri: str, signers: Sequence[Signer]) -> SignatureFound:
     """
     location, files = _find(uri)
     entries = [read_entry(location, file) for file in files]
-    return verify_files(uri, entries, signers, is_file=_is_file(location, files))
+    return verify_files(uri, entries, signers, is_file=location.is_file(files))
 
 
 def verify_files(
@@ -74,8 +73,7 @@ def verify_files(
         ):
             raise SignatureInvalid(f"signed by {name}, but {problem}")
     except (SignatureInvalid, InputError) as error:
-        problem = visible(" ".join(str(error).split()))[:_LONGEST_PROBLEM]
-        return SignatureFound(verified=False, problem=problem)
+        return SignatureFound(verified=False, problem=in_a_line(error, LONGEST_PROBLEM))
     pem = next(signer.key for signer in signers if signer.name == name)
     return SignatureFound(verified=True, signer=name, key=key_id(pem))
 
@@ -87,10 +85,6 @@ def _key(signer: Signer) -> EllipticCurvePublicKey:
 def _find(uri: str) -> tuple[Location, list[StoredFile]]:
     location = locate(uri, "model")
     return location, list_files(location, "model")
-
-
-def _is_file(location: Location, files: Sequence[StoredFile]) -> bool:
-    return len(files) == 1 and files[0].key == location.address.path.as_posix().strip("/")
 
 
 def _named(entries: Iterable[ManifestEntry], *, is_file: bool) -> list[ManifestEntry]:
@@ -105,7 +99,7 @@ def _beside(uri: str, *, is_file: bool) -> str:
 def _read(uri: str) -> bytes:
     location = locate(uri, "signature")
     files = list_files(location, "signature", may_be_none=True)
-    if not _is_file(location, files):
+    if not location.is_file(files):
         raise SignatureInvalid(f"there is none at {location.address.name}")
     if files[0].size > bundles.LARGEST:
         raise SignatureInvalid(f"it has {files[0].size} bytes; {bundles.LARGEST} are allowed")

@@ -1,7 +1,5 @@
 """Agreement on mirrored requests: by what it is judged, and when it is measured."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +7,7 @@ from functools import cached_property
 
 from mooring_operator.api.agreements import Agreement
 from mooring_operator.api.template_queries import ProviderName, Query
+from mooring_operator.planning import identity
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,7 @@ class UsedAgreement:
     @cached_property
     def key(self) -> str:
         """What its evidence is kept by: another with each edit, for what measures it begins anew with any."""
-        content = json.dumps(self.agreement.model_dump(mode="json"), sort_keys=True)
-        return f"{self.metric}.{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+        return f"{self.metric}.{identity.fingerprint(self.agreement.model_dump(mode='json'), 8)}"
 
 
 class AgreementQuery(Query):

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from mooring_operator.api.analysis import Analysis
 from mooring_operator.api.template_queries import IN_THE_NAMESPACE, ProviderName, Query
-from mooring_operator.planning.analysis.agreements import PairCounts, UsedAgreement
+from mooring_operator.planning.analysis.agreements import AgreementQuery, PairCounts, UsedAgreement
 from mooring_operator.planning.analysis.promql import filled
 from mooring_operator.planning.analysis.rates import JudgedLimit, UsedRate
 from mooring_operator.planning.analysis.thresholds import Allowance, Outcome, Tally
@@ -153,19 +153,16 @@ class UsedQuery:
 
 
 class JudgedAnalysis(Analysis):
-    """An analysis with the queries, rates and agreements of the templates that it names.
-
-    Each agreement is among the queries too: it is measured as they are.
-    """
+    """An analysis with the queries and rates of the templates that it names; agreements are among the queries."""
 
     queries: tuple[UsedQuery, ...] = ()
     rates: tuple[UsedRate, ...] = ()
-    agreements: tuple[UsedAgreement, ...] = ()
 
 
 def limits_of(analysis: Analysis) -> tuple[JudgedLimit, ...]:
     """Give all that evidence is gathered about: metrics, and rates and agreements of the templates that it names."""
-    agreements = analysis.agreements if isinstance(analysis, JudgedAnalysis) else ()
+    asked = (used.query for used in queries_of(analysis))
+    agreements = (UsedAgreement(query.agreement) for query in asked if isinstance(query, AgreementQuery))
     return (*counted_of(analysis), *agreements)
 
 

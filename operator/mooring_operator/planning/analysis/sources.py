@@ -221,13 +221,7 @@ def choose(asked: SourceName, revision: Revision | None, runtime: str | None) ->
         return Choice()
     words = [runtime or ""]
     if pinned is not None:
-        containers = pinned.spec.get("containers")
-        images = [
-            str(one.get("image", ""))
-            for one in (containers if isinstance(containers, list) else ())
-            if isinstance(one, dict)
-        ]
-        words = [pinned.server_type, *images, pinned.name]
+        words = [pinned.server_type, *_images(pinned), pinned.name]
     for word in words:
         known = next((name for pattern, name in _RUNTIMES if pattern.search(word)), None)
         if known is not None:

@@ -11,7 +11,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.analysis import Analysis, MetricLimit, UsedTemplate
 from mooring_operator.api.analysis_template import AnalysisTemplateSpec, TemplateMetric
 from mooring_operator.api.template_queries import GIVE_JSON, MOST_QUERIES, Query
-from mooring_operator.planning.analysis.agreements import AgreementQuery, UsedAgreement
+from mooring_operator.planning.analysis.agreements import AgreementQuery
 from mooring_operator.planning.analysis.measuring import JudgedAnalysis, UsedQuery
 from mooring_operator.planning.analysis.places import problems_of_text
 from mooring_operator.planning.analysis.promql import problems_of_query
@@ -64,7 +64,6 @@ def resolve(
     sources: dict[str, str] = {metric.metric: f"{_FIELD}.metrics" for metric in metrics}
     queries: list[UsedQuery] = []
     rates: list[UsedRate] = []
-    agreements: list[UsedAgreement] = []
     names = []
     try:
         for index, used in enumerate(analysis.templates):
@@ -87,9 +86,9 @@ def resolve(
                 _only_one(where, used, "agreement", agreement.name, sources)
                 _only_one(where, used, "query", agreement.name, sources)
                 _few_enough(where, used, queries)
-                agreements.append(UsedAgreement(agreement))
                 queries.append(UsedQuery(AgreementQuery.of(agreement), {}, used.name, used.kind))
-            if len(metrics) + len(rates) + len(agreements) > MOST_JUDGED:
+            agreements = sum(query.is_agreement for query in queries)
+            if len(metrics) + len(rates) + agreements > MOST_JUDGED:
                 raise TemplateProblem(
                     reasons.ANALYSIS_TEMPLATE_UNUSABLE,
                     f"{where}: with {_named(used)} there are more than {MOST_JUDGED} metrics, rates and agreements; "
@@ -104,13 +103,7 @@ def resolve(
         return analysis, Standards(reason=problem.reason, problem=str(problem))
     own = {name: getattr(analysis, name) for name in Analysis.model_fields}
     judged = JudgedAnalysis.model_construct(
-        **{
-            **own,
-            "metrics": metrics,
-            "queries": tuple(queries),
-            "rates": tuple(rates),
-            "agreements": tuple(agreements),
-        }
+        **{**own, "metrics": metrics, "queries": tuple(queries), "rates": tuple(rates)}
     )
     return judged, Standards(templates=" ".join(names))
 
