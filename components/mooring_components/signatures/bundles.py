@@ -49,6 +49,15 @@ class Statement:
     unsigned: Sequence[str]
 
 
+@dataclass(frozen=True)
+class NamedKey:
+    """A public key of somebody who may sign; `id` is what signatures know it by, for several may have one name."""
+
+    name: str
+    id: str
+    public: ec.EllipticCurvePublicKey
+
+
 def read_public_key(pem: bytes, label: str) -> ec.EllipticCurvePublicKey:
     """The public key of a text.
 
@@ -121,8 +130,8 @@ def sign(
     return json.dumps(bundle).encode()
 
 
-def verify(content: bytes, keys: Mapping[str, ec.EllipticCurvePublicKey]) -> tuple[str, Statement]:
-    """The name among `keys` of the one that signed the bundle, and what it signed.
+def verify(content: bytes, keys: Sequence[NamedKey]) -> tuple[NamedKey, Statement]:
+    """The one of `keys` that signed the bundle, and what it signed.
 
     Raises:
         SignatureInvalid: it is none, or by none of the keys.
@@ -138,12 +147,12 @@ def verify(content: bytes, keys: Mapping[str, ec.EllipticCurvePublicKey]) -> tup
         signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
     except (ValueError, KeyError, TypeError, IndexError, RecursionError, binascii.Error) as error:
         raise SignatureInvalid("it is no bundle of OpenSSF Model Signing") from error
-    for name, key in keys.items():
+    for key in keys:
         try:
-            key.verify(signature, _authenticated(payload), ec.ECDSA(_HASHES[key.curve.name]))
+            key.public.verify(signature, _authenticated(payload), ec.ECDSA(_HASHES[key.public.curve.name]))
         except InvalidSignature:
             continue
-        return name, _read_statement(payload)
+        return key, _read_statement(payload)
     raise SignatureInvalid(_by_whom(bundle, keys))
 
 
@@ -159,12 +168,12 @@ def compare(statement: Statement, entries: Iterable[ManifestEntry]) -> str:
     return "; ".join(f"{_listed(paths)} {what}" for what, paths in told.items() if paths)
 
 
-def _by_whom(bundle: Mapping[str, Any], keys: Mapping[str, ec.EllipticCurvePublicKey]) -> str:
+def _by_whom(bundle: Mapping[str, Any], keys: Sequence[NamedKey]) -> str:
     material = bundle.get("verificationMaterial")
     known = material.get("publicKey") if isinstance(material, dict) else None
     hint = known.get("hint") if isinstance(known, dict) else None
-    names = ", ".join(sorted(keys))
-    if hint in {key_id(public_pem(key)) for key in keys.values()}:
+    names = ", ".join(sorted({key.name for key in keys}))
+    if hint in {key.id for key in keys}:
         return f"it names a key of {names}, but is not signed by it"
     return f"it is signed by none of {names}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from mooring_artifacts.demands import Signer
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError
@@ -14,7 +13,7 @@ from mooring_artifacts.storage import Location, StoredFile, list_files, locate, 
 from mooring_artifacts.text import in_a_line
 
 from mooring_components.signatures import bundles
-from mooring_components.signatures.bundles import SignatureInvalid
+from mooring_components.signatures.bundles import NamedKey, SignatureInvalid
 
 NAME = "model.sig"
 """The file in a model's folder; beside a model that is one file it is that file's name with `.sig`."""
@@ -64,22 +63,39 @@ def verify_files(
     The signature is read beside the model; what is wrong with it is what is found, and no error.
     """
     try:
-        keys = {signer.name: _key(signer) for signer in signers}
+        keys, unusable = _keys(signers)
         content = _read(_beside(uri, is_file=is_file))
-        name, statement = bundles.verify(content, keys)
+        key, statement = _verify(content, keys, unusable)
         unsigned = statement.unsigned if is_file else (*statement.unsigned, NAME)
         if problem := bundles.compare(
             bundles.Statement(statement.files, unsigned), _named(entries, is_file=is_file)
         ):
-            raise SignatureInvalid(f"signed by {name}, but {problem}")
+            raise SignatureInvalid(f"signed by {key.name}, but {problem}")
     except (SignatureInvalid, InputError) as error:
         return SignatureFound(verified=False, problem=in_a_line(error, LONGEST_PROBLEM))
-    pem = next(signer.key for signer in signers if signer.name == name)
-    return SignatureFound(verified=True, signer=name, key=key_id(pem))
+    return SignatureFound(verified=True, signer=key.name, key=key.id)
 
 
-def _key(signer: Signer) -> EllipticCurvePublicKey:
-    return bundles.read_public_key(signer.key.encode(), f"the key of {signer.name}")
+def _keys(signers: Sequence[Signer]) -> tuple[list[NamedKey], str]:
+    """The keys that can be used, and what is wrong with the first of the others; policies share a run."""
+    keys, unusable = [], ""
+    for signer in signers:
+        try:
+            public = bundles.read_public_key(signer.key.encode(), f"the key of {signer.name}")
+        except InputError as error:
+            unusable = unusable or str(error)
+        else:
+            keys.append(NamedKey(signer.name, key_id(signer.key), public))
+    return keys, unusable
+
+
+def _verify(content: bytes, keys: Sequence[NamedKey], unusable: str) -> tuple[NamedKey, bundles.Statement]:
+    if not keys:
+        raise SignatureInvalid(unusable or "nobody may sign")
+    try:
+        return bundles.verify(content, keys)
+    except SignatureInvalid as error:
+        raise SignatureInvalid(f"{error}; {unusable}" if unusable else str(error)) from error
 
 
 def _find(uri: str) -> tuple[Location, list[StoredFile]]:

@@ -97,6 +97,20 @@ def test_a_signature_by_another_key_says_whose_it_is_not(model):
     assert why_not(model, signer(OTHER), signer(OTHER, "b")) == "it is signed by none of b, release"
 
 
+@pytest.mark.parametrize("order", [[KEY, OTHER], [OTHER, KEY]])
+def test_the_key_that_signed_is_told_though_another_has_its_name(model, order):
+    found = verify_at(model.as_uri(), [signer(key) for key in order])
+    assert (found.verified, found.key) == (True, key_id(public_pem(KEY)))
+
+
+def test_a_key_of_one_policy_that_is_none_does_not_spoil_that_of_another(model):
+    odd = Signer(name="odd", key="-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
+    assert verify_at(model.as_uri(), [odd, signer(KEY)]).verified
+    assert why_not(model, odd, signer(OTHER)) == (
+        "it is signed by none of release; the key of odd is no public key in PEM"
+    )
+
+
 def test_a_model_that_nobody_signed(model):
     (model / NAME).unlink()
     assert why_not(model) == "there is none at model.sig"
