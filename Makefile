@@ -43,7 +43,7 @@ test-release: $(READY) ## What is documented and released, as people get it
 	@$(PYTEST) -n 2 --dist loadfile tests/release
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
-	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py tests/unit/components/test_converting.py
+	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py tests/unit/components/test_converting.py tests/unit/components/test_trained_models.py
 
 search: $(READY) ## HISTORIES=10000 SEED=1: look at random for histories that break a property of the planner
 	@MOORING_HISTORIES="$(HISTORIES)" nice $(PYTEST) -n 2 --timeout 0 --hypothesis-profile search $(if $(SEED),--hypothesis-seed "$(SEED)") --hypothesis-show-statistics tests/unit/operator/planning -k properties

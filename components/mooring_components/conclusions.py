@@ -14,7 +14,17 @@ from mooring_components.energy import METRIC, NO_METER
 from mooring_components.evidence import Evidence
 from mooring_components.inspection import inspected
 from mooring_components.quality import Quality
+from mooring_components.rates import BATCH_P95, ELSEWHERE, GROWTH, ONE_BY_ONE, PEAK, RATE
 from mooring_components.verdicts import Subject, make_verdict
+
+# Why what is measured beside latency may have no value.
+_WITHOUT = {
+    METRIC: NO_METER,
+    GROWTH: ELSEWHERE,
+    PEAK: ELSEWHERE,
+    RATE: ONE_BY_ONE,
+    BATCH_P95: ONE_BY_ONE,
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,8 @@ def conclude(
     measured = Quality.from_json(quality)
     seen = Evidence.model_validate_json(evidence.read_bytes())
     size = {name: value for name, value in model_facts.items() if name == "modelSizeMB"}
-    energy = {} if METRIC in latency else {METRIC: NO_METER}
-    measured = replace(measured, evidence=seen, unmeasured={**measured.unmeasured, **energy})
+    missing = {name: why for name, why in _WITHOUT.items() if name not in latency}
+    measured = replace(measured, evidence=seen, unmeasured={**measured.unmeasured, **missing})
     found = measured.findings({**size, **latency})
     subject = Subject(
         model_uri, model_facts["digest"] or None, quality["testDataDigest"], champion_digest or None

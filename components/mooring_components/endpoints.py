@@ -38,6 +38,10 @@ _UNNAMED = "input-0"
 _KINDS = {"b": "BOOL", "i": "INT64", "u": "INT64", "f": "FP64", "U": "BYTES", "O": "BYTES"}
 
 
+class RefusedError(InputError):
+    """The model's server says that a request is not one that it takes."""
+
+
 def open_endpoint(address: str, data: TestData, options: TestOptions) -> Model:
     """Find out what a model that is served takes and gives, asking it for a row of `data` where it does not say.
 
@@ -151,7 +155,8 @@ class _Endpoint(ABC):
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise InputError(f"{self.address} does not answer: {first_line(error)}") from error
         if not response.is_success:
-            raise InputError(f"{self.address} answers {response.status_code}: {words_of(answer)}")
+            kind = RefusedError if response.is_client_error else InputError
+            raise kind(f"{self.address} answers {response.status_code}: {words_of(answer)}")
         try:
             return orjson.loads(answer)
         except orjson.JSONDecodeError as error:

@@ -16,6 +16,7 @@ _MOST_CURVES = 6
 _MOST_POINTS = 60
 _CELLS = 24
 LONGEST_NAME = 60
+LONGEST_REASON = 300
 
 
 class _Part(BaseModel):
@@ -76,6 +77,13 @@ class Importances(_Part):
     problem: str = ""
 
 
+class OddInput(_Part):
+    """An input that nobody trained for; `problem` is why the model neither answers nor refuses it."""
+
+    kind: str
+    problem: str
+
+
 class Evidence(_Part):
     """All of it; what a test has none of is empty."""
 
@@ -86,7 +94,9 @@ class Evidence(_Part):
     slices: list[Slice] = []
     groups: list[Group] = []
     stability: list[Stability] = []
+    attacks: list[Stability] = []
     importances: Importances | None = None
+    odd_inputs: list[OddInput] = []
 
 
 def gather(outcome: Classified | Estimated) -> Evidence:

@@ -95,7 +95,9 @@ class FedModel:
         except ModelNeedsMemory as error:
             raise MemoryError(str(error)) from error
         except Exception as error:  # what a model raises is up to it
-            raise InputError(f"the model fails on a request of one row: {first_line(error)}") from error
+            rows = len(next(iter(request.values()), ()))
+            asked = "one row" if rows == 1 else f"{rows} rows"
+            raise InputError(f"the model fails on a request of {asked}: {first_line(error)}") from error
 
     def _request(self, row: int) -> dict[str, Array]:
         inputs = {}
@@ -107,6 +109,18 @@ class FedModel:
                 raise InputError(f"{self.source}: row {row} cannot be scored: {error}") from error
             inputs[feed.spec.name] = np.repeat(array, feed.spec.shape[0] or 1, axis=0)
         return inputs
+
+
+def join_requests(requests: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """One request of the rows of several.
+
+    Raises:
+        InputError: they differ in more than the number of rows.
+    """
+    try:
+        return {name: np.concatenate([each[name] for each in requests]) for name in requests[0]}
+    except ValueError as error:
+        raise InputError("rows of several sizes cannot be asked at once") from error
 
 
 def feed_model(

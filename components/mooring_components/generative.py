@@ -21,9 +21,11 @@ from mooring_artifacts.gates import Interval
 from mooring_inference.score.read_parquet import kind_of
 
 from mooring_components.classification import Measured
+from mooring_components.consistency import REPEATED, TOGETHER
 from mooring_components.datasets import TestData, name_some
 from mooring_components.endpoints import check_address, client_headers, words_of
 from mooring_components.intervals import mean, share
+from mooring_components.odd_inputs import METRIC as FAILED
 from mooring_components.options import TestOptions
 from mooring_components.quality import Quality
 
@@ -245,6 +247,7 @@ def compare_answers(answers: list[Answer], labels: list[str]) -> Quality:
             for name, estimate in found.estimates.items()
             if estimate.low is not None
         },
+        dict.fromkeys((REPEATED, TOGETHER, FAILED), "a model that writes is not asked for it"),
     )
 
 

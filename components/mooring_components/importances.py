@@ -17,7 +17,7 @@ from mooring_inference.score.mapping import Feed
 from mooring_inference.tensors import Array
 
 from mooring_components.evidence import LONGEST_NAME, Feature, Importances
-from mooring_components.feeding import FedModel
+from mooring_components.feeding import FedModel, join_requests
 
 MOST_FEATURES = 20
 
@@ -26,8 +26,7 @@ def measure_importances(fed: FedModel, rows: int) -> Importances:
     """The features that move the model most, by `rows` rows from all over the data; or why there are none."""
     chosen = np.unique(np.linspace(0, fed.rows - 1, min(rows, fed.rows)).astype(int)).tolist()
     try:
-        requests = fed.requests(chosen)
-        inputs = {name: np.concatenate([each[name] for each in requests]) for name in requests[0]}
+        inputs = join_requests(fed.requests(chosen))
         asked = ExplanationRequest(
             inputs,
             method="occlusion",

@@ -42,7 +42,7 @@ def limited_memory(size: int) -> Iterator[None]:
     For work that starts no threads: one that cannot have a stack would leave others waiting. Linux only; elsewhere
     nothing is limited.
     """
-    held = _data_bytes()
+    held = _told("VmData:")
     if held is None:
         yield
         return
@@ -56,9 +56,19 @@ def limited_memory(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _data_bytes() -> int | None:
+def held_bytes() -> int | None:
+    """Bytes of memory that this process takes now; None where the system does not tell."""
+    return _told("VmRSS:")
+
+
+def peak_bytes() -> int | None:
+    """Bytes of memory that this process has taken at most; None where the system does not tell."""
+    return _told("VmHWM:")
+
+
+def _told(name: str) -> int | None:
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:")), None)
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(name)), None)

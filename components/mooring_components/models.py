@@ -85,6 +85,10 @@ class _Guarded:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.signature, self.platform, self.device = backend.signature, backend.platform, backend.device
+        # What some formats offer in addition.
+        for name in ("gradients", "parameter_count", "parameters_without_gradient"):
+            if hasattr(backend, name):
+                setattr(self, name, getattr(backend, name))
 
     def predict(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """Run the model."""

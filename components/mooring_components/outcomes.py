@@ -125,6 +125,15 @@ def conclude(labels: Array, answers: Answers, options: TestOptions) -> Classifie
 
 
 def _ask(fed: FedModel, options: TestOptions, rows: int) -> Answers:
+    return read_answers(fed.predict(asked_outputs(fed, options)), rows)
+
+
+def asked_outputs(fed: FedModel, options: TestOptions) -> list[TensorSpec]:
+    """The outputs that answers are read from, the most important one first.
+
+    Raises:
+        InputError: the model has no such output.
+    """
     specs = fed.model.signature.outputs
     if options.output:
         specs = tuple(spec for spec in specs if spec.name == options.output)
@@ -133,9 +142,7 @@ def _ask(fed: FedModel, options: TestOptions, rows: int) -> Answers:
             raise InputError(
                 f"spec.ci.testData.output {options.output!r} is no output of the model; it has {known}"
             )
-    wanted = _pick(specs)
-    found = fed.predict(wanted)
-    return read_answers(found, rows)
+    return _pick(specs)
 
 
 def read_answers(found: Sequence[Array], rows: int) -> Answers:

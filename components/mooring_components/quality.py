@@ -10,9 +10,12 @@ import numpy as np
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import LEAST_SLICE_ROWS, Difference, Interval
 from mooring_artifacts.judging import Findings
-from mooring_artifacts.run_documents import Slice
+from mooring_artifacts.run_documents import Slice, Stability
 
+from mooring_components.adversarial import METRIC as ATTACKED
+from mooring_components.adversarial import measure_adversarial
 from mooring_components.classification import Measured, compare_classes, compare_scores, measure_classes
+from mooring_components.consistency import measure_consistency
 from mooring_components.datasets import TestData
 from mooring_components.evidence import Evidence, count_confusion, gather
 from mooring_components.fairness import ODDS, PARITY, measure_fairness
@@ -20,8 +23,11 @@ from mooring_components.feeding import FedModel, feed_model
 from mooring_components.importances import measure_importances
 from mooring_components.intervals import Estimate
 from mooring_components.models import Model
+from mooring_components.odd_inputs import METRIC as FAILED
+from mooring_components.odd_inputs import try_odd_inputs
 from mooring_components.options import TestOptions
 from mooring_components.outcomes import NONE, Classified, Estimated, aligned, observe
+from mooring_components.parameters import measure_parameters
 from mooring_components.regression import compare_amounts, measure_amounts
 from mooring_components.robustness import METRIC as STABILITY
 from mooring_components.robustness import measure_stability
@@ -82,6 +88,23 @@ class Quality:
             incomparable=document["incomparable"],
         )
 
+    def with_more(
+        self,
+        metrics: Mapping[str, float | str],
+        intervals: Mapping[str, Interval] | None = None,
+        **evidence: object,
+    ) -> Self:
+        """Add metrics, or why they have no value, their intervals, and what pictures are drawn from."""
+        values = {name: value for name, value in metrics.items() if not isinstance(value, str)}
+        reasons = {name: value for name, value in metrics.items() if isinstance(value, str)}
+        return replace(
+            self,
+            metrics={**self.metrics, **values},
+            intervals={**self.intervals, **(intervals or {})},
+            unmeasured={**self.unmeasured, **reasons},
+            evidence=self.evidence.model_copy(update=evidence),
+        )
+
     def findings(self, others: Mapping[str, float]) -> Findings:
         """What gates judge, with what else was measured."""
         return Findings(
@@ -110,15 +133,16 @@ def evaluate(
     found = _with_fairness(found, outcome, data, options)
     found = _with_stability(found, fed, outcome, data, options)
     if options.explain:
-        importances = measure_importances(fed, options.explain)
-        found = replace(found, evidence=found.evidence.model_copy(update={"importances": importances}))
-    if champion is None:
-        return found
-    try:
-        other = _observe(champion, data, options)
-    except InputError as error:
-        return incomparable(found, str(error))
-    return _beside(found, outcome, other)
+        found = found.with_more({}, importances=measure_importances(fed, options.explain))
+    found = found.with_more({**measure_consistency(fed), **measure_parameters(fed)})
+    if champion is not None:
+        try:
+            found = _beside(found, outcome, _observe(champion, data, options))
+        except InputError as error:
+            found = incomparable(found, str(error))
+    # Last: nobody knows what they leave behind, on a GPU above all.
+    odd = try_odd_inputs(fed)
+    return found.with_more({FAILED: float(sum(bool(each.problem) for each in odd))}, odd_inputs=odd)
 
 
 def incomparable(found: Quality, why: str) -> Quality:
@@ -155,20 +179,9 @@ def _with_slices(
         why = (
             f"no slice has {LEAST_SLICE_ROWS} rows" if options.slices else "spec.ci.testData.slices is empty"
         )
-        return replace(
-            found, unmeasured={**found.unmeasured, name: why}, evidence=_with(found.evidence, slices)
-        )
+        return found.with_more({name: why}, slices=slices)
     intervals = {} if worst.interval is None else {name: worst.interval}
-    return replace(
-        found,
-        metrics={**found.metrics, name: worst.value},
-        intervals={**found.intervals, **intervals},
-        evidence=_with(found.evidence, slices),
-    )
-
-
-def _with(evidence: Evidence, slices: list[Slice]) -> Evidence:
-    return evidence.model_copy(update={"slices": slices})
+    return found.with_more({name: worst.value}, intervals, slices=slices)
 
 
 def _with_fairness(
@@ -176,33 +189,29 @@ def _with_fairness(
 ) -> Quality:
     """Add how alike groups are treated, where that is asked for."""
     if options.fairness is None:
-        why = dict.fromkeys((*PARITY, *ODDS), "spec.ci.fairness is not set")
-        return replace(found, unmeasured={**found.unmeasured, **why})
+        return found.with_more(dict.fromkeys((*PARITY, *ODDS), "spec.ci.fairness is not set"))
     fair = measure_fairness(outcome, data, options.fairness)
-    measured = Measured(fair.estimates, fair.unmeasured)
-    return replace(
-        found,
-        metrics={**found.metrics, **{name: each.value for name, each in fair.estimates.items()}},
-        intervals={**found.intervals, **_intervals(measured)},
-        unmeasured={**found.unmeasured, **fair.unmeasured},
-        evidence=found.evidence.model_copy(update={"groups": fair.groups}),
-    )
+    values = {name: each.value for name, each in fair.estimates.items()}
+    intervals = _intervals(Measured(fair.estimates, fair.unmeasured))
+    return found.with_more({**values, **fair.unmeasured}, intervals, groups=fair.groups)
 
 
 def _with_stability(
     found: Quality, fed: FedModel, outcome: Classified | Estimated, data: TestData, options: TestOptions
 ) -> Quality:
-    """Add how often noise changes what the model says, where that is asked for: the worst level is the metric."""
-    levels = measure_stability(fed, data, options, outcome) if options.noise else "spec.ci.noise is empty"
+    """Add what noise and attacks change, where that is asked for: the worst level is the metric."""
+    if not options.noise:
+        return found.with_more(dict.fromkeys((STABILITY, ATTACKED), "spec.ci.noise is empty"))
+    stability = measure_stability(fed, data, options, outcome)
+    found = _with_levels(found, STABILITY, stability, "stability")
+    return _with_levels(found, ATTACKED, measure_adversarial(fed, options, outcome), "attacks")
+
+
+def _with_levels(found: Quality, name: str, levels: list[Stability] | str, evidence: str) -> Quality:
     if isinstance(levels, str):
-        return replace(found, unmeasured={**found.unmeasured, STABILITY: levels})
+        return found.with_more({name: levels})
     worst = min(levels, key=lambda level: level.share)
-    return replace(
-        found,
-        metrics={**found.metrics, STABILITY: worst.share},
-        intervals={**found.intervals, STABILITY: worst.interval},
-        evidence=found.evidence.model_copy(update={"stability": levels}),
-    )
+    return found.with_more({name: worst.share}, {name: worst.interval}, **{evidence: levels})
 
 
 def _observe(model: Model, data: TestData, options: TestOptions) -> Classified | Estimated:

@@ -128,6 +128,7 @@ def measure_latency(
     from mooring_components.latency import summarize_latency, time_requests
     from mooring_components.models import open_model
     from mooring_components.options import parse_options
+    from mooring_components.rates import measure_rates
     from mooring_components.steps import Place, tell_errors_in_one_line
 
     tell_errors_in_one_line(Place("measure-latency", run_id, verdict_uri))
@@ -145,9 +146,11 @@ def measure_latency(
             opened = open_model(Path(model.path), allow=allow, threads=1)
         fed = feed_model(opened, data, options.inputs, options.beside)
         taken = time_requests(fed)
+        beside = measure_rates(fed)
         if not endpoint:
-            beside = measure_energy(fed)
-            if not beside:
+            energy = measure_energy(fed)
+            beside |= energy
+            if not energy:
                 print(f"energy: {NO_METER}")
     Path(timings.path).write_text(json.dumps(taken))
     metrics = {**summarize_latency(taken), **beside}

@@ -68,6 +68,8 @@ def render_page(tested: Tested) -> str:
         dots=pictures.draw_calibration(evidence.calibration),
         amounts=evidence.amounts,
         spots=pictures.draw_amounts(evidence.amounts) if evidence.amounts else [],
+        attacks=evidence.attacks,
+        odd_inputs=evidence.odd_inputs,
         importances=evidence.importances,
         bars=pictures.draw_importances(evidence.importances) if evidence.importances else [],
         bar=pictures.BAR,

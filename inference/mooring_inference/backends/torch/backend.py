@@ -33,12 +33,14 @@ class LoadedModule:
         signature: its inputs and outputs.
         dtypes: of the inputs in the model, where these are not the signature's (bfloat16); else None.
         writes_inputs: whether it may write into its inputs.
+        parameters: what was trained, by name.
     """
 
     run: Run
     signature: Signature
     dtypes: tuple[torch.dtype | None, ...]
     writes_inputs: bool
+    parameters: Mapping[str, torch.Tensor]
 
 
 class TorchBackend:
@@ -48,6 +50,8 @@ class TorchBackend:
         self.platform = platform
         self.device = f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
         self.signature = module.signature
+        self.parameter_count = sum(tensor.numel() for tensor in module.parameters.values())
+        self._parameters = module.parameters
         self._run = module.run
         self._device = device
         self._copies = module.writes_inputs
@@ -107,9 +111,37 @@ class TorchBackend:
             for (name, leaf), gradient in zip(wanted.items(), found, strict=True)
         }
 
+    def parameters_without_gradient(self, inputs: Mapping[str, Array]) -> list[str]:
+        """Return the names of floating-point parameters whose gradient is missing, 0 or not finite.
+
+        The gradient is that of a sum of all outputs of floating point with weights by chance: their plain sum, or that
+        of their squares, is the same for all probabilities, or flat where they are alike.
+
+        Args:
+            inputs: one array for each input, the first axis the batch.
+        """
+        named = {name: tensor for name, tensor in self._parameters.items() if tensor.is_floating_point()}
+        try:
+            for tensor in named.values():
+                tensor.requires_grad_(True)
+            with torch.enable_grad():
+                results = self._run(
+                    [to_tensor(inputs[name], self._device, dtype, copy=True) for name, dtype in self._inputs]
+                )
+                total = sum(_weighted(result) for result in results if result.is_floating_point())
+                found = torch.autograd.grad(total, list(named.values()), allow_unused=True)
+        finally:
+            for tensor in named.values():
+                tensor.requires_grad_(False)
+        return [
+            name
+            for name, gradient in zip(named, found, strict=True)
+            if gradient is None or not bool(gradient.isfinite().all()) or not bool(gradient.any())
+        ]
+
     def close(self) -> None:
         """Give the model's memory back."""
-        del self._run
+        del self._run, self._parameters
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -119,6 +151,12 @@ class TorchBackend:
         if array.dtype != dtype:
             raise NotAsDeclaredError(f"output {name} is {array.dtype}, and declared as {dtype}")
         return array
+
+
+def _weighted(result: torch.Tensor) -> torch.Tensor:
+    """Return the sum of a result's elements with normal weights, the same for the same shape."""
+    weights = torch.randn(result.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    return (result.float() * weights.to(result.device)).sum()
 
 
 def _positions(signature: Signature) -> dict[str, tuple[int, np.dtype[np.generic]]]:

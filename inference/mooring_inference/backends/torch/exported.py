@@ -49,7 +49,9 @@ def load_exported(path: Path, options: LoadOptions) -> TorchBackend:
     program = _read(path, device)
     own, dtypes = _signature(path.name, program)
     adopted = adopt_signature(own, read_signature(path.parent), FILE)
-    module = LoadedModule(FlatProgram(path.name, program, adopted).run, adopted, dtypes, _writes(program))
+    flat = FlatProgram(path.name, program, adopted)
+    trained = {name: program.state_dict[name] for name in program.graph_signature.parameters}
+    module = LoadedModule(flat.run, adopted, dtypes, _writes(program), trained)
     return TorchBackend("pytorch_export", module, device)
 
 

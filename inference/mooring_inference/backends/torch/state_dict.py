@@ -49,7 +49,9 @@ def load_state_dict(path: Path, options: LoadOptions) -> TorchBackend:
     run = plan_call(architecture, module, _arguments(module), signature)
     dtypes = (None,) * len(signature.inputs)
     # A Python module may write into its inputs.
-    loaded = LoadedModule(run, signature, dtypes, writes_inputs=True)
+    loaded = LoadedModule(
+        run, signature, dtypes, writes_inputs=True, parameters=dict(module.named_parameters())
+    )
     return check_declared(TorchBackend("pytorch_safetensors", loaded, device), architecture)
 
 

@@ -41,5 +41,8 @@ def load_torchscript(path: Path, options: LoadOptions) -> TorchBackend:
         raise ModelLoadError(f"{path.name} is not a usable TorchScript file: {first_line(error)}") from None
     run = plan_call(path.name, module, arguments, signature)
     # TorchScript may write into its inputs, and nothing says whether it does.
-    loaded = LoadedModule(run, signature, (None,) * len(signature.inputs), writes_inputs=True)
+    dtypes = (None,) * len(signature.inputs)
+    loaded = LoadedModule(
+        run, signature, dtypes, writes_inputs=True, parameters=dict(module.named_parameters())
+    )
     return check_declared(TorchBackend("pytorch_torchscript", loaded, device), path.name)
