@@ -12,6 +12,11 @@ from mooring_artifacts.public_keys import LONGEST_PEM, PEM_PATTERN
 from mooring_artifacts.uris import LONGEST
 
 FIELD = "demands"
+WEB_PATTERN = (
+    r"^https://[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.[a-z]([-a-z0-9]*[a-z0-9])?"
+    r"(:[1-9][0-9]{0,4})?(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$"
+)
+"""An address of a file on a web server: a host by its name, no user, no query, nothing that can be read in two ways."""
 MOST_SIGNERS = 32
 MOST_DOCUMENTS = 12
 Name = Annotated[str, Field(min_length=1, max_length=63)]
@@ -37,14 +42,28 @@ class Wanted(_Part):
     @property
     def is_beside(self) -> bool:
         """Whether it lies in the model's folder."""
-        return "://" not in self.address
+        return is_beside(self.address)
 
 
 class Demands(_Part):
-    """What is looked at; what nobody asked for is not."""
+    """What is looked at; what nobody asked for is not.
 
+    signature: where the signature is, as `Wanted.address` says where a document is; empty: it lies beside the model.
+    """
+
+    signature: Annotated[str, Field(max_length=LONGEST)] = ""
     signers: Annotated[list[Signer], Field(max_length=MOST_SIGNERS)] = []
     documents: Annotated[list[Wanted], Field(max_length=MOST_DOCUMENTS)] = []
+
+
+def is_beside(address: str) -> bool:
+    """Whether an address is a path in the model's folder."""
+    return "://" not in address
+
+
+def is_on_the_web(address: str) -> bool:
+    """Whether a web server has what is at an address."""
+    return address.startswith("https:")
 
 
 def parse_demands(document: Mapping[str, Any]) -> Demands:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mooring_artifacts.demands import Demands, Wanted
+from mooring_artifacts.demands import Demands, Wanted, is_on_the_web
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import LONGEST_PROBLEM, DocumentFound, SignatureFound
@@ -14,6 +14,7 @@ from mooring_artifacts.text import in_a_line
 
 from mooring_components.fetching import FetchedModel
 from mooring_components.signatures.step import verify_files
+from mooring_components.web_documents import read_web_document
 
 LARGEST_DOCUMENT = 64 << 20
 
@@ -54,13 +55,13 @@ def inspected(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _signature(uri: str, fetched: FetchedModel | None, demands: Demands) -> SignatureFound:
     if fetched is None:
         return SignatureFound(verified=False, problem="the model's files are none that a run can read")
-    return verify_files(uri, fetched.entries, demands.signers, is_file=fetched.is_file)
+    return verify_files(uri, fetched.entries, demands.signers, demands.signature, is_file=fetched.is_file)
 
 
 def _document(wanted: Wanted, entries: Sequence[ManifestEntry]) -> DocumentFound:
     """A document with the digest of its bytes; a document of no bytes says nothing, and counts as missing."""
     try:
-        entry = _beside(wanted, entries) if wanted.is_beside else _stored(wanted)
+        entry = _beside(wanted, entries) if wanted.is_beside else _elsewhere(wanted)
         if not entry.size:
             raise InputError("it is empty")
     except InputError as error:
@@ -75,6 +76,12 @@ def _beside(wanted: Wanted, entries: Sequence[ManifestEntry]) -> ManifestEntry:
     if found is None:
         raise InputError(f"not in the model's folder: {wanted.address}")
     return found
+
+
+def _elsewhere(wanted: Wanted) -> ManifestEntry:
+    if is_on_the_web(wanted.address):
+        return read_web_document(wanted.address, LARGEST_DOCUMENT)
+    return _stored(wanted)
 
 
 def _stored(wanted: Wanted) -> ManifestEntry:

@@ -36,6 +36,7 @@ from mooring_operator.adapters.routers.relief import Relief
 from mooring_operator.adapters.rules.child import Limits
 from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.adapters.signers_folder import SignersFolder
 from mooring_operator.api.template_queries import ProviderName
 from mooring_operator.planning.analysis.counting import Counting
 from mooring_operator.planning.analysis.measuring_jobs import MEASURED_BY_PODS
@@ -205,6 +206,7 @@ def _deployments(
         runs=runs,
         registry=ModelSources(mlflow, grants, pool=models),
         grants=grants,
+        signers=SignersFolder(settings.signers_folder),
         images=Images(settings.inference_image, settings.storage_initializer_image),
         runtimes=settings.default_runtimes,
         cluster_policies=shared.cluster_policies,

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     grants_file: Path | None = Field(
         None, description="the path of a file of grants, as docs/security.md says"
     )
+    signers_folder: Path | None = Field(
+        None, description="the path of a folder of public keys, NAME.pem, as docs/policies.md says"
+    )
     file_addresses: bool = Field(False, description="true or false; true is for development")
     run_longest: float = Field(14400, ge=60, le=518400, description="seconds from 60 to 518400, six days")
     run_retention: float = Field(86400, ge=60, le=2592000, description="seconds from 60 to 2592000")

@@ -62,6 +62,15 @@ _MODEL = [
     Case("a digest", {"spec.model.digest": "sha256:" + "0a" * 32}),
     Case("a short digest", {"spec.model.digest": "sha256:0a"}, False, "spec.model.digest"),
     Case("a null digest is none", {"spec.model.digest": None}),
+    Case("a signature elsewhere", {"spec.model.signature": "s3://signatures/iris/7.sig"}),
+    Case("a signature of another name", {"spec.model.signature": "sub/release.sig"}),
+    Case("a signature upwards", {"spec.model.signature": "s3://b/../c"}, False, "spec.model.signature"),
+    Case(
+        "a signature in the cloud's metadata",
+        {"spec.model.signature": "https://169.254.169.254/a"},
+        False,
+        "spec.model.signature",
+    ),
     Case("a format version", {"spec.model.formatVersion": "1.18"}),
     Case(
         "a format version that is a number",

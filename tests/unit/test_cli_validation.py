@@ -290,7 +290,7 @@ def test_metadata_is_needed():
         (
             {"spec.model": []},
             "spec.model: must be a mapping, got a list; it has digest, format, formatVersion, pollInterval, "
-            "promoteAlias, uri",
+            "promoteAlias, signature, uri",
         ),
     ],
 )

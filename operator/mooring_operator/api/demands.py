@@ -13,7 +13,7 @@ MOST_SIGNERS = 8
 _BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
-def _check_key(pem: str) -> str:
+def check_key(pem: str) -> str:
     """Refuse what has the frame of a key alone.
 
     Raises:
@@ -28,11 +28,12 @@ class Signer(Model):
 
     name: Annotated[str, forms.LABEL.field, Field(description="Who it is, as people are told.")]
     public_key: Annotated[
-        str,
-        forms.PUBLIC_KEY.field,
-        AfterValidator(_check_key),
-        Field(description="Public key in PEM: an elliptic curve, P-256, P-384 or P-521."),
-    ]
+        Annotated[str, forms.PUBLIC_KEY.field, AfterValidator(check_key)] | None,
+        Field(
+            description="Public key in PEM: an elliptic curve, P-256, P-384 or P-521. When left out, those of NAME.pem "
+            "in ConfigMap mooring-signers beside the operator.",
+        ),
+    ] = None
 
 
 class RequiredDocument(Model):
@@ -43,7 +44,8 @@ class RequiredDocument(Model):
         str,
         forms.DOCUMENT.field,
         Field(
-            description="Path in the model's folder, like README.md, or the address of a file: s3://, gs:// or az://."
+            description="Path in the model's folder, like README.md, or the address of a file: s3://, gs://, az:// or "
+            "https://, there for everybody."
         ),
     ]
 

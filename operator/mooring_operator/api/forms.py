@@ -270,10 +270,11 @@ PUBLIC_KEY = Form(
     PEM_PATTERN, LONGEST_PEM, "a public key in PEM, of a curve: from -----BEGIN PUBLIC KEY----- to its end"
 )
 DOCUMENT = Form(
-    r"^((s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+    r"^((s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*/|https://([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?"
+    r"(:[1-9][0-9]{0,4})?/)?[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
     512,
-    "a path in the model's folder, like docs/card.md, or a file's address: s3://, gs:// or az://; of letters, digits, "
-    "., _ and -, and no part begins with . or -",
+    "a path in the model's folder, like docs/card.md, or a file's address: s3://, gs://, az:// or https://HOST/; of "
+    "letters, digits, ., _ and -, and no part begins with . or -",
 )
 REGISTERED_MODEL = Form(
     # Source: MLflow, mlflow.utils.validation: a name has neither / nor :, a version is a number.

@@ -34,6 +34,11 @@ class ModelSpec(Model):
             "file addresses when left out.",
         ),
     ] = None
+    signature: Annotated[
+        str | None,
+        forms.DOCUMENT.field,
+        Field(description="Where its signature is: path in its folder, or address. model.sig when left out."),
+    ] = None
     format: Annotated[
         str,
         forms.LABEL.field,

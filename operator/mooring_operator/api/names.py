@@ -55,6 +55,9 @@ class AdoptedService:
 GRANTS_CONFIG_MAP = "mooring-grants"
 """Beside the operator: what an administrator lets it read for tenants, key grants.yaml."""
 
+SIGNERS_CONFIG_MAP = "mooring-signers"
+"""Beside the operator: public keys of those whom policies name without one, key NAME.pem."""
+
 Command = Literal["approve", "promote", "abort", "retry", "pause", "rollback"]
 """What a person, or a DriftMonitor, may ask of a ModelDeployment.
 

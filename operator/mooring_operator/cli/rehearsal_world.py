@@ -136,7 +136,7 @@ class World:
             under_test=self._under_test(now, status),
             check=self._check(now, status),
             verdict=self._verdict(run) if run is not None and run.phase == "Succeeded" else None,
-            policies={name: self.script.policies.get(name, _MET) for name in self.spec.policies},
+            policies=self._named(),
             file_addresses=True,
             cluster_policies=self.script.cluster_policies,
             commands=dict(self.commands),
@@ -228,8 +228,10 @@ class World:
         return Verdict(run.run_id, digest, passed, metrics, violations, facts=facts)
 
     def _policies(self) -> list[DemandsOnFiles]:
-        named = [self.script.policies.get(name, _MET) for name in self.spec.policies]
-        return [*self.script.cluster_policies.values(), *named]
+        return [*self.script.cluster_policies.values(), *self._named().values()]
+
+    def _named(self) -> dict[str, ModelPolicySpec]:
+        return {name: self.script.policies.get(name, _MET) for name in self.spec.policies}
 
     # --- what the planner does ------------------------------------------------------------------
 

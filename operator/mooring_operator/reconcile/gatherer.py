@@ -1,6 +1,6 @@
 """Looks up all that a decision about a ModelDeployment is made from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +26,7 @@ from mooring_operator.planning.analysis.templates import Standards
 from mooring_operator.planning.manifests.workloads import Images, Workload, name_of
 from mooring_operator.planning.objects import ownership
 from mooring_operator.planning.objects.owner import Manifest, NameTaken, Owner
+from mooring_operator.planning.policies.signers import known
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, shows, turn_of
 from mooring_operator.planning.rollout.runtimes import Chosen, Followed
@@ -73,6 +74,7 @@ class Gatherer:
         runs: CIRuns,
         registry: Registry,
         grants: Callable[[], Grants] = Grants,
+        signers: Callable[[], Mapping[str, Sequence[str]]] = dict,
         images: Images | None = None,
         runtimes: Mapping[str, str] | None = None,
         cluster_policies: ClusterPolicies | None = None,
@@ -86,6 +88,7 @@ class Gatherer:
         self._runs = runs
         self._registry = registry
         self._grants = grants
+        self._signers = signers
         self._images = images or Images()
         self._runtimes = runtimes or {}
         self._cluster_policies = cluster_policies or ClusterPolicies(cluster)
@@ -115,7 +118,7 @@ class Gatherer:
         serving: tuple[Running, ...] = ()
         if service is not None and may_be_lost(status):
             serving = tuple(await router.serving(owner, service))
-        binding = await self._cluster_policies.binding(owner.namespace)
+        binding, keys = await self._cluster_policies.binding(owner.namespace), self._signers()
         model = await self._resolve(owner.namespace, spec, status, again="retry" in commands)
         observed = Observed(
             owner=owner,
@@ -127,8 +130,8 @@ class Gatherer:
             under_test=await self._under_test(owner, status),
             name_taken=name_taken,
             adoption=await self._adoption(owner, spec, status, chosen, model),
-            policies={name: await self._policy(owner, name) for name in spec.policies},
-            cluster_policies=binding.policies,
+            policies={name: known(await self._policy(owner, name), keys) for name in spec.policies},
+            cluster_policies={name: known(policy, keys) for name, policy in binding.policies.items()},
             cluster_policies_error=binding.error,
             evidence=await self._evidence(owner, spec, status),
             others=await self._others(owner, spec, status),

@@ -1,6 +1,7 @@
 """Signatures of models: those of this package and those of model-signing, and what is wrong with others."""
 
 import base64
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from hypothesis import given
+from hypothesis import strategies as st
 from mooring_artifacts.demands import Signer
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.public_keys import key_id
-from mooring_components.signatures.bundles import public_pem
+from mooring_components.signatures.bundles import SignatureInvalid, public_pem, verify
 from mooring_components.signatures.step import NAME, sign_model, verify_at
 
 # Made by model-signing 1.1.1 with a key of P-256.
@@ -224,3 +227,78 @@ def test_nothing_is_not_signed(tmp_path):
     (tmp_path / "m" / NAME).touch()
     with pytest.raises(InputError, match="holds no file beside a signature"):
         sign_model((tmp_path / "m").as_uri(), pem(KEY))
+
+
+def test_a_signature_may_lie_elsewhere(model, tmp_path):
+    (model / NAME).unlink()
+    (tmp_path / "signatures").mkdir()
+    place = (tmp_path / "signatures" / "digits.sig").as_uri()
+    assert sign_model(model.as_uri(), pem(KEY), None, place) == place
+    assert verify_at(model.as_uri(), [signer(KEY)], place).verified
+    assert not verify_at(model.as_uri(), [signer(KEY)]).verified
+    assert verify_at(model.as_uri(), [signer(KEY)], place + "x").problem == "there is none at digits.sigx"
+
+
+def test_a_signature_may_have_another_name_in_the_folder(model):
+    (model / NAME).rename(model / "release.sig")
+    assert verify_at(model.as_uri(), [signer(KEY)], "release.sig").verified
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("../other/model.sig", "is no name of a file or folder"),
+        ("a//model.sig", "is no name of a file or folder"),
+        ("%2e%2e/model.sig", "is no name of a file or folder"),
+        ("s3://user:secret@bucket/model.sig", "it names no possible bucket"),
+        ("http://169.254.169.254/latest", "its scheme is none of"),
+        ("https://[::1]/model.sig", "its address is not allowed"),
+        ("https://169.254.169.254/model.sig", "its address is not allowed"),
+        ("https://user@example.com/model.sig", "its address is not allowed"),
+        ("https://example.com/../model.sig", "its address is not allowed"),
+    ],
+)
+def test_a_signature_lies_where_one_place_is_meant(model, place, says):
+    found = verify_at(model.as_uri(), [signer(KEY)], place)
+    assert (found.verified, says in found.problem, "secret" in found.problem) == (False, True, False)
+
+
+def test_what_lies_below_the_name_of_a_signature_is_not_left_out(model):
+    """In an object store `model.sig` may be a file, and `model.sig/m.onnx` another."""
+    from mooring_artifacts.digests import ManifestEntry
+    from mooring_components.signatures.step import verify_files
+
+    entries = [
+        ManifestEntry(path.relative_to(model).as_posix(), 0, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in model.rglob("*")
+        if path.is_file()
+    ]
+    below = ManifestEntry("release.sig/m.onnx", 0, "0" * 64)
+    (model / "release.sig").write_bytes((model / NAME).read_bytes())
+    asked = (model.as_uri(), [*entries, below], [signer(KEY)], "release.sig")
+    assert verify_files(*asked, is_file=False).problem == (
+        "signed by release, but 'release.sig/m.onnx' not signed"
+    )
+
+
+def test_a_model_that_is_one_file_has_no_path_in_its_folder(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"weights")
+    found = verify_at((tmp_path / "model.onnx").as_uri(), [signer(KEY)], "sub/model.sig")
+    assert found.problem == "the model is one file, which has no sub/model.sig in its folder"
+
+
+def test_a_signature_of_another_model_is_none(model, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.onnx").write_bytes(b"others")
+    sign_model((tmp_path / "other").as_uri(), pem(KEY))
+    place = (tmp_path / "other" / NAME).as_uri()
+    assert verify_at(model.as_uri(), [signer(KEY)], place).problem.startswith(
+        "signed by release, but 'model.onnx' changed since"
+    )
+
+
+@given(st.integers(0, 2000))
+def test_a_signature_that_is_cut_off_is_none(cut):
+    whole = (THEIRS / NAME).read_bytes()
+    with pytest.raises(SignatureInvalid):
+        verify(whole[: cut % len(whole)], [])

@@ -1,7 +1,7 @@
 """``mooring ci``: the test of a ModelDeployment on this machine, and pipelines that stand for ours."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
     from mooring_operator.api import ModelDeploymentSpec
+    from mooring_operator.api.demands import DemandsOnFiles
     from mooring_operator.cli.ci_run import Told
 
 # Sources of components stand in it.
@@ -221,6 +222,7 @@ def _demands(objects: Sequence[dict[str, Any]], spec: "ModelDeploymentSpec") -> 
     """Give what policies beside the deployment have looked up: those that it names, and all of the cluster's."""
     from mooring_operator.api import ModelPolicySpec
     from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
+    from mooring_operator.api.names import SIGNERS_CONFIG_MAP
     from mooring_operator.planning.policies.evidence import demands_of
 
     cluster = [
@@ -233,7 +235,17 @@ def _demands(objects: Sequence[dict[str, Any]], spec: "ModelDeploymentSpec") -> 
         for one in objects
         if one.get("kind") == "ModelPolicy" and one["metadata"]["name"] in spec.policies
     ]
-    return demands_of([*cluster, *named])
+    asked = [*cluster, *named]
+    if unknown := sorted(_without_key(asked)):
+        output.say(
+            f"ConfigMap {SIGNERS_CONFIG_MAP} is not read here: no signature of {', '.join(unknown)} is verified",
+            stderr=True,
+        )
+    return demands_of(asked, spec.model.signature)
+
+
+def _without_key(policies: "Iterable[DemandsOnFiles]") -> set[str]:
+    return {signer.name for policy in policies for signer in policy.signed_by if signer.public_key is None}
 
 
 class _Progress:

@@ -180,6 +180,7 @@ def _script(
 ) -> "Script":
     from mooring_operator.api import ClusterModelPolicySpec, ModelPolicySpec
     from mooring_operator.cli.rehearsal_world import Script
+    from mooring_operator.planning.policies.signers import assume_keys
 
     return Script(
         ci="pass" if ci is Outcome.PASS else "fail",
@@ -187,8 +188,14 @@ def _script(
         ready_after=_time("--candidate", candidate),
         approve_after=_time("--approve-after", approve_after),
         metrics=dict(_metric(text) for text in metrics),
-        policies=_specs(objects, "ModelPolicy", ModelPolicySpec),
-        cluster_policies=_specs(objects, "ClusterModelPolicy", ClusterModelPolicySpec),
+        policies={
+            name: assume_keys(policy)
+            for name, policy in _specs(objects, "ModelPolicy", ModelPolicySpec).items()
+        },
+        cluster_policies={
+            name: assume_keys(policy)
+            for name, policy in _specs(objects, "ClusterModelPolicy", ClusterModelPolicySpec).items()
+        },
     )
 
 

@@ -29,6 +29,7 @@ SIGN_HELP = paragraphs(
     "openssl ec -in release.pem -pubout -out release.pub",
     "mooring ci sign ./model --key release.pem",
     "mooring ci sign s3://models/iris/7/ --key release.pem",
+    "mooring ci sign s3://models/iris/7/ --key release.pem --signature s3://signatures/iris-7.sig",
 )
 VERIFY_HELP = paragraphs(
     """
@@ -40,24 +41,34 @@ VERIFY_HELP = paragraphs(
 )
 
 _Model = Annotated[str, typer.Argument(metavar="MODEL", help="Path or address of a folder or file.")]
+_Signature = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Where the signature is: path or address; beside MODEL if left out."
+    ),
+]
 
 
 def sign(
     model: _Model,
     key: Annotated[Path, typer.Option(metavar="FILE", help="Private key in PEM.")],
+    signature: _Signature = None,
 ) -> None:
     """Sign one model."""
     with _telling():
         from mooring_components.signatures.step import sign_model
 
         password = os.environ.get(PASSWORD)
-        written = sign_model(as_address(model), _read(key), password.encode() if password else None)
+        written = sign_model(
+            as_address(model), _read(key), password.encode() if password else None, _address(signature)
+        )
     output.say(f"signed: {written}", style="green")
 
 
 def verify(
     model: _Model,
     key: Annotated[list[Path], typer.Option(metavar="FILE", help="Public key in PEM. May be repeated.")],
+    signature: _Signature = None,
     form: Output = output.Format.TEXT,
 ) -> None:
     """Verify the signature of one model."""
@@ -68,13 +79,17 @@ def verify(
 
         names = {path: public_pem(read_public_key(_read(path), f"--key {path}")) for path in key}
         signers = [Signer(name=path.name[:63], key=pem) for path, pem in names.items()]
-        found = verify_at(as_address(model), signers)
+        found = verify_at(as_address(model), signers, _address(signature))
     if form is not output.Format.TEXT:
         output.dump(found.model_dump(mode="json", by_alias=True), form)
     else:
         output.say(found.in_words(), style="green" if found.verified else "red")
     if not found.verified:
         raise typer.Exit(NO)
+
+
+def _address(signature: str | None) -> str:
+    return "" if signature is None else as_address(signature)
 
 
 @contextmanager

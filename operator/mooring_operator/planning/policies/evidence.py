@@ -9,6 +9,7 @@ from mooring_artifacts.public_keys import key_id
 from mooring_artifacts.run_documents import DocumentFound, Verdict
 
 from mooring_operator.api.demands import DemandsOnFiles, RequiredDocument, Signer
+from mooring_operator.api.names import SIGNERS_CONFIG_MAP
 from mooring_operator.planning.identity import fingerprint
 from mooring_operator.planning.status.wording import one_line
 
@@ -32,8 +33,10 @@ class ReadyMade:
         return f"{self.name}: {self.reason}"
 
 
-def demands_of(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
+def demands_of(policies: Iterable[DemandsOnFiles], signature: str | None = None) -> dict[str, Any]:
     """Give what a run has to look up for all of the policies: its parameter `demands`; empty where that is nothing.
+
+    signature: where it is, if not beside the model.
 
     What goes beyond the limits of a run is not looked up, and so not met.
     """
@@ -42,7 +45,8 @@ def demands_of(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
     documents: dict[tuple[str, str], Any] = {}
     for policy in asked:
         for signer in policy.signed_by:
-            keys.setdefault(key_id(signer.public_key), {"name": signer.name, "key": signer.public_key})
+            if signer.public_key is not None:
+                keys.setdefault(key_id(signer.public_key), {"name": signer.name, "key": signer.public_key})
         for one in policy.required_documents:
             documents[one.name, one.address] = {"name": one.name, "address": one.address}
     # Policies come in any order, and the same demands are the same question.
@@ -51,6 +55,8 @@ def demands_of(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if signers:
         found["signers"] = signers
+        if signature is not None:
+            found["signature"] = signature
     if wanted:
         found["documents"] = wanted
     return found
@@ -97,7 +103,7 @@ def judge_files(policy: DemandsOnFiles, facts: Facts) -> list[ReadyMade]:
 def as_if_met(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
     """Give the facts of a model that has all that is demanded, signed by whom most of the policies name."""
     asked = [*policies]
-    keys = [[key_id(signer.public_key) for signer in policy.signed_by] for policy in asked]
+    keys = [[*_keys_of(policy.signed_by)] for policy in asked]
     every = [key for known in keys for key in known]
     facts: dict[str, Any] = {}
     if every:
@@ -123,13 +129,19 @@ def _found(one: DocumentFound) -> dict[str, str]:
     return {"problem": one_line(one.problem, _LONGEST_PROBLEM)}
 
 
+def _keys_of(signers: Sequence[Signer]) -> Iterator[str]:
+    return (key_id(signer.public_key) for signer in signers if signer.public_key is not None)
+
+
 def _unsigned(signers: Sequence[Signer], signature: Mapping[str, Any] | None) -> str:
+    names, keys = ", ".join(signer.name for signer in signers), {*_keys_of(signers)}
+    if not keys:
+        return f"ConfigMap {SIGNERS_CONFIG_MAP} has no key of {names}"
     if not signature:
         return _NOT_ASKED
     if not signature.get("verified"):
         return str(signature.get("problem") or "there is none")
-    if signature.get("key") not in {key_id(signer.public_key) for signer in signers}:
-        names = ", ".join(signer.name for signer in signers)
+    if signature.get("key") not in keys:
         return f"signed by {signature.get('signer')}, which is none of {names}"
     return ""
 

@@ -133,7 +133,7 @@ def _run_id(draft: RolloutDraft, asked_at: datetime, ci: CISpec) -> str:
     if ci.compares and (champion := draft.status.stable) is not None:
         # Beside another model it is another question.
         content = f"{content} beside {champion.digest or champion.storage_uri}"
-    if demands := demands_of(binding_policies(draft)):
+    if demands := demands_of(binding_policies(draft), draft.spec.model.signature):
         content = f"{content} demanding {identity.fingerprint(demands)}"
     if is_tested_as_served(draft):
         content = f"{content} served as {draft.candidate.revision}"
@@ -174,7 +174,7 @@ def _launch(draft: RolloutDraft, status: CIStatus) -> Settled:
         if waits_for:
             return wait(draft, f"testing {name}: {waits_for}", _SOON)
         endpoint = address_for(draft)
-    demands = demands_of(binding_policies(draft))
+    demands = demands_of(binding_policies(draft), draft.spec.model.signature)
     run = LaunchRun(status.run_id, draft.candidate, draft.status.stable, endpoint, demands)
     return launch(draft, status, run, f"testing {name}")
 

@@ -52,6 +52,15 @@ def test_what_policies_demand_together_is_one_question_whatever_their_order():
     assert demands_of([policy(rules=[{"name": "a", "expression": "true"}])]) == {}
 
 
+def test_where_the_signature_is_belongs_to_the_question():
+    place = "s3://signatures/digits.sig"
+    signed = [policy(signedBy=[RELEASE])]
+    assert parse_demands(demands_of(signed, place)).signature == place
+    assert parse_demands(demands_of(signed)).signature == ""
+    # Where nobody has to have signed, it is no question.
+    assert demands_of([], place) == {}
+
+
 def test_a_run_is_not_asked_for_more_than_it_takes():
     many = [policy(requiredDocuments=[{**CARD, "address": f"{n}-{m}.md", "name": f"d{m}"} for m in range(12)])
             for n in range(3)]  # fmt: skip
