@@ -165,6 +165,22 @@ def write(uri: str, content: bytes, field: str = "uri") -> None:
         raise InputError(f"{field} {str(location)!r} cannot be written: {store_failure(error)}") from error
 
 
+def put_file(source: Path, uri: str, field: str = "uri") -> None:
+    """Create or overwrite the file at `uri` by one that lies here; large files go in parts, none held as a whole.
+
+    Raises:
+        InputError: the address is not allowed, or the store refuses.
+        StoreUnavailable: the store does not answer.
+    """
+    location = locate(uri, field)
+    try:
+        obstore.put(location.store, location.address.key, source)
+    except obstore.exceptions.PermissionDeniedError as error:
+        raise InputError(f"{field} {uri!r} cannot be written: {store_failure(error)}") from error
+    except (obstore.exceptions.BaseError, OSError) as error:
+        raise StoreUnavailable(f"{field} {uri!r} cannot be written: {store_failure(error)}") from error
+
+
 async def fetch(uri: str, most: int, field: str = "uri") -> bytes | None:
     """The content of a small file; None when there is none.
 

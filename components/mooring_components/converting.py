@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from mooring_artifacts import feature_names
 from mooring_artifacts.errors import InputError, first_line
-from mooring_inference.backends.formats import detect_format, find_model
+from mooring_artifacts.storage import put_file
+from mooring_artifacts.uris import below, parse
+from mooring_inference.backends.formats import MODEL_SUFFIXES, detect_format, find_model
 from mooring_inference.errors import ModelLoadError, RequestError
 from mooring_inference.tensors import Array, TensorSpec
 
@@ -21,6 +22,8 @@ from mooring_components.models import Model, open_model
 
 MODEL = "model.onnx"
 TOLERANCE = 1e-4
+# The signature of its inputs is in ONNX; that of its files is of other files.
+_OF_THE_FILE = ("signature.json", "model.sig", "architecture.json")
 _KINDS = ("exported", "torchscript")
 _BATCHES = (2, 1, 7)
 # Sizes that are tried for dimensions that are open beside the batch: programs may have bounds for them.
@@ -77,7 +80,7 @@ def convert(uri: str, out: Path, allow: Sequence[str] = (), tolerance: float = T
     """Write the exported program or TorchScript at `uri` as `model.onnx` into the folder `out`.
 
     Both are run by the serving runtime's backends on the same random inputs. Where they differ by more than
-    `tolerance` nothing is written. `features.json` of the model goes along.
+    `tolerance` nothing is written. What lies beside the model goes along, but for what is about the file itself.
 
     Raises:
         InputError: there is no such model, PyTorch cannot write it as ONNX, or the file is there already.
@@ -102,12 +105,49 @@ def convert(uri: str, out: Path, allow: Sequence[str] = (), tolerance: float = T
         _check_names(before, after := open_model(written, f"{uri}, as ONNX"))
         found = Converted(fetched.digest, kind, target, compare(before, after, samples, tolerance))
         if found.holds:
-            if (features := file.parent / feature_names.FILE).is_file():
-                shutil.copy(features, written)
+            _copy_beside(file, written)
             out.mkdir(parents=True, exist_ok=True)
             for each in written.iterdir():
                 shutil.move(each, out / each.name)
     return found
+
+
+def convert_to(uri: str, target_uri: str, tolerance: float = TOLERANCE) -> Converted:
+    """Convert the exported program at `uri` as `convert` does, and write the folder to `target_uri`.
+
+    Raises:
+        InputError: it cannot be converted, or differs as ONNX: then nothing is written. Or it cannot be written.
+    """
+    parse(target_uri, "converted_uri")
+    with TemporaryDirectory() as place:
+        out = Path(place, "out")
+        try:
+            found = convert(uri, out, (), tolerance)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"converting needs {error.name}, which is not in this image: MOORING_COMPONENTS_IMAGE with the extras "
+                "torch and convert has it"
+            ) from error
+        if worst := next((each for each in found.differences if not each.holds), None):
+            raise InputError(
+                f"as ONNX output {worst.output!r:.100} of the model differs by {worst.difference:.3g}, which is more "
+                f"than the tolerance of {tolerance:g} allows: {worst.before:.6g} became {worst.after:.6g} at "
+                f"{list(worst.position)} of {worst.batch} rows; nothing is written"
+            )
+        for file in sorted(path for path in out.rglob("*") if path.is_file()):
+            put_file(file, below(target_uri, *file.relative_to(out).parts), "converted_uri")
+    return found
+
+
+def _copy_beside(model: Path, target: Path) -> None:
+    """Copy what lies beside a model's file: documents, names of features, guards; no other form of the model."""
+    for path in model.parent.rglob("*"):
+        left_out = path.name in _OF_THE_FILE or path.suffix in MODEL_SUFFIXES
+        if path == model or left_out or not path.is_file():
+            continue
+        copied = target / path.relative_to(model.parent)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
 
 
 def compare(before: Model, after: Model, samples: Sequence[Inputs], tolerance: float) -> list[Difference]:

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import obstore
-import obstore.exceptions
 from mooring_artifacts.digests import check_digest, manifest_digest
-from mooring_artifacts.errors import InputError, StoreUnavailable, store_failure
 from mooring_artifacts.run_documents import SCHEMA_VERSION, Verdict
 from mooring_artifacts.staging import staged_uri
-from mooring_artifacts.storage import Location, StoredFile, list_files, open_store, read_entry
+from mooring_artifacts.storage import Location, list_files, put_file, read_entry
 from mooring_artifacts.uris import Address, below, parse
 
 from mooring_components.registration.artifacts import MlflowArtifacts
@@ -69,17 +66,5 @@ def stage_model(
         check_digest(digest, expected_digest, uri)
     target = staged_uri(staging_uri, digest)
     for file in files:
-        _put(folder, file, target)
+        put_file(folder / file.path, below(target, *file.path.split("/")), "staging_uri")
     return Copy(target, digest, sum(entry.size for entry in entries))
-
-
-def _put(folder: Path, file: StoredFile, target: str) -> None:
-    address = parse(below(target, *file.path.split("/")), "staging_uri")
-    store = open_store(address, "staging_uri")
-    try:
-        # Large files go in parts, none of them held as a whole.
-        obstore.put(store, address.key, folder / file.path)
-    except obstore.exceptions.PermissionDeniedError as error:
-        raise InputError(f"staging_uri {target!r} cannot be written: {store_failure(error)}") from error
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise StoreUnavailable(f"staging_uri {target!r} cannot be written: {store_failure(error)}") from error

@@ -181,6 +181,13 @@ DRIFT = [
     ),
     _drift("19 labels", {"spec.performance": {"minLabels": 19}}, False, "spec.performance.minLabels"),
     _drift("a training by an image", {"spec.retrain": _RETRAIN}),
+    _drift("a training whose model is converted", {"spec.retrain": {**_RETRAIN, "convert": "ONNX"}}),
+    _drift(
+        "a training whose model is converted to what is none",
+        {"spec.retrain": {**_RETRAIN, "convert": "TFLite"}},
+        False,
+        "spec.retrain.convert",
+    ),
     _drift(
         "a training with all that it may have",
         {

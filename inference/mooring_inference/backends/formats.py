@@ -9,7 +9,7 @@ from mooring_inference.errors import ModelLoadError
 
 MLMODEL = "MLmodel"
 # Where files with such names are, others are not looked at: notes, label lists, weights outside of an ONNX file.
-_SUFFIXES = frozenset({".onnx", ".ort", ".pt2", ".pt", ".pth", ".ts", ".torchscript", ".safetensors"})
+MODEL_SUFFIXES = frozenset({".onnx", ".ort", ".pt2", ".pt", ".pth", ".ts", ".torchscript", ".safetensors"})
 # Formats that are not served, by their first bytes.
 _OTHERS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)"),
@@ -65,7 +65,7 @@ def _find_in(paths: list[Path]) -> list[Path]:
     folders = [path for path in files if path.name == MLMODEL]
     if folders:
         return folders
-    named = [path for path in files if path.suffix in _SUFFIXES]
+    named = [path for path in files if path.suffix in MODEL_SUFFIXES]
     return named or [path for path in files if not path.suffix and _is_model(path)]
 
 

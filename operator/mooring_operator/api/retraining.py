@@ -51,6 +51,13 @@ class Retrain(Model):
             description="Folder for the models: s3://, gs:// or az://. Each run has one of its own below it."
         ),
     ]
+    convert: Annotated[
+        Literal["ONNX"] | None,
+        Field(
+            description="Format that an exported program (.pt2) is converted to before it is registered, if that gives "
+            "the same; as it is when left out."
+        ),
+    ] = None
     rows: Annotated[
         list[TrainingRows],
         Field(

@@ -19,7 +19,7 @@ from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorSta
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.retraining import Retrain, Retraining
 from mooring_operator.api.types import format_time
-from mooring_operator.planning.drift.retraining import Trained, TrainingSeen
+from mooring_operator.planning.drift.retraining import Trained, TrainingSeen, converted_uri
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import (
     TRAINING,
@@ -65,7 +65,7 @@ class TrainingRuns:
         if training.stage == "Training" or seen is None or seen.phase in ("Pending", "Running"):
             return TrainingSeen(runs)
         try:
-            return TrainingSeen(runs, await self._result(owner, run_id))
+            return TrainingSeen(runs, await self._result(owner, training))
         except DocumentsUnavailable as error:
             logger.warning("what run %s wrote down cannot be read yet: %s", run_id, error)
             return TrainingSeen()
@@ -131,7 +131,8 @@ class TrainingRuns:
     async def _registering(
         self, owner: Owner, asked: Retrain, status: DriftMonitorStatus, training: Retraining
     ) -> RunRequest:
-        timeout = min(_REGISTERS_FOR, self._longest)
+        # What is converted is loaded and run as well.
+        timeout = min(asked.timeout if asked.convert else _REGISTERS_FOR, self._longest)
         place = _place(owner, training.registration_id)
         return RunRequest(
             run_id=training.registration_id,
@@ -139,6 +140,7 @@ class TrainingRuns:
             pipeline=REGISTERING_PIPELINE,
             parameters={
                 "model_uri": training.model_uri,
+                **({"converts": True, "converted_uri": converted_uri(training)} if asked.convert else {}),
                 "registration": self._registration(owner, asked, training),
                 "verdict_uri": await self._answers.address(place, timeout),
                 "run_id": training.registration_id,
@@ -148,6 +150,7 @@ class TrainingRuns:
             timeout=timeout,
             service_account=asked.service_account_name,
             credentials_secret=asked.credentials_secret,
+            resources=asked.resources if asked.convert else None,
         )
 
     def _registration(self, owner: Owner, asked: Retrain, training: Retraining) -> dict[str, JsonValue]:
@@ -163,14 +166,17 @@ class TrainingRuns:
             "rows": list(dict.fromkeys(rows)),
         }
 
-    async def _result(self, owner: Owner, run_id: str) -> Trained | str | None:
+    async def _result(self, owner: Owner, training: Retraining) -> Trained | str | None:
+        run_id = training.registration_id
         try:
             found = await self._answers.documents.verdict(self._answers.uri(_place(owner, run_id)))
         except DocumentInvalid as error:
             return one_line(str(error), 1000)
         if found is None or found.run_id != run_id:
             return None
-        return one_line(found.error.message, 1000) if isinstance(found, RunFailure) else _trained(found)
+        if isinstance(found, RunFailure):
+            return one_line(found.error.message, 1000)
+        return _trained(found, converted=found.model_uri == converted_uri(training))
 
 
 def document_of(
@@ -205,15 +211,15 @@ def _rows(part: Sought) -> dict[str, JsonValue]:
     return rows
 
 
-def _trained(found: Verdict) -> Trained | str:
+def _trained(found: Verdict, *, converted: bool) -> Trained | str:
     if found.model_digest is None:
         return "what was found of the model has no modelDigest"
     told = found.registration
     if told is None:
-        return Trained(found.model_digest)
+        return Trained(found.model_digest, converted=converted)
     registered = "" if told.version is None else f"{told.name}/{told.version}"
     words = one_line(told.in_words(), 600)
-    return Trained(found.model_digest, registered, words, problem=bool(told.problem))
+    return Trained(found.model_digest, registered, words, problem=bool(told.problem), converted=converted)
 
 
 def _run_owner(owner: Owner) -> RunOwner:

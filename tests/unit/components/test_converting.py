@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mooring_artifacts.errors import InputError
 from mooring_components import converting
 from mooring_components.converting import difference_of
 
@@ -202,3 +203,47 @@ def test_the_tolerance_of_the_command_is_that_of_the_component():
     from mooring_operator.cli.commands.convert import convert
 
     assert signature(convert).parameters["tolerance"].default == converting.TOLERANCE
+
+
+def test_a_trained_model_is_written_as_onnx_with_what_lies_beside_it(exported, torch, tmp_path):
+    folder, target = exported(), tmp_path / "store" / "run-onnx"
+    (folder / "docs").mkdir()
+    for name in ("README.md", "docs/review.md", "features.json", "signature.json", "model.sig", "old.pt"):
+        (folder / name).write_text("{}")
+    (folder / "old.pt").unlink()
+    (folder / "signature.json").unlink()
+    found = converting.convert_to(folder.as_uri(), target.as_uri())
+    assert found.holds
+    assert {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} == {
+        "model.onnx", "README.md", "docs/review.md", "features.json"}  # fmt: skip
+    # Asked again, as after a crash, it is the same.
+    converting.convert_to(folder.as_uri(), target.as_uri())
+
+
+def test_a_trained_model_that_is_another_as_onnx_is_told_and_not_written(
+    exported, torch, tmp_path, monkeypatch
+):
+    real = torch.onnx.export
+
+    def export(program, *arguments, **options):
+        with torch.no_grad():
+            program.state_dict["last.weight"] += torch.eye(3, 4)
+        return real(program, *arguments, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    with pytest.raises(
+        InputError, match=r"as ONNX output 'scores' of the model differs by .* nothing is written"
+    ):
+        converting.convert_to(exported().as_uri(), (tmp_path / "store").as_uri())
+    assert not (tmp_path / "store").exists()
+
+
+def test_where_the_image_lacks_pytorch_a_run_says_which_one_has_it(tmp_path, monkeypatch):
+    def missing(*_):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(converting, "convert", missing)
+    with pytest.raises(InputError, match="needs torch, which is not in this image: MOORING_COMPONENTS_IMAGE"):
+        converting.convert_to(tmp_path.as_uri(), (tmp_path / "out").as_uri())
+    with pytest.raises(InputError, match=r"converted_uri .* is not allowed"):
+        converting.convert_to(tmp_path.as_uri(), "s3://b/../c")

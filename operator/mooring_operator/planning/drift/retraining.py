@@ -35,12 +35,21 @@ _LONGEST = 1024
 
 @dataclass(frozen=True)
 class Trained:
-    """What was found of a model: the digest of its files, its version as NAME/VERSION, and what is said of that."""
+    """What was found of a model: the digest of its files, its version as NAME/VERSION, and what is said of that.
+
+    converted: whether it is what the training left as ONNX, at `converted_uri`.
+    """
 
     digest: str
     registered: str = ""
     registration: str = ""
     problem: bool = False
+    converted: bool = False
+
+
+def converted_uri(training: Retraining) -> str:
+    """Give where the model of a training goes as ONNX: beside it."""
+    return f"{training.model_uri}-onnx"
 
 
 @dataclass(frozen=True)
@@ -289,6 +298,8 @@ def _register(known: Retraining, monitor: Monitor, now: datetime) -> _Step:
 
 def _done(asked: Retrain, known: Retraining, target: Target | None, found: Trained) -> _Step:
     name = target.name if target is not None else "the target"
+    if found.converted:
+        known = known.model_copy(update={"model_uri": converted_uri(known)})
     message = one_line(_what_to_do(asked, known, name, target.model_uri if target else "", found), _LONGEST)
     changes = {"stage": "Done", "digest": found.digest, "registered": found.registered, "message": message}
     told = Notify("Normal", reasons.RETRAINED, message)
@@ -297,7 +308,8 @@ def _done(asked: Retrain, known: Retraining, target: Target | None, found: Train
 
 def _what_to_do(asked: Retrain, known: Retraining, name: str, follows: str, found: Trained) -> str:
     """Say how the new model comes to be tested; nobody but its author changes a spec."""
-    by_address = f"spec.model: {{uri: {known.model_uri}, digest: {found.digest}}}"
+    form = ", format: onnx" if found.converted else ""
+    by_address = f"spec.model: {{uri: {known.model_uri}, digest: {found.digest}{form}}}"
     if not found.registered:
         why = f"{found.registration}; " if found.registration else ""
         return (

@@ -111,3 +111,16 @@ async def test_the_run_after_it_registers_under_the_name_and_alias_that_are_aske
         "rows": ["s3://d/train", "s3://kept"],
     }
     assert (await launch(registering)).parameters["registration"] == {}
+    assert "converts" not in run.parameters
+    assert run.timeout == timedelta(minutes=10)
+
+
+async def test_what_is_converted_goes_beside_the_model_and_has_the_trainings_time_and_memory(launch):
+    registering = TRAINING.model_copy(update={"stage": "Registering"})
+    run = await launch(registering, convert="ONNX", resources={"limits": {"memory": "8Gi"}})
+    assert (run.parameters["converts"], run.parameters["model_uri"], run.parameters["converted_uri"]) == (
+        True,
+        "s3://models/run-1",
+        "s3://models/run-1-onnx",
+    )
+    assert (run.timeout, run.resources.limits["memory"]) == (timedelta(hours=4), "8Gi")

@@ -108,6 +108,14 @@ def test_calm_traffic_trains_nothing():
     assert (training.training, training.launched, training.events, training.pause) == (None, [], [], None)
 
 
+def test_what_was_converted_is_what_is_offered():
+    training = Training().ask(convert="ONNX").say(drifted=True).look().look()
+    made = training.training.model_uri
+    training.end().end(result=Trained(DIGEST, converted=True))
+    assert training.training.model_uri == f"{made}-onnx"
+    assert f"spec.model: {{uri: {made}-onnx, digest: {DIGEST}, format: onnx}}" in training.training.message
+
+
 def test_drift_trains_once_and_what_comes_out_is_looked_at():
     training = Training().say(drifted=True).look().look()
     first = training.training
