@@ -54,6 +54,7 @@ Metric = Literal[
     "firstTokenP50Ms",
     "firstTokenP95Ms",
     "tokensPerSecond",
+    "joulesPer1000Predictions",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 """What a run measures."""

@@ -10,22 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    FailFast,
-    Field,
-    ValidationError,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, FailFast, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from mooring_artifacts.demands import MOST_DOCUMENTS
 from mooring_artifacts.digests import DIGEST_PATTERN
+from mooring_artifacts.document_parts import Count, Name, Part
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import Difference, Interval, MetricName, Number, Violation
+from mooring_artifacts.importances import Importances
+from mooring_artifacts.scans import Scan
 from mooring_artifacts.uris import LONGEST
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -38,28 +32,11 @@ MOST_GROUPS = 20
 _MOST_METRICS = 48
 _MOST_RULES = 16
 _LONGEST_MESSAGE = 1000
-# Each key too many is an error of about a KiB; a few of them are enough to name the first.
-_MOST_UNKNOWN = 16
 
-Name = Annotated[str, Field(max_length=1000)]
 TypeName = Annotated[str, Field(max_length=200)]
-Count = Annotated[int, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_few_fields(cls, value: Any) -> Any:
-        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _MOST_UNKNOWN:
-            raise ValueError(f"{len(value)} fields; {len(cls.model_fields)} are allowed")
-        return value
-
-
-class _Document(_Part):
+class _Document(Part):
     schema_version: Literal[1]
     run_id: Annotated[str, Field(max_length=200)]
 
@@ -77,7 +54,7 @@ def _check_number(metrics: Any) -> Any:
     return metrics
 
 
-class Slice(_Part):
+class Slice(Part):
     """A metric on the rows with one value in a column; `interval` is of 95 %.
 
     No gate is judged by one of fewer than 20 rows.
@@ -94,7 +71,7 @@ class Slice(_Part):
 Share = Annotated[Number, Field(ge=0, le=1)]
 
 
-class Group(_Part):
+class Group(Part):
     """Rows with one value in the column of `spec.ci.fairness`: how many are called positive, of all and by label."""
 
     column: Name
@@ -105,7 +82,7 @@ class Group(_Part):
     false_positive_rate: Share | None
 
 
-class Stability(_Part):
+class Stability(Part):
     """The share of rows whose class stays the same with noise, in units of each column's standard deviation."""
 
     noise: Number
@@ -113,7 +90,7 @@ class Stability(_Part):
     interval: Interval
 
 
-class Registration(_Part):
+class Registration(Part):
     """What became of registering the model: its version in the registry, and what was in the way.
 
     Without a version it is not registered, and `problem` says why; with one it says what was left alone.
@@ -135,7 +112,7 @@ LONGEST_PROBLEM = 300
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class SignatureFound(_Part):
+class SignatureFound(Part):
     """Whether the model's files are those that somebody signed whom a policy names; if not, why in a line.
 
     key: id of the public key that the signature is by.
@@ -157,7 +134,7 @@ class SignatureFound(_Part):
         return f"signed by {self.signer}" if self.verified else f"no valid signature: {self.problem}"
 
 
-class DocumentFound(_Part):
+class DocumentFound(Part):
     """A document that a policy demands: the digest of its bytes, or why there is none."""
 
     name: Annotated[str, Field(max_length=63)]
@@ -179,7 +156,8 @@ class Verdict(_Document):
     `intervals` are those of metrics, of 95 %; `differences` are from the champion's, on the same rows. `slices` are
     parts of the rows, the worst first, and behind them those of too few rows to judge. `registration` is there where it
     was asked for; a model that passed has passed whatever it says. So are `signature` and `documents`, which policies
-    judge and gates do not.
+    judge and gates do not. `scan` is what was found in the files, where the run could read them, and
+    `importances` are there where they were asked for.
     """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
@@ -197,6 +175,8 @@ class Verdict(_Document):
     registration: Registration | None = None
     signature: SignatureFound | None = None
     documents: Annotated[list[DocumentFound], Field(max_length=MOST_DOCUMENTS), FailFast()] = []
+    scan: Scan | None = None
+    importances: Importances | None = None
 
     @property
     def looked_up(self) -> list[tuple[str, bool, str]]:
@@ -212,7 +192,7 @@ class Verdict(_Document):
         return self
 
 
-class Test(_Part):
+class Test(Part):
     """A statistic and the probability of one as large without drift."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -221,7 +201,7 @@ class Test(_Part):
     p_value: Annotated[Number, Field(ge=0, le=1)]
 
 
-class FeatureDrift(_Part):
+class FeatureDrift(Part):
     """What was found for one feature; `rows` are the window's with a value, `missing` the share of the others.
 
     `ks` is the total variation distance where the kind is category; `variation` is that of few integers. `e_value` is
@@ -241,7 +221,7 @@ class FeatureDrift(_Part):
     e_value: Annotated[Number, Field(ge=0)] | None = None
 
 
-class SchemaChange(_Part):
+class SchemaChange(Part):
     """A column that baseline and window do not share, or cannot be compared; the types are those of Arrow."""
 
     name: Name
@@ -250,14 +230,14 @@ class SchemaChange(_Part):
     window: TypeName | None
 
 
-class RunError(_Part):
+class RunError(Part):
     """Why a run failed: one CamelCase word, and one line for people."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
     message: Annotated[str, Field(max_length=_LONGEST_MESSAGE)]
 
 
-class MeasuredMetric(_Part):
+class MeasuredMetric(Part):
     """A metric of the predictions that labels have come for.
 
     `low` and `high` bound it with 95 %; `baseline` is what it was for the revision before traffic; None: not known.
@@ -270,14 +250,14 @@ class MeasuredMetric(_Part):
     baseline: Number | None = None
 
 
-class BrokenRule(_Part):
+class BrokenRule(Part):
     """A rule of `spec.performance.rules` that does not hold."""
 
     metric: MetricName
     message: Annotated[str, Field(max_length=_LONGEST_MESSAGE)]
 
 
-class LabelCounts(_Part):
+class LabelCounts(Part):
     """What became of requests and labels, in rows.
 
     answered: requests with a prediction. labelled: those of them that a label was found for. duplicates: labels beyond
@@ -294,7 +274,7 @@ class LabelCounts(_Part):
     repeated: Count = 0
 
 
-class PerformanceEstimate(_Part):
+class PerformanceEstimate(Part):
     """How good predictions without labels probably are; `problem` is why there is no estimate.
 
     rows: that have a prediction. reference: labelled rows that were learned from. others: beside the first metric.
@@ -310,7 +290,7 @@ class PerformanceEstimate(_Part):
     problem: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
 
 
-class PerformanceFound(_Part):
+class PerformanceFound(Part):
     """How good predictions were, by labels that came later; `problem` is why nothing was measured."""
 
     counts: LabelCounts = LabelCounts()
@@ -321,7 +301,7 @@ class PerformanceFound(_Part):
     hint: Annotated[str, Field(max_length=_LONGEST_MESSAGE)] = ""
 
 
-class OperationFound(_Part):
+class OperationFound(Part):
     """How the requests of a window were answered.
 
     errors: those with a status of 400 or more. seconds: that the window takes. p50, p95, p99: quantiles of the seconds

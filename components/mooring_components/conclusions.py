@@ -75,7 +75,7 @@ def conclude(
     verdict = make_verdict(
         run_id, subject, found, gates, measured.hint, seen.slices, seen.groups, seen.stability
     )
-    verdict = verdict.model_copy(update=inspected(model_facts))
+    verdict = verdict.model_copy(update={**inspected(model_facts), "importances": seen.importances})
     if registration:
         told = Registration.model_validate(dict(registration))
         verdict = verdict.model_copy(update={"registration": told})

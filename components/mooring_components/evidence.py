@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from mooring_artifacts.importances import Importances
 from mooring_artifacts.run_documents import Group, Slice, Stability
 from pydantic import BaseModel, ConfigDict
 
@@ -57,24 +58,6 @@ class Grid(_Part):
     low: float
     high: float
     counts: list[list[int]]
-
-
-class Feature(_Part):
-    """A feature: the mean size of its attributions, in the output's unit, and its share of all features'."""
-
-    name: str
-    size: float
-    share: float
-
-
-class Importances(_Part):
-    """The features that move the model most, by some rows; `problem` is why there are none."""
-
-    rows: int
-    output: str = ""
-    features: list[Feature] = []
-    left_out: int = 0
-    problem: str = ""
 
 
 class OddInput(_Part):

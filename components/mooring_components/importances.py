@@ -11,15 +11,14 @@ from math import prod
 
 import numpy as np
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.importances import MOST_RANKED, Feature, Importances
 from mooring_inference.errors import RequestError
 from mooring_inference.explain import ExplanationRequest, plan_explanation, run_plan
 from mooring_inference.score.mapping import Feed
 from mooring_inference.tensors import Array
 
-from mooring_components.evidence import LONGEST_NAME, Feature, Importances
+from mooring_components.evidence import LONGEST_NAME
 from mooring_components.feeding import FedModel, join_requests
-
-MOST_FEATURES = 20
 
 
 def measure_importances(fed: FedModel, rows: int) -> Importances:
@@ -43,11 +42,10 @@ def measure_importances(fed: FedModel, rows: int) -> Importances:
         return Importances(rows=len(chosen), output=output, problem="no feature moves what the model says")
     named.sort(key=lambda pair: -pair[1])
     features = [
-        Feature(name=name[:LONGEST_NAME], size=size, share=size / total)
-        for name, size in named[:MOST_FEATURES]
+        Feature(name=name[:LONGEST_NAME], size=size, share=size / total) for name, size in named[:MOST_RANKED]
     ]
     return Importances(
-        rows=len(chosen), output=output, features=features, left_out=max(len(named) - MOST_FEATURES, 0)
+        rows=len(chosen), output=output, features=features, left_out=max(len(named) - MOST_RANKED, 0)
     )
 
 

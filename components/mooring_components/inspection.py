@@ -1,4 +1,4 @@
-"""What policies have looked up about a model's files before it is tested: who signed them, and its documents."""
+"""What is looked up about a model's files before it is tested: what is in them, who signed them, and its documents."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mooring_artifacts.demands import Demands, Wanted, is_on_the_web
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.run_documents import LONGEST_PROBLEM, DocumentFound, SignatureFound
+from mooring_artifacts.scans import Scan
 from mooring_artifacts.storage import list_files, locate, read_entry
 from mooring_artifacts.text import in_a_line
 
@@ -41,8 +42,10 @@ def inspect_model(uri: str, fetched: FetchedModel | None, demands: Demands) -> d
 
 
 def inspected(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a verdict from what `inspect_model` gave, as far as it did."""
+    """The fields of a verdict from what `inspect_model` gave, as far as it did, and `scan`."""
     found: dict[str, Any] = {}
+    if "scan" in facts:
+        found["scan"] = _scan(facts["scan"])
     if "signature" in facts:
         found["signature"] = SignatureFound.model_validate(facts["signature"], by_alias=True)
     if "documents" in facts:
@@ -50,6 +53,12 @@ def inspected(facts: Mapping[str, Any]) -> dict[str, Any]:
             DocumentFound.model_validate(each, by_alias=True) for each in facts["documents"]
         ]
     return found
+
+
+def _scan(told: Mapping[str, Any]) -> Scan:
+    # Between steps Kubeflow Pipelines makes floats of all numbers.
+    counts = {name: int(told.get(name, 0)) for name in ("files", "leftOut")}
+    return Scan.model_validate({**told, **counts}, by_alias=True)
 
 
 def _signature(uri: str, fetched: FetchedModel | None, demands: Demands) -> SignatureFound:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.importances import MOST_EXPLAINED
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 FIELD = "test_options"
-# As many as the runtime's `:explain` takes at once.
-MOST_EXPLAINED = 64
 
 
 class Fairness(BaseModel):

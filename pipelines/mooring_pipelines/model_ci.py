@@ -20,6 +20,7 @@ from mooring_pipelines.image import COMPONENTS_IMAGE
 def fetch_model(
     model_uri: str,
     model_digest: str,
+    model_format: str,
     allow: list[Any],
     endpoint: str,
     demands: dict[str, Any],
@@ -27,7 +28,7 @@ def fetch_model(
     verdict_uri: str,
     model: dsl.Output[dsl.Model],
 ) -> dict[str, Any]:
-    """Copy the model, check its digest, look up what policies demand, and load it unless something else serves it."""
+    """Copy the model, check its digest, look through its files, and load it unless something else serves it."""
     from pathlib import Path
 
     from mooring_artifacts.demands import parse_demands
@@ -36,6 +37,7 @@ def fetch_model(
     from mooring_components.inspection import inspect_model
     from mooring_components.models import open_model
     from mooring_components.registration.signatures import describe_signature
+    from mooring_components.scanning.step import scan_fetched
     from mooring_components.steps import Place, tell_errors_in_one_line
 
     tell_errors_in_one_line(Place("fetch-model", run_id, verdict_uri))
@@ -45,17 +47,19 @@ def fetch_model(
         # The next steps need a folder, whatever is in it.
         Path(model.path).mkdir(parents=True, exist_ok=True)
         served = fetch_served(model_uri, Path(model.path), model_digest)
+        scanned = scan_fetched(served, model_uri, model_format, allow, elsewhere=True)
         inspected = inspect_model(model_uri, served, wanted)
         facts, framework = facts_of_served(served, model_digest), "endpoint"
     else:
         fetched = fetch_model(model_uri, Path(model.path), model_digest)
         # Before anything of it is loaded.
+        scanned = scan_fetched(fetched, model_uri, model_format, allow, elsewhere=False)
         inspected = inspect_model(model_uri, fetched, wanted)
         facts, opened = fetched.facts, open_model(fetched.folder, model_uri, allow=allow)
         framework = opened.backend.platform
         model.metadata["signature"] = describe_signature(opened.signature)
     model.metadata.update(uri=model_uri, digest=facts["digest"], framework=framework)
-    return {**facts, **inspected}
+    return {**facts, **scanned, **inspected}
 
 
 @dsl.component(base_image=COMPONENTS_IMAGE, install_kfp_package=False)
@@ -253,6 +257,7 @@ def model_ci(
     verdict_uri: str,
     run_id: str,
     model_digest: str = "",
+    model_format: str = "",
     test_data_digest: str = "",
     data_schema: str = "",
     validates_data: bool = False,
@@ -283,6 +288,7 @@ def model_ci(
     fetched = fetch_model(
         model_uri=model_uri,
         model_digest=model_digest,
+        model_format=model_format,
         allow=allow,
         endpoint=endpoint,
         demands=demands,

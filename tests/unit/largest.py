@@ -303,6 +303,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         "stepsHash": "0" * 10,
         "facts": {
             "signature": {"verified": False, "signer": "", "key": "", "problem": WIDEST * 120},
+            "scan": {"findings": 4e5, "kinds": ["archive", "code", "custom-operators", "pickle", "unread"]},
             "documents": [{"name": "a" * 63, "at": "0" * 10, "problem": WIDEST * 60}] * MOST_DOCUMENTS,
         },
         "serving": spec["serving"],

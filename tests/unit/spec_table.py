@@ -155,6 +155,8 @@ _CI = [
     ),
     Case("groups to compare", _tested(fairness={"column": "sex", "positive": "yes"}, noise=[0.01, 1])),
     Case("groups without a column", _tested(fairness={}), False, "spec.ci.fairness.column"),
+    Case("features to rank", _tested(explain=64)),
+    Case("features by too many rows", _tested(explain=65), False, "spec.ci.explain"),
     Case("noise of nothing", _tested(noise=[0]), False, "spec.ci.noise"),
     Case("five levels of noise", _tested(noise=[1, 2, 3, 4, 5]), False, "spec.ci.noise"),
     Case("a gate on groups", _gated(metric="equalizedOddsDifference", max=0.1, means="Bound")),

@@ -49,7 +49,13 @@ def render_markdown(verdict: Verdict, gates: Sequence[Mapping[str, Any]], hint: 
             f"| {slice_in_words(each)} |"
             for each in verdict.slices
         ]
-    lines += [*_groups(verdict), *_stability(verdict), *_looked_up(verdict)]
+    lines += [
+        *_groups(verdict),
+        *_stability(verdict),
+        *_importances(verdict),
+        *_looked_up(verdict),
+        *_scan(verdict),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -82,6 +88,20 @@ def _stability(verdict: Verdict) -> list[str]:
     ]
 
 
+def _importances(verdict: Verdict) -> list[str]:
+    found = verdict.importances
+    if found is None:
+        return []
+    if found.problem:
+        return ["", f"What moves the model is not known: {_cell(found.problem)}"]
+    return [
+        "",
+        f"| moves {_cell(found.output)} | mean size over {found.rows} rows | share |",
+        "| --- | ---: | ---: |",
+        *(f"| {_cell(one.name)} | {one.size:.4g} | {one.share:.3f} |" for one in found.features),
+    ]
+
+
 def _looked_up(verdict: Verdict) -> list[str]:
     if not verdict.looked_up:
         return []
@@ -90,6 +110,16 @@ def _looked_up(verdict: Verdict) -> list[str]:
         for name, holds, found in verdict.looked_up
     ]
     return ["", "| asked by policies | there | found |", "| --- | --- | --- |", *rows]
+
+
+def _scan(verdict: Verdict) -> list[str]:
+    if verdict.scan is None:
+        return []
+    told = ["", f"Files: {verdict.scan.in_words()}"]
+    if not verdict.scan.findings:
+        return told
+    rows = [f"| {_cell(one.file)} | {_cell(one.message)} |" for one in verdict.scan.findings]
+    return [*told, "", "| file | found |", "| --- | --- |", *rows]
 
 
 def _rate(value: float | None) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from mooring_artifacts.gates import Interval
+from mooring_artifacts.importances import Importances
 
-from mooring_components.evidence import Bin, Confusion, Curve, Grid, Importances
+from mooring_components.evidence import Bin, Confusion, Curve, Grid
 
 SIDE = 240
 WIDTH, HEIGHT = 360, 140

@@ -5,25 +5,25 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from mooring_inference.backends.contents import (
+    LOADED,
+    OLD_EXPORTED,
+    TORCH_SAVE,
+    ZIP,
+    Content,
+    identify,
+    identify_archive,
+)
 from mooring_inference.errors import ModelLoadError
 
 MLMODEL = "MLmodel"
 # Where files with such names are, others are not looked at: notes, label lists, weights outside of an ONNX file.
 MODEL_SUFFIXES = frozenset({".onnx", ".ort", ".pt2", ".pt", ".pth", ".ts", ".torchscript", ".safetensors"})
-# Formats that are not served, by their first bytes.
-_OTHERS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)"),
-    (b"GGUF", "a GGUF file"),
-    (b"\x1f\x8b", "compressed by gzip"),
-    (b"\x80\x02", "a pickle, which runs code when it is loaded"),
-    (b"\x80\x03", "a pickle, which runs code when it is loaded"),
-    (b"\x80\x04", "a pickle, which runs code when it is loaded"),
-    (b"\x80\x05", "a pickle, which runs code when it is loaded"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the model itself"),
-    (b"{", "JSON or text"),
-    (b"<", "XML or HTML"),
-)
 _SERVED = "ONNX, torch.export (.pt2), TorchScript or safetensors"
+_INSTEAD = {
+    OLD_EXPORTED: "; export it again with a newer torch",
+    TORCH_SAVE: ": use torch.export.save, ONNX or safetensors",
+}
 
 
 def find_model(model_dir: Path) -> Path:
@@ -88,39 +88,16 @@ def _sniff(path: Path) -> str | None:
             size = path.stat().st_size
     except OSError as error:
         raise ModelLoadError(f"{path.name} cannot be read: {error.strerror}") from None
-    if head.startswith(b"PK\x03\x04"):
-        return _sniff_zip(path)
-    if len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
-        return "safetensors"
-    for magic, what in _OTHERS:
-        if head.startswith(magic):
-            raise ModelLoadError(f"{path.name} is {what}: expected {_SERVED}")
-    return "onnx" if _looks_like_onnx(head) or head[4:8] == b"ORTM" else None
+    found = _look_into(path) if head.startswith(ZIP) else identify(head, size)
+    if found is None or found.name in LOADED:
+        return None if found is None else found.name
+    what_else = _INSTEAD.get(found, f": expected {_SERVED}")
+    raise ModelLoadError(f"{path.name} {found.told}{what_else}")
 
 
-def _looks_like_onnx(head: bytes) -> bool:
-    """Recognise the message ``ModelProto``, which begins with the version of its representation, 1 to 127."""
-    return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 0x80 and head[2] & 7 in (0, 2)
-
-
-def _sniff_zip(path: Path) -> str:
+def _look_into(path: Path) -> Content:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {name.partition("/")[2] for name in archive.namelist()}
-            tops = set(archive.namelist())
+            return identify_archive(archive.namelist())
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise ModelLoadError(f"{path.name} is a damaged zip archive: {error}") from None
-    if "archive_format" in names:
-        return "exported"
-    if "constants.pkl" in names and any(name.startswith("code/") for name in names):
-        return "torchscript"
-    if "serialized_exported_program.json" in tops:
-        raise ModelLoadError(
-            f"{path.name} was exported by torch 2.7 or older and holds pickles; export it again with a newer torch"
-        )
-    if "data.pkl" in names:
-        raise ModelLoadError(
-            f"{path.name} was saved by torch.save and is a pickle, which runs code when it is loaded: "
-            "use torch.export.save, ONNX or safetensors"
-        )
-    raise ModelLoadError(f"{path.name} is a zip archive of something else: expected {_SERVED}")

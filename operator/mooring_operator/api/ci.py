@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from mooring_artifacts import gates
 from mooring_artifacts.data_schema import is_address, parse_schema_text
+from mooring_artifacts.importances import MOST_EXPLAINED
 from mooring_artifacts.uris import redact
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
@@ -211,6 +212,9 @@ class CISpec(Model):
             max_length=4,
         ),
     ] = []
+    explain: Annotated[
+        int, Field(ge=0, le=MOST_EXPLAINED, description="Rank features by so many rows of the test data.")
+    ] = 0
     pipeline: Annotated[
         CIPipeline | None,
         Field(description="Your own pipeline in place of model-ci, where runs are Kubeflow Pipelines'."),

@@ -9,7 +9,7 @@ from mooring_operator.api.analysis import MOST_TEMPLATES, NamedTemplate, NamedTe
 from mooring_operator.api.demands import DemandsOnFiles
 from mooring_operator.api.types import Condition, Model, StatusModel
 
-FACTS = ("metrics", "model", "deployment", "serving", "signature", "documents")
+FACTS = ("metrics", "model", "deployment", "serving", "signature", "documents", "scan")
 """What an expression sees."""
 RULES_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
@@ -27,9 +27,9 @@ class PolicyRule(Model):
         Field(
             description="CEL that must be true. It sees metrics (of the CI run, by name), model {uri, storageUri, "
             "digest, format}, deployment {name, namespace, labels}, serving (spec.serving), signature {verified, "
-            "signer, key, problem} and documents {NAME: {digest}}. Numbers are doubles. An error, a missing fact "
-            "included, counts as false, and so does what costs too much: all rules of a policy have a second of CPU "
-            "time.",
+            "signer, key, problem}, documents {NAME: {digest}} and scan {findings, kinds}. Numbers are doubles. An "
+            "error, a missing fact included, counts as false, and so does what costs too much: all rules of a policy "
+            "have a second of CPU time.",
             min_length=1,
             max_length=4096,
         ),

@@ -80,6 +80,7 @@ def ask(
         **ci_parameters(spec.ci),
         "model_uri": spec.model.uri,
         "model_digest": spec.model.digest or "",
+        "model_format": spec.model.format,
     }
     if model is not None:
         parameters |= {"model_uri": _address(model, "--model"), "model_digest": ""}

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from itertools import starmap
 
 from mooring_artifacts.gates import TestGate, difference_in_words, interval_in_words, wanted
+from mooring_artifacts.importances import Importances
 from mooring_artifacts.judging import Findings, judge, slice_in_words
 from mooring_artifacts.run_documents import Group, RunFailure, Slice, Stability, Verdict
+from mooring_artifacts.scans import ScanFinding
 from mooring_artifacts.text import visible
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from mooring_operator.cli.tables import heading, plain_table
@@ -55,9 +57,15 @@ class VerdictView:
         if verdict.stability:
             yield heading("Called the same with noise")
             yield plain_table(("NOISE", "SHARE", "95 %"), map(_level, verdict.stability))
+        if verdict.importances is not None:
+            yield heading("What moves the model most")
+            yield _moving(verdict.importances)
         if verdict.looked_up:
             yield heading("What policies ask of the files")
             yield plain_table(("FACT", "THERE", "FOUND"), starmap(_fact, verdict.looked_up))
+        if verdict.scan is not None and verdict.scan.findings:
+            yield heading(f"In the model's files: {verdict.scan.in_words()}")
+            yield plain_table(("FILE", "FOUND"), map(_finding, verdict.scan.findings))
 
     def _gate(self, gate: TestGate) -> list[str | Text]:
         verdict = self.verdict
@@ -126,6 +134,17 @@ def _level(each: Stability) -> list[str | Text]:
 def _fact(name: str, holds: bool, found: str) -> list[str | Text]:
     there = Text("yes", style="green") if holds else Text("no", style="red")
     return [visible(name), there, visible(found)]
+
+
+def _moving(found: Importances) -> RenderableType:
+    if found.problem:
+        return Text(visible(f"  not found: {found.problem}"))
+    rows = ([visible(one.name), f"{one.size:.4g}", f"{one.share:.1%}"] for one in found.features)
+    return plain_table(("FEATURE", "MEAN SIZE", "SHARE"), rows)
+
+
+def _finding(each: ScanFinding) -> list[str | Text]:
+    return [visible(each.file), visible(each.message)]
 
 
 def _number(value: float | None) -> str:

@@ -74,6 +74,7 @@ class CIRuns:
         ci = spec.ci
         parameters: dict[str, JsonValue] = {
             **ci_parameters(ci),
+            "model_format": candidate.format,
             **_compared(ci, champion),
             **registration_parameters(ci.register_as, candidate.registered, self._tracking_uri),
             **({"endpoint": endpoint} if endpoint else {}),

@@ -129,6 +129,8 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
         "registration": None,
         "signature": None,
         "documents": [],
+        "scan": None,
+        "importances": None,
     }
 
 

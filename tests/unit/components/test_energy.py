@@ -3,11 +3,17 @@
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from mooring_components.conclusions import conclude
 from mooring_components.energy import METRIC, NO_METER, Counter, find_counters, measure_energy
 from mooring_components.feeding import feed_model
+from mooring_components.outcomes import Estimated
+from mooring_components.quality import measure
 
 from tests.unit.components.test_importances import linear, rows_of
+
+DIGEST = "sha256:" + "0" * 64
 
 
 @pytest.fixture
@@ -103,5 +109,23 @@ def test_gpus_are_counted_where_the_model_is_on_one(powercap, monkeypatch):
     assert len(find_counters("cuda:0", powercap)) == 2
 
 
-def test_the_words_for_no_meter_are_one_line():
+def concluded(tmp_path, latency, gate):
+    """The verdict on a linear model, of these metrics beside its quality, by one gate."""
+    outcome = Estimated(np.arange(4.0), np.arange(4.0))
+    quality = measure(outcome)
+    (tmp_path / "evidence").write_text(quality.evidence.model_dump_json())
+    facts, told = {"digest": DIGEST, "modelSizeMB": 1.0}, {**quality.to_json(), "testDataDigest": DIGEST}
+    return conclude("r", "s3://m", facts, told, latency, [gate], "", tmp_path / "evidence").verdict
+
+
+def test_a_gate_on_energy_holds_by_what_the_meter_says(tmp_path):
+    at_most = {"metric": METRIC, "max": 5.0}
+    assert concluded(tmp_path, {METRIC: 4.0}, at_most).passed
+    (violation,) = concluded(tmp_path, {METRIC: 6.0}, at_most).violations
+    assert violation.message == f"{METRIC} 6 is above the maximum 5"
+
+
+def test_a_gate_on_energy_does_not_hold_without_a_meter_and_says_so(tmp_path):
+    (violation,) = concluded(tmp_path, {"latencyP95Ms": 1.0}, {"metric": METRIC, "max": 5.0}).violations
+    assert violation.message == f"{METRIC} was not measured: {NO_METER}"
     assert "\n" not in NO_METER

@@ -6,12 +6,15 @@ import re
 import numpy as np
 import pytest
 from mooring_artifacts.gates import Difference, Interval, parse_gates
+from mooring_artifacts.importances import Feature, Importances
 from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import describe_failure
-from mooring_components.evidence import MOST_LABELS, Evidence, Feature, Importances, gather
+from mooring_artifacts.scans import Scan, ScanFinding
+from mooring_components.evidence import MOST_LABELS, Evidence, gather
 from mooring_components.outcomes import NONE, Classified, Estimated
 from mooring_components.quality import measure
 from mooring_components.report import pictures
+from mooring_components.report.markdown import render_markdown
 from mooring_components.report.page import Tested, render_failure, render_page
 from mooring_components.report.step import write_reports
 from mooring_components.verdicts import Subject, make_verdict
@@ -223,3 +226,28 @@ def test_features_that_move_the_model_are_bars_with_their_names():
     page = page_of(classified(), importances=Importances(rows=8, problem="no batch <axis>"))
     assert "Not found: no batch &lt;axis&gt;" in page
     assert "What moves the model most" not in page_of(classified())
+
+
+def test_what_moves_the_model_is_in_the_verdict_and_its_markdown():
+    outcome = classified()
+    quality = measure(outcome)
+    ranked = Importances(rows=8, output="y", features=[Feature(name="a|b", size=0.25, share=0.625)])
+    found = quality.findings({})
+    verdict = make_verdict("r", Subject("s3://m", DIGEST, DIGEST), found, [])
+    told = render_markdown(verdict.model_copy(update={"importances": ranked}), [])
+    assert "| `a\\|b` | 0.25 | 0.625 |" in told
+    problem = Importances(rows=8, problem="a fixed batch")
+    told = render_markdown(verdict.model_copy(update={"importances": problem}), [])
+    assert "What moves the model is not known: `a fixed batch`" in told
+    assert "moves" not in render_markdown(verdict, [])
+
+
+def test_what_is_in_the_files_is_told_as_text_wherever_it_is_shown():
+    found = measure(classified()).findings({})
+    verdict = make_verdict("r", Subject("s3://m", DIGEST, DIGEST), found, [])
+    finding = ScanFinding(kind="pickle", file="<b>|x", message="is a pickle")
+    verdict = verdict.model_copy(update={"scan": Scan(files=2, findings=[finding])})
+    assert "| `<b>\\|x` | `is a pickle` |" in render_markdown(verdict, [])
+    page = render_page(Tested(verdict, [], found, "", Evidence(), [1.0]))
+    assert "&lt;b&gt;|x" in page
+    assert "1 finding in 2 files: pickle" in page

@@ -63,7 +63,7 @@ def demands_of(policies: Iterable[DemandsOnFiles], signature: str | None = None)
 
 
 def facts_in(verdict: Verdict) -> dict[str, Any]:
-    """Give what rules see of a verdict beside its metrics, as a status keeps it; empty where nothing was asked for."""
+    """Give what rules see of a verdict beside its metrics, as a status keeps it."""
     found: dict[str, Any] = {}
     if (signature := verdict.signature) is not None:
         found["signature"] = {
@@ -72,6 +72,8 @@ def facts_in(verdict: Verdict) -> dict[str, Any]:
             "key": signature.key or "",
             "problem": one_line(signature.problem, 2 * _LONGEST_PROBLEM),
         }
+    if (scan := verdict.scan) is not None:
+        found["scan"] = {"findings": scan.count, "kinds": scan.kinds}
     if verdict.documents:
         found["documents"] = [
             {"name": one.name, "at": fingerprint(one.address), **_found(one)} for one in verdict.documents
@@ -82,7 +84,11 @@ def facts_in(verdict: Verdict) -> dict[str, Any]:
 def rule_facts(facts: Facts) -> dict[str, Any]:
     """Give those facts as rules see them: documents by their names, those alone that are there."""
     documents = {one["name"]: one for one in facts.get("documents", ()) if one.get("digest")}
-    return {"signature": dict(facts.get("signature", {})), "documents": documents}
+    return {
+        "signature": dict(facts.get("signature", {})),
+        "documents": documents,
+        "scan": dict(facts.get("scan", {})),
+    }
 
 
 def judge_files(policy: DemandsOnFiles, facts: Facts) -> list[ReadyMade]:
@@ -101,11 +107,13 @@ def judge_files(policy: DemandsOnFiles, facts: Facts) -> list[ReadyMade]:
 
 
 def as_if_met(policies: Iterable[DemandsOnFiles]) -> dict[str, Any]:
-    """Give the facts of a model that has all that is demanded, signed by whom most of the policies name."""
+    """Give the facts of a model that has all that is demanded, signed by whom most of the policies name, and nothing in
+    its files to tell of.
+    """
     asked = [*policies]
     keys = [[*_keys_of(policy.signed_by)] for policy in asked]
     every = [key for known in keys for key in known]
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {"scan": {"findings": 0, "kinds": []}}
     if every:
         facts["signature"] = {
             "verified": True,

@@ -45,12 +45,13 @@ def _gate(gate: Gate) -> JsonValue:
 
 
 def _comparisons(ci: CISpec) -> dict[str, JsonValue]:
-    noise: JsonValue = list(ci.noise)
-    if ci.fairness is None:
-        # Between steps Kubeflow Pipelines has no null.
-        return {"noise": noise}
-    groups: JsonValue = {"column": ci.fairness.column, "positive": ci.fairness.positive or ""}
-    return {"fairness": groups, "noise": noise}
+    # Between steps Kubeflow Pipelines has no null.
+    asked: dict[str, JsonValue] = {"noise": list(ci.noise)}
+    if ci.fairness is not None:
+        asked["fairness"] = {"column": ci.fairness.column, "positive": ci.fairness.positive or ""}
+    if ci.explain:
+        asked["explain"] = ci.explain
+    return asked
 
 
 def _options(data: TestData) -> dict[str, JsonValue]:

@@ -15,6 +15,7 @@ from mooring_operator.planning.runs.run import TRAINING, JsonValue, Purpose
 _PARAMETERS: Mapping[str, str] = {
     "model_uri": "STRING",
     "model_digest": "STRING",
+    "model_format": "STRING",
     "test_data_uri": "STRING",
     "test_data_digest": "STRING",
     "data_schema": "STRING",

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,7 @@ def test_a_good_model_passes_with_a_page_and_each_step_is_told(folder, capsys):
     assert "<h1>Passed: 2 gates hold</h1>" in page.read_text()
     assert "<td>clinic</td><td>2</td>" in page.read_text()
     assert "the mean size over 4 rows" in page.read_text()
+    assert out.index("What moves the model most") < out.index("  FEATURE")
     # With its value, or that there is no meter.
     assert "<td>joulesPer1000Predictions</td>" in page.read_text()
 
@@ -166,6 +168,28 @@ def test_what_policies_beside_it_demand_is_looked_up_and_shown(folder, tmp_path,
     assert run(["ci", "run", "-", *arguments[3:], "-o", "json"]) == 0
     again = parse_verdict(capsys.readouterr().out.encode())
     assert (again.signature, again.documents) == (verdict.signature, verdict.documents)
+
+
+def test_a_pickle_beside_the_model_ends_the_run_before_it_is_loaded_and_others_are_told(
+    folder, tmp_path, capsys
+):
+    shutil.copytree(folder / "model", tmp_path / "model")
+    (tmp_path / "model" / "sample.zip").write_bytes(b"PK\x03\x04 torn")
+    page = tmp_path / "page.html"
+    arguments = ["ci", "run", manifest(folder), "--model", str(tmp_path / "model"), "--slice", "clinic"]
+    assert run([*arguments, "--report", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert "In the model's files: 1 finding in 2 files: archive" in out
+    assert "  sample.zip  it is a damaged zip archive" in out
+    assert "1 finding in 2 files: archive</p>" in page.read_text()
+    (tmp_path / "model" / "scaler.bin").write_bytes(pickle.dumps(linear_model.LogisticRegression()))
+    assert run([*arguments, "--report", str(page)]) == 2
+    reason = (
+        "scaler.bin is a pickle, which runs code when it is loaded; it would import "
+        "sklearn.linear_model._logistic.LogisticRegression; format onnx allows none in its folder"
+    )
+    assert reason in " ".join(capsys.readouterr().out.split())
+    assert reason in page.read_text()
 
 
 def private_pem(key):
@@ -367,6 +391,13 @@ def test_what_is_given_stands_for_what_the_spec_says(tmp_path):
         "sha256:" + "2" * 64,
     )
     assert "champion_uri" not in asked.parameters
+
+
+def test_the_rows_to_rank_features_by_are_the_specs_unless_others_are_given():
+    given = spec(testData=DATA, explain=16)
+    assert ci_run.ask(given, None, None, None).parameters["test_options"]["explain"] == 16
+    assert ci_run.ask(given, None, None, None, explain=4).parameters["test_options"]["explain"] == 4
+    assert "explain" not in ci_run.ask(spec(testData=DATA), None, None, None).parameters["test_options"]
 
 
 def test_slices_that_are_given_stand_for_those_of_the_spec():

@@ -124,3 +124,13 @@ def test_what_a_rehearsal_takes_as_found_is_what_is_demanded():
     asked = [policy(signedBy=[OTHER, RELEASE], requiredDocuments=[CARD]), policy(signedBy=[RELEASE])]
     facts = as_if_met(asked)
     assert [found.reason for one in asked for found in judge_files(one, facts)] == ["", "", ""]
+
+
+def test_rules_see_how_much_was_found_in_the_files_and_what_kinds_of_it():
+    findings = [{"kind": kind, "file": "m", "message": "is"} for kind in ("pickle", "archive", "pickle")]
+    facts = facts_in(verdict(scan={"files": 9, "findings": findings, "leftOut": 4}))
+    assert rule_facts(facts)["scan"] == {"findings": 7, "kinds": ["archive", "pickle"]}
+    assert rule_facts(facts_in(verdict(scan={"files": 1})))["scan"] == {"findings": 0, "kinds": []}
+    # Of files that no run could read a rule finds no number, and is not met.
+    assert rule_facts(facts_in(verdict()))["scan"] == {}
+    assert as_if_met([policy(requiredDocuments=[CARD])])["scan"]["findings"] == 0

@@ -1,0 +1,1 @@
+"""Look through a model's files before anything of them is loaded."""
