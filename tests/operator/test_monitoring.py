@@ -81,16 +81,18 @@ async def test_alerts_fire_by_what_statuses_say_and_end_with_it(server, telemetr
     telemetry.saw("ModelDeployment", "ml", "fine", conditions(Ready="True"))
     telemetry.saw("DriftMonitor", "ml", "iris", conditions(Drifted="True", PerformanceDropped="True"))
     telemetry.saw("DriftMonitor", "ml", "blind", conditions(DataFresh="False", BaselineValid="True"))
+    telemetry.saw("DriftMonitor", "ml", "slow", conditions(Drifted="False", OperationDegraded="True"))
     telemetry.saw("ModelDeployment", "ml", "bad", conditions(Ready="False", Stalled="True"))
     expected = {
         ("MooringModelDrifted", "iris"),
         ("MooringPerformanceDropped", "iris"),
+        ("MooringOperationDegraded", "slow"),
         ("MooringDriftBlind", "blind"),
         ("MooringDeploymentNotReady", "bad"),
     }
     await until(lambda: firing(server) == expected)
     assert "ml/iris" in summaries(server)["MooringModelDrifted"]
-    for name in ("iris", "blind"):
+    for name in ("iris", "blind", "slow"):
         telemetry.saw("DriftMonitor", "ml", name, conditions(Drifted="False", DataFresh="True"))
     telemetry.saw("ModelDeployment", "ml", "bad", None)
     await until(lambda: firing(server) == set())

@@ -14,6 +14,7 @@ from mooring_operator.planning.objects.owner import part
 
 _CONDITIONS = {"True": 1.0, "False": 0.0, "Unknown": -1.0}
 _STATISTICS = ("ks", "psi")
+_QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 _MOST = 32
 """Conditions or features of an object."""
 _OBJECT = ("namespace", "name")
@@ -43,6 +44,14 @@ _FAMILIES = {
     "mooring_drift_feature_statistic": _Family(
         "Statistics of features of status: ks, psi, missing.", ("feature", "statistic")
     ),
+    "mooring_drift_performance": _Family("What labels say of predictions.", ("metric",)),
+    "mooring_drift_performance_baseline": _Family("What the same metric was before.", ("metric",)),
+    "mooring_drift_performance_label_coverage": _Family("Share of judged requests that have a label."),
+    "mooring_drift_operation_latency_seconds": _Family(
+        "How long requests of the last window took.", ("quantile",)
+    ),
+    "mooring_drift_operation_error_ratio": _Family("Share of its requests that failed."),
+    "mooring_drift_operation_requests_per_second": _Family("Its requests a second."),
 }
 NAMES = tuple(_FAMILIES)
 
@@ -126,6 +135,34 @@ def _of_monitor(status: Mapping[str, Any]) -> Iterator[Sample]:
             value = part(feature, statistic).get("statistic")
             yield from _number("mooring_drift_feature_statistic", value, name, statistic)
         yield from _number("mooring_drift_feature_statistic", feature.get("missing", 0.0), name, "missing")
+    yield from _of_performance(part(status, "performance"))
+    yield from _of_operation(part(status, "operation"))
+
+
+def _of_performance(found: Mapping[str, Any]) -> Iterator[Sample]:
+    for each in _mappings(found.get("metrics")):
+        metric = _text(each.get("metric"))
+        yield from _number("mooring_drift_performance", each.get("value"), metric)
+        yield from _number("mooring_drift_performance_baseline", each.get("baseline"), metric)
+    labels = part(found, "labels")
+    coverage = _share(labels.get("labelled", 0), labels.get("answered"))
+    yield from _number("mooring_drift_performance_label_coverage", coverage)
+
+
+def _of_operation(found: Mapping[str, Any]) -> Iterator[Sample]:
+    for field, quantile in _QUANTILES.items():
+        yield from _number("mooring_drift_operation_latency_seconds", found.get(field), quantile)
+    share = _share(found.get("errors", 0), found.get("requests"))
+    yield from _number("mooring_drift_operation_error_ratio", share)
+    per_second = found.get("perSecond", 0.0 if found.get("requests") else None)
+    yield from _number("mooring_drift_operation_requests_per_second", per_second)
+
+
+def _share(counted: Any, total: Any) -> float | None:
+    """The share of a total; None where either is no count, or the total is nothing."""
+    if not isinstance(counted, int) or not isinstance(total, int) or total <= 0:
+        return None
+    return counted / total
 
 
 def _mappings(found: Any) -> list[Mapping[str, Any]]:

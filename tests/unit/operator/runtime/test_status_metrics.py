@@ -30,7 +30,7 @@ MONITOR = {
 }
 
 
-LABELS = ("kind", "condition", "phase", "stable", "candidate", "feature", "statistic")
+LABELS = ("kind", "condition", "phase", "stable", "candidate", "feature", "statistic", "metric", "quantile")
 
 
 def shown(telemetry):
@@ -82,6 +82,28 @@ def test_a_monitor_shows_its_last_window(telemetry):
     }
 
 
+def test_a_monitor_shows_what_labels_and_answers_say(telemetry):
+    performance = {
+        "labels": {"answered": 400, "labelled": 100},
+        "metrics": [{"metric": "accuracy", "value": 0.8, "baseline": 0.9}, {"metric": "f1", "value": 0.7}],
+    }
+    operation = {"requests": 50, "errors": 5, "perSecond": 2.5, "p50": 0.01, "p95": 0.02}
+    telemetry.saw("DriftMonitor", "ml", "iris", {"performance": performance, "operation": operation})
+    assert shown(telemetry) == {
+        ("mooring_drift_performance", ("accuracy",)): 0.8,
+        ("mooring_drift_performance", ("f1",)): 0.7,
+        ("mooring_drift_performance_baseline", ("accuracy",)): 0.9,
+        ("mooring_drift_performance_label_coverage", ()): 0.25,
+        ("mooring_drift_operation_latency_seconds", ("0.5",)): 0.01,
+        ("mooring_drift_operation_latency_seconds", ("0.95",)): 0.02,
+        ("mooring_drift_operation_error_ratio", ()): 0.1,
+        ("mooring_drift_operation_requests_per_second", ()): 2.5,
+    }
+    # Zeros are left out of a status.
+    telemetry.saw("DriftMonitor", "ml", "iris", {"operation": {"requests": 50}})
+    assert shown(telemetry)["mooring_drift_operation_error_ratio", ()] == 0
+
+
 def test_what_is_gone_is_shown_no_more(telemetry):
     telemetry.saw("DriftMonitor", "ml", "iris", MONITOR)
     telemetry.saw("ModelDeployment", "ml", "iris", DEPLOYMENT)
@@ -105,7 +127,9 @@ _anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-_FIELDS = ("phase", "stable", "candidate", "conditions", "evaluation", "evidence")
+_FIELDS = (
+    *("phase", "stable", "candidate", "conditions", "evaluation", "evidence", "performance", "operation"),
+)
 
 
 @given(
