@@ -234,21 +234,27 @@ def _listed(location: Location) -> Iterator[StoredFile]:
 
 def _walk(root: Path) -> Iterator[StoredFile]:
     """Plain files at or below `root`, by links too; as many folders as files may be looked into."""
+    key = root.as_posix().strip("/")
     if root.is_file():
-        yield _local(root, root.parent)
+        yield StoredFile(key, root.name, root.stat().st_size)
         return
-    for visited, (folder, _, names) in enumerate(os.walk(root, onerror=_raise, followlinks=True)):
+    folders, visited = [""], 0
+    while folders:
         if visited > MOST_FILES:
             raise OSError(f"more than {MOST_FILES} folders")
-        for name in names:
-            if (path := Path(folder, name)).is_file():
-                yield _local(path, root)
+        visited += 1
+        below = folders.pop()
+        for entry in _entries(f"{root}/{below}"):
+            link = entry.is_symlink()
+            if os.path.isfile(entry.path) if link else entry.is_file():
+                yield StoredFile(f"{key}/{below}{entry.name}", f"{below}{entry.name}", entry.stat().st_size)
+            elif os.path.isdir(entry.path) if link else entry.is_dir():
+                folders.append(f"{below}{entry.name}/")
 
 
-def _local(path: Path, root: Path) -> StoredFile:
-    return StoredFile(path.as_posix().strip("/"), path.relative_to(root).as_posix(), path.stat().st_size)
-
-
-def _raise(error: OSError) -> None:
-    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        raise error
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -31,7 +31,7 @@ from mooring_components.drift.comparison import Detectors, make_tests, measure
 from mooring_components.drift.precision import Precision
 from mooring_components.drift.prepared import PreparedBaseline, count_window, prepare_numbers
 from mooring_components.drift.schema import Compared
-from mooring_components.drift.states import measure_state
+from mooring_components.drift.states import measure_states
 from scipy.stats import ks_2samp
 
 SIZES = ((1_000_000, 100_000), (100_000, 10_000))
@@ -101,9 +101,8 @@ def _engines(before: Rows, now: Rows) -> dict[str, Callable[[], Any]]:
         return make_tests(measure(column, *rows, 10), detectors)
 
     def counted() -> object:
-        return make_tests(
-            measure_state(profile.features[0], state.features[0], len(before), state, 10), detectors
-        )
+        [measured] = measure_states([(profile.features[0], state.features[0])], len(before), state, 10)
+        return make_tests(measured, detectors)
 
     engines = (
         now.sum,

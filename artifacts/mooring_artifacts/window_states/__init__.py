@@ -24,10 +24,11 @@ bytes (u16), and that many bytes of UTF-8.
                   kind 0 (categories): values u32, that many texts
                   rows of the baseline per slot: ints
               crc32 u32 of everything before it
-    state     "MOORSTAT", version u16 = 1, features u32, rows u64, sha256 of the profile (32 bytes),
-              pairs of rows by lag: ints, then for each feature
-                  rows per slot: ints
-                  pairs of values, level, spread, gaps by lag: four ints (`dependence`)
+    state     "MOORSTAT", version u16 = 2, features u32, rows u64, sha256 of the profile (32 bytes),
+              pairs of rows by lag: ints
+              bytes of a count (u8: 1, 2, 4 or 8, the least that holds them all), for each feature
+              rows per slot: unsigned integers of so many bytes, one feature after the other
+              pairs of values, level, spread, gaps: four ints, by feature and lag (`dependence`)
               crc32 u32 of everything before it
 
 Whoever reads them believes nothing: sizes are bounded before anything is allocated, the rows of every feature have to
@@ -37,13 +38,14 @@ add up to those of the window, and one state has one form.
 from mooring_artifacts.window_states.counting import count
 from mooring_artifacts.window_states.preparing import prepare
 from mooring_artifacts.window_states.profile import Categories, Numbers, Profile, parse_profile
-from mooring_artifacts.window_states.state import WindowState, merge, parse_state, subtract
+from mooring_artifacts.window_states.state import WindowState, add_up, merge, parse_state, subtract
 
 __all__ = [
     "Categories",
     "Numbers",
     "Profile",
     "WindowState",
+    "add_up",
     "count",
     "merge",
     "parse_profile",

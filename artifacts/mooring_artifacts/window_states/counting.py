@@ -19,7 +19,7 @@ from mooring_artifacts.window_states.dependence import (
     sum_pairs,
 )
 from mooring_artifacts.window_states.profile import Categories, Numbers, Profile
-from mooring_artifacts.window_states.state import FeatureState, WindowState
+from mooring_artifacts.window_states.state import FeatureState, WindowState, join
 
 Column = npt.NDArray[Any]
 
@@ -52,7 +52,7 @@ def count(profile: Profile, columns: Mapping[str, Column]) -> WindowState:
         found.append(
             _numbers(feature, column) if isinstance(feature, Numbers) else _categories(feature, column)
         )
-    return WindowState(profile.digest, rows, sum_pairs(rows), tuple(found))
+    return join(profile, rows, sum_pairs(rows), found)
 
 
 def _numbers(feature: Numbers, column: Column) -> FeatureState:

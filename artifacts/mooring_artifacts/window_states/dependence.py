@@ -22,6 +22,8 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 
 LAGS = 32
+PARTS = 4
+"""Sums of a feature: those of `LagSums`."""
 RANKS = 64
 MOST_ROWS = 1 << 13
 LARGEST_PRODUCT = (RANKS - 1) ** 2

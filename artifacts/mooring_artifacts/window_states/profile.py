@@ -81,6 +81,11 @@ class Profile:
     features: tuple[Numbers | Categories, ...]
 
     @cached_property
+    def starts(self) -> Ints:
+        """Where the slots of each feature begin and end, among those of all: (f + 1,)."""
+        return np.cumsum([0, *(feature.slots for feature in self.features)], dtype=np.int64)
+
+    @cached_property
     def content(self) -> bytes:
         """The binary form."""
         writer = Writer(_MAGIC, VERSION)
@@ -107,7 +112,7 @@ class Profile:
         return "sha256:" + hashlib.sha256(self.content).hexdigest()
 
 
-def parse_profile(content: bytes) -> Profile:
+def parse_profile(content: bytes | bytearray) -> Profile:
     """The profile in its binary form.
 
     Raises:
@@ -127,7 +132,7 @@ def parse_profile(content: bytes) -> Profile:
 def _feature(reader: Reader, rows: int) -> Numbers | Categories:
     name, kind = reader.text(LONGEST_NAME), reader.number("B")
     if kind in _FORMS:
-        edges = reader.array(_FORMS[kind], reader.size("edges", MOST_EDGES))
+        edges = reader.array(_FORMS[kind], reader.size("edges", MOST_EDGES)).astype(f"f{kind}")
         if not len(edges) or not np.all(edges[1:] > edges[:-1]) or np.isnan(edges[0]):
             reader.refuse(f"the edges of {name!r} do not ascend")
         return Numbers(name, edges, rows_per_slot(reader, name, len(edges) + 2, rows))
@@ -141,8 +146,8 @@ def _feature(reader: Reader, rows: int) -> Numbers | Categories:
 
 def rows_per_slot(reader: Reader, name: str, slots: int, rows: int) -> Ints:
     """Take a feature's rows per slot, which add up to all rows."""
-    found = reader.ints(f"the rows of {name!r}", slots)
     # Each is looked at by itself first, so that the sum cannot wrap around.
-    if int(found.min()) < 0 or int(found.max()) > rows or int(found.sum()) != rows:
+    found = reader.ints(f"the rows of {name!r}", slots, 0, rows).astype(np.int64)
+    if int(found.sum()) != rows:
         reader.refuse(f"the rows of {name!r} do not add up to {rows}")
     return found

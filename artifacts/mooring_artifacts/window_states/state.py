@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.window_states.binary import Ints, Reader, Writer
-from mooring_artifacts.window_states.dependence import LAGS, LARGEST_PRODUCT, LagSums
-from mooring_artifacts.window_states.profile import MOST_ROWS, Profile, rows_per_slot
+from mooring_artifacts.window_states.dependence import LAGS, LARGEST_PRODUCT, PARTS, LagSums
+from mooring_artifacts.window_states.profile import MOST_ROWS, Profile
 
-VERSION = 1
+VERSION = 2
 
 _MAGIC = b"MOORSTAT"
 
@@ -27,33 +29,73 @@ class FeatureState:
 
 @dataclass(frozen=True, eq=False)
 class WindowState:
-    """`rows` rows, counted in the slots of the profile with this digest; `pairs` (LAGS,) of rows by lag."""
+    """`rows` rows, counted in the slots of the profile with this digest.
+
+    pairs: (LAGS,) pairs of rows by lag.
+    starts: (f + 1,) where the slots of each of f features begin and end in `slots`.
+    slots: rows per slot of all features, one after the other.
+    lags: (PARTS, f, LAGS) the sums of each feature.
+    """
 
     profile: str
     rows: int
     pairs: Ints
-    features: tuple[FeatureState, ...]
+    starts: Ints
+    slots: Ints
+    lags: Ints
+
+    @cached_property
+    def features(self) -> tuple[FeatureState, ...]:
+        """Each feature by itself."""
+        return tuple(
+            FeatureState(self.slots[start:end], LagSums(*self.lags[:, place]))
+            for place, (start, end) in enumerate(pairwise(self.starts.tolist()))
+        )
 
     def to_bytes(self) -> bytes:
         """The binary form; equal states have equal ones."""
         writer = Writer(_MAGIC, VERSION)
-        writer.number("I", len(self.features))
+        writer.number("I", len(self.starts) - 1)
         writer.number("Q", self.rows)
         writer.raw(bytes.fromhex(self.profile.removeprefix("sha256:")))
         writer.ints(self.pairs)
-        for feature in self.features:
-            writer.ints(feature.rows)
-            for part in feature.lags.parts():
-                writer.ints(part)
+        writer.counts(self.slots, self.starts)
+        for part in self.lags:
+            writer.ints(part.ravel())
         return writer.finish()
+
+
+def join(profile: Profile, rows: int, pairs: Ints, features: Sequence[FeatureState]) -> WindowState:
+    """The state of `rows` rows, by its features."""
+    lags = np.array([feature.lags.parts() for feature in features], np.int64)
+    slots = np.concatenate([np.zeros(0, np.int64), *(feature.rows for feature in features)])
+    lags = lags.reshape(len(features), PARTS, LAGS).swapaxes(0, 1)
+    return WindowState(profile.digest, rows, pairs, profile.starts, slots, lags)
 
 
 def empty(profile: Profile) -> WindowState:
     """The state of no rows."""
-    nothing = np.zeros(LAGS, np.int64)
-    sums = LagSums(nothing, nothing, nothing, nothing)
-    features = tuple(FeatureState(np.zeros(feature.slots, np.int64), sums) for feature in profile.features)
-    return WindowState(profile.digest, 0, nothing, features)
+    return add_up(profile, ())
+
+
+def add_up(profile: Profile, states: Iterable[WindowState]) -> WindowState:
+    """The state of the rows of all of them, which are looked at one after the other.
+
+    Raises:
+        InputError: one has another profile, or they have more rows than a state counts.
+    """
+    rows, pairs = 0, np.zeros(LAGS, np.int64)
+    slots = np.zeros(int(profile.starts[-1]), np.int64)
+    lags = np.zeros((PARTS, len(profile.features), LAGS), np.int64)
+    for state in states:
+        _check_profiles(profile.digest, state.profile)
+        rows += state.rows
+        if rows > MOST_ROWS:
+            raise InputError(f"states have {rows} rows together; {MOST_ROWS} are allowed")
+        pairs += state.pairs
+        slots += state.slots
+        lags += state.lags
+    return WindowState(profile.digest, rows, pairs, profile.starts, slots, lags)
 
 
 def merge(first: WindowState, second: WindowState) -> WindowState:
@@ -62,10 +104,18 @@ def merge(first: WindowState, second: WindowState) -> WindowState:
     Raises:
         InputError: they have different profiles, or more rows than a state counts.
     """
-    _check_profiles(first, second)
-    if first.rows + second.rows > MOST_ROWS:
-        raise InputError(f"two states have {first.rows + second.rows} rows; {MOST_ROWS} are allowed")
-    return _combine(first, second, lambda one, other: one + other)
+    _check_profiles(first.profile, second.profile)
+    rows = first.rows + second.rows
+    if rows > MOST_ROWS:
+        raise InputError(f"two states have {rows} rows; {MOST_ROWS} are allowed")
+    return WindowState(
+        first.profile,
+        rows,
+        first.pairs + second.pairs,
+        first.starts,
+        first.slots + second.slots,
+        first.lags + second.lags,
+    )
 
 
 def subtract(whole: WindowState, part: WindowState) -> WindowState:
@@ -74,18 +124,16 @@ def subtract(whole: WindowState, part: WindowState) -> WindowState:
     Raises:
         InputError: they have different profiles, or `part` has rows that `whole` has not.
     """
-    _check_profiles(whole, part)
-    left = _combine(whole, part, lambda one, other: one - other)
-    sums = [
-        left.pairs,
-        *(vector for feature in left.features for vector in (feature.rows, feature.lags.pairs)),
-    ]
-    if left.rows < 0 or any((vector < 0).any() for vector in sums):
+    _check_profiles(whole.profile, part.profile)
+    rows = whole.rows - part.rows
+    pairs, slots = whole.pairs - part.pairs, whole.slots - part.slots
+    lags = whole.lags - part.lags
+    if rows < 0 or any((counted < 0).any() for counted in (pairs, slots, lags[0])):
         raise InputError("a state is taken away from one that does not hold it")
-    return left
+    return WindowState(whole.profile, rows, pairs, whole.starts, slots, lags)
 
 
-def parse_state(content: bytes, profile: Profile) -> WindowState:
+def parse_state(content: bytes | bytearray, profile: Profile) -> WindowState:
     """The state in its binary form, which has to be one of `profile`.
 
     Raises:
@@ -100,41 +148,31 @@ def parse_state(content: bytes, profile: Profile) -> WindowState:
         reader.refuse(
             f"it has {size} features and {rows} rows; {len(profile.features)} and {MOST_ROWS} are allowed"
         )
-    pairs = _bounded(reader, "pairs", 0, rows)
-    features = tuple(
-        FeatureState(rows_per_slot(reader, feature.name, feature.slots, rows), _sums(reader, rows))
-        for feature in profile.features
-    )
+    pairs = reader.ints("pairs", LAGS, 0, rows).astype(np.int64)
+    slots = _counts(reader, profile, rows)
+    lags = _sums(reader, size, rows)
     reader.finish()
-    return WindowState(digest, rows, pairs, features)
+    return WindowState(digest, rows, pairs, profile.starts, slots, lags)
 
 
-def _sums(reader: Reader, rows: int) -> LagSums:
+def _counts(reader: Reader, profile: Profile, rows: int) -> Ints:
+    """Take the rows per slot of all features, which add up to all rows each."""
+    slots, sums = reader.counts("rows per slot", profile.starts)
+    wrong = np.flatnonzero(sums != rows)
+    if len(wrong):
+        reader.refuse(f"the rows of {profile.features[wrong[0]].name!r} do not add up to {rows}")
+    return slots
+
+
+def _sums(reader: Reader, size: int, rows: int) -> Ints:
     product = LARGEST_PRODUCT * rows
-    return LagSums(
-        _bounded(reader, "pairs of values", 0, rows),
-        _bounded(reader, "level", -product, product),
-        _bounded(reader, "spread", -product, product),
-        _bounded(reader, "gaps", 0, rows),
-    )
+    parts = (("pairs of values", 0, rows), ("level", -product, product), ("spread", -product, product))
+    lags = np.empty((PARTS, size, LAGS), np.int64)
+    for place, (what, low, high) in enumerate((*parts, ("gaps", 0, rows))):
+        lags[place] = reader.ints(what, size * LAGS, low, high).reshape(size, LAGS)
+    return lags
 
 
-def _bounded(reader: Reader, what: str, low: int, high: int) -> Ints:
-    found = reader.ints(what, LAGS)
-    if int(found.min()) < low or int(found.max()) > high:
-        reader.refuse(f"{what} are not from {low} to {high}")
-    return found
-
-
-def _check_profiles(first: WindowState, second: WindowState) -> None:
-    if first.profile != second.profile:
-        raise InputError(f"states of two profiles, {first.profile} and {second.profile}, do not add")
-
-
-def _combine(first: WindowState, second: WindowState, by: Callable[[Ints, Ints], Ints]) -> WindowState:
-    features = []
-    for one, other in zip(first.features, second.features, strict=True):
-        sums = (by(a, b) for a, b in zip(one.lags.parts(), other.lags.parts(), strict=True))
-        features.append(FeatureState(by(one.rows, other.rows), LagSums(*sums)))
-    rows = int(by(np.array([first.rows]), np.array([second.rows]))[0])
-    return WindowState(first.profile, rows, by(first.pairs, second.pairs), tuple(features))
+def _check_profiles(first: str, second: str) -> None:
+    if first != second:
+        raise InputError(f"states of two profiles, {first} and {second}, do not add")

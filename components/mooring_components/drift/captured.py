@@ -7,7 +7,7 @@ Their files lie in folders of an hour, `date=YYYY-MM-DD/hour=HH`; each row has t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +25,8 @@ from mooring_components.parquet import FoundFiles
 
 _REQUEST, _TIME = "request", "time"
 _HOUR = timedelta(hours=1)
+# Rows and counts of a thousand replicas that write both every minute lie in one folder.
+_MOST_OF_AN_HOUR = 120_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS = pa.timestamp("us", "UTC")
 
@@ -169,8 +171,15 @@ def past_windows(
         )
 
 
-def find_hours(asked: Rows, field: str, suffix: str) -> FoundFiles:
+def find_hours(
+    asked: Rows,
+    field: str,
+    suffix: str,
+    choose: Callable[[list[StoredFile]], list[StoredFile]] = lambda files: files,
+) -> FoundFiles:
     """The files, of names with this end, of the hours from `since` to `until`; hours without any are left out.
+
+    `choose` says which of an hour's are wanted.
 
     Raises:
         InputError: they cannot be listed, or are too many.
@@ -180,8 +189,8 @@ def find_hours(asked: Rows, field: str, suffix: str) -> FoundFiles:
     files: list[StoredFile] = []
     for hour in _hours(asked.since, asked.until):
         folder = locate(below(asked.uri, f"{hour:date=%Y-%m-%d}", f"{hour:hour=%H}"), field)
-        there = list_files(folder, field, may_be_none=True)
-        files += [file for file in there if file.path.endswith(suffix)]
+        there = list_files(folder, field, _MOST_OF_AN_HOUR, may_be_none=True)
+        files += choose([file for file in there if file.path.endswith(suffix)])
         if len(files) > MOST_FILES:
             raise InputError(f"{field} {asked.uri!r} holds more than {MOST_FILES} files {when(asked)}")
     return FoundFiles(f"{field} {asked.uri!r}", locate(asked.uri, field), files)

@@ -110,6 +110,30 @@ def of_pairs(products: Values, pairs: Values, expected: float, variance: float) 
     return 1 + 2 * float(correlations.sum() + last * ratio * (1 - ratio**left) / (1 - ratio))
 
 
+def of_many_pairs(products: Values, pairs: Values, expected: Values, variances: Values) -> list[float | None]:
+    """The inflations by sums over pairs of several features at once, as `of_pairs` gives them.
+
+    Args:
+        products, pairs: (f, k) as there.
+        expected, variances: (f,) as there.
+    """
+    lags = np.arange(pairs.shape[1])
+    horizon = np.minimum(pairs[:, 0] // _HORIZON, np.count_nonzero(pairs, axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlations = (products / pairs - expected[:, None]) / variances[:, None]
+        quiet = (correlations < pairs[:, :1] ** -0.5) & (lags < horizon[:, None])
+    first = np.argmax(quiet, axis=1)
+    sums = np.concatenate([np.zeros((len(pairs), 1)), np.cumsum(correlations, axis=1)], axis=1)
+    ended = quiet.any(axis=1) & (variances > 0)
+    known = (1 + 2 * sums[np.arange(len(pairs)), first]).tolist()
+    return [
+        known[place]
+        if ended[place]
+        else of_pairs(products[place], pairs[place], expected[place], variances[place])
+        for place in range(len(pairs))
+    ]
+
+
 def of_missing(missing: Values) -> float | None:
     """The inflation of the share of missing values; None where there are none."""
     if not missing.any():

@@ -7,20 +7,25 @@ a slot's share, and can make up none. Decisions are those of `evaluation`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 from mooring_artifacts.window_states import Categories, Profile, WindowState
 from mooring_artifacts.window_states import Numbers as NumberFeature
-from mooring_artifacts.window_states.dependence import RANKS
 from mooring_artifacts.window_states.state import FeatureState
 
 from mooring_components.drift import columns, dependence, slots
-from mooring_components.drift.comparison import Detectors, Measured, NumberSummary
+from mooring_components.drift.comparison import Detectors, Measured, NumberSummary, Table
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Findings, decide
 from mooring_components.drift.precision import Precision
 from mooring_components.drift.schema import Compared
+from mooring_components.drift.slots_together import put_together
+
+Feature = NumberFeature | Categories
+_PRECISION = {True: Precision(pa.float64()), False: Precision(pa.large_string())}
 
 
 def evaluate_states(
@@ -44,52 +49,76 @@ def evaluate_states(
             raise EvaluationError(
                 "FeatureMissing", f"spec.features: {name!r} is no feature of the baseline's profile"
             )
-    measured = [
-        measure_state(*found[name], profile.rows, state, detectors.psi_bins)
-        for name in dict.fromkeys(found if features is None else features)
+    chosen = [found[name] for name in dict.fromkeys(found if features is None else features)]
+    return Findings(decide(measure_states(chosen, profile.rows, state, detectors.psi_bins), detectors), [])
+
+
+def measure_states(
+    chosen: Sequence[tuple[Feature, FeatureState]], rows: int, state: WindowState, bins: int
+) -> list[Measured]:
+    """What the counts of some features of a state tell; the baseline has `rows` rows."""
+    found = [_measure(*each, rows, state) for each in chosen]
+    places = [
+        place
+        for place, (feature, _) in enumerate(chosen)
+        if isinstance(feature, NumberFeature) and all(found[place].present)
     ]
-    return Findings(decide(measured, detectors), [])
+    for place, measured in zip(places, _measure_numbers([chosen[at] for at in places], bins), strict=True):
+        found[place] = replace(found[place], **measured)
+    return found
 
 
-def measure_state(
-    feature: NumberFeature | Categories, counted: FeatureState, rows: int, state: WindowState, bins: int
-) -> Measured:
-    """What the counts of one feature tell; the baseline has `rows` rows."""
+def _measure(feature: Feature, counted: FeatureState, rows: int, state: WindowState) -> Measured:
+    """What is missing of a feature, and its categories."""
     before, now = feature.rows, counted.rows
     present = int(before[:-1].sum()), int(now[:-1].sum())
     numeric = isinstance(feature, NumberFeature)
-    kind = columns.NUMBER if numeric else columns.CATEGORY
-    column = Compared(feature.name, kind, Precision(pa.float64() if numeric else pa.large_string()))
-    gaps = dependence.of_pairs(counted.lags.gaps, state.pairs, *_moments_of_share(now[-1], state.rows))
-    missing_inflation = gaps if now[-1] else None
-    if not all(present):
-        return Measured(column, (rows, state.rows), present, missing_inflation=missing_inflation)
-    if isinstance(feature, NumberFeature):
-        lowest, _ = slots.distance_bounds(feature, now)
-        samples = NumberSummary(lowest, slots.certain_shift(feature, now), slots.bin_rows(feature, now, bins))
-        table = slots.codes(feature, now)
-        inflation = _inflation_of_ranks(feature, counted)
-    else:
-        samples, table = None, np.stack([before[:-1], now[:-1]]).astype(np.float64)
-        same = float(((now[:-1] / present[1]) ** 2).sum())
-        inflation = dependence.of_pairs(counted.lags.level, counted.lags.pairs, same, 1 - same)
-    return Measured(
-        column, (rows, state.rows), present, inflation, missing_inflation, samples=samples, table=table
+    column = Compared(feature.name, columns.NUMBER if numeric else columns.CATEGORY, _PRECISION[numeric])
+    missing = None
+    if now[-1]:
+        share = _moments_of_share(now[-1], state.rows)
+        missing = dependence.of_pairs(counted.lags.gaps, state.pairs, *share)
+    measured = Measured(column, (rows, state.rows), present, missing_inflation=missing)
+    if numeric or not all(present):
+        return measured
+    same = float(((now[:-1] / present[1]) ** 2).sum())
+    inflation = dependence.of_pairs(counted.lags.level, counted.lags.pairs, same, 1 - same)
+    table = np.stack([before[:-1], now[:-1]]).astype(np.float64)
+    return replace(measured, inflation=inflation, table=table)
+
+
+class _NumbersMeasured(TypedDict):
+    inflation: float | None
+    samples: NumberSummary
+    table: Table | None
+
+
+def _measure_numbers(chosen: Sequence[tuple[Feature, FeatureState]], bins: int) -> list[_NumbersMeasured]:
+    """The same of numbers, of which both sides have some."""
+    if not chosen:
+        return []
+    features = [feature for feature, _ in chosen if isinstance(feature, NumberFeature)]
+    lags = [counted.lags for _, counted in chosen]
+    together = put_together(features, [counted.rows for _, counted in chosen])
+    level, spread, pairs = (
+        np.stack([getattr(each, part) for each in lags]) for part in ("level", "spread", "pairs")
     )
-
-
-def _inflation_of_ranks(feature: NumberFeature, counted: FeatureState) -> float | None:
-    ranks, rows = feature.ranks, counted.rows[:-1]
-    found = []
-    for series, products in (
-        (ranks, counted.lags.level),
-        (2 * np.abs(ranks) - (RANKS - 1), counted.lags.spread),
-    ):
-        mean = float(series @ rows) / float(rows.sum())
-        variance = float((series**2) @ rows) / float(rows.sum()) - mean**2
-        found.append(dependence.of_pairs(products, counted.lags.pairs, mean**2, variance))
-    level, spread = found
-    return None if level is None or spread is None else max(level, spread)
+    return [
+        {
+            "inflation": inflation,
+            "samples": NumberSummary(distance, shift, binned),
+            "table": slots.codes(feature, counted.rows),
+        }
+        for (_, counted), feature, inflation, distance, shift, binned in zip(
+            chosen,
+            features,
+            together.inflations(level, spread, pairs),
+            together.distances.tolist(),
+            together.shifts.tolist(),
+            together.bins(bins),
+            strict=True,
+        )
+    ]
 
 
 def _moments_of_share(count: int, rows: int) -> tuple[float, float]:

@@ -182,9 +182,7 @@ def population_stability_index(
 
 def stability(first: Numbers, second: Numbers) -> float:
     """The population stability index of two sides' rows per bin."""
-    share, other = _smoothed(first, second)
-    share, other = share / share.sum(), other / other.sum()
-    return float(np.sum((other - share) * np.log(other / share)))
+    return _index(*_smoothed(first, second))
 
 
 def stability_p(first: Numbers, second: Numbers, inflation: float = 1.0) -> float:
@@ -193,7 +191,7 @@ def stability_p(first: Numbers, second: Numbers, inflation: float = 1.0) -> floa
     if len(share) < 2:
         return 1.0
     scale = inflation * (1 / share.sum() + 1 / other.sum())
-    return float(special.chdtrc(len(share) - 1, stability(first, second) / scale))
+    return float(special.chdtrc(len(share) - 1, _index(share, other) / scale))
 
 
 def effective_rows(first: float, second: float) -> float:
@@ -235,5 +233,13 @@ def _beyond(count: float, baseline_rows: float, window_rows: float) -> float:
 
 
 def _smoothed(first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:
-    used = (first > 0) | (second > 0)
-    return first[used] + 0.5, second[used] + 0.5
+    used = (first + second) > 0
+    if not used.all():
+        first, second = first[used], second[used]
+    return first + 0.5, second + 0.5
+
+
+def _index(first: Numbers, second: Numbers) -> float:
+    """The population stability index of rows per bin, none of which is empty."""
+    share, other = first / first.sum(), second / second.sum()
+    return float((other - share) @ np.log(other / share))

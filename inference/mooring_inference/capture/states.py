@@ -1,7 +1,7 @@
 """Counts what is kept into the slots of the model's profile, minute by minute, and makes files of the counts.
 
-They say what drift is measured by, in kilobytes a minute whatever the traffic. All of it is done by the thread that
-writes Parquet, of the same rows.
+They say what drift is measured by, in kilobytes a minute whatever the traffic; the sum of an hour is a file too, so
+that a window of hours is read from few. All of it is done by the thread that writes Parquet, of the same rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.window_states import Numbers, Profile, WindowState, count, merge
-from mooring_artifacts.window_states.files import profile_name, state_name
+from mooring_artifacts.window_states.files import hour_name, minute_name, profile_name
 
 from mooring_inference.capture.layout import REQUEST, Layout
 from mooring_inference.capture.paths import UNFINISHED, folder_of_hour
@@ -28,9 +28,39 @@ from mooring_inference.capture.paths import UNFINISHED, folder_of_hour
 log = logging.getLogger(__name__)
 
 _MINUTE = 60
+_HOUR = 60
 _MICROSECONDS = 60_000_000
 # Rows that wait to be counted together: what a call costs is then little beside what rows cost.
 _MOST_WAITING = 1 << 14
+
+
+class HourSums:
+    """Adds the minutes of hours up, numbers their files, and says which sums are to be written."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._sums: dict[int, tuple[WindowState, int]] = {}
+        self._ended = 0
+
+    def add(self, minute: int, state: WindowState) -> None:
+        """Take a minute that was written; one that comes after its hour was given away stays by itself."""
+        self.number += 1
+        hour = minute // _HOUR
+        if hour < self._ended:
+            return
+        known = self._sums.get(hour)
+        self._sums[hour] = (state, 1) if known is None else (merge(known[0], state), known[1] + 1)
+
+    def take(self, before: int | None) -> Iterator[tuple[int, WindowState]]:
+        """Yield hours since 1970 that ended a minute before the minute `before`, or all, and forget them."""
+        ended = None if before is None else (before - 1) // _HOUR
+        for hour in sorted(self._sums):
+            if ended is not None and hour >= ended:
+                return
+            state, minutes = self._sums.pop(hour)
+            self._ended = hour + 1
+            if minutes > 1:
+                yield hour, state
 
 
 class StateCounter:
@@ -38,10 +68,14 @@ class StateCounter:
 
     Attributes:
         profile: the slots: of features that are kept as they came.
+        name: what tells it from all others, of other processes too.
+        hours: the sums of hours.
     """
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+        self.name = f"{os.getpid()}-{uuid.uuid4().hex}"
+        self.hours = HourSums()
         self._names = [feature.name for feature in profile.features]
         self._waiting: dict[int, list[pa.RecordBatch]] = {}
         self._states: dict[int, WindowState] = {}
@@ -150,19 +184,26 @@ class StateFiles:
                 continue
             try:
                 for minute, state in stream.counter.take(before):
-                    self._write(stream, stream.counter.profile, minute, state)
+                    self._write_minute(stream.folder, stream.counter, minute, state)
+                for hour, state in stream.counter.hours.take(before):
+                    self._write_hour(stream.folder, stream.counter, hour, state)
             except InputError as error:
                 self._give_up(stream, error)
 
-    def _write(self, stream: CountedStream, profile: Profile, minute: int, state: WindowState) -> None:
-        named = f"{stream.folder}/{profile_name(profile.digest)}"
+    def _write_minute(self, folder: str, counter: StateCounter, minute: int, state: WindowState) -> None:
+        named = f"{folder}/{profile_name(counter.profile.digest)}"
         if named not in self._told:
-            self._publish(self._root / named, profile.content)
+            self._publish(self._root / named, counter.profile.content)
             self._told.add(named)
-        hour = folder_of_hour(stream.folder, minute * _MINUTE // 3600)
         moment = datetime.fromtimestamp(minute * _MINUTE, UTC)
-        name = state_name(moment, f"{os.getpid()}-{uuid.uuid4().hex}")
-        self._publish(self._root / hour / name, state.to_bytes())
+        name = minute_name(moment, counter.name, counter.hours.number)
+        self._publish(self._root / folder_of_hour(folder, minute // _HOUR) / name, state.to_bytes())
+        counter.hours.add(minute, state)
+
+    def _write_hour(self, folder: str, counter: StateCounter, hour: int, state: WindowState) -> None:
+        moment = datetime.fromtimestamp(hour * _HOUR * _MINUTE, UTC)
+        name = hour_name(moment, counter.name, counter.hours.number)
+        self._publish(self._root / folder_of_hour(folder, hour) / name, state.to_bytes())
 
     def _publish(self, path: Path, content: bytes) -> None:
         unfinished = self._root / UNFINISHED / f"{uuid.uuid4().hex}{path.suffix}"

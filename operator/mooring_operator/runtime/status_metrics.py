@@ -145,21 +145,20 @@ def _of_performance(found: Mapping[str, Any]) -> Iterator[Sample]:
         yield from _number("mooring_drift_performance", each.get("value"), metric)
         yield from _number("mooring_drift_performance_baseline", each.get("baseline"), metric)
     labels = part(found, "labels")
-    coverage = _share(labels.get("labelled", 0), labels.get("answered"))
+    coverage = _share(labels.get("labelled"), labels.get("answered"))
     yield from _number("mooring_drift_performance_label_coverage", coverage)
 
 
 def _of_operation(found: Mapping[str, Any]) -> Iterator[Sample]:
     for field, quantile in _QUANTILES.items():
         yield from _number("mooring_drift_operation_latency_seconds", found.get(field), quantile)
-    share = _share(found.get("errors", 0), found.get("requests"))
+    share = _share(found.get("errors"), found.get("requests"))
     yield from _number("mooring_drift_operation_error_ratio", share)
-    per_second = found.get("perSecond", 0.0 if found.get("requests") else None)
-    yield from _number("mooring_drift_operation_requests_per_second", per_second)
+    yield from _number("mooring_drift_operation_requests_per_second", found.get("perSecond"))
 
 
 def _share(counted: Any, total: Any) -> float | None:
-    """The share of a total; None where either is no count, or the total is nothing."""
+    """Give the share of a total; None where either is no count, or the total is nothing."""
     if not isinstance(counted, int) or not isinstance(total, int) or total <= 0:
         return None
     return counted / total

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.drift_question import Rows, parse_question
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.storage import MOST_FILES
 from mooring_components.drift import captured
 from mooring_components.drift.captured import fetch_part
 from mooring_components.drift.errors import EvaluationError
@@ -76,6 +77,15 @@ def test_only_folders_of_the_hours_are_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(captured, "list_files", listing)
     part(tmp_path, 90, 180)
     assert [one.rpartition("/")[2] for one in listed] == ["hour%3D13", "hour%3D14"]
+
+
+def test_counts_beside_the_rows_are_none_of_the_files_that_there_may_be(tmp_path):
+    """A hundred replicas write twelve thousand files an hour, half of them of rows."""
+    keep(tmp_path, 5)
+    [hour] = {path.parent for path in tmp_path.rglob("*.parquet")}
+    for number in range(MOST_FILES + 1):
+        (hour / f"{number}.state").touch()
+    assert values(part(tmp_path, 0, 60)) == [5.0]
 
 
 def test_a_window_without_a_file_has_too_few_rows(tmp_path):

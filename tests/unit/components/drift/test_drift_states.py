@@ -9,6 +9,7 @@ from mooring_components.drift import dependence, slots, statistics
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import evaluate
+from mooring_components.drift.slots_together import put_together
 from mooring_components.drift.states import evaluate_states
 from scipy.signal import lfilter
 from scipy.stats import ks_2samp
@@ -170,3 +171,34 @@ def test_single_precision_is_not_counted_in_cells_of_doubles():
         states({"x": values}, {"x": values.astype(np.float32)})
     profile, window = states({"x": values.astype(np.float32)}, {"x": values})
     assert slots.distance_bounds(profile.features[0], window.features[0].rows) == (0.0, 0.0)
+
+
+def test_many_features_are_measured_as_each_by_itself():
+    rng = np.random.default_rng(10)
+    before = {
+        f"{kind} {size}": DRAWS[kind](rng, 3000).astype(size) for kind in DRAWS for size in ("f4", "f8")
+    }
+    profile = prepare(before)
+    for rows in (30, 500, 20_000):
+        window = count(
+            profile,
+            {name: DRAWS[name.rpartition(" ")[0]](rng, rows).astype(name[-2:]) * 2 for name in before},
+        )
+        together = put_together(profile.features, [each.rows for each in window.features])
+        lags = [each.lags for each in window.features]
+        level, spread, pairs = (
+            np.stack([getattr(one, part) for one in lags]) for part in ("level", "spread", "pairs")
+        )
+        inflations = together.inflations(level, spread, pairs)
+        for place, (feature, counted) in enumerate(zip(profile.features, window.features, strict=True)):
+            assert together.distances[place] == slots.distance_bounds(feature, counted.rows)[0]
+            assert together.shifts[place] == pytest.approx(
+                slots.certain_shift(feature, counted.rows), abs=1e-12
+            )
+            alone = put_together([feature], [counted.rows])
+            [inflation] = alone.inflations(level[[place]], spread[[place]], pairs[[place]])
+            assert inflation == pytest.approx(inflations[place])
+            for bins in (3, 10, 20, 100):
+                ours, theirs = together.bins(bins)[place], slots.bin_rows(feature, counted.rows, bins)
+                for one, other in zip(ours, theirs, strict=True):
+                    np.testing.assert_array_equal(one, other)

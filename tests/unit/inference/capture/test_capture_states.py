@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from types import SimpleNamespace
@@ -10,8 +11,17 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from mooring_artifacts.window_states import count, merge, parse_profile, parse_state, prepare
-from mooring_artifacts.window_states.files import minute_of, profile_name, profile_of, state_name
+from mooring_artifacts.window_states.files import (
+    choose_states,
+    hour_name,
+    minute_name,
+    profile_name,
+    profile_of,
+)
 from mooring_components.drift.report import make_report
 from mooring_inference.capture.columns import TIME_TYPE
 from mooring_inference.capture.recorder import Capture
@@ -38,6 +48,7 @@ def columns_of(rows):
 
 
 PROFILE = prepare(columns_of(traffic(0, 5000)))
+AGES = prepare({"age": np.arange(9, dtype=np.float32)})
 
 
 def kept(folder, *minutes, profile=PROFILE, **values):
@@ -53,10 +64,12 @@ def kept(folder, *minutes, profile=PROFILE, **values):
 
 
 def states(folder, profile=PROFILE):
-    """The states in a folder, by their minute."""
+    """The states of minutes in a folder, by their minute."""
     found = {}
     for path in sorted(folder.rglob("*.state")):
-        found.setdefault(minute_of(path.name), []).append(parse_state(path.read_bytes(), profile))
+        if minute := re.match(r"\d{8}T(\d\d)(\d\d)Z", path.name):
+            content = parse_state(path.read_bytes(), profile)
+            found.setdefault(f"{minute[1]}:{minute[2]}", []).append(content)
     return found
 
 
@@ -69,7 +82,7 @@ def test_each_minute_of_each_process_is_a_file_and_their_sum_is_the_whole(tmp_pa
     kept(tmp_path, *parts[:5])
     kept(tmp_path, *parts[5:])
     found = states(tmp_path)
-    assert [f"{minute:%H:%M}" for minute in found] == ["12:58", "12:59", "13:00", "13:01", "13:02"]
+    assert list(found) == ["12:58", "12:59", "13:00", "13:01", "13:02"]
     assert [len(each) for each in found.values()] == [2] * 5
     whole = reduce(merge, [state for each in found.values() for state in each])
     together = {
@@ -85,13 +98,9 @@ def test_a_minute_is_written_once_it_is_over(tmp_path):
     """And not at each look of the writer, four times a second."""
     clock, taken = Clock(NOON.timestamp() + 30), []
     files = StateFiles(tmp_path, lambda path, size: taken.append(path.suffix), clock)
-    stream = SimpleNamespace(
-        folder=FOLDER, counter=StateCounter(prepare({"age": np.arange(9, dtype=np.float32)}))
-    )
-    request = pa.StructArray.from_arrays([pa.array([NOON], TIME_TYPE)], ["time"])
-    batch = pa.record_batch({"request": request, "age": pa.array([1.0], pa.float32())})
+    stream = SimpleNamespace(folder=FOLDER, counter=StateCounter(AGES))
     for _ in range(3):
-        files.add(stream, batch)
+        files.add(stream, batch_at(NOON))
         files.complete(all_of_them=False)
     assert taken == []
     clock.now += 30
@@ -173,7 +182,7 @@ def test_states_are_deleted_with_the_rows_of_their_hour(tmp_path):
 
 def test_states_that_a_process_has_left_are_uploaded_by_the_next_one(tmp_path):
     left = Spool(tmp_path)
-    path = left.root / FOLDER / "date=2026-03-01" / "hour=12" / state_name(NOON, "1-a")
+    path = left.root / FOLDER / "date=2026-03-01" / "hour=12" / minute_name(NOON, "1-a", 0)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"state")
     os.close(left._lock)
@@ -185,15 +194,93 @@ def test_states_that_a_process_has_left_are_uploaded_by_the_next_one(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "20260301T1200Z-1-a.parquet",
-        "20260301T1260Z-1-a.state",
-        "x-20260301T1200Z-a.state",
+        "20260301T1200Z-1-a-0.parquet",
+        "20260301T1260Z-1-a-0.state",
+        "20260301T2400Z-1-a-0.state",
+        "20260301T1200Z-1-a-b.state",
+        "x-20260301T1200Z-a-0.state",
         ".state",
         "a/b.state",
     ],
 )
 def test_other_names_are_of_no_minute(name):
-    assert minute_of(name) is None
+    assert choose_states([name], NOON - timedelta(days=400), NOON + timedelta(days=400)) == []
+
+
+def batch_at(time):
+    request = pa.StructArray.from_arrays([pa.array([time], TIME_TYPE)], ["time"])
+    return pa.record_batch({"request": request, "age": pa.array([1.0], pa.float32())})
+
+
+def test_the_sum_of_an_hour_is_a_file_and_what_comes_later_stands_beside_it(tmp_path):
+    clock, stream = Clock(), SimpleNamespace(folder=FOLDER, counter=StateCounter(AGES))
+    files = StateFiles(tmp_path, lambda path, size: None, clock)
+
+    def counted(minute, rows=1):
+        clock.now = NOON.timestamp() + 60 * minute
+        for _ in range(rows):
+            files.add(stream, batch_at(NOON + timedelta(minutes=minute)))
+        clock.now += 60
+        files.complete(all_of_them=False)
+
+    counted(57, rows=3)
+    counted(58)
+    counted(59)  # and 13:00 begins
+    [*minutes] = names(tmp_path)
+    assert len(minutes) == 3
+    counted(60)  # 13:01
+    [whole] = set(names(tmp_path)) - {*minutes, *names(tmp_path, "hour=13")}
+    assert whole.startswith("20260301T12Z-")
+    assert read(tmp_path, whole).rows == 5
+    # A row of 12:59 that the writer gets to see when the hour was added up.
+    files.add(stream, batch_at(NOON + timedelta(minutes=59, seconds=59)))
+    files.complete(all_of_them=False)
+    [late] = set(names(tmp_path, "hour=12")) - {whole, *minutes}
+    chosen = choose_states(names(tmp_path), NOON, NOON + timedelta(hours=1))
+    assert sorted(chosen) == sorted([whole, late])
+    # Less than the hour is read minute by minute.
+    chosen = choose_states(names(tmp_path), NOON + timedelta(minutes=58), NOON + timedelta(hours=1))
+    assert sum(read(tmp_path, name).rows for name in chosen) == 3
+
+
+def names(folder, within=""):
+    return [path.name for path in folder.rglob("*.state") if within in str(path)]
+
+
+def read(folder, name):
+    [path] = folder.rglob(name)
+    return parse_state(path.read_bytes(), AGES)
+
+
+def test_an_hour_of_one_minute_has_no_sum(tmp_path):
+    kept(tmp_path, (0, traffic(1, 10)))
+    assert len(names(tmp_path)) == 1
+
+
+@settings_of_hypothesis(max_examples=100, deadline=None)
+@given(st.data())
+def test_every_minute_is_chosen_once_whatever_sums_there_are(data):
+    """Of counters that end, and start anew, at any minute, whose sums are there or not."""
+    named = {}
+    for counter in range(data.draw(st.integers(1, 3))):
+        minutes = data.draw(st.lists(st.integers(0, 179), max_size=12).map(sorted))
+        for number, minute in enumerate(minutes):
+            name = minute_name(NOON + timedelta(minutes=minute), f"{counter}-a", number)
+            named[name] = {(counter, number, minute)}
+        for hour in data.draw(st.sets(st.integers(0, 2))):
+            upto = data.draw(st.integers(0, len(minutes)))
+            summed = {
+                (counter, number, minute)
+                for number, minute in enumerate(minutes[:upto])
+                if minute // 60 == hour
+            }
+            named[hour_name(NOON + timedelta(hours=hour), f"{counter}-a", upto)] = summed
+    since = data.draw(st.integers(0, 179))
+    until = data.draw(st.integers(since, 180))
+    chosen = choose_states(named, *(NOON + timedelta(minutes=minute) for minute in (since, until)))
+    found = [one for name in chosen for one in named[name]]
+    assert len(found) == len(set(found))
+    assert set(found) == {one for some in named.values() for one in some if since <= one[2] < until}
 
 
 # --- evaluations --------------------------------------------------------------------------------
@@ -217,6 +304,19 @@ def test_counted_windows_are_compared_with_the_profile(tmp_path):
     assert after.drifted_features == ["income"]
     assert after.window_digest != before.window_digest
     assert [feature.name for feature in ask(tmp_path, 60, 70, features=["age"]).features] == ["age"]
+
+
+def test_an_hour_is_read_from_its_sums(tmp_path):
+    for replica in (0, 1):
+        kept(tmp_path, *((minute, traffic(70 * replica + minute, 10)) for minute in range(60)))
+    whole = ask(tmp_path, 0, 60)
+    assert whole.window_rows == 1200
+    for path in tmp_path.rglob("*T12??Z*.state"):
+        path.write_bytes(b"none of it")
+    assert ask(tmp_path, 0, 60).features == whole.features
+    for path in tmp_path.rglob("*T12Z*.state"):
+        path.unlink()
+    assert ask(tmp_path, 0, 60).error.reason == "WindowUnreadable"
 
 
 def test_no_row_is_read(tmp_path):

@@ -99,9 +99,8 @@ def test_a_monitor_shows_what_labels_and_answers_say(telemetry):
         ("mooring_drift_operation_error_ratio", ()): 0.1,
         ("mooring_drift_operation_requests_per_second", ()): 2.5,
     }
-    # Zeros are left out of a status.
-    telemetry.saw("DriftMonitor", "ml", "iris", {"operation": {"requests": 50}})
-    assert shown(telemetry)["mooring_drift_operation_error_ratio", ()] == 0
+    telemetry.saw("DriftMonitor", "ml", "iris", {"operation": {"requests": 0, "errors": 0, "perSecond": 0.0}})
+    assert shown(telemetry) == {("mooring_drift_operation_requests_per_second", ()): 0}
 
 
 def test_what_is_gone_is_shown_no_more(telemetry):
