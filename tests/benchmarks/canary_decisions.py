@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from mooring_operator.planning.analysis.bets import Limit
 
-from tests.benchmarks.canary.rules import RULES, decide, decide_as_rare
-from tests.benchmarks.canary.worlds import LOADS, LOOK, WORLDS, Counts, World, draw
+from tests.benchmarks.canary.rules import RULES, decide, decide_as_rare, decide_both_ways
+from tests.benchmarks.canary.worlds import LOADS, LOOK, UNSEEN, WORLDS, Counts, World, draw
 
 LIMIT = Limit(1.0, 0.005)
 OF_SHARES = Limit(1.2, 0.002)
@@ -81,6 +81,7 @@ def cases(runs: int) -> Iterator[Case]:
                 for rate in (10.0, 100.0):
                     yield Case("false", world, base, rate, fault, runs)
     yield from cases_of_shares(runs)
+    yield from cases_of_bursts(runs)
     for rate in PER_SECOND:
         for fault in ("x2", "x5", "+2 points", "half fail"):
             yield Case("found", WORLDS[0], 0.01, rate, fault, max(runs // 4, 50))
@@ -98,6 +99,14 @@ def cases_of_shares(runs: int) -> Iterator[Case]:
                 yield Case("shares", world, base, rate, "5 points beyond", max(runs // 4, 50))
 
 
+def cases_of_bursts(runs: int) -> Iterator[Case]:
+    """Give those about bursts that history shows, and such as it does not."""
+    for world in UNSEEN:
+        yield Case("bursts", world, 0.01, 100.0, "at the limit", runs)
+        yield Case("bursts", world, 0.01, 100.0, "identical", max(runs // 4, 50))
+        yield Case("bursts", world, 0.01, 100.0, "x5", max(runs // 4, 50))
+
+
 def measure(case: Case) -> list[Cell]:
     """Draw the runs of a case, and let every rule judge them."""
     rng = np.random.default_rng([20261126, int(case.base * 1e4), int(case.per_second), case.runs])
@@ -110,6 +119,9 @@ def measure(case: Case) -> list[Cell]:
         if case.fault != "at the limit":
             cells.append(_cell(case, "as if rare", decide_as_rare(canary, limit)))
         return cells
+    if case.table == "bursts":
+        fails, passes = decide_both_ways(canary, limit)
+        return [_cell(case, "Mooring", fails), _cell(case, "passes", passes)]
     if case.table == "promoted":
         return [_cell(case, "Mooring", decide(canary, Limit(1.2, 0.002), "PASS"))]
     return [_cell(case, name, rule(canary, LIMIT)) for name, rule in RULES.items()]
@@ -146,6 +158,7 @@ def tables(cells: list[Cell]) -> Iterator[str]:
             by_rule = {c.rule: c for c in row}
             yield f"| {rate:g} | {fault} | " + " | ".join(_found(by_rule.get(rule)) for rule in RULES) + " |"
     yield from table_of_shares(cells)
+    yield from table_of_bursts(cells)
     yield "\nPromoted early (identical candidate; limit 1.2 x stable + .2 points; wrongly at most 5%):\n"
     yield "| errors | " + " | ".join(f"{rate:g}/s" for rate in PER_SECOND) + " |"
     yield "|---" * (len(PER_SECOND) + 1) + "|"
@@ -176,6 +189,21 @@ def table_of_shares(cells: list[Cell]) -> Iterator[str]:
                 )
 
 
+def table_of_bursts(cells: list[Cell]) -> Iterator[str]:
+    """Write what bursts do that history shows, and such as it does not."""
+    yield "\nBursts (1% errors, 100 requests/s, limit stable + .5 points, 20% of traffic):\n"
+    yield "| world | at the limit: rolled back | passes | identical: rolled back | passes | x5: rolled back |"
+    yield "|---|---|---|---|---|---|"
+    for world in UNSEEN:
+        row = [c for c in cells if (c.table, c.world) == ("bursts", world.name)]
+        by_rule = {(c.fault, c.rule): c for c in row}
+        at_limit = [by_rule.get(("at the limit", rule)) for rule in ("Mooring", "passes")]
+        said = [f"{cell.share:.1%}" if cell else "" for cell in at_limit]
+        others = (("identical", "Mooring"), ("identical", "passes"), ("x5", "Mooring"))
+        said += [_found(by_rule.get(key)) for key in others]
+        yield f"| {world.name} | " + " | ".join(said) + " |"
+
+
 def _header(columns: list[str]) -> Iterator[str]:
     names = [*columns, *RULES]
     yield "| " + " | ".join(names) + " |"
@@ -196,16 +224,23 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--shares", action="store_true", help="only the table of shares that are not small")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--shares", action="store_true", help="only the table of shares that are not small")
+    only.add_argument("--bursts", action="store_true", help="only the table of bursts")
     options = parser.parse_args()
     began, cells = time.monotonic(), []
-    todo = list((cases_of_shares if options.shares else cases)(options.runs))
+    todo_of, table_of = cases, tables
+    if options.shares:
+        todo_of, table_of = cases_of_shares, table_of_shares
+    if options.bursts:
+        todo_of, table_of = cases_of_bursts, table_of_bursts
+    todo = list(todo_of(options.runs))
     with ProcessPoolExecutor(options.processes) as pool:
         for number, found in enumerate(pool.map(measure, todo), 1):
             cells += found
             print(f"\r{number} of {len(todo)} cases", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print("\n".join((table_of_shares if options.shares else tables)(cells)))
+    print("\n".join(table_of(cells)))
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps([asdict(each) for each in cells], indent=2) + "\n")

@@ -120,6 +120,27 @@ def _istio(revision):
     return text
 
 
+def _envoy_gateway(revision):
+    # As Envoy 1.35 writes the statistics of a cluster that Envoy Gateway has routes share.
+    of = f'envoy_cluster_name="service/ml/{SERVICES[revision]}/80/http"'
+    # Of a rule, with all of its backends: not of one revision.
+    of_rule = 'envoy_cluster_name="httproute/ml/iris/rule/0"'
+
+    def text(good, bad):
+        lines = ["# TYPE envoy_cluster_upstream_rq_xx counter"]
+        for cluster_name, more in ((of, 0), (of_rule, 7)):
+            for code, count in (("2", good), ("5", bad)):
+                labels = f'envoy_response_code_class="{code}",{cluster_name}'
+                lines.append(f"envoy_cluster_upstream_rq_xx{{{labels}}} {count + more}")
+            for le, count in (("300", good), ("2500", good + bad), ("+Inf", good + bad)):
+                lines.append(
+                    f'envoy_cluster_upstream_rq_time_bucket{{{cluster_name},le="{le}"}} {count + more}'
+                )
+        return "\n".join(lines) + "\n"
+
+    return text
+
+
 def _knative(good, bad):
     # As Knative Serving 1.21's queue-proxy writes them; its probes are not among them.
     scope = 'otel_scope_name="knative.dev/serving/pkg/queue",otel_scope_schema_url="",otel_scope_version=""'
@@ -141,7 +162,10 @@ PAGES = {
     "KServe": lambda revision: _kserve,
     "Knative": lambda revision: _knative,
     "Istio": _istio,
+    "EnvoyGateway": _envoy_gateway,
 }
+GATEWAYS = {"Istio": "istio-system", "EnvoyGateway": "envoy-gateway-system"}
+"""Where the pods of gateways are, whose pages no pod of a model shows."""
 
 
 @contextmanager
@@ -153,9 +177,9 @@ def scraped(folder, name):
         for revision, page in pages.items():
             port = stack.enter_context(exporter(page))
             labels = {"namespace": "ml", "revision": revision, "inferenceservice": POD_OF[revision]}
-            of = {"namespace": "istio-system"} if name == "Istio" else labels
+            of = {"namespace": GATEWAYS[name]} if name in GATEWAYS else labels
             targets.append({"targets": [f"127.0.0.1:{port}"], "labels": of})
-        if name != "Istio":
+        if name not in GATEWAYS:
             # Another deployment's pods in the same namespace, with the same revision.
             pages["other"] = Page(PAGES[name](NEW))
             port = stack.enter_context(exporter(pages["other"]))
@@ -218,6 +242,7 @@ async def test_what_each_counts_is_counted(tmp_path, name):
 )
 def test_what_it_does_not_count_names_who_does(name, metric):
     with pytest.raises(
-        AnswerUnusableError, match=rf"{name} does not count it: .*write source: Contour or Istio"
+        AnswerUnusableError,
+        match=rf"{name} does not count it: .*write source: Contour, EnvoyGateway or Istio",
     ):
         SOURCES[name].question(metric, "ml", "iris", SERVICES, 10)

@@ -215,6 +215,7 @@ TEMPLATES = [
     _queries("a query of nothing", {**_QUERY, "query": ""}, says="spec.queries[0].query"),
     _queries("a provider of Argo's", {**_QUERY, "provider": {}}, says="spec.queries[0].provider"),
     Case("a source", {"spec.rollout": {"analysis": {"source": "Contour"}}}),
+    Case("a source of its own name", {"spec.rollout": {"analysis": {"source": "EnvoyGateway"}}}),
     Case("an unknown source", {"spec.rollout": {"analysis": {"source": "Linkerd"}}}, False,
          "spec.rollout.analysis.source"),
     Case("a template of an analysis", _used({"name": "house"})),

@@ -12,7 +12,9 @@ from mooring_operator.api.types import Duration, Model, Note, StatusModel, Time
 MetricName = Literal["errorRate", "rejectedRate", "latency", "firstToken", "tokenTime", "predictionDrift"]
 LATENCIES = ("latency", "firstToken", "tokenTime")
 """How long requests take: whole answers, the first token of one, and each token, as a request has them on average."""
-SourceName = Literal["Auto", "Mooring", "Triton", "MLServer", "VLLM", "KServe", "Contour", "Istio", "Knative"]
+SourceName = Literal[
+    "Auto", "Mooring", "Triton", "MLServer", "VLLM", "KServe", "Contour", "EnvoyGateway", "Istio", "Knative"
+]
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT"]
 
 _RATIO, _POINTS, _QUANTILE, _SLOWER = 1.2, 0.2, 99.0, 20.0
@@ -148,9 +150,7 @@ class Analysis(Model):
     ] = []
     source: Annotated[
         SourceName,
-        Field(
-            description="Who counts: Auto is the runtime that serves; Contour, Istio and Knative count for any."
-        ),
+        Field(description="Who counts: Auto is the runtime that serves; gateways and Knative count for any."),
     ] = "Auto"
     false_rollback: Annotated[
         str,
@@ -183,11 +183,25 @@ class Analysis(Model):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"metrics: {twice} is there twice")
+        if self.after_promotion is not None and not self.templates and set(names) == {"predictionDrift"}:
+            raise ValueError(_NOTHING_TO_WATCH)
         keys = [template.key for template in self.templates]
         named_twice = next((name for kind, name in keys if keys.count((kind, name)) > 1), None)
         if named_twice is not None:
             raise ValueError(f"templates: {named_twice} is there twice")
         return self
+
+
+_NOTHING_TO_WATCH = "afterPromotion: predictionDrift is not watched after the promotion; add another metric"
+Analysis.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "!has(self.afterPromotion) || has(self.templates) && self.templates.size() > 0 || "
+            "!has(self.metrics) || self.metrics.size() == 0 || self.metrics.exists(m, m.metric != 'predictionDrift')",
+            "message": _NOTHING_TO_WATCH,
+        }
+    ]
+}
 
 
 class Analyse(Model):
@@ -219,7 +233,7 @@ RULES: tuple[JsonValue, ...] = (
 
 GENERATIONS = "^[-a-z0-9@/ ]*$"
 EVIDENCE = "^[-A-Za-z0-9+/=. :]*$"
-LONGEST_EVIDENCE = 2500
+LONGEST_EVIDENCE = 3600
 MEASURED = "^[-+A-Za-z0-9,.;:() ]*$"
 
 

@@ -3,17 +3,19 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import quantiles
 
 from mooring_operator.api.analysis import Analyse, Analysis
 from mooring_operator.api.rollout import Approve, Pause, RolloutSpec
+from mooring_operator.cli.rehearsal_copies import share_copied
 from mooring_operator.cli.rehearsal_traffic import Traffic, drawn
 from mooring_operator.cli.rehearsal_world import START
+from mooring_operator.planning.analysis.agreements import Copies
 from mooring_operator.planning.analysis.counting import Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
-from mooring_operator.planning.analysis.measuring import limits_of
+from mooring_operator.planning.analysis.measuring import counted_of, limits_of, queries_of
 from mooring_operator.planning.strategies.course import Exposure, Stage, Trial, course_of
 
 _MOST_LOOKS = 5_000
@@ -80,10 +82,13 @@ class _Played:
     counting: Counting = field(default_factory=Counting)
     now: datetime = START
     share: float = 0.0
+    copies: Copies = field(default_factory=Copies)
     verdict: str = "INSUFFICIENT"
 
     def __post_init__(self) -> None:
-        self.evidence = Evidence(limits_of(self.analysis))
+        queries = queries_of(self.analysis)
+        tallies = {query.name: query.unpacked("") for query in queries}
+        self.evidence = Evidence(limits_of(self.analysis), queries=queries, tallies=tallies)
         self.count = drawn(self.dice)
 
     def play(self) -> str:
@@ -104,6 +109,10 @@ class _Played:
         match stage:
             case Exposure():
                 self.share = (stage.weight or stage.mirror) / 100
+                if stage.mirror:
+                    self.copies = Copies(problem="")
+                elif not self.copies.problem and self.copies.until is None:
+                    self.copies = replace(self.copies, until=self.now)
                 return ""
             case Analyse():
                 return self._await(stage.duration, passes=True) or self._go_by(stage)
@@ -155,18 +164,22 @@ class _Played:
             self.now += duration - looks * self.counting.every
 
     def _look(self) -> None:
-        since = self.now
+        since, metrics = self.now, tuple(limit.metric for limit in counted_of(self.analysis))
         request = Request(
             "default",
             "rehearsal",
             "new",
             "stable",
-            tuple(limit.metric for limit in limits_of(self.analysis)),
-            self.evidence.missing,
+            metrics,
+            tuple(name for name in self.evidence.missing if name in metrics),
             since,
             self.counting.every,
             since + self.counting.every,
+            queries=self.evidence.queries,
+            began=START,
+            joined={name: tally.joined for name, tally in self.evidence.tallies.items()},
+            copies=self.copies,
         )
-        answer = self.traffic.answer(request, self.share, self.count)
+        answer = self.traffic.answer(request, self.share, self.count, share_copied(self.rollout))
         self.evidence = self.evidence.after(answer, self.analysis.risk)
         self.verdict = self.evidence.judge(self.analysis.risk).verdict

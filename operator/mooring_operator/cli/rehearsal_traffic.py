@@ -8,6 +8,7 @@ from math import exp, log, sqrt
 from statistics import NormalDist
 
 from mooring_operator.api.analysis import LATENCIES
+from mooring_operator.cli.rehearsal_copies import compared
 from mooring_operator.planning.analysis.counting import Answer, Counted, Request
 from mooring_operator.planning.analysis.latency import Histogram
 
@@ -37,7 +38,8 @@ class Traffic:
     """Requests a second to both revisions together; shares of each one's that go wrong; times the stable's latency.
 
     moved: share of the answers that the new revision predicts the most frequent class in, beyond stable's share.
-    rates: what rates of templates give, by name.
+    rates: what rates of templates give, by name. differing: share of the pairs of a request and its copy that are
+    answered otherwise, by the agreement's name.
     """
 
     per_second: float = 0.0
@@ -46,15 +48,20 @@ class Traffic:
     slower: float = 1.0
     moved: float = 0.0
     rates: Mapping[str, StatedRate] = field(default_factory=dict)
+    differing: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_any(self) -> bool:
         """Whether anything is counted."""
         return self.per_second > 0 or any(rate.per_second for rate in self.rates.values())
 
-    def answer(self, request: Request, share: float, count: Count) -> Answer:
-        """Give what both revisions counted while the new one had this share of the requests."""
-        return Answer(request, {name: self._counted(name, request, share, count) for name in request.metrics})
+    def answer(self, request: Request, share: float, count: Count, copied: float = 0.0) -> Answer:
+        """Give what both revisions counted while the new one had this share of the requests, and of so many copies."""
+        return Answer(
+            request,
+            {name: self._counted(name, request, share, count) for name in request.metrics},
+            measured=compared(request, self.differing, self.per_second * copied, count),
+        )
 
     def _counted(self, name: str, request: Request, share: float, count: Count) -> Counted:
         now = self._looks(name, request, request.since, request.until, share, count)

@@ -16,6 +16,7 @@ from mooring_operator.api import (
 from mooring_operator.api.checks import Outcome
 from mooring_operator.api.demands import DemandsOnFiles
 from mooring_operator.api.model_policy import PolicyRule
+from mooring_operator.cli.rehearsal_copies import share_copied
 from mooring_operator.cli.rehearsal_traffic import Traffic, expected
 from mooring_operator.cli.rollout_chart import Share
 from mooring_operator.planning.actions import TerminateRun
@@ -165,7 +166,7 @@ class World:
             return Answer(request, unavailable=_NO_REQUESTS)
         candidate = status.candidate
         share = 1.0 if candidate is None else (candidate.weight or candidate.mirror) / 100
-        return self.script.traffic.answer(request, share, expected)
+        return self.script.traffic.answer(request, share, expected, share_copied(self.spec.rollout))
 
     def _service(self, now: datetime) -> Service | None:
         if self.routing is None:

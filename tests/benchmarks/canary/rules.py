@@ -36,9 +36,18 @@ def first(hits: npt.NDArray[np.bool_]) -> Looks:
 
 def decide(canary: Canary, limit: Limit, verdict: str = "FAIL") -> Looks:
     """Judge as the product does, look by look."""
-    return np.array(
-        [_decided_at(canary, run, Comparison(limit), verdict) for run in range(len(canary.stable))]
+    fails, passes = decide_both_ways(canary, limit)
+    return fails if verdict == "FAIL" else passes
+
+
+def decide_both_ways(canary: Canary, limit: Limit) -> tuple[Looks, Looks]:
+    """Give when each run fails, and when it passes; whichever comes first ends it."""
+    ended = [_decided_at(canary, run, Comparison(limit)) for run in range(len(canary.stable))]
+    fails, passes = (
+        np.array([look if found == verdict else np.inf for look, found in ended])
+        for verdict in ("FAIL", "PASS")
     )
+    return fails, passes
 
 
 class _Rare(Comparison):
@@ -49,11 +58,14 @@ class _Rare(Comparison):
 
 def decide_as_rare(canary: Canary, limit: Limit) -> Looks:
     """Judge as the product would, did it take every rate for a rare one."""
-    return np.array([_decided_at(canary, run, _Rare(limit), "FAIL") for run in range(len(canary.stable))])
+    ended = [_decided_at(canary, run, _Rare(limit)) for run in range(len(canary.stable))]
+    return np.array([look if found == "FAIL" else np.inf for look, found in ended])
 
 
-def _decided_at(canary: Canary, run: int, begun: Comparison, verdict: str) -> float:
-    history = scale_of(canary.history[run].tolist(), canary.history_of[run].tolist())
+def _decided_at(canary: Canary, run: int, begun: Comparison) -> tuple[float, str]:
+    history = None
+    if canary.history is not None and canary.history_of is not None:
+        history = scale_of(canary.history[run].tolist(), canary.history_of[run].tolist())
     comparison, errors = replace(begun, bursts=Bursts(history)), Errors()
     counts = zip(
         canary.candidate[run].tolist(),
@@ -66,8 +78,8 @@ def _decided_at(canary: Canary, run: int, begun: Comparison, verdict: str) -> fl
         comparison = comparison.after(Look(*counted))
         found = judge({"errorRate": comparison}, {}, errors).verdict
         if found != "INSUFFICIENT":
-            return float(number) if found == verdict else np.inf
-    return np.inf
+            return float(number), found
+    return np.inf, "INSUFFICIENT"
 
 
 # --- Argo Rollouts and Flagger: thresholds on a window, so many failures ----------------------------

@@ -13,11 +13,8 @@ from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic import BaseModel
 
-    from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.rehearsal import Timeline
     from mooring_operator.cli.rehearsal_traffic import StatedRate, Traffic
     from mooring_operator.cli.rehearsal_world import Script
@@ -51,6 +48,7 @@ _HELP = paragraphs(
     "mooring rehearse iris.yaml --at 2026-12-18T17:00:00+01:00     (into a freeze)",
     "mooring rehearse iris.yaml --from-stable --requests 50 --errors 2",
     "mooring rehearse iris.yaml accuracy.yaml --from-stable --requests 50 --rate wrong-answers=20,10,5",
+    "mooring rehearse iris.yaml agreement.yaml --from-stable --requests 5 --differ disagreement=4",
 )
 
 
@@ -124,6 +122,13 @@ def rehearse(
             "many are counted a second, --requests where it is left out; repeatable.",
         ),
     ] = None,
+    differ: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PERCENT",
+            help="Of an agreement of a template: how many copies of requests are answered otherwise; repeatable.",
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the CI run measures; repeatable.")
     ] = None,
@@ -151,7 +156,11 @@ def rehearse(
         _script(ci, ci_takes, candidate, approve_after, metric or [], objects),
         checks=_FINDS[checks],
         checks_take=_time("--checks-take", checks_take),
-        traffic=replace(_traffic(requests, errors, stable_errors, slower, drift), rates=_rates(rate or [])),
+        traffic=replace(
+            _traffic(requests, errors, stable_errors, slower, drift),
+            rates=_rates(rate or []),
+            differing=_differing(differ or []),
+        ),
         start=_start(at),
     )
     kinds = [kind for kind, wanted in ((False, first), (True, from_stable)) if wanted] or [False, True]
@@ -243,6 +252,26 @@ def _rates(texts: list[str]) -> "dict[str, StatedRate]":
     return found
 
 
+def _differing(texts: list[str]) -> dict[str, float]:
+    """Read ``NAME=PERCENT``: pairs that differ."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            share = float(number) / 100
+        except ValueError:
+            share = nan
+        if not (name and 0 <= share <= 1):
+            raise typer.BadParameter(
+                f"{text!r}: write NAME=PERCENT, 0 to 100: how many copies are answered otherwise",
+                param_hint="--differ",
+            )
+        if name in found:
+            raise typer.BadParameter(f"{name} is there twice", param_hint="--differ")
+        found[name] = share
+    return found
+
+
 def _specs(objects: list[Any], kind: str, model: type[SpecT]) -> dict[str, SpecT]:
     found = [value for value in objects if value.get("kind") == kind]
     return {value["metadata"]["name"]: model.model_validate(value["spec"]) for value in found}
@@ -279,64 +308,19 @@ def _play(deployment: dict[str, Any], script: "Script", from_stable: bool, objec
     from mooring_operator.adapters.rules.child import RulesUnavailable
     from mooring_operator.api import ModelDeploymentSpec
     from mooring_operator.cli.rehearsal import rehearse as play
+    from mooring_operator.cli.rehearsal_templates import with_templates
 
     try:
         given = ModelDeploymentSpec.model_validate(deployment["spec"])
-        spec = _with_templates(given, deployment, objects, script.traffic.rates, from_stable)
+        spec, left_out = with_templates(given, deployment, objects, script.traffic)
+        if left_out and from_stable:
+            told = f"not played, for nobody has stated what they give: {left_out}"
+            output.say(told, style="yellow", stderr=True)
         return play(spec, script, name=_name_of(deployment), from_stable=from_stable)
     except OverflowError:
         raise CliError("a duration is too long to rehearse: it goes beyond the year 9999") from None
     except RulesUnavailable as error:
         raise CliError(str(error)) from error
-
-
-def _with_templates(
-    spec: "ModelDeploymentSpec",
-    deployment: dict[str, Any],
-    objects: list[Any],
-    stated: "Mapping[str, StatedRate]",
-    from_stable: bool,
-) -> "ModelDeploymentSpec":
-    """Give the spec with the metrics, and the rates that are stated, of the templates that it names."""
-    from mooring_operator.cli.validation.templates import templates_in
-    from mooring_operator.planning.analysis.measuring import limits_of, rates_of
-    from mooring_operator.planning.analysis.templates import resolve
-
-    analysis = spec.rollout.analysis
-    if analysis is None or not analysis.templates:
-        if stated:
-            raise CliError(
-                f"--rate {next(iter(stated))}: {_name_of(deployment)} names no template with rates"
-            )
-        return spec
-    namespace = str(deployment["metadata"].get("namespace", "default"))
-    resolved, standards = resolve(analysis, templates_in(objects), namespace)
-    if standards.problem:
-        raise CliError(
-            standards.problem, hint="give the file with the template too: mooring rehearse FILE FILE"
-        )
-    known = [rate.metric for rate in rates_of(resolved)]
-    unknown = next((name for name in stated if name not in known), None)
-    if unknown is not None:
-        raise CliError(f"--rate {unknown}: the templates have {', '.join(known) or 'no rates'}")
-    rates = tuple(rate for rate in rates_of(resolved) if rate.metric in stated)
-    left_out = [name for name in known if name not in stated]
-    if not resolved.metrics and not rates:
-        raise CliError(
-            "nothing of the templates can be rehearsed: what queries give is not known, nor what rates do",
-            hint=f"state it: --rate {left_out[0]}=5,2" if left_out else "",
-        )
-    if left_out and from_stable:
-        told = f"not played, for nobody has stated what they give: {', '.join(left_out)} (--rate)"
-        output.say(told, style="yellow", stderr=True)
-    counted = {*known, *(metric.metric for metric in resolved.metrics)}
-    agreements = [limit.metric for limit in limits_of(resolved) if limit.metric not in counted]
-    if agreements and from_stable:
-        told = f"not played, for how both revisions answer one request is not known: {', '.join(agreements)}"
-        output.say(told, style="yellow", stderr=True)
-    # What queries would give, nobody can state.
-    compared = resolved.model_copy(update={"queries": (), "rates": rates, "agreements": ()})
-    return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"analysis": compared})})
 
 
 def _write(played: dict[str, list["Timeline"]], form: output.Format) -> None:

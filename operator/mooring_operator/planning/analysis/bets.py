@@ -27,6 +27,9 @@ _RELEASED = 0.01  # and this share of what is held is staked at each look: fault
 CAP = 10.0
 """No look multiplies a bet by more: one alone decides nothing. A smaller factor never hurts validity."""
 
+CAP_OF_A_MINUTE = 3.0
+"""No minute multiplies a bet on PASS by more: a few quiet minutes are no evidence that bursts will not come."""
+
 _MOST = 1e100  # Beyond every limit that can be asked for; sums stay finite.
 
 
@@ -130,6 +133,14 @@ class Capital:
             min((bet + each) * payoff, _MOST) for bet, payoff in zip(self.bets, payoffs, strict=True)
         )
         return Capital(self.held - released, bets)
+
+    def at_most(self, times: float, begun: "Capital") -> "Capital":
+        """Give it with each bet at most so many times what it was, with what has been released since."""
+        released = (begun.held - self.held) / len(self.bets)
+        bets = (
+            min(bet, times * (before + released)) for bet, before in zip(self.bets, begun.bets, strict=True)
+        )
+        return Capital(self.held, tuple(bets))
 
 
 def payoffs(

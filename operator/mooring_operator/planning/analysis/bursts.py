@@ -9,10 +9,11 @@ are measured against a binomial law.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import lgamma, log, log1p
+from math import lgamma, log, log1p, sqrt
 
 _BLOCKS = (1, 3, 6)  # Looks: bursts that last longer show in blocks.
-_LARGEST = 0.3
+LARGEST = 0.3
+"""No scale is larger."""
 DENSE = 0.1
 """Share of the requests from which on events are not rare."""
 _GRID = (0.0, *(1e-4 * 2 ** (k / 2) for k in range(22)))  # 0, 0.0001 .. 0.145
@@ -21,6 +22,8 @@ _DROP = (
 )
 _UNKNOWN = 0.02  # without a history, unlearnt as the looks go by
 _LEAST_BLOCKS = 2
+_FEW = 4.0
+"""How much more few blocks may hide before a PASS, times one by their number."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,17 @@ class Bursts:
         """The scale for the next look: known before it, as validity wants."""
         start = self.history if self.history is not None else _UNKNOWN / (self.looks + 1)
         shown = (size * known.dispersion() for size, known in zip(_BLOCKS, self.sums, strict=True))
-        return min(max(start, *shown), _LARGEST)
+        return min(max(start, *shown), LARGEST)
+
+    @property
+    def theta_of_pass(self) -> float:
+        """The scale for bets on PASS: blocks of which there are few hide bursts, and less is unlearnt of nothing."""
+        start = self.history if self.history is not None else _UNKNOWN / sqrt(self.looks + 1)
+        shown = (
+            size * known.dispersion() * (1 + _FEW / max(known.blocks, 1))
+            for size, known in zip(_BLOCKS, self.sums, strict=True)
+        )
+        return min(max(start, *shown), LARGEST)
 
     def to_numbers(self) -> list[float]:
         """Give what has to be kept, flat."""
@@ -131,7 +144,7 @@ def scale_of(events: Sequence[float], requests: Sequence[float], *, least_blocks
         best = max(likelihoods)
         plausible = (theta for theta, value in zip(_GRID, likelihoods, strict=True) if value >= best - _DROP)
         worst = max(worst, size * max(plausible))
-    return min(worst, _LARGEST)
+    return min(worst, LARGEST)
 
 
 def _negative_binomial(alike: Mapping[tuple[float, float], int], p: float, theta: float) -> float:

@@ -7,9 +7,12 @@ from math import isfinite
 from mooring_operator.planning.analysis import bets, dense
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
 from mooring_operator.planning.analysis.bursts import DENSE, Bursts
+from mooring_operator.planning.analysis.jumps import Jumps
 
 _KNOWN_OF = 20
 """Requests of one look that say what the stable revision's rate is now."""
+MINUTE = 6
+"""Looks of which a bet on PASS takes no more than from one burst."""
 _LEAST_EVENTS = 10
 """Of the stable revision: with fewer its rate is not known well enough to bet by."""
 
@@ -25,12 +28,17 @@ class Comparison:
     is known before it, and both are evidence against the same.
 
     fail, ok: the most that each evidence has been: Ville's inequality is about the supremum.
+    bursts, jumps: how the stable revision bursts, and the candidate. minute: looks that a burst may last; the bets on
+    PASS were `begun` when the last ones began.
     """
 
     limit: Limit
     bursts: Bursts = field(default_factory=Bursts)
+    jumps: Jumps = field(default_factory=Jumps)
     worse: Capital = field(default_factory=lambda: Capital.begin(bets.WORSE))
     better: Capital = field(default_factory=lambda: Capital.begin(bets.BETTER))
+    begun: Capital = field(default_factory=lambda: Capital.begin(bets.BETTER))
+    minute: int = MINUTE
     fail: float = 1.0
     ok: float = 1.0
     looks: int = 0
@@ -45,6 +53,9 @@ class Comparison:
             self,
             looks=self.looks + 1,
             bursts=self.bursts.after(look.stable, look.stable_of) if look.stable_of > 0 else self.bursts,
+            jumps=self.jumps.after(look.candidate, look.candidate_of)
+            if look.candidate_of > 0
+            else self.jumps,
             candidate=self.candidate + look.candidate,
             candidate_of=self.candidate_of + look.candidate_of,
             stable=self.stable + look.stable,
@@ -53,26 +64,38 @@ class Comparison:
         if not look.tells(self.limit):
             return seen
         worse, better = self._payoffs(look)
-        worse_now, better_now = self.worse.after(worse), self.better.after(better)
+        begun = self.better if self.looks % self.minute == 0 else self.begun
+        worse_now = self.worse.after(worse)
+        better_now = self.better.after(better).at_most(bets.CAP_OF_A_MINUTE, begun)
         return replace(
             seen,
             worse=worse_now,
             better=better_now,
+            begun=begun,
             fail=max(self.fail, worse_now.value),
             ok=max(self.ok, better_now.value),
         )
 
     def _payoffs(self, look: Look) -> tuple[Sequence[float], Sequence[float]]:
         """What the look pays to the bets on FAIL and to those on PASS, by what was known before it."""
-        theta = self.bursts.theta
         if self.is_dense:
             rate = (self.stable + 0.5) / (self.stable_of + 1)
-            worse = dense.payoffs(dense.WORSE, look, self.limit, rate, theta)
-            better = dense.payoffs(dense.BETTER, look, self.limit, rate, theta)
+            worse = dense.payoffs(dense.WORSE, look, self.limit, rate, self.theta)
+            better = dense.payoffs(dense.BETTER, look, self.limit, rate, self.theta_of_pass)
         else:
-            worse = bets.payoffs(bets.WORSE, look, self.limit, theta)
-            better = bets.payoffs(bets.BETTER, look, self.limit, theta)
+            worse = bets.payoffs(bets.WORSE, look, self.limit, self.theta)
+            better = bets.payoffs(bets.BETTER, look, self.limit, self.theta_of_pass)
         return worse, tuple(min(paid, 1.0) for paid in better) if self._allows_all(look) else better
+
+    @property
+    def theta(self) -> float:
+        """How bursty either revision is, for the next look: known before it, as validity wants."""
+        return max(self.bursts.theta, self.jumps.theta)
+
+    @property
+    def theta_of_pass(self) -> float:
+        """The same for bets on PASS."""
+        return max(self.bursts.theta_of_pass, self.jumps.theta_of_pass)
 
     def _allows_all(self, look: Look) -> bool:
         """Whether stable has so much that no candidate could be beyond the limit: none is within it by that."""
@@ -101,6 +124,9 @@ class Comparison:
             *self.worse.bets,
             self.better.held,
             *self.better.bets,
+            self.begun.held,
+            *self.begun.bets,
+            *self.jumps.to_numbers(),
             self.bursts.looks,
             *self.bursts.to_numbers(),
         ]
@@ -114,8 +140,9 @@ class Comparison:
         if len(numbers) != len(self.to_numbers()) or not all(map(isfinite, numbers)) or min(numbers) < 0:
             raise ValueError("the evidence that was kept is not that of a comparison")
         counts, rest = numbers[:7], numbers[7:]
-        size = 1 + len(self.worse.bets)
-        worse, better, bursts = rest[:size], rest[size : 2 * size], rest[2 * size :]
+        size, of_jumps = 1 + len(self.worse.bets), len(self.jumps.to_numbers())
+        worse, better, begun = (rest[size * part : size * (part + 1)] for part in range(3))
+        jumps, bursts = rest[3 * size : 3 * size + of_jumps], rest[3 * size + of_jumps :]
         return replace(
             self,
             looks=int(counts[0]),
@@ -127,6 +154,8 @@ class Comparison:
             ok=counts[6],
             worse=Capital(worse[0], tuple(worse[1:])),
             better=Capital(better[0], tuple(better[1:])),
+            begun=Capital(begun[0], tuple(begun[1:])),
+            jumps=Jumps.from_numbers(jumps),
             bursts=Bursts.from_numbers(self.bursts.history, int(bursts[0]), bursts[1:]),
         )
 

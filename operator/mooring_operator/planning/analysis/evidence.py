@@ -25,6 +25,8 @@ from mooring_operator.planning.analysis.thresholds import Tally
 
 _LEAST_SLOW = 5
 """Requests beyond the quantile that stable's history has at least, before it is taken for a bound."""
+_OF_PAIRS = 1
+"""Looks at pairs that a burst may last: each is of minutes."""
 _QUERY = "query."
 """Before the names of queries, which may be those of metrics."""
 _CAUTION = 2.33
@@ -153,7 +155,8 @@ class Evidence:
         for limit in self.limits:
             if isinstance(limit, UsedAgreement):
                 if limit.metric not in metrics and not self.watched:
-                    metrics[limit.metric] = Metric(limit.rate_limit, Comparison(Limit(*limit.rate_limit)))
+                    comparison = Comparison(Limit(*limit.rate_limit), minute=_OF_PAIRS)
+                    metrics[limit.metric] = Metric(limit.rate_limit, comparison)
                 continue
             counted = answer.metrics.get(limit.metric)
             if limit.metric in metrics or self.watched or counted is None or counted.before is None:
@@ -222,7 +225,7 @@ class Evidence:
             unpack = _unpacked_drift if _of_predictions(limit) else _unpacked
             metric = unpack(kept.get(key_of(limit), ""))
             if metric is not None and (watched or _fits(metric, limit)):
-                metrics[limit.metric] = metric
+                metrics[limit.metric] = _timed(metric) if isinstance(limit, UsedAgreement) else metric
         # Nobody gets copies when the candidate is alone.
         measured = tuple(query for query in queries if not (watched and query.is_agreement))
         tallies = {query.name: query.unpacked(kept.get(f"{_QUERY}{query.name}", "")) for query in measured}
@@ -286,8 +289,15 @@ def _looks_at_pairs(measured: Sequence[Measurement]) -> Mapping[float, Look | Ce
 def _unproven(metric: Metric) -> Metric:
     if isinstance(metric.comparison, PredictionDrift):
         return replace(metric, comparison=metric.comparison.fresh())
-    comparison = replace(metric.comparison, better=Capital.begin(bets.BETTER), ok=1.0)
+    none = Capital.begin(bets.BETTER)
+    comparison = replace(metric.comparison, better=none, begun=none, ok=1.0)
     return replace(metric, comparison=comparison)
+
+
+def _timed(metric: Metric) -> Metric:
+    """Take a look at pairs for what it is: it lasts longer than a burst."""
+    assert isinstance(metric.comparison, Comparison)
+    return replace(metric, comparison=replace(metric.comparison, minute=_OF_PAIRS))
 
 
 def _alone(metric: Metric) -> Metric | None:
@@ -299,7 +309,9 @@ def _alone(metric: Metric) -> Metric | None:
     share = seen.limit.ratio * highest + seen.limit.points
     if not 0 < share < 1:
         return None
-    begun = Comparison(Limit(0.0, share), bursts=seen.bursts, worse=seen.worse, fail=seen.fail)
+    begun = Comparison(
+        Limit(0.0, share), bursts=seen.bursts, jumps=seen.jumps, worse=seen.worse, fail=seen.fail
+    )
     return replace(metric, comparison=begun)
 
 

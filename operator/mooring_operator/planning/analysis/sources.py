@@ -3,8 +3,10 @@
 A row says what Prometheus has of it, by its own documentation and source: our docs/serving-reference.md; Triton's
 docs/user_guide/metrics.md; MLServer's handlers/dataplane.py; vLLM's metrics, and prometheus-fastapi-instrumentator, by
 which it counts HTTP; KServe's python/kserve/kserve/metrics.py; Envoy's cluster statistics, under the names that Contour
-gives clusters (NAMESPACE_SERVICE_PORT); Istio's standard metrics; the page of Knative's queue-proxy, as it runs since
-Knative Serving 1.19 with request-metrics-protocol: prometheus.
+gives clusters (NAMESPACE_SERVICE_PORT), and Envoy Gateway those that its EnvoyProxy's mergeBackends has routes share
+(service/NAMESPACE/SERVICE/PORT/PROTOCOL, since 1.9; else one cluster has all backends of a rule); Istio's standard
+metrics; the page of Knative's queue-proxy, as it runs since Knative Serving 1.19 with request-metrics-protocol:
+prometheus.
 """
 
 import re
@@ -35,7 +37,8 @@ class Source:
     """One that counts.
 
     counts: what it has, by the metric that specs name. lacks: why it has not the others, and what to do.
-    of: whether its series are of pods, or of the Service that a revision has behind a gateway.
+    of: whether its series are of pods, or of the Service that a revision has behind a gateway, which `named` writes as
+    the gateway does. needs: what its users have to see to, before it counts by revision.
     port: where a pod shows them. in_front: whether it counts for any runtime, in front of it.
     """
 
@@ -46,6 +49,8 @@ class Source:
     matchers: str = ""
     port: int = 8080
     in_front: bool = False
+    named: str = "{service}"
+    needs: str = "the labels that docs/analysis.md names"
 
     def question(
         self, metric: str, namespace: str, name: str, revisions: Mapping[str, str], every_s: int
@@ -90,7 +95,7 @@ class Source:
     def _value(self, namespace: str, revision: str, service: str) -> str:
         if self.of != "Services":
             return revision
-        return f"{namespace}_{service}_80" if self.name == "Contour" else service
+        return self.named.format(namespace=namespace, service=service)
 
     def _matchers(self, namespace: str, name: str) -> tuple[str, ...]:
         # The namespace is that of the object: nobody counts what others answered.
@@ -105,10 +110,18 @@ class Source:
 
 
 _OF_TOKENS = ("firstToken", "tokenTime")
-_IN_FRONT = "write source: Contour or Istio, or Knative in its mode"
+_IN_FRONT = "write source: Contour, EnvoyGateway or Istio, or Knative in its mode"
 _NO_HISTOGRAM = f"it has no histogram of how long requests take; a gateway has: {_IN_FRONT}"
 _INVOCATIONS = "kn_serving_invocation_duration_seconds"
 _GATEWAY = f"a gateway does: {_IN_FRONT}"
+_OF_ENVOY: Mapping[str, Rate | Latency] = {
+    "errorRate": Rate("envoy_cluster_upstream_rq_xx", 'envoy_response_code_class="5"', "envoy_cluster_name"),
+    "rejectedRate": Rate(
+        "envoy_cluster_upstream_rq_xx", 'envoy_response_code_class="4"', "envoy_cluster_name"
+    ),
+    "latency": Latency("envoy_cluster_upstream_rq_time_bucket", "envoy_cluster_name", 0.001),
+}
+"""Statistics of clusters, whoever names them."""
 
 SOURCES: Mapping[SourceName, Source] = {
     source.name: source
@@ -150,18 +163,20 @@ SOURCES: Mapping[SourceName, Source] = {
         ),
         Source(
             "Contour",
-            {
-                "errorRate": Rate(
-                    "envoy_cluster_upstream_rq_xx", 'envoy_response_code_class="5"', "envoy_cluster_name"
-                ),
-                "rejectedRate": Rate(
-                    "envoy_cluster_upstream_rq_xx", 'envoy_response_code_class="4"', "envoy_cluster_name"
-                ),
-                "latency": Latency("envoy_cluster_upstream_rq_time_bucket", "envoy_cluster_name", 0.001),
-            },
+            _OF_ENVOY,
             "",
             of="Services",
             in_front=True,
+            named="{namespace}_{service}_80",
+        ),
+        Source(
+            "EnvoyGateway",
+            _OF_ENVOY,
+            "",
+            of="Services",
+            in_front=True,
+            named="service/{namespace}/{service}/80/http",
+            needs="mergeBackends in its EnvoyProxy and no sticky callers, for each Service to have its cluster",
         ),
         Source(
             "Istio",

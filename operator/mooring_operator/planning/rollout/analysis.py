@@ -317,8 +317,8 @@ def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus, counting
         if request.source.name != "Mooring":
             return (
                 f"{empty[0]}: Prometheus has no {request.question(empty[0]).metric.counter} of "
-                f"{request.source.name} for revision {request.candidate} or {request.stable}; is it scraped, with the "
-                "labels that docs/analysis.md names?"
+                f"{request.source.name} for revision {request.candidate} or {request.stable}; is it scraped, with "
+                f"{request.source.needs}?"
             )
         return (
             f"{empty[0]}: Prometheus has no series of model {request.name} in namespace {request.namespace} with "

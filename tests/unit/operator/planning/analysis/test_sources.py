@@ -64,6 +64,14 @@ def test_a_service_is_named_as_routes_name_it():
     assert asked.named("ml_iris-rc0ffee00-predictor_80") == REVISION
 
 
+def test_envoy_gateway_counts_by_the_clusters_that_its_routes_share():
+    source = SOURCES["EnvoyGateway"]
+    asked = source.question("errorRate", "ml", "iris", {REVISION: "iris-rc0ffee00-predictor"}, 10)
+    assert 'envoy_cluster_name=~"service/ml/iris-rc0ffee00-predictor/80/http"' in asked.counts
+    assert asked.named("service/ml/iris-rc0ffee00-predictor/80/http") == REVISION
+    assert "mergeBackends" in source.needs
+
+
 def test_every_source_asks_about_its_own_namespace():
     for source in SOURCES.values():
         for metric in source.counts:
@@ -71,7 +79,7 @@ def test_every_source_asks_about_its_own_namespace():
             assert all("ml" in part for part in (asked.counts, asked.events))
 
 
-@pytest.mark.parametrize("name", ["Mooring", "Contour", "Istio", "Knative"])
+@pytest.mark.parametrize("name", ["Mooring", "Contour", "EnvoyGateway", "Istio", "Knative"])
 def test_the_runtime_counts_what_is_predicted_whoever_counts_requests(name):
     revisions = {"c0ffee0001": "a-service", "beef000002": "another"}
     question = SOURCES[name].question("predictionDrift", "team", "iris", revisions, 10)
