@@ -57,7 +57,9 @@ def open_model(folder: Path, label: str = "model", *, allow: Sequence[str] = (),
         return Model(_Guarded(backend), read_feature_names(folder, backend.signature))
     except ModelLoadError as error:
         _raise_if_memory(error)
-        raise InputError(f"model {label!r}: {first_line(error)}") from error
+        # Where it was copied to is nobody's business.
+        said = first_line(error).replace(f"{folder}/", "").replace(str(folder), "its folder")
+        raise InputError(f"model {label!r}: {said}") from error
 
 
 def load_options(allow: Sequence[str], threads: int) -> LoadOptions:

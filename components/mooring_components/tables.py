@@ -15,6 +15,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.ipc as arrow_ipc
 import pyarrow.json as arrow_json
 from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.text import in_a_line
 
 from mooring_components.formats import kind_of_file
 from mooring_components.parquet import check_names, open_parquet
@@ -89,8 +90,12 @@ def _told(place: str, kind: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{place} is not in UTF-8: byte {error.object[error.start]:#04x} in a column's name"
+        ) from error
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{place} cannot be read as {kind}: {first_line(error)}") from error
+        raise InputError(f"{place} cannot be read as {kind}: {in_a_line(first_line(error), 500)}") from error
 
 
 def _checked(table: pa.Table, place: str) -> pa.Table:

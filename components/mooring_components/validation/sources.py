@@ -96,7 +96,12 @@ def open_source(path: Path) -> Source:
         raise InputError(f"{path.name!r:.200} is none of {', '.join(sorted(SUFFIXES))}")
     try:
         types = _types(path, kind)
+    except UnicodeDecodeError as error:
+        where = f"byte {error.object[error.start]:#04x} in a column's name"
+        raise InputError(f"{path.name} is not in UTF-8: {where}") from error
     except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path.name} cannot be read as {kind}: {first_line(error)}") from error
     if len(set(types)) < len(types):
         twice = next(name for i, (name, _) in enumerate(types) if name in [n for n, _ in types[:i]])

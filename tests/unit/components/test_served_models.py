@@ -1,6 +1,7 @@
 """What is tested is what will serve: inputs, outputs, labels and answers of every form that the runtime takes."""
 
 import json
+import re
 
 import numpy as np
 import onnx
@@ -397,3 +398,22 @@ def test_options_of_another_form_are_refused_by_field(document, message):
 
 def test_numbers_of_options_may_have_become_floats_on_the_way():
     assert parse_options({"classes": [1.0, 2]}).classes == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("a.onnx", "b.onnx"), "2 models in its folder, expected one: a.onnx, b.onnx"),
+        (("notes.txt",), "no model in its folder: expected one file of ONNX"),
+        (("features.json", "model.onnx"), "features.json is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_names_no_path_of_the_run(tmp_path, files, said):
+    content = sum_of(tmp_path / "good", (1,)) / "model.onnx"
+    (tmp_path / "copy").mkdir()
+    for name in files:
+        (tmp_path / "copy" / name).write_bytes(content.read_bytes() if name.endswith("onnx") else b"what")
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
+        open_model(tmp_path / "copy", "s3://models/m")
+    assert str(tmp_path) not in str(caught.value)
+    assert str(caught.value).startswith("model 's3://models/m': ")

@@ -94,6 +94,7 @@ def test_files_of_one_folder_are_typed_together():
         ("a.csv", b"x,y\n1,2\n3\n", "Expected 2 columns, got 1"),
         ("a.csv", b"x,x\n1,2\n", "two columns of one name"),
         ("a.csv", b"x\n\xff\xfe\n", "cannot be read as csv"),
+        ("a.csv", "größe,y\n1,2\n".encode("latin-1"), "is not in UTF-8: byte 0xf6 in a column's name"),
         ("a.csv", b"PAR1,y\n", "holds no rows"),
         ("a.jsonl", b'{"x": 1}\n{"x": "a"}\n', "cannot be read as jsonl"),
         ("a.jsonl", b"nonsense\n", "cannot be read as jsonl"),
