@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from mooring_inference.backends.base import Backend
+from mooring_inference.backends.no_rows import predict_no_rows
 from mooring_inference.errors import RequestError
 from mooring_inference.stream.interfaces import Delivery
 from mooring_inference.stream.messages import Codec, Request, id_of
@@ -40,13 +41,23 @@ class Outcome:
 class Answerer:
     """A model that answers messages. ``answer`` blocks; call it from one thread at a time."""
 
-    def __init__(self, backend: Backend, codec: Codec, *, one_row: bool = False) -> None:
-        """``one_row``: whether the model takes one row at a time though its signature leaves their number open."""
+    def __init__(
+        self, backend: Backend, codec: Codec, *, batchable: bool = True, one_row: bool = False
+    ) -> None:
+        """Make one.
+
+        Args:
+            backend: the model.
+            codec: reads and writes messages.
+            batchable: whether rows of several messages may run together, as far as their number is open.
+            one_row: whether the model takes one row at a time though its signature leaves their number open.
+        """
         self._backend = backend
         self._codec = codec
         shapes = [spec.shape for spec in backend.signature.inputs]
         fixed = next((shape[0] for shape in shapes if shape and shape[0] is not None), None)
         self._fixed = 1 if one_row else fixed
+        self._is_joined = batchable or self._fixed is not None
 
     def answer(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Return one outcome for each message, in order."""
@@ -61,7 +72,7 @@ class Answerer:
                 outcomes[place] = Outcome(id_of(delivery.body) or delivery.origin, None, exc.message)
                 continue
             # What may have brought down its last consumer must not take others with it.
-            alone = place if delivery.attempts > 1 else None
+            alone = place if delivery.attempts > 1 or not self._is_joined else None
             shapes = tuple(array.shape[1:] for array in request.inputs.values())
             groups.setdefault((shapes, request.outputs, alone), []).append((place, request))
         for group in groups.values():
@@ -88,10 +99,16 @@ class Answerer:
 
     def _predict(self, requests: list[Request]) -> list[list[Array]]:
         first = requests[0]
+        if not self._is_joined:
+            # As the server does: what an output of such a model has instead of rows is the model's affair.
+            return [self._backend.predict(first.inputs, first.outputs)]
         joined = {
             name: np.concatenate([request.inputs[name] for request in requests]) for name in first.inputs
         }
         rows = sum(request.rows for request in requests)
+        if not rows:
+            outputs = predict_no_rows(self._backend, joined, first.outputs)
+            return [outputs for _ in requests]
         outputs = self._predict_rows(joined, rows, first.outputs)
         edges = np.cumsum([0, *(request.rows for request in requests)])
         return [[array[start:stop] for array in outputs] for start, stop in pairwise(edges)]
@@ -99,7 +116,7 @@ class Answerer:
     def _predict_rows(self, inputs: dict[str, Array], rows: int, names: Sequence[str]) -> list[Array]:
         size = self._fixed or rows
         chunks = []
-        for start in range(0, max(rows, 1), max(size, 1)):
+        for start in range(0, rows, size):
             chunk = {name: _fill(array[start : start + size], self._fixed) for name, array in inputs.items()}
             outputs = self._backend.predict(chunk, names)
             for name, output in zip(names, outputs, strict=True):
@@ -119,6 +136,6 @@ def _digest(request: Request) -> str:
 
 def _fill(array: Array, size: int | None) -> Array:
     """Return the array with its last row repeated up to the one number of rows that the model takes."""
-    if size is None or len(array) == size or not len(array):
+    if size is None or len(array) == size:
         return array
     return np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])

@@ -65,12 +65,14 @@ async def _consume(args: argparse.Namespace, source: Address, sink: Address, dea
             server = MetricsServer(metrics, args.host, args.metrics_port)
             closing.callback(server.close)
             log.info("listening", extra={"fields": {"port": server.port}})
+        warm = warm_up(backend)
         loop = StreamLoop(
             *_open_systems(args, source, sink, dead),
             Answerer(
                 backend,
                 Codec(_signature(args, backend.signature), args.model_name, args.revision),
-                one_row=warm_up(backend).one_row,
+                batchable=warm.batchable,
+                one_row=warm.one_row,
             ),
             Limits(
                 batch=args.batch_size,

@@ -89,7 +89,7 @@ class Codec:
         """Return the answer to a message; ``outputs`` are those of ``request.outputs``, NaN becomes null."""
         if request.one_row:
             values = {
-                name: _element(array[0].tolist())
+                name: _element((array[0:1] if array.ndim else array.reshape(1)).tolist()[0])
                 for name, array in zip(request.outputs, outputs, strict=True)
             }
             return orjson.dumps({"id": key, "outputs": values})

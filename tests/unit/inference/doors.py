@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.loading import load_model
+from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.grpc_front.schema import SERVICE, message
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.score.command import main as score
@@ -44,6 +45,8 @@ TYPES = {
     "BOOL": TensorProto.BOOL,
     "BYTES": TensorProto.STRING,
 }
+ONE_ROW = "FP32-one-row"
+KINDS = (*TYPES, ONE_ROW)
 _CONTENTS = {
     "FP32": "fp32",
     "FP64": "fp64",
@@ -60,15 +63,23 @@ class Inexpressible(Exception):
 
 
 def save_models(root: Path) -> Path:
-    """A folder of models by datatype: y = x on [n, 2], whose features are called a and b."""
-    for name, kind in TYPES.items():
+    """A folder of models by datatype: y = x on [n, 2], whose features are called a and b.
+
+    That of ``ONE_ROW`` works for one row at a time, by a shape that an export has fixed.
+    """
+    for name in KINDS:
         folder = root / name
         folder.mkdir()
+        kind = TYPES[_datatype(name)]
+        nodes = [helper.make_node("Identity", ["x"], ["y"])]
+        if name == ONE_ROW:
+            nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
         graph = helper.make_graph(
-            [helper.make_node("Identity", ["x"], ["y"])],
+            nodes,
             "g",
             [helper.make_tensor_value_info("x", kind, ["n", 2])],
             [helper.make_tensor_value_info("y", kind, ["n", 2])],
+            [helper.make_tensor("shape", TensorProto.INT64, [2], [1, 2])] if name == ONE_ROW else [],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
         save(model, folder / "model.onnx")
@@ -90,7 +101,7 @@ class Doors:
         )  # fmt: skip
         ports = {"listening": 0, "listening for gRPC": 0}
         ready = 0
-        while ready < len(TYPES) or not all(ports.values()):
+        while ready < len(KINDS) or not all(ports.values()):
             assert select.select([self._process.stdout], [], [], 60)[0], "the server is not ready"
             line = json.loads(self._process.stdout.readline())
             ready += line["message"] == "model ready"
@@ -144,11 +155,15 @@ class Doors:
 
     def v2(self, kind, rows):
         flat = [value for row in _json(rows) for value in row]
-        return self._v2(kind, rows, [{"name": "x", "datatype": kind, "shape": [len(rows), 2], "data": flat}])
+        return self._v2(
+            kind, rows, [{"name": "x", "datatype": _datatype(kind), "shape": [len(rows), 2], "data": flat}]
+        )
 
     def v2_nested(self, kind, rows):
         return self._v2(
-            kind, rows, [{"name": "x", "datatype": kind, "shape": [len(rows), 2], "data": _json(rows)}]
+            kind,
+            rows,
+            [{"name": "x", "datatype": _datatype(kind), "shape": [len(rows), 2], "data": _json(rows)}],
         )
 
     def v2_by_column(self, kind, rows):
@@ -166,20 +181,20 @@ class Doors:
 
     def grpc_typed(self, kind, rows):
         request = message("ModelInferRequest")(model_name=kind)
-        tensor = request.inputs.add(name="x", datatype=kind, shape=[len(rows), 2])
+        tensor = request.inputs.add(name="x", datatype=_datatype(kind), shape=[len(rows), 2])
         _fill(tensor, kind, [value for row in _even(rows) for value in row])
         return self._infer(rows, request)
 
     def grpc_by_column(self, kind, rows):
         request = message("ModelInferRequest")(model_name=kind)
         for place, name in reversed(list(enumerate(NAMES))):
-            tensor = request.inputs.add(name=name, datatype=kind, shape=[len(rows), 1])
+            tensor = request.inputs.add(name=name, datatype=_datatype(kind), shape=[len(rows), 1])
             _fill(tensor, kind, [row[place] for row in _even(rows)])
         return self._infer(rows, request)
 
     def grpc_raw(self, kind, rows):
         request = message("ModelInferRequest")(model_name=kind)
-        request.inputs.add(name="x", datatype=kind, shape=[len(rows), 2])
+        request.inputs.add(name="x", datatype=_datatype(kind), shape=[len(rows), 2])
         request.raw_input_contents.append(_raw(kind, rows))
         return self._infer(rows, request)
 
@@ -230,7 +245,7 @@ class Doors:
 
     def stream_v2(self, kind, rows):
         flat = [value for row in _json(rows) for value in row]
-        tensor = {"name": "x", "datatype": kind, "shape": [len(rows), 2], "data": flat}
+        tensor = {"name": "x", "datatype": _datatype(kind), "shape": [len(rows), 2], "data": flat}
         (body,) = self.consume(kind, [_dump({"inputs": [tensor]})])
         return _whole(rows) if body is None else _split(orjson.loads(body)["outputs"][0]["data"])
 
@@ -250,7 +265,11 @@ class Doors:
         backend = load_model(folder, LoadOptions())
         signature = backend.signature.with_columns(read_feature_names(folder, backend.signature))
         deliveries = [Delivery(body, f"s/{place}", 1, place) for place, body in enumerate(bodies)]
-        outcomes = Answerer(backend, Codec(signature, "m", "1")).answer(deliveries)
+        warm = warm_up(backend)
+        answerer = Answerer(
+            backend, Codec(signature, "m", "1"), batchable=warm.batchable, one_row=warm.one_row
+        )
+        outcomes = answerer.answer(deliveries)
         assert all(outcome.body is not None or outcome.final for outcome in outcomes), outcomes
         return [outcome.body for outcome in outcomes]
 
@@ -299,7 +318,7 @@ class Doors:
                 "inputs": [
                     {
                         "name": name,
-                        "datatype": kind,
+                        "datatype": _datatype(kind),
                         "shape": shape,
                         "parameters": {"binary_data_size": len(raw)},
                     }
@@ -337,6 +356,10 @@ class Doors:
             return [REFUSED for _ in rows]
         assert good.keys() | bad == set(range(len(rows)))
         return [good.get(number, REFUSED) for number in range(len(rows))]
+
+
+def _datatype(kind):
+    return kind.partition("-")[0]
 
 
 def _dump(document):
@@ -377,7 +400,12 @@ def _objects(rows, backwards=False):
 
 def _columns(kind, rows):
     return [
-        {"name": name, "datatype": kind, "shape": [len(rows)], "data": [row[place] for row in _even(rows)]}
+        {
+            "name": name,
+            "datatype": _datatype(kind),
+            "shape": [len(rows)],
+            "data": [row[place] for row in _even(rows)],
+        }
         for place, name in reversed(list(enumerate(NAMES)))
     ]
 
@@ -394,6 +422,7 @@ def _cell(kind, value):
 
 
 def _raw(kind, rows):
+    kind = _datatype(kind)
     values = [_typed(kind, value) for row in rows for value in row]
     if kind == "BYTES":
         return b"".join(struct.pack("<I", len(value)) + value for value in values)
@@ -426,12 +455,14 @@ def _typed(kind, value):
 
 
 def _fill(tensor, kind, values):
+    kind = _datatype(kind)
     values = [_typed(kind, value) for value in values]
     getattr(tensor.contents, f"{_CONTENTS[kind]}_contents").extend(values)
 
 
 def _elements(kind, raw):
     """Elements of raw contents, which bytes come in only where all is raw."""
+    kind = _datatype(kind)
     if kind != "BYTES":
         return np.frombuffer(raw, DATATYPES[kind].dtype).tolist()
     found = []

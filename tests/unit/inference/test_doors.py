@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mooring_inference.grpc_front.schema import message
 
-from tests.unit.inference.doors import REFUSED, TYPES, Doors, Inexpressible, save_models
+from tests.unit.inference.doors import KINDS, ONE_ROW, REFUSED, Doors, Inexpressible, save_models
 
 NAN, INF = math.nan, math.inf
 
@@ -51,6 +51,9 @@ CASES = {
     "an image in text": ("BYTES", [[b"\x89PNG\r\n\x1a\n\x00\xff", b"a"], ["a", "b"]], [REFUSED, ["a", "b"]]),
     "latin-1 in text": ("BYTES", [["é".encode("latin-1"), b"a"]], [REFUSED]),
     "no rows": ("FP32", [], []),
+    "no rows for a model of one row": (ONE_ROW, [], []),
+    "rows for a model of one row": (ONE_ROW, [[1, None], [3, 4], [5, 6]], [[1, None], [3, 4], [5, 6]]),
+    "ragged rows for a model of one row": (ONE_ROW, [[1], [3, 4]], [REFUSED, [3, 4]]),
     "ragged rows": ("FP32", [[1.0, 2.0], [3.0]], [[1, 2], REFUSED]),
     "rows of nothing": ("FP32", [[], []], [REFUSED, REFUSED]),
     "rows too long": ("INT64", [[1, 2, 3]], [REFUSED]),
@@ -89,10 +92,10 @@ def test_odd_rows_are_answered_alike(doors, door, case):
         return
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        if REFUSED in (one, other) or kind not in ("FP32", "FP64"):
+        if REFUSED in (one, other) or kind not in ("FP32", "FP64", ONE_ROW):
             assert one == other
         else:
-            dtype = np.float32 if kind == "FP32" else np.float64
+            dtype = np.float64 if kind == "FP64" else np.float32
             np.testing.assert_array_equal(np.array(one, dtype), np.array(other, dtype))
 
 
@@ -285,5 +288,5 @@ def test_a_name_that_is_not_the_models_is_said(doors):
     assert spec["parameters"] == {"columns": ["a", "b"]}
 
 
-def test_the_table_has_every_kind_of_values():
-    assert {kind for kind, _, _ in CASES.values()} == set(TYPES)
+def test_the_table_has_every_kind_of_values_and_models():
+    assert {kind for kind, _, _ in CASES.values()} == set(KINDS)

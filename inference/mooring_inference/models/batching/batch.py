@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mooring_inference.backends.base import Backend
+from mooring_inference.backends.no_rows import predict_no_rows
 from mooring_inference.models.batching.call import Call
 from mooring_inference.tensors import Array
 
@@ -58,6 +59,8 @@ def _run_joined(backend: Backend, calls: Sequence[Call], runs: list[int]) -> Non
 def _predict(backend: Backend, call: Call, max_rows: int, runs: list[int]) -> list[Array]:
     if call.rows <= max_rows:
         runs.append(call.rows)
+        if call.rows == 0 and not any(len(array) for array in call.inputs.values()):
+            return predict_no_rows(backend, call.inputs, call.outputs)
         return backend.predict(call.inputs, call.outputs)
     parts = [
         _predict_rows(backend, call, start, min(start + max_rows, call.rows), runs)

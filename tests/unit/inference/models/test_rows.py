@@ -53,6 +53,20 @@ async def test_a_model_of_one_row_answers_rows_one_by_one(tmp_path, rows):
     assert f'mooring_inference_batch_rows_count{{model="m",revision="1"}} {float(rows)}' in metrics
 
 
+async def test_a_model_that_fails_on_no_rows_answers_them_without_rows(tmp_path):
+    status, body, _ = await infer(load_model(one_row_model(tmp_path), LoadOptions()), tensor("x", 0, 4))
+    assert (status, body["outputs"][0]["shape"], body["outputs"][0]["data"]) == (200, [0, 4], [])
+
+
+async def test_no_rows_of_a_model_that_fails_on_all_rows_are_its_failure(tmp_path):
+    """x ["n"] -> y = x at place 7 of 4."""
+    places = helper.make_tensor("places", TensorProto.INT64, [1], [7])
+    nodes = [helper.make_node("Gather", ["x", "places"], ["y"], axis=1)]
+    model = write_model(tmp_path, nodes, [("x", "float", ["n", 4])], [("y", "float", ["n", 1])], [places])
+    status, _, _ = await infer(load_model(model, LoadOptions()), tensor("x", 0, 4))
+    assert status == 500
+
+
 @pytest.mark.parametrize(("limit", "runs"), [(8, 4), (5, 7), (32, 1), (1, 1)])
 async def test_a_batch_keeps_its_limit_and_the_metric_says_so(tmp_path, limit, runs):
     """Of one row it is none: calls run as they come."""

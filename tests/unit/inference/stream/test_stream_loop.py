@@ -11,6 +11,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mooring_inference.backends.warm_up import warm_up
 from mooring_inference.stream.answering import Answerer
 from mooring_inference.stream.interfaces import Delivery, Unavailable
 from mooring_inference.stream.loop import Limits, StreamLoop
@@ -321,6 +322,61 @@ def test_a_model_of_a_fixed_batch_size_answers_any_number_of_messages(rows):
     outcomes = Answerer(model, codec).answer(deliveries)
     values = [orjson.loads(outcome.body)["outputs"]["y"][0] for outcome in outcomes]
     np.testing.assert_array_equal(values, np.arange(rows) + 1.0)
+
+
+def answered(model, *bodies, **options):
+    deliveries = [Delivery(orjson.dumps(one), str(place), 1, place) for place, one in enumerate(bodies)]
+    outcomes = Answerer(model, Codec(model.signature, "m", "1"), **options).answer(deliveries)
+    return [orjson.loads(outcome.body)["outputs"] for outcome in outcomes]
+
+
+def row(*values):
+    return {"features": list(values)}
+
+
+def rows(*values):
+    return {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [len(values), 2], "data": list(values)}],
+    }
+
+
+def test_messages_of_a_model_whose_rows_depend_on_each_other_are_answered_each_by_itself():
+    class Centred(Sums):
+        signature = Signature(SIGNATURE.inputs, (TensorSpec("y", DATATYPES["FP32"], (None, 2)),))
+
+        def predict(self, inputs, outputs):
+            return [inputs["x"] - inputs["x"].mean(axis=0)]
+
+    assert not warm_up(Centred()).batchable
+    found = answered(Centred(), row(1, 2), row(5, 8), rows([1, 2], [3, 8]), batchable=False)
+    assert found[:2] == [{"y": [0, 0]}] * 2
+    assert found[2][0]["data"] == [-1, -3, 1, 3]
+
+
+def test_outputs_that_have_no_rows_are_answered_as_they_are():
+    class Total(Sums):
+        signature = Signature(SIGNATURE.inputs, (TensorSpec("y", DATATYPES["FP32"], ()),))
+
+        def predict(self, inputs, outputs):
+            return [inputs["x"].sum()[()].reshape(())]
+
+    assert not warm_up(Total()).batchable
+    found = answered(Total(), row(1, 2), rows([1, 2], [3, 4]), rows(), batchable=False)
+    assert found[0] == {"y": 3}
+    assert [(one[0]["shape"], one[0]["data"]) for one in found[1:]] == [([], [10]), ([], [0])]
+
+
+@pytest.mark.parametrize("shape", [(None,), (None, 1)])
+def test_text_is_answered_for_a_row(shape):
+    class Labels(Sums):
+        signature = Signature(SIGNATURE.inputs, (TensorSpec("y", DATATYPES["BYTES"], shape),))
+
+        def predict(self, inputs, outputs):
+            labels = np.array(["few", "many"], dtype=object)[(inputs["x"].sum(axis=1) > 5).astype(int)]
+            return [labels.reshape([-1, *shape[1:]])]
+
+    found = answered(Labels(), row(1, 2), row(5, 8))
+    assert found == [{"y": label if shape == (None,) else [label]} for label in ("few", "many")]
 
 
 class MemoryExchange(MemorySource):
