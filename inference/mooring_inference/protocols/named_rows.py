@@ -65,12 +65,22 @@ def split_rows(field: str, signature: Signature, rows: Sequence[object]) -> dict
 def build_rows(field: str, spec: TensorSpec, shape: list[int], rows: list[object]) -> Array:
     """Return the array of rows that ``split_row`` made; an error names the row and the column."""
     try:
-        return build_array(field, spec, shape, rows)
+        return build_array(field, spec, shape, rows, name="" if spec.columns else spec.name)
     except RequestError:
         for index, row in enumerate(rows):
             if isinstance(row, list) and len(row) == len(spec.columns):
-                _check_row(f"{field}[{index}]", spec, row)
+                check_row(f"{field}[{index}]", spec, row)
         raise
+
+
+def check_row(field: str, spec: TensorSpec, row: list[object]) -> None:
+    """Raise RequestError, 400, for the first value of a row that does not fit its column, by its name."""
+    try:
+        pack(field, spec.datatype, row)
+        return
+    except RequestError:
+        for name, value in zip(spec.columns, row, strict=True):
+            _check_element(f"{field}.{name}", spec, value)
 
 
 def join_columns(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -125,16 +135,6 @@ def _join(spec: TensorSpec, arrays: Mapping[str, Array]) -> Array:
         raise bad_field("inputs", "as many rows in each input", rows)
     columns = [arrays[name].reshape(-1) for name in spec.columns]
     return np.stack(columns, axis=1) if len(spec.shape) > 1 else columns[0]
-
-
-def _check_row(field: str, spec: TensorSpec, row: list[object]) -> None:
-    """Raise an error that names the first value that does not fit."""
-    try:
-        pack(field, spec.datatype, row)
-        return
-    except RequestError:
-        for name, value in zip(spec.columns, row, strict=True):
-            _check_element(f"{field}.{name}", spec, value)
 
 
 def _check_element(field: str, spec: TensorSpec, value: object) -> None:

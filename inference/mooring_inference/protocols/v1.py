@@ -10,7 +10,7 @@ import orjson
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.protocols.elements import build_array, json_type
 from mooring_inference.protocols.json_body import parse_object
-from mooring_inference.protocols.named_rows import build_rows, split_rows
+from mooring_inference.protocols.named_rows import build_rows, check_row, split_rows
 from mooring_inference.protocols.v2 import text
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
@@ -80,13 +80,23 @@ def _column(key: str, spec: TensorSpec, rows: list[object], *, by_name: bool = F
     if len(shape) == 1 and len(spec.shape) == 2 and spec.shape[1] in (1, None):
         shape = [*shape, 1]
     if not spec.accepts(shape):
-        raise RequestError(
-            f"{key}: expected shape {spec.open_shape()}, got {shape}",
-            field=key,
-            expected=spec.open_shape(),
-            got=shape,
-        )
+        raise _bad_shape(key, spec, shape, rows[0], by_name=by_name)
     return (build_rows if by_name else build_array)(key, spec, shape, rows)
+
+
+def _bad_shape(key: str, spec: TensorSpec, shape: list[int], row: object, *, by_name: bool) -> RequestError:
+    """Return the error of a shape that was told from the first row, which it names where rows are objects."""
+    expected = spec.open_shape()
+    if by_name:
+        key = f"{key}[0]"
+        if spec.columns and isinstance(row, list) and len(row) == len(spec.columns):
+            check_row(key, spec, row)
+        else:
+            key = f"{key}.{spec.name}"
+        expected, shape = expected[1:], shape[1:]
+    return RequestError(
+        f"{key}: expected shape {expected}, got {shape}", field=key, expected=expected, got=shape
+    )
 
 
 def _infer_shape(value: object) -> list[int]:

@@ -284,6 +284,8 @@ def test_a_name_that_is_not_the_models_is_said(doors):
     assert answer.json()["error"] == "instances[1].c: expected a name out of ['a', 'b'], got an unknown name"
     answer = doors.send("/v1/models/FP32:predict", b'{"instances": [{"a": 1, "b": 2}, {"a": 1, "b": "2"}]}')
     assert answer.json()["error"] == "instances[1].b: expected FP32, got string '2'"
+    answer = doors.send("/v1/models/FP32:predict", b'{"instances": [{"b": 2, "a": [1]}]}')
+    assert answer.json()["error"] == "instances[0].a: expected FP32, got array"
     (spec,) = doors.http.get("/v2/models/FP32").json()["inputs"]
     assert spec["parameters"] == {"columns": ["a", "b"]}
 
