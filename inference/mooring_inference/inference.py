@@ -83,35 +83,6 @@ class Inference(Answered):
         self.call = call = Call(inputs, outputs, done, deadline=self._deadline(timeout))
         self.model.batcher.submit(call)
 
-    def run(
-        self,
-        inputs: Inputs,
-        outputs: tuple[str, ...],
-        *,
-        timeout: float | None,
-        seconds_left: float | None,
-        reserve: Callable[[Inputs], None],
-        on_submitted: Callable[[Callable[[], None]], object],
-    ) -> Outputs:
-        """Run the model, from a thread that may block.
-
-        Args:
-            inputs, outputs, timeout, reserve: as for ``submit``.
-            seconds_left: until the transport's own deadline, from now; None for none.
-            on_submitted: is given what to call where the caller goes away meanwhile.
-
-        Raises:
-            RequestError: the guards refuse the inputs, there is no room, or the deadline passes.
-            Exception: what the model raised.
-        """
-        inputs = self._admit(inputs, reserve)
-        deadline = self._deadline(timeout)
-        if deadline is not None:
-            left = max(0.0, deadline - perf_counter())
-            seconds_left = left if seconds_left is None else min(left, seconds_left)
-        self.call = self.model.batcher.call(inputs, outputs, timeout=seconds_left, on_submitted=on_submitted)
-        return self.result()
-
     def result(self) -> Outputs:
         """Return the outputs that the caller wants, in its order; raises what went wrong instead."""
         call = self.call
@@ -165,11 +136,11 @@ class Inference(Answered):
                     log.exception("a prediction could not be counted")
                 return
 
-    def abandon(self) -> None:
-        """Note that the caller has gone: what has not begun is not run."""
+    def abandon(self, status: int = GONE) -> None:
+        """Note that the caller has gone, or its time is over: what has not begun is not run."""
         if self.call is not None:
             self.model.batcher.abandon(self.call)
-        self.finish(GONE)
+        self.finish(status)
 
     def _admit(self, inputs: Inputs, reserve: Callable[[Inputs], None]) -> Inputs:
         """Return what the model gets of the inputs."""

@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
 from typing import Any
 
 import grpc
@@ -16,26 +15,31 @@ from google.protobuf.message import DecodeError
 from mooring_inference.access.api_keys import ApiKeys
 from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.grpc_front import codec
+from mooring_inference.grpc_front.direct_calls import DirectCall, Metadata
+from mooring_inference.grpc_front.infer_call import answer as answer_call
 from mooring_inference.grpc_front.receiving import CallRoom, Receiver
 from mooring_inference.grpc_front.refusals import refuse
 from mooring_inference.grpc_front.schema import METHODS, SERVICE, message
 from mooring_inference.grpc_front.side_services import on_threads
-from mooring_inference.inference import Inference, InferenceService, Outputs
-from mooring_inference.protocols.v2 import LONGEST_ID, check_id
+from mooring_inference.inference import InferenceService
 
 log = logging.getLogger(__name__)
 
 _OPEN_TO_ALL = frozenset(("ServerLive", "ServerReady", "ModelReady"))
 # They wait for a model, and the others must not wait for them.
-_SLOW = frozenset(("ModelInfer", "RepositoryModelLoad", "RepositoryModelUnload"))
+_SLOW = frozenset(("RepositoryModelLoad", "RepositoryModelUnload"))
 # They say nothing that the answer depends on.
 _WITHOUT_REQUEST = frozenset(("ServerLive", "ServerReady", "ServerMetadata"))
 # What a key must allow for a method; for one that is not here, any key will do.
-_RIGHTS = {"ModelInfer": "predict", "RepositoryModelLoad": "admin", "RepositoryModelUnload": "admin"}
+_RIGHTS = {"RepositoryModelLoad": "admin", "RepositoryModelUnload": "admin"}
 
 
 class GrpcFront:
-    """Each method takes a message and gives one; called from the server's threads."""
+    """Each method takes a message and gives one, on the server's threads; inferences are answered on the event loop.
+
+    Attributes:
+        loop: the service's event loop.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class GrpcFront:
         """``loop`` is the service's; the rest as for the REST front."""
         self._service = service
         self._repository = service.repository
-        self._loop = loop
+        self.loop = loop
         self._name, self._version, self._extensions = name, version, tuple(extensions)
         self._api_keys = api_keys
 
@@ -73,8 +77,19 @@ class GrpcFront:
         def threads(name: str) -> ThreadPoolExecutor | None:
             return None if name in _SLOW else quick_threads if name in _WITHOUT_REQUEST else probe_threads
 
-        handlers = {name: self._handle(name, threads(name), receiver) for name in METHODS}
+        handlers = {
+            name: self._handle(name, threads(name), receiver) for name in METHODS if name != "ModelInfer"
+        }
         return _Methods(handlers, quick_threads, is_full)
+
+    def admit(self, call: DirectCall) -> None:
+        """Raise RequestError for an inference without the right to it, before its message is read; from any thread."""
+        if self._api_keys is not None:
+            _require_key(self._api_keys, "predict", call.metadata)
+
+    def infer(self, call: DirectCall, content: bytes, room: CallRoom) -> None:
+        """Begin to answer an inference; from any thread."""
+        self.loop.call_soon_threadsafe(answer_call, call, content, room, self._service)
 
     def _handle(
         self, name: str, threads: ThreadPoolExecutor | None, receiver: Receiver
@@ -103,8 +118,6 @@ class GrpcFront:
                 return act(*read(messages, context), context)
             except RequestError as error:
                 refuse(context, error)
-            except _RefusedInference as refused:
-                refuse(context, refused.error, refused.request_id)
             except grpc.RpcError:
                 raise  # the caller has gone, or its message did not come
             except Exception:
@@ -117,9 +130,7 @@ class GrpcFront:
         )
 
     def _check_key(self, keys: ApiKeys, right: str | None, context: grpc.ServicerContext) -> None:
-        presented = {key: str(value) for key, value in context.invocation_metadata()}
-        if (refusal := keys.check(presented, right)) is not None:
-            raise refusal
+        _require_key(keys, right, context.invocation_metadata())
 
     def _server_live(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         return message("ServerLiveResponse")(live=True)
@@ -140,54 +151,6 @@ class GrpcFront:
         model = self._repository.find(request.name, request.version or None)
         versions = self._repository.versions(model.name)
         return codec.encode_metadata(model.name, versions, model.platform, model.signature)
-
-    def _model_infer(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
-        assert room is not None
-        inference = self._service.begin(
-            request.model_name,
-            request.model_version or None,
-            protocol="grpc",
-            started=perf_counter(),
-            request_id=request.id or _header_id(context),
-            headers=_headers(context) if self._service.observers else {},
-        )
-        status, outputs = 500, None
-        try:
-            response, outputs = self._answer(request, inference, room, context)
-            status = 200
-            return response
-        except Exception as error:
-            refusal = inference.refuse(error)
-            status = refusal.status
-            raise _RefusedInference(refusal, inference.request_id) from error
-        finally:
-            if inference.guard_headers:
-                context.set_trailing_metadata(inference.guard_headers)
-            inference.finish(status, outputs)
-
-    def _answer(
-        self, request: Any, inference: Inference, room: CallRoom, context: grpc.ServicerContext
-    ) -> tuple[Any, Outputs]:
-        model = inference.model
-        check_id(inference.request_id)
-        decoded = codec.decode_request(request, model.signature)
-        outputs = inference.run(
-            decoded.inputs,
-            decoded.outputs,
-            timeout=decoded.timeout,
-            seconds_left=_seconds_left(context),
-            reserve=lambda inputs: room.hold(model.signature.answer_bytes(inputs)),
-            on_submitted=room.on_end,
-        )
-        response = codec.encode_response(
-            model=model.name,
-            version=model.version,
-            request_id=inference.request_id,
-            outputs=outputs,
-            is_raw=decoded.is_raw,
-            classes=decoded.classes,
-        )
-        return response, outputs
 
     def _repository_index(self, request: Any, room: CallRoom | None, context: grpc.ServicerContext) -> Any:
         response = message("RepositoryIndexResponse")()
@@ -216,18 +179,12 @@ class GrpcFront:
     def _change(
         self, change: Callable[[str], Coroutine[Any, Any, None]], name: str, context: grpc.ServicerContext
     ) -> None:
-        changed = asyncio.run_coroutine_threadsafe(change(name), self._loop)
+        changed = asyncio.run_coroutine_threadsafe(change(name), self.loop)
         try:
             changed.result(_seconds_left(context))
         except TimeoutError:
             # It goes on: half a load helps nobody.
             raise RequestError("the deadline passed before the change was done", status=504) from None
-
-
-class _RefusedInference(Exception):
-    def __init__(self, error: RequestError, request_id: str) -> None:
-        super().__init__(request_id)
-        self.error, self.request_id = error, request_id
 
 
 class _Methods:
@@ -244,7 +201,7 @@ class _Methods:
         self._is_full = is_full
 
         def turn_away(messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
-            refuse(context, RequestError("too many calls wait for an answer; try again later", status=429))
+            refuse(context, too_many_calls())
 
         self._full = grpc.stream_unary_rpc_method_handler(on_threads(quick_threads, turn_away))
 
@@ -253,6 +210,17 @@ class _Methods:
         if details.method in self._slow and self._is_full():
             return self._full
         return self._handlers.get(details.method)
+
+
+def too_many_calls() -> RequestError:
+    """Return the refusal of a call beyond those that may be in flight or wait."""
+    return RequestError("too many calls wait for an answer; try again later", status=429)
+
+
+def _require_key(keys: ApiKeys, right: str | None, metadata: Metadata) -> None:
+    presented = {key: str(value) for key, value in metadata}
+    if (refusal := keys.check(presented, right)) is not None:
+        raise refusal
 
 
 def _model_to_change(request: Any) -> str:
@@ -265,19 +233,6 @@ def _seconds_left(context: grpc.ServicerContext) -> float | None:
     """Return the seconds until the caller's deadline; None where it has none, for which grpc gives the end of time."""
     seconds: float | None = context.time_remaining()
     return None if seconds is None or seconds > threading.TIMEOUT_MAX else seconds
-
-
-def _headers(context: grpc.ServicerContext) -> dict[bytes, bytes]:
-    return {
-        key.encode(): value.encode() if isinstance(value, str) else value
-        for key, value in context.invocation_metadata()
-    }
-
-
-def _header_id(context: grpc.ServicerContext) -> str | None:
-    """Give the id that a gateway made up, or a caller put into the metadata; it names copies of a request alike."""
-    told = next((value for key, value in context.invocation_metadata() if key == "x-request-id"), None)
-    return told if isinstance(told, str) and len(told) <= LONGEST_ID else None
 
 
 def _snake(name: str) -> str:

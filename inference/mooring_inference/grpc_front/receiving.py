@@ -7,13 +7,16 @@ takes. So every method takes a stream here, of which one message is read; caller
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
+from typing import Protocol
 
 import grpc
 
 from mooring_inference.access.memory_budget import MemoryBudget
 from mooring_inference.errors import RequestError
+from mooring_inference.grpc_front.direct_calls import DirectCall
 from mooring_inference.grpc_front.renewal import Renewal
 from mooring_inference.observability.metrics import GONE
 from mooring_inference.running_clock import RunningClock
@@ -29,13 +32,17 @@ _SMALL_SECONDS, _SMALL_SECONDS_IF_CROWDED = 2.0, 0.25
 _SWEEP_SECONDS = 0.5
 
 
+class _Call(Protocol):
+    def add_callback(self, callback: Callable[[], None], /) -> bool: ...
+
+
 class CallRoom:
     """What one call holds of the budget until it has ended, answer and all."""
 
     # Held for an addition; one for all calls, as a lock of its own would cost each more than that.
     _lock = threading.Lock()
 
-    def __init__(self, budget: MemoryBudget, context: grpc.ServicerContext) -> None:
+    def __init__(self, budget: MemoryBudget, context: _Call) -> None:
         self._budget = budget
         self._size = 0
         self._has_ended = False
@@ -71,6 +78,69 @@ class CallRoom:
             self._on_end()
 
 
+class DirectReceiver:
+    """Has the messages of direct calls read; all but ``sweep`` happens on the thread that asks the core."""
+
+    def __init__(
+        self,
+        budget: MemoryBudget,
+        max_message_bytes: int,
+        renewal: Renewal,
+        *,
+        ready: Callable[[DirectCall, bytes, CallRoom], None],
+        refuse: Callable[[DirectCall, RequestError], None],
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        """Make one.
+
+        Args:
+            budget, max_message_bytes, renewal, clock: as for ``Receiver``.
+            ready: called with each call, its message and its room.
+            refuse: ends a call that has no message, or no room for it.
+        """
+        self._budget = budget
+        self._renewal = renewal
+        self._places = _places(budget, max_message_bytes)
+        self._waiting: deque[DirectCall] = deque()
+        self._ready, self._refuse = ready, refuse
+        self._clock = RunningClock(_SWEEP_SECONDS, clock)
+        self._coming = _Coming(self._clock, _SECONDS, _SECONDS_IF_CROWDED, lambda: bool(self._waiting))
+
+    def take(self, call: DirectCall) -> None:
+        """Have the message of a call read, now or when others have come."""
+        if self._renewal.is_awaited:
+            self._renewal.note(call.peer())
+        self._waiting.append(call)
+        self._receive_next()
+
+    def sweep(self) -> None:
+        """End calls whose message does not come; to be called periodically."""
+        self._clock.tick()
+        self._coming.sweep()
+
+    def _receive_next(self) -> None:
+        while self._places and self._waiting:
+            call = self._waiting.popleft()
+            if not call.is_gone:
+                self._places -= 1
+                self._coming.begin(call)
+                call.receive(self._came)
+
+    def _came(self, call: DirectCall, content: bytes | None) -> None:
+        self._coming.end(call)
+        self._places += 1
+        try:
+            if content is None:
+                raise no_message()
+            room = CallRoom(self._budget, call)
+            room.hold(_CALL_BYTES + _COPIES * len(content))
+        except RequestError as error:
+            self._refuse(call, error)
+        else:
+            self._ready(call, content, room)
+        self._receive_next()
+
+
 class Receiver:
     """Reads the messages of calls."""
 
@@ -97,7 +167,7 @@ class Receiver:
         """
         self._budget = budget
         self._renewal = renewal
-        self._places = threading.Semaphore(max(1, budget.limit // (_COPIES * max_message_bytes)))
+        self._places = threading.Semaphore(_places(budget, max_message_bytes))
         self._waiting = 0
         self._clock = RunningClock(_SWEEP_SECONDS, clock)
         self._large = _Coming(
@@ -136,6 +206,19 @@ class Receiver:
         self._small.sweep()
 
 
+def _places(budget: MemoryBudget, max_message_bytes: int) -> int:
+    return max(1, budget.limit // (_COPIES * max_message_bytes))
+
+
+def no_message() -> RequestError:
+    """Return the refusal of a call that has none."""
+    return RequestError("request: expected one message, got none")
+
+
+class _Cancellable(Protocol):
+    def cancel(self) -> object: ...
+
+
 class _Coming:
     """Calls whose message is awaited."""
 
@@ -144,20 +227,26 @@ class _Coming:
     ) -> None:
         self._clock = clock
         self._seconds, self._if_crowded, self._is_crowded = seconds, if_crowded, is_crowded
-        self._since: dict[grpc.ServicerContext, float] = {}
+        self._since: dict[_Cancellable, float] = {}
         self._lock = threading.Lock()
 
     def receive(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        with self._lock:
-            self._since[context] = self._clock.read()
+        self.begin(context)
         try:
             content = next(messages, None)
         finally:
-            with self._lock:
-                del self._since[context]
+            self.end(context)
         if content is None:
-            raise RequestError("request: expected one message, got none")
+            raise no_message()
         return content
+
+    def begin(self, call: _Cancellable) -> None:
+        with self._lock:
+            self._since[call] = self._clock.read()
+
+    def end(self, call: _Cancellable) -> None:
+        with self._lock:
+            del self._since[call]
 
     def sweep(self) -> None:
         begun_before = self._clock.read() - (self._if_crowded if self._is_crowded() else self._seconds)

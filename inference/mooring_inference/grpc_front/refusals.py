@@ -26,17 +26,28 @@ _LONGEST_TEXT = 2000
 _RETRY_AFTER_SECONDS = "1"
 
 
-def refuse(context: grpc.ServicerContext, error: RequestError, request_id: str = "") -> NoReturn:
-    """End a call; ``request_id`` is told for errors that are the server's, to be found in its log."""
+def refuse(context: grpc.ServicerContext, error: RequestError) -> NoReturn:
+    """End a call."""
+    code, text, metadata = refusal_of(error)
+    if metadata:
+        context.set_trailing_metadata(tuple(metadata))
+    context.abort(code, text)
+    raise AssertionError("abort raises")
+
+
+def refusal_of(
+    error: RequestError, request_id: str = ""
+) -> tuple[grpc.StatusCode, str, list[tuple[str, str]]]:
+    """Return the code, the text and the trailing metadata.
+
+    ``request_id`` is told for errors that are the server's, to be found in its log.
+    """
     metadata = [(key.decode(), value.decode()) for key, value in error.headers]
     if error.status in (429, 503) and "retry-after" not in dict(metadata):
         metadata.append(("retry-after", _RETRY_AFTER_SECONDS))
     if request_id and error.status >= 500 and request_id.isascii() and request_id.isprintable():
         metadata.append(("x-request-id", request_id[:_LONGEST_TEXT]))
-    if metadata:
-        context.set_trailing_metadata(tuple(metadata))
-    context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), _shorten(error.message))
-    raise AssertionError("abort raises")
+    return CODES.get(error.status, grpc.StatusCode.INTERNAL), _shorten(error.message), metadata
 
 
 def _shorten(text: str) -> str:

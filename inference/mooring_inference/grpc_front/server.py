@@ -9,18 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from mooring_inference.access.memory_budget import MemoryBudget
+from mooring_inference.errors import RequestError
 from mooring_inference.grpc_front.credentials import read_credentials
-from mooring_inference.grpc_front.front import GrpcFront
-from mooring_inference.grpc_front.receiving import Receiver
+from mooring_inference.grpc_front.direct_calls import DirectCall, DirectCalls
+from mooring_inference.grpc_front.front import GrpcFront, too_many_calls
+from mooring_inference.grpc_front.infer_call import refuse
+from mooring_inference.grpc_front.receiving import DirectReceiver, Receiver
 from mooring_inference.grpc_front.renewal import Renewal
+from mooring_inference.grpc_front.schema import SERVICE
 from mooring_inference.grpc_front.side_services import SideServices
 
 __all__ = ["GrpcServer", "read_credentials"]
 
-# Each call in flight holds a thread while it waits for its batch.
-_THREADS = 64
-# Calls that wait for such a thread; each of them costs no more than its head and a window of HTTP/2.
-_MAX_WAITING = 1024
+# Inferences under way, those whose message is awaited too; beside it each costs no more than its head.
+_MAX_INFERENCES = 1088
+# Each change of the repository holds a thread while models load; so many more may wait for one.
+_THREADS, _MAX_WAITING = 8, 1024
 _CONNECTIONS = 4096
 _MAX_STREAMS = 1024
 _HANDSHAKE_SECONDS = 10.0
@@ -39,8 +43,7 @@ class GrpcServer:
         max_message_bytes: int,
         shares_port: bool = True,
         max_connection_seconds: float = _CONNECTION_SECONDS,
-        threads: int = _THREADS,
-        max_waiting: int = _MAX_WAITING,
+        max_inferences: int = _MAX_INFERENCES,
         max_connections: int = _CONNECTIONS,
         max_call_seconds: float | None = None,
         budget: MemoryBudget | None = None,
@@ -54,23 +57,28 @@ class GrpcServer:
             max_connection_seconds: after which a connection's client is told to make a new one, and calls on the old
                 one are finished; 0: never. What comes in while grpc stops is cancelled, so clients should have
                 left by then: see ``seconds_left``. New connections also spread callers over workers and pods.
-            threads: inferences and changes of the repository that are in flight at once.
-            max_waiting: calls that may wait for one of these; more are refused with RESOURCE_EXHAUSTED.
+            max_inferences: that are in flight at once; more are refused with RESOURCE_EXHAUSTED.
             max_connections: of all callers together.
             max_call_seconds: how long a call on a connection that is being renewed may last, a watch of the health
                 service too; None for as long as it likes.
             budget: what all requests together may hold; None for one of its own.
         """
-        self._threads = _Threads(threads, thread_name_prefix="grpc")
+        self._front = front
+        self._max_inferences = max_inferences
+        budget = budget or MemoryBudget()
+        self._threads = _Threads(_THREADS, thread_name_prefix="grpc")
         self._probe_threads = _Threads(_PROBE_THREADS, thread_name_prefix="grpc-probe")
         self._quick_threads = _Threads(_QUICK_THREADS, thread_name_prefix="grpc-quick")
         self._renewal = Renewal(max_connection_seconds)
         self._receiver = Receiver(
-            budget or MemoryBudget(),
+            budget,
             max_message_bytes,
             self._renewal,
             is_crowded=lambda: self._threads.waiting > 0,
             is_crowded_with_small=lambda: self._probe_threads.waiting > 0,
+        )
+        self._inference_receiver = DirectReceiver(
+            budget, max_message_bytes, self._renewal, ready=front.infer, refuse=refuse
         )
         self._side = SideServices(self._probe_threads, self._receiver)
         options = [
@@ -90,9 +98,10 @@ class GrpcServer:
             self._probe_threads,
             self._quick_threads,
             self._receiver,
-            is_full=lambda: self._threads.waiting >= max_waiting,
+            is_full=lambda: self._threads.waiting >= _MAX_WAITING,
         )
         self._server.add_generic_rpc_handlers((methods, *self._side.handlers()))
+        self._inferences = DirectCalls(self._server, f"/{SERVICE}/ModelInfer", front.loop, self._take)
 
     def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listen, and return the port.
@@ -111,6 +120,7 @@ class GrpcServer:
         if not port:
             raise OSError(f"cannot listen on {address}")
         self._server.start()
+        self._inferences.start()
         return port
 
     def set_ready(self, is_ready: bool) -> None:
@@ -125,6 +135,7 @@ class GrpcServer:
     def sweep(self) -> None:
         """End calls whose message does not come; to be called periodically."""
         self._receiver.sweep()
+        self._inference_receiver.sweep()
 
     @property
     def late_calls(self) -> int:
@@ -143,8 +154,20 @@ class GrpcServer:
         stopped: threading.Event = self._server.stop(grace_seconds)
         self._side.end_streams()
         await asyncio.to_thread(stopped.wait)
+        self._inferences.close()
         for pool in (self._threads, self._probe_threads, self._quick_threads):
             pool.shutdown(wait=False)
+
+    def _take(self, call: DirectCall) -> None:
+        """Have an inference's message read, where it may have an answer."""
+        try:
+            if self._inferences.in_flight > self._max_inferences:
+                raise too_many_calls()
+            self._front.admit(call)
+        except RequestError as error:
+            refuse(call, error)
+        else:
+            self._inference_receiver.take(call)
 
 
 class _Threads(ThreadPoolExecutor):

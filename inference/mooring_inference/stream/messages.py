@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from mooring_inference.errors import bad_field
+from mooring_inference.errors import RequestError, bad_field
 from mooring_inference.protocols.elements import json_type
 from mooring_inference.protocols.json_body import load_json, parse_object
 from mooring_inference.protocols.named_rows import build_rows, split_row
@@ -113,7 +113,8 @@ class Codec:
             raise bad_field(
                 "features", "object or array" if len(specs) == 1 else "object", json_type(features)
             )
-        inputs = {spec.name: _row("features", spec, rows[spec.name]) for spec in specs}
+        is_named = isinstance(features, dict)
+        inputs = {spec.name: _row("features", spec, rows[spec.name], is_named=is_named) for spec in specs}
         return Request(request_id, inputs, tuple(self._outputs), 1, one_row=True)
 
 
@@ -141,7 +142,7 @@ def id_of(body: bytes | None) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def _row(field: str, spec: TensorSpec, value: object) -> Array:
+def _row(field: str, spec: TensorSpec, value: object, *, is_named: bool) -> Array:
     sizes: list[int] = []
     level = value
     for want in spec.shape[1:]:
@@ -152,7 +153,14 @@ def _row(field: str, spec: TensorSpec, value: object) -> Array:
         value = [value]
     if spec.shape[1:] and isinstance(value, list) and len(spec.shape) == 2 and len(value) != sizes[0]:
         raise bad_field(field, f"{sizes[0]} values", f"{len(value)} values")
-    return build_rows(field, spec, [1, *sizes], [value])
+    try:
+        return build_rows(field, spec, [1, *sizes], [value])
+    except RequestError as error:
+        # There is one row, so that its number says nothing; nor does the input's name where a list was sent for it.
+        place = (error.field or field).removeprefix(f"{field}[0]")
+        if not is_named:
+            place = place.removeprefix(f".{spec.name}")
+        raise bad_field(f"{field}{place}", error.expected, error.got) from None
 
 
 def _element(value: object) -> object:

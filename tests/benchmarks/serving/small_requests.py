@@ -1,9 +1,9 @@
 """What a small request costs, beside KServe's server and, where wanted, beside an earlier checkout of this project.
 
-    python -m tests.benchmarks.serving.small_requests [--before CHECKOUT] [--rounds 5] [--clients 16]
+    python -m tests.benchmarks.serving.small_requests [--before CHECKOUT] [--protocols gRPC] [--rounds 5] [--clients 16]
 
-CPU time of the server for each request; models tab and mlp, JSON and binary tensors. In each round the servers are
-measured one after the other; ratios are taken within a round, since machines drift.
+CPU time of the server for each request; models tab and mlp, JSON and binary tensors, or gRPC. In each round the
+servers are measured one after the other; ratios are taken within a round, since machines drift.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from tests.benchmarks.serving.bodies import PROTOCOLS
 from tests.benchmarks.serving.environments import prepare
 from tests.benchmarks.serving.measure import check, measure_cell
 from tests.benchmarks.serving.models import write_models
 from tests.benchmarks.serving.servers import OURS, SERVERS, Running, Server, start, wait_until_ready
 
 _MODELS = ("tab", "mlp")
-_PROTOCOLS = ("JSON", "binary")
 _NOW, _PEER = OURS, "kserve"
 
 
@@ -38,7 +38,7 @@ def main() -> None:
         folder = Path(name)
         write_models(folder, _MODELS)
         for model in _MODELS:
-            for protocol in _PROTOCOLS:
+            for protocol in arguments.protocols:
                 found = _measure(servers, model, protocol, folder, arguments)
                 cells = [f"{statistics.median(one):.1f}" for one in found.values()]
                 others = [name for name in (_PEER, "before") if name in found]
@@ -69,7 +69,7 @@ def _measure(
                 programs=programs,
                 folder=folder / server.name,
                 core=cores[0],
-                with_grpc=False,
+                with_grpc=protocol == "gRPC",
             )
             stack.callback(one.tree.stop)
             wait_until_ready(one)
@@ -100,6 +100,7 @@ def _parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="an earlier state of this project")
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=["JSON", "binary"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 from contextlib import asynccontextmanager
-from time import perf_counter
+from time import time
 
 import grpc
 import numpy as np
@@ -15,6 +16,7 @@ from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.onnx.backend import OnnxBackend
 from mooring_inference.errors import RequestError
 from mooring_inference.grpc_front.front import GrpcFront
+from mooring_inference.grpc_front.infer_call import seconds_to_wait
 from mooring_inference.grpc_front.schema import message
 from mooring_inference.grpc_front.server import GrpcServer
 from mooring_inference.guards import parse_guards
@@ -167,49 +169,47 @@ async def test_errors_that_are_not_the_caller_s_name_the_request(backend, door, 
         raise RequestError("no room", status=503)
 
     monkeypatch.setattr(Inference, "submit", refuse)
-    monkeypatch.setattr(Inference, "run", refuse)
     async with doors(backend) as (ask, _):
         assert await ask(door, [[1, 2]]) in (503, "UNAVAILABLE")
         assert ask.told["x-request-id"] == "a-1"
 
 
 @pytest.mark.parametrize(
-    ("limit", "wanted", "left", "seconds"),
-    [
-        (None, None, None, None),
-        (60.0, None, None, 60.0),
-        (60.0, 5.0, None, 5.0),
-        (5.0, 60.0, None, 5.0),
-        (None, 5.0, 90.0, 5.0),
-        (60.0, 30.0, 5.0, 5.0),
-        (None, None, 5.0, 5.0),
-        # Begun so long ago that nobody waits any more.
-        (-1.0, None, 5.0, 0.0),
-    ],
+    ("limit", "wanted", "seconds"),
+    [(None, None, None), (60.0, None, 60.0), (60.0, 5.0, 5.0), (5.0, 60.0, 5.0), (None, 5.0, 5.0)],
 )
-async def test_the_nearest_deadline_holds(backend, limit, wanted, left, seconds):
-    waits = []
+async def test_the_nearest_deadline_holds(backend, limit, wanted, seconds):
+    deadlines = []
 
     class Batcher:
-        def call(self, inputs, outputs, *, timeout, on_submitted):
-            waits.append(timeout)
-            raise RequestError("enough", status=429)
+        def submit(self, call):
+            deadlines.append(call.deadline)
 
     async with serving({"m": {"1": backend}}, timeout=limit) as (server, _):
         inference = server.service.begin(
-            "m", None, protocol="grpc", started=perf_counter(), request_id=None, headers={}
+            "m", None, protocol="grpc", started=1000.0, request_id=None, headers={}
         )
         inference.model = type("Model", (), {"batcher": Batcher(), "guards": None})()
-        with pytest.raises(RequestError, match="enough"):
-            inference.run(
-                {"x": np.zeros((1, 2), np.float32)},
-                ("y",),
-                timeout=wanted,
-                seconds_left=left,
-                reserve=lambda _: None,
-                on_submitted=lambda _: None,
-            )
-    assert waits == [None if seconds is None else pytest.approx(seconds, abs=0.5)]
+        inference.submit(
+            {"x": np.zeros((1, 2), np.float32)},
+            ("y",),
+            lambda _: None,
+            timeout=wanted,
+            reserve=lambda _: None,
+        )
+    assert deadlines == [None if seconds is None else 1000 + seconds]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left", "seconds"), [(None, 5.0, 5.0), (5.0, 90.0, 5.0), (30.0, 5.0, 5.0), (5.0, -1.0, 0.0)]
+)
+def test_a_caller_over_grpc_waits_until_its_deadline_or_less(wanted, left, seconds):
+    assert seconds_to_wait(wanted, time() + left) == pytest.approx(seconds, abs=0.5)
+
+
+@pytest.mark.parametrize("wanted", [None, 5.0])
+def test_a_caller_over_grpc_without_a_deadline_waits_as_long_as_it_says(wanted):
+    assert seconds_to_wait(wanted, math.inf) == wanted
 
 
 async def test_requests_without_an_id_get_one_that_no_other_has(backend):

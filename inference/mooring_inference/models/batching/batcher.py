@@ -6,8 +6,7 @@ itself so sets the size of batches.
 
 Who runs a batch, one at a time:
 - the event loop itself, while the model is fast (a thread's switch would cost more than the run);
-- a thread of the model's own, where it is slow, so that probes and other requests are answered meanwhile;
-- the calling thread, for callers that block anyway, where the model is idle.
+- a thread of the model's own, where it is slow, so that probes and other requests are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -16,17 +15,15 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from time import perf_counter
 
 from mooring_inference.backends.base import Backend
 from mooring_inference.errors import RequestError
 from mooring_inference.models.batching.batch import run_batch
-from mooring_inference.models.batching.call import Call, deadline_after
+from mooring_inference.models.batching.call import Call
 from mooring_inference.models.batching.queue import BatchLimits, CallQueue, Key
-from mooring_inference.observability.metrics import GONE
-from mooring_inference.tensors import Array
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ _NEWEST = 0.2
 
 
 class Batcher:
-    """Runs the calls of one model; ``submit`` from the event loop's thread, ``call`` from any other."""
+    """Runs the calls of one model; to be used from the event loop's thread."""
 
     def __init__(
         self,
@@ -97,51 +94,6 @@ class Batcher:
         """
         if self._put(call):
             self._loop.call_soon(self._tick)
-
-    def call(
-        self,
-        inputs: Mapping[str, Array],
-        outputs: tuple[str, ...],
-        *,
-        timeout: float | None = None,
-        on_submitted: Callable[[Callable[[], None]], object] | None = None,
-    ) -> Call:
-        """Run a call, and give it with its results, from a thread that may block.
-
-        Other calls that wait may run along with it.
-
-        Args:
-            inputs: one array for each input of the signature.
-            outputs: names of outputs.
-            timeout: seconds; None waits for as long as it takes.
-            on_submitted: is given what to call where the caller goes away meanwhile.
-
-        Raises:
-            RequestError: 429, 503 or 504.
-            Exception: what the model raised.
-        """
-        # A lock is an event that can happen once, at a tenth of its price.
-        unfinished = threading.Lock()
-        unfinished.acquire()
-        deadline = deadline_after(timeout)
-
-        def finish(_: Call) -> None:
-            # The caller may go away in the moment in which the model answers.
-            if unfinished.locked():
-                unfinished.release()
-
-        call = Call(inputs, outputs, finish, deadline=deadline, may_settle_anywhere=True)
-        leads = self._put(call)
-        if on_submitted is not None:
-            on_submitted(lambda: self._give_up(call))
-        if leads:
-            self._lead()
-        if not unfinished.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
-            call.abandon()
-            raise RequestError("the deadline passed before the model answered", status=504)
-        if call.error is not None:
-            raise call.error
-        return call
 
     def expire(self, now: float) -> None:
         """Notify callers whose deadline has passed; to be called periodically."""
@@ -215,13 +167,6 @@ class Batcher:
                 if call not in self._running:
                     call.inputs = {}
 
-    def _give_up(self, call: Call) -> None:
-        """Note that the caller has gone: the thread that waits for it need not, and what has not begun is not run."""
-        if not call.is_settled:
-            call.error = RequestError("the caller has gone", status=GONE)
-            call.settle()
-        self._drop_inputs((call,))
-
     def _key(self, call: Call) -> Key:
         if not self._is_batchable or call.rows == 0:
             return call
@@ -244,14 +189,6 @@ class Batcher:
             self._run(batch)
             self._settle(batch)
         return bool(batch)
-
-    def _lead(self) -> None:
-        """Run, on a caller's thread, the batch that its call is in, and leave the others to the loop."""
-        if batch := self._take():
-            self._run(batch)
-            self._settle_from_elsewhere(batch)
-            if not self._end_if_idle():
-                self._loop.call_soon_threadsafe(self._tick)
 
     def _take(self) -> list[Call]:
         """Return the calls to run; none where none are left, or where it is worth waiting for more of them."""
@@ -295,19 +232,13 @@ class Batcher:
             self._on_batch(runs)
 
     def _settle(self, batch: Sequence[Call]) -> None:
-        """Notify callers: on the loop, or those that accept any thread."""
+        """Notify callers, on the loop."""
         for call in batch:
             try:
                 call.settle()
             except Exception:
                 # One caller's failure must not cost the others their answers.
                 log.exception("a caller could not take its answer")
-
-    def _settle_from_elsewhere(self, batch: Sequence[Call]) -> None:
-        if mine := [call for call in batch if call.may_settle_anywhere]:
-            self._settle(mine)
-        if others := [call for call in batch if not call.may_settle_anywhere]:
-            self._loop.call_soon_threadsafe(self._settle, others)
 
     def _wake_thread(self) -> None:
         if self._thread is None:
@@ -321,7 +252,7 @@ class Batcher:
             while batch := self._take():
                 self._run(batch)
                 # The next batch need not wait for the loop to write the answers of this one.
-                self._settle_from_elsewhere(batch)
+                self._loop.call_soon_threadsafe(self._settle, batch)
             if self._is_closing and not self._is_busy:
                 return
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter
 
 from mooring_inference.errors import RequestError
 from mooring_inference.tensors import Array
@@ -22,8 +21,6 @@ class Call:
         submitted, started, finished: by ``perf_counter``; when it was put in the queue, and when the batch that
             it was part of began and ended.
         batch_rows: rows of that batch; of the first of several, where the call has more rows than one may have.
-        may_settle_anywhere: whether the caller is told by whichever thread has run the batch, and not on the
-            event loop.
     """
 
     __slots__ = (
@@ -34,7 +31,6 @@ class Call:
         "finished",
         "inputs",
         "is_settled",
-        "may_settle_anywhere",
         "outputs",
         "results",
         "rows",
@@ -49,7 +45,6 @@ class Call:
         done: Callable[[Call], None],
         *,
         deadline: float | None = None,
-        may_settle_anywhere: bool = False,
     ) -> None:
         """``done`` is called once, with the call, unless it is abandoned first."""
         self.inputs = inputs
@@ -61,7 +56,6 @@ class Call:
         self.submitted = self.started = self.finished = 0.0
         self.batch_rows = 0
         self.is_settled = False
-        self.may_settle_anywhere = may_settle_anywhere
         self._done = done
 
     def settle(self) -> None:
@@ -103,8 +97,3 @@ class Call:
 
 def _nobody(_: Call) -> None:
     """Take the place of a caller that needs no telling any more."""
-
-
-def deadline_after(seconds: float | None) -> float | None:
-    """Return a deadline from now."""
-    return None if seconds is None else perf_counter() + seconds

@@ -66,7 +66,7 @@ async def silent(address, method, count):
 
 async def test_calls_whose_message_does_not_come_do_not_keep_others_from_an_answer(model):
     async with world(model) as w, sweeping(w.grpc), silent(w.address, INFER, 100) as calls:
-        await until(lambda: w.grpc._threads.waiting)
+        await until(lambda: w.grpc._inferences.in_flight == 100)
         started = perf_counter()
         await w.infer(infer_request(), timeout=LONG)
         assert perf_counter() - started < 20

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import sleep
 
 import grpc
 import numpy as np
@@ -30,8 +31,7 @@ from tests.unit.inference.model_server import Server
 
 LONG = 60
 SERVER_OPTIONS = (
-    "threads",
-    "max_waiting",
+    "max_inferences",
     "max_connection_seconds",
     "max_call_seconds",
     "max_connections",
@@ -60,6 +60,8 @@ class Held:
 
     def predict(self, inputs, outputs):
         self.entered.set()
+        # So slow that it has a thread of its own.
+        sleep(0.002)
         assert self.free.wait(LONG)
         if self.failure is not None:
             raise self.failure
@@ -149,11 +151,11 @@ async def test_the_server_is_not_ready_before_its_models_are(model):
             assert (await health(w.channel, service)).status == SERVING
 
 
-async def test_probes_are_answered_while_the_model_holds_all_threads(model):
-    async with world(model, threads=2) as w:
+async def test_probes_are_answered_while_inferences_wait_for_the_model(model):
+    async with world(model) as w:
         calls = [await w.held_call()]
         calls += [asyncio.ensure_future(w.infer(infer_request(), timeout=LONG)) for _ in range(5)]
-        await w.until_metrics_say('requests_in_flight{model="m",revision="1"} 2.0')
+        await w.until_metrics_say('requests_in_flight{model="m",revision="1"} 6.0')
         assert (await health(w.channel)).status == SERVING
         for method, field in (("ServerLive", "live"), ("ServerReady", "ready")):
             answer = await unary(w.channel, method)(message(f"{method}Request")(), timeout=LONG)
@@ -167,7 +169,7 @@ async def test_probes_are_answered_while_the_model_holds_all_threads(model):
 
 
 async def test_calls_beyond_those_that_may_wait_are_turned_away_with_a_time_to_come_back(model):
-    async with world(model, threads=2, max_waiting=2) as w:
+    async with world(model, max_inferences=4) as w:
         first = await w.held_call()
         calls = [asyncio.ensure_future(w.infer(infer_request(), timeout=LONG)) for _ in range(20)]
         turned_away = []
@@ -185,7 +187,7 @@ async def test_calls_beyond_those_that_may_wait_are_turned_away_with_a_time_to_c
 
 
 async def test_open_reflection_streams_keep_nobody_from_an_answer(model):
-    async with world(model, threads=2) as w:
+    async with world(model) as w:
         streams = [await reflection_stream(w.channel) for _ in range(2)]
         assert (await w.infer(infer_request(), timeout=LONG)).outputs
         for stream in streams:

@@ -210,57 +210,6 @@ async def test_waiting_for_more_ends_when_the_batch_is_full_or_the_time_is_over(
     assert model.batches == [2, 1]
 
 
-async def test_blocking_callers_and_the_loop_share_batches():
-    model = Doubler()
-    batcher = Batcher(model, limits=BatchLimits())
-    answers = await asyncio.gather(
-        *(asyncio.to_thread(batcher.call, {"x": rows(i)}, ("y",), timeout=20) for i in range(50)),
-        *(submit(batcher, rows(i))[1] for i in range(50)),
-    )
-    assert [a.results[0][0, 0] for a in answers[:50]] == [2 * i for i in range(50)]
-    assert [a[0][0, 0] for a in answers[50:]] == [2 * i for i in range(50)]
-    assert sum(model.batches) == 100
-
-
-async def test_a_blocking_caller_gets_the_model_s_error_and_its_deadline():
-    model = Doubler()
-    batcher = Batcher(model, limits=BatchLimits())
-    with pytest.raises(ValueError, match="poison"):
-        await asyncio.to_thread(batcher.call, {"x": rows(POISON)}, ("y",))
-    model.gate.clear()
-    hanging = asyncio.ensure_future(asyncio.to_thread(batcher.call, {"x": rows(1)}, ("y",), timeout=20))
-    while not batcher._running:
-        await asyncio.sleep(0.001)
-    with pytest.raises(RequestError) as passed:
-        await asyncio.to_thread(batcher.call, {"x": rows(1)}, ("y",), timeout=0.01)
-    assert passed.value.status == 504
-    model.gate.set()
-    await hanging
-
-
-async def test_a_blocking_caller_that_goes_away_is_let_go_and_its_call_not_run():
-    model = Doubler()
-    batcher = Batcher(model, limits=BatchLimits())
-    model.gate.clear()
-    hanging = asyncio.ensure_future(asyncio.to_thread(batcher.call, {"x": rows(1)}, ("y",)))
-    while not batcher._running:
-        await asyncio.sleep(0.001)
-    ways_out = []
-    leaving = asyncio.ensure_future(
-        asyncio.to_thread(batcher.call, {"x": rows(2, 2)}, ("y",), on_submitted=ways_out.append)
-    )
-    while not ways_out:
-        await asyncio.sleep(0.001)
-    ways_out[0]()
-    with pytest.raises(RequestError, match="gone"):
-        await leaving
-    model.gate.set()
-    await hanging
-    ways_out[0]()
-    await batcher.close()
-    assert model.batches == [1]
-
-
 async def test_closing_finishes_what_was_taken_and_refuses_more():
     model = Doubler()
     model.gate.clear()

@@ -68,10 +68,21 @@ BAD_ROWS = {
         {"a": 1, "b": 2, "c": 3},
         "features.c: expected a name out of ['a', 'b']",
     ),
-    "text by name": (ONE, ("a", "b"), {"a": 1, "b": "2"}, "features[0].b: expected FP32, got string '2'"),
+    "text by name": (ONE, ("a", "b"), {"a": 1, "b": "2"}, "features.b: expected FP32, got string '2'"),
+    "text in an input": (
+        TWO,
+        (),
+        {"age": "a", "name": "z"},
+        "features.age[0]: expected FP32, got string 'a'",
+    ),
     "a number": (ONE, (), 3, "features: expected object or array, got number"),
     "a missing input": (TWO, (), {"age": 1}, "features.name: missing"),
-    "lists of other lengths": (IMAGE, (), [[1, 2], [3]], "features: expected arrays of 2"),
+    "lists of other lengths": (
+        IMAGE,
+        (),
+        [[1, 2], [3]],
+        "features[1]: expected an array of 2, got an array of 1",
+    ),
 }
 
 
