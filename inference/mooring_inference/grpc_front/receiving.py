@@ -46,7 +46,6 @@ class CallRoom:
         self._budget = budget
         self._size = 0
         self._has_ended = False
-        self._on_end: Callable[[], None] | None = None
         if not context.add_callback(self._end):
             self._has_ended = True
 
@@ -61,21 +60,11 @@ class CallRoom:
         self._budget.release(size)
         raise RequestError("the caller has gone", status=GONE)
 
-    def on_end(self, act: Callable[[], None]) -> None:
-        """Act when the call ends; at once where it has."""
-        with self._lock:
-            if not self._has_ended:
-                self._on_end = act
-                return
-        act()
-
     def _end(self) -> None:
         with self._lock:
             self._has_ended = True
             size, self._size = self._size, 0
         self._budget.release(size)
-        if self._on_end is not None:
-            self._on_end()
 
 
 class DirectReceiver:
@@ -89,6 +78,7 @@ class DirectReceiver:
         *,
         ready: Callable[[DirectCall, bytes, CallRoom], None],
         refuse: Callable[[DirectCall, RequestError], None],
+        is_crowded: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         """Make one.
@@ -97,6 +87,7 @@ class DirectReceiver:
             budget, max_message_bytes, renewal, clock: as for ``Receiver``.
             ready: called with each call, its message and its room.
             refuse: ends a call that has no message, or no room for it.
+            is_crowded: whether there are so many calls that those without a message should make room.
         """
         self._budget = budget
         self._renewal = renewal
@@ -104,7 +95,9 @@ class DirectReceiver:
         self._waiting: deque[DirectCall] = deque()
         self._ready, self._refuse = ready, refuse
         self._clock = RunningClock(_SWEEP_SECONDS, clock)
-        self._coming = _Coming(self._clock, _SECONDS, _SECONDS_IF_CROWDED, lambda: bool(self._waiting))
+        self._coming = _Coming(
+            self._clock, _SECONDS, _SECONDS_IF_CROWDED, lambda: bool(self._waiting) or is_crowded()
+        )
 
     def take(self, call: DirectCall) -> None:
         """Have the message of a call read, now or when others have come."""

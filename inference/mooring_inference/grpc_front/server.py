@@ -78,7 +78,12 @@ class GrpcServer:
             is_crowded_with_small=lambda: self._probe_threads.waiting > 0,
         )
         self._inference_receiver = DirectReceiver(
-            budget, max_message_bytes, self._renewal, ready=front.infer, refuse=refuse
+            budget,
+            max_message_bytes,
+            self._renewal,
+            ready=front.infer,
+            refuse=refuse,
+            is_crowded=lambda: self._inferences.in_flight > max_inferences // 2,
         )
         self._side = SideServices(self._probe_threads, self._receiver)
         options = [

@@ -75,6 +75,20 @@ async def test_calls_whose_message_does_not_come_do_not_keep_others_from_an_answ
             assert await call.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
+async def test_calls_whose_message_does_not_come_make_room_before_others_are_turned_away(model):
+    async with world(model, max_inferences=8) as w, silent(w.address, INFER, 8) as calls:
+        await until(lambda: w.grpc._inferences.in_flight == 8)
+        error = await refused(w.infer(infer_request(), timeout=LONG))
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        started = perf_counter()
+        async with sweeping(w.grpc):
+            await until(lambda: w.grpc._inferences.in_flight == 0)
+        # Where nobody needs the room they have ten seconds.
+        assert perf_counter() - started < 8
+        assert (await w.infer(infer_request(), timeout=LONG)).outputs
+        assert await calls[0].code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+
+
 @pytest.mark.parametrize(
     "method",
     [
