@@ -86,18 +86,13 @@ class GrpcServer:
             is_crowded=lambda: self._inferences.in_flight > max_inferences // 2,
         )
         self._side = SideServices(self._probe_threads, self._receiver)
-        options = [
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", int(shares_port)),
-            ("grpc.max_allowed_incoming_connections", max_connections),
-            ("grpc.max_concurrent_streams", _MAX_STREAMS),
-            ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_SECONDS * 1000)),
-        ]
-        if max_connection_seconds:
-            options.append(("grpc.max_connection_age_ms", round(max_connection_seconds * 1000)))
-        if max_call_seconds:
-            options.append(("grpc.max_connection_age_grace_ms", round(max_call_seconds * 1000)))
+        options = _options(
+            max_message_bytes,
+            max_connections,
+            max_connection_seconds,
+            max_call_seconds,
+            shares_port=shares_port,
+        )
         self._server = grpc.server(self._threads, options=options)
         methods = front.handler(
             self._probe_threads,
@@ -180,3 +175,27 @@ class _Threads(ThreadPoolExecutor):
     def waiting(self) -> int:
         """Calls that no thread has taken yet."""
         return self._work_queue.qsize()
+
+
+def _options(
+    max_message_bytes: int,
+    max_connections: int,
+    max_connection_seconds: float,
+    max_call_seconds: float | None,
+    *,
+    shares_port: bool,
+) -> list[tuple[str, int]]:
+    """Return the settings of grpc's core, as ``GrpcServer`` has them."""
+    options: list[tuple[str, int]] = [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", int(shares_port)),
+        ("grpc.max_allowed_incoming_connections", max_connections),
+        ("grpc.max_concurrent_streams", _MAX_STREAMS),
+        ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_SECONDS * 1000)),
+    ]
+    if max_connection_seconds:
+        options.append(("grpc.max_connection_age_ms", round(max_connection_seconds * 1000)))
+    if max_call_seconds:
+        options.append(("grpc.max_connection_age_grace_ms", round(max_call_seconds * 1000)))
+    return options
