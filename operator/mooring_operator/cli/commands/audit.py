@@ -109,6 +109,8 @@ def _verify(root: str, chains: list[str], heads: "dict[str, Head]", form: output
     from mooring_artifacts.audit.records import check_chain, head_of
     from mooring_artifacts.audit.trail import read_chain
 
+    if not chains and not heads:
+        raise CliError(f"nothing is recorded in {root}: it is another address, or all of the trail is gone")
     # A chain that is gone as a whole is a gap as well.
     faults, ends = [], {}
     for chain in sorted({*chains, *heads}):

@@ -118,6 +118,15 @@ def test_a_trail_that_is_empty_is_no_error(tmp_path, capsys):
     assert invoke(capsys, "audit", str(tmp_path)) == (0, "nothing is recorded that fits\n", "")
 
 
+def test_nothing_cannot_be_verified(here, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    code, out, err = invoke(capsys, "audit", str(tmp_path / "other"), "--verify")
+    assert (code, out) == (2, "")
+    assert "nothing is recorded in" in err
+    # With a head that was kept it is a gap.
+    assert invoke(capsys, "audit", str(tmp_path / "other"), "--verify", "--head", f"a/1/{64 * 'a'}")[0] == 1
+
+
 def test_a_package_that_is_missing_is_named_with_what_has_it(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "mooring_artifacts.audit.trail", None)
     code, out, err = invoke(capsys, "audit", "audit")
