@@ -227,18 +227,26 @@ class _Version1(_Endpoint):
         if not isinstance(predictions, list) or len(predictions) != len(instances):
             count = len(predictions) if isinstance(predictions, list) else "no"
             raise self._nonsense(f"{count} predictions for {len(instances)} instances")
-        if predictions and all(isinstance(row, dict) for row in predictions):
+        if not predictions:
+            # Nothing has no names.
+            return {name: np.zeros(0) for name in outputs or ("predictions",)}
+        if all(isinstance(row, dict) for row in predictions):
             first = predictions[0]
             return {name: self._array(name, [row.get(name) for row in predictions]) for name in first}
         return {"predictions": self._array("predictions", predictions)}
 
     def _array(self, name: str, values: list[Any]) -> Array:
         try:
-            array = np.array([np.nan if one is None else one for one in values])
+            array = np.array(values)
         except ValueError as error:
             raise self._nonsense(f"{name} has rows of several shapes") from error
         if array.dtype.kind == "O" and all(isinstance(one, str) for one in array.flat):
             return array
+        try:
+            # JSON has no NaN: null stands for it, at any depth.
+            array = array.astype(np.float64) if array.dtype.kind == "O" else array
+        except (TypeError, ValueError) as error:
+            raise self._nonsense(f"{name} holds neither numbers nor text") from error
         if array.dtype.kind not in "biufU":
             raise self._nonsense(f"{name} holds neither numbers nor text")
         return array.astype(object) if array.dtype.kind == "U" else array

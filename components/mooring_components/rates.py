@@ -15,7 +15,7 @@ BATCH_ROWS = 32
 """As many as the serving runtime takes at once, unless it is told otherwise."""
 CALLS = 1000
 WARM_UP_CALLS = 50
-MAX_SECONDS = 5.0
+MAX_SECONDS = 2.0
 RATE, BATCH_P95, GROWTH, PEAK = "rowsPerSecond", "batchLatencyP95Ms", "memoryGrowthMB", "peakMemoryMB"
 ELSEWHERE = "the model does not run in the process that tests it"
 ONE_BY_ONE = "a model that writes is asked one prompt after the other"

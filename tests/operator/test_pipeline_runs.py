@@ -333,8 +333,9 @@ def test_what_a_person_has_to_correct_is_the_failure_in_one_line(files, store, s
     assert error.message.startswith("evaluate-quality: label_column 'target' is not in test_data_uri ")
     assert run.said("run failed")[0]["error"] == error.message
     printed = [line["message"] for line in run.lines if line.get("output")]
-    assert len(printed) == 1
-    assert printed[0].startswith("InputError: label_column 'target'")
+    assert printed[0] == "scan: nothing found in 1 file"
+    assert len(printed) == 2
+    assert printed[1].startswith("InputError: label_column 'target'")
 
 
 @pytest.mark.timeout(240)

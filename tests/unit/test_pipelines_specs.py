@@ -101,6 +101,7 @@ def test_the_parameters_are_the_public_ones():
     optional = {name for name, p in inputs.items() if "defaultValue" in p}
     assert optional == {
         "model_digest",
+        "model_format",
         "test_data_digest",
         "data_schema",
         "validates_data",

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.errors import InputError
 from mooring_components.datasets import load_test_data
-from mooring_components.endpoints import TOKEN, check_address, open_endpoint
+from mooring_components.endpoints import TOKEN, _Version1, check_address, open_endpoint
 from mooring_components.feeding import feed_model
 from mooring_components.fetching import facts_of_served, fetch_served
 from mooring_components.latency import time_requests
@@ -259,3 +259,28 @@ def test_addresses_of_models(address, base):
 def test_what_is_no_address_of_a_model_is_refused(address):
     with pytest.raises(InputError, match=r"endpoint .* is not allowed: write http"):
         check_address(address)
+
+
+@pytest.mark.parametrize(
+    ("rows", "given"),
+    [
+        ([{"a": [0.5, None], "b": None}], {"a": [[0.5, np.nan]], "b": [np.nan]}),
+        ([[None, 1], [2, 3]], {"predictions": [[np.nan, 1.0], [2.0, 3.0]]}),
+        ([], {"predictions": []}),
+    ],
+    ids=["in lists by name", "in lists", "of no rows"],
+)
+def test_null_is_nan_at_any_depth_and_nothing_is_an_answer(monkeypatch, rows, given):
+    endpoint = _Version1("http://host/v1/models/m")
+    monkeypatch.setattr(endpoint, "_fetch", lambda *_: {"predictions": rows})
+    found = endpoint.ask({"x": np.zeros((len(rows), 1))}, ())
+    assert found.keys() == given.keys()
+    for name, expected in given.items():
+        np.testing.assert_array_equal(found[name], np.array(expected))
+
+
+def test_what_is_neither_numbers_nor_text_is_nonsense(monkeypatch):
+    endpoint = _Version1("http://host/v1/models/m")
+    monkeypatch.setattr(endpoint, "_fetch", lambda *_: {"predictions": [["a", None]]})
+    with pytest.raises(InputError, match="predictions holds neither numbers nor text"):
+        endpoint.ask({"x": np.zeros((1, 1))}, ())

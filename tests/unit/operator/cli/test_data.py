@@ -158,7 +158,7 @@ def test_text_of_others_moves_no_cursor(here, capsys):
         (("push", "nothing.csv", "store/x"), "nothing.csv' does not exist"),
         (("push", "", "store/x"), "ROWS '' is not allowed"),
         (("push", "empty", "store/x"), "empty' does not exist"),
-        (("push", "picture.csv", "store/x"), "cannot be read"),
+        (("push", "picture.csv", "store/x"), "picture.csv is not in UTF-8: byte 0x89 in a column's name"),
         (("push", "rows.csv", "store/Odd Name"), "'Odd Name' cannot be a dataset's name: write lower-case"),
         (("push", "rows.csv", "store/a@1"), "'a@1' cannot be a dataset's name"),
         (("push", "rows.csv", "ftp://host/x"), "its scheme is none of file, s3, gs, az"),

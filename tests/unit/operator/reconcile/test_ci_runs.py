@@ -21,7 +21,11 @@ from mooring_pipelines.parameters import check_parameters
 
 OWN = {"name": "own"}
 CANDIDATE = SimpleNamespace(
-    revision="r2", storage_uri="s3://m/v2", content_digest="sha256:" + "2" * 64, registered="digits/3"
+    revision="r2",
+    format="onnx",
+    storage_uri="s3://m/v2",
+    content_digest="sha256:" + "2" * 64,
+    registered="digits/3",
 )
 CHAMPION = SimpleNamespace(revision="r1", storage_uri="s3://m/v1", content_digest=None)
 DATA = {
@@ -71,6 +75,7 @@ def test_the_pipeline_takes_what_it_is_given(gates, data):
     documents = yaml.safe_load_all((PACKAGED / "model-ci.yaml").read_text())
     check_parameters(next(document for document in documents if "pipelineInfo" in document), parameters)
     assert parameters["gates"] == gates
+    assert parameters["model_format"] == "onnx"
     parse_options(parameters["test_options"])
 
 
