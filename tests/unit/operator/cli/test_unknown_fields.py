@@ -47,7 +47,7 @@ def said(spec, kind="ModelDeployment"):
         (
             {"model": {**MODEL, "steps": STEPS}},
             "spec.model.steps: unknown field; "
-            "known here: digest, format, formatVersion, pollInterval, promoteAlias, uri",
+            "known here: digest, format, formatVersion, pollInterval, promoteAlias, signature, uri",
         ),
         ({"model": MODEL, "sreving": {}}, "spec.sreving: unknown field; did you mean serving?"),
     ],
