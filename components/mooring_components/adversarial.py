@@ -20,6 +20,7 @@ from mooring_components.feeding import FedModel, join_requests
 from mooring_components.intervals import share
 from mooring_components.options import TestOptions
 from mooring_components.outcomes import Classified, Estimated, Floats, asked_outputs
+from mooring_components.robustness import deviations_of
 
 METRIC = "adversarialAccuracy"
 ROWS = 512
@@ -51,7 +52,7 @@ class _Attacked:
         others = scores.copy()
         others[rows, self.right] = -np.inf
         best = np.argmax(others, axis=1)
-        if scores.shape[1] == 2 and self._is_single():
+        if self._is_single():
             found = self._gradients(inputs, np.zeros_like(self.right))
             sign = np.where(self.right == 1, 1.0, -1.0)
             return {name: _by_row(sign, array) * array for name, array in found.items()}
@@ -87,7 +88,7 @@ def measure_adversarial(
     if differentiate is None:
         return "the model's format gives no gradients"
     output = next(spec.name for spec in asked_outputs(fed, options) if spec.datatype.dtype.kind == "f")
-    rows = np.unique(np.linspace(0, fed.rows - 1, min(ROWS, fed.rows)).astype(int))
+    rows = np.array(fed.spread_rows(ROWS))
     columns = {code: place for place, code in enumerate(outcome.columns)}
     known = np.array([columns.get(int(code), -1) for code in outcome.actual[rows]], dtype=np.int64)
     try:
@@ -130,14 +131,9 @@ def _right(scores: Floats, right: Integers) -> npt.NDArray[np.bool_]:
 
 
 def _deviations(array: Array) -> Floats:
-    """(1, ...): the standard deviation of each element over the rows, of what is finite."""
-    values = np.where(np.isfinite(array), array.astype(np.float64), np.nan)
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, values, 0).sum(axis=0) / count
-    spread = np.where(known, (values - mean) ** 2, 0).sum(axis=0) / count
-    deviations: Floats = np.sqrt(spread)[None]
-    return deviations
+    """(1, ...): the standard deviation of each element over the rows."""
+    table = array.reshape(len(array), -1).astype(np.float64)
+    return deviations_of(table).reshape(1, *array.shape[1:])
 
 
 def _by_row(values: Floats, array: Floats) -> Floats:

@@ -61,7 +61,7 @@ def difference(one: Array, two: Array) -> float:
 def _together(
     fed: FedModel, requests: Sequence[Mapping[str, Array]], alone: Sequence[Sequence[Array]]
 ) -> float | str:
-    if any(spec.shape[:1] != (None,) for spec in fed.model.signature.inputs):
+    if not fed.takes_several_rows:
         return "the model takes a fixed number of rows"
     if len(requests) < 2:
         return "there is one row"

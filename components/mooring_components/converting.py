@@ -13,17 +13,19 @@ import numpy as np
 from mooring_artifacts.errors import InputError, first_line
 from mooring_artifacts.storage import put_file
 from mooring_artifacts.uris import below, parse
+from mooring_inference.backends.declared import FILE as SIGNATURE
 from mooring_inference.backends.formats import MODEL_SUFFIXES, detect_format, find_model
 from mooring_inference.errors import ModelLoadError, RequestError
 from mooring_inference.tensors import Array, TensorSpec
 
 from mooring_components.fetching import fetch_model
 from mooring_components.models import Model, open_model
+from mooring_components.signatures.step import NAME as SIGNED
 
 MODEL = "model.onnx"
 TOLERANCE = 1e-4
 # The signature of its inputs is in ONNX; that of its files is of other files.
-_OF_THE_FILE = ("signature.json", "model.sig", "architecture.json")
+_OF_THE_FILE = (SIGNATURE, SIGNED, "architecture.json")
 _KINDS = ("exported", "torchscript")
 _BATCHES = (2, 1, 7)
 # Sizes that are tried for dimensions that are open beside the batch: programs may have bounds for them.

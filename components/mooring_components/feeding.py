@@ -67,6 +67,18 @@ class FedModel:
             parts.append(scored.columns)
         return [_array([columns[i] for columns in parts], self.rows, spec) for i, spec in enumerate(outputs)]
 
+    @property
+    def takes_several_rows(self) -> bool:
+        """Whether each input has as many rows as somebody asks for; the model may still fail on them."""
+        return all(spec.shape[:1] == (None,) for spec in self.model.signature.inputs)
+
+    def spread_rows(self, most: int) -> list[int]:
+        """At most so many rows from all over the data, in order."""
+        places: list[int] = np.unique(
+            np.linspace(0, self.rows - 1, min(most, self.rows)).astype(int)
+        ).tolist()
+        return places
+
     def single_rows(self, most: int) -> list[dict[str, Array]]:
         """The inputs of requests of one row each; a model of a fixed batch size gets the row repeated.
 
@@ -95,7 +107,7 @@ class FedModel:
         except ModelNeedsMemory as error:
             raise MemoryError(str(error)) from error
         except Exception as error:  # what a model raises is up to it
-            rows = len(next(iter(request.values()), ()))
+            rows = count_rows(request)
             asked = "one row" if rows == 1 else f"{rows} rows"
             raise InputError(f"the model fails on a request of {asked}: {first_line(error)}") from error
 
@@ -109,6 +121,11 @@ class FedModel:
                 raise InputError(f"{self.source}: row {row} cannot be scored: {error}") from error
             inputs[feed.spec.name] = np.repeat(array, feed.spec.shape[0] or 1, axis=0)
         return inputs
+
+
+def count_rows(request: Mapping[str, Array]) -> int:
+    """How many rows a request asks for."""
+    return len(next(iter(request.values()), ()))
 
 
 def join_requests(requests: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

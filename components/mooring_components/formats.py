@@ -2,6 +2,8 @@
 
 from pathlib import PurePath
 
+from mooring_artifacts.errors import InputError
+
 SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -12,6 +14,11 @@ SUFFIXES = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
+
+
+def not_in_utf_8(place: str, error: UnicodeDecodeError) -> InputError:
+    """Say that the name of a column is no text."""
+    return InputError(f"{place} is not in UTF-8: byte {error.object[error.start]:#04x} in a column's name")
 
 
 def kind_of_file(path: str) -> str | None:

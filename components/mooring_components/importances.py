@@ -23,7 +23,7 @@ from mooring_components.feeding import FedModel, join_requests
 
 def measure_importances(fed: FedModel, rows: int) -> Importances:
     """The features that move the model most, by `rows` rows from all over the data; or why there are none."""
-    chosen = np.unique(np.linspace(0, fed.rows - 1, min(rows, fed.rows)).astype(int)).tolist()
+    chosen = fed.spread_rows(rows)
     try:
         inputs = join_requests(fed.requests(chosen))
         asked = ExplanationRequest(

@@ -17,7 +17,7 @@ from mooring_inference.tensors import Array
 
 from mooring_components.endpoints import RefusedError
 from mooring_components.evidence import LONGEST_REASON, OddInput
-from mooring_components.feeding import FedModel
+from mooring_components.feeding import FedModel, count_rows
 from mooring_components.models import ModelNeedsMemory
 
 METRIC = "oddInputsFailed"
@@ -44,7 +44,7 @@ def try_odd_inputs(fed: FedModel) -> list[OddInput]:
         for kind, change in _CHANGES.items()
         if (request := _changed(row, change)) is not None
     ]
-    if all(spec.shape[:1] == (None,) for spec in fed.model.signature.inputs):
+    if fed.takes_several_rows:
         # A slow model is asked for as many as it takes in some seconds.
         many = int(np.clip(_SECONDS / max(taken, 1e-9), 2, MANY_ROWS))
         for kind, rows in (("no rows", 0), ("many rows", many)):
@@ -93,7 +93,7 @@ def _ask(fed: FedModel, request: Request) -> str:
         return str(error)[:LONGEST_REASON]
     except Exception as error:  # what a model raises is up to it
         return first_line(error)[:LONGEST_REASON] or type(error).__name__
-    rows = len(next(iter(request.values())))
+    rows = count_rows(request)
     for spec, array in zip(signature.outputs, given, strict=True):
         if spec.shape[:1] == (None,) and array.shape[:1] != (rows,):
             return f"output {spec.name} has shape {list(array.shape)} for {rows} rows"

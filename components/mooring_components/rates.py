@@ -8,7 +8,7 @@ import numpy as np
 from mooring_artifacts.errors import InputError
 from mooring_inference.tensors import Array
 
-from mooring_components.feeding import FedModel, join_requests
+from mooring_components.feeding import FedModel, count_rows, join_requests
 from mooring_components.memory import held_bytes, peak_bytes
 
 BATCH_ROWS = 32
@@ -35,7 +35,6 @@ def measure_rates(
         MemoryError: the model takes more memory than there is.
     """
     batch = _batch(fed)
-    rows = len(next(iter(batch.values())))
     deadline = time.perf_counter() + max_seconds
     for _ in range(warm_up):
         fed.answer(batch)
@@ -47,7 +46,10 @@ def measure_rates(
         fed.answer(batch)
         taken.append(time.perf_counter() - start)
     after, peak = held_bytes(), peak_bytes()
-    found = {RATE: rows * len(taken) / sum(taken), BATCH_P95: float(np.percentile(taken, 95)) * 1000}
+    found = {
+        RATE: count_rows(batch) * len(taken) / sum(taken),
+        BATCH_P95: float(np.percentile(taken, 95)) * 1000,
+    }
     if fed.model.backend.device != "remote" and before is not None and after is not None and peak is not None:
         found |= {GROWTH: max(after - before, 0) / _MEGA, PEAK: peak / _MEGA}
     return found
@@ -56,7 +58,7 @@ def measure_rates(
 def _batch(fed: FedModel) -> dict[str, Array]:
     """A request of 32 rows, taken in turn; of one where the model does not take several at once."""
     single = fed.single_rows(BATCH_ROWS)
-    if any(spec.shape[:1] != (None,) for spec in fed.model.signature.inputs):
+    if not fed.takes_several_rows:
         return single[0]
     try:
         batch = join_requests([single[place % len(single)] for place in range(BATCH_ROWS)])

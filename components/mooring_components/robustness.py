@@ -5,7 +5,7 @@ It needs no gradient, so that it works for every model that can be fed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from mooring_components.datasets import TestData
 from mooring_components.feeding import FedModel
 from mooring_components.intervals import share
 from mooring_components.options import TestOptions
-from mooring_components.outcomes import Classified, Estimated, aligned, observe
+from mooring_components.outcomes import Classified, Estimated, Floats, aligned, observe
 
 METRIC = "noiseStability"
 # Made-up test data often comes from seed 0: noise that is the data once more moves nothing over a limit.
@@ -77,12 +77,12 @@ def _moved(column: pa.Array, level: float, random: np.random.Generator) -> pa.Ar
     numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
     width = column.type.list_size if pa.types.is_fixed_size_list(column.type) else 1
     table = numbers.reshape(-1, width)
-    noisy = table + level * np.array(list(_deviations(table))) * random.normal(size=table.shape)
+    noisy = table + level * deviations_of(table) * random.normal(size=table.shape)
     flat = pa.array(noisy.ravel(), type=values.type, from_pandas=True)
     return flat if width == 1 and flat.type == column.type else pa.FixedSizeListArray.from_arrays(flat, width)
 
 
-def _deviations(table: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[float]:
-    for column in table.T:
-        known = column[np.isfinite(column)]
-        yield float(known.std()) if len(known) else 0.0
+def deviations_of(table: Floats) -> Floats:
+    """(columns,): the standard deviation of each column over its finite values; 0 where there is none."""
+    finite = (column[np.isfinite(column)] for column in table.T)
+    return np.array([known.std() if len(known) else 0.0 for known in finite])

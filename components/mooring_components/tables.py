@@ -17,7 +17,7 @@ import pyarrow.json as arrow_json
 from mooring_artifacts.errors import InputError, first_line
 from mooring_artifacts.text import in_a_line
 
-from mooring_components.formats import kind_of_file
+from mooring_components.formats import kind_of_file, not_in_utf_8
 from mooring_components.parquet import check_names, open_parquet
 
 _BOM = b"\xef\xbb\xbf"
@@ -91,9 +91,7 @@ def _told(place: str, kind: str) -> Iterator[None]:
     except MemoryError:
         raise
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{place} is not in UTF-8: byte {error.object[error.start]:#04x} in a column's name"
-        ) from error
+        raise not_in_utf_8(place, error) from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{place} cannot be read as {kind}: {in_a_line(first_line(error), 500)}") from error
 

@@ -16,7 +16,7 @@ import pyarrow.ipc as arrow_ipc
 import pyarrow.parquet as arrow_parquet
 from mooring_artifacts.errors import InputError, first_line
 
-from mooring_components.formats import SUFFIXES, kind_of_file
+from mooring_components.formats import SUFFIXES, kind_of_file, not_in_utf_8
 
 _BLOCK_BYTES = 8 << 20
 _LINES = 20_000
@@ -97,11 +97,10 @@ def open_source(path: Path) -> Source:
     try:
         types = _types(path, kind)
     except UnicodeDecodeError as error:
-        where = f"byte {error.object[error.start]:#04x} in a column's name"
-        raise InputError(f"{path.name} is not in UTF-8: {where}") from error
+        raise not_in_utf_8(path.name, error) from error
+    except InputError:
+        raise
     except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path.name} cannot be read as {kind}: {first_line(error)}") from error
     if len(set(types)) < len(types):
         twice = next(name for i, (name, _) in enumerate(types) if name in [n for n, _ in types[:i]])
