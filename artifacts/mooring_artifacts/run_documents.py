@@ -147,6 +147,17 @@ class DocumentFound(Part):
         return self.digest or self.problem or "nothing is known of it"
 
 
+class Brought(Part):
+    """What KServe is to bring to a server of the files that were tested.
+
+    digest: of those that will lie there, see `loaded_files`; None where that is not known from the files. is_folder:
+    whether the model's address is of a folder, and not of a file.
+    """
+
+    digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
+    is_folder: bool = False
+
+
 class Verdict(_Document):
     """What a `model-ci` run found: the document at its `verdict_uri`.
 
@@ -157,7 +168,7 @@ class Verdict(_Document):
     parts of the rows, the worst first, and behind them those of too few rows to judge. `registration` is there where it
     was asked for; a model that passed has passed whatever it says. So are `signature` and `documents`, which policies
     judge and gates do not. `scan` is what was found in the files, where the run could read them, and
-    `importances` are there where they were asked for.
+    `importances` are there where they were asked for. `brought` is there where the run had the files themselves.
     """
 
     model_uri: Annotated[str, Field(max_length=LONGEST)]
@@ -177,6 +188,7 @@ class Verdict(_Document):
     documents: Annotated[list[DocumentFound], Field(max_length=MOST_DOCUMENTS), FailFast()] = []
     scan: Scan | None = None
     importances: Importances | None = None
+    brought: Brought | None = None
 
     @property
     def looked_up(self) -> list[tuple[str, bool, str]]:

@@ -7,7 +7,6 @@ Local files are read without obstore: it takes four times as long, and waits for
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,12 @@ import obstore.store
 
 from mooring_artifacts.digests import ManifestEntry, manifest_digest
 from mooring_artifacts.errors import InputError, StoreUnavailable, store_failure
+from mooring_artifacts.local_files import MOST_FILES, StoredFile, files_below
 from mooring_artifacts.uris import Address, find_fault, parse
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
-MOST_FILES = 10_000
 _CHUNK_BYTES = 1 << 20
 
 
@@ -41,15 +40,6 @@ class Location:
     def is_file(self, files: Sequence[StoredFile]) -> bool:
         """Whether `files`, which were listed here, are one file at this very address, and no folder of one."""
         return len(files) == 1 and files[0].key == self.address.key
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """One file: its key, its path relative to the address that it was listed under, its size in bytes."""
-
-    key: str
-    path: str
-    size: int
 
 
 def open_store(address: Address, field: str = "uri", retry_config: RetryConfig | None = None) -> Any:
@@ -84,7 +74,7 @@ def list_files(
     Raises:
         InputError: there is nothing there, more than `most` files, or it cannot be read.
     """
-    found = _walk(location.address.path) if location.address.scheme == "file" else _listed(location)
+    found = files_below(location.address.path) if location.address.scheme == "file" else _listed(location)
     files: list[StoredFile] = []
     try:
         for file in found:
@@ -230,31 +220,3 @@ def _listed(location: Location) -> Iterator[StoredFile]:
                     yield StoredFile(meta["path"], path, meta["size"])
     else:
         yield StoredFile(address.key, address.name, head["size"])
-
-
-def _walk(root: Path) -> Iterator[StoredFile]:
-    """Plain files at or below `root`, by links too; as many folders as files may be looked into."""
-    key = root.as_posix().strip("/")
-    if root.is_file():
-        yield StoredFile(key, root.name, root.stat().st_size)
-        return
-    folders, visited = [""], 0
-    while folders:
-        if visited > MOST_FILES:
-            raise OSError(f"more than {MOST_FILES} folders")
-        visited += 1
-        below = folders.pop()
-        for entry in _entries(f"{root}/{below}"):
-            link = entry.is_symlink()
-            if os.path.isfile(entry.path) if link else entry.is_file():
-                yield StoredFile(f"{key}/{below}{entry.name}", f"{below}{entry.name}", entry.stat().st_size)
-            elif os.path.isdir(entry.path) if link else entry.is_dir():
-                folders.append(f"{below}{entry.name}/")
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mooring_artifacts.digests import ManifestEntry, check_digest, manifest_digest
+from mooring_artifacts.loaded_files import digest_of_brought
+from mooring_artifacts.run_documents import Brought
 from mooring_artifacts.storage import list_files, locate, read_entry
 from mooring_artifacts.uris import SCHEMES
 
@@ -25,9 +28,14 @@ class FetchedModel:
     is_file: bool = False
 
     @property
-    def facts(self) -> dict[str, str | float]:
+    def facts(self) -> dict[str, Any]:
         """What later steps are told of it."""
-        return {"digest": self.digest, "modelSizeMB": self.size_bytes / 1e6}
+        brought = Brought(digest=digest_of_brought(self.entries), is_folder=not self.is_file)
+        return {
+            "digest": self.digest,
+            "modelSizeMB": self.size_bytes / 1e6,
+            "brought": brought.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
 
 
 def fetch_served(uri: str, folder: Path, expected_digest: str = "") -> FetchedModel | None:
@@ -41,7 +49,7 @@ def fetch_served(uri: str, folder: Path, expected_digest: str = "") -> FetchedMo
     return fetch_model(uri, folder, expected_digest) if uri.partition("://")[0] in SCHEMES else None
 
 
-def facts_of_served(fetched: FetchedModel | None, expected_digest: str = "") -> dict[str, str | float]:
+def facts_of_served(fetched: FetchedModel | None, expected_digest: str = "") -> dict[str, Any]:
     """What later steps are told of it: of files that no run can read, the digest that is expected."""
     return {"digest": expected_digest} if fetched is None else fetched.facts
 

@@ -8,7 +8,7 @@ from typing import Any
 from mooring_artifacts.demands import Demands, Wanted, is_on_the_web
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.run_documents import LONGEST_PROBLEM, DocumentFound, SignatureFound
+from mooring_artifacts.run_documents import LONGEST_PROBLEM, Brought, DocumentFound, SignatureFound
 from mooring_artifacts.scans import Scan
 from mooring_artifacts.storage import list_files, locate, read_entry
 from mooring_artifacts.text import in_a_line
@@ -42,8 +42,10 @@ def inspect_model(uri: str, fetched: FetchedModel | None, demands: Demands) -> d
 
 
 def inspected(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a verdict from what `inspect_model` gave, as far as it did, and `scan`."""
+    """The fields of a verdict from what `inspect_model` gave, as far as it did, `scan` and `brought`."""
     found: dict[str, Any] = {}
+    if "brought" in facts:
+        found["brought"] = Brought.model_validate(facts["brought"], by_alias=True)
     if "scan" in facts:
         found["scan"] = _scan(facts["scan"])
     if "signature" in facts:

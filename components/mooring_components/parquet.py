@@ -15,7 +15,8 @@ from mooring_artifacts.data_versions.references import FORM, is_reference, parse
 from mooring_artifacts.data_versions.store import DataStore
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
-from mooring_artifacts.storage import Location, StoredFile, list_files, locate, read_entry, stream
+from mooring_artifacts.local_files import StoredFile
+from mooring_artifacts.storage import Location, list_files, locate, read_entry, stream
 
 from mooring_components.formats import SUFFIXES, kind_of_file
 

@@ -21,7 +21,7 @@ from mooring_inference.access.memory_budget import MemoryBudget, parsing_limit
 from mooring_inference.access.tls import ReloadingTls
 from mooring_inference.backends.base import Backend
 from mooring_inference.backends.kserve.model import load_kserve_model
-from mooring_inference.backends.loading import load_model
+from mooring_inference.backends.loading import check_content, load_model
 from mooring_inference.capture import Capture
 from mooring_inference.capture.recorder import CaptureObserver
 from mooring_inference.draining import until_drained
@@ -250,9 +250,12 @@ class ModelServer:
         custom = self.settings.kserve_model
         if custom is None:
             return partial(load_model, options=self.settings.load)
-        return lambda _: load_kserve_model(
-            custom.target, name, payload=custom.payload, predictor=custom.predictor
-        )
+
+        def load(path: Path) -> Backend:
+            check_content(path, self.settings.load)
+            return load_kserve_model(custom.target, name, payload=custom.payload, predictor=custom.predictor)
+
+        return load
 
     async def _drain(self) -> None:
         """Stop being ready, and go on answering: callers leave with their next answer."""

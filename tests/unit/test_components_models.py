@@ -114,6 +114,7 @@ def test_the_digest_of_what_was_fetched_is_the_digest_of_the_source(digits, tmp_
     fetched = fetch_model(uri, tmp_path / "a", content_digest(uri))
     assert fetched.digest == content_digest(uri) == content_digest(f"file://{tmp_path}/a")
     assert fetched.size_bytes == (digits[0] / "model" / "model.onnx").stat().st_size
+    assert fetched.facts["brought"] == {"digest": fetched.digest, "isFolder": True}
 
 
 def test_another_digest_is_refused_and_both_are_named(digits, tmp_path):

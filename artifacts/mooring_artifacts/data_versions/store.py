@@ -32,7 +32,8 @@ from mooring_artifacts.data_versions.documents import (
 from mooring_artifacts.data_versions.objects import Objects
 from mooring_artifacts.data_versions.references import LATEST, Dataset, Reference
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.storage import Location, StoredFile
+from mooring_artifacts.local_files import StoredFile
+from mooring_artifacts.storage import Location
 from mooring_artifacts.uris import Address
 
 MOST_RECORDS = 100_000

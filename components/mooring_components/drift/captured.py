@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mooring_artifacts.drift_question import Rows
 from mooring_artifacts.errors import InputError, first_line
-from mooring_artifacts.storage import MOST_FILES, StoredFile, list_files, locate
+from mooring_artifacts.local_files import MOST_FILES, StoredFile
+from mooring_artifacts.storage import list_files, locate
 from mooring_artifacts.uris import below
 
 from mooring_components.drift.errors import EvaluationError

@@ -14,7 +14,7 @@ from itertools import chain
 
 from mooring_artifacts.drift_question import DriftQuestion, Rows
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.storage import StoredFile
+from mooring_artifacts.local_files import StoredFile
 from mooring_artifacts.uris import below
 from mooring_artifacts.window_states import Profile, WindowState, add_up, parse_profile, parse_state
 from mooring_artifacts.window_states.binary import LARGEST

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import httpx2 as httpx
 from mooring_artifacts.errors import InputError, StoreUnavailable
+from mooring_artifacts.local_files import MOST_FILES
 from mooring_artifacts.staging import path_of_proxied
-from mooring_artifacts.storage import MOST_FILES
 from mooring_artifacts.uris import LONGEST, find_fault
 
 from mooring_components.registration.client import PASSWORD, TOKEN, USER, RegistryRefused, check_url

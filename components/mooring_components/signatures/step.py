@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from mooring_artifacts.demands import Signer, is_beside, is_on_the_web
 from mooring_artifacts.digests import ManifestEntry
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.local_files import StoredFile
 from mooring_artifacts.public_keys import key_id
 from mooring_artifacts.run_documents import LONGEST_PROBLEM, SignatureFound
-from mooring_artifacts.storage import Location, StoredFile, list_files, locate, read_entry, stream, write
+from mooring_artifacts.storage import Location, list_files, locate, read_entry, stream, write
 from mooring_artifacts.text import in_a_line
 from mooring_artifacts.uris import below
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from mooring_inference.tensors import Array, Signature
@@ -52,6 +53,8 @@ class LoadOptions:
         allow_torchscript: whether TorchScript files, whose loading runs code, are loaded.
         allow_pyfunc: whether MLflow's python_function flavour, which runs the model's own code, is loaded.
         architectures: import paths, ``package.module:Class``, that a state dict may be loaded into.
+        digest: what the files must have, by ``mooring_artifacts.loaded_files``; None: whatever lies there.
+        digest_of: the folder that it is of; None: what is loaded.
     """
 
     threads: int = 1
@@ -60,3 +63,5 @@ class LoadOptions:
     allow_torchscript: bool = False
     allow_pyfunc: bool = False
     architectures: frozenset[str] = field(default_factory=frozenset)
+    digest: str | None = None
+    digest_of: Path | None = None

@@ -9,9 +9,13 @@ import importlib
 from pathlib import Path
 from typing import cast
 
+from mooring_artifacts.errors import InputError
+from mooring_artifacts.loaded_files import check_loaded
+
 from mooring_inference.backends.base import Backend, LoadOptions
 from mooring_inference.backends.files import load_file
 from mooring_inference.backends.formats import MLMODEL, find_model
+from mooring_inference.errors import ModelLoadError
 
 
 def load_model(path: Path, options: LoadOptions) -> Backend:
@@ -23,10 +27,26 @@ def load_model(path: Path, options: LoadOptions) -> Backend:
         options: how.
 
     Raises:
-        ModelLoadError: nothing there can be served; the message is one line that says why.
+        ModelLoadError: nothing there can be served, or it is not what was tested; the message is one line that says
+            why.
     """
     found = find_model(path)
+    check_content(path, options)
     if found.name == MLMODEL:
         module = importlib.import_module("mooring_inference.backends.mlflow.folder")
         return cast(Backend, module.load_mlflow(found.parent, options))
     return load_file(found, options)
+
+
+def check_content(path: Path, options: LoadOptions) -> None:
+    """Do nothing where the files are those that the options name.
+
+    Raises:
+        ModelLoadError: they are others, or cannot be read.
+    """
+    if options.digest is None:
+        return
+    try:
+        check_loaded(options.digest_of or path, options.digest)
+    except InputError as error:
+        raise ModelLoadError(f"{error}: it is not the model that was tested") from None

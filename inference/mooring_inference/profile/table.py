@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mooring_inference.flags.model import MODEL_DIR
 from mooring_inference.flags.setting import Group, Setting, path
-from mooring_inference.score.table import COLUMNS, FORMAT, MODEL_DIR
+from mooring_inference.score.table import COLUMNS, FORMAT
 
 BASELINE = Group(
     "rows of training",

@@ -37,7 +37,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def load_backend(args: argparse.Namespace, threads: int) -> Backend:
     """Load the model; raises ModelLoadError."""
-    return load_model(args.model_dir, LoadOptions(threads=threads, device=args.device))
+    return load_model(
+        args.model_dir, LoadOptions(threads=threads, device=args.device, digest=args.model_digest)
+    )
 
 
 def make_job(args: argparse.Namespace, source: Folder, found: Sequence[StoredFile], target: Folder) -> Job:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from mooring_inference.flags.setting import Group, Setting, names, path, positive
+from mooring_inference.flags.model import MODEL_DIGEST, MODEL_DIR
+from mooring_inference.flags.setting import Group, Setting, names, positive
 from mooring_inference.score.convert import Nulls
 from mooring_inference.score.readers import FORMATS
 
@@ -17,8 +17,6 @@ def shard(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"expected I/N with I from 0 to N-1, got {text!r}")
     return int(index), int(total)
 
-
-MODEL_DIR = Setting("model_dir", "folder with one model, or the file", "PATH", path, Path("/mnt/models"))
 
 FORMAT = Setting(
     "format", "of the files; auto: by each one's name", "NAME", default="auto", choices=("auto", *FORMATS)
@@ -37,6 +35,7 @@ MODEL = Group(
     "model",
     (
         MODEL_DIR,
+        MODEL_DIGEST,
         Setting("device", "auto, cpu, cuda, cuda:N", "NAME", default="auto"),
         Setting(
             "workers",

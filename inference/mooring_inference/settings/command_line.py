@@ -53,6 +53,8 @@ def parse_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
             allow_torchscript=values.allow_torchscript,
             allow_pyfunc=values.allow_pyfunc,
             architectures=frozenset(values.architectures),
+            digest=values.model_digest,
+            digest_of=values.model_repository,
         ),
         batching=BatchLimits(
             max_batch_rows=values.max_batch_size,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mooring_inference.capture.table import CAPTURE
+from mooring_inference.flags.model import MODEL_DIGEST, MODEL_DIR
 from mooring_inference.flags.setting import Group, Setting, names, not_negative, path, port, positive
 
 MODEL = Group(
     "model",
     (
         Setting("model_name", "the name in request paths", "NAME"),
-        Setting("model_dir", "folder with one model, or the file", "PATH", path, Path("/mnt/models")),
+        MODEL_DIR,
+        MODEL_DIGEST,
         Setting("model_repository", "folder of several models, NAME/ or NAME/NUMBER/ each", "PATH", path),
         Setting(
             "revision", "what answers call their version", "TEXT", default="1", environment="MOORING_REVISION"

@@ -55,9 +55,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _consume(args: argparse.Namespace, source: Address, sink: Address, dead: Address | None) -> None:
-    backend = load_model(
-        args.model_dir, LoadOptions(threads=args.threads or usable_cores(), device=args.device)
+    options = LoadOptions(
+        threads=args.threads or usable_cores(), device=args.device, digest=args.model_digest
     )
+    backend = load_model(args.model_dir, options)
     metrics = StreamMetrics()
     with ExitStack() as closing:
         closing.callback(backend.close)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from mooring_inference.flags.setting import Group, Setting, names, path, port, positive, positive_number
+from mooring_inference.flags.model import MODEL_DIGEST, MODEL_DIR
+from mooring_inference.flags.setting import Group, Setting, names, port, positive, positive_number
 
 
 def _url(name: str, meaning: str, *, required: bool) -> Setting:
@@ -48,7 +47,8 @@ MESSAGES = Group(
 MODEL = Group(
     "model",
     (
-        Setting("model_dir", "folder with one model, or the file", "PATH", path, Path("/mnt/models")),
+        MODEL_DIR,
+        MODEL_DIGEST,
         Setting("model_name", "the name in answers", "NAME", default="model"),
         Setting(
             "revision", "what answers call their version", "TEXT", default="1", environment="MOORING_REVISION"

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import obstore
 import obstore.exceptions
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.grants import Grants
+from mooring_artifacts.local_files import MOST_FILES
 from mooring_artifacts.staging import is_proxied, path_of_proxied
-from mooring_artifacts.storage import MOST_FILES, content_digest, open_store
+from mooring_artifacts.storage import content_digest, open_store
 from mooring_artifacts.uris import parse, redact
 
 from mooring_operator.adapters.mlflow import MlflowRest
@@ -145,7 +146,8 @@ async def _identify(model: ModelSpec, storage_uri: str, pool: Pool) -> Resolved:
     if model.digest is not None or not storage_uri.startswith(_LISTED):
         # The run that tests it reads the files anyway, and rejects others than these.
         return Resolved(storage_uri, model.digest)
-    return Resolved(storage_uri, await pool.thread(_listing_digest, storage_uri))
+    listed = await pool.thread(_list, storage_uri)
+    return Resolved(storage_uri, listed.digest, is_folder=listed.is_folder)
 
 
 def _check_proxied(uri: str, storage_uri: str) -> None:
@@ -183,7 +185,12 @@ def _holds_credentials(address: str) -> bool:
     return "?" in address or ("@" in authority and not address.startswith(_AZURE))
 
 
-def _listing_digest(uri: str, most: int = MOST_FILES, seconds: float = _LISTING_S) -> str:
+class _Listing(NamedTuple):
+    digest: str
+    is_folder: bool
+
+
+def _list(uri: str, most: int = MOST_FILES, seconds: float = _LISTING_S) -> _Listing:
     """Hash names, sizes and ETags: a model of many GB must not pass through the operator."""
     address = parse(uri)
     store, key = open_store(address, retry_config=_RETRIES), address.key
@@ -209,4 +216,5 @@ def _listing_digest(uri: str, most: int = MOST_FILES, seconds: float = _LISTING_
     if not files:
         raise InputError(f"{uri!r} does not exist")
     listing = sorted((meta["path"].removeprefix(key), meta["size"], meta["e_tag"]) for meta in files)
-    return "etag:" + hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    digest = "etag:" + hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    return _Listing(digest, is_folder=all(meta["path"] != key for meta in files))

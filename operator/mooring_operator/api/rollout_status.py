@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from mooring_artifacts.digests import DIGEST_PATTERN
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from mooring_operator.api import forms
@@ -84,6 +85,13 @@ class CIStatus(StatusModel):
     )
 
 
+class BroughtFiles(StatusModel):
+    """What KServe is to bring of a model's files, as the run that tested them found it."""
+
+    digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] | None = None
+    is_folder: bool = False
+
+
 class Revision(StatusModel):
     """A model with the way it is served, pinned: all that is needed to serve it again."""
 
@@ -120,6 +128,12 @@ class Revision(StatusModel):
         WithJsonSchema({"type": "string", "maxLength": forms.REGISTERED_VERSION.longest}),
         Field(description="Its version in the registry, as NAME/VERSION."),
     ] = None
+    brought: Annotated[
+        BroughtFiles | None,
+        # As of the runtime.
+        WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+        Field(description="What KServe is to bring of the tested files."),
+    ] = None
     since: Annotated[Time | None, Field(description="When it was promoted.")] = None
     tested: Annotated[
         CIStatus | None,
@@ -142,6 +156,22 @@ class Revision(StatusModel):
     def content_digest(self) -> str | None:
         """The digest, where it is one of the content; an object store's ETags are none."""
         return self.digest if self.digest is not None and self.digest.startswith("sha256:") else None
+
+    @property
+    def load_address(self) -> str:
+        """Where KServe is told to load it from.
+
+        Source: KServe 0.21. An address in S3 is the beginning of a key to it: with the files of a folder ``churn/1`` it
+        brings those of ``churn/10``, unless a slash ends it.
+        """
+        uri = self.storage_uri
+        folder = self.brought is not None and self.brought.is_folder and uri.startswith("s3://")
+        return uri.rstrip("/") + "/" if folder else uri
+
+    @property
+    def files_to_load(self) -> str | None:
+        """The digest of the files that a server of ours is to load, and no others; None where none is known."""
+        return self.brought.digest if self.brought is not None else None
 
     def as_revision(self, **changes: Any) -> "Revision":
         """Give it as a revision and nothing more, with `changes`."""

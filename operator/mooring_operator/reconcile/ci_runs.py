@@ -13,7 +13,7 @@ from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION
 from mooring_operator.api.ci import CISpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
-from mooring_operator.api.rollout_status import Candidate, Revision
+from mooring_operator.api.rollout_status import BroughtFiles, Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.evidence import facts_in
 from mooring_operator.planning.rollout.situation import Verdict
@@ -164,6 +164,7 @@ class CIRuns:
             registered=_registered(found, ci),
             registration=_registration(found, ci),
             facts=facts_in(found),
+            brought=_brought(found),
         )
 
     async def _read(self, owner: Owner, run_id: str) -> Document | str | None:
@@ -188,6 +189,11 @@ def _judged(found: Document, ci: CISpec, champion: Revision | None) -> list[Viol
         slices=found.slices,
     )
     return judge(findings, ci.gates)
+
+
+def _brought(found: Document) -> BroughtFiles | None:
+    told = found.brought
+    return None if told is None else BroughtFiles(digest=told.digest, is_folder=told.is_folder)
 
 
 def _registered(found: Document, ci: CISpec) -> str | None:

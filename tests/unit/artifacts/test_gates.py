@@ -131,6 +131,7 @@ def test_the_verdict_document_has_the_public_form_and_overwrites(tmp_path):
         "documents": [],
         "scan": None,
         "importances": None,
+        "brought": None,
     }
 
 

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from mooring_artifacts.errors import InputError, StoreUnavailable
-from mooring_artifacts.storage import MOST_FILES, StoredFile, fetch, list_files, locate, stream, write
+from mooring_artifacts.local_files import MOST_FILES, StoredFile
+from mooring_artifacts.storage import fetch, list_files, locate, stream, write
 
 from tests.unit.object_store import s3_environment
 

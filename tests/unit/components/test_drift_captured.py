@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.drift_question import Rows, parse_question
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.storage import MOST_FILES
+from mooring_artifacts.local_files import MOST_FILES
 from mooring_components.drift import captured
 from mooring_components.drift.captured import fetch_part
 from mooring_components.drift.errors import EvaluationError

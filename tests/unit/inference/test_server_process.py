@@ -7,6 +7,7 @@ import signal
 
 import httpx
 import pytest
+from mooring_artifacts.storage import content_digest
 
 from tests.unit.inference.inference_process import (
     BODY,
@@ -106,6 +107,59 @@ async def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(tmp_pat
     assert process.returncode == 1
     assert reason in stderr.decode()
     assert stderr.decode().count("\n") == 1
+
+
+@pytest.mark.parametrize("how", ["flag", "variable", "repository", "score", "stream"])
+async def test_files_that_were_not_tested_are_not_loaded(tmp_path, how):
+    save_negation(tmp_path / "models" / "m")
+    folder = tmp_path / "models" if how == "repository" else tmp_path / "models" / "m"
+    (rows := tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    other = "sha256:" + "0" * 64
+    served = ("--http_port=0", "--host=127.0.0.1")
+    flags = {
+        "repository": (f"--model_repository={folder}", *served),
+        "score": (
+            "score",
+            f"--model_dir={folder}",
+            f"--input={rows.as_uri()}",
+            f"--output={tmp_path.as_uri()}/out",
+        ),
+        "stream": (
+            "stream",
+            f"--model_dir={folder}",
+            "--source=redis://r/a",
+            "--sink=redis://r/b",
+            "--group=g",
+        ),
+    }.get(how, ("--model_name=m", f"--model_dir={folder}", *served))
+    told = {"MOORING_MODEL_DIGEST": other} if how == "variable" else {}
+    process = await spawn(*flags, *([] if told else [f"--model_digest={other}"]), env=told)
+    _, stderr = await process.communicate()
+    assert process.returncode == 1, stderr
+    said = stderr.decode().splitlines()[-1]
+    assert f"model_digest '{other}' does not match the content of '{folder}', which is 'sha256:" in said
+    assert said.endswith("it is not the model that was tested")
+
+
+async def test_files_that_were_tested_are_loaded_and_others_later_are_refused(tmp_path):
+    model = save_negation(tmp_path)
+    digest = content_digest(model.as_uri())
+    (model / "empty").touch()
+    flags = ("--allow_repository_changes", f"--model_digest={digest}")
+    async with running(model, *flags) as (_, client):
+        assert (await client.post("/v2/models/m/infer", json=BODY)).status_code == 200
+        assert (await client.post("/v2/repository/models/m/load", json={})).status_code == 200
+        (model / "more.txt").write_text("new")
+        refused = await client.post("/v2/repository/models/m/load", json={})
+        assert (refused.status_code, "it is not the model that was tested" in refused.text) == (400, True)
+        assert (await client.post("/v2/models/m/infer", json=BODY)).status_code == 200
+
+
+async def test_what_is_no_digest_is_wrong_usage(tmp_path):
+    process = await spawn("--model_name=m", "--model_digest=md5:1")
+    _, stderr = await process.communicate()
+    assert process.returncode == 2
+    assert b"argument --model_digest: expected sha256: and 64 hex digits, got 'md5:1'" in stderr
 
 
 @pytest.mark.parametrize("flags", [[], ["--workers=2"]])

@@ -167,7 +167,7 @@ def _pod(
     credentials: str | None,
 ) -> dict[str, Any]:
     serving = revision.serving_spec
-    source, claim = _source(revision.storage_uri)
+    source, claim = _source(revision.load_address)
     mounts = [{"name": "model", "mountPath": _MODELS}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
     volumes: list[dict[str, Any]] = [{"name": "model", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
     fetch: dict[str, Any] = {
@@ -180,6 +180,8 @@ def _pod(
     if claim is not None:
         volumes.append({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
         fetch["volumeMounts"] = [*mounts, {"name": "claim", "mountPath": _CLAIM, "readOnly": True}]
+    if revision.files_to_load is not None:
+        arguments = [*arguments, f"--model_digest={revision.files_to_load}"]
     run: dict[str, Any] = {
         "name": "model",
         "image": images.inference,

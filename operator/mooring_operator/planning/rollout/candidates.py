@@ -1,7 +1,7 @@
 """Takes up the revision that the spec asks for, in place of whatever was on its way."""
 
 from mooring_operator.api import reasons
-from mooring_operator.api.rollout_status import Candidate
+from mooring_operator.api.rollout_status import BroughtFiles, Candidate
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
@@ -35,6 +35,7 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         digest=draft.resolved.digest,
         # One that comes back is the version that its test made of it.
         registered=draft.resolved.registered or (kept.registered if kept is not None else None),
+        brought=kept.brought if kept is not None else _listed(draft),
         format=draft.spec.model.format,
         format_version=draft.spec.model.format_version,
         serving=identity.serving_snapshot(draft.spec.serving if adopted else _served(draft)),
@@ -55,6 +56,10 @@ def take_up_the_candidate(draft: Draft) -> RolloutDraft:
         message = f"{runtime.kind} {runtime.name} was edited: revision {draft.target} is rolled out with it"
         draft = draft.request(Notify("Normal", reasons.RUNTIME_CHANGED, message))
     return _without_older_commands(draft.with_candidate(named(draft, copied_as(draft, candidate))))
+
+
+def _listed(draft: Draft) -> BroughtFiles | None:
+    return BroughtFiles(is_folder=True) if draft.resolved.is_folder else None
 
 
 def _tell_of_a_retry(draft: Draft, attempt: int) -> Draft:

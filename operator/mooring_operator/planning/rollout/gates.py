@@ -270,6 +270,8 @@ def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> R
     if pinned is None and verdict.digest:
         # Who tested the files knows what they are.
         draft = draft.change_candidate(digest=verdict.digest)
+    if verdict.brought is not None:
+        draft = draft.change_candidate(brought=verdict.brought)
     if verdict.registration:
         draft = _registered(draft, verdict)
     return _passed(draft, status.model_copy(update={"verdict": "Passed", "message": verdict.registration}))

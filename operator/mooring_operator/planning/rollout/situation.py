@@ -11,7 +11,7 @@ from mooring_artifacts.staging import is_proxied, staged_uri
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec
-from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
+from mooring_operator.api.rollout_status import BroughtFiles, ModelDeploymentStatus, Revision
 from mooring_operator.api.runtimes import PinnedRuntime
 from mooring_operator.planning import identity
 from mooring_operator.planning.analysis.counting import Answer, Counting
@@ -36,6 +36,8 @@ class Resolved:
     digest: str | None = None
     registered: str | None = None
     """The version in a registry that it is, as NAME/VERSION; None where it is none."""
+    is_folder: bool = False
+    """Whether a listing has shown that its address is of a folder."""
 
     @property
     def content(self) -> str:
@@ -68,6 +70,8 @@ class Verdict:
     test_data_digest: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What policies had it look up, as a status keeps it."""
+    brought: BroughtFiles | None = None
+    """What KServe is to bring of the files that it tested."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def lister(monkeypatch):
 
 def test_an_endless_listing_is_left_at_the_limit(lister):
     with pytest.raises(ModelNotFound, match=r"holds more than 10000 files, .* with spec\.model\.digest"):
-        model_sources._listing_digest("s3://b/model")
+        model_sources._list("s3://b/model")
     # A page may have been asked for ahead.
     assert lister.asked <= 10_000 / PAGE + 2
 
@@ -97,16 +97,23 @@ def test_an_endless_listing_is_left_at_the_limit(lister):
 def test_a_listing_within_the_limit_has_a_digest_of_all_its_pages(lister):
     digests = set()
     for lister.pages in (1, 10):
-        digests.add(model_sources._listing_digest("s3://b/model"))
+        digests.add(model_sources._list("s3://b/model").digest)
     assert len(digests) == 2
     assert all(digest.startswith("etag:") for digest in digests)
+
+
+@pytest.mark.parametrize(("uri", "is_folder"), [("s3://b/model", True), ("s3://b/model/000000000", False)])
+async def test_a_listing_tells_a_folder_from_a_file(lister, uri, is_folder):
+    lister.pages = 1
+    model = ModelSpec.model_validate({"uri": uri, "format": "onnx"})
+    assert (await ModelSources(MlflowRest(None), everything).resolve(model, "team-a")).is_folder is is_folder
 
 
 def test_a_listing_that_trickles_is_left_when_its_time_is_over(lister, monkeypatch):
     ticks = itertools.count(step=10.0)
     monkeypatch.setattr(model_sources.time, "monotonic", lambda: next(ticks))
     with pytest.raises(RegistryUnavailable, match="takes more than 25 s to list it"):
-        model_sources._listing_digest("s3://b/model")
+        model_sources._list("s3://b/model")
     assert lister.asked <= 6
 
 

@@ -34,6 +34,7 @@ LONGEST_NAMES = 51 - len("-r12345678-")
 
 _MODE = "serving.kserve.io/deploymentMode"
 _REVISION_VARIABLE = "MOORING_REVISION"
+_DIGEST_VARIABLE = "MOORING_MODEL_DIGEST"
 _TRANSFORMER_CONTAINER = "transformer-container"
 
 
@@ -66,7 +67,7 @@ def predictor(revision: Revision) -> dict[str, Any]:
             with_capture(out, container, revision) if container.get("name") == CUSTOM_CONTAINER else container
             for container in out["containers"]
         ]
-        variables = _ours(revision, {"STORAGE_URI": revision.storage_uri})
+        variables = _ours(revision, {"STORAGE_URI": revision.load_address})
         out = pod_as_written(out)
         out["containers"] = _with_model_first(out["containers"], variables)
     else:
@@ -204,7 +205,7 @@ def _model(revision: Revision, serving: ServingSpec) -> dict[str, Any]:
     model_format = {"name": revision.format}
     if revision.format_version:
         model_format["version"] = revision.format_version
-    out: dict[str, Any] = {"modelFormat": model_format, "storageUri": revision.storage_uri}
+    out: dict[str, Any] = {"modelFormat": model_format, "storageUri": revision.load_address}
     if serving.runtime:
         out["runtime"] = serving.runtime
     if serving.storage is not None:
@@ -215,6 +216,8 @@ def _model(revision: Revision, serving: ServingSpec) -> dict[str, Any]:
 
 def _ours(revision: Revision, more: Mapping[str, str] | None = None) -> list[dict[str, str]]:
     said = {**(more or {}), _REVISION_VARIABLE: revision.revision}
+    if revision.files_to_load is not None:
+        said[_DIGEST_VARIABLE] = revision.files_to_load
     return [{"name": name, "value": value} for name, value in said.items()]
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mooring_operator.api.rollout_status import ModelDeploymentStatus
+from mooring_operator.api.rollout_status import BroughtFiles, ModelDeploymentStatus
 from mooring_operator.planning.actions import TerminateRun
 from mooring_operator.planning.rollout.actions import LaunchRun
 from mooring_operator.planning.rollout.decision import Decision
@@ -261,3 +261,21 @@ def test_beside_another_champion_it_is_another_question():
     ids = {beside(first, gates).run_id for first in ("v1", "v2") for gates in (BESIDE, {})}
     # Without a gate that compares, what serves now does not matter.
     assert len(ids) == 3
+
+
+def test_a_revision_keeps_which_files_of_it_were_tested():
+    bench = Bench()
+    brought = BroughtFiles(digest="sha256:" + "a" * 64, is_folder=True)
+    decision = bench.see("Succeeded", verdict=bench.verdict(brought=brought))
+    assert decision.status.ci.verdict == "Passed"
+    assert decision.status.candidate.brought == brought
+
+
+def test_a_folder_stays_one_where_a_run_does_not_say_so():
+    bench = Bench()
+    assert isinstance(bench.observed.model, Resolved)
+    bench.observed = replace(bench.observed, model=replace(bench.observed.model, is_folder=True))
+    bench.world.status = ModelDeploymentStatus()
+    bench.look()
+    decision = bench.see("Succeeded", verdict=bench.verdict())
+    assert decision.status.candidate.brought == BroughtFiles(is_folder=True)

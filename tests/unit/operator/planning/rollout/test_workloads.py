@@ -237,3 +237,14 @@ def test_text_of_a_spec_is_not_expanded_in_a_pod(text):
         written = [found for found in texts if "$" in found]
         assert len(written) == count
         assert all(found.endswith(text.replace("$", "$$")) for found in written)
+
+
+@pytest.mark.parametrize("made", [job, answering])
+def test_other_work_loads_the_tested_files_alone(made):
+    digest = "sha256:" + "a" * 64
+    tested = revision("s3://m/v1").as_revision(brought={"digest": digest, "isFolder": True})
+    pod = pod_of(made(tested))
+    assert f"--model_digest={digest}" in pod["containers"][0]["args"]
+    assert pod["initContainers"][0]["args"][0] == "s3://m/v1/"
+    plain = pod_of(made(revision("s3://m/v1")))
+    assert not any("model_digest" in argument for argument in plain["containers"][0]["args"])

@@ -74,3 +74,38 @@ def test_variables_of_a_spec_are_no_programs_for_kserve(text):
     """KServe executes a model's container as a template, in the process that serves every tenant."""
     (written, _) = predictor(revision(env=[{"name": "A", "value": text}]))["model"]["env"]
     assert executed(written["value"]).replace("$$", "$") == text
+
+
+TESTED = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_folder", "told"),
+    [
+        ("s3://models/churn/1", True, "s3://models/churn/1/"),
+        ("s3://models/churn/1/", True, "s3://models/churn/1/"),
+        ("s3://models/churn.onnx", False, "s3://models/churn.onnx"),
+        ("gs://models/churn/1", True, "gs://models/churn/1"),
+        ("file:///models/churn", True, "file:///models/churn"),
+    ],
+)
+def test_kserve_is_told_to_bring_the_files_that_were_tested_and_not_their_neighbours(uri, is_folder, told):
+    """Given ``churn/1``, KServe brings what lies in ``churn/10`` as well."""
+    made = revision()
+    tested = made.as_revision(storage_uri=uri, brought={"digest": TESTED, "isFolder": is_folder})
+    assert predictor(tested)["model"]["storageUri"] == told
+    assert predictor(made.as_revision(storage_uri=uri))["model"]["storageUri"] == uri
+
+
+def test_a_server_is_told_which_files_were_tested():
+    digest = {"name": "MOORING_MODEL_DIGEST", "value": TESTED}
+    made = revision()
+    assert digest in predictor(made.as_revision(brought={"digest": TESTED}))["model"]["env"]
+    for unknown in (made, made.as_revision(brought={"isFolder": True})):
+        assert [one["name"] for one in predictor(unknown)["model"]["env"]] == ["MOORING_REVISION"]
+
+
+def test_a_spec_cannot_say_that_other_files_were_tested():
+    made = revision(env=[{"name": "MOORING_MODEL_DIGEST", "value": "sha256:" + "b" * 64}])
+    env = predictor(made.as_revision(brought={"digest": TESTED}))["model"]["env"]
+    assert [one["value"] for one in env if one["name"] == "MOORING_MODEL_DIGEST"] == [TESTED]
