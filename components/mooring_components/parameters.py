@@ -13,14 +13,20 @@ from mooring_components.feeding import FedModel, join_requests
 COUNT, WITHOUT_GRADIENT = "parameters", "parametersWithoutGradient"
 ROWS = 32
 _UNTOLD = "the model's format does not tell its parameters"
+_NO_GRADIENTS = "the model's format gives no gradients"
 _MOST_NAMED = 5
 
 
 @runtime_checkable
-class Trained(Protocol):
-    """What a backend offers in addition where it knows its parameters."""
+class Counted(Protocol):
+    """What a backend offers in addition where it is known how many parameters it has."""
 
     parameter_count: int
+
+
+@runtime_checkable
+class Trained(Counted, Protocol):
+    """What a backend offers in addition where it knows its parameters."""
 
     def parameters_without_gradient(self, inputs: Mapping[str, Array]) -> list[str]:
         """Return the names of parameters whose gradient is missing, 0 or not finite."""
@@ -34,7 +40,8 @@ def measure_parameters(fed: FedModel) -> dict[str, float | str]:
     """
     backend = fed.model.backend
     if not isinstance(backend, Trained):
-        return dict.fromkeys((COUNT, WITHOUT_GRADIENT), _UNTOLD)
+        count = float(backend.parameter_count) if isinstance(backend, Counted) else _UNTOLD
+        return {COUNT: count, WITHOUT_GRADIENT: _NO_GRADIENTS}
     try:
         idle = backend.parameters_without_gradient(join_requests(fed.single_rows(ROWS)))
     except Exception as error:  # what a model raises is up to it

@@ -89,7 +89,7 @@ def test_a_float_label_means_regression(tmp_path):
     model = save(linear_graph(2), tmp_path / "m")
     uri = write_rows(tmp_path / "d.parquet", a=[1.0, 2.0], b=[1.0, 2.0], label=[2.0, 1.0])
     metrics = {"mae": 1.5, "rmse": np.sqrt(4.5), "r2": -17.0, "mape": 1.5, "rows": 2, "invalidPredictions": 0}
-    sound = {"repeatDifference": 0, "batchDifference": 0, "oddInputsFailed": 0}
+    sound = {"repeatDifference": 0, "batchDifference": 0, "oddInputsFailed": 0, "parameters": 2}
     assert evaluate(model, load_test_data(uri, "label")).metrics == pytest.approx({**metrics, **sound})
 
 
@@ -104,6 +104,7 @@ def test_a_model_of_a_fixed_batch_size_sees_every_row_once(tmp_path):
         "invalidPredictions": 0.0,
         "repeatDifference": 0.0,
         "oddInputsFailed": 0.0,
+        "parameters": 1.0,
     }
     fed = feed_model(model, load_test_data(uri, "label"), {})
     assert min(time_requests(fed, requests=5, warm_up=1)) > 0

@@ -448,6 +448,35 @@ PIECES = st.lists(
 ).map(b"".join)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [np.float32, np.float16, np.float64, np.int8, np.uint8, np.int64, np.int32, np.bool_]
+            ),
+            st.lists(st.integers(0, 40), max_size=4),
+        ),
+        max_size=5,
+    )
+)
+def test_weights_of_onnx_are_counted_without_shapes_and_indices(tensors):
+    arrays = [np.zeros(shape, dtype) for dtype, shape in tensors if np.prod(shape) < 100_000]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    stored = [onnx.numpy_helper.from_array(array, f"w{place}") for place, array in enumerate(arrays)]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [x], stored)
+    found = read_onnx(helper.make_model(graph).SerializeToString())
+    assert found.complete
+    weights = [array for array in arrays if array.dtype.kind == "f" or array.dtype in (np.int8, np.uint8)]
+    assert found.weights == sum(array.size for array in weights)
+
+
+def test_sizes_beyond_all_memory_are_no_message():
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    huge = onnx.TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**62] * 1000)
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [x], [huge])
+    assert not read_onnx(helper.make_model(graph).SerializeToString()).complete
+
+
 @given(PIECES)
 def test_any_bytes_are_read_as_onnx_or_not(content):
     found = read_onnx(b"\x08\x08" + content)

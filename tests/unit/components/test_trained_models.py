@@ -91,4 +91,4 @@ def test_an_adversary_finds_what_noise_does_not(tmp_path):
 
 def test_a_format_that_does_not_tell_says_so(tmp_path):
     found = evaluate(linear(tmp_path), rows_of())
-    assert found.unmeasured["parametersWithoutGradient"] == "the model's format does not tell its parameters"
+    assert found.unmeasured["parametersWithoutGradient"] == "the model's format gives no gradients"
