@@ -1,5 +1,6 @@
 """Says at the end how many tests ran at each level, and what was skipped and why."""
 
+import os
 from collections import Counter
 
 import pytest
@@ -7,6 +8,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 pytest_plugins = ["cluster.pytest_plugin"]
+
+# As in the image of the components: threads of two processes that share cores wait for each other most of the time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # How long an example takes is the machine's business, and no test is about it.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -82,9 +82,7 @@ class Expected:
     @property
     def outside(self) -> float:
         """The share of rows like none that was learned, by a value or by how they are combined."""
-        lever = self.mean * np.einsum(
-            "ij,jk,ik->i", self.design, self.learned.bread, self.design, optimize=True
-        )
+        lever = _leverage(self.design, self.learned.bread, self.mean)
         return float((self.beyond | (lever > self.learned.reach)).mean())
 
     def gradient(self) -> Floats:
@@ -101,12 +99,18 @@ def learn(rows: Mapping[str, Column], loss: Floats) -> Learned:
     design = terms.design(rows)
     effects, bread = _fit(design, shares)
     mean = _mean(design, effects)
-    lever = mean * np.einsum("ij,jk,ik->i", design, bread, design, optimize=True)
+    lever = _leverage(design, bread, mean)
     off = (shares - mean) / np.maximum(1 - lever, 0.1)
     squares = np.square(off)
     spread = _learn_spread(mean, squares)
     found = (_sandwich(design, bread, each) for each in (squares, _variance(spread, mean)))
     return Learned(terms, scale, effects, tuple(found), bread, float(lever.max()), spread)
+
+
+def _leverage(design: Floats, bread: Floats, mean: Floats) -> Floats:
+    """How much each row, (rows,), has a say in what is expected of it."""
+    found: Floats = mean * np.einsum("ij,ij->i", design @ bread, design)
+    return found
 
 
 def _sandwich(design: Floats, bread: Floats, variances: Floats) -> Floats:
