@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-unit test-operator test-cluster test-release test-torch search lint format generate check-generated requirements release images audit clean
 
+# Where that is set, as containers have it, each process compiles all that it imports anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 BOOTSTRAP := build/bootstrap
