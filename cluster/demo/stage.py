@@ -179,7 +179,7 @@ class Stage:
                 "MOORING_PROMETHEUS_INTERVAL": "2",
                 "MOORING_PROMETHEUS_LAG": "2",
             }
-        self._launch("operator", ["-m", "mooring_operator.main"], f"{self.health}/readyz", environment)
+        self._launch("operator", ["-m", "mooring_operator"], f"{self.health}/readyz", environment)
 
     def check(self) -> None:
         """Raise RuntimeError when one of the programs has ended."""

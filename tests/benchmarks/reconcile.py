@@ -248,7 +248,7 @@ def _printed(row: dict[str, Any]) -> dict[str, Any]:
 
 def _command(profile: Path | None) -> list[str | Path]:
     profiler: list[str | Path] = ["-m", "cProfile", "-o", profile] if profile is not None else []
-    return [sys.executable, *profiler, "-m", "mooring_operator.main"]
+    return [sys.executable, *profiler, "-m", "mooring_operator"]
 
 
 def _ready(health: str) -> bool:

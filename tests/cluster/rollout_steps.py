@@ -94,7 +94,7 @@ class Operator:
 
     def start(self):
         """Start it, and wait until it watches."""
-        command = [sys.executable, "-m", "mooring_operator.main"]
+        command = [sys.executable, "-m", "mooring_operator"]
         self.process = start("operator", command, log=self.log, environment=self._environment)
         self._watchdog.watch(self.process)
         wait_until_ready(self.process, lambda: self.ask("/readyz") is not None, timeout=60)
