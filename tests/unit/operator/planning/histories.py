@@ -1,5 +1,6 @@
 """Histories of a fleet: who applies, asks and fails what, with something under way when it happens."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -8,7 +9,16 @@ from mooring_operator.planning.routes import Traits
 
 from tests.unit.operator.planning.fleet import MANY
 from tests.unit.operator.planning.play import POINTS
-from tests.unit.operator.planning.specs import MODELS, SURGING, WITH_VARIANTS, spec, specs, whole_specs
+from tests.unit.operator.planning.specs import (
+    COUNTED,
+    MODELS,
+    SURGING,
+    TESTS,
+    WITH_VARIANTS,
+    spec,
+    specs,
+    whole_specs,
+)
 
 routers = st.builds(
     lambda able, by_pods: Traits(
@@ -167,6 +177,20 @@ started_anew = st.builds(
     st.sampled_from(["begun", "some", "half"]),
     st.integers(1, 3),
 )
+
+
+def to_the_end(rollouts: Sequence[int]) -> st.SearchStrategy[list[tuple[str, Any]]]:
+    """One of these rollouts goes on to its end, and those who are asked approve."""
+    asked = st.builds(
+        spec, st.sampled_from(MODELS), st.sampled_from(rollouts), st.integers(1, 4), st.just("5s"), st.just(1)
+    )
+    points = ("some", "all", "over")
+    return asked.map(
+        lambda asked: [("startable", {}), ("apply", asked), *(("until", point) for point in points)]
+    )
+
+
+tested, counted = to_the_end(TESTS), to_the_end(COUNTED)
 stories = st.one_of(
     st.lists(events, min_size=1, max_size=12),
     cut_off,

@@ -69,6 +69,15 @@ ROLLOUTS = [
 ]
 WITH_VARIANTS = range(len(PLAIN), len(ROLLOUTS))
 """Of revisions that have to be kept: elsewhere they are no more than refused."""
+TESTS = [number for number, rollout in enumerate(ROLLOUTS) if rollout.get("strategy") == "ABTest"]
+COUNTED = [
+    number
+    for number, rollout in enumerate(ROLLOUTS)
+    if any("setReplicas" in step for step in rollout.get("steps", []))
+]
+CHECKED = [
+    rollout for rollout in ROLLOUTS if JOB in rollout.get("steps", []) or HOOK in rollout.get("steps", [])
+]
 SURGING = [number for number, rollout in enumerate(ROLLOUTS) if "maxSurge" in rollout]
 RATE = {"metrics": [{"metric": "errorRate"}]}
 BOTH = {"metrics": [{"metric": "errorRate"}, {"metric": "latency"}]}

@@ -11,8 +11,11 @@ from mooring_operator.planning.status import reading
 from tests.unit.operator.planning.planted.planting import (
     ANEW,
     ASKED,
+    CHECKED,
     CRASH,
     CUT_OFF,
+    EVERY,
+    JUDGED,
     TURN,
     Faults,
     Function,
@@ -81,7 +84,7 @@ def _without(found: Any, path: tuple[str, ...]) -> Any:
 
 FAULTS: Faults = {
     "a check is started by one decision alone": (
-        CRASH,
+        CHECKED,
         checks,
         "_start",
         _check_is_started_by_one_decision,
@@ -91,7 +94,7 @@ FAULTS: Faults = {
     "pods go before the route does": (CUT_OFF, retained, "_may_be_routed", always(False)),
     "a command is dropped before it is done": (ASKED, decision, "_dropped_commands", _drops_what_it_has_read),
     "since when it is unready is not written": (
-        CRASH,
+        EVERY,
         reading,
         "read_status",
         _unwritten("candidate", "unreadySince"),
@@ -103,7 +106,7 @@ FAULTS: Faults = {
         _unwritten("candidate", "stablePods"),
     ),
     "what has left is not written": (CRASH, reading, "read_status", _unwritten("retained")),
-    "that it begun is not written": (CRASH, reading, "read_status", _unwritten("candidate", "begun")),
-    "evidence is not written": (CRASH, reading, "read_status", _unwritten("analysis")),
+    "that it begun is not written": (EVERY, reading, "read_status", _unwritten("candidate", "begun")),
+    "evidence is not written": (JUDGED, reading, "read_status", _unwritten("analysis")),
     "what is left behind is not written": (TURN, reading, "read_status", _unwritten("abandonedRuns")),
 }

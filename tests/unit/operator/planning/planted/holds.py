@@ -10,8 +10,8 @@ from mooring_operator.planning.rollout.draft import Draft
 
 from tests.unit.operator.planning.planted.planting import (
     BACK,
-    ENDS,
     FREEZE,
+    KEPT,
     SAFETY,
     Faults,
     Function,
@@ -62,5 +62,5 @@ FAULTS: Faults = {
     "what is gone back to takes all steps": (SAFETY, approvals, "goes_back", always(False)),
     "what is gone back to is like any other": (SAFETY, rules, "take_up_the_candidate", _never_kept),
     "what is gone back to stays kept": (SAFETY, Draft, "forget", lambda _: lambda draft, revision: draft),
-    "the oldest is kept": (ENDS, retained, "trim", _oldest_first),
+    "the oldest is kept": (KEPT, retained, "trim", _oldest_first),
 }

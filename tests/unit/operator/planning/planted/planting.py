@@ -40,6 +40,16 @@ CRASH, TURN, BESIDE, CUT_OFF, FREEZE, BACK, ANEW, FOLLOWS = (
     "anew",
     "follows",
 )
+HELD_UP, HALF_WAY, TESTED, COUNTED, KEPT, CHECKED, JUDGED, EVERY = (
+    "held up",
+    "half-way",
+    "tested",
+    "counted",
+    "kept",
+    "checked",
+    "judged",
+    "every",
+)
 """Which property a fault is seen by, and in which stories soonest."""
 
 Faults = dict[str, tuple[str, Any, str, Callable[[Function], Function]]]

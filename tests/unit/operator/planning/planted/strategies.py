@@ -7,7 +7,15 @@ from mooring_operator.planning.rollout import progress, traffic, trials, variant
 from mooring_operator.planning.routing import Mirror
 from mooring_operator.planning.strategies import capacity
 
-from tests.unit.operator.planning.planted.planting import BESIDE, SAFETY, Faults, Function, always
+from tests.unit.operator.planning.planted.planting import (
+    BESIDE,
+    COUNTED,
+    SAFETY,
+    TESTED,
+    Faults,
+    Function,
+    always,
+)
 
 
 def _whatever_replicas(original: Function) -> Function:
@@ -91,14 +99,14 @@ def _no_pods_after_the_test(original: Function) -> Function:
 
 FAULTS: Faults = {
     "setReplicas is ignored": (SAFETY, traffic, "seen_of", _whatever_replicas),
-    "a percentage of replicas is rounded down": (SAFETY, capacity, "count", _rounded_down),
+    "a percentage of replicas is rounded down": (COUNTED, capacity, "count", _rounded_down),
     "one pod more than maxSurge": (SAFETY, traffic, "_surge", _one_more),
     "maxSurge is beside what should be there": (SAFETY, capacity, "share", _beside_what_should_be_there),
     "with a surge pods leave at once": (SAFETY, progress, "note_progress", _settled_at_once),
     "copies of all requests": (SAFETY, traffic, "_exposed", _copies(100)),
     "no copies": (SAFETY, traffic, "_exposed", _copies(None)),
     "copies go on behind the shadow": (SAFETY, traffic, "_exposed", _goes_on_copying),
-    "who matches goes nowhere": (SAFETY, traffic, "_exposed", _matches_nobody),
+    "who matches goes nowhere": (TESTED, traffic, "_exposed", _matches_nobody),
     "a variant has its part before its pods": (BESIDE, traffic, "seen_of_side", _part_before_pods),
     "a variant has one pod": (BESIDE, traffic, "seen_of_side", _pods_of_one),
     "who matches is sent to a variant without pods": (
