@@ -19,7 +19,7 @@ from mooring_artifacts.local_files import MOST_FILES, StoredFile
 from mooring_artifacts.storage import list_files, locate
 from mooring_artifacts.uris import below
 
-from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.errors import EvaluationError, UnreadableWindow
 from mooring_components.drift.rows import FetchedRows, ParquetRows, fetch, fetch_rows
 from mooring_components.memory import MOST_BYTES
 from mooring_components.parquet import FoundFiles
@@ -127,6 +127,11 @@ class KeptWindow:
     table: PartOfRows
 
     @property
+    def rows(self) -> int:
+        """How many requests' rows there are."""
+        return self.table.num_rows
+
+    @property
     def digest(self) -> str:
         """What its rows are, by the content of their files."""
         return self.table.digest
@@ -134,7 +139,7 @@ class KeptWindow:
 
 def past_windows(
     uri: str, since: datetime, until: datetime, every: timedelta, field: str
-) -> Iterator[KeptWindow]:
+) -> Iterator[KeptWindow | UnreadableWindow]:
     """Cut what was kept into windows of a length of time, which begin at whole multiples of it since 1970.
 
     Args:
@@ -145,10 +150,11 @@ def past_windows(
         field: what messages call the address.
 
     Yields:
-        Windows that hold rows, the oldest first; one is fetched when it is asked for.
+        Windows that hold rows, and those whose files are damaged, the oldest first; one is fetched when it is asked
+        for.
 
     Raises:
-        EvaluationError: WindowUnreadable, also where no row at all was kept; TooLarge.
+        EvaluationError: WindowUnreadable, where files cannot be had or no row at all was kept; TooLarge.
     """
     try:
         locate(uri, field)
@@ -159,10 +165,10 @@ def past_windows(
     while begin + every <= until:
         asked = Rows(uri=uri, since=begin, until=begin + every)
         part = fetch_part(asked, "WindowUnreadable", field)
-        rows = part.open() if part.fetched is not None else None
-        if rows is not None and rows.num_rows:
+        window = _opened(part, begin.strftime("%Y-%m-%d %H:%M:%S")) if part.fetched is not None else None
+        if window is not None:
             found = True
-            yield KeptWindow(begin.strftime("%Y-%m-%d %H:%M:%S"), rows)
+            yield window
         begin += every
     if not found:
         raise EvaluationError(
@@ -170,6 +176,15 @@ def past_windows(
             f"{field} {uri!r}: no request was kept {_span(since, until)}; "
             "the address is of a folder that holds folders like date=2026-10-01",
         )
+
+
+def _opened(part: FetchedPart, name: str) -> KeptWindow | UnreadableWindow | None:
+    """Give a window with its rows, or why they cannot be read; None where there are none."""
+    try:
+        window = KeptWindow(name, part.open())
+        return window if window.rows else None
+    except EvaluationError as error:
+        return UnreadableWindow(name, error)
 
 
 def find_hours(

@@ -6,8 +6,9 @@ What that costs does not depend on how many requests there were: the baseline is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -94,10 +95,28 @@ def _files(window: Rows) -> tuple[FoundFiles, list[StoredFile]]:
 
 
 def _add_up(found: FoundFiles, files: Sequence[StoredFile]) -> tuple[Profile, WindowState]:
-    contents = _contents(found, files)
+    contents = zip(files, _contents(found, files), strict=True)
     first = next(contents)
-    profile = _profile(str(found.location), profile_of(first))
-    return profile, add_up(profile, (parse_state(each, profile) for each in chain([first], contents)))
+    with _naming(first[0]):
+        counted_by = profile_of(first[1])
+    profile = _profile(str(found.location), counted_by)
+    return profile, add_up(profile, _states(chain([first], contents), profile))
+
+
+def _states(contents: Iterable[tuple[StoredFile, bytearray]], profile: Profile) -> Iterator[WindowState]:
+    for file, content in contents:
+        with _naming(file):
+            state = parse_state(content, profile)
+        yield state
+
+
+@contextmanager
+def _naming(file: StoredFile) -> Iterator[None]:
+    """Say of which of the files it is that something is wrong."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{file.path!r}: {error}") from error
 
 
 def _contents(found: FoundFiles, files: Sequence[StoredFile]) -> Iterator[bytearray]:

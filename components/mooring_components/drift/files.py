@@ -24,7 +24,7 @@ def _arrow(path: Path) -> pa.Table:
 
 
 def _parquet(path: Path) -> pa.Table:
-    return pq.ParquetFile(path).read()
+    return pq.ParquetFile(path, page_checksum_verification=True).read()
 
 
 READERS: dict[str, Callable[[Path], pa.Table]] = {

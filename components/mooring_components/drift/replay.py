@@ -26,8 +26,13 @@ class Window(Protocol):
         ...
 
     @property
+    def rows(self) -> int:
+        """How many rows there are; 0 where they cannot be read."""
+        ...
+
+    @property
     def table(self) -> Table:
-        """The rows."""
+        """The rows; raises EvaluationError where they cannot be read."""
         ...
 
     @property

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mooring_components.drift import columns
-from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.errors import EvaluationError, UnreadableWindow
 from mooring_components.drift.files import READERS, read_file
 
 OPTION = "--window"
@@ -26,6 +26,11 @@ class Window:
 
     name: str
     table: pa.Table
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return int(self.table.num_rows)
 
     @property
     def digest(self) -> str:
@@ -42,10 +47,12 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     """The files named, and those of rows in the folders named, by name.
 
     Raises:
-        EvaluationError: WindowUnreadable, where a folder holds none.
+        EvaluationError: WindowUnreadable, where one does not exist or a folder holds none.
     """
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise _refuse(f"{OPTION} {str(path)!r}: there is no such file")
         inside = [path]
         if path.is_dir():
             inside = sorted(child for child in path.iterdir() if child.suffix.lower() in READERS)
@@ -57,10 +64,13 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def one_each(files: Sequence[Path]) -> Iterator[Window]:
+def one_each(files: Sequence[Path]) -> Iterator[Window | UnreadableWindow]:
     """Take each file for a window."""
     for file in files:
-        yield Window(file.name, read_file(file, OPTION))
+        try:
+            yield Window(file.name, read_file(file, OPTION))
+        except EvaluationError as error:
+            yield UnreadableWindow(file.name, error)
 
 
 def cut_by_rows(files: Sequence[Path], rows: int) -> Iterator[Window]:
@@ -94,13 +104,16 @@ def cut_by_time(files: Sequence[Path], column: str, every: timedelta) -> Iterato
         )
     times = _microseconds(table.column(column), column)
     table = table.drop_columns([column])
-    number = pc.floor(pc.divide(pc.cast(times, pa.float64()), every / _MICROSECOND))
+    number = pc.floor(pc.divide(pc.cast(times, pa.float64(), safe=False), every / _MICROSECOND))
     order = pc.array_sort_indices(times)
     table, number = table.take(order), number.take(order)
     runs = pc.run_end_encode(number)
     first = 0
     for value, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        begins = datetime.fromtimestamp(0, UTC) + value * every
+        try:
+            begins = datetime.fromtimestamp(0, UTC) + value * every
+        except OverflowError as error:
+            raise _refuse(f"--by {column!r}: a row has a time outside of the years 1 to 9999") from error
         yield Window(begins.strftime("%Y-%m-%d %H:%M:%S"), table.slice(first, end - first))
         first = end
 
@@ -117,6 +130,9 @@ def _microseconds(values: pa.ChunkedArray, column: str) -> pa.Array:
     if values.null_count:
         raise _refuse(f"--by {column!r}: {values.null_count} of {len(values)} rows have no time")
     kind = values.type
+    if columns.kind(kind) == columns.NUMBER:
+        # Nothing says what they count, and since when.
+        raise _refuse(f"--by {column!r}: {kind} tells no time: use timestamps, dates, or ISO 8601")
     try:
         found = _timestamps(columns.decoded(values))
         found = found.cast(pa.timestamp("us", found.type.tz), safe=False).cast(pa.int64())

@@ -30,7 +30,11 @@ class Part:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._writer = pq.ParquetWriter(
-                self._file, schema, compression="zstd", use_dictionary=list(repetitive)
+                self._file,
+                schema,
+                compression="zstd",
+                use_dictionary=list(repetitive),
+                write_page_checksum=True,
             )
         except BaseException:
             self._remove()

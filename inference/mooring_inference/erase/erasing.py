@@ -124,9 +124,12 @@ def _read(location: Location, paths: Iterable[str], erased: Erased) -> Iterator[
             # Retention was here first.
             continue
         try:
-            yield path, pq.read_table(pa.BufferReader(content.to_bytes()))
-        except pa.ArrowException:
+            rows = pa.BufferReader(content.to_bytes())
+            table = pq.ParquetFile(rows, page_checksum_verification=True).read()
+        except (pa.ArrowException, OSError):
             erased.damaged.append(path)
+            continue
+        yield path, table
 
 
 def _take_out(
@@ -144,6 +147,6 @@ def _take_out(
         obstore.delete(location.store, path)
         return count
     sink = pa.BufferOutputStream()
-    pq.write_table(kept, sink, compression="zstd")
+    pq.write_table(kept, sink, compression="zstd", write_page_checksum=True)
     obstore.put(location.store, path, sink.getvalue().to_pybytes())
     return count

@@ -144,6 +144,8 @@ def _line(one: Judged) -> list[str | Text]:
     phase = Text(one.status.phase, style=phase_style(one.status.phase))
     if isinstance(found, NoFindings):
         return [one.window, str(one.rows), "-", "-", phase, found.message]
+    if not found.features:
+        return [one.window, str(one.rows), "-", "-", phase, one.status.message]
     named = [feature.name for feature in found.drifted]
     if weighed is not None and one.drifted:
         named = evidence.names(weighed) or named

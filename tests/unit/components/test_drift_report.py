@@ -11,6 +11,8 @@ from mooring_artifacts.run_documents import MOST_FEATURES
 from mooring_components.drift.report import make_report
 from mooring_components.memory import memory_left
 
+from tests.unit.damaged_parquet import damage
+
 
 def table(rows, seed, shift=0.0, shifted=0):
     values = np.random.default_rng(seed).normal(size=(rows, 50))
@@ -65,6 +67,17 @@ def test_what_is_wrong_with_the_files_is_a_failure_with_a_reason(tmp_path):
         assert error.message.startswith(f"spec.{reason.removesuffix('Unreadable').lower()}.uri")
         assert said in error.message
         assert "\n" not in error.message
+
+
+def test_a_flipped_bit_is_a_failure_where_the_file_has_checksums(tmp_path):
+    rows, baseline = tmp_path / "rows.parquet", tmp_path / "baseline.parquet"
+    _parquet(baseline, table(2000, 0))
+    options = {"write_page_checksum": True, "compression": "none", "use_dictionary": False}
+    pq.write_table(table(300, 1), rows, **options)
+    damage(rows, "f07")
+    error = make_report(question(f"file://{baseline}", f"file://{rows}"), "run").error
+    assert error.reason == "WindowUnreadable"
+    assert "'f07' cannot be read" in error.message
 
 
 @pytest.mark.parametrize(("memory", "field"), [(1000, "baseline"), (700_000, "window")])

@@ -174,7 +174,7 @@ def _judge(spec: "DriftMonitorSpec", baseline: Path, windows: Any, tell: Any) ->
     def found() -> Iterator[tuple[str, int, "Findings | NoFindings"]]:
         for window, document in compared:
             tell(window.name, None)
-            yield window.name, window.table.num_rows, read_result(document)
+            yield window.name, window.rows, read_result(document)
 
     return play(spec, found())
 

@@ -78,6 +78,8 @@ def test_times_of_every_kind_are_read(folder, times):
         (pa.array(["yesterday", "today"]), "--by 'time': string tells no time"),
         (pa.array([1, None], pa.timestamp("s")), "--by 'time': 1 of 2 rows have no time"),
         (pa.array([True, False]), "tells no time"),
+        (pa.array([1_759_309_200, 1_759_312_800]), "--by 'time': int64 tells no time"),
+        (pa.array([0, 10**18], pa.timestamp("us")), "a row has a time outside of the years 1 to 9999"),
     ],
 )
 def test_what_tells_no_time_is_said(folder, times, said):

@@ -330,12 +330,27 @@ def damage(path):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
 
 
+def of_version_9(path):
+    content = bytearray(path.read_bytes())
+    content[4:6] = (9).to_bytes(2, "little")
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason", "says"),
     [
         (lambda folder: None, "InsufficientData", "nothing was counted from 2026-03-01T13:00:00Z to"),
-        (lambda folder: damage(next(folder.rglob("*.state"))), "WindowUnreadable", "window state"),
-        (lambda folder: next(folder.rglob("*.state")).write_bytes(b"MOOR"), "WindowUnreadable", "cut off"),
+        (lambda folder: damage(next(folder.rglob("*.state"))), "WindowUnreadable", ".state': not a window"),
+        (
+            lambda folder: of_version_9(next(folder.rglob("*.state"))),
+            "WindowUnreadable",
+            ".state': not a window",
+        ),
+        (
+            lambda folder: next(folder.rglob("*.state")).write_bytes(b"MOOR"),
+            "WindowUnreadable",
+            ".state': a window",
+        ),
         (lambda folder: damage(next(folder.rglob("*.profile"))), "WindowUnreadable", "baseline profile"),
         (lambda folder: next(folder.rglob("*.profile")).unlink(), "WindowUnreadable", "does not exist"),
         (

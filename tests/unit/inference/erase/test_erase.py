@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from mooring_inference.erase.command import main
 
+from tests.unit.damaged_parquet import damage
 from tests.unit.inference.capture.capture_records import SECONDS, capturing, parts, record, signature, spec
 
 NAMES = {"x": ["age", "customer"]}
@@ -73,6 +75,26 @@ def test_what_is_left_has_the_form_that_it_had(captured, listed):
     before = {path: pq.ParquetFile(path).schema_arrow for path in parts(captured)}
     assert erase(captured, "--column", "customer", "--values", listed("7.0")) == 0
     assert {path: pq.ParquetFile(path).schema_arrow for path in parts(captured)} == before
+
+
+def test_files_with_a_flipped_bit_are_told_also_after_an_erasure(captured, listed, capsys):
+    folder, others = captured, parts(captured)
+    capture = capturing(folder, names=NAMES)
+    # What compression leaves as it is, it does not check.
+    ages = np.random.default_rng(0).normal(size=200)
+    record(capture, "r1", [(age, 7 if place else 8) for place, age in enumerate(ages)], [(0.5,)] * 200)
+    assert capture.close(SECONDS)
+    [path] = set(parts(folder)) - set(others)
+    whole = path.read_bytes()
+    damage(path, "age")
+    assert erase(folder, "--column", "customer", "--values", listed("7")) == 1
+    assert "1 files cannot be read, and may hold such rows" in capsys.readouterr().err
+    path.write_bytes(whole)
+    assert erase(folder, "--column", "customer", "--values", listed("8")) == 0
+    damage(path, "age")
+    capsys.readouterr()
+    assert erase(folder, "--column", "customer", "--values", listed("7")) == 1
+    assert "1 files cannot be read" in capsys.readouterr().err
 
 
 def test_a_dry_run_changes_nothing(captured, listed, capsys):

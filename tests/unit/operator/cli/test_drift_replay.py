@@ -143,6 +143,28 @@ def test_files_that_are_not_there_are_said(replay, tmp_path):
         assert err.count("\n") == 1
 
 
+def test_a_damaged_file_is_one_window_and_those_after_it_are_judged(replay, tmp_path):
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for name, shift in (("a", 0.0), ("c", 1.0)):
+        pq.write_table(traffic(ord(name) + 100, 500, shift), folder / f"{name}.parquet")
+    (folder / "b.parquet").write_bytes(b"PAR1")
+    code, out, err = replay({}, "--window", str(folder), "-o", "json")
+    windows = json.loads(out)["windows"]
+    assert (code, err) == (1, "")
+    assert [(one["window"], one["rows"], one["reason"]) for one in windows] == [
+        ("a.parquet", 500, "NoDrift"), ("b.parquet", 0, "WindowUnreadable"), ("c.parquet", 500, "DriftDetected"),
+    ]  # fmt: skip
+    assert "b.parquet': it cannot be read" in windows[1]["message"]
+
+
+def test_a_window_without_a_column_of_the_baseline_says_so(replay, tmp_path):
+    pq.write_table(pa.table({"sepal": np.arange(500.0)}), tmp_path / "other.parquet")
+    code, out, _ = replay({}, "--window", str(tmp_path / "other.parquet"))
+    assert code == 2
+    assert "no column could be compared; the schema changed: 'age' vanished" in " ".join(out.split())
+
+
 KEPT = "deployment=iris/revision=1ac6bb2394"
 
 
@@ -177,6 +199,18 @@ def test_what_a_revision_kept_is_cut_by_time_and_judged(replay, kept):
     assert [one["window"][11:16] for one in json.loads(out)["windows"]] == ["18:00", "18:30", "19:00"]
     assert sum(one["rows"] for one in json.loads(out)["windows"]) == 500 + 258
     assert code == 0
+
+
+def test_a_damaged_hour_of_what_was_kept_is_told_and_the_others_are_judged(replay, kept, tmp_path):
+    [path] = tmp_path.rglob("hour=20/a.parquet")
+    path.write_bytes(b"PAR1")
+    span = ["--since", "2026-10-01", "--until", "2026-10-01T23:00:00Z", "--every", "1h"]
+    code, out, _ = replay({}, "--captured", kept, *span, "-o", "json")
+    windows = json.loads(out)["windows"]
+    assert code == 1
+    assert [one["reason"] for one in windows] == [
+        "NoDrift", "NoDrift", "WindowUnreadable", "DriftDetected", "DriftDetected",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
