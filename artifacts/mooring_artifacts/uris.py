@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from mooring_artifacts.errors import InputError
 
@@ -107,6 +107,16 @@ def find_fault(key: str) -> str:
         if segment in (".", ".."):
             return f"its path has the segment {segment!r}"
     return ""
+
+
+def is_web_address(text: str) -> bool:
+    """Whether it is an http:// or https:// address with a host, and with a port that can be where it has one."""
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return fits and text.isprintable() and " " not in text
 
 
 def redact(uri: str) -> str:

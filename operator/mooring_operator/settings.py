@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self
 
-from mooring_artifacts.uris import parse
+from mooring_artifacts.uris import is_web_address, parse
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -213,6 +213,13 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("kfp_endpoint", "kfp_ui_url", "mlflow_tracking_uri", "prometheus_url")
+    @classmethod
+    def _has_a_host_and_a_port(cls, value: str | None) -> str | None:
+        if value is not None and not is_web_address(value):
+            raise ValueError("its host or its port is none")
+        return value
 
     @field_validator("mlflow_token_file", "prometheus_token_file", "prometheus_ca_file", "kubeconfig")
     @classmethod

@@ -266,6 +266,26 @@ async def test_a_slow_prometheus_holds_no_pass_up(world: World, played: PlayedPr
     stalled.release()
 
 
+@pytest.mark.parametrize("then", ["Pass", "Fail"])
+async def test_a_step_ends_with_no_look_that_nobody_has_answered(
+    world: World, played: PlayedPrometheus, then: str
+):
+    """An answer on its way is neither too little evidence for a candidate nor against it."""
+    steps = [STEPS[0], {"analyse": {"duration": "1m", "onInsufficient": then}}, STEPS[2]]
+    traffic = await judged(world, played, {"rollout": {**JUDGED["rollout"], "steps": steps}}, v2=0.5)
+    stalled = Stalling()
+    world.counters = lambda: Counters(stalled, COUNTING, patience=0.01)
+    await world.start()
+    await go_on(world, traffic, until=lambda: "not been answered yet" in world.status.get("message", ""))
+    assert (world.phase, world.status["candidate"]["weight"]) == ("Canary", 20)
+    # Who never answers does not hold it up for ever.
+    await go_on(world, traffic)
+    assert (world.phase, world.status["reason"]) == ("Paused", "PausedByAnalysis")
+    assert world.status["candidate"]["weight"] == 20
+    assert "what was counted up to then has not been answered yet" in world.status["message"]
+    stalled.release()
+
+
 class Stalling:
     """A port that does not answer before it is released."""
 

@@ -45,10 +45,10 @@ def demand(world, metrics=(), **fields):
     world.objects.apply(SLO, {"metadata": {"name": "slo"}, "spec": spec}, "admin")
 
 
-async def begin(world, played, *numbers):
+async def begin(world, played, *numbers, how=JUDGED):
     """v1 serves, v2 is asked for, and the query gives these."""
-    await world.promote("v1", **JUDGED)
-    world.deploy("v2", **JUDGED)
+    await world.promote("v1", **how)
+    world.deploy("v2", **how)
     await world.step()
     revision = world.status["candidate"]["revision"]
     played.gives[f'max(memory{{namespace="ns",pool="a-1",revision="{revision}"}})'] = list(numbers)
@@ -115,6 +115,19 @@ async def test_what_is_no_number_counts_against_nobody(world: World, played, not
         # It is mended, and goes on by itself.
         played.gives = {query: ["3"] for query in played.gives}
         await go_on(world, traffic, until=lambda: world.phase == "Promoted")
+
+
+@pytest.mark.parametrize("then", ["Pass", "Fail"])
+async def test_what_is_no_number_decides_no_step_however_few_there_were(world: World, played, then):
+    """Two are fewer than `consecutiveErrorLimit` bears: the step ends before the condition says so."""
+    demand(world, interval="8m", count=1)
+    steps = [STEPS[0], {"analyse": {"duration": "20m", "onInsufficient": then}}, STEPS[2]]
+    how = {"rollout": {**JUDGED["rollout"], "steps": steps}}
+    await go_on(world, await begin(world, played, how=how))
+    assert (world.phase, world.status["reason"]) == ("Paused", "PausedByAnalysis")
+    assert world.status["candidate"]["weight"] == 20
+    said = "ClusterAnalysisTemplate slo, query memory: its last 2 measurements came to no number"
+    assert said in world.status["message"]
 
 
 async def test_a_prometheus_that_refuses_the_query_is_quoted(world: World, played):

@@ -133,7 +133,7 @@ NO_NUMBERS = {
     "a text": ({"value": "0.97"}, "it answers with no JSON object"),
     "true": ({"value": True}, "it answers with no JSON object"),
     "nothing": ({"value": None}, "it answers with no JSON object"),
-    "NaN": ({"body": b'{"value": NaN}'}, "it gives nan"),
+    "NaN": ({"body": b'{"value": NaN}'}, "has a finite number `value`"),
     "huge": ({"body": b'{"value": 1' + b"0" * 400 + b"}"}, "it answers with no JSON object"),
     "deep": ({"body": b"[" * 60_000}, "it answers with no JSON object"),
     "long": ({"body": b" " * 70_000}, "more than 64 KiB"),

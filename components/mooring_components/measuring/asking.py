@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import httpx2 as httpx
@@ -90,7 +91,18 @@ def _asked_pause(headers: httpx.Headers) -> float | None:
     """Give the seconds that a service asks to wait; Datadog says them in a header of its own."""
     for name in ("Retry-After", "X-RateLimit-Reset"):
         with suppress(ValueError):
-            return float(headers.get(name, ""))
+            asked = float(headers.get(name, ""))
+            if isfinite(asked):
+                return asked
+    return None
+
+
+def as_number(value: object) -> float | None:
+    """Give a number of JSON as a double; None where it is none, or too large for one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    with suppress(OverflowError):
+        return float(value) if isfinite(value) else None
     return None
 
 

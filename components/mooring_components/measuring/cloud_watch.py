@@ -9,13 +9,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 
-from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError
+from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError, as_number
 from mooring_components.measuring.keys import read_key, read_keys
 from mooring_components.measuring.telling import printable
 
@@ -149,9 +148,10 @@ def _number(results: list[dict[str, Any]], question: Mapping[str, Any]) -> float
             f"right? where none means 0, write FILL({last}, 0)"
         )
     value = values[0]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    number = as_number(value)
+    if number is None:
         raise NoNumberError(f"{last} gives {printable(value)}, which is no number")
-    return float(value)
+    return number
 
 
 def _kind(said: Any) -> str:

@@ -6,13 +6,12 @@ Source: Datadog API reference, v2, "Query scalar data across multiple products",
 import json
 import time
 from collections.abc import Callable, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 
-from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError
+from mooring_components.measuring.asking import REQUEST_S, Answered, Line, NoNumberError, as_number
 from mooring_components.measuring.keys import read_keys
 from mooring_components.measuring.telling import printable
 
@@ -89,9 +88,10 @@ def _read(answered: Answered, question: Mapping[str, Any], secret: str) -> float
     if len(values) > 1:
         raise NoNumberError(f"it gives {len(values)} series: leave `by {{...}}` out")
     [value] = values
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    number = as_number(value)
+    if number is None:
         raise NoNumberError(f"it gives {printable(value)}, which is no number: what it divides by may be 0")
-    return float(value)
+    return number
 
 
 def _values(said: Any) -> list[Any] | None:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from mooring_artifacts.uris import is_web_address, redact
+
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.api.types import parse_duration
@@ -162,8 +164,11 @@ def time_back(window: str, every: int) -> timedelta:
 
 def checked_address(address: str) -> str:
     """Give the address of Prometheus; raises CliError where it is none."""
-    if not address.startswith(("http://", "https://")):
-        raise CliError(f"--prometheus {address}: want an address that begins with http:// or https://")
+    if not is_web_address(address):
+        raise CliError(
+            f"--prometheus {redact(address)}: want an address with http:// or https://, a host, and a port from 1 to "
+            "65535 where there is one, as http://localhost:9090"
+        )
     return address
 
 
@@ -180,7 +185,7 @@ def answer(asked: Asked, address: str, token: str) -> Found:
 
 
 async def _answer(asked: Asked, address: str, token: str) -> Found:
-    prometheus = Prometheus(Access(address), token=token)
+    prometheus = Prometheus(Access(address, set_by=("--prometheus", "--token-file")), token=token)
     try:
         if isinstance(asked.question.metric, Latency):
             return await _compare_latency(prometheus, asked)

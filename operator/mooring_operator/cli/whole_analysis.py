@@ -224,7 +224,10 @@ def _request(subject: Subject, analysis: Analysis, window: timedelta, every: int
 
 
 async def _answer(request: Request, address: str, token: str) -> Answer:
-    prometheus, rules = Prometheus(Access(address), token=token), LimitedRules()
+    prometheus, rules = (
+        Prometheus(Access(address, set_by=("--prometheus", "--token-file")), token=token),
+        LimitedRules(),
+    )
     counters = Counters(prometheus, Counting(every=request.every), rules=rules, patience=_DEADLINE_S)
     try:
         answer = await counters.answer((request.namespace, request.name), request)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mooring_artifacts import uris
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.uris import SCHEMES, Address, find_fault, hide_queries, parse, redact
+from mooring_artifacts.uris import SCHEMES, Address, find_fault, hide_queries, is_web_address, parse, redact
 
 # Text that is likely to be an address, and likely to be a bad one.
 pieces = st.sampled_from(
@@ -227,3 +227,24 @@ def test_queries_are_hidden_in_time_in_proportion_to_the_text(part):
     began = time.process_time()
     hide_queries(text)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("http://prometheus:9090", True),
+        ("https://[::1]:9090/prometheus", True),
+        ("http://user:word@host", True),
+        ("http://", False),
+        ("http://[::1", False),
+        ("http://host:none", False),
+        ("http://host:0", False),
+        ("http://host:65536", False),
+        ("http:// host", False),
+        ("http://host\n", False),
+        ("ftp://host", False),
+        ("host:9090", False),
+    ],
+)
+def test_a_web_address_has_a_host_and_a_port_that_can_be(text: str, fits: bool) -> None:
+    assert is_web_address(text) is fits

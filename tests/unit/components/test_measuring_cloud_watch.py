@@ -192,6 +192,7 @@ NO_NUMBERS = {
     "several series": (results(1, times=3), "share gives 3 series: make one of them, as by SUM(share)"),
     "an error inside": (results(status="InternalError"), "CloudWatch gives no data of share: InternalError"),
     "NaN": (Reply(b'{"MetricDataResults":[{"Id":"share","Values":[NaN]}]}'), "share gives nan, which is no number"),
+    "too large": (results(10**400), "share gives 1000000000"),
     "a text": (results("NaN"), "share gives NaN, which is no number"),
     "a page": (Reply(b"<html>"), "what answers is not CloudWatch"),
     "a list": (Reply([1]), "what answers is not CloudWatch"),

@@ -131,6 +131,7 @@ NO_NUMBERS = {
     "several series": (columns(1, 2, 3, by=True), "it gives 3 series: leave `by {...}` out"),
     "NaN": (Reply(b'{"data":{"attributes":{"columns":[{"type":"number","values":[NaN]}]}}}'), "it gives nan"),
     "infinity": (Reply(b'{"data":{"attributes":{"columns":[{"type":"number","values":[1e999]}]}}}'), "it gives inf"),
+    "too large": (columns(10**400), "it gives 1000000000"),
     "a text": (columns("1"), "it gives 1, which is no number"),
     "true": (columns(True), "it gives True, which is no number"),
     "a page": (Reply(b"<html>"), "what answers is not Datadog's API"),
@@ -167,6 +168,13 @@ def test_a_limit_of_requests_is_kept_to(datadog, keys, header):
         "(interval), or give it more time"
     )
     assert len(datadog.asked) == 1
+
+
+def test_a_wait_that_is_no_number_of_seconds_is_none(datadog, keys):
+    time = Time()
+    datadog.replies = [Reply({}, 429, {"Retry-After": "nan", "X-RateLimit-Reset": "inf"}), columns(3)]
+    assert number(datadog, keys, time=time) == 3
+    assert time.slept == [1]
 
 
 def test_one_that_is_away_is_asked_again_until_the_time_is_over(datadog, keys):

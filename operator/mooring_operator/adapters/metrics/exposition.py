@@ -5,11 +5,11 @@ Source: Prometheus' text format 0.0.4.
 
 from collections import Counter
 from collections.abc import Iterator
-from math import isfinite
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from mooring_operator.planning.analysis.pod_counters import COUNTERS, LABELS, Series
+from mooring_operator.planning.analysis.queries import MOST_COUNTED
 
 LARGEST_BYTES = 4 * 2**20
 """Of a whole text: a server of a language model shows half a megabyte."""
@@ -51,6 +51,6 @@ def _lines(text: bytes) -> Iterator[str]:
 
 
 def _count(value: float) -> float:
-    if not isfinite(value) or value < 0:
+    if not 0 <= value <= MOST_COUNTED:
         raise ValueError("no count")
     return value

@@ -6,7 +6,8 @@ Source: Prometheus 3, /api/v1/query_range.
 import asyncio
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -24,10 +25,13 @@ from mooring_operator.planning.analysis.looks import Counts
 from mooring_operator.planning.analysis.queries import (
     AnswerUnusableError,
     Latency,
+    OtherTimesError,
     Predictions,
     Question,
     Rate,
+    Times,
 )
+from mooring_operator.planning.status.wording import one_line
 
 _LARGEST_BYTES = 8 * 2**20
 _CLOCKS_S = 30.0
@@ -42,8 +46,9 @@ T = TypeVar("T")
 class Access:
     """How Prometheus is reached.
 
-    token_file: holds a bearer token, and may change. timeout: seconds for an answer.
+    token_file: holds a bearer token, and may change. timeout: seconds for a whole answer.
     retries: how often somebody is asked again who does not answer.
+    set_by: what says the address and the token, for messages.
     """
 
     address: str
@@ -51,6 +56,7 @@ class Access:
     ca_file: Path | None = None
     timeout: float = 15.0
     retries: int = 0
+    set_by: tuple[str, str] = ("MOORING_PROMETHEUS_URL", "MOORING_PROMETHEUS_TOKEN_FILE")
 
 
 def _now() -> datetime:
@@ -89,7 +95,10 @@ class Prometheus:
         arm = question.metric.arm
         requests = await self._range(question, question.counts, since, until)
         events = await self._range(question, question.events, since, until)
-        part, all_of_it = queries.read_counts(events, arm), queries.read_counts(requests, arm)
+        times = _times(question, since, until)
+        with _asked_again():
+            part = queries.read_counts(events, arm, times)
+            all_of_it = queries.read_counts(requests, arm, times)
         if isinstance(question.metric, Rate) and question.metric.is_good:
             part = looks.rest(part, all_of_it)
         return _by_revision(question, part), _by_revision(question, all_of_it)
@@ -102,7 +111,10 @@ class Prometheus:
             return {}
         answer = await self._range(question, question.counts, since, until)
         unit = question.metric.unit if isinstance(question.metric, Latency) else 1.0
-        return _by_revision(question, queries.read_buckets(answer, question.metric.arm, unit))
+        times = _times(question, since, until)
+        with _asked_again():
+            found = queries.read_buckets(answer, question.metric.arm, times, unit)
+        return _by_revision(question, found)
 
     async def predictions(
         self, question: Question, since: datetime, until: datetime
@@ -112,21 +124,27 @@ class Prometheus:
             return {}
         label = question.metric.label if isinstance(question.metric, Predictions) else ""
         answer = await self._range(question, question.counts, since, until)
-        return _by_revision(question, queries.read_predictions(answer, question.metric.arm, label))
+        times = _times(question, since, until)
+        with _asked_again():
+            found = queries.read_predictions(answer, question.metric.arm, label, times)
+        return _by_revision(question, found)
 
     async def values(
         self, query: str, first: datetime, last: datetime, every: timedelta
     ) -> dict[float, list[float]]:
         """Ask for all times at once."""
-        return queries.read_values(await self._ask(query, first, last, int(every.total_seconds())))
+        every_s = int(every.total_seconds())
+        answer = await self._ask(query, first, last, every_s)
+        with _asked_again():
+            return queries.read_values(answer, Times(first.timestamp(), last.timestamp(), every_s))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def _range(self, question: Question, query: str, since: datetime, until: datetime) -> Any:
-        # A look is counted once: the first begins where the time begins.
-        return await self._ask(query, since + timedelta(seconds=question.every_s), until, question.every_s)
+        times = _times(question, since, until)
+        return await self._ask(query, datetime.fromtimestamp(times.first, UTC), until, question.every_s)
 
     async def _ask(self, query: str, start: datetime, end: datetime, every_s: int) -> Any:
         form = {
@@ -137,6 +155,8 @@ class Prometheus:
             "timeout": f"{max(int(self._access.timeout), 1)}s",
             # Of Thanos: a count that lacks a replica's part would be a count all the same.
             "partial_response": "false",
+            # Of VictoriaMetrics: what it keeps is of times that it rounds.
+            "nocache": "1",
         }
         for attempt in range(self._access.retries):
             try:
@@ -146,46 +166,86 @@ class Prometheus:
         return await self._post("/api/v1/query_range", form)
 
     async def _post(self, path: str, form: dict[str, str]) -> Any:
+        address_by, token_by = self._access.set_by
         token = await self._bearer()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            async with self._client.stream("POST", path, data=form, headers=headers) as response:
+            async with (
+                # Of the whole: each part of an answer may come in time, and never the last one.
+                asyncio.timeout(self._access.timeout),
+                self._client.stream("POST", path, data=form, headers=headers) as response,
+            ):
                 body = await _read(response)
+        except TimeoutError:
+            raise MetricsUnavailableError(
+                f"{self._where} gives no whole answer within {self._access.timeout:g} s ({address_by})"
+            ) from None
         except httpx.HTTPError as error:
             raise MetricsUnavailableError(
-                f"Prometheus at {redact(self._access.address)} does not answer: {error or type(error).__name__}"
+                f"{self._where} does not answer: {one_line(str(error)) or type(error).__name__} ({address_by})"
             ) from error
         if response.status_code in (401, 403):
-            raise AnswerUnusableError(f"Prometheus refuses who asks: {response.status_code}; give a token")
+            raise AnswerUnusableError(
+                f"Prometheus refuses who asks: {response.status_code}; give a token that may ask, by {token_by}"
+            )
         if response.status_code >= 500 or response.status_code in _NOT_NOW:
-            raise MetricsUnavailableError(f"Prometheus answers {response.status_code}")
+            raise MetricsUnavailableError(f"{self._where} answers {response.status_code}")
         self._compare_clocks(response.headers.get("Date", ""))
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise AnswerUnusableError(
-                f"what answers at {redact(self._access.address)} is not Prometheus: {response.status_code}, and no JSON"
+                f"what answers at {redact(self._access.address)} is not Prometheus: {response.status_code}, and no "
+                f"JSON; {address_by} wants the address before /api/v1"
             ) from None
 
+    @property
+    def _where(self) -> str:
+        return f"Prometheus at {redact(self._access.address)}"
+
     async def _bearer(self) -> str:
-        if self._access.token_file is None:
-            return self._token
-        try:
-            return (await asyncio.to_thread(self._access.token_file.read_text)).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise MetricsUnavailableError(f"the token for Prometheus cannot be read: {error}") from None
+        token, token_by = self._token, self._access.set_by[1]
+        if self._access.token_file is not None:
+            try:
+                token = (await asyncio.to_thread(self._access.token_file.read_text)).strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise MetricsUnavailableError(
+                    f"the token for Prometheus cannot be read: {error} ({token_by})"
+                ) from None
+        if not (token.isascii() and token.isprintable()):
+            # Whoever sends it would quote it.
+            raise MetricsUnavailableError(
+                f"the token for Prometheus is none: it has more than one line, or other than ASCII ({token_by})"
+            )
+        return token
 
     def _compare_clocks(self, said: str) -> None:
         try:
             there = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return
-        ahead = (there - self._clock()).total_seconds()
+        # Without a zone (-0000) it is UTC.
+        ahead = (there.replace(tzinfo=there.tzinfo or UTC) - self._clock()).total_seconds()
         if abs(ahead) > _CLOCKS_S:
             which = "ahead of" if ahead > 0 else "behind"
             raise MetricsUnavailableError(
                 f"Prometheus' clock is {abs(ahead):.0f} s {which} this one: set both by NTP"
             )
+
+
+def _times(question: Question, since: datetime, until: datetime) -> Times:
+    """Give the ends of the looks of a time: each is counted once, and the first begins where the time begins."""
+    first = since + timedelta(seconds=question.every_s)
+    return Times(first.timestamp(), until.timestamp(), question.every_s)
+
+
+@contextmanager
+def _asked_again() -> Iterator[None]:
+    """Take an answer about other times for none: the right one may come."""
+    try:
+        yield
+    except OtherTimesError as error:
+        raise MetricsUnavailableError(str(error)) from None
 
 
 def _by_revision(question: Question, found: dict[str, T]) -> dict[str, T]:

@@ -7,16 +7,17 @@ number: what a service of theirs says is not for everybody who may read a status
 import asyncio
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import httpx2 as httpx
 
 from mooring_operator.planning.analysis.counting import Request
-from mooring_operator.planning.analysis.measuring import Reading, UsedQuery, number_of
+from mooring_operator.planning.analysis.measuring import Reading, UsedQuery
 
 _LARGEST_BYTES = 64 * 2**10
 _SECONDS = 10.0
-_NO_NUMBER = 'it answers with no JSON object that has a number `value`, as {"value": 0.97}'
+_NO_NUMBER = 'it answers with no JSON object that has a finite number `value`, as {"value": 0.97}'
 
 
 class Webhooks:
@@ -70,6 +71,8 @@ def _read(body: bytes) -> float | str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _NO_NUMBER
     try:
-        return number_of([float(value)])
+        number = float(value)
     except OverflowError:
         return _NO_NUMBER
+    # What Python reads as JSON has NaN and Infinity too.
+    return number if isfinite(number) else _NO_NUMBER

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -117,6 +118,7 @@ def _read_policies(path: str) -> "Policies":
 
 def _templates(manifests: list[Manifest]) -> "Templates":
     """Give the AnalysisTemplates in the files that can be read."""
+    from mooring_operator.cli.validation.check import as_stored
     from mooring_operator.cli.validation.source import SourceError, read_objects
     from mooring_operator.cli.validation.templates import TEMPLATES, templates_in
 
@@ -125,7 +127,7 @@ def _templates(manifests: list[Manifest]) -> "Templates":
         # Most files have none, and are read once.
         if any(kind in manifest.text for kind in TEMPLATES):
             with suppress(SourceError):
-                objects += [document.value for document in read_objects(manifest.text)]
+                objects += [as_stored(document.value) for document in read_objects(manifest.text)]
     return templates_in(objects)
 
 
@@ -136,7 +138,7 @@ def check_manifest(
     templates: "Templates | None" = None,
 ) -> list[dict[str, Any]]:
     """Give a finding per document: file, line, kind, name, valid, skipped, problems, warnings, notChecked."""
-    from mooring_operator.cli.validation.check import check_document
+    from mooring_operator.cli.validation.check import as_stored, check_document
     from mooring_operator.cli.validation.cluster_policies import check_policies
     from mooring_operator.cli.validation.grants import check_grants
     from mooring_operator.cli.validation.source import SourceError, read_objects
@@ -146,6 +148,8 @@ def check_manifest(
     try:
         for document in read_objects(manifest.text):
             report = check_document(document)
+            if report.ok:
+                document = replace(document, value=as_stored(document.value))
             if grants is not None and report.ok:
                 report = check_grants(document, report, grants)
             if policies is not None and report.ok:
@@ -202,6 +206,7 @@ def valid_objects(files: list[str], *, to: str) -> Iterator[dict[str, Any]]:
     Raises:
         CliError: one is not valid; what is wrong is said before.
     """
+    from mooring_operator.cli.validation.check import as_stored
     from mooring_operator.cli.validation.source import read_objects
 
     for manifest in read_manifests(files):
@@ -210,7 +215,7 @@ def valid_objects(files: list[str], *, to: str) -> Iterator[dict[str, Any]]:
             output.say(describe(manifest.label, problem), style="red", stderr=True)
         if problems:
             raise CliError(f"{manifest.label} is not valid: nothing to {to}", exit_code=NO)
-        yield from (document.value for document in read_objects(manifest.text))
+        yield from (as_stored(document.value) for document in read_objects(manifest.text))
 
 
 def describe(label: str, problem: dict[str, Any]) -> str:

@@ -96,11 +96,19 @@ def check_document(document: Document) -> Report:
     schema = schemas()[report.kind]
     report.problems = check_object(value)
     if report.ok and report.kind in POLICIES:
-        report.warnings = list(unreadable_expressions(value))
-    if report.ok and report.kind == "ClusterAnalysisTemplate":
-        report.warnings = list(unreadable_conditions(value))
+        report.warnings = list(unreadable_expressions(as_stored(value)))
+    if report.ok and report.kind in ("AnalysisTemplate", "ClusterAnalysisTemplate"):
+        report.warnings = list(unreadable_conditions(as_stored(value)))
     report.not_checked = list(skipped_rules(with_defaults(value, schema), schema))
     return report
+
+
+def as_stored(value: Any) -> Any:
+    """Give a valid object of ours as the API server keeps it: with defaults, and without nulls that mean nothing."""
+    if not isinstance(value, dict) or not str(value.get("apiVersion")).startswith(f"{GROUP}/"):
+        return value
+    schema = schemas().get(_word(value.get("kind")))
+    return value if schema is None else with_defaults(value, schema)
 
 
 def check_object(value: dict[str, Any]) -> list[Problem]:

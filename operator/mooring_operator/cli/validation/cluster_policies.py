@@ -8,7 +8,7 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.files import read_manifests
-from mooring_operator.cli.validation.check import Report, check_document
+from mooring_operator.cli.validation.check import Report, as_stored, check_document
 from mooring_operator.cli.validation.problem import Problem
 from mooring_operator.cli.validation.source import Document, SourceError, read_objects
 from mooring_operator.planning.policies.demands import unmet_demands
@@ -33,7 +33,7 @@ def read_policies(path: str) -> dict[str, ClusterModelPolicySpec]:
                     raise CliError(
                         f"{manifest.label}:{document.line}: ClusterModelPolicy {report.name} is not valid"
                     )
-                found[report.name] = ClusterModelPolicySpec.model_validate(document.value["spec"])
+                found[report.name] = ClusterModelPolicySpec.model_validate(as_stored(document.value)["spec"])
     if not found:
         raise CliError(f"{path}: there is no ClusterModelPolicy in it")
     return found

@@ -38,7 +38,7 @@ def unreadable_expressions(policy: dict[str, Any]) -> Iterator[Problem]:
 
 
 def unreadable_conditions(template: dict[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with the conditions of a valid ClusterAnalysisTemplate's queries."""
+    """Yield what is wrong with the conditions of a valid template's queries."""
     from mooring_operator.adapters.rules.child import Child, RulesUnavailable
     from mooring_operator.api import ClusterAnalysisTemplateSpec
     from mooring_operator.planning.analysis.template_status import reading_of

@@ -22,6 +22,8 @@ _DROP = (
 )
 _UNKNOWN = 0.02  # without a history, unlearnt as the looks go by
 _LEAST_BLOCKS = 2
+_TRIFLE = 1e-9
+"""Requests, and shares of events: less is what subtractions leave of counters that are no whole numbers."""
 _FEW = 4.0
 """How much more few blocks may hide before a PASS, times one by their number."""
 
@@ -136,9 +138,9 @@ def scale_of(events: Sequence[float], requests: Sequence[float], *, least_blocks
         x = [sum(events[start : start + size]) for start in starts]
         n = [sum(requests[start : start + size]) for start in starts]
         p = sum(x) / max(sum(n), 1)
-        if p == 0:
+        if p < _TRIFLE:
             continue
-        alike = Counter((events, of) for events, of in zip(x, n, strict=True) if of > 0)
+        alike = Counter((events, of) for events, of in zip(x, n, strict=True) if of >= _TRIFLE)
         law = _beta_binomial if DENSE <= p < 1 else _negative_binomial
         likelihoods = [law(alike, p, theta) for theta in _GRID]
         best = max(likelihoods)

@@ -13,7 +13,7 @@ a bound further up, where no more of its requests may be than the quantile leave
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, inf, log
+from math import exp, inf, isnan, log
 from statistics import NormalDist
 
 from mooring_operator.planning.analysis.bets import Limit, Look
@@ -24,6 +24,7 @@ _LEAST_BOUNDS = 3  # The interpolation's quadratic goes through three.
 _BLUNT, _EVEN = 3.0, 1.0
 # Odds beyond one bound, as a multiple of those beyond the next: more is not interpolated well.
 _STEEP = 150.0
+_LEAST_BOUND_S = 1e-9
 _NORMAL = NormalDist()
 
 
@@ -46,7 +47,10 @@ class Histogram:
         Raises:
             ValueError: they are not those of a histogram.
         """
-        ordered = sorted(buckets)
+        if any(isnan(bound) for bound, _ in buckets):
+            raise ValueError("a bucket of the histogram has a bound le that is no number")
+        # Nothing takes no time: a bound of 0, as OpenTelemetry has by default, tells nothing.
+        ordered = sorted(bucket for bucket in buckets if bucket[0] >= _LEAST_BOUND_S)
         if not ordered or ordered[-1][0] != inf:
             raise ValueError("the histogram has no bucket le=+Inf: nobody knows how many requests there were")
         counts = [count for _, count in ordered]

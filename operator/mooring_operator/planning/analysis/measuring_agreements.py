@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from mooring_artifacts.measuring import QUESTION
@@ -71,7 +72,8 @@ def counted(due: Due, begun: datetime | None, result: Result) -> Reading:
     request = due.request
     began = request.began or request.since
     joined = int((until - began).total_seconds()) if until is not None else 0
-    if counts is None or joined <= request.joined.get(due.query.name, 0):
+    latest = ceil((request.until - began).total_seconds())
+    if counts is None or not request.joined.get(due.query.name, 0) < joined <= latest:
         return due.found(begun, problem=result.problem or _NO_COUNTS)
     pairs = PairCounts(counts["pairs"], counts["disagreements"], joined)
     if not pairs.pairs and request.copies.until is None:

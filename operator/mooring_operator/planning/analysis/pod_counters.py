@@ -12,6 +12,7 @@ from math import inf
 
 from mooring_operator.planning.analysis.latency import Histogram
 from mooring_operator.planning.analysis.queries import (
+    LEAST_COUNTED,
     PREDICTIONS,
     AnswerUnusableError,
     Latency,
@@ -61,7 +62,8 @@ def growth(before: Reading, after: Reading) -> Growth:
             lost[process.revision] += 1
             start = {}
         for series, value in process.counters.items():
-            grown[series] += value - start.get(series, 0.0)  # type: ignore[assignment]
+            more = value - start.get(series, 0.0)
+            grown[series] += more if more >= LEAST_COUNTED else 0.0  # type: ignore[assignment]
     return Growth(counted, dict(lost))
 
 

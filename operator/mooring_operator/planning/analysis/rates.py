@@ -64,9 +64,15 @@ def _matchers(counted: Counted) -> str:
 
 
 def problems_of_rate(rate: CountedRate, arguments: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the labels of a rate, whatever it is told: the field, and why."""
-    for name, counted in (("total", rate.total), ("good" if rate.good else "bad", rate.events)):
+    """Yield what is wrong with what a rate counts, whatever it is told: the field, and why."""
+    part = "good" if rate.good else "bad"
+    for name, counted in (("total", rate.total), (part, rate.events)):
         yield from ((f"{name}.labels", why) for why in problems_of_query(_matchers(counted), arguments))
+    if rate.events == rate.total:
+        yield (
+            part,
+            "it is all that total counts, so that the share is always 100%: name labels, or another counter",
+        )
 
 
 JudgedLimit = MetricLimit | UsedRate | UsedAgreement

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mooring_artifacts.uris import is_web_address
 from pydantic import ValidationError
 
 from mooring_operator.api import reasons
@@ -19,6 +20,8 @@ from mooring_operator.planning.analysis.rates import MOST_JUDGED, UsedRate, prob
 
 _FIELD = "spec.rollout.analysis"
 _LIST = re.compile(r"(?<![\w.])result\s*\[")
+_ARGUMENT = re.compile(r"(?<![\w.])arguments\.([A-Za-z_]\w*)")
+_TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
 _ONE_NUMBER = "result is one number: write result < 0.05, where Argo Rollouts has result[0] < 0.05"
 
 
@@ -122,15 +125,25 @@ def problems_of(spec: AnalysisTemplateSpec) -> Iterator[tuple[tuple[str | int, .
                 value = known[argument]
                 yield from ((path, why) for why in _unfit(metric, {argument: value} if value else {}))
     for index, rate in enumerate(spec.rates):
-        yield from ((("rates", index, field), why) for field, why in problems_of_rate(rate, known))
+        for field, why in problems_of_rate(rate, known):
+            part: tuple[str | int, ...] = ("rates", index, *field.split("."))
+            yield part, why
     for index, query in enumerate(spec.queries):
         yield from ((("queries", index, "query"), why) for why in problems_of_query(query.query or "", known))
+        if query.webhook is not None and not is_web_address(query.webhook.url):
+            yield ("queries", index, "webhook", "url"), "its port is none: write one from 1 to 65535"
         for below, text in query.texts.items():
             place: tuple[str | int, ...] = ("queries", index, *below)
             yield from ((place, why) for why in problems_of_text(text, known))
         for field, expression in conditions_of(query):
             if query.provider not in GIVE_JSON and _LIST.search(expression):
                 yield ("queries", index, field), _ONE_NUMBER
+            told = _ARGUMENT.findall(_TEXT.sub("''", expression))
+            if (unknown := next((name for name in told if name not in known), None)) is not None:
+                yield (
+                    ("queries", index, field),
+                    f"arguments.{unknown} is none of spec.arguments: {', '.join(known) or 'there are none'}",
+                )
 
 
 def expressions_of(spec: AnalysisTemplateSpec) -> list[tuple[tuple[str | int, ...], str]]:

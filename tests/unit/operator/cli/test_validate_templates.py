@@ -120,3 +120,37 @@ def test_a_rehearsal_goes_by_the_template_beside_it(capsys, tmp_path):
     assert code == 2
     assert "AnalysisTemplate house does not exist" in err
     assert "mooring rehearse FILE FILE" in err
+
+
+def test_nulls_that_the_api_server_leaves_out_are_left_out(capsys, tmp_path):
+    """They had ended the program with a traceback, here and in what goes on with valid objects."""
+    used = deployment({"name": "house", "arguments": {"points": "0.5", "more": None}}, falseRollback=None)
+    asked = {"name": "q", "query": "up", "successCondition": "result < 1.0", "count": None}
+    queries = Case("", {"spec.queries": [asked]}, kind="ClusterAnalysisTemplate").manifest
+    code, found = validate(capsys, tmp_path, used, ARGUED, queries)
+    assert code == 0
+    assert not any(one["problems"] or one["warnings"] for one in found)
+    files = [str(tmp_path / f"{index}.yaml") for index in range(2)]
+    code, _, err = invoke(capsys, "rehearse", *files, "--first")
+    assert (code, err) == (0, "")
+
+
+def test_conditions_of_jobs_are_read_too(capsys, tmp_path):
+    job = {"image": "example.com/team/golden:1"}
+    wrong = template(queries=[{"name": "q", "job": job, "successCondition": "result <"}])
+    code, (found,) = validate(capsys, tmp_path, wrong)
+    assert code == 0
+    assert '"result <" tells nothing: the expression cannot be read' in found["warnings"][0]["message"]
+
+
+def test_a_condition_names_arguments_that_there_are(capsys, tmp_path):
+    asked = {"name": "q", "query": "up", "successCondition": "result < double(arguments.most)"}
+    wrong = Case("", {"spec.queries": [asked]}, kind="ClusterAnalysisTemplate").manifest
+    code, (found,) = validate(capsys, tmp_path, wrong)
+    assert code == 1
+    [problem] = found["problems"]
+    assert problem["field"] == "spec.queries[0].successCondition"
+    assert problem["message"] == "arguments.most is none of spec.arguments: there are none"
+    asked["successCondition"] = "result < 1.0 || 'arguments.most' == 'x'"
+    wrong["spec"]["queries"] = [asked]
+    assert validate(capsys, tmp_path, wrong)[0] == 0

@@ -61,6 +61,7 @@ def test_other_runtimes_are_read_over_all_labels_that_nobody_asks_about():
 
 
 HOSTILE = {
+    "beyond exact numbers": b'%s{code="200"} 1e308',
     "no number": b'%s{code="200"} many',
     "NaN": b'%s{code="200"} NaN',
     "infinite": b'%s{code="200"} +Inf',

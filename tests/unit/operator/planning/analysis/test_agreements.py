@@ -123,6 +123,7 @@ def test_counts_are_evidence_and_say_up_to_when_they_are():
         {"stable": "many"},
         {"pairs": 1e10, "disagreements": 0},
         {"until": "noon"},
+        {"until": "9999-12-31T23:59:59Z"},
         {"until": "2026-03-01T12:03:00"},
         {"until": BEGAN.isoformat()},
         {"until": None},

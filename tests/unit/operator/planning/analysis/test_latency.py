@@ -43,6 +43,14 @@ def test_a_slower_candidate_is_beyond_it_and_an_equal_one_within(bounds: tuple[f
     assert decided.limit.ratio == decided.ratio
 
 
+@pytest.mark.parametrize("nothing", [0.0, -1.0])
+def test_a_bound_that_nothing_is_as_fast_as_tells_nothing(nothing: float) -> None:
+    buckets = [(nothing, 3.0), (0.1, 50.0), (1.0, 90.0), (2.0, 99.0), (inf, 100.0)]
+    stable = Histogram.of_buckets(buckets)
+    assert stable == Histogram.of_buckets(buckets[1:])
+    assert exceedance(stable, 0.99, 1.2).bound == 2.0
+
+
 @given(st.floats(0.004, 0.5), st.floats(1.5, 12), st.sampled_from([0.5, 0.9, 0.95, 0.99]), st.floats(1.05, 3))
 def test_the_ratio_is_that_of_the_interpolated_share(
     median: float, spread: float, quantile: float, slower: float

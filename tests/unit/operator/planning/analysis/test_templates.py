@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.api import forms
 from mooring_operator.api.analysis import EVIDENCE, Analysis
-from mooring_operator.api.analysis_template import AnalysisTemplateSpec
+from mooring_operator.api.analysis_template import AnalysisTemplateSpec, ClusterAnalysisTemplateSpec
 from mooring_operator.planning.analysis.bets import Limit, Look
 from mooring_operator.planning.analysis.comparison import Comparison
 from mooring_operator.planning.analysis.evidence import Evidence, Metric
@@ -136,8 +136,15 @@ def test_a_rate_asks_for_counters_of_the_deployments_namespace_alone():
 
 def test_a_rate_whose_argument_nobody_knows_is_told():
     [(path, why)] = problems_of(with_rates(WRONG_ANSWERS).spec)
-    assert path == ("rates", 0, "good.labels")
+    assert path == ("rates", 0, "good", "labels")
     assert "{{arguments.by}} is none of" in why
+
+
+def test_a_rate_of_all_that_is_counted_is_told():
+    alike = {**WRONG_ANSWERS, "good": WRONG_ANSWERS["total"]}
+    [(path, why)] = problems_of(with_rates(alike).spec)
+    assert path == ("rates", 0, "good")
+    assert why.startswith("it is all that total counts, so that the share is always 100%")
 
 
 def test_metrics_and_rates_share_one_error_rate_among_three_at_most():
@@ -195,3 +202,10 @@ def test_whatever_an_argument_is_it_becomes_a_limit_or_is_told(value):
         assert repr(value) in standards.problem
     else:
         assert 0 <= analysis.metrics[0].rate_limit[1] < 1
+
+
+def test_a_webhook_at_a_port_that_there_is_not_is_refused():
+    url = "https://labels.example.com:65536/"
+    query = {"name": "labels", "webhook": {"url": url}, "successCondition": "result > 0.9"}
+    [(path, why)] = problems_of(ClusterAnalysisTemplateSpec.model_validate({"queries": [query]}))
+    assert (path, why) == (("queries", 0, "webhook", "url"), "its port is none: write one from 1 to 65535")
