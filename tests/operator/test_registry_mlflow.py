@@ -155,7 +155,8 @@ async def test_a_registered_model_needs_a_grant_that_the_refusal_writes(uri):
 
 async def test_where_the_registry_leads_needs_a_grant_of_its_own(mlflow, register, monkeypatch):
     listed = []
-    monkeypatch.setattr(model_sources, "_listing_digest", lambda uri: listed.append(uri) or "etag:1")
+    listing = model_sources._Listing("etag:1", is_folder=True)
+    monkeypatch.setattr(model_sources, "_list", lambda uri: listed.append(uri) or listing)
     version = register("elsewhere", "s3://team-b/secret")
     spec = model(f"models:/elsewhere/{version}")
     found = await ModelSources(MlflowRest(mlflow), granted("models:/elsewhere")).resolve(spec, "team-a")
@@ -164,7 +165,7 @@ async def test_where_the_registry_leads_needs_a_grant_of_its_own(mlflow, registe
     found = await ModelSources(MlflowRest(mlflow), granted("models:/elsewhere", "s3://team-b")).resolve(
         spec, "team-a"
     )
-    assert found == Resolved("s3://team-b/secret", "etag:1", f"elsewhere/{version}")
+    assert found == Resolved("s3://team-b/secret", "etag:1", f"elsewhere/{version}", is_folder=True)
 
 
 @pytest.mark.parametrize(

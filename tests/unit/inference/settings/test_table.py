@@ -13,6 +13,7 @@ from mooring_inference.capture import settings as capture_settings
 from mooring_inference.capture.settings import CaptureSettings, parse_capture
 from mooring_inference.erase.command import main as erase
 from mooring_inference.erase.table import GROUPS as ERASE
+from mooring_inference.flags.model import MODEL_DIGEST
 from mooring_inference.flags.setting import Setting
 from mooring_inference.profile.command import main as profile
 from mooring_inference.profile.table import GROUPS as PROFILE
@@ -118,9 +119,14 @@ def test_every_setting_of_capture_can_be_given():
     "setting", [s for s in SETTINGS if s.environment and not s.name.startswith("capture_")]
 )
 def test_a_variable_counts_where_the_flag_is_not_given(setting):
-    environ = {setting.environment: "r9"}
-    assert getattr(parse_settings(MODEL, environ), setting.name) == "r9"
-    assert getattr(parse_settings([*MODEL, f"--{setting.name}=r8"], environ), setting.name) == "r8"
+    one, other = (f"sha256:{digit * 64}" for digit in "89")
+
+    def told(flags):
+        settings = parse_settings([*MODEL, *flags], {setting.environment: one})
+        return settings.load.digest if setting is MODEL_DIGEST else getattr(settings, setting.name)
+
+    assert told([]) == one
+    assert told([f"--{setting.name}={other}"]) == other
 
 
 @pytest.mark.parametrize(
