@@ -71,7 +71,7 @@ class Verdict:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What policies had it look up, as a status keeps it."""
     brought: BroughtFiles | None = None
-    """What KServe is to bring of the files that it tested."""
+    """What a server is to have of the files that it tested."""
 
 
 @dataclass(frozen=True)
