@@ -313,6 +313,7 @@ def largest_deployment(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
             "url": "x" * (LARGEST_TESTED - 200),
             "startedAt": "2026-01-01T00:00:00Z",
         },
+        "brought": {"digest": "sha256:" + "0" * 64, "isFolder": True},
         # What was taken over has no copy of a runtime, which is larger.
         "adopted": None,
         "runtime": {
