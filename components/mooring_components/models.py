@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,11 @@ from pathlib import Path
 from mooring_artifacts.errors import InputError, first_line
 from mooring_inference.backends.base import Backend, LoadOptions
 from mooring_inference.backends.cores import usable_cores
-from mooring_inference.backends.formats import find_model
 from mooring_inference.backends.loading import load_model
-from mooring_inference.backends.onnx.backend import OnnxBackend
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.models.feature_names import read_feature_names
 from mooring_inference.score.errors import ScoreError
 from mooring_inference.tensors import Array, Signature
-
-from mooring_components.scanning.onnx_files import read_onnx
 
 _TORCHSCRIPT, _PYFUNC = "torchscript", "pyfunc"
 _ARCHITECTURE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
@@ -33,10 +28,12 @@ class ModelNeedsMemory(ScoreError):
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model, and the names of features that came with it, by input."""
+    """A loaded model, the names of features that came with it, by input, and where its files are: nowhere for one
+    that is asked at an endpoint."""
 
     backend: Backend
     features: Mapping[str, tuple[str, ...]]
+    folder: Path | None = None
 
     @property
     def signature(self) -> Signature:
@@ -59,24 +56,12 @@ def open_model(folder: Path, label: str = "model", *, allow: Sequence[str] = (),
     options = load_options(allow, threads)
     try:
         backend = _Guarded(load_model(folder, options))
-        if backend.platform == OnnxBackend.platform and (count := _count_weights(folder)):
-            backend.parameter_count = count
-        return Model(backend, read_feature_names(folder, backend.signature))
+        return Model(backend, read_feature_names(folder, backend.signature), folder)
     except ModelLoadError as error:
         _raise_if_memory(error)
         # Where it was copied to is nobody's business.
         said = first_line(error).replace(f"{folder}/", "").replace(str(folder), "its folder")
         raise InputError(f"model {label!r}: {said}") from error
-
-
-def _count_weights(folder: Path) -> int | None:
-    """How many weights the ONNX file has that was loaded; None where that is not known."""
-    files = [path for path in folder.rglob("*.onnx") if path.is_file()] or [find_model(folder)]
-    if len(files) > 1:
-        return None
-    with files[0].open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        found = read_onnx(data)
-    return found.weights if found.complete else None
 
 
 def load_options(allow: Sequence[str], threads: int) -> LoadOptions:
@@ -100,8 +85,6 @@ def load_options(allow: Sequence[str], threads: int) -> LoadOptions:
 
 class _Guarded:
     """A backend whose want of memory ends the work: no other rows would help."""
-
-    parameter_count: int
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mooring_artifacts.errors import first_line
+from mooring_inference.backends.formats import find_model
+from mooring_inference.backends.onnx.backend import OnnxBackend
 from mooring_inference.tensors import Array
 
 from mooring_components.feeding import FedModel, join_requests
+from mooring_components.models import Model
+from mooring_components.scanning.onnx_files import read_onnx
 
 COUNT, WITHOUT_GRADIENT = "parameters", "parametersWithoutGradient"
 ROWS = 32
@@ -18,15 +24,10 @@ _MOST_NAMED = 5
 
 
 @runtime_checkable
-class Counted(Protocol):
-    """What a backend offers in addition where it is known how many parameters it has."""
+class Trained(Protocol):
+    """What a backend offers in addition where it knows its parameters."""
 
     parameter_count: int
-
-
-@runtime_checkable
-class Trained(Counted, Protocol):
-    """What a backend offers in addition where it knows its parameters."""
 
     def parameters_without_gradient(self, inputs: Mapping[str, Array]) -> list[str]:
         """Return the names of parameters whose gradient is missing, 0 or not finite."""
@@ -40,8 +41,7 @@ def measure_parameters(fed: FedModel) -> dict[str, float | str]:
     """
     backend = fed.model.backend
     if not isinstance(backend, Trained):
-        count = float(backend.parameter_count) if isinstance(backend, Counted) else _UNTOLD
-        return {COUNT: count, WITHOUT_GRADIENT: _NO_GRADIENTS}
+        return {COUNT: _count_in_file(fed.model), WITHOUT_GRADIENT: _NO_GRADIENTS}
     try:
         idle = backend.parameters_without_gradient(join_requests(fed.single_rows(ROWS)))
     except Exception as error:  # what a model raises is up to it
@@ -51,3 +51,19 @@ def measure_parameters(fed: FedModel) -> dict[str, float | str]:
         more = f" and {len(idle) - _MOST_NAMED} more" if len(idle) > _MOST_NAMED else ""
         print(f"parameters without a gradient: {', '.join(map(ascii, idle[:_MOST_NAMED]))}{more}")
     return {COUNT: float(backend.parameter_count), WITHOUT_GRADIENT: float(len(idle))}
+
+
+def _count_in_file(model: Model) -> float | str:
+    if model.folder is None or model.backend.platform != OnnxBackend.platform:
+        return _UNTOLD
+    return float(_count_weights(model.folder) or 0) or _UNTOLD
+
+
+def _count_weights(folder: Path) -> int | None:
+    """How many weights the ONNX file has that was loaded; None where that is not known."""
+    files = [path for path in folder.rglob("*.onnx") if path.is_file()] or [find_model(folder)]
+    if len(files) > 1:
+        return None
+    with files[0].open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = read_onnx(data)
+    return found.weights if found.complete else None

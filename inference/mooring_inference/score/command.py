@@ -11,10 +11,9 @@ from types import FrameType
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.flags.complaints import complain
-from mooring_inference.score.arguments import PROG, make_job, parse
+from mooring_inference.score.arguments import PROG, hash_model, make_job, parse
 from mooring_inference.score.errors import ScoreError, UsageError
 from mooring_inference.score.folders import open_input, open_output, refuse_nesting
-from mooring_inference.score.parts import digest_of_model
 from mooring_inference.score.progress import Progress
 from mooring_inference.score.run import Summary, run_job
 from mooring_inference.score.sizing import choose_workers, count_parts
@@ -54,7 +53,7 @@ def score(args: argparse.Namespace, argv: Sequence[str]) -> Summary:
         UsageError: they do not fit together.
         ScoreError, ModelLoadError, OSError: it cannot be done, or not to its end.
     """
-    digest = digest_of_model(args.model_dir)
+    model = hash_model(args)
     refuse_nesting(args.input, args.output)
     source, found = open_input(args.input)
     job = make_job(args, source, found, open_output(args.output))
@@ -65,7 +64,7 @@ def score(args: argparse.Namespace, argv: Sequence[str]) -> Summary:
     place = WorkerPlace(
         argv=tuple(argv),
         files=tuple(job.files),
-        model_digest=digest,
+        model=model,
         threads=args.threads or max(1, cores // count),
         workspace=job.target.make_workspace(f"{job.shard}-of-{job.shards}"),
     )

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mooring_inference.score.blocks import BadRow
-from mooring_inference.score.errors import ScoreError
 from mooring_inference.score.folders import Folder
 
 ROW_COLUMN = "row_number"
@@ -53,27 +52,6 @@ class Manifest:
 def fingerprint(*parts: object) -> str:
     """Return a digest of values that JSON has."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def digest_of_model(model_dir: Path) -> str:
-    """Return a digest of all files of a model, or of the one file that it is.
-
-    Raises:
-        ScoreError: there is none.
-    """
-    if not model_dir.exists():
-        raise ScoreError(f"model_dir {model_dir} does not exist")
-    files = (
-        [model_dir]
-        if model_dir.is_file()
-        else sorted(path for path in model_dir.rglob("*") if path.is_file())
-    )
-    whole = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.relative_to(model_dir.parent).parts[1:]} {content}\n".encode())
-    return whole.hexdigest()
 
 
 def part_path(source: str, number: int) -> str:

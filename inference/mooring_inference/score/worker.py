@@ -15,7 +15,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from mooring_inference.errors import ModelLoadError
-from mooring_inference.score.arguments import load_backend, make_job, parse, with_features
+from mooring_inference.score.arguments import check_unchanged, load_backend, make_job, parse, with_features
 from mooring_inference.score.errors import ScoreError
 from mooring_inference.score.folders import open_folder, open_output
 from mooring_inference.score.job import Job
@@ -48,13 +48,14 @@ def load_worker(
     """Yield a scorer with the model loaded; both are closed on leaving.
 
     Raises:
-        ModelLoadError: the model cannot be loaded.
+        ModelLoadError: the model cannot be loaded, or is not the one that the run found.
         ScoreError: the job does not fit the model or the input.
     """
     backend = load_backend(args, place.threads)
     try:
         fed = with_features(job, args.model_dir, backend)
-        with closing(PartScorer(fed, backend, place.model_digest, place.workspace, count_rows)) as scorer:
+        check_unchanged(args, place.model)
+        with closing(PartScorer(fed, backend, place.model.digest, place.workspace, count_rows)) as scorer:
             yield scorer
     finally:
         backend.close()

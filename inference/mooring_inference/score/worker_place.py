@@ -7,6 +7,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from mooring_artifacts.loaded_files import HashedFiles
+
 from mooring_inference.score.folders import StoredFile
 
 
@@ -17,14 +19,14 @@ class WorkerPlace:
     Attributes:
         argv: these arguments.
         files: the input files as the run found them.
-        model_digest: of the model's files.
+        model: its files as the run found them.
         threads: how many the model may use.
         workspace: where unfinished files go.
     """
 
     argv: tuple[str, ...]
     files: tuple[StoredFile, ...]
-    model_digest: str
+    model: HashedFiles
     threads: int
     workspace: Path
 
@@ -33,7 +35,7 @@ class WorkerPlace:
         return {
             "argv": self.argv,
             "files": [astuple(file) for file in self.files],
-            "model_digest": self.model_digest,
+            "model": {"digest": self.model.digest, "stamps": dict(self.model.stamps)},
             "threads": self.threads,
             "workspace": str(self.workspace),
         }
@@ -44,7 +46,13 @@ class WorkerPlace:
         return cls(
             argv=tuple(message["argv"]),
             files=tuple(StoredFile(*file) for file in message["files"]),
-            model_digest=message["model_digest"],
+            model=HashedFiles(
+                message["model"]["digest"],
+                {
+                    path: (size, wrote, changed)
+                    for path, (size, wrote, changed) in message["model"]["stamps"].items()
+                },
+            ),
             threads=message["threads"],
             workspace=Path(message["workspace"]),
         )

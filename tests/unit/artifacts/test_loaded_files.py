@@ -1,13 +1,14 @@
 """The digest of what lies in a server's folder: the same for whoever tested the files and for whoever loads them."""
 
 import hashlib
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.digests import ManifestEntry, manifest_digest
 from mooring_artifacts.errors import InputError
-from mooring_artifacts.loaded_files import check_loaded, digest_of_brought
+from mooring_artifacts.loaded_files import check_loaded, digest_of_brought, hash_loaded
 
 OTHER = "sha256:" + "0" * 64
 
@@ -69,3 +70,32 @@ def test_links_are_followed_as_volumes_have_them(tmp_path):
 def test_a_folder_that_is_not_there_has_another_digest(tmp_path):
     with pytest.raises(InputError, match=r"model_digest .sha256:000.* does not match"):
         check_loaded(tmp_path / "none", OTHER)
+
+
+def replace(path):
+    other = path.with_name("other")
+    other.write_bytes(b"y" * path.stat().st_size)
+    told = path.stat()
+    os.utime(other, ns=(told.st_atime_ns, told.st_mtime_ns))
+    other.rename(path)
+
+
+@pytest.mark.parametrize(
+    "write_again",
+    [
+        lambda path: path.write_bytes(b"longer than it was"),
+        lambda path: path.unlink(),
+        replace,
+    ],
+    ids=["another size", "gone", "of the same size and age"],
+)
+@pytest.mark.parametrize("alone", [True, False], ids=["a file", "a folder"])
+def test_what_is_written_after_it_was_hashed_shows(tmp_path, write_again, alone):
+    write(tmp_path, {"model.onnx": b"x", "code/a.py": b"z"})
+    root = tmp_path / "model.onnx" if alone else tmp_path
+    hashed = hash_loaded(root)
+    # What loading leaves there is nobody's replacement.
+    write(tmp_path, {"code/__pycache__/a.pyc": b"compiled"})
+    assert hashed.changed(root) is None
+    write_again(tmp_path / "model.onnx")
+    assert hashed.changed(root) == "model.onnx"

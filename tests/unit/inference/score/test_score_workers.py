@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_artifacts.loaded_files import hash_loaded
 from mooring_inference.score import command
+from mooring_inference.score.arguments import hash_model
 from mooring_inference.score.command import main
 
 from tests.unit.inference.score_models import sum_and_negative
@@ -144,6 +147,27 @@ def test_the_model_is_loaded_once_however_many_parts_there_are(flags, tmp_path, 
     assert main([*flags, "--workers=1"]) == 0
     assert len(loaded) == 1
     assert len(done(tmp_path / "out")) == len(FILES) * PARTS
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_worker_goes_on_with_other_files_than_the_run_hashed(
+    flags, model, tmp_path, monkeypatch, capsys, workers
+):
+    root = tmp_path / "model"
+    shutil.copytree(model, root)
+    hashed = []
+
+    def hash_and_replace(args):
+        hashed.append(hash_model(args))
+        sum_and_negative(root)
+        return hashed[-1]
+
+    monkeypatch.setattr(command, "hash_model", hash_and_replace)
+    digest = hash_loaded(root).digest
+    assert main([*flags, f"--workers={workers}", f"--model_dir={root}", f"--model_digest={digest}"]) == 1
+    assert [each.digest for each in hashed] == [digest]
+    assert f"in {root} was changed while the run began; start it again" in capsys.readouterr().err
+    assert not done(tmp_path / "out")
 
 
 @pytest.mark.parametrize(("workers", "stop"), [(1, 0), (1, 4), (2, 0), (2, 5), (3, 3)])
