@@ -32,6 +32,8 @@ from tests.benchmarks.serving.servers import SERVERS, NotReadyError
 from tests.benchmarks.serving.tables import tables, to_rich
 
 _RAW = ROOT / "build" / "benchmarks" / "serving.json"
+_PART = _RAW.with_name("serving-part.json")
+"""Of a quick run, or one that leaves something out: it must not take the place of a whole one."""
 
 FULL = Plan(
     servers=SERVERS,
@@ -80,8 +82,9 @@ def main() -> int:
 
 def _measure(arguments: argparse.Namespace, say) -> Results:
     plan = QUICK if arguments.quick else FULL
-    servers = [server for server in plan.servers if server.name in arguments.servers]
-    plan = replace(plan, servers=servers, models=arguments.models, protocols=arguments.protocols)
+    servers = tuple(server for server in plan.servers if server.name in arguments.servers)
+    models, protocols = tuple(arguments.models), tuple(arguments.protocols)
+    plan = replace(plan, servers=servers, models=models, protocols=protocols)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise EnvironmentFailedError("two cores are needed, one for the server and one for its clients")
@@ -94,8 +97,9 @@ def _measure(arguments: argparse.Namespace, say) -> Results:
             return campaign.run()
         finally:
             # What was measured until a failure is worth reading too.
-            _RAW.parent.mkdir(parents=True, exist_ok=True)
-            _RAW.write_text(to_json(campaign.results))
+            raw = _RAW if plan == FULL else _PART
+            raw.parent.mkdir(parents=True, exist_ok=True)
+            raw.write_text(to_json(campaign.results))
     finally:
         shutil.rmtree(folder)
 
