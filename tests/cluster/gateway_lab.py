@@ -89,7 +89,7 @@ class GatewayLab:
         if wait:
             await self.in_effect()
 
-    async def told(self, why, seconds=10):
+    async def told(self, why, seconds=60):
         """Wait until the gateway has said why the route is not in effect, and give that."""
         ref = Ref(HTTP_ROUTE, MODELS, ROUTE)
         deadline = time.monotonic() + seconds
@@ -111,7 +111,7 @@ class GatewayLab:
 
     def _listen(self, path, listeners):
         made = self.api.merge(path, {"spec": {"listeners": listeners}})
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self._has_seen(gateway := self.gateway.gateway(), made["metadata"]["generation"]):
             assert time.monotonic() < deadline, gateway
             time.sleep(0.02)
@@ -126,7 +126,7 @@ class GatewayLab:
         """Give a revision its Service, with a pod at an address, or none."""
         _expose(self.api, name, address)
 
-    async def in_effect(self, seconds=10):
+    async def in_effect(self, seconds=60):
         ref = Ref(HTTP_ROUTE, MODELS, ROUTE)
         deadline = time.monotonic() + seconds
         while why := why_not_taken_up(found := await self.cluster.get(ref)):

@@ -199,7 +199,7 @@ async def test_blue_green_previews_and_switches_at_once(lab):
         assert [text[:3] for text in gone.failed] == ["404"]
 
 
-async def preview_answers(lab, version, seconds=10):
+async def preview_answers(lab, version, seconds=60):
     deadline = time.monotonic() + seconds
     while (seen := await lab.ask(20, host="digits-preview.models")).failed:
         assert time.monotonic() < deadline, seen.failed[0]
@@ -326,5 +326,6 @@ async def test_an_edited_route_is_put_back_at_once(lab, edit):
         await lab.cluster.change(route, {"spec": edit(route["spec"])})
         began = time.monotonic()
         while (await lab.cluster.get(ref))["spec"] != route["spec"]:
-            assert time.monotonic() < began + 5
+            # Nothing but a change makes the operator look within ten minutes.
+            assert time.monotonic() < began + 60
             await asyncio.sleep(0.02)

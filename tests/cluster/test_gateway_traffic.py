@@ -92,7 +92,7 @@ async def test_a_mirror_gets_a_copy_and_users_get_nothing_of_it(lab):
 
 
 async def arrives(lab, revision, count):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (received := await lab.received(revision)) < count:
             await asyncio.sleep(0.02)
     return received
