@@ -80,7 +80,8 @@ class EndpointsRouter:
                     variant,
                     made.get(names[revision]),
                     weight := _share(ready, pods[names[revision]]),
-                    unanswered=not ready and _sends_to(service, selectors.get(names[revision])),
+                    unanswered=revision in seen.stale
+                    or (not ready and _sends_to(service, selectors.get(names[revision]))),
                 ),
                 weight=weight,
                 beside=Beside(
@@ -203,7 +204,8 @@ class EndpointsRouter:
     ) -> Variant:
         """Have a revision wait whose pods are ready and get no requests: a Service of them alone answers nobody.
 
-        unanswered: whether the deployment's Service selects them, and sends requests to no pod at all.
+        unanswered: whether the deployment's Service selects them, and sends requests to no pod at all; or they
+            may be on their way out, as there were to be none.
         """
         if not variant.ready or weight:
             return variant

@@ -19,6 +19,7 @@ from mooring_operator.adapters.routers.gateway_seen import (
     can_carry,
     reachable,
     reached,
+    unless_ending,
     weight,
     without_weight,
 )
@@ -177,6 +178,7 @@ class GatewayRouter:
             preview_taken = str(taken)
         else:
             found, services = found | more_routes, services | more_services
+        running = unless_ending(running, backends, found[owner.name])
         gateway = await self._gateway()
         addresses = self._addresses(owner, gateway)
         barred = self._why_barred(owner, gateway, addresses) or await self._hosts.why_taken(
@@ -188,7 +190,7 @@ class GatewayRouter:
 
     def _strangers(self, owner: Owner, known: Seen) -> set[str]:
         """Give the revisions whose pods the Gateway's controller may not have heard of, where it may lag behind."""
-        return without_weight(known, known.routes.get(owner.name)) if self._outages.linger else set()
+        return without_weight(known.backends, known.routes.get(owner.name)) if self._outages.linger else set()
 
     async def _gateway(self) -> Manifest | None:
         entrance = self._entrance

@@ -8,7 +8,7 @@ from mooring_operator.adapters.routers import gateway_routes as routes
 from mooring_operator.adapters.routers.gateway_routes import Address, Backend
 from mooring_operator.adapters.routers.http_routes import copied_to, leads_to, why_not_taken_up, why_refused
 from mooring_operator.adapters.routers.inference_services.revisions import RevisionsSeen
-from mooring_operator.adapters.routers.owned import preview_name
+from mooring_operator.adapters.routers.owned import preview_name, untaken
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.routes import Beside, Variant
 from mooring_operator.planning.routing import Routing
@@ -78,10 +78,19 @@ def reached(variant: Variant, problem: str, route: Manifest | None) -> Variant:
     return replace(variant, ready=False, weight=0, message=why, waiting=away)
 
 
-def without_weight(known: Seen, route: Manifest | None) -> set[str]:
+def without_weight(backends: Mapping[str, Backend], route: Manifest | None) -> set[str]:
     """Give the revisions to which no requests were sent so far."""
     weights = routes.weights_of(route) if route is not None else {}
-    return {name for name, backend in known.backends.items() if not weight(backend, weights)}
+    return {name for name, backend in backends.items() if not weight(backend, weights)}
+
+
+def unless_ending(
+    running: RevisionsSeen, backends: Mapping[str, Backend], route: Manifest | None
+) -> RevisionsSeen:
+    """Have a revision wait that gets no requests and whose pods may be on their way out, as it was to have none."""
+    ending = running.stale & without_weight(backends, route)
+    waiting = {name: untaken(running.variants[name]) for name in ending if running.variants[name].ready}
+    return replace(running, variants={**running.variants, **waiting})
 
 
 def can_carry(routing: Routing, backends: Mapping[str, Backend]) -> bool:

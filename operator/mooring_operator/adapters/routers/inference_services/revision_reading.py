@@ -7,6 +7,7 @@ InferenceService says: its conditions lag behind, and its Ready leaves component
 from collections.abc import Mapping
 from typing import Any
 
+from mooring_operator.adapters.routers.inference_services.revision_manifest import STOP_ANNOTATION
 from mooring_operator.adapters.routers.inference_services.status import cannot_heal, not_taken_up
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.planning.objects.owner import Manifest
@@ -46,7 +47,7 @@ def read_variant(
         cause: why its pods are not ready, as the objects behind it tell.
         fresh: whether the service was written so lately that nobody can be said to be away.
     """
-    pods = ready_pods(deployments)
+    pods = 0 if _is_to_have_none(service) else ready_pods(deployments)
     ready = pods > 0
     # Whoever has told a cause is not away.
     silent = cause is None and (not ready or _lags(service, deployments))
@@ -75,9 +76,28 @@ def _address(service: Mapping[str, Any], revision: Revision) -> str:
 
 
 def ready_pods(deployments: Mapping[str, Manifest | None]) -> int:
-    """Give the predictor's ready pods; 0 while another component has none."""
-    counts = {name: _count(deployment, "readyReplicas") for name, deployment in deployments.items()}
+    """Give the predictor's ready pods; 0 while another component has none. Those that are to end do not count."""
+    counts = {name: _staying(deployment) for name, deployment in deployments.items()}
     return counts.get("predictor", 0) if counts and all(counts.values()) else 0
+
+
+def lags_behind(deployments: Mapping[str, Manifest | None]) -> bool:
+    """Whether the pods that are counted may be on their way out: the count is older than what is asked for now."""
+    there = [deployment for deployment in deployments.values() if deployment is not None]
+    return any(_count(one, "observedGeneration") < one["metadata"].get("generation", 0) for one in there)
+
+
+def _staying(deployment: Manifest | None) -> int:
+    asked = int(((deployment or {}).get("spec") or {}).get("replicas", 1))
+    return min(_count(deployment, "readyReplicas"), asked)
+
+
+def _is_to_have_none(service: Manifest) -> bool:
+    """Whether its pods are to end, which KServe may not have passed on yet."""
+    annotations = service["metadata"].get("annotations") or {}
+    fixed = annotations.get("serving.kserve.io/autoscalerClass") == "none"
+    none = fixed and service["spec"]["predictor"].get("minReplicas", 1) == 0
+    return none or annotations.get(STOP_ANNOTATION) == "true"
 
 
 def _waits_for(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:

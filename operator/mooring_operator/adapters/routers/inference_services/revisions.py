@@ -3,7 +3,7 @@
 For routers that serve each revision by itself: who gets which requests is theirs.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -32,6 +32,7 @@ from mooring_operator.adapters.routers.inference_services.revision_manifest impo
 from mooring_operator.adapters.routers.inference_services.revision_reading import (
     components_of,
     entry_of,
+    lags_behind,
     read_variant,
 )
 from mooring_operator.adapters.routers.inference_services.runtime_copy import copy_of
@@ -63,6 +64,7 @@ class RevisionsSeen:
     services, runtimes, deployments: the objects, by the InferenceService's name; of Deployments the predictors'.
     beside: the Deployments of transformers and explainers.
     entries: the component that requests come in by.
+    stale: the revisions whose pods were counted before they were asked for as they are now.
     collectors: the Deployments and Services that keep requests, by kind and name.
     """
 
@@ -73,6 +75,7 @@ class RevisionsSeen:
     beside: Mapping[str, list[Manifest]] = field(default_factory=dict)
     entries: Mapping[str, str] = field(default_factory=dict)
     collectors: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    stale: Set[str] = frozenset()
 
 
 class RevisionServices:
@@ -102,6 +105,7 @@ class RevisionServices:
         beside: dict[str, list[Manifest]] = {}
         entries: dict[str, str] = {}
         collectors: dict[tuple[str, str], Manifest] = {}
+        stale: set[str] = set()
         for revision in revisions:
             name = name_of(owner, revision)
             if revision.runtime is not None:
@@ -116,6 +120,8 @@ class RevisionServices:
             beside[name] = [made for made in others if made is not None]
             if (predictor := deployments.get("predictor")) is not None:
                 predictors[name] = predictor
+            if lags_behind(deployments):
+                stale.add(revision.revision)
             fresh = self._inquiry.is_fresh(service)
             variant = read_variant(revision, service, deployments, fresh=fresh)
             if not variant.ready and service["spec"]["predictor"].get("minReplicas", 1) > 0:
@@ -128,7 +134,7 @@ class RevisionServices:
                 state = await self._collector(owner, service, collectors)
                 variant = replace(variant, collector=state)
             variants[revision.revision] = variant
-        return RevisionsSeen(variants, services, runtimes, predictors, beside, entries, collectors)
+        return RevisionsSeen(variants, services, runtimes, predictors, beside, entries, collectors, stale)
 
     async def run(
         self, owner: Owner, routing: Routing, seen: RevisionsSeen, *, exact: Collection[str] = ()

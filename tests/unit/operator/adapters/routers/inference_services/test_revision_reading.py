@@ -2,18 +2,24 @@
 
 import pytest
 from mooring_operator.adapters.routers.inference_services.revision_manifest import revision_service
-from mooring_operator.adapters.routers.inference_services.revision_reading import components_of, read_variant
+from mooring_operator.adapters.routers.inference_services.revision_reading import (
+    components_of,
+    lags_behind,
+    read_variant,
+)
 from mooring_operator.planning.status.pod_causes import Cause
 
 from tests.unit.operator.adapters.routers.revisions import OWNER, revision
 
+KEDA = {"autoscaling": {"scaler": "KEDA"}}
 FIXED = {"minReplicas": 4, "autoscaling": {"scaler": "None"}}
 REVISION = revision()
 
 
-def service(revision=REVISION, status=None, **components):
-    made = revision_service(OWNER, revision, pods=None)
-    made["spec"] |= components
+def service(revision=REVISION, status=None, stopped=False, **components):
+    made = revision_service(OWNER, revision, pods=0 if stopped else None)
+    for name, said in components.items():
+        made["spec"][name] = {**made["spec"].get(name, {}), **said}
     return {
         **made,
         "status": {"conditions": [{"type": "Ready", "status": "False"}]} if status is None else status,
@@ -42,6 +48,29 @@ def test_a_revision_is_ready_with_its_pods_whatever_the_inference_service_says()
 def test_pods_that_an_autoscaler_adds_make_nothing_unready():
     conditions = [{"type": "Available", "status": "False", "message": "minimum availability"}]
     assert read({"predictor": deployment(1, 4, unavailableReplicas=3, conditions=conditions)}).ready
+
+
+@pytest.mark.parametrize(
+    ("made", "how", "pods"),
+    [
+        (deployment(2, 0), {}, 0),
+        (deployment(4, 2), {}, 2),
+        (deployment(2, 2), {"revision": revision(**FIXED), "predictor": {"minReplicas": 0}}, 0),
+        (deployment(2, 2), {"predictor": {"minReplicas": 0}}, 2),
+        (deployment(2, 2), {"revision": revision(**KEDA), "stopped": True}, 0),
+        (deployment(2, 2), {"revision": revision(**KEDA), "stopped": False}, 2),
+    ],
+    ids=["none asked for", "fewer", "fixed at none", "an autoscaler's least", "stopped", "not stopped"],
+)
+def test_pods_that_are_to_end_do_not_count(made, how, pods):
+    seen = read({"predictor": made}, **how)
+    assert (seen.ready, seen.pods) == (pods > 0, pods)
+
+
+def test_pods_that_were_counted_before_they_were_asked_for_as_now_may_be_on_their_way_out():
+    assert lags_behind({"predictor": deployment(1, 1, generation=2)})
+    assert lags_behind({"predictor": deployment(1), "transformer": deployment(1, 1, generation=2)})
+    assert not lags_behind({"predictor": deployment(1), "transformer": None})
 
 
 def test_a_component_without_pods_holds_the_revision_up():
