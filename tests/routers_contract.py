@@ -5,24 +5,29 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pytest
+from mooring_inference.capture.paths import archive_of_requests, folder_of_revision
 from mooring_operator.adapters.cluster import Cluster, Kind, Manifest, Ref
 from mooring_operator.adapters.routers import DefaultGateway, Routers, ServiceNameTaken, Traffic
 from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.owned import SERVICE
 from mooring_operator.adapters.routers.route_writer import RouteWriter
+from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.routers import RouterName
 from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning import identity
+from mooring_operator.planning.drift.sources import Sources, seek
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.objects.ownership import owner_reference
 from mooring_operator.planning.routes import Running, Service
 from mooring_operator.planning.routing import Arm, Routing
+from mooring_operator.reconcile.drift_monitors import kept_by
 
 from tests.played_gateway import NAME as GATEWAY_NAME
 from tests.played_gateway import NAMESPACE as GATEWAY_NAMESPACE
@@ -104,6 +109,10 @@ class Stage:
         """What the router has made."""
         return await self.cluster.get(Ref(self.kind, self.owner.namespace, f"{self.owner.name}{self.suffix}"))
 
+    async def services(self) -> list[Manifest]:
+        """All InferenceServices."""
+        return await self.cluster.list(INFERENCE_SERVICE, namespace=self.owner.namespace)
+
     async def serve(self, revision: Revision) -> Service:
         """Give all traffic to one revision, and see what comes of it."""
         await self.route(Routing((Arm(revision, 100),)), revision)
@@ -165,6 +174,20 @@ class Stage:
         return seen
 
 
+def kept_by_servers(services: Sequence[Manifest]) -> dict[str, str]:
+    """Where the model's container of each revision is told to keep requests."""
+    predictors = [
+        predictor
+        for service in services
+        for predictor in (
+            service["spec"]["predictor"],
+            *(each["predictor"] for each in service["spec"].get("canary", [])),
+        )
+    ]
+    variables = [{one["name"]: one["value"] for one in each["model"]["env"]} for each in predictors]
+    return {each["MOORING_REVISION"]: each["MOORING_CAPTURE_URI"] for each in variables}
+
+
 def has_all(seen: Service, revision: Revision) -> bool:
     """Whether one revision is ready and has all traffic, and no other has a part."""
     variant = seen.variants[revision.revision]
@@ -190,6 +213,27 @@ class RouterContract:
         assert has_all(seen, revision)
         assert seen.url
         assert stage.kserve.weights == {V1: 100}
+
+    async def test_each_revision_keeps_its_requests_where_a_monitor_looks(self, stage: Stage):
+        """A server that may be Mooring's is told the store and its own revision, whatever routes to it."""
+        store = "s3://kept/team"
+        told: dict[str, str] = {}
+        stable = await stage.promoted(V1, capture={"store": store})
+        told |= kept_by_servers(await stage.services())
+        candidate = stage.revision(V2, capture={"store": store})
+        await stage.split(stable, candidate, 20)
+        told |= kept_by_servers(await stage.services())
+        assert told == {stable.revision: store, candidate.revision: store}
+        kept = kept_by(stable, {})
+        spec = DriftMonitorSpec.model_validate(
+            {"target": {"name": stage.owner.name}, "baseline": {"uri": "s3://b/b"}}
+        )
+        now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        sought = seek(spec, DriftMonitorStatus(), stage.owner.name, stable.revision, kept, now)
+        assert isinstance(sought, Sources)
+        assert sought.window is not None
+        archive = archive_of_requests(stage.owner.name)
+        assert sought.window.uri == f"{store}/{folder_of_revision(archive, stable.revision)}"
 
     @pytest.mark.parametrize("weight", [1, 10, 50, 99, 100])
     async def test_a_candidate_gets_its_weight_and_stable_the_rest(self, stage: Stage, weight: int):

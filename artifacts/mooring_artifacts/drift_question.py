@@ -145,9 +145,20 @@ class PastWindow(_Part):
     evidence: Annotated[Finite, Field(ge=0)] | None = None
 
 
+class LastLook(_Part):
+    """What the last evaluation of the same revision saw: rows before `until` that come later are in no window.
+
+    newest: when the newest file was written, in seconds since 1970 by the clock of its store.
+    """
+
+    until: AwareDatetime
+    newest: Finite
+
+
 class DriftQuestion(_Part):
     """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes.
 
+    last: what was seen before, of windows of what is kept: what has come late since is counted.
     operation: whether it is measured how the requests of the window were answered.
     past, limit: earlier windows, the oldest first, and the evidence that alarms: for the page alone.
     """
@@ -161,6 +172,7 @@ class DriftQuestion(_Part):
     psi: PopulationStability | None = None
     performance: PerformanceQuestion | None = None
     operation: bool = False
+    last: LastLook | None = None
     past: Annotated[list[PastWindow], Field(max_length=100)] = []
     limit: Annotated[Finite, Field(gt=0)] | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MOST_FILES = 10_000
@@ -12,18 +12,23 @@ MOST_FILES = 10_000
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file: its key, its path relative to the address that it was listed under, its size in bytes."""
+    """One file: its key, its path relative to the address that it was listed under, its size in bytes.
+
+    modified: when it was written, in seconds since 1970 by the clock of where it is; 0 where that was not asked.
+    """
 
     key: str
     path: str
     size: int
+    modified: float = field(default=0.0, compare=False)
 
 
 def files_below(root: Path) -> Iterator[StoredFile]:
     """Plain files at or below `root`, by links too; as many folders as files may be looked into."""
     key = root.as_posix().strip("/")
     if root.is_file():
-        yield StoredFile(key, root.name, root.stat().st_size)
+        about = root.stat()
+        yield StoredFile(key, root.name, about.st_size, about.st_mtime)
         return
     folders, visited = [""], 0
     while folders:
@@ -34,7 +39,9 @@ def files_below(root: Path) -> Iterator[StoredFile]:
         for entry in _entries(f"{root}/{below}"):
             link = entry.is_symlink()
             if os.path.isfile(entry.path) if link else entry.is_file():
-                yield StoredFile(f"{key}/{below}{entry.name}", f"{below}{entry.name}", entry.stat().st_size)
+                about = entry.stat()
+                path = f"{below}{entry.name}"
+                yield StoredFile(f"{key}/{path}", path, about.st_size, about.st_mtime)
             elif os.path.isdir(entry.path) if link else entry.is_dir():
                 folders.append(f"{below}{entry.name}/")
 

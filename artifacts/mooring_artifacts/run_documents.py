@@ -328,6 +328,21 @@ class OperationFound(Part):
     p99: Number | None = None
 
 
+class ArrivalsFound(Part):
+    """How rows of what is kept came.
+
+    newest: when the newest file of the day before the window's end was written, in seconds since 1970 by the clock of
+    its store; 0 where there is none. late: rows that came since the last evaluation, of windows that had been
+    evaluated. repeated: rows of this window that were kept twice, and count once. ahead: seconds by which the time of
+    a row is after that of its file.
+    """
+
+    newest: Number = 0.0
+    late: Count = 0
+    repeated: Count = 0
+    ahead: Annotated[Number, Field(ge=0)] = 0.0
+
+
 class DriftReport(_Document):
     """What a `drift-evaluation` run found: the document at its `report_uri`.
 
@@ -343,6 +358,7 @@ class DriftReport(_Document):
     page: bool = False
     performance: PerformanceFound | None = None
     operation: OperationFound | None = None
+    arrivals: ArrivalsFound | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -354,11 +370,12 @@ class DriftReport(_Document):
 class RunFailure(_Document):
     """Stands in the place of a verdict or a report when the run failed.
 
-    `performance` is what an evaluation measured all the same.
+    `performance` and `arrivals` are what an evaluation found all the same.
     """
 
     error: RunError
     performance: PerformanceFound | None = None
+    arrivals: ArrivalsFound | None = None
 
 
 def describe_failure(run_id: str, reason: str, message: str) -> RunFailure:

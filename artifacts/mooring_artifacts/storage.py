@@ -217,6 +217,6 @@ def _listed(location: Location) -> Iterator[StoredFile]:
             for meta in batch:
                 # Object stores show an empty folder as an object of no bytes whose name ends with a slash.
                 if path := meta["path"].removeprefix(prefix):
-                    yield StoredFile(meta["path"], path, meta["size"])
+                    yield StoredFile(meta["path"], path, meta["size"], meta["last_modified"].timestamp())
     else:
-        yield StoredFile(address.key, address.name, head["size"])
+        yield StoredFile(address.key, address.name, head["size"], head["last_modified"].timestamp())

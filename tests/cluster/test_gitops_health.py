@@ -156,7 +156,8 @@ def test_a_monitor_that_works_is_healthy_whatever_it_finds(gitops):
         "DryRun",
     }
     events |= {"RetrainingStarted", "Retrained", "RetrainingFailed"}
-    assert drift - seen == events | {"SchemaUnchanged", "BaselineSufficient", "BaselineSmall"}
+    of_rows = {"RowsLate", "RowsRepeated", "ClockAhead"}
+    assert drift - seen == events | of_rows | {"SchemaUnchanged", "BaselineSufficient", "BaselineSmall"}
     for item, (argo, _, flux) in zip(items, health(items), strict=True):
         phase = item["status"]["phase"]
         assert (phase, argo) == (phase, words.get(phase, "Suspended"))

@@ -97,6 +97,17 @@ def _whole_hours(since: datetime, until: datetime) -> set[str]:
     return found
 
 
+def minute_of(name: str) -> datetime | None:
+    """The minute, in UTC, whose rows the file of this name counts; None for sums of hours, and for other files."""
+    match = _NAME.fullmatch(name)
+    if match is None or match[2] is None:
+        return None
+    try:
+        return datetime.strptime(f"{match[1]}{match[2]}Z", _MINUTE).replace(tzinfo=UTC)
+    except ValueError:  # digits that are no date
+        return None
+
+
 def profile_name(digest: str) -> str:
     """The name of the file of a profile beside states."""
     return f"{digest.removeprefix('sha256:')}{PROFILE_SUFFIX}"

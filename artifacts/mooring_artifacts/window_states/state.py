@@ -155,6 +155,20 @@ def parse_state(content: bytes | bytearray, profile: Profile) -> WindowState:
     return WindowState(digest, rows, pairs, profile.starts, slots, lags)
 
 
+def rows_of(content: bytes | bytearray) -> int:
+    """How many rows a state counts, whatever its profile; `parse_state` looks at the rest.
+
+    Raises:
+        InputError: it is none; the message says why.
+    """
+    reader = Reader(content, _MAGIC, VERSION, "window state")
+    reader.number("I")
+    rows = reader.number("Q")
+    if rows > MOST_ROWS:
+        reader.refuse(f"it has {rows} rows; {MOST_ROWS} are allowed")
+    return rows
+
+
 def _counts(reader: Reader, profile: Profile, rows: int) -> Ints:
     """Take the rows per slot of all features, which add up to all rows each."""
     slots, sums = reader.counts("rows per slot", profile.starts)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from mooring_artifacts.drift_question import Rows
@@ -19,12 +20,15 @@ from mooring_artifacts.local_files import MOST_FILES, StoredFile
 from mooring_artifacts.storage import list_files, locate
 from mooring_artifacts.uris import below
 
+from mooring_components.drift.duplicates import mark_repeated
 from mooring_components.drift.errors import EvaluationError, UnreadableWindow
+from mooring_components.drift.fetching import ask_at_once, is_local
 from mooring_components.drift.rows import FetchedRows, ParquetRows, fetch, fetch_rows
 from mooring_components.memory import MOST_BYTES
 from mooring_components.parquet import FoundFiles
 
-_REQUEST, _TIME = "request", "time"
+REQUEST, TIME = "request", "time"
+_ID, _ROW = "id", "row"
 _HOUR = timedelta(hours=1)
 # Rows and counts of a thousand replicas that write both every minute lie in one folder.
 _MOST_OF_AN_HOUR = 120_000
@@ -34,12 +38,16 @@ _MICROSECONDS = pa.timestamp("us", "UTC")
 
 @dataclass(frozen=True)
 class PartOfRows:
-    """The rows of some files of which `kept` says that they belong here, without the columns of `without`."""
+    """The rows of some files of which `kept` says that they belong here, without the columns of `without`.
+
+    repeated: how many others of this time are left out, for they are here already.
+    """
 
     rows: ParquetRows
     kept: pa.ChunkedArray | None
     without: Collection[str]
     digest: str
+    repeated: int = 0
 
     @property
     def num_rows(self) -> int:
@@ -101,7 +109,8 @@ class FetchedPart:
         # The files of two windows may be the same.
         told = f"{rows.digest} {when(self.asked)}"
         digest = f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
-        return PartOfRows(rows, _belonging(rows, self.asked), without, digest)
+        kept, repeated = _belonging(rows, self.asked)
+        return PartOfRows(rows, kept, without, digest, repeated)
 
 
 def fetch_part(asked: Rows, reason: str, field: str, memory: int = MOST_BYTES) -> FetchedPart:
@@ -202,14 +211,19 @@ def find_hours(
     """
     assert asked.since is not None
     assert asked.until is not None
-    files: list[StoredFile] = []
-    for hour in _hours(asked.since, asked.until):
+    place = locate(asked.uri, field)
+
+    def of_hour(hour: datetime) -> list[StoredFile]:
         folder = locate(below(asked.uri, f"{hour:date=%Y-%m-%d}", f"{hour:hour=%H}"), field)
-        there = list_files(folder, field, _MOST_OF_AN_HOUR, may_be_none=True)
+        return list_files(folder, field, _MOST_OF_AN_HOUR, may_be_none=True)
+
+    files: list[StoredFile] = []
+    local = is_local(place.address.scheme)
+    for there in ask_at_once(_hours(asked.since, asked.until), of_hour, local=local):
         files += choose([file for file in there if file.path.endswith(suffix)])
         if len(files) > MOST_FILES:
             raise InputError(f"{field} {asked.uri!r} holds more than {MOST_FILES} files {when(asked)}")
-    return FoundFiles(f"{field} {asked.uri!r}", locate(asked.uri, field), files)
+    return FoundFiles(f"{field} {asked.uri!r}", place, files)
 
 
 def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
@@ -219,12 +233,30 @@ def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
         hour += _HOUR
 
 
-def _belonging(rows: ParquetRows, asked: Rows) -> pa.ChunkedArray:
-    """Say of each row whether its time is within; one without a time is not."""
-    told = _request_field(rows, _TIME).cast(_MICROSECONDS, safe=False)
+def _belonging(rows: ParquetRows, asked: Rows) -> tuple[pa.ChunkedArray, int]:
+    """Say of each row whether its time is within, and how many of these are left out for they are there twice.
+
+    One without a time is not within.
+    """
+    told = _request_field(rows, TIME).cast(_MICROSECONDS, safe=False)
     since, until = (pa.scalar(moment, _MICROSECONDS) for moment in (asked.since, asked.until))
-    within = pc.and_(pc.greater_equal(told, since), pc.less(told, until))
-    return pc.fill_null(within, fill_value=False)
+    within = pc.fill_null(pc.and_(pc.greater_equal(told, since), pc.less(told, until)), fill_value=False)
+    if not {_ID, _ROW} <= _known_of_requests(rows):
+        return within, 0
+    times = told.filter(within).cast(pa.int64()).to_numpy()
+    numbers = _request_field(rows, _ROW).filter(within).fill_null(0).to_numpy()
+    again = mark_repeated(times, numbers, lambda: _request_field(rows, _ID).filter(within))
+    if again is None:
+        return within, 0
+    kept = np.array(within.to_numpy())
+    kept[np.flatnonzero(kept)[again]] = False
+    return pa.chunked_array([pa.array(kept)]), int(again.sum())
+
+
+def _known_of_requests(rows: ParquetRows) -> set[str]:
+    """What all files say of their requests."""
+    kinds = [file.plain.schema_arrow.field(REQUEST).type for file in rows.files]
+    return set.intersection(*({field.name for field in kind} for kind in kinds)) if kinds else set()
 
 
 def _request_field(rows: ParquetRows, name: str) -> pa.ChunkedArray:
@@ -232,12 +264,12 @@ def _request_field(rows: ParquetRows, name: str) -> pa.ChunkedArray:
     found: list[pa.Array] = []
     try:
         for file in rows.files:
-            for batch in file.plain.iter_batches(columns=[f"{_REQUEST}.{name}"], use_threads=False):
-                found.append(batch.column(batch.schema.get_field_index(_REQUEST)).field(name))
+            for batch in file.plain.iter_batches(columns=[f"{REQUEST}.{name}"], use_threads=False):
+                found.append(batch.column(batch.schema.get_field_index(REQUEST)).field(name))
         return pa.chunked_array(found, None if found else pa.null())
     except (pa.ArrowException, KeyError, OSError, IndexError) as error:
         raise EvaluationError(
-            rows.reason, f"{rows.source}: there is no {_REQUEST}.{name}: {first_line(error)}"
+            rows.reason, f"{rows.source}: there is no {REQUEST}.{name}: {first_line(error)}"
         ) from error
 
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 from mooring_artifacts.drift_question import DriftQuestion, Rows
@@ -30,13 +28,12 @@ from mooring_components.drift.captured import find_hours, when
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings
+from mooring_components.drift.fetching import fetch_each
 from mooring_components.drift.pictures import Picture, draw_counted
 from mooring_components.drift.states import evaluate_states
 from mooring_components.parquet import FoundFiles, find_files
 
 _FIELD = "spec.window"
-# Files that are fetched at the same time: a store takes milliseconds to answer, and a state a fraction of one to add.
-_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def _files(window: Rows) -> tuple[FoundFiles, list[StoredFile]]:
 
 
 def _add_up(found: FoundFiles, files: Sequence[StoredFile]) -> tuple[Profile, WindowState]:
-    contents = zip(files, _contents(found, files), strict=True)
+    contents = zip(files, fetch_each(found, files, _fetch), strict=True)
     first = next(contents)
     with _naming(first[0]):
         counted_by = profile_of(first[1])
@@ -117,17 +114,6 @@ def _naming(file: StoredFile) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{file.path!r}: {error}") from error
-
-
-def _contents(found: FoundFiles, files: Sequence[StoredFile]) -> Iterator[bytearray]:
-    """Yield what files hold; of a store some are fetched at the same time."""
-    fetch = partial(_fetch, found)
-    if found.location.address.scheme == "file":
-        yield from map(fetch, files)
-        return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for start in range(0, len(files), _AT_ONCE):
-            yield from pool.map(fetch, files[start : start + _AT_ONCE])
 
 
 def _profile(folder: str, digest: str) -> Profile:

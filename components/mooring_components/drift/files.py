@@ -11,7 +11,9 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from mooring_artifacts.errors import first_line
 
+from mooring_components.drift import columns
 from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.rows import declared_schema
 
 
 def _arrow(path: Path) -> pa.Table:
@@ -24,7 +26,13 @@ def _arrow(path: Path) -> pa.Table:
 
 
 def _parquet(path: Path) -> pa.Table:
-    return pq.ParquetFile(path, page_checksum_verification=True).read()
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    table = file.read()
+    for place, field in enumerate(declared_schema(table.schema, file.metadata.metadata or {})):
+        column = table.column(place)
+        if columns.are_codes(field.type) and not columns.are_codes(column.type):
+            table = table.set_column(place, field.name, column.dictionary_encode())
+    return table
 
 
 READERS: dict[str, Callable[[Path], pa.Table]] = {

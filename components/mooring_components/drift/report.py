@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mooring_artifacts.drift_question import DriftQuestion, PerformanceQuestion, Rows, parse_question
@@ -23,6 +23,7 @@ from mooring_artifacts.run_documents import (
     parse_drift_report,
 )
 
+from mooring_components.drift.arrivals import look_for_late_rows, seconds_ahead
 from mooring_components.drift.captured import PartOfRows, fetch_part, when
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.counted import compare_counted
@@ -49,18 +50,22 @@ def answer(question: Any, run_id: str, memory: int | None = None) -> Answer:
     `question` is the document that `mooring_artifacts.drift_question` describes.
     """
     memory = usable_memory() if memory is None else memory
-    performance = None
+    performance = arrivals = None
     try:
         asked = parse_question(question)
         # Of other requests, and before those of the window take their memory.
         performance = _measure(asked.performance, asked, memory) if asked.performance else None
+        if asked.window.since is not None:
+            arrivals = look_for_late_rows(asked.window, asked.last, memory, counted=asked.baseline.counted)
         compared = _compare(asked, memory)
         found = describe_findings(compared.findings, run_id, compared.rows, compared.digest)
-        parts = {"performance": performance, "operation": compared.operation}
+        if arrivals is not None:
+            arrivals = arrivals.model_copy(update=compared.about_rows)
+        parts = {"performance": performance, "operation": compared.operation, "arrivals": arrivals}
         document = _check_cost(found.model_copy(update=parts))
     except EvaluationError as error:
         failure = describe_failure(run_id, error.reason, error.message)
-        return _fail(failure.model_copy(update={"performance": performance}))
+        return _fail(failure.model_copy(update={"performance": performance, "arrivals": arrivals}))
     except InputError as error:
         return _fail(describe_failure(run_id, "QuestionInvalid", str(error)))
     return Answer(document, lambda: _show(asked, compared, document))
@@ -73,7 +78,10 @@ def make_report(question: Any, run_id: str, memory: int | None = None) -> DriftR
 
 @dataclass(frozen=True)
 class _Compared:
-    """Findings, rows of both sides, the window's digest, and how to draw a feature in `memory` bytes."""
+    """Findings, rows of both sides, the window's digest, and how to draw a feature in `memory` bytes.
+
+    about_rows: what `ArrivalsFound` says of the window's own rows.
+    """
 
     findings: Findings
     rows: tuple[int, int]
@@ -81,6 +89,7 @@ class _Compared:
     draw: Callable[[Feature], Picture | None]
     memory: int
     operation: OperationFound | None = None
+    about_rows: Mapping[str, float] = field(default_factory=dict)
 
 
 def describe_findings(found: Findings, run_id: str, rows: tuple[int, int], digest: str) -> DriftReport:
@@ -160,7 +169,11 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
             f"more than the {memory >> 20} MiB of memory that there are",
         ) from error
     rows = baseline.num_rows, window.num_rows
-    return _Compared(found, rows, window.digest, lambda feature: draw_rows(tables, feature), left, operation)
+    files = now.fetched.found.files if now.fetched is not None else ()
+    about = {"repeated": window.repeated, "ahead": seconds_ahead(window, files)}
+    return _Compared(
+        found, rows, window.digest, lambda feature: draw_rows(tables, feature), left, operation, about
+    )
 
 
 def _operation(question: DriftQuestion, window: PartOfRows) -> OperationFound | None:

@@ -14,6 +14,7 @@ from mooring_artifacts.errors import InputError, first_line
 
 from mooring_components.drift import columns
 from mooring_components.drift.errors import EvaluationError
+from mooring_components.drift.fetching import fetch_each
 from mooring_components.drift.precision import convert, unified
 from mooring_components.memory import MOST_BYTES
 from mooring_components.parquet import FoundFiles, TooLarge, exceeds, find_files, open_parquet
@@ -142,7 +143,7 @@ def fetch(found: FoundFiles, reason: str, memory: int = MOST_BYTES) -> FetchedRo
     try:
         if found.size > memory:
             raise exceeds(found.source, f"{found.size >> 20} MiB", memory)
-        return FetchedRows(found, reason, tuple(found.fetch(file) for file in found.files))
+        return FetchedRows(found, reason, tuple(fetch_each(found, found.files)))
     except TooLarge as error:
         raise EvaluationError("TooLarge", str(error)) from error
     except InputError as error:

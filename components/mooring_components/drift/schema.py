@@ -113,6 +113,8 @@ def _written(kind: pa.DataType | None) -> str | None:
     if kind is None:
         return None
     kind = columns.value_type(kind)
+    if columns.kind(kind) == columns.CATEGORY:
+        return "string"  # whichever of Arrow's
     if pa.types.is_union(kind):
         parts = (_written(kind.field(place).type) or "" for place in range(kind.num_fields))
         return " or ".join(dict.fromkeys(parts))[:_LONGEST_TYPE]

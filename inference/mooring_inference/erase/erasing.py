@@ -11,6 +11,7 @@ import obstore.exceptions
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from mooring_artifacts.captured_files import mark_rewritten
 from mooring_artifacts.storage import Location
 
 from mooring_inference.capture.paths import SUFFIX, archive_of_labels, archive_of_requests
@@ -146,6 +147,7 @@ def _take_out(
     if not kept.num_rows:
         obstore.delete(location.store, path)
         return count
+    kept = kept.replace_schema_metadata(mark_rewritten(kept.schema.metadata))
     sink = pa.BufferOutputStream()
     pq.write_table(kept, sink, compression="zstd", write_page_checksum=True)
     obstore.put(location.store, path, sink.getvalue().to_pybytes())

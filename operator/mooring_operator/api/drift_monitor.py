@@ -14,6 +14,7 @@ from mooring_operator.api.drift_actions import (
     ActionTaken,
     one_stop,
 )
+from mooring_operator.api.drift_arrivals import Arrivals
 from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice, Receiver
 from mooring_operator.api.drift_operation import Operation, OperationStatus
 from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
@@ -384,6 +385,7 @@ class DriftMonitorStatus(StatusModel):
         str | None, forms.LEASE.field, Field(description="Lease of the operator that works on it.")
     ] = None
     evaluation: Annotated[Evaluation | None, Field(description="The last evaluation.")] = None
+    arrivals: Annotated[Arrivals | None, Field(description="How rows come, of what the target keeps.")] = None
     past: Annotated[
         list[PastWindow],
         Field(description="The last windows, the oldest first, for the report.", max_length=MOST_PAST),

@@ -620,6 +620,21 @@ Name files in spec.baseline.uri, or keep requests for longer.
 WINDOWS_SKIPPED = "WindowsSkipped"
 """Nothing was evaluated for so long that some windows are left out: the last 24 are made up for.
 """
+ROWS_LATE = "RowsLate"
+"""Rows came after their window was evaluated, which is done once: they are in none, and counted in status.arrivals.
+
+Give spec.window.capture.grace more time; see whether the store answers the servers, and whether clocks are behind.
+"""
+ROWS_REPEATED = "RowsRepeated"
+"""Rows of the last window were kept twice, at the same microsecond with the same id: they count once.
+
+See whether files were copied within the store, or two collectors are told of the same requests.
+"""
+CLOCK_AHEAD = "ClockAhead"
+"""Rows have times after their files were written: the clock of a server is ahead, and windows are of other times.
+
+Set the clocks of the nodes.
+"""
 AWAITING_LABELS = "AwaitingLabels"
 """No request of the revision that serves was judged by labels yet: they may come for spec.performance.grace.
 """

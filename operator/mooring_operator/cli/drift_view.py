@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from mooring_operator.api import DriftMonitorStatus
+from mooring_operator.api.drift_arrivals import Arrivals
 from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
 from mooring_operator.api.drift_notify import Receiver
 from mooring_operator.api.drift_operation import OperationStatus
@@ -62,6 +63,8 @@ class DriftView:
         yield Text.assemble(("Watches ", "dim"), f"ModelDeployment {self._item['spec']['target']['name']}")
         if status.evaluation is not None:
             yield from self._evaluation(status.evaluation)
+        if status.arrivals is not None:
+            yield from _arrivals(status.arrivals)
         if status.performance is not None:
             yield from _performance(status.performance)
         if status.operation is not None:
@@ -137,6 +140,14 @@ class DriftView:
                 ["COLUMN", "CHANGE", "BASELINE", "WINDOW"],
                 [[c.name, c.change, c.baseline or "-", c.window or "-"] for c in evaluation.schema_changes],
             )
+
+
+def _arrivals(found: Arrivals) -> Iterator[RenderableType]:
+    """Write what is odd about how rows came; the condition DataFresh says what to do."""
+    if found.late:
+        yield Text(f"  {found.late} rows came after their window was evaluated, and are in none", "yellow")
+    if found.repeated:
+        yield Text(f"  {found.repeated} rows were kept twice, and count once", "yellow")
 
 
 def _performance(found: PerformanceStatus) -> Iterator[RenderableType]:

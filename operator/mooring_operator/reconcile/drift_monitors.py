@@ -33,6 +33,7 @@ from mooring_operator.planning import audit
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.acting import RequestRollback, RequestStop
+from mooring_operator.planning.drift.arrivals import last_look
 from mooring_operator.planning.drift.evaluations import DriftObserved, Target
 from mooring_operator.planning.drift.notice_texts import body_of
 from mooring_operator.planning.drift.notices import SendNotice, under_way
@@ -306,7 +307,9 @@ class DriftMonitors:
                 case TerminateRun(run_id):
                     await self._terminate(owner, run_id)
                 case LaunchEvaluation(run):
-                    await self._runs.launch(owner, spec, run, decision.status.past)
+                    status = decision.status
+                    last = last_look(status, run.revision)
+                    await self._runs.launch(owner, spec, run, status.past, last)
 
     async def _terminate(self, owner: Owner, run_id: str) -> None:
         try:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from mooring_artifacts.run_documents import DriftReport, OperationFound, PerformanceFound, RunFailure, Test
+from mooring_artifacts.run_documents import (
+    ArrivalsFound,
+    DriftReport,
+    OperationFound,
+    PerformanceFound,
+    RunFailure,
+    Test,
+)
 from mooring_artifacts.run_documents import FeatureDrift as ReportedFeature
 from mooring_artifacts.run_documents import PerformanceEstimate as Estimate
 from mooring_artifacts.run_documents import SchemaChange as ReportedChange
@@ -12,6 +19,7 @@ from mooring_artifacts.run_documents import SchemaChange as ReportedChange
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION, reasons
+from mooring_operator.api.drift_arrivals import Arrivals
 from mooring_operator.api.drift_monitor import (
     DriftMonitorSpec,
     EvaluationRun,
@@ -65,11 +73,16 @@ class DriftRuns:
         return self._pipelines.url("", "")
 
     async def launch(
-        self, owner: Owner, spec: DriftMonitorSpec, run: EvaluationRun, past: Sequence[PastWindow] = ()
+        self,
+        owner: Owner,
+        spec: DriftMonitorSpec,
+        run: EvaluationRun,
+        past: Sequence[PastWindow] = (),
+        last: Arrivals | None = None,
     ) -> None:
         """Have the window compared with the baseline; a run that exists already is left alone.
 
-        `past` are the windows before it, which its page shows.
+        `past` are the windows before it, which its page shows; `last` is how rows of its revision had come by then.
         """
         timeout = min(spec.timeout, self.longest)
         await self._pipelines.launch(
@@ -85,7 +98,7 @@ class DriftRuns:
                 credentials_secret=spec.credentials_secret,
                 resources=spec.resources,
                 parameters={
-                    "question": ask(spec, run, past),
+                    "question": ask(spec, run, past, last),
                     "report_uri": await self._answers.address(_place(owner, run.run_id), timeout),
                     "page_uri": await self._answers.address(_page(owner, run.run_id), timeout),
                     "run_id": run.run_id,
@@ -118,13 +131,19 @@ def read_result(document: DriftReport | RunFailure, page: str = "") -> Findings 
         found: Findings | NoFindings = _failure(document)
     else:
         found = _findings(document, page if document.page else "")
-    if document.performance is None:
-        return found
-    return replace(found, performance=_performance(document.performance))
+    performance, arrivals = document.performance, document.arrivals
+    return replace(
+        found,
+        performance=None if performance is None else _performance(performance),
+        arrivals=None if arrivals is None else _arrivals(arrivals),
+    )
 
 
 def ask(
-    spec: DriftMonitorSpec, run: EvaluationRun | None = None, past: Sequence[PastWindow] = ()
+    spec: DriftMonitorSpec,
+    run: EvaluationRun | None = None,
+    past: Sequence[PastWindow] = (),
+    last: Arrivals | None = None,
 ) -> dict[str, JsonValue]:
     """Give the question of a monitor's evaluations (`mooring_artifacts.drift_question`), or of one run of them."""
     # What is not asked is left out: parameters of pipelines know no null.
@@ -148,6 +167,8 @@ def ask(
         question["past"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in past]
     if past and spec.sensitivity is not None:
         question["limit"] = LIMITS[spec.sensitivity]
+    if run is not None and run.window is not None and last is not None and last.until is not None:
+        question["last"] = {"until": format_time(last.until), "newest": last.newest}
     if run is not None and run.performance is not None and spec.performance is not None:
         question["performance"] = _ask_for_performance(spec.performance, run.performance)
     return question
@@ -272,6 +293,13 @@ def _operation(found: OperationFound) -> OperationStatus:
         p50=rounded(found.p50),
         p95=rounded(found.p95),
         p99=rounded(found.p99),
+    )
+
+
+def _arrivals(found: ArrivalsFound) -> Arrivals:
+    """Give what a run saw; whose rows they are, and of which windows, it does not say."""
+    return Arrivals(
+        newest=found.newest, came_late=found.late, repeated=found.repeated, ahead=round(found.ahead, 3)
     )
 
 

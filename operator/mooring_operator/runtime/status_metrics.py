@@ -52,6 +52,8 @@ _FAMILIES = {
     ),
     "mooring_drift_operation_error_ratio": _Family("Share of its requests that failed."),
     "mooring_drift_operation_requests_per_second": _Family("Its requests a second."),
+    "mooring_drift_late_rows": _Family("Rows of the revision that came after their window was evaluated."),
+    "mooring_drift_repeated_rows": _Family("Rows of the last window that were kept twice, and count once."),
 }
 NAMES = tuple(_FAMILIES)
 
@@ -137,6 +139,9 @@ def _of_monitor(status: Mapping[str, Any]) -> Iterator[Sample]:
         yield from _number("mooring_drift_feature_statistic", feature.get("missing", 0.0), name, "missing")
     yield from _of_performance(part(status, "performance"))
     yield from _of_operation(part(status, "operation"))
+    arrivals = part(status, "arrivals")
+    yield from _number("mooring_drift_late_rows", arrivals.get("late", 0 if arrivals else None))
+    yield from _number("mooring_drift_repeated_rows", arrivals.get("repeated", 0 if arrivals else None))
 
 
 def _of_performance(found: Mapping[str, Any]) -> Iterator[Sample]:

@@ -114,7 +114,7 @@ def test_a_report_of_another_form_is_invalid_and_the_field_is_named(changes, fie
 def test_a_report_survives_being_written_and_read():
     found = parse_drift_report(report())
     assert isinstance(found, DriftReport)
-    assert json.loads(found.to_json()) == {**REPORT, "performance": None, "operation": None}
+    assert json.loads(found.to_json()) == {**REPORT, "performance": None, "operation": None, "arrivals": None}
 
 
 def test_a_report_of_a_component_that_knows_less_is_read():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
+from mooring_operator.api.drift_arrivals import Arrivals
 from mooring_operator.api.drift_monitor import (
     DriftMonitorSpec,
     DriftMonitorStatus,
@@ -51,6 +52,7 @@ class Findings:
     page: address of the page for people; empty where there is none.
     performance: what labels have said, where that was asked.
     operation: how requests were answered, likewise.
+    arrivals: how rows have come, of what is kept.
     """
 
     baseline_rows: int
@@ -61,6 +63,7 @@ class Findings:
     page: str = ""
     performance: PerformanceStatus | None = None
     operation: OperationStatus | None = None
+    arrivals: Arrivals | None = None
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -73,7 +76,7 @@ class NoFindings:
     """Why an evaluation found nothing out; `quiet` where that is no fault, as with too few rows.
 
     over: whether the run has ended, for all that is known.
-    performance: what labels have said all the same.
+    performance, arrivals: what labels have said, and how rows have come, all the same.
     """
 
     reason: str
@@ -81,6 +84,7 @@ class NoFindings:
     quiet: bool = False
     over: bool = True
     performance: PerformanceStatus | None = None
+    arrivals: Arrivals | None = None
 
 
 @dataclass(frozen=True)

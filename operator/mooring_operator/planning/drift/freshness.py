@@ -6,6 +6,7 @@ from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.drift import arrivals
 from mooring_operator.planning.drift.evaluations import Target
 from mooring_operator.planning.drift.sources import captured_window
 from mooring_operator.planning.status import conditions
@@ -45,13 +46,18 @@ def _judge(status: DriftMonitorStatus, target: Target | None) -> tuple[str, str,
     capturing, evaluation = target.kept.capturing, status.evaluation
     if capturing is not None and capturing[0] == "False":
         return capturing
+    odd = list(arrivals.remarks(status, target.stable))
+    also = "".join(f"; {message}" for _, message in odd)
     if status.reason in (reasons.INSUFFICIENT_DATA, reasons.WINDOW_UNREADABLE):
-        return "False", status.reason, status.message
+        # Where nobody knows whether anything is kept, that is what to look at first.
+        unsure = f"; {capturing[2]}" if capturing is not None and capturing[0] == "Unknown" else ""
+        return "False", status.reason, f"{status.message}{unsure}{also}"
     until = (
         evaluation.window_until if evaluation is not None and evaluation.revision == target.stable else None
     )
     if until is not None:
-        return "True", reasons.REQUESTS_KEPT, f"the last rows that were looked at are of {format_time(until)}"
+        reason = odd[0][0] if odd else reasons.REQUESTS_KEPT
+        return "True", reason, f"the last rows that were looked at are of {format_time(until)}{also}"
     if capturing is not None and capturing[0] == "Unknown":
         return capturing
     return "Unknown", reasons.AWAITING_WINDOW, "no window of this revision was looked at yet"

@@ -18,6 +18,7 @@ from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.drift import (
     acting,
+    arrivals,
     baselines,
     evaluations,
     evidence,
@@ -178,16 +179,22 @@ def _decide(
     match outcome:
         case Waiting():
             return _await(status, observed, outcome, now)
-        case NoFindings(reason, message, quiet, over, judged):
+        case NoFindings(reason, message, quiet, over, judged, arrived):
             status = performance.take(status, run, judged, now)
             phase: Literal["Watching", "Failed"] = "Watching" if quiet else "Failed"
             status, left = _pass(_next(_leave(status, now, over=over), spec, now), run, found=quiet)
-            return _settle(status, observed, now, phase, reason, message + left, spec=spec)
+            status, told = arrivals.take(status, run, arrived)
+            return _tell(told, _settle(status, observed, now, phase, reason, message + left, spec=spec))
         case Findings():
             status = performance.take(status, run, outcome.performance, now)
             status = operation.take(spec, status, run, outcome.operation)
             status, _ = _pass(_next(_leave(status, now, over=True), spec, now), run, found=True)
-            return _judge(spec, status, observed, target, outcome, run, now)
+            status, told = arrivals.take(status, run, outcome.arrivals)
+            return _tell(told, _judge(spec, status, observed, target, outcome, run, now))
+
+
+def _tell(events: tuple[Notify, ...], decision: DriftDecision) -> DriftDecision:
+    return replace(decision, actions=(*events, *decision.actions))
 
 
 def _begin(

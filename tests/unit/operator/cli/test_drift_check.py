@@ -129,6 +129,22 @@ def test_categories_and_features_may_be_named(check, tmp_path, capsys):
     assert [(f["name"], f["kind"]) for f in json.loads(out)["features"]] == [("zip", "category")]
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_a_dictionary_of_integers_holds_categories(capsys, tmp_path, suffix):
+    """As pandas' category of integers is written: the codes' numbers mean nothing, their frequencies do."""
+    rng = np.random.default_rng(3)
+    paths = []
+    for name, weights in (("c", [0.2] * 5), ("d", [0.1, 0.3, 0.2, 0.3, 0.1])):
+        codes = pa.array(rng.choice([70, 10, 40, 20, 90], 2000, p=weights)).dictionary_encode()
+        paths.append(write(pa.table({"zip": codes, "x": rng.random(2000)}), tmp_path / f"{name}{suffix}"))
+    code, out, _ = invoke(
+        capsys, "drift", "check", "--baseline", paths[0], "--window", paths[1], "-o", "json"
+    )
+    found = {feature["name"]: feature for feature in json.loads(out)["features"]}
+    assert (code, found["zip"]["kind"], found["zip"]["hint"]) == (1, "category", "")
+    assert (found["x"]["kind"], found["x"]["drifted"]) == ("number", False)
+
+
 class Page(HTMLParser):
     """What a browser would fetch or run, and the elements."""
 

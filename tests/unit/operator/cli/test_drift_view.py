@@ -96,3 +96,10 @@ def test_without_receivers_and_labels_there_is_nothing_about_them():
     text = "\n".join(written({}))
     assert "RECEIVER" not in text
     assert "Performance" not in text
+
+
+def test_rows_that_came_late_or_twice_are_counted():
+    lines = written({"arrivals": {"late": 300, "repeated": 20}})
+    assert "300 rows came after their window was evaluated, and are in none" in lines
+    assert "20 rows were kept twice, and count once" in lines
+    assert not [line for line in written({"arrivals": {}}) if "rows" in line]

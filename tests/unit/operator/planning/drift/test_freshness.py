@@ -60,6 +60,14 @@ def test_a_window_without_rows_is_not_fresh_and_one_that_is_damaged_neither():
         assert monitor.told.count(reason) == 1
 
 
+def test_an_empty_window_of_a_server_that_may_keep_nothing_says_so():
+    """With routers KServe and Knative nobody knows which server runs."""
+    monitor = Monitor(kept=replace(KEPT, capturing=STARTS)).pass_time(timedelta(minutes=15), QUIET)
+    [condition] = [one for one in monitor.status.conditions if one.type == "DataFresh"]
+    assert (condition.status, condition.reason) == ("False", "InsufficientData")
+    assert condition.message == f"{QUIET.message}; {STARTS[2]}"
+
+
 def test_another_revision_has_to_show_rows_of_its_own():
     monitor = Monitor().pass_time(timedelta(minutes=15))
     monitor.promote("rev3")
