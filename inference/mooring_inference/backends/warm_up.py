@@ -31,6 +31,8 @@ class WarmUp:
         batchable: whether rows of several callers may run together.
         reason: why not, or why that could not be tried; empty where it was tried and is so.
         one_row: whether it takes one row at a time though its signature leaves their number open.
+        rows_depend: whether a row's results are others beside another row.
+        odd_outputs: names of outputs that have not one row for each row that goes in.
         seconds: of a run of one row, not the first; 0 where the model does not run on made-up input.
     """
 
@@ -38,6 +40,8 @@ class WarmUp:
     reason: str
     seconds: float
     one_row: bool = False
+    rows_depend: bool = False
+    odd_outputs: tuple[str, ...] = ()
 
 
 def warm_up(backend: Backend) -> WarmUp:
@@ -55,19 +59,24 @@ def warm_up(backend: Backend) -> WarmUp:
         reason = f"it could not be tried on made-up input: {first_line(error)}"
         may_join = not closed and not signature.rows_may_differ and _has_open_outputs(signature)
         return WarmUp(may_join, closed or reason, 0.0)
-    reason = closed or _wrong_rows(signature, first.outputs, 1)
-    if reason:
-        return WarmUp(False, reason, first.seconds)
+    if closed:
+        return WarmUp(False, closed, first.seconds)
+    if odd := _odd_outputs(signature, first.outputs, 1):
+        return _without_rows(odd, 1, first.seconds)
     try:
-        reason = _try_two_rows(backend, first)
+        together, second = _run_two_rows(backend, first)
     except Exception as error:
         reason = f"it takes one row at a time, and fails on two: {first_line(error)}"
         return WarmUp(False, reason, first.seconds, one_row=True)
-    if not reason and not first.is_repeatable:
+    if odd := _odd_outputs(signature, together, 2):
+        return _without_rows(odd, 2, first.seconds)
+    if not first.is_repeatable:
         return WarmUp(
             True, "results differ from run to run, so those of rows were not compared", first.seconds
         )
-    return WarmUp(not reason, reason, first.seconds)
+    if not _are_those_of_single_rows(together, first.outputs, second):
+        return WarmUp(False, "a row's results depend on the other rows", first.seconds, rows_depend=True)
+    return WarmUp(True, "", first.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +114,8 @@ def _first_rows(signature: Signature) -> Iterator[tuple[int, Inputs]]:
     return ((size, make_inputs(signature, [0], size)) for size in (_INNER_SIZES if has_open else (1,)))
 
 
-def _try_two_rows(backend: Backend, first: _FirstRow) -> str:
-    """Return why two rows may not run together; empty where they may."""
+def _run_two_rows(backend: Backend, first: _FirstRow) -> tuple[list[Array], list[Array]]:
+    """Return the results of two rows together, and those of the second one alone."""
     signature = backend.signature
     names = signature.output_names
     filler, second = 1, first.outputs
@@ -115,14 +124,13 @@ def _try_two_rows(backend: Backend, first: _FirstRow) -> str:
     except Exception:
         # Such as an index that is out of range.
         filler = 0
-    together = backend.predict(make_inputs(signature, [0, filler], first.size), names)
-    if reason := _wrong_rows(signature, together, 2):
-        return reason
-    if first.is_repeatable:
-        for row, alone in enumerate((first.outputs, second)):
-            if not _are_close([array[row : row + 1] for array in together], alone):
-                return "a row's results depend on the other rows"
-    return ""
+    return backend.predict(make_inputs(signature, [0, filler], first.size), names), second
+
+
+def _are_those_of_single_rows(together: list[Array], *alone: list[Array]) -> bool:
+    return all(
+        _are_close([array[row : row + 1] for array in together], outputs) for row, outputs in enumerate(alone)
+    )
 
 
 def make_inputs(signature: Signature, fillers: Sequence[int], size: int = 1) -> Inputs:
@@ -152,11 +160,16 @@ def _has_open_outputs(signature: Signature) -> bool:
     return all(spec.shape and spec.shape[0] is None for spec in signature.outputs)
 
 
-def _wrong_rows(signature: Signature, outputs: Sequence[Array], rows: int) -> str:
-    for spec, array in zip(signature.outputs, outputs, strict=True):
-        if array.ndim == 0 or array.shape[0] != rows:
-            return f"output {spec.name} has shape {list(array.shape)} for {rows} rows"
-    return ""
+def _odd_outputs(signature: Signature, outputs: Sequence[Array], rows: int) -> dict[str, list[int]]:
+    """Return the shapes of outputs that have not as many rows as went in."""
+    pairs = zip(signature.outputs, outputs, strict=True)
+    return {spec.name: list(array.shape) for spec, array in pairs if array.shape[:1] != (rows,)}
+
+
+def _without_rows(odd: dict[str, list[int]], rows: int, seconds: float) -> WarmUp:
+    name, shape = next(iter(odd.items()))
+    reason = f"output {name} has shape {shape} for {rows} rows"
+    return WarmUp(False, reason, seconds, odd_outputs=tuple(odd))
 
 
 def _are_close(first: Sequence[Array], second: Sequence[Array]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
@@ -83,6 +83,7 @@ def plan_explanation(
     *,
     differentiable: bool = False,
     limits: ExplanationLimits | None = None,
+    odd_outputs: Collection[str] = (),
 ) -> tuple[str, ExplanationPlan]:
     """Return the output that the steps need, and the plan.
 
@@ -91,10 +92,13 @@ def plan_explanation(
         signature: of the model; the first axis of every input and of the output is the batch.
         differentiable: whether steps with targets can be answered.
         limits: what it may cost.
+        odd_outputs: names of outputs that have not one row for each row that goes in.
 
     Raises:
         RequestError: 400 for what cannot be explained, 413 for what costs too much.
     """
+    by_row = tuple(spec for spec in signature.outputs if spec.name not in odd_outputs)
+    signature = Signature(signature.inputs, by_row)
     work = check_request(request, signature, differentiable, limits or ExplanationLimits())
     return work.output, _explain(work)
 

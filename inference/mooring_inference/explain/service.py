@@ -11,6 +11,7 @@ from mooring_inference.errors import RequestError
 from mooring_inference.explain.methods import Integers
 from mooring_inference.explain.plan import plan_explanation, run_plan_async
 from mooring_inference.explain.protocol import decode_request, encode_response
+from mooring_inference.explain.request import ExplanationLimits
 from mooring_inference.models.batching.call import Call
 from mooring_inference.models.served import ServedModel
 from mooring_inference.observability.metrics import GONE
@@ -75,7 +76,14 @@ class Explanations:
 async def _explain(model: ServedModel, body: bytes, deadline: float | None) -> bytes:
     request = decode_request(body, model.signature)
     gradients = getattr(model.backend, "gradients", None)
-    output, plan = plan_explanation(request, model.signature, differentiable=gradients is not None)
+    output, plan = plan_explanation(
+        request,
+        model.signature,
+        differentiable=gradients is not None,
+        # Rows of a batch are variants of one row: where they show in each other's results they run alone.
+        limits=ExplanationLimits(batch=1) if model.warm.rows_depend else None,
+        odd_outputs=model.warm.odd_outputs,
+    )
 
     async def differentiate(inputs: Mapping[str, Array], targets: Integers) -> Mapping[str, Array]:
         assert gradients is not None

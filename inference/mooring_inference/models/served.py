@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 from mooring_inference.backends.base import Backend
-from mooring_inference.backends.warm_up import warm_up
+from mooring_inference.backends.warm_up import WarmUp, warm_up
 from mooring_inference.guards import Guards, load_guards
 from mooring_inference.models.batching.batcher import Batcher
 from mooring_inference.models.batching.queue import BatchLimits
@@ -28,6 +28,7 @@ class ServedModel:
         platform: the V2 protocol's name of its format.
         device: where it runs.
         signature: the backend's, with the names of features as far as they are known.
+        warm: what its first runs showed.
         guards: what looks at inputs first; None where the model has none.
         revision_header: of every answer.
     """
@@ -40,6 +41,7 @@ class ServedModel:
         signature: Signature,
         batcher: Batcher,
         series: ModelSeries,
+        warm: WarmUp,
         guards: Guards | None = None,
     ) -> None:
         self.name = name
@@ -50,6 +52,7 @@ class ServedModel:
         self.backend = backend
         self.batcher = batcher
         self.series = series
+        self.warm = warm
         self.guards = guards
         self.revision_header = (b"x-mooring-revision", version.encode("ascii", "replace"))
 
@@ -104,7 +107,7 @@ async def load_served(
             }
         },
     )
-    return ServedModel(name, version, backend, signature, batcher, series, guards)
+    return ServedModel(name, version, backend, signature, batcher, series, warm, guards)
 
 
 def _guards(path: Path, backend: Backend) -> Guards | None:

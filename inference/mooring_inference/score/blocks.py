@@ -87,7 +87,7 @@ class Reader(Protocol):
     Attributes:
         total: how many rows there are, where the format says so.
         kinds: what is known of each column before rows are read: ``number``, ``text``, ``list``, ``boolean``,
-            ``cell`` (text that may be any of them) or ``other``.
+            ``cell`` (text that may be any of them), ``null`` (no value at all) or ``other``.
         typed: whether a column has one type in all rows, and one that ``kinds`` lacks is in no row; else
             ``kinds`` is what the first rows show.
     """

@@ -107,7 +107,7 @@ def _one_column(name: str, spec: TensorSpec, column: Column, *, fill: bool) -> A
     elif _is_list(column.type):
         return _arrow_lists(name, spec, column, fill=fill)
     if any(size not in (1, None) for size in spec.shape[1:]):
-        raise Misfit(f"column {name}: expected a list, got one value")
+        raise _no_list(name, column[0] if isinstance(column, list) else column[0].as_py())
     if None in spec.shape[1:] and isinstance(column, list) and None in column:
         # How many numbers there are not nobody knows.
         raise Misfit(f"column {name}: null")
@@ -246,8 +246,7 @@ def _missing_as_null(column: Column) -> Column:
 def _json_lists(name: str, spec: TensorSpec, values: list[Any], *, fill: bool) -> Array:
     for value in values:
         if not isinstance(value, list):
-            got = "null" if value is None else str(value) if value is MISSING else "one value"
-            raise Misfit(f"column {name}: expected a list, got {got}")
+            raise _no_list(name, value)
     sizes: list[int] = []
     level: Any = values[0]
     for want in spec.shape[1:]:
@@ -265,6 +264,11 @@ def _json_lists(name: str, spec: TensorSpec, values: list[Any], *, fill: bool) -
     if not fill and array.dtype.kind == "f" and np.isnan(array).any():
         raise Misfit(f"column {name}: null")
     return array
+
+
+def _no_list(name: str, value: object) -> Misfit:
+    got = "null" if value is None else str(value) if value is MISSING else "one value"
+    return Misfit(f"column {name}: expected a list, got {got}")
 
 
 def _is_list(arrow: pa.DataType) -> bool:

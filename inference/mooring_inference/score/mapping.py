@@ -9,7 +9,8 @@ from mooring_inference.score.errors import UsageError
 from mooring_inference.tensors import Signature, TensorSpec
 
 # Kinds of columns that fit an input without anybody having named them.
-_NUMERIC = {"number", "cell"}
+# A column of Parquet that holds nulls alone says no more than that: to floats they are NaN, as nulls of JSON are.
+_NUMERIC = {"number", "cell", "null"}
 _TEXTUAL = {"text", "cell"}
 _BOOLEAN = {"boolean", "cell"}
 
@@ -125,8 +126,10 @@ def _single(spec: TensorSpec, column: str, kinds: Mapping[str, str]) -> Feed:
         raise UsageError(
             f"column {column} holds single values; input {spec.name} has shape {spec.open_shape()}"
         )
-    if sum(size is None for size in spec.shape[1:]) > 1:
-        raise UsageError(f"input {spec.name} has more than one open dimension beside the batch")
+    if kinds[column] == "list" and len(spec.shape) == 1:
+        raise UsageError(
+            f"column {column} holds lists; input {spec.name} has shape {spec.open_shape()}, one value a row"
+        )
     return Feed(spec, (column,), side_by_side=False)
 
 
@@ -142,7 +145,7 @@ def check_file(feeds: Sequence[Feed], kinds: Mapping[str, str], *, typed: bool) 
         _check_present(feed.columns, kinds)
         for column in feed.columns:
             kind = kinds[column]
-            allowed = _kinds_for(feed.spec) | ({"boolean"} if feed.spec.datatype.pack else set())
+            allowed = _kinds_for(feed.spec) | {"null"} | ({"boolean"} if feed.spec.datatype.pack else set())
             if kind not in allowed and (feed.side_by_side or kind != "list"):
                 raise UsageError(
                     f"column {column} is of kind {kind}; input {feed.spec.name} needs {feed.spec.datatype.name}"

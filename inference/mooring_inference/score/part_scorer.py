@@ -81,8 +81,10 @@ class PartScorer:
         self._backend = backend
         self._workspace = workspace
         self._count_rows = count_rows
-        # Known before rows are lost in halving batches that the model cannot take.
-        self._one_row = warm_up(backend).one_row
+        warm = warm_up(backend)
+        # Known before rows are lost in halving batches that the model cannot take. Where rows depend on each other
+        # each is answered alone, as a message is: results must not show which rows were beside it.
+        self._one_row = warm.one_row or warm.rows_depend
         self._batch_size = job.batch_size or (_CPU_ROWS if backend.device == "cpu" else _GPU_ROWS)
         self._outputs = [
             spec for spec in backend.signature.outputs if not job.outputs or spec.name in job.outputs
@@ -90,6 +92,11 @@ class PartScorer:
         if unknown := set(job.outputs) - {spec.name for spec in self._outputs}:
             known = ", ".join(spec.name for spec in backend.signature.outputs)
             raise UsageError(f"--outputs: the model has no output {min(unknown)}; it has {known}")
+        if odd := [spec.name for spec in self._outputs if spec.name in warm.odd_outputs]:
+            # Not left to the batches: one of as many rows as the output has by chance would pass.
+            raise UsageError(
+                f"output {odd[0]} has not one row for each input row: leave it out with --outputs"
+            )
         self._layout = OutputLayout(self._outputs, flatten=job.flatten)
         choice = job.choice
         self.settings = fingerprint(

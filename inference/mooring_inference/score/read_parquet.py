@@ -71,8 +71,10 @@ def _decoded_bytes(chunk: pq.ColumnChunkMetaData) -> int:
 
 
 def kind_of(arrow: pa.DataType) -> str:
-    """Return what a column of this type can feed: ``number``, ``text``, ``boolean``, ``list`` or ``other``."""
+    """Return what a column of this type can feed, as ``Reader.kinds`` has it."""
     types = pa.types
+    if types.is_null(arrow):
+        return "null"
     if types.is_dictionary(arrow):
         return kind_of(arrow.value_type)
     if types.is_boolean(arrow):

@@ -103,3 +103,41 @@ async def test_a_model_of_one_row_gives_explanations_of_several(tmp_path):
         answer = await client.post("/v1/models/m:explain", json={"instances": [[1, 2, 3, 4], [4, 3, 2, 1]]})
     assert answer.status_code == 200
     assert [one["target"] for one in answer.json()["explanations"]] == [3, 0]
+
+
+async def explained(backend, **parameters):
+    body = {"instances": [[3, 1, 2], [1, 5, 0]], "parameters": {"method": "occlusion", **parameters}}
+    async with serving({"m": {"1": backend}}) as (_, client):
+        answer = await client.post("/v1/models/m:explain", json=body)
+        return answer.status_code, answer.json()
+
+
+async def test_an_output_without_a_row_for_each_row_is_not_explained(tmp_path):
+    """One of [3, n] would be explained by numbers of other rows, and one of no dimension fail."""
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["turned"], perm=[1, 0]),
+        helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0),
+    ]
+    outputs = [("turned", "float", [3, "n"]), ("total", "float", [])]
+    odd = write_model(tmp_path / "odd", nodes, [("x", "float", ["n", 3])], outputs)
+    for parameters in ({}, {"output": "total"}):
+        status, body = await explained(load_model(odd, LoadOptions()), **parameters)
+        assert (status, "none of its outputs is numeric, with a row" in body["error"]) == (400, True)
+    nodes.append(helper.make_node("Neg", ["x"], ["negative"]))
+    outputs.append(("negative", "float", ["n", 3]))
+    both = write_model(tmp_path / "both", nodes, [("x", "float", ["n", 3])], outputs)
+    status, body = await explained(load_model(both, LoadOptions()))
+    assert (status, body["predictions"]) == (200, [[-3, -1, -2], [-1, -5, 0]])
+    assert (await explained(load_model(both, LoadOptions()), output="turned"))[0] == 400
+
+
+async def test_rows_that_show_in_each_others_results_are_explained_each_alone(tmp_path):
+    """Less the largest of all rows each row alone is zeros, whatever its elements: none of them has a part in it."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["x", "most"], ["y"]),
+    ]
+    model = write_model(tmp_path, nodes, [("x", "float", ["n", 3])], [("y", "float", ["n", 3])])
+    status, body = await explained(load_model(model, LoadOptions()))
+    assert (status, body["predictions"]) == (200, [[0, 0, 0]] * 2)
+    assert [one["attributions"] for one in body["explanations"]] == [[0, 0, 0]] * 2
