@@ -111,7 +111,9 @@ def _output(name: str | None, signature: Signature) -> TensorSpec:
     numeric = [spec for spec in signature.outputs if spec.datatype.dtype.kind in "fiu"]
     numeric.sort(key=lambda spec: spec.datatype.dtype.kind != "f")
     if not numeric:
-        raise RequestError("this model cannot be explained: none of its outputs is numeric, with a row for each row")
+        raise RequestError(
+            "this model cannot be explained: none of its outputs is numeric, with a row for each row"
+        )
     if name is None:
         return numeric[0]
     for spec in numeric:

@@ -13,7 +13,7 @@ from mooring_inference.errors import bad_field
 from mooring_inference.grpc_front.schema import message
 from mooring_inference.protocols.binary_tensors import decode_raw, encode_raw, shaped
 from mooring_inference.protocols.named_rows import column_spec, join_columns
-from mooring_inference.protocols.v2 import classify
+from mooring_inference.protocols.v2 import check_classes, classify
 from mooring_inference.tensors import Array, Signature, TensorSpec
 
 # Where the elements of each datatype are, if not in raw_input_contents; FP16 has no place there.
@@ -94,7 +94,7 @@ def decode_request(request: Any, signature: Signature) -> InferRequest:
         _decode_outputs(request.outputs, signature),
         is_raw,
         timeout,
-        _decode_classes(request.outputs),
+        _decode_classes(request.outputs, signature),
     )
 
 
@@ -107,11 +107,7 @@ def encode_response(
     is_raw: bool,
     classes: Sequence[int] | None = None,
 ) -> Any:
-    """Return a ``ModelInferResponse``; FP16, which has no typed contents, makes all of it raw.
-
-    Raises:
-        RequestError: 400, an output that has no order is asked for as classes.
-    """
+    """Return a ``ModelInferResponse``; FP16, which has no typed contents, makes all of it raw."""
     if classes is not None:
         outputs = [
             classify(spec, array, count) if count else (spec, array)
@@ -204,13 +200,14 @@ def _decode_outputs(outputs: Any, signature: Signature) -> tuple[str, ...]:
     return tuple(output.name for output in outputs)
 
 
-def _decode_classes(outputs: Any) -> tuple[int, ...] | None:
+def _decode_classes(outputs: Any, signature: Signature) -> tuple[int, ...] | None:
     classes = [0] * len(outputs)
     for index, output in enumerate(outputs):
         if output.parameters:
             field = f"outputs[{index}].parameters"
             _refuse_shared_memory(field, output.parameters)
             classes[index] = _whole_number(f"{field}.classification", output.parameters, "classification")
+            check_classes(field, signature.outputs_by_name[output.name], classes[index])
     return tuple(classes) if any(classes) else None
 
 

@@ -269,7 +269,9 @@ def _decode_outputs(
                 name if isinstance(name, str) else json_type(name),
             )
         wanted.append(name)
-        forms.append(_decode_form(f"{field}.parameters", output, is_binary))
+        form = _decode_form(f"{field}.parameters", output, is_binary)
+        check_classes(f"{field}.parameters", signature.outputs_by_name[name], form.classes)
+        forms.append(form)
     return tuple(wanted), tuple(forms) if any(form != PLAIN for form in forms) else None
 
 
@@ -290,10 +292,14 @@ def _decode_timeout(parameters: dict[str, object]) -> float | None:
     return microseconds / 1e6 if microseconds else None
 
 
+def check_classes(field: str, spec: TensorSpec, classes: int) -> None:
+    """Raise RequestError, 400, for an output that is asked for as classes though it has no order."""
+    if classes and spec.datatype.name == "BYTES":
+        raise bad_field(f"{field}.classification", "an output of numbers", spec.datatype.name)
+
+
 def classify(spec: TensorSpec, array: Array, classes: int) -> tuple[TensorSpec, Array]:
-    """Return the largest values of each row with their indices, as strings."""
-    if spec.datatype.name == "BYTES":
-        raise bad_field("outputs.parameters.classification", "an output of numbers", spec.datatype.name)
+    """Return the largest values of each row of an output of numbers with their indices, as strings."""
     # Not -1 for the width: it cannot be told where there are no rows.
     rows = array.reshape(array.shape[0], prod(array.shape[1:])) if array.ndim > 1 else array.reshape(1, -1)
     count = min(classes, rows.shape[1])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from mooring_artifacts.errors import first_line
 
 from mooring_inference.backends.base import Backend
 from mooring_inference.backends.no_rows import predict_no_rows
@@ -90,12 +91,18 @@ class Answerer:
                     self._answer_group([one], deliveries, outcomes)
                 return
             place, request = group[0]
-            reason = f"the model failed: {next(iter(str(exc).splitlines()), '') or type(exc).__name__}"
+            reason = f"the model failed: {first_line(exc)}"
             outcomes[place] = Outcome(request.id or deliveries[place].origin, None, reason, final=False)
             return
         for (place, request), arrays in zip(group, results, strict=True):
-            key = request.id or deliveries[place].origin
-            outcomes[place] = Outcome(key, self._codec.encode(request, key, arrays), content=_digest(request))
+            outcomes[place] = self._encode(request, request.id or deliveries[place].origin, arrays)
+
+    def _encode(self, request: Request, key: str, arrays: list[Array]) -> Outcome:
+        try:
+            body = self._codec.encode(request, key, arrays)
+        except Exception as exc:  # what a model gives is up to it, and must not end the consumer
+            return Outcome(key, None, f"the answer cannot be written: {first_line(exc)}")
+        return Outcome(key, body, content=_digest(request))
 
     def _predict(self, requests: list[Request]) -> list[list[Array]]:
         first = requests[0]

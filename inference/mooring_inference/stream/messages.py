@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import orjson
 
@@ -18,6 +19,7 @@ from mooring_inference.protocols.json_body import load_json, parse_object
 from mooring_inference.protocols.named_rows import build_rows, split_row
 from mooring_inference.protocols.v2 import (
     OutputForm,
+    check_id,
     decode_request,
     encode_response,
     text,
@@ -88,10 +90,7 @@ class Codec:
     def encode(self, request: Request, key: str, outputs: Sequence[Array]) -> bytes:
         """Return the answer to a message; ``outputs`` are those of ``request.outputs``, NaN becomes null."""
         if request.one_row:
-            values = {
-                name: _element((array[0:1] if array.ndim else array.reshape(1)).tolist()[0])
-                for name, array in zip(request.outputs, outputs, strict=True)
-            }
+            values = {name: _of_row(array) for name, array in zip(request.outputs, outputs, strict=True)}
             return orjson.dumps({"id": key, "outputs": values})
         named = [(self._outputs[name], array) for name, array in zip(request.outputs, outputs, strict=True)]
         body, _ = encode_response(
@@ -101,8 +100,8 @@ class Codec:
 
     def _decode_row(self, document: dict[str, object]) -> Request:
         request_id = document.get("id")
-        if request_id is not None and not isinstance(request_id, str):
-            raise bad_field("id", "string", json_type(request_id))
+        if request_id is not None:
+            check_id(request_id)
         features = document["features"]
         specs = self._signature.inputs
         if isinstance(features, dict):
@@ -115,7 +114,7 @@ class Codec:
             )
         is_named = isinstance(features, dict)
         inputs = {spec.name: _row("features", spec, rows[spec.name], is_named=is_named) for spec in specs}
-        return Request(request_id, inputs, tuple(self._outputs), 1, one_row=True)
+        return Request(cast("str | None", request_id), inputs, tuple(self._outputs), 1, one_row=True)
 
 
 def dead_letter(*, key: str, origin: str, reason: str, attempts: int, body: bytes | None) -> bytes:
@@ -161,6 +160,12 @@ def _row(field: str, spec: TensorSpec, value: object, *, is_named: bool) -> Arra
         if not is_named:
             place = place.removeprefix(f".{spec.name}")
         raise bad_field(f"{field}{place}", error.expected, error.got) from None
+
+
+def _of_row(array: Array) -> object:
+    """Return what an output has for the one row that went in: its row, or all of it where it has another number."""
+    values = array.tolist()
+    return _element(values[0] if array.ndim and len(array) == 1 else values)
 
 
 def _element(value: object) -> object:

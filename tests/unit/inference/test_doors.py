@@ -230,6 +230,36 @@ def test_shapes_that_do_not_fit_are_refused_alike(doors, shape):
         assert doors.call(request.SerializeToString()) is None
 
 
+def test_classes_of_text_are_refused_alike(doors):
+    """In a message they had ended the consumer, and each that took it over."""
+    wanted = [{"name": "y", "parameters": {"classification": 1}}]
+    body = {"inputs": [{"name": "x", "datatype": "BYTES", "shape": [1, 2], "data": ["a", "b"]}]}
+    answer = doors.send("/v2/models/BYTES/infer", json.dumps(body | {"outputs": wanted}).encode())
+    expected = "outputs[0].parameters.classification: expected an output of numbers, got BYTES"
+    assert answer.json()["error"] == expected
+    assert doors.consume("BYTES", [json.dumps(body | {"outputs": wanted}).encode()]) == [None]
+    request = message("ModelInferRequest")(model_name="BYTES")
+    sent = request.inputs.add(name="x", datatype="BYTES", shape=[1, 2])
+    sent.contents.bytes_contents.extend([b"a", b"b"])
+    request.outputs.add(name="y").parameters["classification"].int64_param = 1
+    assert doors.call(request.SerializeToString()) is None
+
+
+@pytest.mark.parametrize("length", [256, 257])
+def test_ids_have_the_same_length_at_every_door(doors, length):
+    name, is_answered = "i" * length, length <= 256
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
+    v2 = {"id": name, "inputs": [tensor]}
+    assert (doors.post("/v2/models/FP32/infer", v2) is not None) == is_answered
+    request = message("ModelInferRequest")(model_name="FP32", id=name)
+    sent = request.inputs.add(name="x", datatype="FP32", shape=[1, 2])
+    sent.contents.fp32_contents.extend([1, 2])
+    assert (doors.call(request.SerializeToString()) is not None) == is_answered
+    for body in (v2, {"id": name, "features": [1, 2]}):
+        (found,) = doors.consume("FP32", [json.dumps(body).encode()])
+        assert (found is not None) == is_answered
+
+
 NAMED = {
     "in any order": ({"b": 2, "a": 1}, True),
     "one missing": ({"a": 1}, False),

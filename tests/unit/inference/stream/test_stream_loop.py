@@ -366,6 +366,37 @@ def test_outputs_that_have_no_rows_are_answered_as_they_are():
     assert [(one[0]["shape"], one[0]["data"]) for one in found[1:]] == [([], [10]), ([], [0])]
 
 
+@pytest.mark.parametrize("found", [0, 1, 2, 3])
+def test_what_a_model_finds_in_a_row_is_answered_whole(found):
+    """Such as boxes in a picture: none of them had ended the consumer, and of several the first alone was answered."""
+
+    class Finding(Sums):
+        signature = Signature(SIGNATURE.inputs, (TensorSpec("y", DATATYPES["FP32"], (None, 2)),))
+
+        def predict(self, inputs, outputs):
+            return [np.repeat(inputs["x"], found, axis=0)]
+
+    expected = [1, 2] if found == 1 else [[1, 2]] * found
+    assert answered(Finding(), row(1, 2), batchable=False) == [{"y": expected}]
+
+
+def test_an_answer_that_cannot_be_written_is_a_reason_and_not_the_end():
+    class Odd(Sums):
+        signature = Signature(SIGNATURE.inputs, (TensorSpec("y", DATATYPES["BYTES"], (None,)),))
+
+        def predict(self, inputs, outputs):
+            return [np.array(["\ud800" if total > 5 else "few" for total in inputs["x"].sum(axis=1)], object)]
+
+    model = Odd()
+    deliveries = [
+        Delivery(orjson.dumps(row(*one)), str(place), 1, place) for place, one in enumerate([(1, 2), (5, 8)])
+    ]
+    good, bad = Answerer(model, Codec(model.signature, "m", "1")).answer(deliveries)
+    assert orjson.loads(good.body)["outputs"] == {"y": "few"}
+    assert (bad.body, bad.final) == (None, True)
+    assert bad.reason.startswith("the answer cannot be written: ")
+
+
 @pytest.mark.parametrize("shape", [(None,), (None, 1)])
 def test_text_is_answered_for_a_row(shape):
     class Labels(Sums):
