@@ -35,8 +35,12 @@ def running_mlflow(folder: Path, *, proxied: bool = False) -> Iterator[str]:
         *artifacts,
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
+    # Its seven processes for jobs each import all of MLflow, and outlive a server that is killed.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
+        )
     try:
         deadline = time.monotonic() + 180
         while not _healthy(url):

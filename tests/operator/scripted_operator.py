@@ -14,7 +14,6 @@ from mooring_operator.adapters.cluster import Cluster
 from mooring_operator.adapters.outages import Outages
 from mooring_operator.adapters.rules.engine import LimitedRules
 from mooring_operator.api.model_deployment import ModelSpec
-from mooring_operator.main import run
 from mooring_operator.planning.rollout.situation import Resolved
 from mooring_operator.planning.runs.run import RunRequest
 from mooring_operator.runtime.dispatch import Reconcilers
@@ -67,4 +66,8 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
 
 
 if __name__ == "__main__":
+    # As the operator's own program does: kopf imports a client that it does not need, for a second.
+    sys.modules["kubernetes"] = None  # type: ignore[assignment]
+    from mooring_operator.main import run
+
     run(read_settings(), build)
