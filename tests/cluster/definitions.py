@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from mooring_operator.adapters.api_server import Connection, NotFound
+from mooring_operator.adapters.api_server import Connection, NotFound, load_config
 from mooring_operator.api.crds import RESOURCES, custom_resource_definition
 
 _COLLECTION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -26,6 +27,19 @@ async def install(connection: Connection, others: Iterable[dict[str, Any]] = ())
     async with asyncio.timeout(60):
         for definition in [*ours, *others]:
             await _served(connection, definition["spec"])
+
+
+def install_for_a_module(kubeconfig: Path, others: Iterable[dict[str, Any]] = ()) -> None:
+    """`install` where no event loop runs: the API server takes seconds for a definition, be it the same as before."""
+
+    async def go() -> None:
+        connection = Connection(load_config(kubeconfig))
+        try:
+            await install(connection, others)
+        finally:
+            await connection.close()
+
+    asyncio.run(go())
 
 
 async def put_definition(connection: Connection, definition: dict[str, Any]) -> None:

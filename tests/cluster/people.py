@@ -7,13 +7,11 @@ import copy
 import functools
 import itertools
 import json
-import subprocess
 from pathlib import Path
-
-import yaml
 
 from cluster.api import ApiError
 from tests.cluster.rollout_steps import OURS, install, until
+from tests.kustomized import kustomized
 from tests.operator.objects import merge
 
 ROOT = Path(__file__).parents[2]
@@ -46,15 +44,12 @@ MAKES_PODS = {
 @functools.cache
 def rendered(folder):
     """The objects of a folder under manifests/."""
-    command = ["kubectl", "kustomize", str(ROOT / "manifests" / folder)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return list(yaml.safe_load_all(out))
+    return kustomized(ROOT / "manifests" / folder)
 
 
 def install_people(api, *namespaces):
     """Make the namespaces, Mooring's definitions and roles, and everybody's role bindings."""
-    for namespace in (SYSTEM, *namespaces):
-        install(api, namespace)
+    install(api, SYSTEM, *namespaces)
     for found in rendered("base"):
         if found["kind"] in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"):
             api.apply(found)

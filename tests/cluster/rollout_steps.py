@@ -51,9 +51,15 @@ def until(read, holds=bool, *, what="it did not come about", timeout=60):
     return value
 
 
-def install(api, namespace, *, kserve=True):
-    """Make a namespace; install Mooring's definitions and, with ``kserve``, stand-ins for KServe's."""
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+def make_namespace(api, name):
+    """Make a namespace, if it is not there."""
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
+def install(api, *namespaces, kserve=True):
+    """Make namespaces; install Mooring's definitions and, with ``kserve``, stand-ins for KServe's."""
+    for namespace in namespaces:
+        make_namespace(api, namespace)
     for plural in PLURALS:
         definition = (ROOT / "crds" / f"{plural}.yaml").read_bytes()
         api.apply_text(f"{DEFINITIONS}/{plural}.mooring.dev", definition)

@@ -20,7 +20,7 @@ from tests.cluster.people import (
     wait_until_allowed,
     wait_until_refused,
 )
-from tests.cluster.rollout_steps import install
+from tests.cluster.rollout_steps import make_namespace
 from tests.unit.cli_world import CANDIDATE, STABLE, invoke
 
 NAMESPACE = "mooring-commands"
@@ -187,7 +187,7 @@ def test_a_right_to_one_deployment_is_no_right_to_another(iris, control_plane):
 
 def test_an_approver_of_one_namespace_is_none_of_another(iris, control_plane):
     api, elsewhere = control_plane.api, "mooring-elsewhere"
-    install(api, elsewhere)
+    make_namespace(api, elsewhere)
     bind(api, elsewhere, "bob", "mooring-edit")
     there = Thing(api, elsewhere, IRIS)
     there.start_from()

@@ -31,7 +31,7 @@ from mooring_operator.reconcile.kinds import DRIFT_MONITOR
 from mooring_operator.reconcile.training_runs import TrainingRuns
 from onnx import TensorProto
 
-from tests.cluster.test_run_jobs import connection, controllers, requests  # noqa: F401
+from tests.cluster.test_run_jobs import PAUSE, connection, controllers, requests  # noqa: F401
 from tests.cluster.test_run_processes import deploy, lab, ref_of  # noqa: F401
 from tests.put import put
 from tests.unit.inference.inference_process import running
@@ -151,6 +151,7 @@ class Watch:
                     if holds(found):
                         return found
                     assert found.get("phase") != "Failed", found
+                    await asyncio.sleep(PAUSE)
         except TimeoutError:
             pytest.fail(f"the monitor's status is still {found}")
 

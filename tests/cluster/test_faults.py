@@ -12,7 +12,7 @@ from mooring_operator.adapters.routers.inference_services.objects import INFEREN
 
 from cluster.serving.http_routes import httproute_crd
 from cluster.serving.inferenceservice_crd import LABELS, inferenceservice_crd
-from tests.cluster.definitions import install
+from tests.cluster.definitions import install_for_a_module
 from tests.cluster.lab import CI, STEPS, Lab, Stopped
 from tests.put import drop, put
 
@@ -21,10 +21,16 @@ LONGER_THAN_THE_PAUSE = timedelta(seconds=31)
 ROLLOUT = {"ci": CI, "rollout": {"steps": STEPS, "progressDeadline": "1m"}}
 
 
+@pytest.fixture(scope="module")
+def defined(control_plane):
+    """A control plane with the definitions that a rollout needs."""
+    install_for_a_module(Path(control_plane.kubeconfig), [inferenceservice_crd(), httproute_crd(LABELS)])
+    return control_plane
+
+
 @pytest.fixture
-async def connection(control_plane):
-    connection = Connection(load_config(Path(control_plane.kubeconfig)))
-    await install(connection, [inferenceservice_crd(), httproute_crd(LABELS)])
+async def connection(defined):
+    connection = Connection(load_config(Path(defined.kubeconfig)))
     yield connection
     await connection.close()
 

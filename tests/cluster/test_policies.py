@@ -17,8 +17,7 @@ CLUSTER = f"{OURS}/clustermodelpolicies"
 
 @pytest.fixture(scope="module")
 def api(control_plane):
-    for namespace in (BOUND, FREE, SYSTEM):
-        install(control_plane.api, namespace)
+    install(control_plane.api, BOUND, FREE, SYSTEM)
     control_plane.api.apply(
         {
             "apiVersion": "v1",

@@ -14,7 +14,7 @@ from mooring_operator.planning.objects.owner import Owner
 from cluster import gateway_api
 from cluster.api import Api
 from cluster.programs import ProgramUnavailableError
-from tests.cluster.rollout_steps import DEFINITIONS, install, until
+from tests.cluster.rollout_steps import DEFINITIONS, install, make_namespace, until
 from tests.routers_contract import ENDPOINTS, GATEWAY, UID, RouterContract, Stage
 
 NAMESPACE = "routers"
@@ -45,7 +45,12 @@ def define_gateways(api: Api) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def definitions(control_plane):
-    install(control_plane.api, NAMESPACE)
+    install(control_plane.api)
+
+
+@pytest.fixture(scope="module")
+def gateways(control_plane):
+    define_gateways(control_plane.api)
 
 
 class ClusterContract(RouterContract):
@@ -58,7 +63,9 @@ class ClusterContract(RouterContract):
         connection = Connection(
             load_config(Path(control_plane.kubeconfig)), lambda verb, *_: requests.append(verb)
         )
-        owner = Owner(NAMESPACE, f"m{next(NUMBERS)}", UID + "1", 1)
+        # Who plays KServe looks through all that lies in a namespace, again and again.
+        owner = Owner(f"{NAMESPACE}-{next(NUMBERS)}", "m", UID + "1", 1)
+        make_namespace(control_plane.api, owner.namespace)
         yield Stage(
             KubernetesCluster(connection),
             owner,
@@ -80,8 +87,7 @@ class TestGateway(ClusterContract):
     more = GATEWAY
 
     @pytest.fixture(autouse=True)
-    async def gateway(self, stage: Stage, control_plane):
-        define_gateways(control_plane.api)
+    async def gateway(self, gateways, stage: Stage):
         await stage.kserve.open()
 
 

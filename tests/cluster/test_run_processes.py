@@ -43,7 +43,7 @@ from mooring_operator.reconcile.training_runs import TrainingRuns
 from onnx import TensorProto, helper
 
 from tests.cluster.job_pods import NOW, JobPods, environment_of
-from tests.cluster.test_run_jobs import JobsLab, connection, controllers, post, requests, until  # noqa: F401
+from tests.cluster.test_run_jobs import PAUSE, JobsLab, connection, controllers, post, requests, until  # noqa: F401
 from tests.put import put
 from tests.real_mlflow import running_mlflow
 from tests.unit.operator.planning.manifests.test_pods import expanded
@@ -265,6 +265,7 @@ async def test_drift_is_evaluated_where_the_traffic_is(lab):
             await monitors.reconcile(lab.namespace, "traffic")
             await lab.pods.play()
             monitor = await lab.real.get(ref_of(monitor))
+            await asyncio.sleep(PAUSE)
     evaluation = monitor["status"]["evaluation"]
     assert [each["name"] for each in evaluation["features"] if each["drifted"]] == ["b"]
     assert (evaluation["baselineRows"], evaluation["windowRows"]) == (2000, 500)
@@ -394,6 +395,7 @@ async def watch(lab, retrain, registry, *stages):
             await monitors.reconcile(lab.namespace, "traffic")
             await lab.pods.play()
             monitor = await lab.real.get(ref_of(monitor))
+            await asyncio.sleep(PAUSE)
     return monitor["status"]
 
 
