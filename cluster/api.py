@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import json
+import select
 import ssl
+import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 Object = dict[str, Any]
 
@@ -26,17 +28,30 @@ class ApiError(Exception):
         self.message = message
 
 
+class _Kept(threading.local):
+    """A connection of each thread, kept between its requests: a new one costs more than most requests do."""
+
+    def __init__(self, address: str, context: ssl.SSLContext) -> None:
+        self._connection = http.client.HTTPSConnection(address, context=context, timeout=60)
+
+    def open(self) -> http.client.HTTPSConnection:
+        """Give it, to be opened anew where the API server has closed it."""
+        if self._connection.sock is not None:
+            # Nothing is to come before the next request but the end.
+            ended = select.poll()
+            ended.register(self._connection.sock, select.POLLIN)
+            if ended.poll(0):
+                self._connection.close()
+        return self._connection
+
+
 class Api:
     """An API server and the token to use it."""
 
     def __init__(self, server: str, *, token: str, authority: bytes) -> None:
-        self._server = server
         self._headers = {"Authorization": f"Bearer {token}"}
         context = ssl.create_default_context(cadata=authority.decode())
-        # Loopback: a proxy of the environment has no part in this.
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
+        self._kept = _Kept(urlsplit(server).netloc, context)
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def acting_as(self, user: str) -> Api:
@@ -55,14 +70,10 @@ class Api:
     ) -> Object:
         """Send a request. ``body`` is an object, or bytes of type ``content``."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        headers = {**self._headers, "Content-Type": content}
-        request = urllib.request.Request(  # noqa: S310 (always https)
-            self._server + path, data=data, method=method, headers=headers
-        )
         deadline = time.monotonic() + _BUSY_S
         while True:
             try:
-                return self._send(request)
+                return self._send(method, path, data, {**self._headers, "Content-Type": content})
             except ApiError as error:
                 # Kinds that were just defined answer this for a moment.
                 if error.code != 429 or time.monotonic() > deadline:
@@ -116,13 +127,18 @@ class Api:
         namespace = f"/namespaces/{metadata.get('namespace', 'default')}" if namespaced else ""
         return f"{root}{namespace}/{plural}/{metadata.get('name', '')}"
 
-    def _send(self, request: urllib.request.Request) -> Object:
+    def _send(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> Object:
+        connection = self._kept.open()
         try:
-            with self._opener.open(request, timeout=60) as response:
-                text = response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ApiError(error.code, _message(error.read())) from None
+            connection.request(method, path, data, headers)
+            response = connection.getresponse()
+            text = response.read()
+        except BaseException:
+            # What is left of the answer is none to the next request.
+            connection.close()
+            raise
+        if response.status >= 400:
+            raise ApiError(response.status, _message(text))
         result: Object = json.loads(text) if text.startswith(b"{") else {}
         return result
 

@@ -69,6 +69,9 @@ class Files:
 
 Command = list[str | Path]
 
+COLLECTS_LATE = {"GOGC": "300", "GOMEMLIMIT": "1GiB"}
+"""Variables of the API server. Nearly a third of what it does until our definitions are served is to collect garbage
+otherwise."""
 AUDIT_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

@@ -6,6 +6,7 @@ The order of a start is in ``ControlPlane.start``; what each program is told is 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from cluster.building import build
 from cluster.certificates import Authority, write_private, write_signing_key
 from cluster.commands import (
     AUDIT_POLICY,
+    COLLECTS_LATE,
     Command,
     Files,
     apiserver_command,
@@ -212,7 +214,8 @@ class ControlPlane:
             self._api = Api(f"https://127.0.0.1:{ports[0]}", token=token, authority=authority.pem)
             return _has(self._api, "/readyz") and _has(self._api, "/api/v1/namespaces/default")
 
-        self._launch("kube-apiserver", command, ready, ports=1)
+        environment = {**COLLECTS_LATE, **os.environ}
+        self._launch("kube-apiserver", command, ready, ports=1, environment=environment)
         for path in {self.files.kubeconfig, self.kubeconfig}:
             write_kubeconfig(path, name=self.name, server=self.server, token=token, authority=authority.pem)
 
