@@ -2,11 +2,9 @@
 
 import json
 import re
-import subprocess
 from dataclasses import dataclass, field
 
 import pytest
-import yaml
 from mooring_operator.api.crds import RESOURCES, custom_resource_definition
 
 from tests.cluster.people import (
@@ -20,6 +18,7 @@ from tests.cluster.people import (
     wait_until_allowed,
     wait_until_refused,
 )
+from tests.kustomized import kustomized
 
 BARE, LISTED = "mooring-bare", "mooring-listed"
 """Namespaces: an administrator's profile lists nothing for the first."""
@@ -718,9 +717,8 @@ def test_an_overlay_writes_the_profile(tmp_path, api):
     overlay.parent.mkdir()
     (tmp_path / "admission").symlink_to(ROOT / "manifests" / "admission")
     overlay.write_text(shown.replace("../standalone", "../admission"))
-    command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(overlay.parent)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    for one in yaml.safe_load_all(out):
+    made = kustomized(overlay.parent, "--load-restrictor=LoadRestrictionsNone")
+    for one in made:
         if one["metadata"]["name"] == "pod-fields.mooring.dev":
             api.request(
                 "PATCH",
@@ -728,9 +726,7 @@ def test_an_overlay_writes_the_profile(tmp_path, api):
                 json.dumps(one).encode(),
                 content="application/apply-patch+yaml",
             )
-    profile = next(
-        one for one in yaml.safe_load_all(out) if one["metadata"]["name"] == "pod-fields.mooring.dev"
-    )
+    profile = next(one for one in made if one["metadata"]["name"] == "pod-fields.mooring.dev")
     assert "team-a.serviceAccounts" in profile["spec"]["variables"][0]["expression"]
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import functools
+import json
 import os
 import re
 import shutil
-import subprocess
 import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,6 +48,7 @@ from tests.cluster.people import rendered as rendered_folder
 from tests.cluster.rights import Right, asked_for, granted
 from tests.cluster.rollout_steps import KServe, Model, Operator, install, storage_uri, until
 from tests.cluster.test_routers_contract_cluster import define_gateways
+from tests.kustomized import kustomized
 from tests.played_gateway import PlayedGateway
 from tests.played_kserve import PlayedKServe
 from tests.played_revisions import PlayedRevisions
@@ -70,9 +71,7 @@ pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl
 @functools.cache
 def rendered(overlay):
     """The objects of an overlay."""
-    command = ["kubectl", "kustomize", str(ROOT / "manifests" / "overlays" / overlay)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return list(yaml.safe_load_all(out))
+    return kustomized(ROOT / "manifests" / "overlays" / overlay)
 
 
 def objects(*kinds):
@@ -146,7 +145,7 @@ def api(control_plane):
 def judged(api, manifest):
     """Have the API server judge an object, without keeping it."""
     query = "?dryRun=All&fieldManager=test&force=true&fieldValidation=Strict"
-    body = yaml.safe_dump(manifest).encode()
+    body = json.dumps(manifest).encode()
     return api.request("PATCH", api.path(manifest) + query, body, content="application/apply-patch+yaml")
 
 
@@ -319,12 +318,8 @@ def runtimes_with(component, tmp_path):
     lines = {"resources": "overlays/standalone", "components": f"components/{component}"}
     paths = {kind: [os.path.relpath(ROOT / "manifests" / path, tmp_path)] for kind, path in lines.items()}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(paths))
-    command = ["kubectl", "kustomize", str(tmp_path)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return {
-        o["metadata"]["name"]: o["spec"]
-        for o in yaml.safe_load_all(out)
-        if o["kind"] == "ClusterServingRuntime"
+        o["metadata"]["name"]: o["spec"] for o in kustomized(tmp_path) if o["kind"] == "ClusterServingRuntime"
     }
 
 

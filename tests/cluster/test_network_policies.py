@@ -3,7 +3,6 @@
 import functools
 import re
 import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunOwner, RunRequest
 
 from tests.cluster.network import Pod, isolated, receives, sends
+from tests.kustomized import kustomized
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir() if path.is_dir())
@@ -39,10 +39,7 @@ pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl
 
 @functools.cache
 def rendered(folder):
-    command = ["kubectl", "kustomize", str(MANIFESTS / folder)]
-    return list(
-        yaml.safe_load_all(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    )
+    return kustomized(MANIFESTS / folder)
 
 
 def policies(folder, namespace=None):

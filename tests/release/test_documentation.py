@@ -1,9 +1,9 @@
 """What the documentation refers to is there: links, settings, and the overlays that it tells people to write."""
 
+import json
 import os
 import re
 import shutil
-import subprocess
 
 import pytest
 import yaml
@@ -15,6 +15,7 @@ from mooring_operator.api.serving import ServingSpec
 from mooring_operator.planning.identity import serving_snapshot
 from mooring_operator.settings import Settings
 
+from tests.kustomized import kustomized
 from tests.release.documented import ROOT
 
 PAGES = sorted(
@@ -114,10 +115,7 @@ def built(tmp_path, text, *, beside="overlays/mine"):
     folder = tmp_path / "manifests" / beside
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(text)
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return list(yaml.safe_load_all(done.stdout))
+    return kustomized(folder)
 
 
 @needs_kubectl
@@ -126,7 +124,7 @@ def test_overlay_of_ones_own_is_built_as_documented(tmp_path):
     objects = built(tmp_path, text)
     assert {"PodMonitor", "Deployment", "ClusterServingRuntime"} <= {one["kind"] for one in objects}
     # Nothing is left under the name that no registry has.
-    assert "localhost/" not in yaml.safe_dump_all(objects)
+    assert "localhost/" not in json.dumps(objects)
     (settings,) = [o["data"] for o in objects if o["metadata"]["name"].startswith("mooring-settings-")]
     assert settings["MOORING_PIPELINES"] == "Jobs"
     given = {name.removeprefix("MOORING_").lower(): value for name, value in settings.items()}
