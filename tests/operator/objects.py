@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +67,8 @@ MADE = (
 )
 KINDS = (*dict.fromkeys((*WITH_STATUS, NAMESPACE, EVENT, LEASE, POD, *MADE, DEFINITION)),)
 
+_NESTED = frozenset({dict, list})
+
 
 class Rejected(Exception):
     """A request that the API server answers with a Status of failure."""
@@ -104,7 +105,7 @@ class Objects:
     # --- reading --------------------------------------------------------------------------------
 
     def find(self, ref: Ref) -> Manifest | None:
-        return deepcopy(self._objects.get(ref))
+        return copied(self._objects.get(ref))
 
     def peek(self, ref: Ref) -> Manifest:
         """Give the object itself, to be looked at and not changed."""
@@ -113,7 +114,7 @@ class Objects:
     def get(self, ref: Ref) -> Manifest:
         if ref not in self._objects:
             raise Rejected(404, f'{ref.kind.plural} "{ref.name}" not found')
-        return deepcopy(self._objects[ref])
+        return copied(self._objects[ref])
 
     def list(self, kind: Kind, namespace: str | None = None) -> list[Manifest]:
         found = [ref for ref in self._objects if ref.kind == kind and namespace in (None, ref.namespace)]
@@ -128,7 +129,7 @@ class Objects:
         if ref in self._objects:
             raise Rejected(409, f'{kind.plural} "{name}" already exists')
         named = {**body, "metadata": {**metadata, "name": name}}
-        self._created[ref, manager] = deepcopy(named)
+        self._created[ref, manager] = copied(named)
         return self._write(ref, None, _managed(named, manager, "Update"))
 
     def replace(self, ref: Ref, body: Manifest, *, status: bool = False) -> Manifest:
@@ -162,7 +163,7 @@ class Objects:
         kept = _without(before or {}, self._applied.get((ref, manager), {}), body)
         merged = _join_owners(before, merge(kept, body, keep_null=True))
         written = self._write(ref, before, _managed(merged, manager, "Apply"))
-        self._applied[ref, manager] = deepcopy(body)
+        self._applied[ref, manager] = copied(body)
         return written
 
     def set_status(self, ref: Ref, status: Manifest) -> Manifest:
@@ -191,18 +192,18 @@ class Objects:
     # --- as a whole -----------------------------------------------------------------------------
 
     def save(self) -> Any:
-        return deepcopy((self._objects, self._applied))
+        return copied(self._objects), copied(self._applied)
 
     def restore(self, saved: Any) -> None:
         """Go back to what was saved, as to a backup: versions go on, and nobody can watch across it."""
-        self._objects, self._applied = deepcopy(saved)
+        self._objects, self._applied = map(copied, saved)
         self.forget()
 
     def _write(
         self, ref: Ref, before: Manifest | None, wanted: Manifest, *, status: bool = False
     ) -> Manifest:
         if before is None:
-            after = deepcopy(wanted)
+            after = copied(wanted)
             identity = {
                 "uid": str(uuid.uuid4()),
                 "creationTimestamp": "2026-03-01T12:00:00Z",
@@ -210,10 +211,10 @@ class Objects:
             }
         elif status:
             after = {key: value for key, value in before.items() if key != "status"}
-            after |= {key: deepcopy(wanted[key]) for key in ("status",) if key in wanted}
+            after |= {key: copied(wanted[key]) for key in ("status",) if key in wanted}
             identity = before["metadata"]
         else:
-            after = deepcopy(wanted)
+            after = copied(wanted)
             names = ("uid", "creationTimestamp", "generation", "resourceVersion")
             identity = {name: before["metadata"][name] for name in names}
         if ref.kind in WITH_STATUS and not status:
@@ -224,7 +225,7 @@ class Objects:
         after["metadata"] = {**after["metadata"], **identity, **names}
         after |= {"apiVersion": ref.kind.api_version, "kind": ref.kind.kind}
         if after == before:
-            return deepcopy(after)
+            return copied(after)
         if before is not None and _content(before) != _content(after):
             after["metadata"]["generation"] += 1
         return self._keep(ref, before, after)
@@ -239,9 +240,22 @@ class Objects:
         else:
             after["metadata"] = {**after["metadata"], "resourceVersion": str(self.version)}
             self._objects[ref] = after
-        self.changes.append(Change(self.version, ref, before, deepcopy(after)))
+        self.changes.append(Change(self.version, ref, before, copied(after)))
         self.wake()
-        return deepcopy(after or {})
+        return copied(after or {})
+
+
+def copied(value: Any) -> Any:
+    """Copy plain data: copy.deepcopy, which keeps account of all that it meets, took most of these tests' time."""
+    if isinstance(value, dict):
+        made = value.copy()
+        for key, item in value.items():
+            if type(item) in _NESTED:
+                made[key] = copied(item)
+        return made
+    if isinstance(value, list):
+        return [copied(item) if type(item) in _NESTED else item for item in value]
+    return value
 
 
 def _check_uid(ref: Ref, before: Manifest, wanted: Manifest) -> None:
@@ -278,7 +292,7 @@ def _managed(manifest: Manifest, manager: str, operation: str) -> Manifest:
 def merge(target: Any, patch: Any, *, keep_null: bool = False) -> Any:
     """Merge as RFC 7396 says: maps are merged, all else is replaced, null removes."""
     if not isinstance(patch, dict):
-        return deepcopy(patch)
+        return copied(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None and not keep_null:
@@ -290,7 +304,7 @@ def merge(target: Any, patch: Any, *, keep_null: bool = False) -> Any:
 
 def json_patch(target: Manifest, operations: list[Mapping[str, Any]]) -> Manifest:
     """Carry out the operations test, add, replace and remove of RFC 6902 on members of maps, also of maps in lists."""
-    result = deepcopy(target)
+    result = copied(target)
     for operation in operations:
         *parents, last = [
             part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]
