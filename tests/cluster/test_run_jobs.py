@@ -185,17 +185,16 @@ async def test_killed_between_any_two_requests_the_run_is_made_once(controllers,
         )
         lab = await make_lab(connection=connection)
         await lab.apply("v1", ci=CI)
-        lab.cluster.stop_after = position
+        lab.cluster.stop_after, killed = position, False
         try:
-            await lab.until_phase("Promoted")
-            killed = False
+            status = await lab.until_phase("Promoted")
         except Stopped:
-            lab.restart()
             killed = True
-        status = await lab.until_phase("Promoted")
-        await connection.close()
+            lab.restart()
+            status = await lab.until_phase("Promoted")
         assert lab.pods.ran == [status["ci"]["runId"]]
         assert made(requests) == 1
+        await connection.close()
         return killed
 
     # Most of the time each waits for the controllers.
