@@ -23,8 +23,6 @@ class Series:
 
     labels: dict[str, str]
     samples: list[tuple[float, float]] = field(default_factory=list)
-    gone_at: float = float("inf")
-    """When it was no longer there: from then on it has no value but in what is asked of times before."""
 
     def at(self, time: float, memory: float) -> float | None:
         """The last value of so many seconds, where there is one."""
@@ -84,9 +82,9 @@ class PlayedPrometheus:
         if query in self.gives:
             return self._give(self.gives[query], form)
         labels, inner = re.fullmatch(r"sum by \((.+?)\) \((.*)\)", query, re.DOTALL).groups()
-        selector = re.match(r"\((\w+)\{(.*?)\} - ", inner)
+        selector = re.match(r"\(last_over_time\((\w+)\{(.*?)\}\[\d+s\]\) - ", inner)
         if selector is None:
-            # Of two counters: it has neither.
+            # Of two counters: it has neither. Of native histograms: nor those.
             return {"status": "success", "data": {"resultType": "matrix", "result": []}}
         offset = float(re.search(r"offset (\d+)s", inner)[1])
         by, name, matchers = labels.split(", "), selector[1], _MATCHER.findall(selector[2])
@@ -123,7 +121,7 @@ def _matches(labels: dict[str, str], matchers: list[tuple[str, str, str]]) -> bo
 
 
 def _growth(series: Series, time: float, offset: float) -> float | None:
-    now, before = series.at(time, 300.0), series.at(time - offset, _MEMORY_S)
-    if now is None or time >= series.gone_at:
+    now, before = series.at(time, offset), series.at(time - offset, _MEMORY_S)
+    if now is None:
         return None
     return now if before is None or now < before else now - before

@@ -10,7 +10,7 @@ from statistics import NormalDist
 from mooring_operator.api.analysis import LATENCIES
 from mooring_operator.cli.rehearsal_copies import compared
 from mooring_operator.planning.analysis.counting import Answer, Counted, Request
-from mooring_operator.planning.analysis.latency import Histogram
+from mooring_operator.planning.analysis.histograms import Histogram
 
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Those of the runtime, in seconds."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from mooring_operator.planning.analysis.answers import MOST_COUNTED
 from mooring_operator.planning.analysis.pod_counters import COUNTERS, LABELS, Series
-from mooring_operator.planning.analysis.queries import MOST_COUNTED
 
 LARGEST_BYTES = 4 * 2**20
 """Of a whole text: a server of a language model shows half a megabyte."""

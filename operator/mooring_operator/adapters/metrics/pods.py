@@ -18,7 +18,7 @@ from mooring_operator.api.names import DEPLOYMENT_LABEL, REVISION_LABEL
 from mooring_operator.planning.analysis import looks, pod_counters
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.counting import MOST_LOOKS
-from mooring_operator.planning.analysis.latency import Histogram
+from mooring_operator.planning.analysis.histograms import Histogram
 from mooring_operator.planning.analysis.looks import Counts
 from mooring_operator.planning.analysis.pod_counters import Growth, Process, Reading
 from mooring_operator.planning.analysis.queries import (

@@ -18,18 +18,17 @@ import httpx2 as httpx
 from mooring_artifacts.uris import redact
 
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
-from mooring_operator.planning.analysis import looks, queries
+from mooring_operator.planning.analysis import answers, looks
+from mooring_operator.planning.analysis.answers import OtherTimesError, Times
 from mooring_operator.planning.analysis.bets import Look
-from mooring_operator.planning.analysis.latency import Histogram
+from mooring_operator.planning.analysis.histograms import Histogram
 from mooring_operator.planning.analysis.looks import Counts
 from mooring_operator.planning.analysis.queries import (
     AnswerUnusableError,
     Latency,
-    OtherTimesError,
     Predictions,
     Question,
     Rate,
-    Times,
 )
 from mooring_operator.planning.status.wording import one_line
 
@@ -97,8 +96,8 @@ class Prometheus:
         events = await self._range(question, question.events, since, until)
         times = _times(question, since, until)
         with _asked_again():
-            part = queries.read_counts(events, arm, times)
-            all_of_it = queries.read_counts(requests, arm, times)
+            part = answers.read_counts(events, arm, times)
+            all_of_it = answers.read_counts(requests, arm, times)
         if isinstance(question.metric, Rate) and question.metric.is_good:
             part = looks.rest(part, all_of_it)
         return _by_revision(question, part), _by_revision(question, all_of_it)
@@ -106,14 +105,18 @@ class Prometheus:
     async def histograms(
         self, question: Question, since: datetime, until: datetime
     ) -> dict[str, dict[float, Histogram]]:
-        """Ask for the buckets of all looks of the time at once."""
+        """Ask for the buckets of all looks of the time at once, the classic ones and the native ones."""
         if until - since < timedelta(seconds=question.every_s):
             return {}
-        answer = await self._range(question, question.counts, since, until)
+        classic = await self._range(question, question.counts, since, until)
+        native = await self._range(question, question.natives, since, until)
         unit = question.metric.unit if isinstance(question.metric, Latency) else 1.0
-        times = _times(question, since, until)
+        arm, times = question.metric.arm, _times(question, since, until)
         with _asked_again():
-            found = queries.read_buckets(answer, question.metric.arm, times, unit)
+            found = answers.finest(
+                answers.read_buckets(classic, arm, times, unit),
+                answers.read_natives(native, arm, times, unit),
+            )
         return _by_revision(question, found)
 
     async def predictions(
@@ -126,7 +129,7 @@ class Prometheus:
         answer = await self._range(question, question.counts, since, until)
         times = _times(question, since, until)
         with _asked_again():
-            found = queries.read_predictions(answer, question.metric.arm, label, times)
+            found = answers.read_predictions(answer, question.metric.arm, label, times)
         return _by_revision(question, found)
 
     async def values(
@@ -136,7 +139,7 @@ class Prometheus:
         every_s = int(every.total_seconds())
         answer = await self._ask(query, first, last, every_s)
         with _asked_again():
-            return queries.read_values(answer, Times(first.timestamp(), last.timestamp(), every_s))
+            return answers.read_values(answer, Times(first.timestamp(), last.timestamp(), every_s))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -13,10 +13,11 @@ a bound further up, where no more of its requests may be than the quantile leave
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, inf, isnan, log
+from math import exp, log
 from statistics import NormalDist
 
 from mooring_operator.planning.analysis.bets import Limit, Look
+from mooring_operator.planning.analysis.histograms import Histogram
 
 _SLACK = 1.02  # A bound whose share is this close to the quantile's counts as the quantile.
 _LEAST_BOUNDS = 3  # The interpolation's quadratic goes through three.
@@ -24,47 +25,11 @@ _LEAST_BOUNDS = 3  # The interpolation's quadratic goes through three.
 _BLUNT, _EVEN = 3.0, 1.0
 # Odds beyond one bound, as a multiple of those beyond the next: more is not interpolated well.
 _STEEP = 150.0
-_LEAST_BOUND_S = 1e-9
 _NORMAL = NormalDist()
 
 
 class NoResolutionError(Exception):
     """The buckets cannot tell what is asked; the message says what could."""
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts of requests above each upper bound; `bounds` ascend, in seconds, and the last is finite."""
-
-    bounds: tuple[float, ...]
-    above: tuple[float, ...]
-    total: float
-
-    @classmethod
-    def of_buckets(cls, buckets: Sequence[tuple[float, float]]) -> "Histogram":
-        """Read cumulative buckets (upper bound, count of requests up to it) with one for infinity, as Prometheus has.
-
-        Raises:
-            ValueError: they are not those of a histogram.
-        """
-        if any(isnan(bound) for bound, _ in buckets):
-            raise ValueError("a bucket of the histogram has a bound le that is no number")
-        # Nothing takes no time: a bound of 0, as OpenTelemetry has by default, tells nothing.
-        ordered = sorted(bucket for bucket in buckets if bucket[0] >= _LEAST_BOUND_S)
-        if not ordered or ordered[-1][0] != inf:
-            raise ValueError("the histogram has no bucket le=+Inf: nobody knows how many requests there were")
-        counts = [count for _, count in ordered]
-        if counts != sorted(counts) or counts[0] < 0:
-            raise ValueError(
-                "the histogram's buckets do not ascend: their counters were not read at one time"
-            )
-        total = counts[-1]
-        finite = ordered[:-1]
-        return cls(tuple(bound for bound, _ in finite), tuple(total - count for _, count in finite), total)
-
-    def share_above(self, index: int) -> float:
-        """Share of the requests that took longer than a bound."""
-        return self.above[index] / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +66,8 @@ def exceedance(history: Histogram, quantile: float, slower: float) -> Exceedance
         raise NoResolutionError(
             "the stable revision answered nothing in the time that its latency is read from"
         )
+    if history.bounds:
+        history = history.up_to(history.bounds[-1] * slower)
     shares = [history.share_above(index) for index in range(len(history.bounds))]
     if len(shares) < _LEAST_BOUNDS:
         raise NoResolutionError(
@@ -194,8 +161,8 @@ def _by_normal(bounds: Sequence[float], shares: Sequence[float], x: float) -> fl
 def _count(histogram: Histogram, bound: float) -> float:
     if histogram.total == 0:
         return 0.0
-    index = bisect_left(histogram.bounds, bound)
-    if index == len(histogram.bounds) or histogram.bounds[index] != bound:
+    count = histogram.count_above(bound)
+    if count is None:
         known = ", ".join(f"{b:g}" for b in histogram.bounds[:12])
         raise NoResolutionError(f"the histogram has no bucket {bound:g} s any more; it has {known}")
-    return histogram.above[index]
+    return count

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from mooring_operator.planning.analysis.bets import Look
-from mooring_operator.planning.analysis.latency import Exceedance, Histogram
+from mooring_operator.planning.analysis.histograms import Histogram, added_up
+from mooring_operator.planning.analysis.latency import Exceedance
 from mooring_operator.planning.analysis.prediction_drift import CellLook
 
 Counts = Mapping[str, Mapping[float, float]]
@@ -69,13 +70,8 @@ def rest(part: Counts, counts: Counts) -> dict[str, dict[float, float]]:
 
 
 def together(histograms: Mapping[float, Histogram]) -> Histogram:
-    """Add up the histograms of all times that have the newest one's bounds."""
-    if not histograms:
-        return _NOTHING
-    newest = histograms[max(histograms)]
-    alike = [known for known in histograms.values() if known.bounds == newest.bounds]
-    above = tuple(sum(counts) for counts in zip(*(known.above for known in alike), strict=True))
-    return Histogram(newest.bounds, above, sum(known.total for known in alike))
+    """Add up the histograms of all times that are of the newest one's kind, by the bounds that they share."""
+    return added_up([histograms[at] for at in sorted(histograms)])
 
 
 def _at(counts: Counts, revision: str, at: float) -> float:

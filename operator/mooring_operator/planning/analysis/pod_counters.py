@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from mooring_operator.planning.analysis.latency import Histogram
+from mooring_operator.planning.analysis.answers import LEAST_COUNTED
+from mooring_operator.planning.analysis.histograms import Histogram
 from mooring_operator.planning.analysis.queries import (
-    LEAST_COUNTED,
     PREDICTIONS,
     AnswerUnusableError,
     Latency,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mooring_operator.planning.analysis.counting import Answer, Counted, Counting, Request
-from mooring_operator.planning.analysis.latency import Histogram
+from mooring_operator.planning.analysis.histograms import Histogram
 from mooring_operator.planning.rollout import analysis
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.situation import Observed

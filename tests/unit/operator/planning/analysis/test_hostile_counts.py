@@ -12,12 +12,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.api.analysis import LONGEST_EVIDENCE, Analysis, MetricLimit
+from mooring_operator.planning.analysis.answers import LEAST_COUNTED, MOST_COUNTED
 from mooring_operator.planning.analysis.bursts import scale_of
 from mooring_operator.planning.analysis.counting import Answer, Counted, Request
 from mooring_operator.planning.analysis.evidence import Evidence
-from mooring_operator.planning.analysis.latency import Histogram
+from mooring_operator.planning.analysis.histograms import Histogram
 from mooring_operator.planning.analysis.measuring import limits_of
-from mooring_operator.planning.analysis.queries import LEAST_COUNTED, MOST_COUNTED
 
 CANDIDATE, STABLE = "c0ffee0001", "beef000002"
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -9,7 +9,8 @@ from math import erf, exp, inf, log, sqrt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_operator.planning.analysis.latency import Exceedance, Histogram, NoResolutionError, exceedance
+from mooring_operator.planning.analysis.histograms import Histogram
+from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
 
 CLASSIC = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 FINE = tuple(0.001 * 1.3**k for k in range(30))

@@ -85,7 +85,9 @@ def test_the_runtime_counts_what_is_predicted_whoever_counts_requests(name):
     question = SOURCES[name].question("predictionDrift", "team", "iris", revisions, 10)
     assert question.metric == PREDICTIONS
     assert question.values == tuple(revisions)
-    assert question.counts.startswith("sum by (revision, prediction) ((mooring_inference_predictions_total{")
+    assert question.counts.startswith(
+        "sum by (revision, prediction) ((last_over_time(mooring_inference_predictions_total{"
+    )
     assert 'namespace="team",model="iris"' in question.counts
     assert (question.pods.port, question.pods.model) == (8080, "iris")
 
