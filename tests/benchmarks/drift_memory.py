@@ -3,8 +3,8 @@
     python -m tests.benchmarks.drift_memory [--gigabytes 5] [--features 50] [--rows 10000] [--json FILE]
 
 Traffic is drawn minute by minute, counted and written as the thread does that keeps requests, on a clock of its own;
-its size is that of the rows as float32. Then the last 24 hours are evaluated. Memory is this process' resident set, the
-interpreter and its libraries included.
+its size is that of the rows as float32. Then the last 24 hours are evaluated, as far as there are so many. Memory is
+this process' resident set, the interpreter and its libraries included.
 """
 
 from __future__ import annotations
