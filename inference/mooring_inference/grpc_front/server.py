@@ -77,14 +77,7 @@ class GrpcServer:
             is_crowded=lambda: self._threads.waiting > 0,
             is_crowded_with_small=lambda: self._probe_threads.waiting > 0,
         )
-        self._inference_receiver = DirectReceiver(
-            budget,
-            max_message_bytes,
-            self._renewal,
-            ready=front.infer,
-            refuse=refuse,
-            is_crowded=lambda: self._inferences.in_flight > max_inferences // 2,
-        )
+        self._inference_receiver = self._receiver_of_inferences(budget, max_message_bytes)
         self._side = SideServices(self._probe_threads, self._receiver)
         options = _options(
             max_message_bytes,
@@ -157,6 +150,16 @@ class GrpcServer:
         self._inferences.close()
         for pool in (self._threads, self._probe_threads, self._quick_threads):
             pool.shutdown(wait=False)
+
+    def _receiver_of_inferences(self, budget: MemoryBudget, max_message_bytes: int) -> DirectReceiver:
+        return DirectReceiver(
+            budget,
+            max_message_bytes,
+            self._renewal,
+            ready=self._front.infer,
+            refuse=refuse,
+            is_crowded=lambda: self._inferences.in_flight > self._max_inferences // 2,
+        )
 
     def _take(self, call: DirectCall) -> None:
         """Have an inference's message read, where it may have an answer."""
