@@ -15,12 +15,15 @@ import httpx
 
 from cluster.processes import free_ports
 
+ADMIN = "admin"
+
 
 @contextmanager
-def running_mlflow(folder: Path, *, proxied: bool = False) -> Iterator[str]:
+def running_mlflow(folder: Path, *, proxied: bool = False, password: str = "") -> Iterator[str]:
     """Run one with its data in `folder`; give its address.
 
-    It tells where artifacts are; with `proxied` it hands them out itself, which is MLflow's default.
+    It tells where artifacts are; with `proxied` it hands them out itself, which is MLflow's default. With `password`
+    it asks who somebody is, and knows user `ADMIN`.
     """
     port = free_ports(1)[0]
     root = f"file://{folder}/artifacts"
@@ -33,7 +36,14 @@ def running_mlflow(folder: Path, *, proxied: bool = False) -> Iterator[str]:
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
         *artifacts,
+        *(["--app-name", "basic-auth"] if password else []),
     ]  # fmt: skip
+    guarded = {
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of-a-test",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    environment = {**os.environ, **(guarded if password else {})}
     url = f"http://127.0.0.1:{port}"
     # Its seven processes for jobs each import all of MLflow, and outlive a server that is killed.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

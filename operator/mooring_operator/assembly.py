@@ -155,6 +155,7 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
         rules=LimitedRules(limits, children=settings.rule_processes),
         cluster_policies=ClusterPolicies(cluster, enabled=settings.cluster_policies),
         decisions=Decisions(cluster, _audit(settings, pools.audit)),
+        signers=SignersFolder(settings.signers_folder),
     )
     monitors = DriftMonitors(
         cluster=cluster,
@@ -172,7 +173,13 @@ def build(settings: Settings, cluster: Cluster, outages: Outages) -> Reconcilers
     return Reconcilers(
         _deployments(settings, cluster, outages, shared),
         monitors,
-        Judged(cluster=cluster, rules=shared.rules, clock=_now, decisions=shared.decisions),
+        Judged(
+            cluster=cluster,
+            rules=shared.rules,
+            clock=_now,
+            decisions=shared.decisions,
+            signers=shared.signers,
+        ),
         shared.cluster_policies,
         FailureReports(cluster, notifier, _now, installs),
         Relief(cluster, partial(installs.leaves, MODEL_DEPLOYMENT.kind)),
@@ -206,7 +213,7 @@ def _deployments(
         runs=runs,
         registry=ModelSources(mlflow, grants, pool=models),
         grants=grants,
-        signers=SignersFolder(settings.signers_folder),
+        signers=shared.signers,
         images=Images(settings.inference_image, settings.storage_initializer_image),
         runtimes=settings.default_runtimes,
         cluster_policies=shared.cluster_policies,
@@ -244,6 +251,7 @@ class _Shared(NamedTuple):
     rules: Rules
     cluster_policies: ClusterPolicies
     decisions: Decisions
+    signers: SignersFolder
 
 
 class _Pools(NamedTuple):

@@ -30,6 +30,7 @@ NOT_IN_STATUS = {
     "PolicyAccepted": "policies",
     "InvalidExpression": "policies",
     "InvalidSource": "policies",
+    "SignerUnknown": "policies",
     "TemplateAccepted": "templates",
     "InvalidTemplate": "templates",
     "AnalysisTemplateChanged": "Events",

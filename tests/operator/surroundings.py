@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mooring_artifacts.public_keys import key_id
 from mooring_operator.adapters.cluster import Manifest, Ref
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
@@ -100,6 +101,8 @@ class CI:
     """Why nothing can be registered; what passes is, where nothing is in the way."""
     registered: list[str] = field(default_factory=list)
     """Addresses of the models that are versions, the first one first."""
+    signer: str = ""
+    """Who has signed every model; a run that is asked for others, or for nobody, finds no signature."""
 
     def play(self) -> None:
         for run_id in [] if self.held else self.runs.ids:
@@ -122,6 +125,10 @@ class CI:
             "metrics": {"accuracy": accuracy},
             "violations": [] if self.good(model) else [violation],
         }
+        for asked in parameters.get("demands", {}).get("signers", ()):
+            if asked["name"] == self.signer:
+                key = key_id(asked["key"])
+                verdict["signature"] = {"verified": True, "signer": self.signer, "key": key}
         if parameters.get("registers") and self.good(model):
             verdict["registration"] = self._register(parameters["registration"], model)
         write_document(parameters["verdict_uri"], verdict)

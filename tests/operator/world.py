@@ -1,7 +1,7 @@
 """One ModelDeployment, and the operator in this process: one pass at a time, at a time that the test sets."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from mooring_operator.adapters.routers.inference_services.objects import INFEREN
 from mooring_operator.adapters.routers.relief import Relief
 from mooring_operator.adapters.rules.engine import LimitedRules, Rules
 from mooring_operator.adapters.signed_urls import SignedUrls
+from mooring_operator.adapters.signers_folder import SignersFolder
 from mooring_operator.assembly import Reconcilers
 from mooring_operator.planning.manifests.run_jobs import RunPods
 from mooring_operator.reconcile.aliases import Aliases
@@ -78,6 +79,7 @@ class Adapters:
     audit: Audit = field(default_factory=NoAudit)
     install: str = ""
     seconds: Callable[[], float] = time.monotonic
+    signers: Callable[[], Mapping[str, Sequence[str]]] = dict
 
 
 def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
@@ -105,6 +107,7 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
             clock=played.clock,
             checks=checks,
             aliases=played.aliases,
+            signers=played.signers,
         ),
         notifier=notifier,
         rules=played.rules,
@@ -124,7 +127,13 @@ def controllers(cluster: Cluster, played: Adapters) -> Reconcilers:
         decisions=decisions,
         installs=installs,
     )
-    judged = Judged(cluster=cluster, rules=played.rules, clock=played.clock, decisions=decisions)
+    judged = Judged(
+        cluster=cluster,
+        rules=played.rules,
+        clock=played.clock,
+        decisions=decisions,
+        signers=played.signers,
+    )
     reports = FailureReports(cluster, notifier, played.clock, installs)
     relief = Relief(cluster, partial(installs.leaves, MODEL_DEPLOYMENT.kind))
     return Reconcilers(deployments, monitors, judged, cluster_policies, reports, relief, installs=installs)
@@ -146,6 +155,8 @@ class World:
         self.counters: Callable[[], Counters] = Counters
         self.aliases: Callable[[], Aliases] = Aliases
         self.audit: Callable[[], Audit] = NoAudit
+        self.signers: Path | None = None
+        """Where public keys of signers are mounted."""
         self.now = START
         self.phases: list[str] = []
         """Every phase that a pass ended with, without repetitions."""
@@ -174,6 +185,7 @@ class World:
             self.audit(),
             self.install,
             self._seconds,
+            SignersFolder(self.signers),
         )
         self.operator = controllers(KubernetesCluster(self._connection, recent=self.recent), adapters)
 

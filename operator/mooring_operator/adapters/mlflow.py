@@ -15,6 +15,7 @@ from mooring_operator.api import reasons
 
 _LARGEST_ANSWER = 4 << 20
 _UNKNOWN = (400, 404)
+_OF_CREDENTIALS = (401, 403)
 
 
 class MlflowRest:
@@ -98,8 +99,13 @@ class MlflowRest:
         if status in _UNKNOWN:
             asked = " ".join(f"{key} {value!r}" for key, value in given.items())
             raise ModelNotFound(reasons.MODEL_NOT_FOUND, f"MLflow knows no {asked}")
+        if status in _OF_CREDENTIALS:
+            raise RegistryUnavailable(
+                f"MLflow at {self._tracking_uri} answered {status}: the operator's MOORING_MLFLOW_USER and "
+                "MOORING_MLFLOW_TOKEN_FILE have to be of a user who may do that"
+            )
         if status != 200:
-            # A login page that it leads to, or a token that has expired, says nothing about the model.
+            # A login page that it leads to, says nothing about the model.
             raise RegistryUnavailable(f"MLflow at {self._tracking_uri} answered {status}")
         try:
             return json.loads(content)

@@ -1,6 +1,6 @@
 """Reconciles what deployments go by, policies and templates: their status says whether all of it can be applied."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,13 @@ from mooring_operator.api.analysis_template import (
     TemplateStatus,
 )
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
+from mooring_operator.api.demands import DemandsOnFiles
 from mooring_operator.api.model_policy import ModelPolicySpec, PolicyStatus
 from mooring_operator.planning import audit
 from mooring_operator.planning.analysis import template_status
 from mooring_operator.planning.policies import status as policy_status
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
+from mooring_operator.planning.policies.signers import names_kept_keys, with_keys
 from mooring_operator.planning.status import spec_errors
 from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.kinds import (
@@ -29,6 +31,9 @@ from mooring_operator.reconcile.kinds import (
     CLUSTER_MODEL_POLICY,
     MODEL_POLICY,
 )
+
+# Nobody tells of a file that Kubernetes changes.
+_KEYS_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,13 @@ class Judged:
         rules: Rules,
         clock: Callable[[], datetime],
         decisions: Decisions | None = None,
+        signers: Callable[[], Mapping[str, Sequence[str]]] = dict,
     ) -> None:
         self._cluster = cluster
         self._decisions = decisions or Decisions(cluster)
         self._rules = rules
         self._clock = clock
+        self._signers = signers
 
     async def reconcile(self, kind: Kind, namespace: str, name: str) -> float | None:
         """Read the expressions of one object, and write what was found.
@@ -111,6 +118,10 @@ class Judged:
             invalid = judging.refuse(status, spec_errors.describe(error), generation, self._clock())
             await self._write(resource, status, invalid)
             return None
+        again = None
+        if isinstance(spec, DemandsOnFiles):
+            again = _KEYS_SECONDS if names_kept_keys(spec) else None
+            spec = with_keys(spec, self._signers())
         question, read = judging.reading(spec), None
         if question is not None:
             read = (await self._rules.answer(namespace, [question])).get(question.key)
@@ -118,7 +129,7 @@ class Judged:
                 return self._rules.wait(namespace, question)
         judged = judging.judge(spec, status, generation, self._clock(), read)
         await self._write(resource, status, judged)
-        return None
+        return again
 
     async def _write(self, resource: Manifest, before: PolicyStatus, judged: PolicyStatus) -> None:
         entries = audit.of_rules(resource, before.observed_generation, judged, self._clock())

@@ -17,10 +17,15 @@ _PolicyT = TypeVar("_PolicyT", bound=DemandsOnFiles)
 
 def with_keys(policy: _PolicyT, keys: Mapping[str, Sequence[str]]) -> _PolicyT:
     """Give a policy whose signers have their keys; one whose keys are not known stays without, and nobody is he."""
-    if all(signer.public_key is not None for signer in policy.signed_by):
+    if not names_kept_keys(policy):
         return policy
     signers = [known for signer in policy.signed_by for known in _with_keys(signer, keys)]
     return policy.model_copy(update={"signed_by": signers})
+
+
+def names_kept_keys(policy: DemandsOnFiles) -> bool:
+    """Say whether the policy names a signer whose key an administrator keeps."""
+    return any(signer.public_key is None for signer in policy.signed_by)
 
 
 def known(policy: _PolicyT | None, keys: Mapping[str, Sequence[str]]) -> _PolicyT | None:

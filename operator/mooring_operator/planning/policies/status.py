@@ -6,6 +6,7 @@ from datetime import datetime
 from mooring_operator.api import reasons
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
 from mooring_operator.api.model_policy import ModelPolicySpec, PolicyRule, PolicyStatus
+from mooring_operator.api.names import SIGNERS_CONFIG_MAP
 from mooring_operator.planning.freezes import problem_of
 from mooring_operator.planning.policies.rules import RuleAnswers, RuleQuestion
 from mooring_operator.planning.policies.sources import parts
@@ -24,7 +25,9 @@ def reading_of(policy: Policy) -> RuleQuestion | None:
 def judge_policy(
     policy: Policy, before: PolicyStatus, generation: int, now: datetime, read: RuleAnswers | None
 ) -> PolicyStatus:
-    """Give the status of a policy; `read` says whether its expressions could be read."""
+    """Give the status of a policy whose signers have the keys that are kept for them; `read` says whether its
+    expressions could be read.
+    """
     problems = [*_expressions(policy.rules, read)] if read is not None else []
     reason = reasons.INVALID_EXPRESSION
     if isinstance(policy, ClusterModelPolicySpec) and (sources := list(_sources(policy))):
@@ -33,6 +36,9 @@ def judge_policy(
     if isinstance(policy, ClusterModelPolicySpec) and (endless := problem_of(policy.freeze, now)):
         reason = reason if problems else reasons.FREEZE_INVALID
         problems.append(f"spec.freeze{endless}")
+    if unknown := list(_unknown_signers(policy)):
+        reason = reason if problems else reasons.SIGNER_UNKNOWN
+        problems += unknown
     if not problems:
         count = len(policy.rules)
         message = f"every expression can be read ({count})" if count else "there are no expressions to read"
@@ -54,6 +60,12 @@ def _expressions(rules: Sequence[PolicyRule], read: RuleAnswers) -> Iterator[str
     for index, (rule, problem) in enumerate(zip(rules, read.problems, strict=True)):
         if problem is not None:
             yield f"spec.rules[{index}] {rule.name} is never met: {problem}"
+
+
+def _unknown_signers(policy: Policy) -> Iterator[str]:
+    for signer in policy.signed_by:
+        if signer.public_key is None:
+            yield f"spec.signedBy {signer.name}: ConfigMap {SIGNERS_CONFIG_MAP} has no key of that name"
 
 
 def _sources(policy: ClusterModelPolicySpec) -> Iterator[str]:

@@ -96,13 +96,22 @@ async def test_an_answer_that_is_packed_is_not_unpacked():
     assert asked[0].headers["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.parametrize("status", [204, 301, 302, 307, 401, 403, 405, 418, 429, 500, 503])
+@pytest.mark.parametrize("status", [204, 301, 302, 307, 405, 418, 429, 500, 503])
 async def test_what_says_nothing_about_the_model_is_waited_out(status):
     elsewhere = httpx2.Response(status, headers={"Location": "http://169.254.169.254/latest"}, content=b"{}")
     found, asked = await resolve(VERSION, elsewhere)
     assert isinstance(found, RegistryUnavailable)
     assert str(found) == f"MLflow at http://mlflow answered {status}"
     assert [request.url.host for request in asked] == ["mlflow"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_credentials_that_are_refused_are_waited_out_and_named(status):
+    found, _ = await resolve(VERSION, httpx2.Response(status, content=b"{}"))
+    assert isinstance(found, RegistryUnavailable)
+    assert str(found).startswith(
+        f"MLflow at http://mlflow answered {status}: the operator's MOORING_MLFLOW_USER"
+    )
 
 
 @pytest.mark.parametrize("status", [400, 404])
