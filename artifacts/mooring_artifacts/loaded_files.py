@@ -61,7 +61,7 @@ def hash_loaded(root: Path) -> HashedFiles:
     entries: list[ManifestEntry] = []
     stamps: dict[str, tuple[int, int, int]] = {}
     try:
-        for file in files_below(root):
+        for file in files_below(root.absolute()):
             if len(entries) == MOST_FILES:
                 raise InputError(f"{str(root)!r} holds more than {MOST_FILES} files, which is the limit")
             if file.size:

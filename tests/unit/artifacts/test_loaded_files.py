@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,15 @@ def test_what_a_run_says_holds_for_what_is_brought_and_for_nothing_else(tmp_path
 def test_a_file_is_a_folder_of_one(tmp_path):
     write(tmp_path, {"model.onnx": b"x"})
     check_loaded(tmp_path / "model.onnx", manifest_digest([entry("model.onnx")]))
+
+
+@pytest.mark.parametrize("place", ["m", "./m", "../here/m", "m/model.onnx"])
+def test_a_folder_is_found_from_where_one_is(tmp_path, monkeypatch, place):
+    """As people type it: `score --model_dir digits`."""
+    write(tmp_path / "here" / "m", {"model.onnx": b"x"})
+    monkeypatch.chdir(tmp_path / "here")
+    found = check_loaded(Path(place), manifest_digest([entry("model.onnx")]))
+    assert found.changed(Path(place)) is None
 
 
 @pytest.mark.parametrize("name", ["m.zip", "m.tar", "m.tar.gz", "m.tgz"])
