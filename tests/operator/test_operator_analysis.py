@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
+from mooring_operator.adapters.metrics.port import MetricsUnavailableError
+from mooring_operator.adapters.pools import Pool
 from mooring_operator.planning.analysis.counting import Counting
 from mooring_operator.reconcile.counters import Counters
 
@@ -274,7 +276,9 @@ async def test_a_step_ends_with_no_look_that_nobody_has_answered(
     steps = [STEPS[0], {"analyse": {"duration": "1m", "onInsufficient": then}}, STEPS[2]]
     traffic = await judged(world, played, {"rollout": {**JUDGED["rollout"], "steps": steps}}, v2=0.5)
     stalled = Stalling()
-    world.counters = lambda: Counters(stalled, COUNTING, patience=0.01)
+    # Minutes are the world's: nobody gives up the question by the clock on the wall.
+    pool = Pool("metrics", MetricsUnavailableError, deadline=3600)
+    world.counters = lambda: Counters(stalled, COUNTING, patience=0.01, pool=pool)
     await world.start()
     await go_on(world, traffic, until=lambda: "not been answered yet" in world.status.get("message", ""))
     assert (world.phase, world.status["candidate"]["weight"]) == ("Canary", 20)
