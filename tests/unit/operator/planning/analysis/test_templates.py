@@ -128,10 +128,8 @@ def test_a_rate_asks_for_counters_of_the_deployments_namespace_alone():
     assert (rate.metric, rate.rate_limit) == ("wrong", (1.0, 0.02))
     question = rate.question("ml", "iris", ("new", "old"), 10)
     arms = 'revision=~"new|old",namespace="ml"'
-    assert question.counts.startswith(f'sum by (revision) ((labelled_total{{{arms},model="iris"}} - ')
-    assert question.events.startswith(
-        f'sum by (revision) ((right_total{{{arms},by="team.a",model="iris"}} - '
-    )
+    assert f'(last_over_time(labelled_total{{{arms},model="iris"}}[10s]) - ' in question.counts
+    assert f'(last_over_time(right_total{{{arms},by="team.a",model="iris"}}[10s]) - ' in question.events
 
 
 def test_a_rate_whose_argument_nobody_knows_is_told():
