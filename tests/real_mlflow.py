@@ -38,15 +38,14 @@ def running_mlflow(folder: Path, *, proxied: bool = False, password: str = "") -
         *artifacts,
         *(["--app-name", "basic-auth"] if password else []),
     ]  # fmt: skip
-    guarded = {
-        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of-a-test",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    environment = {**os.environ, **(guarded if password else {})}
-    url = f"http://127.0.0.1:{port}"
     # Its seven processes for jobs each import all of MLflow, and outlive a server that is killed.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    if password:
+        environment |= {
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of-a-test",
+        }
+    url = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True

@@ -277,12 +277,16 @@ async def test_predictions_that_labels_find_wrong_are_rolled_back(lab, s3_store,
 
 
 @pytest.mark.parametrize(
-    ("trouble", "rule"),
-    [("failing", "requests failed"), ("slow", "times as long is allowed")],
+    ("trouble", "rules", "rule"),
+    [
+        # A busy machine is slow by itself.
+        ("failing", {"errorRate": 0.1, "latencyRatio": 1000}, "requests failed"),
+        ("slow", {"errorRate": 0.99, "latencyRatio": 2}, "times as long is allowed"),
+    ],
+    ids=["failing", "slow"],
 )
-async def test_requests_that_fail_or_take_long_are_rolled_back(lab, s3_store, tmp_path, trouble, rule):  # noqa: F811
-    operation = {"errorRate": 0.1, "latencyRatio": 2, "actions": ["Rollback"]}
-    watched = await watch(lab, operation=operation, features=["x[1]"])
+async def test_requests_that_fail_or_take_long_are_rolled_back(lab, s3_store, tmp_path, trouble, rules, rule):  # noqa: F811
+    watched = await watch(lab, operation={**rules, "actions": ["Rollback"]}, features=["x[1]"])
     async with serving(watched.revision, s3_store, tmp_path) as traffic:
         await watched.begin(traffic)
         setattr(traffic, trouble, 0.4)

@@ -172,6 +172,7 @@ def test_duplicates_corrections_strangers_and_gaps_are_counted(tmp_path):
     said, scores, truth = classes_of(60)
     traffic = Traffic(tmp_path, CLASSES)
     traffic.answer({"label": said, "p": scores})
+    traffic.clock.now += 1
     traffic.answer({"label": said[:5], "p": scores[:5]})  # the same ids again
     traffic.answer({"label": said[:3], "p": scores[:3]}, ids=["f0", "f1", "f2"], status=500)
     traffic.close()
