@@ -83,8 +83,12 @@ def ready_pods(deployments: Mapping[str, Manifest | None]) -> int:
 
 def lags_behind(deployments: Mapping[str, Manifest | None]) -> bool:
     """Whether the pods that are counted may be on their way out: the count is older than what is asked for now."""
-    there = [deployment for deployment in deployments.values() if deployment is not None]
-    return any(_count(one, "observedGeneration") < one["metadata"].get("generation", 0) for one in there)
+    return any(_is_behind(deployment) for deployment in deployments.values() if deployment is not None)
+
+
+def _is_behind(deployment: Manifest) -> bool:
+    generation = deployment["metadata"].get("generation", 0)
+    return bool(_count(deployment, "observedGeneration") < generation)
 
 
 def _staying(deployment: Manifest | None) -> int:
@@ -94,10 +98,13 @@ def _staying(deployment: Manifest | None) -> int:
 
 def _is_to_have_none(service: Manifest) -> bool:
     """Whether its pods are to end, which KServe may not have passed on yet."""
-    annotations = service["metadata"].get("annotations") or {}
-    fixed = annotations.get("serving.kserve.io/autoscalerClass") == "none"
-    none = fixed and service["spec"]["predictor"].get("minReplicas", 1) == 0
-    return none or annotations.get(STOP_ANNOTATION) == "true"
+    if _has_fixed_number(service) and service["spec"]["predictor"].get("minReplicas", 1) == 0:
+        return True
+    return (service["metadata"].get("annotations") or {}).get(STOP_ANNOTATION) == "true"
+
+
+def _has_fixed_number(service: Manifest) -> bool:
+    return (service["metadata"].get("annotations") or {}).get("serving.kserve.io/autoscalerClass") == "none"
 
 
 def _waits_for(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:
@@ -108,15 +115,14 @@ def _waits_for(service: Manifest, deployments: Mapping[str, Manifest | None]) ->
             if why := not_taken_up(service):
                 return why
             continue
-        generation = deployment["metadata"].get("generation", 0)
-        if _count(deployment, "observedGeneration") < generation:
+        if _is_behind(deployment):
             return f"Kubernetes has not taken up Deployment {name}-{component} as it is now"
     return _lags(service, deployments)
 
 
 def _lags(service: Manifest, deployments: Mapping[str, Manifest | None]) -> str:
     """Say that a fixed number of pods is asked for that KServe has not passed on."""
-    if (service["metadata"].get("annotations") or {}).get("serving.kserve.io/autoscalerClass") != "none":
+    if not _has_fixed_number(service):
         return ""
     deployment, wanted = deployments.get("predictor"), service["spec"]["predictor"].get("minReplicas", 1)
     if deployment is None or deployment["spec"].get("replicas", 1) == wanted:
