@@ -32,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000, help="of a round, one for each request")
     parser.add_argument("--features", type=int, default=50)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
     options = parser.parse_args()
     pa.set_cpu_count(1)
     rows, width = options.rows, options.features
@@ -39,23 +40,22 @@ def main() -> None:
     left_out = [measure(rows, width, 0.0) for _ in range(_ROUNDS)]
     full = [measure_full(rows, width) for _ in range(_ROUNDS)]
     many = [measure(rows // 100, width, 1.0, request_rows=100) for _ in range(_ROUNDS)]
-    print(
-        json.dumps(
-            {
-                "rows": rows,
-                "features": width,
-                "record_us_per_request": best(kept, "record"),
-                "record_us_outside_the_sample": best(left_out, "record"),
-                "record_us_when_full": min(full),
-                "writer_us_per_row": best(kept, "writer"),
-                "writer_us_per_row_of_requests_of_100": round(best(many, "writer") / 100, 3),
-                "writer_ms_per_100k_rows": round(best(kept, "writer") * 100, 1),
-                "writer_ms_per_100k_rows_of_requests_of_100": round(best(many, "writer"), 1),
-                "bytes_per_row": round(kept[0]["bytes"] / rows, 1),
-            },
-            indent=2,
-        )
-    )
+    found = {
+        "rows": rows,
+        "features": width,
+        "record_us_per_request": best(kept, "record"),
+        "record_us_outside_the_sample": best(left_out, "record"),
+        "record_us_when_full": min(full),
+        "writer_us_per_row": best(kept, "writer"),
+        "writer_us_per_row_of_requests_of_100": round(best(many, "writer") / 100, 3),
+        "writer_ms_per_100k_rows": round(best(kept, "writer") * 100, 1),
+        "writer_ms_per_100k_rows_of_requests_of_100": round(best(many, "writer"), 1),
+        "bytes_per_row": round(kept[0]["bytes"] / rows, 1),
+    }
+    text = json.dumps(found, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
 
 
 def best(rounds: list[dict[str, float]], name: str) -> float:

@@ -1,6 +1,6 @@
 """What `mooring-inference score` costs beside its model: CPU time a row, Parquet in, Parquet out.
 
-    python -m tests.benchmarks.score [--rounds N] [--rows N]
+    python -m tests.benchmarks.score [--rounds N] [--rows N] [--json FILE]
 
 `in memory` is onnxruntime alone, `by hand` the shortest loop that reads, predicts and writes. CPU time of all threads
 of this process, less that of the same way with hardly any rows, so that loading does not count; rounds interleaved,
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -107,12 +108,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=100 * BATCH)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report(Path(folder), args.rows, args.rounds)
+        found = report(Path(folder), args.rows, args.rounds)
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def report(folder: Path, rows: int, rounds: int) -> None:
+def report(folder: Path, rows: int, rounds: int) -> dict[str, dict[str, tuple[float, float]]]:
+    """Print the table, and give (microseconds of CPU, by the clock) a row, by model and kind and by way."""
+    found = {}
     print(
         "| model, rows | in memory (us) | by hand (us) | mooring (us) | in memory / mooring | by hand / mooring "
         "| rows/s in memory | rows/s of mooring | part |"
@@ -127,10 +133,12 @@ def report(folder: Path, rows: int, rounds: int) -> None:
             write_rows(source, values)
             write_rows(few, values[:FEW])
             cost = measure(folder / name / "model.onnx", source, few, count, rounds)
+            found[f"{name}, {kind}"] = cost
             (memory, fastest), (hand, _), (ours, took) = cost["in memory"], cost["by hand"], cost["mooring"]
             figures = f"{memory:.2f} | {hand:.2f} | {ours:.2f} | {memory / ours:.0%} | {hand / ours:.0%}"
             figures += f" | {1e6 / fastest:,.0f} | {1e6 / took:,.0f} | {fastest / took:.0%}"
             print(f"| {name}, {kind} | {figures} |", flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import statistics
 import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.benchmarks.serving.process_tree import cpu_seconds_of
@@ -130,12 +131,18 @@ def main() -> None:
         default=[64, 512],
         help="--batch_size",
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
+    arguments = parser.parse_args()
     print("| system | delivery | batch size | messages a second | CPU us a message |\n|---|---|---|---|---|")
-    for kind, runs in asyncio.run(_run(parser.parse_args())).items():
+    figures = []
+    for kind, runs in asyncio.run(_run(arguments)).items():
         rate, cpu = (statistics.median(getattr(run, part) for run in runs) for part in ("rate", "cpu"))
+        figures.append(asdict(kind) | {"rate": rate, "cpu_us": cpu})
         print(
             f"| {kind.system} | {kind.delivery.replace('_', ' ')} | {kind.batch} | {rate:,.0f} | {cpu:.0f} |"
         )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

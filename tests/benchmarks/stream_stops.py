@@ -116,11 +116,15 @@ def main() -> None:
     parser.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
     parser.add_argument("--delivery", choices=("exactly_once", "at_least_once"), default="exactly_once")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
     args = parser.parse_args()
     told = {"system": args.system, "signal": args.signal}
     if args.system == "kafka":
         told["delivery"] = args.delivery
-    print(json.dumps(told | asyncio.run(_run(args))))
+    text = json.dumps(told | asyncio.run(_run(args)))
+    print(text)
+    if args.json:
+        args.json.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,8 @@ def main() -> int:
         console.print(f"[red]{exc}[/red]", highlight=False)
         return 1
     _show(console, results)
+    if arguments.json:
+        arguments.json.write_text(to_json(results))
     if arguments.out:
         for path in publish(results, arguments.out):
             say(f"wrote {path}")
@@ -131,6 +133,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="DOCS", help="folder whose benchmarks.md and figures to write"
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
     return parser.parse_args()
 
 

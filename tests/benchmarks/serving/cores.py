@@ -9,12 +9,13 @@ requests a second where there are few cores. In each round every kind is measure
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tests.benchmarks.serving.measure import check, measure_cell
@@ -82,6 +83,9 @@ def main() -> None:
         "| model | served by | requests/s | CPU us | by one worker's | busiest worker | part of onnxruntime's rate |"
     )
     print("|---|---|---|---|---|---|---|")
+    if arguments.json:
+        figures = [asdict(kind) | {"runs": [asdict(run) for run in runs]} for kind, runs in found.items()]
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     for kind, runs in found.items():
         alone = found[replace(kind, workers=1, is_pinned=False)]
         gain = statistics.median(one.cpu / many.cpu for one, many in zip(alone, runs, strict=True))
@@ -139,6 +143,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--models", type=lambda text: text.split(","), default=list(MODELS), help=",".join(MODELS)
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
     return parser.parse_args()
 
 

@@ -9,6 +9,7 @@ divides what several processes map; anonymous is what cannot be read from a file
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
@@ -31,7 +32,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--starts", type=int, default=3, help="servers that are started one after the other")
-    found = [_measure() for _ in range(parser.parse_args().starts)]
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
+    arguments = parser.parse_args()
+    found = [_measure() for _ in range(arguments.starts)]
+    if arguments.json:
+        figures = [{"ready": ready, "after use": used} for ready, used in found]
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     print("| | RSS (MB) | PSS (MB) | anonymous (MB) |\n|---|---|---|---|")
     for index, name in enumerate(("ready", "after use")):
         values = (statistics.median(one[index][kind] for one in found) for kind in _KINDS)

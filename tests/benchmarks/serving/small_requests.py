@@ -9,6 +9,7 @@ servers are measured one after the other; ratios are taken within a round, since
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
@@ -37,13 +38,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="small-") as name:
         folder = Path(name)
         write_models(folder, _MODELS)
+        figures = {}
         for model in _MODELS:
             for protocol in arguments.protocols:
                 found = _measure(servers, model, protocol, folder, arguments)
+                figures[f"{model}, {protocol}"] = found
                 cells = [f"{statistics.median(one):.1f}" for one in found.values()]
                 others = [name for name in (_PEER, "before") if name in found]
                 cells += [f"{_ratio(found[name], found[_NOW]):.2f}x" for name in others]
                 print(f"| {model}, {protocol} | {' | '.join(cells)} |", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def _servers(before: Path | None) -> list[Server]:
@@ -104,6 +109,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go, too")
     return parser.parse_args()
 
 

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 _AROUND = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |Load model from .*? failed: ?|/onnxruntime_src/\S+:\d+ .*?\) (?=\S)"
 )
+_OPENVINO = "[OpenVINO-EP]"
 # What exporters call open dimensions that nobody named, each by a name of its own.
 _MADE_UP_NAME = re.compile(r"unk__\d+|.*_dynamic_axes_\d+|\?|-?\d+")
 
@@ -111,7 +112,7 @@ def _open_session(path: Path, choice: ProviderChoice, threads: int) -> Any:
     except Exception as exc:
         if choice.required not in ((), (CPU,)):
             names = ", ".join(choice.required)
-            raise ModelLoadError(f"{path.name} cannot be run by {names}: {first_line(exc)}") from None
+            raise ModelLoadError(f"{path.name} cannot be run by {names}: {_said(exc)}") from None
         if choice.names != [CPU]:
             # Under auto a GPU that cannot start is done without; what the model lacks shows again.
             log.warning("a GPU was not usable", extra={"fields": {"reason": first_line(exc)}})
@@ -121,6 +122,9 @@ def _open_session(path: Path, choice: ProviderChoice, threads: int) -> Any:
 
 def _said(error: Exception) -> str:
     """Give what ONNX Runtime says, without its codes, the path that it was given and its own functions' names."""
+    if _OPENVINO in str(error):
+        # Its lines go from the outside to the cause.
+        return str(error).strip().splitlines()[-1].strip()
     return _AROUND.sub("", first_line(error)) or first_line(error)
 
 

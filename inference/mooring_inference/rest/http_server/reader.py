@@ -135,7 +135,7 @@ class RequestReader:
             return
         due = self._declared_bytes * (seconds - limits.head_seconds) / limits.body_seconds
         if seconds > limits.body_seconds or self._body_bytes < due:
-            self._refuse(too_late(limits.body_seconds))
+            self._refuse(self._refusal or too_late(limits.body_seconds))
 
     # The parser's side.
 

@@ -329,6 +329,35 @@ def test_a_provider_that_is_there_gives_the_same_results(tmp_path, provider):
     assert (total.tolist(), both.tolist()) == (15, [[1, 2, 3], [4, 5, 6]])
 
 
+OPENVINO_REFUSAL = """[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: \
+/onnxruntime/onnxruntime/core/providers/openvino/backends/basic_backend.cc:136 onnxruntime::openvino_ep::\
+BasicBackend::BasicBackend(std::unique_ptr<onnx::ModelProto>&) [OpenVINO-EP] Exception while Loading Network for \
+graph OpenVINOExecutionProvider_OpenVINO-EP-subgraph_1_0: Exception from src/inference/src/cpp/core.cpp:114:
+Exception from src/inference/src/dev/plugin.cpp:53:
+Check '!shape.rank().is_dynamic()' failed at src/plugins/intel_cpu/src/node.cpp:106:
+Unexpected: CPU plug-in doesn't support Parameter operation with dynamic rank. Operation name: label
+
+
+"""
+"""What ONNX Runtime 1.24 with OpenVINO 2026 says of a random forest of skl2onnx."""
+
+
+def test_what_openvino_cannot_run_is_said_by_its_last_line_which_is_the_cause(tmp_path, monkeypatch):
+    path = write_onnx(tmp_path / "m.onnx", DYNAMIC, DYNAMIC_IN, DYNAMIC_OUT)
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError(OPENVINO_REFUSAL)
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [OPENVINO, CPU])
+    monkeypatch.setattr(ort, "InferenceSession", refuse)
+    with pytest.raises(ModelLoadError) as caught:
+        OnnxBackend(path, LoadOptions(providers=("openvino",)))
+    assert str(caught.value) == (
+        f"m.onnx cannot be run by {OPENVINO}: Unexpected: CPU plug-in doesn't support Parameter operation "
+        "with dynamic rank. Operation name: label"
+    )
+
+
 def test_devices_have_names():
     assert [parse_device(text).name for text in ("auto", "cpu", "cuda", "cuda:2")] == [
         "auto",

@@ -188,6 +188,18 @@ async def test_a_body_must_keep_a_pace_that_brings_it_to_its_end():
         assert (await answer(steady))[0] == 200
 
 
+async def test_a_refused_body_that_never_comes_is_answered_with_the_refusal():
+    async with echoing(max_body_bytes=1000) as (server, handler):
+        for size, refusal, status in ((10**18, None, 413), (10, RequestError("no key", status=401), 401)):
+            handler.refusal = refusal
+            async with connected(server) as (reader, writer):
+                writer.write(head(size))
+                await until(lambda: any(c.is_reading for c in server.connections))
+                sweep(server, 71)
+                assert (await answer(reader))[0] == status
+                assert await ended(reader) == b""
+
+
 async def test_who_asks_before_it_sends_is_refused_at_once():
     async with echoing(max_body_bytes=1000) as (server, handler):
         for size, refusal, status in ((2000, None, 413), (10, RequestError("no key", status=401), 401)):
