@@ -15,7 +15,13 @@ class DataInvalid(InputError):
 
 
 class StoreUnavailable(Exception):
-    """A store did not answer, or refused: trying again later may help."""
+    """A store did not answer, or said that it cannot now: trying again later may help.
+
+    The message is one line.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 def first_line(error: BaseException) -> str:
@@ -24,18 +30,3 @@ def first_line(error: BaseException) -> str:
     obstore and onnxruntime append dumps of many lines.
     """
     return next(iter(str(error).strip().splitlines()), "").strip() or type(error).__name__
-
-
-_CLOUD_IDENTITY = ("/latest/api/token", "/latest/meta-data/", "/computeMetadata/", "/metadata/identity/")
-"""Where clouds give a pod its identity, which clients of stores ask last: on AWS, Google Cloud and Azure."""
-
-
-def store_failure(error: BaseException) -> str:
-    """Say in one line why a store does not serve; that there are no credentials is said as that."""
-    line = first_line(error)
-    if any(path in line for path in _CLOUD_IDENTITY):
-        return (
-            "there are no credentials: neither variables such as AWS_ACCESS_KEY_ID, nor an identity of the "
-            "service account's"
-        )
-    return line

@@ -17,8 +17,9 @@ import obstore.exceptions
 import obstore.store
 
 from mooring_artifacts.digests import ManifestEntry, manifest_digest
-from mooring_artifacts.errors import InputError, StoreUnavailable, store_failure
+from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.local_files import MOST_FILES, StoredFile, files_below
+from mooring_artifacts.store_errors import FAILURES, failed, store_failure
 from mooring_artifacts.uris import Address, find_fault, parse
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def list_files(
     Where there is nothing, that is an error, or, with `may_be_none`, no files.
 
     Raises:
-        InputError: there is nothing there, more than `most` files, or it cannot be read.
+        InputError: there is nothing there, more than `most` files, or who asks may not read it.
+        StoreUnavailable: the store does not answer.
     """
     found = files_below(location.address.path) if location.address.scheme == "file" else _listed(location)
     files: list[StoredFile] = []
@@ -90,7 +92,7 @@ def list_files(
     except (obstore.exceptions.BaseError, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{field} {str(location)!r} cannot be read: {store_failure(error)}") from error
+        raise failed(f"{field} {str(location)!r} cannot be read", error) from error
     if not files and not may_be_none:
         raise InputError(f"{field} {str(location)!r} does not exist")
     return sorted(files, key=lambda file: file.path)
@@ -101,6 +103,7 @@ def stream(location: Location, file: StoredFile) -> Iterator[bytes]:
 
     Raises:
         InputError: it cannot be read, it disappeared, or it has grown since.
+        StoreUnavailable: the store does not answer, or not to the end.
     """
     left = file.size
     try:
@@ -109,10 +112,8 @@ def stream(location: Location, file: StoredFile) -> Iterator[bytes]:
             if left < 0:
                 raise InputError(f"{str(location)!r}: {file.path!r} changed while it was read")
             yield chunk
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise InputError(
-            f"{str(location)!r}: {file.path!r} cannot be read: {store_failure(error)}"
-        ) from error
+    except FAILURES as error:
+        raise failed(f"{str(location)!r}: {file.path!r} cannot be read", error) from error
 
 
 def read_entry(
@@ -122,6 +123,7 @@ def read_entry(
 
     Raises:
         InputError: it cannot be read.
+        StoreUnavailable: the store does not answer.
     """
     sha256 = hashlib.sha256()
     size = 0
@@ -137,6 +139,7 @@ def content_digest(uri: str) -> str:
 
     Raises:
         InputError: the URI is not allowed, does not exist or cannot be read.
+        StoreUnavailable: the store does not answer.
     """
     location = locate(uri)
     return manifest_digest([read_entry(location, file) for file in list_files(location)])
@@ -146,13 +149,14 @@ def write(uri: str, content: bytes, field: str = "uri") -> None:
     """Create or overwrite the file at `uri`.
 
     Raises:
-        InputError: the address is not allowed, or it cannot be written.
+        InputError: the address is not allowed, or the store refuses.
+        StoreUnavailable: the store does not answer.
     """
     location = locate(uri, field)
     try:
         obstore.put(location.store, location.address.key, content)
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise InputError(f"{field} {str(location)!r} cannot be written: {store_failure(error)}") from error
+    except FAILURES as error:
+        raise failed(f"{field} {str(location)!r} cannot be written", error) from error
 
 
 def put_file(source: Path, uri: str, field: str = "uri") -> None:
@@ -165,10 +169,8 @@ def put_file(source: Path, uri: str, field: str = "uri") -> None:
     location = locate(uri, field)
     try:
         obstore.put(location.store, location.address.key, source)
-    except obstore.exceptions.PermissionDeniedError as error:
-        raise InputError(f"{field} {uri!r} cannot be written: {store_failure(error)}") from error
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise StoreUnavailable(f"{field} {uri!r} cannot be written: {store_failure(error)}") from error
+    except FAILURES as error:
+        raise failed(f"{field} {uri!r} cannot be written", error) from error
 
 
 async def fetch(uri: str, most: int, field: str = "uri") -> bytes | None:
@@ -190,7 +192,8 @@ async def fetch(uri: str, most: int, field: str = "uri") -> bytes | None:
         return bytes(await found.bytes_async())
     except FileNotFoundError:
         return None
-    except (obstore.exceptions.BaseError, OSError) as error:
+    except FAILURES as error:
+        # Whoever mends a store's permissions need not do the same again for what was refused meanwhile.
         raise StoreUnavailable(f"{uri}: {store_failure(error)}") from error
 
 

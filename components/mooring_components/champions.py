@@ -29,10 +29,12 @@ def evaluate_beside(
     """Evaluate the model in `candidate`, or at `endpoint` where one is given.
 
     It is compared with the one at `champion_uri` where there is one. The champion is copied to `place`, an empty
-    folder. That it cannot be had or tested is a reason, not a failure.
+    folder. That it is gone or cannot be tested is a reason, not a failure; that its store is out says
+    nothing about either.
 
     Raises:
         InputError: the candidate cannot be tested.
+        StoreUnavailable: the champion's store does not answer.
     """
     if is_generative(endpoint):
         found = evaluate_answers(endpoint, data, options)

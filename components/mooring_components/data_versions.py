@@ -56,7 +56,7 @@ def push(
 
     Raises:
         InputError: there are no rows, a file is no table or has other columns, or changes meanwhile.
-        StoreUnavailable: the store does not answer, or refuses.
+        StoreUnavailable: the store does not answer.
     """
     if len(description) > LONGEST_DESCRIPTION or not description.isprintable():
         raise InputError(f"the description is not one line of at most {LONGEST_DESCRIPTION} characters")

@@ -79,6 +79,7 @@ def find_files(uri: str, field: str, kinds: Collection[str] = ("parquet",)) -> F
 
     Raises:
         InputError: there is none, or it cannot be read.
+        StoreUnavailable: the store does not answer.
     """
     source = f"{field} {uri!r}"
     if is_reference(uri):
@@ -101,7 +102,7 @@ def _version(uri: str, field: str, source: str) -> FoundFiles:
         store = DataStore(reference.dataset.store)
         manifest = store.manifest(store.find(reference, field).version)
     except StoreUnavailable as error:
-        raise InputError(f"{source} cannot be read: {error}") from error
+        raise StoreUnavailable(f"{source} cannot be read: {error}") from error
     location, files = store.files(manifest)
     return FoundFiles(source, location, files, {file.path: file.sha256 for file in manifest.files})
 

@@ -2,11 +2,7 @@
 
 import threading
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
 
 import obstore
 import pyarrow as pa
@@ -18,81 +14,11 @@ from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.fetching import AT_ONCE, ask_at_once
 from mooring_inference.capture.columns import TIME_TYPE
 
+from tests.cluster.between import Between
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FILES = 100
 FOLDER = "kept/deployment=d/revision=r/date=2026-03-01/hour=12"
-
-
-class Between:
-    """Stands between a client and the S3 server; `meddle` may hold an object's request up, or answer for it."""
-
-    def __init__(self, endpoint):
-        self.meddle = lambda path: None
-        self.asked, self.most, self._now, self._lock = [], 0, 0, threading.Lock()
-        there = urlsplit(endpoint).netloc
-        between = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                with between.counting(self.path):
-                    status = between.meddle(self.path)
-                    self.forward() if status is None else self.answer(status, {}, b"")
-
-            def do_HEAD(self):
-                self.forward()
-
-            def forward(self):
-                connection = HTTPConnection(there, timeout=30)
-                # The signature is of the host that the client asked.
-                connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                for name, value in self.headers.items():
-                    connection.putheader(name, value)
-                connection.endheaders()
-                answer = connection.getresponse()
-                self.answer(answer.status, dict(answer.getheaders()), answer.read())
-                connection.close()
-
-            def answer(self, status, headers, body):
-                self.send_response_only(status)
-                for name, value in headers.items():
-                    if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                        self.send_header(name, value)
-                length = headers.get("Content-Length", len(body)) if self.command == "HEAD" else len(body)
-                self.send_header("Content-Length", str(length))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-
-    @contextmanager
-    def counting(self, path):
-        if not path.partition("?")[0].endswith(".parquet"):
-            yield
-            return
-        with self._lock:
-            self.asked.append(path)
-            self._now += 1
-            self.most = max(self.most, self._now)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._now -= 1
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture

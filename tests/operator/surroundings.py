@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mooring_artifacts.public_keys import key_id
+from mooring_artifacts.run_documents import describe_failure
 from mooring_operator.adapters.cluster import Manifest, Ref
 from mooring_operator.adapters.pipelines import PipelinesUnavailable
 from mooring_operator.adapters.registry import ModelNotFound, RegistryUnavailable
@@ -103,13 +104,23 @@ class CI:
     """Addresses of the models that are versions, the first one first."""
     signer: str = ""
     """Who has signed every model; a run that is asked for others, or for nobody, finds no signature."""
+    failures: list[str] = field(default_factory=list)
+    """The reasons by which the next runs fail, one each."""
 
     def play(self) -> None:
         for run_id in [] if self.held else self.runs.ids:
             run = self.runs.read(run_id)
             if run["phase"] == "Running" and "verdict_uri" in run["parameters"]:
-                self._judge(run_id, run["parameters"])
-                self.runs.keep(run_id, {**run, "phase": "Succeeded"})
+                failed = bool(self.failures)
+                if failed:
+                    self._fail(run_id, run["parameters"], self.failures.pop(0))
+                else:
+                    self._judge(run_id, run["parameters"])
+                self.runs.keep(run_id, {**run, "phase": "Failed" if failed else "Succeeded"})
+
+    def _fail(self, run_id: str, parameters: dict[str, Any], reason: str) -> None:
+        failure = describe_failure(run_id, reason, "validate-data: it failed")
+        write_document(parameters["verdict_uri"], json.loads(failure.to_json()))
 
     def _judge(self, run_id: str, parameters: dict[str, Any]) -> None:
         model = parameters["model_uri"]

@@ -116,3 +116,23 @@ async def test_nor_does_it_where_its_test_is_the_first_thing_to_do(world: World)
             await world.step()
     assert world.status["reason"] == "PipelinesUnavailable"
     assert not world.service["spec"].get("canary")
+
+
+async def test_runs_that_could_not_reach_a_store_are_asked_again_and_reject_no_model(world: World):
+    await world.start()
+    world.ci.failures = ["StoreUnavailable"] * 3
+    begun = world.now
+    world.deploy("v1", ci=CI_SPEC)
+    assert (await world.settle())["phase"] == "Promoted"
+    assert len(world.runs.ids) == len(world.runs.launches) == 4
+    assert world.now - begun >= timedelta(minutes=1 + 2 + 5)
+    assert world.phases == [*dict.fromkeys(world.phases)]
+
+
+async def test_bad_input_rejects_at_once(world: World):
+    await world.start()
+    world.ci.failures = ["InvalidInput"]
+    world.deploy("v1", ci=CI_SPEC)
+    status = await world.settle()
+    assert (status["phase"], status["reason"], len(world.runs.ids)) == ("Failed", "CIRunFailed", 1)
+    assert "validate-data: it failed" in status["message"]

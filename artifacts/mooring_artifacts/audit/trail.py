@@ -20,8 +20,9 @@ import obstore
 import obstore.exceptions
 
 from mooring_artifacts.audit.records import Entry, Head, file_name, head_of, parse_record, seal, sequence_of
-from mooring_artifacts.errors import InputError, StoreUnavailable, store_failure
+from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.storage import Location, locate
+from mooring_artifacts.store_errors import FAILURES, failed, store_failure
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -66,7 +67,7 @@ class Trail:
             try:
                 for entry in entries:
                     await self._append(folder, entry)
-            except (obstore.exceptions.BaseError, OSError) as error:
+            except FAILURES as error:
                 # What was written is not known: it is looked for before anything else is.
                 self._ends.pop(folder, None)
                 raise StoreUnavailable(f"{self._location}/{folder}: {store_failure(error)}") from error
@@ -142,12 +143,13 @@ def namespaces_of(root: str) -> list[str]:
 
     Raises:
         InputError: it cannot be read.
+        StoreUnavailable: its store does not answer.
     """
     location = locate(root, "audit root")
     try:
         found = obstore.list_with_delimiter(location.store, prefix=_key(location, "", ""))
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise InputError(f"audit root {root!r} cannot be read: {store_failure(error)}") from error
+    except FAILURES as error:
+        raise failed(f"audit root {root!r} cannot be read", error) from error
     return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
 
 
@@ -156,6 +158,7 @@ def read_chain(root: str, namespace: str) -> Iterator[tuple[int, bytes]]:
 
     Raises:
         InputError: it cannot be read.
+        StoreUnavailable: its store does not answer.
     """
     location = locate(root, "audit root")
     folder = _key(location, namespace or CLUSTER, "")
@@ -168,8 +171,8 @@ def read_chain(root: str, namespace: str) -> Iterator[tuple[int, bytes]]:
         sequences = sorted(n for path in listed if (n := sequence_of(path.rpartition("/")[2])))
         with ThreadPoolExecutor(_READERS) as readers:
             yield from readers.map(read, sequences)
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise InputError(f"audit root {root!r} cannot be read: {store_failure(error)}") from error
+    except FAILURES as error:
+        raise failed(f"audit root {root!r} cannot be read", error) from error
 
 
 def _key(location: Location, folder: str, name: str) -> str:

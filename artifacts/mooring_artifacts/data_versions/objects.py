@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import obstore
 import obstore.exceptions
 
-from mooring_artifacts.errors import InputError, StoreUnavailable, store_failure
+from mooring_artifacts.errors import InputError
 from mooring_artifacts.storage import open_store
+from mooring_artifacts.store_errors import FAILURES, failed, store_failure
 from mooring_artifacts.uris import Address
 
 # A store that is not there is said within seconds, not minutes.
 _RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=20)}
-_FAILURES = (obstore.exceptions.BaseError, OSError)
 # What one request deletes on S3.
 _DELETED_AT_ONCE = 1000
 _Answer = TypeVar("_Answer")
@@ -38,7 +38,7 @@ class Found:
 class Objects:
     """What lies at an address and below it. Keys are below the address; errors name them whole.
 
-    All methods raise StoreUnavailable where the store does not answer, or refuses.
+    All methods raise StoreUnavailable where the store does not answer, and InputError where it refuses.
     """
 
     address: Address
@@ -83,11 +83,11 @@ class Objects:
                 f"{self.address} cannot create a file only where there is none, which keeps two writers apart: "
                 f"{store_failure(error)}"
             ) from error
-        except _FAILURES as error:
+        except FAILURES as error:
             # The loser of a race may see its connection closed, and the winner its answer lost.
             found = self.read(key, most)
             if found is None:
-                raise StoreUnavailable(f"{self.named(key)}: {store_failure(error)}") from error
+                raise failed(self.named(key), error) from error
             return found == content
         return True
 
@@ -154,5 +154,5 @@ class Objects:
             return request()
         except FileNotFoundError:
             raise
-        except _FAILURES as error:
-            raise StoreUnavailable(f"{self.address}: {store_failure(error)}") from error
+        except FAILURES as error:
+            raise failed(str(self.address), error) from error

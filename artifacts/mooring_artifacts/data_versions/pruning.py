@@ -73,7 +73,7 @@ def prune(
 
     Raises:
         InputError: something is damaged, or a selector names no version.
-        StoreUnavailable: the store does not answer, or refuses.
+        StoreUnavailable: the store does not answer.
     """
     if dry_run:
         return _plan(store, names, rule, now, pushes_under_way(store.objects)).result

@@ -64,7 +64,7 @@ class DataStore:
         """The names of its datasets, in order.
 
         Raises:
-            StoreUnavailable: it does not answer, or refuses.
+            StoreUnavailable: it does not answer.
         """
         return self.objects.folders("names")
 
@@ -73,7 +73,7 @@ class DataStore:
 
         Raises:
             InputError: a record is damaged, or there are too many.
-            StoreUnavailable: the store does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
         """
         return self._read_records(name, self._numbers(name), {record.number: record for record in known})
 
@@ -82,7 +82,7 @@ class DataStore:
 
         Raises:
             InputError: there is none.
-            StoreUnavailable: the store does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
         """
         name, selector = reference.dataset.name, reference.selector
         before: list[int] = []
@@ -112,7 +112,7 @@ class DataStore:
 
         Raises:
             InputError: there is no such version, or its manifest is damaged.
-            StoreUnavailable: the store does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
         """
         key = self._manifest_key(version)
         content = self.objects.read(key, LARGEST_MANIFEST)
@@ -136,7 +136,7 @@ class DataStore:
 
         Raises:
             InputError: the file cannot be read, or is not what it was when `file` was made.
-            StoreUnavailable: the store does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
         """
         key = self._blob_key(file.sha256)
         if self.objects.size(key) == file.size:
@@ -156,7 +156,7 @@ class DataStore:
 
         Raises:
             InputError: the store cannot create what is not there, a record is damaged, or there are too many.
-            StoreUnavailable: the store does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
         """
         known: list[Record] = []
         while True:

@@ -66,7 +66,7 @@ def pushing(objects: Objects, manifest: Manifest, tell: Told = lambda _: None) -
     """Say in the store that this is about to be a version, and wait until no prune is under way.
 
     Raises:
-        StoreUnavailable: the store does not answer, or refuses.
+        StoreUnavailable: the store does not answer.
     """
     name = f"{manifest.version.removeprefix('sha256:')}-{uuid4().hex}.json"
     with _noted(Note(objects, objects.key(PUSHES, name), manifest.to_json(), PUSH_COUNTS)) as (note, written):
@@ -85,7 +85,7 @@ def pruning(objects: Objects) -> Iterator[tuple[Note, list[Manifest]]]:
 
     Raises:
         InputError: a note is damaged.
-        StoreUnavailable: the store does not answer, or refuses.
+        StoreUnavailable: the store does not answer.
     """
     with _noted(Note(objects, objects.key(PRUNES, f"{uuid4().hex}.json"), b"{}\n", PRUNE_COUNTS)) as (
         note,
@@ -102,7 +102,7 @@ def pushes_under_way(objects: Objects) -> list[Manifest]:
 
     Raises:
         InputError: a note is damaged.
-        StoreUnavailable: the store does not answer, or refuses.
+        StoreUnavailable: the store does not answer.
     """
     found = []
     for each in objects.listed(PUSHES):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.measuring import QUESTION
 from mooring_artifacts.webhooks import INSUFFICIENT
 
@@ -44,7 +44,7 @@ def run(environment: Mapping[str, str], says: Path = SAYS) -> int:
     question = json.loads(environment[QUESTION])
     try:
         found = asdict(compare(question))
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         return tell(printable(error, 400), INSUFFICIENT, says)
     return tell(json.dumps({**found, "until": question["until"]}), 0, says)
 

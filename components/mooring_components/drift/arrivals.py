@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from mooring_artifacts.captured_files import was_rewritten
 from mooring_artifacts.drift_question import LastLook, Rows
-from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
 from mooring_artifacts.local_files import StoredFile
 from mooring_artifacts.run_documents import ArrivalsFound
 from mooring_artifacts.window_states.files import STATE_SUFFIX, minute_of
@@ -63,7 +63,7 @@ def look_for_late_rows(
     try:
         found = find_hours(asked, _FIELD, STATE_SUFFIX if counted else ".parquet", came)
         late = 0 if last is None else _count(found, last.until, _count_state if counted else _count_requests)
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         print(f"nothing is known of rows that came late: {error}")
         return None
     return ArrivalsFound(newest=max(newest, default=0.0), late=late)

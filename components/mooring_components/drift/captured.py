@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from mooring_artifacts.drift_question import Rows
-from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
 from mooring_artifacts.local_files import MOST_FILES, StoredFile
 from mooring_artifacts.storage import list_files, locate
 from mooring_artifacts.uris import below
@@ -123,7 +123,7 @@ def fetch_part(asked: Rows, reason: str, field: str, memory: int = MOST_BYTES) -
         return FetchedPart(asked, fetch_rows(asked.uri, reason, field, memory), field)
     try:
         found = find_hours(asked, field, ".parquet")
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         raise EvaluationError(reason, str(error)) from error
     return FetchedPart(asked, fetch(found, reason, memory) if found.files else None, field)
 
@@ -208,6 +208,7 @@ def find_hours(
 
     Raises:
         InputError: they cannot be listed, or are too many.
+        StoreUnavailable: the store does not answer.
     """
     assert asked.since is not None
     assert asked.until is not None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mooring_artifacts.drift_question import DriftQuestion, Rows
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.local_files import StoredFile
 from mooring_artifacts.uris import below
 from mooring_artifacts.window_states import Profile, WindowState, add_up, parse_profile, parse_state
@@ -68,7 +68,7 @@ def compare_counted(question: DriftQuestion, detectors: Detectors) -> Counted:
         )
     try:
         profile, state = _add_up(found, files)
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         raise EvaluationError("WindowUnreadable", f"{found.source}: {error}") from error
     findings = evaluate_states(profile, state, question.features, question.min_rows, detectors)
     told = hashlib.sha256(state.to_bytes() + when(question.window).encode()).hexdigest()
@@ -86,7 +86,7 @@ def _files(window: Rows) -> tuple[FoundFiles, list[StoredFile]]:
 
     try:
         found = find_hours(window, _FIELD, STATE_SUFFIX, choose)
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         raise EvaluationError("WindowUnreadable", str(error)) from error
     return found, list(found.files)
 

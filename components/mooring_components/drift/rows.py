@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mooring_artifacts.errors import InputError, first_line
+from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
 
 from mooring_components.drift import columns
 from mooring_components.drift.errors import EvaluationError
@@ -129,7 +129,7 @@ def fetch_rows(uri: str, reason: str, field: str, memory: int = MOST_BYTES) -> F
     """
     try:
         found = find_files(uri, field)
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         raise EvaluationError(reason, str(error)) from error
     return fetch(found, reason, memory)
 
@@ -146,7 +146,7 @@ def fetch(found: FoundFiles, reason: str, memory: int = MOST_BYTES) -> FetchedRo
         return FetchedRows(found, reason, tuple(fetch_each(found, found.files)))
     except TooLarge as error:
         raise EvaluationError("TooLarge", str(error)) from error
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         raise EvaluationError(reason, str(error)) from error
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from mooring_artifacts.drift_question import PerformanceQuestion, Rows
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.gates import COMPARABLE
 from mooring_artifacts.run_documents import (
     LabelCounts,
@@ -67,7 +67,7 @@ def measure_performance(
         found, reference = _measure(asked, before, looked_at, memory)
     except EvaluationError as error:
         found, reference = _without(error.reason, error.message), _NO_REFERENCE
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         found, reference = _without("LabelsUnreadable", str(error)), _NO_REFERENCE
     except MemoryError:
         message = f"requests with their labels take more than {memory >> 20} MiB of memory"
@@ -149,7 +149,7 @@ def _before(asked: PerformanceQuestion, looked_at: LookedAt, memory: int) -> _Be
             answers, outcome, rows, places = _baseline(asked, asked.baseline, memory)
             quality = measure(outcome)
             reference = _learn_from(asked, answers, outcome, rows, places, looked_at)
-    except (EvaluationError, InputError) as error:
+    except (EvaluationError, InputError, StoreUnavailable) as error:
         return _Before({}, f"no figures of the baseline: {error}", str(error))
     except MemoryError:
         return _Before({}, f"{_BASELINE} takes more than {memory >> 20} MiB of memory")

@@ -83,6 +83,7 @@ class CIStatus(StatusModel):
     failed_launches: Annotated[int | None, Field(description="How often launching it failed half-way.")] = (
         None
     )
+    outages: Annotated[int | None, Field(description="Runs before it that an outage ended.")] = None
 
 
 class BroughtFiles(StatusModel):

@@ -16,7 +16,8 @@ from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import BroughtFiles, Candidate, Revision
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.evidence import facts_in
-from mooring_operator.planning.rollout.situation import Verdict
+from mooring_operator.planning.rollout.situation import NoVerdict, Verdict
+from mooring_operator.planning.runs import retries
 from mooring_operator.planning.runs.model_ci import ci_parameters, registration_parameters
 from mooring_operator.planning.runs.run import TENANT, JsonValue, OwnPipeline, RunOwner, RunRequest, RunState
 from mooring_operator.planning.status.wording import one_line
@@ -133,7 +134,7 @@ class CIRuns:
         """Give the run as the backend has it; None where it has none."""
         return shown(await self._pipelines.get(owner.namespace, run_id))
 
-    async def copied(self, owner: Owner, run_id: str) -> Verdict | str | None:
+    async def copied(self, owner: Owner, run_id: str) -> Verdict | NoVerdict | None:
         """Give what a run wrote down that copied files, as `verdict` does."""
         found = await self._read(owner, run_id)
         if not isinstance(found, Document):
@@ -142,7 +143,7 @@ class CIRuns:
 
     async def verdict(
         self, owner: Owner, ci: CISpec, run_id: str, champion: Revision | None = None
-    ) -> Verdict | str | None:
+    ) -> Verdict | NoVerdict | None:
         """Give what the run wrote down, or a sentence on why that is no verdict; None where there is nothing.
 
         What a pipeline of the user's own measured is judged by the gates here, beside `champion` where that serves: it
@@ -152,7 +153,7 @@ class CIRuns:
         if not isinstance(found, Document):
             return found
         if found.model_digest is None and ci.target == "Files":
-            return "the verdict has no modelDigest: nobody knows which files were tested"
+            return NoVerdict("the verdict has no modelDigest: nobody knows which files were tested")
         broken = [*found.violations, *_judged(found, ci, champion)]
         return Verdict(
             run_id=found.run_id,
@@ -167,13 +168,15 @@ class CIRuns:
             brought=_brought(found),
         )
 
-    async def _read(self, owner: Owner, run_id: str) -> Document | str | None:
+    async def _read(self, owner: Owner, run_id: str) -> Document | NoVerdict | None:
         try:
             found = await self._answers.documents.verdict(self._answers.uri(_place(owner, run_id)))
         except DocumentInvalid as error:
-            return one_line(str(error), 1000)
+            return NoVerdict(one_line(str(error), 1000))
         if isinstance(found, RunFailure):
-            return one_line(found.error.message, 1000) if found.run_id == run_id else None
+            failure = found.error
+            left = NoVerdict(one_line(failure.message, 1000), outage=failure.reason == retries.OUTAGE)
+            return left if found.run_id == run_id else None
         return found
 
 

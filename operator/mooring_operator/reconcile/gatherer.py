@@ -32,6 +32,7 @@ from mooring_operator.planning.rollout.neighbours import Turn, promoted_digest, 
 from mooring_operator.planning.rollout.runtimes import Chosen, Followed
 from mooring_operator.planning.rollout.serving import may_be_lost
 from mooring_operator.planning.rollout.situation import (
+    NoVerdict,
     Observed,
     Resolved,
     Unresolved,
@@ -324,8 +325,8 @@ class Gatherer:
             return replace(observed, run_unseen=Unseen(ci.run_id, reasons.PIPELINES_UNAVAILABLE, str(error)))
         except DocumentsUnavailable as error:
             return replace(observed, run_unseen=Unseen(ci.run_id, reasons.VERDICTS_UNAVAILABLE, str(error)))
-        if isinstance(verdict, str):
-            return replace(observed, run=run, verdict_error=verdict)
+        if isinstance(verdict, NoVerdict):
+            return replace(observed, run=run, verdict_error=verdict.message, verdict_outage=verdict.outage)
         return replace(observed, run=run, verdict=verdict)
 
     async def _abandoned(self, owner: Owner, status: ModelDeploymentStatus) -> dict[str, RunState | None]:

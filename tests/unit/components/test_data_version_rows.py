@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from mooring_artifacts.data_versions.references import parse_dataset, pin
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.storage import content_digest
 from mooring_components.data_versions import push
 from mooring_components.datasets import load_test_data
@@ -107,9 +107,11 @@ def test_a_version_without_such_files_is_said(tmp_path):
         open_rows(f"{dataset}@1", "BaselineUnreadable", "spec.baseline.uri")
 
 
-def test_a_store_that_does_not_answer_is_bad_input(monkeypatch):
+def test_a_store_that_does_not_answer_is_no_bad_input(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     for name in ("AWS_ALLOW_HTTP", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "true")
-    with pytest.raises(InputError, match=r"^test_data_uri 's3://b/v/iris@latest' cannot be read: s3://b/v: "):
+    with pytest.raises(
+        StoreUnavailable, match=r"^test_data_uri 's3://b/v/iris@latest' cannot be read: s3://b/v: "
+    ):
         load_test_data("s3://b/v/iris@latest", "label")

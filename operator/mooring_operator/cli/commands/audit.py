@@ -191,9 +191,9 @@ def _heads(texts: list[str]) -> "dict[str, Head]":
 @contextmanager
 def _told() -> Iterator[None]:
     with needing("extra components", "reading the trail"):
-        from mooring_artifacts.errors import InputError
+        from mooring_artifacts.errors import InputError, StoreUnavailable
 
         try:
             yield
-        except InputError as error:
+        except (InputError, StoreUnavailable) as error:
             raise CliError(str(error)) from error

@@ -41,14 +41,14 @@ def convert(
 ) -> None:
     """Convert one model."""
     with needing("extras components and convert", "converting models"):
-        from mooring_artifacts.errors import InputError
+        from mooring_artifacts.errors import InputError, StoreUnavailable
         from mooring_components import converting
 
         allow = ["torchscript"] if allow_torchscript else []
         try:
             with output.console(stderr=True).status("converting"):
                 found = converting.convert(as_address(model), out, allow, tolerance)
-        except (InputError, OSError) as error:
+        except (InputError, StoreUnavailable, OSError) as error:
             raise CliError(str(error)) from error
     if form is not output.Format.TEXT:
         output.dump(found.to_json(), form)

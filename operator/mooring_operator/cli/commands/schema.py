@@ -42,7 +42,7 @@ def infer(
 ) -> None:
     """Infer, and say where the text is too long for a spec."""
     from mooring_artifacts.data_schema import is_address, render_schema
-    from mooring_artifacts.errors import InputError
+    from mooring_artifacts.errors import InputError, StoreUnavailable
 
     from mooring_operator.api import forms
 
@@ -53,7 +53,7 @@ def infer(
     try:
         with tempfile.TemporaryDirectory() as place:
             found = infer_schema(copy_rows(address, Path(place), "ROWS"))
-    except InputError as error:
+    except (InputError, StoreUnavailable) as error:
         raise CliError(str(error)) from error
     if form is not output.Format.TEXT:
         output.dump(found.model_dump(mode="json", by_alias=True, exclude_defaults=True), form)

@@ -94,12 +94,12 @@ def _address(signature: str | None) -> str:
 
 @contextmanager
 def _telling() -> Iterator[None]:
-    from mooring_artifacts.errors import InputError
+    from mooring_artifacts.errors import InputError, StoreUnavailable
 
     with needing("extra components", "signing models"):
         try:
             yield
-        except InputError as error:
+        except (InputError, StoreUnavailable) as error:
             raise CliError(str(error)) from error
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from mooring_artifacts.data_versions.references import is_latest
 
 from mooring_operator.api import reasons
 from mooring_operator.api.ci import CISpec
-from mooring_operator.api.rollout_status import CIStatus
+from mooring_operator.api.rollout_status import Candidate, CIStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify
@@ -18,6 +18,7 @@ from mooring_operator.planning.rollout.actions import AskForRuntime, LaunchRun
 from mooring_operator.planning.rollout.compliance import binding_policies
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
 from mooring_operator.planning.rollout.progress import REFUSED_WAY_OUT
+from mooring_operator.planning.rollout.run_ends import passed, reject_run, wait
 from mooring_operator.planning.rollout.runtimes import NoRuntime
 from mooring_operator.planning.rollout.situation import Unseen, Verdict
 from mooring_operator.planning.rollout.under_test import (
@@ -26,7 +27,7 @@ from mooring_operator.planning.rollout.under_test import (
     is_tested_as_served,
     why_hopeless,
 )
-from mooring_operator.planning.runs import abandoned_runs
+from mooring_operator.planning.runs import abandoned_runs, retries
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
 from mooring_operator.planning.status.wording import because, keeps_serving
 
@@ -88,7 +89,7 @@ def test_candidate(draft: RolloutDraft) -> RolloutDraft | Settled:
     if ci is None:
         return draft.change(ci=None)
     asked = partial(_run_id, ci=ci)
-    return ask(draft, ci, Question("testing", asked, _launch, _judge_verdict, _passed))
+    return ask(draft, ci, Question("testing", asked, _launch, _judge_verdict, passed))
 
 
 def ask(draft: RolloutDraft, ci: CISpec, question: Question) -> RolloutDraft | Settled:
@@ -110,6 +111,7 @@ def ask(draft: RolloutDraft, ci: CISpec, question: Question) -> RolloutDraft | S
             revision=candidate.revision,
             url=draft.observed.run_pages and draft.observed.run_pages + run_id,
             started_at=draft.now,
+            outages=_outages_before(candidate, known),
         )
         draft = draft.change(ci=known)
     elif known.verdict == "Passed":
@@ -210,6 +212,8 @@ def _judge_run(
             return reject_run(draft, status, reasons.VERDICT_MISMATCH, message)
         return question.conclude(draft, status, verdict)
     said = draft.observed.verdict_error
+    if draft.observed.verdict_outage and run.phase == "Failed" and said:
+        return _ask_again(draft, ci, question, status, f"{name} ended by an outage: {said}")
     if run.timed_out:
         # Its pod is gone by now: what it waited for is known from before.
         told = "; ".join(filter(None, (said or status.message, run.message)))
@@ -222,6 +226,35 @@ def _judge_run(
         return reject_run(draft, status, reasons.VERDICT_MISSING, message)
     message = f"{name} ended as {run.phase}{because(said or run.message)}"
     return reject_run(draft, status, reasons.CI_RUN_FAILED, message)
+
+
+def _ask_again(
+    draft: RolloutDraft, ci: CISpec, question: Question, status: CIStatus, message: str
+) -> RolloutDraft | Settled:
+    """Have another run asked the same in a while: that this one could not reach a store says nothing of the model."""
+    outages = (status.outages or 0) + 1
+    pause = retries.pause_after(outages)
+    if pause is None:
+        message = f"{message}; so did the {retries.MOST_OUTAGES} before it"
+        return reject_run(draft, status, reasons.CI_RUN_FAILED, message)
+    left = pause - draft.elapsed(status.ended_at or draft.now)
+    if left <= timedelta():
+        runs = abandoned_runs.abandon(draft.status.abandoned_runs, status.run_id, draft.now, ended=True)
+        return ask(
+            draft.change(abandoned_runs=runs, ci=status.model_copy(update={"outages": outages})), ci, question
+        )
+    again = f"{message}; another is launched at {draft.now + left:%H:%M:%S} UTC"
+    if status.message != message:
+        draft = draft.request(Notify("Warning", reasons.CI_RUN_FAILED, again))
+    draft = draft.change(ci=status.model_copy(update={"message": message}))
+    return wait(draft, again, left.total_seconds())
+
+
+def _outages_before(candidate: Candidate, known: CIStatus | None) -> int | None:
+    """Give how many runs of this candidate, the last ones, were ended by an outage."""
+    if known is None or known.verdict is not None or known.revision != candidate.revision:
+        return None
+    return known.outages if known.started_at >= candidate.started_at else None
 
 
 def _await_run(
@@ -274,7 +307,7 @@ def _judge_verdict(draft: RolloutDraft, status: CIStatus, verdict: Verdict) -> R
         draft = draft.change_candidate(brought=verdict.brought)
     if verdict.registration:
         draft = _registered(draft, verdict)
-    return _passed(draft, status.model_copy(update={"verdict": "Passed", "message": verdict.registration}))
+    return passed(draft, status.model_copy(update={"verdict": "Passed", "message": verdict.registration}))
 
 
 def _registered(draft: RolloutDraft, verdict: Verdict) -> RolloutDraft:
@@ -289,23 +322,3 @@ def _registered(draft: RolloutDraft, verdict: Verdict) -> RolloutDraft:
 def _readable(metrics: Mapping[str, float]) -> dict[str, float]:
     """Six digits are more than was measured."""
     return {name: float(f"{value:.6g}") for name, value in metrics.items()}
-
-
-def wait(draft: RolloutDraft, message: str, recheck_after: float) -> Settled:
-    """Settle on a run that is under way."""
-    draft = draft.set_condition("Tested", "Unknown", reasons.TESTING, message)
-    return draft.settle("Testing", reasons.TESTING, message, recheck_after=recheck_after)
-
-
-def _passed(draft: RolloutDraft, status: CIStatus) -> RolloutDraft:
-    passed = draft.change(ci=status)
-    beside = f"; {status.message}" if status.message else ""
-    message = f"run {status.run_id} met every gate{beside}"
-    return passed.set_condition("Tested", "True", reasons.CI_PASSED, message)
-
-
-def reject_run(draft: RolloutDraft, status: CIStatus, reason: str, message: str) -> Settled:
-    """End the candidate for what became of its run."""
-    stays = keeps_serving(draft.stable, otherwise="nothing of it is served")
-    failed = draft.change(ci=status.model_copy(update={"verdict": "Failed", "message": message}))
-    return failed.set_condition("Tested", "False", reason, message).reject(reason, message + stays)

@@ -75,6 +75,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class NoVerdict:
+    """Why a run that has ended left no verdict; `outage`: because a store did not answer it."""
+
+    message: str
+    outage: bool = False
+
+
+@dataclass(frozen=True)
 class Unseen:
     """Why nothing is known of a run now, with the reason that status gives: what would tell is away, or refuses to."""
 
@@ -120,6 +128,8 @@ class Observed:
     verdict: Verdict | None = None
     verdict_error: str | None = None
     """Why the run left no verdict, in its own words or the reader's."""
+    verdict_outage: bool = False
+    """Whether that was a store that did not answer the run: it says nothing of the model."""
     under_test: UnderTest | None = None
     """What runs for a test, by the name in status; None where nothing does."""
     launch_error: str | None = None

@@ -9,7 +9,8 @@ from mooring_operator.api.rollout_status import Candidate, CIStatus, Revision
 from mooring_operator.planning import identity
 from mooring_operator.planning.rollout.actions import LaunchRun
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
-from mooring_operator.planning.rollout.gates import Question, ask, launch, reject_run
+from mooring_operator.planning.rollout.gates import Question, ask, launch
+from mooring_operator.planning.rollout.run_ends import reject_run
 from mooring_operator.planning.rollout.situation import Verdict
 from mooring_operator.planning.runs import abandoned_runs
 from mooring_operator.planning.status.wording import keeps_serving

@@ -29,6 +29,7 @@ from sklearn import datasets, linear_model
 
 from tests.openai_server import Speaker, speaking
 from tests.unit.inference.inference_process import running
+from tests.unit.object_store import s3_environment
 
 SCHEMA = """
       schema: |
@@ -322,6 +323,16 @@ def test_a_model_that_is_not_there_is_no_verdict(folder, capsys):
     error = json.loads(out)["error"]
     assert (code, error["reason"]) == (2, "InvalidInput")
     assert error["message"].startswith("fetch-model: model_uri")
+
+
+def test_a_store_that_does_not_answer_is_no_verdict_and_no_bad_input(folder, capsys, monkeypatch):
+    for name, value in {**s3_environment(9), "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+    arguments = ["--model", str(folder / "model"), "--test-data", "s3://b/rows.parquet", "-o", "json"]
+    code = run(["ci", "run", manifest(folder), *arguments])
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (code, error["reason"]) == (2, "StoreUnavailable")
+    assert "test_data_uri 's3://b/rows.parquet' cannot be read: " in error["message"]
 
 
 def test_a_run_ends_with_the_command(folder):

@@ -9,11 +9,13 @@ import yaml
 from mooring_artifacts.demands import parse_demands
 from mooring_artifacts.gates import Violation
 from mooring_artifacts.run_documents import Verdict as Document
+from mooring_artifacts.run_documents import describe_failure
 from mooring_components.options import Fairness, parse_options
 from mooring_components.registration.step import parse_wanted
 from mooring_operator.api.ci import CISpec
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.planning.objects.owner import Owner
+from mooring_operator.planning.rollout.situation import NoVerdict
 from mooring_operator.planning.runs.run import OwnPipeline
 from mooring_operator.reconcile.ci_runs import CIRuns, _own
 from mooring_pipelines.compilation import PACKAGED
@@ -183,9 +185,23 @@ LEAST = {"metric": "accuracy", "min": 0.9}
 
 async def test_a_verdict_names_the_files_unless_the_model_was_tested_as_it_will_be_served():
     found = await judged(metrics={"accuracy": 0.95}, digest=None)
-    assert found == "the verdict has no modelDigest: nobody knows which files were tested"
+    assert found == NoVerdict("the verdict has no modelDigest: nobody knows which files were tested")
     found = await judged(metrics={"accuracy": 0.95}, digest=None, target="Endpoint")
     assert (found.passed, found.digest) == (True, None)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("reason", ["StoreUnavailable", "InvalidInput", "StepFailed"])
+async def test_that_a_store_was_out_is_told_from_other_ends(reason, copied):
+    async def verdict(uri):
+        return describe_failure("run", reason, "validate-data: s3 said no")
+
+    answers = SimpleNamespace(uri=lambda place: "s3://a/v.json", documents=SimpleNamespace(verdict=verdict))
+    runs, owner = CIRuns(SimpleNamespace(), answers, timedelta(hours=1)), Owner("default", "digits", "uid", 1)
+    ci = CISpec.model_validate({"testData": DATA})
+    found = await (runs.copied(owner, "run") if copied else runs.verdict(owner, ci, "run"))
+    assert found == NoVerdict("validate-data: s3 said no", outage=reason == "StoreUnavailable")
+    assert await runs.copied(owner, "another") is None
 
 
 @pytest.mark.parametrize(

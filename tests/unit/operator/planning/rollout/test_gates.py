@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.api.rollout_status import BroughtFiles, ModelDeploymentStatus
-from mooring_operator.planning.actions import TerminateRun
+from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.rollout.actions import LaunchRun
 from mooring_operator.planning.rollout.decision import Decision
 from mooring_operator.planning.rollout.plan import plan
 from mooring_operator.planning.rollout.situation import Observed, Resolved, Verdict
+from mooring_operator.planning.runs.retries import MOST_OUTAGES
 from mooring_operator.planning.runs.run import RunPhase, RunState
 
 from tests.unit.operator.planning.world import CI, World, digest, spec_of
@@ -45,7 +46,9 @@ class Bench:
 
     def see(self, phase: RunPhase, after: timedelta = timedelta(), **fields) -> Decision:
         observed = {
-            name: fields.pop(name) for name in ("verdict", "verdict_error", "longest_run") if name in fields
+            name: fields.pop(name)
+            for name in ("verdict", "verdict_error", "verdict_outage", "longest_run")
+            if name in fields
         }
         return self.look(after, run=RunState(self.run_id, phase, **fields), **observed)
 
@@ -77,6 +80,90 @@ def test_what_a_failed_run_wrote_is_its_reason_and_believed_at_once():
     decision = bench.see("Failed", message="its pod failed", verdict_error="label_column 'y' is not in a, b")
     assert decision.reason == "CIRunFailed"
     assert "label_column 'y' is not in a, b" in decision.message
+
+
+AWAY = {"verdict_error": "validate-data: s3 does not answer", "verdict_outage": True}
+
+
+def launched(decision: Decision) -> list[str]:
+    return [action.run_id for action in decision.actions if isinstance(action, LaunchRun)]
+
+
+def told(decision: Decision) -> list[str]:
+    return [action.message for action in decision.actions if isinstance(action, Notify)]
+
+
+def test_a_run_that_an_outage_ended_is_launched_anew_after_a_while():
+    bench = Bench()
+    first = bench.run_id
+    decision = bench.see("Failed", **AWAY)
+    assert (decision.phase, decision.reason, decision.recheck_after) == ("Testing", "Testing", 60.0)
+    assert f"run {first} ended by an outage: validate-data: s3 does not answer; another" in decision.message
+    assert told(decision) == [decision.message]
+    early = bench.see("Failed", timedelta(seconds=59), **AWAY)
+    assert (early.recheck_after, early.message, told(early), launched(early)) == (
+        1.0,
+        decision.message,
+        [],
+        [],
+    )
+    decision = bench.see("Failed", timedelta(seconds=1), **AWAY)
+    assert launched(decision) == [bench.run_id] != [first]
+    assert bench.status.ci.outages == 1
+    assert bench.see("Succeeded", verdict=bench.verdict()).status.ci.verdict == "Passed"
+
+
+def test_bad_input_is_never_asked_for_again():
+    bench = Bench()
+    decision = bench.see("Failed", verdict_error="test_data_uri 's3://b/x' does not exist")
+    assert (decision.reason, launched(decision)) == ("CIRunFailed", [])
+
+
+def test_a_retry_by_a_person_counts_outages_anew():
+    bench = Bench()
+    while bench.status.phase == "Testing":
+        bench.see("Failed", 20 * MINUTES, **AWAY)
+    assert "; so did the 5 before it" in bench.status.message
+    revision = bench.status.failed_revision
+    decision = bench.look(commands={"retry": revision})
+    assert launched(decision) == [bench.run_id]
+    assert bench.status.ci.outages is None
+    assert bench.see("Failed", **AWAY).recheck_after == 60.0
+
+
+@settings(max_examples=200)
+@given(
+    ends=st.lists(
+        st.sampled_from(["outage", "passed", "failed", "bad input", "crash"]), min_size=8, max_size=12
+    ),
+    pauses=st.lists(st.integers(0, 1200), min_size=1, max_size=6),
+)
+def test_only_outages_are_tried_again_and_only_so_often(ends, pauses):
+    """Whatever the runs come to, and whenever one looks."""
+    bench, runs, looks, judged = Bench(), [], 0, ""
+    for outages, end in enumerate(ends, 1):
+        runs.append(bench.run_id)
+        fields = {
+            "outage": {"phase": "Failed", **AWAY},
+            "passed": {"phase": "Succeeded", "verdict": bench.verdict()},
+            "failed": {"phase": "Succeeded", "verdict": bench.verdict(passed=False)},
+            "bad input": {"phase": "Failed", "verdict_error": "no such column"},
+            "crash": {"phase": "Failed", "verdict_error": "StepFailed"},
+        }[end]
+        while (
+            bench.run_id == runs[-1] and bench.status.phase == "Testing" and bench.status.ci.verdict is None
+        ):
+            decision = bench.see(after=timedelta(seconds=pauses[looks % len(pauses)] + 1), **fields)
+            looks += 1
+        if end != "outage":
+            judged = end
+            break
+        if outages > MOST_OUTAGES:
+            break
+        assert launched(decision) == [bench.run_id]
+    assert len(set(runs)) == len(runs) <= MOST_OUTAGES + 1
+    assert (bench.status.ci.verdict == "Passed") == (judged == "passed")
+    assert bench.status.phase == "Failed" or judged == "passed"
 
 
 def test_a_run_that_the_backend_ended_for_its_time_is_a_timeout():

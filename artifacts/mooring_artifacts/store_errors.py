@@ -1,0 +1,67 @@
+"""Whether a store that failed is out, or has answered: the first is nobody's fault and passes, the second stays.
+
+Source: obstore 0.12, whose errors have an answer's status in their text alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+import obstore.exceptions
+
+from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
+
+FAILURES = (obstore.exceptions.BaseError, OSError)
+"""What obstore, and reading a local file, raise where a store fails."""
+_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})\b")
+_REFUSED = (401, 403)
+# Timed out, too early, too many requests; beside them all from 500 on.
+_BUSY = (408, 425, 429)
+# Nobody answered, or not to the end.
+_NO_ANSWER = "HTTP error:"
+_NO_CREDENTIALS = (
+    "there are no credentials: neither variables such as AWS_ACCESS_KEY_ID, nor an identity of the "
+    "service account's"
+)
+_CLOUD_IDENTITY = ("/latest/api/token", "/latest/meta-data/", "/computeMetadata/", "/metadata/identity/")
+"""Where clouds give a pod its identity, which clients of stores ask last: on AWS, Google Cloud and Azure."""
+
+
+def store_failure(error: BaseException) -> str:
+    """Say in one line why a store does not serve; that credentials are missing or refused is said as that."""
+    line = first_line(error)
+    if _has_no_credentials(line):
+        return _NO_CREDENTIALS
+    return f"the store refuses the credentials: {line}" if _status(line) in _REFUSED else line
+
+
+def failed(what: str, error: BaseException) -> InputError | StoreUnavailable:
+    """The error to raise where a store failed: StoreUnavailable where it is out, InputError where it has answered.
+
+    It is out where it did not answer, not in time or not to the end, or with 408, 425, 429 or 5xx. Answers are that
+    there is nothing, that the credentials are none, and whatever else a later request would get again.
+
+    Args:
+        what: could not be done, such as "test_data_uri 's3://b/x' cannot be read".
+        error: one of `FAILURES`.
+    """
+    message = f"{what}: {store_failure(error)}"
+    return StoreUnavailable(message) if is_outage(error) else InputError(message)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the store did not answer, or said that it cannot now."""
+    line = first_line(error)
+    if not isinstance(error, obstore.exceptions.BaseError) or _has_no_credentials(line):
+        return False
+    status = _status(line)
+    return status >= 500 or status in _BUSY if status is not None else _NO_ANSWER in line
+
+
+def _has_no_credentials(line: str) -> bool:
+    return any(path in line for path in _CLOUD_IDENTITY)
+
+
+def _status(line: str) -> int | None:
+    found = _STATUS.search(line)
+    return int(found[1]) if found else None
