@@ -32,6 +32,7 @@ Metric = Literal[
     "rowsPerSecond",
     "memoryGrowthMB",
     "peakMemoryMB",
+    "gpuMemoryMB",
     "modelSizeMB",
     "rows",
     "invalidPredictions",

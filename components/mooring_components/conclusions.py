@@ -12,6 +12,7 @@ from mooring_artifacts.run_documents import Registration, Verdict
 
 from mooring_components.energy import METRIC, NO_METER
 from mooring_components.evidence import Evidence
+from mooring_components.gpu_memory import GPU_MEMORY, NO_GPU
 from mooring_components.inspection import inspected
 from mooring_components.quality import Quality
 from mooring_components.rates import BATCH_P95, ELSEWHERE, GROWTH, ONE_BY_ONE, PEAK, RATE
@@ -20,6 +21,7 @@ from mooring_components.verdicts import Subject, make_verdict
 # Why what is measured beside latency may have no value.
 _WITHOUT = {
     METRIC: NO_METER,
+    GPU_MEMORY: NO_GPU,
     GROWTH: ELSEWHERE,
     PEAK: ELSEWHERE,
     RATE: ONE_BY_ONE,

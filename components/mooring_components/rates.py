@@ -9,6 +9,7 @@ from mooring_artifacts.errors import InputError
 from mooring_inference.tensors import Array
 
 from mooring_components.feeding import FedModel, count_rows, join_requests
+from mooring_components.gpu_memory import GPU_MEMORY, watched_gpu_memory
 from mooring_components.memory import held_bytes, peak_bytes
 
 BATCH_ROWS = 32
@@ -28,7 +29,8 @@ def measure_rates(
     """Rows a second, the 95th percentile of a batch's time, and of models in this process their memory.
 
     The batch has 32 rows, or as many as the model takes at once. The process's memory before and after the calls is
-    compared; the first ones, in which buffers grow to their size, do not count. A slow model gets fewer calls.
+    compared; the first ones, in which buffers grow to their size, do not count. Of GPUs it is the most that the process
+    holds. A slow model gets fewer calls.
 
     Raises:
         InputError: a row does not fit the model, or the model fails on it.
@@ -41,10 +43,11 @@ def measure_rates(
         if time.perf_counter() > deadline:
             break
     before, taken = held_bytes(), list[float]()
-    while not taken or (len(taken) < calls and time.perf_counter() < deadline):
-        start = time.perf_counter()
-        fed.answer(batch)
-        taken.append(time.perf_counter() - start)
+    with watched_gpu_memory(fed.model.backend.device) as of_gpus:
+        while not taken or (len(taken) < calls and time.perf_counter() < deadline):
+            start = time.perf_counter()
+            fed.answer(batch)
+            taken.append(time.perf_counter() - start)
     after, peak = held_bytes(), peak_bytes()
     found = {
         RATE: count_rows(batch) * len(taken) / sum(taken),
@@ -52,6 +55,8 @@ def measure_rates(
     }
     if fed.model.backend.device != "remote" and before is not None and after is not None and peak is not None:
         found |= {GROWTH: max(after - before, 0) / _MEGA, PEAK: peak / _MEGA}
+    if of_gpus.bytes is not None:
+        found[GPU_MEMORY] = of_gpus.bytes / _MEGA
     return found
 
 

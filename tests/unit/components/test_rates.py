@@ -60,7 +60,7 @@ def test_memory_that_calls_leave_behind_is_seen(tmp_path):
     # More than an allocator keeps of what was given back before.
     size = 40 << 20
     _, fed = counted(linear(tmp_path), kept=size)
-    found = measure_rates(fed, calls=4, warm_up=1)
+    found = measure_rates(fed, calls=4, warm_up=1, max_seconds=60.0)
     assert found[GROWTH] == pytest.approx(4 * size / 1e6, rel=0.2)
 
 
