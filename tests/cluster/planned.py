@@ -324,11 +324,11 @@ def unreadable() -> Recorded:
     return made
 
 
-def of_policies(answer: RuleAnswers | None = None, **observed: Any) -> Callable[[], Recorded]:
+def of_policies(answer: RuleAnswers | None = None, ci: Any = None, **observed: Any) -> Callable[[], Recorded]:
     """A first revision that policies have a say in; `answer` is what their rules say."""
 
     def story() -> Recorded:
-        made = world(policies=["strict"])
+        made = world(policies=["strict"], ci=ci)
         decision = made.look(**observed)
         if answer is not None:
             told = {question.key: answer for question in decision.questions}
@@ -407,6 +407,7 @@ def capture_rejected() -> Recorded:
 
 BATCH = {"schedule": "0 3 * * *", "input": "s3://m/in", "output": "s3://m/out"}
 STRICT = {"strict": ModelPolicySpec.model_validate(POLICY)}
+UNSIGNED = {"strict": ModelPolicySpec.model_validate({"signedBy": [{"name": "release"}]})}
 PROD = {"prod": ClusterModelPolicySpec.model_validate({"allowedSources": ["s3://other/"]})}
 TAKEN = NameTaken("InferenceService digits belongs to somebody else")
 LONG = Owner("a-namespace-with-a-long-name", "a-deployment-with-a-long-name", "uid-1", 1)
@@ -594,6 +595,7 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "tested-not-launched": with_run(None, launch_error="it hung up"),
     "tested-nowhere": without_an_instance,
     "policy-missing": of_policies(policies={"strict": None}),
+    "policy-without-keys": of_policies(ci=CI, policies=UNSIGNED),
     "policy-asked": of_policies(policies=STRICT),
     "policy-met": of_policies(MET, policies=STRICT),
     "policy-unmet": of_policies(UNMET, policies=STRICT),

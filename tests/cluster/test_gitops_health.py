@@ -30,7 +30,6 @@ NOT_IN_STATUS = {
     "PolicyAccepted": "policies",
     "InvalidExpression": "policies",
     "InvalidSource": "policies",
-    "SignerUnknown": "policies",
     "TemplateAccepted": "templates",
     "InvalidTemplate": "templates",
     "AnalysisTemplateChanged": "Events",

@@ -33,22 +33,22 @@ def mounted(world: World):
     return write
 
 
-async def test_what_was_refused_for_want_of_a_key_is_tested_with_it_when_it_is_tried_again(
-    world: World, mounted
-):
+async def test_what_waits_for_a_key_goes_on_by_itself_once_it_is_there(world: World, mounted):
     await world.start()
     world.ci.signer = "release"
     world.objects.apply(HOUSE_RULES, {"metadata": {"name": "house-rules"}, "spec": SIGNED}, "user")
     world.deploy("v1", policies=["house-rules"], **ROLLOUT)
-    waiting = await world.settle()
-    assert (waiting["phase"], waiting["reason"]) == ("Failed", "PolicyViolated")
-    assert "ConfigMap mooring-signers has no key of release" in waiting["message"]
+    await world.settle_in("Pending")
+    waiting = world.status
+    message = "ModelPolicy house-rules: ConfigMap mooring-signers has no key of release"
+    assert (waiting["phase"], waiting["reason"], waiting["message"]) == ("Pending", "SignerUnknown", message)
+    assert world.condition("PoliciesMet")["status"] == "Unknown"
+    # Without a key there is nothing to look up.
+    assert len(world.runs.ids) == 0
     mounted(release=PEM)
-    world.command("retry", waiting["failedRevision"])
     assert (await world.settle())["phase"] == "Promoted"
     assert world.condition("PoliciesMet")["status"] == "True"
-    # Without a key there was nothing to look up, so this is another run.
-    assert len(world.runs.ids) == 2
+    assert len(world.runs.ids) == 1
 
 
 async def test_a_key_that_is_replaced_counts_no_more(world: World, mounted):

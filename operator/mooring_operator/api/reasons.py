@@ -162,7 +162,8 @@ Write it without . and .., empty or percent-encoded segments, a query or credent
 SIGNER_UNKNOWN = "SignerUnknown"
 """A signer that a policy names without a key has none in ConfigMap mooring-signers: what it signs counts for nothing.
 
-The message names it: add NAME.pem to that ConfigMap beside the operator, or write the key into the policy.
+Deployments wait where no signer of a policy has one. Add NAME.pem to that ConfigMap beside the operator, or write the
+key into the policy.
 """
 TEMPLATE_ACCEPTED = "TemplateAccepted"
 """Deployments can be judged by an AnalysisTemplate or ClusterAnalysisTemplate.

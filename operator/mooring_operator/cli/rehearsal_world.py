@@ -70,6 +70,7 @@ _AWAITED = {
     reasons.PAUSED_BY_STEP: "mooring approve",
     reasons.AWAITING_APPROVAL: "mooring approve",
     reasons.POLICY_NOT_FOUND: "the ModelPolicy",
+    reasons.SIGNER_UNKNOWN: "the key of a signer",
     reasons.FROZEN: "the freeze to end",
     reasons.NOT_BEFORE: "its time",
 }

@@ -141,10 +141,17 @@ def _keys_of(signers: Sequence[Signer]) -> Iterator[str]:
     return (key_id(signer.public_key) for signer in signers if signer.public_key is not None)
 
 
+def without_keys(signers: Sequence[Signer]) -> str:
+    """Say that nobody of those who may sign has a key; empty where somebody has, or nobody has to sign."""
+    if not signers or any(signer.public_key is not None for signer in signers):
+        return ""
+    return f"ConfigMap {SIGNERS_CONFIG_MAP} has no key of {', '.join(signer.name for signer in signers)}"
+
+
 def _unsigned(signers: Sequence[Signer], signature: Mapping[str, Any] | None) -> str:
+    if unknown := without_keys(signers):
+        return unknown
     names, keys = ", ".join(signer.name for signer in signers), {*_keys_of(signers)}
-    if not keys:
-        return f"ConfigMap {SIGNERS_CONFIG_MAP} has no key of {names}"
     if not signature:
         return _NOT_ASKED
     if not signature.get("verified"):

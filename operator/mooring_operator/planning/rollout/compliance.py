@@ -13,7 +13,7 @@ from mooring_operator.api.model_policy import ModelPolicySpec
 from mooring_operator.api.rollout_status import CIStatus, Phase, Revision
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.policies.demands import unmet_by_spec, unmet_demands
-from mooring_operator.planning.policies.evidence import judge_files, rule_facts
+from mooring_operator.planning.policies.evidence import judge_files, rule_facts, without_keys
 from mooring_operator.planning.policies.rules import PolicyResult, RuleAnswers, judge, question_of
 from mooring_operator.planning.policies.status import Policy
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
@@ -51,6 +51,19 @@ def refuse_what_is_forbidden(draft: Draft) -> Draft:
     return draft.supersede("the spec changed").settle(phase, reason, message)
 
 
+def wait_for_signers(draft: RolloutDraft) -> RolloutDraft | Settled:
+    """Nothing is tested for a policy whose signers all have no key: no signature could be verified.
+
+    The keys are looked up in every pass, so it goes on as soon as one is there.
+    """
+    unknown = _without_keys(draft)
+    if not unknown:
+        return draft
+    return draft.set_condition(_CONDITION, "Unknown", reasons.SIGNER_UNKNOWN, unknown).settle(
+        "Pending", reasons.SIGNER_UNKNOWN, unknown, recheck_after=60.0
+    )
+
+
 def enforce_policies(draft: RolloutDraft) -> RolloutDraft | Settled:
     """Every policy must find the candidate compliant."""
     missing = _missing(draft)
@@ -80,6 +93,8 @@ def report_compliance(draft: Draft, stable: Revision) -> Draft:
         return draft.set_condition(_CONDITION, "Unknown", reasons.CLUSTER_POLICIES_UNREADABLE, problem)
     if missing := _missing(draft):
         return draft.set_condition(_CONDITION, "Unknown", reasons.POLICY_NOT_FOUND, missing)
+    if keyless := _without_keys(draft):
+        return draft.set_condition(_CONDITION, "Unknown", reasons.SIGNER_UNKNOWN, keyless)
     if unmet := _unmet(draft, stable):
         return _report(draft, *unmet)
     policies = _judging(draft)
@@ -140,6 +155,14 @@ def _missing(draft: Draft) -> str:
         if draft.observed.policies.get(name) is None:
             namespace = draft.observed.owner.namespace
             return f"ModelPolicy {name!r} does not exist in namespace {namespace!r}; make it"
+    return ""
+
+
+def _without_keys(draft: Draft) -> str:
+    for name, policy in _judging(draft).items():
+        if unknown := without_keys(policy.signed_by):
+            kind = "" if name.startswith(_CLUSTER) else "ModelPolicy "
+            return f"{kind}{name}: {unknown}"
     return ""
 
 

@@ -31,6 +31,7 @@ from mooring_operator.planning.rollout.compliance import (
     enforce_policies,
     refuse_what_is_forbidden,
     report_compliance,
+    wait_for_signers,
 )
 from mooring_operator.planning.rollout.decision import Decision, decide
 from mooring_operator.planning.rollout.draft import Draft, RolloutDraft, Settled
@@ -112,6 +113,7 @@ def settle_rollout(draft: Draft) -> Settled:
         refuse_what_the_router_cannot,  # before anything is tested or shifted
         refuse_unknown_variants,  # revisions that are not kept, or take part already
         refuse_a_test_that_is_over,  # it would be promoted, or rolled back, without one
+        wait_for_signers,  # a run verifies signatures by their keys
         copy_candidate,  # where a registry alone can read it
         test_candidate,  # the CI run and its verdict
         enforce_policies,  # the rules that deployments share

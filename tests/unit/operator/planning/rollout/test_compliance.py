@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from mooring_artifacts.public_keys import key_id
 from mooring_operator.adapters.rules.child import Child, Limits
 from mooring_operator.api import ModelPolicySpec
 from mooring_operator.planning.identity import fingerprint
 from mooring_operator.planning.policies.rules import RuleAnswers, judge, question_of
+from mooring_operator.planning.policies.signers import with_keys
 from mooring_operator.planning.rollout.actions import LaunchRun
 from mooring_operator.planning.rollout.plan import plan
 
@@ -190,6 +192,82 @@ def test_another_demand_is_another_question_to_a_candidate(inspected):
     inspected.policies = {"safe": demanding("card", "data")}
     assert inspected.settle().phase == "Promoted"
     assert len(set(inspected.launched)) == 2
+
+
+KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+
+
+def signed_by(**keys):
+    signers = [{"name": name} for name in keys]
+    asked = ModelPolicySpec.model_validate({"signedBy": signers})
+    return with_keys(asked, {name: [key] for name, key in keys.items() if key})
+
+
+class Signed(Governed):
+    """A world whose runs find models signed by the first key that they are told."""
+
+    def observe(self):
+        observed = super().observe()
+        if observed.verdict is None:
+            return observed
+        demands = next(action.demands for action in reversed(self.actions) if isinstance(action, LaunchRun))
+        signature = {"verified": False, "problem": "there is none"}
+        for signer in demands.get("signers", ())[:1]:
+            signature = {"verified": True, "key": key_id(signer["key"]), "signer": signer["name"]}
+        return replace(observed, verdict=replace(observed.verdict, facts={"signature": signature}))
+
+
+@pytest.fixture
+def signed(child):
+    world = Signed(spec_of("v1"), rules=child)
+    world.settle()
+    world.policies = {"safe": signed_by(release=None)}
+    return world
+
+
+def test_a_revision_waits_for_the_key_of_a_signer_and_goes_on_by_itself(signed):
+    signed.apply(spec_of("v2", ci=CI, policies=["safe"]))
+    for _ in range(4):
+        decision = signed.step()
+    assert (decision.phase, decision.reason, decision.recheck_after) == ("Pending", "SignerUnknown", 60)
+    assert decision.message == "ModelPolicy safe: ConfigMap mooring-signers has no key of release"
+    assert (condition(signed), signed.launched) == (("Unknown", "SignerUnknown"), [])
+    assert signed.status.stable.model_uri == "s3://m/v1"
+    assert plan(signed.spec, signed.status, signed.observe(), signed.now).status == signed.status
+    signed.policies = {"safe": signed_by(release=KEY)}
+    assert signed.settle().phase == "Promoted"
+    assert (condition(signed), len(signed.launched)) == (("True", "PoliciesMet"), 1)
+
+
+def test_one_signer_with_a_key_is_enough_for_a_test(signed):
+    signed.policies = {"safe": signed_by(release=None, research=KEY)}
+    signed.apply(spec_of("v2", ci=CI, policies=["safe"]))
+    assert signed.settle().phase == "Promoted"
+
+
+def test_what_waits_for_a_key_can_be_aborted_and_superseded(signed):
+    signed.apply(spec_of("v2", ci=CI, policies=["safe"]))
+    assert [signed.step() for _ in range(3)][-1].reason == "SignerUnknown"
+    signed.apply(spec_of("v3"))
+    assert signed.settle().phase == "Promoted"
+    assert signed.status.stable.model_uri == "s3://m/v3"
+
+
+def test_a_key_that_is_taken_away_holds_a_canary_and_what_is_promoted_keeps_its_traffic(signed):
+    signed.policies = {"safe": signed_by(release=KEY)}
+    steps = {"steps": [{"setWeight": 10}, {"pause": {"duration": "1h"}}, {"setWeight": 100}]}
+    signed.apply(spec_of("v2", ci=CI, policies=["safe"], rollout=steps))
+    while signed.status.reason != "Pausing":
+        signed.step()
+    signed.policies = {"safe": signed_by(release=None)}
+    for _ in range(3):
+        held = signed.step()
+    assert (held.reason, held.status.candidate.weight) == ("SignerUnknown", 10)
+    signed.policies = {"safe": signed_by(release=KEY)}
+    assert signed.settle().phase == "Promoted"
+    signed.policies = {"safe": signed_by(release=None)}
+    signed.step()
+    assert (signed.status.phase, condition(signed)) == ("Promoted", ("Unknown", "SignerUnknown"))
 
 
 def test_what_has_to_be_looked_up_needs_a_run(inspected):
