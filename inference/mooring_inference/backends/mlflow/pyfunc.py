@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def load_pyfunc(folder: Path, signature: MlflowSignature) -> PyfuncBackend:
         pyfunc: Any = importlib.import_module("mlflow.pyfunc")
     except ModuleNotFoundError as error:
         raise ModelLoadError(f"python_function needs the package {error.name}: install mlflow") from None
+    # The model's modules lie in its folder, where bytecode would be a file that nobody tested. The digest cannot leave
+    # it out: Python runs it in place of the source beside it. Some modules are imported only when the model predicts.
+    sys.dont_write_bytecode = True
     try:
         model = pyfunc.load_model(str(folder))
     except Exception as error:

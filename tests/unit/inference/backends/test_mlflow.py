@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import py_compile
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from mooring_artifacts.loaded_files import hash_loaded
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.loading import load_model
 from mooring_inference.backends.mlflow.signature import parse_signature
@@ -262,3 +265,63 @@ def test_outputs_without_a_signature_are_declared_beside_the_model(saved):
         {"input-0": np.ones((2, 3), "f4")}, ("count",)
     )
     assert (found.dtype, found.tolist()) == (np.int32, [3, 3])
+
+
+@pytest.fixture
+def with_code(tmp_path, monkeypatch):
+    """A model whose module lies in its folder, and imports another one when it predicts."""
+    pyfunc = pytest.importorskip("mlflow.pyfunc", reason="MLflow is not installed: pip install mlflow")
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    package = tmp_path / "source" / "house_rules"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "first.py").write_text(
+        "def double(table):\n    from house_rules import later\n    return later.twice(table)\n"
+    )
+    (package / "later.py").write_text("def twice(table):\n    return table * 2\n")
+    (tmp_path / "model.py").write_text(
+        "from mlflow.models import set_model\nfrom mlflow.pyfunc import PythonModel\n"
+        "class Rules(PythonModel):\n"
+        "    def predict(self, context, model_input, params=None):\n"
+        "        from house_rules.first import double\n        return double(model_input)\n"
+        "set_model(Rules())\n"
+    )
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    pyfunc.save_model(
+        tmp_path / "model",
+        python_model=str(tmp_path / "model.py"),
+        code_paths=[str(package)],
+        signature=infer_signature(frame, frame * 2),
+        pip_requirements=[],
+    )
+    # As where the variable PYTHONDONTWRITEBYTECODE is not set.
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path / "model"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "house_rules"]:
+        del sys.modules[name]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_model_imports_leaves_its_folder_as_it_was_tested(with_code):
+    """A second server, or a second load, would refuse what Python had left there."""
+    tested = hash_loaded(with_code).digest
+    backend = load_model(with_code, LoadOptions(allow_pyfunc=True, digest=tested))
+    (doubled,) = backend.predict({"x": np.array([[1.5], [2.5]])}, ("x",))
+    assert doubled.tolist() == [[3.0], [5.0]]
+    assert hash_loaded(with_code).digest == tested
+    assert "house_rules.later" in sys.modules
+    load_model(with_code, LoadOptions(allow_pyfunc=True, digest=tested))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bytecode_that_somebody_adds_is_not_what_was_tested(with_code):
+    """Python would run it in place of the source beside it."""
+    tested = hash_loaded(with_code).digest
+    source = with_code / "code" / "house_rules" / "first.py"
+    py_compile.compile(str(source))
+    with pytest.raises(ModelLoadError, match="it is not the model that was tested"):
+        load_model(with_code, LoadOptions(allow_pyfunc=True, digest=tested))
