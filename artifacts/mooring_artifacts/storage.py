@@ -94,7 +94,8 @@ def list_files(
             raise
         raise failed(f"{field} {str(location)!r} cannot be read", error) from error
     if not files and not may_be_none:
-        raise InputError(f"{field} {str(location)!r} does not exist")
+        there = location.address.scheme == "file" and location.address.path.is_dir()
+        raise InputError(f"{field} {str(location)!r} {'holds no files' if there else 'does not exist'}")
     return sorted(files, key=lambda file: file.path)
 
 

@@ -84,9 +84,9 @@ def test_links_are_followed_as_volumes_of_kubernetes_need(tmp_path):
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    for uri in (f"file://{tmp_path}", f"file://{tmp_path}/fifo"):
-        with pytest.raises(InputError, match="does not exist"):
-            list_files(locate(uri))
+    for path, said in ((tmp_path, "holds no files"), (tmp_path / "fifo", "does not exist")):
+        with pytest.raises(InputError, match=said):
+            list_files(locate(f"file://{path}"))
     location = locate(f"file://{tmp_path}/fifo")
     with pytest.raises(InputError, match="it is no file"):
         list(stream(location, StoredFile(location.address.key, "fifo", 1)))

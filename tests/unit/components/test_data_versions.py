@@ -90,7 +90,7 @@ def test_rows_may_lie_in_a_store_of_other_formats(tmp_path):
         ({"a_jsonl": b'{"x": 1}\nnothing\n'}, "a.jsonl: row 1 cannot be read: no JSON object"),
         ({"a_csv": b"x\n1\n", "b_csv": b"x,y\n1,2\n"}, "'b.csv' and 'a.csv' have different columns: 'y'"),
         ({"a_txt": b"x\n1\n"}, "is a folder without files of rows: .parquet"),
-        ({}, "does not exist"),
+        ({}, "holds no files"),
     ],
 )
 def test_what_is_no_table_is_refused_and_leaves_nothing(tmp_path, dataset, files, says):

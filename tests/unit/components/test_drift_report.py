@@ -60,7 +60,7 @@ def test_what_is_wrong_with_the_files_is_a_failure_with_a_reason(tmp_path):
         (good, broken, "WindowUnreadable", "is not Parquet"),
         (good, damaged, "WindowUnreadable", "damaged"),
         (good, "ftp://x/y", "WindowUnreadable", "is not allowed"),
-        (f"file://{tmp_path}/empty", good, "BaselineUnreadable", "does not exist"),
+        (f"file://{tmp_path}/empty", good, "BaselineUnreadable", "holds no files"),
     ):
         error = make_report(question(baseline, window), "run").error
         assert error.reason == reason

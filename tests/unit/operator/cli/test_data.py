@@ -157,7 +157,7 @@ def test_text_of_others_moves_no_cursor(here, capsys):
         (("prune", "store/iris", "--keep", "7"), "there is no version 7 to keep"),
         (("push", "nothing.csv", "store/x"), "nothing.csv' does not exist"),
         (("push", "", "store/x"), "ROWS '' is not allowed"),
-        (("push", "empty", "store/x"), "empty' does not exist"),
+        (("push", "empty", "store/x"), "empty' holds no files"),
         (("push", "picture.csv", "store/x"), "picture.csv is not in UTF-8: byte 0x89 in a column's name"),
         (("push", "rows.csv", "store/Odd Name"), "'Odd Name' cannot be a dataset's name: write lower-case"),
         (("push", "rows.csv", "store/a@1"), "'a@1' cannot be a dataset's name"),
