@@ -16,7 +16,8 @@ from mooring_operator.adapters.routers.http_routes import HTTP_ROUTE
 from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.adapters.routers.owned import SERVICE
 from mooring_operator.adapters.routers.route_writer import RouteWriter
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import Revision
 from mooring_operator.api.routers import RouterName

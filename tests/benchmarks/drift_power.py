@@ -26,7 +26,7 @@ from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.prepared import PreparedBaseline
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import FeatureDrift
+from mooring_operator.api.drift_findings import FeatureDrift
 from mooring_operator.planning.drift.evidence import weigh
 from scipy.signal import lfilter
 

@@ -17,7 +17,7 @@ from mooring_operator.api.analysis_template import (
     ClusterAnalysisTemplateSpec,
     TemplateStatus,
 )
-from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
+from mooring_operator.api.drift_findings import FeatureDrift, SchemaChange
 from mooring_operator.api.drift_performance import MetricFound, PerformanceEstimate, PerformanceStatus
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.model_policy import PolicyStatus

@@ -10,7 +10,8 @@ from mooring_operator.api.analysis_template import (
     TemplateStatus,
 )
 from mooring_operator.api.cluster_model_policy import ClusterModelPolicySpec
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.model_policy import ModelPolicySpec, PolicyStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus

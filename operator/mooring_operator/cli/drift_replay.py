@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import Baseline, Window
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.cli.styles import phase_style
 from mooring_operator.cli.tables import plain_table
 from mooring_operator.planning.drift import evidence

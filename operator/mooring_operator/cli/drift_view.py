@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mooring_operator.api import DriftMonitorStatus
 from mooring_operator.api.drift_arrivals import Arrivals
-from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift, TestResult
+from mooring_operator.api.drift_findings import Evaluation, FeatureDrift, TestResult
 from mooring_operator.api.drift_notify import Receiver
 from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import LabelCounts, PerformanceEstimate, PerformanceStatus

@@ -25,8 +25,9 @@ from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
 from mooring_operator.api import forms, reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import Sought
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.names import COMMAND_PREFIX, Command, asker_annotation
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning import audit

@@ -20,14 +20,8 @@ from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION, reasons
 from mooring_operator.api.drift_arrivals import Arrivals
-from mooring_operator.api.drift_monitor import (
-    DriftMonitorSpec,
-    EvaluationRun,
-    FeatureDrift,
-    PastWindow,
-    SchemaChange,
-    TestResult,
-)
+from mooring_operator.api.drift_findings import FeatureDrift, PastWindow, SchemaChange, TestResult
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import (
     MOST_METRICS,
@@ -40,6 +34,7 @@ from mooring_operator.api.drift_performance import (
     SoughtPerformance,
 )
 from mooring_operator.api.drift_rows import Sought
+from mooring_operator.api.drift_status import EvaluationRun
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift.evaluations import Findings, NoFindings
 from mooring_operator.planning.drift.evidence import LIMITS

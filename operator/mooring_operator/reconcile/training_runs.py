@@ -15,8 +15,9 @@ from mooring_operator.adapters.pipelines import (
     PipelinesUnavailable,
 )
 from mooring_operator.api import API_VERSION
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import Sought
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.retraining import Retrain, Retraining
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift.retraining import Trained, TrainingSeen, converted_uri

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from mooring_operator.api import reasons
 from mooring_operator.api.drift_actions import Action, ActionTaken, Cause
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift import causes

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mooring_operator.api import reasons
 from mooring_operator.api.drift_arrivals import Arrivals
-from mooring_operator.api.drift_monitor import DriftMonitorStatus, EvaluationRun
+from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.planning.actions import Notify
 
 _FAR_AHEAD = 60.0

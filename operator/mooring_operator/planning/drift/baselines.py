@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.planning.status import conditions
 
 CONDITION = "BaselineValid"

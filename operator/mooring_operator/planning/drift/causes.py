@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mooring_operator.api.drift_actions import Action, Cause
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.types import Condition
 from mooring_operator.planning.drift import operation, performance
 from mooring_operator.planning.status import conditions

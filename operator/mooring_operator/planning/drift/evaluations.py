@@ -10,15 +10,11 @@ from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
 from mooring_operator.api.drift_arrivals import Arrivals
-from mooring_operator.api.drift_monitor import (
-    DriftMonitorSpec,
-    DriftMonitorStatus,
-    EvaluationRun,
-    FeatureDrift,
-    SchemaChange,
-)
+from mooring_operator.api.drift_findings import FeatureDrift, SchemaChange
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import PerformanceStatus, SoughtPerformance
+from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.planning import identity
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.sources import Kept, Sources

@@ -10,16 +10,16 @@ with most evidence are kept.
 from collections.abc import Sequence
 from datetime import datetime
 
-from mooring_operator.api.drift_monitor import (
+from mooring_operator.api.drift_findings import (
     MOST_PAST,
-    DriftMonitorSpec,
-    DriftMonitorStatus,
     Evaluation,
     Evidence,
     FeatureDrift,
     FeatureEvidence,
     PastWindow,
 )
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 
 LIMITS = {"low": 10_000.0, "normal": 1000.0, "high": 100.0}
 """The mean evidence that alarms: quiet windows from one false alarm to the next, on average at least."""

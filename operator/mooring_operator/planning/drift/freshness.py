@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift import arrivals

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from mooring_operator.api.drift_actions import Cause
-from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift import causes
 from mooring_operator.planning.drift.notices import WORDS, SendNotice

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from mooring_operator.api import reasons
 from mooring_operator.api.drift_actions import Cause
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_notify import Notice, Receiver, Told
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import identity
 from mooring_operator.planning.actions import Notify

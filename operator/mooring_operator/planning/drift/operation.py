@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus, EvaluationRun
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_operation import Operation, OperationReference, OperationStatus
+from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.api.types import Condition
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift.evaluations import Target

@@ -9,9 +9,10 @@ from typing import Any
 from mooring_artifacts.uris import below
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus, EvaluationRun
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_performance import Performance, PerformanceStatus, SoughtPerformance
 from mooring_operator.api.drift_rows import DEFAULT_GRACE, Sought
+from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.api.types import Condition, format_duration, format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift.evaluations import Target

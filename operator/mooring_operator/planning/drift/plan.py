@@ -6,13 +6,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import (
-    DriftMonitorSpec,
-    DriftMonitorStatus,
-    Evaluation,
-    EvaluationRun,
-    SchemaChange,
-)
+from mooring_operator.api.drift_findings import Evaluation, SchemaChange
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.api.types import format_time
 from mooring_operator.planning import addresses
 from mooring_operator.planning.actions import Notify, TerminateRun

@@ -14,7 +14,8 @@ from typing import Any
 from mooring_artifacts.uris import below
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.retraining import Retrain, Retraining
 from mooring_operator.api.runs import AbandonedRun
 from mooring_operator.api.types import format_time

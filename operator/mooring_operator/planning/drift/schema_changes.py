@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorStatus, SchemaChange
+from mooring_operator.api.drift_findings import SchemaChange
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.status import conditions
 

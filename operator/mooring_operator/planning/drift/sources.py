@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from mooring_artifacts.uris import below
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, DriftMonitorStatus
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import DEFAULT_BASELINE, Captured, Sought
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.types import format_duration, format_time
 
 MOST_FAILURES = 3

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from mooring_artifacts.uris import below
 
-from mooring_operator.api.drift_monitor import DriftMonitorSpec, Evaluation
+from mooring_operator.api.drift_findings import Evaluation
+from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import DEFAULT_BASELINE, Sought
 from mooring_operator.api.retraining import Retrain
 from mooring_operator.planning.drift.sources import Kept, captured_window

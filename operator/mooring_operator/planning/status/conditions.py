@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from mooring_operator.api.analysis_template import TemplateStatus
-from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.model_policy import PolicyStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.api.types import Condition

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.planning.status.conditions import RECONCILED
 

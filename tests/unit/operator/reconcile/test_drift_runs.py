@@ -7,7 +7,7 @@ import pytest
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.api import DriftMonitorSpec
-from mooring_operator.api.drift_monitor import EvaluationRun
+from mooring_operator.api.drift_status import EvaluationRun
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.reconcile.answers import Answers
 from mooring_operator.reconcile.drift_runs import DriftRuns

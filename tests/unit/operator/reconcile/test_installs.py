@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.adapters.cluster import Forbidden, Unavailable
-from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.rollout_status import ModelDeploymentStatus
 from mooring_operator.reconcile.installs import AGAIN_S, SOON_S, Installs, operator_of
 

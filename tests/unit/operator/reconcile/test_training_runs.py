@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift
+from mooring_operator.api.drift_findings import Evaluation, FeatureDrift
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.retraining import Retraining
 from mooring_operator.planning.objects.owner import Owner

@@ -11,7 +11,7 @@ from mooring_artifacts.drift_question import parse_question
 from mooring_components.drift.evaluation import largest_rejected
 from mooring_components.drift.evidence import calibrate
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import MOST_PAST, FeatureDrift
+from mooring_operator.api.drift_findings import MOST_PAST, FeatureDrift
 from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, Target
 from mooring_operator.planning.drift.evidence import LIMITS, MOST_FEATURES, weigh

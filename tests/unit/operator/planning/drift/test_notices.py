@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import Evaluation, FeatureDrift
+from mooring_operator.api.drift_findings import Evaluation, FeatureDrift
 from mooring_operator.api.types import Condition
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.checks import CheckState

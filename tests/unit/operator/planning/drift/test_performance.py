@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_artifacts.drift_question import parse_question
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import EvaluationRun
 from mooring_operator.api.drift_performance import (
     LabelCounts,
     MetricFound,
@@ -16,6 +15,7 @@ from mooring_operator.api.drift_performance import (
     PerformanceStatus,
 )
 from mooring_operator.api.drift_rows import Sought
+from mooring_operator.api.drift_status import EvaluationRun
 from mooring_operator.planning.drift.evaluations import DriftObserved, NoFindings, Target
 from mooring_operator.planning.drift.performance import CONDITION, ESTIMATED, requests_of
 from mooring_operator.planning.drift.plan import LaunchEvaluation, Notify, plan_drift

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import Evaluation
+from mooring_operator.api.drift_findings import Evaluation
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.types import Condition
 from mooring_operator.planning.actions import Notify

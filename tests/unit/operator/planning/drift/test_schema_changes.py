@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
-from mooring_operator.api.drift_monitor import FeatureDrift, SchemaChange
+from mooring_operator.api.drift_findings import FeatureDrift, SchemaChange
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target

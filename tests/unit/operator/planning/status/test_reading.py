@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mooring_operator.api.drift_monitor import DriftMonitorStatus
+from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.rollout_status import Candidate, HistoryEntry, ModelDeploymentStatus, Revision
 from mooring_operator.api.types import Condition
 from mooring_operator.planning.status.conditions import RECONCILED
