@@ -6,7 +6,7 @@
 Rows of requests that were kept are cut out by time, and some columns are none of what is compared:
 
     {"uri": URI, "since": "2026-03-01T12:00:00Z", "until": "2026-03-01T13:00:00Z", "without": ["label"],
-     "counted": false}
+     "counted": false, "rows": 5000}
 
 How good predictions were is measured where labels are named, of other requests than those of the window, for labels
 come later:
@@ -52,6 +52,7 @@ class Rows(_Part):
 
     With `since` and `until`, a folder with folders of hours; rows from `since` on, before `until`. A baseline that is
     `counted` is the profile in whose slots the window was counted as it came (`window_states`): no row is read.
+    A window with fewer than `rows` rows is not compared yet.
     """
 
     uri: str
@@ -59,6 +60,7 @@ class Rows(_Part):
     until: AwareDatetime | None = None
     without: Annotated[list[str], Field(max_length=100)] | None = None
     counted: bool = False
+    rows: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _is_a_span(self) -> Rows:

@@ -33,6 +33,45 @@ DRIFT = [
         False,
         "spec.window needs uri or capture, and not both",
     ),
+    _drift(
+        "windows of an hour every ten minutes",
+        {"spec.window": {"capture": {"length": "1h"}}, "spec.interval": "10m"},
+    ),
+    _drift("windows of rows", {"spec.window": {"capture": {"rows": 5000}}, "spec.sensitivity": "normal"}),
+    _drift(
+        "windows of 19 rows", {"spec.window": {"capture": {"rows": 19}}}, False, "spec.window.capture.rows"
+    ),
+    _drift(
+        "windows of two sizes",
+        {"spec.window": {"capture": {"length": "1h", "rows": 5000}}},
+        False,
+        "spec.window.capture has length or rows, and not both",
+    ),
+    _drift("windows of a month", {"spec.window": {"capture": {"length": "744h"}}}),
+    _drift(
+        "windows of more than a month",
+        {"spec.window": {"capture": {"length": "744h1s"}}},
+        False,
+        "length has 31 days (744h) at most",
+    ),
+    _drift(
+        "windows with gaps",
+        {"spec.window": {"capture": {"length": "5m"}}, "spec.interval": "10m"},
+        False,
+        "window.capture.length is spec.interval at least",
+    ),
+    _drift(
+        "evidence of windows that overlap",
+        {"spec.window": {"capture": {"length": "1h"}}, "spec.sensitivity": "low"},
+        False,
+        "leave window.capture.length out",
+    ),
+    _drift(
+        "a profile for windows of seconds",
+        {"spec.baseline": {"profile": {}}, "spec.window": {"capture": {"length": "90s"}}},
+        False,
+        "a window.capture.length of whole minutes",
+    ),
     _drift("a receiver", {"spec.notify": [{"url": "https://hooks.example.com/a"}]}),
     _drift(
         "a receiver by a Secret",

@@ -274,6 +274,21 @@ def _request_field(rows: ParquetRows, name: str) -> pa.ChunkedArray:
         ) from error
 
 
+def check_enough(asked: Rows, rows: int) -> None:
+    """Refuse a window that has too few of its `asked.rows` yet.
+
+    Raises:
+        EvaluationError: WindowEmpty, where it has none; GatheringWindow.
+    """
+    if asked.rows is None or rows >= asked.rows:
+        return
+    reason, has = ("GatheringWindow", f"{rows} of") if rows else ("WindowEmpty", "none of")
+    raise EvaluationError(
+        reason,
+        f"the window has {has} the {asked.rows} rows that spec.window.capture.rows wants, {when(asked)}: it goes on",
+    )
+
+
 def when(asked: Rows) -> str:
     """Say from when to when, in words that follow a noun."""
     return _span(asked.since, asked.until)

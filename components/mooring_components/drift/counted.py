@@ -24,7 +24,7 @@ from mooring_artifacts.window_states.files import (
     profile_of,
 )
 
-from mooring_components.drift.captured import find_hours, when
+from mooring_components.drift.captured import check_enough, find_hours, when
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings
@@ -61,6 +61,7 @@ def compare_counted(question: DriftQuestion, detectors: Detectors) -> Counted:
     """
     found, files = _files(question.window)
     if not files:
+        check_enough(question.window, 0)
         raise EvaluationError(
             "InsufficientData",
             f"{_FIELD} {question.window.uri!r}: nothing was counted {when(question.window)}: the model needs "
@@ -70,6 +71,7 @@ def compare_counted(question: DriftQuestion, detectors: Detectors) -> Counted:
         profile, state = _add_up(found, files)
     except (InputError, StoreUnavailable) as error:
         raise EvaluationError("WindowUnreadable", f"{found.source}: {error}") from error
+    check_enough(question.window, state.rows)
     findings = evaluate_states(profile, state, question.features, question.min_rows, detectors)
     told = hashlib.sha256(state.to_bytes() + when(question.window).encode()).hexdigest()
     return Counted(findings, (profile.rows, state.rows), f"sha256:{told}", profile, state)

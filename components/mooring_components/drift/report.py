@@ -24,7 +24,7 @@ from mooring_artifacts.run_documents import (
 )
 
 from mooring_components.drift.arrivals import look_for_late_rows, seconds_ahead
-from mooring_components.drift.captured import PartOfRows, fetch_part, when
+from mooring_components.drift.captured import PartOfRows, check_enough, fetch_part, when
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.counted import compare_counted
 from mooring_components.drift.errors import EvaluationError
@@ -149,10 +149,15 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
         return _Compared(counted.findings, counted.rows, counted.digest, counted.draw, memory)
     before = fetch_part(question.baseline, "BaselineUnreadable", "spec.baseline.uri", memory)
     now = fetch_part(question.window, "WindowUnreadable", "spec.window.uri", memory - before.size)
+    if now.fetched is None:
+        check_enough(question.window, 0)
     left = memory - before.size - now.size
     try:
         with limited_memory(left):
-            tables = baseline, window = before.open(left), now.open(left)
+            window = now.open(left)
+            check_enough(question.window, window.num_rows)
+            baseline = before.open(left)
+            tables = baseline, window
             found = evaluate(
                 baseline,
                 window,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mooring_operator.api.types import StatusModel, Time
+from mooring_operator.api.types import Message, StatusModel, Time
 
 
 class Arrivals(StatusModel):
@@ -31,3 +31,12 @@ class Arrivals(StatusModel):
     ahead: Annotated[
         float, Field(description="Seconds by which times of its rows are after those of their files.")
     ] = 0.0
+
+
+class Gathering(StatusModel):
+    """A window that has too few rows yet, and goes on."""
+
+    until: Annotated[Time, Field(description="End of the last look at it.")]
+    revision: Annotated[str, Field(description="Revision whose rows they are.")] = ""
+    reason: Annotated[str, Field(description="GatheringWindow, or WindowEmpty where it has none.")]
+    message: Annotated[Message, Field(description="How many rows it has, of how many.")] = ""

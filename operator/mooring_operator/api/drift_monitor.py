@@ -20,6 +20,9 @@ _COUNTED_WINDOW = "baseline.profile needs a window of what is captured: leave wi
 _COUNTED_INTERVAL = (
     "baseline.profile needs an interval of whole minutes, like 10m: that is how requests are counted"
 )
+_COUNTED_LENGTH = "baseline.profile needs a window.capture.length of whole minutes"
+_SHORT_LENGTH = "window.capture.length is spec.interval at least: else requests were in no window"
+_SHARED_ROWS = "sensitivity weighs windows that share no rows: leave window.capture.length out"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
 
@@ -167,9 +170,28 @@ class DriftMonitorSpec(Model):
             raise ValueError(_COUNTED_WINDOW)
         if self.interval % timedelta(minutes=1):
             raise ValueError(_COUNTED_INTERVAL)
+        if self._length is not None and self._length % timedelta(minutes=1):
+            raise ValueError(_COUNTED_LENGTH)
         return self
 
+    @model_validator(mode="after")
+    def _slides_in_order(self) -> "DriftMonitorSpec":
+        if self._length is None:
+            return self
+        if self._length < self.interval:
+            raise ValueError(_SHORT_LENGTH)
+        if self._length > self.interval and self.sensitivity is not None:
+            raise ValueError(_SHARED_ROWS)
+        return self
 
+    @property
+    def _length(self) -> timedelta | None:
+        captured = self.window.capture if self.window is not None else None
+        return captured.length if captured is not None else None
+
+
+_LENGTH = "self.window.capture.length"
+_SLIDES = f"has(self.window) && has(self.window.capture) && has({_LENGTH})"
 _PROFILED = "has(self.baseline) && has(self.baseline.profile)"
 DriftMonitorSpec.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [
@@ -185,6 +207,18 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
         {
             "rule": f"!({_PROFILED}) || duration(self.interval).getSeconds() % 60 == 0",
             "message": f"spec.{_COUNTED_INTERVAL}",
+        },
+        {
+            "rule": f"!({_PROFILED}) || !({_SLIDES}) || duration({_LENGTH}).getSeconds() % 60 == 0",
+            "message": f"spec.{_COUNTED_LENGTH}",
+        },
+        {
+            "rule": f"!({_SLIDES}) || duration({_LENGTH}) >= duration(self.interval)",
+            "message": f"spec.{_SHORT_LENGTH}",
+        },
+        {
+            "rule": f"!({_SLIDES}) || !has(self.sensitivity) || duration({_LENGTH}) == duration(self.interval)",
+            "message": f"spec.{_SHARED_ROWS}",
         },
     ]
 }

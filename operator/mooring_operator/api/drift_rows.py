@@ -18,6 +18,9 @@ _LONG_BASELINE = "afterPromotion has 31 days (744h) at most"
 
 
 DEFAULT_GRACE = timedelta(minutes=2)
+LONGEST_WINDOW = timedelta(days=31)
+_ONE_SIZE = "has length or rows, and not both"
+_LONG_WINDOW = "length has 31 days (744h) at most"
 
 
 class Captured(Model):
@@ -30,6 +33,30 @@ class Captured(Model):
             "answer, and later where the store was away. What comes later still belongs to no window."
         ),
     ] = DEFAULT_GRACE
+    length: Annotated[
+        Duration | None,
+        Field(
+            description="How long each window is, where windows overlap: one ends with each stretch of spec.interval. "
+            "31 days at most; spec.interval when left out."
+        ),
+    ] = None
+    rows: Annotated[
+        int | None,
+        Field(
+            ge=20,
+            le=10_000_000,
+            description="Rows that a window has at least: it takes as many stretches of spec.interval as it needs, 31 "
+            "days, or what is kept, at most.",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_one_size(self) -> "Captured":
+        if self.length is not None and self.rows is not None:
+            raise ValueError(_ONE_SIZE)
+        if self.length is not None and self.length > LONGEST_WINDOW:
+            raise ValueError(_LONG_WINDOW)
+        return self
 
 
 class Window(Model):
@@ -43,7 +70,8 @@ class Window(Model):
     capture: Annotated[
         Captured | None,
         Field(
-            description="What the target keeps: each stretch of spec.interval is a window, and evaluated once."
+            description="What the target keeps: each stretch of spec.interval is a window, or ends one; each is "
+            "evaluated once."
         ),
     ] = None
 
@@ -95,6 +123,15 @@ def _rule(rule: str, message: str) -> dict[str, JsonValue]:
     return {"rule": rule, "message": message}
 
 
+Captured.model_config["json_schema_extra"] = {
+    "x-kubernetes-validations": [
+        _rule("!has(self.length) || !has(self.rows)", f"spec.window.capture {_ONE_SIZE}"),
+        _rule(
+            "!has(self.length) || duration(self.length) <= duration('744h')",
+            f"spec.window.capture.{_LONG_WINDOW}",
+        ),
+    ]
+}
 Window.model_config["json_schema_extra"] = {
     "x-kubernetes-validations": [_rule("has(self.uri) != has(self.capture)", f"spec.window {_ONE_WINDOW}")]
 }
@@ -124,3 +161,6 @@ class Sought(StatusModel):
         bool | None, Field(description="Whether it is the profile that the window was counted by.")
     ] = None
     without: Annotated[str, Field(description="Column that is not compared.", max_length=253)] = ""
+    rows: Annotated[
+        int | None, Field(description="Rows below which it is not evaluated yet, but looked at again later.")
+    ] = None

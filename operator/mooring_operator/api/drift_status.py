@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mooring_operator.api import forms
 from mooring_operator.api.drift_actions import MOST_ACTIONS, MOST_CAUSES, ActionTaken
-from mooring_operator.api.drift_arrivals import Arrivals
+from mooring_operator.api.drift_arrivals import Arrivals, Gathering
 from mooring_operator.api.drift_findings import MOST_PAST, Evaluation, Evidence, PastWindow
 from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice
 from mooring_operator.api.drift_operation import OperationStatus
@@ -76,6 +76,9 @@ class DriftMonitorStatus(StatusModel):
     captured_until: Annotated[
         Time | None,
         Field(description="End of the last window of what is captured: no row before it is looked at."),
+    ] = None
+    gathering: Annotated[
+        Gathering | None, Field(description="The window after that, where it has too few rows yet.")
     ] = None
     captured_failures: Annotated[
         int,

@@ -615,6 +615,12 @@ Set spec.serving.capture of the ModelDeployment, and see its condition Capturing
 AWAITING_WINDOW = "AwaitingWindow"
 """The first window has not ended yet, or rows may still come.
 """
+GATHERING_WINDOW = "GatheringWindow"
+"""The window has fewer rows than spec.window.capture.rows yet: it goes on until it has them.
+"""
+WINDOW_EMPTY = "WindowEmpty"
+"""The target has kept no request since the last window ended: it goes on until it has spec.window.capture.rows.
+"""
 GATHERING_BASELINE = "GatheringBaseline"
 """The baseline is what the revision that serves keeps after its promotion, and that time has not passed yet.
 """
@@ -749,6 +755,8 @@ FROM_EVALUATIONS = (
 
 OF_EVALUATIONS = (
     INSUFFICIENT_DATA,
+    GATHERING_WINDOW,
+    WINDOW_EMPTY,
     BASELINE_UNREADABLE,
     WINDOW_UNREADABLE,
     FEATURE_MISSING,

@@ -63,6 +63,8 @@ class DriftView:
         yield Text.assemble(("Watches ", "dim"), f"ModelDeployment {self._item['spec']['target']['name']}")
         if status.evaluation is not None:
             yield from self._evaluation(status.evaluation)
+        if status.gathering is not None and status.gathering.message != status.message:
+            yield Text(f"  next: {status.gathering.message}", "dim")
         if status.arrivals is not None:
             yield from _arrivals(status.arrivals)
         if status.performance is not None:

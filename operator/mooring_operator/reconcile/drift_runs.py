@@ -47,6 +47,7 @@ EVALUATION_PIPELINE = "drift-evaluation"
 # Evaluations come again and again: the finished ones do not pile up for a day.
 _KEPT = timedelta(minutes=10)
 _LONGEST_NAME = 253
+_QUIET = (reasons.INSUFFICIENT_DATA, reasons.GATHERING_WINDOW, reasons.WINDOW_EMPTY)
 
 
 class DriftRuns:
@@ -163,7 +164,9 @@ def ask(
     if past and spec.sensitivity is not None:
         question["limit"] = LIMITS[spec.sensitivity]
     if run is not None and run.window is not None and last is not None and last.until is not None:
-        question["last"] = {"until": format_time(last.until), "newest": last.newest}
+        # What this window takes in is not late, though windows before it had no more of it.
+        until = min(last.until, run.window.since or last.until)
+        question["last"] = {"until": format_time(until), "newest": last.newest}
     if run is not None and run.performance is not None and spec.performance is not None:
         question["performance"] = _ask_for_performance(spec.performance, run.performance)
     return question
@@ -205,6 +208,8 @@ def _rows(uri: str | None, sought: Sought | None) -> dict[str, JsonValue]:
         rows |= {"since": format_time(sought.since), "until": format_time(sought.until)}
     if sought.counted:
         rows["counted"] = True
+    if sought.rows is not None:
+        rows["rows"] = sought.rows
     if sought.without:
         rows["without"] = [sought.without]
     return rows
@@ -221,7 +226,7 @@ def _page(owner: Owner, run_id: str) -> Place:
 def _failure(found: RunFailure) -> NoFindings:
     reason, message = found.error.reason, one_line(found.error.message, 1000)
     if reason in reasons.OF_EVALUATIONS:
-        return NoFindings(reason, message, quiet=reason == reasons.INSUFFICIENT_DATA)
+        return NoFindings(reason, message, quiet=reason in _QUIET)
     return NoFindings(reasons.EVALUATION_FAILED, f"{reason}: {message}")
 
 

@@ -151,6 +151,37 @@ def test_windows_of_a_drifting_stream_are_compared_with_its_beginning(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("minutes", "wants", "counted", "reason", "says"),
+    [
+        (
+            range(60),
+            61,
+            False,
+            "GatheringWindow",
+            "has 60 of the 61 rows that spec.window.capture.rows wants, from",
+        ),
+        (range(60, 120), 61, False, "WindowEmpty", "has none of the 61 rows"),
+        ((), 61, False, "WindowEmpty", "has none of the 61 rows"),
+        ((), 61, True, "WindowEmpty", "has none of the 61 rows"),
+    ],
+)
+def test_a_window_with_fewer_rows_than_it_needs_goes_on(tmp_path, minutes, wants, counted, reason, says):
+    keep(tmp_path, *minutes)
+    keep(tmp_path, *range(-60, 0), name="before")
+    uri = f"file://{tmp_path}/{FOLDER}"
+    times = {"since": NOON.isoformat(), "until": (NOON + timedelta(hours=1)).isoformat()}
+    before = {"since": (NOON - timedelta(hours=1)).isoformat(), "until": NOON.isoformat()}
+    baseline = {"uri": uri, "counted": True} if counted else {"uri": uri, **before}
+    question = {"baseline": baseline, "window": {"uri": uri, **times, "rows": wants}, "minRows": 20}
+    failure = make_report({**question, "ks": {"alpha": 0.01}}, "run-1")
+    assert failure.error.reason == reason
+    assert says in failure.error.message
+    if reason == "GatheringWindow":
+        question["window"]["rows"] = 60
+        assert make_report({**question, "ks": {"alpha": 0.01}}, "run-1").window_rows == 60
+
+
+@pytest.mark.parametrize(
     ("rows", "says"),
     [
         ({"since": "2026-03-01T12:00:00Z"}, "since and until come together"),

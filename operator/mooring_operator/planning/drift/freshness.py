@@ -9,6 +9,7 @@ from mooring_operator.api.types import format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift import arrivals
 from mooring_operator.planning.drift.evaluations import Target
+from mooring_operator.planning.drift.gathering import looked_until
 from mooring_operator.planning.drift.sources import captured_window
 from mooring_operator.planning.status import conditions
 
@@ -44,7 +45,7 @@ def freshen(
 def _judge(status: DriftMonitorStatus, target: Target | None) -> tuple[str, str, str] | None:
     if target is None or target.stable is None or not target.kept.store:
         return None
-    capturing, evaluation = target.kept.capturing, status.evaluation
+    capturing = target.kept.capturing
     if capturing is not None and capturing[0] == "False":
         return capturing
     odd = list(arrivals.remarks(status, target.stable))
@@ -53,9 +54,14 @@ def _judge(status: DriftMonitorStatus, target: Target | None) -> tuple[str, str,
         # Where nobody knows whether anything is kept, that is what to look at first.
         unsure = f"; {capturing[2]}" if capturing is not None and capturing[0] == "Unknown" else ""
         return "False", status.reason, f"{status.message}{unsure}{also}"
-    until = (
-        evaluation.window_until if evaluation is not None and evaluation.revision == target.stable else None
-    )
+    gathered = status.gathering
+    if (
+        gathered is not None
+        and gathered.revision == target.stable
+        and gathered.reason == reasons.WINDOW_EMPTY
+    ):
+        return "False", gathered.reason, f"{gathered.message}{also}"
+    until = looked_until(status, target.stable)
     if until is not None:
         reason = odd[0][0] if odd else reasons.REQUESTS_KEPT
         return "True", reason, f"the last rows that were looked at are of {format_time(until)}{also}"

@@ -16,7 +16,8 @@ from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.api.types import Condition, format_duration, format_time
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.drift.evaluations import Target
-from mooring_operator.planning.drift.sources import Kept, floor
+from mooring_operator.planning.drift.pace import pace_of
+from mooring_operator.planning.drift.sources import Kept
 from mooring_operator.planning.status import conditions
 
 CONDITION = "PerformanceDropped"
@@ -66,7 +67,7 @@ def _time(
     if window is not None and window.until is not None:
         until = window.until - asked.grace
     else:
-        until = floor(now - max(asked.grace, DEFAULT_GRACE), spec.interval)
+        until = pace_of(spec).last(now - max(asked.grace, DEFAULT_GRACE))
     since = until - (asked.span or spec.interval)
     if kept.since is not None:
         since = max(since, kept.since)

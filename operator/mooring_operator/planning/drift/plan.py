@@ -19,6 +19,7 @@ from mooring_operator.planning.drift import (
     evaluations,
     evidence,
     freshness,
+    gathering,
     notices,
     operation,
     performance,
@@ -31,12 +32,14 @@ from mooring_operator.planning.drift.evaluations import DriftObserved, Findings,
 from mooring_operator.planning.drift.notices import SendNotice
 from mooring_operator.planning.drift.retraining import LaunchTraining, TrainingSeen
 from mooring_operator.planning.drift.sources import Later, Missing
+from mooring_operator.planning.drift.windows import MOST_COUNTED
 from mooring_operator.planning.runs import abandoned_runs, texts
 from mooring_operator.planning.status import conditions
 
 _SHOWN_FEATURES = 20
 _SAID = frozenset({*reasons.OF_EVALUATIONS, *reasons.FROM_EVALUATIONS, reasons.AWAITING_WINDOW})
 """What stays said until the next window is evaluated."""
+_FOUND = frozenset({reasons.NO_DRIFT, reasons.DRIFT_DETECTED, reasons.SCHEMA_CHANGED})
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,12 @@ def _decide(
             return _await(status, observed, outcome, now)
         case NoFindings(reason, message, quiet, over, judged, arrived):
             status = performance.take(status, run, judged, now)
+            if gathering.goes_on(run, reason):
+                status = gathering.go_on(
+                    _next(_leave(status, now, over=over), spec, now), run, reason, message
+                )
+                status, told = arrivals.take(status, run, arrived)
+                return _tell(told, _gather(status, observed, reason, message, spec, now))
             phase: Literal["Watching", "Failed"] = "Watching" if quiet else "Failed"
             status, left = _pass(_next(_leave(status, now, over=over), spec, now), run, found=quiet)
             status, told = arrivals.take(status, run, arrived)
@@ -216,13 +225,12 @@ def _begin(
     run = evaluations.begin(status, observed, target, sought, judged, now)
     if sought.window is not None:
         # The first one, too, stays the next one until it was evaluated.
-        status = status.model_copy(update={"captured_until": sought.window.since})
+        status = status.model_copy(update={"captured_until": sought.evaluated})
     decision = _await(status, observed, Waiting(run, 1.0, launch=True), now)
     if not sought.skipped:
         return decision
-    message = (
-        f"{sought.skipped} windows are left out: nothing was evaluated for longer than the last ones take"
-    )
+    more = " or more" if sought.skipped == MOST_COUNTED else ""
+    message = f"{sought.skipped} windows{more} are left out: nothing was evaluated for longer than the last ones take"
     told_of = Notify("Warning", reasons.WINDOWS_SKIPPED, message)
     return replace(decision, actions=(told_of, *decision.actions))
 
@@ -235,7 +243,22 @@ def _pass(status: DriftMonitorStatus, run: EvaluationRun, *, found: bool) -> tup
     if not found and failures < sources.MOST_FAILURES:
         return status.model_copy(update={"captured_failures": failures}), ""
     left = "" if found else f"; the window until {format_time(run.window.until or run.started_at)} is left"
-    return status.model_copy(update={"captured_until": run.window.until, "captured_failures": 0}), left
+    passed = {"captured_until": run.window.until, "captured_failures": 0, "gathering": None}
+    return status.model_copy(update=passed), left
+
+
+def _gather(
+    status: DriftMonitorStatus,
+    observed: DriftObserved,
+    reason: str,
+    message: str,
+    spec: DriftMonitorSpec,
+    now: datetime,
+) -> DriftDecision:
+    """Wait for more rows; what the last window said stays said meanwhile."""
+    if status.reason in _FOUND and status.observed_generation == observed.owner.generation:
+        return DriftDecision(status, (), spec.interval.total_seconds())
+    return _settle(status, observed, now, "Watching", reason, message, spec=spec)
 
 
 def _await(

@@ -1,12 +1,12 @@
 """Says which rows an evaluation compares, where the spec names no files: those that the target keeps of its requests.
 
-Each stretch of `spec.interval` since 1970 is a window, and evaluated once: status says how far it has come. Windows are
-of the revision that serves, and of the time that it serves throughout.
+Each window of them is evaluated once (`windows`). Windows are of the revision that serves, and of the time that it
+serves throughout.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mooring_artifacts.uris import below
 
@@ -15,13 +15,11 @@ from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import DEFAULT_BASELINE, Captured, Sought
 from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.types import format_duration, format_time
+from mooring_operator.planning.drift.pace import EPOCH, pace_of
+from mooring_operator.planning.drift.windows import choose
 
 MOST_FAILURES = 3
 """How often a window is tried: one whose files are damaged must not hold up those that follow."""
-MOST_BEHIND = 24
-"""How many windows are made up for after a pause; older ones are left."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a run is to compare; None where the spec itself says it. `skipped` windows were left out before it."""
+    """What a run is to compare; None where the spec itself says it.
+
+    evaluated: up to when windows of what is kept are evaluated until this one is; None where it is files.
+    skipped: how many windows were left out before it.
+    """
 
     baseline: Sought | None = None
     window: Sought | None = None
+    evaluated: datetime | None = None
     skipped: int = 0
 
 
@@ -128,7 +131,7 @@ def seek(
         )
     grace = (window or Captured()).grace
     folder = below(kept.store, f"deployment={name}", f"revision={revision}") if kept.store else ""
-    earliest = kept.since or _EPOCH
+    earliest = kept.since or EPOCH
     counted = spec.baseline is not None and spec.baseline.profile is not None
     baseline = Sought(uri=folder, counted=True) if counted else tested
     if not counted and not names_baseline and tested is None:
@@ -138,7 +141,7 @@ def seek(
         baseline, earliest = found, found.until or earliest
     if window is None:
         return Sources(baseline)
-    return _next(spec, status, folder, baseline, earliest, grace, now)
+    return _next(spec, status, window, Sought(uri=folder), baseline, earliest, kept.retention, now)
 
 
 def _first(
@@ -146,7 +149,7 @@ def _first(
 ) -> Sought | Later | Missing:
     """Give the first rows that a revision has kept, as a baseline."""
     span = (spec.baseline.after_promotion if spec.baseline else None) or DEFAULT_BASELINE
-    since = kept.since or _EPOCH
+    since = kept.since or EPOCH
     until = since + span
     if now < until + grace:
         message = f"the baseline is what revision {revision} keeps until {format_time(until)}"
@@ -164,32 +167,21 @@ def _first(
 def _next(
     spec: DriftMonitorSpec,
     status: DriftMonitorStatus,
-    folder: str,
+    asked: Captured,
+    folder: Sought,
     baseline: Sought | None,
     earliest: datetime,
-    grace: timedelta,
+    kept_for: timedelta | None,
     now: datetime,
 ) -> Sources | Later:
     """Give the window after the last one that was evaluated, once it has ended and late rows have come."""
-    length = spec.interval
-    newest = floor(now - grace, length) - length
-    wanted = _ceil(max(newest if status.captured_until is None else status.captured_until, earliest), length)
-    start = max(wanted, newest - (MOST_BEHIND - 1) * length)
-    until = start + length
-    if start > newest:
-        message = f"the next window is that from {format_time(start)} to {format_time(until)}"
-        return Later(reasons.AWAITING_WINDOW, message, until + grace)
+    newest = pace_of(spec).last(now - asked.grace)
+    chosen = choose(spec, status, asked, earliest, kept_for, newest)
+    if chosen.until > newest:
+        message = f"the next window is that from {format_time(chosen.since)} to {format_time(chosen.until)}"
+        return Later(reasons.AWAITING_WINDOW, message, chosen.until + asked.grace)
     again = status.next_evaluation if status.captured_failures else None
     if again is not None and now < again:
         return Later(reasons.AWAITING_WINDOW, "", again)
-    return Sources(baseline, Sought(uri=folder, since=start, until=until), (start - wanted) // length)
-
-
-def floor(moment: datetime, length: timedelta) -> datetime:
-    """Give the last multiple of a length of time since 1970 that is not after a moment."""
-    return _EPOCH + (moment - _EPOCH) // length * length
-
-
-def _ceil(moment: datetime, length: timedelta) -> datetime:
-    below_it = floor(moment, length)
-    return below_it if below_it == moment else below_it + length
+    stretch = {"since": chosen.since, "until": chosen.until, "rows": chosen.rows}
+    return Sources(baseline, folder.model_copy(update=stretch), chosen.evaluated, chosen.skipped)

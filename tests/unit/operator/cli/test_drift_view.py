@@ -50,6 +50,13 @@ def test_performance_is_a_table_with_what_is_odd_about_labels():
     assert "accuracy 0.8 0.75 0.84 0.93" in lines
 
 
+def test_a_window_that_gathers_its_rows_says_how_many_there_are():
+    said = "the window has 300 of the 5000 rows"
+    gathering = {"until": stamp(1), "reason": "GatheringWindow", "message": said}
+    assert f"next: {said}" in written({"message": "no drift", "gathering": gathering})
+    assert written({"message": said, "gathering": gathering}).count(said) == 1
+
+
 def test_an_estimate_is_called_one_and_says_why_there_is_none():
     metric = {"metric": "accuracy", "value": 0.8, "low": 0.75, "high": 0.84}
     lines = written({"performance": {"estimate": {"rows": 900, "metric": metric, "broken": ["it was 0.93"]}}})

@@ -14,7 +14,8 @@ from mooring_operator.api.drift_rows import Sought
 from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
 from mooring_operator.planning.drift.plan import LaunchEvaluation, Notify, plan_drift
-from mooring_operator.planning.drift.sources import MOST_BEHIND, MOST_FAILURES, Kept
+from mooring_operator.planning.drift.sources import MOST_FAILURES, Kept
+from mooring_operator.planning.drift.windows import MOST_BEHIND
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import RunState
 from mooring_operator.reconcile.drift_runs import ask
