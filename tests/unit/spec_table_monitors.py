@@ -72,6 +72,27 @@ DRIFT = [
         False,
         "a window.capture.length of whole minutes",
     ),
+    _drift("each night at three", {"spec.schedule": "0 3 * * *", "spec.jitter": "10m"}),
+    _drift("on working days", {"spec.schedule": "30 2 * * MON-FRI"}),
+    _drift("at a quarter past never", {"spec.schedule": "15 0 30 2 *"}, False, "never comes"),
+    _drift("at an hour that no day has", {"spec.schedule": "0 25 * * *"}, False, "spec.schedule"),
+    _drift(
+        "every hour and a half", {"spec.schedule": "@every 1h30m"}, False, "write @every as spec.interval"
+    ),
+    _drift(
+        "the last hour before three",
+        {"spec.schedule": "0 3 * * *", "spec.window": {"capture": {"length": "1h"}}},
+    ),
+    _drift(
+        "evidence of windows by a schedule that may overlap",
+        {
+            "spec.schedule": "0 3 * * *",
+            "spec.window": {"capture": {"length": "1m"}},
+            "spec.sensitivity": "high",
+        },
+        False,
+        "leave window.capture.length out",
+    ),
     _drift("a receiver", {"spec.notify": [{"url": "https://hooks.example.com/a"}]}),
     _drift(
         "a receiver by a Secret",

@@ -14,7 +14,7 @@ from mooring_operator.api.drift_performance import Performance
 from mooring_operator.api.drift_rows import Baseline, Window
 from mooring_operator.api.resources import Resources
 from mooring_operator.api.retraining import Retrain
-from mooring_operator.api.types import Duration, Model
+from mooring_operator.api.types import Duration, Model, Schedule
 
 _COUNTED_WINDOW = "baseline.profile needs a window of what is captured: leave window.uri out"
 _COUNTED_INTERVAL = (
@@ -23,6 +23,7 @@ _COUNTED_INTERVAL = (
 _COUNTED_LENGTH = "baseline.profile needs a window.capture.length of whole minutes"
 _SHORT_LENGTH = "window.capture.length is spec.interval at least: else requests were in no window"
 _SHARED_ROWS = "sensitivity weighs windows that share no rows: leave window.capture.length out"
+_EVERY = "schedule says times of day: write @every as spec.interval"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
 
@@ -99,7 +100,23 @@ class DriftMonitorSpec(Model):
             "OperationDegraded."
         ),
     ] = None
-    interval: Annotated[Duration, Field(description="Time between evaluations.")] = timedelta(minutes=1)
+    interval: Annotated[
+        Duration,
+        Field(
+            description="Time between evaluations; with spec.schedule, until one that failed is tried again."
+        ),
+    ] = timedelta(minutes=1)
+    schedule: Annotated[
+        Schedule | None,
+        Field(description="When evaluations are made, or windows end, in cron's five fields; UTC."),
+    ] = None
+    jitter: Annotated[
+        Duration | None,
+        Field(
+            description="How much later at most an evaluation begins, each monitor's by its own time, so that they do "
+            "not all begin at once. A tenth of spec.interval, a minute at most, when left out."
+        ),
+    ] = None
     actions: Annotated[
         Actions,
         Field(
@@ -180,8 +197,15 @@ class DriftMonitorSpec(Model):
             return self
         if self._length < self.interval:
             raise ValueError(_SHORT_LENGTH)
-        if self._length > self.interval and self.sensitivity is not None:
+        shared = self.schedule is not None or self._length > self.interval
+        if shared and self.sensitivity is not None:
             raise ValueError(_SHARED_ROWS)
+        return self
+
+    @model_validator(mode="after")
+    def _is_at_times_of_day(self) -> "DriftMonitorSpec":
+        if self.schedule is not None and self.schedule.startswith("@every"):
+            raise ValueError(_EVERY)
         return self
 
     @property
@@ -217,8 +241,10 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
             "message": f"spec.{_SHORT_LENGTH}",
         },
         {
-            "rule": f"!({_SLIDES}) || !has(self.sensitivity) || duration({_LENGTH}) == duration(self.interval)",
+            "rule": f"!({_SLIDES}) || !has(self.sensitivity) || "
+            f"(!has(self.schedule) && duration({_LENGTH}) == duration(self.interval))",
             "message": f"spec.{_SHARED_ROWS}",
         },
+        {"rule": "!has(self.schedule) || !self.schedule.startsWith('@every')", "message": f"spec.{_EVERY}"},
     ]
 }

@@ -77,6 +77,36 @@ def never_comes(schedule: str) -> bool:
     return all(day > _DAYS[month - 1] for day in days for month in months)
 
 
+_NAMED = {
+    "yearly": "0 0 1 1 *",
+    "annually": "0 0 1 1 *",
+    "monthly": "0 0 1 * *",
+    "weekly": "0 0 * * 0",
+    "daily": "0 0 * * *",
+    "midnight": "0 0 * * *",
+    "hourly": "0 * * * *",
+}
+_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_EVERY_DAY = frozenset("*?")
+
+
+def in_numbers(schedule: str) -> str:
+    """Give a schedule of the pattern's form as five fields of numbers alone, for whoever reads cron's plain form.
+
+    A day or weekday of which any item is a star leaves the choice to the other one: such a field begins with a star.
+    """
+    fields = _NAMED.get(schedule.strip().removeprefix("@"), schedule).split()
+    return " ".join(_in_numbers(field, *bounds) for field, bounds in zip(fields, _RANGES, strict=True))
+
+
+def _in_numbers(field: str, least: int, most: int) -> str:
+    values = sorted(_values(field, least, most))
+    numbers = ",".join(str(value) for value in values)
+    starred = [item for item in field.split(",") if item[:1] in _EVERY_DAY]
+    # All its values are among the numbers.
+    return f"*/{starred[0].partition('/')[2] or 1},{numbers}" if starred else numbers
+
+
 def _values(field: str, least: int, most: int) -> set[int]:
     """Give the numbers that a field stands for; one with a step and no end goes on to the greatest."""
     found: set[int] = set()

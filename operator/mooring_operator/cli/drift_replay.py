@@ -85,7 +85,7 @@ def replay(
     owner, target = Owner("", "replay", "replay", 1), Target(spec.target.name, "current", "previous")
     status, now = DriftMonitorStatus(), _BEGIN
     # Which rows are compared is settled, whatever the monitor watches, and nothing is trained.
-    changes = {"suspend": False, "baseline": _BASELINE, "window": _WINDOW, "retrain": None}
+    changes = {"suspend": False, "baseline": _BASELINE, "window": _WINDOW, "schedule": None, "retrain": None}
     spec = spec.model_copy(update=changes)
     for name, rows, found in windows:
         before = status.phase

@@ -22,6 +22,7 @@ from mooring_operator.planning.drift import (
     gathering,
     notices,
     operation,
+    pace,
     performance,
     retraining,
     schema_changes,
@@ -167,7 +168,7 @@ def _decide(
         message = (
             f"spec.target.name: there is no ModelDeployment {spec.target.name!r} in this namespace; make it"
         )
-        status = _next(_leave(status, now), spec, now)
+        status = _next(_leave(status, now), spec, observed, now)
         return _settle(status, observed, now, "Failed", reasons.TARGET_NOT_FOUND, message, spec=spec)
     if status.run is not None and status.run.generation != observed.owner.generation:
         status = _leave(status, now)
@@ -182,18 +183,18 @@ def _decide(
             status = performance.take(status, run, judged, now)
             if gathering.goes_on(run, reason):
                 status = gathering.go_on(
-                    _next(_leave(status, now, over=over), spec, now), run, reason, message
+                    _next(_leave(status, now, over=over), spec, observed, now), run, reason, message
                 )
                 status, told = arrivals.take(status, run, arrived)
                 return _tell(told, _gather(status, observed, reason, message, spec, now))
             phase: Literal["Watching", "Failed"] = "Watching" if quiet else "Failed"
-            status, left = _pass(_next(_leave(status, now, over=over), spec, now), run, found=quiet)
+            status, left = _pass(_next(_leave(status, now, over=over), spec, observed, now), run, found=quiet)
             status, told = arrivals.take(status, run, arrived)
             return _tell(told, _settle(status, observed, now, phase, reason, message + left, spec=spec))
         case Findings():
             status = performance.take(status, run, outcome.performance, now)
             status = operation.take(spec, status, run, outcome.operation)
-            status, _ = _pass(_next(_leave(status, now, over=True), spec, now), run, found=True)
+            status, _ = _pass(_next(_leave(status, now, over=True), spec, observed, now), run, found=True)
             status, told = arrivals.take(status, run, outcome.arrivals)
             return _tell(told, _judge(spec, status, observed, target, outcome, run, now))
 
@@ -207,11 +208,14 @@ def _begin(
 ) -> DriftDecision:
     """Begin the next evaluation, or wait until there is something to evaluate."""
     generation = observed.owner.generation
-    sought = sources.seek(spec, status, target.name, target.stable, target.kept, now)
+    delay = pace.delay_of(spec, observed.owner.uid)
+    sought = sources.seek(spec, status, target.name, target.stable, target.kept, now, delay)
     match sought:
         case Missing(reason, message, pending):
             phase: Literal["Pending", "Failed"] = "Pending" if pending else "Failed"
-            return _settle(_next(status, spec, now), observed, now, phase, reason, message, spec=spec)
+            return _settle(
+                _next(status, spec, observed, now), observed, now, phase, reason, message, spec=spec
+            )
         case Later(reason, message, at):
             left = max((at - now).total_seconds(), 0.1)
             status = status.model_copy(update={"next_evaluation": at})
@@ -354,8 +358,15 @@ def _evaluation(findings: Findings, run: EvaluationRun, now: datetime) -> Evalua
     )
 
 
-def _next(status: DriftMonitorStatus, spec: DriftMonitorSpec, now: datetime) -> DriftMonitorStatus:
-    return status.model_copy(update={"next_evaluation": now + spec.interval})
+def _next(
+    status: DriftMonitorStatus, spec: DriftMonitorSpec, observed: DriftObserved, now: datetime
+) -> DriftMonitorStatus:
+    """Say when the next evaluation of files is due, or that of a window of what is kept tried again."""
+    of_files = sources.captured_window(spec) is None
+    if spec.schedule is None or not of_files:
+        return status.model_copy(update={"next_evaluation": now + spec.interval})
+    at = pace.pace_of(spec).after(now) + pace.delay_of(spec, observed.owner.uid)
+    return status.model_copy(update={"next_evaluation": at})
 
 
 def _settle(

@@ -103,6 +103,7 @@ def seek(
     revision: str | None,
     kept: Kept,
     now: datetime,
+    delay: timedelta = timedelta(0),
 ) -> Sources | Later | Missing:
     """Give what the next evaluation compares, or when there will be anything.
 
@@ -112,6 +113,7 @@ def seek(
         revision: the one that serves; None for none.
         kept: what it keeps.
         now: the time.
+        delay: how much later than it could an evaluation of what is kept begins.
     """
     window, names_baseline = (
         captured_window(spec),
@@ -141,7 +143,7 @@ def seek(
         baseline, earliest = found, found.until or earliest
     if window is None:
         return Sources(baseline)
-    return _next(spec, status, window, Sought(uri=folder), baseline, earliest, kept.retention, now)
+    return _next(spec, status, window, Sought(uri=folder), baseline, earliest, kept.retention, now, delay)
 
 
 def _first(
@@ -173,13 +175,14 @@ def _next(
     earliest: datetime,
     kept_for: timedelta | None,
     now: datetime,
+    delay: timedelta,
 ) -> Sources | Later:
     """Give the window after the last one that was evaluated, once it has ended and late rows have come."""
-    newest = pace_of(spec).last(now - asked.grace)
+    newest = pace_of(spec).last(now - asked.grace - delay)
     chosen = choose(spec, status, asked, earliest, kept_for, newest)
     if chosen.until > newest:
         message = f"the next window is that from {format_time(chosen.since)} to {format_time(chosen.until)}"
-        return Later(reasons.AWAITING_WINDOW, message, chosen.until + asked.grace)
+        return Later(reasons.AWAITING_WINDOW, message, chosen.until + asked.grace + delay)
     again = status.next_evaluation if status.captured_failures else None
     if again is not None and now < again:
         return Later(reasons.AWAITING_WINDOW, "", again)

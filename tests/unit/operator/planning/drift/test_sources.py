@@ -13,6 +13,7 @@ from mooring_operator.api.drift_findings import FeatureDrift
 from mooring_operator.api.drift_rows import Sought
 from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
+from mooring_operator.planning.drift.pace import delay_of
 from mooring_operator.planning.drift.plan import LaunchEvaluation, Notify, plan_drift
 from mooring_operator.planning.drift.sources import MOST_FAILURES, Kept
 from mooring_operator.planning.drift.windows import MOST_BEHIND
@@ -111,8 +112,9 @@ def test_a_look_too_early_says_when_to_come_again():
     monitor = Monitor()
     monitor.look()
     monitor.look(found())
-    assert monitor.look().recheck_after == 120.0
-    assert monitor.status.next_evaluation == NOON + timedelta(minutes=2)
+    delay = delay_of(monitor.spec, OWNER.uid)
+    assert monitor.look().recheck_after == 120.0 + delay.total_seconds()
+    assert monitor.status.next_evaluation == NOON + timedelta(minutes=2) + delay
     assert (monitor.status.phase, monitor.status.reason) == ("Watching", "NoDrift")
 
 
@@ -203,7 +205,7 @@ def test_evidence_is_of_one_revision():
     monitor.pass_time(timedelta(minutes=2), found(e_value=50.0))
     assert monitor.status.evidence.value == 50
     monitor.promote("rev3")
-    monitor.pass_time(timedelta(minutes=22), found(e_value=3.0))
+    monitor.pass_time(timedelta(minutes=23), found(e_value=3.0))
     assert (monitor.status.evidence.value, monitor.status.evidence.windows) == (3, 1)
 
 
@@ -225,8 +227,9 @@ def test_without_a_test_it_is_the_first_hours_after_the_promotion(baseline, hour
     assert (monitor.status.phase, monitor.status.reason) == ("Watching", "GatheringBaseline")
     assert decision.recheck_after == (until + 2 * MINUTE - NOON).total_seconds()
     monitor.now = until + timedelta(minutes=2)
-    assert monitor.look().recheck_after == 3600
-    monitor.now += timedelta(hours=1)
+    delay = delay_of(monitor.spec, OWNER.uid)
+    assert monitor.look().recheck_after == 3600 + delay.total_seconds()
+    monitor.now += timedelta(hours=1) + delay
     monitor.look()
     assert monitor.status.run.baseline == Sought(uri=FOLDER, since=NOON, until=until)
     assert monitor.windows == [(until, until + timedelta(hours=1))]
