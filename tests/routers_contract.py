@@ -28,7 +28,7 @@ from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.objects.ownership import owner_reference
 from mooring_operator.planning.routes import Running, Service
 from mooring_operator.planning.routing import Arm, Routing
-from mooring_operator.reconcile.drift_monitors import kept_by
+from mooring_operator.reconcile.drift_targets import kept_by
 
 from tests.played_gateway import NAME as GATEWAY_NAME
 from tests.played_gateway import NAMESPACE as GATEWAY_NAMESPACE

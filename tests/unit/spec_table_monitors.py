@@ -10,10 +10,52 @@ def _drift(name: str, patch: dict[str, Any], accepted: bool = True, says: str = 
 
 
 _HOOK = {"url": "https://hooks.example.com/a"}
+_SERVICE = {"kind": "InferenceService", "name": "llm"}
 _RETRAIN = {"image": "registry.example.com/train:1", "output": "s3://models/iris"}
 DRIFT = [
     _drift("a monitor", {}),
-    _drift("a monitor of nothing", {"spec.target": ABSENT}, False, "spec.target"),
+    _drift("two data sets", {"spec.target": ABSENT}),
+    _drift("an InferenceService", {"spec.target": _SERVICE, "spec.sensitivity": "normal"}),
+    _drift(
+        "a ModelDeployment by its kind", {"spec.target.kind": "ModelDeployment", "spec.actions": ["Rollback"]}
+    ),
+    _drift("a Deployment", {"spec.target.kind": "Deployment"}, False, "spec.target.kind"),
+    _drift(
+        "a rollback of an InferenceService",
+        {"spec.target": _SERVICE, "spec.actions": ["Rollback"]},
+        False,
+        "actions need a ModelDeployment as spec.target",
+    ),
+    _drift(
+        "a pause of two data sets",
+        {"spec.target": ABSENT, "spec.actions": ["Pause"]},
+        False,
+        "actions need a ModelDeployment as spec.target",
+    ),
+    _drift(
+        "an InferenceService that keeps nothing",
+        {"spec.target": _SERVICE, "spec.window": ABSENT},
+        False,
+        "window.uri and baseline.uri are needed where spec.target is no ModelDeployment",
+    ),
+    _drift(
+        "one data set",
+        {"spec.target": ABSENT, "spec.baseline": {"afterPromotion": "1h"}},
+        False,
+        "window.uri and baseline.uri are needed where spec.target is no ModelDeployment",
+    ),
+    _drift(
+        "performance of an InferenceService",
+        {"spec.target": _SERVICE, "spec.performance": {}},
+        False,
+        "performance needs a ModelDeployment as spec.target",
+    ),
+    _drift(
+        "a training for two data sets",
+        {"spec.target": ABSENT, "spec.retrain": _RETRAIN},
+        False,
+        "retrain needs a ModelDeployment as spec.target",
+    ),
     _drift("a monitor of nobody", {"spec.target.name": ""}, False, "spec.target.name"),
     _drift("no baseline", {"spec.baseline": ABSENT}),
     _drift("no window", {"spec.window": ABSENT}),

@@ -104,7 +104,7 @@ DRIFT_MONITOR = Resource(
     status=DriftMonitorStatus,
     columns=[
         Column("Phase", ".status.phase", description="Where the monitor stands."),
-        Column("Target", ".spec.target.name", description="ModelDeployment that is watched."),
+        Column("Target", ".spec.target.name", description="What is watched; empty for two data sets."),
         Column(
             "Drifted", ".status.evaluation.featuresDrifted", "integer", description="Features that drifted."
         ),

@@ -12,6 +12,14 @@ from mooring_operator.api.drift_notify import MOST_RECEIVERS, Receiver
 from mooring_operator.api.drift_operation import Operation
 from mooring_operator.api.drift_performance import Performance
 from mooring_operator.api.drift_rows import Baseline, Window
+from mooring_operator.api.drift_target import (
+    NEEDS_FILES,
+    NEEDS_MODEL,
+    NEEDS_REQUESTS,
+    NEEDS_REVISIONS,
+    RULES,
+    Target,
+)
 from mooring_operator.api.resources import Resources
 from mooring_operator.api.retraining import Retrain
 from mooring_operator.api.types import Duration, Model, Schedule
@@ -27,18 +35,16 @@ _EVERY = "schedule says times of day: write @every as spec.interval"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
 
-class Target(Model):
-    """The ModelDeployment that is watched."""
-
-    name: Annotated[
-        str, forms.DEPLOYMENT_NAME.field, Field(description="A ModelDeployment in this namespace.")
-    ]
-
-
 class DriftMonitorSpec(Model):
     """What the user wants watched."""
 
-    target: Annotated[Target, Field(description="ModelDeployment that is watched.")]
+    target: Annotated[
+        Target | None,
+        Field(
+            description="What is watched: a ModelDeployment, or an InferenceService. When left out, two data sets are "
+            "compared."
+        ),
+    ] = None
     baseline: Annotated[
         Baseline | None,
         Field(
@@ -171,6 +177,26 @@ class DriftMonitorSpec(Model):
         ),
     ] = None
 
+    @property
+    def deployment(self) -> str | None:
+        """Name of the ModelDeployment that is watched; None where something else is."""
+        return self.target.name if self.target is not None and self.target.kind == "ModelDeployment" else None
+
+    @model_validator(mode="after")
+    def _asks_nothing_of_others(self) -> "DriftMonitorSpec":
+        if self.deployment is not None:
+            return self
+        parts = (self.performance, self.operation)
+        if self.actions or any(part is not None and part.actions for part in parts):
+            raise ValueError(NEEDS_REVISIONS)
+        if any(part is None or part.uri is None for part in (self.window, self.baseline)):
+            raise ValueError(NEEDS_FILES)
+        if self.performance is not None:
+            raise ValueError(NEEDS_REQUESTS)
+        if self.retrain is not None:
+            raise ValueError(NEEDS_MODEL)
+        return self
+
     @model_validator(mode="after")
     def _reads_requests(self) -> "DriftMonitorSpec":
         of_files = self.window is not None and self.window.uri is not None
@@ -223,6 +249,7 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
             "rule": f"!({_PROFILED}) || !has(self.window) || has(self.window.capture)",
             "message": f"spec.{_COUNTED_WINDOW}",
         },
+        *RULES,
         one_stop("spec"),
         {
             "rule": f"!has(self.operation) || (!({_PROFILED}) && (!has(self.window) || has(self.window.capture)))",

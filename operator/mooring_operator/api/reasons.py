@@ -566,7 +566,7 @@ SUSPENDED = "Suspended"
 """spec.suspend is true: nothing is evaluated.
 """
 TARGET_NOT_FOUND = "TargetNotFound"
-"""spec.target.name names no ModelDeployment of this namespace.
+"""spec.target names nothing in this namespace; where something of another kind has that name, the message says so.
 
 Make it, or correct the name.
 """
@@ -603,6 +603,9 @@ mooring drift NAME shows them. Write the window as the baseline was written, or 
 """
 SCHEMA_UNCHANGED = "SchemaUnchanged"
 """Baseline and window have the same columns again, of types that can be compared.
+"""
+TARGET_OWNED = "TargetOwned"
+"""spec.target names an InferenceService that Mooring made for a ModelDeployment: name that one.
 """
 TARGET_NOT_SERVED = "TargetNotServed"
 """No revision of the ModelDeployment is promoted yet, and what it keeps of its requests is what is watched.

@@ -82,7 +82,7 @@ def replay(
         windows: name, rows, and what was found for each, in the order in which they came. One comes after
             `spec.interval` after another.
     """
-    owner, target = Owner("", "replay", "replay", 1), Target(spec.target.name, "current", "previous")
+    owner, target = Owner("", "replay", "replay", 1), Target(spec.deployment or "", "current", "previous")
     status, now = DriftMonitorStatus(), _BEGIN
     # Which rows are compared is settled, whatever the monitor watches, and nothing is trained.
     changes = {"suspend": False, "baseline": _BASELINE, "window": _WINDOW, "schedule": None, "retrain": None}

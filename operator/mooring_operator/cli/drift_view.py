@@ -60,7 +60,7 @@ class DriftView:
         if status.message:
             yield Text(status.message)
         yield from failure_lines(status.conditions)
-        yield Text.assemble(("Watches ", "dim"), f"ModelDeployment {self._item['spec']['target']['name']}")
+        yield Text.assemble(("Watches ", "dim"), _watched(self._item["spec"].get("target")))
         if status.evaluation is not None:
             yield from self._evaluation(status.evaluation)
         if status.gathering is not None and status.gathering.message != status.message:
@@ -142,6 +142,10 @@ class DriftView:
                 ["COLUMN", "CHANGE", "BASELINE", "WINDOW"],
                 [[c.name, c.change, c.baseline or "-", c.window or "-"] for c in evaluation.schema_changes],
             )
+
+
+def _watched(target: dict[str, Any] | None) -> str:
+    return "two data sets" if not target else f"{target.get('kind', 'ModelDeployment')} {target['name']}"
 
 
 def _arrivals(found: Arrivals) -> Iterator[RenderableType]:

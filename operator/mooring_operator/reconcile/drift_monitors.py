@@ -6,15 +6,12 @@ says which: launched twice, there is one.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from mooring_artifacts.data_versions.references import pin
-from mooring_artifacts.gates import COMPARABLE
-from mooring_artifacts.uris import SCHEMES, hide_queries
+from mooring_artifacts.uris import hide_queries
 from pydantic import ValidationError
 
 from mooring_operator.adapters.audit import AuditUnavailable
@@ -24,18 +21,16 @@ from mooring_operator.adapters.cluster import Cluster, InvalidName, Ref
 from mooring_operator.adapters.documents import DocumentsUnavailable
 from mooring_operator.adapters.notifier import Notifier
 from mooring_operator.adapters.pipelines import PipelinesRefused, PipelinesUnavailable
-from mooring_operator.api import forms, reasons
+from mooring_operator.api import reasons
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
-from mooring_operator.api.drift_rows import Sought
 from mooring_operator.api.drift_status import DriftMonitorStatus
 from mooring_operator.api.names import COMMAND_PREFIX, Command, asker_annotation
-from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning import audit
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.acting import RequestRollback, RequestStop
 from mooring_operator.planning.drift.arrivals import last_look
-from mooring_operator.planning.drift.evaluations import DriftObserved, Target
+from mooring_operator.planning.drift.evaluations import DriftObserved
 from mooring_operator.planning.drift.notice_texts import body_of
 from mooring_operator.planning.drift.notices import SendNotice, under_way
 from mooring_operator.planning.drift.plan import (
@@ -49,16 +44,14 @@ from mooring_operator.planning.drift.plan import (
     unavailable,
 )
 from mooring_operator.planning.drift.retraining import LaunchTraining, TrainingSeen
-from mooring_operator.planning.drift.sources import Kept, KnownTest
+from mooring_operator.planning.drift.targets import Unwatchable
 from mooring_operator.planning.objects.owner import Manifest, Owner
-from mooring_operator.planning.rollout import capturing
-from mooring_operator.planning.rollout.capturing import collects, may_capture
 from mooring_operator.planning.runs.abandoned_runs import unended
 from mooring_operator.planning.runs.run import RunState
-from mooring_operator.planning.status import conditions, spec_errors
+from mooring_operator.planning.status import spec_errors
 from mooring_operator.reconcile.decisions import Decisions
 from mooring_operator.reconcile.drift_runs import DriftRuns
-from mooring_operator.reconcile.failures import StatusUnreadable
+from mooring_operator.reconcile.drift_targets import DriftTargets
 from mooring_operator.reconcile.gatherer import owner_of
 from mooring_operator.reconcile.installs import Installs
 from mooring_operator.reconcile.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT
@@ -96,6 +89,7 @@ class DriftMonitors:
         self._clock = clock
         self._file_addresses = file_addresses
         self._installs = installs or Installs(cluster, notifier, "")
+        self._targets = DriftTargets(cluster)
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Bring one DriftMonitor up to date.
@@ -172,6 +166,7 @@ class DriftMonitors:
     async def _observe(
         self, owner: Owner, spec: DriftMonitorSpec, status: DriftMonitorStatus
     ) -> DriftObserved:
+        target = await self._targets.find(owner.namespace, spec)
         run = result = None
         if status.run is not None:
             run = await self._runs.get(owner, status.run.run_id)
@@ -179,7 +174,8 @@ class DriftMonitors:
                 result = await self._runs.result(owner, status.run.run_id)
         return DriftObserved(
             owner=owner,
-            target=await self._target(owner.namespace, spec),
+            target=None if isinstance(target, Unwatchable) else target,
+            unwatchable=target if isinstance(target, Unwatchable) else None,
             run=run,
             result=result,
             abandoned=await self._abandoned(owner, status),
@@ -188,27 +184,6 @@ class DriftMonitors:
             run_pages=self._runs.pages,
             narrow_runs=self._runs.narrow,
             file_addresses=self._file_addresses,
-        )
-
-    async def _target(self, namespace: str, spec: DriftMonitorSpec) -> Target | None:
-        resource = await self._cluster.get(Ref(MODEL_DEPLOYMENT, namespace, spec.target.name))
-        if resource is None:
-            return None
-        try:
-            status = peek_status(resource, ModelDeploymentStatus)
-        except StatusUnreadable:
-            # Its own status says so; until that is mended nobody knows which revision drifts.
-            return Target(spec.target.name, None, None)
-        named = (resource["spec"].get("model") or {}).get("uri")
-        return Target(
-            spec.target.name,
-            status.stable.revision if status.stable else None,
-            status.previous.revision if status.previous else None,
-            replace(kept_by(status.stable, resource["spec"]), capturing=_capturing(status))
-            if status.stable
-            else Kept(),
-            model_uri=named if isinstance(named, str) else "",
-            candidate=status.candidate.revision if status.candidate else None,
         )
 
     async def _abandoned(self, owner: Owner, status: DriftMonitorStatus) -> dict[str, RunState | None]:
@@ -265,7 +240,7 @@ class DriftMonitors:
         for action in decision.actions:
             if not isinstance(action, SendNotice):
                 continue
-            body = body_of(owner, spec.target.name, decision.status, action)
+            body = body_of(owner, spec.target, decision.status, action)
             try:
                 await self._receivers.start(owner, action.notice_id, action.receiver, body)
             except CheckNotStarted as error:
@@ -318,48 +293,3 @@ class DriftMonitors:
         except (PipelinesUnavailable, PipelinesRefused) as error:
             # The status says that it has to end: it is asked again, and stops nothing else meanwhile.
             logger.warning("run %s could not be stopped yet: %s", run_id, error)
-
-
-def kept_by(stable: Revision, spec: Mapping[str, Any]) -> Kept:
-    """Give what the revision that serves keeps of its requests; `spec` is the ModelDeployment's, as it is stored."""
-    capture = stable.serving_spec.capture
-    keeps = capture is not None and (may_capture(stable) or collects(stable))
-    return Kept(
-        since=stable.since,
-        store=capture.store if capture is not None and keeps else "",
-        retention=capture.retention if capture is not None else None,
-        tested_on=_tested_on(stable, spec),
-        tested=_tested(stable, spec),
-    )
-
-
-def _tested(stable: Revision, spec: Mapping[str, Any]) -> KnownTest:
-    """Give what the test of the revision measured, and how its rows were read."""
-    data = (spec.get("ci") or {}).get("testData") or {}
-    metrics = stable.tested.metrics if stable.tested is not None and stable.tested.verdict == "Passed" else {}
-    return KnownTest(
-        figures={name: metrics[name] for name in COMPARABLE if name in metrics},
-        rows=int(metrics.get("rows", 0)),
-        output=data.get("output") or "",
-        classes=data.get("classes") or (),
-        task=data.get("task") or "",
-    )
-
-
-def _capturing(status: ModelDeploymentStatus) -> tuple[str, str, str] | None:
-    """Give what the ModelDeployment says of its capture; None while that is about another revision than serves."""
-    found = conditions.find(status.conditions, capturing.CONDITION) if status.candidate is None else None
-    return (found.status, found.reason, found.message) if found is not None else None
-
-
-def _tested_on(stable: Revision, spec: Mapping[str, Any]) -> Sought | None:
-    """Give the rows of the test that the revision has passed; None where no run could read them, or there was none."""
-    data = (spec.get("ci") or {}).get("testData") or {}
-    uri, label = data.get("uri"), data.get("labelColumn", _LABEL)
-    if stable.tested is None or stable.tested.verdict != "Passed":
-        return None
-    if not forms.ADDRESS.fits(uri) or uri.partition(":")[0] not in SCHEMES:
-        return None
-    # What a dataset's newest version was then is what the revision was tested on.
-    digest = stable.tested.test_data_digest
-    return Sought(uri=pin(uri, digest) if digest else uri, without=label if forms.COLUMN.fits(label) else "")

@@ -79,7 +79,9 @@ class TrainingRuns:
         asked = spec.retrain
         try:
             if training.stage == "Training":
-                await self._pipelines.launch(self._training(owner, spec.target.name, asked, status, training))
+                await self._pipelines.launch(
+                    self._training(owner, spec.deployment or "", asked, status, training)
+                )
             else:
                 await self._pipelines.launch(await self._registering(owner, asked, status, training))
         except (PipelinesRefused, LaunchUncertain) as error:

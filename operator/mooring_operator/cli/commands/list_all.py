@@ -79,7 +79,7 @@ def _deployment(item: dict[str, Any], status: dict[str, Any]) -> list[Any]:
 def _monitor(item: dict[str, Any], status: dict[str, Any]) -> list[Any]:
     found = status.get("evaluation") or {}
     counts = [str(found.get(key, "")) for key in ("featuresDrifted", "featuresTested")]
-    return [_phase(status), item["spec"]["target"]["name"], *counts]
+    return [_phase(status), (item["spec"].get("target") or {}).get("name", "-"), *counts]
 
 
 def _phase(status: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.planning import identity
 from mooring_operator.planning.checks import CheckState
 from mooring_operator.planning.drift.sources import Kept, Sources
+from mooring_operator.planning.drift.targets import Unwatchable
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.runs.run import SURE_AFTER, RunState, pause_in_run
 from mooring_operator.planning.status.wording import because
@@ -27,7 +28,7 @@ _AGAIN = "; trying again after spec.interval"
 
 @dataclass(frozen=True)
 class Target:
-    """The ModelDeployment that is watched.
+    """What is watched: of a ModelDeployment its revisions, of anything else its name alone, empty for two data sets.
 
     stable, previous, candidate: revisions: the one that serves, the one before it, and the one on its way.
     model_uri: what its spec names.
@@ -96,6 +97,7 @@ class Waiting:
 class DriftObserved:
     """All that was looked up for one decision.
 
+    unwatchable: why there is no target.
     run: the run in status as the backend has it.
     result: what it wrote down.
     launch_failed: why it could not be launched.
@@ -118,6 +120,7 @@ class DriftObserved:
     run_pages: str = ""
     narrow_runs: bool = False
     file_addresses: bool = False
+    unwatchable: Unwatchable | None = None
 
 
 def due(spec: DriftMonitorSpec, status: DriftMonitorStatus, generation: int, now: datetime) -> bool:

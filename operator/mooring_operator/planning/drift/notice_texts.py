@@ -10,6 +10,7 @@ from typing import Any
 
 from mooring_operator.api.drift_actions import Cause
 from mooring_operator.api.drift_status import DriftMonitorStatus
+from mooring_operator.api.drift_target import Target
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift import causes
 from mooring_operator.planning.drift.notices import WORDS, SendNotice
@@ -31,15 +32,26 @@ _ALERTS: Mapping[Cause, str] = {
 }
 
 
-def body_of(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> Any:
-    """Give what is posted to a receiver, as JSON; `deployment` is what the monitor watches."""
+def body_of(owner: Owner, target: Target | None, status: DriftMonitorStatus, notice: SendNotice) -> Any:
+    """Give what is posted to a receiver, as JSON; `target` is what the monitor watches."""
     match notice.receiver.format:
         case "Slack":
-            return {"text": _slack(owner, deployment, status, notice)}
+            return {"text": _slack(owner, target, status, notice)}
         case "Alertmanager":
-            return [_alert(owner, deployment, status, notice)]
+            return [_alert(owner, target, status, notice)]
         case "Generic":
-            return _generic(owner, deployment, status, notice)
+            return _generic(owner, target, status, notice)
+
+
+def _named(target: Target | None, deployment: str, service: str) -> dict[str, str]:
+    """Give the target's name under one of two keys, by its kind; none of two data sets."""
+    if target is None:
+        return {}
+    return {deployment if target.kind == "ModelDeployment" else service: target.name}
+
+
+def _name(owner: Owner, target: Target | None) -> str:
+    return owner.name if target is None else target.name
 
 
 def _is_over(notice: SendNotice) -> bool:
@@ -52,7 +64,9 @@ def _message(status: DriftMonitorStatus, notice: SendNotice) -> str:
     return status.message if condition is None else condition.message
 
 
-def _generic(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> dict[str, Any]:
+def _generic(
+    owner: Owner, target: Target | None, status: DriftMonitorStatus, notice: SendNotice
+) -> dict[str, Any]:
     evaluation = status.evaluation
     features = [each.name for each in evaluation.features if each.drifted] if evaluation else []
     if notice.cause != "Drift":
@@ -64,7 +78,7 @@ def _generic(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: 
         "since": format_time(notice.since),
         "namespace": owner.namespace,
         "monitor": owner.name,
-        "deployment": deployment,
+        **_named(target, "deployment", "inferenceService"),
         "revision": evaluation.revision if evaluation else "",
         "message": _message(status, notice),
         "features": features,
@@ -72,20 +86,25 @@ def _generic(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: 
     }
 
 
-def _slack(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> str:
+def _slack(owner: Owner, target: Target | None, status: DriftMonitorStatus, notice: SendNotice) -> str:
     of, begins, ends = _SAID[notice.cause]
     what = ends if _is_over(notice) else begins
     message = _message(status, notice)
-    text = f"{of} of {owner.namespace}/{deployment} {what} (DriftMonitor {owner.name}): {message}"
+    text = f"{of} of {owner.namespace}/{_name(owner, target)} {what} (DriftMonitor {owner.name}): {message}"
     if status.evaluation is not None and status.evaluation.report_url:
         text += f"\n{status.evaluation.report_url}"
     # Of a message no more is markup than what these three begin.
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _alert(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: SendNotice) -> dict[str, Any]:
+def _alert(
+    owner: Owner, target: Target | None, status: DriftMonitorStatus, notice: SendNotice
+) -> dict[str, Any]:
     over, (of, begins, _) = _is_over(notice), _SAID[notice.cause]
-    annotations = {"summary": f"{of} of {deployment} {begins}", "description": _message(status, notice)}
+    annotations = {
+        "summary": f"{of} of {_name(owner, target)} {begins}",
+        "description": _message(status, notice),
+    }
     if status.evaluation is not None and status.evaluation.report_url:
         annotations["report"] = status.evaluation.report_url
     return {
@@ -95,7 +114,7 @@ def _alert(owner: Owner, deployment: str, status: DriftMonitorStatus, notice: Se
             "severity": "warning",
             "namespace": owner.namespace,
             "driftmonitor": owner.name,
-            "modeldeployment": deployment,
+            **_named(target, "modeldeployment", "inferenceservice"),
         },
         "annotations": annotations,
         "startsAt": format_time(notice.since),

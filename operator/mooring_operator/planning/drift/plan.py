@@ -27,6 +27,7 @@ from mooring_operator.planning.drift import (
     retraining,
     schema_changes,
     sources,
+    targets,
 )
 from mooring_operator.planning.drift.acting import RequestRollback, RequestStop
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, Waiting
@@ -165,11 +166,9 @@ def _decide(
         return _settle(_leave(status, now), observed, now, "Failed", reasons.CHARACTERS_NOT_ALLOWED, refusal)
     target = observed.target
     if target is None:
-        message = (
-            f"spec.target.name: there is no ModelDeployment {spec.target.name!r} in this namespace; make it"
-        )
         status = _next(_leave(status, now), spec, observed, now)
-        return _settle(status, observed, now, "Failed", reasons.TARGET_NOT_FOUND, message, spec=spec)
+        found = observed.unwatchable or targets.missing("ModelDeployment", spec.deployment or "")
+        return _settle(status, observed, now, "Failed", found.reason, found.message, spec=spec)
     if status.run is not None and status.run.generation != observed.owner.generation:
         status = _leave(status, now)
     run = status.run

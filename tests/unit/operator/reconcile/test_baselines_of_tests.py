@@ -3,7 +3,7 @@
 import pytest
 from mooring_operator.api.rollout_status import CIStatus, Revision
 from mooring_operator.planning.drift.sources import KnownTest
-from mooring_operator.reconcile.drift_monitors import kept_by
+from mooring_operator.reconcile.drift_targets import kept_by
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

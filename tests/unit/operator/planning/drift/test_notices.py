@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_findings import Evaluation, FeatureDrift
+from mooring_operator.api.drift_target import Target
 from mooring_operator.api.types import Condition
 from mooring_operator.planning.actions import Notify
 from mooring_operator.planning.checks import CheckState
@@ -213,7 +214,7 @@ def body(receiver, word, **known):
     told = Told(receiver).say(drifted=True).look().end()
     if word == "Calm":
         told.say(drifted=False).look(5 * MINUTE)
-    return body_of(OWNER, "digits", STATUS.model_copy(update=known), told.sent[-1])
+    return body_of(OWNER, Target(name="digits"), STATUS.model_copy(update=known), told.sent[-1])
 
 
 def test_an_object_has_all_that_is_known():
@@ -269,11 +270,11 @@ def test_of_another_cause_its_own_words_are_posted(cause, of, words, alert, says
         .look()
         .end()
     )
-    begun = [body_of(OWNER, "digits", told.status, each) for each in told.sent]
+    begun = [body_of(OWNER, Target(name="digits"), told.status, each) for each in told.sent]
     assert (begun[0]["event"], begun[0]["message"], begun[0]["features"]) == (words[0], "m", [])
     assert begun[1]["text"] == says
     told.say(drifted=False, of=of).look().end()
-    ended = [body_of(OWNER, "digits", told.status, each) for each in told.sent[3:]]
+    ended = [body_of(OWNER, Target(name="digits"), told.status, each) for each in told.sent[3:]]
     assert ended[0]["event"] == words[1]
     assert "holds again" in ended[1]["text"]
     assert begun[2][0]["labels"] == ended[2][0]["labels"]
