@@ -217,7 +217,10 @@ class FeatureDrift(Part):
     """What was found for one feature; `rows` are the window's with a value, `missing` the share of the others.
 
     `ks` is the total variation distance where the kind is category; `variation` is that of few integers. `e_value` is
-    the window's evidence that something has drifted, at most 1 on average where nothing has.
+    the window's evidence that something has drifted, at most 1 on average where nothing has. `test` is the test that
+    says most clearly that it drifted. What follows decides nothing: `missing_before` is the baseline's share,
+    `likelihood_ratio` the G of categories, `jensen_shannon` a distance from 0 to 1, `wasserstein` how far numbers moved
+    in their own unit, `unseen` and `out_of_range` are shares of values that the baseline has not.
     """
 
     name: Name
@@ -231,6 +234,13 @@ class FeatureDrift(Part):
     reason: Name
     hint: Name = ""
     e_value: Annotated[Number, Field(ge=0)] | None = None
+    test: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]{0,62})?$")] = ""
+    missing_before: Share | None = None
+    likelihood_ratio: Test | None = None
+    jensen_shannon: Share | None = None
+    wasserstein: Annotated[Number, Field(ge=0)] | None = None
+    unseen: Share | None = None
+    out_of_range: Share | None = None
 
 
 class SchemaChange(Part):
@@ -400,7 +410,7 @@ class _Cost:
 
 _COSTS: dict[type[_Document], _Cost] = {
     Verdict: _Cost(LARGEST_VERDICT, 10_000),
-    DriftReport: _Cost(LARGEST_REPORT, 22 * MOST_FEATURES),
+    DriftReport: _Cost(LARGEST_REPORT, 32 * MOST_FEATURES),
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mooring_components.drift import transport
 from mooring_components.drift.statistics import Numbers, Ordered, Placed
 
 SMALLEST_BASELINE = 50_000
@@ -50,6 +51,15 @@ class Grid:
                     return None
                 cells[start : start + _BLOCK] = found
         return cells
+
+    def bounds(self) -> Numbers:
+        """The (cells + 1,) numbers at which cells begin and end, but for rounding."""
+        if self.scale is None:
+            return self.centre + np.arange(self.cells + 1, dtype=np.float64) - 0.5
+        place = np.arange(self.cells + 1, dtype=np.float64)
+        with np.errstate(divide="ignore", over="ignore"):
+            far = (self.cells / 2 / np.minimum(place, self.cells - place) - 1) / self.scale
+        return self.centre + np.where(place < self.cells / 2, -far, far)
 
     def _integers(self, block: Numbers) -> Numbers | None:
         inside = (block >= self.centre) & (block < self.centre + self.cells) & (np.rint(block) == block)
@@ -92,7 +102,8 @@ def place_in_cells(baseline: Numbers, window: Numbers, quantiles: Counts) -> Pla
     if grid.scale is None:
         used = np.flatnonzero(before)
         values = (grid.centre + used).astype(baseline.dtype)
-        return Placed(distance, shift, Ordered(values, below[used], len(baseline)), window)
+        moved = float(np.abs(first - second)[1:-1].sum())
+        return Placed(distance, shift, Ordered(values, below[used], len(baseline)), window, moved)
     # The most that the distance can be inside of a cell; where one side has no value it is largest at a bound.
     most = np.maximum(first[1:] - second[:-1], second[1:] - first[:-1])
     undecided = (most > distance) & (before > 0) & (now > 0)
@@ -107,7 +118,23 @@ def place_in_cells(baseline: Numbers, window: Numbers, quantiles: Counts) -> Pla
     if inside.any():
         distance = max(distance, _largest_inside(values, offset, window, own, inside, len(baseline)))
     rank = np.arange(len(values)) + np.repeat(offset[:-1][sorted_cells], before[sorted_cells])
-    return Placed(distance, shift, Ordered(values, rank, len(baseline)), window)
+    ordered = Ordered(values, rank, len(baseline))
+    return Placed(distance, shift, ordered, window, _moved(grid, first, second, ordered, window))
+
+
+def _moved(grid: Grid, first: Numbers, second: Numbers, baseline: Ordered, window: Numbers) -> float:
+    """What is certain of Wasserstein's distance: from the cells' bounds, and exactly beyond the baseline's range."""
+    low, high = float(baseline.values[0]), float(baseline.values[-1])
+    bounds = grid.bounds()
+    inside = (bounds > low) & (bounds < high)
+    below = np.searchsorted(window, low, "left") / len(window)
+    upto = np.searchsorted(window, high, "right") / len(window)
+    knots = np.concatenate([[low], bounds[inside], [high]])
+    shares = (
+        np.concatenate([[0.0], first[inside], [1.0]]),
+        np.concatenate([[below], second[inside], [upto]]),
+    )
+    return transport.at_least(knots, *shares) + transport.beyond(window, low, high)
 
 
 def _with_next(before: Counts, wanted: Counts) -> Counts:

@@ -97,6 +97,8 @@ def check_files(
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
+    effects = feature.effects
+
     def test(pair: tuple[float, float] | None) -> dict[str, float] | None:
         return {"statistic": pair[0], "pValue": pair[1]} if pair else None
 
@@ -104,12 +106,19 @@ def _feature(feature: Feature) -> dict[str, Any]:
         "name": feature.name,
         "drifted": feature.drifted,
         "reason": feature.reason,
+        "test": feature.test,
         "kind": feature.kind,
         "ks": test(feature.ks),
         "psi": test(feature.psi),
         "variation": test(feature.variation),
+        "likelihoodRatio": test(effects.likelihood_ratio),
+        "jensenShannon": effects.jensen_shannon,
+        "wasserstein": effects.moved,
         "rows": feature.rows,
         "missing": feature.missing,
+        "missingBefore": feature.missing_before,
+        "unseen": effects.unseen,
+        "outOfRange": effects.out_of_range,
         "hint": feature.hint,
         "eValue": feature.e_value,
     }

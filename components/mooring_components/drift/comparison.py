@@ -40,11 +40,15 @@ class Detectors:
 
 @dataclass(frozen=True)
 class NumberSummary:
-    """Kolmogorov-Smirnov's D, the rank shift, and rows of both sides per bin."""
+    """Kolmogorov-Smirnov's D, the rank shift, rows of both sides per bin, and Wasserstein's distance.
+
+    moved: the last, or what is certain of it.
+    """
 
     distance: float
     shift: float
     bins: tuple[Numbers, Numbers]
+    moved: float
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ def _measure_numbers(measured: Measured, first: Numbers, second: Numbers, bins: 
         placed = cells.place_in_cells(first, np.sort(second), wanted)
     if placed is None:
         placed = statistics.place(first, second)
-    summary = NumberSummary(placed.distance, placed.shift, statistics.bin_rows(placed, bins))
+    summary = NumberSummary(placed.distance, placed.shift, statistics.bin_rows(placed, bins), placed.moved)
     table = count_codes(first, placed.window) if measured.column.kind == columns.NUMBER else None
     inflation = dependence.of_numbers(second, placed.baseline.at(ranks))
     return replace(measured, samples=summary, table=table, inflation=inflation)

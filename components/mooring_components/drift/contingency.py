@@ -44,10 +44,8 @@ def categories(
         inflation: what rows that depend on each other are divided by.
     """
     table = np.stack([baseline, window]).astype(np.float64) / inflation
+    common, pool, pooled = _pool(table)
     rows = table.sum(axis=1)
-    rare = _expected(table) < _SMALLEST_EXPECTED
-    common, pool = table[:, ~rare], table[:, rare].sum(axis=1)
-    pooled = np.column_stack([common, pool]) if pool.any() else common
     distance = float(np.abs(pooled[0] / rows[0] - pooled[1] / rows[1]).sum() / 2)
     if pool.any() and _expected(pooled)[-1] < _SMALLEST_EXPECTED:
         exact = missing_rate(*np.rint([pool[0], rows[0], pool[1], rows[1]]).astype(int))
@@ -59,6 +57,22 @@ def categories(
         stability(counted[0], counted[1]),
         stability_p(counted[0], counted[1], inflation),
     )
+
+
+def likelihood_ratio(baseline: Numbers, window: Numbers, inflation: float = 1.0) -> tuple[float, float]:
+    """G, twice the logarithm of the likelihood ratio of two populations against one, and its p-value (Wilks 1938).
+
+    Categories that are expected less than five times in the smaller sample are pooled, and left out where even the pool
+    is; the arguments are those of `categories`. It is close to chi-square where neither is far from what is expected.
+    """
+    common, pool, pooled = _pool(np.stack([baseline, window]).astype(np.float64) / inflation)
+    if pool.any() and _expected(pooled)[-1] < _SMALLEST_EXPECTED:
+        pooled = common
+    rows, columns = pooled.sum(axis=1, keepdims=True), pooled.sum(axis=0, keepdims=True)
+    if pooled.shape[1] < 2 or not rows.all():
+        return 0.0, 1.0
+    statistic = max(0.0, 2 * float(special.rel_entr(pooled, rows * columns / rows.sum()).sum()))
+    return statistic, float(special.chdtrc(pooled.shape[1] - 1, statistic))
 
 
 def variation_lower_bound(
@@ -117,6 +131,13 @@ def rate_lower_bound(
     share = (np.array([baseline_missing, window_missing]) + 1) / rows
     noise = float(special.ndtri((1 + CONFIDENCE) / 2) * np.sqrt((share * (1 - share) / rows).sum()))
     return max(abs(float(share[1] - share[0])) - noise, 0.0)
+
+
+def _pool(table: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Columns of a (2, k) table that are expected often enough, (2, c), the sum of the others, (2,), and both."""
+    rare = _expected(table) < _SMALLEST_EXPECTED
+    common, pool = table[:, ~rare], table[:, rare].sum(axis=1)
+    return common, pool, np.column_stack([common, pool]) if pool.any() else common
 
 
 def _expected(table: Numbers) -> Numbers:

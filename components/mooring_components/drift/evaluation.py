@@ -31,12 +31,21 @@ from mooring_components.drift.comparison import (
     measure,
     weighted,
 )
+from mooring_components.drift.effects import NOTHING, Effects, size_effects
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evidence import e_value
 from mooring_components.drift.prepared import PreparedBaseline
 from mooring_components.drift.schema import Compared, SchemaChange, match_columns
 
 _WORTH_TELLING = 2.0
+NAMES = {
+    "distance": "KolmogorovSmirnov",
+    "rank": "Rank",
+    "categories": "ChiSquare",
+    "stability": "PopulationStability",
+    "missing": "Missing",
+}
+"""What people are told that a test is called."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class Feature:
     `kind` is number, category, time or missing; `rows` are the window's that hold a value, `missing` is the share
     of those that do not, and `missing_before` that of the baseline. `ks` is the total variation distance where the
     kind is category; `variation` is that distance of few integers, which may be categories. `hint` is what to know of
-    the numbers. `e_value` is the window's evidence.
+    the numbers. `e_value` is the window's evidence. `test` is the test that says most clearly that it drifted, one of
+    `NAMES`, and empty where it did not; `effects` are beside the tests.
     """
 
     name: str
@@ -61,6 +71,8 @@ class Feature:
     reason: str
     hint: str
     e_value: float
+    test: str = ""
+    effects: Effects = NOTHING
 
 
 @dataclass(frozen=True)
@@ -128,11 +140,13 @@ def largest_rejected(p_values: Sequence[float], rate: float) -> float:
 def _conclude(
     measured: Measured, tests: list[Test], limit: float, detectors: Detectors, evidence: float
 ) -> Feature:
-    reasons = [
-        test.reason
+    deciding = [
+        (p_value, test)
         for test, p_value in zip(tests, weighted(tests), strict=True)
         if p_value <= limit and test.matters
     ]
+    # The index has a p-value that holds near its middle, and is too small far out.
+    clearest = min(deciding, key=lambda each: (each[1].name == "stability", each[0]), default=None)
     found = {test.name: (test.statistic, test.p_value) for test in tests}
     # Where one side has no value, the missing ones say it all.
     nothing = (0.0, 1.0)
@@ -141,15 +155,17 @@ def _conclude(
         name=measured.column.name,
         kind=measured.column.kind,
         rows=measured.present[1],
-        drifted=bool(reasons),
+        drifted=bool(deciding),
         ks=found.get("categories" if is_category else "distance", nothing) if detectors.ks else None,
         psi=found.get("stability", nothing) if detectors.psi_threshold is not None else None,
         variation=None if is_category else found.get("categories"),
         missing=1 - measured.present[1] / measured.rows[1],
         missing_before=1 - measured.present[0] / measured.rows[0],
-        reason=", ".join(reasons),
+        reason=", ".join(test.reason for _, test in deciding),
         hint="; ".join(_hints(measured)),
         e_value=evidence,
+        test="" if clearest is None else NAMES[clearest[1].name],
+        effects=size_effects(measured),
     )
 
 

@@ -27,8 +27,9 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
         f"{document.window_rows} rows were compared with {document.baseline_rows}.  ",
         f"Run `{document.run_id}`, window `{document.window_digest}`",
         "",
-        "| feature | distance | p | stability index | missing | why |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
+        "| feature | distance | p | stability index | Jensen-Shannon | moved by | unseen | out of range | missing "
+        "| why |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     shown = sorted(document.features, key=lambda feature: not feature.drifted)[:_SHOWN_FEATURES]
     lines += [_row(feature) for feature in shown]
@@ -57,7 +58,17 @@ def _row(feature: FeatureDrift) -> str:
     ks = (f"{feature.ks.statistic:.3f}", f"{feature.ks.p_value:.1g}") if feature.ks else ("", "")
     psi = f"{feature.psi.statistic:.2f}" if feature.psi else ""
     why = feature.reason or feature.hint
-    return f"| `{_cell(feature.name)}` | {' | '.join(ks)} | {psi} | {feature.missing:.1%} | {why} |"
+    sizes = [
+        "" if value is None else format(value, form)
+        for value, form in (
+            (feature.jensen_shannon, ".3f"),
+            (feature.wasserstein, ".4g"),
+            (feature.unseen, ".1%"),
+            (feature.out_of_range, ".1%"),
+        )
+    ]
+    cells = [f"`{_cell(feature.name)}`", *ks, psi, *sizes, f"{feature.missing:.1%}", why]
+    return f"| {' | '.join(cells)} |"
 
 
 def _schema_lines(changes: list[SchemaChange]) -> list[str]:

@@ -78,9 +78,24 @@ def render_page(
         judged=performance.when if performance else "",
         estimated=performance.estimated() if performance else "",
         labelled=describe_counts(performance.found.counts) if performance else "",
+        sizes=describe_sizes,
         width=WIDTH,
         height=HEIGHT,
     )
+
+
+def describe_sizes(feature: Feature) -> str:
+    """Say in a line which test decided, and how large what it found is."""
+    effects = feature.effects
+    told = [f"decided by {feature.test}"]
+    if effects.jensen_shannon is not None:
+        told.append(f"Jensen-Shannon distance {effects.jensen_shannon:.3f}")
+    if effects.moved is not None:
+        told.append(f"moved by {effects.moved:.4g} on average")
+    for share, words in ((effects.unseen, "unseen"), (effects.out_of_range, "out of the baseline's range")):
+        if share:
+            told.append(f"{share:.1%} {words}")
+    return ", ".join(told)
 
 
 def render_failure(failure: RunFailure) -> str:

@@ -15,7 +15,7 @@ from mooring_artifacts.window_states import Numbers as NumberFeature
 from mooring_artifacts.window_states.cells import largest
 from mooring_artifacts.window_states.preparing import number_edges
 
-from mooring_components.drift import columns, comparison, dependence, slots, statistics
+from mooring_components.drift import columns, comparison, dependence, slots, statistics, transport
 from mooring_components.drift.comparison import MOST_CODES, Measured, NumberSummary
 from mooring_components.drift.precision import Precision, numbers
 from mooring_components.drift.schema import Compared
@@ -116,6 +116,7 @@ class PreparedBaseline:
             distance,
             slots.shift_of(prepared.feature.rows[:-1], counted[:-1]),
             _bins(prepared, values, counted, bins),
+            _moved(prepared.feature, values, counted),
         )
         table = None
         if column.kind == columns.NUMBER and prepared.few:
@@ -129,6 +130,13 @@ class PreparedBaseline:
             values = numbers(self._table.column(column.name), column.precision)
             self._numbers[key] = prepare_numbers(column.name, values) if len(values) else None
         return self._numbers[key]
+
+
+def _moved(feature: NumberFeature, window: Numbers, counted: Rows) -> float:
+    """What is certain of Wasserstein's distance: from the slots, and exactly beyond the baseline's range."""
+    edges = slots.places(feature.edges)
+    shares = [np.cumsum(rows[:-2]) / rows[:-1].sum() for rows in (feature.rows, counted)]
+    return transport.at_least(edges, *shares) + transport.beyond(window, edges[0], edges[-1])
 
 
 def _bins(baseline: PreparedNumbers, window: Numbers, counted: Rows, bins: int) -> tuple[Numbers, Numbers]:

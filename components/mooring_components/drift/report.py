@@ -231,12 +231,18 @@ def _feature(feature: Feature) -> FeatureDrift:
     def test(pair: tuple[float, float] | None) -> Test | None:
         return Test(statistic=pair[0], p_value=pair[1]) if pair else None
 
-    told = {name: value for name, value in vars(feature).items() if name != "missing_before"}
+    told = {name: value for name, value in vars(feature).items() if name != "effects"}
+    effects = feature.effects
     return FeatureDrift.model_validate(
         {
             **told,
             "ks": test(feature.ks),
             "psi": test(feature.psi),
             "variation": test(feature.variation),
+            "likelihood_ratio": test(effects.likelihood_ratio),
+            "jensen_shannon": effects.jensen_shannon,
+            "wasserstein": effects.moved,
+            "unseen": effects.unseen,
+            "out_of_range": effects.out_of_range,
         }
     )

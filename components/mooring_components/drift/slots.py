@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from mooring_artifacts.window_states import Numbers as NumberFeature
+from mooring_artifacts.window_states.cells import largest
 
 from mooring_components.drift import statistics
 from mooring_components.drift.comparison import MOST_CODES, ROWS_PER_CODE, Table
@@ -31,6 +32,13 @@ def alone(edges: Numbers) -> npt.NDArray[np.bool_]:
     """Which of the len(edges) + 1 slots hold one value only; infinity counts as `cells.largest`."""
     single = np.nextafter(edges[:-1], np.inf, dtype=edges.dtype) == edges[1:]
     return np.concatenate([[False], single, [False]])
+
+
+def places(edges: Numbers) -> Numbers:
+    """Where the edges lie, as 64-bit numbers; what stands for infinity is infinite again."""
+    most = largest(edges.dtype)
+    wide = edges.astype(np.float64)
+    return np.where(np.abs(edges) < most, wide, np.copysign(np.inf, wide))
 
 
 def shift_of(before: Rows, now: Rows) -> float:

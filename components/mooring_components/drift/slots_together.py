@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mooring_artifacts.window_states import Numbers as NumberFeature
 from mooring_artifacts.window_states.dependence import RANKS
 
-from mooring_components.drift import dependence, slots
+from mooring_components.drift import dependence, slots, transport
 from mooring_components.drift.statistics import Numbers
 
 Counts = npt.NDArray[Any]
@@ -28,23 +28,34 @@ class Together:
     """Rows per slot of f features, one feature after the other, without missing values.
 
     starts: (f + 1,) where each feature begins and ends. before, now: (s,) rows of baseline and window per slot; each
-    feature has some on both sides. alone: (s,) which slots hold one value only.
+    feature has some on both sides. alone: (s,) which slots hold one value only. widths: (s,) how far a slot's edges
+    are apart, 0 beyond the baseline's range.
     """
 
     starts: Counts
     before: Counts
     now: Counts
     alone: npt.NDArray[np.bool_]
+    widths: Numbers
 
     @cached_property
     def distances(self) -> Numbers:
         """Kolmogorov and Smirnov's D of each feature, as far as it is certain."""
-        first, second = (
-            self._upto(rows) / np.repeat(total, self._sizes)
-            for rows, total in ((self.before, self._totals[0]), (self.now, self._totals[1]))
-        )
+        first, second = self._shares
         distances: Numbers = np.maximum.reduceat(np.abs(first - second), self.starts[:-1])
         return distances
+
+    @cached_property
+    def moved(self) -> Numbers:
+        """Wasserstein's distance of each feature, as far as it is certain, within the baseline's range."""
+        first, second = self._shares
+        before, now = (
+            rows / np.repeat(total, self._sizes)
+            for rows, total in zip((self.before, self.now), self._totals, strict=True)
+        )
+        gaps = transport.certain_gap(first - before, first, second - now, second)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._sums(gaps * self.widths)
 
     @cached_property
     def shifts(self) -> Numbers:
@@ -120,6 +131,15 @@ class Together:
     def _totals(self) -> tuple[Counts, Counts]:
         return self._sums(self.before), self._sums(self.now)
 
+    @cached_property
+    def _shares(self) -> tuple[Numbers, Numbers]:
+        """The share of each side's rows up to each slot."""
+        first, second = (
+            self._upto(rows) / np.repeat(total, self._sizes)
+            for rows, total in zip((self.before, self.now), self._totals, strict=True)
+        )
+        return first, second
+
     def _sums(self, values: Numbers) -> Numbers:
         sums: Numbers = np.add.reduceat(values, self.starts[:-1])
         return sums
@@ -146,4 +166,11 @@ def put_together(features: Sequence[NumberFeature], rows: Sequence[Counts]) -> T
         np.concatenate([feature.rows[:-1] for feature in features]),
         np.concatenate([each[:-1] for each in rows]),
         np.concatenate([slots.alone(feature.edges) for feature in features]),
+        np.concatenate([_widths(feature.edges) for feature in features]),
     )
+
+
+def _widths(edges: Numbers) -> Numbers:
+    """How far the edges of each of the len(edges) + 1 slots are apart."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.concatenate([[0.0], np.diff(slots.places(edges)), [0.0]])

@@ -106,16 +106,17 @@ def _measure_numbers(chosen: Sequence[tuple[Feature, FeatureState]], bins: int) 
     return [
         {
             "inflation": inflation,
-            "samples": NumberSummary(distance, shift, binned),
+            "samples": NumberSummary(distance, shift, binned, moved),
             "table": slots.codes(feature, counted.rows),
         }
-        for (_, counted), feature, inflation, distance, shift, binned in zip(
+        for (_, counted), feature, inflation, distance, shift, binned, moved in zip(
             chosen,
             features,
             together.inflations(level, spread, pairs),
             together.distances.tolist(),
             together.shifts.tolist(),
             together.bins(bins),
+            together.moved.tolist(),
             strict=True,
         )
     ]

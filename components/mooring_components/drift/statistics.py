@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from mooring_components.drift import transport
+
 Numbers = npt.NDArray[Any]
 Counts = npt.NDArray[np.intp]
 
@@ -54,12 +56,14 @@ class Placed:
     shift: how much more often a row of the window is the larger of two than a row of the baseline, P(x < y) - 1/2;
         ties count half (Mann & Whitney 1947). It is never larger than D.
     baseline: its rows in order. window: (m,) sorted.
+    moved: Wasserstein's distance, or what is certain of it (`transport`).
     """
 
     distance: float
     shift: float
     baseline: Ordered
     window: Numbers
+    moved: float
 
 
 def place(baseline: Numbers, window: Numbers) -> Placed:
@@ -80,7 +84,8 @@ def place(baseline: Numbers, window: Numbers) -> Placed:
     after = np.abs(upto / len(first) - end / len(second))
     shift = float((below + upto) @ (end - start)) / (2.0 * len(first) * len(second)) - 0.5
     distance = float(max(before.max(), after.max()))
-    return Placed(distance, shift, Ordered(first, np.arange(len(first)), len(first)), second)
+    ordered = Ordered(first, np.arange(len(first)), len(first))
+    return Placed(distance, shift, ordered, second, transport.exact(first, second))
 
 
 def kolmogorov_p(distance: float, baseline_rows: int, window_rows: int, inflation: float = 1.0) -> float:

@@ -40,6 +40,34 @@ class FeatureDrift(StatusModel):
         float | None,
         Field(description="How much this window says against no drift: at most 1 on average without drift."),
     ] = None
+    test: Annotated[
+        Note,
+        Field(
+            description="Test that says most clearly that it drifted: KolmogorovSmirnov, Rank, ChiSquare, "
+            "PopulationStability or Missing. Empty where it did not."
+        ),
+    ] = ""
+    missing_before: Annotated[float | None, Field(description="Share of missing values in the baseline.")] = (
+        None
+    )
+    jensen_shannon: Annotated[
+        float | None,
+        Field(description="Jensen-Shannon distance: 0 of equal distributions, 1 of such that share nothing."),
+    ] = None
+    wasserstein: Annotated[
+        float | None,
+        Field(
+            description="How far numbers moved on average, in their own unit; of counted windows, and of baselines of "
+            "50000 rows, at least so far."
+        ),
+    ] = None
+    unseen: Annotated[
+        float | None, Field(description="Share of the window's categories that the baseline has not.")
+    ] = None
+    out_of_range: Annotated[
+        float | None,
+        Field(description="Share of the window's numbers beyond the baseline's smallest and largest."),
+    ] = None
 
 
 class SchemaChange(StatusModel):

@@ -1,6 +1,6 @@
 """Writes what a DriftMonitor has found."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -136,6 +136,7 @@ class DriftView:
                 ["FEATURE", "DRIFTED", "KS D", "KS P", "PSI", "PSI P", "MISSING", "REASON"],
                 [_feature(feature) for feature in evaluation.features],
             )
+        yield from _sizes([each for each in evaluation.features if each.drifted])
         if evaluation.schema_changes:
             yield heading(f"Schema changes ({evaluation.schema_changed})")
             yield plain_table(
@@ -243,6 +244,33 @@ def _feature(feature: FeatureDrift) -> list[str | Text]:
     drifted = Text("yes", "red") if feature.drifted else Text("no", "green")
     tests = [*_test(feature.ks), *_test(feature.psi)]
     return [feature.name, drifted, *tests, f"{feature.missing:.1%}", feature.reason or feature.hint]
+
+
+def _sizes(drifted: Sequence[FeatureDrift]) -> Iterator[RenderableType]:
+    """Write how large what drifted is, and of what kind."""
+    known = [each for each in drifted if each.test]
+    if not known:
+        return
+    yield heading("How large")
+    yield plain_table(
+        ["FEATURE", "TEST", "JENSEN-SHANNON", "MOVED BY", "UNSEEN", "OUT OF RANGE", "MISSING"],
+        [
+            [
+                each.name,
+                each.test,
+                "-" if each.jensen_shannon is None else f"{each.jensen_shannon:.3f}",
+                *_numbers(each.wasserstein),
+                _share(each.unseen),
+                _share(each.out_of_range),
+                f"{_share(each.missing_before)} -> {_share(each.missing)}",
+            ]
+            for each in known
+        ],
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def _test(result: TestResult | None) -> tuple[str, str]:

@@ -242,6 +242,9 @@ def _feature(found: ReportedFeature) -> FeatureDrift:
     def test(result: Test | None) -> TestResult | None:
         return TestResult(statistic=round(result.statistic, 6), p_value=result.p_value) if result else None
 
+    def rounded(number: float | None) -> float | None:
+        return None if number is None else round(number, 6)
+
     return FeatureDrift(
         name=one_line(found.name, _LONGEST_NAME),
         drifted=found.drifted,
@@ -251,7 +254,14 @@ def _feature(found: ReportedFeature) -> FeatureDrift:
         missing=round(found.missing, 6),
         reason=one_line(found.reason),
         hint=one_line(found.hint),
-        e_value=None if found.e_value is None else round(found.e_value, 6),
+        e_value=rounded(found.e_value),
+        test=found.test,
+        missing_before=rounded(found.missing_before),
+        jensen_shannon=rounded(found.jensen_shannon),
+        # Its unit is the feature's: a length in metres and one in light years have as many digits.
+        wasserstein=None if found.wasserstein is None else float(f"{found.wasserstein:.6g}"),
+        unseen=rounded(found.unseen),
+        out_of_range=rounded(found.out_of_range),
     )
 
 

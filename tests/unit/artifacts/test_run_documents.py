@@ -35,6 +35,13 @@ FEATURE = {
     "reason": "distance 0.500 (p 0.001)",
     "hint": "9 different integers",
     "eValue": 3.5,
+    "test": "Rank",
+    "missingBefore": 0.05,
+    "likelihoodRatio": {"statistic": 12.5, "pValue": 0.001},
+    "jensenShannon": 0.25,
+    "wasserstein": 3.5,
+    "unseen": 0.0,
+    "outOfRange": 0.125,
 }
 CHANGE = {"name": "zip", "change": "TypeChanged", "baseline": "int64", "window": "string"}
 REPORT = {
@@ -99,6 +106,10 @@ def test_a_verdict_of_another_form_is_invalid_and_the_field_is_named(changes, fi
         ({"features": [{**FEATURE, "missing": 2}]}, "features.0.missing"),
         ({"features": [{**FEATURE, "ks": {"statistic": 0.5, "pValue": 7}}]}, "features.0.ks.pValue"),
         ({"features": [{**FEATURE, "reason": "x" * 1001}]}, "features.0.reason"),
+        ({"features": [{**FEATURE, "test": "a test of\nlines"}]}, "features.0.test"),
+        ({"features": [{**FEATURE, "jensenShannon": 1.5}]}, "features.0.jensenShannon"),
+        ({"features": [{**FEATURE, "wasserstein": -1}]}, "features.0.wasserstein"),
+        ({"features": [{**FEATURE, "outOfRange": "all"}]}, "features.0.outOfRange"),
         ({"windowRows": -1}, "windowRows"),
         ({"schemaChanges": [{**CHANGE, "change": "Renamed"}]}, "schemaChanges.0.change"),
         ({"schemaChanges": [{**CHANGE, "window": "x" * 201}]}, "schemaChanges.0.window"),

@@ -55,6 +55,19 @@ def test_the_page_shows_the_windows_before_this_one(tmp_path, question):
     assert "Windows before this one" not in page
 
 
+def test_the_page_and_the_document_say_how_large_a_difference_is(tmp_path, question):
+    _, document, page = write(answer(question, "run-1"), tmp_path)
+    moved = document.features[0]
+    assert moved.test == "Rank"
+    assert moved.wasserstein == pytest.approx(1.0, abs=0.2)
+    assert f"decided by Rank, Jensen-Shannon distance {moved.jensen_shannon:.3f}, moved by " in page
+    assert '<th class="n">out of range</th>' in page
+    markdown = (tmp_path / "m.md").read_text()
+    assert (
+        f"| {moved.jensen_shannon:.3f} | {moved.wasserstein:.4g} |  | {moved.out_of_range:.1%} |" in markdown
+    )
+
+
 @pytest.mark.parametrize("uri", ["", "ftp://x/y", "file:///dev/null/report.html"])
 def test_a_page_that_cannot_be_written_keeps_no_answer_from_the_operator(tmp_path, question, uri):
     _, document, page = write(answer(question, "run-1"), tmp_path, uri)

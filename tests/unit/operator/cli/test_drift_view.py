@@ -57,6 +57,18 @@ def test_a_window_that_gathers_its_rows_says_how_many_there_are():
     assert written({"message": said, "gathering": gathering}).count(said) == 1
 
 
+def test_how_large_drift_is_stands_below_the_features_where_that_is_known():
+    sizes = {"test": "Rank", "jensenShannon": 0.25, "wasserstein": 1.5, "outOfRange": 0.125}
+    moved = {"name": "age", "drifted": True, "missing": 0.3, "missingBefore": 0.1, **sizes}
+    quiet = {"name": "income", "drifted": False, "jensenShannon": 0.01}
+    evaluation = {"time": stamp(1), "featuresTested": 2, "featuresDrifted": 1}
+    lines = written({"evaluation": {**evaluation, "features": [moved, quiet]}})
+    assert "age Rank 0.250 1.5 - 12.5% 10.0% -> 30.0%" in lines
+    assert len([line for line in lines if line.startswith("income")]) == 1
+    older = {"name": "age", "drifted": True}
+    assert "How large" not in written({"evaluation": {**evaluation, "features": [older]}})
+
+
 def test_an_estimate_is_called_one_and_says_why_there_is_none():
     metric = {"metric": "accuracy", "value": 0.8, "low": 0.75, "high": 0.84}
     lines = written({"performance": {"estimate": {"rows": 900, "metric": metric, "broken": ["it was 0.93"]}}})

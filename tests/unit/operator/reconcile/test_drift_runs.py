@@ -64,6 +64,26 @@ async def test_a_page_counts_where_the_document_says_so(runs, tmp_path, told, fi
     assert found.page == (f"file://{folder}/{file}" if file else "")
 
 
+async def test_sizes_of_a_difference_come_with_the_features(runs, tmp_path):
+    folder = tmp_path / "team" / "traffic" / "drift" / RUN
+    folder.mkdir(parents=True)
+    sizes = {
+        "test": "Rank",
+        "missingBefore": 0.05,
+        "jensenShannon": 0.123456789,
+        "wasserstein": 1.23456789e-12,
+        "unseen": None,
+        "outOfRange": 0.25,
+    }
+    feature = {"name": "age", "kind": "number", "rows": 9, "drifted": True, "ks": None, "psi": None}
+    feature |= {"missing": 0.1, "reason": "rank shift", **sizes}
+    told = {"driftedFeatures": ["age"], "features": [feature]}
+    (folder / "report.json").write_text(json.dumps({**REPORT, **told}))
+    [found] = (await runs.result(OWNER, RUN)).features
+    assert (found.test, found.missing_before, found.out_of_range) == ("Rank", 0.05, 0.25)
+    assert (found.jensen_shannon, found.wasserstein, found.unseen) == (0.123457, 1.23457e-12, None)
+
+
 async def test_estimates_of_amounts_come_with_what_to_know_of_them(runs, tmp_path):
     folder = tmp_path / "team" / "traffic" / "drift" / RUN
     folder.mkdir(parents=True)
