@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mooring_artifacts.drift_pointers import Moved, Performance, Pointer, point
 from mooring_artifacts.run_documents import PerformanceFound, RunFailure
 
 from mooring_components.drift import timeline
@@ -79,9 +80,27 @@ def render_page(
         estimated=performance.estimated() if performance else "",
         labelled=describe_counts(performance.found.counts) if performance else "",
         sizes=describe_sizes,
+        pointers=_point(drifted, performance),
         width=WIDTH,
         height=HEIGHT,
     )
+
+
+def _point(drifted: Sequence[Feature], judged: Judged | None) -> list[Pointer]:
+    """Say where the evidence of this window points."""
+    found = judged.found if judged is not None else None
+    predictions: Performance = "Unknown"
+    if found is not None and found.metrics and found.problem is None:
+        predictions = "Dropped" if found.broken else "Holds"
+    moved = [_moved(feature) for feature in drifted]
+    return point(moved, predictions, drifted=bool(drifted))
+
+
+def _moved(feature: Feature) -> Moved:
+    effects = feature.effects
+    tests = [test[0] for test in (feature.ks, feature.variation) if test is not None]
+    distance = max(tests, default=(effects.jensen_shannon or 0.0) ** 2)
+    return Moved(feature.name, feature.test, distance, effects.unseen or 0.0, effects.out_of_range or 0.0)
 
 
 def describe_sizes(feature: Feature) -> str:

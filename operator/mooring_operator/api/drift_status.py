@@ -12,6 +12,7 @@ from mooring_operator.api.drift_notify import MOST_RECEIVERS, Notice
 from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import PerformanceStatus, SoughtPerformance
 from mooring_operator.api.drift_rows import Sought
+from mooring_operator.api.drift_suggestions import MOST_SUGGESTIONS, Suggestion
 from mooring_operator.api.retraining import Retraining
 from mooring_operator.api.runs import AbandonedRun, RunStateName
 from mooring_operator.api.types import Condition, Message, StatusModel, Time
@@ -69,6 +70,13 @@ class DriftMonitorStatus(StatusModel):
     evidence: Annotated[
         Evidence | None, Field(description="What all windows say together, with spec.sensitivity.")
     ] = None
+    suggestions: Annotated[
+        list[Suggestion],
+        Field(
+            description="What the evidence supports; nothing of it is done that the spec does not list.",
+            max_length=MOST_SUGGESTIONS,
+        ),
+    ] = []
     run: Annotated[EvaluationRun | None, Field(description="The run that evaluates now.")] = None
     abandoned_runs: Annotated[
         list[AbandonedRun], Field(description="Runs of which no answer is taken any more.", max_length=20)

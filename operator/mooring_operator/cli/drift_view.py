@@ -71,6 +71,15 @@ class DriftView:
             yield from _performance(status.performance)
         if status.operation is not None:
             yield from _operation(status.operation)
+        if status.suggestions:
+            yield heading("Suggested")
+            yield plain_table(
+                ["ABOUT", "ACTION", "BY THE SPEC", "WHY"],
+                [
+                    [one.points_at, one.action, "yes" if one.listed else "no", one.message]
+                    for one in status.suggestions
+                ],
+            )
         if status.actions:
             yield heading("Actions")
             yield plain_table(

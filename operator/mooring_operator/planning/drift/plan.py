@@ -27,6 +27,7 @@ from mooring_operator.planning.drift import (
     retraining,
     schema_changes,
     sources,
+    suggestions,
     targets,
 )
 from mooring_operator.planning.drift.acting import RequestRollback, RequestStop
@@ -85,6 +86,7 @@ def plan_drift(
     fresh, judged = performance.judge_performance(spec, status, fresh, observed.target, generation, now)
     fresh, answered = operation.judge_operation(spec, status, fresh, observed.target, generation, now)
     fresh, asked = acting.act_on_conditions(spec, status, fresh, observed.target, now)
+    fresh = suggestions.suggest(spec, fresh, observed.target)
     decision = replace(decision, status=fresh, actions=(*decision.actions, *told, *judged, *answered, *asked))
     decision = notice(spec, decision, observed, now)
     decision = train(spec, decision, observed, trained or TrainingSeen(), now)
