@@ -15,7 +15,7 @@ from mooring_artifacts.text import shortened, visible
 
 At = Literal["DataPipeline", "World", "Model"]
 Action = Literal["InspectData", "RenewBaseline", "MeasurePerformance", "Retrain"]
-Performance = Literal["Dropped", "Holds", "Unknown"]
+Performance = Literal["Dropped", "Holds", "Unknown", "Unmeasurable"]
 MISSING = "Missing"
 """What the test of the share of missing values is called."""
 
@@ -61,7 +61,7 @@ def point(moved: Sequence[Moved], performance: Performance, *, drifted: bool) ->
 
     Args:
         moved: the features that drifted, those that moved most first.
-        performance: whether predictions got worse.
+        performance: whether predictions got worse; Unmeasurable where the monitor could not ask for it.
         drifted: whether the traffic has drifted; where it has not, `moved` says nothing.
     """
     moved = moved if drifted else ()
@@ -73,7 +73,7 @@ def point(moved: Sequence[Moved], performance: Performance, *, drifted: bool) ->
     if dropped and (others or not odd):
         found.append(_model(others))
     elif drifted and not dropped and (others or not odd):
-        found.append(_world(others, measured=performance == "Holds"))
+        found.append(_world(others, performance))
     return found
 
 
@@ -88,14 +88,13 @@ def _data(odd: Sequence[Moved], *, dropped: bool) -> Pointer:
     )
 
 
-def _world(others: Sequence[Moved], *, measured: bool) -> Pointer:
+def _world(others: Sequence[Moved], performance: Performance) -> Pointer:
     said = f"{_subject(others)} moved"
-    if measured:
+    if performance == "Holds":
         message = f"{said} and predictions are as good as before: newer rows make a better baseline"
         return Pointer("World", "RenewBaseline", message)
-    message = (
-        f"{said}, and whether predictions are still right is not known: labels would say (spec.performance)"
-    )
+    how = "labels would say" if performance == "Unmeasurable" else "labels would say (spec.performance)"
+    message = f"{said}, and whether predictions are still right is not known: {how}"
     return Pointer("World", "MeasurePerformance", message)
 
 

@@ -11,7 +11,7 @@ features = st.lists(
     st.builds(Moved, st.text(max_size=60), st.sampled_from(["", *NAMES.values()]), shares, shares, shares),
     max_size=9,
 )
-performances = st.sampled_from(["Dropped", "Holds", "Unknown"])
+performances = st.sampled_from(["Dropped", "Holds", "Unknown", "Unmeasurable"])
 
 SHIFTED = Moved("age", "Rank", 0.3, out_of_range=0.01)
 GONE = Moved("income", MISSING, 0.02)

@@ -19,17 +19,23 @@ def suggest(spec: DriftMonitorSpec, status: DriftMonitorStatus, target: Target |
         return status
     if target is None:
         return status.model_copy(update={"suggestions": []})
-    judged = conditions.find(status.conditions, performance.CONDITION)
-    predictions = _PERFORMANCE.get(judged.status, "Unknown") if judged is not None else "Unknown"
     evaluation = status.evaluation
     drifted = (
         evaluation is not None
         and evaluation.revision == (target.stable or "")
         and causes.is_there(status, "Drift")
     )
-    pointers = point(_moved(status) if drifted else [], predictions, drifted=drifted)
+    pointers = point(_moved(status) if drifted else [], _predictions(spec, status), drifted=drifted)
     suggestions = [_suggestion(spec, status, pointer) for pointer in pointers]
     return status.model_copy(update={"suggestions": suggestions})
+
+
+def _predictions(spec: DriftMonitorSpec, status: DriftMonitorStatus) -> Performance:
+    """Say whether predictions got worse, which only of a ModelDeployment can be asked."""
+    if spec.deployment is None:
+        return "Unmeasurable"
+    judged = conditions.find(status.conditions, performance.CONDITION)
+    return _PERFORMANCE.get(judged.status, "Unknown") if judged is not None else "Unknown"
 
 
 def _moved(status: DriftMonitorStatus) -> list[Moved]:

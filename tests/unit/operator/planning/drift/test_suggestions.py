@@ -39,6 +39,13 @@ def test_a_shift_points_at_the_world_and_asks_whether_predictions_are_right():
     assert decision.status.suggestions[0].message.startswith("age moved, and whether predictions")
 
 
+def test_of_two_data_sets_no_field_is_named_that_they_may_not_have():
+    files = {"window": {"uri": "s3://b/w.parquet"}, "baseline": {"uri": "s3://b/b.parquet"}}
+    decision = evaluated(spec(target=None, **files), None, findings(feature("age")))
+    [suggestion] = decision.status.suggestions
+    assert (suggestion.action, "spec.performance" in suggestion.message) == ("MeasurePerformance", False)
+
+
 def test_values_that_the_baseline_has_not_point_at_the_data():
     odd = [
         feature("gone", test="Missing"),
