@@ -410,7 +410,7 @@ class _Cost:
 
 _COSTS: dict[type[_Document], _Cost] = {
     Verdict: _Cost(LARGEST_VERDICT, 10_000),
-    DriftReport: _Cost(LARGEST_REPORT, 32 * MOST_FEATURES),
+    DriftReport: _Cost(LARGEST_REPORT, 33 * MOST_FEATURES),
 }
 
 

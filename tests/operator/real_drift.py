@@ -93,7 +93,9 @@ class KeptRows:
         if world.objects.find(MONITOR):
             world.objects.delete(MONITOR)
         baseline = {"uri": "s3://kept/baseline.parquet"}
-        world.monitor(**{"interval": "10m", "baseline": baseline, "window": None, **spec})
+        # At the second at which a window may be looked at, and not a little later.
+        asked = {"interval": "10m", "jitter": "1s", "baseline": baseline, "window": None}
+        world.monitor(**{**asked, **spec})
         # Days are far enough from each other for rows that are late.
         world.now = world.now.replace(hour=12, minute=0, second=0) + timedelta(days=2)
         self.since = world.now
