@@ -8,6 +8,12 @@ from mooring_operator.api import forms
 from mooring_operator.api.types import Model
 
 TargetKind = Literal["ModelDeployment", "InferenceService"]
+FOREIGN: Literal["InferenceService"] = "InferenceService"
+"""The kind of what is served without a ModelDeployment."""
+FOREIGN_FIELD = "inferenceService"
+"""What messages to others call it."""
+OTHER_KIND: dict[TargetKind, TargetKind] = {"ModelDeployment": FOREIGN, FOREIGN: "ModelDeployment"}
+"""Where else a name may have been looked for."""
 
 NEEDS_FILES = (
     "window.uri and baseline.uri are needed where spec.target is no ModelDeployment: it alone keeps requests"

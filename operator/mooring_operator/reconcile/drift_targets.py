@@ -12,12 +12,12 @@ from mooring_operator.adapters.cluster import Cluster, Ref
 from mooring_operator.api import API_VERSION, forms
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import Sought
-from mooring_operator.api.drift_target import TargetKind
+from mooring_operator.api.drift_target import OTHER_KIND, TargetKind
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.drift import targets
 from mooring_operator.planning.drift.evaluations import Target
 from mooring_operator.planning.drift.sources import Kept, KnownTest
-from mooring_operator.planning.drift.targets import OTHER_KIND, Unwatchable
+from mooring_operator.planning.drift.targets import Unwatchable
 from mooring_operator.planning.objects.owner import Manifest
 from mooring_operator.planning.rollout import capturing
 from mooring_operator.planning.rollout.capturing import collects, may_capture

@@ -10,7 +10,7 @@ from typing import Any
 
 from mooring_operator.api.drift_actions import Cause
 from mooring_operator.api.drift_status import DriftMonitorStatus
-from mooring_operator.api.drift_target import Target
+from mooring_operator.api.drift_target import FOREIGN, FOREIGN_FIELD, Target
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift import causes
 from mooring_operator.planning.drift.notices import WORDS, SendNotice
@@ -78,7 +78,7 @@ def _generic(
         "since": format_time(notice.since),
         "namespace": owner.namespace,
         "monitor": owner.name,
-        **_named(target, "deployment", "inferenceService"),
+        **_named(target, "deployment", FOREIGN_FIELD),
         "revision": evaluation.revision if evaluation else "",
         "message": _message(status, notice),
         "features": features,
@@ -114,7 +114,7 @@ def _alert(
             "severity": "warning",
             "namespace": owner.namespace,
             "driftmonitor": owner.name,
-            **_named(target, "modeldeployment", "inferenceservice"),
+            **_named(target, "modeldeployment", FOREIGN.lower()),
         },
         "annotations": annotations,
         "startsAt": format_time(notice.since),

@@ -3,12 +3,7 @@
 from dataclasses import dataclass
 
 from mooring_operator.api import reasons
-from mooring_operator.api.drift_target import TargetKind
-
-OTHER_KIND: dict[TargetKind, TargetKind] = {
-    "ModelDeployment": "InferenceService",
-    "InferenceService": "ModelDeployment",
-}
+from mooring_operator.api.drift_target import FOREIGN, OTHER_KIND, TargetKind
 
 
 @dataclass(frozen=True)
@@ -29,9 +24,9 @@ def missing(kind: TargetKind, name: str, *, other_exists: bool = False) -> Unwat
 
 
 def owned(name: str, deployment: str) -> Unwatchable:
-    """It is an InferenceService that a ModelDeployment made, and comes and goes with its revisions."""
+    """It is what a ModelDeployment made, and comes and goes with its revisions."""
     return Unwatchable(
         reasons.TARGET_OWNED,
-        f"spec.target.name: InferenceService {name!r} is a revision of ModelDeployment {deployment!r}: set "
+        f"spec.target.name: {FOREIGN} {name!r} is a revision of ModelDeployment {deployment!r}: set "
         f"spec.target to {{kind: ModelDeployment, name: {deployment}}}",
     )
