@@ -94,9 +94,14 @@ def list_files(
             raise
         raise failed(f"{field} {str(location)!r} cannot be read", error) from error
     if not files and not may_be_none:
-        there = location.address.scheme == "file" and location.address.path.is_dir()
-        raise InputError(f"{field} {str(location)!r} {'holds no files' if there else 'does not exist'}")
+        raise InputError(f"{field} {str(location)!r} {_why_nothing(location.address)}")
     return sorted(files, key=lambda file: file.path)
+
+
+def _why_nothing(address: Address) -> str:
+    if address.scheme != "file" or not address.path.exists():
+        return "does not exist"
+    return "holds no files" if address.path.is_dir() else "is neither a plain file nor a folder"
 
 
 def stream(location: Location, file: StoredFile) -> Iterator[bytes]:

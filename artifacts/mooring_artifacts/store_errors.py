@@ -19,6 +19,8 @@ _REFUSED = (401, 403)
 _BUSY = (408, 425, 429)
 # Nobody answered, or not to the end.
 _NO_ANSWER = "HTTP error:"
+# Path and cause, out of what obstore says of the file system.
+_OF_A_FILE = re.compile(r"Generic LocalFileSystem error: [^/]*(/.*: .*) \(os error \d+\)$")
 _NO_CREDENTIALS = (
     "there are no credentials: neither variables such as AWS_ACCESS_KEY_ID, nor an identity of the "
     "service account's"
@@ -32,6 +34,8 @@ def store_failure(error: BaseException) -> str:
     line = first_line(error)
     if _has_no_credentials(line):
         return _NO_CREDENTIALS
+    if found := _OF_A_FILE.search(line):
+        return found[1]
     return f"the store refuses the credentials: {line}" if _status(line) in _REFUSED else line
 
 

@@ -228,7 +228,7 @@ def test_folders_and_other_kinds(capsys, write, tmp_path):
 
 
 def test_standard_input(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(MANIFEST))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(MANIFEST.encode())))
     assert invoke(capsys, "validate", "-")[1] == "<stdin>:1: ModelDeployment iris is valid\n"
 
 

@@ -9,6 +9,7 @@ The place of a record is its number: of two writers that want the same one, the 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -146,6 +147,8 @@ def namespaces_of(root: str) -> list[str]:
         StoreUnavailable: its store does not answer.
     """
     location = locate(root, "audit root")
+    if location.address.scheme == "file" and os.path.isfile(location.address.path):
+        raise InputError(f"audit root {root!r} is a file; a trail is a folder")
     try:
         found = obstore.list_with_delimiter(location.store, prefix=_key(location, "", ""))
     except FAILURES as error:

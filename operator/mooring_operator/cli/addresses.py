@@ -1,5 +1,6 @@
 """Paths that people type, as addresses."""
 
+import os
 from pathlib import Path
 
 from mooring_artifacts.data_versions.references import is_reference
@@ -13,5 +14,5 @@ def as_address(text: str) -> str:
     path = Path(text).absolute()
     dataset, _, selector = text.rpartition("@")
     reference = f"{Path(dataset).absolute().as_uri()}@{selector}" if dataset else ""
-    # A file that is called so is that file.
-    return reference if is_reference(reference) and not path.exists() else path.as_uri()
+    # A file that is called so is that file; of one that may not be looked at, os.path says that there is none.
+    return reference if is_reference(reference) and not os.path.exists(path) else path.as_uri()

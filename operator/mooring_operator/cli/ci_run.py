@@ -106,15 +106,23 @@ def ask(
 
 
 def _address(text: str, option: str) -> str:
+    missing = "no such file or folder"
     # An empty text would be the folder that this runs in.
-    if text and (path := Path(text)).exists():
-        return path.absolute().as_uri()
+    if text:
+        try:
+            os.stat(text)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            missing = error.strerror or str(error)
+        else:
+            return Path(text).absolute().as_uri()
     try:
         parse(text, option)
     except InputError as error:
         if "://" in text:
             raise CliError(str(error)) from None
-        raise CliError(f"{option} {text}: no such file or folder") from None
+        raise CliError(f"{option} {text!r}: {missing}") from None
     return text
 
 
@@ -148,9 +156,9 @@ def test(
             f"testing models needs a package that is not installed: {missing}",
             hint="install kube-mooring with its extras cli, pipelines and components",
         )
-    if page is not None and page.is_dir():
+    if page is not None and os.path.isdir(page):
         raise CliError(f"--report {page} is a folder: name a file")
-    if page is not None and not page.absolute().parent.is_dir():
+    if page is not None and not os.path.isdir(page.absolute().parent):
         raise CliError(f"--report {page}: there is no folder {page.absolute().parent}")
     run_id, verdict = str(uuid.uuid4()), folder / "verdict.json"
     parameters = {

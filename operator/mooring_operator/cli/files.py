@@ -1,13 +1,17 @@
 """Finds and reads the manifests that a command was given."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from mooring_operator.cli.errors import CliError
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+# All of a large cluster's manifests are a tenth of it; what never ends, as /dev/zero, is not read to its end.
+_LARGEST = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,10 @@ def read_manifests(names: Iterable[str]) -> Iterator[Manifest]:
 def read_each(names: Iterable[str]) -> Iterator[Manifest | CliError]:
     """Read what can be read, as `read_manifests` does; an error stands in the place of what cannot."""
     for name in names:
-        if name == "-":
-            yield Manifest("<stdin>", sys.stdin.read())
-            continue
         try:
-            paths = _paths(Path(name))
+            paths = [] if name == "-" else _paths(name)
+            if name == "-":
+                yield Manifest("<stdin>", _text(sys.stdin.buffer, "<stdin>"))
         except CliError as error:
             yield error
             continue
@@ -48,21 +51,43 @@ def read_each(names: Iterable[str]) -> Iterator[Manifest | CliError]:
                 yield error
 
 
-def _paths(path: Path) -> list[Path]:
-    if not path.is_dir():
+def _paths(name: str) -> list[Path]:
+    # An empty name would be the folder that this runs in.
+    if not name:
+        raise CliError("'' is no name of a file or folder")
+    path = Path(name)
+    # What may not be looked at is no folder here: opening it says why.
+    if not os.path.isdir(path):
         return [path]
-    found = sorted(child for child in path.rglob("*") if child.suffix in _SUFFIXES and child.is_file())
+    found = sorted(child for child in _below(path) if child.suffix in _SUFFIXES)
     if not found:
         raise CliError(f"{path}: no {', '.join(_SUFFIXES)} file in this folder")
     return found
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    def stop(error: OSError) -> None:
+        raise CliError(f"{error.filename}: {error.strerror}")
+
+    for place, _, names in os.walk(folder, onerror=stop):
+        yield from (path for name in names if os.path.isfile(path := Path(place, name)))
+
+
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            return _text(file, str(path))
     except FileNotFoundError:
         raise CliError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise CliError(f"{path}: is no UTF-8 text") from None
     except OSError as error:
         raise CliError(f"{path}: {error.strerror or error}") from None
+
+
+def _text(file: IO[bytes], label: str) -> str:
+    content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise CliError(f"{label}: more than {_LARGEST >> 20} MiB are no manifest")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise CliError(f"{label}: is no UTF-8 text") from None

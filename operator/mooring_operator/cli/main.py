@@ -79,6 +79,11 @@ def run(arguments: list[str], name: str = "mooring") -> int:
         # Somebody piped into head; the interpreter must not complain at exit.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # Such as that a file that is named may not be looked at.
+        where = f"{error.filename}: " if error.filename else ""
+        output.say(f"error: {where}{error.strerror or error}", style="red", stderr=True)
+        return UNUSABLE
     except KeyboardInterrupt:
         return 130
     except SystemExit as end:

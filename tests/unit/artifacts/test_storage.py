@@ -84,7 +84,10 @@ def test_links_are_followed_as_volumes_of_kubernetes_need(tmp_path):
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    for path, said in ((tmp_path, "holds no files"), (tmp_path / "fifo", "does not exist")):
+    for path, said in (
+        (tmp_path, "holds no files"),
+        (tmp_path / "fifo", "is neither a plain file nor a folder"),
+    ):
         with pytest.raises(InputError, match=said):
             list_files(locate(f"file://{path}"))
     location = locate(f"file://{tmp_path}/fifo")

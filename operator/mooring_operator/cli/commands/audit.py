@@ -70,6 +70,9 @@ def audit(
         if verify:
             _verify(as_address(root), chains, _heads(heads or []), form)
             return
+        if not chains and form is output.Format.TEXT:
+            output.say(f"nothing is recorded in {root}: nothing was decided yet, or it is another address")
+            return
         found = [
             record
             for chain in chains

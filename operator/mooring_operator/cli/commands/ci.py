@@ -1,5 +1,6 @@
 """``mooring ci``: the test of a ModelDeployment on this machine, and pipelines that stand for ours."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -128,7 +129,7 @@ def run(
     else:
         output.console().print(FailureView(called, document))
     if report is not None:
-        output.say(f"report: {report}" if report.exists() else f"{report} is not written", stderr=True)
+        output.say(f"report: {report}" if os.path.exists(report) else f"{report} is not written", stderr=True)
     if spec.ci is not None and spec.ci.pipeline is not None:
         output.say("spec.ci.pipeline runs in Kubeflow Pipelines alone; model-ci tested here", stderr=True)
     if spec.policies:
@@ -169,7 +170,9 @@ def _pipeline(file: str) -> dict[str, object]:
 
     from mooring_operator.cli.files import read_manifests
 
-    (manifest,) = read_manifests([file])
+    manifest, *others = read_manifests([file])
+    if others:
+        raise CliError(f"{file} is a folder of {1 + len(others)} files: name the one with the pipeline")
     try:
         documents = load_all_yaml(manifest.text.encode(), Limits(size=_LARGEST_PIPELINE))
     except InputError as error:

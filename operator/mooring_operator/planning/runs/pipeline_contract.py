@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mooring_artifacts.text import in_a_line
+
 from mooring_operator.planning.runs.run import TRAINING, JsonValue, Purpose
 
 _PARAMETERS: Mapping[str, str] = {
@@ -97,15 +99,15 @@ def _inputs(root: Mapping[str, Any], contract: Contract, needs: Sequence[str]) -
             wanted = contract.parameters[name]
             yield f"parameter {name} is missing{_WHY.get(name, '')}: declare it as a {wanted}"
     for name, definition in declared.items():
-        shown, kind = str(name)[:_LONGEST_NAME], _mapping(definition).get("parameterType")
+        shown, kind = in_a_line(name, _LONGEST_NAME), _mapping(definition).get("parameterType")
         known = contract.parameters.get(name)
         if known is None and not _is_optional(_mapping(definition)):
             yield f"parameter {shown} is none that Mooring gives: give it a default"
         elif known is not None and kind != known:
-            yield f"parameter {shown} is of type {str(kind)[:_LONGEST_NAME]}; Mooring gives a {known}"
+            yield f"parameter {shown} is of type {in_a_line(kind, _LONGEST_NAME)}; Mooring gives a {known}"
     for name, artifact in _mapping(inputs.get("artifacts")).items():
         if not _mapping(artifact).get("isOptional"):
-            yield f"input artifact {str(name)[:_LONGEST_NAME]} cannot be given: runs get parameters alone"
+            yield f"input artifact {in_a_line(name, _LONGEST_NAME)} cannot be given: runs get parameters alone"
 
 
 def _uses(root: Mapping[str, Any], contract: Contract) -> Iterator[str]:

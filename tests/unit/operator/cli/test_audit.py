@@ -115,7 +115,10 @@ def test_bad_input_is_one_line(here, capsys, arguments, why):
 
 
 def test_a_trail_that_is_empty_is_no_error(tmp_path, capsys):
-    assert invoke(capsys, "audit", str(tmp_path)) == (0, "nothing is recorded that fits\n", "")
+    said = f"nothing is recorded in {tmp_path}: "
+    code, out, err = invoke(capsys, "audit", str(tmp_path))
+    assert (code, out[: len(said)], err) == (0, said, "")
+    assert invoke(capsys, "audit", str(tmp_path), "-o", "json") == (0, "[]\n", "")
 
 
 def test_nothing_cannot_be_verified(here, tmp_path, capsys):

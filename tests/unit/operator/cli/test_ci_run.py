@@ -165,7 +165,7 @@ def test_what_policies_beside_it_demand_is_looked_up_and_shown(folder, tmp_path,
         ("review", False),
     ]
     # From stdin as from a file.
-    monkeypatch.setattr(sys, "stdin", io.StringIO(governed.read_text()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(governed.read_bytes())))
     assert run(["ci", "run", "-", *arguments[3:], "-o", "json"]) == 0
     again = parse_verdict(capsys.readouterr().out.encode())
     assert (again.signature, again.documents) == (verdict.signature, verdict.documents)
