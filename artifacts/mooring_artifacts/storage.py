@@ -19,7 +19,7 @@ import obstore.store
 from mooring_artifacts.digests import ManifestEntry, manifest_digest
 from mooring_artifacts.errors import InputError, StoreUnavailable
 from mooring_artifacts.local_files import MOST_FILES, StoredFile, files_below
-from mooring_artifacts.store_errors import FAILURES, failed, store_failure
+from mooring_artifacts.store_errors import FAILURES, failed, is_outage, store_failure
 from mooring_artifacts.uris import Address, find_fault, parse
 
 if TYPE_CHECKING:
@@ -218,14 +218,19 @@ def _chunks(location: Location, file: StoredFile) -> Iterator[bytes]:
 
 def _listed(location: Location) -> Iterator[StoredFile]:
     address = location.address
+    prefix = address.key + "/"
     try:
         head = obstore.head(location.store, address.key)
     except FileNotFoundError:
-        prefix = address.key + "/"
         for batch in obstore.list(location.store, prefix=prefix):
             for meta in batch:
                 # Object stores show an empty folder as an object of no bytes whose name ends with a slash.
                 if path := meta["path"].removeprefix(prefix):
                     yield StoredFile(meta["path"], path, meta["size"], meta["last_modified"].timestamp())
+    except obstore.exceptions.BaseError as error:
+        # An answer to HEAD has no body: what is asked again by GET fails with a reason.
+        if not is_outage(error):
+            next(iter(obstore.list(location.store, prefix=prefix, chunk_size=1)), None)
+        raise
     else:
         yield StoredFile(address.key, address.name, head["size"], head["last_modified"].timestamp())

@@ -5,15 +5,40 @@ Source: obstore 0.12, whose errors have an answer's status in their text alone.
 
 from __future__ import annotations
 
+import html
 import re
 
 import obstore.exceptions
 
 from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
+from mooring_artifacts.text import in_a_line
 
 FAILURES = (obstore.exceptions.BaseError, OSError)
 """What obstore, and reading a local file, raise where a store fails."""
-_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})\b")
+_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})\b(?: [A-Z][A-Za-z ]*)?")
+# What S3, Google Cloud Storage and Azure answer with, where they answer with more than a status.
+_REASON = re.compile(
+    r"<Error>.*?<Code>([^<]{1,100})</Code>(?:.*?<Message>([^<]{1,1000})</Message>)?", re.DOTALL
+)
+_LONGEST_REASON = 300
+_REFUSAL_CODES = frozenset(
+    {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestExpired", "XAdminUserNotFound"}
+)
+"""With status 400, in S3; the last with 404, in versitygw."""
+_ARCHIVED = "InvalidObjectState"
+"""With status 403, in S3: of an object that is to be restored first."""
+_NO_BUCKET_CODES = frozenset({"NoSuchBucket", "ContainerNotFound"})
+_OTHER_REGION = "the bucket is in another region than AWS_REGION says, or is not at AWS_ENDPOINT"
+_OTHER_REGION_SIGNS = (
+    "Received redirect without LOCATION",
+    "AuthorizationHeaderMalformed",
+    "PermanentRedirect",
+)
+_NO_REASON = (
+    "no reason is given; S3 does so where a session token has expired, or AWS_REGION is not the bucket's"
+)
+_TOOK = re.compile(r" in [0-9.]+(?:ns|µs|ms|s)\b")
+_BAD_REQUEST = 400
 _REFUSED = (401, 403)
 # Timed out, too early, too many requests; beside them all from 500 on.
 _BUSY = (408, 425, 429)
@@ -30,13 +55,35 @@ _CLOUD_IDENTITY = ("/latest/api/token", "/latest/meta-data/", "/computeMetadata/
 
 
 def store_failure(error: BaseException) -> str:
-    """Say in one line why a store does not serve; that credentials are missing or refused is said as that."""
+    """Say in one line why a store does not serve, with the reason that it gives; the same failure gives the same line.
+
+    That credentials are missing or refused, that there is no such bucket, and that its region is another one, is said
+    as that.
+    """
     line = first_line(error)
     if _has_no_credentials(line):
         return _NO_CREDENTIALS
     if found := _OF_A_FILE.search(line):
         return found[1]
-    return f"the store refuses the credentials: {line}" if _status(line) in _REFUSED else line
+    if any(sign in str(error) for sign in _OTHER_REGION_SIGNS):
+        return _OTHER_REGION
+    if (answer := _STATUS.search(line)) is None:
+        return _TOOK.sub("", line)
+    return _told(answer, _REASON.search(str(error)))
+
+
+def _told(answer: re.Match[str], reason: re.Match[str] | None) -> str:
+    """Say what a store has answered: its status, and the code and message of its body."""
+    status, code = int(answer[1]), reason[1] if reason else ""
+    told = f"{answer[0].partition(': ')[2]}{f', {reason[2] or code}' if reason else ''}"
+    if reason and reason[2]:
+        told = f"{told} ({code})"
+    elif status == _BAD_REQUEST and not reason:
+        told = f"{told}, {_NO_REASON}"
+    told = in_a_line(html.unescape(told), _LONGEST_REASON)
+    if (status in _REFUSED and code != _ARCHIVED) or code in _REFUSAL_CODES:
+        return f"the store refuses the credentials: {told}"
+    return f"there is no such bucket: {told}" if code in _NO_BUCKET_CODES else told
 
 
 def failed(what: str, error: BaseException) -> InputError | StoreUnavailable:

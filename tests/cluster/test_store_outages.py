@@ -94,6 +94,29 @@ def test_a_store_that_refuses_has_answered(between, actions, name, status):
         actions[name]()
 
 
+@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNotMatch"),
+        ("AWS_ACCESS_KEY_ID", "nobody", "the store refuses the credentials: .*No user exists"),
+        ("AWS_REGION", "mars-north-1", "the bucket is in another region than AWS_REGION says"),
+    ],
+)
+def test_settings_that_the_server_refuses_are_told_by_its_reason(
+    between, actions, name, variable, value, says, monkeypatch
+):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=says) as refused:
+        actions[name]()
+    assert "<?xml" not in str(refused.value)
+
+
+def test_a_bucket_that_does_not_exist_is_told_as_that(between):
+    with pytest.raises(InputError, match=r"there is no such bucket: 404 Not Found, .*NoSuchBucket"):
+        list_files(locate("s3://elsewhere/model", "model_uri"), "model_uri")
+
+
 @pytest.mark.parametrize("name", ["list", "read", "rows", "model"])
 def test_a_bucket_that_is_not_there_is_bad_input(between, actions, name):
     between.meddle = lambda path: 404

@@ -369,8 +369,14 @@ DATA = {"uri": "s3://data/iris.parquet", "digest": "sha256:" + "2" * 64}
     ("given", "model", "data", "champion", "message"),
     [
         ({}, None, None, None, "spec.ci is missing"),
-        ({"testData": DATA}, "no/such/folder", None, None, "--model no/such/folder: no such file or folder"),
-        ({"testData": DATA}, "models:/iris@champion", None, None, "--model models:/iris@champion: no such"),
+        (
+            {"testData": DATA},
+            "no/such/folder",
+            None,
+            None,
+            "--model 'no/such/folder': no such file or folder",
+        ),
+        ({"testData": DATA}, "models:/iris@champion", None, None, "--model 'models:/iris@champion': no such"),
         ({"testData": DATA}, None, "ftp://x/y", None, "--test-data 'ftp://x/y'"),
         ({"testData": DATA}, None, None, "s3://a/../b", "--champion 's3://a/../b'"),
         ({"testData": DATA}, "", None, None, "--model"),
