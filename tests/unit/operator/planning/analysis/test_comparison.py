@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -200,6 +201,19 @@ def test_own_bursts_are_no_evidence_once_the_history_has_shown_them(mean: float)
         start = replace(Comparison(Limit(1.0, 0.002)), bursts=Bursts(history))
         rejected += run(start, looks).fail >= 100
     assert rejected <= 2
+
+
+@pytest.mark.parametrize(("hold", "covered"), [(1, 0.9), (6, 0.4)], ids=["a look", "a minute"])
+def test_an_hour_shows_how_large_bursts_may_be_whenever_they_begin(hold, covered):
+    rng, rate, theta, hours = np.random.default_rng(1), 0.05, 0.02, 100
+    least = []
+    for _ in range(hours):
+        jumps = np.repeat(rng.gamma(rate / theta, theta, 362), hold)
+        begun = rng.integers(hold)
+        counts = rng.poisson(1000 * jumps[begun : begun + 360]).astype(float)
+        least.append(scale_of(counts.tolist(), [1000.0] * 360))
+    # Sums of looks vary as if each look had so many times the scale.
+    assert np.mean(np.array(least) >= hold * theta) >= covered
 
 
 def test_bursts_show_where_half_of_all_requests_are_events() -> None:
