@@ -48,7 +48,7 @@ def test_too_few_requests_go_by_the_step(then, end):
 
 def test_what_turns_out_bad_only_with_all_of_the_traffic_is_left():
     found = ends(
-        Traffic(5, errors=0.05), {"pause": {"duration": "1m"}}, of=20, analysis={"afterPromotion": "2h"}
+        Traffic(8, errors=0.05), {"pause": {"duration": "1m"}}, of=20, analysis={"afterPromotion": "2h"}
     )
     assert found[LEFT] > 0.5
 
