@@ -154,10 +154,8 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
     left = memory - before.size - now.size
     try:
         with limited_memory(left):
-            window = now.open(left)
+            tables = baseline, window = before.open(left), now.open(left)
             check_enough(question.window, window.num_rows)
-            baseline = before.open(left)
-            tables = baseline, window
             found = evaluate(
                 baseline,
                 window,
