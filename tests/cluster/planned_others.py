@@ -25,6 +25,7 @@ from mooring_operator.planning.analysis.template_status import judge_template, r
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target
 from mooring_operator.planning.drift.plan import invalid_monitor, plan_drift
 from mooring_operator.planning.drift.sources import Kept
+from mooring_operator.planning.drift.targets import owned
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.planning.policies.rules import RuleAnswers
 from mooring_operator.planning.policies.status import judge_policy, refuse_policy
@@ -71,6 +72,7 @@ def monitors() -> Iterator[dict[str, Any]]:
         (replace(SEEN, launch_failed="it hung up"), NOW),
         (replace(SEEN, launch_failed="Job is taken", name_taken=True), NOW),
         (replace(SEEN, target=None), NOW),
+        (replace(SEEN, target=None, unwatchable=owned("digits-rev2", "digits")), NOW),
     ):
         once = plan_drift(spec, begun, seen, when).status
         yield _monitor(spec, once)
