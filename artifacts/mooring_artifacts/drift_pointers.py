@@ -7,7 +7,7 @@ that are worse are for the model to mend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,26 @@ class Moved:
     distance: float
     unseen: float = 0.0
     out_of_range: float = 0.0
+
+    @classmethod
+    def found(
+        cls,
+        name: str,
+        test: str,
+        distances: Iterable[float],
+        jensen_shannon: float | None,
+        unseen: float | None,
+        out_of_range: float | None,
+    ) -> Moved:
+        """Give what was found of a feature, None where nothing was.
+
+        Args:
+            name, test, unseen, out_of_range: as above.
+            distances: what the tests measured that measure distance.
+            jensen_shannon: distance; without those tests its bits say how far distributions are apart.
+        """
+        distance = max(distances, default=(jensen_shannon or 0.0) ** 2)
+        return cls(name, test, distance, unseen or 0.0, out_of_range or 0.0)
 
     @property
     def by_data(self) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from mooring_artifacts.drift_pointers import MISSING
 
 from mooring_components.drift import columns
 from mooring_components.drift.comparison import (
@@ -43,7 +44,7 @@ NAMES = {
     "rank": "Rank",
     "categories": "ChiSquare",
     "stability": "PopulationStability",
-    "missing": "Missing",
+    "missing": MISSING,
 }
 """What people are told that a test is called."""
 

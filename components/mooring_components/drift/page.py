@@ -98,9 +98,9 @@ def _point(drifted: Sequence[Feature], judged: Judged | None) -> list[Pointer]:
 
 def _moved(feature: Feature) -> Moved:
     effects = feature.effects
-    tests = [test[0] for test in (feature.ks, feature.variation) if test is not None]
-    distance = max(tests, default=(effects.jensen_shannon or 0.0) ** 2)
-    return Moved(feature.name, feature.test, distance, effects.unseen or 0.0, effects.out_of_range or 0.0)
+    distances = [test[0] for test in (feature.ks, feature.variation) if test is not None]
+    sizes = effects.jensen_shannon, effects.unseen, effects.out_of_range
+    return Moved.found(feature.name, feature.test, distances, *sizes)
 
 
 def describe_sizes(feature: Feature) -> str:

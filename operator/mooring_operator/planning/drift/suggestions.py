@@ -43,17 +43,13 @@ def _moved(status: DriftMonitorStatus) -> list[Moved]:
     if status.evaluation is None:
         return []
     alarming = set(evidence.names(status.evidence)) if status.evidence is not None else set()
-    return [
-        Moved(each.name, each.test, _distance(each), each.unseen or 0.0, each.out_of_range or 0.0)
-        for each in status.evaluation.features
-        if each.drifted or each.name in alarming
-    ]
+    return [_as_moved(each) for each in status.evaluation.features if each.drifted or each.name in alarming]
 
 
-def _distance(feature: FeatureDrift) -> float:
-    """Give how far distributions are apart; without the test that measures it, the bits that tell them apart."""
-    found = [test.statistic for test in (feature.ks, feature.variation) if test is not None]
-    return max(found, default=(feature.jensen_shannon or 0.0) ** 2)
+def _as_moved(feature: FeatureDrift) -> Moved:
+    distances = [test.statistic for test in (feature.ks, feature.variation) if test is not None]
+    sizes = feature.jensen_shannon, feature.unseen, feature.out_of_range
+    return Moved.found(feature.name, feature.test, distances, *sizes)
 
 
 def _suggestion(spec: DriftMonitorSpec, status: DriftMonitorStatus, pointer: Pointer) -> Suggestion:
