@@ -38,17 +38,20 @@ def read_each(names: Iterable[str]) -> Iterator[Manifest | CliError]:
     """Read what can be read, as `read_manifests` does; an error stands in the place of what cannot."""
     for name in names:
         try:
-            paths = [] if name == "-" else _paths(name)
-            if name == "-":
-                yield Manifest("<stdin>", _text(sys.stdin.buffer, "<stdin>"))
+            paths: list[Path | None] = [None] if name == "-" else [*_paths(name)]
         except CliError as error:
             yield error
             continue
         for path in paths:
             try:
-                yield Manifest(str(path), _read(path))
+                yield _read_stdin() if path is None else Manifest(str(path), _read(path))
             except CliError as error:
                 yield error
+
+
+def _read_stdin() -> Manifest:
+    label = "<stdin>"
+    return Manifest(label, _text(sys.stdin.buffer, label))
 
 
 def _paths(name: str) -> list[Path]:

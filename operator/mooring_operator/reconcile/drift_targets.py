@@ -9,6 +9,7 @@ from mooring_artifacts.gates import COMPARABLE
 from mooring_artifacts.uris import SCHEMES
 
 from mooring_operator.adapters.cluster import Cluster, Ref
+from mooring_operator.adapters.routers.inference_services.objects import INFERENCE_SERVICE
 from mooring_operator.api import API_VERSION, forms
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_rows import Sought
@@ -23,10 +24,11 @@ from mooring_operator.planning.rollout import capturing
 from mooring_operator.planning.rollout.capturing import collects, may_capture
 from mooring_operator.planning.status import conditions
 from mooring_operator.reconcile.failures import StatusUnreadable
-from mooring_operator.reconcile.kinds import INFERENCE_SERVICE, MODEL_DEPLOYMENT
+from mooring_operator.reconcile.kinds import MODEL_DEPLOYMENT
 from mooring_operator.reconcile.wire import peek_status
 
 _LABEL = "label"
+_OURS = (API_VERSION, MODEL_DEPLOYMENT.kind)
 _KINDS = {"ModelDeployment": MODEL_DEPLOYMENT, "InferenceService": INFERENCE_SERVICE}
 
 
@@ -64,9 +66,6 @@ def _made_for(service: Manifest) -> str | None:
     owners = service["metadata"].get("ownerReferences") or []
     names = (one["name"] for one in owners if (one["apiVersion"], one["kind"]) == _OURS)
     return next(names, None)
-
-
-_OURS = (API_VERSION, MODEL_DEPLOYMENT.kind)
 
 
 def _deployment(name: str, resource: Manifest) -> Target:

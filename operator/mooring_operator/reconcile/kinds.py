@@ -6,7 +6,6 @@ from mooring_operator.planning.manifests.workloads import Workload
 
 MODEL_DEPLOYMENT = Kind(API_VERSION, "ModelDeployment", "modeldeployments")
 DRIFT_MONITOR = Kind(API_VERSION, "DriftMonitor", "driftmonitors")
-INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
 MODEL_POLICY = Kind(API_VERSION, "ModelPolicy", "modelpolicies")
 CLUSTER_MODEL_POLICY = Kind(API_VERSION, "ClusterModelPolicy", "clustermodelpolicies", namespaced=False)
 ANALYSIS_TEMPLATE = Kind(API_VERSION, "AnalysisTemplate", "analysistemplates")

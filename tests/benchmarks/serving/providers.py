@@ -19,17 +19,13 @@ import numpy as np
 import onnxruntime
 from mooring_inference.backends.base import LoadOptions
 from mooring_inference.backends.onnx.backend import OnnxBackend, load_onnx
+from mooring_inference.backends.onnx.providers import CPU, CUDA, OPENVINO, TENSORRT
 from mooring_inference.errors import ModelLoadError
 
 from tests.benchmarks.serving.models import MODELS, write_models
 
 _BATCHES = (1, 32)
-_NAMES = {
-    "CPUExecutionProvider": "cpu",
-    "OpenVINOExecutionProvider": "openvino",
-    "CUDAExecutionProvider": "cuda",
-    "TensorrtExecutionProvider": "tensorrt",
-}
+_NAMES = {CPU: "cpu", OPENVINO: "openvino", CUDA: "cuda", TENSORRT: "tensorrt"}
 
 
 def main() -> None:

@@ -147,13 +147,13 @@ def scale_of(events: Sequence[float], requests: Sequence[float], *, least_blocks
         law = _beta_binomial if DENSE <= p < 1 else _negative_binomial
         likelihoods = [law(alike, p, theta) for theta in _GRID]
         best = max(likelihoods)
-        likely = [theta for theta, value in zip(_GRID, likelihoods, strict=True) if value >= best - _LIKELY]
         shown = size * _GRID[likelihoods.index(best)]
-        outlast = size == _BLOCKS[-1] and size * likely[0] > before
-        worst = max(
-            worst, size * _plausible(likelihoods, best - _DROP) * (_cut(before, shown) if outlast else 1.0)
-        )
-        before = shown
+        most = size * _plausible(likelihoods, best - _DROP)
+        if size == _BLOCKS[-1]:
+            least = size * _GRID[next(at for at, value in enumerate(likelihoods) if value >= best - _LIKELY)]
+            # More than shorter blocks show, and more than by chance: bursts outlast those.
+            most *= _cut(before, shown) if least > before else 1.0
+        worst, before = max(worst, most), shown
     return min(worst, LARGEST)
 
 

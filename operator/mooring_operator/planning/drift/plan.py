@@ -363,8 +363,7 @@ def _next(
     status: DriftMonitorStatus, spec: DriftMonitorSpec, observed: DriftObserved, now: datetime
 ) -> DriftMonitorStatus:
     """Say when the next evaluation of files is due, or that of a window of what is kept tried again."""
-    of_files = sources.captured_window(spec) is None
-    if spec.schedule is None or not of_files:
+    if spec.schedule is None or sources.captured_window(spec) is not None:
         return status.model_copy(update={"next_evaluation": now + spec.interval})
     at = pace.pace_of(spec).after(now) + pace.delay_of(spec, observed.owner.uid)
     return status.model_copy(update={"next_evaluation": at})
