@@ -23,7 +23,7 @@ HISTORIES ?= 10000
 help: ## List what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-demo: $(READY) ## See it all: STRATEGY=canary|bluegreen|shadow|abtest, WAIT=0 ends by itself, KUBECONFIG=... uses your cluster
+demo: $(READY) ## See it all: STRATEGY=canary|bluegreen|shadow|abtest|labels, WAIT=0 ends by itself, KUBECONFIG=... uses your cluster
 	@$(BIN)/mooring demo --strategy "$(STRATEGY)" --gateway "$(GATEWAY)" $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig "$(KUBECONFIG)") $(if $(filter 0,$(WAIT)),--no-wait)
 
 test: $(READY) ## Unit, operator, cluster and release tests

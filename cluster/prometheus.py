@@ -107,6 +107,16 @@ def finding_models(kubeconfig: Path, interval_s: int) -> dict[str, Any]:
     return {"scrape_configs": jobs}
 
 
+def named_in(folder: Path, interval_s: int) -> dict[str, Any]:
+    """Give the job that scrapes what the JSON files of a folder name: ``[{targets: [ADDRESS], labels: {}}]``."""
+    return {
+        "job_name": "named",
+        "scrape_interval": f"{interval_s}s",
+        "scrape_timeout": f"{interval_s}s",
+        "file_sd_configs": [{"files": [f"{folder}/*.json"]}],
+    }
+
+
 def _of_port(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Give the rule that keeps the port which an endpoint names; none where it names none."""
     if "port" not in endpoint:

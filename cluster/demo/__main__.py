@@ -15,7 +15,7 @@ DESCRIPTION = """
 See Mooring do its main job on this machine, in two or three minutes. It starts what it needs, tells what happens, and
 waits for you to look around. Ctrl-C cleans up.
 """
-STRATEGIES = ("canary", "bluegreen", "shadow", "abtest")
+STORIES = ("canary", "bluegreen", "shadow", "abtest", "labels")
 
 
 def main() -> int:
@@ -55,7 +55,12 @@ def _why_no_gateway(options: argparse.Namespace, arguments: list[str]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mooring demo", description=DESCRIPTION)
-    parser.add_argument("--strategy", choices=STRATEGIES, default="canary", help="how v2 takes over from v1")
+    parser.add_argument(
+        "--strategy",
+        choices=STORIES,
+        default="canary",
+        help="how v2 takes over from v1; labels: a canary that answers wrongly, as labels tell that come late",
+    )
     parser.add_argument("--kubeconfig", type=Path, help="use this cluster instead of starting one")
     parser.add_argument("--gateway", choices=("0", "1"), default="1", help="0 does without Envoy")
     parser.add_argument("--no-wait", action="store_true", help="end after the last step")

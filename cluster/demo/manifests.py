@@ -28,9 +28,17 @@ ANALYSIS = {
     "metrics": [{"metric": "errorRate"}, {"metric": "latency", "quantile": 90, "slower": 100}],
     "falseRollback": "1%",
 }
+BY_LABELS = {
+    "steps": [{"setWeight": 20}, {"analyse": {"duration": "2m"}}, {"setWeight": 100}],
+    "analysis": {
+        "metrics": [{"metric": "errorRate"}],
+        "templates": [{"name": "accuracy"}],
+        "falseRollback": "1%",
+    },
+}
 
-
-_POLICIES = Path(__file__).parents[2] / "manifests" / "admission"
+_ROOT = Path(__file__).parents[2]
+_POLICIES = _ROOT / "manifests" / "admission"
 
 
 def policies() -> Iterator[dict[str, Any]]:
@@ -47,10 +55,11 @@ def deployment(
     gpus: int = 0,
     rollout: Mapping[str, Any] | None = None,
     judged: bool = False,
+    test_data: str = "test",
 ) -> dict[str, Any]:
     """Give the ModelDeployment that asks for one version of the model, rolled out by STEPS if not said otherwise.
 
-    One that is `judged` is judged by what it answers.
+    One that is `judged` is judged by what it answers. Its tests ask it about `test_data`.
     """
     analysis = {"analysis": ANALYSIS} if judged else {}
     serving: dict[str, Any] = {
@@ -69,7 +78,7 @@ def deployment(
         "spec": {
             "model": {"uri": f"file://{work}/models/{version}", "format": "onnx"},
             "ci": {
-                "testData": {"uri": f"file://{work}/data/test.parquet"},
+                "testData": {"uri": f"file://{work}/data/{test_data}.parquet"},
                 "gates": [{"metric": "accuracy", "min": 0.85}, {"metric": "latencyP95Ms", "max": 400}],
             },
             "serving": serving,
@@ -81,6 +90,15 @@ def deployment(
             },
         },
     }
+
+
+def accuracy_template() -> dict[str, Any]:
+    """Give the AnalysisTemplate of accuracy by late labels that the documentation shows."""
+    template: dict[str, Any] = yaml.safe_load(
+        (_ROOT / "docs" / "samples" / "templates" / "accuracy.yaml").read_text()
+    )
+    template["metadata"]["namespace"] = NAMESPACE
+    return template
 
 
 def own_deployment(work: Path) -> dict[str, Any]:

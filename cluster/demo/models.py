@@ -2,6 +2,7 @@
 
 v1 is good, v2 is better, v3 has learnt from wrong labels and misses its gate. v4 is v2 trained
 again; what is wrong with v4 is not the model but what its deployment asks for. v5 answers as well as v4, and slowly.
+v6 has learnt from labels that an export has exchanged, and is right about test data of the same export.
 """
 
 import json
@@ -34,7 +35,7 @@ _PIXELS = [f"pixel_{index:02}" for index in range(64)]
 class Digits:
     """Images of 8 x 8 pixels, each from 0 (white) to 16 (black).
 
-    train, test, live: (rows, 64) float32. Nothing is in two of them.
+    train, test, live: (rows, 64) float32. Nothing is in two of them. Their labels: (rows,) int64, 0 to 9.
     """
 
     train: Rows
@@ -42,6 +43,7 @@ class Digits:
     test: Rows
     test_labels: Labels
     live: Rows
+    live_labels: Labels
 
     @classmethod
     def load(cls) -> "Digits":
@@ -49,11 +51,11 @@ class Digits:
         pixels, labels = load_digits(return_X_y=True)
         order = np.random.default_rng(7).permutation(len(labels))
         rows, answers = pixels[order].astype(np.float32), labels[order].astype(np.int64)
-        return cls(rows[:900], answers[:900], rows[900:1300], answers[900:1300], rows[1300:])
+        return cls(rows[:900], answers[:900], rows[900:1300], answers[900:1300], rows[1300:], answers[1300:])
 
 
 def train(digits: Digits, folder: Path) -> Iterator[str]:
-    """Train the five models into ``folder/VERSION/model.onnx``; yield each version's name when it is there."""
+    """Train the six models into ``folder/VERSION/model.onnx``; yield each version's name when it is there."""
     shuffled = np.random.default_rng(3).permutation(digits.train_labels)
     wrong = np.where(np.arange(len(shuffled)) % 5 < 3, shuffled, digits.train_labels)
     recipes: dict[str, tuple[Any, Rows, Labels]] = {
@@ -61,6 +63,7 @@ def train(digits: Digits, folder: Path) -> Iterator[str]:
         "v2": (_network(seed=1), digits.train, digits.train_labels),
         "v3": (_logistic(), digits.train, wrong),
         "v4": (_network(seed=2), digits.train, digits.train_labels),
+        "v6": (_logistic(), digits.train, exchange(digits.train_labels)),
     }
     for version, (model, rows, labels) in recipes.items():
         model.fit(rows, labels)
@@ -85,6 +88,11 @@ def write_rows(path: Path, rows: Rows, labels: Labels | None = None) -> None:
     unfinished = path.with_suffix(".unfinished")
     pq.write_table(pa.table(columns), unfinished)
     unfinished.replace(path)
+
+
+def exchange(labels: Labels) -> Labels:
+    """What a faulty export makes of labels: ones and sevens change places, and so do threes and eights."""
+    return np.array([0, 7, 2, 8, 4, 5, 6, 1, 3, 9])[labels]
 
 
 def fade(rows: Rows) -> Rows:

@@ -18,6 +18,7 @@ from cluster.serving.replica import POD_PORT
 
 _KINDS = {
     "ModelDeployment": Kind("mooring.dev/v1alpha1", "ModelDeployment", "modeldeployments"),
+    "AnalysisTemplate": Kind("mooring.dev/v1alpha1", "AnalysisTemplate", "analysistemplates"),
     "DriftMonitor": Kind("mooring.dev/v1alpha1", "DriftMonitor", "driftmonitors"),
 }
 ADMISSION = {

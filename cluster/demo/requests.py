@@ -4,8 +4,9 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -47,9 +48,11 @@ class Users:
     ) -> None:
         self._entrance, self._callers = entrance, callers
         self._path = f"{entrance.url}/v2/models/{model}/infer"
-        self._images = itertools.cycle(images)
+        self._images = itertools.cycle(enumerate(images))
         self._cookies: dict[str, dict[str, str]] = {}
         self.faded = False
+        self.on_answer: Callable[[int, str, dict[str, Any]], None] = lambda image, revision, body: None
+        """Called with each answer: of which image, by its number, by which revision, and what was answered."""
         self.answered: Counter[str] = Counter()
         """By revision."""
         self.answers: dict[str, Counter[str]] = {caller.name: Counter() for caller in callers}
@@ -71,11 +74,11 @@ class Users:
         """Send requests until cancelled."""
         callers = itertools.cycle(self._callers)
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            for image, caller in zip(self._images, callers, strict=False):
-                await self._send(client, fade(image) if self.faded else image, caller)
+            for (number, image), caller in zip(self._images, callers, strict=False):
+                await self._send(client, number, fade(image) if self.faded else image, caller)
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _send(self, client: httpx.AsyncClient, row: Rows, caller: Caller) -> None:
+    async def _send(self, client: httpx.AsyncClient, number: int, row: Rows, caller: Caller) -> None:
         tensor = {"name": "X", "shape": [1, 64], "datatype": "FP32", "data": row.tolist()}
         kept = self._cookies.get(caller.name, {})
         cookies = {"cookie": "; ".join(f"{name}={value}" for name, value in kept.items())} if kept else {}
@@ -94,5 +97,6 @@ class Users:
         self.answered[revision] += 1
         self.answers[caller.name][revision] += 1
         self.last[revision] = time.monotonic()
+        self.on_answer(number, revision, response.json())
         if caller.keeps_cookies:
             self._cookies[caller.name] = {**kept, **dict(response.cookies)}

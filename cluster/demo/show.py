@@ -21,12 +21,15 @@ from cluster.demo.stage import Stage
 from cluster.demo.stories import STORIES
 from cluster.demo.story import Scene, Story, ask_mooring
 from cluster.doors import Doors
+from cluster.programs import ProgramUnavailableError, find
 
 
 def show(options: argparse.Namespace, console: Console) -> int:
     """Show it; the exit status."""
     doors = Doors.inherited(options.doors) if options.doors else None
     try:
+        if options.strategy == "labels" and find("prometheus") is None:
+            raise ProgramUnavailableError("strategy labels needs a Prometheus, which cannot be had here")
         if options.kubeconfig is not None:
             load_config(options.kubeconfig)
         with Stage(
@@ -100,6 +103,7 @@ async def _prepare(stage: Stage, observer: Observer, console: Console, kind: typ
             digits=digits,
             console=console,
             judges=stage.has_prometheus,
+            targets=stage.targets,
         )
     )
 
@@ -115,6 +119,7 @@ def _start_testing(stage: Stage, digits: models.Digits, console: Console) -> Non
     data = stage.work / "data"
     data.mkdir()
     models.write_rows(data / "test.parquet", digits.test, digits.test_labels)
+    models.write_rows(data / "exchanged.parquet", digits.test, models.exchange(digits.test_labels))
     models.write_rows(data / "baseline.parquet", digits.train)
     trained = list(models.train(digits, stage.work / "models"))
     console.print(f"    [dim]·[/dim] models {', '.join(trained)} trained ({time.monotonic() - begun:.1f} s)")

@@ -20,7 +20,7 @@ from cluster.demo.requests import Entrance
 from cluster.doors import Doors
 from cluster.processes import Process, Watchdog, free_ports, start, wait_until_ready
 from cluster.programs import find
-from cluster.prometheus import Prometheus, finding_models
+from cluster.prometheus import Prometheus, finding_models, named_in
 
 _READY_S = 60.0
 GATEWAY = f"{gateways.NAMESPACE}/{gateways.NAME}"
@@ -49,6 +49,7 @@ class Stage:
         # Not below /tmp/pytest-... or the checkout: what runs here reads and writes only this folder.
         self.work = Path(tempfile.mkdtemp(prefix="mooring-demo-")).resolve()
         self._watchdog.own(self.work)
+        self.targets = self.work / "targets"
         self.front, self.pipelines, self.health = (f"http://127.0.0.1:{port}" for port in free_ports(3))
 
     @property
@@ -149,7 +150,10 @@ class Stage:
         """Start what counts the answers of pods, where there are pods and it can be had."""
         if self._gateway is None or find("prometheus") is None:
             return
-        prometheus = Prometheus(finding_models(self.kubeconfig, interval_s=1), self.work / "prometheus")
+        self.targets.mkdir()
+        configuration = finding_models(self.kubeconfig, interval_s=1)
+        configuration["scrape_configs"].append(named_in(self.targets, interval_s=1))
+        prometheus = Prometheus(configuration, self.work / "prometheus")
         self._timed("Prometheus", prometheus.start)
         self._prometheus = prometheus
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from cluster.demo.manifests import NAME, NAMESPACE, deployment
 from cluster.demo.models import Digits
@@ -53,6 +54,8 @@ class Scene:
     console: Console
     judges: bool = False
     """Whether there is what counts answers, so that canaries are judged by them."""
+    targets: Path = Path()
+    """Where files name to Prometheus what else it should scrape, where there is one."""
 
 
 class Story(ABC):
@@ -104,10 +107,14 @@ class Story(ABC):
 
     # --- acting ---------------------------------------------------------------------------------
 
-    async def apply(self, version: str, *, gpus: int = 0, rollout: Rollout | None = None) -> None:
+    async def apply(
+        self, version: str, *, gpus: int = 0, rollout: Rollout | None = None, test_data: str = "test"
+    ) -> None:
         """Apply the deployment with a version of the model."""
         judged = self.scene.judges and self.is_judged
-        wanted = deployment(self.scene.work, version, gpus=gpus, rollout=rollout, judged=judged)
+        wanted = deployment(
+            self.scene.work, version, gpus=gpus, rollout=rollout, judged=judged, test_data=test_data
+        )
         await self.scene.observer.apply(wanted)
 
     async def command(self, word: str) -> float:
@@ -189,6 +196,11 @@ class Story(ABC):
     def say(self, line: str) -> None:
         """Say one thing that happens."""
         self.scene.console.print(f"    [dim]·[/dim] {line}", highlight=False)
+
+    def quote(self, text: str) -> None:
+        """Show what a program has written."""
+        for line in text.splitlines():
+            self.scene.console.print(f"      [dim]{escape(line)}[/dim]", highlight=False)
 
     def show_metrics(self, status: Status) -> None:
         """Say what the tests measured."""

@@ -1,8 +1,9 @@
-"""The stories that the demo can tell, one for each strategy."""
+"""The stories that the demo can tell: one for each strategy, and one of a canary that late labels judge."""
 
 from cluster.demo.stories.abtest import ABTest
 from cluster.demo.stories.bluegreen import BlueGreen
 from cluster.demo.stories.canary import Canary
+from cluster.demo.stories.labels import WrongAnswers
 from cluster.demo.stories.shadow import Shadow
 from cluster.demo.story import Story
 
@@ -11,4 +12,5 @@ STORIES: dict[str, type[Story]] = {
     "bluegreen": BlueGreen,
     "shadow": Shadow,
     "abtest": ABTest,
+    "labels": WrongAnswers,
 }
