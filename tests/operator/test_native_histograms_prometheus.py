@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import yaml
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
@@ -21,6 +23,7 @@ from tests.real_prometheus import running_prometheus
 from tests.unit.inference.inference_process import running
 
 DEADLINE = 60.0
+DASHBOARD = Path(__file__).parents[2] / "manifests" / "components" / "monitoring" / "dashboard.json"
 ARMS = ("c0ffee0001", "beef000002")
 KEPT: Mapping[str, dict[str, Any]] = {
     "native": {"scrape_native_histograms": True},
@@ -58,6 +61,22 @@ def totals(found: dict[str, dict[str, Histogram]]) -> dict[str, dict[str, float]
     return {name: {arm: known.total for arm, known in arms.items()} for name, arms in found.items()}
 
 
+async def shown_revisions(address: str, namespace: str) -> list[str]:
+    """Which revisions the dashboard's panel of latency shows."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    (expression,) = [
+        target["expr"]
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        if "request_duration_seconds" in target["expr"]
+    ]
+    for variable, value in {"$namespace": namespace, "$name": "digits", "$__rate_interval": "5m"}.items():
+        expression = expression.replace(variable, value)
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        answer = await client.get("/api/v1/query", params={"query": expression})
+    return sorted(series["metric"]["revision"] for series in answer.json()["data"]["result"])
+
+
 async def test_the_ready_made_latency_is_that_of_whichever_histograms_are_kept(tmp_path: Path) -> None:
     wanted: dict[str, dict[str, float]] = {name: dict.fromkeys(ARMS, 60) for name in KEPT}
     body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [KNOWN]}]}
@@ -77,7 +96,16 @@ async def test_the_ready_made_latency_is_that_of_whichever_histograms_are_kept(t
                     with suppress(MetricsUnavailableError):
                         found = {name: await histograms(metrics, name, since) for name in KEPT}
         await metrics.close()
+        all_shown = {name: sorted(ARMS) for name in KEPT}
+        shown: dict[str, list[str]] = {}
+        # A rate takes two scrapes.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DEADLINE):
+                while shown != all_shown:
+                    await asyncio.sleep(0.2)
+                    shown = {name: await shown_revisions(address, name) for name in KEPT}
     assert totals(found) == wanted
+    assert shown == all_shown
     kinds = {name: arms[ARMS[0]].is_native for name, arms in found.items()}
     assert kinds == {"native": True, "both": True, "classic": False, "converted": True}
     native, both, classic, converted = (found[name][ARMS[0]] for name in KEPT)
