@@ -1,7 +1,8 @@
 """What a drift evaluation is asked: the parameter `question` of the pipeline `drift-evaluation`.
 
     {"baseline": {"uri": URI}, "window": {"uri": URI}, "features": [NAME, ...] | null, "categories": [NAME, ...] | null,
-     "minRows": 100, "ks": {"alpha": 0.01} | null, "psi": {"threshold": 0.2, "bins": 10} | null}
+     "settings": [{"match": "zip*", "type": "Category"}, ...], "minRows": 100,
+     "ks": {"alpha": 0.01} | null, "psi": {"threshold": 0.2, "bins": 10} | null}
 
 Rows of requests that were kept are cut out by time, and some columns are none of what is compared:
 
@@ -35,6 +36,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from mooring_artifacts.errors import InputError
+from mooring_artifacts.feature_settings import MOST_SETTINGS, FeatureSetting, FeatureSettings
 from mooring_artifacts.gates import ComparableMetric
 
 LONGEST = timedelta(days=32)
@@ -160,6 +162,8 @@ class LastLook(_Part):
 class DriftQuestion(_Part):
     """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes.
 
+    settings: what is declared of features (`feature_settings`).
+
     last: what was seen before, of windows of what is kept: what has come late since is counted.
     operation: whether it is measured how the requests of the window were answered.
     past, limit: earlier windows, the oldest first, and the evidence that alarms: for the page alone.
@@ -169,6 +173,7 @@ class DriftQuestion(_Part):
     window: Rows
     features: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
     categories: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
+    settings: Annotated[list[FeatureSetting], Field(max_length=MOST_SETTINGS)] = []
     min_rows: Annotated[int, Field(ge=1)]
     ks: KolmogorovSmirnov | None = None
     psi: PopulationStability | None = None
@@ -177,6 +182,11 @@ class DriftQuestion(_Part):
     last: LastLook | None = None
     past: Annotated[list[PastWindow], Field(max_length=100)] = []
     limit: Annotated[Finite, Field(gt=0)] | None = None
+
+    @property
+    def declared(self) -> FeatureSettings:
+        """What is declared of features."""
+        return FeatureSettings(self.settings, self.categories or ())
 
     @model_validator(mode="after")
     def _is_of_a_time(self) -> DriftQuestion:

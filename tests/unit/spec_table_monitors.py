@@ -135,6 +135,28 @@ DRIFT = [
         False,
         "leave window.capture.length out",
     ),
+    _drift(
+        "features with settings",
+        {"spec.featureSettings": [{"match": "x[?]", "type": "Category"}, {"match": "*", "distance": 0.1}]},
+    ),
+    _drift(
+        "a setting of nothing",
+        {"spec.featureSettings": [{"match": "zip"}]},
+        False,
+        "a setting of spec.featureSettings needs type, distance or both",
+    ),
+    _drift(
+        "a feature of a type that there is not",
+        {"spec.featureSettings": [{"match": "zip", "type": "Postcode"}]},
+        False,
+        "spec.featureSettings[0].type",
+    ),
+    _drift(
+        "a distance of more than all",
+        {"spec.featureSettings": [{"match": "zip", "distance": 1.5}]},
+        False,
+        "spec.featureSettings[0].distance",
+    ),
     _drift("a receiver", {"spec.notify": [{"url": "https://hooks.example.com/a"}]}),
     _drift(
         "a receiver by a Secret",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from mooring_artifacts.feature_settings import NOTHING_DECLARED, FeatureSettings
 
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
@@ -80,7 +81,7 @@ def check_files(
     window: Path,
     *,
     features: Sequence[str] = (),
-    categories: Collection[str] = (),
+    settings: FeatureSettings = NOTHING_DECLARED,
     min_rows: int = 100,
     alpha: float = Detectors.alpha,
     tell: Callable[[str, int], None] = lambda name, total: None,
@@ -92,7 +93,7 @@ def check_files(
     """
     before, now = read_file(baseline, "--baseline"), read_file(window, "--window")
     followed, detectors = _Followed(now, tell), Detectors(alpha=alpha)
-    found = evaluate(before, followed, features or None, min_rows, detectors, frozenset(categories))
+    found = evaluate(before, followed, features or None, min_rows, detectors, settings)
     return Check(str(baseline), str(window), (before, now), found)
 
 

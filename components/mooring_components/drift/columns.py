@@ -7,10 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 NUMBER, CATEGORY, TIME, MISSING = "number", "category", "time", "missing"
 CATEGORIES = pa.dictionary(pa.int32(), pa.large_string())
 """The type of a column of categories."""
+_EXACT = 2.0**53
 
 
 class Table(Protocol):
@@ -71,12 +73,25 @@ def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def encode(column: pa.Array) -> pa.DictionaryArray:
-    """Text, or a dictionary of text, as a dictionary of one type."""
+    """Text or numbers, or a dictionary of them, as a dictionary of text of one type."""
     if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.large_string()).dictionary_encode()
+        column = column.dictionary_encode()
     return pa.DictionaryArray.from_arrays(
-        column.indices.cast(CATEGORIES.index_type), column.dictionary.cast(CATEGORIES.value_type)
+        column.indices.cast(CATEGORIES.index_type), as_text(column.dictionary)
     )
+
+
+def as_text(values: pa.Array) -> pa.Array:
+    """Values as categories are called: 35 of whatever type is `35`, and NaN is missing."""
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
+        whole = pc.equal(values, pc.round(values))
+        if (
+            pc.all(whole).as_py() is not False
+            and pc.all(pc.less(pc.abs(values), _EXACT)).as_py() is not False
+        ):
+            values = values.cast(pa.int64())
+    return values.cast(CATEGORIES.value_type)
 
 
 def category_codes(

@@ -137,14 +137,17 @@ def make_tests(measured: Measured, detectors: Detectors) -> list[Test]:
         categories, index = contingency.categories(before, now, inflation)
         if detectors.ks:
             bound = contingency.variation_lower_bound(categories[0], before, now, inflation)
-            tests.append(_test("categories", "distance", categories, bound >= detectors.distance))
+            tests.append(_test("categories", "distance", categories, bound >= _limit(measured, detectors)))
+    apart = tuple(tests)
     if sum(measured.present) < sum(measured.rows):
         tests.append(_missing_test(measured, measured.missing_inflation or 1.0))
     if threshold is not None and all(measured.present):
         if measured.samples is not None:
             before, now = measured.samples.bins
             index = statistics.population_stability_index(before, now, inflation)
-        tests.append(_test("stability", "stability index", index, index[0] >= threshold))
+        # What its own distance leaves out, the index does not bring back.
+        far = measured.column.distance is None or not detectors.ks or any(test.matters for test in apart)
+        tests.append(_test("stability", "stability index", index, far and index[0] >= threshold))
     return tests
 
 
@@ -163,7 +166,8 @@ def _measure_numbers(measured: Measured, first: Numbers, second: Numbers, bins: 
     if placed is None:
         placed = statistics.place(first, second)
     summary = NumberSummary(placed.distance, placed.shift, statistics.bin_rows(placed, bins), placed.moved)
-    table = count_codes(first, placed.window) if measured.column.kind == columns.NUMBER else None
+    may_be_codes = measured.column.kind == columns.NUMBER and not measured.column.sure
+    table = count_codes(first, placed.window) if may_be_codes else None
     inflation = dependence.of_numbers(second, placed.baseline.at(ranks))
     return replace(measured, samples=summary, table=table, inflation=inflation)
 
@@ -211,8 +215,14 @@ def _distance_tests(measured: Measured, detectors: Detectors, inflation: float) 
         statistics.distance_lower_bound(summary.distance, *present, inflation),
         statistics.rank_lower_bound(summary.shift, *present, inflation),
     )
-    yield _test("distance", "distance", ks, bound >= detectors.distance)
-    yield _test("rank", "rank shift", rank, bound >= detectors.distance)
+    yield _test("distance", "distance", ks, bound >= _limit(measured, detectors))
+    yield _test("rank", "rank shift", rank, bound >= _limit(measured, detectors))
+
+
+def _limit(measured: Measured, detectors: Detectors) -> float:
+    """From where on the distance of a column matters."""
+    own = measured.column.distance
+    return detectors.distance if own is None else own
 
 
 def _missing_test(measured: Measured, inflation: float) -> Test:

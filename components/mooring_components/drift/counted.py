@@ -72,7 +72,9 @@ def compare_counted(question: DriftQuestion, detectors: Detectors) -> Counted:
     except (InputError, StoreUnavailable) as error:
         raise EvaluationError("WindowUnreadable", f"{found.source}: {error}") from error
     check_enough(question.window, state.rows)
-    findings = evaluate_states(profile, state, question.features, question.min_rows, detectors)
+    findings = evaluate_states(
+        profile, state, question.features, question.min_rows, detectors, question.declared
+    )
     told = hashlib.sha256(state.to_bytes() + when(question.window).encode()).hexdigest()
     return Counted(findings, (profile.rows, state.rows), f"sha256:{told}", profile, state)
 

@@ -16,11 +16,12 @@ since what one column tells of that is uncertain.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from mooring_artifacts.drift_pointers import MISSING
+from mooring_artifacts.feature_settings import NOTHING_DECLARED, FeatureSettings
 
 from mooring_components.drift import columns
 from mooring_components.drift.comparison import (
@@ -90,11 +91,11 @@ def evaluate(
     features: Sequence[str] | None,
     min_rows: int,
     detectors: Detectors,
-    categories: Collection[str] = (),
+    settings: FeatureSettings = NOTHING_DECLARED,
 ) -> Findings:
     """Compare the features named, or all columns of numbers or categories that both tables have.
 
-    The columns that `categories` names hold codes of categories, whatever their type.
+    What `settings` declare of columns decides, whatever their type.
 
     Raises:
         EvaluationError: FeatureMissing, TypeUnsupported or InsufficientData.
@@ -104,7 +105,7 @@ def evaluate(
             raise EvaluationError(
                 "InsufficientData", f"the {name} has {table.num_rows} rows; spec.minRows wants {min_rows}"
             )
-    compared, changes = match_columns(baseline.schema, window.schema, features, categories)
+    compared, changes = match_columns(baseline.schema, window.schema, features, settings)
     measured = [_measure(column, baseline, window, detectors.psi_bins) for column in compared]
     return Findings(decide(measured, detectors), changes)
 

@@ -112,7 +112,7 @@ def _rows_of(side: pa.ChunkedArray) -> dict[str, int]:
     if pa.types.is_dictionary(side.type):
         side = side.unify_dictionaries()
     found = side.drop_null().value_counts()
-    names = found.field(0).cast(columns.value_type(side.type)).cast(pa.large_string())
+    names = columns.as_text(found.field(0).cast(columns.value_type(side.type)))
     rows: Counter[str] = Counter()
     for name, count in zip(names.to_pylist(), found.field(1).to_pylist(), strict=True):
         rows[name] += count

@@ -119,7 +119,7 @@ class PreparedBaseline:
             _moved(prepared.feature, values, counted),
         )
         table = None
-        if column.kind == columns.NUMBER and prepared.few:
+        if column.kind == columns.NUMBER and not column.sure and prepared.few:
             table = comparison.count_codes(prepared.ordered.values, np.sort(values))
         inflation = dependence.of_numbers(values, prepared.ranks)
         return replace(measured, samples=summary, table=table, inflation=inflation)

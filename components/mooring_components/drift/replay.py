@@ -69,7 +69,7 @@ def _compare(
             question.features,
             question.min_rows,
             detectors_of(question),
-            frozenset(question.categories or ()),
+            question.declared,
         )
         rows = baseline.num_rows, window.table.num_rows
         return describe_findings(found, run_id, rows, window.digest)

@@ -140,7 +140,7 @@ def _measure(asked: PerformanceQuestion, whole: DriftQuestion, memory: int) -> P
     # It knows all formats of models, and importing those takes longer than most comparisons.
     from mooring_components.performance.measuring import measure_performance
 
-    return measure_performance(asked, memory, whole.window, whole.features, whole.categories or ())
+    return measure_performance(asked, memory, whole.window, whole.features, whole.declared)
 
 
 def _compare(question: DriftQuestion, memory: int) -> _Compared:
@@ -162,7 +162,7 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
                 question.features,
                 question.min_rows,
                 detectors_of(question),
-                frozenset(question.categories or ()),
+                question.declared,
             )
             operation = _operation(question, window)
     except MemoryError as error:

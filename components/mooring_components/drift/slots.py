@@ -79,12 +79,22 @@ def certain_shift(feature: NumberFeature, now: Rows) -> float:
 
 def codes(feature: NumberFeature, now: Rows) -> Table | None:
     """Rows per value where the baseline's are few integers, which may be codes of categories; else None."""
-    single = np.append(alone(feature.edges)[:-1], False)
-    values = feature.edges[single[:-1]]
-    if feature.rows[:-1][~single].any() or not np.all(np.rint(values) == values):
+    values = feature.edges[alone(feature.edges)[:-1]]
+    if not np.all(np.rint(values) == values):
         return None
     used = int(np.count_nonzero(now[:-1]))
     if len(values) > MOST_CODES or not 2 < used <= now[:-1].sum() / ROWS_PER_CODE:
+        return None
+    return declared_codes(feature, now)
+
+
+def declared_codes(feature: NumberFeature, now: Rows) -> Table | None:
+    """Rows per value of what is codes; None where several values of the baseline share a slot.
+
+    What the window alone has is one category between two that the baseline has.
+    """
+    single = np.append(alone(feature.edges)[:-1], False)
+    if feature.rows[:-1][~single].any():
         return None
     table = np.stack([feature.rows[:-1], now[:-1]]).astype(np.float64)
     return table[:, table.any(axis=0)]

@@ -12,6 +12,7 @@ from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
+from mooring_artifacts.feature_settings import AS_CATEGORIES, NOTHING_DECLARED, FeatureSettings
 from mooring_artifacts.window_states import Categories, Profile, WindowState
 from mooring_artifacts.window_states import Numbers as NumberFeature
 from mooring_artifacts.window_states.state import FeatureState
@@ -21,7 +22,7 @@ from mooring_components.drift.comparison import Detectors, Measured, NumberSumma
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Findings, decide
 from mooring_components.drift.precision import Precision
-from mooring_components.drift.schema import Compared
+from mooring_components.drift.schema import Compared, unused_setting
 from mooring_components.drift.slots_together import put_together
 
 Feature = NumberFeature | Categories
@@ -29,12 +30,17 @@ _PRECISION = {True: Precision(pa.float64()), False: Precision(pa.large_string())
 
 
 def evaluate_states(
-    profile: Profile, state: WindowState, features: Sequence[str] | None, min_rows: int, detectors: Detectors
+    profile: Profile,
+    state: WindowState,
+    features: Sequence[str] | None,
+    min_rows: int,
+    detectors: Detectors,
+    settings: FeatureSettings = NOTHING_DECLARED,
 ) -> Findings:
     """Compare the features named, or all of a profile, with a window that was counted in its slots.
 
     Raises:
-        EvaluationError: FeatureMissing or InsufficientData.
+        EvaluationError: FeatureMissing, InsufficientData or TypeUnsupported.
     """
     if state.rows < max(min_rows, 1):
         raise EvaluationError(
@@ -49,14 +55,25 @@ def evaluate_states(
             raise EvaluationError(
                 "FeatureMissing", f"spec.features: {name!r} is no feature of the baseline's profile"
             )
-    chosen = [found[name] for name in dict.fromkeys(found if features is None else features)]
-    return Findings(decide(measure_states(chosen, profile.rows, state, detectors.psi_bins), detectors), [])
+    if (unused := settings.unused(list(found))) is not None:
+        raise unused_setting(*unused, list(found))
+    chosen = [found[name] for name in settings.kept(dict.fromkeys(found if features is None else features))]
+    measured = measure_states(chosen, profile.rows, state, detectors.psi_bins, settings)
+    return Findings(decide(measured, detectors), [])
 
 
 def measure_states(
-    chosen: Sequence[tuple[Feature, FeatureState]], rows: int, state: WindowState, bins: int
+    chosen: Sequence[tuple[Feature, FeatureState]],
+    rows: int,
+    state: WindowState,
+    bins: int,
+    settings: FeatureSettings = NOTHING_DECLARED,
 ) -> list[Measured]:
-    """What the counts of some features of a state tell; the baseline has `rows` rows."""
+    """What the counts of some features of a state tell; the baseline has `rows` rows.
+
+    Raises:
+        EvaluationError: TypeUnsupported, where what was counted is none of what is declared.
+    """
     found = [_measure(*each, rows, state) for each in chosen]
     places = [
         place
@@ -65,7 +82,33 @@ def measure_states(
     ]
     for place, measured in zip(places, _measure_numbers([chosen[at] for at in places], bins), strict=True):
         found[place] = replace(found[place], **measured)
-    return found
+    return [_as_declared(one, *each, settings) for one, each in zip(found, chosen, strict=True)]
+
+
+def _as_declared(
+    measured: Measured, feature: Feature, counted: FeatureState, settings: FeatureSettings
+) -> Measured:
+    """Take what was counted for what it is declared as."""
+    name = measured.column.name
+    declared, table = settings.type_of(name), measured.table
+    column = replace(measured.column, sure=declared is not None, distance=settings.distance_of(name))
+    if declared is None or (declared in AS_CATEGORIES and isinstance(feature, Categories)):
+        return replace(measured, column=column)
+    if declared == "Number" and isinstance(feature, NumberFeature):
+        return replace(measured, column=column, table=None)
+    if declared in AS_CATEGORIES and isinstance(feature, NumberFeature):
+        table = slots.declared_codes(feature, counted.rows)
+        if table is not None:
+            column = replace(column, kind=columns.CATEGORY, codes=True)
+            return replace(
+                measured, column=column, samples=None, table=table if all(measured.present) else None
+            )
+    counted_as = "ranges of numbers" if isinstance(feature, NumberFeature) else "text"
+    raise EvaluationError(
+        "TypeUnsupported",
+        f"spec.featureSettings: {name!r} is counted as {counted_as} in the baseline's profile, which cannot be "
+        f"compared as {declared}: name a baseline, whose rows are read",
+    )
 
 
 def _measure(feature: Feature, counted: FeatureState, rows: int, state: WindowState) -> Measured:

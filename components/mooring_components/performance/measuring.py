@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from mooring_artifacts.drift_question import PerformanceQuestion, Rows
 from mooring_artifacts.errors import InputError, StoreUnavailable
+from mooring_artifacts.feature_settings import NOTHING_DECLARED, FeatureSettings
 from mooring_artifacts.gates import COMPARABLE
 from mooring_artifacts.run_documents import (
     LabelCounts,
@@ -50,7 +51,7 @@ def measure_performance(
     memory: int,
     window: Rows | None = None,
     features: Collection[str] | None = None,
-    categories: Collection[str] = (),
+    settings: FeatureSettings = NOTHING_DECLARED,
 ) -> PerformanceFound:
     """Join, measure and judge; what is in the way is said in what is found.
 
@@ -59,9 +60,9 @@ def measure_performance(
         memory: bytes that rows may take.
         window: requests without labels, whose performance is estimated where that is asked for.
         features: columns that an estimate may look at; all where it is None.
-        categories: those of them whose numbers are codes.
+        settings: what is declared of them.
     """
-    looked_at = LookedAt(features, categories, (asked.labels.label_column,))
+    looked_at = LookedAt(features, settings, (asked.labels.label_column,))
     before = _before(asked, looked_at, memory)
     try:
         found, reference = _measure(asked, before, looked_at, memory)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from mooring_artifacts.feature_settings import AS_CATEGORIES, NOTHING_DECLARED, FeatureSettings
 from mooring_inference.capture.layout import PREDICTION as PREDICTIONS
 
 from mooring_components.datasets import name_some
@@ -27,10 +28,10 @@ MOST_ESTIMATED = 50_000
 
 @dataclass(frozen=True)
 class LookedAt:
-    """Columns that count: those of `features`, or all where it is None, but `without`; `codes` hold categories."""
+    """Columns that count: those of `features`, or all where it is None, but `without`, as what `settings` declare."""
 
     features: Collection[str] | None = None
-    codes: Collection[str] = ()
+    settings: FeatureSettings = NOTHING_DECLARED
     without: Collection[str] = ()
 
     def kind(self, column: pa.Field) -> str | None:
@@ -38,9 +39,15 @@ class LookedAt:
         name, found = column.name, columns.kind(column.type)
         if name in self.without or (self.features is not None and name not in self.features):
             return None
-        if name.startswith(PREDICTIONS) or found not in (columns.NUMBER, columns.CATEGORY):
+        declared = self.settings.type_of(name)
+        if (
+            name.startswith(PREDICTIONS)
+            or declared == "Ignored"
+            or found not in (columns.NUMBER, columns.CATEGORY)
+        ):
             return None
-        return columns.CATEGORY if name in self.codes or columns.are_codes(column.type) else found
+        codes = declared in AS_CATEGORIES or (declared is None and columns.are_codes(column.type))
+        return columns.CATEGORY if codes else found
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from mooring_artifacts.feature_settings import MOST_SETTINGS
 from pydantic import Field, model_validator
 
 from mooring_operator.api import forms
 from mooring_operator.api.drift_actions import A_SET, Actions, one_stop
 from mooring_operator.api.drift_detectors import Detectors, KolmogorovSmirnov, PopulationStability
+from mooring_operator.api.drift_features import FeatureSetting
 from mooring_operator.api.drift_notify import MOST_RECEIVERS, Receiver
 from mooring_operator.api.drift_operation import Operation
 from mooring_operator.api.drift_performance import Performance
@@ -68,6 +70,13 @@ class DriftMonitorSpec(Model):
             description="Columns whose numbers are codes of categories, such as postal codes. Text and dictionaries "
             "are categories anyway.",
             max_length=2000,
+        ),
+    ] = []
+    feature_settings: Annotated[
+        list[FeatureSetting],
+        Field(
+            description="What is declared of features; of each setting the first counts whose pattern fits.",
+            max_length=MOST_SETTINGS,
         ),
     ] = []
     min_rows: Annotated[

@@ -153,6 +153,10 @@ def ask(
         question["features"] = list(spec.features)
     if spec.categories:
         question["categories"] = list(spec.categories)
+    if spec.feature_settings:
+        question["settings"] = [
+            one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in spec.feature_settings
+        ]
     if ks is not None:
         question["ks"] = {"alpha": ks.alpha}
     if psi is not None:

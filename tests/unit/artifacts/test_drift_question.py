@@ -9,6 +9,7 @@ GOOD = {
     "window": {"uri": "s3://b/window/"},
     "features": ["age", "income"],
     "categories": ["zip"],
+    "settings": [{"match": "x[*]", "type": "Category"}, {"match": "*", "distance": 0.1}],
     "minRows": 100,
     "ks": {"alpha": 0.01},
     "psi": {"threshold": 0.2, "bins": 10},
@@ -23,6 +24,8 @@ def test_a_question_is_read_and_written_the_same():
 
 def test_numbers_that_went_through_kubeflow_pipelines_are_whole_again():
     question = parse_question({**GOOD, "minRows": 100.0, "psi": {"threshold": 1, "bins": 10.0}})
+    whole = parse_question({**GOOD, "settings": [{"match": "x", "distance": 1}]})
+    assert whole.declared.distance_of("x") == 1.0
     assert (question.min_rows, question.psi.bins) == (100, 10)
     assert type(question.psi.bins) is int
 
@@ -42,6 +45,9 @@ def test_what_is_left_out_or_null_is_not_asked(absent):
         ({**GOOD, "features": []}, "question.features"),
         ({**GOOD, "features": ["f"] * 2001}, "question.features"),
         ({**GOOD, "categories": "zip"}, "question.categories"),
+        ({**GOOD, "settings": [{"match": ""}]}, "question.settings.0.match"),
+        ({**GOOD, "settings": [{"match": "x", "type": "Text"}]}, "question.settings.0.type"),
+        ({**GOOD, "settings": [{"match": "x", "distance": 2}]}, "question.settings.0.distance"),
         ({**GOOD, "minRows": 0}, "question.minRows"),
         ({**GOOD, "minRows": 99.5}, "question.minRows"),
         ({**GOOD, "ks": {"alpha": 1}}, "question.ks.alpha"),

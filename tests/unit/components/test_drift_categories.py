@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_artifacts.feature_settings import FeatureSettings
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.report import make_report
@@ -22,7 +23,12 @@ def draw(shares, rows, seed, first=100):
 
 def found(before, now, categories=()):
     [feature] = evaluate(
-        pa.table({"code": before}), pa.table({"code": now}), None, 100, Detectors(), categories
+        pa.table({"code": before}),
+        pa.table({"code": now}),
+        None,
+        100,
+        Detectors(),
+        FeatureSettings(categories=categories),
     ).features
     return feature
 

@@ -1,8 +1,9 @@
 """``mooring drift``: what a DriftMonitor has found, and whether two files differ."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -13,6 +14,9 @@ from mooring_operator.cli.commands.drift_files import load_components, progress,
 from mooring_operator.cli.commands.options import Context, Namespace, Output, connect
 from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
 from mooring_operator.cli.help import paragraphs
+
+if TYPE_CHECKING:
+    from mooring_artifacts.feature_settings import FeatureSettings
 
 _HELP = paragraphs(
     """
@@ -42,7 +46,11 @@ _CHECK_HELP = paragraphs(
 )
 
 # What a monitor's fields are on the command line.
-_OPTIONS = (("spec.minRows", "--min-rows"), ("spec.features", "--feature"))
+_OPTIONS = (
+    ("spec.minRows", "--min-rows"),
+    ("spec.featureSettings", "--setting"),
+    ("spec.features", "--feature"),
+)
 
 
 class _ShowUnlessNamed(TyperGroup):
@@ -90,6 +98,14 @@ def check(
         list[str] | None,
         typer.Option(help="Column whose numbers are codes of categories. May be repeated."),
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MATCH=VALUE",
+            help="Type of columns, like 'zip*=Category' or 'debug*=Ignored', or the distance from which they matter, "
+            "like 'age=0.1'. May be repeated; the first that fits counts.",
+        ),
+    ] = None,
     min_rows: Annotated[int, typer.Option(min=1, help="Rows below which a file says nothing.")] = 100,
     alpha: Annotated[float, typer.Option(min=1e-9, max=0.5, help="False discovery rate.")] = 0.01,
     report: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
@@ -102,7 +118,7 @@ def check(
             baseline,
             window,
             features=feature or (),
-            categories=category or (),
+            settings=_settings(setting or (), category or ()),
             min_rows=min_rows,
             alpha=alpha,
             tell=tell,
@@ -114,6 +130,16 @@ def check(
     else:
         output.dump(found.document(), form)
     raise typer.Exit(_exit_code(found.verdict))
+
+
+def _settings(given: Sequence[str], categories: Sequence[str]) -> "FeatureSettings":
+    from mooring_artifacts.errors import InputError  # here: --help needs no pydantic
+    from mooring_artifacts.feature_settings import FeatureSettings, parse_setting
+
+    try:
+        return FeatureSettings(map(parse_setting, given), categories)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--setting") from error
 
 
 def _exit_code(verdict: str) -> int:

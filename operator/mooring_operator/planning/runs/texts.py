@@ -36,6 +36,7 @@ def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
         **addresses.rows_of(spec),
         **_numbered("spec.features", spec.features),
         **_numbered("spec.categories", spec.categories),
+        **{f"spec.featureSettings[{i}].match": one.match for i, one in enumerate(spec.feature_settings)},
         **({} if spec.performance is None else _of_performance(spec.performance)),
     }
 

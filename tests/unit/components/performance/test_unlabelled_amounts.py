@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mooring_artifacts.feature_settings import FeatureSettings, parse_setting
 from mooring_components.performance.measuring import measure_performance
 from mooring_components.performance.wording import describe_performance
 
@@ -108,8 +109,11 @@ def test_columns_that_one_side_lacks_or_that_nobody_asked_for_are_not_looked_at(
     assert found.hint.endswith("not looked at: 'only_before'")
     found = measure_performance(asked, MEMORY, asked.requests, features=["only_before"]).estimate
     assert found.metric is not None
-    declared = measure_performance(asked, MEMORY, asked.requests, features=["x"], categories=["x"]).estimate
+    codes, ignored = (FeatureSettings([parse_setting(f"x={kind}")]) for kind in ("Category", "Ignored"))
+    declared = measure_performance(asked, MEMORY, asked.requests, features=["x"], settings=codes).estimate
     assert "like no labelled row" in declared.problem
+    without = measure_performance(asked, MEMORY, asked.requests, settings=ignored).estimate
+    assert without.metric == found.metric
 
 
 def test_a_few_errors_that_are_all_of_the_squared_loss_leave_the_mean_error(tmp_path):

@@ -222,3 +222,22 @@ def test_a_monitor_is_shown_with_and_without_the_word(capsys, monkeypatch, argum
     code, out, _ = invoke(capsys, "drift", *arguments)
     assert code == 0
     assert out.startswith("DriftMonitor ml/iris-traffic")
+
+
+def test_settings_decide_how_columns_are_compared(check, tmp_path):
+    moved = write(rows(2, 1000, moved=True), tmp_path / "b.parquet")
+    code, out, _ = check(moved, "--setting", "inc*=Ignored", "--setting", "country=0.5")
+    assert (code, out) == (0, "no drift in 2 features; 1000 rows against 5000\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("zip*=Category", "--setting[0].match: 'zip*' fits no column; there are age, income, country"),
+        ("country=Number", "'country' is string in the baseline, which cannot be compared as Number"),
+        ("age=Old", "'Old' of 'age=Old' is not allowed"),
+    ],
+)
+def test_settings_that_cannot_hold_are_refused(check, tmp_path, setting, says):
+    code, _, err = check(write(rows(1, 1000), tmp_path / "b.parquet"), "--setting", setting)
+    assert (code, says in " ".join(err.split())) == (2, True)

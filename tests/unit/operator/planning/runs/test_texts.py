@@ -87,6 +87,7 @@ def test_every_text_that_an_evaluation_is_given_is_looked_at():
         "window": {"uri": "s3://w"},
         "features": ["x"],
         "categories": ["y"],
+        "featureSettings": [{"match": "z*", "distance": 0.1}],
     }
     spec = DriftMonitorSpec.model_validate({"target": {"name": "d"}, **rows})
     assert set(_texts(ask(spec))) == set(texts_of_evaluation(spec).values())
