@@ -163,6 +163,7 @@ class DriftQuestion(_Part):
     """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes.
 
     settings: what is declared of features (`feature_settings`).
+    plain: whether each feature is judged by itself, without a correction for their number and a size that matters.
 
     last: what was seen before, of windows of what is kept: what has come late since is counted.
     operation: whether it is measured how the requests of the window were answered.
@@ -177,6 +178,7 @@ class DriftQuestion(_Part):
     min_rows: Annotated[int, Field(ge=1)]
     ks: KolmogorovSmirnov | None = None
     psi: PopulationStability | None = None
+    plain: bool = False
     performance: PerformanceQuestion | None = None
     operation: bool = False
     last: LastLook | None = None

@@ -194,7 +194,23 @@ DRIFT = [
         "an interval of whole minutes",
     ),
     _drift("one detector", {"spec.detectors": {"ks": {"alpha": 0.05}}}),
-    _drift("no detector", {"spec.detectors": {}}, False, "spec.detectors needs ks, psi or both"),
+    _drift(
+        "no detector", {"spec.detectors": {}}, False, "spec.detectors needs ks, psi or both, or plain alone"
+    ),
+    _drift("plain rules", {"spec.detectors": {"plain": {}}}),
+    _drift("plain rules of one's own", {"spec.detectors": {"plain": {"alpha": 0.01, "psi": 0.25}}}),
+    _drift(
+        "plain rules beside others",
+        {"spec.detectors": {"plain": {}, "psi": {}}},
+        False,
+        "spec.detectors needs ks, psi or both, or plain alone",
+    ),
+    _drift(
+        "evidence by plain rules",
+        {"spec.detectors": {"plain": {}}, "spec.sensitivity": "low"},
+        False,
+        "spec.detectors.plain judges each window alone",
+    ),
     _drift(
         "a null detector is none", {"spec.detectors": {"ks": None}}, False, "spec.detectors needs ks, psi"
     ),

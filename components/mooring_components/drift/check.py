@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from mooring_artifacts.feature_settings import NOTHING_DECLARED, FeatureSettings
 
-from mooring_components.drift.comparison import Detectors
+from mooring_components.drift.comparison import PLAIN_ALPHA, Detectors
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
 from mooring_components.drift.files import read_file
 from mooring_components.drift.page import draw_rows, render_page
@@ -83,18 +83,26 @@ def check_files(
     features: Sequence[str] = (),
     settings: FeatureSettings = NOTHING_DECLARED,
     min_rows: int = 100,
-    alpha: float = Detectors.alpha,
+    alpha: float | None = None,
+    plain: bool = False,
     tell: Callable[[str, int], None] = lambda name, total: None,
 ) -> Check:
     """Compare two files; `tell` is called with each column of the window that is read, and their number.
+
+    `plain` judges each feature by itself.
 
     Raises:
         EvaluationError: they cannot be compared.
     """
     before, now = read_file(baseline, "--baseline"), read_file(window, "--window")
-    followed, detectors = _Followed(now, tell), Detectors(alpha=alpha)
+    followed, detectors = _Followed(now, tell), _detectors(alpha, plain=plain)
     found = evaluate(before, followed, features or None, min_rows, detectors, settings)
     return Check(str(baseline), str(window), (before, now), found)
+
+
+def _detectors(alpha: float | None, *, plain: bool) -> Detectors:
+    usual = PLAIN_ALPHA if plain else Detectors.alpha
+    return Detectors(alpha=usual if alpha is None else alpha, plain=plain)
 
 
 def _feature(feature: Feature) -> dict[str, Any]:

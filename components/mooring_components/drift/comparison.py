@@ -25,14 +25,21 @@ WEIGHTS = {"rank": 0.7, "distance": 0.2, "categories": 0.2, "stability": 0.05, "
 _MISSING_RATE = 0.005
 MOST_CODES = 100
 ROWS_PER_CODE = 5
+PLAIN_ALPHA = 0.05
+"""What the p-value of a feature is compared with where nobody corrects it."""
 
 
 @dataclass(frozen=True)
 class Detectors:
-    """Which tests are made; `alpha` is the false discovery rate over all features."""
+    """Which tests are made; `alpha` is the false discovery rate over all features.
+
+    plain: whether each feature is judged by itself, by Kolmogorov-Smirnov or chi-square at `alpha` or by its index
+        alone, as if rows did not depend on each other.
+    """
 
     ks: bool = True
     alpha: float = 0.01
+    plain: bool = False
     distance: float = 0.02
     psi_threshold: float | None = 0.2
     psi_bins: int = 10

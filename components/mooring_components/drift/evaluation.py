@@ -10,6 +10,8 @@ that of its tests together. It counts as drifted when one of these tests is sign
 - its share of missing values is another one, by half a percentage point at least, with 95 % confidence;
 - its population stability index reaches the threshold.
 
+Plain rules are there for those who want them: each feature by itself, without any of this.
+
 Rows that depend on those before them count for fewer (`dependence`): at least as few as in the median of the columns,
 since what one column tells of that is uncertain.
 """
@@ -17,7 +19,7 @@ since what one column tells of that is uncertain.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from mooring_artifacts.drift_pointers import MISSING
@@ -38,6 +40,9 @@ from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evidence import e_value
 from mooring_components.drift.prepared import PreparedBaseline
 from mooring_components.drift.schema import Compared, SchemaChange, match_columns
+
+Deciding = list[tuple[float, Test]]
+"""Tests that say that a feature drifted, each with the p-value that counts."""
 
 _WORTH_TELLING = 2.0
 NAMES = {
@@ -123,9 +128,37 @@ def decide(measured: Sequence[Measured], detectors: Detectors) -> list[Feature]:
     measured = level(measured)
     tests = [make_tests(column, detectors) for column in measured]
     limit = largest_rejected([min(weighted(made), default=1.0) for made in tests], detectors.alpha)
+    found = []
+    for column, made in zip(measured, tests, strict=True):
+        evidence = e_value(column, made, len(measured))
+        if detectors.plain:
+            made = make_tests(replace(column, inflation=1.0, missing_inflation=1.0), detectors)
+            deciding = _decide_plainly(column, made, detectors)
+        else:
+            deciding = _decide(made, limit)
+        found.append(_conclude(column, made, deciding, detectors, evidence))
+    return found
+
+
+def _decide(tests: Sequence[Test], limit: float) -> Deciding:
+    """The tests that are significant among all features, and whose effect matters."""
     return [
-        _conclude(column, made, limit, detectors, e_value(column, made, len(measured)))
-        for column, made in zip(measured, tests, strict=True)
+        (p_value, test)
+        for test, p_value in zip(tests, weighted(tests), strict=True)
+        if p_value <= limit and test.matters
+    ]
+
+
+def _decide_plainly(measured: Measured, tests: Sequence[Test], detectors: Detectors) -> Deciding:
+    """The tests that say so by themselves; whether the distance matters only where it is the column's own."""
+    threshold = detectors.psi_threshold
+    certain = "categories" if measured.column.kind == columns.CATEGORY else "distance"
+    return [
+        (test.p_value, test)
+        for test in tests
+        if (test.name == certain and test.p_value < detectors.alpha)
+        or (test.name == "stability" and threshold is not None and test.statistic >= threshold)
+        if test.matters or measured.column.distance is None
     ]
 
 
@@ -140,13 +173,8 @@ def largest_rejected(p_values: Sequence[float], rate: float) -> float:
 
 
 def _conclude(
-    measured: Measured, tests: list[Test], limit: float, detectors: Detectors, evidence: float
+    measured: Measured, tests: list[Test], deciding: Deciding, detectors: Detectors, evidence: float
 ) -> Feature:
-    deciding = [
-        (p_value, test)
-        for test, p_value in zip(tests, weighted(tests), strict=True)
-        if p_value <= limit and test.matters
-    ]
     # The index has a p-value that holds near its middle, and is too small far out.
     clearest = min(deciding, key=lambda each: (each[1].name == "stability", each[0]), default=None)
     found = {test.name: (test.statistic, test.p_value) for test in tests}

@@ -131,6 +131,7 @@ def detectors_of(question: DriftQuestion) -> Detectors:
     return Detectors(
         ks=ks is not None,
         alpha=ks.alpha if ks else Detectors.alpha,
+        plain=question.plain,
         psi_threshold=psi.threshold if psi else None,
         psi_bins=psi.bins if psi else Detectors.psi_bins,
     )

@@ -33,6 +33,7 @@ _COUNTED_INTERVAL = (
 _COUNTED_LENGTH = "baseline.profile needs a window.capture.length of whole minutes"
 _SHORT_LENGTH = "window.capture.length is spec.interval at least: else requests were in no window"
 _SHARED_ROWS = "sensitivity weighs windows that share no rows: leave window.capture.length out"
+_PLAIN_EVIDENCE = "detectors.plain judges each window alone: leave sensitivity out"
 _EVERY = "schedule says times of day: write @every as spec.interval"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
@@ -238,6 +239,12 @@ class DriftMonitorSpec(Model):
         return self
 
     @model_validator(mode="after")
+    def _weighs_or_judges_plainly(self) -> "DriftMonitorSpec":
+        if self.sensitivity is not None and self.detectors.plain is not None:
+            raise ValueError(_PLAIN_EVIDENCE)
+        return self
+
+    @model_validator(mode="after")
     def _is_at_times_of_day(self) -> "DriftMonitorSpec":
         if self.schedule is not None and self.schedule.startswith("@every"):
             raise ValueError(_EVERY)
@@ -280,6 +287,10 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
             "rule": f"!({_SLIDES}) || !has(self.sensitivity) || "
             f"(!has(self.schedule) && duration({_LENGTH}) == duration(self.interval))",
             "message": f"spec.{_SHARED_ROWS}",
+        },
+        {
+            "rule": "!has(self.sensitivity) || !has(self.detectors) || !has(self.detectors.plain)",
+            "message": f"spec.{_PLAIN_EVIDENCE}",
         },
         {"rule": "!has(self.schedule) || !self.schedule.startsWith('@every')", "message": f"spec.{_EVERY}"},
     ]

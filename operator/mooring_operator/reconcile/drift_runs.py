@@ -20,6 +20,7 @@ from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
 from mooring_operator.api import API_VERSION, reasons
 from mooring_operator.api.drift_arrivals import Arrivals
+from mooring_operator.api.drift_detectors import KolmogorovSmirnov, PopulationStability
 from mooring_operator.api.drift_findings import FeatureDrift, PastWindow, SchemaChange, TestResult
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_operation import OperationStatus
@@ -143,7 +144,9 @@ def ask(
 ) -> dict[str, JsonValue]:
     """Give the question of a monitor's evaluations (`mooring_artifacts.drift_question`), or of one run of them."""
     # What is not asked is left out: parameters of pipelines know no null.
-    ks, psi = spec.detectors.ks, spec.detectors.psi
+    ks, psi, plain = spec.detectors.ks, spec.detectors.psi, spec.detectors.plain
+    if plain is not None:
+        ks, psi = KolmogorovSmirnov(alpha=plain.alpha), PopulationStability(threshold=plain.psi)
     question: dict[str, JsonValue] = {
         "baseline": _rows(spec.baseline.uri if spec.baseline else None, run.baseline if run else None),
         "window": _rows(spec.window.uri if spec.window else None, run.window if run else None),
@@ -161,6 +164,8 @@ def ask(
         question["ks"] = {"alpha": ks.alpha}
     if psi is not None:
         question["psi"] = {"threshold": psi.threshold, "bins": psi.bins}
+    if plain is not None:
+        question["plain"] = True
     if spec.operation is not None:
         question["operation"] = True
     if past:

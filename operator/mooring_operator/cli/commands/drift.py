@@ -107,7 +107,21 @@ def check(
         ),
     ] = None,
     min_rows: Annotated[int, typer.Option(min=1, help="Rows below which a file says nothing.")] = 100,
-    alpha: Annotated[float, typer.Option(min=1e-9, max=0.5, help="False discovery rate.")] = 0.01,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-9,
+            max=0.5,
+            help="False discovery rate, .01; with --plain the p-value of each feature, .05.",
+            show_default=False,
+        ),
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain", help="Judge each feature by itself: p < .05, or an index of .2. Often wrong."
+        ),
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
     form: Output = output.Format.TEXT,
 ) -> None:
@@ -121,6 +135,7 @@ def check(
             settings=_settings(setting or (), category or ()),
             min_rows=min_rows,
             alpha=alpha,
+            plain=plain,
             tell=tell,
         )
     if report is not None:

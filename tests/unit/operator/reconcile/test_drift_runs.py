@@ -4,13 +4,14 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mooring_artifacts.drift_question import parse_question
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.api import DriftMonitorSpec
 from mooring_operator.api.drift_status import EvaluationRun
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.reconcile.answers import Answers
-from mooring_operator.reconcile.drift_runs import DriftRuns
+from mooring_operator.reconcile.drift_runs import DriftRuns, ask
 
 RUN = "0f3b8f5e-0000-5000-8000-000000000000"
 OWNER = Owner("team", "traffic", "9a1f2f6e-0000-4000-8000-000000000000", 1)
@@ -102,3 +103,13 @@ async def test_estimates_of_amounts_come_with_what_to_know_of_them(runs, tmp_pat
         ("rmse", 2.25),
     ]
     assert found.message == "3.0% of the rows are like no labelled row"
+
+
+def test_plain_rules_and_settings_of_features_are_asked_as_the_spec_has_them():
+    said = {"detectors": {"plain": {"psi": 0.25}}, "featureSettings": [{"match": "x*", "type": "Boolean"}]}
+    question = ask(SPEC.model_validate({**SPEC.model_dump(by_alias=True, exclude_none=True), **said}))
+    asked = {"ks": {"alpha": 0.05}, "psi": {"threshold": 0.25, "bins": 10}, "plain": True}
+    assert {name: question[name] for name in asked} == asked
+    assert question["settings"] == [{"match": "x*", "type": "Boolean"}]
+    assert parse_question(question).declared.type_of("x1") == "Boolean"
+    assert not {"plain", "settings"} & set(ask(SPEC))
