@@ -1,6 +1,6 @@
 """How often good canaries are rolled back, and how soon bad ones are found: ours beside the peers' rules.
 
-    python -m tests.benchmarks.canary_decisions [--runs 400] [--json FILE]
+    python -m tests.benchmarks.canary_decisions [--runs 400] [--json FILE] [--figure FILE]
 
 A canary lasts thirty minutes and is looked at every ten seconds. Ours is judged by the shipped code; the peers' rules
 are restated from their documentation. A share of w runs has a standard error of at most .5/sqrt(w).
@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from mooring_operator.planning.analysis.bets import Limit
 
+from tests.benchmarks.canary.figure import draw as draw_figure
+from tests.benchmarks.canary.results import Cell
 from tests.benchmarks.canary.rules import RULES, decide, decide_as_rare, decide_both_ways
 from tests.benchmarks.canary.worlds import LOADS, LOOK, UNSEEN, WORLDS, Counts, World, draw
 
@@ -28,20 +30,6 @@ OF_SHARES = Limit(1.2, 0.002)
 SHARES = (0.3, 0.6)
 BASES = (0.001, 0.01, 0.05)
 PER_SECOND = (1.0, 10.0, 100.0, 1000.0)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row of a table: how many canaries a rule decided on, and the median time of the decision, in seconds."""
-
-    table: str
-    world: str
-    base: float
-    per_second: float
-    fault: str
-    rule: str
-    share: float
-    median_s: float | None
 
 
 @dataclass(frozen=True)
@@ -224,10 +212,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path, help="draw the first two tables; the suffix says the format")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--shares", action="store_true", help="only the table of shares that are not small")
     only.add_argument("--bursts", action="store_true", help="only the table of bursts")
     options = parser.parse_args()
+    if options.figure and (options.shares or options.bursts):
+        parser.error("--figure is of the first two tables, which --shares and --bursts leave out")
     began, cells = time.monotonic(), []
     todo_of, table_of = cases, tables
     if options.shares:
@@ -244,6 +235,8 @@ def main() -> None:
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps([asdict(each) for each in cells], indent=2) + "\n")
+    if options.figure:
+        draw_figure(cells, options.figure)
 
 
 if __name__ == "__main__":

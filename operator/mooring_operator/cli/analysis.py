@@ -13,7 +13,7 @@ from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.api.types import parse_duration
 from mooring_operator.cli.errors import CliError
 from mooring_operator.planning.analysis.bets import Limit, Look
-from mooring_operator.planning.analysis.bursts import Bursts, scale_of
+from mooring_operator.planning.analysis.bursts import Bursts
 from mooring_operator.planning.analysis.comparison import Comparison, smallest_excess
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit, judge
 from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
@@ -228,8 +228,8 @@ def _counted(asked: Asked, looks: list[Look]) -> Asked:
 def found(asked: Asked, looks: list[Look], before: list[Look], bounds: Exceedance | None = None) -> Found:
     """Judge the looks; those before say how bursty the stable revision's traffic is."""
     known = [look for look in before if look.stable_of > 0]
-    history = scale_of([look.stable for look in known], [look.stable_of for look in known]) if known else None
-    comparison = Comparison(asked.limit, bursts=Bursts(history))
+    bursts = Bursts.of_history([look.stable for look in known], [look.stable_of for look in known])
+    comparison = Comparison(asked.limit, bursts=bursts)
     slow = {asked.metric: bounds} if bounds is not None else None
     judgement = judge({asked.metric: comparison}, {}, asked.errors, slow)
     for number, look in enumerate(looks, 1):
@@ -238,7 +238,7 @@ def found(asked: Asked, looks: list[Look], before: list[Look], bounds: Exceedanc
         if judgement.verdict != "INSUFFICIENT":
             looks = looks[:number]
             break
-    excess = smallest_excess(looks, asked.limit.ratio, history=history) if comparison.stable_of else None
+    excess = smallest_excess(looks, asked.limit.ratio, bursts=bursts) if comparison.stable_of else None
     return Found(asked, judgement, comparison, excess, bounds)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from mooring_operator.planning.analysis.bets import Limit, Look
-from mooring_operator.planning.analysis.bursts import Bursts, scale_of
+from mooring_operator.planning.analysis.bursts import Bursts
 from mooring_operator.planning.analysis.comparison import Comparison
 from mooring_operator.planning.analysis.judgement import Errors, judge
 from scipy.stats import mannwhitneyu, norm
@@ -63,10 +63,10 @@ def decide_as_rare(canary: Canary, limit: Limit) -> Looks:
 
 
 def _decided_at(canary: Canary, run: int, begun: Comparison) -> tuple[float, str]:
-    history = None
+    bursts = Bursts()
     if canary.history is not None and canary.history_of is not None:
-        history = scale_of(canary.history[run].tolist(), canary.history_of[run].tolist())
-    comparison, errors = replace(begun, bursts=Bursts(history)), Errors()
+        bursts = Bursts.of_history(canary.history[run].tolist(), canary.history_of[run].tolist())
+    comparison, errors = replace(begun, bursts=bursts), Errors()
     counts = zip(
         canary.candidate[run].tolist(),
         canary.candidate_of[run].tolist(),

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import lgamma, log, log1p, sqrt
 
-_BLOCKS = (1, 3, 6)  # Looks: bursts that last longer show in blocks.
+MINUTE = 6
+"""Looks that a burst may last."""
+_BLOCKS = (1, 3, MINUTE)  # Looks: bursts that last longer show in blocks.
 LARGEST = 0.3
 """No scale is larger."""
 DENSE = 0.1
@@ -22,6 +24,8 @@ _DROP = (
 )
 _LIKELY = 0.5  # the same for one standard error
 _UNKNOWN = 0.02  # without a history, unlearnt as the looks go by
+_LEAST_HISTORY = 30
+"""Looks: of fewer it cannot be told how a minute bursts."""
 _LEAST_BLOCKS = 2
 _MOST_CUT = 1.5
 """Bursts last a minute or so: six looks see two thirds of them at least."""
@@ -78,6 +82,16 @@ class Bursts:
     looks: int = 0
     sums: tuple[_Sums, ...] = (_Sums(),) * len(_BLOCKS)
 
+    @classmethod
+    def of_history(cls, events: Sequence[float], requests: Sequence[float]) -> "Bursts":
+        """Begin with the looks of the time before; a few minutes of them are no more than looks like those to come."""
+        if len(requests) >= _LEAST_HISTORY:
+            return cls(scale_of(events, requests))
+        seen = cls()
+        for counted, of in zip(events, requests, strict=True):
+            seen = seen.after(counted, of)
+        return seen
+
     def after(self, events: float, requests: float) -> "Bursts":
         """Take one more look of the stable revision."""
         looks = self.looks + 1
@@ -93,6 +107,12 @@ class Bursts:
         start = self.history if self.history is not None else _UNKNOWN / (self.looks + 1)
         shown = (size * known.dispersion() for size, known in zip(_BLOCKS, self.sums, strict=True))
         return min(max(start, *shown), LARGEST)
+
+    def unseen(self, minute: int) -> float:
+        """The scale of bursts of so many looks, while neither a history nor the looks so far could have shown them."""
+        if self.history is not None:
+            return 0.0
+        return _UNKNOWN * minute / (1 + (self.looks / minute) ** 2)
 
     @property
     def theta_of_pass(self) -> float:

@@ -6,13 +6,11 @@ from math import isfinite
 
 from mooring_operator.planning.analysis import bets, dense
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
-from mooring_operator.planning.analysis.bursts import DENSE, Bursts
+from mooring_operator.planning.analysis.bursts import DENSE, MINUTE, Bursts
 from mooring_operator.planning.analysis.jumps import Jumps
 
 _KNOWN_OF = 20
 """Requests of one look that say what the stable revision's rate is now."""
-MINUTE = 6
-"""Looks of which a bet on PASS takes no more than from one burst."""
 _LEAST_EVENTS = 10
 """Of the stable revision: with fewer its rate is not known well enough to bet by."""
 
@@ -28,8 +26,8 @@ class Comparison:
     is known before it, and both are evidence against the same.
 
     fail, ok: the most that each evidence has been: Ville's inequality is about the supremum.
-    bursts, jumps: how the stable revision bursts, and the candidate. minute: looks that a burst may last; the bets on
-    PASS were `begun` when the last ones began.
+    bursts, jumps: how the stable revision bursts, and the candidate. minute: looks that a burst may last, of which
+    a bet on PASS takes no more than from one; the bets on PASS were `begun` when the last ones began.
     """
 
     limit: Limit
@@ -90,7 +88,7 @@ class Comparison:
     @property
     def theta(self) -> float:
         """How bursty either revision is, for the next look: known before it, as validity wants."""
-        return max(self.bursts.theta, self.jumps.theta)
+        return max(self.bursts.theta, self.bursts.unseen(self.minute), self.jumps.theta)
 
     @property
     def theta_of_pass(self) -> float:
@@ -161,7 +159,7 @@ class Comparison:
 
 
 def smallest_excess(
-    looks: Sequence[Look], ratio: float, *, history: float | None = None, level: float = 0.01
+    looks: Sequence[Look], ratio: float, *, bursts: Bursts | None = None, level: float = 0.01
 ) -> float:
     """Give the points by which the candidate exceeds `ratio` times stable, at least, with probability 1 - level.
 
@@ -171,12 +169,12 @@ def smallest_excess(
     low, high = -ratio, 1.0
     for _ in range(16):
         middle = (low + high) / 2
-        low, high = (middle, high) if _evidence(looks, ratio, middle, history) >= 1 / level else (low, middle)
+        low, high = (middle, high) if _evidence(looks, ratio, middle, bursts) >= 1 / level else (low, middle)
     return low
 
 
-def _evidence(looks: Sequence[Look], ratio: float, points: float, history: float | None) -> float:
-    comparison = Comparison(Limit(ratio, points), bursts=Bursts(history))
+def _evidence(looks: Sequence[Look], ratio: float, points: float, bursts: Bursts | None) -> float:
+    comparison = Comparison(Limit(ratio, points), bursts=bursts or Bursts())
     for look in looks:
         comparison = comparison.after(look)
     return comparison.worse.value

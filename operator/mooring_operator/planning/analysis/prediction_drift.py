@@ -23,7 +23,7 @@ from math import exp, inf, isfinite, log, sqrt
 
 from mooring_operator.planning.analysis import bets, dense
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
-from mooring_operator.planning.analysis.bursts import DENSE, Bursts, scale_of
+from mooring_operator.planning.analysis.bursts import DENSE, MINUTE, Bursts, scale_of
 from mooring_operator.planning.analysis.latency import NoResolutionError
 
 Cells = Mapping[str, float]
@@ -143,7 +143,7 @@ class PredictionDrift:
         )
         if not (look.candidate_of > 0 and look.stable_of > 0):
             return seen
-        theta = self.bursts.theta
+        theta = max(self.bursts.theta, self.bursts.unseen(MINUTE))
         worse = self.worse.after(self._bet(self.moved, theta).payoffs(look, self.limit, worse=True))
         better = tuple(
             _short(

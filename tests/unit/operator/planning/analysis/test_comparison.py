@@ -48,10 +48,11 @@ def test_it_agrees_with_the_figures_of_the_published_method() -> None:
     """Evidence computed by hand-independent code: the reference implementation of the method."""
     rng = random.Random(1)
     looks = [draw(rng, 0.03, 100, 0.01, 900) for _ in range(19)]
-    seen = run(Comparison(Limit(1.0, 0.005)), looks)
+    # It knows no bursts that outlast a look, where there was no hour before.
+    seen = run(Comparison(Limit(1.0, 0.005), minute=1), looks)
     assert (seen.candidate, seen.stable) == (62, 187)
     assert seen.fail == pytest.approx(129, abs=0.5)
-    assert smallest_excess(looks, 1.0) == pytest.approx(0.0053, abs=0.00005)
+    assert run(Comparison(Limit(1.0, 0.0053), minute=1), looks).worse.value == pytest.approx(100, rel=0.03)
 
 
 @pytest.mark.parametrize("base", [0.01, 0.3, 0.7])
@@ -201,6 +202,30 @@ def test_own_bursts_are_no_evidence_once_the_history_has_shown_them(mean: float)
         start = replace(Comparison(Limit(1.0, 0.002)), bursts=Bursts(history))
         rejected += run(start, looks).fail >= 100
     assert rejected <= 2
+
+
+def test_bursts_of_a_minute_that_no_hour_could_show_are_seldom_evidence() -> None:
+    rng, rejected, runs = np.random.default_rng(5), 0, 100
+    for _ in range(runs):
+        rates = np.repeat(rng.beta(0.5, 49.5, (2, LOOKS // 6 + 1)), 6, axis=1)[:, rng.integers(6) :]
+        counts = rng.binomial([[200], [800]], rates).astype(float).T[:LOOKS]
+        looks = [Look(candidate, 200, stable, 800) for candidate, stable in counts.tolist()]
+        rejected += run(Comparison(Limit(1.0, 0.005)), looks).fail >= 100
+    assert rejected <= 4
+
+
+def test_what_no_burst_could_be_is_found_at_once_without_an_hour_before() -> None:
+    rng = random.Random(6)
+    looks = [draw(rng, 0.5, 200, 0.01, 800) for _ in range(10)]
+    assert looks_until(Comparison(Limit(1.0, 0.005)), looks, lambda seen: seen.fail >= 100) <= 4
+
+
+def test_a_few_minutes_before_are_unlearnt_like_any_looks() -> None:
+    few = Bursts.of_history([3.0] * 20, [300.0] * 20)
+    assert (few.history, few.looks) == (None, 20)
+    assert few.unseen(6) == Bursts(looks=20).unseen(6) > 10 * Bursts(looks=120).unseen(6) > 0
+    hour = Bursts.of_history([3.0] * 360, [300.0] * 360)
+    assert (hour.history, hour.looks, hour.unseen(6)) == (scale_of([3.0] * 360, [300.0] * 360), 0, 0)
 
 
 @pytest.mark.parametrize(("hold", "covered"), [(1, 0.9), (6, 0.4)], ids=["a look", "a minute"])

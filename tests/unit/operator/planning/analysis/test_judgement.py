@@ -41,14 +41,14 @@ def test_nothing_measured_is_insufficient() -> None:
 
 
 def test_a_failure_names_both_revisions_their_counts_the_limit_and_the_evidence() -> None:
-    judgement = judge({"errorRate": seen(*[BAD] * 4), "latency": seen(*[GOOD] * 4)}, {}, ERRORS)
+    judgement = judge({"errorRate": seen(*[BAD] * 5), "latency": seen(*[GOOD] * 5)}, {}, ERRORS)
     assert judgement.verdict == "FAIL"
     assert judgement.metric == "errorRate"
     assert judgement.message.startswith(
-        "errorRate: candidate 30.00% (120 of 400), stable 1.00% (36 of 3600), limit stable + 0.5 points, "
+        "errorRate: candidate 30.00% (150 of 500), stable 1.00% (45 of 4500), limit stable + 0.5 points, "
         "exceeded by 28.5 points; evidence "
     )
-    assert judgement.message.endswith(" of 100 after 4 looks")
+    assert judgement.message.endswith(" of 100 after 5 looks")
 
 
 def test_limits_are_said_as_they_were_set() -> None:
