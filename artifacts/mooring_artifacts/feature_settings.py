@@ -19,7 +19,7 @@ from pydantic import Field
 from mooring_artifacts.document_parts import Part
 from mooring_artifacts.errors import InputError
 
-FeatureType = Literal["Number", "Category", "Boolean", "Timestamp", "Ignored"]
+FeatureType = Literal["Number", "Category", "Boolean", "Timestamp", "Text", "Ignored"]
 AS_CATEGORIES = frozenset({"Category", "Boolean"})
 """Types whose values are equal or not, and neither more nor less."""
 MOST_SETTINGS = 200
@@ -71,6 +71,10 @@ class FeatureSettings:
             if setting.distance is not None and setting.fits(name):
                 return setting.distance
         return None
+
+    def exactly(self, name: str) -> FeatureSettings:
+        """What is declared of a feature by its name, and not by a pattern that fits."""
+        return FeatureSettings(one for one in self._settings if one.match == name)
 
     def kept(self, names: Iterable[str]) -> list[str]:
         """Those of some names that are not ignored."""

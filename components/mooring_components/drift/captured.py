@@ -68,6 +68,20 @@ class PartOfRows:
         values = self.rows.column(name)
         return values if self.kept is None else values.filter(self.kept)
 
+    def stream(self, name: str) -> Iterator[pa.Array]:
+        """The values of one column of text, some rows at a time.
+
+        Raises:
+            EvaluationError: as those of all rows.
+        """
+        start = 0
+        for part in self.rows.stream(name):
+            if self.kept is None:
+                yield part
+            else:
+                yield part.filter(self.kept.slice(start, len(part)).combine_chunks())
+            start += len(part)
+
     def request(self, name: str) -> pa.ChunkedArray:
         """What is known of the request of each row, such as its `id`.
 

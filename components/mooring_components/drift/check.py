@@ -15,6 +15,7 @@ from mooring_components.drift.evaluation import Feature, Findings, evaluate
 from mooring_components.drift.files import read_file
 from mooring_components.drift.page import draw_rows, render_page
 from mooring_components.drift.summary import by_movement, drifted_features, summarize
+from mooring_components.drift.texts import Described, describe
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Check:
 
     baseline: str
     window: str
-    tables: tuple[pa.Table, pa.Table]
+    tables: tuple[Described, Described]
     findings: Findings
 
     @property
@@ -95,9 +96,9 @@ def check_files(
         EvaluationError: they cannot be compared.
     """
     before, now = read_file(baseline, "--baseline"), read_file(window, "--window")
-    followed, detectors = _Followed(now, tell), _detectors(alpha, plain=plain)
-    found = evaluate(before, followed, features or None, min_rows, detectors, settings)
-    return Check(str(baseline), str(window), (before, now), found)
+    tables = describe(before, _Followed(now, tell), settings)
+    found = evaluate(*tables, features or None, min_rows, _detectors(alpha, plain=plain), settings)
+    return Check(str(baseline), str(window), tables, found)
 
 
 def _detectors(alpha: float | None, *, plain: bool) -> Detectors:

@@ -100,7 +100,7 @@ def evaluate(
 ) -> Findings:
     """Compare the features named, or all columns of numbers or categories that both tables have.
 
-    What `settings` declare of columns decides, whatever their type.
+    What `settings` declare of columns decides, whatever their type; texts are described (`texts`) before.
 
     Raises:
         EvaluationError: FeatureMissing, TypeUnsupported or InsufficientData.
@@ -189,8 +189,8 @@ def _conclude(
         ks=found.get("categories" if is_category else "distance", nothing) if detectors.ks else None,
         psi=found.get("stability", nothing) if detectors.psi_threshold is not None else None,
         variation=None if is_category else found.get("categories"),
-        missing=1 - measured.present[1] / measured.rows[1],
-        missing_before=1 - measured.present[0] / measured.rows[0],
+        missing=1 - measured.present[1] / max(measured.rows[1], 1),
+        missing_before=1 - measured.present[0] / max(measured.rows[0], 1),
         reason=", ".join(test.reason for _, test in deciding),
         hint="; ".join(_hints(measured)),
         e_value=evidence,
@@ -200,6 +200,8 @@ def _conclude(
 
 
 def _hints(measured: Measured) -> Iterator[str]:
+    if measured.column.summary:
+        yield measured.column.summary
     if measured.table is not None and measured.column.kind == columns.NUMBER:
         different = measured.table.shape[1]
         yield f"{different} different integers: name the column in spec.categories if they are codes"

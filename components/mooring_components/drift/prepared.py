@@ -89,6 +89,7 @@ class PreparedBaseline:
     def __init__(self, table: columns.Table) -> None:
         self._table = table
         self._numbers: dict[tuple[str, Precision], PreparedNumbers | None] = {}
+        self._rows: dict[str, int] = {}
         self._columns: dict[str, pa.ChunkedArray] = {}
         self.num_rows, self.schema = table.num_rows, table.schema
 
@@ -105,7 +106,7 @@ class PreparedBaseline:
         if prepared is None:
             return comparison.measure(column, self.column(column.name), now, bins)
         values = numbers(now, column.precision)
-        rows = self.num_rows, len(now)
+        rows = self._rows[column.name], len(now)
         present = prepared.ordered.rows, len(values)
         gaps = comparison.gaps(now) if len(values) < len(now) else np.zeros(0, np.bool_)
         measured = Measured(column, rows, present, missing_inflation=dependence.of_missing(gaps))
@@ -127,7 +128,8 @@ class PreparedBaseline:
     def _prepare(self, column: Compared) -> PreparedNumbers | None:
         key = column.name, column.precision
         if key not in self._numbers:
-            values = numbers(self._table.column(column.name), column.precision)
+            held = self._table.column(column.name)
+            values, self._rows[column.name] = numbers(held, column.precision), len(held)
             self._numbers[key] = prepare_numbers(column.name, values) if len(values) else None
         return self._numbers[key]
 

@@ -15,6 +15,7 @@ from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.files import read_file
 from mooring_components.drift.prepared import PreparedBaseline
 from mooring_components.drift.report import describe_findings, detectors_of
+from mooring_components.drift.texts import Described
 
 
 class Window(Protocol):
@@ -54,24 +55,26 @@ def replay(
     Raises:
         EvaluationError: BaselineUnreadable.
     """
-    prepared = PreparedBaseline(read_file(baseline, "--baseline"))
+    described = Described(read_file(baseline, "--baseline"), question.declared)
+    prepared = PreparedBaseline(described)
     for number, window in enumerate(windows, 1):
-        yield window, _compare(prepared, window, question, str(number))
+        yield window, _compare((described, prepared), window, question, str(number))
 
 
 def _compare(
-    baseline: PreparedBaseline, window: Window, question: DriftQuestion, run_id: str
+    baseline: tuple[Described, PreparedBaseline], window: Window, question: DriftQuestion, run_id: str
 ) -> DriftReport | RunFailure:
+    described, prepared = baseline
     try:
         found = evaluate(
-            baseline,
-            window.table,
+            prepared,
+            Described(window.table, question.declared, described),
             question.features,
             question.min_rows,
             detectors_of(question),
             question.declared,
         )
-        rows = baseline.num_rows, window.table.num_rows
+        rows = prepared.num_rows, window.table.num_rows
         return describe_findings(found, run_id, rows, window.digest)
     except EvaluationError as error:
         return describe_failure(run_id, error.reason, error.message)

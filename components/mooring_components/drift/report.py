@@ -32,6 +32,7 @@ from mooring_components.drift.evaluation import Feature, Findings, evaluate
 from mooring_components.drift.operating import measure_operation
 from mooring_components.drift.page import Judged, draw_rows, render_failure, render_page
 from mooring_components.drift.pictures import Picture
+from mooring_components.drift.texts import describe
 from mooring_components.drift.timeline import draw_timeline
 from mooring_components.memory import limited_memory, usable_memory
 
@@ -155,11 +156,11 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
     left = memory - before.size - now.size
     try:
         with limited_memory(left):
-            tables = baseline, window = before.open(left), now.open(left)
+            baseline, window = before.open(left), now.open(left)
             check_enough(question.window, window.num_rows)
+            tables = describe(baseline, window, question.declared)
             found = evaluate(
-                baseline,
-                window,
+                *tables,
                 question.features,
                 question.min_rows,
                 detectors_of(question),

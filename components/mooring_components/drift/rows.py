@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from mooring_components.parquet import FoundFiles, TooLarge, exceeds, find_files
 # A column of numbers, sorted, concatenated with the other side's and searched in it.
 _BYTES_PER_ROW = 80
 _BATCH_ROWS = 1 << 20
+_STREAMED_ROWS, _STREAMED_BYTES = 1 << 16, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,35 @@ class ParquetRows:
         Raises:
             EvaluationError: the file is damaged, or TooLarge where it grows beyond the memory that there is.
         """
+        read: Callable[[_File, str, pa.DataType], Iterator[pa.Array]]
         kind = columns.value_type(self.schema.field(name).type)
         if columns.kind(kind) == columns.CATEGORY:
             read, kind = _encoded, columns.CATEGORIES
         else:
             read = _plain
-        try:
+        with self._telling(name):
             chunks = [chunk for file in self.files for chunk in read(file, name, kind)]
+        return pa.chunked_array(chunks, type=kind)
+
+    def stream(self, name: str) -> Iterator[pa.Array]:
+        """The values of one column of text, as `column` gives them, some rows at a time.
+
+        Raises:
+            EvaluationError: as those of `column`.
+        """
+        for file in self.files:
+            parts = _encoded(file, name, columns.CATEGORIES, _streamed_rows(file.plain.metadata, name))
+            while True:
+                with self._telling(name):  # of reading alone, and not of what is done with it
+                    part = next(parts, None)
+                if part is None:
+                    break
+                yield part
+
+    @contextmanager
+    def _telling(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except MemoryError as error:
             raise EvaluationError(
                 "TooLarge", f"{self.source}: {name!r} takes more memory, decoded, than there is"
@@ -71,7 +95,6 @@ class ParquetRows:
             raise EvaluationError(
                 self.reason, f"{self.source}: {name!r} cannot be read: {first_line(error)}"
             ) from error
-        return pa.chunked_array(chunks, type=kind)
 
 
 @dataclass(frozen=True)
@@ -187,22 +210,37 @@ def _plain(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
         yield convert(chunk, kind)
 
 
-def _encoded(file: _File, name: str, kind: pa.DataType) -> Iterator[pa.Array]:
+def _encoded(
+    file: _File, name: str, kind: pa.DataType, at_once: int = _BATCH_ROWS
+) -> Iterator[pa.DictionaryArray]:
     if name not in file.names:
         yield pa.nulls(file.plain.metadata.num_rows, kind)
         return
+    given = 0
     try:
-        chunks = list(_read(file.encoded, name))
+        for chunk in _read(file.encoded, name, at_once):
+            yield columns.encode(chunk)
+            given += len(chunk)
     except MemoryError:
         raise
     except (pa.ArrowException, OSError):
         # Pages in an encoding without dictionaries. A damaged file fails here again.
-        chunks = list(_read(file.plain, name))
-    for chunk in chunks:
-        yield columns.encode(chunk)
+        for chunk in _read(file.plain, name, at_once):
+            known = min(given, len(chunk))
+            given -= known
+            yield columns.encode(chunk.slice(known))
 
 
-def _read(file: pq.ParquetFile, name: str) -> Iterator[pa.Array]:
+def _streamed_rows(file: pq.FileMetaData, name: str) -> int:
+    """How many rows of a column make the bytes that are read at once."""
+    groups = [file.row_group(number) for number in range(file.num_row_groups)]
+    parts = [group.column(place) for group in groups for place in range(group.num_columns)]
+    size: int = sum(part.total_uncompressed_size for part in parts if part.path_in_schema == name)
+    rows: int = _STREAMED_BYTES * file.num_rows // max(size, 1)
+    return max(1, min(_STREAMED_ROWS, rows))
+
+
+def _read(file: pq.ParquetFile, name: str, at_once: int = _BATCH_ROWS) -> Iterator[pa.Array]:
     # Not file.read(): it decodes lists that lie beside the column, too (pyarrow 25).
-    for batch in file.iter_batches(_BATCH_ROWS, columns=[name], use_threads=False):
+    for batch in file.iter_batches(at_once, columns=[name], use_threads=False):
         yield batch.column(name)

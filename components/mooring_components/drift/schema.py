@@ -7,7 +7,7 @@ a model gets its columns back. The columns that both sides have are judged all t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,6 +22,7 @@ from mooring_artifacts.feature_settings import (
 from mooring_components.drift import columns
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.precision import Precision, common_precision
+from mooring_components.drift.texts import SUMMARIES, TYPES, text_of
 
 # The runtime's capture adds these to the features; a baseline of training rows has none of them.
 _PREDICTION = "prediction."
@@ -32,6 +33,7 @@ _KINDS: dict[FeatureType, tuple[str, ...]] = {
     "Category": (columns.NUMBER, columns.CATEGORY),
     "Boolean": (columns.NUMBER, columns.CATEGORY),
     "Timestamp": (columns.TIME,),
+    "Text": (columns.CATEGORY,),
 }
 """What the values of both sides may be together, to be compared as what was declared."""
 
@@ -51,7 +53,8 @@ class Compared:
     """A column that is compared, as what, and at which precision.
 
     codes: whether its numbers are codes of categories. sure: whether somebody said what it is, so that its numbers are
-        not compared as if they were codes, too. distance: from which on it matters; None: as of all.
+        not compared as if they were codes, too. distance: from which on it matters; None: as of all. summary: what its
+        numbers are, in words, where they tell of texts.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Compared:
     codes: bool = False
     sure: bool = False
     distance: float | None = None
+    summary: str = ""
 
 
 def match_columns(
@@ -71,17 +75,20 @@ def match_columns(
     """Match the columns of both sides: those named, or all that hold numbers or categories.
 
     Times move on by themselves: they are compared where they are named or declared. Numbers are categories where
-    `settings` say so, or, where these say nothing, a side has them as a dictionary.
+    `settings` say so, or, where these say nothing, a side has them as a dictionary. Texts are the summaries that
+    `texts` describes them by.
 
     Raises:
         EvaluationError: FeatureMissing, where neither side has a column that is named, or there is none that
             could be compared; TypeUnsupported, where nothing compares a column that is named.
     """
-    first, second = ({field.name: field.type for field in schema} for schema in (baseline, window))
+    first, second = (_undescribed(schema) for schema in (baseline, window))
     every = list(dict.fromkeys([*first, *second]))
-    if (unused := settings.unused(every)) is not None:
+    summaries = [field.name for schema in (baseline, window) for field in schema if text_of(field)]
+    if (unused := settings.unused([*every, *summaries])) is not None:
         raise unused_setting(*unused, every)
-    compared, changes = [], []
+    compared: list[Compared] = []
+    changes: list[SchemaChange] = []
     for name in settings.kept(every if features is None else dict.fromkeys(features)):
         declared = settings.type_of(name)
         found = _match(name, first.get(name), second.get(name), declared)
@@ -93,12 +100,40 @@ def match_columns(
         elif found is not None and (
             features is not None or found.kind != columns.TIME or declared is not None
         ):
-            compared.append(replace(found, distance=settings.distance_of(name)))
+            found = replace(found, distance=settings.distance_of(name))
+            compared += _summaries(found, settings) if declared == "Text" else [found]
     if not compared and not changes:
         raise EvaluationError(
             "FeatureMissing", "baseline and window have no column of numbers or categories in common"
         )
     return compared, changes
+
+
+def _undescribed(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """The type of each column, as it was before its texts were described."""
+    found: dict[str, pa.DataType] = {}
+    for field in schema:
+        text = text_of(field)
+        found[field.name if text is None else text] = field.type if text is None else pa.large_string()
+    return found
+
+
+def _summaries(text: Compared, settings: FeatureSettings) -> Iterator[Compared]:
+    """The columns of a text, each as what it is declared itself where that is more."""
+    for summary, words in SUMMARIES.items():
+        name = f"{text.name}.{summary}"
+        declared = settings.exactly(name)
+        if declared.type_of(name) == "Ignored":
+            continue
+        own = declared.distance_of(name)
+        yield Compared(
+            name,
+            columns.NUMBER,
+            Precision(TYPES[summary]),
+            sure=True,
+            distance=text.distance if own is None else own,
+            summary=words,
+        )
 
 
 def _match(

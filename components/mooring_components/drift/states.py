@@ -103,7 +103,7 @@ def _as_declared(
             return replace(
                 measured, column=column, samples=None, table=table if all(measured.present) else None
             )
-    counted_as = "ranges of numbers" if isinstance(feature, NumberFeature) else "text"
+    counted_as = "ranges of numbers" if isinstance(feature, NumberFeature) else "categories"
     raise EvaluationError(
         "TypeUnsupported",
         f"spec.featureSettings: {name!r} is counted as {counted_as} in the baseline's profile, which cannot be "

@@ -42,7 +42,7 @@ class LookedAt:
         declared = self.settings.type_of(name)
         if (
             name.startswith(PREDICTIONS)
-            or declared == "Ignored"
+            or declared in ("Ignored", "Text")
             or found not in (columns.NUMBER, columns.CATEGORY)
         ):
             return None

@@ -21,7 +21,7 @@ class FeatureSetting(Model):
         FeatureType | None,
         Field(
             description="What its values are, whatever they are stored as: Number, Category (equal or not, codes "
-            "too), Boolean, Timestamp, or Ignored, which leaves it out."
+            "too), Boolean, Timestamp, Text, of which summaries are compared, or Ignored, which leaves it out."
         ),
     ] = None
     distance: Annotated[
