@@ -26,7 +26,7 @@ class Prometheus:
         self._configuration, self._folder = configuration, folder
         self._port = free_ports(1)[0]
         self._process: Process | None = None
-        self._watchdog = Watchdog()
+        self._watchdog: Watchdog | None = None
 
     @property
     def url(self) -> str:
@@ -38,7 +38,7 @@ class Prometheus:
         return self
 
     def start(self) -> None:
-        """Build and start it.
+        """Build and start it; one that was closed goes on with its data, at the same address.
 
         Raises:
             ProgramUnavailableError: it cannot be had here.
@@ -52,6 +52,7 @@ class Prometheus:
             program, f"--config.file={config}", f"--storage.tsdb.path={self._folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self._port}", "--log.level=warn",
         ]  # fmt: skip
+        self._watchdog = Watchdog()
         try:
             self._process = start("prometheus", command, log=self._folder / "prometheus.log")
             self._watchdog.watch(self._process)
@@ -70,7 +71,9 @@ class Prometheus:
         if self._process is not None:
             self._process.stop()
             self._process = None
-        self._watchdog.dismiss()
+        if self._watchdog is not None:
+            self._watchdog.dismiss()
+            self._watchdog = None
 
     def _is_ready(self) -> bool:
         try:

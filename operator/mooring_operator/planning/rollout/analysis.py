@@ -260,7 +260,10 @@ def _taken(draft: Draft, found: AnalysisStatus, analysis: Analysis) -> AnalysisS
         return found.model_copy(update={"problem": one_line(answer.unavailable)})
     if tuple(limit.metric for limit in counted_of(analysis)) != answer.request.metrics:
         return found
-    step = draft.candidate.step_started_at if draft.candidate is not None else None
+    candidate = draft.candidate
+    # What was counted before the step that is judged is no PASS of it. Other steps wait for none, and take none away.
+    is_judged = candidate is not None and candidate.step == found.step
+    step = candidate.step_started_at if candidate is not None and is_judged else None
     evidence = evidence_of(found, analysis).after(answer, analysis.risk, step)
     judgement = evidence.judge(analysis.risk)
     return AnalysisStatus.model_validate(

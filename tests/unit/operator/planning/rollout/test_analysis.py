@@ -213,6 +213,20 @@ def test_what_was_counted_before_a_step_and_is_told_late_is_no_pass_of_it():
     assert bad.go_on().reason == "AnalysisFailed"
 
 
+def test_a_pass_stands_while_nothing_waits_for_another():
+    """What was counted before the next step is told in it, a moment later."""
+    made = begun(how=rollout(FIRST, {"analyse": {}}, {"pause": {"duration": "2m"}}, LAST))
+    while made.step().status.candidate.step < 2:
+        made.now += timedelta(seconds=10)
+    taken = set()
+    while made.step().status.candidate is not None:
+        assert (made.status.analysis.verdict, condition(made).status) == ("PASS", "True")
+        taken.add(made.status.analysis.until)
+        made.now += timedelta(seconds=1)
+    assert len(taken) > 5
+    assert (made.go_on().phase, made.status.analysis.verdict) == ("Promoted", "PASS")
+
+
 def test_a_pass_ends_a_pause_early_where_that_is_asked_for():
     long = {"pause": {"duration": "4h"}}
     made = begun(how=rollout(FIRST, long, LAST, analysis={"earlyPromotion": True}))
