@@ -121,6 +121,7 @@ class Labels(_Part):
 class PerformanceQuestion(_Part):
     """Which requests are judged by which labels; none where none is old enough.
 
+    plain: whether what was measured is judged as it is, and not by the good end of its interval.
     figures: metrics of the served revision before traffic; figure_rows: of how many rows, 0 where that is not known.
     baseline: rows with predictions and labels to take these figures from instead.
     estimate: whether the accuracy of the window's requests is estimated, for which there are no labels yet.
@@ -131,6 +132,7 @@ class PerformanceQuestion(_Part):
     labels: Labels
     min_labels: Annotated[int, Field(ge=1)]
     rules: Annotated[list[PerformanceRule], Field(max_length=16)] = []
+    plain: bool = False
     figures: Annotated[dict[str, Finite], Field(max_length=48)] = {}
     figure_rows: Annotated[int, Field(ge=0)] = 0
     baseline: Rows | None = None

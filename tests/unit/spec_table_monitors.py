@@ -315,6 +315,11 @@ DRIFT = [
         False,
         "spec.operation.latencyRatio",
     ),
+    _drift("errors as they are", {"spec.operation": {"plain": True}, "spec.window": ABSENT}),
+    _drift("labels as they are", {"spec.performance": {"plain": True}}),
+    _drift(
+        "labels as they are in words", {"spec.performance": {"plain": "yes"}}, False, "spec.performance.plain"
+    ),
     _drift("an estimate", {"spec.performance": {"estimate": True}}),
     _drift(
         "an estimate in words", {"spec.performance": {"estimate": "yes"}}, False, "spec.performance.estimate"

@@ -185,7 +185,9 @@ def _conclude(
         if name in quality.metrics
     }
     rules = rules_of(asked, metrics)
-    broken, unjudged = judge(rules, metrics, counts.labelled, before.figures, quality.unmeasured)
+    broken, unjudged = judge(
+        rules, metrics, counts.labelled, before.figures, quality.unmeasured, plain=asked.plain
+    )
     hints = filter(None, [quality.hint, before.trouble, *unjudged])
     return PerformanceFound(
         counts=counts, metrics=list(metrics.values()), broken=broken, hint="; ".join(hints)[:1000]

@@ -1,4 +1,4 @@
-"""Decides whether predictions have become worse than rules allow, by the good end of each interval.
+"""Decides whether predictions have become worse than rules allow, by the good end of each interval, or plainly.
 
 What was measured has an interval of 95 %, and so has what it is compared with. The bound of their difference is taken
 from both (MOVER: Zou & Donner 2008; for shares Newcombe 1998): the estimate less the root of the sum of the squared
@@ -43,6 +43,8 @@ def judge(
     rows: int,
     figures: Mapping[str, Figure],
     unmeasured: Mapping[str, str],
+    *,
+    plain: bool = False,
 ) -> tuple[list[BrokenRule], list[str]]:
     """Give the rules that are broken, and why others cannot be judged.
 
@@ -52,6 +54,7 @@ def judge(
         rows: on how many.
         figures: the baseline's.
         unmeasured: why a metric was not measured.
+        plain: whether what was measured is taken as it is.
     """
     broken, unjudged = [], []
     for rule in rules:
@@ -60,16 +63,18 @@ def judge(
             unjudged.append(f"{rule.metric}: {unmeasured.get(rule.metric, 'it was not measured')}")
             continue
         good = found.low if rule.metric in BETTER_LOW else found.high
+        good = found.value if plain else good
         if good is None:
             unjudged.append(f"{rule.metric}: no interval is known")
             continue
         figure = figures.get(rule.metric)
         if rule.margin is not None and figure is None:
             unjudged.append(f"{rule.metric}: there is no figure of the baseline to compare with")
-        broken += [
-            BrokenRule(metric=rule.metric, message=message)
-            for message in _broken(rule, found.value, good, rows, figure)
-        ]
+        if plain:
+            messages = _plainly_broken(rule, found.value, figure)
+        else:
+            messages = _broken(rule, found.value, good, rows, figure)
+        broken += [BrokenRule(metric=rule.metric, message=message) for message in messages]
     return broken, unjudged
 
 
@@ -87,6 +92,20 @@ def _broken(
         yield (
             f"{rule.metric} is {value:.4g} and was {figure.value:.4g}: worse by at least {worse:.4g}, and "
             f"{rule.margin:.6g} is allowed"
+        )
+
+
+def _plainly_broken(rule: PerformanceRule, value: float, figure: Figure | None) -> Iterator[str]:
+    low_is_better = rule.metric in BETTER_LOW
+    if rule.limit is not None and (value > rule.limit if low_is_better else value < rule.limit):
+        yield f"{rule.metric} is {value:.4g}; it must be {'at most' if low_is_better else 'at least'} {rule.limit:.6g}"
+    if rule.margin is None or figure is None:
+        return
+    worse = value - figure.value if low_is_better else figure.value - value
+    if worse > rule.margin and not math.isclose(worse, rule.margin):  # .9 - .85 is more than .05
+        yield (
+            f"{rule.metric} is {value:.4g} and was {figure.value:.4g}: worse by {worse:.4g}, and {rule.margin:.6g} is "
+            "allowed"
         )
 
 

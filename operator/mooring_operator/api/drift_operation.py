@@ -20,9 +20,14 @@ class Operation(Model):
         Field(
             gt=0,
             lt=1,
-            description="Share of requests that may fail; broken where the lower end of its interval of 95 % is above.",
+            description="Share of requests that may fail. Broken where the lower end of its interval of 95 %, or, "
+            "plain, itself is above.",
         ),
     ] = 0.1
+    plain: Annotated[
+        bool,
+        Field(description="Judge the share of requests that failed as it is: often wrong where few came."),
+    ] = False
     traffic_ratio: Annotated[
         float | None,
         Field(

@@ -43,7 +43,7 @@ class Labels(Model):
 
 
 class PerformanceRule(Model):
-    """What a metric must keep. It is broken where even the good end of the interval of 95 % breaks it."""
+    """What a metric must keep. Broken where the good end of the interval of 95 % breaks it, or, plain, the metric."""
 
     metric: Annotated[gates.ComparableMetric, Field(description="What is measured.")]
     margin: Annotated[
@@ -102,6 +102,13 @@ class Performance(Model):
             max_length=MOST_RULES,
         ),
     ] = []
+    plain: Annotated[
+        bool,
+        Field(
+            description="Judge what labels show as it is, and not by the good end of its interval: often wrong where "
+            "labels are few."
+        ),
+    ] = False
     baseline: Annotated[
         LabelledRows | None,
         Field(

@@ -191,6 +191,7 @@ def _ask_for_performance(asked: Performance, sought: SoughtPerformance) -> dict[
         where |= {} if labels.row_column is None else {"rowColumn": labels.row_column}
     told: dict[str, JsonValue] = {
         "rules": [rule.model_dump(by_alias=True, exclude_none=True) for rule in asked.rules],
+        "plain": asked.plain,
         "figures": dict(sought.figures),
         "figureRows": sought.figure_rows,
         "baseline": {"uri": asked.baseline.uri} if asked.baseline else None,

@@ -46,7 +46,7 @@ def test_what_is_left_out_or_null_is_not_asked(absent):
         ({**GOOD, "features": ["f"] * 2001}, "question.features"),
         ({**GOOD, "categories": "zip"}, "question.categories"),
         ({**GOOD, "settings": [{"match": ""}]}, "question.settings.0.match"),
-        ({**GOOD, "settings": [{"match": "x", "type": "Text"}]}, "question.settings.0.type"),
+        ({**GOOD, "settings": [{"match": "x", "type": "Prose"}]}, "question.settings.0.type"),
         ({**GOOD, "settings": [{"match": "x", "distance": 2}]}, "question.settings.0.distance"),
         ({**GOOD, "minRows": 0}, "question.minRows"),
         ({**GOOD, "minRows": 99.5}, "question.minRows"),

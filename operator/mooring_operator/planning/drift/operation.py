@@ -41,10 +41,12 @@ def take(
 
 
 def _broken(asked: Operation, now: OperationStatus, reference: OperationReference | None) -> Iterator[str]:
-    least = least_share(now.errors, now.requests)
-    if least > asked.error_rate:
+    share, says = least_share(now.errors, now.requests), "at least "
+    if asked.plain:
+        share, says = now.errors / max(now.requests, 1), ""
+    if share > asked.error_rate:
         yield (
-            f"{now.errors} of {now.requests} requests failed, at least {least:.1%}; {asked.error_rate:.1%} may fail"
+            f"{now.errors} of {now.requests} requests failed, {says}{share:.1%}; {asked.error_rate:.1%} may fail"
         )
     if reference is None:
         return

@@ -299,6 +299,12 @@ def test_a_rule_compares_with_the_figure_of_the_test_or_of_a_labelled_baseline(t
     assert metrics["accuracy"].baseline == 0.95
     found, _ = measured(ask(tmp_path, rules=rules, figures={"accuracy": 0.75}, figureRows=2000))
     assert found.broken == []
+    value = metrics["accuracy"].value
+    for figure, broken in ((value + 0.055, ["accuracy"]), (value + 0.045, [])):
+        more = {"figures": {"accuracy": figure}, "figureRows": 2000}
+        assert measured(ask(tmp_path, **more))[0].broken == []
+        found, _ = measured(ask(tmp_path, plain=True, **more))
+        assert [each.metric for each in found.broken] == broken
     before, _, right = classes_of(2000, seed=5, right=0.95)
     pq.write_table(pa.table({"prediction.label": before, "label": right}), tmp_path / "base.parquet")
     baseline = {"uri": f"file://{tmp_path}/base.parquet"}

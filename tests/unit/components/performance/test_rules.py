@@ -13,8 +13,8 @@ def metric(name, value, low, high):
     return {name: MeasuredMetric(metric=name, value=value, low=low, high=high)}
 
 
-def broken(rule, found, figures=(), rows=500):
-    failed, unjudged = judge([PerformanceRule.model_validate(rule)], found, rows, dict(figures), {})
+def broken(rule, found, figures=(), rows=500, **how):
+    failed, unjudged = judge([PerformanceRule.model_validate(rule)], found, rows, dict(figures), {}, **how)
     return [each.message for each in failed], unjudged
 
 
@@ -48,6 +48,30 @@ def test_a_margin_counts_the_errors_of_both_sides(name, sign):
     assert not broken({"metric": name, "margin": 0.06}, found, by_rows)[0]
     # Better is never worse.
     assert not broken({"metric": name, "margin": 0}, metric(name, 0.8 - sign * 0.1, 0.6, 0.95), before)[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "expected"),
+    [
+        ({"metric": "accuracy", "margin": 0.05}, 0.849, "worse by 0.051, and 0.05 is allowed"),
+        ({"metric": "accuracy", "margin": 0.05}, 0.85, None),
+        ({"metric": "accuracy", "margin": 0.05}, 0.95, None),
+        ({"metric": "mae", "margin": 0.05}, 0.96, "worse by 0.06, and 0.05 is allowed"),
+        ({"metric": "mae", "margin": 0.05}, 0.849, None),
+        ({"metric": "accuracy", "limit": 0.9}, 0.89, "accuracy is 0.89; it must be at least 0.9"),
+        ({"metric": "accuracy", "limit": 0.9}, 0.9, None),
+        ({"metric": "mae", "limit": 0.9}, 0.91, "mae is 0.91; it must be at most 0.9"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_plain_rule_takes_what_was_measured_as_it_is(rule, value, expected, known):
+    ends = (value - 0.2, value + 0.2) if known else (None, None)
+    name = rule["metric"]
+    messages, unjudged = broken(
+        rule, metric(name, value, *ends), {name: Figure(0.9, rows=50)}, rows=50, plain=True
+    )
+    assert (bool(messages), unjudged) == (expected is not None, [])
+    assert all(expected in message for message in messages)
 
 
 def test_without_an_interval_nothing_is_decided():

@@ -63,6 +63,13 @@ def test_errors_need_no_reference_and_not_a_few_of_few():
     assert Operated().answer(answered(errors=1000, p95=None))[:2] == ("True", "RuleBroken")
 
 
+def test_errors_are_judged_as_they_are_by_a_plain_rule():
+    monitor = Operated(plain=True)
+    assert monitor.answer(answered(errors=110))[:2] == ("True", "RuleBroken")
+    assert monitor.status.operation.broken == ["110 of 1000 requests failed, 11.0%; 10.0% may fail"]
+    assert Operated(plain=True).answer(answered(errors=100))[:2] == ("False", "RulesHold")
+
+
 @pytest.mark.parametrize(
     ("per_second", "status"), [(4.9, "True"), (5.1, "False"), (19, "False"), (21, "True")]
 )

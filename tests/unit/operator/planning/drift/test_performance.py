@@ -114,7 +114,10 @@ def test_the_question_is_one_that_the_run_reads():
         "class",
         "line",
     )
-    assert (asked.labels.kept, asked.baseline.uri) == (None, "s3://b/labelled")
+    assert (asked.labels.kept, asked.baseline.uri, asked.plain) == (None, "s3://b/labelled", False)
+    monitor = Monitor(kept=KEPT, performance={"plain": True})
+    monitor.look()
+    assert parse_question(ask(monitor.spec, monitor.status.run)).performance.plain
 
 
 def test_rows_of_a_baseline_are_enough_for_an_estimate_before_labels_had_their_time():
