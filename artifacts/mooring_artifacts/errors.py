@@ -14,6 +14,10 @@ class DataInvalid(InputError):
     """Rows are not what their schema says."""
 
 
+class AccessError(InputError):
+    """A store refuses the credentials, or there are none: what it holds is not known."""
+
+
 class StoreUnavailable(Exception):
     """A store did not answer, or said that it cannot now: trying again later may help.
 

@@ -10,7 +10,7 @@ import re
 
 import obstore.exceptions
 
-from mooring_artifacts.errors import InputError, StoreUnavailable, first_line
+from mooring_artifacts.errors import AccessError, InputError, StoreUnavailable, first_line
 from mooring_artifacts.text import in_a_line
 
 FAILURES = (obstore.exceptions.BaseError, OSError)
@@ -81,7 +81,7 @@ def _told(answer: re.Match[str], reason: re.Match[str] | None) -> str:
     elif status == _BAD_REQUEST and not reason:
         told = f"{told}, {_NO_REASON}"
     told = in_a_line(html.unescape(told), _LONGEST_REASON)
-    if (status in _REFUSED and code != _ARCHIVED) or code in _REFUSAL_CODES:
+    if _refuses(status, code):
         return f"the store refuses the credentials: {told}"
     return f"there is no such bucket: {told}" if code in _NO_BUCKET_CODES else told
 
@@ -90,14 +90,16 @@ def failed(what: str, error: BaseException) -> InputError | StoreUnavailable:
     """The error to raise where a store failed: StoreUnavailable where it is out, InputError where it has answered.
 
     It is out where it did not answer, not in time or not to the end, or with 408, 425, 429 or 5xx. Answers are that
-    there is nothing, that the credentials are none, and whatever else a later request would get again.
+    there is nothing, that the credentials are none (AccessError), and whatever else a later request would get again.
 
     Args:
         what: could not be done, such as "test_data_uri 's3://b/x' cannot be read".
         error: one of `FAILURES`.
     """
     message = f"{what}: {store_failure(error)}"
-    return StoreUnavailable(message) if is_outage(error) else InputError(message)
+    if is_outage(error):
+        return StoreUnavailable(message)
+    return AccessError(message) if _is_refusal(error) else InputError(message)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -107,6 +109,18 @@ def is_outage(error: BaseException) -> bool:
         return False
     status = _status(line)
     return status >= 500 or status in _BUSY if status is not None else _NO_ANSWER in line
+
+
+def _is_refusal(error: BaseException) -> bool:
+    line = first_line(error)
+    if isinstance(error, PermissionError) or _has_no_credentials(line):
+        return True
+    status, reason = _status(line), _REASON.search(str(error))
+    return status is not None and _refuses(status, reason[1] if reason else "")
+
+
+def _refuses(status: int, code: str) -> bool:
+    return (status in _REFUSED and code != _ARCHIVED) or code in _REFUSAL_CODES
 
 
 def _has_no_credentials(line: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.errors import AccessError, InputError
 
 from mooring_components.datasets import TestData
 from mooring_components.endpoints import is_generative, open_endpoint
@@ -29,11 +29,12 @@ def evaluate_beside(
     """Evaluate the model in `candidate`, or at `endpoint` where one is given.
 
     It is compared with the one at `champion_uri` where there is one. The champion is copied to `place`, an empty
-    folder. That it is gone or cannot be tested is a reason, not a failure; that its store is out says
-    nothing about either.
+    folder. That it is gone or cannot be tested is a reason, not a failure; that its store is out, or refuses the
+    credentials, says nothing about either.
 
     Raises:
         InputError: the candidate cannot be tested.
+        AccessError: the champion's store refuses the credentials.
         StoreUnavailable: the champion's store does not answer.
     """
     if is_generative(endpoint):
@@ -45,6 +46,8 @@ def evaluate_beside(
     try:
         fetched = fetch_model(champion_uri, place, champion_digest)
         champion = open_model(fetched.folder, champion_uri, allow=allow)
+    except AccessError as error:
+        raise AccessError(f"the model that serves now: {error}") from error
     except InputError as error:
         return incomparable(evaluate(model, data, options), str(error))
     return evaluate(model, data, options, champion)

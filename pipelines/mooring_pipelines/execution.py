@@ -39,6 +39,7 @@ _LONGEST_LINE = 16_384
 # What our components raise with a sentence that needs no name of an exception before it.
 _TOLD = {
     "InputError": "InvalidInput",
+    "AccessError": "InvalidInput",
     "DataInvalid": "DataInvalid",
     "TooLarge": "TooLarge",
     "StoreUnavailable": "StoreUnavailable",

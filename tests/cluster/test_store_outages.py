@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from mooring_artifacts.data_versions.store import DataStore
 from mooring_artifacts.demands import Demands, Wanted
-from mooring_artifacts.errors import InputError, StoreUnavailable
+from mooring_artifacts.errors import AccessError, InputError, StoreUnavailable
 from mooring_artifacts.storage import content_digest, list_files, locate, put_file, read_entry, write
 from mooring_artifacts.uris import parse
 from mooring_components.champions import evaluate_beside
@@ -150,7 +150,7 @@ def test_an_outage_is_no_missing_document_and_no_missing_signature(between, tmp_
         verify_files(f"{ROOT}/model", fetched.entries, [], is_file=False)
 
 
-def test_a_champion_in_a_store_that_is_out_is_not_called_incomparable(between, tmp_path):
+def test_a_champion_in_a_store_that_is_out_or_refuses_is_not_called_incomparable(between, tmp_path):
     (tmp_path / "candidate").mkdir()
     linear(tmp_path / "candidate")
     beside = partial(
@@ -164,6 +164,9 @@ def test_a_champion_in_a_store_that_is_out_is_not_called_incomparable(between, t
         tmp_path,
     )
     assert beside().incomparable
+    between.meddle = lambda path: 403
+    with pytest.raises(AccessError, match=r"the model that serves now: .* the store refuses the credentials"):
+        beside()
     between.meddle = lambda path: 503
     with pytest.raises(StoreUnavailable):
         beside()

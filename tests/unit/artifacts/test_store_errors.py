@@ -1,7 +1,7 @@
 """What obstore's errors are told as: one line with the store's own reason, the same line for the same failure."""
 
 import pytest
-from mooring_artifacts.errors import InputError
+from mooring_artifacts.errors import AccessError, InputError, StoreUnavailable
 from mooring_artifacts.store_errors import failed, is_outage, store_failure
 from obstore.exceptions import GenericError, PermissionDeniedError
 
@@ -77,14 +77,20 @@ def test_the_reason_of_a_store_is_cut():
 
 
 @pytest.mark.parametrize(
-    ("error", "out"),
+    ("error", "kind"),
     [
-        (answered("503 Service Unavailable", "SlowDown", "Slow down"), True),
-        (answered("400 Bad Request", "ExpiredToken", "It has expired"), False),
-        (answered("403 Forbidden", "AccessDenied", "Denied"), False),
-        (GenericError(f"{ASKED}HTTP error: error sending request"), True),
+        (answered("503 Service Unavailable", "SlowDown", "Slow down"), StoreUnavailable),
+        (GenericError(f"{ASKED}HTTP error: error sending request"), StoreUnavailable),
+        (answered("400 Bad Request", "ExpiredToken", "It has expired"), AccessError),
+        (answered("403 Forbidden", "AccessDenied", "Denied"), AccessError),
+        (answered("403 Forbidden"), AccessError),
+        (GenericError(f"{ASKED}HTTP error: of http://169.254.169.254/latest/api/token"), AccessError),
+        (PermissionError(13, "Permission denied"), AccessError),
+        (answered("403 Forbidden", "InvalidObjectState", "Restore it"), InputError),
+        (answered("404 Not Found", "NoSuchBucket", "There is none"), InputError),
+        (answered("400 Bad Request"), InputError),
     ],
 )
-def test_only_a_store_that_does_not_serve_anybody_is_out(error, out):
-    assert is_outage(error) is out
-    assert isinstance(failed("uri 's3://b/m' cannot be read", error), InputError) is not out
+def test_an_outage_a_refusal_and_an_answer_are_told_apart(error, kind):
+    assert type(failed("uri 's3://b/m' cannot be read", error)) is kind
+    assert is_outage(error) is (kind is StoreUnavailable)

@@ -22,6 +22,7 @@ MEMORY = "; it probably needs more memory than the memory limit of its pod allow
             1,
             Failure("InvalidInput", "label 'y' is bad"),
         ),
+        (["AccessError: the store refuses"], 1, Failure("InvalidInput", "the store refuses")),
         (["TooLarge: it is too large"], 1, Failure("TooLarge", "it is too large")),
         (["StoreUnavailable: s3 is away"], 1, Failure("StoreUnavailable", "s3 is away")),
         (["ValueError: first", "KeyError: 'second'"], 1, Failure("StepFailed", "KeyError: 'second'")),
