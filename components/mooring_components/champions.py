@@ -44,10 +44,10 @@ def evaluate_beside(
     if not champion_uri:
         return evaluate(model, data, options)
     try:
-        fetched = fetch_model(champion_uri, place, champion_digest)
+        fetched = fetch_model(champion_uri, place, champion_digest, "champion_uri")
         champion = open_model(fetched.folder, champion_uri, allow=allow)
     except AccessError as error:
-        raise AccessError(f"the model that serves now: {error}") from error
+        raise AccessError(f"the model that serves now cannot be tested: {error}") from error
     except InputError as error:
         return incomparable(evaluate(model, data, options), str(error))
     return evaluate(model, data, options, champion)

@@ -19,7 +19,7 @@ from mooring_inference.errors import ModelLoadError, RequestError
 from mooring_inference.tensors import Array, TensorSpec
 
 from mooring_components.fetching import fetch_model
-from mooring_components.models import Model, open_model
+from mooring_components.models import Model, open_model, say_unloadable
 from mooring_components.signatures.step import NAME as SIGNED
 
 MODEL = "model.onnx"
@@ -78,11 +78,14 @@ class Converted:
         }
 
 
-def convert(uri: str, out: Path, allow: Sequence[str] = (), tolerance: float = TOLERANCE) -> Converted:
+def convert(
+    uri: str, out: Path, allow: Sequence[str] = (), tolerance: float = TOLERANCE, field: str = "model_uri"
+) -> Converted:
     """Write the exported program or TorchScript at `uri` as `model.onnx` into the folder `out`.
 
     Both are run by the serving runtime's backends on the same random inputs. Where they differ by more than
     `tolerance` nothing is written. What lies beside the model goes along, but for what is about the file itself.
+    `field` is how an error message calls `uri`.
 
     Raises:
         InputError: there is no such model, PyTorch cannot write it as ONNX, or the file is there already.
@@ -96,7 +99,7 @@ def convert(uri: str, out: Path, allow: Sequence[str] = (), tolerance: float = T
     with TemporaryDirectory() as place:
         source, written = Path(place, "source"), Path(place, "onnx")
         written.mkdir()
-        fetched = fetch_model(uri, source)
+        fetched = fetch_model(uri, source, field=field)
         file, kind = _file(source, uri)
         before = open_model(source, uri, allow=allow)
         samples = _samples(before, uri)
@@ -201,7 +204,7 @@ def _file(folder: Path, uri: str) -> tuple[Path, str]:
         file = find_model(folder)
         kind = detect_format(file)
     except ModelLoadError as error:
-        raise InputError(f"model {uri!r}: {first_line(error)}") from error
+        raise InputError(f"model {uri!r}: {say_unloadable(error, folder)}") from error
     if kind not in _KINDS:
         raise InputError(
             f"model {uri!r}: {file.name} is {kind}; exported programs (.pt2) and TorchScript are converted"

@@ -54,16 +54,17 @@ def facts_of_served(fetched: FetchedModel | None, expected_digest: str = "") -> 
     return {"digest": expected_digest} if fetched is None else fetched.facts
 
 
-def fetch_model(uri: str, folder: Path, expected_digest: str = "") -> FetchedModel:
+def fetch_model(uri: str, folder: Path, expected_digest: str = "", field: str = "model_uri") -> FetchedModel:
     """Copy the model at `uri`, a file or a folder, into `folder`.
 
-    The digest is that of the bytes copied: what is checked is what later steps run.
+    The digest is that of the bytes copied: what is checked is what later steps run. `field` is the parameter that an
+    error message names.
 
     Raises:
         InputError: nothing there, or another digest.
     """
-    location = locate(uri, "model_uri")
-    entries, files = [], list_files(location, "model_uri")
+    location = locate(uri, field)
+    entries, files = [], list_files(location, field)
     for file in files:
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -59,9 +59,12 @@ def open_model(folder: Path, label: str = "model", *, allow: Sequence[str] = (),
         return Model(backend, read_feature_names(folder, backend.signature), folder)
     except ModelLoadError as error:
         _raise_if_memory(error)
-        # Where it was copied to is nobody's business.
-        said = first_line(error).replace(f"{folder}/", "").replace(str(folder), "its folder")
-        raise InputError(f"model {label!r}: {said}") from error
+        raise InputError(f"model {label!r}: {say_unloadable(error, folder)}") from error
+
+
+def say_unloadable(error: ModelLoadError, folder: Path) -> str:
+    """Why the model that was copied to `folder` cannot be loaded, without where it was copied to."""
+    return first_line(error).replace(f"{folder}/", "").replace(str(folder), "its folder")
 
 
 def load_options(allow: Sequence[str], threads: int) -> LoadOptions:

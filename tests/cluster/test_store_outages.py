@@ -165,7 +165,10 @@ def test_a_champion_in_a_store_that_is_out_or_refuses_is_not_called_incomparable
     )
     assert beside().incomparable
     between.meddle = lambda path: 403
-    with pytest.raises(AccessError, match=r"the model that serves now: .* the store refuses the credentials"):
+    with pytest.raises(
+        AccessError,
+        match=r"the model that serves now cannot be tested: champion_uri .* the store refuses the credentials",
+    ):
         beside()
     between.meddle = lambda path: 503
     with pytest.raises(StoreUnavailable):

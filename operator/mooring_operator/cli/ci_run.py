@@ -160,6 +160,9 @@ def test(
         raise CliError(f"--report {page} is a folder: name a file")
     if page is not None and not os.path.isdir(page.absolute().parent):
         raise CliError(f"--report {page}: there is no folder {page.absolute().parent}")
+    if page is not None and not os.access(page.absolute().parent, os.W_OK):
+        # Said before the test, which would end by it without a verdict.
+        raise CliError(f"--report {page}: nothing may be written into {page.absolute().parent}")
     run_id, verdict = str(uuid.uuid4()), folder / "verdict.json"
     parameters = {
         **asked.parameters,

@@ -64,6 +64,32 @@ def test_where_pytorch_is_not_installed_that_is_one_line(tmp_path, capsys):
         pytest.skip("it is installed")
 
 
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("none.pt2", "MODEL 'file://{}/none.pt2' does not exist"),
+        ("rows.csv", "model 'file://{}/rows.csv': no model in its folder: expected one file of ONNX, "),
+        ("empty", "MODEL 'file://{}/empty' holds no files"),
+        ("torn.pt2", "model 'file://{}/torn.pt2': torn.pt2 is a damaged zip archive: "),
+    ],
+)
+def test_what_is_no_model_is_told_without_where_it_was_copied_to(torch, tmp_path, capsys, model, says):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "rows.csv").write_text("x\n1\n")
+    (tmp_path / "torn.pt2").write_bytes(b"PK\x03\x04 torn")
+    code, out, err = invoke(capsys, "ci", "convert", str(tmp_path / model), "--out", str(tmp_path / "onnx"))
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith(f"error: {says.format(tmp_path)}")
+
+
+def test_a_file_is_no_folder_for_what_is_written(torch, tmp_path, capsys):
+    (tmp_path / "taken").write_text("kept")
+    code, _, err = invoke(
+        capsys, "ci", "convert", str(tmp_path / "none.pt2"), "--out", str(tmp_path / "taken")
+    )
+    assert (code, err) == (2, f"error: --out {tmp_path / 'taken'} is a file: name a folder\n")
+
+
 @pytest.fixture
 def torch():
     pytest.importorskip("onnxscript", reason="the extra convert is not installed: make test-torch has it")

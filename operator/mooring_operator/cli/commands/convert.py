@@ -1,5 +1,6 @@
 """``mooring ci convert``: a PyTorch model as ONNX, compared with what it was."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,11 +45,13 @@ def convert(
         from mooring_artifacts.errors import InputError, StoreUnavailable
         from mooring_components import converting
 
+        if os.path.exists(out) and not os.path.isdir(out):
+            raise CliError(f"--out {out} is a file: name a folder")
         allow = ["torchscript"] if allow_torchscript else []
         try:
             with output.console(stderr=True).status("converting"):
-                found = converting.convert(as_address(model), out, allow, tolerance)
-        except (InputError, StoreUnavailable, OSError) as error:
+                found = converting.convert(as_address(model), out, allow, tolerance, "MODEL")
+        except (InputError, StoreUnavailable) as error:
             raise CliError(str(error)) from error
     if form is not output.Format.TEXT:
         output.dump(found.to_json(), form)

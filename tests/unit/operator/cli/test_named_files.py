@@ -112,6 +112,13 @@ def test_what_a_command_is_given_and_cannot_read_is_told_in_one_line(here, capsy
     assert "Generic" not in line
 
 
+def test_a_page_that_cannot_be_written_is_told_before_the_test(here, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not (str(path) == str(here) and mode == os.W_OK))
+    arguments = ("ci", "run", "iris.yaml", "--model", "iris.yaml", "--test-data", "iris.yaml")
+    line = refused(capsys, *arguments, "--report", "page.html")
+    assert line == f"--report page.html: nothing may be written into {here}"
+
+
 def test_a_parameter_of_any_name_is_told_on_one_line(here, capsys):
     (here / "odd.yaml").write_text(
         'pipelineInfo: {name: x}\nroot: {inputDefinitions: {parameters: {"x\\n\\e[31my": {}}}}\n'
