@@ -38,6 +38,7 @@ Metric = Literal[
     "invalidPredictions",
     "repeatDifference",
     "batchDifference",
+    "formatDifference",
     "oddInputsFailed",
     "parameters",
     "parametersWithoutGradient",

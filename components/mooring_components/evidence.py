@@ -67,6 +67,19 @@ class OddInput(_Part):
     problem: str
 
 
+class OtherForm(_Part):
+    """A file of the model in another format; `problem` is why it cannot be compared.
+
+    difference: the largest, of output `output` for row `row`; 0 where both say the same.
+    """
+
+    file: str
+    problem: str = ""
+    difference: float = 0.0
+    output: str = ""
+    row: int = 0
+
+
 class Evidence(_Part):
     """All of it; what a test has none of is empty."""
 
@@ -80,6 +93,7 @@ class Evidence(_Part):
     attacks: list[Stability] = []
     importances: Importances | None = None
     odd_inputs: list[OddInput] = []
+    other_forms: list[OtherForm] = []
 
 
 def gather(outcome: Classified | Estimated) -> Evidence:

@@ -29,11 +29,12 @@ class ModelNeedsMemory(ScoreError):
 @dataclass(frozen=True)
 class Model:
     """A loaded model, the names of features that came with it, by input, and where its files are: nowhere for one
-    that is asked at an endpoint."""
+    that is asked at an endpoint. `allow` is the code that might run."""
 
     backend: Backend
     features: Mapping[str, tuple[str, ...]]
     folder: Path | None = None
+    allow: Sequence[str] = ()
 
     @property
     def signature(self) -> Signature:
@@ -56,7 +57,7 @@ def open_model(folder: Path, label: str = "model", *, allow: Sequence[str] = (),
     options = load_options(allow, threads)
     try:
         backend = _Guarded(load_model(folder, options))
-        return Model(backend, read_feature_names(folder, backend.signature), folder)
+        return Model(backend, read_feature_names(folder, backend.signature), folder, tuple(allow))
     except ModelLoadError as error:
         _raise_if_memory(error)
         raise InputError(f"model {label!r}: {say_unloadable(error, folder)}") from error

@@ -26,6 +26,8 @@ from mooring_components.models import Model
 from mooring_components.odd_inputs import METRIC as FAILED
 from mooring_components.odd_inputs import try_odd_inputs
 from mooring_components.options import TestOptions
+from mooring_components.other_forms import METRIC as FORMS
+from mooring_components.other_forms import compare_forms, worst_of_forms
 from mooring_components.outcomes import NONE, Classified, Estimated, aligned, observe
 from mooring_components.parameters import measure_parameters
 from mooring_components.regression import compare_amounts, measure_amounts
@@ -135,6 +137,8 @@ def evaluate(
     if options.explain:
         found = found.with_more({}, importances=measure_importances(fed, options.explain))
     found = found.with_more({**measure_consistency(fed), **measure_parameters(fed)})
+    forms = compare_forms(fed)
+    found = found.with_more({FORMS: worst_of_forms(forms)}, other_forms=forms)
     if champion is not None:
         try:
             found = _beside(found, outcome, _observe(champion, data, options))

@@ -70,6 +70,7 @@ def render_page(tested: Tested) -> str:
         spots=pictures.draw_amounts(evidence.amounts) if evidence.amounts else [],
         attacks=evidence.attacks,
         odd_inputs=evidence.odd_inputs,
+        other_forms=evidence.other_forms,
         importances=evidence.importances,
         bars=pictures.draw_importances(evidence.importances) if evidence.importances else [],
         bar=pictures.BAR,

@@ -10,7 +10,7 @@ from mooring_artifacts.importances import Feature, Importances
 from mooring_artifacts.judging import Findings
 from mooring_artifacts.run_documents import describe_failure
 from mooring_artifacts.scans import Scan, ScanFinding
-from mooring_components.evidence import MOST_LABELS, Evidence, gather
+from mooring_components.evidence import MOST_LABELS, Evidence, OtherForm, gather
 from mooring_components.outcomes import NONE, Classified, Estimated
 from mooring_components.quality import measure
 from mooring_components.report import pictures
@@ -251,3 +251,15 @@ def test_what_is_in_the_files_is_told_as_text_wherever_it_is_shown():
     page = render_page(Tested(verdict, [], found, "", Evidence(), [1.0]))
     assert "&lt;b&gt;|x" in page
     assert "1 finding in 2 files: pickle" in page
+
+
+def test_other_formats_are_told_with_what_differs_most():
+    found = measure(classified()).findings({})
+    verdict = make_verdict("r", Subject("s3://m", DIGEST, DIGEST), found, [])
+    forms = [
+        OtherForm(file="forms/<a>.pt2", difference=0.25, output="scores", row=7),
+        OtherForm(file="forms/b.onnx", problem="it is <torn>"),
+    ]
+    page = render_page(Tested(verdict, [], found, "", Evidence(other_forms=forms), [1.0]))
+    assert '<td>forms/&lt;a&gt;.pt2</td><td class="n">0.25</td><td class="wanted">scores, row 7</td>' in page
+    assert '<td>forms/b.onnx</td><td class="n"></td><td class="wanted">it is &lt;torn&gt;</td>' in page

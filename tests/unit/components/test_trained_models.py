@@ -1,8 +1,12 @@
 """What PyTorch's formats tell in addition: their parameters, which of them count, and what an adversary finds."""
 
+import json
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from mooring_components.converting import convert
 from mooring_components.datasets import TestData
 from mooring_components.models import open_model
 from mooring_components.options import TestOptions
@@ -92,3 +96,42 @@ def test_an_adversary_finds_what_noise_does_not(tmp_path):
 def test_a_format_that_does_not_tell_says_so(tmp_path):
     found = evaluate(linear(tmp_path), rows_of())
     assert found.unmeasured["parametersWithoutGradient"] == "the model's format gives no gradients"
+
+
+def test_pytorch_an_exported_program_and_onnx_agree_until_one_is_left_behind(tmp_path):
+    """The weights with their architecture, what was exported of them, and the ONNX that is served."""
+    pytest.importorskip("onnxscript")
+    weights = pytest.importorskip("safetensors.torch")
+    (source := tmp_path / "source").mkdir()
+    data = classes(exported(source))
+    served = tmp_path / "served"
+    convert(f"file://{source}", served)
+    shutil.copytree(source, served / "forms" / "exported")
+    net = torch.export.load(source / "m.pt2").state_dict
+    (kept := served / "forms" / "pytorch").mkdir()
+    weights.save_file(
+        {name: tensor.detach().contiguous() for name, tensor in net.items()}, kept / "m.safetensors"
+    )
+    architecture = f"{Net.__module__}:{Net.__name__}"
+    (kept / "architecture.json").write_text(json.dumps({"architecture": architecture}))
+    tensors = [
+        [{"name": name, "datatype": "FP32", "shape": [-1, size]}] for name, size in (("x", 4), ("y", 2))
+    ]
+    (kept / "signature.json").write_text(json.dumps(dict(zip(("inputs", "outputs"), tensors, strict=True))))
+    found = evaluate(open_model(served, allow=[architecture]), data)
+    assert [(each.file, each.problem) for each in found.evidence.other_forms] == [
+        ("forms/exported/m.pt2", ""),
+        ("forms/pytorch/m.safetensors", ""),
+    ]
+    assert found.metrics["formatDifference"] < 1e-5
+    # A class by its name is code, and runs only where it may.
+    refused = evaluate(open_model(served), data)
+    assert "is not allowed" in refused.unmeasured["formatDifference"]
+    # Trained on, and not exported again.
+    net["last.bias"] = net["last.bias"] + torch.tensor([1.0, -1.0])
+    weights.save_file(
+        {name: tensor.detach().contiguous() for name, tensor in net.items()}, kept / "m.safetensors"
+    )
+    later = evaluate(open_model(served, allow=[architecture]), data)
+    assert later.metrics["formatDifference"] > 0.1
+    assert [each.difference < 1e-5 for each in later.evidence.other_forms] == [True, False]
