@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,14 +78,29 @@ class Converted:
         }
 
 
+def give_flag(code: str) -> str:
+    """What to do about code that may not run, for who types the command."""
+    return f"give --allow-{code}"
+
+
+def _convert_elsewhere(code: str) -> str:
+    """The same for a step of a run, which has no such parameter."""
+    return f"convert it by mooring ci convert --allow-{code}, where its code may run"
+
+
 def convert(
-    uri: str, out: Path, allow: Sequence[str] = (), tolerance: float = TOLERANCE, field: str = "model_uri"
+    uri: str,
+    out: Path,
+    allow: Sequence[str] = (),
+    tolerance: float = TOLERANCE,
+    field: str = "model_uri",
+    how_to_allow: Callable[[str], str] = give_flag,
 ) -> Converted:
     """Write the exported program or TorchScript at `uri` as `model.onnx` into the folder `out`.
 
     Both are run by the serving runtime's backends on the same random inputs. Where they differ by more than
     `tolerance` nothing is written. What lies beside the model goes along, but for what is about the file itself.
-    `field` is how an error message calls `uri`.
+    `field` is how an error message calls `uri`, `how_to_allow` what it says to do about code that may not run.
 
     Raises:
         InputError: there is no such model, PyTorch cannot write it as ONNX, or the file is there already.
@@ -101,7 +116,7 @@ def convert(
         written.mkdir()
         fetched = fetch_model(uri, source, field=field)
         file, kind = _file(source, uri)
-        before = open_model(source, uri, allow=allow)
+        before = open_model(source, uri, allow=allow, how_to_allow=how_to_allow)
         samples = _samples(before, uri)
         try:
             write_onnx(kind, file, written / MODEL, before.signature, samples[0])
@@ -127,7 +142,7 @@ def convert_to(uri: str, target_uri: str, tolerance: float = TOLERANCE) -> Conve
     with TemporaryDirectory() as place:
         out = Path(place, "out")
         try:
-            found = convert(uri, out, (), tolerance)
+            found = convert(uri, out, (), tolerance, how_to_allow=_convert_elsewhere)
         except ModuleNotFoundError as error:
             raise InputError(
                 f"converting needs {error.name}, which is not in this image: MOORING_COMPONENTS_IMAGE with the extras "

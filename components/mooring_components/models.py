@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,11 @@ _TORCHSCRIPT, _PYFUNC = "torchscript", "pyfunc"
 _ARCHITECTURE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 # ONNX Runtime and PyTorch tell of memory in words alone.
 _MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory")
+
+
+def name_in_allow(code: str) -> str:
+    """What to do about code that may not run, for who starts a run."""
+    return f"name {code!r} in the run's parameter allow"
 
 
 class ModelNeedsMemory(ScoreError):
@@ -42,7 +47,14 @@ class Model:
         return self.backend.signature
 
 
-def open_model(folder: Path, label: str = "model", *, allow: Sequence[str] = (), threads: int = 0) -> Model:
+def open_model(
+    folder: Path,
+    label: str = "model",
+    *,
+    allow: Sequence[str] = (),
+    threads: int = 0,
+    how_to_allow: Callable[[str], str] = name_in_allow,
+) -> Model:
     """Load the model in `folder`, by the backend that would serve it.
 
     Args:
@@ -50,11 +62,12 @@ def open_model(folder: Path, label: str = "model", *, allow: Sequence[str] = (),
         label: how error messages call the model.
         allow: code that may run: "torchscript", "pyfunc", and "package.module:Class" for state dicts.
         threads: of one execution; 0: as many as there are cores.
+        how_to_allow: what who called is told to do about code that `allow` does not hold.
 
     Raises:
         InputError: it cannot be served.
     """
-    options = load_options(allow, threads)
+    options = load_options(allow, threads, how_to_allow)
     try:
         backend = _Guarded(load_model(folder, options))
         return Model(backend, read_feature_names(folder, backend.signature), folder, tuple(allow))
@@ -68,7 +81,7 @@ def say_unloadable(error: ModelLoadError, folder: Path) -> str:
     return first_line(error).replace(f"{folder}/", "").replace(str(folder), "its folder")
 
 
-def load_options(allow: Sequence[str], threads: int) -> LoadOptions:
+def load_options(allow: Sequence[str], threads: int, how_to_allow: Callable[[str], str]) -> LoadOptions:
     """What the serving runtime is told by its flags.
 
     Raises:
@@ -84,6 +97,7 @@ def load_options(allow: Sequence[str], threads: int) -> LoadOptions:
         allow_torchscript=_TORCHSCRIPT in allow,
         allow_pyfunc=_PYFUNC in allow,
         architectures=frozenset(names),
+        how_to_allow=how_to_allow,
     )
 
 

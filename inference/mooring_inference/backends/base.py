@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,21 @@ class Backend(Protocol):
         ...
 
 
+def flag_of(code: str) -> str:
+    """The server's flag that lets code of models run: ``torchscript``, ``pyfunc`` or an architecture's import path."""
+    return f"--allow_{code}" if code in ("torchscript", "pyfunc") else f"--architectures={code}"
+
+
+def start_with_flag(code: str) -> str:
+    """What to do about code that may not run, for who starts a server."""
+    return f"start with {flag_of(code)}"
+
+
+def only_a_server_may(code: str) -> str:
+    """The same for who runs a command without such flags."""
+    return f"serve it with {flag_of(code)}: this command runs no code of models"
+
+
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """How models are loaded.
@@ -55,6 +70,7 @@ class LoadOptions:
         architectures: import paths, ``package.module:Class``, that a state dict may be loaded into.
         digest: what the files must have, by ``mooring_artifacts.loaded_files``; None: whatever lies there.
         digest_of: the folder that it is of; None: what is loaded.
+        how_to_allow: what who called is told to do about code that may not run, by the argument of ``flag_of``.
     """
 
     threads: int = 1
@@ -65,3 +81,4 @@ class LoadOptions:
     architectures: frozenset[str] = field(default_factory=frozenset)
     digest: str | None = None
     digest_of: Path | None = None
+    how_to_allow: Callable[[str], str] = start_with_flag

@@ -12,7 +12,7 @@ from pathlib import Path
 from mooring_artifacts.feature_names import FILE as FEATURES
 from mooring_artifacts.window_states.files import FILE as PROFILE
 
-from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.base import LoadOptions, only_a_server_may
 from mooring_inference.backends.loading import load_model
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.flags.complaints import complain
@@ -52,7 +52,7 @@ def _profile(args: argparse.Namespace) -> str:
     kept = [name for name in (GUARDS, FEATURES, PROFILE) if (folder / name).exists()]
     if GUARDS in kept and not args.replace:
         raise UsageError(f"{folder / GUARDS} is there already; --replace writes over it")
-    backend = load_model(args.model_dir, LoadOptions(device="cpu"))
+    backend = load_model(args.model_dir, LoadOptions(device="cpu", how_to_allow=only_a_server_may))
     try:
         signature = backend.signature
     finally:

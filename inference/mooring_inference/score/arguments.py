@@ -11,7 +11,7 @@ from pathlib import Path
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.loaded_files import HashedFiles, hash_loaded
 
-from mooring_inference.backends.base import Backend, LoadOptions
+from mooring_inference.backends.base import Backend, LoadOptions, only_a_server_may
 from mooring_inference.backends.loading import check_tested, load_model
 from mooring_inference.errors import ModelLoadError
 from mooring_inference.flags.parser import make_parser, underscored
@@ -59,7 +59,8 @@ def hash_model(args: argparse.Namespace) -> HashedFiles:
 
 def load_backend(args: argparse.Namespace, threads: int) -> Backend:
     """Load the model; raises ModelLoadError."""
-    return load_model(args.model_dir, LoadOptions(threads=threads, device=args.device))
+    options = LoadOptions(threads=threads, device=args.device, how_to_allow=only_a_server_may)
+    return load_model(args.model_dir, options)
 
 
 def check_unchanged(args: argparse.Namespace, hashed: HashedFiles) -> None:

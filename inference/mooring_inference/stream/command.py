@@ -10,7 +10,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-from mooring_inference.backends.base import LoadOptions
+from mooring_inference.backends.base import LoadOptions, only_a_server_may
 from mooring_inference.backends.cores import usable_cores
 from mooring_inference.backends.loading import load_model
 from mooring_inference.backends.warm_up import warm_up
@@ -56,7 +56,10 @@ def main(argv: Sequence[str]) -> int:
 
 async def _consume(args: argparse.Namespace, source: Address, sink: Address, dead: Address | None) -> None:
     options = LoadOptions(
-        threads=args.threads or usable_cores(), device=args.device, digest=args.model_digest
+        threads=args.threads or usable_cores(),
+        device=args.device,
+        digest=args.model_digest,
+        how_to_allow=only_a_server_may,
     )
     backend = load_model(args.model_dir, options)
     metrics = StreamMetrics()

@@ -1,13 +1,29 @@
 """Paths that people type, as addresses."""
 
 import os
+import re
 from pathlib import Path
 
 from mooring_artifacts.data_versions.references import is_reference
+from mooring_artifacts.text import visible
+
+from mooring_operator.cli.errors import CliError
+
+# What begins like an address of a place that rows and models are read from.
+_ONE_SLASH = re.compile(r"(file|s3|gs|az|https?|hf|oci|pvc):(?!//)")
 
 
 def as_address(text: str) -> str:
-    """Give a path as an address, also that of a version in a local store, NAME@VERSION; an address as it is."""
+    """Give a path as an address, also that of a version in a local store, NAME@VERSION; an address as it is.
+
+    Raises:
+        CliError: it begins as an address does, without its two slashes, and no such file is there.
+    """
+    if (typo := _ONE_SLASH.match(text)) and not os.path.lexists(text.partition("/")[0]):
+        raise CliError(
+            f"{visible(text)} is neither an address nor a file: addresses begin with {typo[1]}://",
+            hint=f"./{visible(text)} is a path",
+        )
     # An empty text would be the folder that this runs in.
     if not text or "://" in text:
         return text

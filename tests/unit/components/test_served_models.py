@@ -366,7 +366,8 @@ def test_an_mlflow_folder_is_tested_as_it_is_served(iris, tmp_path):
         (labels == predicted).mean()
     )
     (folder / "MLmodel").write_text("flavors:\n  python_function: {loader_module: os}\n")
-    with pytest.raises(InputError, match=r"python_function \(by os\) runs the model's own code"):
+    advice = "runs the model's own code: name 'pyfunc' in the run's parameter allow"
+    with pytest.raises(InputError, match=advice):
         open_model(folder)
 
 

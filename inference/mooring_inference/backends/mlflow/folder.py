@@ -57,7 +57,7 @@ def load_mlflow(folder: Path, options: LoadOptions) -> Backend:
     else:
         loader = _object(flavours, "python_function").get("loader_module", "unknown")
         reasons.append(
-            f"python_function (by {loader}) runs the model's own code: start with --allow_pyfunc to allow that"
+            f"python_function (by {loader}) runs the model's own code: {options.how_to_allow('pyfunc')}"
         )
     raise ModelLoadError(f"{folder.name} is an MLflow model that cannot be served: {'; '.join(reasons)}")
 

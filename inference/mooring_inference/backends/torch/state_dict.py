@@ -67,7 +67,7 @@ def _read_declaration(path: Path, options: LoadOptions) -> tuple[str, dict[str, 
         raise ModelLoadError(f"{FILE}: kwargs: expected an object, got {kwargs!r}")
     if architecture not in options.architectures:
         raise ModelLoadError(
-            f"{FILE}: architecture: {architecture} is not allowed; start with --architectures={architecture}"
+            f"{FILE}: architecture: {architecture} is not allowed; {options.how_to_allow(architecture)}"
         )
     return architecture, kwargs
 

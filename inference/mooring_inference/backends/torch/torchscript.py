@@ -28,7 +28,7 @@ def load_torchscript(path: Path, options: LoadOptions) -> TorchBackend:
     if not options.allow_torchscript:
         raise ModelLoadError(
             f"{path.name} is TorchScript, whose loading runs code: export it with torch.export, "
-            "or start with --allow_torchscript"
+            f"or {options.how_to_allow('torchscript')}"
         )
     device = choose_device(options)
     use_threads(options)

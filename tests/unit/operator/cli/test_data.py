@@ -33,6 +33,23 @@ def as_json(capsys, *arguments, code=0):
     return json.loads(out)
 
 
+@pytest.mark.parametrize("command", [("list",), ("show",), ("push", "rows.csv"), ("prune",)])
+@pytest.mark.parametrize(("place", "begins"), [("s3:/data/iris", "s3"), ("file:x@1", "file")])
+def test_an_address_with_one_slash_is_no_path(here, capsys, command, place, begins):
+    code, out, err = invoke(capsys, "data", *command, place)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"error: {place} is neither an address nor a file: addresses begin with {begins}://",
+        f"hint: ./{place} is a path",
+    ]
+
+
+def test_a_store_in_a_folder_that_is_called_as_an_address_begins_is_one(here, capsys):
+    for store in ("./s3:/iris", "s3:/iris"):
+        code, _, err = invoke(capsys, "data", "push", "rows.csv", store)
+        assert (code, err) == (0, "")
+
+
 def test_a_push_says_which_version_it_is(here, capsys):
     code, out, err = invoke(capsys, "data", "push", "rows.csv", "store/iris")
     uri = f"{(here / 'store/iris').as_uri()}@1"
