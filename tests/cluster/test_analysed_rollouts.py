@@ -53,14 +53,13 @@ def revisions(status):
 
 
 def counted(stage):
-    """Wait until a look has been taken that began after now."""
+    """Wait until a look has been taken that began after now, and both revisions have been counted."""
     since = stage.status["analysis"]["until"]
-    return until(
-        lambda: stage.status["analysis"]["until"],
-        lambda seen: seen > since,
-        what="no look is taken",
-        timeout=PATIENCE_S,
-    )
+
+    def holds(seen):
+        return seen["until"] > since and "looks" in seen["message"] and "no requests" not in seen["message"]
+
+    until(lambda: stage.status["analysis"], holds, what="no look is taken", timeout=PATIENCE_S)
 
 
 def disturb(stage, candidate, stable):

@@ -298,6 +298,8 @@ def matrix(*series: tuple[dict[str, str], list[list[Any]]]) -> dict[str, Any]:
     ("status", "body", "said"),
     [
         (200, b"<html>", "is not Prometheus: 200, and no JSON"),
+        (302, b"", "sends elsewhere: 302; MOORING_PROMETHEUS_URL wants the address that needs no redirect"),
+        (308, matrix(), "sends elsewhere: 308; MOORING_PROMETHEUS_URL wants"),
         (401, {}, "refuses who asks: 401; give a token"),
         (200, {"status": "success", "data": {"resultType": "vector", "result": []}}, "no time series"),
         (200, {"status": "success", "data": {"resultType": "string", "result": []}}, "no time series"),

@@ -192,7 +192,13 @@ class Prometheus:
                 f"Prometheus refuses who asks: {response.status_code}; give a token that may ask, by {token_by}"
             )
         if response.status_code >= 500 or response.status_code in _NOT_NOW:
-            raise MetricsUnavailableError(f"{self._where} answers {response.status_code}")
+            raise MetricsUnavailableError(f"{self._where} answers {response.status_code} ({address_by})")
+        if response.is_redirect:
+            # The token is for this address. Where it leads may be anywhere, and may have a secret in it.
+            raise AnswerUnusableError(
+                f"{self._where} sends elsewhere: {response.status_code}; {address_by} wants the address that needs no "
+                "redirect, as with https:// in place of http://, and no page to log in"
+            )
         self._compare_clocks(response.headers.get("Date", ""))
         try:
             return json.loads(body)
