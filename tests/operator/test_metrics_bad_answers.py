@@ -70,7 +70,11 @@ COUNTS = ALL[:3]
 
 BODIES: dict[str, tuple[Any, tuple[str, ...], str]] = {
     "deep JSON": (b"[" * 100_000, ALL, "is not Prometheus: 200, and no JSON; MOORING_PROMETHEUS_URL wants"),
-    "JSON of another": ([1], ALL, "is not Prometheus: its JSON has no status"),
+    "JSON of another": (
+        [1],
+        ALL,
+        "its JSON has no status success or error; MOORING_PROMETHEUS_URL wants Prometheus' address",
+    ),
     "a huge time": (
         json.dumps(series()).replace(str(NOW.timestamp()), HUGE).encode(),
         ALL,
@@ -83,7 +87,11 @@ BODIES: dict[str, tuple[Any, tuple[str, ...], str]] = {
     ),
     "a count beyond exact numbers": (series("1e308"), COUNTS, "the value '1e308' is no count"),
     "labels that are lists": (series(revision=[1], le=[1]), ALL, "does not write time series"),
-    "labels that are null": (series(revision=None), ALL, "does not write time series"),
+    "labels that are null": (
+        series(revision=None),
+        ALL,
+        "does not write time series as Prometheus does; MOORING_PROMETHEUS_URL wants",
+    ),
     "a bound that is no number": (series(le="NaN"), ("histograms",), "a bound le that is no number"),
     "a native histogram": (
         {

@@ -19,7 +19,7 @@ from mooring_artifacts.uris import redact
 
 from mooring_operator.adapters.metrics.port import MetricsUnavailableError
 from mooring_operator.planning.analysis import answers, looks
-from mooring_operator.planning.analysis.answers import OtherTimesError, Times
+from mooring_operator.planning.analysis.answers import NotPrometheusError, OtherTimesError, Times
 from mooring_operator.planning.analysis.bets import Look
 from mooring_operator.planning.analysis.histograms import Histogram
 from mooring_operator.planning.analysis.looks import Counts
@@ -95,7 +95,7 @@ class Prometheus:
         requests = await self._range(question, question.counts, since, until)
         events = await self._range(question, question.events, since, until)
         times = _times(question, since, until)
-        with _asked_again():
+        with self._reading():
             part = answers.read_counts(events, arm, times)
             all_of_it = answers.read_counts(requests, arm, times)
         if isinstance(question.metric, Rate) and question.metric.is_good:
@@ -112,7 +112,7 @@ class Prometheus:
         native = await self._range(question, question.natives, since, until)
         unit = question.metric.unit if isinstance(question.metric, Latency) else 1.0
         arm, times = question.metric.arm, _times(question, since, until)
-        with _asked_again():
+        with self._reading():
             found = answers.finest(
                 answers.read_buckets(classic, arm, times, unit),
                 answers.read_natives(native, arm, times, unit),
@@ -128,7 +128,7 @@ class Prometheus:
         label = question.metric.label if isinstance(question.metric, Predictions) else ""
         answer = await self._range(question, question.counts, since, until)
         times = _times(question, since, until)
-        with _asked_again():
+        with self._reading():
             found = answers.read_predictions(answer, question.metric.arm, label, times)
         return _by_revision(question, found)
 
@@ -138,8 +138,19 @@ class Prometheus:
         """Ask for all times at once."""
         every_s = int(every.total_seconds())
         answer = await self._ask(query, first, last, every_s)
-        with _asked_again():
+        with self._reading():
             return answers.read_values(answer, Times(first.timestamp(), last.timestamp(), every_s))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Take an answer about other times for none, for the right one may come; say what names who answered."""
+        try:
+            yield
+        except OtherTimesError as error:
+            raise MetricsUnavailableError(str(error)) from None
+        except NotPrometheusError as error:
+            address_by, _ = self._access.set_by
+            raise AnswerUnusableError(f"{error}; {address_by} wants Prometheus' address") from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -246,15 +257,6 @@ def _times(question: Question, since: datetime, until: datetime) -> Times:
     """Give the ends of the looks of a time: each is counted once, and the first begins where the time begins."""
     first = since + timedelta(seconds=question.every_s)
     return Times(first.timestamp(), until.timestamp(), question.every_s)
-
-
-@contextmanager
-def _asked_again() -> Iterator[None]:
-    """Take an answer about other times for none: the right one may come."""
-    try:
-        yield
-    except OtherTimesError as error:
-        raise MetricsUnavailableError(str(error)) from None
 
 
 def _by_revision(question: Question, found: dict[str, T]) -> dict[str, T]:

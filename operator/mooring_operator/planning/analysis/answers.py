@@ -23,6 +23,10 @@ class OtherTimesError(AnswerUnusableError):
     """Prometheus answered about other times than it was asked about: with what it, or somebody before it, has kept."""
 
 
+class NotPrometheusError(AnswerUnusableError):
+    """Who answers does not do so as Prometheus does: it is another program, or another path."""
+
+
 @dataclass(frozen=True)
 class Times:
     """Which times are asked about, in seconds: from `first` on, `every` so many, up to `last`."""
@@ -162,7 +166,7 @@ def _native(histogram: Any, labels: Mapping[str, str], unit: float) -> Histogram
         ]
         total = histogram["count"]
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
-        raise AnswerUnusableError(_NO_SERIES) from None
+        raise NotPrometheusError(_NO_SERIES) from None
     counted = [_count(count, labels) if not count < 0 else count for _, _, count in buckets]
     kept = [(lower, upper, count) for (lower, upper, _), count in zip(buckets, counted, strict=True) if count]
     return Histogram.of_native(kept, _count(total, labels))
@@ -194,16 +198,16 @@ def _counts(answer: Any, times: Times) -> Iterator[tuple[dict[str, str], dict[fl
 def _series(answer: Any, kind: str = "values") -> Iterator[tuple[dict[str, str], list[tuple[float, Any]]]]:
     """Yield the labels of each series, and its values with their times, or its native histograms."""
     if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
-        raise AnswerUnusableError("what answers is not Prometheus: its JSON has no status success or error")
+        raise NotPrometheusError("what answers is not Prometheus: its JSON has no status success or error")
     if answer["status"] == "error":
         said = one_line(str(answer.get("error") or "it does not say why"), 450)
         raise AnswerUnusableError(f"Prometheus refused the query: {said}")
     data = answer.get("data")
     if not isinstance(data, dict) or data.get("resultType") != "matrix":
-        raise AnswerUnusableError("Prometheus gave no time series, where a range was asked for")
+        raise NotPrometheusError("Prometheus gave no time series, where a range was asked for")
     result = data.get("result", [])
     if not isinstance(result, list):
-        raise AnswerUnusableError(_NO_SERIES)
+        raise NotPrometheusError(_NO_SERIES)
     for series in result:
         try:
             labels = dict(series["metric"])
@@ -217,9 +221,9 @@ def _series(answer: Any, kind: str = "values") -> Iterator[tuple[dict[str, str],
                 for at, value in (series[kind] if kind == "values" else series.get(kind, []))
             ]
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
-            raise AnswerUnusableError(_NO_SERIES) from None
+            raise NotPrometheusError(_NO_SERIES) from None
         if not all(isinstance(text, str) for text in (*labels, *labels.values())):
-            raise AnswerUnusableError(_NO_SERIES)
+            raise NotPrometheusError(_NO_SERIES)
         yield labels, values
 
 
