@@ -70,6 +70,11 @@ COUNTS = ALL[:3]
 
 BODIES: dict[str, tuple[Any, tuple[str, ...], str]] = {
     "deep JSON": (b"[" * 100_000, ALL, "is not Prometheus: 200, and no JSON; MOORING_PROMETHEUS_URL wants"),
+    "too much of it": (
+        b" " * (8 * 2**20 + 1),
+        ALL,
+        r"answers with more than 8 MiB: make fewer series .* as by sum\(\); MOORING_PROMETHEUS_URL wants",
+    ),
     "JSON of another": (
         [1],
         ALL,
@@ -85,7 +90,18 @@ BODIES: dict[str, tuple[Any, tuple[str, ...], str]] = {
         COUNTS,
         "is no count",
     ),
-    "a count beyond exact numbers": (series("1e308"), COUNTS, "the value '1e308' is no count"),
+    "a count beyond exact numbers": (series("1e308"), COUNTS, "has '1e308', which is no count"),
+    "a count that is none": (
+        series("NaN"),
+        COUNTS,
+        r'the series \{revision="[^ ]+", le="\+Inf", prediction="1"\} has \'NaN\', which is no count: what is asked '
+        "for has to be a counter",
+    ),
+    "labels in colours": (
+        series("-1", le="\x1b[31m"),
+        COUNTS,
+        r'le="\?\[31m", .* has \'-1\', which is no count',
+    ),
     "labels that are lists": (series(revision=[1], le=[1]), ALL, "does not write time series"),
     "labels that are null": (
         series(revision=None),

@@ -306,16 +306,16 @@ def matrix(*series: tuple[dict[str, str], list[list[Any]]]) -> dict[str, Any]:
         (422, {"status": "error", "error": "too many samples"}, "refused the query: too many samples"),
         (200, matrix(({}, [])), "has no label revision"),
         (200, matrix(({"revision": "a"}, []), ({"revision": "a"}, [])), "several series for revision a"),
-        (200, matrix(({"revision": "a"}, [[1, "NaN"]])), "the value 'NaN' is no count"),
-        (200, matrix(({"revision": "a"}, [[1, "many"]])), "the value 'many' is no count"),
-        (200, matrix(({"revision": "a"}, [[1, "-3"]])), "the value '-3' is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "NaN"]])), "has 'NaN', which is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "many"]])), "has 'many', which is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "-3"]])), "has '-3', which is no count"),
         (200, matrix(({"revision": "a"}, [["now"]])), "does not write time series as Prometheus does"),
         (
             200,
             {"status": "success", "data": {"resultType": "matrix", "result": [1]}},
             "does not write time series",
         ),
-        (200, matrix(({"revision": "a"}, [[1, "+Inf"]])), r"the value '\+Inf' is no count"),
+        (200, matrix(({"revision": "a"}, [[1, "+Inf"]])), r"has '\+Inf', which is no count"),
     ],
 )
 async def test_answers_that_cannot_be_judged_are_said(status: int, body: Any, said: str) -> None:

@@ -146,7 +146,7 @@ FAULTS = {
                 },
             }
         },
-        "'NaN' is no count",
+        "has 'NaN', which is no count",
     ),
 }
 

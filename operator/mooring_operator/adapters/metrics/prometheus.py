@@ -189,7 +189,7 @@ class Prometheus:
                 asyncio.timeout(self._access.timeout),
                 self._client.stream("POST", path, data=form, headers=headers) as response,
             ):
-                body = await _read(response)
+                body = await self._read(response)
         except TimeoutError:
             raise MetricsUnavailableError(
                 f"{self._where} gives no whole answer within {self._access.timeout:g} s ({address_by})"
@@ -218,6 +218,17 @@ class Prometheus:
                 f"what answers at {redact(self._access.address)} is not Prometheus: {response.status_code}, and no "
                 f"JSON; {address_by} wants the address before /api/v1"
             ) from None
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > _LARGEST_BYTES:
+                raise AnswerUnusableError(
+                    f"{self._where} answers with more than {_LARGEST_BYTES >> 20} MiB: make fewer series of those that "
+                    f"are asked for, as by sum(); {self._access.set_by[0]} wants Prometheus' address"
+                )
+        return bytes(body)
 
     @property
     def _where(self) -> str:
@@ -261,12 +272,3 @@ def _times(question: Question, since: datetime, until: datetime) -> Times:
 
 def _by_revision(question: Question, found: dict[str, T]) -> dict[str, T]:
     return {question.named(value): known for value, known in found.items()}
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > _LARGEST_BYTES:
-            raise AnswerUnusableError(f"Prometheus answers with more than {_LARGEST_BYTES >> 20} MiB")
-    return bytes(body)

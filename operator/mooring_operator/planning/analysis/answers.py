@@ -3,6 +3,7 @@
 Source: Prometheus 3, the HTTP API.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -251,5 +252,14 @@ def _as_number(text: Any) -> float:
 def _count(text: Any, labels: Mapping[str, str]) -> float:
     value = _as_number(text)
     if not 0 <= value <= MOST_COUNTED:
-        raise AnswerUnusableError(f"{labels}: the value {text!r:.40} is no count")
+        raise AnswerUnusableError(
+            f"the series {_shown(labels)} has {text!r:.40}, which is no count: what is asked for has to be a "
+            "counter, and nothing that goes down or divides"
+        )
     return value if value >= LEAST_COUNTED else 0.0
+
+
+def _shown(labels: Mapping[str, str]) -> str:
+    """Write labels as PromQL does."""
+    pairs = (f"{one_line(name, 40)}={json.dumps(one_line(value, 80))}" for name, value in labels.items())
+    return one_line(f"{{{', '.join(pairs)}}}", 200)
