@@ -12,6 +12,7 @@ from mooring_operator.api.analysis import Analysis
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.cli.errors import CliError
+from mooring_operator.planning.analysis.absent import missing_series
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit
@@ -179,7 +180,7 @@ def judge_whole(
         request.source.name,
         request.since,
         request.until,
-        _not_asked(request),
+        (*([absent] if (absent := missing_series(answer)) else []), *_not_asked(request)),
     )
     return Whole(compared, evidence, evidence.judge(analysis.risk), analysis.risk, standards.templates)
 

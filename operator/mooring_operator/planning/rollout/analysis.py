@@ -12,6 +12,7 @@ from mooring_operator.api.analysis import Analysis, AnalysisStatus, VerdictName
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.api.rollout_status import ModelDeploymentStatus, Revision
 from mooring_operator.planning.actions import Notify
+from mooring_operator.planning.analysis.absent import missing_series
 from mooring_operator.planning.analysis.counting import Answer, Counting, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.measuring import (
@@ -301,34 +302,9 @@ def _problem(evidence: Evidence, answer: Answer, found: AnalysisStatus, counting
     for name, why in evidence.problems.items():
         return f"{name}: {why}"
     # Pods that lack a counter are said by who reads them; the first reading ends no look.
-    empty = [name for name, counted in answer.metrics.items() if counted.is_empty and not counting.by_pods]
-    if empty and evidence.judge(0.5).verdict == "INSUFFICIENT":
-        request = answer.request
-        if any(rate.metric == empty[0] for rate in request.rates):
-            asked = request.question(empty[0]).metric
-            return (
-                f"{empty[0]}: Prometheus has no {asked.counter} in namespace {request.namespace} with {asked.arm} "
-                f"{request.candidate} or {request.stable}; is it counted, and scraped?"
-            )
-        if empty[0] == "predictionDrift":
-            counter = request.question(empty[0]).metric.counter
-            return (
-                f"{empty[0]}: Prometheus has no {counter} of model {request.name} with "
-                f"revision {request.candidate} or {request.stable}; is the runtime one that counts predictions, and "
-                "scraped?"
-            )
-        if request.source.name != "Mooring":
-            return (
-                f"{empty[0]}: Prometheus has no {request.question(empty[0]).metric.counter} of "
-                f"{request.source.name} for revision {request.candidate} or {request.stable}; is it scraped, with "
-                f"{request.source.needs}?"
-            )
-        return (
-            f"{empty[0]}: Prometheus has no series of model {request.name} in namespace {request.namespace} with "
-            f"revision {request.candidate} or {request.stable}; is the runtime scraped, with labels namespace and "
-            "revision?"
-        )
-    return ""
+    if counting.by_pods or evidence.judge(0.5).verdict != "INSUFFICIENT":
+        return ""
+    return missing_series(answer)
 
 
 def _noted(draft: DraftT, found: AnalysisStatus) -> DraftT:

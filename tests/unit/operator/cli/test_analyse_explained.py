@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 from mooring_operator.api.analysis_template import AnalysisTemplateSpec, ClusterAnalysisTemplateSpec
+from mooring_operator.cli import whole_analysis
 from mooring_operator.cli.errors import CliError
 from mooring_operator.cli.explained_analysis import explain
 from mooring_operator.cli.main import run
 from mooring_operator.cli.whole_analysis import Subject, view
 from mooring_operator.planning.analysis.agreements import PairCounts
-from mooring_operator.planning.analysis.counting import Answer, Request
+from mooring_operator.planning.analysis.counting import Answer, Counted, Request
 from mooring_operator.planning.analysis.evidence import Evidence
 from mooring_operator.planning.analysis.measuring import Measurement, described, limits_of, queries_of
 from mooring_operator.planning.analysis.templates import Found, resolve
@@ -177,3 +178,19 @@ def test_an_agreement_stands_among_the_metrics_with_its_pairs():
     assert whole.document()["queries"] == []
     assert "QUERY" not in shown
     assert found.measured == "differ: 1 looks, last 3 of 200 differ"
+
+
+def test_what_prometheus_has_no_series_of_is_told_beside_the_verdict(monkeypatch):
+    async def nothing(request, address, token):
+        return Answer(request, {name: Counted(before=Counted()) for name in request.metrics})
+
+    monkeypatch.setattr(whole_analysis, "_answer", nothing)
+    made = begun(steps=1)
+    subject = Subject("iris", "ns", spec_of("v2", rollout=JUDGED), made.status, "aaaa", "bbbb", {})
+    found = whole_analysis.judge_whole(
+        subject, address="http://p", token="", window=timedelta(minutes=5), every=10, until=made.now
+    )
+    assert (found.verdict, len(found.compared.told)) == ("INSUFFICIENT", 1)
+    assert (
+        "no series of model iris in namespace ns with revision aaaa or bbbb; is the" in found.compared.told[0]
+    )
