@@ -132,7 +132,7 @@ class Labels:
 
 CANDIDATE, STABLE = "c0ffee0001", "beef000002"
 BATCHES = 8
-LABELLED = {"worse": ((70, 30), "FAIL"), "as good": ((90, 10), "INSUFFICIENT")}
+LABELLED = {"worse": ((40, 60), "FAIL"), "as good": ((90, 10), "INSUFFICIENT")}
 """Right and wrong answers of the candidate in each batch of labels; the stable revision has 360 and 40."""
 
 
