@@ -7,26 +7,22 @@ manifests/components/monitoring, and asks them through a proxy, which can refuse
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import urllib.request
 from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import aiohttp
-import httpx
 import psutil
 from onnx import TensorProto, helper, save
 
-from cluster import own_network
 from cluster.control_plane import ControlPlane
 from cluster.envoy_gateway import EnvoyGateway
 from cluster.network_namespace import NetworkNamespace
-from cluster.processes import Watchdog, free_ports, start, wait_until_ready
 from cluster.prometheus import Prometheus, finding_models
-from tests.cluster.rollout_steps import OURS, ROOT, Operator, install, until
+from tests.cluster.rollout_steps import OURS, Operator, install, until
+from tests.cluster.serving_agents import serving_agent
 
 NAMESPACE, NAME = "models", "digits"
 PATH = f"{OURS}/namespaces/{NAMESPACE}/modeldeployments/{NAME}"
@@ -285,27 +281,3 @@ def analysed_stage(folder, **models):
         }  # fmt: skip
         stack.enter_context(Operator(plane.kubeconfig, folder / "operator.log", **settings))
         yield Stage(plane, folder, gateway, agent, prometheus, proxy)
-
-
-@contextmanager
-def serving_agent(kubeconfig, folder):
-    """Have pods run as processes with addresses of their own; give the agent's process."""
-    [port] = free_ports(1)
-    command = [sys.executable, "-m", "cluster.serving", "--kubeconfig", kubeconfig, "--port", str(port)]
-    command += ["--models-root", folder / "models", "--pods", own_network.ADDRESSES]
-    watchdog, log = Watchdog(), Path(folder) / "agent.log"
-    agent = start("serving agent", command, log=log, environment={"PYTHONPATH": str(ROOT), "PATH": ""})
-    try:
-        watchdog.watch(agent)
-        wait_until_ready(agent, lambda: _answers(f"http://127.0.0.1:{port}/-/healthy"), timeout=60)
-        yield agent
-    finally:
-        agent.stop()
-        watchdog.dismiss()
-
-
-def _answers(url):
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False

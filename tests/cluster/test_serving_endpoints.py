@@ -1,25 +1,21 @@
 """Router Endpoints in a cluster of the demo's kind: pods are processes of the serving agent, and Kubernetes' own
 controller says which of them are behind a Service."""
 
-import sys
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 
 import httpx
 import onnx
 import pytest
 
-from cluster import own_network
 from cluster.control_plane import ControlPlane
 from cluster.network_namespace import NetworkNamespace
-from cluster.processes import Watchdog, free_ports, start, wait_until_ready
 from cluster.programs import ProgramUnavailableError
 from tests.cluster.rollout_steps import OURS, Operator, install, until
+from tests.cluster.serving_agents import serving_agent
 from tests.unit.inference.inference_process import BODY, save_negation
 
 NAMESPACE, NAME = "mooring-endpoints", "digits"
-ROOT = Path(__file__).parents[2]
 PATH = f"{OURS}/namespaces/{NAMESPACE}/modeldeployments/{NAME}"
 SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
 STEPS = [{"setWeight": 50}, {"approve": {}}, {"setWeight": 100}]
@@ -42,24 +38,7 @@ def stage(tmp_path_factory):
         except ProgramUnavailableError as error:
             pytest.skip(str(error))
         install(plane.api, NAMESPACE, kserve=False)
-        [port] = free_ports(1)
-        command = [
-            sys.executable,
-            "-m",
-            "cluster.serving",
-            "--kubeconfig",
-            plane.kubeconfig,
-            "--port",
-            str(port),
-        ]
-        command += ["--models-root", folder / "models", "--pods", own_network.ADDRESSES]
-        watchdog = Watchdog()
-        stack.callback(watchdog.dismiss)
-        log = folder / "agent.log"
-        agent = start("serving agent", command, log=log, environment={"PYTHONPATH": str(ROOT), "PATH": ""})
-        watchdog.watch(agent)
-        stack.callback(agent.stop)
-        wait_until_ready(agent, lambda: _answers(f"http://127.0.0.1:{port}/-/healthy"), timeout=60)
+        stack.enter_context(serving_agent(plane.kubeconfig, folder))
         stack.enter_context(
             Operator(plane.kubeconfig, folder / "operator.log", namespaces=NAMESPACE, file_addresses="true")
         )
@@ -110,13 +89,6 @@ class Stage:
             if endpoint["conditions"]["ready"]
             for address in endpoint["addresses"]
         )
-
-
-def _answers(url):
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def test_a_canary_is_walked_to_its_promotion_by_the_pods_behind_the_service(stage):

@@ -13,8 +13,7 @@ from mooring_operator.adapters.metrics.prometheus import Access, Prometheus
 from mooring_operator.api.types import parse_duration
 from mooring_operator.cli.errors import CliError
 from mooring_operator.planning.analysis.bets import Limit, Look
-from mooring_operator.planning.analysis.bursts import Bursts
-from mooring_operator.planning.analysis.comparison import Comparison, smallest_excess
+from mooring_operator.planning.analysis.comparison import Comparison, bursts_before, smallest_excess
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, describe_limit, judge
 from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
 from mooring_operator.planning.analysis.looks import pair_slow, together
@@ -227,8 +226,7 @@ def _counted(asked: Asked, looks: list[Look]) -> Asked:
 
 def found(asked: Asked, looks: list[Look], before: list[Look], bounds: Exceedance | None = None) -> Found:
     """Judge the looks; those before say how bursty the stable revision's traffic is."""
-    known = [look for look in before if look.stable_of > 0]
-    bursts = Bursts.of_history([look.stable for look in known], [look.stable_of for look in known])
+    bursts = bursts_before(before)
     comparison = Comparison(asked.limit, bursts=bursts)
     slow = {asked.metric: bounds} if bounds is not None else None
     judgement = judge({asked.metric: comparison}, {}, asked.errors, slow)

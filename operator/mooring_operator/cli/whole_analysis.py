@@ -180,7 +180,7 @@ def judge_whole(
         request.source.name,
         request.since,
         request.until,
-        (*([absent] if (absent := missing_series(answer)) else []), *_not_asked(request)),
+        tuple(filter(None, (missing_series(answer), *_not_asked(request)))),
     )
     return Whole(compared, evidence, evidence.judge(analysis.risk), analysis.risk, standards.templates)
 

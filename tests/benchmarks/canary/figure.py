@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from tests.benchmarks.canary.results import Cell
+from tests.benchmarks.figures import save
 
 _STATED = 0.01
 _PER_SECOND = 100.0
@@ -34,9 +34,7 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
         panel.tick_params(axis="x", labelsize=8)
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=3, frameon=False)
     figure.tight_layout()
-    # The same results make the same bytes.
-    with matplotlib.rc_context({"svg.hashsalt": "canaries"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    save(figure, path, "canaries")
 
 
 def _draw_false(panel: Axes, cells: Sequence[Cell], rules: Sequence[str]) -> None:

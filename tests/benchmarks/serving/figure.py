@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from tests.benchmarks.figures import save
 from tests.benchmarks.serving.bodies import PROTOCOLS
 from tests.benchmarks.serving.results import Cell, Results
 
@@ -33,9 +33,7 @@ def draw(results: Results, path: Path) -> None:
     figure.legend(handles, labels, loc="lower center", ncols=len(PROTOCOLS), frameon=False)
     figure.suptitle(f"Requests per second of CPU time, {_CLIENTS} clients (more is better)")
     figure.tight_layout(rect=(0, 0.05, 1, 1))
-    # The same results make the same bytes.
-    with matplotlib.rc_context({"svg.hashsalt": "serving"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    save(figure, path, "serving")
 
 
 def _draw_model(panel: Axes, results: Results, model: str, servers: Sequence[str]) -> None:

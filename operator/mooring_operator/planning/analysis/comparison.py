@@ -1,6 +1,6 @@
 """One metric of a canary through a whole rollout: the evidence of all looks so far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
@@ -156,6 +156,12 @@ class Comparison:
             jumps=Jumps.from_numbers(jumps),
             bursts=Bursts.from_numbers(self.bursts.history, int(bursts[0]), bursts[1:]),
         )
+
+
+def bursts_before(looks: Iterable[Look]) -> Bursts:
+    """Give what the looks of the time before, oldest first, say of how bursty the stable revision is."""
+    known = [look for look in looks if look.stable_of > 0]
+    return Bursts.of_history([look.stable for look in known], [look.stable_of for look in known])
 
 
 def smallest_excess(

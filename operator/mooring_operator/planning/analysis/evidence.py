@@ -13,7 +13,7 @@ from mooring_operator.planning.analysis import bets
 from mooring_operator.planning.analysis.agreements import UsedAgreement
 from mooring_operator.planning.analysis.bets import Capital, Limit, Look
 from mooring_operator.planning.analysis.bursts import Bursts
-from mooring_operator.planning.analysis.comparison import Comparison
+from mooring_operator.planning.analysis.comparison import Comparison, bursts_before
 from mooring_operator.planning.analysis.counting import Answer, Counted
 from mooring_operator.planning.analysis.judgement import Errors, Judgement, judge
 from mooring_operator.planning.analysis.latency import Exceedance, NoResolutionError, exceedance
@@ -238,7 +238,9 @@ def _begin(limit: JudgedLimit, before: Counted, answer: Answer) -> Metric:
         return _begin_predictions(limit, before.predicted.get(request.stable, {}))
     if not _of_latency(limit):
         looks = pair(before.events, before.requests, request.candidate, request.stable)
-        return Metric(limit.rate_limit, Comparison(Limit(*limit.rate_limit), bursts=_bursts(looks)))
+        return Metric(
+            limit.rate_limit, Comparison(Limit(*limit.rate_limit), bursts=bursts_before(looks.values()))
+        )
     history = together(before.histograms.get(request.stable, {}))
     quantile, slower = limit.latency_limit
     least = _LEAST_SLOW / (1 - quantile)
@@ -249,7 +251,7 @@ def _begin(limit: JudgedLimit, before: Counted, answer: Answer) -> Metric:
     bounds = exceedance(history, quantile, slower)
     stable = {request.stable: before.histograms[request.stable]}
     looks = pair_slow(stable, bounds, request.candidate, request.stable)
-    comparison = Comparison(bounds.limit, bursts=_bursts(looks))
+    comparison = Comparison(bounds.limit, bursts=bursts_before(looks.values()))
     return Metric(limit.latency_limit, comparison, bounds)
 
 
@@ -261,11 +263,6 @@ def _begin_predictions(limit: JudgedLimit, before: Mapping[float, Mapping[str, f
         )
         raise TooFewError(told if total else f"{told}. Does the runtime of the stable revision count them?")
     return Metric(limit.rate_limit, PredictionDrift.begin(Limit(*limit.rate_limit), before))
-
-
-def _bursts(looks: Mapping[float, Look]) -> Bursts:
-    known = [look for _, look in sorted(looks.items()) if look.stable_of > 0]
-    return Bursts.of_history([look.stable for look in known], [look.stable_of for look in known])
 
 
 def _looks(counted: Counted, metric: Metric, answer: Answer) -> Mapping[float, Look | CellLook]:
