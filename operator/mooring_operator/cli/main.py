@@ -1,7 +1,8 @@
 """The application behind ``mooring`` and ``kubectl mooring``."""
 
+import functools
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,6 +41,11 @@ def make_app() -> typer.Typer:
     return app
 
 
+@functools.cache
+def _command() -> Any:
+    return typer.main.get_command(make_app())
+
+
 def _say_version(asked: bool) -> None:
     if asked:
         from mooring_operator.cli.commands.offline import version
@@ -69,7 +75,7 @@ def run(arguments: list[str], name: str = "mooring") -> int:
     from mooring_operator.cli import output
 
     try:
-        make_app()(arguments, prog_name=name)
+        _command()(arguments, prog_name=name)
     except CliError as error:
         output.say(f"error: {error.message}", style="red", stderr=True)
         if error.hint:
