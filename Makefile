@@ -18,6 +18,9 @@ STRATEGY ?= canary
 GATEWAY ?= 1
 IMAGES ?= build/images.yaml
 PYTEST := $(BIN)/pytest -q
+# Half of the tests wait for servers and processes most of their time, so three keep two cores busy.
+WORKERS ?= 3
+SPREAD := -n "$(WORKERS)" --dist loadfile --no-loadscope-reorder
 HISTORIES ?= 10000
 
 help: ## List what there is to make
@@ -28,7 +31,7 @@ demo: $(READY) ## See it all: STRATEGY=canary|bluegreen|shadow|abtest|labels, WA
 
 test: $(READY) ## Unit, operator, cluster and release tests
 	@$(BIN)/python -m cluster build
-	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/operator tests/cluster tests/release
+	@$(PYTEST) $(SPREAD) tests/unit tests/operator tests/cluster tests/release
 
 test-unit: $(READY) ## Pure tests, in seconds
 	@$(BIN)/python -m cluster build prometheus
@@ -36,14 +39,14 @@ test-unit: $(READY) ## Pure tests, in seconds
 
 test-operator: $(READY) ## The operator against an API emulator
 	@$(BIN)/python -m cluster build prometheus
-	@$(PYTEST) -n 2 --dist loadfile tests/operator
+	@$(PYTEST) $(SPREAD) tests/operator
 
 test-cluster: $(READY) ## Everything against a real API server
 	@$(BIN)/python -m cluster build
-	@$(PYTEST) -n 2 --dist loadfile tests/cluster
+	@$(PYTEST) $(SPREAD) tests/cluster
 
 test-release: $(READY) ## What is documented and released, as people get it
-	@$(PYTEST) -n 2 --dist loadfile tests/release
+	@$(PYTEST) $(SPREAD) tests/release
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
 	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py tests/unit/components/test_converting.py tests/unit/components/test_trained_models.py

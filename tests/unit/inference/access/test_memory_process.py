@@ -27,7 +27,8 @@ async def test_eight_callers_with_63_mib_each_do_not_take_half_a_gibibyte(tmp_pa
         f"POST {INFER} HTTP/1.1\r\nhost: h\r\ncontent-length: {len(body)}\r\n"
         f"inference-header-content-length: {headers['inference-header-content-length']}\r\n\r\n"
     ).encode()
-    flags = ["--max_inflight_bytes=268435456", "--drain_seconds=0"]
+    # However slow the machine is, it is room that decides.
+    flags = ["--max_inflight_bytes=268435456", "--drain_seconds=0", "--request_timeout_seconds=100"]
     async with running(tmp_path, *flags) as server:
         idle = resident(server.process)
         callers = [socket.create_connection(("127.0.0.1", server.port), timeout=100) for _ in range(8)]
