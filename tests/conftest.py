@@ -40,7 +40,7 @@ _LEFT = 0.15
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mix files that wait, for servers and processes, among those that compute: cores have something to do all the time.
+    """Mix files that wait, for servers and processes, among those that compute: no core stands still.
 
     Those that compute are short, and come last: workers end together.
     """
