@@ -2,6 +2,7 @@
 
     {"baseline": {"uri": URI}, "window": {"uri": URI}, "features": [NAME, ...] | null, "categories": [NAME, ...] | null,
      "settings": [{"match": "zip*", "type": "Category"}, ...], "minRows": 100,
+     "slices": [{"name": "dach", "column": "country", "values": ["DE", "AT", "CH"]}, ...],
      "ks": {"alpha": 0.01} | null, "psi": {"threshold": 0.2, "bins": 10} | null}
 
 Rows of requests that were kept are cut out by time, and some columns are none of what is compared:
@@ -35,6 +36,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from mooring_artifacts.drift_slices import MOST_SLICES, DriftSlice, refuse_twice
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.feature_settings import MOST_SETTINGS, FeatureSetting, FeatureSettings
 from mooring_artifacts.gates import ComparableMetric
@@ -165,6 +167,7 @@ class DriftQuestion(_Part):
     """What is compared, and how; no `features` means all that both sides have, `categories` are columns of codes.
 
     settings: what is declared of features (`feature_settings`).
+    slices: parts of the rows that are compared by themselves, too (`drift_slices`).
     plain: whether each feature is judged by itself, without a correction for their number and a size that matters.
 
     last: what was seen before, of windows of what is kept: what has come late since is counted.
@@ -177,6 +180,7 @@ class DriftQuestion(_Part):
     features: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
     categories: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
     settings: Annotated[list[FeatureSetting], Field(max_length=MOST_SETTINGS)] = []
+    slices: Annotated[list[DriftSlice], Field(max_length=MOST_SLICES)] = []
     min_rows: Annotated[int, Field(ge=1)]
     ks: KolmogorovSmirnov | None = None
     psi: PopulationStability | None = None
@@ -196,6 +200,16 @@ class DriftQuestion(_Part):
     def _is_of_a_time(self) -> DriftQuestion:
         if self.baseline.counted and self.window.since is None:
             raise ValueError("a counted baseline needs a window with since and until")
+        return self
+
+    @model_validator(mode="after")
+    def _has_slices(self) -> DriftQuestion:
+        if self.slices and self.baseline.counted:
+            raise ValueError("slices need a baseline whose rows are read, and a counted one has none")
+        try:
+            refuse_twice(self.slices)
+        except InputError as error:
+            raise ValueError(str(error)) from error
         return self
 
 

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from mooring_artifacts.demands import MOST_DOCUMENTS
 from mooring_artifacts.digests import DIGEST_PATTERN
 from mooring_artifacts.document_parts import Count, Name, Part
+from mooring_artifacts.drift_slices import MOST_SLICES as MOST_DRIFT_SLICES
 from mooring_artifacts.errors import InputError
 from mooring_artifacts.gates import Difference, Interval, MetricName, Number, Violation
 from mooring_artifacts.importances import Importances
@@ -218,12 +219,14 @@ class FeatureDrift(Part):
 
     `ks` is the total variation distance where the kind is category; `variation` is that of few integers. `e_value` is
     the window's evidence that something has drifted, at most 1 on average where nothing has. `test` is the test that
-    says most clearly that it drifted. What follows decides nothing: `missing_before` is the baseline's share,
+    says most clearly that it drifted. `slice` is the name of the slice whose rows these are, empty of all rows.
+    What follows decides nothing: `missing_before` is the baseline's share,
     `likelihood_ratio` the G of categories, `jensen_shannon` a distance from 0 to 1, `wasserstein` how far numbers moved
     in their own unit, `unseen` and `out_of_range` are shares of values that the baseline has not.
     """
 
     name: Name
+    slice: Name = ""
     kind: Literal["number", "category", "time", "missing"]
     rows: Count
     drifted: bool
@@ -250,6 +253,15 @@ class SchemaChange(Part):
     change: Literal["TypeChanged", "Vanished", "New"]
     baseline: TypeName | None
     window: TypeName | None
+
+
+class SliceFound(Part):
+    """A slice of a drift evaluation: its rows on both sides, and why it was not compared, empty where it was."""
+
+    name: Name
+    baseline_rows: Count
+    window_rows: Count
+    problem: Name = ""
 
 
 class RunError(Part):
@@ -356,7 +368,8 @@ class ArrivalsFound(Part):
 class DriftReport(_Document):
     """What a `drift-evaluation` run found: the document at its `report_uri`.
 
-    A schema change is none of the drifted features. `page` says whether the run wrote its page for people.
+    A schema change is none of the drifted features. A feature has drifted where it has in all rows or in a slice.
+    `page` says whether the run wrote its page for people.
     """
 
     baseline_rows: Count
@@ -365,6 +378,7 @@ class DriftReport(_Document):
     drifted_features: Annotated[list[Name], Field(max_length=MOST_FEATURES), FailFast()]
     features: Annotated[list[FeatureDrift], Field(max_length=MOST_FEATURES), FailFast()]
     schema_changes: Annotated[list[SchemaChange], Field(max_length=MOST_CHANGES), FailFast()] = []
+    slices: Annotated[list[SliceFound], Field(max_length=MOST_DRIFT_SLICES), FailFast()] = []
     page: bool = False
     performance: PerformanceFound | None = None
     operation: OperationFound | None = None
@@ -372,8 +386,10 @@ class DriftReport(_Document):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        if self.drifted_features != [feature.name for feature in self.features if feature.drifted]:
+        if self.drifted_features != list(dict.fromkeys(each.name for each in self.features if each.drifted)):
             raise ValueError("driftedFeatures are not the features that drifted")
+        if not {each.slice for each in self.features} <= {"", *(one.name for one in self.slices)}:
+            raise ValueError("a feature is of a slice that there is none of")
         return self
 
 
@@ -410,7 +426,7 @@ class _Cost:
 
 _COSTS: dict[type[_Document], _Cost] = {
     Verdict: _Cost(LARGEST_VERDICT, 10_000),
-    DriftReport: _Cost(LARGEST_REPORT, 33 * MOST_FEATURES),
+    DriftReport: _Cost(LARGEST_REPORT, 34 * MOST_FEATURES),
 }
 
 

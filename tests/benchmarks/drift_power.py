@@ -1,12 +1,14 @@
 """How often windows alarm that should not, and how often those are found that should be.
 
     python -m tests.benchmarks.drift_power [--windows 60] [--baseline 100000] [--json FILE] [--streams]
+        [--slices]
 
 Each row of the table draws windows of 50 features and evaluates them as a DriftMonitor does by default. A case says how
 the rows are made: independent, AR(1) (each value depends on the one before it), GARCH (quiet and loud times), a Markov
 chain of categories, bursts of missing values; and what moves. A share of w windows has a standard error of at most
 .5/sqrt(w). With --streams windows follow each other, and evidence over all of them decides
-(`spec.sensitivity: normal`).
+(`spec.sensitivity: normal`). With --slices rows are of five groups, each of which is a slice, as are five pairs of
+groups; what moves, moves in one group.
 """
 
 from __future__ import annotations
@@ -22,15 +24,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from mooring_artifacts.drift_slices import DriftSlice
+from mooring_artifacts.feature_settings import NOTHING_DECLARED
 from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.prepared import PreparedBaseline
+from mooring_components.drift.slices import cut, pair, prepare
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_findings import FeatureDrift
 from mooring_operator.planning.drift.evidence import weigh
 from scipy.signal import lfilter
 
 FEATURES = 50
+GROUPS = ["a", "b", "c", "d", "e"]
 MOVED = 3
 _WARM_UP = 300
 _NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -224,6 +230,37 @@ def follow(stream: Stream, windows: int, runs: int) -> Iterator[str]:
     )
 
 
+def measure_slices(windows: int, baseline_rows: int, rows: int = 2000) -> Iterator[str]:
+    """Draw and evaluate windows with 10 slices and with none, quiet ones and moved ones, and write the table."""
+    rng = np.random.default_rng(20261129)
+    slices = [DriftSlice(name=name, column="group", values=[name]) for name in GROUPS]
+    slices += [
+        DriftSlice(name=first + second, column="group", values=[first, second])
+        for first, second in zip(GROUPS, GROUPS[1:] + GROUPS[:1], strict=True)
+    ]
+
+    def draw(count: int, moved: float) -> pa.Table:
+        values = rng.standard_normal((count, FEATURES))
+        group = rng.choice(GROUPS, count)
+        values[group == GROUPS[0], :MOVED] += moved
+        return _table(values).append_column("group", pa.array(group))
+
+    before = draw(baseline_rows, 0.0)
+    described = {number: cut(before, slices[:number], NOTHING_DECLARED) for number in (0, len(slices))}
+    prepared = {number: prepare(each) for number, each in described.items()}
+    for moved in (0.0, 0.3, 0.5):
+        alarms = dict.fromkeys(described, 0)
+        for _ in range(windows):
+            now = draw(rows, moved)
+            for number, first in prepared.items():
+                second = cut(now, slices[:number], NOTHING_DECLARED, described[number])
+                parts = pair(slices[:number], first, second, 100)
+                found = evaluate(first.whole, second.whole, None, 100, Detectors(), NOTHING_DECLARED, parts)
+                alarms[number] += any(each.drifted for each in found.features)
+        shares = " | ".join(f"{count / windows:.3f}" for count in alarms.values())
+        yield f"| {moved} sigma in {MOVED} of {FEATURES} features of a fifth | {rows} | {windows} | {shares} |"
+
+
 def table(results: list[Result]) -> Iterator[str]:
     """Write the results as Markdown."""
     yield "| rows of a window | their number | windows | alarm | wanted | name a feature wrongly |"
@@ -242,8 +279,15 @@ def main() -> None:
     parser.add_argument("--streams", action="store_true", help="evidence over windows instead")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--slices", action="store_true", help="parts of the rows beside the whole instead")
     options = parser.parse_args()
     began = time.monotonic()
+    if options.slices:
+        print("| what moves | rows | windows | alarm without slices | with 10 |")
+        print("|---|---|---|---|---|")
+        for line in measure_slices(options.windows, options.baseline):
+            print(line, flush=True)
+        return
     if options.streams:
         print("| windows | rows / baseline | alarms per 1000 quiet | wanted | seen within 3 | mean delay |")
         print("|---|---|---|---|---|---|")

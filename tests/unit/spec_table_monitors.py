@@ -12,6 +12,7 @@ def _drift(name: str, patch: dict[str, Any], accepted: bool = True, says: str = 
 _HOOK = {"url": "https://hooks.example.com/a"}
 _SERVICE = {"kind": "InferenceService", "name": "llm"}
 _RETRAIN = {"image": "registry.example.com/train:1", "output": "s3://models/iris"}
+_SLICE = {"name": "dach", "column": "country", "values": ["DE", "AT"]}
 DRIFT = [
     _drift("a monitor", {}),
     _drift("two data sets", {"spec.target": ABSENT}),
@@ -192,6 +193,34 @@ DRIFT = [
         {"spec.baseline": {"profile": {}}, "spec.window": ABSENT, "spec.interval": "90s"},
         False,
         "an interval of whole minutes",
+    ),
+    _drift("slices", {"spec.slices": [_SLICE, {"name": "new", "column": "is new", "values": ["true"]}]}),
+    _drift("a slice of nothing", {"spec.slices": [{**_SLICE, "values": []}]}, False, "spec.slices[0].values"),
+    _drift(
+        "a slice by a number",
+        {"spec.slices": [{**_SLICE, "values": [35]}]},
+        False,
+        "spec.slices[0].values[0]",
+    ),
+    _drift(
+        "a value twice",
+        {"spec.slices": [{**_SLICE, "values": ["a", "a"]}]},
+        False,
+        "spec.slices[0].values[1]",
+    ),
+    _drift("a slice twice", {"spec.slices": [_SLICE, _SLICE]}, False, "spec.slices[1]"),
+    _drift("a slice of no name", {"spec.slices": [{**_SLICE, "name": "D A"}]}, False, "spec.slices[0].name"),
+    _drift(
+        "eleven slices",
+        {"spec.slices": [{**_SLICE, "name": f"s{number}"} for number in range(11)]},
+        False,
+        "spec.slices",
+    ),
+    _drift(
+        "slices of counts",
+        {"spec.slices": [_SLICE], "spec.window": ABSENT, "spec.baseline": {"profile": {}}},
+        False,
+        "spec.slices need rows, and baseline.profile has counts",
     ),
     _drift("one detector", {"spec.detectors": {"ks": {"alpha": 0.05}}}),
     _drift(

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from mooring_artifacts.drift_slices import DriftSlice
 from mooring_artifacts.feature_settings import NOTHING_DECLARED, FeatureSettings
 
 from mooring_components.drift.comparison import PLAIN_ALPHA, Detectors
-from mooring_components.drift.evaluation import Feature, Findings, evaluate
+from mooring_components.drift.evaluation import Feature, Findings, SliceFound, evaluate
 from mooring_components.drift.files import read_file
 from mooring_components.drift.page import draw_rows, render_page
+from mooring_components.drift.slices import SliceTables, by_name, cut, pair
 from mooring_components.drift.summary import by_movement, drifted_features, summarize
-from mooring_components.drift.texts import Described, describe
+from mooring_components.drift.texts import Described
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Check:
     window: str
     tables: tuple[Described, Described]
     findings: Findings
+    slices: Sequence[SliceTables] = ()
 
     @property
     def drifted(self) -> list[Feature]:
@@ -54,15 +57,19 @@ class Check:
             "message": self.sentence(),
             "baseline": {"path": self.baseline, "rows": self.tables[0].num_rows},
             "window": {"path": self.window, "rows": self.tables[1].num_rows},
-            "driftedFeatures": [feature.name for feature in self.drifted],
+            "driftedFeatures": list(dict.fromkeys(feature.name for feature in self.drifted)),
             "features": [_feature(feature) for feature in by_movement(self.findings.features)],
             "schemaChanges": [vars(change) for change in self.findings.schema_changes],
+            "slices": [_slice(one, self.findings) for one in self.findings.slices],
         }
 
     def page(self) -> str:
         """The report: one HTML page that needs nothing else."""
         names = self.baseline, self.window
-        return render_page(names, self._rows, self.findings, lambda feature: draw_rows(self.tables, feature))
+        tables = by_name(self.tables, self.slices)
+        return render_page(
+            names, self._rows, self.findings, lambda feature: draw_rows(tables[feature.slice], feature)
+        )
 
 
 class _Followed:
@@ -83,6 +90,7 @@ def check_files(
     *,
     features: Sequence[str] = (),
     settings: FeatureSettings = NOTHING_DECLARED,
+    slices: Sequence[DriftSlice] = (),
     min_rows: int = 100,
     alpha: float | None = None,
     plain: bool = False,
@@ -90,20 +98,37 @@ def check_files(
 ) -> Check:
     """Compare two files; `tell` is called with each column of the window that is read, and their number.
 
-    `plain` judges each feature by itself.
+    `plain` judges each feature by itself; `slices` are compared beside the whole.
 
     Raises:
         EvaluationError: they cannot be compared.
     """
     before, now = read_file(baseline, "--baseline"), read_file(window, "--window")
-    tables = describe(before, _Followed(now, tell), settings)
-    found = evaluate(*tables, features or None, min_rows, _detectors(alpha, plain=plain), settings)
-    return Check(str(baseline), str(window), tables, found)
+    first = cut(before, slices, settings)
+    second = cut(_Followed(now, tell), slices, settings, first)
+    parts = pair(slices, first, second, min_rows)
+    tables = first.whole, second.whole
+    detectors = _detectors(alpha, plain=plain)
+    found = evaluate(*tables, features or None, min_rows, detectors, settings, parts)
+    return Check(str(baseline), str(window), tables, found, parts)
 
 
 def _detectors(alpha: float | None, *, plain: bool) -> Detectors:
     usual = PLAIN_ALPHA if plain else Detectors.alpha
     return Detectors(alpha=usual if alpha is None else alpha, plain=plain)
+
+
+def _slice(found: SliceFound, findings: Findings) -> dict[str, Any]:
+    asked, features = found.asked, findings.of(found.asked.name)
+    return {
+        "name": asked.name,
+        "column": asked.column,
+        "values": asked.values,
+        "baselineRows": found.rows[0],
+        "windowRows": found.rows[1],
+        "problem": found.problem,
+        "driftedFeatures": [feature.name for feature in by_movement(features) if feature.drifted],
+    }
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
@@ -114,6 +139,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
 
     return {
         "name": feature.name,
+        "slice": feature.slice,
         "drifted": feature.drifted,
         "reason": feature.reason,
         "test": feature.test,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from mooring_artifacts.drift_slices import title_of
 from mooring_artifacts.run_documents import (
     DriftReport,
     FeatureDrift,
     PerformanceFound,
     RunFailure,
     SchemaChange,
+    SliceFound,
 )
 
 from mooring_components.performance.wording import describe_performance
@@ -35,12 +37,13 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
     lines += [_row(feature) for feature in shown]
     if len(shown) < len(document.features):
         lines.append(f"\nand {len(document.features) - len(shown)} more")
+    lines += _slice_lines(document)
     lines += _schema_lines(document.schema_changes)
     lines += _performance_lines(document.performance)
     metrics: dict[str, float] = {
         "driftedFeatures": count,
         "schemaChanges": len(document.schema_changes),
-        "features": len(document.features),
+        "features": len({feature.name for feature in document.features}),
         "windowRows": document.window_rows,
         "baselineRows": document.baseline_rows,
         **_figures(document.performance),
@@ -51,7 +54,8 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
 def _verdict(document: DriftReport, count: int) -> str:
     if not document.features:
         return "Nothing could be compared"
-    return f"{count} of {len(document.features)} features drifted" if count else "No drift"
+    compared = len({feature.name for feature in document.features})
+    return f"{count} of {compared} features drifted" if count else "No drift"
 
 
 def _row(feature: FeatureDrift) -> str:
@@ -67,8 +71,31 @@ def _row(feature: FeatureDrift) -> str:
             (feature.out_of_range, ".1%"),
         )
     ]
-    cells = [f"`{_cell(feature.name)}`", *ks, psi, *sizes, f"{feature.missing:.1%}", why]
+    cells = [
+        f"`{_cell(title_of(feature.name, feature.slice))}`",
+        *ks,
+        psi,
+        *sizes,
+        f"{feature.missing:.1%}",
+        why,
+    ]
     return f"| {' | '.join(cells)} |"
+
+
+def _slice_lines(document: DriftReport) -> list[str]:
+    if not document.slices:
+        return []
+
+    def drifted(one: SliceFound) -> str:
+        if one.problem:
+            return f"not compared: {one.problem}"
+        return str(sum(feature.drifted for feature in document.features if feature.slice == one.name))
+
+    lines = ["", "## Slices", "", "| slice | baseline | window | drifted |", "| --- | ---: | ---: | --- |"]
+    return lines + [
+        f"| `{_cell(one.name)}` | {one.baseline_rows} | {one.window_rows} | {_cell(drifted(one))} |"
+        for one in document.slices
+    ]
 
 
 def _schema_lines(changes: list[SchemaChange]) -> list[str]:

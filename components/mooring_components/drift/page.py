@@ -57,7 +57,11 @@ def render_page(
     """
     drifted, features = drifted_features(findings), by_movement(findings.features)
     missing = sorted(
-        (each for each in features if max(each.missing, each.missing_before) >= _LEAST_MISSING),
+        (
+            each
+            for each in features
+            if not each.slice and max(each.missing, each.missing_before) >= _LEAST_MISSING
+        ),
         key=lambda each: -abs(each.missing - each.missing_before),
     )
     return render(
@@ -73,6 +77,7 @@ def render_page(
         compared=len(features),
         missing=missing,
         changes=findings.schema_changes,
+        slices=[(one, sum(each.drifted for each in findings.of(one.asked.name))) for one in findings.slices],
         past=past,
         past_size=(timeline.WIDTH, timeline.HEIGHT),
         performance=performance.found if performance else None,
@@ -100,7 +105,7 @@ def _moved(feature: Feature) -> Moved:
     effects = feature.effects
     distances = [test[0] for test in (feature.ks, feature.variation) if test is not None]
     sizes = effects.jensen_shannon, effects.unseen, effects.out_of_range
-    return Moved.found(feature.name, feature.test, distances, *sizes)
+    return Moved.found(feature.title, feature.test, distances, *sizes)
 
 
 def describe_sizes(feature: Feature) -> str:

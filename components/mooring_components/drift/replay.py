@@ -15,6 +15,7 @@ from mooring_components.drift.evaluation import evaluate
 from mooring_components.drift.files import read_file
 from mooring_components.drift.prepared import PreparedBaseline
 from mooring_components.drift.report import describe_findings, detectors_of
+from mooring_components.drift.slices import Side, cut, pair, prepare
 from mooring_components.drift.texts import Described
 
 
@@ -53,28 +54,33 @@ def replay(
         question: how they are compared; the addresses in it are not looked at.
 
     Raises:
-        EvaluationError: BaselineUnreadable.
+        EvaluationError: BaselineUnreadable; TypeUnsupported, where it cannot be cut into its slices.
     """
-    described = Described(read_file(baseline, "--baseline"), question.declared)
-    prepared = PreparedBaseline(described)
+    described = cut(read_file(baseline, "--baseline"), question.slices, question.declared)
+    prepared = prepare(described)
     for number, window in enumerate(windows, 1):
         yield window, _compare((described, prepared), window, question, str(number))
 
 
 def _compare(
-    baseline: tuple[Described, PreparedBaseline], window: Window, question: DriftQuestion, run_id: str
+    baseline: tuple[Side[Described], Side[PreparedBaseline]],
+    window: Window,
+    question: DriftQuestion,
+    run_id: str,
 ) -> DriftReport | RunFailure:
     described, prepared = baseline
     try:
+        now = cut(window.table, question.slices, question.declared, described)
         found = evaluate(
-            prepared,
-            Described(window.table, question.declared, described),
+            prepared.whole,
+            now.whole,
             question.features,
             question.min_rows,
             detectors_of(question),
             question.declared,
+            pair(question.slices, prepared, now, question.min_rows),
         )
-        rows = prepared.num_rows, window.table.num_rows
+        rows = prepared.whole.num_rows, window.table.num_rows
         return describe_findings(found, run_id, rows, window.digest)
     except EvaluationError as error:
         return describe_failure(run_id, error.reason, error.message)

@@ -18,6 +18,7 @@ from mooring_artifacts.run_documents import (
     PerformanceFound,
     RunFailure,
     SchemaChange,
+    SliceFound,
     Test,
     describe_failure,
     parse_drift_report,
@@ -29,12 +30,15 @@ from mooring_components.drift.comparison import Detectors
 from mooring_components.drift.counted import compare_counted
 from mooring_components.drift.errors import EvaluationError
 from mooring_components.drift.evaluation import Feature, Findings, evaluate
+from mooring_components.drift.evaluation import SliceFound as Sliced
 from mooring_components.drift.operating import measure_operation
 from mooring_components.drift.page import Judged, draw_rows, render_failure, render_page
 from mooring_components.drift.pictures import Picture
-from mooring_components.drift.texts import describe
+from mooring_components.drift.slices import by_name, cut, pair
 from mooring_components.drift.timeline import draw_timeline
 from mooring_components.memory import limited_memory, usable_memory
+
+_LONGEST_PROBLEM = 1000
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ def describe_findings(found: Findings, run_id: str, rows: tuple[int, int], diges
     if len(features) > MOST_FEATURES:
         raise EvaluationError(
             "TooLarge",
-            f"{len(features)} columns of spec.window.uri can be compared; a report has at most {MOST_FEATURES}: name "
-            "those that matter in spec.features",
+            f"{len(features)} columns of spec.window.uri and its slices can be compared; a report has at most "
+            f"{MOST_FEATURES}: name those that matter in spec.features",
         )
     return DriftReport(
         schema_version=SCHEMA_VERSION,
@@ -118,11 +122,12 @@ def describe_findings(found: Findings, run_id: str, rows: tuple[int, int], diges
         baseline_rows=rows[0],
         window_rows=rows[1],
         window_digest=digest,
-        drifted_features=[feature.name for feature in features if feature.drifted],
+        drifted_features=list(dict.fromkeys(feature.name for feature in features if feature.drifted)),
         features=features,
         schema_changes=[
             SchemaChange.model_validate(vars(change)) for change in found.schema_changes[:MOST_CHANGES]
         ],
+        slices=[_slice(one) for one in found.slices],
     )
 
 
@@ -158,13 +163,17 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
         with limited_memory(left):
             baseline, window = before.open(left), now.open(left)
             check_enough(question.window, window.num_rows)
-            tables = describe(baseline, window, question.declared)
+            first = cut(baseline, question.slices, question.declared)
+            second = cut(window, question.slices, question.declared, first)
+            slices = pair(question.slices, first, second, question.min_rows)
             found = evaluate(
-                *tables,
+                first.whole,
+                second.whole,
                 question.features,
                 question.min_rows,
                 detectors_of(question),
                 question.declared,
+                slices,
             )
             operation = _operation(question, window)
     except MemoryError as error:
@@ -176,8 +185,15 @@ def _compare(question: DriftQuestion, memory: int) -> _Compared:
     rows = baseline.num_rows, window.num_rows
     files = now.fetched.found.files if now.fetched is not None else ()
     about = {"repeated": window.repeated, "ahead": seconds_ahead(window, files)}
+    tables = by_name((first.whole, second.whole), slices)
     return _Compared(
-        found, rows, window.digest, lambda feature: draw_rows(tables, feature), left, operation, about
+        found,
+        rows,
+        window.digest,
+        lambda feature: draw_rows(tables[feature.slice], feature),
+        left,
+        operation,
+        about,
     )
 
 
@@ -225,6 +241,13 @@ def _check_cost(report: DriftReport) -> DriftReport:
             "matter in spec.features",
         ) from error
     return report
+
+
+def _slice(found: Sliced) -> SliceFound:
+    before, now = found.rows
+    return SliceFound(
+        name=found.asked.name, baseline_rows=before, window_rows=now, problem=found.problem[:_LONGEST_PROBLEM]
+    )
 
 
 def _feature(feature: Feature) -> FeatureDrift:

@@ -145,15 +145,15 @@ def _match(
         return None
     if before is None or now is None:
         change: Literal["Vanished", "New"] = "New" if before is None else "Vanished"
-        return SchemaChange(name, change, _written(before), _written(now))
+        return SchemaChange(name, change, written(before), written(now))
     precision = _precision(before, now, declared)
     if precision is None:
-        return SchemaChange(name, "TypeChanged", _written(before), _written(now))
+        return SchemaChange(name, "TypeChanged", written(before), written(now))
     kind = columns.kind(precision.type) or columns.MISSING
     if declared is not None and kind not in (*_KINDS[declared], columns.MISSING):
         raise EvaluationError(
             "TypeUnsupported",
-            f"spec.featureSettings: {name!r} is {_written(before)} in the baseline, which cannot be compared as "
+            f"spec.featureSettings: {name!r} is {written(before)} in the baseline, which cannot be compared as "
             f"{declared}",
         )
     told = declared in AS_CATEGORIES or (
@@ -174,11 +174,12 @@ def unused_setting(place: int, pattern: str, names: Sequence[str]) -> Evaluation
     """The error of a setting whose pattern fits none of all columns."""
     return EvaluationError(
         "FeatureMissing",
-        f"spec.featureSettings[{place}].match: {pattern!r} fits no column; there are {_some(names)}",
+        f"spec.featureSettings[{place}].match: {pattern!r} fits no column; there are {listed(names)}",
     )
 
 
-def _some(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, for a message."""
     return ", ".join([*names[:_SHOWN_COLUMNS], *(["..."] if len(names) > _SHOWN_COLUMNS else [])])
 
 
@@ -187,22 +188,23 @@ def _refusal(name: str, first: dict[str, pa.DataType], second: dict[str, pa.Data
         where, of = ("baseline", first[name]) if name in first else ("window", second[name])
         return EvaluationError(
             "TypeUnsupported",
-            f"{name!r} is {_written(of)} in the {where}; numbers, booleans, strings and times can be compared",
+            f"{name!r} is {written(of)} in the {where}; numbers, booleans, strings and times can be compared",
         )
     return EvaluationError(
         "FeatureMissing",
-        f"spec.features: {name!r} is no column of the baseline; it has {_some(list(first))}",
+        f"spec.features: {name!r} is no column of the baseline; it has {listed(list(first))}",
     )
 
 
-def _written(kind: pa.DataType | None) -> str | None:
+def written(kind: pa.DataType | None) -> str | None:
+    """A type as people are told of it; None where there is none."""
     if kind is None:
         return None
     kind = columns.value_type(kind)
     if columns.kind(kind) == columns.CATEGORY:
         return "string"  # whichever of Arrow's
     if pa.types.is_union(kind):
-        parts = (_written(kind.field(place).type) or "" for place in range(kind.num_fields))
+        parts = (written(kind.field(place).type) or "" for place in range(kind.num_fields))
         return " or ".join(dict.fromkeys(parts))[:_LONGEST_TYPE]
     # What is inside of nested types is named by whoever wrote the file.
     return str(kind).split("<")[0] if pa.types.is_nested(kind) else str(kind)[:_LONGEST_TYPE]

@@ -15,17 +15,21 @@ _LONGEST = 60
 def summarize(found: Findings, rows: tuple[int, int]) -> str:
     """The verdict in one sentence; `rows` are those of baseline and window."""
     drifted = drifted_features(found)
+    compared = len({feature.name for feature in found.features})
     if not found.features:
         text = "cannot tell: no column could be compared"
     elif drifted:
-        named = ", ".join(shortened(feature.name, _LONGEST) for feature in drifted[:_NAMED])
-        text = f"{len(drifted)} of {len(found.features)} features drifted: {named}{_more(drifted)}"
+        named = ", ".join(shortened(feature.title, _LONGEST) for feature in drifted[:_NAMED])
+        count = len({feature.name for feature in drifted})
+        text = f"{count} of {compared} features drifted: {named}{_more(drifted)}"
     else:
-        text = f"no drift in {len(found.features)} features"
+        text = f"no drift in {compared} features"
     changes = found.schema_changes
     told = ", ".join(f"{shortened(one.name, _LONGEST)} ({one.change})" for one in changes[:_NAMED])
     schema = f"; the schema changed: {told}{_more(changes)}" if changes else ""
-    return visible(f"{text}; {rows[1]} rows against {rows[0]}{schema}")
+    left = [shortened(one.asked.name, _LONGEST) for one in found.slices if one.problem]
+    slices = f"; slices not compared: {', '.join(left)}" if left else ""
+    return visible(f"{text}; {rows[1]} rows against {rows[0]}{slices}{schema}")
 
 
 def drifted_features(found: Findings) -> list[Feature]:
@@ -36,9 +40,10 @@ def drifted_features(found: Findings) -> list[Feature]:
 def by_movement(features: Sequence[Feature]) -> list[Feature]:
     """The features that moved most first."""
 
-    def movement(feature: Feature) -> tuple[bool, float, str]:
+    def movement(feature: Feature) -> tuple[bool, float, str, str]:
         tests = (feature.ks, feature.psi, feature.variation)
-        return not feature.drifted, -max((test[0] for test in tests if test), default=0.0), feature.name
+        moved = max((test[0] for test in tests if test), default=0.0)
+        return not feature.drifted, -moved, feature.name, feature.slice
 
     return sorted(features, key=movement)
 

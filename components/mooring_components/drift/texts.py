@@ -206,14 +206,6 @@ class Described:
         return {summary: pa.chunked_array(each, TYPES[summary]) for summary, each in found.items()}
 
 
-def describe(
-    baseline: columns.Table, window: columns.Table, settings: FeatureSettings
-) -> tuple[Described, Described]:
-    """Describe both sides, as `Described` does."""
-    first = Described(baseline, settings)
-    return first, Described(window, settings, first)
-
-
 def _different(part: pa.DictionaryArray) -> tuple[pa.LargeStringArray, Integers, Integers]:
     """The different texts of some rows, (k,), the one of each row, -1 where it is missing, and the rows per text."""
     known = part.dictionary.is_valid().to_numpy(zero_copy_only=False)

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal
 
+from mooring_artifacts.drift_slices import MOST_SLICES, title_of
 from pydantic import Field
 
+from mooring_operator.api.drift_slices import SliceFound
 from mooring_operator.api.types import Note, StatusModel, Time
 
 MOST_PAST = 48
@@ -26,6 +28,7 @@ class FeatureDrift(StatusModel):
     """What was found for one feature."""
 
     name: Annotated[Note, Field(description="Column.")]
+    slice: Annotated[Note, Field(description="Slice whose rows these are; empty of all rows.")] = ""
     drifted: Annotated[bool, Field(description="Whether it counts as drifted.")]
     ks: Annotated[TestResult | None, Field(description="Kolmogorov-Smirnov test.")] = None
     psi: Annotated[TestResult | None, Field(description="Population stability index.")] = None
@@ -69,6 +72,11 @@ class FeatureDrift(StatusModel):
         Field(description="Share of the window's numbers beyond the baseline's smallest and largest."),
     ] = None
 
+    @property
+    def title(self) -> str:
+        """What people are told that it is called."""
+        return title_of(self.name, self.slice)
+
 
 class SchemaChange(StatusModel):
     """A column that baseline and window do not share, or that cannot be compared."""
@@ -101,10 +109,15 @@ class Evaluation(StatusModel):
     )
     window_until: Annotated[Time | None, Field(description="Its end.")] = None
     features_tested: Annotated[int, Field(description="Number of features compared.")] = 0
-    features_drifted: Annotated[int, Field(description="Number of features that count as drifted.")] = 0
+    features_drifted: Annotated[
+        int, Field(description="Number of features that count as drifted, in all rows or in a slice.")
+    ] = 0
     features: Annotated[
         list[FeatureDrift],
         Field(description="The features that moved most, drifted ones first; 20 at most.", max_length=20),
+    ] = []
+    slices: Annotated[
+        list[SliceFound], Field(description="What was found of spec.slices.", max_length=MOST_SLICES)
     ] = []
     schema_changed: Annotated[
         int, Field(description="Number of columns that are missing on a side, or cannot be compared.")
@@ -112,6 +125,11 @@ class Evaluation(StatusModel):
     schema_changes: Annotated[
         list[SchemaChange], Field(description="Some of these columns; 20 at most.", max_length=20)
     ] = []
+
+    @property
+    def drifted_names(self) -> list[str]:
+        """The columns of its features that drifted, in all rows or in a slice."""
+        return list(dict.fromkeys(each.name for each in self.features if each.drifted))
 
 
 class PastWindow(StatusModel):
@@ -127,6 +145,7 @@ class FeatureEvidence(StatusModel):
     """What all windows say about one feature."""
 
     name: Annotated[Note, Field(description="Column.")]
+    slice: Annotated[Note, Field(description="Slice whose rows these are; empty of all rows.")] = ""
     value: Annotated[float, Field(description="Its evidence.")]
 
 

@@ -14,6 +14,7 @@ from mooring_operator.api.drift_notify import MOST_RECEIVERS, Receiver
 from mooring_operator.api.drift_operation import Operation
 from mooring_operator.api.drift_performance import Performance
 from mooring_operator.api.drift_rows import Baseline, Window
+from mooring_operator.api.drift_slices import Slices
 from mooring_operator.api.drift_target import (
     NEEDS_FILES,
     NEEDS_MODEL,
@@ -34,6 +35,7 @@ _COUNTED_LENGTH = "baseline.profile needs a window.capture.length of whole minut
 _SHORT_LENGTH = "window.capture.length is spec.interval at least: else requests were in no window"
 _SHARED_ROWS = "sensitivity weighs windows that share no rows: leave window.capture.length out"
 _PLAIN_EVIDENCE = "detectors.plain judges each window alone: leave sensitivity out"
+_COUNTED_SLICES = "slices need rows, and baseline.profile has counts: name another baseline"
 _EVERY = "schedule says times of day: write @every as spec.interval"
 _READ_REQUESTS = "operation needs rows of what is captured: leave window.uri and baseline.profile out"
 
@@ -80,8 +82,9 @@ class DriftMonitorSpec(Model):
             max_length=MOST_SETTINGS,
         ),
     ] = []
+    slices: Slices = []
     min_rows: Annotated[
-        int, Field(ge=20, le=10_000_000, description="Rows below which a window says nothing.")
+        int, Field(ge=20, le=10_000_000, description="Rows below which a window, or a slice, says nothing.")
     ] = 100
     detectors: Annotated[Detectors, Field(description="Tests that are made per feature.")] = Detectors(
         ks=KolmogorovSmirnov(), psi=PopulationStability()
@@ -221,6 +224,8 @@ class DriftMonitorSpec(Model):
             return self
         if self.window is not None and self.window.uri is not None:
             raise ValueError(_COUNTED_WINDOW)
+        if self.slices:
+            raise ValueError(_COUNTED_SLICES)
         if self.interval % timedelta(minutes=1):
             raise ValueError(_COUNTED_INTERVAL)
         if self._length is not None and self._length % timedelta(minutes=1):
@@ -270,6 +275,10 @@ DriftMonitorSpec.model_config["json_schema_extra"] = {
         {
             "rule": f"!has(self.operation) || (!({_PROFILED}) && (!has(self.window) || has(self.window.capture)))",
             "message": f"spec.{_READ_REQUESTS}",
+        },
+        {
+            "rule": f"!({_PROFILED}) || !has(self.slices) || self.slices.size() == 0",
+            "message": f"spec.{_COUNTED_SLICES}",
         },
         {
             "rule": f"!({_PROFILED}) || duration(self.interval).getSeconds() % 60 == 0",

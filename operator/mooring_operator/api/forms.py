@@ -167,6 +167,7 @@ COLUMN = Form(
     253,
     "the name of a column: printable characters, at most 253, without {{$",
 )
+CELL = Form(COLUMN.pattern, 253, "a value of a column: printable characters, at most 253, without {{$")
 _UNSEEN_IN_LINES = UNSEEN.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f", 1)
 ROWS = Form(
     rf"^((\{{?[^{{{_UNSEEN_IN_LINES}]|\{{\{{+[^{{${_UNSEEN_IN_LINES}])+\{{*|\{{+)$",

@@ -592,7 +592,7 @@ WINDOW_UNREADABLE = "WindowUnreadable"
 The message says what is there.
 """
 FEATURE_MISSING = "FeatureMissing"
-"""A column of spec.features is missing, a setting of spec.featureSettings fits none, or both sides share none.
+"""A column of spec.features or spec.slices is missing, a setting of spec.featureSettings fits none, or there is none.
 
 The message names the columns that there are.
 """
@@ -677,9 +677,10 @@ ESTIMATE_UNAVAILABLE = "EstimateUnavailable"
 The message says why: confidence that is no probability, too few labelled rows, or a window that is like none of them.
 """
 TYPE_UNSUPPORTED = "TypeUnsupported"
-"""A column of spec.features holds nothing that is compared, or none holds what spec.featureSettings declares of it.
+"""A column of spec.features holds nothing that is compared, or none holds what the spec says of it.
 
-Leave it out of spec.features, or give it the type that its values have.
+Leave it out of spec.features, or give it the type that its values have. A slice has values that some rows have, and not
+all of both sides.
 """
 TOO_LARGE = "TooLarge"
 """Baseline and window take more memory than an evaluation has.

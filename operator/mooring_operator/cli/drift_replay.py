@@ -65,7 +65,7 @@ class Judged:
             "phase": self.status.phase,
             "reason": self.status.reason,
             "message": self.status.message,
-            "driftedFeatures": [feature.name for feature in features],
+            "driftedFeatures": [feature.title for feature in features],
             "evidence": None if weighed is None else {"value": weighed.value, "limit": weighed.limit},
             "begins": self.begins,
             "rollback": self.asks,
@@ -147,14 +147,14 @@ def _line(one: Judged) -> list[str | Text]:
         return [one.window, str(one.rows), "-", "-", phase, found.message]
     if not found.features:
         return [one.window, str(one.rows), "-", "-", phase, one.status.message]
-    named = [feature.name for feature in found.drifted]
+    named = [feature.title for feature in found.drifted]
     if weighed is not None and one.drifted:
         named = evidence.names(weighed) or named
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     return [
         one.window,
         str(one.rows),
-        f"{len(found.drifted)} of {len(found.features)}",
+        "{} of {}".format(*found.columns),
         "-" if weighed is None else evidence.amount(weighed),
         phase,
         ", ".join(named[:_MOST_NAMED]) + more,

@@ -146,6 +146,21 @@ class DriftView:
                 [_feature(feature) for feature in evaluation.features],
             )
         yield from _sizes([each for each in evaluation.features if each.drifted])
+        if evaluation.slices:
+            yield heading("Slices")
+            yield plain_table(
+                ["SLICE", "BASELINE", "WINDOW", "DRIFTED", "NOT COMPARED"],
+                [
+                    [
+                        one.name,
+                        str(one.baseline_rows),
+                        str(one.window_rows),
+                        "-" if one.message else str(one.features_drifted),
+                        one.message or "-",
+                    ]
+                    for one in evaluation.slices
+                ],
+            )
         if evaluation.schema_changes:
             yield heading(f"Schema changes ({evaluation.schema_changed})")
             yield plain_table(
@@ -252,7 +267,7 @@ def _retraining(training: Retraining, now: datetime) -> Iterator[RenderableType]
 def _feature(feature: FeatureDrift) -> list[str | Text]:
     drifted = Text("yes", "red") if feature.drifted else Text("no", "green")
     tests = [*_test(feature.ks), *_test(feature.psi)]
-    return [feature.name, drifted, *tests, f"{feature.missing:.1%}", feature.reason or feature.hint]
+    return [feature.title, drifted, *tests, f"{feature.missing:.1%}", feature.reason or feature.hint]
 
 
 def _sizes(drifted: Sequence[FeatureDrift]) -> Iterator[RenderableType]:
@@ -265,7 +280,7 @@ def _sizes(drifted: Sequence[FeatureDrift]) -> Iterator[RenderableType]:
         ["FEATURE", "TEST", "JENSEN-SHANNON", "MOVED BY", "UNSEEN", "OUT OF RANGE", "MISSING"],
         [
             [
-                each.name,
+                each.title,
                 each.test,
                 "-" if each.jensen_shannon is None else f"{each.jensen_shannon:.3f}",
                 *_numbers(each.wasserstein),

@@ -15,6 +15,7 @@ from mooring_artifacts.run_documents import (
 from mooring_artifacts.run_documents import FeatureDrift as ReportedFeature
 from mooring_artifacts.run_documents import PerformanceEstimate as Estimate
 from mooring_artifacts.run_documents import SchemaChange as ReportedChange
+from mooring_artifacts.run_documents import SliceFound as ReportedSlice
 
 from mooring_operator.adapters.documents import DocumentInvalid
 from mooring_operator.adapters.pipelines import Pipelines
@@ -35,6 +36,7 @@ from mooring_operator.api.drift_performance import (
     SoughtPerformance,
 )
 from mooring_operator.api.drift_rows import Sought
+from mooring_operator.api.drift_slices import SliceFound
 from mooring_operator.api.drift_status import EvaluationRun
 from mooring_operator.api.types import format_time
 from mooring_operator.planning.drift.evaluations import Findings, NoFindings
@@ -160,6 +162,8 @@ def ask(
         question["settings"] = [
             one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in spec.feature_settings
         ]
+    if spec.slices:
+        question["slices"] = [one.model_dump(mode="json", by_alias=True) for one in spec.slices]
     if ks is not None:
         question["ks"] = {"alpha": ks.alpha}
     if psi is not None:
@@ -245,7 +249,18 @@ def _findings(found: DriftReport, page: str) -> Findings:
     changes = tuple(_schema_change(change) for change in found.schema_changes)
     rows = found.baseline_rows, found.window_rows
     operation = None if found.operation is None else _operation(found.operation)
-    return Findings(*rows, found.window_digest, tuple(features), changes, page, operation=operation)
+    slices = tuple(_slice(one, found) for one in found.slices)
+    return Findings(*rows, found.window_digest, tuple(features), changes, slices, page, operation=operation)
+
+
+def _slice(found: ReportedSlice, report: DriftReport) -> SliceFound:
+    return SliceFound(
+        name=one_line(found.name, _LONGEST_NAME),
+        baseline_rows=found.baseline_rows,
+        window_rows=found.window_rows,
+        features_drifted=sum(each.drifted for each in report.features if each.slice == found.name),
+        message=one_line(found.problem),
+    )
 
 
 def _feature(found: ReportedFeature) -> FeatureDrift:
@@ -257,6 +272,7 @@ def _feature(found: ReportedFeature) -> FeatureDrift:
 
     return FeatureDrift(
         name=one_line(found.name, _LONGEST_NAME),
+        slice=one_line(found.slice, _LONGEST_NAME),
         drifted=found.drifted,
         ks=test(found.ks),
         psi=test(found.psi),
@@ -332,7 +348,7 @@ def _schema_change(found: ReportedChange) -> SchemaChange:
     )
 
 
-def _by_movement(feature: FeatureDrift) -> tuple[bool, float, str]:
+def _by_movement(feature: FeatureDrift) -> tuple[bool, float, str, str]:
     tests = (feature.ks, feature.psi, feature.variation)
     moved = max([test.statistic for test in tests if test is not None], default=0.0)
-    return (not feature.drifted, -moved, feature.name)
+    return (not feature.drifted, -moved, feature.name, feature.slice)

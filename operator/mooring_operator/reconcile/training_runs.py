@@ -124,9 +124,7 @@ class TrainingRuns:
 
     def _names(self, status: DriftMonitorStatus) -> list[JsonValue]:
         """Give the features that drifted, without those whose names a run cannot carry."""
-        names = (
-            [each.name for each in status.evaluation.features if each.drifted] if status.evaluation else []
-        )
+        names = status.evaluation.drifted_names if status.evaluation else []
         return [
             name for name in names if "{{$" not in name and not (self._pipelines.narrow and first_wide(name))
         ]

@@ -40,6 +40,9 @@ _FAMILIES = {
     "mooring_drift_features_drifted": _Family("Features that count as drifted in it."),
     "mooring_drift_evidence": _Family("Evidence over all windows, with spec.sensitivity."),
     "mooring_drift_evidence_limit": _Family("Evidence from which traffic counts as drifted."),
+    "mooring_drift_slice_features_drifted": _Family(
+        "Features that count as drifted in a slice of it.", ("slice",)
+    ),
     "mooring_drift_feature_drifted": _Family("1: a feature of status counts as drifted.", ("feature",)),
     "mooring_drift_feature_statistic": _Family(
         "Statistics of features of status: ks, psi, missing.", ("feature", "statistic")
@@ -130,7 +133,13 @@ def _of_monitor(status: Mapping[str, Any]) -> Iterator[Sample]:
     )
     yield from _number("mooring_drift_evidence", evidence.get("value"))
     yield from _number("mooring_drift_evidence_limit", evidence.get("limit"))
+    for one in _mappings(evaluation.get("slices")):
+        yield from _number(
+            "mooring_drift_slice_features_drifted", one.get("featuresDrifted", 0), _text(one.get("name"))
+        )
     for feature in _mappings(evaluation.get("features")):
+        if feature.get("slice"):
+            continue
         name = _text(feature.get("name"))
         yield Sample("mooring_drift_feature_drifted", float(feature.get("drifted") is True), (name,))
         for statistic in _STATISTICS:

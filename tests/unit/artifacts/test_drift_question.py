@@ -10,6 +10,7 @@ GOOD = {
     "features": ["age", "income"],
     "categories": ["zip"],
     "settings": [{"match": "x[*]", "type": "Category"}, {"match": "*", "distance": 0.1}],
+    "slices": [{"name": "dach", "column": "country", "values": ["DE", "AT"]}],
     "minRows": 100,
     "ks": {"alpha": 0.01},
     "psi": {"threshold": 0.2, "bins": 10},

@@ -19,6 +19,7 @@ from mooring_artifacts.run_documents import (
 DIGEST = "sha256:" + "a" * 64
 FEATURE = {
     "name": "age",
+    "slice": "",
     "kind": "number",
     "rows": 9,
     "drifted": False,

@@ -25,6 +25,7 @@ VERDICT = make_verdict(
 )
 FEATURE = {
     "name": "age",
+    "slice": "",
     "kind": "number",
     "rows": 9,
     "drifted": True,
@@ -53,6 +54,7 @@ REPORT = {
     "driftedFeatures": ["age"],
     "features": [FEATURE],
     "schemaChanges": [CHANGE],
+    "slices": [{"name": "dach", "baselineRows": 3, "windowRows": 2, "problem": ""}],
     "page": True,
 }
 
@@ -111,6 +113,8 @@ def test_a_verdict_of_another_form_is_invalid_and_the_field_is_named(changes, fi
         ({"features": [{**FEATURE, "wasserstein": -1}]}, "features.0.wasserstein"),
         ({"features": [{**FEATURE, "outOfRange": "all"}]}, "features.0.outOfRange"),
         ({"windowRows": -1}, "windowRows"),
+        ({"features": [{**FEATURE, "slice": "west"}]}, "a feature is of a slice that there is none of"),
+        ({"slices": REPORT["slices"] * 11}, "slices"),
         ({"schemaChanges": [{**CHANGE, "change": "Renamed"}]}, "schemaChanges.0.change"),
         ({"schemaChanges": [{**CHANGE, "window": "x" * 201}]}, "schemaChanges.0.window"),
         ({"schemaChanges": [CHANGE] * 401}, "schemaChanges"),

@@ -16,6 +16,7 @@ from mooring_operator.cli.errors import NO, OK, UNUSABLE, CliError
 from mooring_operator.cli.help import paragraphs
 
 if TYPE_CHECKING:
+    from mooring_artifacts.drift_slices import DriftSlice
     from mooring_artifacts.feature_settings import FeatureSettings
 
 _HELP = paragraphs(
@@ -50,6 +51,7 @@ _OPTIONS = (
     ("spec.minRows", "--min-rows"),
     ("spec.featureSettings", "--setting"),
     ("spec.features", "--feature"),
+    ("spec.slices", "--slice"),
 )
 
 
@@ -106,7 +108,17 @@ def check(
             "like 'age=0.1'. May be repeated; the first that fits counts.",
         ),
     ] = None,
-    min_rows: Annotated[int, typer.Option(min=1, help="Rows below which a file says nothing.")] = 100,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="COLUMN=VALUE[,VALUE]",
+            help="Compare the rows with these values by themselves, too, like 'country=DE,AT'. May be repeated.",
+        ),
+    ] = None,
+    min_rows: Annotated[
+        int, typer.Option(min=1, help="Rows below which a file, or a slice, says nothing.")
+    ] = 100,
     alpha: Annotated[
         float | None,
         typer.Option(
@@ -133,6 +145,7 @@ def check(
             window,
             features=feature or (),
             settings=_settings(setting or (), category or ()),
+            slices=_slices(part or ()),
             min_rows=min_rows,
             alpha=alpha,
             plain=plain,
@@ -155,6 +168,16 @@ def _settings(given: Sequence[str], categories: Sequence[str]) -> "FeatureSettin
         return FeatureSettings(map(parse_setting, given), categories)
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="--setting") from error
+
+
+def _slices(given: Sequence[str]) -> "list[DriftSlice]":
+    from mooring_artifacts.drift_slices import parse_slices  # here: --help needs no pydantic
+    from mooring_artifacts.errors import InputError
+
+    try:
+        return parse_slices(given)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--slice") from error
 
 
 def _exit_code(verdict: str) -> int:

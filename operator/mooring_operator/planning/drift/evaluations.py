@@ -14,6 +14,7 @@ from mooring_operator.api.drift_findings import FeatureDrift, SchemaChange
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_operation import OperationStatus
 from mooring_operator.api.drift_performance import PerformanceStatus, SoughtPerformance
+from mooring_operator.api.drift_slices import SliceFound
 from mooring_operator.api.drift_status import DriftMonitorStatus, EvaluationRun
 from mooring_operator.planning import identity
 from mooring_operator.planning.checks import CheckState
@@ -46,6 +47,7 @@ class Target:
 class Findings:
     """What an evaluation found, the features that moved most first; `schema_changes` are none of the features.
 
+    slices: parts of the rows of which features are, too.
     page: address of the page for people; empty where there is none.
     performance: what labels have said, where that was asked.
     operation: how requests were answered, likewise.
@@ -57,6 +59,7 @@ class Findings:
     window_digest: str
     features: tuple[FeatureDrift, ...]
     schema_changes: tuple[SchemaChange, ...] = ()
+    slices: tuple[SliceFound, ...] = ()
     page: str = ""
     performance: PerformanceStatus | None = None
     operation: OperationStatus | None = None
@@ -66,6 +69,12 @@ class Findings:
     def drifted(self) -> tuple[FeatureDrift, ...]:
         """The features that count as drifted."""
         return tuple(feature for feature in self.features if feature.drifted)
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """How many columns drifted, in all rows or in a slice, and how many were compared."""
+        drifted, compared = ({each.name for each in some} for some in (self.drifted, self.features))
+        return len(drifted), len(compared)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ with most evidence are kept.
 from collections.abc import Sequence
 from datetime import datetime
 
+from mooring_artifacts.drift_slices import title_of
+
 from mooring_operator.api.drift_findings import (
     MOST_PAST,
     Evaluation,
@@ -52,9 +54,12 @@ def weigh(
         before = None
     if not features or (before is not None and before.window_digest == digest):
         return before
-    known = {each.name: each.value for each in before.features} if before is not None else {}
+    known = {(e.name, e.slice): e.value for e in before.features} if before is not None else {}
     most = _CEILING * limit * len(features)
-    grown = {f.name: min(most, (f.e_value or 0.0) * (known.get(f.name, 0.0) + 1)) for f in features}
+    grown = {
+        (f.name, f.slice): min(most, (f.e_value or 0.0) * (known.get((f.name, f.slice), 0.0) + 1))
+        for f in features
+    }
     kept = sorted(grown.items(), key=lambda item: (-item[1], item[0]))[:MOST_FEATURES]
     return Evidence(
         value=round(min(sum(grown.values()) / len(features), _CEILING * limit), 3),
@@ -64,7 +69,11 @@ def weigh(
         window_digest=digest,
         generation=generation,
         revision=revision,
-        features=[FeatureEvidence(name=name, value=round(value, 3)) for name, value in kept if value > 0],
+        features=[
+            FeatureEvidence(name=name, slice=part, value=round(value, 3))
+            for (name, part), value in kept
+            if value > 0
+        ],
     )
 
 
@@ -95,4 +104,4 @@ def amount(evidence: Evidence) -> str:
 
 def names(evidence: Evidence) -> list[str]:
     """Name the features with so much evidence that they alone would alarm."""
-    return [feature.name for feature in evidence.features if feature.value >= evidence.limit]
+    return [title_of(one.name, one.slice) for one in evidence.features if one.value >= evidence.limit]

@@ -68,7 +68,7 @@ def _generic(
     owner: Owner, target: Target | None, status: DriftMonitorStatus, notice: SendNotice
 ) -> dict[str, Any]:
     evaluation = status.evaluation
-    features = [each.name for each in evaluation.features if each.drifted] if evaluation else []
+    features = evaluation.drifted_names if evaluation else []
     if notice.cause != "Drift":
         features = []
     return {

@@ -316,18 +316,21 @@ def _judge(
         return _settle(
             status, observed, now, "Watching", reasons.SCHEMA_CHANGED, message, spec=spec, changes=changes
         )
-    counted = f"{len(drifted)} of {len(findings.features)} features drifted over {findings.window_rows} rows"
+    number, compared = findings.columns
+    counted = f"{number} of {compared} features drifted over {findings.window_rows} rows"
     if weighed is not None:
         counted = f"{evidence.describe(weighed)}; {counted}"
-    calm = len(drifted) < spec.drifted_features if weighed is None else weighed.value < weighed.limit
+    left = ", ".join(one.name for one in findings.slices if one.message)
+    untold = f"{f'; slices not compared: {left}' if left else ''}{schema}"
+    calm = number < spec.drifted_features if weighed is None else weighed.value < weighed.limit
     if calm:
-        message = f"{counted}{schema}"
+        message = f"{counted}{untold}"
         return _settle(
             status, observed, now, "Watching", reasons.NO_DRIFT, message, spec=spec, changes=changes
         )
-    named = [each.name for each in drifted] if weighed is None else evidence.names(weighed)
+    named = [each.title for each in drifted] if weighed is None else evidence.names(weighed)
     names = ", ".join(named[:5]) + (", ..." if len(named) > 5 else "")
-    message = f"{counted}: {names}{schema}"
+    message = f"{counted}: {names}{untold}"
     decision = _settle(
         status, observed, now, "Drifted", reasons.DRIFT_DETECTED, message, spec=spec, changes=changes
     )
@@ -342,6 +345,7 @@ def _judge(
 
 
 def _evaluation(findings: Findings, run: EvaluationRun, now: datetime) -> Evaluation:
+    drifted, compared = findings.columns
     return Evaluation(
         time=now,
         revision=run.revision,
@@ -351,9 +355,10 @@ def _evaluation(findings: Findings, run: EvaluationRun, now: datetime) -> Evalua
         report_url=run.url or findings.page,
         window_since=run.window.since if run.window else None,
         window_until=run.window.until if run.window else None,
-        features_tested=len(findings.features),
-        features_drifted=len(findings.drifted),
+        features_tested=compared,
+        features_drifted=drifted,
         features=list(findings.features[:_SHOWN_FEATURES]),
+        slices=list(findings.slices),
         schema_changed=len(findings.schema_changes),
         schema_changes=list(findings.schema_changes[:_SHOWN_FEATURES]),
     )

@@ -43,13 +43,13 @@ def _moved(status: DriftMonitorStatus) -> list[Moved]:
     if status.evaluation is None:
         return []
     alarming = set(evidence.names(status.evidence)) if status.evidence is not None else set()
-    return [_as_moved(each) for each in status.evaluation.features if each.drifted or each.name in alarming]
+    return [_as_moved(each) for each in status.evaluation.features if each.drifted or each.title in alarming]
 
 
 def _as_moved(feature: FeatureDrift) -> Moved:
     distances = [test.statistic for test in (feature.ks, feature.variation) if test is not None]
     sizes = feature.jensen_shannon, feature.unseen, feature.out_of_range
-    return Moved.found(feature.name, feature.test, distances, *sizes)
+    return Moved.found(feature.title, feature.test, distances, *sizes)
 
 
 def _suggestion(spec: DriftMonitorSpec, status: DriftMonitorStatus, pointer: Pointer) -> Suggestion:

@@ -7,6 +7,7 @@ from mooring_artifacts.uris import redact
 from mooring_operator.api.ci import Fairness, Gate
 from mooring_operator.api.drift_monitor import DriftMonitorSpec
 from mooring_operator.api.drift_performance import Performance
+from mooring_operator.api.drift_slices import Slice
 from mooring_operator.api.model_deployment import ModelDeploymentSpec
 from mooring_operator.planning import addresses
 
@@ -37,8 +38,15 @@ def texts_of_evaluation(spec: DriftMonitorSpec) -> dict[str, str]:
         **_numbered("spec.features", spec.features),
         **_numbered("spec.categories", spec.categories),
         **{f"spec.featureSettings[{i}].match": one.match for i, one in enumerate(spec.feature_settings)},
+        **_of_slices(spec.slices),
         **({} if spec.performance is None else _of_performance(spec.performance)),
     }
+
+
+def _of_slices(slices: Sequence[Slice]) -> dict[str, str]:
+    columns = {f"spec.slices[{i}].column": one.column for i, one in enumerate(slices)}
+    values = [_numbered(f"spec.slices[{i}].values", one.values) for i, one in enumerate(slices)]
+    return columns | {field: value for each in values for field, value in each.items()}
 
 
 def _of_performance(asked: Performance) -> dict[str, str]:

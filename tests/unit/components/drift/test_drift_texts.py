@@ -17,7 +17,7 @@ from mooring_components.drift.prepared import PreparedBaseline
 from mooring_components.drift.report import answer
 from mooring_components.drift.rows import fetch_rows
 from mooring_components.drift.states import evaluate_states
-from mooring_components.drift.texts import SUMMARIES, Described, describe
+from mooring_components.drift.texts import SUMMARIES, Described
 
 RNG = np.random.default_rng(11)
 LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
@@ -39,6 +39,11 @@ def write(rows, rng, words=WORDS, mean=10):
     counts = rng.poisson(mean, rows)
     chosen = words[rng.choice(len(words), counts.sum(), p=FREQUENT)]
     return [" ".join(each) for each in np.split(chosen, np.cumsum(counts)[:-1])]
+
+
+def describe(before, now, declared):
+    first = Described(before, declared)
+    return first, Described(now, declared, first)
 
 
 BEFORE = write(8000, RNG)

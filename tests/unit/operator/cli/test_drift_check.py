@@ -241,3 +241,40 @@ def test_settings_decide_how_columns_are_compared(check, tmp_path):
 def test_settings_that_cannot_hold_are_refused(check, tmp_path, setting, says):
     code, _, err = check(write(rows(1, 1000), tmp_path / "b.parquet"), "--setting", setting)
     assert (code, says in " ".join(err.split())) == (2, True)
+
+
+def test_slices_are_compared_by_themselves_and_told(check, tmp_path):
+    quiet, moved = rows(1, 2000), rows(2, 2000)
+    german = np.array(moved["country"].to_pylist()) == "de"
+    moved = moved.set_column(0, "age", pa.array(moved["age"].to_numpy() + 6 * german))
+    both = ["--slice", "country=de", "--slice", "country=it,fr"]
+    assert check(write(quiet, tmp_path / "q.csv"), *both)[0] == 0
+    page = tmp_path / "page.html"
+    path = write(moved, tmp_path / "m.csv")
+    code, out, _ = check(path, *both, "--feature", "age", "--report", str(page), "-o", "json")
+    found = json.loads(out)
+    assert (code, found["driftedFeatures"]) == (1, ["age"])
+    assert [(one["name"], one["driftedFeatures"]) for one in found["slices"]] == [
+        ("country=de", ["age"]),
+        ("country=it,fr", []),
+    ]
+    assert ("age", "country=de") in {(e["name"], e["slice"]) for e in found["features"] if e["drifted"]}
+    assert "age in slice country=de" in page.read_text()
+    few = check(path, "--slice", "country=lu")
+    assert few[1].endswith("; slices not compared: country=lu\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--slice", "country"], "'country' is not allowed: write COLUMN=VALUE"),
+        (["--slice", "a=1", "--slice", "a=1"], "'a=1' is the name of slices[0], too"),
+        (["--slice", "land=de"], "--slice[0].column: 'land' is no column of the baseline"),
+        (["--slice", "age=old"], "--slice[0].values[0]: 'old' is not allowed: 'age' is double"),
+        (["--slice", "country=de,fr,it"], "is every row of the baseline and of the window"),
+    ],
+)
+def test_a_mistake_in_a_slice_is_said_with_code_2(check, tmp_path, asked, said):
+    code, out, err = check(write(rows(1, 300), tmp_path / "b.parquet"), *asked)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.replace("│", " ").split())

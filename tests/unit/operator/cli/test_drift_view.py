@@ -57,6 +57,18 @@ def test_a_window_that_gathers_its_rows_says_how_many_there_are():
     assert written({"message": said, "gathering": gathering}).count(said) == 1
 
 
+def test_slices_are_a_table_and_name_what_drifted_in_them():
+    slices = [
+        {"name": "dach", "baselineRows": 900, "windowRows": 90, "featuresDrifted": 1},
+        {"name": "new", "baselineRows": 900, "windowRows": 9, "message": "too few"},
+    ]
+    age = {"name": "age", "slice": "dach", "drifted": True, "test": "Rank"}
+    lines = written({"evaluation": {"time": stamp(1), "features": [age], "slices": slices}})
+    assert "dach 900 90 1 -" in lines
+    assert "new 900 9 - too few" in lines
+    assert len([line for line in lines if line.startswith("age in slice dach ")]) == 2
+
+
 def test_how_large_drift_is_stands_below_the_features_where_that_is_known():
     sizes = {"test": "Rank", "jensenShannon": 0.25, "wasserstein": 1.5, "outOfRange": 0.125}
     moved = {"name": "age", "drifted": True, "missing": 0.3, "missingBefore": 0.1, **sizes}

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mooring_artifacts.drift_question import parse_question
+from mooring_artifacts.run_documents import parse_drift_report
 from mooring_operator.adapters.documents import StoredDocuments
 from mooring_operator.adapters.signed_urls import SignedUrls
 from mooring_operator.api import DriftMonitorSpec
 from mooring_operator.api.drift_status import EvaluationRun
 from mooring_operator.planning.objects.owner import Owner
 from mooring_operator.reconcile.answers import Answers
-from mooring_operator.reconcile.drift_runs import DriftRuns, ask
+from mooring_operator.reconcile.drift_runs import DriftRuns, ask, read_result
 
 RUN = "0f3b8f5e-0000-5000-8000-000000000000"
 OWNER = Owner("team", "traffic", "9a1f2f6e-0000-4000-8000-000000000000", 1)
@@ -103,6 +104,55 @@ async def test_estimates_of_amounts_come_with_what_to_know_of_them(runs, tmp_pat
         ("rmse", 2.25),
     ]
     assert found.message == "3.0% of the rows are like no labelled row"
+
+
+def test_slices_are_asked_and_what_was_found_of_them_is_told_by_their_names():
+    slices = [{"name": "dach", "column": "country", "values": ["DE", "AT"]}]
+    question = ask(
+        SPEC.model_validate({**SPEC.model_dump(by_alias=True, exclude_none=True), "slices": slices})
+    )
+    assert question["slices"] == slices
+    assert [one.name for one in parse_question(question).slices] == ["dach"]
+    feature = {
+        "kind": "number",
+        "rows": 90,
+        "missing": 0.0,
+        "reason": "",
+        "ks": {"statistic": 0.3, "pValue": 0.0001},
+        "psi": None,
+    }
+    report = {
+        "schemaVersion": 1,
+        "runId": RUN,
+        "baselineRows": 900,
+        "windowRows": 400,
+        "windowDigest": "sha256:" + "a" * 64,
+        "driftedFeatures": ["age"],
+        "features": [
+            {**feature, "name": "age", "drifted": False},
+            {**feature, "name": "age", "drifted": True, "slice": "dach"},
+        ],
+        "slices": [
+            {"name": "dach", "baselineRows": 200, "windowRows": 90, "problem": ""},
+            {"name": "new", "baselineRows": 300, "windowRows": 9, "problem": "few\nrows"},
+        ],
+    }
+    found = read_result(parse_drift_report(json.dumps(report).encode()))
+    assert [(each.title, each.drifted) for each in found.features] == [
+        ("age in slice dach", True),
+        ("age", False),
+    ]
+    assert found.columns == (1, 1)
+    assert [one.model_dump() for one in found.slices] == [
+        {"name": "dach", "baseline_rows": 200, "window_rows": 90, "features_drifted": 1, "message": ""},
+        {
+            "name": "new",
+            "baseline_rows": 300,
+            "window_rows": 9,
+            "features_drifted": 0,
+            "message": "few rows",
+        },
+    ]
 
 
 def test_plain_rules_and_settings_of_features_are_asked_as_the_spec_has_them():

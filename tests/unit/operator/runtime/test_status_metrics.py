@@ -30,7 +30,18 @@ MONITOR = {
 }
 
 
-LABELS = ("kind", "condition", "phase", "stable", "candidate", "feature", "statistic", "metric", "quantile")
+LABELS = (
+    "kind",
+    "condition",
+    "phase",
+    "stable",
+    "candidate",
+    "feature",
+    "slice",
+    "statistic",
+    "metric",
+    "quantile",
+)
 
 
 def shown(telemetry):
@@ -79,6 +90,19 @@ def test_a_monitor_shows_its_last_window(telemetry):
         ("mooring_drift_feature_drifted", ('in"come\n',)): 0,
         ("mooring_drift_feature_statistic", ('in"come\n', "psi")): 0.01,
         ("mooring_drift_feature_statistic", ('in"come\n', "missing")): 0,
+    }
+
+
+def test_a_feature_of_a_slice_is_no_series_of_all_rows(telemetry):
+    features = [{"name": "age", "drifted": False}, {"name": "age", "slice": "dach", "drifted": True}]
+    slices = [{"name": "dach", "featuresDrifted": 1}, {"name": "new"}]
+    telemetry.saw("DriftMonitor", "ml", "iris", {"evaluation": {"features": features, "slices": slices}})
+    assert shown(telemetry) == {
+        ("mooring_drift_features_drifted", ()): 0,
+        ("mooring_drift_slice_features_drifted", ("dach",)): 1,
+        ("mooring_drift_slice_features_drifted", ("new",)): 0,
+        ("mooring_drift_feature_drifted", ("age",)): 0,
+        ("mooring_drift_feature_statistic", ("age", "missing")): 0,
     }
 
 

@@ -180,3 +180,24 @@ def test_thousands_of_quiet_windows_hardly_alarm_where_each_by_itself_would():
         above = found.value >= found.limit
     # Three would be within what is promised.
     assert alarms <= 3
+
+
+def test_evidence_of_a_feature_in_a_slice_is_its_own():
+    def look(number, inside):
+        features = [
+            FeatureDrift(name="age", drifted=False, e_value=0.5),
+            FeatureDrift(name="age", slice="dach", drifted=False, e_value=inside),
+        ]
+        return Findings(1000, 400, f"sha256:{number}", tuple(features))
+
+    monitor = Monitor()
+    monitor.see(look(1, 50.0))
+    assert monitor.status.evidence.value == 25.25
+    monitor.see(look(2, 50.0))
+    assert [(one.name, one.slice, one.value) for one in monitor.status.evidence.features] == [
+        ("age", "dach", 2550),
+        ("age", "", 0.75),
+    ]
+    assert monitor.status.phase == "Drifted"
+    assert monitor.status.message.endswith(": age in slice dach")
+    assert monitor.status.suggestions[0].message.startswith("age in slice dach moved")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mooring_operator.api import DriftMonitorSpec, DriftMonitorStatus
 from mooring_operator.api.drift_findings import FeatureDrift
+from mooring_operator.api.drift_slices import SliceFound
 from mooring_operator.planning.actions import Notify, TerminateRun
 from mooring_operator.planning.drift.acting import RequestRollback
 from mooring_operator.planning.drift.evaluations import DriftObserved, Findings, NoFindings, Target, due
@@ -81,6 +82,42 @@ def test_drift_is_healthy_monitoring_and_told_once():
     assert [a.reason for a in first.actions if isinstance(a, Notify)] == ["DriftDetected"]
     later = NOW + timedelta(minutes=1)
     assert evaluated(spec(), first.status, found("age", "income"), now=later).actions == ()
+
+
+def sliced(*where, quiet=10):
+    """What was found where `age` drifted in these slices, the empty one being all rows."""
+    features = [FeatureDrift(name="age", slice=one, drifted=True) for one in where]
+    features += [FeatureDrift(name=f"q{index}", drifted=False) for index in range(quiet)]
+    told = [
+        SliceFound(name="dach", baseline_rows=90, window_rows=60, features_drifted=1),
+        SliceFound(name="new", baseline_rows=90, window_rows=6, message="the window has 6 rows of it"),
+    ]
+    return Findings(1000, 400, "sha256:x", tuple(features), slices=tuple(told))
+
+
+def test_drift_in_a_slice_alone_is_drift_and_names_it():
+    decision = evaluated(spec(actions=["Rollback"]), None, sliced("dach"))
+    assert conditions(decision.status) == {"Ready": "True", "Drifted": "True"}
+    assert decision.status.message == (
+        "1 of 11 features drifted over 400 rows: age in slice dach; slices not compared: new"
+    )
+    assert [type(each) for each in decision.actions if isinstance(each, RequestRollback)]
+    evaluation = decision.status.evaluation
+    assert (evaluation.features_drifted, evaluation.features_tested) == (1, 11)
+    assert [(one.name, one.features_drifted) for one in evaluation.slices] == [("dach", 1), ("new", 0)]
+    assert evaluation.drifted_names == ["age"]
+
+
+def test_a_feature_that_drifted_in_several_slices_is_one_feature():
+    everywhere = sliced("", "dach", "west")
+    assert evaluated(spec(driftedFeatures=2), None, everywhere).status.phase == "Watching"
+    assert evaluated(spec(driftedFeatures=1), None, everywhere).status.phase == "Drifted"
+
+
+def test_slices_that_were_not_compared_are_told_in_quiet_times():
+    decision = evaluated(spec(), None, sliced())
+    assert decision.status.phase == "Watching"
+    assert decision.status.message == "0 of 10 features drifted over 400 rows; slices not compared: new"
 
 
 def test_a_rollback_is_asked_for_once_for_a_revision():

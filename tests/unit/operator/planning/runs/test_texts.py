@@ -62,6 +62,8 @@ def test_what_no_run_is_given_may_have_any_character():
         ({"baseline": {"uri": "s3://b/🙂"}}, "spec.baseline.uri"),
         ({"window": {"uri": "s3://b/🙂"}}, "spec.window.uri"),
         ({"features": ["a", "🙂"]}, "spec.features[1]"),
+        ({"slices": [{"name": "a", "column": "🙂", "values": ["a"]}]}, "spec.slices[0].column"),
+        ({"slices": [{"name": "a", "column": "a", "values": ["a", "🙂"]}]}, "spec.slices[0].values[1]"),
     ],
 )
 @pytest.mark.parametrize("narrow", [True, False])
@@ -88,6 +90,7 @@ def test_every_text_that_an_evaluation_is_given_is_looked_at():
         "features": ["x"],
         "categories": ["y"],
         "featureSettings": [{"match": "z*", "distance": 0.1}],
+        "slices": [{"name": "s", "column": "s", "values": ["größe", "t"]}],
     }
     spec = DriftMonitorSpec.model_validate({"target": {"name": "d"}, **rows})
     assert set(_texts(ask(spec))) == set(texts_of_evaluation(spec).values())
