@@ -18,9 +18,6 @@ STRATEGY ?= canary
 GATEWAY ?= 1
 IMAGES ?= build/images.yaml
 PYTEST := $(BIN)/pytest -q
-# More end sooner on two cores, but tests of what happens within a fifth of a second fail now and then.
-WORKERS ?= 2
-SPREAD := -n "$(WORKERS)" --dist loadfile --no-loadscope-reorder
 HISTORIES ?= 10000
 
 help: ## List what there is to make
@@ -31,7 +28,7 @@ demo: $(READY) ## See it all: STRATEGY=canary|bluegreen|shadow|abtest|labels, WA
 
 test: $(READY) ## Unit, operator, cluster and release tests
 	@$(BIN)/python -m cluster build
-	@$(PYTEST) $(SPREAD) tests/unit tests/operator tests/cluster tests/release
+	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/operator tests/cluster tests/release
 
 test-unit: $(READY) ## Pure tests, in seconds
 	@$(BIN)/python -m cluster build prometheus
@@ -39,14 +36,14 @@ test-unit: $(READY) ## Pure tests, in seconds
 
 test-operator: $(READY) ## The operator against an API emulator
 	@$(BIN)/python -m cluster build prometheus
-	@$(PYTEST) $(SPREAD) tests/operator
+	@$(PYTEST) -n 2 --dist loadfile tests/operator
 
 test-cluster: $(READY) ## Everything against a real API server
 	@$(BIN)/python -m cluster build
-	@$(PYTEST) $(SPREAD) tests/cluster
+	@$(PYTEST) -n 2 --dist loadfile tests/cluster
 
 test-release: $(READY) ## What is documented and released, as people get it
-	@$(PYTEST) $(SPREAD) tests/release
+	@$(PYTEST) -n 2 --dist loadfile tests/release
 
 test-torch: $(TORCH) ## The PyTorch backends, in an environment of their own (7 GB)
 	@.venv-torch/bin/python -m pytest -q tests/unit/inference/backends/test_torch.py tests/unit/inference/backends/test_formats.py tests/unit/inference/backends/test_real_models.py tests/unit/components/test_converting.py tests/unit/components/test_trained_models.py

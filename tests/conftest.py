@@ -34,25 +34,6 @@ _LEVELS = {
 }
 
 
-_WAITING = {"operator", "cluster", "release", "e2e"}
-# Of the files that compute, how many are left when the last of those that wait begins.
-_LEFT = 0.15
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mix files that wait, for servers and processes, among those that compute: no core stands still.
-
-    Those that compute are short, and come last: workers end together.
-    """
-    files = list(dict.fromkeys(item.path for item in items))
-    level = {item.path: _level(item.nodeid) for item in items}
-    waiting = [path for path in files if level[path] in _WAITING]
-    computing = [path for path in files if level[path] not in _WAITING]
-    place = {path: index / len(computing) for index, path in enumerate(computing)}
-    place |= {path: index / len(waiting) * (1 - _LEFT) for index, path in enumerate(waiting)}
-    items.sort(key=lambda item: place[item.path])
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count by the folder that a test lies in."""
     counts: Counter[tuple[str, str]] = Counter()
