@@ -7,11 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-from tests.authorities import trust_one
-
 pytest_plugins = ["cluster.pytest_plugin"]
-
-trust_one()
 
 # As in the image of the components: threads of two processes that share cores wait for each other most of the time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
