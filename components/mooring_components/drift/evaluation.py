@@ -155,10 +155,7 @@ def evaluate(
 
 
 def _measure(
-    column: Compared,
-    baseline: columns.Table | PreparedBaseline,
-    window: columns.Table,
-    bins: int,
+    column: Compared, baseline: columns.Table | PreparedBaseline, window: columns.Table, bins: int
 ) -> Measured:
     if isinstance(baseline, PreparedBaseline):
         return baseline.measure(column, window.column(column.name), bins)

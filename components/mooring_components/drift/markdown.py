@@ -22,9 +22,9 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
     if isinstance(document, RunFailure):
         text = f"# Not compared\n\n{document.error.reason}: {document.error.message}\n"
         return text + "\n".join(_performance_lines(document.performance)), _figures(document.performance)
-    count = len(document.drifted_features)
+    count, compared = len(document.drifted_features), len({feature.name for feature in document.features})
     lines = [
-        f"# {_verdict(document, count)}",
+        f"# {_verdict(count, compared)}",
         "",
         f"{document.window_rows} rows were compared with {document.baseline_rows}.  ",
         f"Run `{document.run_id}`, window `{document.window_digest}`",
@@ -43,7 +43,7 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
     metrics: dict[str, float] = {
         "driftedFeatures": count,
         "schemaChanges": len(document.schema_changes),
-        "features": len({feature.name for feature in document.features}),
+        "features": compared,
         "windowRows": document.window_rows,
         "baselineRows": document.baseline_rows,
         **_figures(document.performance),
@@ -51,10 +51,9 @@ def render_markdown(document: DriftReport | RunFailure) -> tuple[str, dict[str, 
     return "\n".join(lines) + "\n", metrics
 
 
-def _verdict(document: DriftReport, count: int) -> str:
-    if not document.features:
+def _verdict(count: int, compared: int) -> str:
+    if not compared:
         return "Nothing could be compared"
-    compared = len({feature.name for feature in document.features})
     return f"{count} of {compared} features drifted" if count else "No drift"
 
 
